@@ -1,0 +1,46 @@
+# leomix: the everyday commands. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUNS   ?= runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench docs gain clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+$(VENV)/installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+install: $(VENV)/installed ## make .venv with leomix and its tools
+
+demo: install ## run EMS-FL and its synchronous baseline through one satellite and compare them
+	$(BIN)/leomix run quickstart -o $(RUNS)/emsfl-enhanced
+	$(BIN)/leomix run quickstart --set learning.method=synchronous -o $(RUNS)/synchronous
+	$(BIN)/leomix compare $(RUNS)/emsfl-enhanced $(RUNS)/synchronous
+	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
+
+test: install ## run the tests (below five minutes on two cores)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: install ## ruff, mypy and the import rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## let ruff format and sort
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install ## time the core against named references
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: install ## run every command and code block of README and docs
+	$(BIN)/python -m pytest tests/docs
+
+clean: ## remove the environment and the demo's runs
+	rm -rf $(VENV) runs *.egg-info

@@ -1,0 +1,101 @@
+"""The link budget in decibels: range, free-space loss, radiated power, receiver quality, C/N.
+
+Every function works on numpy arrays that broadcast together and gives a float64 scalar for scalars.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from channel.arrays import Floats, between, checked, finite, not_negative, positive
+from channel.constants import (
+    BOLTZMANN_DBW_K_HZ,
+    EARTH_RADIUS_M,
+    REFERENCE_TEMPERATURE_K,
+    SPEED_OF_LIGHT_M_S,
+)
+
+
+def slant_range_m(altitude_m: ArrayLike, elevation_deg: ArrayLike) -> Floats:
+    """Distance from a ground site to a satellite over a spherical Earth of radius 6371 km.
+
+    3GPP TR 38.811, equation (6.6-3): d = sqrt(R^2 sin^2 e + h^2 + 2 R h) - R sin e, evaluated as
+    (h^2 + 2 R h) / (sqrt(R^2 sin^2 e + h^2 + 2 R h) + R sin e), which does not cancel.
+
+    altitude_m is the height above the sphere (> 0), elevation_deg lies in 0 to 90.
+    Raises ValueError for values outside these ranges.
+    """
+    height_m = positive("altitude_m", altitude_m)
+    rise_m = EARTH_RADIUS_M * np.sin(np.radians(between("elevation_deg", elevation_deg, 0.0, 90.0)))
+    tangent_squared_m2 = height_m * (height_m + 2.0 * EARTH_RADIUS_M)
+    return tangent_squared_m2 / (np.sqrt(rise_m**2 + tangent_squared_m2) + rise_m)
+
+
+def free_space_path_loss_db(distance_m: ArrayLike, frequency_hz: ArrayLike) -> Floats:
+    """Free-space path loss 20 log10(4 pi d f / c), ITU-R P.525 equation (3).
+
+    Raises ValueError unless both are finite and positive.
+    """
+    distance = positive("distance_m", distance_m)
+    frequency = positive("frequency_hz", frequency_hz)
+    return 20.0 * np.log10(4.0 * np.pi * distance * frequency / SPEED_OF_LIGHT_M_S)
+
+
+def eirp_dbw(tx_power_dbm: ArrayLike, tx_gain_dbi: ArrayLike) -> Floats:
+    """Equivalent isotropically radiated power: transmit power (dBm) plus gain (dBi), in dBW."""
+    return finite("tx_power_dbm", tx_power_dbm) + finite("tx_gain_dbi", tx_gain_dbi) - 30.0
+
+
+def g_over_t_db_k(
+    rx_gain_dbi: ArrayLike, noise_figure_db: ArrayLike, antenna_temperature_k: ArrayLike
+) -> Floats:
+    """Receiver figure of merit G/T in dB/K: gain over the system noise temperature.
+
+    T_sys = T_a + T0 (F - 1) with T0 = 290 K and F the noise figure as a ratio, all referred to the
+    antenna port (equal to the form of TR 38.821, section 6.1.3.1). Raises ValueError for a noise
+    figure below 0 dB, a negative antenna temperature or a noiseless receiver (T_sys = 0).
+    """
+    gain = finite("rx_gain_dbi", rx_gain_dbi)
+    noise_factor = 10.0 ** (not_negative("noise_figure_db", noise_figure_db) / 10.0)
+    antenna = not_negative("antenna_temperature_k", antenna_temperature_k)
+    system_k = checked(
+        "system temperature in K",
+        antenna + REFERENCE_TEMPERATURE_K * (noise_factor - 1.0),
+        lambda x: x > 0,
+        "more than 0: give an antenna temperature or a noise figure",
+    )
+    return gain - 10.0 * np.log10(system_k)
+
+
+def noise_bandwidth_dbhz(bandwidth_hz: ArrayLike) -> Floats:
+    """Bandwidth in dBHz, 10 log10 B. Raises ValueError unless finite and positive."""
+    return 10.0 * np.log10(positive("bandwidth_hz", bandwidth_hz))
+
+
+def carrier_over_n0_dbhz(
+    eirp_dbw: ArrayLike, g_over_t_db_k: ArrayLike, loss_db: ArrayLike
+) -> Floats:
+    """Carrier power over noise density, EIRP + G/T - L - 10 log10 k, in dBHz.
+
+    loss_db is everything between the two antennas. Raises ValueError unless all are finite.
+    """
+    quality = finite("eirp_dbw", eirp_dbw) + finite("g_over_t_db_k", g_over_t_db_k)
+    return quality - finite("loss_db", loss_db) - BOLTZMANN_DBW_K_HZ
+
+
+def carrier_to_noise_db(
+    eirp_dbw: ArrayLike,
+    g_over_t_db_k: ArrayLike,
+    bandwidth_hz: ArrayLike,
+    frequency_hz: ArrayLike,
+    slant_range_m: ArrayLike,
+    losses_db: ArrayLike = 0.0,
+) -> Floats:
+    """Carrier-to-noise ratio over free space, in dB.
+
+    3GPP TR 38.821, section 6.1.3.1: CNR = EIRP + G/T - k - FSPL - losses - B, all in dB.
+    losses_db is the sum of atmospheric, shadowing, scintillation and other losses.
+    Raises ValueError for numbers that are not finite and for non-positive range or frequency.
+    """
+    loss_db = free_space_path_loss_db(slant_range_m, frequency_hz) + finite("losses_db", losses_db)
+    density_dbhz = carrier_over_n0_dbhz(eirp_dbw, g_over_t_db_k, loss_db)
+    return density_dbhz - noise_bandwidth_dbhz(bandwidth_hz)

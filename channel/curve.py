@@ -1,0 +1,152 @@
+"""The rate of a link over one contact, its integral, and the exact inverse of that."""
+
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from channel.arrays import Floats, checked, finite, not_negative
+
+ROUNDING: Final = 1e-12
+
+
+class LinkCurve:
+    """A rate that is linear between grid points and 0 outside the grid.
+
+    time_s is (T,) or (K, T) with T >= 2, finite and non-decreasing along T; rate_bps is (T,) or
+    (K, T), finite and not negative; they broadcast. A repeated time is a jump of the rate. With K
+    rows the curve is a batch, one row a device: times and sizes are then scalars or (K,) and
+    results are (K,). Without, times and sizes have any shape and results have that shape.
+
+    The bits delivered by a time are quadratic on every segment, so both directions are exact up to
+    rounding: there is no stepping and no division of a size by a rate.
+
+    Raises ValueError for other shapes and values.
+    """
+
+    def __init__(self, time_s: ArrayLike, rate_bps: ArrayLike) -> None:
+        """Check the grid, copy it, and sum the bits up to every grid point."""
+        time, rate = _grid(finite("time_s", time_s), not_negative("rate_bps", rate_bps))
+        step_s = np.diff(time, axis=-1)
+        checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
+        self.time_s: Final = time
+        self.rate_bps: Final = rate
+        segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
+        self._bits: Final = np.zeros(time.shape)
+        np.cumsum(segment_bits, axis=-1, out=self._bits[..., 1:])
+        self._rows: Final = () if time.ndim == 1 else (np.arange(time.shape[0]),)
+        # The capacity as far as float64 knows it: its own rounding, and one tick of the clock.
+        tick_s = np.spacing(np.abs(time).max(axis=-1))
+        self._slack_bits: Final = ROUNDING * self._bits[..., -1] + tick_s * rate.max(axis=-1)
+        for grid in (time, rate, self._bits):
+            grid.setflags(write=False)
+
+    @property
+    def capacity_bits(self) -> Floats:
+        """Bits that the whole curve carries: a scalar, or (K,) for a batch."""
+        return self._bits[..., -1][()]
+
+    def device(self, k: int) -> "LinkCurve":
+        """Row `k` of a batch (0 to K - 1) as a curve of its own; ValueError if there is none."""
+        devices = len(self.time_s) if self._rows else 0
+        if not 0 <= k < devices:
+            raise ValueError(f"device is {k}; this curve is a batch of {devices} devices")
+        return LinkCurve(self.time_s[k], self.rate_bps[k])
+
+    def delivered_bits(self, time_s: ArrayLike) -> Floats:
+        """Bits carried from the start of the grid up to `time_s` (infinite times are allowed).
+
+        0 before the grid and the whole capacity after it. Raises ValueError for a NaN.
+        """
+        when = self._each(_not_nan("time_s", time_s))
+        inside = np.clip(when, self.time_s[..., 0], self.time_s[..., -1])
+        i = self._segment(_rank(self.time_s, inside, "right"))
+        start_s, step_s = self._at(self.time_s, i), self._step(self.time_s, i)
+        since_s = inside - start_s
+        share = np.divide(since_s, step_s, out=np.ones_like(since_s), where=step_s > 0)
+        rate = self._at(self.rate_bps, i)
+        mean_bps = rate + self._step(self.rate_bps, i) * share / 2.0
+        upper = self._at(self._bits, i + 1)
+        bits = np.minimum(self._at(self._bits, i) + mean_bps * since_s, upper)
+        return np.where(since_s >= step_s, upper, bits)[()]
+
+    def completion_time_s(self, bits: ArrayLike, start_s: ArrayLike | None = None) -> Floats:
+        """Earliest time at which `bits` sent from `start_s` on are through, infinity if never.
+
+        start_s is the start of the grid if it is None; it may lie outside the grid or be infinite.
+        0 bits are through at start_s itself. A payload that exceeds what is left only by rounding
+        (1e-12 of the capacity and one step of the float64 clock at the peak rate) is through when
+        the last bit has passed. bits and start_s broadcast. Raises ValueError for negative or
+        non-finite bits and for a NaN start.
+        """
+        size = self._each(not_negative("bits", bits))
+        start = self._each(self.time_s[..., 0] if start_s is None else _not_nan("start_s", start_s))
+        size, start = np.broadcast_arrays(size, start)
+        total = self._bits[..., -1]
+        goal = self.delivered_bits(start) + size
+        through = (goal <= total + self._slack_bits) & (start < self.time_s[..., -1])
+        done = np.maximum(self._reached(np.minimum(goal, total)), start)
+        return np.where(size == 0, start, np.where(through, done, np.inf))[()]
+
+    def _reached(self, goal: Floats) -> Floats:
+        """Earliest time at which the curve has carried `goal` bits, at most its capacity.
+
+        On a segment r0 dt + a dt^2 / 2 = b gives dt = 2 b / (r0 + sqrt(r0^2 + 2 a b)), which
+        neither cancels nor divides by the slope a.
+        """
+        i = self._segment(_rank(self._bits, goal, "left"))
+        rate, step_s = self._at(self.rate_bps, i), self._step(self.time_s, i)
+        left = goal - self._at(self._bits, i)
+        some = left > 0
+        twice_mean_bps = np.divide(2.0 * left, step_s, out=np.zeros_like(left), where=some)
+        # Rounding may take the square of the final rate a little below 0.
+        square = np.maximum(rate**2 + twice_mean_bps * self._step(self.rate_bps, i), 0.0)
+        after_s = np.divide(2.0 * left, rate + np.sqrt(square), out=np.zeros_like(left), where=some)
+        end_s, start_s = self._at(self.time_s, i + 1), self._at(self.time_s, i)
+        whole = some & (goal >= self._at(self._bits, i + 1))
+        return np.where(whole, end_s, np.minimum(start_s + after_s, end_s))
+
+    def _each(self, values: Floats) -> Floats:
+        """Values of any shape for one curve, (K,) for a batch."""
+        if not self._rows:
+            return values
+        rows = len(self.time_s)
+        if values.shape not in ((), (1,), (rows,)):
+            raise ValueError(f"shape {values.shape} does not fit a batch: give () or ({rows},)")
+        return np.broadcast_to(values, (rows,))
+
+    def _segment(self, rank: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.clip(rank - 1, 0, self.time_s.shape[-1] - 2)
+
+    def _at(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
+        found: Floats = grid[(*self._rows, i)]
+        return found
+
+    def _step(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
+        return self._at(grid, i + 1) - self._at(grid, i)
+
+
+def _grid(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
+    """Writable copies of both on their common grid, (T,) or (K, T)."""
+    dimensions, points = {time.ndim, rate.ndim}, {*time.shape[-1:], *rate.shape[-1:]}
+    rows = {*time.shape[:-1], *rate.shape[:-1]}
+    if not dimensions <= {1, 2} or len(points) > 1 or min(points) < 2 or len(rows - {1}) > 1:
+        raise ValueError(
+            f"time_s has shape {time.shape} and rate_bps {rate.shape}; "
+            "give (T,) or (K, T) with one and the same T of at least 2"
+        )
+    both = np.broadcast_arrays(time, rate)
+    return both[0].copy(), both[1].copy()
+
+
+def _not_nan(name: str, value: ArrayLike) -> Floats:
+    return checked(name, value, lambda x: ~np.isnan(x), "a number, infinity included")
+
+
+def _rank(grid: Floats, values: Floats, side: Literal["left", "right"]) -> NDArray[np.intp]:
+    """How many points of each row are below (left) or at most (right) the value, row by row."""
+    if grid.ndim == 1:
+        return np.asarray(np.searchsorted(grid, values, side))
+    column = values[:, np.newaxis]
+    counted = grid < column if side == "left" else grid <= column
+    return np.asarray(np.count_nonzero(counted, axis=1))

@@ -1,0 +1,95 @@
+"""Expert-driven model splitting: which cluster trains which expert (EMS-FL, Algorithm 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
+    """Return P(cluster | expert), shape (C, E); every column sums to 1.
+
+    Relevance (C, E) below ``threshold`` is truncated to 0, equation (32), and what is left of a
+    column is divided by its sum, equation (33). A column that is all below the threshold goes to
+    the cluster of its largest relevance (the first of equals).
+    """
+    share = _checked(relevance, threshold)
+    kept = np.where(share >= threshold, share, 0.0)
+    seldom = kept.sum(axis=0) == 0.0
+    kept[share[:, seldom].argmax(axis=0), np.flatnonzero(seldom)] = 1.0
+    probability: NDArray[np.float64] = kept / kept.sum(axis=0)
+    return probability
+
+
+def assign_experts(
+    relevance: ArrayLike, threshold: float, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the cluster of each expert, shape (E,), drawn from the assignment probability.
+
+    Experts are drawn in order of decreasing largest relevance. Their clusters are restricted so
+    that as many clusters as possible, min(C, E), receive one: an expert goes to a cluster without
+    experts while one with relevance to it is left, or when the experts left are just enough. Where
+    no eligible cluster reaches ``threshold``, the one of largest relevance is taken.
+    """
+    share = _checked(relevance, threshold)
+    kept = np.where(share >= threshold, share, 0.0)
+    clusters, experts = share.shape
+    served = np.zeros(clusters, dtype=bool)
+    owner = np.full(experts, -1, dtype=np.int64)
+    for position, expert in enumerate(np.argsort(-share.max(axis=0), kind="stable")):
+        eligible = _eligible(kept[:, expert], served, experts_left=experts - position)
+        owner[expert] = _draw(kept[:, expert], share[:, expert], eligible, rng)
+        served[owner[expert]] = True
+    return owner
+
+
+def own_mass(relevance: ArrayLike, owner: ArrayLike) -> float:
+    """Return the share of all clusters' activations that falls on the cluster's own experts.
+
+    1 means that data activate only experts trained on them; well below 0.9, the asynchronous
+    training of experts works on a gate that sends the data elsewhere.
+    """
+    share = _checked(relevance, 0.0)
+    clusters = np.asarray(owner)
+    experts = np.arange(share.shape[1])
+    if clusters.shape != experts.shape or not np.isin(clusters, np.arange(len(share))).all():
+        raise ValueError(
+            f"owner is {clusters.tolist()}; give {len(experts)} clusters of 0 to {len(share) - 1}"
+        )
+    return float(share[clusters, experts].sum() / share.sum())
+
+
+def _eligible(
+    kept: NDArray[np.float64], served: NDArray[np.bool_], *, experts_left: int
+) -> NDArray[np.bool_]:
+    """Return (C,): the clusters that one expert may go to."""
+    related_unserved = ~served & (kept > 0.0)
+    if related_unserved.any():
+        return related_unserved
+    if 0 < np.count_nonzero(~served) >= experts_left:
+        return ~served
+    return np.ones_like(served)
+
+
+def _draw(
+    kept: NDArray[np.float64],
+    share: NDArray[np.float64],
+    eligible: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> int:
+    weight = np.where(eligible, kept, 0.0)
+    if weight.sum() == 0.0:
+        return int(np.where(eligible, share, -1.0).argmax())
+    return int(rng.choice(len(weight), p=weight / weight.sum()))
+
+
+def _checked(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
+    share = np.asarray(relevance, dtype=np.float64)
+    if share.ndim != 2 or share.size == 0:
+        raise ValueError(f"relevance has shape {share.shape}; give one row a cluster, (C, E)")
+    within = (share >= 0.0) & (share <= 1.0)
+    if not within.all():
+        raise ValueError(f"relevance holds {share[~within][0]}; every entry lies in 0 to 1")
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold is {threshold}; it lies in 0 to 1")
+    return share

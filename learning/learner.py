@@ -1,0 +1,163 @@
+"""The learner of one run: the operations on models that methods compose, all of them lazy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from learning.config import LearningConfig
+from learning.costs import Architecture, architecture
+from learning.requests import Cost, Ints, Mask
+from learning.values import Handle, Tensors, Values
+
+if TYPE_CHECKING:
+    from learning.task import Task
+
+OPERATIONS = {
+    "start": 1,
+    "receive": 1,
+    "receive_gate": 1,
+    "train": 1,
+    "fold": 1,
+    "offer": 1,
+    "select": 1,
+    "merge_experts": 1,
+    "merge_gate": 1,
+}
+"""Versions of the tensor operations of :mod:`learning.operations`; a change of result is a new one."""
+
+
+class Learner:
+    """Makes and trains models for the clusters of ``config``; ``train=False`` only names results.
+
+    Server models and device states are :class:`~learning.values.Handle`; a device state holds all
+    K devices of one cluster, stacked.
+    """
+
+    def __init__(self, config: LearningConfig, train: bool = True) -> None:
+        self.config = config
+        self.trains = train
+        self.architecture: Architecture = architecture(config.model)
+        context = json.dumps(dataclasses.asdict(config), sort_keys=True)
+        operations = {name: (v, self._operation(name)) for name, v in OPERATIONS.items()}
+        self.values = Values(operations, context, keep=train)
+
+    @cached_property
+    def task(self) -> Task:
+        """Model skeleton and data, built at first use (imports torch)."""
+        from learning.task import build_task, use_one_thread
+
+        use_one_thread()
+        return build_task(self.config)
+
+    def _operation(self, name: str) -> Any:
+        def run(*parents: Tensors, **arguments: Any) -> Tensors:
+            from learning import operations
+
+            function = getattr(operations, name)
+            result: Tensors = function(self.task, *parents, **arguments)
+            return result
+
+        return run
+
+    def round_cost(self, trained: Sequence[int], held: Sequence[int], gate: bool) -> Cost:
+        """Cost of one local round that trains ``trained`` with the experts ``held`` loaded."""
+        samples = self.config.steps_per_round * self.config.batch_size
+        return self.architecture.round_cost(trained, held, gate, samples)
+
+    def start(self) -> Handle:
+        """Return the server's model before any federated round."""
+        return self.values.make("start")
+
+    def receive(
+        self,
+        server: Handle,
+        state: Handle | None,
+        cluster: str,
+        who: Mask,
+        experts: Sequence[int],
+        generation: Ints,
+    ) -> Handle:
+        """Devices in ``who`` take ``experts`` and the gate of ``server``."""
+        parents = (server,) if state is None else (server, state)
+        return self.values.make(
+            "receive",
+            *parents,
+            cluster=cluster,
+            who=who,
+            experts=list(experts),
+            generation=generation,
+        )
+
+    def receive_gate(self, server: Handle, state: Handle, who: Mask) -> Handle:
+        """Devices in ``who`` take the gate of ``server``."""
+        return self.values.make("receive_gate", server, state, who=who)
+
+    def train(
+        self,
+        state: Handle,
+        cluster: str,
+        rounds: Ints,
+        first_round: Ints,
+        experts: Sequence[int],
+        gate: bool,
+        masked: bool,
+    ) -> Handle:
+        """Train ``rounds`` (K,) local rounds on ``experts``, and the gate if asked."""
+        if not rounds.any():
+            return state
+        return self.values.make(
+            "train",
+            state,
+            cluster=cluster,
+            rounds=rounds,
+            first_round=first_round,
+            experts=list(experts),
+            gate=gate,
+            masked=masked,
+        )
+
+    def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:
+        """Return what is to be uploaded: factors of ``experts``, the gate's change if asked."""
+        return self.values.make("offer", state, experts=list(experts), gate=gate)
+
+    def fold(self, state: Handle, cluster: str, who: Mask, generation: Ints) -> Handle:
+        """Devices in ``who`` count what they offered as their base and begin fresh factors."""
+        return self.values.make("fold", state, cluster=cluster, who=who, generation=generation)
+
+    def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
+        """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
+        return self.values.make("select", new, old, who=who)
+
+    def merge_experts(
+        self, server: Handle, offered: Handle, cluster: str, experts: Sequence[int], who: Mask
+    ) -> Handle:
+        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35)."""
+        return self.values.make(
+            "merge_experts", server, offered, cluster=cluster, experts=list(experts), who=who
+        )
+
+    def merge_gate(self, server: Handle, offered: Handle, cluster: str, who: Mask) -> Handle:
+        """Aggregate the offered gates of the devices in ``who`` by sample weights (36)."""
+        return self.values.make("merge_gate", server, offered, cluster=cluster, who=who)
+
+    def relevance(self, server: Handle) -> list[list[float]]:
+        """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
+        from learning.relevance import trial_relevance
+
+        return trial_relevance(self.task, self.values.force(server))
+
+    def evaluate(self, server: Handle) -> list[dict[str, Any]]:
+        """Accuracy, loss and samples on every cluster's test set. Forces ``server``."""
+        from learning.evaluation import evaluate
+
+        return evaluate(self.task, self.values.force(server))
+
+    def final_tensors(self, server: Handle) -> Tensors:
+        """All weights of the model, backbone included. Forces ``server``."""
+        from learning.evaluation import final_tensors
+
+        return final_tensors(self.task, self.values.force(server))

@@ -1,0 +1,145 @@
+"""What a federated method is, and the register of methods by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+from learning.learner import Learner
+from learning.requests import Request
+from learning.values import Handle
+
+Protocol = Generator[Request, Any, None]
+"""A method's side of the conversation with simulated time."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of ground devices: its name, its place in canonical order, how many devices."""
+
+    name: str
+    index: int
+    devices: int
+
+
+@dataclass(frozen=True)
+class World:
+    """What a method is told before it begins.
+
+    ``cycles`` is how many complete cycles the contact plan holds, or fewer where the scenario
+    stops earlier.
+    """
+
+    clusters: tuple[Cluster, ...]
+    cycles: int
+    seed: int
+    learner: Learner
+    gate_tuning_cycles: int = 2
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a method that has none."""
+
+
+class Method(ABC):
+    """A federated learning method: a generator per cluster, and the server's state as attributes.
+
+    Subclass it, write :meth:`cluster` and :meth:`model`, and register the class under a name. The
+    attributes may change between yields only, so that each change is atomic in simulated time.
+    ``Options`` is a frozen dataclass of what may stand under ``learning.options``.
+    """
+
+    Options: ClassVar[type] = NoOptions
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        self.world = world
+        self.learner = world.learner
+        self.options = self.Options() if options is None else options
+        self.version = 0
+
+    def prepare(self) -> Protocol:
+        """Run before time begins; may ask only for Measure, Assign and Note."""
+        yield from ()
+
+    @abstractmethod
+    def cluster(self, me: Cluster) -> Protocol:
+        """Return the protocol of one cluster with the server."""
+
+    @abstractmethod
+    def model(self) -> Handle:
+        """Return the server's model as it is now; evaluated at every complete cycle."""
+
+    def conclude(self) -> Protocol:
+        """Run after time has ended; may ask only for Measure, Assign and Note."""
+        yield from ()
+
+
+MethodType = type[Method]
+
+SHIPPED = {
+    "synchronous": "learning.methods.synchronous:Synchronous",
+    "emsfl": "learning.methods.emsfl:EmsFl",
+    "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
+}
+
+_registered: dict[str, MethodType] = {}
+
+
+def register(name: str) -> Callable[[MethodType], MethodType]:
+    """Class decorator: make a method known as ``learning.method: name`` in this process."""
+
+    def add(method: MethodType) -> MethodType:
+        _registered[name] = method
+        return method
+
+    return add
+
+
+def method_names() -> list[str]:
+    """Names of all known methods: shipped, registered, and entry points ``leomix.methods``."""
+    installed = [point.name for point in entry_points(group="leomix.methods")]
+    return sorted({*SHIPPED, *_registered, *installed})
+
+
+def find_method(name: str) -> MethodType:
+    """Return the method called ``name``; raise ValueError that names the nearest known one."""
+    if name in _registered:
+        return _registered[name]
+    if name in SHIPPED:
+        module, _, attribute = SHIPPED[name].partition(":")
+        found: MethodType = getattr(import_module(module), attribute)
+        return found
+    for point in entry_points(group="leomix.methods", name=name):
+        loaded: MethodType = point.load()
+        return loaded
+    known = method_names()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"no method {name!r}; known are {', '.join(known)}{hint}")
+
+
+def read_options(method: MethodType, given: Mapping[str, Any]) -> Any:
+    """Return ``method.Options`` filled from a scenario; raise ValueError for what it lacks."""
+    fields = {field.name: field for field in dataclasses.fields(method.Options)}
+    for key, value in given.items():
+        if key not in fields:
+            allowed = ", ".join(fields) or "none"
+            raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
+        default = fields[key].default
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            continue
+        if not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(
+            default, bool
+        ):
+            raise ValueError(f"{key}: {value!r} should be a {type(default).__name__}")
+    try:
+        return method.Options(**given)
+    except ValueError as error:
+        raise ValueError(str(error)) from None

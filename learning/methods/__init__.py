@@ -1,0 +1,1 @@
+"""The shipped federated methods, one file each."""

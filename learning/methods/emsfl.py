@@ -1,0 +1,187 @@
+"""EMS-FL: expert-driven model splitting and asynchronous federated tuning (Algorithms 1 to 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from learning.assignment import assign_experts, assignment_probability
+from learning.cluster_side import ClusterSide
+from learning.method import Cluster, Method, Protocol, World
+from learning.requests import (
+    Assign,
+    Chain,
+    Contact,
+    Cost,
+    Download,
+    Floats,
+    Measure,
+    NextContact,
+    Note,
+    Payload,
+    Request,
+    Train,
+    TrainUntilContact,
+    Upload,
+)
+from learning.streams import stream
+from learning.values import Handle
+
+
+@dataclass(frozen=True)
+class EmsFlOptions:
+    """``threshold``: relevance below which an expert does not count for a cluster, eq. (32)."""
+
+    threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold: {self.threshold} should lie in 0 to 1")
+
+
+class EmsFl(Method):
+    """Standard EMS-FL: each cluster trains its own experts all the time, the gate when connected.
+
+    Server state: the model, and the cluster that owns each expert. Two clusters never own the
+    same one, so that uploads never compete.
+    """
+
+    Options: ClassVar[type] = EmsFlOptions
+
+    def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
+        super().__init__(world, options)
+        self.experts = list(range(self.learner.architecture.experts))
+        self.server = self.learner.start()
+        self.owner = np.zeros(len(self.experts), np.int64)
+
+    def prepare(self) -> Protocol:
+        """Algorithm 1, on the trial data that the clusters shared beforehand."""
+        relevance = yield from self.measure_relevance()
+        self.owner = assign_experts(
+            relevance, self.options.threshold, stream(self.world.seed, "assign")
+        )
+        yield self.assignment(relevance)
+
+    def conclude(self) -> Protocol:
+        """Measure the relevance once more: what training did to the gate's own mass."""
+        relevance = yield from self.measure_relevance()
+        yield self.assignment(relevance)
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Algorithm 2, cluster side and server side of each contact."""
+        side = ClusterSide(self.learner, me)
+        mine = np.flatnonzero(self.owner == me.index).tolist()
+        contact: Contact | None = yield NextContact()
+        while contact is not None:
+            yield from self.upload_experts(me, side, mine)
+            if self.tunes_gate(contact):
+                yield from self.tune(me, side, mine)
+            else:
+                yield from self.refresh(side, mine)
+            masked = not self.tunes_gate(contact)
+            if mine and side.state is not None:
+                work, contact = yield TrainUntilContact(self.cost(mine, masked))
+                side.train(work, mine, masked=masked)
+            else:
+                contact = yield NextContact()
+
+    def upload_experts(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
+        """Upload E_c and aggregate it, equation (35)."""
+        if mine:
+            side.offer(mine)
+        if side.snapshot is None or not side.pending.any():
+            return
+        size = self.learner.architecture.upload_bytes(mine, gate=False)
+        receipt = yield Upload(side.payload(_named("experts", mine), size), side.pending)
+        done = side.deliver(receipt)
+        if not done.any():
+            return
+        stale = side.staleness(self.version, done)
+        self.server = self.learner.merge_experts(
+            self.server, side.snapshot, me.name, mine, done
+        )
+        self.version += 1
+        devices = f"devices:{int(done.sum())}/{me.devices}"
+        yield Note("aggregate", self.version, f"{_named('experts', mine)} {devices} {stale}")
+
+    def tune(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
+        """Download the whole model, train E_c and the gate, upload and aggregate the gate (36)."""
+        sizes = self.learner.architecture
+        model = Payload("model", sizes.download_bytes(self.experts, gate=True), self.version)
+        gate = Payload("gate", sizes.upload_bytes([], gate=True), self.version)
+        cost = self.learner.round_cost(mine, self.experts, gate=True)
+        base, version = self.server, self.version
+        down, work, up = yield Chain((Download(model), Train(cost), Upload(gate, carry=False)))
+        side.receive(base, version, down.done, self.experts)
+        if side.state is None:
+            return
+        side.train(work, mine, gate=True)
+        tuned = self.learner.offer(side.state, [], gate=True)
+        done = up.done & (work.rounds > 0)
+        if done.any():
+            self.server = self.learner.merge_gate(self.server, tuned, me.name, done)
+            self.version += 1
+            yield Note("aggregate", self.version, f"gate devices:{int(done.sum())}/{me.devices}")
+        else:
+            yield Note("fault", self.version, f"gate lost: {up.reason or 'no round ended'}")
+        back = yield Download(Payload("gate", gate.bytes, self.version), carry=False)
+        side.receive_gate(self.server, back.done)
+
+    def refresh(self, side: ClusterSide, mine: Sequence[int]) -> Protocol:
+        """Download the cluster's own aggregated experts, and train them (Algorithm 3)."""
+        if not mine:
+            return
+        size = self.learner.architecture.download_bytes(mine, gate=True)
+        experts = Payload(_named("experts", mine), size, self.version)
+        base, version = self.server, self.version
+        down, work = yield Chain((Download(experts), Train(self.cost(mine, masked=True))))
+        side.receive(base, version, down.done, mine)
+        side.train(work, mine, masked=True)
+
+    def tunes_gate(self, contact: Contact) -> bool:
+        """Return whether the gate is tuned in this contact: always, in standard EMS-FL."""
+        return True
+
+    def cost(self, mine: Sequence[int], masked: bool) -> Cost:
+        """Cost of one round on E_c; under the mask only E_c is loaded."""
+        return self.learner.round_cost(mine, mine if masked else self.experts, gate=False)
+
+    def measure_relevance(self) -> Generator[Request, Any, Floats]:
+        """Relevance of every expert for every cluster (29), shape (C, E)."""
+        shape = len(self.world.clusters), len(self.experts)
+        even = np.full(shape, self.learner.architecture.top_k / len(self.experts))
+        for expert in self.experts:  # a timing-only run: expert e belongs to cluster e mod C
+            even[expert % shape[0], expert] += 1e-6
+        server = self.server
+        measured = yield Measure(
+            "relevance", lambda: self.learner.relevance(server), even.tolist()
+        )
+        return np.asarray(measured)
+
+    def assignment(self, relevance: Floats) -> Assign:
+        """Describe who owns which expert, with the probabilities of equation (33)."""
+        probability = assignment_probability(relevance, self.options.threshold)
+        return Assign(relevance, probability, self.owner)
+
+    def model(self) -> Handle:
+        """Return the model at the satellite."""
+        return self.server
+
+
+class EnhancedEmsFl(EmsFl):
+    """Enhanced EMS-FL (Algorithm 3): a masked gate, only E_c in memory, the gate tuned at the end.
+
+    In the last ``learning.gate_tuning_cycles`` cycles it goes on as standard EMS-FL.
+    """
+
+    def tunes_gate(self, contact: Contact) -> bool:
+        """Return whether the contact belongs to the last cycles."""
+        return contact.cycle >= self.world.cycles - self.world.gate_tuning_cycles
+
+
+def _named(kind: str, experts: Sequence[int]) -> str:
+    return f"{kind}:{','.join(map(str, experts))}"
+

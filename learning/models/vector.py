@@ -1,0 +1,35 @@
+"""An MoE over feature vectors."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learning.config import ModelConfig
+from learning.models.moe import MoELayer, Residency
+
+
+class MoEModel(nn.Module):
+    """A classifier with ``layers`` MoE layers: what the rest of ``learning`` relies on."""
+
+    moe: nn.ModuleList
+
+
+class VectorMoE(MoEModel):
+    """embed -> GELU -> L residual MoE layers behind a LayerNorm each -> LayerNorm -> head."""
+
+    def __init__(self, config: ModelConfig, features: int, classes: int, here: Residency) -> None:
+        super().__init__()
+        self.embed = nn.Linear(features, config.hidden)
+        self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.hidden)
+        self.head = nn.Linear(config.hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (..., classes) of features ``x`` (..., d)."""
+        hidden = functional.gelu(self.embed(x))
+        for norm, layer in zip(self.norms, self.moe, strict=True):
+            hidden = hidden + layer(norm(hidden))
+        logits: Tensor = self.head(self.norm(hidden))
+        return logits

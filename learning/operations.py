@@ -1,0 +1,81 @@
+"""The tensor operations behind :class:`learning.learner.Learner`, by name.
+
+Each takes the task, the tensors of its parents and plain JSON arguments, and returns tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from learning import aggregation, device_state, training, upcycling
+from learning.task import Task
+from learning.values import Tensors
+
+
+def start(task: Task) -> Tensors:
+    """Upcycled start model."""
+    return upcycling.start_model(task)
+
+
+def receive(
+    task: Task, server: Tensors, state: Tensors | None = None, *, cluster: str, **arguments: Any
+) -> Tensors:
+    """Download of experts and gate."""
+    return device_state.receive(task, server, state, cluster=cluster, **_tuples(arguments))
+
+
+def receive_gate(task: Task, server: Tensors, state: Tensors, *, who: list[bool]) -> Tensors:
+    """Download of the gate alone."""
+    return device_state.receive_gate(task, server, state, who=tuple(who))
+
+
+def train(
+    task: Task, state: Tensors, *, cluster: str, gate: bool, masked: bool, **arguments: Any
+) -> Tensors:
+    """Local rounds of all devices of one cluster."""
+    return training.train(
+        task, state, cluster=cluster, gate=gate, masked=masked, **_tuples(arguments)
+    )
+
+
+def offer(task: Task, state: Tensors, *, experts: list[int], gate: bool) -> Tensors:
+    """What an upload carries."""
+    return device_state.offer(task, state, experts=tuple(experts), gate=gate)
+
+
+def fold(task: Task, state: Tensors, *, cluster: str, **arguments: Any) -> Tensors:
+    """Factors become part of the device's base."""
+    return device_state.fold(task, state, cluster=cluster, **_tuples(arguments))
+
+
+def select(task: Task, new: Tensors, old: Tensors, *, who: list[bool]) -> Tensors:
+    """Row-wise choice between two stacked states."""
+    return device_state.select(tuple(who), new, old)
+
+
+def merge_experts(
+    task: Task,
+    server: Tensors,
+    offered: Tensors,
+    *,
+    cluster: str,
+    experts: list[int],
+    who: list[bool],
+) -> Tensors:
+    """Equation (35), as changes against the version that each device downloaded."""
+    weights = aggregation.sample_weights(task, cluster, tuple(who))
+    return aggregation.merge_experts(
+        task, server, offered, experts=tuple(experts), weights=weights
+    )
+
+
+def merge_gate(
+    task: Task, server: Tensors, offered: Tensors, *, cluster: str, who: list[bool]
+) -> Tensors:
+    """Equation (36), as changes against the version that each device downloaded."""
+    weights = aggregation.sample_weights(task, cluster, tuple(who))
+    return aggregation.merge_gate(task, server, offered, weights=weights)
+
+
+def _tuples(arguments: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(value) for name, value in arguments.items()}

@@ -1,0 +1,204 @@
+"""What a learning method may ask of simulated time, and the answers it gets.
+
+A method is a generator per cluster. It yields one of the requests below and is resumed with the
+reply when that much simulated time has passed. Requests speak of time, bytes and FLOPs only;
+tensors stay with the method. All arrays run over the K devices of one cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Payload:
+    """A thing to carry: its name in the traces, its size and the version it stems from.
+
+    ``bytes`` and ``version`` are scalars or arrays (K,).
+    """
+
+    name: str
+    bytes: float | Floats
+    version: int | Ints = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one local round takes of a device: ``flops``, and ``memory_bytes`` while it runs."""
+
+    flops: float
+    memory_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class NextContact:
+    """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
+
+    ``fresh=False`` accepts the contact that is open now even if it was handed out before.
+    """
+
+    fresh: bool = True
+
+
+@dataclass(frozen=True)
+class TrainUntilContact:
+    """Train through the disconnected phase. Reply: ``(Work, Contact | None)``.
+
+    The phase counts from the last contact's set time to the next one's start, and holds at most
+    ``learning.rounds.per_gap_max`` rounds. A round that the contact interrupts is kept and goes
+    on in the next disconnected phase.
+    """
+
+    cost: Cost
+
+
+@dataclass(frozen=True, eq=False)
+class Train:
+    """Train at once. Reply: :class:`Work`.
+
+    ``rounds=None`` means as many as the scenario gives a contact
+    (``learning.rounds.per_contact``).
+    """
+
+    cost: Cost
+    rounds: int | None = None
+    who: Mask | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """Send a payload from every device in ``who`` to the satellite. Reply: :class:`Receipt`.
+
+    Lasts until all are through or the contact ends. What is missing then is carried over to the
+    next upload of the same payload name and version, or given up where ``carry`` is False.
+    """
+
+    payload: Payload
+    who: Mask | None = None
+    carry: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Download:
+    """Send a payload from the satellite to every device in ``who``. Reply: :class:`Receipt`."""
+
+    payload: Payload
+    who: Mask | None = None
+    carry: bool = True
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Let every device run through ``steps`` on its own clock. Reply: one reply a step.
+
+    A device begins a step when it has ended the one before; one that cannot end a transfer in
+    the contact takes no part in the steps behind it. The reply comes when the last device ends.
+    """
+
+    steps: tuple[Train | Upload | Download, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Meet:
+    """Wait until ``parties`` actors have come to ``key``. Reply: ``{actor: value}``."""
+
+    key: str
+    parties: int
+    value: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Take a JSON value out of tensors: the only door besides evaluation. Reply: that value.
+
+    The value is journalled, so that a resumed run need not compute it again. ``default`` is the
+    answer of a timing-only run.
+    """
+
+    name: str
+    compute: Callable[[], Any]
+    default: Any
+
+
+@dataclass(frozen=True)
+class Note:
+    """Write a row into the events table (``aggregate``, ``drop``, ``fault``). Reply: None."""
+
+    kind: str
+    version: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Assign:
+    """Write who owns which expert into the assignments table. Reply: None.
+
+    ``relevance`` and ``probability`` have shape (C, E), ``owner`` (E,) holds cluster indices.
+    """
+
+    relevance: Floats
+    probability: Floats
+    owner: Ints
+
+
+@dataclass(frozen=True)
+class Contact:
+    """One contact as the method sees it, in seconds since the scenario's start.
+
+    ``cycle`` is the number of complete cycles when it began; ``capacity_bytes`` what the device
+    with the poorest link can upload in it.
+    """
+
+    contact_id: int
+    session: int
+    satellite: str
+    start_s: float
+    end_s: float
+    cycle: int
+    capacity_bytes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Who trained: complete ``rounds`` (K,), ``end_s`` (K,), ``excluded`` (K,) for want of memory."""
+
+    rounds: Ints
+    end_s: Floats
+    excluded: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Receipt:
+    """What got through: ``done`` (K,), ``end_s`` (K,; inf where not), bytes so far and left (K,).
+
+    ``reason`` is empty, ``contact ended`` or ``no contact``.
+    """
+
+    done: Mask
+    end_s: Floats
+    delivered_bytes: Floats
+    left_bytes: Floats
+    reason: str = ""
+
+
+Request = (
+    NextContact
+    | TrainUntilContact
+    | Train
+    | Upload
+    | Download
+    | Chain
+    | Meet
+    | Measure
+    | Note
+    | Assign
+)

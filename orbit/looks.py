@@ -1,0 +1,45 @@
+"""Look angles: where a satellite stands in the sky of sites, exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from orbit.arrays import FloatArray
+from orbit.clock import Start
+from orbit.elements import Satellite
+from orbit.propagation import propagate
+from orbit.sight import look_deg, sight
+from orbit.sites import Site, site_frames
+
+
+@dataclass(frozen=True, eq=False)
+class LookAngles:
+    """Arrays (T, K) over times and sites; azimuth from north through east, 0 to 360 deg."""
+
+    elevation_deg: FloatArray
+    azimuth_deg: FloatArray
+    slant_range_km: FloatArray
+    range_rate_km_s: FloatArray
+
+
+def look_angles(
+    satellite: Satellite, sites: Site | Sequence[Site], start: datetime, time_s: FloatArray
+) -> LookAngles:
+    """Topocentric elevation, azimuth, range and range rate at times (T,) in seconds since start.
+
+    SGP4 at each time, no atmosphere and no polar motion; positive range rate is receding. Raises
+    ValueError for no site, no time or one that is not finite, a start without time zone, or where
+    SGP4 fails.
+    """
+    times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
+    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
+        raise ValueError(f"time_s {time_s!r} must be one row of finite seconds; give at least one")
+    sites = [sites] if isinstance(sites, Site) else sites
+    frames = site_frames(sites, 0.0)
+    state = propagate(satellite, Start.of(start), times)[:, None, :]
+    every = np.arange(len(sites))
+    elevation, azimuth = look_deg(state, frames, every)
+    seen = sight(state, frames, every)
+    return LookAngles(elevation, azimuth, seen.slant_range_km, seen.range_rate_km_s)

@@ -1,0 +1,50 @@
+"""A satellite as seen from a site: elevation, slant range and their rates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from orbit.arrays import FloatArray, IntArray
+from orbit.sites import SiteFrames
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Arrays of one shape. `margin` is sin(elevation) - sin(mask): not negative when in view."""
+
+    margin: FloatArray
+    margin_rate_per_s: FloatArray
+    slant_range_km: FloatArray
+    range_rate_km_s: FloatArray
+
+
+def sight(state: FloatArray, frames: SiteFrames, site: IntArray) -> Sight:
+    """View of Earth-fixed states (..., 6) from sites (by index, broadcast against the states).
+
+    With q the line of sight, n its length, u the site's normal: sin(el) = q.u / n, n' = q.v / n,
+    sin(el)' = (v.u - sin(el) n') / n.
+    """
+    line = state[..., :3] - frames.position_km[site]
+    velocity, up = state[..., 3:], frames.up[site]
+    slant_range = np.sqrt(_dot(line, line))
+    range_rate = _dot(line, velocity) / slant_range
+    sin_elevation = _dot(line, up) / slant_range
+    rate = (_dot(velocity, up) - sin_elevation * range_rate) / slant_range
+    return Sight(sin_elevation - frames.sin_mask[site], rate, slant_range, range_rate)
+
+
+def look_deg(
+    state: FloatArray, frames: SiteFrames, site: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Elevation and azimuth (from north through east, 0 to 360) in degrees, as `sight`."""
+    line = state[..., :3] - frames.position_km[site]
+    east, north, up = (_dot(line, frames.axes[site, axis]) for axis in range(3))
+    # The arctangent keeps its digits near the zenith, where the arcsine loses them.
+    elevation: FloatArray = np.degrees(np.arctan2(up, np.hypot(east, north)))
+    azimuth: FloatArray = np.degrees(np.arctan2(east, north)) % 360
+    return elevation, azimuth
+
+
+def _dot(left: FloatArray, right: FloatArray) -> FloatArray:
+    product: FloatArray = np.einsum("...i,...i->...", left, right)
+    return product

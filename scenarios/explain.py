@@ -1,0 +1,136 @@
+"""pydantic's findings in the words of a scenario file: what was got, what must be there instead."""
+
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from scenarios.errors import Problem, ProblemsFound, shown
+from scenarios.known_keys import Place, place_of, suggestion, users_of
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "datetime_type": "a UTC time like 2026-08-22T00:00:00Z",
+    "tuple_type": "a list",
+    "model_type": "a mapping of keys",
+    "model_attributes_type": "a mapping of keys",
+    "dict_type": "a mapping of keys",
+    "string_pattern_mismatch": "text of the allowed characters",
+    "string_too_short": "text that is not empty",
+    "string_too_long": "shorter text",
+    "too_short": "a list that is not empty",
+}
+_UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Return one problem for each finding; unknown keys first, as they explain missing ones."""
+    details = error.errors(include_url=False)
+    details.sort(key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
+    return [problem for detail in details for problem in _problems(detail)]
+
+
+def _problems(detail: Any) -> list[Problem]:
+    place = place_of(detail["loc"])
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, ProblemsFound):
+        return [Problem((*place.path, *found.path), found.text) for found in cause.problems]
+    if detail["type"] in _UNKNOWN_KEY:
+        return [Problem(place.path, _unknown(place))]
+    if detail["type"].startswith("union_tag"):
+        return [_source_problem(detail, place)]
+    if detail["type"] == "missing":
+        return [Problem(place.path, f"is missing; give the {_meaning(place.field)}")]
+    if cause is not None:
+        return [Problem(place.path, str(cause))]
+    return [Problem(place.path, _mismatch(detail, place))]
+
+
+def _unknown(place: Place) -> str:
+    key = str(place.path[-1])
+    others = users_of(key, place)
+    if others:
+        source = get_args(place.chosen[0].model_fields["source"].annotation)[0]
+        return f"is not used by source {source!r} (it belongs to {' and '.join(others)})"
+    return f"is not a known key; {suggestion(key, place)}"
+
+
+def _source_problem(detail: Any, place: Place) -> Problem:
+    sources = [get_args(model.model_fields["source"].annotation)[0] for model in place.chosen]
+    got = detail["input"].get("source")
+    start = "is missing; it" if got is None else f"got {shown(got)}; source"
+    text = f"{start} must be one of {_listed(sources)}{_near(sources, got)}"
+    return Problem((*place.path, "source"), text)
+
+
+def _mismatch(detail: Any, place: Place) -> str:
+    got = detail["input"]
+    text = f"got {shown(got)}; {_required(detail, place, got)}"
+    if detail["type"] == "string_type" and isinstance(got, int | float):
+        text += f"; quote it: {str(shown(got))!r}"
+    return text
+
+
+def _required(detail: Any, place: Place, got: Any) -> str:
+    kind, field = detail["type"], place.field
+    if kind == "choice":
+        return f"{detail['msg']}{_description(field)}"
+    if kind == "literal_error":
+        names = _choices(field)
+        return f"must be one of {_listed(names)}{_description(field)}{_near(names, got)}"
+    if kind in _KINDS:
+        return f"must be {_KINDS[kind]}{_range(field)}{_description(field)}"
+    bounds = _range(field) or _bounds_in(detail.get("ctx", {}))
+    if bounds:
+        return f"must be{bounds}{_description(field)}"
+    return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}{_description(field)}"
+
+
+def _choices(field: FieldInfo | None) -> list[str]:
+    return [] if field is None else _texts_in(field.annotation)
+
+
+def _texts_in(annotation: Any) -> list[str]:
+    if isinstance(annotation, str):
+        return [annotation]
+    return [text for part in get_args(annotation) for text in _texts_in(part)]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _near(names: list[str], got: Any) -> str:
+    near = get_close_matches(got, names, n=1) if isinstance(got, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _range(field: FieldInfo | None) -> str:
+    metadata = [] if field is None else field.metadata
+    limits = [(name, getattr(item, name, None)) for item in metadata for name in _BOUNDS]
+    return _bounds_in({name: limit for name, limit in limits if limit is not None})
+
+
+def _bounds_in(limits: dict[str, Any]) -> str:
+    found = [f"{sign} {_plain(limits[name])}" for name, sign in _BOUNDS.items() if name in limits]
+    return f" {' and '.join(found)}" if found else ""
+
+
+def _plain(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
+
+
+def _meaning(field: FieldInfo | None) -> str:
+    description = "value" if field is None else field.description or "value"
+    bounds = _range(field).strip()
+    return f"{description} ({bounds})" if bounds else description
+
+
+def _description(field: FieldInfo | None) -> str:
+    return f" ({field.description})" if field is not None and field.description else ""

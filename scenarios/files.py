@@ -1,0 +1,115 @@
+"""Scenario files on disk: the shipped ones, a user's, and the element files beside them."""
+
+import re
+import stat
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scenarios.errors import ScenarioError, shown
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+MAX_BYTES = 1_000_000
+_SHELF = Path(__file__).parent
+
+
+def shipped() -> dict[str, str]:
+    """Return the shipped scenarios by name, each with the first comment line of its file."""
+    names = sorted(path.stem for path in _SHELF.glob("*.yaml"))
+    return {name: _first_comment(_SHELF / f"{name}.yaml") for name in names}
+
+
+def shipped_path(name: str) -> Path:
+    """Return the file of a shipped scenario; an unknown name is a ScenarioError."""
+    if name not in shipped():
+        raise ScenarioError(f"{_label(name)}: is not a shipped scenario; {_near_names(name)}")
+    return _SHELF / f"{name}.yaml"
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """Return the file meant: a shipped scenario by its bare name, otherwise a path.
+
+    A file of your own that is called like a shipped scenario is reached as `./name`.
+    """
+    if isinstance(name_or_path, str) and name_or_path in shipped():
+        return shipped_path(name_or_path)
+    return Path(name_or_path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a scenario file; missing, too large or not text is a ScenarioError."""
+    content = _content(path)
+    if len(content) > MAX_BYTES:
+        raise ScenarioError(f"{_label(path)}: is too large; at most {MAX_BYTES} bytes are read")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ScenarioError(f"{_label(path)}: is not text; save the YAML file as UTF-8")
+    return text
+
+
+def element_file(scenario: "Scenario") -> Path:
+    """Return the element file of a scenario with source `tle`, found from the scenario's folder.
+
+    Raises
+    ------
+    ScenarioError
+        if the scenario names no element file, or there is no such file.
+    """
+    prefix = "" if scenario.source_path is None else f"{_label(scenario.source_path)}: "
+    if scenario.orbit.source != "tle" or scenario.orbit.path is None:
+        raise ScenarioError(f"{prefix}orbit.path: is not given; there is no element file to read")
+    folder = Path() if scenario.source_path is None else scenario.source_path.parent
+    path = folder / scenario.orbit.path
+    if not _is_file(path):
+        text = f"no file {_label(path)}; relative paths count from the scenario file"
+        raise ScenarioError(f"{prefix}orbit.path: {text}")
+    return path
+
+
+def _content(path: Path) -> bytes:
+    if "\0" in str(path):
+        raise ScenarioError(f"{_label(path)}: is not a path; give a .yaml file")
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ScenarioError(f"{_label(path)}: is a folder; give a .yaml file in it")
+        if not stat.S_ISREG(mode):
+            raise ScenarioError(f"{_label(path)}: is not a regular file; give a .yaml file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ScenarioError(f"{_label(path)}: no such file; {_near_names(path.stem)}") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        text = f"cannot be read ({reason}); give a .yaml file"
+        raise ScenarioError(f"{_label(path)}: {text}") from None
+
+
+def _near_names(name: str) -> str:
+    names = list(shipped())
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"shipped scenarios: {', '.join(names)}"
+
+
+def _first_comment(path: Path) -> str:
+    comment = re.search(r"^# *(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return "" if comment is None else comment.group(1).strip()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system takes
+        return False
+
+
+def _label(path: str | Path) -> str:
+    text = str(path)
+    return text if text.isprintable() and len(text) < 400 else shown(text)

@@ -1,0 +1,90 @@
+"""From a file, a mapping or a shipped name to a validated Scenario."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from scenarios.errors import Problem, ProblemsFound, ScenarioError
+from scenarios.explain import problems_of
+from scenarios.files import locate, read_text
+from scenarios.origin import Origin
+from scenarios.overrides import apply_overrides
+from scenarios.safe_yaml import Document, parse_yaml
+from scenarios.scenario import Scenario
+
+
+def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """Read, override and validate a scenario.
+
+    Parameters
+    ----------
+    name_or_path
+        a YAML file, or the name of a shipped scenario.
+    overrides
+        values by dotted key, `{"orbit.altitude_km": 550}`; text is read as YAML. A number in a key
+        addresses a list item in the order of the file.
+
+    Raises
+    ------
+    ScenarioError
+        for everything that is wrong with the file or an override, in one line.
+    """
+    path = locate(name_or_path)
+    document = _parsed(read_text(path), str(path))
+    changes = overrides or {}
+    apply_overrides(document.value, changes)
+    origin = Origin(str(path), document.lines, tuple(changes))
+    return _validated(document.value, origin, path)
+
+
+def from_dict(mapping: Mapping[str, Any]) -> Scenario:
+    """Validate nested dicts and lists, such as `scenario.model_dump(mode="json")` gives.
+
+    Raises
+    ------
+    ScenarioError
+        `key: what is wrong; what is allowed`.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ScenarioError(f"a scenario is a mapping of keys, not a {type(mapping).__name__}")
+    return _validated(dict(mapping), Origin(), None)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of scenario files, for editors that check while one types."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Scenario.model_json_schema(),
+    }
+
+
+def _parsed(text: str, name: str) -> Document:
+    try:
+        document = parse_yaml(text)
+    except ProblemsFound as found:
+        raise Origin(name).error(found.problems) from None
+    if document.value is None:
+        raise ScenarioError(f"{name}: is empty; a scenario needs at least stop, orbit and ground")
+    if not isinstance(document.value, dict):
+        text = "is not a mapping; write keys such as orbit: and ground: with their values"
+        raise Origin(name, document.lines).error([Problem((), text)])
+    return document
+
+
+def _validated(mapping: dict[str, Any], origin: Origin, path: Path | None) -> Scenario:
+    try:
+        scenario = Scenario.model_validate(mapping)
+    except ValidationError as error:
+        raise origin.error(problems_of(error)) from None
+    return _in_canonical_order(scenario, path)
+
+
+def _in_canonical_order(scenario: Scenario, path: Path | None) -> Scenario:
+    """Sort the clusters by name; only now, so that findings point at the order of the file."""
+    clusters = tuple(sorted(scenario.ground.clusters, key=lambda cluster: cluster.name))
+    ground = scenario.ground.model_copy(update={"clusters": clusters})
+    ordered = scenario.model_copy(update={"ground": ground})
+    ordered._source_path = path
+    return ordered

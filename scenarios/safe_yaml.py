@@ -1,0 +1,187 @@
+"""YAML as scenario files use it: the core scalars of YAML 1.2, mappings and lists, nothing else.
+
+Against YAML 1.1 as PyYAML reads it: `1e6` is a number, `no` and `on` are text, dates and `12:30:45`
+stay text. A number with a leading zero (`010`) is refused, because 1.1 reads 8 and 1.2 reads 10.
+Also refused: anchors, aliases, tags, keys given twice, numbers that are not finite, and documents
+that are very deep or very large.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
+
+MAX_DEPTH = 32
+MAX_NODES = 20_000
+_MAX_INT = 2**63 - 1  # what fits the manifest's JSON readers and an int64 column
+
+# YAML 1.2.2, section 10.3.2 (core schema)
+_NULL = re.compile(r"null|Null|NULL|~|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_DECIMAL = re.compile(r"[-+]?[0-9]+")
+_OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass
+class Document:
+    """Parsed YAML: plain Python values, and the line of each key or list item by its path."""
+
+    value: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+
+
+class _Refusing(yaml.SafeLoader):
+    """Composes nodes, and stops at the first event that a scenario file has no use for."""
+
+    depth = 0
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        self.depth += 1
+        self.nodes += 1
+        self._refuse(event)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def _refuse(self, event: Any) -> None:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise _found(
+                line, f"the alias {shown(event.anchor)} is not allowed; write the value out"
+            )
+        if event.anchor is not None:
+            raise _found(line, f"the anchor {shown(event.anchor)} is not allowed; leave it out")
+        if event.tag is not None:
+            raise _found(line, f"the tag {shown(event.tag)} is not allowed; leave it out")
+        if self.depth > MAX_DEPTH:
+            raise _found(line, f"is nested too deeply; at most {MAX_DEPTH} levels are allowed")
+        if self.nodes > MAX_NODES:
+            raise _found(line, f"has too many values; at most {MAX_NODES} are allowed")
+
+
+def parse_yaml(text: str) -> Document:
+    """Parse one YAML document.
+
+    Returns
+    -------
+    Document
+        with dict, list, str, int, float, bool and None values; value None for an empty text.
+
+    Raises
+    ------
+    ProblemsFound
+        for everything that is not plain YAML, with the line.
+    """
+    document = Document()
+    node = _compose(text)
+    if node is not None:
+        document.lines[()] = node.start_mark.line + 1
+        document.value = _value(node, (), document.lines)
+    return document
+
+
+def _compose(text: str) -> yaml.Node | None:
+    try:
+        return _Refusing(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        line = None if error.problem_mark is None else error.problem_mark.line + 1
+        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        raise _found(line, f"is not valid YAML: {reason}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, int(error.position)) + 1
+        text = "has a character that YAML does not allow; save it as plain text"
+        raise _found(line, text) from None
+    except ProblemsFound:
+        raise
+    except (OverflowError, ValueError):  # PyYAML hands the number of a \U escape to chr() unchecked
+        raise _found(None, "has a \\U escape that stands for no character; mend it") from None
+
+
+def _value(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return _sequence(node, path, lines)
+    return _scalar(node, path)
+
+
+def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise _found(line, "a key must be a word, not a list or a mapping", path)
+        key = _text(key_node, path)
+        here = (*path, key)
+        if key in result:
+            raise _found(line, f"is given twice (first on line {lines[here]}); keep one", here)
+        lines[here] = line
+        result[key] = _value(value_node, here, lines)
+    return result
+
+
+def _sequence(node: yaml.SequenceNode, path: KeyPath, lines: dict[KeyPath, int]) -> list[Any]:
+    result = []
+    for index, item in enumerate(node.value):
+        lines[(*path, index)] = item.start_mark.line + 1
+        result.append(_value(item, (*path, index), lines))
+    return result
+
+
+def _text(node: yaml.Node, path: KeyPath) -> str:
+    text = str(node.value)
+    if _SURROGATE.search(text):
+        line = node.start_mark.line + 1
+        raise _found(line, "half of a surrogate pair is no character; write the character", path)
+    return text
+
+
+def _scalar(node: yaml.Node, path: KeyPath) -> Any:
+    text = _text(node, path)
+    if isinstance(node, yaml.ScalarNode) and node.style is not None:  # quoted, or a block
+        return text
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
+        return text.lower() == "true"
+    try:
+        return _number(text)
+    except ValueError as error:
+        raise _found(node.start_mark.line + 1, str(error), path) from None
+
+
+def _number(text: str) -> int | float | str:
+    """Read a number, or give the text back where it is none; refused numbers raise ValueError."""
+    if _LEADING_ZERO.fullmatch(text):
+        raise ValueError(f"{shown(text)} is ambiguous; drop the leading zero, or quote it for text")
+    if _DECIMAL.fullmatch(text) or _OCTAL_OR_HEX.fullmatch(text):
+        return _whole(text)
+    if _NOT_FINITE.fullmatch(text):
+        raise ValueError(f"{text} is not allowed; numbers must be finite")
+    if not _FLOAT.fullmatch(text):
+        return text
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{shown(text)} is too large; numbers must be finite")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text, 0) if len(text) <= 30 else _MAX_INT + 1
+    if abs(value) > _MAX_INT:
+        raise ValueError(f"{shown(text)} is too large; whole numbers go up to {_MAX_INT}")
+    return value
+
+
+def _found(line: int | None, text: str, path: KeyPath = ()) -> ProblemsFound:
+    return ProblemsFound([Problem(path, text, line)])

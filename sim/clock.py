@@ -1,0 +1,84 @@
+"""One simulated clock: SimPy's event loop with absolute times, one guard and an end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from typing import Any
+
+import simpy
+
+from sim.errors import SimulationError
+
+Process = Generator[simpy.Event, Any, Any]
+
+LAST = 2
+"""Priority of what must see everything else that happens at the same instant."""
+
+
+class Clock:
+    """Seconds since the scenario's start.
+
+    Events are scheduled at absolute times, so that steps never add up to a drift. Every process
+    runs under one guard: SimPy accepts NaN delays and rebuilds an exception from its ``args``,
+    so bad times and errors are turned into one :class:`SimulationError` here.
+    """
+
+    def __init__(self) -> None:
+        self._env = simpy.Environment()
+        self._stopped = False
+        self.events = 0
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self._env.now
+
+    def event(self) -> simpy.Event:
+        """Return an event that somebody else triggers."""
+        return self._env.event()
+
+    def at(self, time_s: float) -> simpy.Event:
+        """Return an event at ``time_s``; raise SimulationError if that is past or not a time."""
+        if not math.isfinite(time_s) or time_s < self.now:
+            raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
+        event = self._env.event()
+        event._ok, event._value = True, None
+        self._env.schedule(event, delay=time_s - self.now)
+        return event
+
+    def after_this_instant(self, act: Callable[[], None]) -> None:
+        """Call ``act`` at this time, behind everything else that happens now."""
+        event = self._env.event()
+        event._ok, event._value = True, None
+        event.callbacks = [lambda _: act()]
+        self._env.schedule(event, priority=LAST)
+
+    def start(self, name: str, process: Process) -> None:
+        """Run ``process`` under the guard; ``name`` stands in its errors."""
+        self._env.process(self._guard(name, process))
+
+    def stop(self) -> None:
+        """End the run behind the event that is going on now."""
+        self._stopped = True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is left that could happen."""
+        return self._env.peek() == math.inf
+
+    def run(self, until_s: float, each_event: Callable[[int], None]) -> None:
+        """Process events up to and including ``until_s``; call ``each_event`` behind each one."""
+        while not self._stopped and self._env.peek() <= until_s and self._env.peek() < math.inf:
+            self._env.step()
+            self.events += 1
+            each_event(self.events)
+
+    def _guard(self, name: str, process: Process) -> Process:
+        try:
+            return (yield from process)
+        except SimulationError as error:
+            raise SimulationError(f"{name} at {self.now:.3f} s: {error}") from error
+        except Exception as error:
+            kind = type(error).__name__
+            raise SimulationError(f"{name} at {self.now:.3f} s: {kind}: {error}") from error

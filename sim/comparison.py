@@ -1,0 +1,109 @@
+"""Compare runs: those that differ only in their seed are one group, shown as median and range."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sim.folder import read_manifest, read_tables
+from sim.summary import TARGETS, summarise
+
+BASELINE = "synchronous"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one scenario and method with different seeds."""
+
+    label: str
+    summaries: tuple[dict[str, Any], ...]
+
+    def values(self, *path: str) -> list[float]:
+        """Return one figure of every run; a figure that was never reached is inf."""
+        found = []
+        for summary in self.summaries:
+            value: Any = summary
+            for key in path:
+                value = None if value is None else value[key]
+            found.append(math.inf if value is None else float(value))
+        return found
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return summary and resolved scenario of a run folder."""
+    manifest = read_manifest(folder)
+    summary = summarise(read_tables(folder), manifest)
+    return {"summary": summary, "scenario": manifest["scenario"], "folder": str(folder)}
+
+
+def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
+    """Group runs whose scenarios differ in the seed only, in the order in which they came."""
+    plain = [_flat({**run["scenario"], "seed": None, "description": None}) for run in runs]
+    differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
+    differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
+    members: dict[str, list[dict[str, Any]]] = {}
+    for run, values in zip(runs, plain, strict=True):
+        others = [k for k in differing if k != "learning.method"]
+        label = " ".join([values["learning.method"], *(f"{k}={values.get(k)}" for k in others)])
+        members.setdefault(label, []).append(run["summary"])
+    return [Group(label, tuple(found)) for label, found in members.items()]
+
+
+def compare(folders: Sequence[str | Path]) -> dict[str, Any]:
+    """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
+
+    The ratio of a group is how many times fewer cycles it needs than the first synchronous group
+    (than the first group, if none is synchronous).
+    """
+    groups = group_runs([read_run(Path(folder)) for folder in folders])
+    rows = [_row(group) for group in groups]
+    methods = [group.summaries[0]["method"] for group in groups]
+    reference = methods.index(BASELINE) if BASELINE in methods else 0
+    for row in rows:
+        row["ratio"] = {
+            name: _ratio(rows[reference]["cycles_to"][name], row["cycles_to"][name])
+            for name in row["cycles_to"]
+        }
+    return {"reference": groups[reference].label, "groups": rows}
+
+
+def _row(group: Group) -> dict[str, Any]:
+    names = [f"{target:.2f}" for target in TARGETS]
+    return {
+        "label": group.label,
+        "runs": len(group.summaries),
+        "seeds": [summary["seed"] for summary in group.summaries],
+        "accuracy_start": _spread(group.values("accuracy_start")),
+        "accuracy_final": _spread(group.values("accuracy_final")),
+        "cycles_to": {name: _spread(group.values("targets", name, "cycles")) for name in names},
+        "hours_to": {name: _spread(group.values("targets", name, "hours")) for name in names},
+        "uplink_bytes": _spread(group.values("uplink_bytes")),
+        "downlink_bytes": _spread(group.values("downlink_bytes")),
+        "device_rounds": _spread(group.values("device_rounds")),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float | None]:
+    """Median, least and greatest; None stands for never."""
+    figures = {"median": median(values), "min": min(values), "max": max(values)}
+    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
+
+
+def _ratio(reference: dict[str, Any], own: dict[str, Any]) -> float | None:
+    if reference["median"] is None or not own["median"]:
+        return None
+    return float(reference["median"] / own["median"])
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value if not isinstance(value, list) else json.dumps(value)}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
+    return flat

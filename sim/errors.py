@@ -1,0 +1,19 @@
+"""Errors of a run. Each carries one line of text, so that SimPy can rebuild it unchanged."""
+
+from __future__ import annotations
+
+
+class SimulationError(Exception):
+    """A run failed: the text names the actor, the simulated time and the cause."""
+
+
+class InvariantError(SimulationError):
+    """A finished run contradicts itself: its traces are kept, but must not be used."""
+
+
+class InputError(ValueError):
+    """The input is wrong: the text says where, what and how to mend it."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; what was finished is saved and can be resumed."""

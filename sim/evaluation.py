@@ -1,0 +1,61 @@
+"""Evaluation of the server's model: at the start and at every complete cycle, for all methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from learning.method import Method
+from sim.journal import Journal
+from sim.plan import Plan
+from sim.trace import Trace
+
+
+class Evaluator:
+    """Writes the metrics table: one pooled row and one row a cluster each time."""
+
+    def __init__(self, plan: Plan, method: Method, journal: Journal, trace: Trace) -> None:
+        self._plan = plan
+        self._method = method
+        self._journal = journal
+        self._trace = trace
+        self.listen: Callable[[float, int, float], None] = lambda time_s, cycle, accuracy: None
+
+    def evaluate(self, time_s: float, cycle: int) -> float:
+        """Write the rows of one evaluation and return the global accuracy (nan: timing only)."""
+        rows = self._measure()
+        samples = sum(row["samples"] for row in rows)
+        pooled = {
+            key: _mean([(row[key], row["samples"]) for row in rows]) for key in ("accuracy", "loss")
+        }
+        shared = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
+        self._trace.add("metrics", scope="global", samples=samples, **pooled, **shared)
+        for row in rows:
+            self._trace.add("metrics", scope="cluster", **row, **shared)
+        version = self._method.version
+        self._trace.add(
+            "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
+        )
+        accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
+        self.listen(time_s, cycle, accuracy)
+        return accuracy
+
+    def _measure(self) -> list[dict[str, Any]]:
+        learner = self._method.learner
+        model = self._method.model()
+        if learner.trains:
+            rows: list[dict[str, Any]] = self._journal.answer(
+                "evaluation", lambda: learner.evaluate(model)
+            )
+            return rows
+        nothing = {"accuracy": None, "loss": None, "samples": 0}
+        return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
+
+
+def _mean(values: list[tuple[float | None, int]]) -> float | None:
+    """Mean weighted by samples, None if nothing was measured."""
+    total = sum(samples for _, samples in values)
+    if total == 0:
+        return None
+    return sum(value * samples for value, samples in values if value is not None) / total

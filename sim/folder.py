@@ -1,0 +1,83 @@
+"""The run folder: five Parquet tables, the manifest and the final model, each written at once."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import InputError
+from sim.journal import write_text
+from sim.trace import COLUMNS
+
+MANIFEST = "manifest.json"
+SCHEMA = "1"
+LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
+
+
+def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
+    """Write ``NAME.parquet`` for every table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        part = folder / f".{name}.parquet.part"
+        schema = table.schema.with_metadata({"leomix_schema": SCHEMA})
+        pq.write_table(table.cast(schema), part, compression="zstd")
+        part.replace(folder / f"{name}.parquet")
+
+
+def write_model(folder: Path, tensors: dict[str, Any] | None, about: dict[str, Any]) -> None:
+    """Write the final weights (none in a timing-only run) and a JSON that says what they are."""
+    from learning.store import write_tensors
+
+    place = folder / "model"
+    place.mkdir(parents=True, exist_ok=True)
+    if tensors is not None:
+        write_tensors(place / "model.safetensors", tensors)
+        about = {**about, "tensors": {name: list(t.shape) for name, t in sorted(tensors.items())}}
+    write_text(place / "model.json", json.dumps(about, indent=2))
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write ``manifest.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run folder; raise InputError if it is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); the run has to be done again") from None
+    return manifest
+
+
+def read_tables(folder: Path) -> dict[str, pa.Table]:
+    """Return all tables of a run folder; raise InputError for one that is missing or broken."""
+    tables = {}
+    for name in COLUMNS:
+        path = folder / f"{name}.parquet"
+        try:
+            tables[name] = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+    return tables
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result, without importing them."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

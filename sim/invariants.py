@@ -1,0 +1,72 @@
+"""What must hold of every finished run. A run that contradicts itself fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from sim.errors import InvariantError
+
+TOLERANCE = 1e-9
+"""Relative rounding of byte sums and times."""
+
+
+def check(tables: dict[str, pa.Table]) -> None:
+    """Raise InvariantError that names each invariant that a run's tables violate."""
+    found = [*_clock(tables), *_transfers(tables), *_bytes(tables), *_contacts(tables)]
+    if found:
+        raise InvariantError("the run contradicts itself: " + "; ".join(found))
+
+
+def _clock(tables: dict[str, pa.Table]) -> Iterator[str]:
+    for name, column in (("events", "time_s"), ("metrics", "time_s"), ("transfers", "start_s")):
+        time = _numbers(tables[name], column)
+        if not np.isfinite(time).all():
+            yield f"a time in {name} is not finite"
+        elif (np.diff(time) < 0).any() or (time < 0).any():
+            yield f"the clock of {name} runs backwards"
+
+
+def _contacts(tables: dict[str, pa.Table]) -> Iterator[str]:
+    served = tables["contacts"].filter(tables["contacts"].column("served"))
+    start, end = _numbers(served, "service_start_s"), _numbers(served, "service_end_s")
+    if not (end > start).all():
+        yield "a served contact has no duration"
+
+
+def _transfers(tables: dict[str, pa.Table]) -> Iterator[str]:
+    contacts, moved = tables["contacts"], tables["transfers"]
+    if not len(moved):
+        return
+    rows = _numbers(moved, "contact_id").astype(int)
+    service_start = _numbers(contacts, "service_start_s")[rows]
+    service_end = _numbers(contacts, "service_end_s")[rows]
+    start, end = _numbers(moved, "start_s"), _numbers(moved, "end_s")
+    slack = TOLERANCE * np.maximum(service_end, 1.0)
+    if (start < service_start - slack).any() or (end > service_end + slack).any():
+        yield "a transfer lies outside its contact"
+    if not (end > start).all():
+        yield "a transfer has no duration"
+
+
+def _bytes(tables: dict[str, pa.Table]) -> Iterator[str]:
+    moved = tables["transfers"]
+    size, delivered = _numbers(moved, "payload_bytes"), _numbers(moved, "delivered_bytes")
+    if (delivered > size * (1 + TOLERANCE)).any() or (delivered <= 0).any():
+        yield "a transfer carries more than its payload, or nothing"
+    keys = ("cluster", "device", "direction", "payload", "version")
+    names = zip(*(moved.column(key).to_pylist() for key in keys), strict=True)
+    so_far: dict[tuple[object, ...], float] = {}
+    outcomes = moved.column("outcome").to_pylist()
+    for name, bytes_, whole, outcome in zip(names, delivered, size, outcomes, strict=True):
+        total = so_far.pop(name, 0.0) + bytes_
+        if outcome == "delivered" and abs(total - whole) > TOLERANCE * whole:
+            yield f"{name}: {total} bytes were sent of a delivered payload of {whole}"
+        if outcome == "carried":
+            so_far[name] = total
+
+
+def _numbers(table: pa.Table, column: str) -> np.ndarray:
+    return table.column(column).to_numpy(zero_copy_only=False).astype(float)

@@ -1,0 +1,227 @@
+"""Run a scenario: build, simulate, check, and write the run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sim import folder as run_folder
+from sim.build import Build, build, identity
+from sim.contact_table import contacts_table
+from sim.errors import InputError, Interrupted, SimulationError
+from sim.invariants import check
+from sim.journal import CHECKPOINT, Checkpoint, Journal
+from sim.simulation import Simulation
+from sim.summary import summarise
+from sim.trace import sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scenarios import Scenario
+
+Listener = Callable[[float, int, float], None]
+EachEvent = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has produced; the tables as pandas DataFrames."""
+
+    tables: dict[str, pa.Table]
+    manifest: dict[str, Any]
+    folder: Path | None = None
+    _frames: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        if name not in self._frames:
+            self._frames[name] = self.tables[name].to_pandas()
+        return self._frames[name]
+
+    @property
+    def contacts(self) -> pd.DataFrame:
+        """One row a contact of the plan, served or not."""
+        return self._frame("contacts")
+
+    @property
+    def transfers(self) -> pd.DataFrame:
+        """One row a device, payload and contact."""
+        return self._frame("transfers")
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What happened, in order of time."""
+        return self._frame("events")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Accuracy and loss of the server's model at every complete cycle."""
+        return self._frame("metrics")
+
+    @property
+    def assignments(self) -> pd.DataFrame:
+        """Which cluster trains which expert."""
+        return self._frame("assignments")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The run in a few figures."""
+        return summarise(self.tables, self.manifest)
+
+
+def run(
+    scenario: Scenario,
+    out: str | Path | None = None,
+    resume: bool = False,
+    *,
+    listen: Listener | None = None,
+    each_event: EachEvent | None = None,
+    checkpoint_every_s: float = 10.0,
+) -> Result:
+    """Simulate ``scenario`` and return its :class:`Result`.
+
+    With ``out`` the run folder is written there, and the run can be resumed after an interruption.
+    ``listen(time_s, cycle, accuracy)`` hears of every evaluation; ``each_event(number)`` is called
+    behind every event of the clock and may raise :class:`Interrupted`.
+
+    Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
+    failed, Interrupted for one that was stopped. What was traced by then is in ``out``.
+    """
+    place = None if out is None else Path(out)
+    if place is not None:
+        finished = _look_into(place, resume)
+        if finished is not None:
+            return finished
+    return Run(build(scenario), place, checkpoint_every_s).execute(listen, each_event)
+
+
+def _look_into(place: Path, resume: bool) -> Result | None:
+    """Return the finished run in ``place``, if any; refuse to write over anything else."""
+    if place.exists() and not place.is_dir():
+        raise InputError(f"-o {place}: is a file; name a folder")
+    if not place.exists() or not any(place.iterdir()):
+        return None
+    if not resume:
+        raise InputError(
+            f"-o {place}: is not empty; name another folder, or go on with its run by --resume"
+        )
+    if not (place / run_folder.MANIFEST).exists() and not (place / CHECKPOINT).exists():
+        raise InputError(f"-o {place}: holds no run that could be resumed; name another folder")
+    if not (place / run_folder.MANIFEST).exists():
+        return None
+    manifest = run_folder.read_manifest(place)
+    if manifest.get("status") != "complete":
+        return None
+    return Result(run_folder.read_tables(place), manifest, place)
+
+
+class Run:
+    """One execution of a built scenario."""
+
+    def __init__(self, built: Build, place: Path | None, checkpoint_every_s: float) -> None:
+        self.built = built
+        self.place = place
+        self.identity = identity(built.scenario, built.plan)
+        self.method = built.new_method()
+        self.checkpoint: Checkpoint | None = None
+        journal = Journal()
+        if place is not None and built.learner.trains:
+            self.checkpoint = Checkpoint(place, self.identity, checkpoint_every_s)
+            journal = self.checkpoint.load(built.learner.values)
+        stop = built.scenario.stop
+        self.simulation = Simulation(
+            built.plan, self.method, built.compute, journal, stop.cycles, stop.accuracy
+        )
+        self._event = 0
+        self._began = time.monotonic()
+
+    def execute(self, listen: Listener | None, each_event: EachEvent | None) -> Result:
+        """Simulate to the end, or keep what there is when that cannot be reached."""
+        if listen is not None:
+            self.simulation.evaluator.listen = listen
+        try:
+            self.simulation.run(lambda number: self._tick(number, each_event))
+            result = self._result("complete")
+            check(result.tables)
+        except (Interrupted, KeyboardInterrupt):
+            self._save_checkpoint()
+            self._write(self._result("interrupted"))
+            raise Interrupted(self._where_to_go_on()) from None
+        except SimulationError as error:
+            self._write(self._result("failed", str(error)))
+            raise
+        self._write(result)
+        return result
+
+    def _tick(self, number: int, each_event: EachEvent | None) -> None:
+        self._event = number
+        simulation, values = self.simulation, self.built.learner.values
+        simulation.journal.check_replay(number, simulation.trace)
+        if self.checkpoint is not None:
+            self.checkpoint.save_if_due(number, simulation.journal, simulation.trace, values)
+        if each_event is not None:
+            each_event(number)
+
+    def _save_checkpoint(self) -> None:
+        if self.checkpoint is not None:
+            simulation = self.simulation
+            self.checkpoint.save(
+                self._event, simulation.journal, simulation.trace, self.built.learner.values
+            )
+
+    def _where_to_go_on(self) -> str:
+        at = f"stopped at {self.simulation.clock.now / 3600:.2f} h"
+        if self.place is None:
+            return at
+        return f"{at}; go on with: --resume -o {self.place}"
+
+    def _result(self, status: str, error: str = "") -> Result:
+        trace = self.simulation.trace
+        tables = trace.tables()
+        tables["contacts"] = contacts_table(self.built.plan)
+        scenario = self.built.scenario
+        manifest = {
+            "name": scenario.source_path.stem if scenario.source_path else "scenario",
+            "status": status,
+            "error": error,
+            "method": scenario.learning.method,
+            "seed": scenario.seed,
+            "start_utc": self.built.plan.start.isoformat(),
+            "wall_s": round(time.monotonic() - self._began, 3),
+            "events": self._event,
+            "trainings": self.built.learner.values.computed["train"],
+            "trace_sha256": sha256(tables),
+            "timing_sha256": sha256(tables, timing_only=True),
+            "warnings": [],
+            "versions": run_folder.versions(),
+            "scenario": scenario.model_dump(mode="json"),
+        }
+        return Result(tables, manifest, self.place)
+
+    def _write(self, result: Result) -> None:
+        if self.place is None:
+            return
+        run_folder.write_tables(self.place, result.tables)
+        if result.manifest["status"] == "complete":
+            self._write_model(result)
+        run_folder.write_manifest(self.place, result.manifest)
+        if result.manifest["status"] == "complete" and self.checkpoint is not None:
+            self.checkpoint.remove()
+
+    def _write_model(self, result: Result) -> None:
+        assert self.place is not None  # only called for a run with a folder
+        learner, model = self.built.learner, self.method.model()
+        tensors = learner.final_tensors(model) if learner.trains else None
+        about = {
+            "what": "the satellite's model at the end of the run",
+            "kind": learner.config.model.kind,
+            "version": self.method.version,
+            "trained": learner.trains,
+        }
+        run_folder.write_model(self.place, tensors, about)

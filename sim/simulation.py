@@ -1,0 +1,218 @@
+"""The interpreter: answers the requests of a method's generators on the simulated clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+import simpy
+
+from learning.method import Cluster, Method, Protocol
+from learning.requests import (
+    Assign,
+    Chain,
+    Download,
+    Measure,
+    Meet,
+    NextContact,
+    Note,
+    Request,
+    Train,
+    TrainUntilContact,
+    Upload,
+    Work,
+)
+from sim.clock import Clock
+from sim.contacts import Antenna, emit_waits
+from sim.devices import Compute, Devices
+from sim.errors import SimulationError
+from sim.evaluation import Evaluator
+from sim.journal import Journal
+from sim.meet import Meetings
+from sim.plan import Plan
+from sim.trace import Trace
+from sim.transfers import Link, Training, emit_excluded, emit_training
+
+SERVER = "server"
+
+
+class Simulation:
+    """One run of one method over one contact plan.
+
+    ``stop_cycles`` and ``stop_accuracy`` end it before the plan does.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        method: Method,
+        compute: Compute,
+        journal: Journal,
+        stop_cycles: int | None = None,
+        stop_accuracy: float | None = None,
+    ) -> None:
+        self.plan = plan
+        self.method = method
+        self.clock = Clock()
+        self.trace = Trace()
+        self.journal = journal
+        self.cycle = 0
+        self._stop_cycles = stop_cycles
+        self._stop_accuracy = stop_accuracy
+        self.evaluator = Evaluator(plan, method, journal, self.trace)
+        self._meetings = Meetings(self.clock)
+        self._antennas = {c.name: Antenna(self.clock, c, plan.served(c)) for c in plan.clusters}
+        self._devices = {c.name: Devices(c, compute) for c in plan.clusters}
+        self._links = {
+            c.name: Link(
+                self.clock, self._antennas[c.name], self._devices[c.name], self.trace
+            )
+            for c in plan.clusters
+        }
+
+    def run(self, each_event: Callable[[int], None]) -> None:
+        """Run to the end; ``each_event`` is called behind every event with its number."""
+        emit_waits(self.trace, self.plan)
+        self._at_once(self.method.prepare())
+        self.evaluator.evaluate(0.0, 0)
+        for cluster in self.plan.clusters:
+            antenna = self._antennas[cluster.name]
+            self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
+        for cluster in self.plan.clusters:
+            actor = self._drive(cluster.name, cluster, self.method.cluster(cluster))
+            self.clock.start(cluster.name, actor)
+        self.clock.run(self.plan.stop_s, each_event)
+        self._finish()
+
+    def _finish(self) -> None:
+        for link in self._links.values():
+            link.settle_all()
+        self._at_once(self.method.conclude())
+        waiting = self._meetings.waiting()
+        if waiting and self.clock.exhausted:
+            raise SimulationError(f"the run is over but these still wait: {waiting}")
+
+    def _ended_early(self) -> bool:
+        return self._stop_cycles is not None and self.cycle >= self._stop_cycles
+
+    def _served(self) -> None:
+        """Count cycles; evaluate a complete one when all that happens now has happened."""
+        complete = min(antenna.sessions_served for antenna in self._antennas.values())
+        if complete > self.cycle:
+            self.cycle = complete
+            self.clock.after_this_instant(self._cycle_complete)
+
+    def _cycle_complete(self) -> None:
+        accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
+        reached = self._stop_accuracy is not None and accuracy >= self._stop_accuracy
+        if reached or self._ended_early():
+            self.clock.stop()
+
+    def _at_once(self, protocol: Protocol) -> None:
+        """Drive a protocol that takes no simulated time."""
+        reply = None
+        try:
+            while True:
+                request = protocol.send(reply)
+                if not isinstance(request, Measure | Assign | Note):
+                    raise SimulationError(
+                        f"{type(request).__name__} takes time; before and after a run a method "
+                        "may ask only for Measure, Assign and Note"
+                    )
+                reply = self._answer_now(SERVER, None, request)
+        except StopIteration:
+            return
+
+    def _drive(
+        self, actor: str, cluster: Cluster, protocol: Protocol
+    ) -> Generator[simpy.Event, Any, None]:
+        reply: Any = None
+        while True:
+            try:
+                request = protocol.send(reply)
+            except StopIteration:
+                return
+            reply = yield from self._answer(actor, cluster, request)
+
+    def _answer(
+        self, actor: str, cluster: Cluster, request: Request
+    ) -> Generator[simpy.Event, Any, Any]:
+        antenna, link = self._antennas[cluster.name], self._links[cluster.name]
+        match request:
+            case NextContact(fresh=fresh):
+                return (yield from antenna.next_contact(actor, fresh, lambda: self.cycle))
+            case TrainUntilContact():
+                return (yield from self._train_until_contact(actor, cluster, request))
+            case Train() | Upload() | Download():
+                return (yield from link.chain([request]))[0]
+            case Chain(steps=steps):
+                return (yield from link.chain(steps))
+            case Meet():
+                return (yield from self._meetings.join(actor, request))
+            case Measure() | Assign() | Note():
+                return self._answer_now(actor, cluster, request)
+        raise SimulationError(f"{request!r} is not a request")
+
+    def _train_until_contact(
+        self, actor: str, cluster: Cluster, request: TrainUntilContact
+    ) -> Generator[simpy.Event, Any, Any]:
+        """The disconnected phase counts from the set time, so that transfers do not shift it."""
+        antenna, devices = self._antennas[cluster.name], self._devices[cluster.name]
+        last = antenna.open or antenna.last
+        from_s = self.clock.now if last is None else last.end_s
+        contact = yield from antenna.next_contact(actor, True, lambda: self.cycle)
+        if contact is None:
+            none = np.zeros(cluster.devices, np.int64)
+            return Work(none, devices.free_s, none.astype(bool)), None
+        excluded = devices.excluded(request.cost)
+        rounds, begin, end = devices.gap_rounds(request.cost, from_s, contact.start_s)
+        who = rounds > 0
+        leg = Training(who, rounds, begin, end, excluded)
+        emit_training(self.trace, cluster.name, leg, who, None)
+        emit_excluded(self.trace, cluster.name, excluded, self.clock.now)
+        return Work(rounds, end, excluded), contact
+
+    def _answer_now(
+        self, actor: str, cluster: Cluster | None, request: Measure | Assign | Note
+    ) -> Any:
+        match request:
+            case Measure(compute=compute, default=default):
+                trains = self.method.learner.trains
+                return self.journal.answer(actor, compute) if trains else default
+            case Assign():
+                self._write_assignment(request)
+            case Note(kind=kind, version=version, detail=detail):
+                contact = None if cluster is None else self._antennas[cluster.name].open
+                self.trace.add(
+                    "events",
+                    time_s=self.clock.now,
+                    kind=kind,
+                    cluster=None if cluster is None else cluster.name,
+                    contact_id=None if contact is None else contact.contact_id,
+                    version=version,
+                    detail=detail,
+                )
+        return None
+
+    def _write_assignment(self, assign: Assign) -> None:
+        experts = np.arange(len(assign.owner))
+        now = {"time_s": self.clock.now}
+        for cluster in self.plan.clusters:
+            mine = assign.owner == cluster.index
+            self.trace.add(
+                "assignments",
+                len(experts),
+                cycle=self.cycle,
+                cluster=cluster.name,
+                expert=experts,
+                relevance=np.asarray(assign.relevance)[cluster.index],
+                probability=np.asarray(assign.probability)[cluster.index],
+                assigned=mine,
+                **now,
+            )
+            listed = ",".join(map(str, experts[mine]))
+            detail = f"experts:{listed}"
+            self.trace.add("events", kind="assign", cluster=cluster.name, detail=detail, **now)
+
+

@@ -1,0 +1,90 @@
+"""Figures as text for a terminal: aligned tables and summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align columns: the first to the left, all others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Show one run's summary, one figure a line."""
+    rows = [
+        ("method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"),
+        ("simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"),
+        ("contacts", f"{summary['contacts_served']} served of {summary['contacts']}"),
+        ("accuracy", _accuracy(summary)),
+        *((f"reached {name}", _target(value)) for name, value in summary["targets"].items()),
+        ("own gate mass", _mass(summary["own_mass"])),
+        ("device rounds", f"{summary['device_rounds']}"),
+        ("uplink", f"{megabytes(summary['uplink_bytes'])} in {summary['transfers']} transfers"),
+        ("downlink", megabytes(summary["downlink_bytes"])),
+        ("wall time", f"{summary['wall_s']:.1f} s"),
+        ("trace sha256", str(summary["trace_sha256"])[:16]),
+    ]
+    return "\n".join(f"{name:<14} {value}" for name, value in rows)
+
+
+def comparison_text(comparison: Mapping[str, Any]) -> str:
+    """Show groups of runs side by side, as medians (and ranges over seeds)."""
+    groups = comparison["groups"]
+    reached = [n for n in groups[0]["cycles_to"] if any(g["cycles_to"][n]["median"] for g in groups)]
+    header = ["run", "seeds", "final accuracy"]
+    header += [f"cycles to {name}" for name in reached]
+    header += [f"days to {name}" for name in reached[-2:]]
+    header += ["fewer cycles", "uplink"]
+    rows = []
+    for group in groups:
+        ratios = [f"{group['ratio'][n]:.1f}x" for n in reached if group["ratio"][n] is not None]
+        rows.append(
+            [
+                group["label"],
+                str(group["runs"]),
+                spread(group["accuracy_final"], "{:.3f}"),
+                *(spread(group["cycles_to"][name], "{:g}") for name in reached),
+                *(spread(group["hours_to"][name], "{:.1f}", 24.0) for name in reached[-2:]),
+                "/".join(ratios) or "-",
+                megabytes(group["uplink_bytes"]["median"]),
+            ]
+        )
+    note = f"fewer cycles: against '{comparison['reference']}', for each accuracy both reach"
+    return f"{table(header, rows)}\n{note}"
+
+
+def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> str:
+    """Show a median, with its range where there is one; ``never`` for a target not reached."""
+    shown = {k: "never" if v is None else form.format(v / unit) for k, v in figure.items()}
+    if shown["min"] == shown["max"]:
+        return shown["median"]
+    return f"{shown['median']} ({shown['min']}..{shown['max']})"
+
+
+def megabytes(size_bytes: float) -> str:
+    """Show bytes as MB of 10^6 bytes."""
+    return f"{size_bytes / 1e6:.2f} MB"
+
+
+def _accuracy(summary: Mapping[str, Any]) -> str:
+    if summary["accuracy_final"] is None:
+        return "not measured (timing only)"
+    return f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
+
+
+def _target(value: Mapping[str, float] | None) -> str:
+    if value is None:
+        return "never"
+    return f"cycle {value['cycles']}, day {value['hours'] / 24:.2f}"
+
+
+def _mass(value: Mapping[str, float] | None) -> str:
+    return "-" if value is None else f"{value['start']:.3f} -> {value['end']:.3f}"

@@ -1,0 +1,276 @@
+"""Chains of downloads, training and uploads, in closed form for all devices of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+
+from channel import LinkCurve
+from learning.requests import Download, Floats, Ints, Mask, Receipt, Train, Upload, Work
+from sim.clock import Clock
+from sim.contacts import Antenna
+from sim.devices import Devices, whole_rounds
+from sim.plan import PlannedContact
+from sim.trace import Trace
+
+Step = Train | Upload | Download
+Reply = Work | Receipt
+
+
+@dataclass
+class Training:
+    """A training step of a chain: who begins and ends it when."""
+
+    who: Mask
+    rounds: Ints
+    begin_s: Floats
+    end_s: Floats
+    excluded: Mask
+
+
+@dataclass
+class Transfer:
+    """A transfer step of a chain: its bytes, and when each device begins and ends it."""
+
+    direction: str
+    name: str
+    who: Mask
+    version: Ints
+    size: Floats
+    before: Floats
+    begin_s: Floats
+    end_s: Floats
+    carry: bool
+    curve: LinkCurve | None
+
+
+class Link:
+    """One cluster's link to the satellite, with a ledger of what is partly through.
+
+    A partial transfer is remembered by direction and payload name; one of another version is
+    forgotten. Rows are written when a chain settles, never ahead, since the run may end first.
+    """
+
+    def __init__(self, clock: Clock, antenna: Antenna, devices: Devices, trace: Trace) -> None:
+        self._clock = clock
+        self._antenna = antenna
+        self._devices = devices
+        self._trace = trace
+        self._ledger: dict[tuple[str, str], tuple[Ints, Floats]] = {}
+        self._going_on: list[tuple[PlannedContact | None, list[Training | Transfer]]] = []
+
+    def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let every device run through ``steps``; reply when the last one has ended."""
+        contact = self._antenna.open
+        ready = np.maximum(self._clock.now, self._devices.free_s)
+        legs: list[Training | Transfer] = []
+        for number, step in enumerate(steps):
+            if isinstance(step, Train):
+                behind = steps[number + 1] if number + 1 < len(steps) else None
+                training = self._plan_training(step, behind, contact, ready)
+                ready = np.where(training.excluded, np.inf, training.end_s)
+                legs.append(training)
+            else:
+                transfer = self._plan_transfer(step, contact, ready)
+                ready = np.where(transfer.who, transfer.end_s, ready)
+                legs.append(transfer)
+        going_on = (contact, legs)
+        self._going_on.append(going_on)
+        yield self._clock.at(self._end_s(contact, legs))
+        self._going_on.remove(going_on)
+        return self._settle(contact, legs, self._clock.now)
+
+    def settle_all(self) -> None:
+        """Write what is still going on as far as it got (the run has ended)."""
+        for contact, legs in self._going_on:
+            self._settle(contact, legs, self._clock.now)
+        self._going_on.clear()
+
+    # -- planning: when each device would begin and end each step
+
+    def _plan_training(
+        self, step: Train, behind: Step | None, contact: PlannedContact | None, ready: Floats
+    ) -> Training:
+        excluded = self._devices.excluded(step.cost)
+        who = _everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
+        one_s = self._devices.compute.round_s(step.cost)
+        wanted = step.rounds or self._devices.compute.per_contact
+        if wanted is not None:
+            rounds = np.full(len(ready), wanted)
+        else:
+            rounds = self._rounds_that_fit(behind, contact, ready, one_s)
+        rounds = np.where(who, rounds, 0)
+        end = np.where(who, ready + rounds * one_s, ready)
+        return Training(who, rounds, ready, end, excluded)
+
+    def _rounds_that_fit(
+        self, behind: Step | None, contact: PlannedContact | None, ready: Floats, one_s: float
+    ) -> Ints:
+        """Rounds before the contact ends, leaving time for the upload behind; at least one."""
+        if contact is None:
+            return np.ones(len(ready), np.int64)
+        latest = np.full(len(ready), contact.end_s)
+        if isinstance(behind, Upload):
+            capacity = np.atleast_1d(contact.uplink.capacity_bits)
+            bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), ready.shape) * 8
+            spare = np.maximum(capacity - bits, 0.0)
+            latest = np.minimum(latest, contact.uplink.completion_time_s(spare))
+        time = np.where(np.isfinite(ready), latest - ready, 0.0)
+        return np.maximum(whole_rounds(time, one_s), 1)
+
+    def _plan_transfer(
+        self, step: Upload | Download, contact: PlannedContact | None, ready: Floats
+    ) -> Transfer:
+        k = len(ready)
+        direction = "uplink" if isinstance(step, Upload) else "downlink"
+        size = np.broadcast_to(np.asarray(step.payload.bytes, float), (k,)).copy()
+        version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
+        before = self._delivered_before(direction, step.payload.name, version)
+        who = _everybody(step.who, k) & np.isfinite(ready)
+        begin, end, curve = ready, np.full(k, np.inf), None
+        if contact is not None:
+            curve = contact.uplink if direction == "uplink" else contact.downlink
+            begin = np.minimum(ready, contact.end_s)
+            in_time = who & (ready <= contact.end_s)
+            if curve is None:  # a neglected downlink takes no time
+                end = np.where(in_time, begin, np.inf)
+            else:
+                begin = np.maximum(begin, curve.time_s[..., 0])  # the device's own AOS
+                through = curve.completion_time_s((size - before) * 8, begin)
+                end = np.where(in_time, through, np.inf)
+        name = step.payload.name
+        return Transfer(
+            direction, name, who, version, size, before, begin, end, step.carry, curve
+        )
+
+    def _delivered_before(self, direction: str, name: str, version: Ints) -> Floats:
+        known, delivered = self._ledger.get(
+            (direction, name), (np.full(len(version), -1), np.zeros(len(version)))
+        )
+        return np.where(known == version, delivered, 0.0)
+
+    def _end_s(self, contact: PlannedContact | None, legs: list[Training | Transfer]) -> float:
+        """When the last device has ended its chain, or has been cut off by the contact's end."""
+        last = np.full(len(self._devices.free_s), self._clock.now)
+        for leg in legs:
+            ends = np.where(leg.who & np.isfinite(leg.end_s), leg.end_s, last)
+            if isinstance(leg, Transfer) and contact is not None:
+                cut = leg.who & ~np.isfinite(leg.end_s) & (leg.begin_s < contact.end_s)
+                ends = np.where(cut, contact.end_s, ends)
+            last = np.maximum(last, ends)
+        return float(last.max())
+
+    # -- settling: what has happened by now
+
+    def _settle(
+        self, contact: PlannedContact | None, legs: list[Training | Transfer], now_s: float
+    ) -> list[Reply]:
+        replies: list[Reply] = []
+        for leg in legs:
+            if isinstance(leg, Training):
+                replies.append(self._settle_training(contact, leg, now_s))
+            else:
+                replies.append(self._settle_transfer(contact, leg, now_s))
+        return replies
+
+    def _settle_training(
+        self, contact: PlannedContact | None, leg: Training, now_s: float
+    ) -> Work:
+        done = leg.who & (leg.end_s <= now_s) & (leg.rounds > 0)
+        self._devices.free_s = np.where(
+            done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
+        )
+        number = None if contact is None else contact.contact_id
+        emit_training(self._trace, self._devices.cluster.name, leg, done, number)
+        emit_excluded(self._trace, self._devices.cluster.name, leg.excluded, self._clock.now)
+        return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
+
+    def _settle_transfer(
+        self, contact: PlannedContact | None, leg: Transfer, now_s: float
+    ) -> Receipt:
+        done = leg.who & (leg.end_s <= now_s)
+        moved = np.where(done, leg.size - leg.before, 0.0)
+        if contact is not None and leg.curve is not None:
+            los_s = np.minimum(leg.curve.time_s[..., -1], min(now_s, contact.end_s))
+            stop = np.where(done, leg.end_s, los_s)
+            partial = leg.who & ~done & (leg.begin_s < stop)
+            sent = leg.curve.delivered_bits(np.maximum(stop, leg.begin_s))
+            sent = (sent - leg.curve.delivered_bits(leg.begin_s)) / 8
+            moved = np.where(partial, np.minimum(sent, leg.size - leg.before), moved)
+            self._emit_transfer(contact, leg, done, moved, stop)
+        delivered = leg.before + moved
+        kept = np.where(done, 0.0, delivered) if leg.carry else np.zeros_like(delivered)
+        self._ledger[leg.direction, leg.name] = (leg.version, kept)
+        reason = "" if done[leg.who].all() and leg.who.any() else "contact ended"
+        return Receipt(
+            done,
+            np.where(done, leg.end_s, np.inf),
+            delivered,
+            leg.size - delivered,
+            "no contact" if contact is None else reason,
+        )
+
+    def _emit_transfer(
+        self, contact: PlannedContact, leg: Transfer, done: Mask, moved: Floats, stop: Floats
+    ) -> None:
+        rows = np.flatnonzero(leg.who & (moved > 0))
+        missing = "carried" if leg.carry else "dropped"
+        outcome = ["delivered" if done[k] else missing for k in rows]
+        shared: dict[str, Any] = {
+            "cluster": self._devices.cluster.name,
+            "device": rows,
+            "contact_id": contact.contact_id,
+            "version": leg.version[rows],
+        }
+        self._trace.add(
+            "transfers",
+            len(rows),
+            direction=leg.direction,
+            payload=leg.name,
+            payload_bytes=leg.size[rows],
+            delivered_bytes=moved[rows],
+            start_s=leg.begin_s[rows],
+            end_s=stop[rows],
+            outcome=outcome,
+            **shared,
+        )
+        verb = "upload" if leg.direction == "uplink" else "download"
+        starts, ends = leg.begin_s[rows], stop[rows]
+        details = [f"{leg.name} {text}" for text in outcome]
+        add = self._trace.add
+        add("events", len(rows), time_s=starts, kind=f"{verb}_start", detail=leg.name, **shared)
+        add("events", len(rows), time_s=ends, kind=f"{verb}_end", detail=details, **shared)
+        lost = np.array([text == "dropped" for text in outcome], bool)
+        if lost.any():
+            shared |= {"device": rows[lost], "version": leg.version[rows][lost]}
+            lost_s = stop[rows][lost]
+            add("events", int(lost.sum()), time_s=lost_s, kind="drop", detail=leg.name, **shared)
+
+
+def emit_training(
+    trace: Trace, cluster: str, leg: Training, done: Mask, contact_id: int | None
+) -> None:
+    """Write when the devices in ``done`` began and ended their rounds."""
+    rows = np.flatnonzero(done)
+    shared = {"cluster": cluster, "device": rows, "rounds": leg.rounds[rows]}
+    shared["contact_id"] = contact_id
+    trace.add("events", len(rows), time_s=leg.begin_s[rows], kind="train_start", **shared)
+    trace.add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
+
+
+def emit_excluded(trace: Trace, cluster: str, excluded: Mask, time_s: float) -> None:
+    """Write which devices cannot hold what they were to train."""
+    rows = np.flatnonzero(excluded)
+    detail = "does not train: too little memory"
+    trace.add(
+        "events", len(rows), time_s=time_s, kind="fault", cluster=cluster, device=rows,
+        detail=detail,
+    )
+
+
+def _everybody(who: Mask | None, k: int) -> Mask:
+    return np.ones(k, bool) if who is None else np.asarray(who, bool)

@@ -1,0 +1,48 @@
+"""``leomix validate``: what a scenario would do, without doing it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import scenarios
+from sim.build import Build
+from sim.text import megabytes, table
+
+
+def plan_text(built: Build) -> str:
+    """Describe contacts, link and payloads of a scenario that is ready to run."""
+    plan, sizes = built.plan, built.learner.architecture
+    experts = list(range(sizes.experts))
+    overridden = scenarios.resolved_link(built.scenario)["overridden"]
+    lines = [
+        f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
+        f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
+        f"{built.cycles} complete cycles",
+        f"link preset {built.scenario.link.preset!r}, overridden: "
+        f"{', '.join(overridden) or 'nothing'}",
+        f"one expert's factors {megabytes(sizes.upload_bytes([0], gate=False))}, gate "
+        f"{megabytes(sizes.upload_bytes([], gate=True))}, all experts and gate "
+        f"{megabytes(sizes.upload_bytes(experts, gate=True))}",
+        _clusters(built),
+    ]
+    return "\n".join(lines)
+
+
+def _clusters(built: Build) -> str:
+    header = ["cluster", "devices", "contacts", "served", "median s", "least upload"]
+    rows = []
+    for cluster in built.plan.clusters:
+        here = [c for c in built.plan.contacts if c.cluster.name == cluster.name]
+        lasts = np.array([c.set_s - c.rise_s for c in here])
+        least = min(float(c.uplink_capacity_bytes.min()) for c in here)
+        rows.append(
+            [
+                cluster.name,
+                str(cluster.devices),
+                str(len(here)),
+                str(len(built.plan.served(cluster))),
+                f"{np.median(lasts):.0f}",
+                megabytes(least),
+            ]
+        )
+    return table(header, rows)

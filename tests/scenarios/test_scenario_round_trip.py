@@ -1,0 +1,111 @@
+"""What a manifest stores reads back as the same scenario."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scenarios
+
+
+def through_json(scenario: scenarios.Scenario) -> scenarios.Scenario:
+    return scenarios.from_dict(json.loads(json.dumps(scenario.model_dump(mode="json"))))
+
+
+@pytest.mark.parametrize("name", sorted(scenarios.shipped()))
+def test_a_shipped_scenario_survives_json(name: str) -> None:
+    scenario = scenarios.load(name)
+    assert through_json(scenario) == scenario
+    assert through_json(scenario).model_dump() == scenario.model_dump()
+
+
+FRACTIONS = st.floats(0, 1, exclude_min=True)
+OPTIONS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | FRACTIONS | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    altitude_km=st.floats(160, 2000),
+    latitude_deg=st.floats(-90, 90),
+    seed=st.integers(0, 2**63 - 1),
+    k_db=st.none() | st.floats(-300, 300),
+    per_contact=st.just("fill") | st.integers(1, 99),
+    tflops=st.none() | FRACTIONS,
+    start=st.datetimes(datetime(1958, 1, 2), datetime(2099, 1, 1), timezones=st.timezones()),
+    options=st.dictionaries(st.text(max_size=3), OPTIONS, max_size=3),
+)
+def test_every_scenario_survives_json(
+    altitude_km: float,
+    latitude_deg: float,
+    seed: int,
+    k_db: float | None,
+    per_contact: int | str,
+    tflops: float | None,
+    start: datetime,
+    options: dict[str, Any],
+) -> None:
+    cluster = {"name": "A", "latitude_deg": latitude_deg, "longitude_deg": 0}
+    scenario = scenarios.from_dict(
+        {
+            "seed": seed,
+            "start": start,
+            "stop": {"days": 1},
+            "orbit": {"source": "circular", "altitude_km": altitude_km, "inclination_deg": 90},
+            "ground": {"clusters": [cluster]},
+            "link": {"uplink": {"rician_k_db": k_db}, "downlink": "neglected"},
+            "compute": {"tflops": tflops},
+            "learning": {"rounds": {"per_contact": per_contact}, "options": options},
+        }
+    )
+    again = through_json(scenario)
+    assert again == scenario
+    assert again.start == start
+    assert again.learning.options == options
+
+
+def test_elements_kept_in_the_scenario_survive_json() -> None:
+    lines = scenarios.element_file(scenarios.load("quickstart")).read_text()
+    scenario = scenarios.load("quickstart", {"orbit.path": None, "orbit.elements": "x"})
+    stored = scenario.model_dump(mode="json")
+    stored["orbit"]["elements"] = lines
+    assert through_json(scenarios.from_dict(stored)).orbit.elements == lines
+
+
+def test_the_file_is_remembered_but_not_compared(write: Callable[..., Path], slots: str) -> None:
+    path = write(slots)
+    scenario = scenarios.load(path)
+    assert scenario.source_path == path
+    assert through_json(scenario).source_path is None
+    assert through_json(scenario) == scenario
+    assert "source_path" not in json.dumps(scenario.model_dump(mode="json"))
+
+
+def test_scenarios_that_differ_in_one_value_differ(write: Callable[..., Path], slots: str) -> None:
+    path = write(slots)
+    assert scenarios.load(path) != scenarios.load(path, {"learning.rounds.per_gap_max": 3})
+    assert scenarios.load(path) != "scenario"
+
+
+def test_a_scenario_cannot_be_changed(write: Callable[..., Path], slots: str) -> None:
+    scenario = scenarios.load(write(slots))
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        scenario.learning.step_size = 3.0
+
+
+def test_a_mapping_that_is_validated_stays_as_it_was() -> None:
+    stored = scenarios.load("quickstart").model_dump(mode="json")
+    stored["ground"]["clusters"].reverse()
+    before = json.dumps(stored)
+    scenarios.from_dict(stored)
+    assert json.dumps(stored) == before
