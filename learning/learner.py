@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from learning.config import LearningConfig
@@ -30,6 +30,15 @@ OPERATIONS = {
 """Versions of the tensor operations of :mod:`learning.operations`; a change of result is a new one."""
 
 
+@lru_cache(maxsize=1)
+def _built_task(config: LearningConfig) -> Task:
+    """Build a task once for runs of the same configuration in one process."""
+    from learning.task import build_task, use_one_thread
+
+    use_one_thread()
+    return build_task(config)
+
+
 class Learner:
     """Makes and trains models for the clusters of ``config``; ``train=False`` only names results.
 
@@ -48,10 +57,7 @@ class Learner:
     @cached_property
     def task(self) -> Task:
         """Model skeleton and data, built at first use (imports torch)."""
-        from learning.task import build_task, use_one_thread
-
-        use_one_thread()
-        return build_task(self.config)
+        return _built_task(self.config)
 
     def _operation(self, name: str) -> Any:
         def run(*parents: Tensors, **arguments: Any) -> Tensors:

@@ -21,7 +21,7 @@ class Tracks:
     """
 
     first_s: float
-    step_s: float
+    last_s: float
     state: FloatArray
     error: IntArray
 
@@ -35,7 +35,12 @@ class Tracks:
     @property
     def time_s(self) -> FloatArray:
         """The grid, (T,) seconds since the start."""
-        return _even(self.first_s, self.step_s, self.state.shape[1])
+        return np.linspace(self.first_s, self.last_s, self.state.shape[1])
+
+    @property
+    def step_s(self) -> float:
+        """Seconds between samples."""
+        return (self.last_s - self.first_s) / (self.state.shape[1] - 1)
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """States (..., 6) of the satellites (by index) at times inside the grid."""
@@ -69,21 +74,17 @@ def propagate_tracks(
     from sgp4.api import SatrecArray
 
     intervals = max(1, ceil((last_s - first_s) / step_s))
-    even_s = (last_s - first_s) / intervals
-    time_s = _even(first_s, even_s, intervals + 1)
+    # linspace ends at last_s to the last bit, so no window outlasts the span.
+    time_s = np.linspace(first_s, last_s, intervals + 1)
     models = SatrecArray([satellite.model for satellite in satellites])
     error, position, velocity = models.sgp4(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
     rotation = earth_rotation(start, first_s, last_s)
     state = rotation.rotate(time_s, position, velocity)
-    state[error != 0] = np.nan
-    return Tracks(first_s, even_s, state, error)
-
-
-def _even(first_s: float, step_s: float, count: int) -> FloatArray:
-    time_s: FloatArray = first_s + step_s * np.arange(count, dtype=np.float64)
-    return time_s
+    # Any finite state: a cubic that only touches its end must not turn into nan there.
+    state[error != 0] = 1.0
+    return Tracks(first_s, last_s, state, error)
 
 
 def propagate(

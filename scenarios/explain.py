@@ -29,27 +29,37 @@ _UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
-def problems_of(error: ValidationError) -> list[Problem]:
-    """Return one problem for each finding; unknown keys first, as they explain missing ones."""
+def first_problem(error: ValidationError) -> tuple[Problem, int]:
+    """Return the finding to tell and how many there are; unknown keys explain missing ones."""
     details = error.errors(include_url=False)
     details.sort(key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
-    return [problem for detail in details for problem in _problems(detail)]
+    return _problem(details[0]), sum(len(_own(detail)) or 1 for detail in details)
 
 
-def _problems(detail: Any) -> list[Problem]:
-    place = place_of(detail["loc"])
+def _own(detail: Any) -> tuple[Problem, ...]:
+    """Return what a rule of ours found, if that is what the detail wraps."""
     cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, ProblemsFound):
-        return [Problem((*place.path, *found.path), found.text) for found in cause.problems]
-    if detail["type"] in _UNKNOWN_KEY:
-        return [Problem(place.path, _unknown(place))]
+    return cause.problems if isinstance(cause, ProblemsFound) else ()
+
+
+def _problem(detail: Any) -> Problem:
+    place = place_of(detail["loc"])
+    own = _own(detail)
+    if own:
+        return Problem((*place.path, *own[0].path), own[0].text)
     if detail["type"].startswith("union_tag"):
-        return [_source_problem(detail, place)]
+        return _source_problem(detail, place)
+    return Problem(place.path, _text(detail, place))
+
+
+def _text(detail: Any, place: Place) -> str:
+    if detail["type"] in _UNKNOWN_KEY:
+        return _unknown(place)
     if detail["type"] == "missing":
-        return [Problem(place.path, f"is missing; give the {_meaning(place.field)}")]
-    if cause is not None:
-        return [Problem(place.path, str(cause))]
-    return [Problem(place.path, _mismatch(detail, place))]
+        return f"is missing; give the {_meaning(place.field)}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return _mismatch(detail, place)
 
 
 def _unknown(place: Place) -> str:

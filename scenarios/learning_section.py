@@ -24,12 +24,14 @@ class Rounds(Section):
     """How many local rounds are trained when."""
 
     per_contact: Annotated[
-        Annotated[int, Field(ge=1), Tag("rounds")] | Annotated[Literal["fill"], Tag("fill")],
+        Annotated[int, Field(ge=1, le=1_000_000), Tag("rounds")]
+        | Annotated[Literal["fill"], Tag("fill")],
         _ROUNDS_OR_FILL,
     ] = Field(default=1, description="rounds in a contact, or 'fill' for as many as it holds")
     per_gap_max: int | None = Field(
         default=None,
         ge=0,
+        le=1_000_000,
         description="most rounds between two contacts; null for all that the gap holds",
     )
 
@@ -40,7 +42,7 @@ class Model(Section):
     kind: str = Field(default="vector-moe", min_length=1, description="name of the architecture")
     experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
     top_k: int = Field(
-        default=1, ge=1, description="experts that serve one token; at most `experts`"
+        default=1, ge=1, le=100_000, description="experts that serve one token; at most `experts`"
     )
     hidden: int = Field(default=64, ge=1, le=1_000_000, description="width of the hidden layer")
     expert_hidden: int = Field(default=64, ge=1, le=1_000_000, description="width inside an expert")
@@ -63,7 +65,10 @@ class Data(Section):
         description="share of a cluster's samples that come from its own domain",
     )
     trial_samples: int = Field(
-        default=30, ge=1, description="samples a cluster sets aside to measure expert relevance"
+        default=30,
+        ge=1,
+        le=1_000_000,
+        description="samples a cluster sets aside to measure expert relevance",
     )
 
 
@@ -88,7 +93,7 @@ class Learning(Section):
         default=32, ge=1, le=1_000_000, description="samples in a gradient step"
     )
     gate_tuning_cycles: int = Field(
-        default=2, ge=0, description="first cycles, which tune the gate only"
+        default=2, ge=0, le=1_000_000, description="first cycles, which tune the gate only"
     )
     lora_rank: int = Field(default=4, ge=1, le=100_000, description="rank of the low-rank adapters")
     model: Model = Field(default=Model(), description="the mixture of experts")

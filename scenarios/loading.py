@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from scenarios.errors import Problem, ProblemsFound, ScenarioError
-from scenarios.explain import problems_of
+from scenarios.explain import first_problem
 from scenarios.files import locate, read_text
 from scenarios.origin import Origin
 from scenarios.overrides import apply_overrides
@@ -64,12 +64,12 @@ def _parsed(text: str, name: str) -> Document:
     try:
         document = parse_yaml(text)
     except ProblemsFound as found:
-        raise Origin(name).error(found.problems) from None
+        raise Origin(name).error(found.problems[0]) from None
     if document.value is None:
         raise ScenarioError(f"{name}: is empty; a scenario needs at least stop, orbit and ground")
     if not isinstance(document.value, dict):
         text = "is not a mapping; write keys such as orbit: and ground: with their values"
-        raise Origin(name, document.lines).error([Problem((), text)])
+        raise Origin(name, document.lines).error(Problem((), text))
     return document
 
 
@@ -77,7 +77,7 @@ def _validated(mapping: dict[str, Any], origin: Origin, path: Path | None) -> Sc
     try:
         scenario = Scenario.model_validate(mapping)
     except ValidationError as error:
-        raise origin.error(problems_of(error)) from None
+        raise origin.error(*first_problem(error)) from None
     return _in_canonical_order(scenario, path)
 
 

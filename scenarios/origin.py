@@ -14,10 +14,10 @@ class Origin:
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     overridden: tuple[str, ...] = ()
 
-    def error(self, problems: tuple[Problem, ...] | list[Problem]) -> ScenarioError:
-        """Return the one line for all problems: the first of them, and how many more there are."""
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return ScenarioError(f"{self._line(problems[0])}{more}")
+    def error(self, problem: Problem, total: int = 1) -> ScenarioError:
+        """Return the one line for a problem, with how many more there are if it is not the only."""
+        more = f" (and {total - 1} more)" if total > 1 else ""
+        return ScenarioError(f"{self._line(problem)}{more}")
 
     def _line(self, problem: Problem) -> str:
         key = dotted(problem.path)

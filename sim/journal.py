@@ -19,7 +19,7 @@ from typing import Any
 
 from learning.store import FolderStore
 from learning.values import Values
-from sim.errors import SimulationError
+from sim.errors import InputError, SimulationError
 from sim.trace import Trace
 
 CHECKPOINT = "checkpoint"
@@ -69,7 +69,9 @@ class Checkpoint:
             return Journal()
         saved = json.loads(self._file.read_text())
         if saved["identity"] != self._identity:
-            raise SimulationError("the saved run has another scenario; start anew without --resume")
+            raise InputError(
+                f"{self._file.parent.parent}: holds a run of another scenario; name another folder"
+            )
         return Journal(saved["entries"], saved["event"], saved["digest"])
 
     def save_if_due(self, event: int, journal: Journal, trace: Trace, values: Values) -> None:

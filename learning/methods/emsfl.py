@@ -14,7 +14,6 @@ from learning.method import Cluster, Method, Protocol, World
 from learning.requests import (
     Assign,
     Chain,
-    Contact,
     Cost,
     Download,
     Floats,
@@ -74,19 +73,24 @@ class EmsFl(Method):
         """Algorithm 2, cluster side and server side of each contact."""
         side = ClusterSide(self.learner, me)
         mine = np.flatnonzero(self.owner == me.index).tolist()
-        contact: Contact | None = yield NextContact()
-        while contact is not None:
-            yield from self.upload_experts(me, side, mine)
-            if self.tunes_gate(contact):
-                yield from self.tune(me, side, mine)
-            else:
-                yield from self.refresh(side, mine)
-            masked = not self.tunes_gate(contact)
-            if mine and side.state is not None:
+        masked = not self.tunes_gate(cycle=0)
+        # The start model and E_c are on the devices before time begins: it is what is tuned.
+        everybody = np.ones(me.devices, bool)
+        side.receive(self.server, self.version, everybody, mine if masked else self.experts)
+        while True:
+            if mine:
                 work, contact = yield TrainUntilContact(self.cost(mine, masked))
                 side.train(work, mine, masked=masked)
             else:
                 contact = yield NextContact()
+            if contact is None:
+                return
+            yield from self.upload_experts(me, side, mine)
+            masked = not self.tunes_gate(contact.cycle)
+            if masked:
+                yield from self.refresh(side, mine)
+            else:
+                yield from self.tune(me, side, mine)
 
     def upload_experts(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
         """Upload E_c and aggregate it, equation (35)."""
@@ -141,8 +145,8 @@ class EmsFl(Method):
         side.receive(base, version, down.done, mine)
         side.train(work, mine, masked=True)
 
-    def tunes_gate(self, contact: Contact) -> bool:
-        """Return whether the gate is tuned in this contact: always, in standard EMS-FL."""
+    def tunes_gate(self, cycle: int) -> bool:
+        """Return whether contacts in this cycle tune the gate: always, in standard EMS-FL."""
         return True
 
     def cost(self, mine: Sequence[int], masked: bool) -> Cost:
@@ -177,9 +181,9 @@ class EnhancedEmsFl(EmsFl):
     In the last ``learning.gate_tuning_cycles`` cycles it goes on as standard EMS-FL.
     """
 
-    def tunes_gate(self, contact: Contact) -> bool:
-        """Return whether the contact belongs to the last cycles."""
-        return contact.cycle >= self.world.cycles - self.world.gate_tuning_cycles
+    def tunes_gate(self, cycle: int) -> bool:
+        """Return whether the cycle is one of the last."""
+        return cycle >= self.world.cycles - self.world.gate_tuning_cycles
 
 
 def _named(kind: str, experts: Sequence[int]) -> str:

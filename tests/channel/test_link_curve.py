@@ -12,6 +12,8 @@ from scipy.optimize import brentq
 
 from channel import LinkCurve
 
+pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
+
 RATES_BPS = st.one_of(st.just(0.0), st.floats(1e2, 1e8))
 STEPS_S = st.one_of(st.just(0.0), st.floats(1e-2, 60.0))
 
@@ -139,11 +141,19 @@ def test_rounding_carries_nothing_past_a_grid_point():
             assert (curve.completion_time_s(fewer) <= time_s[carried]).all()
 
 
-def test_five_megabits_for_ten_minutes_carry_375_megabytes_at_any_date():
-    # At a late date the difference of the two ends rounds, often to a little less than 600 s.
-    for start_s in [0.0, 5400.1, *np.random.default_rng(4).uniform(0.0, 3e9, 200)]:
-        curve = LinkCurve([start_s, start_s + 600.0], [5e6, 5e6])
-        assert curve.completion_time_s(375e6 * 8) == start_s + 600.0
+def test_a_rate_times_a_duration_gets_through_at_any_date():
+    # 600.1 s added to a late date rounds, half of the time to a shorter contact.
+    starts_s = [0.0, 5400.1, *np.random.default_rng(4).uniform(0.0, 3e9, 200)]
+    assert any(start_s + 600.1 - start_s < 600.1 for start_s in starts_s)
+    for start_s in starts_s:
+        curve = LinkCurve([start_s, start_s + 600.1], [5e6, 5e6])
+        end_s = curve.completion_time_s(5e6 * 600.1)
+        assert abs(end_s - (start_s + 600.1)) <= np.spacing(start_s + 600.1)
+
+
+def test_a_payload_too_small_for_float64_is_not_through_before_it_is_sent():
+    curve = LinkCurve([0.0, 10.0, 10.0, 30.0, 30.0, 40.0], [8.0, 8.0, 0.0, 0.0, 4.0, 4.0])
+    assert 15.0 <= curve.completion_time_s(1e-20, start_s=15.0) <= 30.0
 
 
 def test_nothing_is_through_at_once():

@@ -121,9 +121,7 @@ def test_one_to_twenty_clusters_share_all_training_images(clusters):
 )
 def test_mixing_keeps_every_sample_once_and_the_asked_fraction_at_home(sizes, fraction, seed):
     domains = [
-        SampleArrays(
-            np.arange(n, dtype="f4")[:, None] + 100 * c, np.zeros(n, "i8"), np.full(n, c)
-        )
+        SampleArrays(np.arange(n, dtype="f4")[:, None] + 100 * c, np.zeros(n, "i8"), np.full(n, c))
         for c, n in enumerate(sizes)
     ]
     mixed = mix_domains(domains, fraction, seed)

@@ -63,9 +63,7 @@ def skyfield_view(timescale):
 
     def view(satellite, site, start, time_s):
         seconds = start.second + np.asarray(time_s, dtype=float)
-        times = timescale.utc(
-            start.year, start.month, start.day, start.hour, start.minute, seconds
-        )
+        times = timescale.utc(start.year, start.month, start.day, start.hour, start.minute, seconds)
         there = EarthSatellite.from_satrec(satellite.model, timescale)
         here = wgs84.latlon(site.latitude_deg, site.longitude_deg, site.altitude_m)
         seen = (there - here).at(times)

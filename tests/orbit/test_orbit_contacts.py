@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sgp4
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skyfield.api import EarthSatellite, wgs84
 
@@ -19,7 +19,8 @@ DAY = timedelta(days=1)
 
 @pytest.mark.parametrize(
     ("refine", "elevation_deg", "range_km", "rate_km_s"),
-    [("hermite", 2e-4, 1e-3, 1e-4), ("sgp4", 1e-6, 5e-5, 1e-6)],
+    # SGP4's velocity is up to 1 m/s off its position's derivative, which the Hermite cubic follows.
+    [("hermite", 2e-4, 1e-3, 1e-3), ("sgp4", 1e-6, 5e-5, 1e-6)],
 )
 def test_rises_and_sets_are_on_the_mask_in_full_skyfield(
     satellites, sites, start, skyfield_view, refine, elevation_deg, range_km, rate_km_s
@@ -79,12 +80,14 @@ def _differences(satellites, sites, start, seconds, step_s, mask_deg):
     return len(windows), wrong, unseen
 
 
-@pytest.mark.parametrize("mask_deg", [0.0, 10.0, 25.0, 60.0, 85.0])
+@pytest.mark.parametrize(
+    ("mask_deg", "least"), [(0.0, 500), (10.0, 400), (25.0, 100), (60.0, 30), (80.0, 5)]
+)
 def test_no_window_is_missed_or_invented_against_sgp4_every_two_seconds(
-    satellites, sites, start, mask_deg
+    satellites, sites, start, mask_deg, least
 ):
-    count, wrong, unseen = _differences(satellites[::2], sites, start, 43200.0, 2.0, mask_deg)
-    assert count > (0 if mask_deg > 80 else 20)
+    count, wrong, unseen = _differences(satellites, sites, start, 86400.0, 2.0, mask_deg)
+    assert count > least
     assert (wrong, unseen) == (0, 0)
 
 
@@ -121,6 +124,18 @@ def test_a_pass_that_hides_between_two_grid_samples_is_found(satellites, sites, 
     assert hidden > 5
 
 
+def test_grazing_passes_are_refined_until_they_are_exact(satellites, sites, start, skyfield_view):
+    long = orbit.contact_windows(satellites, sites, start, start + DAY, 10.0, "sgp4")
+    whole = np.flatnonzero(~long.clipped_start & ~long.clipped_end)
+    for w in whole[::40]:
+        mask = float(long.max_elevation_deg[w]) - 5e-5
+        satellite, site = satellites[long.satellite[w]], sites[long.site[w]]
+        short = orbit.contact_windows([satellite], [site], start, start + DAY, mask, "sgp4")
+        for edges in (short.rise_s[~short.clipped_start], short.set_s[~short.clipped_end]):
+            elevation, *_ = skyfield_view(satellite, site, start, edges)
+            assert np.abs(elevation - mask).max(initial=0) < 1e-6
+
+
 def test_culmination_and_closest_approach_are_the_extrema_of_the_window(satellites, sites, start):
     windows = orbit.contact_windows(satellites, sites, start, start + DAY, 5.0, "sgp4")
     for w in range(0, len(windows), 25):
@@ -136,16 +151,16 @@ def test_culmination_and_closest_approach_are_the_extrema_of_the_window(satellit
 
 
 @given(cut=st.floats(600.0, 20000.0))
-@settings(max_examples=15, deadline=None)
-def test_a_span_cut_in_two_gives_the_same_windows_flagged_at_the_cut(
-    satellites, sites, start, cut
-):
+@example(cut=7946.199230495777)  # an even step times the count is not this span
+@settings(max_examples=30, deadline=None)
+def test_a_span_cut_in_two_gives_the_same_windows_flagged_at_the_cut(satellites, sites, start, cut):
     end, middle = start + timedelta(seconds=21600), start + timedelta(seconds=cut)
     cut = (middle - start).total_seconds()
     whole = orbit.contact_windows(satellites, sites, start, end, 10.0, "sgp4")
     early = orbit.contact_windows(satellites, sites, start, middle, 10.0, "sgp4")
     late = orbit.contact_windows(satellites, sites, middle, end, 10.0, "sgp4")
     across = (whole.rise_s < cut) & (whole.set_s > cut)
+    assert (orbit.longest_gap_s(early, len(sites), cut) <= cut).all()
     assert len(early) + len(late) == len(whole) + across.sum()
     assert early.clipped_end.sum() == late.clipped_start.sum() == across.sum()
     assert (early.set_s[early.clipped_end] == cut).all()
@@ -190,8 +205,11 @@ def test_a_window_ends_clipped_where_a_decaying_satellite_can_no_longer_be_propa
     times = timescale.utc(2026, 8, 22, 12, minutes)
     error, *_ = decaying[0].model.sgp4_array(times.whole, times.tai_fraction - 37 / 86400)
     last = np.flatnonzero(error)[0] - 1
-    assert (error[last + 1], 0 < last) == (6, True)
-    below = wgs84.subpoint_of(EarthSatellite.from_satrec(decaying[0].model, timescale).at(times[last]))
+    assert last > 0
+    assert error[last + 1] == 6
+    below = wgs84.subpoint_of(
+        EarthSatellite.from_satrec(decaying[0].model, timescale).at(times[last])
+    )
     site = orbit.Site("impact", below.latitude.degrees, below.longitude.degrees, -500.0)
     windows = orbit.contact_windows(decaying, [site], start, start + 20 * DAY, 5.0)
     assert windows.set_s[-1] == pytest.approx(60.0 * last, abs=1e-6)
@@ -210,9 +228,7 @@ def test_a_sites_own_mask_wins_over_the_argument(satellites, sites, start):
         np.testing.assert_allclose(mixed.rise_s[mine], alone.rise_s, atol=1e-6)
 
 
-def test_the_size_of_the_blocks_in_memory_changes_no_window(
-    satellites, sites, start, monkeypatch
-):
+def test_the_size_of_the_blocks_in_memory_changes_no_window(satellites, sites, start, monkeypatch):
     whole = orbit.contact_windows(satellites, sites, start, start + DAY, 10.0)
     for samples in (5000, 40000):
         monkeypatch.setattr(contacts, "_CHUNK", samples)

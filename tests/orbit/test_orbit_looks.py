@@ -17,36 +17,30 @@ def _apart_deg(elevation, azimuth, other_elevation, other_azimuth):
 def test_look_angles_agree_with_full_skyfield_over_forty_days(
     satellites, sites, start, skyfield_view
 ):
-    time_s = np.linspace(0, 40 * 86400, 997)
+    time_s = np.linspace(0, 40 * 86400, 199)
     for satellite in satellites[::3]:
         ours = orbit.look_angles(satellite, sites, start, time_s)
-        assert ours.elevation_deg.shape == (997, len(sites))
+        assert ours.elevation_deg.shape == (199, len(sites))
         for k, site in enumerate(sites):
             elevation, azimuth, distance, rate = skyfield_view(satellite, site, start, time_s)
-            apart = _apart_deg(
-                ours.elevation_deg[:, k], ours.azimuth_deg[:, k], elevation, azimuth
-            )
+            apart = _apart_deg(ours.elevation_deg[:, k], ours.azimuth_deg[:, k], elevation, azimuth)
             assert apart.max() < 1e-6
             assert np.abs(ours.slant_range_km[:, k] - distance).max() < 5e-5
             assert np.abs(ours.range_rate_km_s[:, k] - rate).max() < 1e-6
 
 
 def test_real_elements_agree_with_full_skyfield(element_files, sites, start, skyfield_view):
-    time_s = np.linspace(-86400, 3 * 86400, 501)
+    time_s = np.linspace(-86400, 3 * 86400, 99)
     for satellite in orbit.read_satellites(element_files / "earth2026_stations.tle")[:4]:
         ours = orbit.look_angles(satellite, sites, start, time_s)
         for k, site in enumerate(sites):
             elevation, azimuth, distance, _ = skyfield_view(satellite, site, start, time_s)
-            apart = _apart_deg(
-                ours.elevation_deg[:, k], ours.azimuth_deg[:, k], elevation, azimuth
-            )
+            apart = _apart_deg(ours.elevation_deg[:, k], ours.azimuth_deg[:, k], elevation, azimuth)
             assert apart.max() < 1e-6
             assert np.abs(ours.slant_range_km[:, k] - distance).max() < 5e-5
 
 
-def test_range_rate_is_the_derivative_of_range_but_for_sgp4s_own_velocity(
-    satellites, sites, start
-):
+def test_range_rate_is_the_derivative_of_range_but_for_sgp4s_own_velocity(satellites, sites, start):
     # SGP4's velocity leaves out small periodic terms: below 1 m/s for near-circular orbits.
     time_s = np.arange(0.0, 6000.0, 37.0)
     for satellite in satellites:
@@ -71,7 +65,7 @@ def test_a_failing_propagation_names_satellite_time_and_cause(sites):
     )[0]
     epoch = datetime(2026, 8, 22, 12, tzinfo=UTC)
     days = np.arange(40) * 86400.0
-    with pytest.raises(ValueError, match="SGP4 fails for '25544' at 2026-0.*decayed"):
+    with pytest.raises(ValueError, match=r"SGP4 fails for '25544' at 2026-0.*decayed"):
         orbit.look_angles(decaying, sites, epoch, days)
 
 

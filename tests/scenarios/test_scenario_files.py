@@ -83,6 +83,12 @@ def test_a_key_given_twice_names_both_lines(refusal: Refusal, slots: str) -> Non
     assert refusal(f"{slots}stop: {{cycles: 9}}\n") == line
 
 
+def test_thousands_of_errors_are_counted_in_one_short_line(refusal: Refusal) -> None:
+    message = refusal("".join(f"key{n}: 1\n" for n in range(9000)))
+    assert message.startswith("mine.yaml:1: key0: is not a known key; ")
+    assert message.endswith(" (and 9002 more)")
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_read(write: Write, slots: str) -> None:
     content = b"\xef\xbb\xbf" + slots.replace("\n", "\r\n").encode()
     assert scenarios.load(write(content)) == scenarios.from_dict(

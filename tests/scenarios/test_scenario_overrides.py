@@ -95,6 +95,10 @@ def test_a_whole_list_item_can_be_replaced(write: Write, circular: str) -> None:
             "--set ground.clusters: got a list; must be a list that is not empty",
         ),
         (
+            {"ground.clusters.1": "{name: 7}"},
+            "--set ground.clusters.1.name: got 7; must be text",
+        ),
+        (
             {"orbit.source.name": "x"},
             "--set orbit.source.name: orbit.source is 'circular', not a mapping; "
             "set orbit.source as a whole",

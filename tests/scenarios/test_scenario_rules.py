@@ -100,7 +100,11 @@ def test_a_scenario_without_compute_takes_a_minute_a_round(
     assert scenarios.load(write(slots)).compute.seconds_per_round == 60
 
 
-def test_no_token_goes_to_more_experts_than_there_are(refusal: Refusal, slots: str) -> None:
+def test_no_token_goes_to_more_experts_than_there_are(
+    refusal: Refusal, write: Callable[..., Path], slots: str
+) -> None:
+    equal = f"{slots}learning: {{model: {{experts: 2, top_k: 2}}}}\n"
+    assert scenarios.load(write(equal)).learning.model.top_k == 2
     assert refusal(f"{slots}learning: {{model: {{experts: 2, top_k: 3}}}}\n") == (
         "mine.yaml:8: learning.model.top_k: got 3; must be at most learning.model.experts, 2"
     )

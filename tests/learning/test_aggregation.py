@@ -1,0 +1,213 @@
+"""Aggregation at the satellite against sums written out in float64."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learning.aggregation import merge_experts, merge_gate, sample_weights
+from learning.config import LearningConfig, ModelConfig
+from learning.device_state import fold, offer, receive
+from learning.task import build_task, use_one_thread
+from learning.training import train
+from learning.upcycling import start_model
+
+ALL = (True, True, True)
+EXPERTS = (0, 1)
+WEIGHTS = (0.5, 0.2, 0.3)
+
+
+@pytest.fixture(scope="module")
+def task():
+    use_one_thread()
+    model = ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora_rank=2)
+    return build_task(LearningConfig(4, ("a", "b"), (3, 2), model))
+
+
+@pytest.fixture(scope="module")
+def server(task):
+    return start_model(task)
+
+
+@pytest.fixture(scope="module")
+def state(task, server):
+    new = receive(task, server, None, cluster="a", who=ALL, experts=EXPERTS, generation=(0, 1, 1))
+    return train(
+        task,
+        new,
+        cluster="a",
+        rounds=(3, 5, 4),
+        first_round=(0, 0, 0),
+        experts=EXPERTS,
+        gate=True,
+        masked=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def offered(task, state):
+    return offer(task, state, experts=EXPERTS, gate=True)
+
+
+def rebuilt(offered, matrix):
+    """Return each device's change of one matrix, 2 B A, one by one in float64."""
+    a, b = (offered[f"factor.{matrix}.{factor}"].double().numpy() for factor in "ab")
+    return np.array([2.0 * b[k] @ a[k] for k in range(3)])
+
+
+def test_experts_move_by_the_weighted_mean_of_the_rebuilt_changes(task, server, offered):
+    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
+    for expert in EXPERTS:
+        for layer in (0, 1):
+            matrix = f"expert.{expert}.{layer}.down"
+            change = (np.array(WEIGHTS)[:, None, None] * rebuilt(offered, matrix)).sum(0)
+            assert np.abs(change).max() > 1e-3
+            expected = server[f"{matrix}.weight"].double().numpy() + change
+            np.testing.assert_allclose(merged[f"{matrix}.weight"].numpy(), expected, atol=1e-6)
+
+
+def test_averaging_the_factors_would_give_something_else(task, server, offered):
+    merged = merge_experts(task, server, offered, experts=(0,), weights=WEIGHTS)
+    matrix = "expert.0.0.up"
+    a, b = (
+        (torch.tensor(WEIGHTS)[:, None, None] * offered[f"factor.{matrix}.{f}"]).sum(0)
+        for f in "ab"
+    )
+    change = merged[f"{matrix}.weight"] - server[f"{matrix}.weight"]
+    assert (change - 2.0 * b @ a).abs().max() > 0.1 * change.abs().max()
+
+
+def test_when_all_downloaded_the_servers_version_the_result_is_the_mean_of_their_models(
+    task, server, state, offered
+):
+    """Equation (28): replacing by the weighted mean, where changes are against the same base."""
+    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
+    merged = merge_gate(task, merged, offered, weights=WEIGHTS)
+    local = fold(task, state, cluster="a", who=ALL, generation=(2, 2, 2))
+    shares = torch.tensor(WEIGHTS, dtype=torch.float64)
+    for name in merged:
+        mean = torch.tensordot(shares, local[f"base.{name}"].double(), dims=1)
+        torch.testing.assert_close(merged[name].double(), mean, atol=1e-6, rtol=1e-5)
+
+
+def test_changes_from_overlapping_contacts_add_up_in_any_order(task, server, offered):
+    first = {name: tensor for name, tensor in offered.items() if ".expert.0." in name}
+    second = {name: tensor for name, tensor in offered.items() if ".expert.1." in name}
+    parts = ((first, (0,)), (second, (1,)))
+    results = []
+    for order in (parts, parts[::-1]):
+        merged = server
+        for part, experts in order:
+            merged = merge_experts(task, merged, part, experts=experts, weights=WEIGHTS)
+        results.append(merged)
+    assert all(torch.equal(results[0][name], results[1][name]) for name in server)
+
+
+def test_nothing_but_the_matrices_of_the_named_experts_moves(task, server, offered):
+    merged = merge_experts(task, server, offered, experts=(1,), weights=WEIGHTS)
+    moved = {name for name in server if not torch.equal(merged[name], server[name])}
+    assert moved == {f"expert.1.{layer}.{m}.weight" for layer in (0, 1) for m in ("up", "down")}
+
+
+def test_the_gate_moves_by_the_weighted_mean_change(task, server, offered):
+    merged = merge_gate(task, server, offered, weights=WEIGHTS)
+    change = offered["delta.gate.1.weight"].double().numpy()
+    expected = server["gate.1.weight"].double().numpy() + np.tensordot(WEIGHTS, change, 1)
+    np.testing.assert_allclose(merged["gate.1.weight"].numpy(), expected, atol=1e-7)
+    assert torch.equal(merged["expert.0.0.up.weight"], server["expert.0.0.up.weight"])
+
+
+def test_one_device_alone_hands_over_its_own_model(task, server, state, offered):
+    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=(0.0, 1.0, 0.0))
+    local = fold(task, state, cluster="a", who=ALL, generation=(2, 2, 2))
+    torch.testing.assert_close(
+        merged["expert.1.1.up.weight"], local["base.expert.1.1.up.weight"][1]
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(3)), st.lists(st.integers(0, 9), min_size=3, max_size=3))
+def test_the_order_of_the_devices_does_not_matter(task, server, offered, order, parts):
+    parts = parts if sum(parts) else [1, 0, 0]
+    weights = [part / sum(parts) for part in parts]
+    shuffled = {name: tensor[list(order)] for name, tensor in offered.items()}
+    first = merge_experts(task, server, offered, experts=EXPERTS, weights=weights)
+    second = merge_experts(
+        task, server, shuffled, experts=EXPERTS, weights=[weights[k] for k in order]
+    )
+    for name in server:
+        torch.testing.assert_close(first[name], second[name], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ((0.5, 0.5), "give 3 numbers"),
+        ((0.5, 0.6, -0.1), "0 or more"),
+        ((0.5, 0.5, float("nan")), "0 or more"),
+        ((0.5, 0.2, 0.2), "sum to 0.9"),
+        ((0.0, 0.0, 0.0), "sum to 0.0"),
+        ((0.5, 0.5, 1e-8), "must be 1"),
+        ((float("inf"), 0.0, 0.0), "sum to inf"),
+    ],
+)
+def test_weights_that_are_no_convex_combination_are_refused(
+    task, server, offered, weights, message
+):
+    for merge in (
+        lambda: merge_experts(task, server, offered, experts=(0,), weights=weights),
+        lambda: merge_gate(task, server, offered, weights=weights),
+    ):
+        with pytest.raises(ValueError, match=message):
+            merge()
+
+
+def test_an_update_that_is_not_finite_is_refused_by_name_and_device(task, server, offered):
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    broken["factor.expert.1.0.up.b"][2, 0, 0] = float("inf")
+    broken["delta.gate.0.weight"][1, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match=r"'expert\.1\.0\.up\.weight' from device 2"):
+        merge_experts(task, server, broken, experts=EXPERTS, weights=WEIGHTS)
+    with pytest.raises(ValueError, match=r"'gate\.0\.weight' from device 1"):
+        merge_gate(task, server, broken, weights=WEIGHTS)
+
+
+def test_a_device_of_weight_zero_may_hold_anything(task, server, offered):
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    for tensor in broken.values():
+        tensor[2] = float("nan")
+    weights = (0.25, 0.75, 0.0)
+    clean, other = (
+        merge_experts(task, server, o, experts=EXPERTS, weights=weights) for o in (offered, broken)
+    )
+    assert all(torch.equal(clean[name], other[name]) for name in server)
+
+
+def test_what_was_not_offered_cannot_be_merged(task, server, offered):
+    fewer = {name: tensor for name, tensor in offered.items() if ".expert.1." not in name}
+    with pytest.raises(ValueError, match=r"no factors of 'expert\.1"):
+        merge_experts(task, server, fewer, experts=EXPERTS, weights=WEIGHTS)
+    with pytest.raises(ValueError, match=r"no change of 'gate\.0"):
+        merge_gate(task, server, {}, weights=WEIGHTS)
+
+
+def test_devices_weigh_by_their_samples(task):
+    counts = np.array([len(shard.y) for shard in task.shards["a"]])
+    assert len(set(counts)) == 2
+    np.testing.assert_allclose(sample_weights(task, "a", ALL), counts / counts.sum())
+    some = sample_weights(task, "a", (True, False, True))
+    np.testing.assert_allclose(some, counts * [1, 0, 1] / (counts[0] + counts[2]))
+    assert sum(some) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("who", [(False, False, False), (True, True)])
+def test_no_devices_and_other_clusters_masks_have_no_weights(task, who):
+    with pytest.raises(ValueError, match="name at least one of the 3 devices"):
+        sample_weights(task, "a", who)
+
+
+def test_merging_leaves_the_servers_old_version(task, server, offered):
+    before = {name: tensor.clone() for name, tensor in server.items()}
+    merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
+    assert all(torch.equal(before[name], server[name]) for name in server)
