@@ -40,7 +40,7 @@ class Tracks:
     @property
     def step_s(self) -> float:
         """Seconds between samples."""
-        return (self.last_s - self.first_s) / (self.state.shape[1] - 1)
+        return (self.last_s - self.first_s) / (len(self.state[0]) - 1)
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """States (..., 6) of the satellites (by index) at times inside the grid."""

@@ -31,6 +31,8 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run")]
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs")]
 
+# Typer carries its own copy of click from some version on; this is the right class in each.
+UsageError: Any = typer.BadParameter.__base__
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -188,15 +190,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _status(arguments: list[str] | None) -> int:
-    import click
-
     from sim.errors import Interrupted, SimulationError
 
     try:
         status = app(args=arguments, standalone_mode=False, prog_name="leomix")
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
+    except UsageError as error:
         print(f"leomix: {error.format_message()}", file=sys.stderr)
         return WRONG_INPUT
     except SimulationError as error:
@@ -205,7 +203,7 @@ def _status(arguments: list[str] | None) -> int:
     except (ValueError, OSError) as error:
         print(f"leomix: {_one_line(error)}", file=sys.stderr)
         return WRONG_INPUT
-    except (Interrupted, KeyboardInterrupt, click.exceptions.Abort) as error:
+    except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         print(f"leomix: interrupted: {error or 'nothing was saved'}", file=sys.stderr)
         return INTERRUPTED
     return status if isinstance(status, int) else DONE

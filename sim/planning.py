@@ -19,6 +19,9 @@ from sim.plan import Plan, PlannedContact
 if TYPE_CHECKING:
     from scenarios import Scenario
 
+GRID_S = 2.0
+"""Spacing of a link curve's grid: its rate, linear in between, is then right to about 1e-5."""
+
 SLOTS_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """Start of a scenario in slots that names none: there is no orbit that could give one."""
 
@@ -106,7 +109,7 @@ def _orbit_plan(scenario: Scenario) -> Plan:
         cluster = clusters[windows.site[number]]
         rise_s, set_s = float(windows.rise_s[number]), float(windows.set_s[number])
         geometry = orbit.contact_geometry(
-            satellite, places[cluster.index], start, rise_s, set_s, mask
+            satellite, places[cluster.index], start, rise_s, set_s, mask, GRID_S
         )
         contacts.append(
             PlannedContact(

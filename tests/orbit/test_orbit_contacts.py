@@ -9,6 +9,7 @@ import pytest
 import sgp4
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from skyfield.api import EarthSatellite, wgs84
 
 import orbit
@@ -124,16 +125,23 @@ def test_a_pass_that_hides_between_two_grid_samples_is_found(satellites, sites, 
     assert hidden > 5
 
 
-def test_grazing_passes_are_refined_until_they_are_exact(satellites, sites, start, skyfield_view):
+def test_the_edges_of_grazing_passes_are_refined_to_brents_roots(satellites, sites, start):
     long = orbit.contact_windows(satellites, sites, start, start + DAY, 10.0, "sgp4")
     whole = np.flatnonzero(~long.clipped_start & ~long.clipped_end)
     for w in whole[::40]:
-        mask = float(long.max_elevation_deg[w]) - 5e-5
+        mask, peak_s = float(long.max_elevation_deg[w]) - 5e-5, float(long.culminate_s[w])
         satellite, site = satellites[long.satellite[w]], sites[long.site[w]]
+
+        def above(time_s, satellite=satellite, site=site, mask=mask):
+            seen = orbit.look_angles(satellite, site, start, np.array([time_s]))
+            return seen.elevation_deg[0, 0] - mask
+
         short = orbit.contact_windows([satellite], [site], start, start + DAY, mask, "sgp4")
-        for edges in (short.rise_s[~short.clipped_start], short.set_s[~short.clipped_end]):
-            elevation, *_ = skyfield_view(satellite, site, start, edges)
-            assert np.abs(elevation - mask).max(initial=0) < 1e-6
+        at = np.abs(short.culminate_s - peak_s).argmin()
+        rise_s = brentq(above, peak_s - 20, peak_s, xtol=1e-9)
+        set_s = brentq(above, peak_s, peak_s + 20, xtol=1e-9)
+        assert short.rise_s[at] == pytest.approx(rise_s, abs=1e-5)
+        assert short.set_s[at] == pytest.approx(set_s, abs=1e-5)
 
 
 def test_culmination_and_closest_approach_are_the_extrema_of_the_window(satellites, sites, start):
