@@ -66,8 +66,9 @@ class ClusterSide:
         if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate)
-        keep = self.pending.any() and self.snapshot is not None
-        self.snapshot = self.learner.select(fresh, offered, self.snapshot) if keep else offered
+        if self.snapshot is not None and self.pending.any():
+            offered = self.learner.select(fresh, offered, self.snapshot)
+        self.snapshot = offered
         self.generation = self.generation + fresh
         self.state = self.learner.fold(self.state, self.name, fresh, self.generation)
         self.offered_version = np.where(fresh, self.version, self.offered_version)

@@ -14,6 +14,7 @@ from learning.requests import Cost, Ints, Mask
 from learning.values import Handle, Tensors, Values
 
 if TYPE_CHECKING:
+    from learning.evaluation import Score
     from learning.task import Task
 
 OPERATIONS = {
@@ -27,7 +28,7 @@ OPERATIONS = {
     "merge_experts": 1,
     "merge_gate": 1,
 }
-"""Versions of the tensor operations of :mod:`learning.operations`; a change of result is a new one."""
+"""Versions of the operations of :mod:`learning.operations`; a change of result is a new one."""
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +157,7 @@ class Learner:
 
         return trial_relevance(self.task, self.values.force(server))
 
-    def evaluate(self, server: Handle) -> list[dict[str, Any]]:
+    def evaluate(self, server: Handle) -> list[Score]:
         """Accuracy, loss and samples on every cluster's test set. Forces ``server``."""
         from learning.evaluation import evaluate
 

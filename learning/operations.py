@@ -64,9 +64,7 @@ def merge_experts(
 ) -> Tensors:
     """Equation (35), as changes against the version that each device downloaded."""
     weights = aggregation.sample_weights(task, cluster, tuple(who))
-    return aggregation.merge_experts(
-        task, server, offered, experts=tuple(experts), weights=weights
-    )
+    return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
 
 
 def merge_gate(

@@ -169,7 +169,7 @@ class Contact:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Who trained: complete ``rounds`` (K,), ``end_s`` (K,), ``excluded`` (K,) for want of memory."""
+    """Complete ``rounds`` (K,), their ``end_s`` (K,), who was ``excluded`` for want of memory."""
 
     rounds: Ints
     end_s: Floats

@@ -27,7 +27,8 @@ class FolderStore:
         """Return the tensors of ``key``."""
         from safetensors.torch import load_file
 
-        return load_file(self.folder / f"{key}{SUFFIX}")
+        tensors: Tensors = load_file(self.folder / f"{key}{SUFFIX}")
+        return tensors
 
     def save(self, handle: Handle) -> None:
         """Write the tensors of a computed handle, unless they are there already."""

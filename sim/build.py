@@ -13,8 +13,9 @@ from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
 from sim.devices import Compute
 from sim.errors import InputError
+from sim.orbit_plan import orbit_plan
 from sim.plan import Plan
-from sim.planning import make_plan
+from sim.slots_plan import slots_plan
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -65,6 +66,11 @@ def build(scenario: Scenario) -> Build:
     learner = _learner(scenario)
     plan = make_plan(scenario)
     return Build(scenario, plan, _compute(scenario), learner, method, options)
+
+
+def make_plan(scenario: Scenario) -> Plan:
+    """Return the contact plan of a scenario."""
+    return slots_plan(scenario) if scenario.orbit.source == "slots" else orbit_plan(scenario)
 
 
 def identity(scenario: Scenario, plan: Plan) -> str:

@@ -21,7 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")]
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")
+]
 SetKeys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the scenario; repeat it"),
@@ -41,7 +43,9 @@ def run_command(
     scenario: ScenarioName,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="run folder; default runs/NAME-METHOD-SEED"),
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="run folder; default runs/NAME-METHOD-SEED"
+        ),
     ] = None,
     set_: SetKeys = None,
     seed: Seed = None,
@@ -69,14 +73,18 @@ def run_command(
 @app.command("contacts")
 def contacts_command(
     scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]")] = None,
-    tle: Annotated[Path | None, typer.Option(help="element file (TLE), in place of a scenario")] = None,
+    tle: Annotated[
+        Path | None, typer.Option(help="element file (TLE), in place of a scenario")
+    ] = None,
     site: Annotated[
         list[str] | None,
         typer.Option(metavar="LAT,LON[,ALT_M]", help="a place on the ground, degrees; repeat it"),
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None,
     days: Annotated[float | None, typer.Option(help="length of the span, days")] = None,
-    min_elevation: Annotated[float | None, typer.Option(metavar="DEG", help="mask, degrees")] = None,
+    min_elevation: Annotated[
+        float | None, typer.Option(metavar="DEG", help="mask, degrees")
+    ] = None,
     summary: Annotated[bool, typer.Option("--summary", help="one line a site")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
     out: Annotated[Path | None, typer.Option("-o", help="write .csv or .parquet")] = None,
@@ -222,7 +230,9 @@ def _load(name: str, set_: list[str] | None, seed: int | None) -> Scenario:
     for pair in set_ or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            _wrong(f"--set {pair}: should be KEY=VALUE, for example --set orbit.min_elevation_deg=20")
+            _wrong(
+                f"--set {pair}: should be KEY=VALUE, for example --set orbit.min_elevation_deg=20"
+            )
         overrides[key] = value
     if seed is not None:
         overrides["seed"] = seed

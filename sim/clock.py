@@ -7,12 +7,13 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
+from simpy.events import EventPriority
 
 from sim.errors import SimulationError
 
 Process = Generator[simpy.Event, Any, Any]
 
-LAST = 2
+LAST = EventPriority(2)
 """Priority of what must see everything else that happens at the same instant."""
 
 

@@ -17,7 +17,9 @@ def contacts_table(plan: Plan) -> pa.Table:
     return pa.Table.from_pylist([_row(plan, contact) for contact in plan.contacts], schema=schema)
 
 
-def _row(plan: Plan, contact: PlannedContact) -> dict[str, str | int | float | bool | None | datetime]:
+def _row(
+    plan: Plan, contact: PlannedContact
+) -> dict[str, str | int | float | bool | datetime | None]:
     return {
         "contact_id": contact.contact_id,
         "satellite": contact.satellite,

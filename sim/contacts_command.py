@@ -12,6 +12,8 @@ import numpy as np
 import orbit
 from sim import columns as plain
 from sim.errors import InputError
+from sim.orbit_plan import view_of
+from sim.slots_plan import cycle_of
 from sim.text import table
 
 if TYPE_CHECKING:
@@ -32,21 +34,12 @@ class Found:
 
 def of_scenario(scenario: Scenario) -> Found:
     """Contacts of a scenario's satellite with its clusters."""
-    from sim.planning import SLOTS_EPOCH, cluster_sites, satellite_of
-
     names = [cluster.name for cluster in scenario.ground.clusters]
     if scenario.orbit.source == "slots":
-        slots = scenario.orbit.slots
-        windows = orbit.slot_windows(len(names), slots.seconds, slots.idle, scenario.stop.cycles)
-        span_s = (len(names) + slots.idle) * slots.seconds * scenario.stop.cycles
-        return Found(["slots"], names, scenario.start or SLOTS_EPOCH, span_s, windows)
-    satellite = satellite_of(scenario)
-    start = scenario.start or satellite.epoch
-    span = timedelta(days=scenario.stop.days)
-    mask = scenario.orbit.min_elevation_deg
-    sites = cluster_sites(scenario)
-    windows = orbit.contact_windows([satellite], sites, start, start + span, mask, refine="sgp4")
-    return Found([satellite.name], names, start, span.total_seconds(), windows)
+        cycle = cycle_of(scenario)
+        return Found(["slots"], names, cycle.start, cycle.span_s, cycle.windows)
+    view = view_of(scenario)
+    return Found([view.satellite.name], names, view.start, view.span_s, view.windows)
 
 
 def of_elements(
@@ -58,11 +51,8 @@ def of_elements(
     skip_bad: bool,
 ) -> Found:
     """Contacts of every satellite of an element file with every site."""
-    needed = {"--site": sites, "--start": start, "--days": days}
-    for option, value in {**needed, "--min-elevation": min_elevation_deg}.items():
-        if value in (None, []):
-            raise InputError(f"contacts: --tle needs {option} too")
-    assert path and sites and start and days is not None and min_elevation_deg is not None
+    if not (path and sites and start) or days is None or min_elevation_deg is None:
+        raise InputError("contacts: --tle needs --site, --start, --days and --min-elevation too")
     if not 0 < days <= 36525:
         raise InputError(f"--days {days:g}: should lie between 0 and 36525")
     begin, span = _utc(start), timedelta(days=days)

@@ -26,10 +26,10 @@ class Evaluator:
         """Write the rows of one evaluation and return the global accuracy (nan: timing only)."""
         rows = self._measure()
         samples = sum(row["samples"] for row in rows)
-        pooled = {
+        pooled: dict[str, Any] = {
             key: _mean([(row[key], row["samples"]) for row in rows]) for key in ("accuracy", "loss")
         }
-        shared = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
+        shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
         self._trace.add("metrics", scope="global", samples=samples, **pooled, **shared)
         for row in rows:
             self._trace.add("metrics", scope="cluster", **row, **shared)

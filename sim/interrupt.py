@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one stops the run at its next event with everything saved, the second at once."""
+"""Ctrl-C: the first stops the run at its next event, everything saved; the second at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.errors import Interrupted
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[int], None]]:
-    """Yield what is to be called behind each event: it raises Interrupted after SIGINT or SIGTERM."""
+    """Yield what is to be called behind each event; it raises Interrupted after a signal."""
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from learning.requests import Floats
 from sim.errors import InvariantError
 
 TOLERANCE = 1e-9
@@ -68,5 +69,6 @@ def _bytes(tables: dict[str, pa.Table]) -> Iterator[str]:
             so_far[name] = total
 
 
-def _numbers(table: pa.Table, column: str) -> np.ndarray:
-    return table.column(column).to_numpy(zero_copy_only=False).astype(float)
+def _numbers(table: pa.Table, column: str) -> Floats:
+    numbers: Floats = table.column(column).to_numpy(zero_copy_only=False).astype(float)
+    return numbers

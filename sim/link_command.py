@@ -12,7 +12,8 @@ import orbit
 import scenarios
 from sim import columns as plain
 from sim.errors import InputError
-from sim.planning import cluster_sites, satellite_of, scenario_links
+from sim.ground import scenario_links
+from sim.orbit_plan import satellite_of, view_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -43,16 +44,14 @@ def one_pass(scenario: Scenario, number: int) -> dict[str, Any]:
     """Geometry, rate and bits through over one pass, for the centre of its cluster."""
     if scenario.orbit.source == "slots":
         raise InputError("--contact: source 'slots' has no passes; show the budget without it")
-    satellite, sites = satellite_of(scenario), cluster_sites(scenario)
-    start, mask = scenario.start or satellite.epoch, scenario.orbit.min_elevation_deg
-    windows = orbit.contact_windows(
-        [satellite], sites, start, _end(scenario, start), mask, refine="sgp4"
-    )
-    if not 0 <= number < len(windows):
-        raise InputError(f"--contact {number}: the scenario has contacts 0 to {len(windows) - 1}")
-    site = sites[windows.site[number]]
-    rise_s, set_s = float(windows.rise_s[number]), float(windows.set_s[number])
-    g = orbit.contact_geometry(satellite, [site], start, rise_s, set_s, mask)
+    view = view_of(scenario)
+    if not 0 <= number < len(view.windows):
+        raise InputError(
+            f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
+        )
+    site, mask = view.sites[view.windows.site[number]], view.min_elevation_deg
+    rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
+    g = orbit.contact_geometry(view.satellite, [site], view.start, rise_s, set_s, mask)
     uplink, _ = scenario_links(scenario)
     elevation = np.maximum(g.elevation_deg[0], mask)
     distance_m = g.slant_range_km[0] * 1e3
@@ -85,9 +84,3 @@ def _altitude_m(scenario: Scenario) -> float:
         return PAPER_ALTITUDE_M
     semi_major_axis = satellite_of(scenario).model.a  # in equatorial radii
     return float((semi_major_axis - 1) * EQUATORIAL_RADIUS_KM * 1e3)
-
-
-def _end(scenario: Scenario, start: Any) -> Any:
-    from datetime import timedelta
-
-    return start + timedelta(days=scenario.stop.days)

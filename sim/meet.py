@@ -20,9 +20,7 @@ class Meetings:
 
     def join(self, actor: str, meet: Meet) -> Generator[simpy.Event, Any, dict[str, Any]]:
         """Wait until all parties are there; return what each brought, sorted by actor."""
-        event, brought, _ = self._open.setdefault(
-            meet.key, (self._clock.event(), {}, meet.parties)
-        )
+        event, brought, _ = self._open.setdefault(meet.key, (self._clock.event(), {}, meet.parties))
         brought[actor] = meet.value
         if len(brought) < meet.parties:
             yield event

@@ -44,16 +44,12 @@ class PlannedContact:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All contacts of a run in the order of their numbers, and when it starts and ends.
-
-    ``slot_s`` is the length of a slot in the paper's idealised cycle, None on a real orbit.
-    """
+    """All contacts of a run in the order of their numbers, and when it starts and ends."""
 
     start: datetime
     stop_s: float
     clusters: tuple[Cluster, ...]
     contacts: tuple[PlannedContact, ...]
-    slot_s: float | None = None
 
     def served(self, cluster: Cluster) -> list[PlannedContact]:
         """Contacts in which ``cluster`` is served, in order of time."""

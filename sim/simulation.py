@@ -65,9 +65,7 @@ class Simulation:
         self._antennas = {c.name: Antenna(self.clock, c, plan.served(c)) for c in plan.clusters}
         self._devices = {c.name: Devices(c, compute) for c in plan.clusters}
         self._links = {
-            c.name: Link(
-                self.clock, self._antennas[c.name], self._devices[c.name], self.trace
-            )
+            c.name: Link(self.clock, self._antennas[c.name], self._devices[c.name], self.trace)
             for c in plan.clusters
         }
 
@@ -197,7 +195,7 @@ class Simulation:
 
     def _write_assignment(self, assign: Assign) -> None:
         experts = np.arange(len(assign.owner))
-        now = {"time_s": self.clock.now}
+        now: dict[str, Any] = {"time_s": self.clock.now}
         for cluster in self.plan.clusters:
             mine = assign.owner == cluster.index
             self.trace.add(
@@ -214,5 +212,3 @@ class Simulation:
             listed = ",".join(map(str, experts[mine]))
             detail = f"experts:{listed}"
             self.trace.add("events", kind="assign", cluster=cluster.name, detail=detail, **now)
-
-

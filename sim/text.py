@@ -38,7 +38,9 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
     groups = comparison["groups"]
-    reached = [n for n in groups[0]["cycles_to"] if any(g["cycles_to"][n]["median"] for g in groups)]
+    reached = [
+        n for n in groups[0]["cycles_to"] if any(g["cycles_to"][n]["median"] for g in groups)
+    ]
     header = ["run", "seeds", "final accuracy"]
     header += [f"cycles to {name}" for name in reached]
     header += [f"days to {name}" for name in reached[-2:]]

@@ -83,9 +83,10 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
 
 KINDS = (
-    "disconnect train_end connect wait assign upload_start upload_end aggregate download_start "
-    "download_end train_start infer drop fault evaluate"
-).split()
+    *("disconnect", "train_end", "connect", "wait", "assign"),
+    *("upload_start", "upload_end", "aggregate", "download_start", "download_end"),
+    *("train_start", "infer", "drop", "fault", "evaluate"),
+)
 """Kinds of events, in the order in which those of one instant are listed."""
 
 ORDER = {

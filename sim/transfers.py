@@ -143,9 +143,7 @@ class Link:
                 through = curve.completion_time_s((size - before) * 8, begin)
                 end = np.where(in_time, through, np.inf)
         name = step.payload.name
-        return Transfer(
-            direction, name, who, version, size, before, begin, end, step.carry, curve
-        )
+        return Transfer(direction, name, who, version, size, before, begin, end, step.carry, curve)
 
     def _delivered_before(self, direction: str, name: str, version: Ints) -> Floats:
         known, delivered = self._ledger.get(
@@ -177,9 +175,7 @@ class Link:
                 replies.append(self._settle_transfer(contact, leg, now_s))
         return replies
 
-    def _settle_training(
-        self, contact: PlannedContact | None, leg: Training, now_s: float
-    ) -> Work:
+    def _settle_training(self, contact: PlannedContact | None, leg: Training, now_s: float) -> Work:
         done = leg.who & (leg.end_s <= now_s) & (leg.rounds > 0)
         self._devices.free_s = np.where(
             done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
@@ -256,8 +252,8 @@ def emit_training(
 ) -> None:
     """Write when the devices in ``done`` began and ended their rounds."""
     rows = np.flatnonzero(done)
-    shared = {"cluster": cluster, "device": rows, "rounds": leg.rounds[rows]}
-    shared["contact_id"] = contact_id
+    shared: dict[str, Any] = {"cluster": cluster, "device": rows, "contact_id": contact_id}
+    shared["rounds"] = leg.rounds[rows]
     trace.add("events", len(rows), time_s=leg.begin_s[rows], kind="train_start", **shared)
     trace.add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
 
@@ -267,7 +263,12 @@ def emit_excluded(trace: Trace, cluster: str, excluded: Mask, time_s: float) -> 
     rows = np.flatnonzero(excluded)
     detail = "does not train: too little memory"
     trace.add(
-        "events", len(rows), time_s=time_s, kind="fault", cluster=cluster, device=rows,
+        "events",
+        len(rows),
+        time_s=time_s,
+        kind="fault",
+        cluster=cluster,
+        device=rows,
         detail=detail,
     )
 

@@ -104,9 +104,7 @@ class EmsFl(Method):
         if not done.any():
             return
         stale = side.staleness(self.version, done)
-        self.server = self.learner.merge_experts(
-            self.server, side.snapshot, me.name, mine, done
-        )
+        self.server = self.learner.merge_experts(self.server, side.snapshot, me.name, mine, done)
         self.version += 1
         devices = f"devices:{int(done.sum())}/{me.devices}"
         yield Note("aggregate", self.version, f"{_named('experts', mine)} {devices} {stale}")
@@ -188,4 +186,3 @@ class EnhancedEmsFl(EmsFl):
 
 def _named(kind: str, experts: Sequence[int]) -> str:
     return f"{kind}:{','.join(map(str, experts))}"
-

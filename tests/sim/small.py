@@ -32,7 +32,13 @@ ORBIT: dict[str, Any] = {
     "orbit": {"source": "circular", "altitude_km": 600, "inclination_deg": 97.8},
     "ground": {
         "clusters": [
-            {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": 3, "radius_km": 60},
+            {
+                "name": "North",
+                "latitude_deg": 60,
+                "longitude_deg": 20,
+                "devices": 3,
+                "radius_km": 60,
+            },
             {"name": "South", "latitude_deg": -35, "longitude_deg": 150, "devices": 2},
         ]
     },

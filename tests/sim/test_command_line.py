@@ -48,7 +48,9 @@ def test_show_and_compare_group_seeds(leomix, tmp_path: Path) -> None:
         for seed in (1, 2, 3):
             folders.append(tmp_path / f"{method}{seed}")
             setting = f"learning.method={method}"
-            leomix("run", "paper-slots", "-o", folders[-1], *SMALL, "--seed", seed, "--set", setting)
+            leomix(
+                "run", "paper-slots", "-o", folders[-1], *SMALL, "--seed", seed, "--set", setting
+            )
     shown = json.loads(leomix("show", folders[0], "--json").out)
     assert shown["method"] == "synchronous"
     comparison = json.loads(leomix("compare", *folders, "--json").out)
@@ -56,7 +58,9 @@ def test_show_and_compare_group_seeds(leomix, tmp_path: Path) -> None:
         ("synchronous", [1, 2, 3]),
         ("emsfl", [1, 2, 3]),
     ]
-    finals = sorted(json.loads(leomix("show", f, "--json").out)["accuracy_final"] for f in folders[:3])
+    finals = sorted(
+        json.loads(leomix("show", f, "--json").out)["accuracy_final"] for f in folders[:3]
+    )
     spread = comparison["groups"][0]["accuracy_final"]
     assert [spread["min"], spread["median"], spread["max"]] == finals
     text = leomix("compare", *folders).out
@@ -106,8 +110,14 @@ def test_bad_elements_are_left_out_if_asked(leomix, tmp_path: Path) -> None:
 
 
 def test_link_shows_the_budget_and_one_pass(leomix, tmp_path: Path) -> None:
-    budget = leomix("link", "quickstart", "--set", "link.uplink.tx_gain_dbi=3", "--set",
-                    "link.uplink.tx_power_dbm=23")
+    budget = leomix(
+        "link",
+        "quickstart",
+        "--set",
+        "link.uplink.tx_gain_dbi=3",
+        "--set",
+        "link.uplink.tx_power_dbm=23",
+    )
     assert "overridden: link.uplink.tx_power_dbm, link.uplink.tx_gain_dbi" in budget.out
     out = tmp_path / "pass.parquet"
     assert leomix("link", "quickstart", "--contact", 3, "-o", out).status == 0
@@ -188,18 +198,52 @@ WRONG = {
     "a bad option": (["run", "quickstart", "--set", "learning.options.threshold=7"], "0 to 1"),
     "no such model": (["run", "quickstart", "--set", "learning.model.kind=gpt"], "vector-moe"),
     "no such data": (["run", "quickstart", "--set", "learning.data.kind=mnist"], "digits"),
-    "a model without weights": (["run", "quickstart", "--set", "learning.model.kind=mixtral-8x7b"],
-                                "learning.train=false"),
+    "a model without weights": (
+        ["run", "quickstart", "--set", "learning.model.kind=mixtral-8x7b"],
+        "learning.train=false",
+    ),
     "more devices than samples": (
-        ["run", "paper-slots", "--set", "ground.clusters.0.devices=900"], "devices"),
+        ["run", "paper-slots", "--set", "ground.clusters.0.devices=900"],
+        "devices",
+    ),
     "too few sub-channels": (
-        ["run", "quickstart", "--set", "link.uplink.total_bandwidth_mhz=1"], "sub-channels"),
+        ["run", "quickstart", "--set", "link.uplink.total_bandwidth_mhz=1"],
+        "sub-channels",
+    ),
     "no command": (["rnu", "quickstart"], "rnu"),
     "no scenario for contacts": (["contacts"], "--tle"),
-    "half a site": (["contacts", "--tle", "x.tle", "--site", "10", "--start",
-                     "2026-08-22T00:00:00Z", "--days", "1", "--min-elevation", "10"], "LAT,LON"),
-    "a local time": (["contacts", "--tle", "x.tle", "--site", "1,1", "--start", "2026-08-22",
-                      "--days", "1", "--min-elevation", "10"], "2026-08-22T00:00:00Z"),
+    "half a site": (
+        [
+            "contacts",
+            "--tle",
+            "x.tle",
+            "--site",
+            "10",
+            "--start",
+            "2026-08-22T00:00:00Z",
+            "--days",
+            "1",
+            "--min-elevation",
+            "10",
+        ],
+        "LAT,LON",
+    ),
+    "a local time": (
+        [
+            "contacts",
+            "--tle",
+            "x.tle",
+            "--site",
+            "1,1",
+            "--start",
+            "2026-08-22",
+            "--days",
+            "1",
+            "--min-elevation",
+            "10",
+        ],
+        "2026-08-22T00:00:00Z",
+    ),
     "set without a value": (["run", "quickstart", "--set", "seed"], "KEY=VALUE"),
     "resume without a folder": (["run", "quickstart", "--resume"], "-o"),
     "no run folder": (["show", "/tmp"], "manifest.json"),
@@ -245,10 +289,20 @@ def test_list_validate_doctor_schema(leomix) -> None:
     assert json.loads(leomix("schema").out)["properties"]["orbit"]
 
 
-@pytest.mark.parametrize("line", [["--help"], ["validate", "quickstart"], ["list"],
-                                  ["contacts", "quickstart"], ["link", "quickstart"]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--help"],
+        ["validate", "quickstart"],
+        ["list"],
+        ["contacts", "quickstart"],
+        ["link", "quickstart"],
+    ],
+)
 def test_light_commands_import_neither_torch_nor_pandas(line: list[str]) -> None:
-    code = f"import sys; from sim.cli import _status; _status({line!r}); " \
+    code = (
+        f"import sys; from sim.cli import _status; _status({line!r}); "
         "print([m for m in ('torch', 'pandas', 'sklearn') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")

@@ -79,9 +79,7 @@ def test_a_timing_only_run_imports_no_torch_and_knows_large_models() -> None:
         "r = sim.run(s)\n"
         "print('torch' in sys.modules, r.transfers.payload_bytes.max())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     torch_imported, size = done.stdout.split()
     assert torch_imported == "False"
     full_experts = 3 * 3 * 4096 * 14336 * 32 * 2 + 4096 * 3 * 32 * 2
@@ -177,7 +175,13 @@ def test_random_small_runs_keep_every_invariant(
 ) -> None:
     """The run checks itself at its end; here it has to get there from anywhere."""
     clusters = [
-        {"name": f"c{i}", "latitude_deg": v, "longitude_deg": 40 * i, "devices": 2, "radius_km": 200}
+        {
+            "name": f"c{i}",
+            "latitude_deg": v,
+            "longitude_deg": 40 * i,
+            "devices": 2,
+            "radius_km": 200,
+        }
         for i, v in enumerate(latitudes)
     ]
     scenario = scenarios.from_dict(

@@ -17,7 +17,9 @@ import orbit
 import scenarios
 import sim
 from learning import stream
-from sim.planning import make_plan, satellite_of, scenario_links
+from sim.build import make_plan
+from sim.ground import scenario_links
+from sim.orbit_plan import satellite_of
 
 
 def test_full_skyfield_sees_the_mask_at_every_rise_and_set_of_quickstart() -> None:
@@ -43,7 +45,9 @@ def over_orbit() -> sim.Result:
     return sim.run(orbit_scenario(learning={"method": "emsfl"}))
 
 
-def test_an_upload_ends_when_the_integral_of_the_rate_has_carried_it(over_orbit: sim.Result) -> None:
+def test_an_upload_ends_when_the_integral_of_the_rate_has_carried_it(
+    over_orbit: sim.Result,
+) -> None:
     scenario = orbit_scenario()
     satellite, (uplink, _) = satellite_of(scenario), scenario_links(scenario)
     cluster = scenario.ground.clusters[0]

@@ -65,7 +65,9 @@ def test_interrupted_many_times(tmp_path: Path) -> None:
         with pytest.raises(sim.Interrupted):
             sim.run(scenario, tmp_path, resume=True, each_event=stop_at(event))
         assert (tmp_path / "events.parquet").exists()
-    assert sim.run(scenario, tmp_path, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]
+    assert (
+        sim.run(scenario, tmp_path, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]
+    )
     assert not (tmp_path / CHECKPOINT).exists()
 
 
@@ -97,7 +99,9 @@ def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sim", "run", "paper-slots", "-o", str(tmp_path / "run")]
     for stop, expected in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         process = subprocess.Popen(
-            [*command, *change, "--resume"], stderr=subprocess.PIPE, text=True,
+            [*command, *change, "--resume"],
+            stderr=subprocess.PIPE,
+            text=True,
             env={**os.environ, "PYTHONHASHSEED": str(expected % 7)},
         )
         time.sleep(9)
