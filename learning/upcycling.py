@@ -86,7 +86,7 @@ def _pretrained_gates(
     rng = stream(task.config.seed, "pretrain", "gate")
     fit(
         gates.values(),
-        _gate_loss(model, trial, homes),
+        gate_loss(model, trial, homes),
         draw_batches(rng, len(trial.y), GATE_STEPS, GATE_BATCH_SIZE),
         lambda parameters: torch.optim.Adam(parameters, lr=GATE_STEP_SIZE),
     )
@@ -103,7 +103,8 @@ def _soft_model(task: Task, experts: dict[str, Tensor]) -> MoEModel:
     return model
 
 
-def _gate_loss(model: MoEModel, trial: Samples, homes: Tensor) -> Callable[[Tensor], Tensor]:
+def gate_loss(model: MoEModel, trial: Samples, homes: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return, for row indices into ``trial``, the task's loss plus each gate's origin loss."""
     at_home = homes.T[trial.domain]
 
     def loss(rows: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         *((f"reached {name}", _target(value)) for name, value in summary["targets"].items()),
         ("own gate mass", _mass(summary["own_mass"])),
         ("device rounds", f"{summary['device_rounds']}"),
-        ("uplink", f"{megabytes(summary['uplink_bytes'])} in {summary['transfers']} transfers"),
-        ("downlink", megabytes(summary["downlink_bytes"])),
+        ("uplink", f"{data_size(summary['uplink_bytes'])} in {summary['transfers']} transfers"),
+        ("downlink", data_size(summary["downlink_bytes"])),
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("trace sha256", str(summary["trace_sha256"])[:16]),
     ]
@@ -56,7 +56,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
                 *(spread(group["cycles_to"][name], "{:g}") for name in reached),
                 *(spread(group["hours_to"][name], "{:.1f}", 24.0) for name in reached[-2:]),
                 "/".join(ratios) or "-",
-                megabytes(group["uplink_bytes"]["median"]),
+                data_size(group["uplink_bytes"]["median"]),
             ]
         )
     note = f"fewer cycles: against '{comparison['reference']}', for each accuracy both reach"
@@ -71,9 +71,12 @@ def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> 
     return f"{shown['median']} ({shown['min']}..{shown['max']})"
 
 
-def megabytes(size_bytes: float) -> str:
-    """Show bytes as MB of 10^6 bytes."""
-    return f"{size_bytes / 1e6:.2f} MB"
+def data_size(size_bytes: float) -> str:
+    """Show bytes in B, kB, MB or GB (powers of 1000)."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.2f} {unit}"
+    return f"{size_bytes:.0f} B"
 
 
 def _accuracy(summary: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 import scenarios
 from sim.build import Build
-from sim.text import megabytes, table
+from sim.text import data_size, table
 
 
 def plan_text(built: Build) -> str:
@@ -20,9 +20,9 @@ def plan_text(built: Build) -> str:
         f"{built.cycles} complete cycles",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
-        f"one expert's factors {megabytes(sizes.upload_bytes([0], gate=False))}, gate "
-        f"{megabytes(sizes.upload_bytes([], gate=True))}, all experts and gate "
-        f"{megabytes(sizes.upload_bytes(experts, gate=True))}",
+        f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
+        f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate "
+        f"{data_size(sizes.upload_bytes(experts, gate=True))}",
         _clusters(built),
     ]
     return "\n".join(lines)
@@ -42,7 +42,7 @@ def _clusters(built: Build) -> str:
                 str(len(here)),
                 str(len(built.plan.served(cluster))),
                 f"{np.median(lasts):.0f}",
-                megabytes(least),
+                data_size(least),
             ]
         )
     return table(header, rows)

@@ -14,6 +14,9 @@ from learning.models.lora import LORA_SCALE, LoraLinear, fresh_a
 from learning.models.names import module_path, stored_name
 from learning.models.routing import forward_with_routing, gates_of
 from learning.streams import stream
+from learning.task import use_one_thread
+
+use_one_thread()
 
 
 def gelu(x):

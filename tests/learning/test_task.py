@@ -11,7 +11,7 @@ from learning.models import Residency
 from learning.models.names import module_path
 from learning.relevance import trial_relevance
 from learning.task import build_task, use_one_thread
-from learning.upcycling import home_domains, origin_loss, start_model
+from learning.upcycling import gate_loss, home_domains, origin_loss, start_model
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
 
@@ -112,6 +112,24 @@ def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
     expected = -(torch.tensor([0.8, 0.1]).log()).mean()
     torch.testing.assert_close(origin_loss(share, at_home), expected)
     assert torch.isfinite(origin_loss(share, torch.zeros(2, 3, dtype=torch.bool)))
+
+
+def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin():
+    use_one_thread()
+    deep = replace(CONFIG, model=ModelConfig(experts=3, layers=2, top_k=3))
+    deep_task = build_task(deep)
+    model = deep_task.model(start_model(deep_task))
+    trial = deep_task.trial["b"]
+    x, y, _ = trial
+    with torch.no_grad():
+        hidden = functional.gelu(model.embed(x))
+        expected = functional.cross_entropy(model(x), y)
+        for norm, layer in zip(model.norms, model.moe, strict=True):
+            share = (norm(hidden) @ layer.gate.weight.T).softmax(-1)
+            expected = expected - share[:, 1].log().mean()
+            hidden = hidden + layer(norm(hidden))
+        loss = gate_loss(model, trial, home_domains(3, 3))(torch.arange(len(y)))
+    torch.testing.assert_close(loss, expected)
 
 
 def test_unknown_kinds_are_refused_with_the_known_ones():
