@@ -27,6 +27,8 @@ class ClusterSide:
         self.name = cluster.name
         self.state: Handle | None = None
         self.snapshot: Handle | None = None
+        self.held: frozenset[int] = frozenset()
+        self.complete = np.zeros(k, bool)
         self.pending = np.zeros(k, bool)
         self.version = np.zeros(k, np.int64)
         self.offered_version = np.zeros(k, np.int64)
@@ -35,9 +37,16 @@ class ClusterSide:
         self.generation = np.zeros(k, np.int64)
 
     def receive(self, server: Handle, version: int, who: Mask, experts: Sequence[int]) -> None:
-        """Devices in ``who`` take the server's ``experts`` and gate, of ``version``."""
+        """Devices in ``who`` take the server's ``experts`` and gate, of ``version``.
+
+        A device that misses a download of experts it does not hold yet is not ``complete``: it
+        cannot train until it has caught up.
+        """
         if not who.any():
             return
+        kept = self.complete if self.held.issuperset(experts) else np.zeros_like(who)
+        self.complete = kept | who
+        self.held = frozenset(experts)
         self.state = self.learner.receive(
             server, self.state, self.name, who, experts, self.generation
         )

@@ -49,7 +49,7 @@ class LearningConfig:
     devices: tuple[int, ...]
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
-    step_size: float = 0.1
+    step_size: float = 0.03
     gate_step_size_ratio: float = 0.1
     steps_per_round: int = 5
     batch_size: int = 32

@@ -49,7 +49,7 @@ class NextContact:
     fresh: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainUntilContact:
     """Train through the disconnected phase. Reply: ``(Work, Contact | None)``.
 
@@ -59,6 +59,7 @@ class TrainUntilContact:
     """
 
     cost: Cost
+    who: Mask | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,7 @@ class Learning(Section):
         default=True, description="false for a timing-only run, which trains nothing"
     )
     rounds: Rounds = Field(default=Rounds(), description="schedule of local rounds")
-    step_size: float = Field(default=0.1, gt=0, description="step size of local training")
+    step_size: float = Field(default=0.03, gt=0, description="step size of local training")
     gate_step_size_ratio: float = Field(
         default=0.1, ge=0, description="step size of the gate over that of the experts"
     )
@@ -93,7 +93,7 @@ class Learning(Section):
         default=32, ge=1, le=1_000_000, description="samples in a gradient step"
     )
     gate_tuning_cycles: int = Field(
-        default=2, ge=0, le=1_000_000, description="first cycles, which tune the gate only"
+        default=2, ge=0, le=1_000_000, description="last cycles, which tune the gate too"
     )
     lora_rank: int = Field(default=4, ge=1, le=100_000, description="rank of the low-rank adapters")
     model: Model = Field(default=Model(), description="the mixture of experts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from learning.config import DataConfig, LearningConfig, ModelConfig
@@ -13,7 +14,7 @@ from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
 from sim.devices import Compute
 from sim.errors import InputError
-from sim.orbit_plan import orbit_plan
+from sim.orbit_plan import orbit_plan, satellite_of
 from sim.plan import Plan
 from sim.slots_plan import slots_plan
 
@@ -31,6 +32,7 @@ class Build:
     learner: Learner
     method: MethodType
     options: Any
+    elements_epoch: datetime | None = None
 
     @property
     def cycles(self) -> int:
@@ -65,7 +67,8 @@ def build(scenario: Scenario) -> Build:
         raise InputError(f"learning.options.{error}") from None
     learner = _learner(scenario)
     plan = make_plan(scenario)
-    return Build(scenario, plan, _compute(scenario), learner, method, options)
+    epoch = satellite_of(scenario).epoch if scenario.orbit.source == "tle" else None
+    return Build(scenario, plan, _compute(scenario), learner, method, options, epoch)
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -73,9 +76,21 @@ def make_plan(scenario: Scenario) -> Plan:
     return slots_plan(scenario) if scenario.orbit.source == "slots" else orbit_plan(scenario)
 
 
+def portable(scenario: Scenario) -> dict[str, Any]:
+    """Return the scenario as JSON that needs no file beside it: elements in place of their path."""
+    import scenarios
+
+    said: dict[str, Any] = scenario.model_dump(mode="json")
+    source = scenario.orbit
+    if source.source == "tle" and source.path is not None:
+        text = scenarios.element_file(scenario).read_text(encoding="utf-8-sig")
+        said["orbit"] |= {"path": None, "elements": text}
+    return said
+
+
 def identity(scenario: Scenario, plan: Plan) -> str:
     """Digest what decides a run: the scenario's content and its contact windows."""
-    said = scenario.model_dump(mode="json")
+    said = portable(scenario)
     said.pop("description", None)
     windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
     text = json.dumps([said, windows], sort_keys=True)

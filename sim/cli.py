@@ -63,6 +63,8 @@ def run_command(
     place = out or _default_folder(loaded, resume)
     with Progress(loaded, quiet) as progress, stop_on_interrupt() as each_event:
         result = run(loaded, place, resume, listen=progress, each_event=each_event)
+    for warning in result.manifest["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
     if json_:
         _print_json(result.summary)
     else:

@@ -60,7 +60,9 @@ class Devices:
         """Devices (K,) whose memory is too small for the round."""
         return np.full(self.cluster.devices, not self.compute.fits(cost))
 
-    def gap_rounds(self, cost: Cost, from_s: float, to_s: float) -> tuple[Ints, Floats, Floats]:
+    def gap_rounds(
+        self, cost: Cost, who: Mask, from_s: float, to_s: float
+    ) -> tuple[Ints, Floats, Floats]:
         """Rounds (K,) that end in a disconnected phase, and when the training begins and ends.
 
         The time of a round that the phase cuts off is kept for the next one.
@@ -69,7 +71,8 @@ class Devices:
         begin = np.maximum(from_s, self.free_s)
         spent = np.maximum(to_s - begin, 0.0) + self._kept_s
         limit = self.compute.per_gap_max
-        rounds = np.where(self.excluded(cost), 0, whole_rounds(spent, one_s))
+        able = who & ~self.excluded(cost)
+        rounds = np.where(able, whole_rounds(spent, one_s), 0)
         if limit is not None and limit < rounds.max(initial=0):
             rounds = np.minimum(rounds, limit)
             self._kept_s = np.zeros_like(spent)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sim import folder as run_folder
-from sim.build import Build, build, identity
+from sim.build import Build, build, identity, portable
 from sim.contact_table import contacts_table
 from sim.errors import InputError, Interrupted, SimulationError
+from sim.health import warnings_of
 from sim.invariants import check
 from sim.journal import CHECKPOINT, Checkpoint, Journal
 from sim.simulation import Simulation
@@ -198,9 +199,9 @@ class Run:
             "trainings": self.built.learner.values.computed["train"],
             "trace_sha256": sha256(tables),
             "timing_sha256": sha256(tables, timing_only=True),
-            "warnings": [],
+            "warnings": warnings_of(tables, self.built) if status == "complete" else [],
             "versions": run_folder.versions(),
-            "scenario": scenario.model_dump(mode="json"),
+            "scenario": portable(scenario),
         }
         return Result(tables, manifest, self.place)
 

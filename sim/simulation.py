@@ -32,7 +32,7 @@ from sim.journal import Journal
 from sim.meet import Meetings
 from sim.plan import Plan
 from sim.trace import Trace
-from sim.transfers import Link, Training, emit_excluded, emit_training
+from sim.transfers import Link, Training, emit_excluded, emit_training, everybody
 
 SERVER = "server"
 
@@ -164,7 +164,8 @@ class Simulation:
             none = np.zeros(cluster.devices, np.int64)
             return Work(none, devices.free_s, none.astype(bool)), None
         excluded = devices.excluded(request.cost)
-        rounds, begin, end = devices.gap_rounds(request.cost, from_s, contact.start_s)
+        wanted = everybody(request.who, cluster.devices)
+        rounds, begin, end = devices.gap_rounds(request.cost, wanted, from_s, contact.start_s)
         who = rounds > 0
         leg = Training(who, rounds, begin, end, excluded)
         emit_training(self.trace, cluster.name, leg, who, None)

@@ -19,7 +19,7 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         **_learning(tables["metrics"]),
         **_contacts(tables),
         **_traffic(tables["transfers"]),
-        "own_mass": _own_mass(tables["assignments"]),
+        "own_mass": own_mass(tables["assignments"]),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }
@@ -71,7 +71,7 @@ def _traffic(transfers: pa.Table) -> dict[str, Any]:
     return figures
 
 
-def _own_mass(assignments: pa.Table) -> dict[str, float] | None:
+def own_mass(assignments: pa.Table) -> dict[str, float] | None:
     """Mean over clusters of the gate's mass on the cluster's own experts, first and last."""
     if not len(assignments):
         return None

@@ -96,7 +96,7 @@ class Link:
         self, step: Train, behind: Step | None, contact: PlannedContact | None, ready: Floats
     ) -> Training:
         excluded = self._devices.excluded(step.cost)
-        who = _everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
+        who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
         one_s = self._devices.compute.round_s(step.cost)
         wanted = step.rounds or self._devices.compute.per_contact
         if wanted is not None:
@@ -130,7 +130,7 @@ class Link:
         size = np.broadcast_to(np.asarray(step.payload.bytes, float), (k,)).copy()
         version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
         before = self._delivered_before(direction, step.payload.name, version)
-        who = _everybody(step.who, k) & np.isfinite(ready)
+        who = everybody(step.who, k) & np.isfinite(ready)
         begin, end, curve = ready, np.full(k, np.inf), None
         if contact is not None:
             curve = contact.uplink if direction == "uplink" else contact.downlink
@@ -273,5 +273,6 @@ def emit_excluded(trace: Trace, cluster: str, excluded: Mask, time_s: float) -> 
     )
 
 
-def _everybody(who: Mask | None, k: int) -> Mask:
+def everybody(who: Mask | None, k: int) -> Mask:
+    """Return ``who`` as a mask (K,); None stands for all devices."""
     return np.ones(k, bool) if who is None else np.asarray(who, bool)

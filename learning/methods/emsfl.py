@@ -79,7 +79,7 @@ class EmsFl(Method):
         side.receive(self.server, self.version, everybody, mine if masked else self.experts)
         while True:
             if mine:
-                work, contact = yield TrainUntilContact(self.cost(mine, masked))
+                work, contact = yield TrainUntilContact(self.cost(mine, masked), side.complete)
                 side.train(work, mine, masked=masked)
             else:
                 contact = yield NextContact()
@@ -153,10 +153,10 @@ class EmsFl(Method):
 
     def measure_relevance(self) -> Generator[Request, Any, Floats]:
         """Relevance of every expert for every cluster (29), shape (C, E)."""
-        # A timing-only run measures nothing: there, expert e is at home in cluster e mod C.
-        home = np.arange(len(self.experts)) % len(self.world.clusters)
-        at_home = (home == np.arange(len(self.world.clusters))[:, None]).astype(float)
-        default = at_home * self.learner.architecture.top_k
+        # A timing-only run measures nothing: there, experts and clusters are paired in turn.
+        c, e = np.ogrid[: len(self.world.clusters), : len(self.experts)]
+        paired = (e % len(self.world.clusters) == c) | (c % len(self.experts) == e)
+        default = paired * float(self.learner.architecture.top_k)
         server = self.server
         measured = yield Measure(
             "relevance", lambda: self.learner.relevance(server), default.tolist()

@@ -34,7 +34,7 @@ def test_the_saved_model_has_the_accuracy_of_the_last_evaluation(leomix, tmp_pat
 
     leomix("run", "paper-slots", "-o", tmp_path / "run", *SMALL, "--seed", 5)
     weights = load_file(tmp_path / "run" / "model" / "model.safetensors")
-    config = LearningConfig(5, tuple("ABCD"), (5, 5, 5, 5), step_size=0.1, batch_size=4)
+    config = LearningConfig(5, tuple("ABCD"), (5, 5, 5, 5), batch_size=4)
     task = Learner(config).task
     rows = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
     last = {r["cluster"]: r["accuracy"] for r in rows if r["cycle"] == 3}
