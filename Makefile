@@ -18,8 +18,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
 demo: install ## run EMS-FL and its synchronous baseline through one satellite and compare them
-	$(BIN)/leomix run quickstart -o $(RUNS)/emsfl-enhanced
-	$(BIN)/leomix run quickstart --set learning.method=synchronous -o $(RUNS)/synchronous
+	$(BIN)/leomix run quickstart -o $(RUNS)/emsfl-enhanced --resume
+	$(BIN)/leomix run quickstart --set learning.method=synchronous -o $(RUNS)/synchronous --resume
 	$(BIN)/leomix compare $(RUNS)/emsfl-enhanced $(RUNS)/synchronous
 	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
 

@@ -29,14 +29,20 @@ def write(columns: Columns, path: Path) -> None:
         pyarrow.parquet.write_table(data, path)
 
 
-def text(columns: Columns, forms: Mapping[str, str] | None = None) -> str:
-    """Align ``columns`` under their names; numbers by ``forms``, else to three decimals."""
-    forms = forms or {}
+def text(
+    columns: Columns,
+    forms: Mapping[str, str] | None = None,
+    heads: Mapping[str, str] | None = None,
+) -> str:
+    """Align ``columns`` under ``heads`` or their names; numbers by ``forms``, else as 0.000."""
+    forms, heads = forms or {}, heads or {}
     shown = [
         [_cell(value, forms.get(name, "{:.3f}")) for value in values]
         for name, values in columns.items()
     ]
-    return table(list(columns), list(map(list, zip(*shown, strict=True))))
+    return table(
+        [heads.get(name, name) for name in columns], list(map(list, zip(*shown, strict=True)))
+    )
 
 
 def _cell(value: Any, form: str) -> str:

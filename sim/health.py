@@ -20,7 +20,8 @@ OLD_ELEMENTS_DAYS = 30.0
 
 def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
     """Return one line for each doubt about a finished run."""
-    return [*_mass(tables["assignments"]), *_age(built), *_cut(tables), *_faults(tables["events"])]
+    mass = _mass(tables["assignments"]) if built.learner.trains else ()
+    return [*mass, *_age(built), *_cut(tables), *_faults(tables["events"])]
 
 
 def _mass(assignments: pa.Table) -> Iterator[str]:

@@ -22,6 +22,28 @@ PAPER_ALTITUDE_M = 600e3
 """Satellite altitude that the paper's fixed large-scale fading stands for."""
 EQUATORIAL_RADIUS_KM = 6378.135
 
+HEADS = {
+    "time_s": "time s",
+    "elevation_deg": "elevation",
+    "slant_range_km": "range km",
+    "eirp_dbw": "EIRP dBW",
+    "free_space_path_loss_db": "FSPL dB",
+    "atmospheric_loss_db": "gas dB",
+    "other_losses_db": "other dB",
+    "g_over_t_db_k": "G/T dB/K",
+    "noise_bandwidth_dbhz": "B dBHz",
+    "c_over_n0_dbhz": "C/N0 dBHz",
+    "snr_db": "SNR dB",
+    "spectral_efficiency_bps_hz": "bit/s/Hz",
+    "rate_mbps": "Mbit/s",
+    "doppler_khz": "Doppler kHz",
+    "delivered_mbit": "Mbit through",
+}
+"""Short heads for the terminal; files keep the full names."""
+FORMS = {
+    name: "{:.2f}" for name in HEADS if name not in ("spectral_efficiency_bps_hz", "rate_mbps")
+} | {"slant_range_km": "{:.1f}", "time_s": "{:.1f}"}
+
 
 def heading(scenario: Scenario) -> str:
     """Name the preset and what the scenario overrides of it."""
@@ -71,7 +93,7 @@ def one_pass(scenario: Scenario, number: int) -> dict[str, Any]:
 
 def text(columns: dict[str, Any]) -> str:
     """Align the columns."""
-    return plain.text(columns, {"elevation_deg": "{:.2f}", "slant_range_km": "{:.1f}"})
+    return plain.text(columns, FORMS, HEADS)
 
 
 def write(columns: dict[str, Any], path: Path) -> None:

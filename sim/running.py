@@ -96,30 +96,23 @@ def run(
     """
     place = None if out is None else Path(out)
     if place is not None:
-        finished = _look_into(place, resume)
-        if finished is not None:
-            return finished
-    return Run(build(scenario), place, checkpoint_every_s).execute(listen, each_event)
+        _check_place(place, resume)
+    this = Run(build(scenario), place, checkpoint_every_s)
+    return this.finished_before() or this.execute(listen, each_event)
 
 
-def _look_into(place: Path, resume: bool) -> Result | None:
-    """Return the finished run in ``place``, if any; refuse to write over anything else."""
+def _check_place(place: Path, resume: bool) -> None:
+    """Refuse to write over anything that is not a run to be resumed."""
     if place.exists() and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
     if not place.exists() or not any(place.iterdir()):
-        return None
+        return
     if not resume:
         raise InputError(
             f"-o {place}: is not empty; name another folder, or go on with its run by --resume"
         )
     if not (place / run_folder.MANIFEST).exists() and not (place / CHECKPOINT).exists():
         raise InputError(f"-o {place}: holds no run that could be resumed; name another folder")
-    if not (place / run_folder.MANIFEST).exists():
-        return None
-    manifest = run_folder.read_manifest(place)
-    if manifest.get("status") != "complete":
-        return None
-    return Result(run_folder.read_tables(place), manifest, place)
 
 
 class Run:
@@ -141,6 +134,17 @@ class Run:
         )
         self._event = 0
         self._began = time.monotonic()
+
+    def finished_before(self) -> Result | None:
+        """Return the complete run that the folder holds already, if it is this one."""
+        if self.place is None or not (self.place / run_folder.MANIFEST).exists():
+            return None
+        manifest = run_folder.read_manifest(self.place)
+        if manifest.get("identity") != self.identity:
+            raise InputError(f"{self.place}: holds a run of another scenario; name another folder")
+        if manifest["status"] != "complete":
+            return None
+        return Result(run_folder.read_tables(self.place), manifest, self.place)
 
     def execute(self, listen: Listener | None, each_event: EachEvent | None) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
@@ -196,6 +200,7 @@ class Run:
             "start_utc": self.built.plan.start.isoformat(),
             "wall_s": round(time.monotonic() - self._began, 3),
             "events": self._event,
+            "identity": self.identity,
             "trainings": self.built.learner.values.computed["train"],
             "trace_sha256": sha256(tables),
             "timing_sha256": sha256(tables, timing_only=True),

