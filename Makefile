@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUNS   ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench docs gain clean
+.PHONY: help install demo test lint format bench docs studies clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -41,6 +41,11 @@ bench: install ## time the core against named references
 
 docs: install ## run every command and code block of README and docs
 	$(BIN)/python -m pytest tests/docs
+
+studies: install ## print the tables of docs/results.md (about half an hour on two cores)
+	$(BIN)/python docs/studies/cycles.py paper-slots 5
+	$(BIN)/python docs/studies/cycles.py paper-slots-idle 3
+	$(BIN)/python docs/studies/gain.py 3
 
 clean: ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs *.egg-info

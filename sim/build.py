@@ -111,6 +111,8 @@ def _learner(scenario: Scenario) -> Learner:
                 f"learning.model.{given[0]}: is fixed by learning.model.kind={model.kind!r}; "
                 "remove it"
             )
+    if data.path is not None:
+        raise InputError(f"learning.data.path: is not used by kind {data.kind!r}; remove it")
     config = LearningConfig(
         seed=scenario.seed,
         clusters=tuple(c.name for c in scenario.ground.clusters),

@@ -38,6 +38,23 @@ UsageError: Any = typer.BadParameter.__base__
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"leomix {version('leomix')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="show the version"),
+    ] = False,
+) -> None: ...
+
+
 @app.command("run")
 def run_command(
     scenario: ScenarioName,

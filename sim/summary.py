@@ -14,11 +14,13 @@ TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 
 def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most."""
-    learning = _learning(tables["metrics"])
+    learning, contacts = _learning(tables["metrics"]), _contacts(tables)
+    power_w = manifest["scenario"]["compute"]["power_w"] or 0.0
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
-        **_contacts(tables),
+        **contacts,
+        "training_energy_kwh": contacts["device_hours_trained"] * power_w / 1000,
         **_traffic(tables["transfers"]),
         "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
         "warnings": manifest.get("warnings", []),
@@ -51,21 +53,28 @@ def _contacts(tables: dict[str, pa.Table]) -> dict[str, Any]:
     contacts, events = tables["contacts"], tables["events"]
     served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
     duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
-    trained = events.filter(pc.equal(events.column("kind"), "train_end"))
-    rounds = pc.sum(trained.column("rounds")).as_py() or 0
+    began = events.filter(pc.equal(events.column("kind"), "train_start"))
+    ended = events.filter(pc.equal(events.column("kind"), "train_end"))
+    rounds = pc.sum(ended.column("rounds")).as_py() or 0
+    trained_s = _total(ended, "time_s") - _total(began, "time_s")
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
         "device_rounds": int(rounds),
+        "device_hours_trained": trained_s / 3600,
     }
+
+
+def _total(table: pa.Table, column: str) -> float:
+    return float(pc.sum(table.column(column)).as_py() or 0.0)
 
 
 def _traffic(transfers: pa.Table) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for direction in ("uplink", "downlink"):
         rows = transfers.filter(pc.equal(transfers.column("direction"), direction))
-        figures[f"{direction}_bytes"] = float(pc.sum(rows.column("delivered_bytes")).as_py() or 0)
+        figures[f"{direction}_bytes"] = _total(rows, "delivered_bytes")
     outcomes = transfers.column("outcome").to_pylist()
     figures["transfers"] = len(outcomes)
     figures["transfers_cut"] = sum(outcome != "delivered" for outcome in outcomes)

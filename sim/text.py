@@ -30,7 +30,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
             if value is not None
         ),
         ("own gate mass", _mass(summary["own_mass"])),
-        ("device rounds", f"{summary['device_rounds']}"),
+        ("device rounds", _rounds(summary)),
         ("uplink", f"{data_size(summary['uplink_bytes'])} in {summary['transfers']} transfers"),
         ("downlink", data_size(summary["downlink_bytes"])),
         ("wall time", f"{summary['wall_s']:.1f} s"),
@@ -94,6 +94,13 @@ def _accuracy(summary: Mapping[str, Any]) -> str:
 
 def _target(value: Mapping[str, float]) -> str:
     return f"cycle {value['cycles']}, day {value['hours'] / 24:.2f}"
+
+
+def _rounds(summary: Mapping[str, Any]) -> str:
+    energy = summary["training_energy_kwh"]
+    spent = f", {energy:.3f} kWh" if energy else ""
+    hours = summary["device_hours_trained"]
+    return f"{summary['device_rounds']} in {hours:.1f} device hours{spent}"
 
 
 def _mass(value: Mapping[str, float] | None) -> str:

@@ -33,8 +33,8 @@ def _shards(samples: SampleArrays, devices: int, cluster: str) -> tuple[SampleAr
     count = len(samples.y)
     if not 1 <= devices <= count:
         raise ValueError(
-            f"cluster {cluster!r} has {devices} devices and {count} samples to share out; "
-            f"give it 1 to {count} devices or lower data.trial_samples"
+            f"cluster {cluster!r}: {count} samples are left for {devices} devices; lower "
+            "learning.data.trial_samples, or have fewer devices or clusters"
         )
     return tuple(samples.at(rows) for rows in np.array_split(np.arange(count), devices))
 

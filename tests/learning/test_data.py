@@ -150,7 +150,7 @@ def test_uniform_data_reach_every_device_and_the_trial_set():
     [
         ({"devices": (321, 1, 1, 1)}, "'a' has 321 devices and 320 samples"),
         ({"devices": (0, 1, 1, 1)}, "'a' has 0 devices"),
-        ({"data": DataConfig(trial_samples=350)}, "0 samples to share out"),
+        ({"data": DataConfig(trial_samples=350)}, "0 samples are left"),
         ({"data": DataConfig(trial_samples=0)}, "trial_samples is 0"),
         ({"data": DataConfig(own_domain_fraction=1.2)}, "own_domain_fraction is 1.2"),
         ({"data": DataConfig(own_domain_fraction=float("nan"))}, "own_domain_fraction is nan"),

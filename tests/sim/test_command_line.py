@@ -206,6 +206,14 @@ WRONG = {
         ["run", "paper-slots", "--set", "ground.clusters.0.devices=900"],
         "devices",
     ),
+    "no samples left": (
+        ["run", "paper-slots", "--set", "learning.data.trial_samples=100000"],
+        "trial_samples",
+    ),
+    "a path that nothing reads": (
+        ["run", "quickstart", "--set", "learning.data.path=x.npz"],
+        "learning.data.path",
+    ),
     "too few sub-channels": (
         ["run", "quickstart", "--set", "link.uplink.total_bandwidth_mhz=1"],
         "sub-channels",

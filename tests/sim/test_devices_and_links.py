@@ -32,7 +32,8 @@ def contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> Pl
     time = np.tile([start, end], (cluster.devices, 1))
     curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
     return PlannedContact(
-        int(start), int(start), "sat", None, cluster, start, start, end, 90.0, 600.0, True, start, end, curve, None
+        int(start), int(start), "sat", None, cluster, start, start, end, 90.0, 600.0, True,
+        start, end, curve, None,
     )  # fmt: skip
 
 
