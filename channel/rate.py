@@ -6,7 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from channel.arrays import Floats, between, positive
 from channel.atmosphere import atmospheric_attenuation_db
 from channel.budget import carrier_over_n0_dbhz, free_space_path_loss_db, noise_bandwidth_dbhz
-from channel.capacity import ergodic_capacity, shannon_capacity
+from channel.capacity import shannon_capacity
+from channel.capacity_table import tabulated_capacity
 from channel.link import Link
 
 
@@ -42,7 +43,7 @@ def rate_bps(link: Link, elevation_deg: ArrayLike, slant_range_m: ArrayLike) -> 
     if link.fixed_rate_bps is not None:
         rate[above] = link.fixed_rate_bps
     else:
-        rate[above] = link.bandwidth_hz * _efficiency_bps_hz(link, 10.0 ** (snr[above] / 10.0))
+        rate[above] = link.bandwidth_hz * _efficiency_bps_hz(link, snr[above])
     return rate[()]
 
 
@@ -58,8 +59,8 @@ def path_loss_db(link: Link, slant_range_m: ArrayLike) -> Floats:
     return free_space_path_loss_db(slant_range_m, link.frequency_hz)
 
 
-def _efficiency_bps_hz(link: Link, snr_linear: Floats) -> Floats:
+def _efficiency_bps_hz(link: Link, snr_db: Floats) -> Floats:
     if link.rate == "shannon" or link.fading == "none":
-        return shannon_capacity(snr_linear)
+        return shannon_capacity(10.0 ** (snr_db / 10.0))
     k_linear = 0.0 if link.fading == "rayleigh" else link.rician_k_linear
-    return ergodic_capacity(snr_linear, k_linear)
+    return tabulated_capacity(snr_db, k_linear)

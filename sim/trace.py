@@ -115,9 +115,10 @@ class Trace:
         if columns:
             raise KeyError(f"table {table} has no column {sorted(columns)[0]!r}")
         self._blocks[table].append({"rows": rows, **block})
-        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in block.items()}
-        text = json.dumps([table, rows, plain], sort_keys=True, default=str)
-        self._rolling.update(text.encode())
+        for column, value in block.items():
+            self._rolling.update(f"{table}.{column}:{rows}\n".encode())
+            exact = isinstance(value, np.ndarray)
+            self._rolling.update(value.tobytes() if exact else repr(value).encode())
 
     def digest(self) -> str:
         """Return the digest of everything added so far, in the order it was added."""
@@ -182,8 +183,18 @@ def sha256(tables: dict[str, pa.Table], timing_only: bool = False) -> str:
             if column in left_out:
                 continue
             values = table.column(column)
-            if pa.types.is_timestamp(values.type):
-                values = values.cast(pa.int64())
             digest.update(f"{name}.{column}:{len(values)}\n".encode())
-            digest.update(json.dumps(values.to_pylist()).encode())
+            digest.update(_canonical(values))
     return digest.hexdigest()
+
+
+def _canonical(values: pa.ChunkedArray) -> bytes:
+    """Bytes of a column that depend on its values alone: JSON of text, else nulls and numbers."""
+    if pa.types.is_string(values.type):
+        return json.dumps(values.to_pylist()).encode()
+    if pa.types.is_timestamp(values.type):
+        values = values.cast(pa.int64())
+    kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
+    numbers = values.cast(pa.int64()) if pa.types.is_boolean(values.type) else values
+    filled = numbers.fill_null(0).to_numpy().astype(kind)
+    return values.is_null().to_numpy().tobytes() + filled.tobytes()

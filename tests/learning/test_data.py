@@ -148,8 +148,8 @@ def test_uniform_data_reach_every_device_and_the_trial_set():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"devices": (321, 1, 1, 1)}, "'a' has 321 devices and 320 samples"),
-        ({"devices": (0, 1, 1, 1)}, "'a' has 0 devices"),
+        ({"devices": (321, 1, 1, 1)}, "'a': 320 samples are left for 321 devices"),
+        ({"devices": (0, 1, 1, 1)}, "left for 0 devices"),
         ({"data": DataConfig(trial_samples=350)}, "0 samples are left"),
         ({"data": DataConfig(trial_samples=0)}, "trial_samples is 0"),
         ({"data": DataConfig(own_domain_fraction=1.2)}, "own_domain_fraction is 1.2"),
