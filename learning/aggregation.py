@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -12,8 +12,6 @@ from learning.device_state import DELTA, FACTOR
 from learning.models.lora import product
 from learning.models.names import is_gate, is_of
 from learning.task import Task
-
-WEIGHT_SUM_TOLERANCE = 1e-9
 
 
 def merge_experts(
@@ -29,7 +27,7 @@ def merge_experts(
     Equation (35) written for changes: each device's update is rebuilt at the satellite before
     it is averaged (Remark 1), as the average of the factors would be another matrix. Its rank is
     up to K r, so the server keeps full matrices. Raises :class:`ValueError` for weights (K,) that
-    are no convex combination, and for an update that is not finite.
+    are no shares from 0 to 1, and for an update that is not finite.
     """
     merged = dict(server)
     for name in server:
@@ -62,15 +60,28 @@ def merge_gate(
     return merged
 
 
-def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float, ...]:
-    """Return ``n_k / n`` (K,) over the devices in ``who``, 0 for the others; they sum to 1."""
+def sample_weights(
+    task: Task, cluster: str, who: Sequence[bool], cohort: Sequence[int] | None = None
+) -> tuple[float, ...]:
+    """Return ``n_k / n`` (K,) for the devices in ``who``, 0 for the others.
+
+    ``n`` counts the samples of all devices of the same ``cohort`` (K,), whether they are in ``who``
+    or not, so that those of one cohort sum to 1 however late they arrive. Without it the devices
+    in ``who`` are the cohort.
+    """
     counts = [len(shard.y) for shard in task.shards[cluster]]
     if len(who) != len(counts) or not any(who):
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
         )
-    taking_part = [count if here else 0 for count, here in zip(counts, who, strict=True)]
-    return tuple(count / sum(taking_part) for count in taking_part)
+    groups = list(map(bool, who) if cohort is None else cohort)
+    samples: Counter[int] = Counter()
+    for count, group in zip(counts, groups, strict=True):
+        samples[group] += count
+    return tuple(
+        count / samples[group] if here else 0.0
+        for count, group, here in zip(counts, groups, who, strict=True)
+    )
 
 
 def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
@@ -90,8 +101,5 @@ def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tenso
 
 
 def _check_weights(weights: Sequence[float], devices: int) -> None:
-    total = math.fsum(weights)
-    if len(weights) != devices or not all(weight >= 0 for weight in weights):
-        raise ValueError(f"weights are {tuple(weights)}; give {devices} numbers of 0 or more")
-    if not abs(total - 1.0) <= WEIGHT_SUM_TOLERANCE:
-        raise ValueError(f"weights sum to {total!r}; divide them by their sum, as they must be 1")
+    if len(weights) != devices or not all(0 <= weight <= 1 for weight in weights):
+        raise ValueError(f"weights are {tuple(weights)}; give {devices} shares from 0 to 1")

@@ -70,20 +70,23 @@ def fold(
     cluster: str,
     who: Sequence[bool],
     generation: Sequence[int],
+    experts: Collection[int],
+    gate: bool,
 ) -> State:
-    """Add the factors of the devices in ``who`` to their bases and start fresh factors.
+    """Add the factors of ``experts`` of the devices in ``who`` to their bases and start fresh ones.
 
-    The function of the model is unchanged: base := base + scale B A, base gate := gate,
-    A of the new ``generation`` (K,), B = 0.
+    The function of the model is unchanged: base := base + scale B A, A of the new ``generation``
+    (K,), B = 0, and base gate := gate if ``gate``. What is left out stays to be offered later.
     """
     _check_rows(task, cluster, who, generation)
     folded = dict(state)
     for name in state:
         if is_gate(name):
-            folded[BASE + name] = state[name]
-        elif name.startswith(BASE) and (delta := delta_of(state, name)) is not None:
-            folded[name] = state[name] + delta
-    folded |= _fresh_factors(task, cluster, experts_held(state), generation, state)
+            folded[BASE + name] = state[name] if gate else state[BASE + name]
+        elif name.startswith(BASE) and is_of(name.removeprefix(BASE), experts):
+            delta = delta_of(state, name)
+            folded[name] = state[name] if delta is None else state[name] + delta
+    folded |= _fresh_factors(task, cluster, experts, generation, state)
     return select(who, folded, state)
 
 

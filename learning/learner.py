@@ -131,25 +131,60 @@ class Learner:
         """Return what is to be uploaded: factors of ``experts``, the gate's change if asked."""
         return self.values.make("offer", state, experts=list(experts), gate=gate)
 
-    def fold(self, state: Handle, cluster: str, who: Mask, generation: Ints) -> Handle:
+    def fold(
+        self,
+        state: Handle,
+        cluster: str,
+        who: Mask,
+        generation: Ints,
+        experts: Sequence[int],
+        gate: bool,
+    ) -> Handle:
         """Devices in ``who`` count what they offered as their base and begin fresh factors."""
-        return self.values.make("fold", state, cluster=cluster, who=who, generation=generation)
+        return self.values.make(
+            "fold",
+            state,
+            cluster=cluster,
+            who=who,
+            generation=generation,
+            experts=list(experts),
+            gate=gate,
+        )
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
         return self.values.make("select", new, old, who=who)
 
     def merge_experts(
-        self, server: Handle, offered: Handle, cluster: str, experts: Sequence[int], who: Mask
+        self,
+        server: Handle,
+        offered: Handle,
+        cluster: str,
+        experts: Sequence[int],
+        who: Mask,
+        cohort: Ints,
     ) -> Handle:
-        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35)."""
+        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35).
+
+        A device's weight is its share of the samples of its ``cohort`` (K,), arrived or not.
+        """
         return self.values.make(
-            "merge_experts", server, offered, cluster=cluster, experts=list(experts), who=who
+            "merge_experts",
+            server,
+            offered,
+            cluster=cluster,
+            experts=list(experts),
+            who=who,
+            cohort=cohort,
         )
 
-    def merge_gate(self, server: Handle, offered: Handle, cluster: str, who: Mask) -> Handle:
+    def merge_gate(
+        self, server: Handle, offered: Handle, cluster: str, who: Mask, cohort: Ints
+    ) -> Handle:
         """Aggregate the offered gates of the devices in ``who`` by sample weights (36)."""
-        return self.values.make("merge_gate", server, offered, cluster=cluster, who=who)
+        return self.values.make(
+            "merge_gate", server, offered, cluster=cluster, who=who, cohort=cohort
+        )
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""

@@ -127,19 +127,14 @@ def find_method(name: str) -> MethodType:
 
 def read_options(method: MethodType, given: Mapping[str, Any]) -> Any:
     """Return ``method.Options`` filled from a scenario; raise ValueError for what it lacks."""
-    fields = {field.name: field for field in dataclasses.fields(method.Options)}
+    defaults = method.Options()
+    known = [field.name for field in dataclasses.fields(defaults)]
     for key, value in given.items():
-        if key not in fields:
-            allowed = ", ".join(fields) or "none"
+        if key not in known:
+            allowed = ", ".join(known) or "none"
             raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
-        default = fields[key].default
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            continue
-        if not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(
-            default, bool
-        ):
-            raise ValueError(f"{key}: {value!r} should be a {type(default).__name__}")
-    try:
-        return method.Options(**given)
-    except ValueError as error:
-        raise ValueError(str(error)) from None
+        wanted = type(getattr(defaults, key))
+        number = wanted is float and type(value) is int
+        if wanted not in (type(None), type(value)) and not number:
+            raise ValueError(f"{key}: {value!r} should be a {wanted.__name__}")
+    return method.Options(**given)

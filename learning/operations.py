@@ -43,9 +43,9 @@ def offer(task: Task, state: Tensors, *, experts: list[int], gate: bool) -> Tens
     return device_state.offer(task, state, experts=tuple(experts), gate=gate)
 
 
-def fold(task: Task, state: Tensors, *, cluster: str, **arguments: Any) -> Tensors:
+def fold(task: Task, state: Tensors, *, cluster: str, gate: bool, **arguments: Any) -> Tensors:
     """Factors become part of the device's base."""
-    return device_state.fold(task, state, cluster=cluster, **_tuples(arguments))
+    return device_state.fold(task, state, cluster=cluster, gate=gate, **_tuples(arguments))
 
 
 def select(task: Task, new: Tensors, old: Tensors, *, who: list[bool]) -> Tensors:
@@ -61,17 +61,24 @@ def merge_experts(
     cluster: str,
     experts: list[int],
     who: list[bool],
+    cohort: list[int],
 ) -> Tensors:
     """Equation (35), as changes against the version that each device downloaded."""
-    weights = aggregation.sample_weights(task, cluster, tuple(who))
+    weights = aggregation.sample_weights(task, cluster, who, cohort)
     return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
 
 
 def merge_gate(
-    task: Task, server: Tensors, offered: Tensors, *, cluster: str, who: list[bool]
+    task: Task,
+    server: Tensors,
+    offered: Tensors,
+    *,
+    cluster: str,
+    who: list[bool],
+    cohort: list[int],
 ) -> Tensors:
     """Equation (36), as changes against the version that each device downloaded."""
-    weights = aggregation.sample_weights(task, cluster, tuple(who))
+    weights = aggregation.sample_weights(task, cluster, who, cohort)
     return aggregation.merge_gate(task, server, offered, weights=weights)
 
 

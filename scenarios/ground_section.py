@@ -27,7 +27,7 @@ class Cluster(Section):
     )
     devices: int = Field(default=1, ge=1, le=10_000, description="number of devices")
     radius_km: float = Field(
-        default=0.0, ge=0, le=1000, description="radius of the disc in which the devices lie, km"
+        default=0.0, ge=0, le=500, description="radius of the disc in which the devices lie, km"
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from heapq import heappush
 from typing import Any
 
 import simpy
-from simpy.events import EventPriority
+from simpy.events import NORMAL, EventPriority
 
 from sim.errors import SimulationError
 
@@ -15,6 +16,16 @@ Process = Generator[simpy.Event, Any, Any]
 
 LAST = EventPriority(2)
 """Priority of what must see everything else that happens at the same instant."""
+
+
+class AbsoluteEnvironment(simpy.Environment):
+    """SimPy's environment with events at absolute times: now + (t - now) is not always t."""
+
+    def schedule_at(
+        self, event: simpy.Event, time_s: float, priority: EventPriority = NORMAL
+    ) -> None:
+        """Let ``event`` happen at ``time_s``."""
+        heappush(self._queue, (time_s, priority, next(self._eid), event))
 
 
 class Clock:
@@ -26,7 +37,7 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._env = simpy.Environment()
+        self._env = AbsoluteEnvironment()
         self._stopped = False
         self.events = 0
 
@@ -45,15 +56,15 @@ class Clock:
             raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
         event = self._env.event()
         event._ok, event._value = True, None
-        self._env.schedule(event, delay=time_s - self.now)
+        self._env.schedule_at(event, time_s)
         return event
 
-    def after_this_instant(self, act: Callable[[], None]) -> None:
+    def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, behind everything else that happens now."""
         event = self._env.event()
         event._ok, event._value = True, None
-        event.callbacks = [lambda _: act()]
-        self._env.schedule(event, priority=LAST)
+        event.callbacks = [lambda _: self._act(name, act)]
+        self._env.schedule_at(event, self.now, LAST)
 
     def start(self, name: str, process: Process) -> None:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
@@ -78,8 +89,17 @@ class Clock:
     def _guard(self, name: str, process: Process) -> Process:
         try:
             return (yield from process)
-        except SimulationError as error:
-            raise SimulationError(f"{name} at {self.now:.3f} s: {error}") from error
         except Exception as error:
-            kind = type(error).__name__
-            raise SimulationError(f"{name} at {self.now:.3f} s: {kind}: {error}") from error
+            raise self.failed(name, error) from error
+
+    def _act(self, name: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            raise self.failed(name, error) from error
+
+    def failed(self, name: str, error: Exception) -> SimulationError:
+        """Return an error that says who failed when, in one line that survives SimPy."""
+        kind = "" if isinstance(error, SimulationError) else f"{type(error).__name__}: "
+        text = " ".join(str(error).split())
+        return SimulationError(f"{name} at {self.now:.3f} s: {kind}{text}")

@@ -33,7 +33,7 @@ def _row(
         "duration_s": contact.set_s - contact.rise_s,
         "max_elevation_deg": contact.max_elevation_deg,
         "min_slant_range_km": _known(contact.min_slant_range_km),
-        "uplink_capacity_bytes_per_device": float(contact.uplink_capacity_bytes.min()),
+        "uplink_capacity_bytes_per_device": float(contact.links.capacity_bytes.min()),
         "served": contact.served,
         "service_start_s": _known(contact.start_s),
         "service_end_s": _known(contact.end_s),

@@ -10,7 +10,7 @@ import simpy
 from learning.method import Cluster
 from learning.requests import Contact
 from sim.clock import Clock, Process
-from sim.plan import Plan, PlannedContact
+from sim.plan import PlannedContact
 from sim.trace import Trace
 
 
@@ -38,6 +38,7 @@ class Antenna:
             yield self._clock.at(contact.end_s)
             self.open, self.last = None, contact
             self._emit(trace, "disconnect", contact)
+            contact.links.close()
             following = self.contacts[number + 1 : number + 2]
             if not following or following[0].session != contact.session:
                 self.sessions_served += 1
@@ -59,7 +60,7 @@ class Antenna:
                     start_s=self._clock.now,
                     end_s=now.end_s,
                     cycle=cycle(),
-                    capacity_bytes=float(now.uplink_capacity_bytes.min()),
+                    capacity_bytes=now.capacity_in_service_bytes,
                 )
             if self._left == 0:
                 return None
@@ -80,20 +81,4 @@ class Antenna:
             cluster=self.cluster.name,
             contact_id=contact.contact_id,
             detail=contact.satellite,
-        )
-
-
-def emit_waits(trace: Trace, plan: Plan) -> None:
-    """Write a ``wait`` row for every contact that a busy beam kept waiting or never served."""
-    for contact in plan.contacts:
-        if contact.served and contact.start_s <= contact.rise_s:
-            continue
-        until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
-        trace.add(
-            "events",
-            time_s=contact.rise_s,
-            kind="wait",
-            cluster=contact.cluster.name,
-            contact_id=contact.contact_id,
-            detail=f"beam busy: {until}",
         )

@@ -54,6 +54,7 @@ class Devices:
         self.cluster = cluster
         self.compute = compute
         self.free_s: Floats = np.zeros(cluster.devices)
+        self.computed_s = 0.0
         self._kept_s: Floats = np.zeros(cluster.devices)
 
     def excluded(self, cost: Cost) -> Mask:
@@ -65,20 +66,27 @@ class Devices:
     ) -> tuple[Ints, Floats, Floats]:
         """Rounds (K,) that end in a disconnected phase, and when the training begins and ends.
 
-        The time of a round that the phase cuts off is kept for the next one.
+        The time of a round that the phase cuts off is kept for the next one. Devices outside
+        ``who`` rest, and keep what they had.
         """
-        one_s = self.compute.pace_s or self.compute.round_s(cost)
-        begin = np.maximum(from_s, self.free_s)
-        spent = np.maximum(to_s - begin, 0.0) + self._kept_s
-        limit = self.compute.per_gap_max
+        paced = self.compute.pace_s
+        one_s = paced or self.compute.round_s(cost)
         able = who & ~self.excluded(cost)
-        rounds = np.where(able, whole_rounds(spent, one_s), 0)
-        if limit is not None and limit < rounds.max(initial=0):
+        # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
+        begin = np.full_like(self.free_s, from_s) if paced else np.maximum(from_s, self.free_s)
+        spent = np.where(able, np.maximum(to_s - begin, 0.0) + self._kept_s, 0.0)
+        rounds = whole_rounds(spent, one_s)
+        limit = self.compute.per_gap_max
+        if limit is not None:
             rounds = np.minimum(rounds, limit)
-            self._kept_s = np.zeros_like(spent)
-        else:
-            kept = np.maximum(spent - rounds * one_s, 0.0)
-            self._kept_s = np.where(kept < ROUNDING * one_s, 0.0, kept)
+            spent = np.where(rounds < limit, spent, rounds * one_s)
+        left = np.maximum(spent - rounds * one_s, 0.0)
+        self._kept_s = np.where(able, np.where(left < ROUNDING * one_s, 0.0, left), self._kept_s)
         end = np.minimum(begin + rounds * one_s, np.maximum(to_s, begin))
         self.free_s = np.where(rounds > 0, np.maximum(self.free_s, end), self.free_s)
+        self.count(rounds, cost)
         return rounds, begin, end
+
+    def count(self, rounds: Ints, cost: Cost) -> None:
+        """Add complete rounds to the time that the devices have computed."""
+        self.computed_s += float(rounds.sum()) * self.compute.round_s(cost)

@@ -46,7 +46,7 @@ class Evaluator:
         model = self._method.model()
         if learner.trains:
             rows: list[dict[str, Any]] = self._journal.answer(
-                "evaluation", lambda: learner.evaluate(model)
+                "server", "evaluation", lambda: learner.evaluate(model)
             )
             return rows
         nothing = {"accuracy": None, "loss": None, "samples": 0}

@@ -34,10 +34,10 @@ class Journal:
     digest: str = ""
     _asked: Counter[str] = field(default_factory=Counter)
 
-    def answer(self, actor: str, compute: Callable[[], Any]) -> Any:
+    def answer(self, actor: str, name: str, compute: Callable[[], Any]) -> Any:
         """Return the next value of ``actor``: from the journal, else computed and written down."""
         self._asked[actor] += 1
-        key = f"{actor}#{self._asked[actor]}"
+        key = f"{actor}#{self._asked[actor]} {name}"
         if key not in self.entries:
             # Through JSON at once, so that a first run and a replay see the same value.
             self.entries[key] = json.loads(json.dumps(compute()))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import orbit
 import scenarios
+from channel import Link
 from sim.errors import InputError
 from sim.ground import cluster_sites, clusters_of, device_sites, scenario_links
 from sim.links import contact_curve
-from sim.plan import Plan, PlannedContact
+from sim.plan import ContactLinks, Curves, Plan, PlannedContact
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -91,16 +93,13 @@ def orbit_plan(scenario: Scenario) -> Plan:
     view, clusters = view_of(scenario), clusters_of(scenario)
     service = orbit.serve(view.windows, view.beams)
     _check_served(view, service)
-    uplink, downlink = scenario_links(scenario)
+    both = scenario_links(scenario)
     places = [device_sites(scenario, index) for index in range(len(clusters))]
     sessions = _sessions(view.windows.site, service.served)
     contacts = []
     for number in range(len(view.windows)):
         cluster = clusters[view.windows.site[number]]
         span = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-        geometry = orbit.contact_geometry(
-            view.satellite, places[cluster.index], view.start, *span, view.min_elevation_deg, GRID_S
-        )
         contacts.append(
             PlannedContact(
                 contact_id=number,
@@ -116,11 +115,24 @@ def orbit_plan(scenario: Scenario) -> Plan:
                 served=bool(service.served[number]),
                 start_s=float(service.start_s[number]),
                 end_s=float(service.end_s[number]),
-                uplink=contact_curve(uplink, geometry),
-                downlink=None if downlink is None else contact_curve(downlink, geometry),
+                links=ContactLinks(partial(_curves, view, places[cluster.index], span, both)),
             )
         )
     return Plan(view.start, view.span_s, clusters, tuple(contacts))
+
+
+def _curves(
+    view: View,
+    devices: tuple[orbit.Site, ...],
+    span: tuple[float, float],
+    both: tuple[Link, Link | None],
+) -> Curves:
+    geometry = orbit.contact_geometry(
+        view.satellite, devices, view.start, *span, view.min_elevation_deg, GRID_S
+    )
+    uplink, downlink = both
+    down = None if downlink is None else contact_curve(downlink, geometry)
+    return contact_curve(uplink, geometry), down
 
 
 def _sessions(site: np.ndarray, served: np.ndarray) -> list[int]:

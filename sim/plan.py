@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,13 +12,47 @@ from channel import LinkCurve
 from learning.method import Cluster
 from learning.requests import Floats
 
+Curves = tuple[LinkCurve, LinkCurve | None]
+"""Uplink and downlink of all devices in one contact; None for a neglected downlink."""
+
+
+class ContactLinks:
+    """The link curves of one contact, made when first asked for and let go when it is over.
+
+    A plan of thousands of contacts and devices would not fit into memory with all its curves.
+    """
+
+    def __init__(self, make: Callable[[], Curves]) -> None:
+        self._make = make
+        self._curves: Curves | None = None
+        self._capacity_bytes: Floats | None = None
+
+    @property
+    def curves(self) -> Curves:
+        """Uplink and downlink curves, one row a device."""
+        if self._curves is None:
+            self._curves = self._make()
+            self._capacity_bytes = np.atleast_1d(self._curves[0].capacity_bits) / 8.0
+        return self._curves
+
+    @property
+    def capacity_bytes(self) -> Floats:
+        """Bytes (K,) that each device could upload between rise and set."""
+        if self._capacity_bytes is None:
+            self._capacity_bytes = np.atleast_1d(self.curves[0].capacity_bits) / 8.0
+            self.close()
+        return self._capacity_bytes
+
+    def close(self) -> None:
+        """Let the curves go; they are made anew if somebody asks again."""
+        self._curves = None
+
 
 @dataclass(frozen=True, eq=False)
 class PlannedContact:
     """A window of one satellite over one cluster, with its devices' links.
 
-    ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never); ``uplink`` has one
-    row a device. ``downlink`` is None where the downlink is neglected.
+    ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never).
     """
 
     contact_id: int
@@ -33,13 +68,23 @@ class PlannedContact:
     served: bool
     start_s: float
     end_s: float
-    uplink: LinkCurve
-    downlink: LinkCurve | None
+    links: ContactLinks
 
     @property
-    def uplink_capacity_bytes(self) -> Floats:
-        """Bytes (K,) that each device could upload between rise and set."""
-        return np.atleast_1d(np.asarray(self.uplink.capacity_bits, float)) / 8.0
+    def uplink(self) -> LinkCurve:
+        """Uplink rates of the devices, one row a device."""
+        return self.links.curves[0]
+
+    @property
+    def downlink(self) -> LinkCurve | None:
+        """Downlink rates of the devices; None where the downlink is neglected."""
+        return self.links.curves[1]
+
+    @property
+    def capacity_in_service_bytes(self) -> float:
+        """Bytes that the device with the poorest link can upload while a beam serves it."""
+        missed = self.uplink.delivered_bits(self.start_s)
+        return float((self.uplink.capacity_bits - missed).min()) / 8.0
 
 
 @dataclass(frozen=True, eq=False)

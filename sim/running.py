@@ -154,14 +154,20 @@ class Run:
             self.simulation.run(lambda number: self._tick(number, each_event))
             result = self._result("complete")
             check(result.tables)
-        except (Interrupted, KeyboardInterrupt):
+            self._write(result)
+        except Interrupted:
             self._save_checkpoint()
+            self._write(self._result("interrupted"))
+            raise Interrupted(self._where_to_go_on()) from None
+        except KeyboardInterrupt:
+            # In the middle of an event: only the last checkpoint is known to be whole.
             self._write(self._result("interrupted"))
             raise Interrupted(self._where_to_go_on()) from None
         except SimulationError as error:
             self._write(self._result("failed", str(error)))
             raise
-        self._write(result)
+        except OSError as error:
+            raise SimulationError(f"{error.filename or self.place}: {error.strerror}") from error
         return result
 
     def _tick(self, number: int, each_event: EachEvent | None) -> None:
@@ -200,6 +206,7 @@ class Run:
             "start_utc": self.built.plan.start.isoformat(),
             "wall_s": round(time.monotonic() - self._began, 3),
             "events": self._event,
+            "computed_device_s": self.simulation.computed_s,
             "identity": self.identity,
             "trainings": self.built.learner.values.computed["train"],
             "trace_sha256": sha256(tables),

@@ -24,15 +24,16 @@ from learning.requests import (
     Work,
 )
 from sim.clock import Clock
-from sim.contacts import Antenna, emit_waits
+from sim.contacts import Antenna
 from sim.devices import Compute, Devices
 from sim.errors import SimulationError
 from sim.evaluation import Evaluator
 from sim.journal import Journal
 from sim.meet import Meetings
 from sim.plan import Plan
+from sim.rows import Rows
 from sim.trace import Trace
-from sim.transfers import Link, Training, emit_excluded, emit_training, everybody
+from sim.transfers import Link, Training, everybody
 
 SERVER = "server"
 
@@ -61,17 +62,19 @@ class Simulation:
         self._stop_cycles = stop_cycles
         self._stop_accuracy = stop_accuracy
         self.evaluator = Evaluator(plan, method, journal, self.trace)
+        self._rows = Rows(self.trace)
         self._meetings = Meetings(self.clock)
+        self._gaps: dict[str, tuple[Cluster, TrainUntilContact, float]] = {}
         self._antennas = {c.name: Antenna(self.clock, c, plan.served(c)) for c in plan.clusters}
         self._devices = {c.name: Devices(c, compute) for c in plan.clusters}
         self._links = {
-            c.name: Link(self.clock, self._antennas[c.name], self._devices[c.name], self.trace)
+            c.name: Link(self.clock, self._antennas[c.name], self._devices[c.name], self._rows)
             for c in plan.clusters
         }
 
     def run(self, each_event: Callable[[int], None]) -> None:
         """Run to the end; ``each_event`` is called behind every event with its number."""
-        emit_waits(self.trace, self.plan)
+        self._rows.waits(self.plan)
         self._at_once(self.method.prepare())
         self.evaluator.evaluate(0.0, 0)
         for cluster in self.plan.clusters:
@@ -86,10 +89,21 @@ class Simulation:
     def _finish(self) -> None:
         for link in self._links.values():
             link.settle_all()
-        self._at_once(self.method.conclude())
+        end_s = self.plan.stop_s if self.clock.exhausted else self.clock.now
+        for cluster, request, from_s in self._gaps.values():
+            self._train_in_gap(cluster, request, from_s, end_s)
+        try:
+            self._at_once(self.method.conclude())
+        except Exception as error:
+            raise self.clock.failed("the method's conclusion", error) from error
         waiting = self._meetings.waiting()
         if waiting and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {waiting}")
+
+    @property
+    def computed_s(self) -> float:
+        """Device seconds spent on complete rounds."""
+        return sum(devices.computed_s for devices in self._devices.values())
 
     def _ended_early(self) -> bool:
         return self._stop_cycles is not None and self.cycle >= self._stop_cycles
@@ -99,7 +113,7 @@ class Simulation:
         complete = min(antenna.sessions_served for antenna in self._antennas.values())
         if complete > self.cycle:
             self.cycle = complete
-            self.clock.after_this_instant(self._cycle_complete)
+            self.clock.after_this_instant("evaluation", self._cycle_complete)
 
     def _cycle_complete(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
@@ -156,29 +170,37 @@ class Simulation:
         self, actor: str, cluster: Cluster, request: TrainUntilContact
     ) -> Generator[simpy.Event, Any, Any]:
         """The disconnected phase counts from the set time, so that transfers do not shift it."""
-        antenna, devices = self._antennas[cluster.name], self._devices[cluster.name]
+        antenna = self._antennas[cluster.name]
         last = antenna.open or antenna.last
         from_s = self.clock.now if last is None else last.end_s
+        self._gaps[actor] = cluster, request, from_s
         contact = yield from antenna.next_contact(actor, True, lambda: self.cycle)
-        if contact is None:
+        if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(cluster.devices, np.int64)
-            return Work(none, devices.free_s, none.astype(bool)), None
+            return Work(none, np.full(cluster.devices, from_s), none.astype(bool)), None
+        del self._gaps[actor]
+        return self._train_in_gap(cluster, request, from_s, contact.start_s), contact
+
+    def _train_in_gap(
+        self, cluster: Cluster, request: TrainUntilContact, from_s: float, to_s: float
+    ) -> Work:
+        devices = self._devices[cluster.name]
         excluded = devices.excluded(request.cost)
         wanted = everybody(request.who, cluster.devices)
-        rounds, begin, end = devices.gap_rounds(request.cost, wanted, from_s, contact.start_s)
-        who = rounds > 0
-        leg = Training(who, rounds, begin, end, excluded)
-        emit_training(self.trace, cluster.name, leg, who, None)
-        emit_excluded(self.trace, cluster.name, excluded, self.clock.now)
-        return Work(rounds, end, excluded), contact
+        rounds, begin, end = devices.gap_rounds(request.cost, wanted, from_s, to_s)
+        training = Training(rounds > 0, request.cost, rounds, begin, end, excluded)
+        self._rows.training(training, training.who, cluster, None)
+        self._rows.excluded(excluded, cluster, self.clock.now)
+        return Work(rounds, end, excluded)
 
     def _answer_now(
         self, actor: str, cluster: Cluster | None, request: Measure | Assign | Note
     ) -> Any:
         match request:
-            case Measure(compute=compute, default=default):
-                trains = self.method.learner.trains
-                return self.journal.answer(actor, compute) if trains else default
+            case Measure(name=name, compute=compute, default=default):
+                if not self.method.learner.trains:
+                    return default
+                return self.journal.answer(actor, name, compute)
             case Assign():
                 self._write_assignment(request)
             case Note(kind=kind, version=version, detail=detail):

@@ -8,19 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from learning import assignment
+
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported."""
 
 
 def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most."""
-    learning, contacts = _learning(tables["metrics"]), _contacts(tables)
+    learning = _learning(tables["metrics"])
+    hours = manifest.get("computed_device_s", 0.0) / 3600
     power_w = manifest["scenario"]["compute"]["power_w"] or 0.0
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
-        **contacts,
-        "training_energy_kwh": contacts["device_hours_trained"] * power_w / 1000,
+        **_contacts(tables),
+        "device_hours_trained": hours,
+        "training_energy_kwh": hours * power_w / 1000,
         **_traffic(tables["transfers"]),
         "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
         "warnings": manifest.get("warnings", []),
@@ -53,16 +57,13 @@ def _contacts(tables: dict[str, pa.Table]) -> dict[str, Any]:
     contacts, events = tables["contacts"], tables["events"]
     served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
     duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
-    began = events.filter(pc.equal(events.column("kind"), "train_start"))
     ended = events.filter(pc.equal(events.column("kind"), "train_end"))
     rounds = pc.sum(ended.column("rounds")).as_py() or 0
-    trained_s = _total(ended, "time_s") - _total(began, "time_s")
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
         "device_rounds": int(rounds),
-        "device_hours_trained": trained_s / 3600,
     }
 
 
@@ -85,17 +86,22 @@ def own_mass(assignments: pa.Table) -> dict[str, float] | None:
     """Mean over clusters of the gate's mass on the cluster's own experts, first and last."""
     if not len(assignments):
         return None
-    time = assignments.column("time_s").to_numpy()
-    mine = assignments.column("assigned").to_numpy(zero_copy_only=False).astype(bool)
-    relevance = assignments.column("relevance").to_numpy()
-    cluster = np.array(assignments.column("cluster").to_pylist())
-    masses = []
-    for at in (time.min(), time.max()):
-        now = time == at
-        shares = [
-            relevance[now & mine & (cluster == name)].sum()
-            / relevance[now & (cluster == name)].sum()
-            for name in np.unique(cluster)
-        ]
-        masses.append(float(np.mean(shares)))
-    return {"start": masses[0], "end": masses[1]}
+    rows = assignments.to_pylist()
+    clusters = sorted({row["cluster"] for row in rows})
+    first, last = rows[0]["time_s"], rows[-1]["time_s"]
+    return {
+        "start": _mass_at([row for row in rows if row["time_s"] == first], clusters),
+        "end": _mass_at([row for row in rows if row["time_s"] == last], clusters),
+    }
+
+
+def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
+    experts = 1 + max(row["expert"] for row in rows)
+    relevance = np.zeros((len(clusters), experts))
+    owner = np.zeros(experts, np.int64)
+    for row in rows:
+        place = clusters.index(row["cluster"])
+        relevance[place, row["expert"]] = row["relevance"]
+        if row["assigned"]:
+            owner[row["expert"]] = place
+    return float(assignment.own_mass(relevance, owner))

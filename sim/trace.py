@@ -96,7 +96,10 @@ ORDER = {
     "metrics": ("time_s", "cycle"),
     "assignments": ("time_s",),
 }
-LEARNED = {"metrics": ("accuracy", "loss"), "assignments": ("relevance", "probability", "assigned")}
+LEARNED = {
+    "metrics": ("accuracy", "loss", "samples"),
+    "assignments": ("relevance", "probability", "assigned"),
+}
 """Columns that hold learning results; all others are timing."""
 
 
@@ -142,16 +145,14 @@ class Trace:
 
 
 def _column(blocks: list[dict[str, Any]], name: str, kind: pa.DataType) -> pa.Array:
-    parts: list[Any] = []
+    parts = [pa.array([], kind)]
     for block in blocks:
         value = block.get(name)
-        if isinstance(value, np.ndarray):
-            parts.extend(value.tolist())
-        elif isinstance(value, list):
-            parts.extend(value)
+        if isinstance(value, np.ndarray | list):
+            parts.append(pa.array(value, kind))
         else:
-            parts.extend([value] * block["rows"])
-    return pa.array(parts, kind)
+            parts.append(pa.repeat(pa.scalar(value, kind), block["rows"]))
+    return pa.concat_arrays(parts)
 
 
 def _order(table: pa.Table, keys: tuple[str, ...]) -> np.ndarray:
@@ -196,5 +197,6 @@ def _canonical(values: pa.ChunkedArray) -> bytes:
         values = values.cast(pa.int64())
     kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
     numbers = values.cast(pa.int64()) if pa.types.is_boolean(values.type) else values
-    filled = numbers.fill_null(0).to_numpy().astype(kind)
-    return values.is_null().to_numpy().tobytes() + filled.tobytes()
+    filled: np.ndarray = numbers.fill_null(0).to_numpy().astype(kind)
+    nulls: np.ndarray = values.is_null().to_numpy()
+    return nulls.tobytes() + filled.tobytes()

@@ -10,12 +10,12 @@ import numpy as np
 import simpy
 
 from channel import LinkCurve
-from learning.requests import Download, Floats, Ints, Mask, Receipt, Train, Upload, Work
+from learning.requests import Cost, Download, Floats, Ints, Mask, Receipt, Train, Upload, Work
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Devices, whole_rounds
 from sim.plan import PlannedContact
-from sim.trace import Trace
+from sim.rows import Rows
 
 Step = Train | Upload | Download
 Reply = Work | Receipt
@@ -26,6 +26,7 @@ class Training:
     """A training step of a chain: who begins and ends it when."""
 
     who: Mask
+    cost: Cost
     rounds: Ints
     begin_s: Floats
     end_s: Floats
@@ -44,6 +45,7 @@ class Transfer:
     before: Floats
     begin_s: Floats
     end_s: Floats
+    los_s: Floats
     carry: bool
     curve: LinkCurve | None
 
@@ -55,11 +57,11 @@ class Link:
     forgotten. Rows are written when a chain settles, never ahead, since the run may end first.
     """
 
-    def __init__(self, clock: Clock, antenna: Antenna, devices: Devices, trace: Trace) -> None:
+    def __init__(self, clock: Clock, antenna: Antenna, devices: Devices, rows: Rows) -> None:
         self._clock = clock
         self._antenna = antenna
         self._devices = devices
-        self._trace = trace
+        self._rows = rows
         self._ledger: dict[tuple[str, str], tuple[Ints, Floats]] = {}
         self._going_on: list[tuple[PlannedContact | None, list[Training | Transfer]]] = []
 
@@ -80,7 +82,7 @@ class Link:
                 legs.append(transfer)
         going_on = (contact, legs)
         self._going_on.append(going_on)
-        yield self._clock.at(self._end_s(contact, legs))
+        yield self._clock.at(self._end_s(legs))
         self._going_on.remove(going_on)
         return self._settle(contact, legs, self._clock.now)
 
@@ -98,14 +100,14 @@ class Link:
         excluded = self._devices.excluded(step.cost)
         who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
         one_s = self._devices.compute.round_s(step.cost)
-        wanted = step.rounds or self._devices.compute.per_contact
+        wanted = self._devices.compute.per_contact if step.rounds is None else step.rounds
         if wanted is not None:
             rounds = np.full(len(ready), wanted)
         else:
             rounds = self._rounds_that_fit(behind, contact, ready, one_s)
         rounds = np.where(who, rounds, 0)
         end = np.where(who, ready + rounds * one_s, ready)
-        return Training(who, rounds, ready, end, excluded)
+        return Training(who, step.cost, rounds, ready, end, excluded)
 
     def _rounds_that_fit(
         self, behind: Step | None, contact: PlannedContact | None, ready: Floats, one_s: float
@@ -132,18 +134,31 @@ class Link:
         before = self._delivered_before(direction, step.payload.name, version)
         who = everybody(step.who, k) & np.isfinite(ready)
         begin, end, curve = ready, np.full(k, np.inf), None
+        los = np.full(k, self._clock.now)
         if contact is not None:
             curve = contact.uplink if direction == "uplink" else contact.downlink
+            los = np.full(k, contact.end_s)
             begin = np.minimum(ready, contact.end_s)
             in_time = who & (ready <= contact.end_s)
-            if curve is None:  # a neglected downlink takes no time
-                end = np.where(in_time, begin, np.inf)
-            else:
-                begin = np.maximum(begin, curve.time_s[..., 0])  # the device's own AOS
+            through = begin  # a neglected downlink takes no time
+            if curve is not None:
+                los = np.minimum(los, curve.time_s[..., -1])
+                begin = np.maximum(begin, curve.time_s[..., 0])
                 through = curve.completion_time_s((size - before) * 8, begin)
-                end = np.where(in_time, through, np.inf)
+            end = np.where(in_time, through, np.inf)
         name = step.payload.name
-        return Transfer(direction, name, who, version, size, before, begin, end, step.carry, curve)
+        leg = Transfer(
+            direction, name, who, version, size, before, begin, end, los, step.carry, curve
+        )
+        if contact is not None:
+            self._rows.stale(leg, who & self._stale(leg), self._devices.cluster, contact)
+        return leg
+
+    def _stale(self, leg: Transfer) -> Mask:
+        """Devices (K,) with a part of another version of this payload."""
+        known, delivered = self._ledger.get((leg.direction, leg.name), (leg.version, leg.before))
+        stale: Mask = (known != leg.version) & (delivered > 0)
+        return stale
 
     def _delivered_before(self, direction: str, name: str, version: Ints) -> Floats:
         known, delivered = self._ledger.get(
@@ -151,14 +166,14 @@ class Link:
         )
         return np.where(known == version, delivered, 0.0)
 
-    def _end_s(self, contact: PlannedContact | None, legs: list[Training | Transfer]) -> float:
-        """When the last device has ended its chain, or has been cut off by the contact's end."""
+    def _end_s(self, legs: list[Training | Transfer]) -> float:
+        """When the last device has ended its chain, or can get nothing more through."""
         last = np.full(len(self._devices.free_s), self._clock.now)
         for leg in legs:
             ends = np.where(leg.who & np.isfinite(leg.end_s), leg.end_s, last)
-            if isinstance(leg, Transfer) and contact is not None:
-                cut = leg.who & ~np.isfinite(leg.end_s) & (leg.begin_s < contact.end_s)
-                ends = np.where(cut, contact.end_s, ends)
+            if isinstance(leg, Transfer):
+                cut = leg.who & ~np.isfinite(leg.end_s)
+                ends = np.where(cut, leg.los_s, ends)
             last = np.maximum(last, ends)
         return float(last.max())
 
@@ -180,9 +195,10 @@ class Link:
         self._devices.free_s = np.where(
             done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
         )
+        self._devices.count(np.where(done, leg.rounds, 0), leg.cost)
         number = None if contact is None else contact.contact_id
-        emit_training(self._trace, self._devices.cluster.name, leg, done, number)
-        emit_excluded(self._trace, self._devices.cluster.name, leg.excluded, self._clock.now)
+        self._rows.training(leg, done, self._devices.cluster, number)
+        self._rows.excluded(leg.excluded, self._devices.cluster, self._clock.now)
         return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
 
     def _settle_transfer(
@@ -191,17 +207,16 @@ class Link:
         done = leg.who & (leg.end_s <= now_s)
         moved = np.where(done, leg.size - leg.before, 0.0)
         if contact is not None and leg.curve is not None:
-            los_s = np.minimum(leg.curve.time_s[..., -1], min(now_s, contact.end_s))
-            stop = np.where(done, leg.end_s, los_s)
+            stop = np.where(done, leg.end_s, np.minimum(leg.los_s, now_s))
             partial = leg.who & ~done & (leg.begin_s < stop)
             sent = leg.curve.delivered_bits(np.maximum(stop, leg.begin_s))
             sent = (sent - leg.curve.delivered_bits(leg.begin_s)) / 8
             moved = np.where(partial, np.minimum(sent, leg.size - leg.before), moved)
-            self._emit_transfer(contact, leg, done, moved, stop)
+            self._rows.transfer(leg, done, moved, stop, self._devices.cluster, contact)
         delivered = leg.before + moved
         kept = np.where(done, 0.0, delivered) if leg.carry else np.zeros_like(delivered)
         self._ledger[leg.direction, leg.name] = (leg.version, kept)
-        reason = "" if done[leg.who].all() and leg.who.any() else "contact ended"
+        reason = "" if done[leg.who].all() else "contact ended"
         return Receipt(
             done,
             np.where(done, leg.end_s, np.inf),
@@ -209,68 +224,6 @@ class Link:
             leg.size - delivered,
             "no contact" if contact is None else reason,
         )
-
-    def _emit_transfer(
-        self, contact: PlannedContact, leg: Transfer, done: Mask, moved: Floats, stop: Floats
-    ) -> None:
-        rows = np.flatnonzero(leg.who & (moved > 0))
-        missing = "carried" if leg.carry else "dropped"
-        outcome = ["delivered" if done[k] else missing for k in rows]
-        shared: dict[str, Any] = {
-            "cluster": self._devices.cluster.name,
-            "device": rows,
-            "contact_id": contact.contact_id,
-            "version": leg.version[rows],
-        }
-        self._trace.add(
-            "transfers",
-            len(rows),
-            direction=leg.direction,
-            payload=leg.name,
-            payload_bytes=leg.size[rows],
-            delivered_bytes=moved[rows],
-            start_s=leg.begin_s[rows],
-            end_s=stop[rows],
-            outcome=outcome,
-            **shared,
-        )
-        verb = "upload" if leg.direction == "uplink" else "download"
-        starts, ends = leg.begin_s[rows], stop[rows]
-        details = [f"{leg.name} {text}" for text in outcome]
-        add = self._trace.add
-        add("events", len(rows), time_s=starts, kind=f"{verb}_start", detail=leg.name, **shared)
-        add("events", len(rows), time_s=ends, kind=f"{verb}_end", detail=details, **shared)
-        lost = np.array([text == "dropped" for text in outcome], bool)
-        if lost.any():
-            shared |= {"device": rows[lost], "version": leg.version[rows][lost]}
-            lost_s = stop[rows][lost]
-            add("events", int(lost.sum()), time_s=lost_s, kind="drop", detail=leg.name, **shared)
-
-
-def emit_training(
-    trace: Trace, cluster: str, leg: Training, done: Mask, contact_id: int | None
-) -> None:
-    """Write when the devices in ``done`` began and ended their rounds."""
-    rows = np.flatnonzero(done)
-    shared: dict[str, Any] = {"cluster": cluster, "device": rows, "contact_id": contact_id}
-    shared["rounds"] = leg.rounds[rows]
-    trace.add("events", len(rows), time_s=leg.begin_s[rows], kind="train_start", **shared)
-    trace.add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
-
-
-def emit_excluded(trace: Trace, cluster: str, excluded: Mask, time_s: float) -> None:
-    """Write which devices cannot hold what they were to train."""
-    rows = np.flatnonzero(excluded)
-    detail = "does not train: too little memory"
-    trace.add(
-        "events",
-        len(rows),
-        time_s=time_s,
-        kind="fault",
-        cluster=cluster,
-        device=rows,
-        detail=detail,
-    )
 
 
 def everybody(who: Mask | None, k: int) -> Mask:

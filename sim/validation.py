@@ -34,7 +34,7 @@ def _clusters(built: Build) -> str:
     for cluster in built.plan.clusters:
         here = [c for c in built.plan.contacts if c.cluster.name == cluster.name]
         lasts = np.array([c.set_s - c.rise_s for c in here])
-        least = min(float(c.uplink_capacity_bytes.min()) for c in here)
+        least = min(float(c.links.capacity_bytes.min()) for c in here)
         rows.append(
             [
                 cluster.name,

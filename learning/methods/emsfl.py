@@ -75,8 +75,7 @@ class EmsFl(Method):
         mine = np.flatnonzero(self.owner == me.index).tolist()
         masked = not self.tunes_gate(cycle=0)
         # The start model and E_c are on the devices before time begins: it is what is tuned.
-        everybody = np.ones(me.devices, bool)
-        side.receive(self.server, self.version, everybody, mine if masked else self.experts)
+        side.provide(self.server, mine if masked else self.experts)
         while True:
             if mine:
                 work, contact = yield TrainUntilContact(self.cost(mine, masked), side.complete)
@@ -96,51 +95,50 @@ class EmsFl(Method):
         """Upload E_c and aggregate it, equation (35)."""
         if mine:
             side.offer(mine)
-        if side.snapshot is None or not side.pending.any():
+        if not side.pending.any():
             return
-        size = self.learner.architecture.upload_bytes(mine, gate=False)
-        receipt = yield Upload(side.payload(_named("experts", mine), size), side.pending)
+        receipt = yield Upload(side.payload(_named("experts", mine)), side.pending)
         done = side.deliver(receipt)
         if not done.any():
             return
         stale = side.staleness(self.version, done)
-        self.server = self.learner.merge_experts(self.server, side.snapshot, me.name, mine, done)
+        self.server = side.merge(self.server, done)
         self.version += 1
         devices = f"devices:{int(done.sum())}/{me.devices}"
         yield Note("aggregate", self.version, f"{_named('experts', mine)} {devices} {stale}")
 
     def tune(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
         """Download the whole model, train E_c and the gate, upload and aggregate the gate (36)."""
-        sizes = self.learner.architecture
-        model = Payload("model", sizes.download_bytes(self.experts, gate=True), self.version)
-        gate = Payload("gate", sizes.upload_bytes([], gate=True), self.version)
+        model = side.download("model", self.server, self.version, self.experts)
+        size = self.learner.architecture.upload_bytes([], gate=True)
+        gate = Payload("gate", size, model.payload.version)
         cost = self.learner.round_cost(mine, self.experts, gate=True)
-        base, version = self.server, self.version
-        down, work, up = yield Chain((Download(model), Train(cost), Upload(gate, carry=False)))
-        side.receive(base, version, down.done, self.experts)
-        if side.state is None:
-            return
+        down, work, up = yield Chain((model, Train(cost), Upload(gate, carry=False)))
+        side.receive(down)
         side.train(work, mine, gate=True)
-        tuned = self.learner.offer(side.state, [], gate=True)
-        done = up.done & (work.rounds > 0)
-        if done.any():
-            self.server = self.learner.merge_gate(self.server, tuned, me.name, done)
+        trained = work.rounds > 0
+        done = up.done & trained
+        if done.any() and side.state is not None:
+            tuned = self.learner.offer(side.state, [], gate=True)
+            # A gate that is lost never arrives: those that did are all there is to average.
+            cohort = done.astype(np.int64)
+            self.server = self.learner.merge_gate(self.server, tuned, me.name, done, cohort)
             self.version += 1
             yield Note("aggregate", self.version, f"gate devices:{int(done.sum())}/{me.devices}")
-        else:
-            yield Note("fault", self.version, f"gate lost: {up.reason or 'no round ended'}")
-        back = yield Download(Payload("gate", gate.bytes, self.version), carry=False)
+        elif not work.excluded.all():
+            why = up.reason if trained.any() else down.reason
+            yield Note("fault", self.version, f"gate lost: {why or 'no round ended'}")
+        back = yield Download(Payload("gate", size, self.version), carry=False)
         side.receive_gate(self.server, back.done)
 
     def refresh(self, side: ClusterSide, mine: Sequence[int]) -> Protocol:
         """Download the cluster's own aggregated experts, and train them (Algorithm 3)."""
         if not mine:
             return
-        size = self.learner.architecture.download_bytes(mine, gate=True)
-        experts = Payload(_named("experts", mine), size, self.version)
-        base, version = self.server, self.version
-        down, work = yield Chain((Download(experts), Train(self.cost(mine, masked=True))))
-        side.receive(base, version, down.done, mine)
+        name = _named("experts", mine)
+        experts = side.download(name, self.server, self.version, mine, gate=False)
+        down, work = yield Chain((experts, Train(self.cost(mine, masked=True))))
+        side.receive(down)
         side.train(work, mine, masked=True)
 
     def tunes_gate(self, cycle: int) -> bool:
@@ -153,10 +151,9 @@ class EmsFl(Method):
 
     def measure_relevance(self) -> Generator[Request, Any, Floats]:
         """Relevance of every expert for every cluster (29), shape (C, E)."""
-        # A timing-only run measures nothing: there, experts and clusters are paired in turn.
-        c, e = np.ogrid[: len(self.world.clusters), : len(self.experts)]
-        paired = (e % len(self.world.clusters) == c) | (c % len(self.experts) == e)
-        default = paired * float(self.learner.architecture.top_k)
+        default = paired_relevance(
+            len(self.world.clusters), len(self.experts), self.learner.architecture.top_k
+        )
         server = self.server
         measured = yield Measure(
             "relevance", lambda: self.learner.relevance(server), default.tolist()
@@ -182,6 +179,20 @@ class EnhancedEmsFl(EmsFl):
     def tunes_gate(self, cycle: int) -> bool:
         """Return whether the cycle is one of the last."""
         return cycle >= self.world.cycles - self.world.gate_tuning_cycles
+
+
+def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
+    """Relevance (C, E) for a timing-only run, which measures none: paired in turn, rows sum to K.
+
+    Expert e is at home in cluster e mod C, and cluster c with expert c mod E.
+    """
+    c, e = np.ogrid[:clusters, :experts]
+    home = (e % clusters == c) | (c % experts == e)
+    homes = home.sum(axis=1, keepdims=True)
+    at_home = np.minimum(1.0, top_k / homes)
+    elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)
+    relevance: Floats = np.where(home, at_home, elsewhere)
+    return relevance
 
 
 def _named(kind: str, experts: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster, Method, Protocol, World
-from learning.requests import Chain, Download, Mask, NextContact, Note, Payload, Train, Upload
+from learning.requests import Chain, Mask, NextContact, Note, Payload, Train, Upload
 from learning.values import Handle
 
 
@@ -24,34 +24,28 @@ class Synchronous(Method):
     def cluster(self, me: Cluster) -> Protocol:
         """Broadcast, local update, upload; a pass too short for the upload is made up for next."""
         side = ClusterSide(self.learner, me)
-        sizes = self.learner.architecture
-        up_bytes = sizes.upload_bytes(self.experts, gate=True)
-        down_bytes = sizes.download_bytes(self.experts, gate=True)
+        up_bytes = self.learner.architecture.upload_bytes(self.experts, gate=True)
         cost = self.learner.round_cost(self.experts, self.experts, gate=True)
         while (yield NextContact()):
             if side.pending.any():
-                receipt = yield Upload(side.payload("model", up_bytes), side.pending)
+                receipt = yield Upload(side.payload("model"), side.pending)
                 yield from self.aggregate(me, side, side.deliver(receipt))
                 if side.pending.any():
                     continue
-            broadcast = Payload("model", down_bytes, self.version)
-            update = Payload("model", up_bytes, self.version)
-            base, version = self.server, self.version
-            down, work, up = yield Chain((Download(broadcast), Train(cost), Upload(update)))
-            side.receive(base, version, down.done, self.experts)
+            broadcast = side.download("model", self.server, self.version, self.experts)
+            update = Payload("model", up_bytes, broadcast.payload.version)
+            down, work, up = yield Chain((broadcast, Train(cost), Upload(update)))
+            side.receive(down)
             side.train(work, self.experts, gate=True)
             side.offer(self.experts, gate=True)
             yield from self.aggregate(me, side, side.deliver(up))
 
     def aggregate(self, me: Cluster, side: ClusterSide, done: Mask) -> Protocol:
         """Equation (28) over the devices whose update has arrived."""
-        if side.snapshot is None or not done.any():
+        if not done.any():
             return
         stale = side.staleness(self.version, done)
-        self.server = self.learner.merge_experts(
-            self.server, side.snapshot, me.name, self.experts, done
-        )
-        self.server = self.learner.merge_gate(self.server, side.snapshot, me.name, done)
+        self.server = side.merge(self.server, done)
         self.version += 1
         listed = ",".join(map(str, self.experts))
         devices = f"devices:{int(done.sum())}/{me.devices}"

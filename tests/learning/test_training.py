@@ -216,7 +216,7 @@ def test_training_lowers_each_devices_loss_on_its_own_shard(task, state):
 
 
 def _device_model(task, state, device):
-    folded = fold(task, state, cluster="a", who=ALL, generation=ONCE)
+    folded = fold(task, state, cluster="a", who=ALL, generation=ONCE, experts=(0, 1, 2), gate=True)
     server = {
         name.removeprefix("base."): tensor[device]
         for name, tensor in folded.items()

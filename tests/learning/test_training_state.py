@@ -131,7 +131,9 @@ def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwi
 
 
 def test_folding_leaves_the_function_and_empties_the_factors(task, state):
-    folded = fold(task, state, cluster="a", who=ALL, generation=(1, 1, 1))
+    folded = fold(
+        task, state, cluster="a", who=ALL, generation=(1, 1, 1), experts=(0, 1, 2), gate=True
+    )
     for device in range(3):
         before, after = logits(task, state, device), logits(task, folded, device)
         torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
@@ -140,8 +142,22 @@ def test_folding_leaves_the_function_and_empties_the_factors(task, state):
     assert not torch.equal(folded["factor.expert.0.0.up.a"], state["factor.expert.0.0.up.a"])
 
 
+def test_what_is_not_folded_stays_to_be_offered(task, state):
+    folded = fold(task, state, cluster="a", who=ALL, generation=(1, 1, 1), experts=(1,), gate=False)
+    before = offer(task, state, experts=(0,), gate=True)
+    after = offer(task, folded, experts=(0,), gate=True)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert all(
+        tensor.count_nonzero() == 0
+        for name, tensor in offer(task, folded, experts=(1,), gate=False).items()
+        if name.endswith(".b")
+    )
+
+
 def test_folding_some_devices_leaves_the_others_bit_for_bit(task, state):
-    folded = fold(task, state, cluster="a", who=SOME, generation=(1, 1, 1))
+    folded = fold(
+        task, state, cluster="a", who=SOME, generation=(1, 1, 1), experts=(0, 1, 2), gate=True
+    )
     assert all(torch.equal(folded[name][1], state[name][1]) for name in state)
     assert not torch.equal(
         folded["base.expert.0.0.up.weight"][0], state["base.expert.0.0.up.weight"][0]
@@ -149,7 +165,9 @@ def test_folding_some_devices_leaves_the_others_bit_for_bit(task, state):
 
 
 def test_a_fold_then_further_training_offers_the_further_change_only(task, state):
-    folded = fold(task, state, cluster="a", who=ALL, generation=(1, 1, 1))
+    folded = fold(
+        task, state, cluster="a", who=ALL, generation=(1, 1, 1), experts=(0, 1, 2), gate=True
+    )
     further = trained(folded)
     delta = offer(task, further, experts=(0,), gate=True)["delta.gate.0.weight"]
     torch.testing.assert_close(delta, further["gate.0.weight"] - state["gate.0.weight"])
@@ -205,7 +223,9 @@ def test_a_mask_of_another_length_than_the_cluster_is_refused(task, server, stat
         lambda: receive(
             task, server, state, cluster="a", who=who, experts=(0,), generation=generation
         ),
-        lambda: fold(task, state, cluster="a", who=who, generation=generation),
+        lambda: fold(
+            task, state, cluster="a", who=who, generation=generation, experts=(0, 1, 2), gate=True
+        ),
         lambda: receive_gate(task, server, state, who=who),
         lambda: select(who, state, state),
     ):

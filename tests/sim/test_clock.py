@@ -51,12 +51,39 @@ def test_absolute_times_do_not_drift() -> None:
     assert clock.now == 100_000 * 0.1
 
 
+def test_an_event_happens_at_its_time_to_the_last_bit() -> None:
+    """now + (t - now) would be one bit early here."""
+    clock, before, time_s = Clock(), 258.53841300585947, 862.6985453196259
+    assert before + (time_s - before) != time_s
+
+    def process():
+        yield clock.at(before)
+        yield clock.at(time_s)
+
+    run(clock, process())
+    assert clock.now == time_s
+
+
+def test_an_error_behind_an_instant_is_named_too() -> None:
+    clock = Clock()
+
+    def fail() -> None:
+        raise ValueError("no\nnumber")
+
+    def process():
+        yield clock.at(2.0)
+        clock.after_this_instant("evaluation", fail)
+
+    with pytest.raises(SimulationError, match=r"evaluation at 2.000 s: ValueError: no number"):
+        run(clock, process())
+
+
 def test_what_waits_for_the_instant_sees_all_that_happens_in_it() -> None:
     clock, seen = Clock(), []
 
     def early():
         yield clock.at(3.0)
-        clock.after_this_instant(lambda: seen.append("last"))
+        clock.after_this_instant("end", lambda: seen.append("last"))
         yield clock.at(3.0)
         seen.append("early")
 

@@ -135,7 +135,7 @@ def test_a_method_of_a_test_file_runs_through_the_command_line(tmp_path: Path) -
             """
             import learning
             from learning.cluster_side import ClusterSide
-            from learning.requests import Chain, Download, NextContact, Note, Payload, Train, Upload
+            from learning.requests import Chain, NextContact, Note, Train, Upload
 
             @learning.register("one-expert")
             class OneExpert(learning.Method):
@@ -145,20 +145,17 @@ def test_a_method_of_a_test_file_runs_through_the_command_line(tmp_path: Path) -
 
                 def cluster(self, me):
                     side = ClusterSide(self.learner, me)
-                    size = self.learner.architecture.upload_bytes([0], gate=False)
                     cost = self.learner.round_cost([0], [0, 1, 2, 3], gate=False)
                     while (yield NextContact()):
-                        model = Payload("model", 4 * size, self.version)
-                        down, work, up = yield Chain(
-                            (Download(model), Train(cost), Upload(Payload("experts:0", size))))
-                        side.receive(self.server, self.version, down.done, [0, 1, 2, 3])
+                        model = side.download("model", self.server, self.version, [0, 1, 2, 3])
+                        down, work = yield Chain((model, Train(cost)))
+                        side.receive(down)
                         side.train(work, [0])
                         side.offer([0])
-                        done = side.deliver(up)
-                        self.server = self.learner.merge_experts(
-                            self.server, side.snapshot, me.name, [0], done)
+                        done = side.deliver((yield Upload(side.payload("expert"), side.pending)))
+                        self.server = side.merge(self.server, done)
                         self.version += 1
-                        yield Note("aggregate", self.version, "experts:0")
+                        yield Note("aggregate", self.version, "expert")
 
                 def model(self):
                     return self.server

@@ -15,7 +15,8 @@ from learning.requests import Chain, Cost, Download, Payload, Train, Upload
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices, whole_rounds
-from sim.plan import PlannedContact
+from sim.plan import ContactLinks, PlannedContact
+from sim.rows import Rows
 from sim.trace import Trace
 from sim.transfers import Link
 
@@ -33,7 +34,7 @@ def contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> Pl
     curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
     return PlannedContact(
         int(start), int(start), "sat", None, cluster, start, start, end, 90.0, 600.0, True,
-        start, end, curve, None,
+        start, end, ContactLinks(lambda: (curve, None)),
     )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def converse(contacts, protocol, devices: Devices, trace: Trace) -> list:
     """Run a protocol over contacts and return all replies."""
     clock, replies = Clock(), []
     antenna = Antenna(clock, devices.cluster, contacts)
-    link = Link(clock, antenna, devices, trace)
+    link = Link(clock, antenna, devices, Rows(trace))
 
     def actor():
         for number, steps in enumerate(protocol):
@@ -174,3 +175,46 @@ def test_fill_leaves_time_for_the_upload_behind_it() -> None:
     [(work, up)] = converse([here], [steps], devices, trace)
     assert work.rounds.tolist() == [7, 7]
     assert up.done.all()
+
+
+def test_a_device_that_rests_saves_no_time_up() -> None:
+    devices = Devices(Cluster("c", 0, 2), compute())
+    one, both = np.array([True, False]), np.ones(2, bool)
+    devices.gap_rounds(COST, one, 0.0, 6000.0)
+    assert devices.gap_rounds(COST, both, 6000.0, 6060.0)[0].tolist() == [6, 6]
+
+
+def test_the_limit_of_one_device_takes_no_time_from_another() -> None:
+    devices = Devices(Cluster("c", 0, 2), compute(per_gap_max=3))
+    devices.free_s = np.array([0.0, 14.0])
+    assert devices.gap_rounds(COST, np.ones(2, bool), 0.0, 39.0)[0].tolist() == [3, 2]
+    # The first keeps nothing of a forbidden fourth round, the second 5 s of its third.
+    assert devices.gap_rounds(COST, np.ones(2, bool), 100.0, 115.0)[0].tolist() == [1, 2]
+
+
+def test_a_slot_holds_a_whole_round_however_long_the_contact_was_used() -> None:
+    devices = Devices(Cluster("c", 0, 1), compute(pace_s=600.0))
+    devices.free_s = np.array([600.0065])
+    assert devices.gap_rounds(COST, np.ones(1, bool), 600.0, 2400.0)[0].tolist() == [3]
+
+
+def test_zero_rounds_are_zero_rounds() -> None:
+    cluster, trace = Cluster("c", 0, 1), Trace()
+    here = contact(cluster, 0.0, 50.0, np.array([8.0]))
+    devices = Devices(cluster, compute(per_contact=4))
+    replies = converse([here], [[Train(COST, rounds=0)]], devices, trace)
+    assert replies[0][0].rounds.tolist() == [0]
+    assert devices.computed_s == 0.0
+
+
+def test_one_device_out_of_reach_does_not_hold_the_others_to_the_set_time() -> None:
+    cluster, trace = Cluster("c", 0, 2), Trace()
+    here = contact(cluster, 0.0, 500.0, np.array([8.0, 8.0]))
+    time = np.array([[0.0, 500.0], [40.0, 40.0]])
+    curve = LinkCurve(time, np.array([[8.0, 8.0], [0.0, 0.0]]))
+    here = PlannedContact(**{**vars(here), "links": ContactLinks(lambda: (curve, None))})
+    devices = Devices(cluster, compute())
+    replies = converse([here], [[Upload(Payload("a", 100.0))]], devices, trace)
+    assert replies[0][0].done.tolist() == [True, False]
+    ends = [row for row in trace.tables()["events"].to_pylist() if row["kind"] == "upload_end"]
+    assert [row["time_s"] for row in ends] == [100.0]

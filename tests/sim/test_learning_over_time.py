@@ -211,3 +211,90 @@ def test_random_small_runs_keep_every_invariant(
     ups = (events.kind == "upload_start").sum()
     assert ups == (events.kind == "upload_end").sum() == (transfers.direction == "uplink").sum()
     assert (events.kind == "connect").sum() == result.contacts.served.sum()
+
+
+@pytest.mark.parametrize("kind", ["llama-3-8b-x3", "mixtral-8x7b", "vector-moe"])
+@pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced"])
+def test_every_architecture_can_be_timed_with_every_method(kind: str, method: str) -> None:
+    changed = {
+        **merged(SLOTS, {}),
+        "learning": {"method": method, "train": False, "model": {"kind": kind}},
+    }
+    result = sim.run(scenarios.from_dict(changed))
+    assert (result.events.kind == "aggregate").sum() >= 5
+    sums = result.assignments.groupby(["time_s", "cluster"]).relevance.sum()
+    assert np.allclose(sums, 2 if kind.startswith("mixtral") else 1)
+
+
+def test_a_model_that_never_comes_down_leaves_the_devices_training_under_the_mask() -> None:
+    """Entering gate tuning needs the whole model; without it there is nothing to route to."""
+    changed = merged(ORBIT, {"link": {"downlink": {"rate": "fixed", "fixed_rate_mbps": 1e-5}}})
+    changed["learning"]["method"] = "emsfl-enhanced"
+    result = sim.run(scenarios.from_dict(changed))
+    downs = result.transfers[result.transfers.direction == "downlink"]
+    models = downs[downs.payload == "model"]
+    assert len(models) > 0
+    assert not (models.outcome == "delivered").any()
+    assert result.metrics.accuracy.notna().all()
+
+
+def test_a_large_model_comes_down_over_several_passes_in_the_version_it_was_begun_in() -> None:
+    slow = {"downlink": {"rate": "fixed", "fixed_rate_mbps": 4e-5}}
+    result = sim.run(orbit(stop={"days": 4}, link=slow, learning={"method": "synchronous"}))
+    downs = result.transfers[result.transfers.direction == "downlink"]
+    assert (downs.outcome == "carried").any()
+    assert (downs.outcome == "delivered").sum() > 4
+    for _, rows in downs.groupby(["cluster", "device"]):
+        for outcome, following in zip(rows.outcome, rows.version.diff().shift(-1), strict=True):
+            assert outcome != "carried" or not following > 0
+
+
+def test_late_devices_add_what_was_missing_and_nobody_counts_twice() -> None:
+    """Two devices weigh a half each, whether they arrive together or a pass apart."""
+    from learning.aggregation import sample_weights
+
+    learner = learning.Learner(learning.LearningConfig(1, ("A",), (4,)))
+    together = sample_weights(learner.task, "A", [True] * 4, [1, 1, 1, 1])
+    first = sample_weights(learner.task, "A", [True, True, True, False], [1, 1, 1, 1])
+    late = sample_weights(learner.task, "A", [False, False, False, True], [1, 1, 1, 1])
+    assert [a + b for a, b in zip(first, late, strict=True)] == pytest.approx(together)
+    assert sum(together) == pytest.approx(1.0)
+
+
+def test_training_that_diverges_fails_the_run_and_keeps_its_traces(tmp_path) -> None:
+    with pytest.raises(sim.SimulationError, match="not finite"):
+        sim.run(slots(learning={"step_size": 1e30}), tmp_path / "run")
+    from sim.folder import read_manifest, read_tables
+
+    assert read_manifest(tmp_path / "run")["status"] == "failed"
+    assert len(read_tables(tmp_path / "run")["transfers"]) > 0
+
+
+def test_days_end_a_run_in_slots_too() -> None:
+    result = sim.run(slots(stop={"cycles": 30, "days": 0.1}, learning={"train": False}))
+    assert result.contacts.set_s.max() <= 8640
+    assert result.summary["cycles"] == 5
+
+
+def test_energy_is_rounds_times_their_time(tmp_path) -> None:
+    result = sim.run(slots(compute={"power_w": 100}, learning={"train": False}))
+    rounds = result.summary["device_rounds"]
+    assert rounds == result.events[result.events.kind == "train_end"].rounds.sum() > 10
+    assert result.summary["training_energy_kwh"] == pytest.approx(rounds * 200 / 3600 * 0.1)
+
+
+def test_two_beams_at_once_lose_nobodys_update() -> None:
+    """Both clusters train on the same version and overlap; the server keeps both changes."""
+    near = [
+        {"name": "Here", "latitude_deg": 60, "longitude_deg": 20, "devices": 2},
+        {"name": "There", "latitude_deg": 58, "longitude_deg": 25, "devices": 2},
+    ]
+    changed = merged(ORBIT, {"orbit": {"beams": 2}, "ground": {"clusters": near}})
+    changed["learning"]["method"] = "synchronous"
+    result = sim.run(scenarios.from_dict(changed))
+    merges = result.events[result.events.kind == "aggregate"]
+    assert merges.detail.str.contains("staleness:1").any()
+    assert merges.version.tolist() == list(range(1, len(merges) + 1))
+    served = result.contacts[result.contacts.served]
+    overlap = served.service_start_s.to_numpy()[1:] < served.service_end_s.to_numpy()[:-1]
+    assert overlap.any()
