@@ -93,9 +93,16 @@ _registered: dict[str, MethodType] = {}
 
 
 def register(name: str) -> Callable[[MethodType], MethodType]:
-    """Class decorator: make a method known as ``learning.method: name`` in this process."""
+    """Class decorator: make a method known as ``learning.method: name`` in this process.
+
+    Raises ValueError for the name of a shipped method, TypeError for what is no method.
+    """
+    if name in SHIPPED:
+        raise ValueError(f"{name!r} is a shipped method; register yours under another name")
 
     def add(method: MethodType) -> MethodType:
+        if not (isinstance(method, type) and issubclass(method, Method)):
+            raise TypeError(f"{method!r} is no subclass of learning.Method")
         _registered[name] = method
         return method
 

@@ -98,6 +98,12 @@ class Learning(Section):
     lora_rank: int = Field(default=4, ge=1, le=100_000, description="rank of the low-rank adapters")
     model: Model = Field(default=Model(), description="the mixture of experts")
     data: Data = Field(default=Data(), description="the data set and its split")
+    evaluate_every_hours: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="evaluate in between too, hours; null for complete cycles and the end only",
+    )
     options: dict[str, JsonValue] = Field(
         default={}, description="the method's own options, checked by it"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.costs import NAMED
+from learning.data import DATASETS
 from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
 from sim.devices import Compute
@@ -113,6 +114,12 @@ def _learner(scenario: Scenario) -> Learner:
             )
     if data.path is not None:
         raise InputError(f"learning.data.path: is not used by kind {data.kind!r}; remove it")
+    if data.kind not in DATASETS:
+        raise InputError(
+            f"learning.data.kind: no {data.kind!r}; known are {', '.join(sorted(DATASETS))}"
+        )
+    if scenario.stop.accuracy is not None and not scenario.learning.train:
+        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
     config = LearningConfig(
         seed=scenario.seed,
         clusters=tuple(c.name for c in scenario.ground.clusters),

@@ -114,6 +114,10 @@ def contacts_command(
 
     if (scenario is None) == (tle is None):
         _wrong("contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation")
+    if scenario is not None and (site or start or days or min_elevation or skip_bad):
+        _wrong("contacts: --site, --start, --days, --min-elevation and --skip-bad go with --tle")
+    if tle is not None and set_:
+        _wrong("contacts: --set goes with a SCENARIO")
     if scenario is not None:
         found = command.of_scenario(_load(scenario, set_, None))
     else:
@@ -139,19 +143,23 @@ def link_command(
 
     loaded = _load(scenario, set_, None)
     columns = command.budget(loaded) if contact is None else command.one_pass(loaded, contact)
-    print(command.heading(loaded))
-    print(command.text(columns))
     if out is not None:
         command.write(columns, out)
+    print(command.heading(loaded))
+    print(command.text(columns))
 
 
 @app.command("validate")
 def validate_command(scenario: ScenarioName, set_: SetKeys = None) -> None:
     """Check a scenario without running it, and show what it would do."""
     from sim.build import build
+    from sim.health import elements_warnings
     from sim.validation import plan_text
 
-    print(plan_text(build(_load(scenario, set_, None))))
+    built = build(_load(scenario, set_, None))
+    for warning in elements_warnings(built):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(plan_text(built))
 
 
 @app.command("list")

@@ -75,6 +75,11 @@ class Clock:
         self._stopped = True
 
     @property
+    def stopped(self) -> bool:
+        """Whether somebody has asked to end the run."""
+        return self._stopped
+
+    @property
     def exhausted(self) -> bool:
         """Whether nothing is left that could happen."""
         return self._env.peek() == math.inf

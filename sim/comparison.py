@@ -14,6 +14,7 @@ from sim.folder import read_manifest, read_tables
 from sim.summary import TARGETS, summarise
 
 BASELINE = "synchronous"
+LONGEST_LABEL = 48
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
     members: dict[str, list[dict[str, Any]]] = {}
     for run, values in zip(runs, plain, strict=True):
         others = [k for k in differing if k != "learning.method"]
-        label = " ".join([values["learning.method"], *(f"{k}={values.get(k)}" for k in others)])
+        parts = [values["learning.method"], *(_short(k, values.get(k)) for k in others)]
+        if run["summary"]["status"] != "complete":
+            parts.append(f"({run['summary']['status']})")
+        label = " ".join(parts)
         members.setdefault(label, []).append(run["summary"])
     return [Group(label, tuple(found)) for label, found in members.items()]
 
@@ -60,7 +64,8 @@ def compare(folders: Sequence[str | Path]) -> dict[str, Any]:
     The ratio of a group is how many times fewer cycles it needs than the first synchronous group
     (than the first group, if none is synchronous).
     """
-    groups = group_runs([read_run(Path(folder)) for folder in folders])
+    places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
+    groups = group_runs([read_run(place) for place in places])
     rows = [_row(group) for group in groups]
     methods = [group.summaries[0]["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
@@ -95,9 +100,14 @@ def _spread(values: list[float]) -> dict[str, float | None]:
 
 
 def _ratio(reference: dict[str, Any], own: dict[str, Any]) -> float | None:
-    if reference["median"] is None or not own["median"]:
+    if reference["median"] is None or own["median"] in (None, 0):
         return None
     return float(reference["median"] / own["median"])
+
+
+def _short(key: str, value: Any) -> str:
+    text = f"{key}={value}"
+    return text if len(text) <= LONGEST_LABEL else f"{text[:LONGEST_LABEL]}..."
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -11,15 +11,26 @@ from sim.plan import Plan, PlannedContact
 from sim.trace import COLUMNS
 
 
-def contacts_table(plan: Plan) -> pa.Table:
-    """Return the contacts table of a plan."""
+def contacts_table(plan: Plan, end_s: float) -> pa.Table:
+    """Return the contacts table of a run that ended at ``end_s``; what came later was not served.
+
+    The capacity is that of the device with the poorest link, while a beam served the cluster;
+    for a contact that was not served, that of the whole window.
+    """
     schema = pa.schema(list(COLUMNS["contacts"].items()))
-    return pa.Table.from_pylist([_row(plan, contact) for contact in plan.contacts], schema=schema)
+    return pa.Table.from_pylist(
+        [_row(plan, contact, end_s) for contact in plan.contacts], schema=schema
+    )
 
 
 def _row(
-    plan: Plan, contact: PlannedContact
+    plan: Plan, contact: PlannedContact, end_s: float
 ) -> dict[str, str | int | float | bool | datetime | None]:
+    served = contact.served and contact.start_s < end_s
+    capacity = float(contact.links.capacity_bytes.min())
+    if served and contact.start_s > contact.rise_s:
+        capacity = contact.capacity_in_service_bytes
+        contact.links.close()
     return {
         "contact_id": contact.contact_id,
         "satellite": contact.satellite,
@@ -33,10 +44,10 @@ def _row(
         "duration_s": contact.set_s - contact.rise_s,
         "max_elevation_deg": contact.max_elevation_deg,
         "min_slant_range_km": _known(contact.min_slant_range_km),
-        "uplink_capacity_bytes_per_device": float(contact.links.capacity_bytes.min()),
-        "served": contact.served,
-        "service_start_s": _known(contact.start_s),
-        "service_end_s": _known(contact.end_s),
+        "uplink_capacity_bytes_per_device": capacity,
+        "served": served,
+        "service_start_s": contact.start_s if served else None,
+        "service_end_s": min(contact.end_s, end_s) if served else None,
     }
 
 

@@ -45,6 +45,12 @@ class Antenna:
                 served()
         self._wake()
 
+    def at_hand(self) -> PlannedContact | None:
+        """Return the contact that is open, or that ends at this very instant."""
+        if self.open is None and self.last is not None and self.last.end_s == self._clock.now:
+            return self.last
+        return self.open
+
     def next_contact(
         self, actor: str, fresh: bool, cycle: Callable[[], int]
     ) -> Generator[simpy.Event, Any, Contact | None]:

@@ -12,7 +12,8 @@ import numpy as np
 import orbit
 from sim import columns as plain
 from sim.errors import InputError
-from sim.orbit_plan import view_of
+from sim.health import OLD_ELEMENTS_DAYS, age_warning
+from sim.orbit_plan import View, view_of
 from sim.slots_plan import cycle_of
 from sim.text import table
 
@@ -39,7 +40,13 @@ def of_scenario(scenario: Scenario) -> Found:
         cycle = cycle_of(scenario)
         return Found(["slots"], names, cycle.start, cycle.span_s, cycle.windows)
     view = view_of(scenario)
-    return Found([view.satellite.name], names, view.start, view.span_s, view.windows)
+    old = age_warning(_epoch(scenario, view), view.start, view.end)
+    complaints = tuple(f"warning: {text}" for text in old)
+    return Found([view.satellite.name], names, view.start, view.span_s, view.windows, complaints)
+
+
+def _epoch(scenario: Scenario, view: View) -> datetime | None:
+    return view.satellite.epoch if scenario.orbit.source == "tle" else None
 
 
 def of_elements(
@@ -62,6 +69,13 @@ def of_elements(
         satellites, places, begin, begin + span, min_elevation_deg, refine="sgp4"
     )
     names = [satellite.name for satellite in satellites]
+    old = [s.name for s in satellites if any(age_warning(s.epoch, begin, begin + span))]
+    if old:
+        complaints.append(
+            f"warning: {len(old)} of {len(names)} element sets are more than "
+            f"{OLD_ELEMENTS_DAYS:g} days from their epoch in this span, {old[0]} for one; "
+            "contact times may be off by minutes, and by far more after months or in a low orbit"
+        )
     return Found(
         names, [p.name for p in places], begin, span.total_seconds(), windows, tuple(complaints)
     )

@@ -20,10 +20,18 @@ class Evaluator:
         self._method = method
         self._journal = journal
         self._trace = trace
+        self._last: tuple[float, int] | None = None
+        self._accuracy = math.nan
         self.listen: Callable[[float, int, float], None] = lambda time_s, cycle, accuracy: None
 
     def evaluate(self, time_s: float, cycle: int) -> float:
-        """Write the rows of one evaluation and return the global accuracy (nan: timing only)."""
+        """Write the rows of one evaluation and return the global accuracy (nan: timing only).
+
+        What was evaluated at this time and cycle already is not written twice.
+        """
+        if (time_s, cycle) == self._last:
+            return self._accuracy
+        self._last = time_s, cycle
         rows = self._measure()
         samples = sum(row["samples"] for row in rows)
         pooled: dict[str, Any] = {
@@ -37,9 +45,9 @@ class Evaluator:
         self._trace.add(
             "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
         )
-        accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
-        self.listen(time_s, cycle, accuracy)
-        return accuracy
+        self._accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
+        self.listen(time_s, cycle, self._accuracy)
+        return self._accuracy
 
     def _measure(self) -> list[dict[str, Any]]:
         learner = self._method.learner

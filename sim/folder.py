@@ -17,6 +17,7 @@ from sim.trace import COLUMNS
 
 MANIFEST = "manifest.json"
 SCHEMA = "1"
+NEEDED = ("status", "method", "seed", "scenario", "identity", "trace_sha256")
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
 
 
@@ -57,6 +58,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); the run has to be done again") from None
+    missing = [key for key in NEEDED if not isinstance(manifest, dict) or key not in manifest]
+    if missing:
+        raise InputError(f"{path}: no manifest of a run (it has no {missing[0]!r})")
     return manifest
 
 
@@ -69,6 +73,9 @@ def read_tables(folder: Path) -> dict[str, pa.Table]:
             tables[name] = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+        lacking = [column for column in COLUMNS[name] if column not in tables[name].column_names]
+        if lacking:
+            raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
     return tables
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import orbit
 import scenarios
-from channel import Link
+from channel import Link, rate_bps
 from learning import stream
 from learning.method import Cluster
+from sim.errors import InputError
 from sim.links import check_sub_channels, si_link
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+
+
+LOWEST_ALTITUDE_M = 160e3
 
 
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
@@ -47,5 +52,15 @@ def scenario_links(scenario: Scenario) -> tuple[Link, Link | None]:
     for cluster in scenario.ground.clusters:
         check_sub_channels(values["uplink"], cluster.name, cluster.devices)
     down = values["downlink"]
-    downlink = None if isinstance(down, str) else si_link(down, mask)
-    return si_link(values["uplink"], mask), downlink
+    downlink = None if isinstance(down, str) else _checked("downlink", down, mask)
+    return _checked("uplink", values["uplink"], mask), downlink
+
+
+def _checked(side: str, values: Mapping[str, Any], mask_deg: float) -> Link:
+    """Return one direction, tried where it is strongest: overhead, at the lowest altitude."""
+    try:
+        link = si_link(values, mask_deg)
+        rate_bps(link, 90.0, LOWEST_ALTITUDE_M)
+    except ValueError as error:
+        raise InputError(f"link.{side}: {error}") from None
+    return link

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,7 +22,13 @@ OLD_ELEMENTS_DAYS = 30.0
 def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
     """Return one line for each doubt about a finished run."""
     mass = _mass(tables["assignments"]) if built.learner.trains else ()
-    return [*mass, *_age(built), *_cut(tables), *_faults(tables["events"])]
+    return [*mass, *elements_warnings(built), *_cut(tables), *_faults(tables["events"])]
+
+
+def elements_warnings(built: Build) -> list[str]:
+    """Return what is doubtful about the elements of a scenario, before it runs."""
+    plan = built.plan
+    return list(age_warning(built.elements_epoch, plan.start, plan.utc(plan.stop_s)))
 
 
 def _mass(assignments: pa.Table) -> Iterator[str]:
@@ -34,28 +41,29 @@ def _mass(assignments: pa.Table) -> Iterator[str]:
         )
 
 
-def _age(built: Build) -> Iterator[str]:
-    epoch, plan = built.elements_epoch, built.plan
+def age_warning(epoch: datetime | None, start: datetime, end: datetime) -> Iterator[str]:
+    """Say so if a span lies far from the epoch of the elements."""
     if epoch is None:
         return
-    ends = (plan.start - epoch, plan.utc(plan.stop_s) - epoch)
-    age_days = max(abs(end.total_seconds()) for end in ends) / 86400
+    age_days = max(abs((time - epoch).total_seconds()) for time in (start, end)) / 86400
     if age_days > OLD_ELEMENTS_DAYS:
         yield (
-            f"the elements are up to {age_days:.0f} days from their epoch in this run; contact "
-            "times may be off by minutes"
+            f"the elements are up to {age_days:.0f} days from their epoch here; contact times may "
+            "be off by minutes, and by far more after months or in a low orbit"
         )
 
 
 def _cut(tables: dict[str, pa.Table]) -> Iterator[str]:
-    up = tables["transfers"].filter(pc.equal(tables["transfers"].column("direction"), "uplink"))
-    outcomes = up.column("outcome").to_pylist()
-    through = sum(outcome == "delivered" for outcome in outcomes)
-    if outcomes and through < len(outcomes) / 2:
-        yield (
-            f"{len(outcomes) - through} of {len(outcomes)} uploads were cut by the end of their "
-            "contact: the payload is large for these passes"
-        )
+    for direction in ("uplink", "downlink"):
+        column = tables["transfers"].column("direction")
+        rows = tables["transfers"].filter(pc.equal(column, direction))
+        outcomes = rows.column("outcome").to_pylist()
+        cut = sum(outcome != "delivered" for outcome in outcomes)
+        if cut > len(outcomes) / 2:
+            yield (
+                f"{cut} of {len(outcomes)} {direction} transfers were cut by the end of their "
+                "contact: the payload is large for these passes"
+            )
 
 
 def _faults(events: pa.Table) -> Iterator[str]:

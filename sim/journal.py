@@ -67,12 +67,16 @@ class Checkpoint:
         values.store = self._store
         if not self._file.exists():
             return Journal()
-        saved = json.loads(self._file.read_text())
-        if saved["identity"] != self._identity:
+        try:
+            saved = json.loads(self._file.read_text(encoding="utf-8"))
+            journal = Journal(saved["entries"], saved["event"], saved["digest"])
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self._file}: is broken; start anew in another folder") from None
+        if saved.get("identity") != self._identity:
             raise InputError(
                 f"{self._file.parent.parent}: holds a run of another scenario; name another folder"
             )
-        return Journal(saved["entries"], saved["event"], saved["digest"])
+        return journal
 
     def save_if_due(self, event: int, journal: Journal, trace: Trace, values: Values) -> None:
         """Save when the last time is longer ago than the interval."""

@@ -37,6 +37,11 @@ class View:
     windows: orbit.ContactWindows
 
     @property
+    def end(self) -> datetime:
+        """End of the span."""
+        return self.start + timedelta(days=self.days)
+
+    @property
     def span_s(self) -> float:
         """Length of the span in seconds."""
         return self.days * 86400.0

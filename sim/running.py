@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+import scenarios
 from sim import folder as run_folder
 from sim.build import Build, build, identity, portable
 from sim.contact_table import contacts_table
@@ -77,7 +78,7 @@ class Result:
 
 
 def run(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     out: str | Path | None = None,
     resume: bool = False,
     *,
@@ -85,7 +86,7 @@ def run(
     each_event: EachEvent | None = None,
     checkpoint_every_s: float = 10.0,
 ) -> Result:
-    """Simulate ``scenario`` and return its :class:`Result`.
+    """Simulate ``scenario`` (or the one of that name or path) and return its :class:`Result`.
 
     With ``out`` the run folder is written there, and the run can be resumed after an interruption.
     ``listen(time_s, cycle, accuracy)`` hears of every evaluation; ``each_event(number)`` is called
@@ -97,6 +98,8 @@ def run(
     place = None if out is None else Path(out)
     if place is not None:
         _check_place(place, resume)
+    if isinstance(scenario, str | Path):
+        scenario = scenarios.load(scenario)
     this = Run(build(scenario), place, checkpoint_every_s)
     return this.finished_before() or this.execute(listen, each_event)
 
@@ -128,9 +131,15 @@ class Run:
         if place is not None and built.learner.trains:
             self.checkpoint = Checkpoint(place, self.identity, checkpoint_every_s)
             journal = self.checkpoint.load(built.learner.values)
-        stop = built.scenario.stop
+        stop, every_hours = built.scenario.stop, built.scenario.learning.evaluate_every_hours
         self.simulation = Simulation(
-            built.plan, self.method, built.compute, journal, stop.cycles, stop.accuracy
+            built.plan,
+            self.method,
+            built.compute,
+            journal,
+            stop.cycles,
+            stop.accuracy,
+            None if every_hours is None else every_hours * 3600,
         )
         self._event = 0
         self._began = time.monotonic()
@@ -195,7 +204,7 @@ class Run:
     def _result(self, status: str, error: str = "") -> Result:
         trace = self.simulation.trace
         tables = trace.tables()
-        tables["contacts"] = contacts_table(self.built.plan)
+        tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         scenario = self.built.scenario
         manifest = {
             "name": scenario.source_path.stem if scenario.source_path else "scenario",
@@ -204,6 +213,7 @@ class Run:
             "method": scenario.learning.method,
             "seed": scenario.seed,
             "start_utc": self.built.plan.start.isoformat(),
+            "simulated_s": self.simulation.end_s,
             "wall_s": round(time.monotonic() - self._began, 3),
             "events": self._event,
             "computed_device_s": self.simulation.computed_s,

@@ -23,7 +23,7 @@ from learning.requests import (
     Upload,
     Work,
 )
-from sim.clock import Clock
+from sim.clock import Clock, Process
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices
 from sim.errors import SimulationError
@@ -41,7 +41,9 @@ SERVER = "server"
 class Simulation:
     """One run of one method over one contact plan.
 
-    ``stop_cycles`` and ``stop_accuracy`` end it before the plan does.
+    ``stop_cycles`` and ``stop_accuracy`` end it before the plan does. The server's model is
+    evaluated at the start, at every complete cycle, every ``evaluate_every_s`` if given, and at
+    the end.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Simulation:
         journal: Journal,
         stop_cycles: int | None = None,
         stop_accuracy: float | None = None,
+        evaluate_every_s: float | None = None,
     ) -> None:
         self.plan = plan
         self.method = method
@@ -59,8 +62,10 @@ class Simulation:
         self.trace = Trace()
         self.journal = journal
         self.cycle = 0
+        self._ended_at_s: float | None = None
         self._stop_cycles = stop_cycles
         self._stop_accuracy = stop_accuracy
+        self._evaluate_every_s = evaluate_every_s
         self.evaluator = Evaluator(plan, method, journal, self.trace)
         self._rows = Rows(self.trace)
         self._meetings = Meetings(self.clock)
@@ -83,19 +88,32 @@ class Simulation:
         for cluster in self.plan.clusters:
             actor = self._drive(cluster.name, cluster, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
+        if self._evaluate_every_s is not None:
+            self.clock.start("evaluation", self._evaluate_in_between(self._evaluate_every_s))
         self.clock.run(self.plan.stop_s, each_event)
         self._finish()
 
+    @property
+    def end_s(self) -> float:
+        """When the run ended (at the plan's end, unless it was stopped before), or where it is."""
+        return self.clock.now if self._ended_at_s is None else self._ended_at_s
+
+    def _evaluate_in_between(self, every_s: float) -> Process:
+        for number in range(1, int(self.plan.stop_s / every_s) + 1):
+            yield self.clock.at(number * every_s)
+            self.clock.after_this_instant("evaluation", self._evaluate)
+
     def _finish(self) -> None:
+        self._ended_at_s = self.clock.now if self.clock.stopped else self.plan.stop_s
         for link in self._links.values():
             link.settle_all()
-        end_s = self.plan.stop_s if self.clock.exhausted else self.clock.now
         for cluster, request, from_s in self._gaps.values():
-            self._train_in_gap(cluster, request, from_s, end_s)
+            self._train_in_gap(cluster, request, from_s, self.end_s)
         try:
+            self.evaluator.evaluate(self.end_s, self.cycle)
             self._at_once(self.method.conclude())
         except Exception as error:
-            raise self.clock.failed("the method's conclusion", error) from error
+            raise self.clock.failed("the end", error) from error
         waiting = self._meetings.waiting()
         if waiting and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {waiting}")
@@ -113,9 +131,9 @@ class Simulation:
         complete = min(antenna.sessions_served for antenna in self._antennas.values())
         if complete > self.cycle:
             self.cycle = complete
-            self.clock.after_this_instant("evaluation", self._cycle_complete)
+            self.clock.after_this_instant("evaluation", self._evaluate)
 
-    def _cycle_complete(self) -> None:
+    def _evaluate(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
         reached = self._stop_accuracy is not None and accuracy >= self._stop_accuracy
         if reached or self._ended_early():
@@ -204,7 +222,7 @@ class Simulation:
             case Assign():
                 self._write_assignment(request)
             case Note(kind=kind, version=version, detail=detail):
-                contact = None if cluster is None else self._antennas[cluster.name].open
+                contact = None if cluster is None else self._antennas[cluster.name].at_hand()
                 self.trace.add(
                     "events",
                     time_s=self.clock.now,

@@ -22,6 +22,7 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
+        "hours": manifest.get("simulated_s", 0.0) / 3600,
         **_contacts(tables),
         "device_hours_trained": hours,
         "training_energy_kwh": hours * power_w / 1000,
@@ -38,7 +39,6 @@ def _learning(metrics: pa.Table) -> dict[str, Any]:
     last = rows[-1] if rows else {"cycle": 0, "time_s": 0.0}
     return {
         "cycles": last["cycle"],
-        "hours": last["time_s"] / 3600,
         "accuracy_start": known[0]["accuracy"] if known else None,
         "accuracy_final": known[-1]["accuracy"] if known else None,
         "accuracy_best": max((row["accuracy"] for row in known), default=None),

@@ -43,12 +43,16 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
     groups = comparison["groups"]
     reached = [
-        n for n in groups[0]["cycles_to"] if any(g["cycles_to"][n]["median"] for g in groups)
+        n
+        for n in groups[0]["cycles_to"]
+        if any(g["cycles_to"][n]["min"] is not None for g in groups)
     ]
     rows = [
         ["seeds", *(str(group["runs"]) for group in groups)],
-        ["start accuracy", *(spread(group["accuracy_start"], "{:.3f}") for group in groups)],
-        ["final accuracy", *(spread(group["accuracy_final"], "{:.3f}") for group in groups)],
+        *(
+            [f"{when} accuracy", *(_measured(group[f"accuracy_{when}"]) for group in groups)]
+            for when in ("start", "final")
+        ),
         *([f"cycles to {n}", *(_cycles(group, n) for group in groups)] for n in reached),
         *(
             [f"days to {n}", *(spread(group["hours_to"][n], "{:.1f}", 24.0) for group in groups)]
@@ -62,6 +66,10 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     ]
     note = f"(times fewer cycles than {comparison['reference']!r}, in the median)"
     return f"{table(['', *(group['label'] for group in groups)], rows)}\n{note}"
+
+
+def _measured(figure: Mapping[str, float | None]) -> str:
+    return "-" if figure["median"] is None else spread(figure, "{:.3f}")
 
 
 def _cycles(group: Mapping[str, Any], name: str) -> str:

@@ -17,7 +17,7 @@ METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
 
 @dataclass(frozen=True)
 class Outcome:
-    """Cycles and hours to the target (inf: never), final accuracy, own gate mass at both ends."""
+    """Complete cycles and hours to the target (inf: never), final accuracy, own gate mass."""
 
     cycles: float
     hours: float
@@ -34,13 +34,21 @@ def run_one(point: tuple[str, Settings]) -> Outcome:
     result = sim.run(scenarios.load(name, settings))
     rows = result.metrics[result.metrics.scope == "global"]
     hit = rows[rows.accuracy >= TARGET]
+    # An evaluation in between belongs to the cycle that is going on.
+    ends = rows.groupby("cycle").time_s.min()
+    complete = dict(ends.items())
     mass = result.summary["own_mass"]
     return Outcome(
-        cycles=float(hit.cycle.iloc[0]) if len(hit) else math.inf,
+        cycles=_cycle(hit.iloc[0], complete) if len(hit) else math.inf,
         hours=float(hit.time_s.iloc[0]) / 3600 if len(hit) else math.inf,
         final=float(rows.accuracy.iloc[-1]),
         mass=None if mass is None else (mass["start"], mass["end"]),
     )
+
+
+def _cycle(hit: Any, complete: Mapping[int, float]) -> float:
+    """Return the cycle at whose end a row stands, or in which it falls."""
+    return float(hit.cycle if hit.time_s <= complete[hit.cycle] else hit.cycle + 1)
 
 
 def run_all(points: Sequence[tuple[str, Settings]], processes: int = 2) -> list[Outcome]:

@@ -22,5 +22,7 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     """
     kind = config.data.kind
     if kind not in DATASETS:
-        raise ValueError(f"data.kind is {kind!r}; known kinds: {', '.join(sorted(DATASETS))}")
+        raise ValueError(
+            f"learning.data.kind is {kind!r}; known kinds: {', '.join(sorted(DATASETS))}"
+        )
     return federate(DATASETS[kind](config), config)

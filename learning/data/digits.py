@@ -7,7 +7,6 @@ permutation of the pixels, so that a model for one domain is of no use in anothe
 from __future__ import annotations
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from learning.config import LearningConfig
 from learning.data.samples import Domain, SampleArrays
@@ -27,6 +26,8 @@ def digit_domains(config: LearningConfig) -> list[Domain]:
     count = len(config.clusters)
     if not 1 <= count <= MAX_DOMAINS:
         raise ValueError(f"{count} clusters; the digits data serve 1 to {MAX_DOMAINS} clusters")
+    from sklearn.datasets import load_digits
+
     pixels, labels = load_digits(return_X_y=True)
     order = stream(config.seed, "digits", "split").permutation(len(labels))
     x = (pixels[order] / BRIGHTEST_PIXEL).astype(np.float32)

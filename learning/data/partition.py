@@ -21,7 +21,9 @@ def federate(domains: list[Domain], config: LearningConfig) -> FederatedSamples:
     for name, devices, samples in zip(config.clusters, config.devices, mixed, strict=True):
         trial_size = config.data.trial_samples
         if trial_size < 1:
-            raise ValueError(f"data.trial_samples is {trial_size}; the server needs at least 1")
+            raise ValueError(
+                f"learning.data.trial_samples is {trial_size}; the server needs at least 1"
+            )
         trial[name] = samples.at(slice(0, trial_size))
         shards[name] = _shards(samples.at(slice(trial_size, None)), devices, name)
     tests = [domain.test for domain in domains]
@@ -51,7 +53,7 @@ def mix_domains(
     lowest = 1.0 if count == 1 else 0.0
     if not lowest <= own_domain_fraction <= 1.0:
         raise ValueError(
-            f"data.own_domain_fraction is {own_domain_fraction}; "
+            f"learning.data.own_domain_fraction is {own_domain_fraction}; "
             f"with {count} clusters it lies in {lowest:g} to 1"
         )
     received: list[list[SampleArrays]] = [[] for _ in domains]

@@ -251,6 +251,26 @@ WRONG = {
     ),
     "set without a value": (["run", "quickstart", "--set", "seed"], "KEY=VALUE"),
     "resume without a folder": (["run", "quickstart", "--resume"], "-o"),
+    "flags that go with --tle": (["contacts", "quickstart", "--days", "3"], "go with --tle"),
+    "an accuracy that is never measured": (
+        ["run", "paper-slots", "--set", "learning.train=false", "--set", "stop.accuracy=0.5"],
+        "stop.accuracy",
+    ),
+    "a link beyond physics": (
+        ["run", "quickstart", "--set", "link.uplink.eirp_dbw=290"],
+        "link.uplink",
+    ),
+    "no such data, timing only": (
+        [
+            "validate",
+            "quickstart",
+            "--set",
+            "learning.data.kind=foo",
+            "--set",
+            "learning.train=false",
+        ],
+        "learning.data.kind",
+    ),
     "no run folder": (["show", "/tmp"], "manifest.json"),
 }
 
@@ -273,6 +293,47 @@ def test_a_cluster_out_of_sight_is_told_before_the_run(leomix, tmp_path: Path) -
         assert "'Pole'" in done.err
         assert "longest gap 48.0 h" in done.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "{", '{"status": "complete"}'])
+def test_a_manifest_of_something_else_is_named(leomix, tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    for command in ("show", "compare"):
+        done = leomix(command, tmp_path)
+        assert done.status == 2
+        assert "manifest.json" in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_a_broken_checkpoint_is_named(leomix, tmp_path: Path) -> None:
+    for text in ("{", "{}"):
+        place = tmp_path / f"run{len(text)}" / "checkpoint"
+        place.mkdir(parents=True)
+        (place / "journal.json").write_text(text)
+        done = leomix("run", "paper-slots", "-o", place.parent, "--resume", *SMALL)
+        assert done.status == 2
+        assert "journal.json" in done.err
+
+
+def test_old_elements_are_told_of_before_a_run(leomix) -> None:
+    old = ["--set", "start=2027-08-01T00:00:00Z"]
+    assert "warning: the elements are up to" in leomix("validate", "quickstart", *old).err
+    assert "warning" in leomix("contacts", "quickstart", "--summary", *old).err
+    assert leomix("validate", "quickstart").err == ""
+
+
+def test_compare_takes_a_run_once_and_marks_one_that_is_not_whole(leomix, tmp_path: Path) -> None:
+    leomix("run", "paper-slots", "-o", tmp_path / "a", *SMALL)
+    leomix("run", "paper-slots", "-o", tmp_path / "b", *SMALL, "--seed", 2)
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
+    groups = json.loads(
+        leomix("compare", tmp_path / "a", tmp_path / "a", tmp_path / "b", "--json").out
+    )
+    assert [(g["label"], g["runs"]) for g in groups["groups"]] == [
+        ("emsfl-enhanced", 1),
+        ("emsfl-enhanced (interrupted)", 1),
+    ]
 
 
 def test_a_broken_run_folder_is_named(leomix, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -298,3 +299,38 @@ def test_two_beams_at_once_lose_nobodys_update() -> None:
     served = result.contacts[result.contacts.served]
     overlap = served.service_start_s.to_numpy()[1:] < served.service_end_s.to_numpy()[:-1]
     assert overlap.any()
+
+
+def test_the_last_accuracy_is_that_of_the_saved_model(tmp_path) -> None:
+    result = sim.run(orbit(learning={"method": "synchronous"}), tmp_path / "run")
+    rows = result.metrics[result.metrics.scope == "global"]
+    last = rows.iloc[-1]
+    about = json.loads((tmp_path / "run" / "model" / "model.json").read_text())
+    assert last.version == about["version"]
+    assert last.time_s == result.manifest["simulated_s"] == 1.5 * 86400
+
+
+def test_only_what_happened_was_served() -> None:
+    result = sim.run(slots(stop={"cycles": 30, "accuracy": 0.0}))
+    assert result.summary["cycles"] == 1
+    assert result.summary["contacts_served"] == (result.events.kind == "connect").sum() == 2
+    assert result.contacts.served.sum() == 2
+    assert result.summary["hours"] == pytest.approx(1200 / 3600)
+
+
+def test_evaluations_in_between_are_on_their_own_grid() -> None:
+    plain = sim.run(slots())
+    fine = sim.run(slots(learning={"evaluate_every_hours": 600 / 3600}))
+    times = fine.metrics[fine.metrics.scope == "global"].time_s
+    assert times.tolist() == [600.0 * i for i in range(9)]
+    assert fine.transfers.equals(plain.transfers)
+    coarse = plain.metrics.merge(fine.metrics, on=["time_s", "cycle", "scope", "cluster"])
+    assert len(coarse) == len(plain.metrics)
+    assert (coarse.accuracy_x == coarse.accuracy_y).all()
+
+
+def test_a_method_cannot_take_a_shipped_name_or_be_anything() -> None:
+    with pytest.raises(ValueError, match="shipped"):
+        learning.register("emsfl")
+    with pytest.raises(TypeError, match="subclass"):
+        learning.register("number")(int)
