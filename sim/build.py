@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.costs import NAMED
-from learning.data import DATASETS
 from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
 from sim.devices import Compute
@@ -18,6 +15,7 @@ from sim.errors import InputError
 from sim.orbit_plan import orbit_plan, satellite_of
 from sim.plan import Plan
 from sim.slots_plan import slots_plan
+from sim.task import learner_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -66,7 +64,7 @@ def build(scenario: Scenario) -> Build:
         options = read_options(method, scenario.learning.options)
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
-    learner = _learner(scenario)
+    learner = learner_of(scenario)
     plan = make_plan(scenario)
     epoch = satellite_of(scenario).epoch if scenario.orbit.source == "tle" else None
     return Build(scenario, plan, _compute(scenario), learner, method, options, epoch)
@@ -96,53 +94,6 @@ def identity(scenario: Scenario, plan: Plan) -> str:
     windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
     text = json.dumps([said, windows], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _learner(scenario: Scenario) -> Learner:
-    model, data = scenario.learning.model, scenario.learning.data
-    if model.kind in NAMED:
-        if scenario.learning.train:
-            raise InputError(
-                f"learning.model.kind: {model.kind!r} has no weights here; set "
-                "learning.train=false for a timing-only run"
-            )
-        given = sorted(model.model_fields_set - {"kind"})
-        if given:
-            raise InputError(
-                f"learning.model.{given[0]}: is fixed by learning.model.kind={model.kind!r}; "
-                "remove it"
-            )
-    if data.path is not None:
-        raise InputError(f"learning.data.path: is not used by kind {data.kind!r}; remove it")
-    if data.kind not in DATASETS:
-        raise InputError(
-            f"learning.data.kind: no {data.kind!r}; known are {', '.join(sorted(DATASETS))}"
-        )
-    if scenario.stop.accuracy is not None and not scenario.learning.train:
-        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
-    config = LearningConfig(
-        seed=scenario.seed,
-        clusters=tuple(c.name for c in scenario.ground.clusters),
-        devices=tuple(c.devices for c in scenario.ground.clusters),
-        model=ModelConfig(
-            kind=model.kind,
-            experts=model.experts,
-            top_k=model.top_k,
-            hidden=model.hidden,
-            expert_hidden=model.expert_hidden,
-            layers=model.layers,
-            lora_rank=scenario.learning.lora_rank,
-        ),
-        data=DataConfig(data.kind, data.path, data.own_domain_fraction, data.trial_samples),
-        step_size=scenario.learning.step_size,
-        gate_step_size_ratio=scenario.learning.gate_step_size_ratio,
-        steps_per_round=scenario.learning.steps_per_round,
-        batch_size=scenario.learning.batch_size,
-    )
-    try:
-        return Learner(config, train=scenario.learning.train)
-    except ValueError as error:
-        raise InputError(f"learning.model.kind: {error}") from None
 
 
 def _compute(scenario: Scenario) -> Compute:

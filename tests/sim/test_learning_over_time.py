@@ -334,3 +334,25 @@ def test_a_method_cannot_take_a_shipped_name_or_be_anything() -> None:
         learning.register("emsfl")
     with pytest.raises(TypeError, match="subclass"):
         learning.register("number")(int)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    method=st.sampled_from(["synchronous", "emsfl", "emsfl-enhanced"]),
+    uplink=st.sampled_from([2e-6, 1e-5, 1.0]),
+    downlink=st.sampled_from([2e-5, 1e-4, 1.0]),
+    radius=st.sampled_from([0, 400]),
+    mask=st.sampled_from([5, 25]),
+)
+def test_training_through_any_links_ends_with_a_finite_model(
+    method, uplink, downlink, radius, mask
+) -> None:
+    """Partial uploads and downloads, devices out of reach: the tensors must still fit together."""
+    rates = {"uplink": uplink, "downlink": downlink}
+    link = {side: {"rate": "fixed", "fixed_rate_mbps": rate} for side, rate in rates.items()}
+    changed = merged(ORBIT, {"link": link, "orbit": {"min_elevation_deg": mask}})
+    changed["learning"] |= {"method": method, "rounds": {"per_gap_max": 2}}
+    for cluster in changed["ground"]["clusters"]:
+        cluster["radius_km"] = radius
+    result = sim.run(scenarios.from_dict(changed))
+    assert np.isfinite(result.metrics.loss).all()
