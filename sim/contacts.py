@@ -26,7 +26,7 @@ class Antenna:
         self._clock = clock
         self._left = len(contacts)
         self._waiting: list[simpy.Event] = []
-        self._handed_out: dict[str, int] = {}
+        self._handed_out: dict[str, PlannedContact] = {}
 
     def run(self, trace: Trace, served: Callable[[], None]) -> Process:
         """Open and close the cluster's contacts; call ``served`` when a session has ended."""
@@ -45,6 +45,11 @@ class Antenna:
                 served()
         self._wake()
 
+    def parted_s(self, actor: str) -> float:
+        """When the contact that ``actor`` had last ends or ended; now, if it had none."""
+        had = self._handed_out.get(actor)
+        return self._clock.now if had is None else had.end_s
+
     def at_hand(self) -> PlannedContact | None:
         """Return the contact that is open, or that ends at this very instant."""
         if self.open is None and self.last is not None and self.last.end_s == self._clock.now:
@@ -57,8 +62,9 @@ class Antenna:
         """Wait for a contact that ``actor`` has not had yet (or any open one)."""
         while True:
             now = self.open
-            if now and not (fresh and self._handed_out.get(actor) == now.session):
-                self._handed_out[actor] = now.session
+            had = self._handed_out.get(actor)
+            if now and not (fresh and had and had.session == now.session):
+                self._handed_out[actor] = now
                 return Contact(
                     contact_id=now.contact_id,
                     session=now.session,

@@ -189,8 +189,7 @@ class Simulation:
     ) -> Generator[simpy.Event, Any, Any]:
         """The disconnected phase counts from the set time, so that transfers do not shift it."""
         antenna = self._antennas[cluster.name]
-        last = antenna.open or antenna.last
-        from_s = self.clock.now if last is None else last.end_s
+        from_s = antenna.parted_s(actor)
         self._gaps[actor] = cluster, request, from_s
         contact = yield from antenna.next_contact(actor, True, lambda: self.cycle)
         if contact is None:  # devices train on to the end, though nobody will hear of it

@@ -356,3 +356,15 @@ def test_training_through_any_links_ends_with_a_finite_model(
         cluster["radius_km"] = radius
     result = sim.run(scenarios.from_dict(changed))
     assert np.isfinite(result.metrics.loss).all()
+
+
+def test_a_round_longer_than_the_gap_leaves_no_time_to_train_in_it() -> None:
+    """The chain ends inside the next contact; that contact comes at once, with an empty gap."""
+    changed = merged(SLOTS, {"compute": {"seconds_per_round": 1500}})
+    result = sim.run(scenarios.from_dict({**changed, "stop": {"cycles": 4}}))
+    trained = result.events[result.events.kind.isin(["train_start", "train_end"])]
+    for _, rows in trained[trained.contact_id.notna()].groupby(["cluster", "device"]):
+        starts = rows[rows.kind == "train_start"].time_s.to_numpy()
+        ends = rows[rows.kind == "train_end"].time_s.to_numpy()
+        assert (starts[1:] >= ends[:-1]).all()
+    assert len(trained) > 8

@@ -1,0 +1,63 @@
+"""The claims of EMS-FL in the paper's own slots, and the honest other side of them."""
+
+from __future__ import annotations
+
+import math
+from statistics import mean, median
+from typing import Any
+
+import pytest
+
+import scenarios
+import sim
+
+pytestmark = pytest.mark.slow
+METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
+
+
+def reach(scenario: str, **changes: Any) -> tuple[float, float, float, dict[str, float] | None]:
+    """Cycles and slots to 85 %, final accuracy, own gate mass."""
+    keys = {key.replace("__", "."): value for key, value in changes.items()}
+    result = sim.run(scenarios.load(scenario, keys))
+    rows = result.metrics[result.metrics.scope == "global"]
+    hit = rows[rows.accuracy >= 0.85]
+    cycle, slot = (
+        (float(hit.cycle.iloc[0]), hit.time_s.iloc[0] / 600) if len(hit) else (math.inf, math.inf)
+    )
+    return cycle, slot, rows.accuracy.iloc[-1], result.summary["own_mass"]
+
+
+def test_in_slots_emsfl_needs_at_most_half_the_cycles_and_ends_no_lower() -> None:
+    found = {
+        method: [reach("paper-slots", learning__method=method, seed=seed) for seed in (0, 1, 2)]
+        for method in METHODS
+    }
+    cycles = {method: median(row[0] for row in rows) for method, rows in found.items()}
+    final = {method: mean(row[2] for row in rows) for method, rows in found.items()}
+    for method in ("emsfl", "emsfl-enhanced"):
+        assert cycles["synchronous"] >= 2 * cycles[method]
+        assert final[method] >= final["synchronous"] - 0.005
+        masses = [mass for row in found[method] if (mass := row[3])]
+        assert len(masses) == 3
+        assert min(min(mass.values()) for mass in masses) >= 0.9
+
+
+def test_idle_slots_raise_the_advantage_to_five_times_and_more() -> None:
+    every_slot = {"learning__evaluate_every_hours": 1 / 6, "stop__cycles": 25, "seed": 0}
+    slots = {
+        method: reach("paper-slots-idle", learning__method=method, **every_slot)[1]
+        for method in ("synchronous", "emsfl-enhanced")
+    }
+    assert slots["synchronous"] >= 5 * slots["emsfl-enhanced"]
+
+
+def test_with_the_same_mix_everywhere_the_advantage_is_gone() -> None:
+    mixed = {"learning__data__own_domain_fraction": 0.25, "seed": 0}
+    base, enhanced = (
+        reach("paper-slots", learning__method=method, **mixed)
+        for method in ("synchronous", "emsfl-enhanced")
+    )
+    assert base[0] < enhanced[0]
+    assert base[2] > enhanced[2] + 0.02
+    assert enhanced[3] is not None
+    assert enhanced[3]["start"] < 0.5
