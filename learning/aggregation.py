@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -60,27 +59,19 @@ def merge_gate(
     return merged
 
 
-def sample_weights(
-    task: Task, cluster: str, who: Sequence[bool], cohort: Sequence[int] | None = None
-) -> tuple[float, ...]:
-    """Return ``n_k / n`` (K,) for the devices in ``who``, 0 for the others.
+def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float, ...]:
+    """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
 
-    ``n`` counts the samples of all devices of the same ``cohort`` (K,), whether they are in ``who``
-    or not, so that those of one cohort sum to 1 however late they arrive. Without it the devices
-    in ``who`` are the cohort.
+    ``n_c`` counts the samples of the whole cluster, as in (28), (35) and (36): the weights of a
+    cluster's devices sum to 1 over all of them, whether they arrive together or not.
     """
     counts = [len(shard.y) for shard in task.shards[cluster]]
     if len(who) != len(counts) or not any(who):
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
         )
-    groups = list(map(bool, who) if cohort is None else cohort)
-    samples: Counter[int] = Counter()
-    for count, group in zip(counts, groups, strict=True):
-        samples[group] += count
     return tuple(
-        count / samples[group] if here else 0.0
-        for count, group, here in zip(counts, groups, who, strict=True)
+        count / sum(counts) if here else 0.0 for count, here in zip(counts, who, strict=True)
     )
 
 

@@ -52,7 +52,6 @@ class ClusterSide:
         self.held: frozenset[int] = frozenset()
         self.complete = np.zeros(k, bool)
         self.pending = np.zeros(k, bool)
-        self.cohort: Ints = np.zeros(k, np.int64)
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
@@ -146,7 +145,6 @@ class ClusterSide:
         self.generation = self.generation + fresh
         self.state = self.learner.fold(self.state, self.name, fresh, self.generation, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
-        self.cohort = np.where(fresh, self.cohort.max() + 1, self.cohort)
         self.unsent_rounds = np.where(fresh, 0, self.unsent_rounds)
         self.pending = self.pending | fresh
 
@@ -167,19 +165,27 @@ class ClusterSide:
     def merge(self, server: Handle, who: Mask) -> Handle:
         """Aggregate the snapshots of ``who`` into ``server``, by sample weights (35), (36).
 
-        A device weighs its share of all samples that were offered with its own, so that those who
-        arrive late add what was missing and nobody counts more than once.
+        A device weighs its share of the cluster's samples, so that those who arrive late add what
+        was missing and nobody counts for another.
         """
         if self.snapshot is None or not who.any():
             return server
         offered = self.snapshot.handle
         if self.snapshot.experts:
             server = self.learner.merge_experts(
-                server, offered, self.name, self.snapshot.experts, who, self.cohort
+                server, offered, self.name, self.snapshot.experts, who
             )
         if self.snapshot.gate:
-            server = self.learner.merge_gate(server, offered, self.name, who, self.cohort)
+            server = self.learner.merge_gate(server, offered, self.name, who)
         return server
+
+    def merge_gate(self, server: Handle, who: Mask) -> Handle:
+        """Aggregate the gates that ``who`` have got through (36), and count them as their base."""
+        if self.state is None or not who.any():
+            return server
+        tuned = self.learner.offer(self.state, [], gate=True)
+        self.state = self.learner.fold(self.state, self.name, who, self.generation, [], gate=True)
+        return self.learner.merge_gate(server, tuned, self.name, who)
 
     def staleness(self, server_version: int, who: Mask) -> str:
         """Describe how many server versions the snapshots of ``who`` are behind."""

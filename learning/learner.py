@@ -162,12 +162,8 @@ class Learner:
         cluster: str,
         experts: Sequence[int],
         who: Mask,
-        cohort: Ints,
     ) -> Handle:
-        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35).
-
-        A device's weight is its share of the samples of its ``cohort`` (K,), arrived or not.
-        """
+        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35)."""
         return self.values.make(
             "merge_experts",
             server,
@@ -175,16 +171,11 @@ class Learner:
             cluster=cluster,
             experts=list(experts),
             who=who,
-            cohort=cohort,
         )
 
-    def merge_gate(
-        self, server: Handle, offered: Handle, cluster: str, who: Mask, cohort: Ints
-    ) -> Handle:
+    def merge_gate(self, server: Handle, offered: Handle, cluster: str, who: Mask) -> Handle:
         """Aggregate the offered gates of the devices in ``who`` by sample weights (36)."""
-        return self.values.make(
-            "merge_gate", server, offered, cluster=cluster, who=who, cohort=cohort
-        )
+        return self.values.make("merge_gate", server, offered, cluster=cluster, who=who)
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""

@@ -61,10 +61,9 @@ def merge_experts(
     cluster: str,
     experts: list[int],
     who: list[bool],
-    cohort: list[int],
 ) -> Tensors:
     """Equation (35), as changes against the version that each device downloaded."""
-    weights = aggregation.sample_weights(task, cluster, who, cohort)
+    weights = aggregation.sample_weights(task, cluster, who)
     return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
 
 
@@ -75,10 +74,9 @@ def merge_gate(
     *,
     cluster: str,
     who: list[bool],
-    cohort: list[int],
 ) -> Tensors:
     """Equation (36), as changes against the version that each device downloaded."""
-    weights = aggregation.sample_weights(task, cluster, who, cohort)
+    weights = aggregation.sample_weights(task, cluster, who)
     return aggregation.merge_gate(task, server, offered, weights=weights)
 
 

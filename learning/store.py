@@ -25,9 +25,14 @@ class FolderStore:
 
     def load(self, key: str) -> Tensors:
         """Return the tensors of ``key``."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        tensors: Tensors = load_file(self.folder / f"{key}{SUFFIX}")
+        path = self.folder / f"{key}{SUFFIX}"
+        try:
+            tensors: Tensors = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path}: is broken ({error}); start anew in another folder") from None
         return tensors
 
     def save(self, handle: Handle) -> None:

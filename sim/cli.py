@@ -114,7 +114,8 @@ def contacts_command(
 
     if (scenario is None) == (tle is None):
         _wrong("contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation")
-    if scenario is not None and (site or start or days or min_elevation or skip_bad):
+    of_elements = (site, start, days, min_elevation, skip_bad or None)
+    if scenario is not None and any(value is not None for value in of_elements):
         _wrong("contacts: --site, --start, --days, --min-elevation and --skip-bad go with --tle")
     if tle is not None and set_:
         _wrong("contacts: --set goes with a SCENARIO")

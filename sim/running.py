@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -163,28 +164,40 @@ class Run:
             self.simulation.run(lambda number: self._tick(number, each_event))
             result = self._result("complete")
             check(result.tables)
-            self._write(result)
+            with self._disk():
+                self._write(result)
         except Interrupted:
-            self._save_checkpoint()
-            self._write(self._result("interrupted"))
+            with self._disk():
+                self._save_checkpoint()
+                self._write(self._result("interrupted"))
             raise Interrupted(self._where_to_go_on()) from None
         except KeyboardInterrupt:
             # In the middle of an event: only the last checkpoint is known to be whole.
-            self._write(self._result("interrupted"))
+            with self._disk():
+                self._write(self._result("interrupted"))
             raise Interrupted(self._where_to_go_on()) from None
         except SimulationError as error:
-            self._write(self._result("failed", str(error)))
+            with self._disk():
+                self._write(self._result("failed", str(error)))
             raise
-        except OSError as error:
-            raise SimulationError(f"{error.filename or self.place}: {error.strerror}") from error
         return result
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turn trouble with the run folder into the failure of the run."""
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self.place
+            raise SimulationError(f"{place}: {error.strerror or error}") from error
 
     def _tick(self, number: int, each_event: EachEvent | None) -> None:
         self._event = number
         simulation, values = self.simulation, self.built.learner.values
         simulation.journal.check_replay(number, simulation.trace)
         if self.checkpoint is not None:
-            self.checkpoint.save_if_due(number, simulation.journal, simulation.trace, values)
+            with self._disk():
+                self.checkpoint.save_if_due(number, simulation.journal, simulation.trace, values)
         if each_event is not None:
             each_event(number)
 

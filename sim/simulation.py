@@ -81,7 +81,7 @@ class Simulation:
         """Run to the end; ``each_event`` is called behind every event with its number."""
         self._rows.waits(self.plan)
         self._at_once(self.method.prepare())
-        self.evaluator.evaluate(0.0, 0)
+        self._evaluate()
         for cluster in self.plan.clusters:
             antenna = self._antennas[cluster.name]
             self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))

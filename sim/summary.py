@@ -18,14 +18,14 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most."""
     learning = _learning(tables["metrics"])
     hours = manifest.get("computed_device_s", 0.0) / 3600
-    power_w = manifest["scenario"]["compute"]["power_w"] or 0.0
+    power_w = manifest["scenario"]["compute"]["power_w"]
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
         "hours": manifest.get("simulated_s", 0.0) / 3600,
         **_contacts(tables),
         "device_hours_trained": hours,
-        "training_energy_kwh": hours * power_w / 1000,
+        "training_energy_kwh": None if power_w is None else hours * power_w / 1000,
         **_traffic(tables["transfers"]),
         "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
         "warnings": manifest.get("warnings", []),

@@ -106,7 +106,7 @@ def _target(value: Mapping[str, float]) -> str:
 
 def _rounds(summary: Mapping[str, Any]) -> str:
     energy = summary["training_energy_kwh"]
-    spent = f", {energy:.3f} kWh" if energy else ""
+    spent = f", {energy:.3f} kWh" if energy is not None else ""
     hours = summary["device_hours_trained"]
     return f"{summary['device_rounds']} in {hours:.1f} device hours{spent}"
 

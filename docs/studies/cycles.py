@@ -1,6 +1,6 @@
 """Time to 85 % in the paper's slots: every method at three step sizes, several seeds.
 
-    python docs/studies/cycles.py [paper-slots | paper-slots-idle] [seeds]
+    python docs/studies/cycles.py [paper-slots | paper-slots-idle] [seeds] [step sizes]
 
 Each method is then taken at its own best step size (least median time, then best final accuracy),
 and compared with the synchronous baseline at its best. Time is counted in complete cycles, as in
@@ -18,9 +18,10 @@ STEP_SIZES = (0.02, 0.05, 0.1)
 SLOT_S = 600.0
 
 
-def main(scenario: str = "paper-slots", seeds: str = "5") -> None:
+def main(scenario: str = "paper-slots", seeds: str = "5", *steps: str) -> None:
     """Run, and print both tables."""
-    grid = [(method, step) for method in METHODS for step in STEP_SIZES]
+    sizes = [float(step) for step in steps] or STEP_SIZES
+    grid = [(method, step) for method in METHODS for step in sizes]
     points = [
         (
             scenario,
@@ -38,10 +39,10 @@ def main(scenario: str = "paper-slots", seeds: str = "5") -> None:
     n = int(seeds)
     found = {key: outcomes[i * n : (i + 1) * n] for i, key in enumerate(grid)}
     print(f"{scenario}, seeds 0 to {n - 1}: time to 0.85, median (range)\n")
-    print(f"{'method':<16}{'step':>6}{'cycles':>14}{'slots':>18}{'final':>8}{'own mass':>16}")
+    print(f"{'method':<16}{'step':>6}{'cycles':>16}{'slots':>18}{'final':>8}{'own mass':>16}")
     for (method, step), rows in found.items():
         print(f"{method:<16}{step:>6}{_row(rows)}")
-    best = {m: min((s for s in STEP_SIZES), key=lambda s: _rank(found[m, s])) for m in METHODS}
+    best = {m: min(sizes, key=lambda s: _rank(found[m, s])) for m in METHODS}
     reference = found["synchronous", best["synchronous"]]
     print("\nbest step size of each method")
     for method in METHODS:
@@ -59,7 +60,7 @@ def _row(rows: list[Outcome]) -> str:
         ends = [min(row.mass[i] for row in rows if row.mass) for i in (0, 1)]
         mass = f">= {ends[0]:.2f}, {ends[1]:.2f}"
     final = mean(row.final for row in rows)
-    times = f"{spread(map(_cycles, rows)):>14}{spread(map(_slots, rows)):>18}"
+    times = f"{spread(map(_cycles, rows)):>16}{spread(map(_slots, rows)):>18}"
     return f"{times}{final:>8.3f}{mass:>16}"
 
 

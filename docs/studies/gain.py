@@ -48,7 +48,7 @@ def main(seeds: str = "3") -> None:
     ]
     outcomes = iter(run_all(points))
     print(f"paper-slots, seeds 0 to {n - 1}: cycles to 0.85, median (range); final accuracy\n")
-    print(f"{'':<22}{'synchronous':>18}{'final':>8}{'emsfl-enhanced':>18}{'final':>8}{'gain':>8}")
+    print(f"{'':<22}{'synchronous':>22}{'final':>8}{'emsfl-enhanced':>22}{'final':>8}{'gain':>8}")
     for label, _ in changes:
         found = {method: [next(outcomes) for _ in range(n)] for method in METHODS}
         gain = ratio(*([row.cycles for row in found[method]] for method in METHODS))
@@ -56,7 +56,7 @@ def main(seeds: str = "3") -> None:
 
 
 def _cells(rows: list[Outcome]) -> str:
-    return f"{spread(row.cycles for row in rows):>18}{mean(row.final for row in rows):>8.3f}"
+    return f"{spread(row.cycles for row in rows):>22}{mean(row.final for row in rows):>8.3f}"
 
 
 if __name__ == "__main__":

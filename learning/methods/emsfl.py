@@ -118,11 +118,8 @@ class EmsFl(Method):
         side.train(work, mine, gate=True)
         trained = work.rounds > 0
         done = up.done & trained
-        if done.any() and side.state is not None:
-            tuned = self.learner.offer(side.state, [], gate=True)
-            # A gate that is lost never arrives: those that did are all there is to average.
-            cohort = done.astype(np.int64)
-            self.server = self.learner.merge_gate(self.server, tuned, me.name, done, cohort)
+        if done.any():
+            self.server = side.merge_gate(self.server, done)
             self.version += 1
             yield Note("aggregate", self.version, f"gate devices:{int(done.sum())}/{me.devices}")
         elif not work.excluded.all():

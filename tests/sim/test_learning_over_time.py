@@ -15,7 +15,8 @@ from small import ORBIT, SLOTS, merged, orbit, slots
 import learning
 import scenarios
 import sim
-from learning.requests import Meet, NextContact, Note
+from learning.cluster_side import ClusterSide
+from learning.requests import Meet, NextContact, Note, Receipt, Work
 
 
 def aggregations(result: sim.Result, word: str) -> np.ndarray:
@@ -250,16 +251,64 @@ def test_a_large_model_comes_down_over_several_passes_in_the_version_it_was_begu
             assert outcome != "carried" or not following > 0
 
 
-def test_late_devices_add_what_was_missing_and_nobody_counts_twice() -> None:
-    """Two devices weigh a half each, whether they arrive together or a pass apart."""
-    from learning.aggregation import sample_weights
+@pytest.mark.parametrize("late", [False, True])
+def test_late_devices_add_what_was_missing_and_nobody_counts_twice(late: bool) -> None:
+    """One of two devices arrives a pass later, when the other has offered again."""
+    learner = learning.Learner(learning.LearningConfig(1, ("A",), (2,), batch_size=8))
+    side = ClusterSide(learner, learning.Cluster("A", 0, 2))
+    server = learner.start()
+    side.provide(server, [0, 1, 2, 3])
+    both, first = np.ones(2, bool), np.array([True, False])
 
-    learner = learning.Learner(learning.LearningConfig(1, ("A",), (4,)))
-    together = sample_weights(learner.task, "A", [True] * 4, [1, 1, 1, 1])
-    first = sample_weights(learner.task, "A", [True, True, True, False], [1, 1, 1, 1])
-    late = sample_weights(learner.task, "A", [False, False, False, True], [1, 1, 1, 1])
-    assert [a + b for a, b in zip(first, late, strict=True)] == pytest.approx(together)
-    assert sum(together) == pytest.approx(1.0)
+    def work(who):
+        rounds = np.where(who, 1, 0)
+        return Work(rounds, rounds.astype(float), ~both)
+
+    def receipt(who):
+        return Receipt(who, who.astype(float), who.astype(float), who.astype(float))
+
+    side.train(work(both), [0])
+    side.offer([0])
+    if late:
+        server = side.merge(server, side.deliver(receipt(first)))
+        side.train(work(first), [0])
+        side.offer([0])
+    server = side.merge(server, side.deliver(receipt(both)))
+    if not late:
+        side.train(work(first), [0])
+        side.offer([0])
+        server = side.merge(server, side.deliver(receipt(first)))
+    assert not side.pending.any()
+    weights = learner.values.force(server)
+    together = _merged_in_one_go(learner, both, first, work, receipt)
+    for name, tensor in weights.items():
+        assert np.allclose(tensor.numpy(), together[name].numpy(), atol=1e-7), name
+
+
+def _merged_in_one_go(learner, both, first, work, receipt):
+    """The same training, each device's update applied with its share of the samples."""
+    side = ClusterSide(learner, learning.Cluster("A", 0, 2))
+    server = learner.start()
+    side.provide(server, [0, 1, 2, 3])
+    for who in (both, first):
+        side.train(work(who), [0])
+        side.offer([0])
+        server = side.merge(server, side.deliver(receipt(who)))
+    return learner.values.force(server)
+
+
+def test_a_gate_is_counted_once_though_nothing_comes_back_down() -> None:
+    learner = learning.Learner(learning.LearningConfig(1, ("A",), (1,), batch_size=8))
+    side = ClusterSide(learner, learning.Cluster("A", 0, 1))
+    start = learner.start()
+    side.provide(start, [0, 1, 2, 3])
+    one = np.ones(1, bool)
+    side.train(Work(np.array([2]), np.zeros(1), ~one), [0], gate=True)
+    server = side.merge_gate(start, one)
+    again = side.merge_gate(server, one)
+    gates = [learner.values.force(handle)["gate.0.weight"] for handle in (start, server, again)]
+    assert not np.array_equal(gates[0], gates[1])
+    assert np.array_equal(gates[1], gates[2])
 
 
 def test_training_that_diverges_fails_the_run_and_keeps_its_traces(tmp_path) -> None:
@@ -311,11 +360,17 @@ def test_the_last_accuracy_is_that_of_the_saved_model(tmp_path) -> None:
 
 
 def test_only_what_happened_was_served() -> None:
-    result = sim.run(slots(stop={"cycles": 30, "accuracy": 0.0}))
-    assert result.summary["cycles"] == 1
-    assert result.summary["contacts_served"] == (result.events.kind == "connect").sum() == 2
-    assert result.contacts.served.sum() == 2
-    assert result.summary["hours"] == pytest.approx(1200 / 3600)
+    start = sim.run(slots(stop={"cycles": 1})).summary["accuracy_start"]
+    there = sim.run(slots(stop={"cycles": 30, "accuracy": start}))
+    assert there.summary["hours"] == there.summary["cycles"] == len(there.transfers) == 0
+    rows = sim.run(slots(stop={"cycles": 6})).metrics
+    best = rows[rows.scope == "global"].accuracy.max()
+    result = sim.run(slots(stop={"cycles": 6, "accuracy": best}))
+    assert best > start
+    connected = (result.events.kind == "connect").sum()
+    assert result.summary["contacts_served"] == result.contacts.served.sum() == connected
+    assert result.summary["hours"] == pytest.approx(result.metrics.time_s.max() / 3600)
+    assert result.metrics.accuracy[result.metrics.scope == "global"].iloc[-1] >= best
 
 
 def test_evaluations_in_between_are_on_their_own_grid() -> None:
