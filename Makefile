@@ -44,7 +44,8 @@ docs: install ## run every command and code block of README and docs
 
 studies: install ## print the tables of docs/results.md (about half an hour on two cores)
 	$(BIN)/python docs/studies/cycles.py paper-slots 5
-	$(BIN)/python docs/studies/cycles.py paper-slots-idle 3
+	$(BIN)/python docs/studies/cycles.py paper-slots 3 0.2
+	$(BIN)/python docs/studies/cycles.py paper-slots-idle 5
 	$(BIN)/python docs/studies/gain.py 3
 
 clean: ## remove the environment and the demo's runs
