@@ -155,8 +155,8 @@ class Assign:
 class Contact:
     """One contact as the method sees it, in seconds since the scenario's start.
 
-    ``cycle`` is the number of complete cycles when it began; ``capacity_bytes`` what the device
-    with the poorest link can upload in it.
+    ``start_s`` is when it was handed out. ``cycle`` is the number of complete cycles by then;
+    ``capacity_bytes`` what the device with the poorest link can upload while it is served.
     """
 
     contact_id: int

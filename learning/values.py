@@ -63,7 +63,7 @@ class Values:
     """Makes handles, and computes them when they are forced.
 
     ``context`` names everything that all operations depend on (model, data, seed, settings);
-    ``lazy=False`` keeps only keys: nothing can be forced (timing-only runs).
+    ``keep=False`` keeps only keys: nothing can be forced (timing-only runs).
     """
 
     def __init__(
