@@ -31,7 +31,8 @@ def serve(windows: ContactWindows, beams: int = 1) -> Service:
     A cluster that rises while a beam is free keeps it to its set; otherwise it waits. A beam that
     falls free goes to the waiting cluster, still in view, whose last service (by any satellite)
     ended earliest; one that was never served comes first, and ties go to the lower site index. At
-    equal times sets come first, then waiting clusters, then new ones. Raises ValueError for no beam.
+    equal times sets come first, then waiting clusters, then new ones. Raises ValueError for less
+    than one beam.
     """
     if index(beams) < 1:
         raise ValueError(f"beams {beams} is too few; give 1 or more")

@@ -61,8 +61,8 @@ def main() -> None:
     rows = sum(len(table) for table in result.tables.values())
     plain = bare_timeouts(rows)
     print(f"{CITIES} cities x {DEVICES} devices, {DAYS} days: {len(built.plan.contacts)} contacts")
-    print(f"contact plan and link curves {planned - began:8.2f} s")
-    print(f"run, tables and digests      {done - planned:8.2f} s  {rows:,} rows")
+    print(f"contact plan                 {planned - began:8.2f} s")
+    print(f"links, run, tables, digests  {done - planned:8.2f} s  {rows:,} rows")
     print(f"SimPy alone, one event a row {plain:8.2f} s")
     print(f"ratio                        {(done - planned) / plain:8.1f}")
 

@@ -95,16 +95,21 @@ def test_a_folder_in_use_is_not_written_over(tmp_path: Path) -> None:
 
 def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
     """A real process: SIGINT saves and exits 130, SIGKILL leaves what was saved before it."""
-    change = ["--set", "stop.cycles=400", "--set", "learning.batch_size=4", "--quiet"]
+    change = ["--set", "stop.cycles=2000", "--set", "learning.batch_size=4", "--quiet"]
     command = [sys.executable, "-m", "sim", "run", "paper-slots", "-o", str(tmp_path / "run")]
+    saved = tmp_path / "run" / CHECKPOINT / "journal.json"
     for stop, expected in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+        before = saved.stat().st_mtime_ns if saved.exists() else 0
         process = subprocess.Popen(
             [*command, *change, "--resume"],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONHASHSEED": str(expected % 7)},
         )
-        time.sleep(9)
+        for _ in range(1200):  # until this process has saved something, at most two minutes
+            if saved.exists() and saved.stat().st_mtime_ns != before:
+                break
+            time.sleep(0.1)
         process.send_signal(stop)
         _, err = process.communicate(timeout=60)
         assert process.returncode == expected, err
