@@ -83,7 +83,7 @@ def run_command(
     for warning in result.manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     if json_:
-        _print_json(result.summary)
+        _print_json({**result.summary, "folder": str(place)})
     else:
         print(summary_text(result.summary))
         print(f"{'run folder':<14} {place}")

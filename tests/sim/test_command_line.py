@@ -372,3 +372,13 @@ def test_light_commands_import_neither_torch_nor_pandas(line: list[str]) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_json_is_all_that_stands_on_stdout(leomix, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = json.loads(leomix("run", "paper-slots", *SMALL, "--json").out)
+    assert first["folder"] == str(Path("runs") / "paper-slots-emsfl-enhanced-1")
+    assert first["cycles"] == 3
+    again = json.loads(leomix("run", "paper-slots", *SMALL, "--json").out)
+    assert again["folder"].endswith(".2")
+    assert again["trace_sha256"] == first["trace_sha256"]
