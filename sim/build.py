@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
 from sim.devices import Compute
 from sim.errors import InputError
-from sim.orbit_plan import orbit_plan, satellite_of
+from sim.orbit_plan import orbit_plan
 from sim.plan import Plan
 from sim.slots_plan import slots_plan
 from sim.task import learner_of
@@ -31,7 +30,6 @@ class Build:
     learner: Learner
     method: MethodType
     options: Any
-    elements_epoch: datetime | None = None
 
     @property
     def cycles(self) -> int:
@@ -66,8 +64,7 @@ def build(scenario: Scenario) -> Build:
         raise InputError(f"learning.options.{error}") from None
     learner = learner_of(scenario)
     plan = make_plan(scenario)
-    epoch = satellite_of(scenario).epoch if scenario.orbit.source == "tle" else None
-    return Build(scenario, plan, _compute(scenario), learner, method, options, epoch)
+    return Build(scenario, plan, _compute(scenario), learner, method, options)
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -87,10 +84,9 @@ def portable(scenario: Scenario) -> dict[str, Any]:
     return said
 
 
-def identity(scenario: Scenario, plan: Plan) -> str:
-    """Digest what decides a run: the scenario's content and its contact windows."""
-    said = portable(scenario)
-    said.pop("description", None)
+def identity(said: dict[str, Any], plan: Plan) -> str:
+    """Digest what decides a run: what its portable scenario says, and its contact windows."""
+    said = {key: value for key, value in said.items() if key != "description"}
     windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
     text = json.dumps([said, windows], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -13,7 +13,7 @@ import orbit
 from sim import columns as plain
 from sim.errors import InputError
 from sim.health import OLD_ELEMENTS_DAYS, age_warning
-from sim.orbit_plan import View, view_of
+from sim.orbit_plan import view_of
 from sim.slots_plan import cycle_of
 from sim.text import table
 
@@ -40,13 +40,9 @@ def of_scenario(scenario: Scenario) -> Found:
         cycle = cycle_of(scenario)
         return Found(["slots"], names, cycle.start, cycle.span_s, cycle.windows)
     view = view_of(scenario)
-    old = age_warning(_epoch(scenario, view), view.start, view.end)
+    old = age_warning(view.elements_epoch, view.start, view.end)
     complaints = tuple(f"warning: {text}" for text in old)
     return Found([view.satellite.name], names, view.start, view.span_s, view.windows, complaints)
-
-
-def _epoch(scenario: Scenario, view: View) -> datetime | None:
-    return view.satellite.epoch if scenario.orbit.source == "tle" else None
 
 
 def of_elements(

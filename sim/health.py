@@ -28,7 +28,7 @@ def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
 def elements_warnings(built: Build) -> list[str]:
     """Return what is doubtful about the elements of a scenario, before it runs."""
     plan = built.plan
-    return list(age_warning(built.elements_epoch, plan.start, plan.utc(plan.stop_s)))
+    return list(age_warning(plan.elements_epoch, plan.start, plan.utc(plan.stop_s)))
 
 
 def _mass(assignments: pa.Table) -> Iterator[str]:

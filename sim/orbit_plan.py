@@ -35,6 +35,7 @@ class View:
     min_elevation_deg: float
     beams: int
     windows: orbit.ContactWindows
+    elements_epoch: datetime | None
 
     @property
     def end(self) -> datetime:
@@ -56,7 +57,8 @@ def view_of(scenario: Scenario) -> View:
     start, mask = scenario.start or satellite.epoch, source.min_elevation_deg
     end = start + timedelta(days=days)
     windows = orbit.contact_windows([satellite], sites, start, end, mask, refine="sgp4")
-    return View(satellite, sites, start, days, mask, source.beams, windows)
+    epoch = satellite.epoch if source.source == "tle" else None
+    return View(satellite, sites, start, days, mask, source.beams, windows, epoch)
 
 
 def satellite_of(scenario: Scenario) -> orbit.Satellite:
@@ -123,7 +125,7 @@ def orbit_plan(scenario: Scenario) -> Plan:
                 links=ContactLinks(partial(_curves, view, places[cluster.index], span, both)),
             )
         )
-    return Plan(view.start, view.span_s, clusters, tuple(contacts))
+    return Plan(view.start, view.span_s, clusters, tuple(contacts), view.elements_epoch)
 
 
 def _curves(

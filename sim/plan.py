@@ -89,12 +89,16 @@ class PlannedContact:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All contacts of a run in the order of their numbers, and when it starts and ends."""
+    """All contacts of a run in the order of their numbers, and when it starts and ends.
+
+    ``elements_epoch`` is that of published elements; None where the orbit or the slots are ideal.
+    """
 
     start: datetime
     stop_s: float
     clusters: tuple[Cluster, ...]
     contacts: tuple[PlannedContact, ...]
+    elements_epoch: datetime | None = None
 
     def served(self, cluster: Cluster) -> list[PlannedContact]:
         """Contacts in which ``cluster`` is served, in order of time."""

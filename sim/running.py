@@ -125,7 +125,8 @@ class Run:
     def __init__(self, built: Build, place: Path | None, checkpoint_every_s: float) -> None:
         self.built = built
         self.place = place
-        self.identity = identity(built.scenario, built.plan)
+        self.scenario_json = portable(built.scenario)
+        self.identity = identity(self.scenario_json, built.plan)
         self.method = built.new_method()
         self.checkpoint: Checkpoint | None = None
         journal = Journal()
@@ -236,7 +237,7 @@ class Run:
             "timing_sha256": sha256(tables, timing_only=True),
             "warnings": warnings_of(tables, self.built) if status == "complete" else [],
             "versions": run_folder.versions(),
-            "scenario": portable(scenario),
+            "scenario": self.scenario_json,
         }
         return Result(tables, manifest, self.place)
 
