@@ -9,25 +9,15 @@ from hypothesis import strategies as st
 from learning.aggregation import merge_experts, merge_gate, sample_weights
 from learning.config import LearningConfig, ModelConfig
 from learning.device_state import fold, offer, receive
-from learning.task import build_task, use_one_thread
 from learning.training import train
-from learning.upcycling import start_model
 
 ALL = (True, True, True)
 EXPERTS = (0, 1)
 WEIGHTS = (0.5, 0.2, 0.3)
 
 
-@pytest.fixture(scope="module")
-def task():
-    use_one_thread()
-    model = ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora_rank=2)
-    return build_task(LearningConfig(4, ("a", "b"), (3, 2), model))
-
-
-@pytest.fixture(scope="module")
-def server(task):
-    return start_model(task)
+MODEL = ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora_rank=2)
+CONFIG = LearningConfig(4, ("a", "b"), (3, 2), MODEL)
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,9 @@ from scipy.special import erf, log_softmax, softmax
 
 from learning.config import LearningConfig, ModelConfig
 from learning.evaluation import evaluate, final_tensors
-from learning.task import build_task, use_one_thread
-from learning.upcycling import start_model
 
-
-@pytest.fixture(scope="module")
-def task():
-    use_one_thread()
-    model = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
-    return build_task(LearningConfig(7, ("a", "b"), (2, 2), model))
-
-
-@pytest.fixture(scope="module")
-def server(task):
-    return start_model(task)
+MODEL = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
+CONFIG = LearningConfig(7, ("a", "b"), (2, 2), MODEL)
 
 
 def gelu(x):

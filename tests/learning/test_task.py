@@ -16,17 +16,6 @@ from learning.upcycling import gate_loss, home_domains, origin_loss, start_model
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
 
 
-@pytest.fixture(scope="module")
-def task():
-    use_one_thread()
-    return build_task(CONFIG)
-
-
-@pytest.fixture(scope="module")
-def server(task):
-    return start_model(task)
-
-
 def test_the_server_model_has_full_experts_and_gates_by_name(task, server):
     shapes = {name: tuple(tensor.shape) for name, tensor in server.items()}
     expected = {"gate.0.weight": (3, 64)}

@@ -12,7 +12,7 @@ from learning.models import Residency
 from learning.models.names import module_path
 from learning.models.routing import forward_with_routing
 from learning.streams import stream
-from learning.task import build_task, use_one_thread
+from learning.task import build_task
 from learning.training import train
 from learning.upcycling import start_model
 
@@ -29,17 +29,6 @@ CONFIG = LearningConfig(
 ONCE = (1, 1, 1, 1)
 ZERO = (0, 0, 0, 0)
 ALL = (True,) * 4
-
-
-@pytest.fixture(scope="module")
-def task():
-    use_one_thread()
-    return build_task(CONFIG)
-
-
-@pytest.fixture(scope="module")
-def server(task):
-    return start_model(task)
 
 
 @pytest.fixture(scope="module")

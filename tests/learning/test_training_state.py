@@ -16,24 +16,14 @@ from learning.device_state import (
 from learning.models import Residency
 from learning.models.names import module_path
 from learning.streams import stream
-from learning.task import build_task, use_one_thread
-from learning.upcycling import start_model
 
 ALL = (True, True, True)
 SOME = (True, False, True)
 ZERO = (0, 0, 0)
 
 
-@pytest.fixture(scope="module")
-def task():
-    use_one_thread()
-    model = ModelConfig(experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora_rank=2)
-    return build_task(LearningConfig(2, ("a", "b"), (3, 3), model))
-
-
-@pytest.fixture(scope="module")
-def server(task):
-    return start_model(task)
+MODEL = ModelConfig(experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora_rank=2)
+CONFIG = LearningConfig(2, ("a", "b"), (3, 3), MODEL)
 
 
 @pytest.fixture
