@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUNS   ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench docs studies clean
+.PHONY: help install demo test lint format bench accuracy docs studies clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -38,6 +38,9 @@ format: install ## let ruff format and sort
 
 bench: install ## time the core against named references
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+accuracy: install ## compare contact windows with full Skyfield: the table of docs/accuracy.md
+	$(BIN)/python docs/studies/accuracy.py
 
 docs: install ## run every command and code block of README and docs
 	$(BIN)/python -m pytest tests/docs

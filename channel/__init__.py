@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from channel.capacity import ergodic_capacity, shannon_capacity
     from channel.curve import LinkCurve
     from channel.doppler import doppler_hz
+    from channel.joining import joined
     from channel.link import Link
     from channel.rate import rate_bps, snr_db
     from channel.table import link_budget, link_budget_terms
@@ -32,6 +33,7 @@ __all__ = [
     "ergodic_capacity",
     "free_space_path_loss_db",
     "g_over_t_db_k",
+    "joined",
     "link_budget",
     "link_budget_terms",
     "rate_bps",
@@ -50,6 +52,7 @@ _MODULES = {
     "ergodic_capacity": "capacity",
     "free_space_path_loss_db": "budget",
     "g_over_t_db_k": "budget",
+    "joined": "joining",
     "link_budget": "table",
     "link_budget_terms": "table",
     "rate_bps": "rate",

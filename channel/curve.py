@@ -53,6 +53,18 @@ class LinkCurve:
             raise ValueError(f"device is {k}; this curve is a batch of {devices} devices")
         return LinkCurve(self.time_s[k], self.rate_bps[k])
 
+    def rate_at_bps(self, time_s: ArrayLike) -> Floats:
+        """Rate at `time_s`, 0 outside the grid; at a jump that behind it. ValueError for a NaN."""
+        when = self._each(_not_nan("time_s", time_s))
+        inside = np.clip(when, self.time_s[..., 0], self.time_s[..., -1])
+        i = self._segment(_rank(self.time_s, inside, "right"))
+        step_s = self._step(self.time_s, i)
+        share = np.divide(
+            inside - self._at(self.time_s, i), step_s, out=np.ones_like(inside), where=step_s > 0
+        )
+        rate = self._at(self.rate_bps, i) + self._step(self.rate_bps, i) * share
+        return np.where(when == inside, rate, 0.0)[()]
+
     def delivered_bits(self, time_s: ArrayLike) -> Floats:
         """Bits carried from the start of the grid up to `time_s` (infinite times are allowed).
 

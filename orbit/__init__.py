@@ -10,58 +10,106 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orbit.contacts import contact_windows
     from orbit.devices import place_devices
-    from orbit.elements import Satellite, circular_satellite
+    from orbit.earth_satellite import as_satellite
+    from orbit.elements import Satellite
+    from orbit.failures import Failure
     from orbit.geometry import ContactGeometry, contact_geometry
+    from orbit.in_view import Coverage, coverage
+    from orbit.kepler import (
+        circular_satellite,
+        keplerian_satellite,
+        sun_synchronous_inclination_deg,
+    )
     from orbit.looks import LookAngles, look_angles
-    from orbit.serving import Service, serve
+    from orbit.reading import parse_satellites, read_satellites, scan_satellites
+    from orbit.serving import Service, serve, session_numbers
+    from orbit.site_file import read_sites
     from orbit.sites import Site
     from orbit.slots import slot_windows
     from orbit.table import find_contacts
-    from orbit.tle import ElementError, parse_tle, read_satellites, scan_tle
-    from orbit.windows import ContactWindows, longest_gap_s
+    from orbit.tle import ElementError
+    from orbit.track import ContactTrack, contact_track
+    from orbit.validity import OrbitWarning, doubts
+    from orbit.walker import walker_delta, walker_star
+    from orbit.window_file import WindowFile, parse_windows, read_windows
+    from orbit.windows import ContactWindows, bare_windows
 
 _MODULE_OF = {
     "contact_windows": "contacts",
+    "Coverage": "in_view",
+    "coverage": "in_view",
     "place_devices": "devices",
+    "OrbitWarning": "validity",
+    "doubts": "validity",
+    "as_satellite": "earth_satellite",
+    "ElementError": "tle",
     "Satellite": "elements",
-    "circular_satellite": "elements",
+    "Failure": "failures",
     "ContactGeometry": "geometry",
     "contact_geometry": "geometry",
+    "circular_satellite": "kepler",
+    "keplerian_satellite": "kepler",
+    "sun_synchronous_inclination_deg": "kepler",
     "LookAngles": "looks",
     "look_angles": "looks",
+    "parse_satellites": "reading",
+    "read_satellites": "reading",
+    "scan_satellites": "reading",
     "Service": "serving",
     "serve": "serving",
+    "session_numbers": "serving",
+    "read_sites": "site_file",
     "Site": "sites",
     "slot_windows": "slots",
     "find_contacts": "table",
-    "ElementError": "tle",
-    "parse_tle": "tle",
-    "read_satellites": "tle",
-    "scan_tle": "tle",
+    "ContactTrack": "track",
+    "contact_track": "track",
+    "walker_delta": "walker",
+    "walker_star": "walker",
+    "WindowFile": "window_file",
+    "parse_windows": "window_file",
+    "read_windows": "window_file",
     "ContactWindows": "windows",
-    "longest_gap_s": "windows",
+    "bare_windows": "windows",
 }
 
 __all__ = [
     "ContactGeometry",
+    "ContactTrack",
     "ContactWindows",
+    "Coverage",
     "ElementError",
+    "Failure",
     "LookAngles",
+    "OrbitWarning",
     "Satellite",
     "Service",
     "Site",
+    "WindowFile",
+    "as_satellite",
+    "bare_windows",
     "circular_satellite",
     "contact_geometry",
+    "contact_track",
     "contact_windows",
+    "coverage",
+    "doubts",
     "find_contacts",
-    "longest_gap_s",
+    "keplerian_satellite",
     "look_angles",
-    "parse_tle",
+    "parse_satellites",
+    "parse_windows",
     "place_devices",
     "read_satellites",
-    "scan_tle",
+    "read_sites",
+    "read_windows",
+    "scan_satellites",
     "serve",
+    "session_numbers",
     "slot_windows",
+    "sun_synchronous_inclination_deg",
+    "walker_delta",
+    "walker_star",
 ]
 
 

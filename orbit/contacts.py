@@ -83,21 +83,26 @@ def _measured(
 ) -> Columns:
     """Columns of ContactWindows: elevation, range and rates at the passes' instants."""
     satellite, site = passes.satellite, passes.site
-    rise = sight(source.states(satellite, passes.rise_s), frames, site)
-    set_ = sight(source.states(satellite, passes.set_s), frames, site)
-    near = sight(source.states(satellite, passes.closest_s), frames, site).slant_range_km
-    highest, _ = look_deg(source.states(satellite, passes.culminate_s), frames, site)
-    nearest = np.minimum(near, np.minimum(rise.slant_range_km, set_.slant_range_km))
-    return {
+    columns: Columns = {
         "satellite": satellite + first_satellite,
         "site": site + first_site,
         "rise_s": passes.rise_s,
         "culminate_s": passes.culminate_s,
         "set_s": passes.set_s,
-        "max_elevation_deg": highest,
-        "min_slant_range_km": nearest,
-        "rise_range_rate_km_s": rise.range_rate_km_s,
-        "set_range_rate_km_s": set_.range_rate_km_s,
+        "culminations": np.ones(len(site), dtype=np.int64),
         "clipped_start": passes.clipped_start,
         "clipped_end": passes.clipped_end,
+        "sgp4_error": np.zeros(len(site), dtype=np.bool_),
     }
+    for name in ("rise", "culminate", "set"):
+        state = source.states(satellite, getattr(passes, f"{name}_s"))
+        seen = sight(state, frames, site)
+        elevation, columns[f"{name}_azimuth_deg"] = look_deg(state, frames, site)
+        columns[f"{name}_slant_range_km"] = seen.slant_range_km
+        columns[f"{name}_range_rate_km_s"] = seen.range_rate_km_s
+        if name == "culminate":
+            columns["max_elevation_deg"] = elevation
+    near = sight(source.states(satellite, passes.closest_s), frames, site).slant_range_km
+    ends = np.minimum(columns["rise_slant_range_km"], columns["set_slant_range_km"])
+    columns["min_slant_range_km"] = np.minimum(near, ends)
+    return columns

@@ -1,6 +1,6 @@
 """The geometry of one contact for each device of a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil, isfinite
@@ -8,31 +8,32 @@ from math import ceil, isfinite
 import numpy as np
 
 from orbit.arrays import BoolArray, FloatArray, IntArray
-from orbit.clock import Start
 from orbit.elements import Satellite
-from orbit.propagation import Tracks, check_propagated, propagate_tracks
+from orbit.looks import looks_from
 from orbit.roots import bracketed_roots
-from orbit.sight import look_deg, sight
+from orbit.sight import sight
 from orbit.sites import Site, SiteFrames, site_frames
+from orbit.track import ContactTrack, contact_track
 
-# SGP4's velocity is off its position's derivative by up to 0.9 m/s in low orbits, so a Hermite step
-# of 2 s keeps the interpolated position within about 0.2 m.
-_STEP_S = 2.0
 _TOLERANCE_S = 1e-7
+# Numbers of an array at most, so that a long contact of many devices does not need all memory.
+_CHUNK = 200_000
 
 
 @dataclass(frozen=True, eq=False)
 class ContactGeometry:
     """AOS and LOS (K,) of each device, and its geometry (K, T) at even times from AOS to LOS.
 
-    Times are seconds since the start. A device that never sees the satellite above its mask has
-    aos_s equal to los_s, at its highest elevation.
+    Times are seconds since the start; azimuth from north through east, 0 to 360 deg; positive range
+    rates recede. A device that never sees the satellite above its mask has aos_s equal to los_s, at
+    its highest elevation.
     """
 
     aos_s: FloatArray
     los_s: FloatArray
     time_s: FloatArray
     elevation_deg: FloatArray
+    azimuth_deg: FloatArray
     slant_range_km: FloatArray
     range_rate_km_s: FloatArray
 
@@ -49,10 +50,11 @@ def contact_geometry(
     """When and how each of K devices sees a satellite within the contact [rise_s, set_s].
 
     A device's interval is the one around its highest elevation in the contact, cut at the contact's
-    ends; its own mask wins over `min_elevation_deg`. T is the least number of even times, ends
-    included, that keeps every device's spacing at `step_s` or below. Raises ValueError for no
-    device, a contact that is not finite or does not last, a step that is not positive, a mask
-    out of range, or where SGP4 fails.
+    ends; its own mask wins over `min_elevation_deg`. AOS and LOS are where exact SGP4 crosses the
+    mask to 0.1 ms (grazing ones to 1e-6 deg), the rest is as exact as `ContactTrack.look`. T is the
+    least number of even times, ends included, that keeps every device's spacing at `step_s` or
+    below. Raises ValueError for no device, a contact that is not finite or does not last, a step
+    that is not positive, a mask out of range, or where SGP4 fails.
     """
     if not (isfinite(rise_s) and isfinite(set_s) and set_s > rise_s):
         raise ValueError(f"contact {rise_s} s to {set_s} s does not last; give set_s after rise_s")
@@ -61,82 +63,137 @@ def contact_geometry(
             f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
         )
     frames = site_frames(devices, min_elevation_deg)
-    origin = Start.of(start)
-    tracks = propagate_tracks([satellite], origin, rise_s, set_s, min(step_s, _STEP_S))
-    check_propagated(satellite, origin, tracks.time_s, tracks.error[0])
-    contact = _Contact(tracks, frames)
-    aos_s, los_s = contact.edges()
+    track = contact_track(satellite, start, rise_s, set_s)
+    aos_s, los_s = _edges(track, frames)
     count = max(2, ceil(float((los_s - aos_s).max()) / step_s) + 1)
     time_s = np.linspace(aos_s, los_s, count, axis=1)
-    every = np.arange(len(devices))[:, None]
-    state = contact.state(time_s)
-    elevation, _ = look_deg(state, frames, every)
-    seen = sight(state, frames, every)
-    return ContactGeometry(
-        aos_s, los_s, time_s, elevation, seen.slant_range_km, seen.range_rate_km_s
-    )
+    return _seen_at(time_s, track, frames)
+
+
+def _seen_at(time_s: FloatArray, track: ContactTrack, frames: SiteFrames) -> ContactGeometry:
+    """The geometry at each device's own times (K, T)."""
+    looks = np.empty((4, *time_s.shape))
+    for device in _chunks(*time_s.shape):
+        seen = looks_from(track.state(time_s[device]), frames, device[:, None])
+        looks[0, device], looks[1, device] = seen.elevation_deg, seen.azimuth_deg
+        looks[2, device], looks[3, device] = seen.slant_range_km, seen.range_rate_km_s
+    return ContactGeometry(time_s[:, 0], time_s[:, -1], time_s, *looks)
+
+
+def _chunks(devices: int, times: int) -> Iterator[IntArray]:
+    """Indices of the devices, a few at a time."""
+    yield from np.array_split(np.arange(devices), ceil(devices * times / _CHUNK))
+
+
+def _edges(track: ContactTrack, frames: SiteFrames) -> tuple[FloatArray, FloatArray]:
+    """AOS and LOS (K,) of every device."""
+    chunks = _chunks(len(frames.sin_mask), len(track.path.x))
+    scans = (_Scan.of(track, frames, device) for device in chunks)
+    aos, los = np.concatenate([scan.edges() for scan in scans], axis=1)
+    # Adding first_s may round past the end.
+    last_s = track.last_s
+    return np.minimum(track.first_s + aos, last_s), np.minimum(track.first_s + los, last_s)
 
 
 @dataclass(frozen=True)
-class _Contact:
-    """One satellite's track during a contact, and the devices (K) under it."""
+class _Scan:
+    """Devices (k,) under a track, at instants (k, n) that miss no change of the margin's sign.
 
-    tracks: Tracks
+    `after_s` counts from the track's first time: a short contact keeps its digits.
+    """
+
+    track: ContactTrack
     frames: SiteFrames
+    device: IntArray
+    after_s: FloatArray
+    margin: FloatArray
 
-    def state(self, time_s: FloatArray) -> FloatArray:
-        return self.tracks.states(np.zeros(time_s.shape, dtype=np.int64), time_s)
+    @classmethod
+    def of(cls, track: ContactTrack, frames: SiteFrames, device: IntArray) -> "_Scan":
+        """Scan the track's knots, and the tops and bottoms that hide between two of them."""
+        knots_s: FloatArray = track.path.x
+        seen = sight(_moving(track, knots_s), frames, device[:, None])
+        rate = seen.margin_rate_per_s
+        row, left = np.nonzero(_hides_turn(seen.margin, rate))
+        ends = rate[row, left], rate[row, left + 1]
+        turn_s = _turns_s(track, frames, device[row], left, ends)
+        # Every interval gets one instant more: its own turning point, or its first knot again.
+        after_s = np.tile(np.repeat(knots_s, 2)[:-1], (len(device), 1))
+        margin = np.repeat(seen.margin, 2, axis=1)[:, :-1]
+        after_s[row, 2 * left + 1] = turn_s
+        margin[row, 2 * left + 1] = sight(track.path(turn_s), frames, device[row]).margin
+        return cls(track, frames, device, after_s, margin)
 
-    def margin(self, device: IntArray, time_s: FloatArray) -> FloatArray:
-        return sight(self.state(time_s), self.frames, device).margin
+    def edges(self) -> FloatArray:
+        """AOS and LOS (2, k), seconds after the track's first time."""
+        below, place = self.margin < 0, np.arange(self.margin.shape[1])
+        top = self.margin.argmax(axis=1)
+        before, later = below & (place < top[:, None]), below & (place > top[:, None])
+        ever = ~below[self._every, top]
+        rises = np.flatnonzero(ever & before.any(axis=1))
+        sets = np.flatnonzero(ever & later.any(axis=1))
+        last_below = place[-1] - before[rises, ::-1].argmax(axis=1)
+        last_above = later[sets].argmax(axis=1) - 1
+        crossings = self._crossings(np.append(rises, sets), np.append(last_below, last_above))
+        edges = np.stack([self.after_s[:, 0], self.after_s[:, -1]])
+        edges[:, ~ever] = self.after_s[self._every, top][~ever]
+        edges[0, rises], edges[1, sets] = np.split(crossings, [len(rises)])
+        return edges
 
-    def margin_rate(self, device: IntArray, time_s: FloatArray) -> FloatArray:
-        return sight(self.state(time_s), self.frames, device).margin_rate_per_s
+    @property
+    def _every(self) -> IntArray:
+        return np.arange(len(self.device))
 
-    def edges(self) -> tuple[FloatArray, FloatArray]:
-        """AOS and LOS (K,) of every device."""
-        grid_s = self.tracks.time_s
-        device = np.arange(len(self.frames.sin_mask))
-        seen = sight(self.tracks.state[0], self.frames, device[:, None])
-        peak_s = self._culminations(seen.margin.argmax(axis=1), seen.margin_rate_per_s)
-        below = seen.margin < 0
-        before, after = below & (grid_s <= peak_s[:, None]), below & (grid_s > peak_s[:, None])
-        last = len(grid_s) - 1
-        left = last - before[:, ::-1].argmax(axis=1)
-        right = after.argmax(axis=1)
-        up_s = np.minimum(grid_s[np.minimum(left + 1, last)], peak_s)
-        down_s = np.maximum(grid_s[np.maximum(right - 1, 0)], peak_s)
-        aos_s = np.full(len(device), grid_s[0])
-        los_s = np.full(len(device), grid_s[-1])
-        ever = self.margin(device, peak_s) >= 0
-        self._cross(aos_s, ever & before.any(axis=1), grid_s[left], up_s)
-        self._cross(los_s, ever & after.any(axis=1), grid_s[right], down_s)
-        return np.where(ever, aos_s, peak_s), np.where(ever, los_s, peak_s)
+    def _crossings(self, row: IntArray, left: IntArray) -> FloatArray:
+        """Where the margin changes sign between instants `left` and the next."""
+        device = self.device[row]
 
-    def _culminations(self, top: IntArray, rate: FloatArray) -> FloatArray:
-        """Times of highest elevation, next to the highest samples `top`."""
-        grid_s = self.tracks.time_s
-        device = np.arange(len(top))
-        left = np.where(rate[device, top] > 0, top, top - 1)
-        right = left + 1
-        peak_s = grid_s[top]
-        inner = np.flatnonzero((left >= 0) & (right < len(grid_s)))
-        # At the contact's ends the highest elevation may be the sample itself.
-        inner = inner[(rate[inner, left[inner]] > 0) & (rate[inner, right[inner]] <= 0)]
-        peak_s[inner] = bracketed_roots(
-            lambda which, time_s: self.margin_rate(inner[which], time_s),
-            grid_s[left[inner]], grid_s[right[inner]],
-            rate[inner, left[inner]], rate[inner, right[inner]], _TOLERANCE_S,
+        def margin(which: IntArray, after_s: FloatArray) -> FloatArray:
+            return sight(self.track.path(after_s), self.frames, device[which]).margin
+
+        return bracketed_roots(
+            margin, self.after_s[row, left], self.after_s[row, left + 1],
+            self.margin[row, left], self.margin[row, left + 1], _TOLERANCE_S,
         )  # fmt: skip
-        return peak_s
 
-    def _cross(
-        self, edge_s: FloatArray, where: BoolArray, outer_s: FloatArray, inner_s: FloatArray
-    ) -> None:
-        """Set `edge_s` of the devices `where` to the mask crossing between outer and inner."""
-        device = np.flatnonzero(where)
-        outer_s, inner_s = outer_s[device], inner_s[device]
-        edge_s[device] = bracketed_roots(
-            lambda which, time_s: self.margin(device[which], time_s), outer_s, inner_s,
-            self.margin(device, outer_s), self.margin(device, inner_s), _TOLERANCE_S,
-        )  # fmt: skip
+
+def _hides_turn(margin: FloatArray, rate: FloatArray) -> BoolArray:
+    """Which steps (k, n - 1) may rise above the mask, or dip below it, with neither end saying so.
+
+    A step between two samples below the mask hides a top, one between two above it a bottom.
+    """
+    below, climbs = margin < 0, rate >= 0
+    same_side = below[:, :-1] == below[:, 1:]
+    turns = climbs[:, :-1] != climbs[:, 1:]
+    hides: BoolArray = same_side & turns & (below[:, :-1] == climbs[:, :-1])
+    return hides
+
+
+def _turns_s(
+    track: ContactTrack,
+    frames: SiteFrames,
+    device: IntArray,
+    left: IntArray,
+    rates: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    """When each of m devices sees the highest or lowest point after its knot `left` (m,).
+
+    `rates` are the margin's at that knot and the next.
+    """
+    knots_s = track.path.x
+
+    def rate_at(which: IntArray, after_s: FloatArray) -> FloatArray:
+        return sight(_moving(track, after_s), frames, device[which]).margin_rate_per_s
+
+    return bracketed_roots(rate_at, knots_s[left], knots_s[left + 1], *rates, _TOLERANCE_S)
+
+
+def _moving(track: ContactTrack, after_s: FloatArray) -> FloatArray:
+    """States (..., 6) whose velocity is the derivative of their position.
+
+    SGP4's own velocity would put a synchronous satellite's highest and lowest points seconds off.
+    """
+    state = track.path(after_s)
+    state[..., 3:] = track.path(after_s, 1)[..., :3]
+    moving: FloatArray = state
+    return moving

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import numpy as np
 
-from orbit.arrays import FloatArray
+from orbit.arrays import FloatArray, IntArray
 from orbit.clock import Start
 from orbit.elements import Satellite
 from orbit.propagation import propagate
 from orbit.sight import look_deg, sight
-from orbit.sites import Site, site_frames
+from orbit.sites import Site, SiteFrames, site_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,11 @@ def look_angles(
     sites = [sites] if isinstance(sites, Site) else sites
     frames = site_frames(sites, 0.0)
     state = propagate(satellite, Start.of(start), times)[:, None, :]
-    every = np.arange(len(sites))
-    elevation, azimuth = look_deg(state, frames, every)
-    seen = sight(state, frames, every)
+    return looks_from(state, frames, np.arange(len(sites)))
+
+
+def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:
+    """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
+    elevation, azimuth = look_deg(state, frames, site)
+    seen = sight(state, frames, site)
     return LookAngles(elevation, azimuth, seen.slant_range_km, seen.range_rate_km_s)

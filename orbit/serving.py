@@ -1,96 +1,213 @@
-"""Who is served when: clusters in view of one satellite share its beams."""
+"""Who is served when, and by which satellite: clusters in view share the satellites' beams."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from math import inf
+from math import inf, isfinite
 from operator import index
+from typing import Literal
 
 import numpy as np
 
-from orbit.arrays import BoolArray, FloatArray
+from orbit.arrays import BoolArray, FloatArray, IntArray
 from orbit.windows import ContactWindows
+
+Priority = Literal["least_recently_served", "highest_elevation"]
+HandOver = Literal["longest_remaining", "highest_elevation"]
+Elevation = Callable[[int, float], float]
+"""Elevation (deg) of the satellite of a window, by index, at a time in seconds since the start."""
 
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """Arrays over the windows. start_s and end_s are nan where the window was not served.
+    """Arrays over the windows (W,). start_s and end_s are nan where a window was not served.
 
-    waited_s counts from the rise to the start of service, or to the set where there was none.
+    `waited_s` is how long the cluster was in view but had no beam of any satellite, from the rise
+    to the start of service or to when the rest became too short; `wait_from_s` when that began,
+    nan where nobody waited.
     """
 
     served: BoolArray
     start_s: FloatArray
     end_s: FloatArray
     waited_s: FloatArray
+    wait_from_s: FloatArray
 
 
-def serve(windows: ContactWindows, beams: int = 1) -> Service:
-    """Share out `beams` beams of every satellite, first come first served and no pre-emption.
+def serve(
+    windows: ContactWindows,
+    beams: int = 1,
+    *,
+    priority: Priority = "least_recently_served",
+    hand_over: HandOver = "longest_remaining",
+    min_contact_s: float = 0.0,
+    elevation_deg: Elevation | None = None,
+) -> Service:
+    """Share out `beams` beams of every satellite; a site has one satellite at a time.
 
-    A cluster that rises while a beam is free keeps it to its set; otherwise it waits. A beam that
-    falls free goes to the waiting cluster, still in view, whose last service (by any satellite)
-    ended earliest; one that was never served comes first, and ties go to the lower site index. At
-    equal times sets come first, then waiting clusters, then new ones. Raises ValueError for less
-    than one beam.
+    A service lasts to the set of its window: nobody is put off in favour of another, and a site
+    that loses its satellite goes to the next. Whenever a window opens or a service ends, each site
+    without one chooses among the satellites in view that have a beam free and stay for at least
+    `min_contact_s`: by `hand_over` the one that sets last or stands highest now (ties: the lower
+    index). Of several sites the one whose last service ended earliest chooses first, or with
+    `priority` highest_elevation the one that sees its choice highest (ties: the lower index).
+
+    Raises ValueError for less than one beam, another rule, a min_contact_s that is negative or not
+    finite, or a rule by elevation without `elevation_deg`.
     """
+    _check(beams, priority, hand_over, min_contact_s, elevation_deg)
+    desk = _Desk(windows, beams, min_contact_s)
+    if elevation_deg is not None:
+        if priority == "highest_elevation":
+            desk.urgency = lambda window, now_s: -elevation_deg(window, now_s)
+        if hand_over == "highest_elevation":
+            desk.dislike = lambda window, now_s: -elevation_deg(window, now_s)
+    desk.run()
+    served = ~np.isnan(desk.start_s)
+    end_s = np.where(served, windows.set_s, np.nan)
+    latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
+    until_s = np.where(served, desk.start_s, latest_s)
+    waited_s, wait_from_s = _waits(windows, desk.start_s, until_s)
+    return Service(served, desk.start_s, end_s, waited_s, wait_from_s)
+
+
+def _check(
+    beams: int, priority: str, hand_over: str, min_contact_s: float, elevation: Elevation | None
+) -> None:
     if index(beams) < 1:
         raise ValueError(f"beams {beams} is too few; give 1 or more")
-    desk = _Desk(windows, beams)
-    rises = np.split(np.arange(len(windows)), np.flatnonzero(np.diff(windows.rise_s)) + 1)
-    for together in rises if len(windows) else []:
-        now_s = float(windows.rise_s[together[0]])
-        desk.release_until(now_s)
-        desk.arrive(now_s, together.tolist())
-    desk.release_until(inf)
-    start_s = desk.start_s
-    served = ~np.isnan(start_s)
-    end_s = np.where(served, windows.set_s, np.nan)
-    waited_s = np.where(served, start_s, windows.set_s) - windows.rise_s
-    return Service(served, start_s, end_s, waited_s)
+    if not (isfinite(min_contact_s) and min_contact_s >= 0):
+        raise ValueError(f"min_contact_s {min_contact_s!r} is not a time; give 0 or more seconds")
+    rules = (
+        ("priority", priority, ("least_recently_served", "highest_elevation")),
+        ("hand_over", hand_over, ("longest_remaining", "highest_elevation")),
+    )
+    for what, value, known in rules:
+        if value not in known:
+            raise ValueError(f"{what} {value!r} is unknown; write {known[0]!r} or {known[1]!r}")
+        if value == "highest_elevation" and elevation is None:
+            raise ValueError(f"{what} {value!r} needs elevations; give elevation_deg")
 
 
 class _Desk:
-    """The state of all satellites' beams while time goes on."""
+    """The state of all beams and sites while time goes on."""
 
-    def __init__(self, windows: ContactWindows, beams: int) -> None:
+    def __init__(self, windows: ContactWindows, beams: int, min_contact_s: float) -> None:
         self.start_s = np.full(len(windows), np.nan)
+        self.urgency: Elevation = lambda window, now_s: self._last_end_s[self._site[window]]
+        self.dislike: Elevation = lambda window, now_s: -self._set_s[window]
+        self._windows, self._min_contact_s = windows, min_contact_s
         self._site = windows.site.tolist()
         self._satellite = windows.satellite.tolist()
         self._set_s = windows.set_s.tolist()
         self._free: dict[int, int] = defaultdict(lambda: beams)
-        self._waiting: dict[int, list[int]] = defaultdict(list)
+        self._in_view: dict[int, list[int]] = defaultdict(list)
+        self._busy: set[int] = set()
         self._last_end_s: dict[int, float] = defaultdict(lambda: -inf)
         self._ends: list[tuple[float, int]] = []
 
-    def release_until(self, limit_s: float) -> None:
-        """Let services end, in order of time, and give their beams to who waits."""
+    def run(self) -> None:
+        """Open the windows in order of time; at equal times services end first."""
+        rise_s = self._windows.rise_s
+        together = np.split(np.arange(len(rise_s)), np.flatnonzero(np.diff(rise_s)) + 1)
+        for risen in together if len(rise_s) else []:
+            now_s = float(rise_s[risen[0]])
+            self._end_until(now_s)
+            for window in risen.tolist():
+                self._in_view[self._site[window]].append(window)
+            self._share(now_s)
+        self._end_until(inf)
+
+    def _end_until(self, limit_s: float) -> None:
         while self._ends and self._ends[0][0] <= limit_s:
             now_s = self._ends[0][0]
-            freed = set()
             while self._ends and self._ends[0][0] == now_s:
-                _, satellite = heappop(self._ends)
-                self._free[satellite] += 1
-                freed.add(satellite)
-            for satellite in sorted(freed):
-                self._share(now_s, satellite)
+                _, window = heappop(self._ends)
+                self._free[self._satellite[window]] += 1
+                self._busy.discard(self._site[window])
+            if now_s < limit_s:  # at the limit itself new windows take part
+                self._share(now_s)
 
-    def arrive(self, now_s: float, risen: list[int]) -> None:
-        """Windows that open now: each gets a free beam of its satellite or waits."""
-        for window in risen:
-            self._waiting[self._satellite[window]].append(window)
-        for satellite in sorted({self._satellite[window] for window in risen}):
-            self._share(now_s, satellite)
+    def _share(self, now_s: float) -> None:
+        """Let the sites without service choose, the most urgent one first."""
+        asking = [site for site in sorted(self._in_view) if site not in self._busy]
+        for site in asking:
+            self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
+        while True:
+            choices = [self._choice(site, now_s) for site in asking if site not in self._busy]
+            found = [window for window in choices if window is not None]
+            if not found:
+                return
+            self._begin(min(found, key=lambda w: (self.urgency(w, now_s), self._site[w])), now_s)
 
-    def _share(self, now_s: float, satellite: int) -> None:
-        """Give free beams to those who wait, the least recently served first."""
-        in_view = [w for w in self._waiting[satellite] if self._set_s[w] > now_s]
-        in_view.sort(key=lambda w: (self._last_end_s[self._site[w]], self._site[w]))
-        free = self._free[satellite]
-        self._waiting[satellite] = in_view[free:]
-        for window in in_view[:free]:
-            self._free[satellite] -= 1
-            self.start_s[window] = now_s
-            end_s, site = self._set_s[window], self._site[window]
-            self._last_end_s[site] = max(self._last_end_s[site], end_s)
-            heappush(self._ends, (end_s, satellite))
+    def _lasts(self, window: int, now_s: float) -> bool:
+        left_s = self._set_s[window] - now_s
+        return left_s > 0 and left_s >= self._min_contact_s
+
+    def _choice(self, site: int, now_s: float) -> int | None:
+        """The window of the site that it likes best among those with a free beam."""
+        free = [w for w in self._in_view[site] if self._free[self._satellite[w]] > 0]
+        key = lambda w: (self.dislike(w, now_s), self._satellite[w])  # noqa: E731
+        return min(free, key=key, default=None)
+
+    def _begin(self, window: int, now_s: float) -> None:
+        site, end_s = self._site[window], self._set_s[window]
+        self.start_s[window] = now_s
+        self._in_view[site].remove(window)
+        self._free[self._satellite[window]] -= 1
+        self._busy.add(site)
+        self._last_end_s[site] = end_s
+        heappush(self._ends, (end_s, window))
+
+
+def _waits(
+    windows: ContactWindows, start_s: FloatArray, until_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """How long, and from when, each window was open up to `until_s` without its site served."""
+    waited_s, from_s = np.zeros(len(windows)), np.full(len(windows), np.nan)
+    for site in np.unique(windows.site):
+        mine = np.flatnonzero(windows.site == site)
+        served = mine[~np.isnan(start_s[mine])]
+        begins, ends = _merged(start_s[served], windows.set_s[served])
+        rise_s, last_s = windows.rise_s[mine], until_s[mine]
+        busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
+        waited_s[mine] = np.maximum(last_s - rise_s - busy_s, 0.0)
+        within = np.searchsorted(begins, rise_s, "right") - 1
+        free_s = np.append(ends, -inf)[within]  # index -1: no service has begun by the rise
+        from_s[mine] = np.maximum(rise_s, free_s)
+    # Sums of times are right to about a microsecond over decades.
+    waits = waited_s > 1e-6
+    return np.where(waits, waited_s, 0.0), np.where(waits, from_s, np.nan)
+
+
+def _merged(begins: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Services of one site, which never overlap, with those that follow at once made one."""
+    order = np.argsort(begins)
+    begins, ends = begins[order], ends[order]
+    apart = begins[1:] > ends[:-1]
+    return begins[np.append(True, apart)[: len(begins)]], ends[np.append(apart, True)[: len(ends)]]
+
+
+def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatArray:
+    """How much of the intervals lies before each time."""
+    edges = np.stack([begins, ends], axis=1).ravel()
+    total = np.stack([np.zeros(len(begins)), ends - begins], axis=1).ravel().cumsum()
+    return np.interp(time_s, edges, total) if len(edges) else np.zeros(len(time_s))
+
+
+def session_numbers(
+    windows: ContactWindows, service: Service, gap_s: float | None = 0.0
+) -> IntArray:
+    """Number the sessions of each site from 0; -1 for windows that were not served.
+
+    A session is a site's services whose gaps are at most `gap_s` (None: every service is one).
+    """
+    numbers = np.full(len(windows), -1, dtype=np.int64)
+    for site in np.unique(windows.site):
+        mine = np.flatnonzero((windows.site == site) & service.served)
+        mine = mine[np.argsort(service.start_s[mine], kind="stable")]
+        gaps_s = service.start_s[mine][1:] - service.end_s[mine][:-1]
+        parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
+        numbers[mine] = np.append(0, np.cumsum(parted))[: len(mine)]
+    return numbers

@@ -5,7 +5,7 @@ from operator import index
 
 import numpy as np
 
-from orbit.windows import ContactWindows
+from orbit.windows import ContactWindows, bare_windows
 
 
 def slot_windows(sites: int, slot_s: float, idle: int, cycles: int) -> ContactWindows:
@@ -24,17 +24,11 @@ def slot_windows(sites: int, slot_s: float, idle: int, cycles: int) -> ContactWi
             raise ValueError(f"{what} {count} is too few; give {least} or more")
     cycle, site = np.divmod(np.arange(cycles * sites), sites)
     slot = cycle * (sites + idle) + site
-    nowhere, never = np.full(slot.shape, np.nan), np.zeros(slot.shape, dtype=np.bool_)
-    return ContactWindows(
+    return bare_windows(
         satellite=np.zeros(slot.shape, dtype=np.int64),
         site=site,
         rise_s=slot * slot_s,
         culminate_s=(slot + 0.5) * slot_s,
         set_s=(slot + 1) * slot_s,
         max_elevation_deg=np.full(slot.shape, 90.0),
-        min_slant_range_km=nowhere,
-        rise_range_rate_km_s=nowhere,
-        set_range_rate_km_s=nowhere,
-        clipped_start=never,
-        clipped_end=never,
     )

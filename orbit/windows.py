@@ -12,10 +12,13 @@ class ContactWindows:
     """Arrays of one length W, sorted by (rise_s, satellite, site).
 
     `satellite` and `site` are indices into the lists that were asked about; times are seconds since
-    the start. `culminate_s` is when the elevation is highest. A clipped window was already open
-    at the start (or at the first time the elements can be propagated to), or still open at the end.
-    Ranges and rates are nan where there is no geometry. Raises ValueError when lengths differ, a
-    time is not finite, a window does not set after it rises, or the order is another.
+    the start. `culminate_s` is when the elevation is highest, `culminations` counts its maxima
+    inside the window. A clipped window was already open at the start (or at the first time the
+    elements can be propagated to), or still open at the end; `sgp4_error` says that it is clipped
+    because SGP4 fails there. Azimuths run from north through east, 0 to 360 deg; positive range
+    rates recede. Geometry is nan, and culminations 0, where there is none. Raises ValueError when
+    lengths differ, a time is not finite, a window does not set after it rises, or the order is
+    another.
     """
 
     satellite: IntArray
@@ -25,10 +28,19 @@ class ContactWindows:
     set_s: FloatArray
     max_elevation_deg: FloatArray
     min_slant_range_km: FloatArray
+    rise_azimuth_deg: FloatArray
+    culminate_azimuth_deg: FloatArray
+    set_azimuth_deg: FloatArray
+    rise_slant_range_km: FloatArray
+    culminate_slant_range_km: FloatArray
+    set_slant_range_km: FloatArray
     rise_range_rate_km_s: FloatArray
+    culminate_range_rate_km_s: FloatArray
     set_range_rate_km_s: FloatArray
+    culminations: IntArray
     clipped_start: BoolArray
     clipped_end: BoolArray
+    sgp4_error: BoolArray
 
     def __post_init__(self) -> None:
         """Check lengths, times and order."""
@@ -53,6 +65,25 @@ class ContactWindows:
         """The number of windows."""
         return len(self.rise_s)
 
+    def where(self, keep: BoolArray) -> "ContactWindows":
+        """Those windows for which `keep` (W,) is True."""
+        return ContactWindows(**{c.name: getattr(self, c.name)[keep] for c in fields(self)})
+
+
+def bare_windows(**known: FloatArray | IntArray | BoolArray) -> ContactWindows:
+    """Windows of which only some columns are known, already sorted; the others say nothing."""
+    shape = known["rise_s"].shape
+    unknown = {
+        "culminations": np.zeros(shape, dtype=np.int64),
+        **{
+            flag: np.zeros(shape, np.bool_)
+            for flag in ("clipped_start", "clipped_end", "sgp4_error")
+        },
+    }
+    names = [column.name for column in fields(ContactWindows)]
+    nowhere = np.full(shape, np.nan)
+    return ContactWindows(**{n: known.get(n, unknown.get(n, nowhere)) for n in names})
+
 
 def sorted_windows(pieces: list[dict[str, FloatArray | IntArray | BoolArray]]) -> ContactWindows:
     """One ContactWindows of the columns of all pieces (at least one), in the promised order."""
@@ -64,22 +95,3 @@ def sorted_windows(pieces: list[dict[str, FloatArray | IntArray | BoolArray]]) -
 def _order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> IntArray:
     order: IntArray = np.lexsort((site, satellite, rise_s))
     return order
-
-
-def longest_gap_s(windows: ContactWindows, sites: int, span_s: float) -> FloatArray:
-    """Longest time without any contact for each of `sites` sites, (S,) seconds.
-
-    Counts from 0 to `span_s`, ends included: a site without contact has `span_s`. Raises ValueError
-    when a window's site is not below `sites` or a window sets after `span_s`.
-    """
-    if len(windows) and (windows.site.max() >= sites or windows.set_s.max() > span_s):
-        raise ValueError(
-            f"windows reach site {windows.site.max()} and {windows.set_s.max()} s, beyond {sites} "
-            f"sites and span_s {span_s}; give the numbers that the windows were made with"
-        )
-    gaps = np.empty(sites)
-    for site in range(sites):
-        mine = windows.site == site
-        covered_until = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
-        gaps[site] = (np.append(windows.rise_s[mine], span_s) - covered_until).max()
-    return np.maximum(gaps, 0.0)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scenarios.errors import ScenarioError
-    from scenarios.files import element_file, shipped, shipped_path
+    from scenarios.files import shipped, shipped_path
     from scenarios.link_values import resolved_link
     from scenarios.loading import from_dict, load, schema
+    from scenarios.named_files import element_file, places_file, windows_file
     from scenarios.overrides import set_key
     from scenarios.scenario import Scenario
 
@@ -20,24 +21,28 @@ __all__ = [
     "element_file",
     "from_dict",
     "load",
+    "places_file",
     "resolved_link",
     "schema",
     "set_key",
     "shipped",
     "shipped_path",
+    "windows_file",
 ]
 
 _HOME_OF = {
     "Scenario": "scenario",
     "ScenarioError": "errors",
-    "element_file": "files",
+    "element_file": "named_files",
     "from_dict": "loading",
     "load": "loading",
+    "places_file": "named_files",
     "resolved_link": "link_values",
     "schema": "loading",
     "set_key": "overrides",
     "shipped": "files",
     "shipped_path": "files",
+    "windows_file": "named_files",
 }
 
 

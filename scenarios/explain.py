@@ -24,6 +24,7 @@ _KINDS = {
     "string_too_short": "text that is not empty",
     "string_too_long": "shorter text",
     "too_short": "a list that is not empty",
+    "too_long": "a shorter list",
 }
 _UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -31,9 +32,14 @@ _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 def first_problem(error: ValidationError) -> tuple[Problem, int]:
     """Return the finding to tell and how many there are; unknown keys explain missing ones."""
-    details = error.errors(include_url=False)
+    details = [item for item in error.errors(include_url=False) if not _is_echo(item)]
     details.sort(key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
     return _problem(details[0]), sum(len(_own(detail)) or 1 for detail in details)
+
+
+def _is_echo(detail: Any) -> bool:
+    """Tell a list that pydantic calls too short for the items that it refused already."""
+    return detail["type"] == "too_short" and bool(detail["input"])
 
 
 def _own(detail: Any) -> tuple[Problem, ...]:
@@ -67,8 +73,12 @@ def _unknown(place: Place) -> str:
     others = users_of(key, place)
     if others:
         source = get_args(place.chosen[0].model_fields["source"].annotation)[0]
-        return f"is not used by source {source!r} (it belongs to {' and '.join(others)})"
+        return f"is not used by source {source!r} (it belongs to {_and(others)})"
     return f"is not a known key; {suggestion(key, place)}"
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _source_problem(detail: Any, place: Place) -> Problem:

@@ -1,15 +1,11 @@
-"""Scenario files on disk: the shipped ones, a user's, and the element files beside them."""
+"""Scenario files on disk: the shipped ones, and a user's."""
 
 import re
 import stat
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scenarios.errors import ScenarioError, shown
-
-if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
 
 MAX_BYTES = 1_000_000
 _SHELF = Path(__file__).parent
@@ -24,7 +20,7 @@ def shipped() -> dict[str, str]:
 def shipped_path(name: str) -> Path:
     """Return the file of a shipped scenario; an unknown name is a ScenarioError."""
     if name not in shipped():
-        raise ScenarioError(f"{_label(name)}: is not a shipped scenario; {_near_names(name)}")
+        raise ScenarioError(f"{label(name)}: is not a shipped scenario; {_near_names(name)}")
     return _SHELF / f"{name}.yaml"
 
 
@@ -42,52 +38,33 @@ def read_text(path: Path) -> str:
     """Return the text of a scenario file; missing, too large or not text is a ScenarioError."""
     content = _content(path)
     if len(content) > MAX_BYTES:
-        raise ScenarioError(f"{_label(path)}: is too large; at most {MAX_BYTES} bytes are read")
+        raise ScenarioError(f"{label(path)}: is too large; at most {MAX_BYTES} bytes are read")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise ScenarioError(f"{_label(path)}: is not text; save the YAML file as UTF-8")
+        raise ScenarioError(f"{label(path)}: is not text; save the YAML file as UTF-8")
     return text
-
-
-def element_file(scenario: "Scenario") -> Path:
-    """Return the element file of a scenario with source `tle`, found from the scenario's folder.
-
-    Raises
-    ------
-    ScenarioError
-        if the scenario names no element file, or there is no such file.
-    """
-    prefix = "" if scenario.source_path is None else f"{_label(scenario.source_path)}: "
-    if scenario.orbit.source != "tle" or scenario.orbit.path is None:
-        raise ScenarioError(f"{prefix}orbit.path: is not given; there is no element file to read")
-    folder = Path() if scenario.source_path is None else scenario.source_path.parent
-    path = folder / scenario.orbit.path
-    if not _is_file(path):
-        text = f"no file {_label(path)}; relative paths count from the scenario file"
-        raise ScenarioError(f"{prefix}orbit.path: {text}")
-    return path
 
 
 def _content(path: Path) -> bytes:
     if "\0" in str(path):
-        raise ScenarioError(f"{_label(path)}: is not a path; give a .yaml file")
+        raise ScenarioError(f"{label(path)}: is not a path; give a .yaml file")
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise ScenarioError(f"{_label(path)}: is a folder; give a .yaml file in it")
+            raise ScenarioError(f"{label(path)}: is a folder; give a .yaml file in it")
         if not stat.S_ISREG(mode):
-            raise ScenarioError(f"{_label(path)}: is not a regular file; give a .yaml file")
+            raise ScenarioError(f"{label(path)}: is not a regular file; give a .yaml file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ScenarioError(f"{_label(path)}: no such file; {_near_names(path.stem)}") from None
+        raise ScenarioError(f"{label(path)}: no such file; {_near_names(path.stem)}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         text = f"cannot be read ({reason}); give a .yaml file"
-        raise ScenarioError(f"{_label(path)}: {text}") from None
+        raise ScenarioError(f"{label(path)}: {text}") from None
 
 
 def _near_names(name: str) -> str:
@@ -103,13 +80,7 @@ def _first_comment(path: Path) -> str:
     return "" if comment is None else comment.group(1).strip()
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than the file system takes
-        return False
-
-
-def _label(path: str | Path) -> str:
+def label(path: str | Path) -> str:
+    """Return a path for a message: on one line, and shortened where it is very long."""
     text = str(path)
     return text if text.isprintable() and len(text) < 400 else shown(text)

@@ -85,7 +85,9 @@ def suggestion(key: str, place: Place) -> str:
     near = get_close_matches(key.lower().replace("-", "_"), here, n=1, cutoff=0.7)
     if near:
         return f"did you mean {near[0]!r}?"
-    elsewhere = {path.rsplit(".", 1)[-1]: path for path in _all_keys(Scenario)}
+    # From the end, so that of keys that are called alike the first one is named.
+    paths = reversed(list(_all_keys(Scenario)))
+    elsewhere = {path.rsplit(".", 1)[-1]: path for path in paths}
     near = get_close_matches(key, elsewhere, n=1, cutoff=0.85)
     if near:
         return f"did you mean {elsewhere[near[0]]!r}?"

@@ -47,8 +47,8 @@ def resolved_link(scenario: "Scenario") -> ResolvedLink:
     return result
 
 
-def link_problems(link: "Link", geometry: bool) -> Iterator[Problem]:
-    """Yield what is wrong with either direction; `geometry`: is there a slant range?"""
+def link_problems(link: "Link", source: str, geometry: bool) -> Iterator[Problem]:
+    """Yield what is wrong with either direction; `geometry`: does the source have slant ranges?"""
     sides = {
         "uplink": (UPLINK, _given(link.uplink)),
         "downlink": (DOWNLINK, _downlink_overrides(link)),
@@ -62,7 +62,7 @@ def link_problems(link: "Link", geometry: bool) -> Iterator[Problem]:
             *_half_given(values),
             *_rate_problems(values, given),
             *_bandwidth_problems(values),
-            *([] if geometry else _geometry_problems(values)),
+            *([] if geometry else _geometry_problems(values, source)),
         ]
         for problem in found:
             yield Problem(("link", name, *problem.path), problem.text)
@@ -132,10 +132,10 @@ def _bandwidth_problems(values: LinkValues) -> Iterator[Problem]:
         yield Problem(("bandwidth_mhz",), text)
 
 
-def _geometry_problems(values: LinkValues) -> Iterator[Problem]:
+def _geometry_problems(values: LinkValues, source: str) -> Iterator[Problem]:
     if values["rate"] != "fixed" and "path_gain_db" not in values:
         text = (
-            f"got {values['rate']!r}, but source 'slots' has no slant range to compute it from; "
+            f"got {values['rate']!r}, but source {source!r} has no slant range to compute it from; "
             "use preset: paper, rate: fixed, path_gain_db, or for the downlink 'neglected'"
         )
         yield Problem(("rate",), text)

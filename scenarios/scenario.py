@@ -24,7 +24,9 @@ class Stop(Section):
         description="complete cycles; needed with orbit source slots",
     )
     days: Positive = Field(
-        default=None, le=36_525, description="simulated days; needed with a satellite's orbit"
+        default=None,
+        le=36_525,
+        description="simulated days; needed with orbits, null to the last of ready windows",
     )
     accuracy: float | None = Field(
         default=None,
@@ -68,10 +70,11 @@ class Scenario(Section):
     description: str = Field(default="", description="one line on what the scenario shows")
     seed: int = Field(default=1, ge=0, le=2**63 - 1, description="seed of every random stream")
     start: Instant = Field(
-        default=None, description="start of the simulation, UTC; null for the elements' epoch"
+        default=None,
+        description="start of the simulation, UTC; null for the elements' epoch or the first rise",
     )
     stop: Stop = Field(description="end of the run: cycles or days, and accuracy if wanted")
-    orbit: Orbit = Field(discriminator="source", description="the satellite")
+    orbit: Orbit = Field(discriminator="source", description="the satellites")
     ground: Ground = Field(description="the clusters of devices")
     link: Link = Field(default=Link(), description="the radio link")
     compute: Compute = Field(default=Compute(), description="the devices' computing")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
 from sim.devices import Compute
 from sim.errors import InputError
-from sim.orbit_plan import orbit_plan
+from sim.ground import device_places
 from sim.plan import Plan
-from sim.slots_plan import slots_plan
+from sim.planning import make_plan
 from sim.task import learner_of
 
 if TYPE_CHECKING:
@@ -67,21 +68,25 @@ def build(scenario: Scenario) -> Build:
     return Build(scenario, plan, _compute(scenario), learner, method, options)
 
 
-def make_plan(scenario: Scenario) -> Plan:
-    """Return the contact plan of a scenario."""
-    return slots_plan(scenario) if scenario.orbit.source == "slots" else orbit_plan(scenario)
-
-
 def portable(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as JSON that needs no file beside it: elements in place of their path."""
+    """Return the scenario as JSON that needs no file beside it: what they hold, not their paths."""
     import scenarios
 
     said: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
-    if source.source == "tle" and source.path is not None:
-        text = scenarios.element_file(scenario).read_text(encoding="utf-8-sig")
-        said["orbit"] |= {"path": None, "elements": text}
+    if source.source in ("tle", "omm") and source.path is not None:
+        said["orbit"] |= {"path": None, "elements": _text(scenarios.element_file(scenario))}
+    if source.source == "contacts" and source.path is not None:
+        said["orbit"] |= {"path": None, "windows": _text(scenarios.windows_file(scenario))}
+    for index, cluster in enumerate(scenario.ground.clusters):
+        if cluster.places_path is not None:
+            places = [asdict(site) for site in device_places(scenario, index) or ()]
+            said["ground"]["clusters"][index] |= {"places_path": None, "places": places}
     return said
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
 
 
 def identity(said: dict[str, Any], plan: Plan) -> str:

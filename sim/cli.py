@@ -93,11 +93,16 @@ def run_command(
 def contacts_command(
     scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]")] = None,
     tle: Annotated[
-        Path | None, typer.Option(help="element file (TLE), in place of a scenario")
+        Path | None,
+        typer.Option(help="element file (TLE, or OMM in JSON, CSV or XML), in place of a scenario"),
     ] = None,
     site: Annotated[
         list[str] | None,
         typer.Option(metavar="LAT,LON[,ALT_M]", help="a place on the ground, degrees; repeat it"),
+    ] = None,
+    sites: Annotated[
+        Path | None,
+        typer.Option(help="CSV of places: name, latitude_deg, longitude_deg, altitude_m"),
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None,
     days: Annotated[float | None, typer.Option(help="length of the span, days")] = None,
@@ -106,28 +111,39 @@ def contacts_command(
     ] = None,
     summary: Annotated[bool, typer.Option("--summary", help="one line a site")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
-    out: Annotated[Path | None, typer.Option("-o", help="write .csv or .parquet")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", help="write all columns to .csv or .parquet, and show the summary"),
+    ] = None,
     set_: SetKeys = None,
 ) -> None:
     """List contacts: of a scenario's clusters, or of --tle over --site."""
+    from sim import columns, contact_listing
     from sim import contacts_command as command
 
     if (scenario is None) == (tle is None):
         _wrong("contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation")
-    of_elements = (site, start, days, min_elevation, skip_bad or None)
+    of_elements = (site, sites, start, days, min_elevation, skip_bad or None)
     if scenario is not None and any(value is not None for value in of_elements):
-        _wrong("contacts: --site, --start, --days, --min-elevation and --skip-bad go with --tle")
+        _wrong(
+            "contacts: --site, --sites, --start, --days, --min-elevation and --skip-bad "
+            "go with --tle"
+        )
     if tle is not None and set_:
         _wrong("contacts: --set goes with a SCENARIO")
-    if scenario is not None:
-        found = command.of_scenario(_load(scenario, set_, None))
+    if out is not None:
+        columns.check_path(out)
+    if tle is not None:
+        found = command.of_elements(tle, site or [], sites, start, days, min_elevation, skip_bad)
     else:
-        found = command.of_elements(tle, site, start, days, min_elevation, skip_bad)
+        found = command.of_scenario(_load(str(scenario), set_, None))
     for line in found.complaints:
         print(line, file=sys.stderr)
     if out is not None:
-        command.write(found, out)
-    print(command.summary_text(found) if summary else command.list_text(found))
+        contact_listing.write(found, out)
+        print(f"wrote {len(found.windows)} contacts to {out}", file=sys.stderr)
+    short = summary or out is not None
+    print(contact_listing.summary_text(found) if short else contact_listing.list_text(found))
 
 
 @app.command("link")
@@ -154,11 +170,10 @@ def link_command(
 def validate_command(scenario: ScenarioName, set_: SetKeys = None) -> None:
     """Check a scenario without running it, and show what it would do."""
     from sim.build import build
-    from sim.health import elements_warnings
     from sim.validation import plan_text
 
     built = build(_load(scenario, set_, None))
-    for warning in elements_warnings(built):
+    for warning in built.plan.doubts:
         print(f"warning: {warning}", file=sys.stderr)
     print(plan_text(built))
 

@@ -14,8 +14,9 @@ from sim.trace import COLUMNS
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     """Return the contacts table of a run that ended at ``end_s``; what came later was not served.
 
-    The capacity is that of the device with the poorest link, while a beam served the cluster;
-    for a contact that was not served, that of the whole window.
+    The capacity is that of the device with the poorest link, while a beam served the cluster; for
+    a contact that was not served, that of the whole window. In a constellation most are not, and
+    their links are not worth computing: their capacity is null.
     """
     schema = pa.schema(list(COLUMNS["contacts"].items()))
     return pa.Table.from_pylist(
@@ -27,10 +28,6 @@ def _row(
     plan: Plan, contact: PlannedContact, end_s: float
 ) -> dict[str, str | int | float | bool | datetime | None]:
     served = contact.served and contact.start_s < end_s
-    capacity = float(contact.links.capacity_bytes.min())
-    if served and contact.start_s > contact.rise_s:
-        capacity = contact.capacity_in_service_bytes
-        contact.links.close()
     return {
         "contact_id": contact.contact_id,
         "satellite": contact.satellite,
@@ -44,11 +41,20 @@ def _row(
         "duration_s": contact.set_s - contact.rise_s,
         "max_elevation_deg": contact.max_elevation_deg,
         "min_slant_range_km": _known(contact.min_slant_range_km),
-        "uplink_capacity_bytes_per_device": capacity,
+        "uplink_capacity_bytes_per_device": _capacity_bytes(plan, contact, served),
         "served": served,
         "service_start_s": contact.start_s if served else None,
         "service_end_s": min(contact.end_s, end_s) if served else None,
     }
+
+
+def _capacity_bytes(plan: Plan, contact: PlannedContact, served: bool) -> float | None:
+    if plan.constellation and not contact.served:
+        return None
+    links = contact.links
+    late = served and contact.start_s > contact.rise_s
+    each = links.capacity_in_service_bytes if late else links.capacity_bytes
+    return float(each.min())
 
 
 def _known(value: float) -> float | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from math import asin, cos, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any
 
 import orbit
@@ -18,12 +20,26 @@ if TYPE_CHECKING:
 
 
 LOWEST_ALTITUDE_M = 160e3
+EARTH_RADIUS_KM = 6371.0
+FARTHEST_KM = 500.0
+"""Farthest that a device may be from its cluster's place, the schema's bound of radius_km."""
 
 
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
     """Clusters in canonical order (by name, as the scenario was loaded)."""
+    counts = device_counts(scenario)
     named = enumerate(scenario.ground.clusters)
-    return tuple(Cluster(cluster.name, index, cluster.devices) for index, cluster in named)
+    return tuple(Cluster(cluster.name, index, counts[index]) for index, cluster in named)
+
+
+def device_counts(scenario: Scenario) -> tuple[int, ...]:
+    """How many devices each cluster has, by a number or by their places."""
+    counts = []
+    for index, cluster in enumerate(scenario.ground.clusters):
+        places = device_places(scenario, index)
+        # Without places the schema fills in a number.
+        counts.append(len(places) if places is not None else cluster.devices or 1)
+    return tuple(counts)
 
 
 def cluster_sites(scenario: Scenario) -> list[orbit.Site]:
@@ -33,23 +49,82 @@ def cluster_sites(scenario: Scenario) -> list[orbit.Site]:
         # The schema asks for both wherever a satellite has to see them.
         assert c.latitude_deg is not None
         assert c.longitude_deg is not None
-        sites.append(orbit.Site(c.name, c.latitude_deg, c.longitude_deg, c.altitude_m))
+        sites.append(
+            orbit.Site(c.name, c.latitude_deg, c.longitude_deg, c.altitude_m, c.min_elevation_deg)
+        )
     return sites
 
 
-def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
-    """Where the devices of a cluster are, from a random stream of the cluster's own name."""
+def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
+    """Places of a cluster's devices, if the scenario gives them one by one."""
     cluster = scenario.ground.clusters[index]
+    if cluster.places_path is not None:
+        return orbit.read_sites(scenarios.places_file(scenario, index))
+    if cluster.places is None:
+        return None
+    return [
+        orbit.Site(
+            place.name or str(number),
+            place.latitude_deg,
+            place.longitude_deg,
+            place.altitude_m,
+            place.min_elevation_deg,
+        )
+        for number, place in enumerate(cluster.places)
+    ]
+
+
+def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
+    """Where the devices of a cluster are, each with its mask.
+
+    Without places of their own they are drawn from a random stream of the cluster's own name.
+    """
+    cluster, places = scenario.ground.clusters[index], device_places(scenario, index)
+    if places is None:
+        centre = cluster_sites(scenario)[index]
+        generator = stream(scenario.seed, "place", cluster.name)
+        count = device_counts(scenario)[index]
+        return orbit.place_devices(centre, count, cluster.radius_km, generator)
     centre = cluster_sites(scenario)[index]
-    generator = stream(scenario.seed, "place", cluster.name)
-    return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
+    for place in places:
+        far_km = _distance_km(centre, place)
+        if far_km > FARTHEST_KM:
+            raise InputError(
+                f"ground.clusters {cluster.name!r}: device {place.name!r} is {far_km:.0f} km from "
+                f"the cluster's place, whose contacts are its own; at most {FARTHEST_KM:g} km"
+            )
+    return tuple(
+        replace(place, min_elevation_deg=centre.min_elevation_deg)
+        if place.min_elevation_deg is None
+        else place
+        for place in places
+    )
+
+
+def _distance_km(one: orbit.Site, other: orbit.Site) -> float:
+    """Great-circle distance on a sphere, by the haversine formula."""
+    north, south = radians(one.latitude_deg), radians(other.latitude_deg)
+    along = sin((north - south) / 2) ** 2
+    across = sin(radians(one.longitude_deg - other.longitude_deg) / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * asin(sqrt(along + cos(north) * cos(south) * across))
+
+
+def _lowest_mask_deg(scenario: Scenario) -> float:
+    """Lowest elevation at which any device has a link; each device's own gate is in its contact."""
+    general = getattr(scenario.orbit, "min_elevation_deg", 0.0)
+    own = []
+    for index, cluster in enumerate(scenario.ground.clusters):
+        masks = [place.min_elevation_deg for place in device_places(scenario, index) or ()]
+        inherited = general if cluster.min_elevation_deg is None else cluster.min_elevation_deg
+        own += [inherited, *(mask for mask in masks if mask is not None)]
+    return float(min(own))
 
 
 def scenario_links(scenario: Scenario) -> tuple[Link, Link | None]:
     """Return uplink and downlink in SI units; None for a neglected downlink."""
     values = scenarios.resolved_link(scenario)
-    mask = getattr(scenario.orbit, "min_elevation_deg", 0.0)
-    for cluster in scenario.ground.clusters:
+    mask = _lowest_mask_deg(scenario)
+    for cluster in clusters_of(scenario):
         check_sub_channels(values["uplink"], cluster.name, cluster.devices)
     down = values["downlink"]
     downlink = None if isinstance(down, str) else _checked("downlink", down, mask)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,19 +15,12 @@ if TYPE_CHECKING:
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""
-OLD_ELEMENTS_DAYS = 30.0
 
 
 def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
     """Return one line for each doubt about a finished run."""
     mass = _mass(tables["assignments"]) if built.learner.trains else ()
-    return [*mass, *elements_warnings(built), *_cut(tables), *_faults(tables["events"])]
-
-
-def elements_warnings(built: Build) -> list[str]:
-    """Return what is doubtful about the elements of a scenario, before it runs."""
-    plan = built.plan
-    return list(age_warning(plan.elements_epoch, plan.start, plan.utc(plan.stop_s)))
+    return [*mass, *built.plan.doubts, *_cut(tables), *_faults(tables["events"])]
 
 
 def _mass(assignments: pa.Table) -> Iterator[str]:
@@ -38,18 +30,6 @@ def _mass(assignments: pa.Table) -> Iterator[str]:
             f"own gate mass {mass['start']:.2f} at the start, {mass['end']:.2f} at the end: the "
             "gate sends much of a cluster's data to experts that others train, so that EMS-FL has "
             "little to gain over the synchronous baseline here"
-        )
-
-
-def age_warning(epoch: datetime | None, start: datetime, end: datetime) -> Iterator[str]:
-    """Say so if a span lies far from the epoch of the elements."""
-    if epoch is None:
-        return
-    age_days = max(abs((time - epoch).total_seconds()) for time in (start, end)) / 86400
-    if age_days > OLD_ELEMENTS_DAYS:
-        yield (
-            f"the elements are up to {age_days:.0f} days from their epoch here; contact times may "
-            "be off by minutes, and by far more after months or in a low orbit"
         )
 
 

@@ -13,7 +13,8 @@ import scenarios
 from sim import columns as plain
 from sim.errors import InputError
 from sim.ground import scenario_links
-from sim.orbit_plan import satellite_of, view_of
+from sim.satellites import satellites_of
+from sim.view import view_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -64,16 +65,22 @@ def budget(scenario: Scenario) -> dict[str, Any]:
 
 def one_pass(scenario: Scenario, number: int) -> dict[str, Any]:
     """Geometry, rate and bits through over one pass, for the centre of its cluster."""
-    if scenario.orbit.source == "slots":
-        raise InputError("--contact: source 'slots' has no passes; show the budget without it")
     view = view_of(scenario)
+    if not view.places:
+        raise InputError(
+            f"--contact: source {scenario.orbit.source!r} has no geometry; show the budget "
+            "without it"
+        )
     if not 0 <= number < len(view.windows):
         raise InputError(
             f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
         )
-    site, mask = view.sites[view.windows.site[number]], view.min_elevation_deg
+    satellite = view.satellites[view.windows.satellite[number]]
+    site = view.places[view.windows.site[number]]
+    own_deg = site.min_elevation_deg
+    mask = view.min_elevation_deg if own_deg is None else own_deg
     rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-    g = orbit.contact_geometry(view.satellite, [site], view.start, rise_s, set_s, mask)
+    g = orbit.contact_geometry(satellite, [site], view.start, rise_s, set_s, mask)
     uplink, _ = scenario_links(scenario)
     elevation = np.maximum(g.elevation_deg[0], mask)
     distance_m = g.slant_range_km[0] * 1e3
@@ -102,7 +109,7 @@ def write(columns: dict[str, Any], path: Path) -> None:
 
 
 def _altitude_m(scenario: Scenario) -> float:
-    if scenario.orbit.source == "slots":
+    if scenario.orbit.source in ("slots", "contacts"):
         return PAPER_ALTITUDE_M
-    semi_major_axis = satellite_of(scenario).model.a  # in equatorial radii
+    semi_major_axis = satellites_of(scenario)[0].model.a  # in equatorial radii
     return float((semi_major_axis - 1) * EQUATORIAL_RADIUS_KM * 1e3)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 
-from channel import LinkCurve
+from channel import LinkCurve, joined
 from learning.method import Cluster
 from learning.requests import Floats
 
@@ -19,29 +21,43 @@ Curves = tuple[LinkCurve, LinkCurve | None]
 class ContactLinks:
     """The link curves of one contact, made when first asked for and let go when it is over.
 
-    A plan of thousands of contacts and devices would not fit into memory with all its curves.
+    A plan of thousands of contacts and devices would not fit into memory with all its curves; what
+    they carry, as a whole and from ``start_s`` on, is remembered.
     """
 
-    def __init__(self, make: Callable[[], Curves]) -> None:
+    def __init__(self, make: Callable[[], Curves], start_s: float = -np.inf) -> None:
         self._make = make
+        self._start_s = start_s
         self._curves: Curves | None = None
-        self._capacity_bytes: Floats | None = None
+        self._capacities: tuple[Floats, Floats] | None = None
 
     @property
     def curves(self) -> Curves:
         """Uplink and downlink curves, one row a device."""
         if self._curves is None:
             self._curves = self._make()
-            self._capacity_bytes = np.atleast_1d(self._curves[0].capacity_bits) / 8.0
+            uplink = self._curves[0]
+            missed = 0.0 if np.isnan(self._start_s) else uplink.delivered_bits(self._start_s)
+            whole = np.atleast_1d(uplink.capacity_bits)
+            self._capacities = whole / 8.0, (whole - missed) / 8.0
         return self._curves
 
     @property
     def capacity_bytes(self) -> Floats:
         """Bytes (K,) that each device could upload between rise and set."""
-        if self._capacity_bytes is None:
-            self._capacity_bytes = np.atleast_1d(self.curves[0].capacity_bits) / 8.0
+        return self._capacity(0)
+
+    @property
+    def capacity_in_service_bytes(self) -> Floats:
+        """Bytes (K,) that each device can upload while a beam serves the cluster."""
+        return self._capacity(1)
+
+    def _capacity(self, which: int) -> Floats:
+        if self._capacities is None:
+            assert self.curves  # made, and let go again, for what they carry
             self.close()
-        return self._capacity_bytes
+        assert self._capacities is not None
+        return self._capacities[which]
 
     def close(self) -> None:
         """Let the curves go; they are made anew if somebody asks again."""
@@ -52,7 +68,9 @@ class ContactLinks:
 class PlannedContact:
     """A window of one satellite over one cluster, with its devices' links.
 
-    ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never).
+    ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never), ``wait_from_s`` when
+    it began to wait for one (nan if it did not). ``session`` is -1 for a contact that is not
+    served.
     """
 
     contact_id: int
@@ -69,6 +87,7 @@ class PlannedContact:
     start_s: float
     end_s: float
     links: ContactLinks
+    wait_from_s: float = np.nan
 
     @property
     def uplink(self) -> LinkCurve:
@@ -80,30 +99,110 @@ class PlannedContact:
         """Downlink rates of the devices; None where the downlink is neglected."""
         return self.links.curves[1]
 
+
+@dataclass(frozen=True, eq=False)
+class PlannedSession:
+    """Contacts of one cluster that follow each other so closely that they count as one.
+
+    The links of several contacts are one after the other; in the gaps nothing moves.
+    """
+
+    number: int
+    contacts: tuple[PlannedContact, ...]
+
     @property
-    def capacity_in_service_bytes(self) -> float:
-        """Bytes that the device with the poorest link can upload while a beam serves it."""
-        missed = self.uplink.delivered_bits(self.start_s)
-        return float((self.uplink.capacity_bits - missed).min()) / 8.0
+    def start_s(self) -> float:
+        """When the first contact's service begins."""
+        return self.contacts[0].start_s
+
+    @property
+    def end_s(self) -> float:
+        """When the last contact's service ends."""
+        return self.contacts[-1].end_s
+
+    @property
+    def uplink(self) -> LinkCurve:
+        """Uplink rates of the devices over the session, one row a device."""
+        return self._curves[0]
+
+    @property
+    def downlink(self) -> LinkCurve | None:
+        """Downlink rates of the devices; None where the downlink is neglected."""
+        return self._curves[1]
+
+    @cached_property
+    def _curves(self) -> Curves:
+        if len(self.contacts) == 1:
+            return self.contacts[0].links.curves
+        assert self.edges_s  # read while the contacts' own curves are at hand
+        spans = [(contact.start_s, contact.end_s) for contact in self.contacts]
+        ups, downs = zip(*(contact.links.curves for contact in self.contacts), strict=True)
+        down = None if downs[0] is None else joined(downs, spans)
+        return joined(ups, spans), down
+
+    @property
+    def capacity_bytes(self) -> float:
+        """Bytes that the device with the poorest link can upload in the session."""
+        each = [contact.links.capacity_in_service_bytes for contact in self.contacts]
+        return float(np.sum(each, axis=0).min())
+
+    def in_service_s(self, time_s: Floats) -> Floats:
+        """Each time, or when the next contact begins if it lies in a gap; at most the end."""
+        at = np.minimum(np.maximum(time_s, self.start_s), self.end_s)
+        for before, after in zip(self.contacts, self.contacts[1:], strict=False):
+            at = np.where((at > before.end_s) & (at < after.start_s), after.start_s, at)
+        return at
+
+    def at(self, time_s: float) -> PlannedContact:
+        """Return the contact that had begun last by ``time_s``."""
+        begun = [contact for contact in self.contacts if contact.start_s <= time_s]
+        return begun[-1] if begun else self.contacts[0]
+
+    @cached_property
+    def edges_s(self) -> list[tuple[Floats, Floats]]:
+        """First and last second (K,) in which each device is served, for each contact."""
+        return [
+            (
+                np.clip(contact.uplink.time_s[..., 0], contact.start_s, contact.end_s),
+                np.clip(contact.uplink.time_s[..., -1], contact.start_s, contact.end_s),
+            )
+            for contact in self.contacts
+        ]
+
+    def close(self) -> None:
+        """Let the curves go."""
+        self.__dict__.pop("_curves", None)
+        self.__dict__.pop("edges_s", None)
+        for contact in self.contacts:
+            contact.links.close()
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All contacts of a run in the order of their numbers, and when it starts and ends.
 
-    ``elements_epoch`` is that of published elements; None where the orbit or the slots are ideal.
+    ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
+    received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
+    satellites.
     """
 
     start: datetime
     stop_s: float
     clusters: tuple[Cluster, ...]
     contacts: tuple[PlannedContact, ...]
-    elements_epoch: datetime | None = None
+    doubts: tuple[str, ...] = ()
+    sync_delay_s: float = 0.0
+    constellation: bool = False
 
     def served(self, cluster: Cluster) -> list[PlannedContact]:
         """Contacts in which ``cluster`` is served, in order of time."""
         mine = [c for c in self.contacts if c.served and c.cluster.name == cluster.name]
         return sorted(mine, key=lambda contact: contact.start_s)
+
+    def sessions(self, cluster: Cluster) -> list[PlannedSession]:
+        """Sessions of ``cluster`` in order of time."""
+        grouped = groupby(self.served(cluster), key=lambda contact: contact.session)
+        return [PlannedSession(number, tuple(contacts)) for number, contacts in grouped]
 
     @property
     def cycles(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from learning.method import Cluster
 from learning.requests import Floats, Mask
 from sim.plan import Plan, PlannedContact
+from sim.session_parts import Part
 from sim.trace import Trace
 
 if TYPE_CHECKING:
@@ -50,21 +51,22 @@ class Rows:
         leg: Transfer,
         done: Mask,
         moved: Floats,
-        stop_s: Floats,
+        part: Part,
         cluster: Cluster,
-        contact: PlannedContact,
     ) -> None:
-        """What moved between begin and stop, and with which outcome."""
+        """What moved in one contact, and with which outcome."""
         rows = np.flatnonzero(leg.who & (moved > 0))
-        missing = "carried" if leg.carry else "dropped"
-        outcome = ["delivered" if done[k] else missing for k in rows]
+        given_up = part.last & (not leg.carry)
+        missing = np.where(given_up, "dropped", "carried")
+        outcome = np.where(done, "delivered", missing)[rows].tolist()
+        contact_id = part.contact.contact_id
         shared: dict[str, Any] = {
             "cluster": cluster.name,
             "device": rows,
-            "contact_id": contact.contact_id,
+            "contact_id": contact_id,
             "version": leg.version[rows],
         }
-        begin, stop = leg.begin_s[rows], stop_s[rows]
+        begin, stop = part.begin_s[rows], part.end_s[rows]
         self._trace.add(
             "transfers",
             len(rows),
@@ -83,14 +85,12 @@ class Rows:
         add("events", len(rows), time_s=begin, kind=f"{verb}_start", detail=leg.name, **shared)
         add("events", len(rows), time_s=stop, kind=f"{verb}_end", detail=details, **shared)
         lost = np.array([text == "dropped" for text in outcome], bool)
-        self._drop(leg, rows[lost], stop[lost], cluster, contact, "given up")
+        self._drop(leg, rows[lost], stop[lost], cluster, contact_id, "given up")
 
-    def stale(
-        self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact: PlannedContact
-    ) -> None:
+    def stale(self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int) -> None:
         """Which devices had a partial transfer of another version, now forgotten."""
         rows = np.flatnonzero(forgotten)
-        self._drop(leg, rows, leg.begin_s[rows], cluster, contact, "stale part forgotten")
+        self._drop(leg, rows, leg.begin_s[rows], cluster, contact_id, "stale part forgotten")
 
     def _drop(
         self,
@@ -98,7 +98,7 @@ class Rows:
         rows: np.ndarray,
         time_s: Floats,
         cluster: Cluster,
-        contact: PlannedContact,
+        contact_id: int,
         why: str,
     ) -> None:
         self._trace.add(
@@ -108,22 +108,29 @@ class Rows:
             kind="drop",
             cluster=cluster.name,
             device=rows,
-            contact_id=contact.contact_id,
+            contact_id=contact_id,
             version=leg.version[rows],
             detail=f"{leg.name} {why}",
         )
 
     def waits(self, plan: Plan) -> None:
-        """Every contact that a busy beam keeps waiting or never serves."""
+        """Every contact that waits for a beam, from when it could have been served."""
         for contact in plan.contacts:
-            if contact.served and contact.start_s <= contact.rise_s:
+            if np.isnan(contact.wait_from_s):
                 continue
             until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
-            self._trace.add(
-                "events",
-                time_s=contact.rise_s,
-                kind="wait",
-                cluster=contact.cluster.name,
-                contact_id=contact.contact_id,
-                detail=f"beam busy: {until}",
-            )
+            self._wait(contact, contact.wait_from_s, f"beam busy: {until}")
+
+    def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
+        """A download that waits for the server's state to reach the satellite."""
+        self._wait(contact, time_s, f"synchronisation: until {known_s:.3f} s")
+
+    def _wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
+        self._trace.add(
+            "events",
+            time_s=time_s,
+            kind="wait",
+            cluster=contact.cluster.name,
+            contact_id=contact.contact_id,
+            detail=detail,
+        )

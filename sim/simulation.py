@@ -32,6 +32,7 @@ from sim.journal import Journal
 from sim.meet import Meetings
 from sim.plan import Plan
 from sim.rows import Rows
+from sim.synchronisation import Synchronisation
 from sim.trace import Trace
 from sim.transfers import Link, Training, everybody
 
@@ -70,10 +71,17 @@ class Simulation:
         self._rows = Rows(self.trace)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, tuple[Cluster, TrainUntilContact, float]] = {}
-        self._antennas = {c.name: Antenna(self.clock, c, plan.served(c)) for c in plan.clusters}
+        self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
         self._devices = {c.name: Devices(c, compute) for c in plan.clusters}
+        synchronisation = Synchronisation(plan.sync_delay_s)
         self._links = {
-            c.name: Link(self.clock, self._antennas[c.name], self._devices[c.name], self._rows)
+            c.name: Link(
+                self.clock,
+                self._antennas[c.name],
+                self._devices[c.name],
+                self._rows,
+                synchronisation,
+            )
             for c in plan.clusters
         }
 

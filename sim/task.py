@@ -9,6 +9,7 @@ from learning.costs import NAMED
 from learning.data import DATASETS
 from learning.learner import Learner
 from sim.errors import InputError
+from sim.ground import device_counts
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -57,7 +58,7 @@ def _config(scenario: Scenario) -> LearningConfig:
     return LearningConfig(
         seed=scenario.seed,
         clusters=tuple(c.name for c in scenario.ground.clusters),
-        devices=tuple(c.devices for c in scenario.ground.clusters),
+        devices=device_counts(scenario),
         model=ModelConfig(
             kind=model.kind,
             experts=model.experts,

@@ -14,8 +14,10 @@ from learning.requests import Cost, Download, Floats, Ints, Mask, Receipt, Train
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Devices, whole_rounds
-from sim.plan import PlannedContact
+from sim.plan import PlannedSession
 from sim.rows import Rows
+from sim.session_parts import parts
+from sim.synchronisation import Synchronisation
 
 Step = Train | Upload | Download
 Reply = Work | Receipt
@@ -51,51 +53,60 @@ class Transfer:
 
 
 class Link:
-    """One cluster's link to the satellite, with a ledger of what is partly through.
+    """One cluster's link to the satellites, with a ledger of what is partly through.
 
-    A partial transfer is remembered by direction and payload name; one of another version is
-    forgotten. Rows are written when a chain settles, never ahead, since the run may end first.
+    A chain goes over all contacts of a session as over one link. A partial transfer is remembered
+    by direction and payload name; one of another version is forgotten. Rows are written when a
+    chain settles, never ahead, since the run may end first.
     """
 
-    def __init__(self, clock: Clock, antenna: Antenna, devices: Devices, rows: Rows) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        antenna: Antenna,
+        devices: Devices,
+        rows: Rows,
+        synchronisation: Synchronisation,
+    ) -> None:
         self._clock = clock
         self._antenna = antenna
         self._devices = devices
         self._rows = rows
+        self._synchronisation = synchronisation
         self._ledger: dict[tuple[str, str], tuple[Ints, Floats]] = {}
-        self._going_on: list[tuple[PlannedContact | None, list[Training | Transfer]]] = []
+        self._going_on: list[tuple[PlannedSession | None, list[Training | Transfer]]] = []
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
-        contact = self._antenna.open
+        session = self._antenna.session
         ready = np.maximum(self._clock.now, self._devices.free_s)
         legs: list[Training | Transfer] = []
         for number, step in enumerate(steps):
             if isinstance(step, Train):
                 behind = steps[number + 1] if number + 1 < len(steps) else None
-                training = self._plan_training(step, behind, contact, ready)
+                training = self._plan_training(step, behind, session, ready)
                 ready = np.where(training.excluded, np.inf, training.end_s)
                 legs.append(training)
             else:
-                transfer = self._plan_transfer(step, contact, ready)
+                transfer = self._plan_transfer(step, session, ready)
                 ready = np.where(transfer.who, transfer.end_s, ready)
                 legs.append(transfer)
-        going_on = (contact, legs)
+        going_on = (session, legs)
         self._going_on.append(going_on)
         yield self._clock.at(self._end_s(legs))
         self._going_on.remove(going_on)
-        return self._settle(contact, legs, self._clock.now)
+        return self._settle(session, legs, self._clock.now)
 
     def settle_all(self) -> None:
         """Write what is still going on as far as it got (the run has ended)."""
-        for contact, legs in self._going_on:
-            self._settle(contact, legs, self._clock.now)
+        for session, legs in self._going_on:
+            self._settle(session, legs, self._clock.now)
         self._going_on.clear()
 
     # -- planning: when each device would begin and end each step
 
     def _plan_training(
-        self, step: Train, behind: Step | None, contact: PlannedContact | None, ready: Floats
+        self, step: Train, behind: Step | None, session: PlannedSession | None, ready: Floats
     ) -> Training:
         excluded = self._devices.excluded(step.cost)
         who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
@@ -104,28 +115,28 @@ class Link:
         if wanted is not None:
             rounds = np.full(len(ready), wanted)
         else:
-            rounds = self._rounds_that_fit(behind, contact, ready, one_s)
+            rounds = self._rounds_that_fit(behind, session, ready, one_s)
         rounds = np.where(who, rounds, 0)
         end = np.where(who, ready + rounds * one_s, ready)
         return Training(who, step.cost, rounds, ready, end, excluded)
 
     def _rounds_that_fit(
-        self, behind: Step | None, contact: PlannedContact | None, ready: Floats, one_s: float
+        self, behind: Step | None, session: PlannedSession | None, ready: Floats, one_s: float
     ) -> Ints:
-        """Rounds before the contact ends, leaving time for the upload behind; at least one."""
-        if contact is None:
+        """Rounds before the session ends, leaving time for the upload behind; at least one."""
+        if session is None:
             return np.ones(len(ready), np.int64)
-        latest = np.full(len(ready), contact.end_s)
+        latest = np.full(len(ready), session.end_s)
         if isinstance(behind, Upload):
-            capacity = np.atleast_1d(contact.uplink.capacity_bits)
+            capacity = np.atleast_1d(session.uplink.capacity_bits)
             bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), ready.shape) * 8
             spare = np.maximum(capacity - bits, 0.0)
-            latest = np.minimum(latest, contact.uplink.completion_time_s(spare))
+            latest = np.minimum(latest, session.uplink.completion_time_s(spare))
         time = np.where(np.isfinite(ready), latest - ready, 0.0)
         return np.maximum(whole_rounds(time, one_s), 1)
 
     def _plan_transfer(
-        self, step: Upload | Download, contact: PlannedContact | None, ready: Floats
+        self, step: Upload | Download, session: PlannedSession | None, ready: Floats
     ) -> Transfer:
         k = len(ready)
         direction = "uplink" if isinstance(step, Upload) else "downlink"
@@ -135,11 +146,13 @@ class Link:
         who = everybody(step.who, k) & np.isfinite(ready)
         begin, end, curve = ready, np.full(k, np.inf), None
         los = np.full(k, self._clock.now)
-        if contact is not None:
-            curve = contact.uplink if direction == "uplink" else contact.downlink
-            los = np.full(k, contact.end_s)
-            begin = np.minimum(ready, contact.end_s)
-            in_time = who & (ready <= contact.end_s)
+        if session is not None:
+            curve = session.uplink if direction == "uplink" else session.downlink
+            if direction == "downlink":
+                ready = self._synchronised(session, ready)
+            los = np.full(k, session.end_s)
+            in_time = who & (ready <= session.end_s)
+            begin = session.in_service_s(ready)
             through = begin  # a neglected downlink takes no time
             if curve is not None:
                 los = np.minimum(los, curve.time_s[..., -1])
@@ -150,9 +163,18 @@ class Link:
         leg = Transfer(
             direction, name, who, version, size, before, begin, end, los, step.carry, curve
         )
-        if contact is not None:
-            self._rows.stale(leg, who & self._stale(leg), self._devices.cluster, contact)
+        if session is not None:
+            contact_id = session.at(self._clock.now).contact_id
+            self._rows.stale(leg, who & self._stale(leg), self._devices.cluster, contact_id)
         return leg
+
+    def _synchronised(self, session: PlannedSession, ready: Floats) -> Floats:
+        """When each device can begin to download: once the satellite knows the server's state."""
+        contact = session.at(float(session.in_service_s(ready).min()))
+        known_s = self._synchronisation.known_s(contact.satellite)
+        if known_s > ready.min():
+            self._rows.synchronises(contact, self._clock.now, known_s)
+        return np.maximum(ready, known_s)
 
     def _stale(self, leg: Transfer) -> Mask:
         """Devices (K,) with a part of another version of this payload."""
@@ -180,39 +202,39 @@ class Link:
     # -- settling: what has happened by now
 
     def _settle(
-        self, contact: PlannedContact | None, legs: list[Training | Transfer], now_s: float
+        self, session: PlannedSession | None, legs: list[Training | Transfer], now_s: float
     ) -> list[Reply]:
         replies: list[Reply] = []
         for leg in legs:
             if isinstance(leg, Training):
-                replies.append(self._settle_training(contact, leg, now_s))
+                replies.append(self._settle_training(session, leg, now_s))
             else:
-                replies.append(self._settle_transfer(contact, leg, now_s))
+                replies.append(self._settle_transfer(session, leg, now_s))
         return replies
 
-    def _settle_training(self, contact: PlannedContact | None, leg: Training, now_s: float) -> Work:
+    def _settle_training(self, session: PlannedSession | None, leg: Training, now_s: float) -> Work:
         done = leg.who & (leg.end_s <= now_s) & (leg.rounds > 0)
         self._devices.free_s = np.where(
             done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
         )
         self._devices.count(np.where(done, leg.rounds, 0), leg.cost)
-        number = None if contact is None else contact.contact_id
+        number = None if session is None else session.at(now_s).contact_id
         self._rows.training(leg, done, self._devices.cluster, number)
         self._rows.excluded(leg.excluded, self._devices.cluster, self._clock.now)
         return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
 
     def _settle_transfer(
-        self, contact: PlannedContact | None, leg: Transfer, now_s: float
+        self, session: PlannedSession | None, leg: Transfer, now_s: float
     ) -> Receipt:
         done = leg.who & (leg.end_s <= now_s)
         moved = np.where(done, leg.size - leg.before, 0.0)
-        if contact is not None and leg.curve is not None:
+        if session is not None and leg.curve is not None:
             stop = np.where(done, leg.end_s, np.minimum(leg.los_s, now_s))
             partial = leg.who & ~done & (leg.begin_s < stop)
             sent = leg.curve.delivered_bits(np.maximum(stop, leg.begin_s))
             sent = (sent - leg.curve.delivered_bits(leg.begin_s)) / 8
             moved = np.where(partial, np.minimum(sent, leg.size - leg.before), moved)
-            self._rows.transfer(leg, done, moved, stop, self._devices.cluster, contact)
+            self._write(session, leg, leg.curve, done, moved, stop)
         delivered = leg.before + moved
         kept = np.where(done, 0.0, delivered) if leg.carry else np.zeros_like(delivered)
         self._ledger[leg.direction, leg.name] = (leg.version, kept)
@@ -222,8 +244,28 @@ class Link:
             np.where(done, leg.end_s, np.inf),
             delivered,
             leg.size - delivered,
-            "no contact" if contact is None else reason,
+            "no contact" if session is None else reason,
         )
+
+    def _write(
+        self,
+        session: PlannedSession,
+        leg: Transfer,
+        curve: LinkCurve,
+        done: Mask,
+        moved: Floats,
+        stop_s: Floats,
+    ) -> None:
+        """Write a row for each device and each contact of the session in which something moved."""
+        left = moved
+        for part in parts(session, leg.begin_s, stop_s, curve):
+            here = np.where(part.last, left, np.minimum(part.bytes, left))
+            left = left - here
+            ended = done & part.last & (here > 0)
+            self._rows.transfer(leg, ended, here, part, self._devices.cluster)
+            if leg.direction == "uplink" and ended.any():
+                received_s = float(part.end_s[ended].max())
+                self._synchronisation.received(part.contact.satellite, received_s)
 
 
 def everybody(who: Mask | None, k: int) -> Mask:

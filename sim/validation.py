@@ -34,7 +34,8 @@ def _clusters(built: Build) -> str:
     for cluster in built.plan.clusters:
         here = [c for c in built.plan.contacts if c.cluster.name == cluster.name]
         lasts = np.array([c.set_s - c.rise_s for c in here])
-        least = min(float(c.links.capacity_bytes.min()) for c in here)
+        counted = [c for c in here if c.served or not built.plan.constellation]
+        least = min(float(c.links.capacity_bytes.min()) for c in counted)
         rows.append(
             [
                 cluster.name,

@@ -94,7 +94,7 @@ def test_no_window_is_missed_or_invented_against_sgp4_every_two_seconds(
 
 def _vallado(*numbers):
     text = (Path(sgp4.__file__).parent / "SGP4-VER.TLE").read_text()
-    found = [entry for entry in orbit.scan_tle(text) if isinstance(entry, orbit.Satellite)]
+    found = [entry for entry in orbit.scan_satellites(text) if isinstance(entry, orbit.Satellite)]
     return [satellite for satellite in found if satellite.norad_id in numbers]
 
 
@@ -203,7 +203,7 @@ def test_a_geostationary_satellite_is_in_one_window_without_end(sites):
 
 
 def test_a_window_ends_clipped_where_a_decaying_satellite_can_no_longer_be_propagated(timescale):
-    decaying = orbit.parse_tle(
+    decaying = orbit.parse_satellites(
         "1 25544U 98067A   26234.50053383  .09133000  00000+0  90000-1 0  9997\n"
         "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.49570248582031\n",
         checksum="ignore",

@@ -58,7 +58,7 @@ def test_one_site_may_stand_alone(satellites, sites, start):
 
 
 def test_a_failing_propagation_names_satellite_time_and_cause(sites):
-    decaying = orbit.parse_tle(
+    decaying = orbit.parse_satellites(
         "1 25544U 98067A   26234.50053383  .09133000  00000+0  90000-1 0  9997\n"
         "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.49570248582031\n",
         checksum="ignore",

@@ -12,11 +12,15 @@ def _windows(rows):
     """ContactWindows of (satellite, site, rise, set) rows."""
     rows = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
     satellite, site, rise_s, set_s = np.array(rows, dtype=float).reshape(-1, 4).T
-    nowhere, never = np.full(len(rise_s), np.nan), np.zeros(len(rise_s), dtype=bool)
-    return orbit.ContactWindows(
-        satellite.astype(int), site.astype(int), rise_s, (rise_s + set_s) / 2, set_s,
-        np.full(len(rise_s), 90.0), nowhere, nowhere, nowhere, never, never,
+    return orbit.bare_windows(
+        satellite=satellite.astype(int), site=site.astype(int),
+        rise_s=rise_s, culminate_s=(rise_s + set_s) / 2, set_s=set_s,
     )  # fmt: skip
+
+
+def _elevation_deg(window, time_s):
+    """Any function of window and time will do to choose by."""
+    return (window * 37 + int(time_s) * 11) % 13
 
 
 @st.composite
@@ -30,56 +34,81 @@ def plans(draw):
     return _windows(rows)
 
 
-def _second_by_second(windows, beams):
-    """The rule again, by stepping through whole seconds: start of service of each window."""
-    start = [None] * len(windows)
-    last_end: dict[int, float] = {}
+RULES = [
+    {"hand_over": "longest_remaining", "priority": "least_recently_served"},
+    {"hand_over": "highest_elevation", "priority": "least_recently_served"},
+    {"hand_over": "longest_remaining", "priority": "highest_elevation"},
+    {"hand_over": "highest_elevation", "priority": "highest_elevation"},
+]
+
+
+def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
+    """The rule again, by stepping through whole seconds: start of service, seconds waited."""
     rows = list(zip(windows.satellite, windows.site, windows.rise_s, windows.set_s, strict=True))
+    start, waited = [None] * len(rows), [0] * len(rows)
     for now in range(27):
-        for fresh in (False, True):
-            for satellite in sorted({row[0] for row in rows}):
-                busy = sum(
-                    start[w] is not None and start[w] <= now < row[3]
-                    for w, row in enumerate(rows)
-                    if row[0] == satellite
-                )
-                queue = [
-                    w
-                    for w, row in enumerate(rows)
-                    if row[0] == satellite and start[w] is None and now < row[3]
-                    and (row[2] == now if fresh else row[2] < now)
-                ]  # fmt: skip
-                queue.sort(key=lambda w: (last_end.get(rows[w][1], -1.0), rows[w][1]))
-                for w in queue[: beams - busy]:
-                    start[w] = now
-                    last_end[rows[w][1]] = max(last_end.get(rows[w][1], -1.0), rows[w][3])
-    return np.array([np.nan if value is None else value for value in start])
+        while True:
+            on = [w for w, row in enumerate(rows) if start[w] is not None and now < row[3]]
+            busy_sites = {rows[w][1] for w in on}
+            usable = [
+                w for w, (satellite, site, rise_s, set_s) in enumerate(rows)
+                if start[w] is None and rise_s <= now < set_s and set_s - now >= min_contact_s
+                and site not in busy_sites
+            ]  # fmt: skip
+            free = [w for w in usable if sum(rows[o][0] == rows[w][0] for o in on) < beams]
+            best = {}
+            for w in free:
+                longest = -rows[w][3] if hand_over == "longest_remaining" else 0
+                highest = -_elevation_deg(w, now) if hand_over == "highest_elevation" else 0
+                rank = (longest, highest, rows[w][0], w)
+                best[rows[w][1]] = min(best.get(rows[w][1], rank), rank)
+            if not best:
+                break
+            last = {
+                site: max([rows[w][3] for w in range(len(rows))
+                           if rows[w][1] == site and start[w] is not None], default=-1)
+                for site in best
+            }  # fmt: skip
+            first = min(
+                (last[site] if priority == "least_recently_served"
+                 else -_elevation_deg(rank[3], now), site)
+                for site, rank in best.items()
+            )[1]  # fmt: skip
+            start[best[first][3]] = now
+        for w in usable:
+            waited[w] += start[w] is None and rows[w][3] - now > min_contact_s
+    return np.array([np.nan if value is None else value for value in start]), waited
 
 
-@given(plans(), st.integers(1, 3))
-def test_service_follows_the_rule_second_by_second(windows, beams):
-    service = orbit.serve(windows, beams)
-    np.testing.assert_array_equal(service.start_s, _second_by_second(windows, beams))
+@given(plans(), st.integers(1, 3), st.sampled_from(RULES), st.integers(0, 4))
+def test_service_follows_the_rule_second_by_second(windows, beams, rules, min_contact_s):
+    service = orbit.serve(
+        windows, beams, **rules, min_contact_s=min_contact_s, elevation_deg=_elevation_deg
+    )
+    start_s, waited_s = _second_by_second(windows, beams, **rules, min_contact_s=min_contact_s)
+    np.testing.assert_array_equal(service.start_s, start_s)
+    np.testing.assert_allclose(service.waited_s, waited_s, atol=1e-9)
+    waits = service.waited_s > 0
+    assert (np.isnan(service.wait_from_s) == ~waits).all()
+    assert (service.wait_from_s[waits] >= windows.rise_s[waits]).all()
 
 
-@given(plans(), st.integers(1, 3))
-def test_service_keeps_to_its_windows_and_its_beams(windows, beams):
-    service = orbit.serve(windows, beams)
+@given(plans(), st.integers(1, 3), st.sampled_from(RULES))
+def test_service_keeps_to_its_windows_and_its_beams(windows, beams, rules):
+    service = orbit.serve(windows, beams, **rules, elevation_deg=_elevation_deg)
     served = service.served
     assert (service.start_s[served] >= windows.rise_s[served]).all()
     assert (service.end_s[served] == windows.set_s[served]).all()
     assert (service.end_s[served] > service.start_s[served]).all()
     assert np.isnan(service.start_s[~served]).all()
     assert np.isnan(service.end_s[~served]).all()
-    waited = np.where(served, service.start_s, windows.set_s) - windows.rise_s
-    np.testing.assert_array_equal(service.waited_s, waited)
     for now in np.arange(0, 26) + 0.5:
         on = served & (service.start_s < now) & (service.end_s > now)
-        for satellite in np.unique(windows.satellite):
-            mine = windows.satellite == satellite
-            in_view = (mine & (windows.rise_s < now) & (windows.set_s > now)).sum()
-            # Never more than the beams, and no beam idle while a cluster is in view.
-            assert (on & mine).sum() == min(beams, in_view)
+        in_view = (windows.rise_s < now) & (windows.set_s > now)
+        assert len(set(windows.site[on])) == on.sum()  # a site has one satellite at a time
+        for w in np.flatnonzero(in_view & ~np.isin(windows.site, windows.site[on])):
+            # Nobody waits while the satellite that it sees has a beam free.
+            assert (on & (windows.satellite == windows.satellite[w])).sum() == beams
 
 
 def test_the_least_recently_served_of_the_waiting_gets_the_beam():
@@ -90,15 +119,41 @@ def test_the_least_recently_served_of_the_waiting_gets_the_beam():
     service = orbit.serve(windows)
     assert service.served.tolist() == [True, True, True, False, False, False, True]
     assert service.start_s[6] == 50.0
-    assert service.waited_s.tolist() == [0, 0, 0, 25, 2, 33, 2]
+    # The first site is served up to 50 s, so that its second window waits from then on only.
+    assert service.waited_s.tolist() == [0, 0, 0, 20, 2, 33, 2]
+    assert service.wait_from_s[3:].tolist() == [50, 46, 47, 48]
+
+
+def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
+    windows = _windows([(0, 0, 0, 10), (1, 0, 4, 30), (2, 0, 6, 20), (1, 0, 40, 44)])
+    service = orbit.serve(windows)
+    np.testing.assert_array_equal(service.start_s, [0, 10, np.nan, 40])
+    assert (service.waited_s == 0).all()
+    height = {1: 20.0, 2: 50.0}
+    by_height = orbit.serve(
+        windows, hand_over="highest_elevation", elevation_deg=lambda w, now_s: height.get(w, 0.0)
+    )
+    # The second satellite is seen again once the third, higher one has set.
+    np.testing.assert_array_equal(by_height.start_s, [0, 20, 10, 40])
+    assert orbit.session_numbers(windows, service).tolist() == [0, 0, -1, 1]
+    assert orbit.session_numbers(windows, service, 10.0).tolist() == [0, 0, -1, 0]
+    assert orbit.session_numbers(windows, service, None).tolist() == [0, 1, -1, 2]
+
+
+def test_what_is_too_short_is_not_used():
+    windows = _windows([(0, 0, 0, 10), (0, 1, 5, 14), (0, 2, 6, 20)])
+    service = orbit.serve(windows, min_contact_s=5.0)
+    np.testing.assert_array_equal(service.start_s, [0, np.nan, 10])
+    # The second site waited for as long as what was left was worth it: 5 s to 9 s.
+    assert service.waited_s.tolist() == [0, 4, 4]
 
 
 def test_ties_go_to_the_lower_site_and_each_satellite_has_its_own_beams():
     together = _windows([(0, 2, 0, 10), (0, 1, 0, 9), (1, 2, 0, 5)])
     service = orbit.serve(together)
     assert together.site.tolist() == [1, 2, 2]
-    assert service.served.tolist() == [True, True, True]
-    assert service.start_s.tolist() == [0.0, 9.0, 0.0]
+    np.testing.assert_array_equal(service.start_s, [0.0, 9.0, 0.0])
+    assert service.waited_s.tolist() == [0.0, 4.0, 0.0]
 
 
 def test_slots_that_touch_are_all_served_without_waiting():
@@ -113,10 +168,21 @@ def test_no_windows_no_service():
     assert len(service.served) == len(service.start_s) == 0
 
 
-@pytest.mark.parametrize("beams", [0, -2])
-def test_a_satellite_without_beams_is_refused(beams):
-    with pytest.raises(ValueError, match=f"beams {beams}"):
-        orbit.serve(_windows([(0, 0, 0, 1)]), beams)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"beams": 0}, "beams 0"),
+        ({"beams": -2}, "beams -2"),
+        ({"min_contact_s": -1.0}, "min_contact_s -1.0"),
+        ({"min_contact_s": float("nan")}, "min_contact_s nan"),
+        ({"priority": "loudest"}, "priority 'loudest' is unknown"),
+        ({"hand_over": "nearest"}, "hand_over 'nearest' is unknown"),
+        ({"hand_over": "highest_elevation"}, "needs elevations"),
+    ],
+)
+def test_rules_that_cannot_be_are_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        orbit.serve(_windows([(0, 0, 0, 1)]), **change)
 
 
 @given(st.integers(1, 8), st.floats(1e-3, 1e4), st.integers(0, 3), st.integers(1, 40))
@@ -146,27 +212,6 @@ def test_slots_come_in_turn_at_exact_multiples(sites, slot_s, idle, cycles):
 def test_impossible_slots_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         orbit.slot_windows(*arguments)
-
-
-@given(plans())
-def test_the_longest_gap_is_the_longest_run_of_seconds_without_contact(windows):
-    gaps = orbit.longest_gap_s(windows, 6, 30.0)
-    for site in range(6):
-        longest = run = 0
-        for now in np.arange(30) + 0.5:
-            mine = windows.site == site
-            seen = (mine & (windows.rise_s < now) & (windows.set_s > now)).any()
-            run = 0 if seen else run + 1
-            longest = max(longest, run)
-        assert gaps[site] == longest
-
-
-def test_gaps_are_not_counted_for_other_sites_or_spans():
-    windows = _windows([(0, 3, 0, 10)])
-    with pytest.raises(ValueError, match="beyond 3 sites"):
-        orbit.longest_gap_s(windows, 3, 30.0)
-    with pytest.raises(ValueError, match="span_s 5"):
-        orbit.longest_gap_s(windows, 4, 5.0)
 
 
 def test_windows_that_cannot_be_are_refused():

@@ -96,38 +96,83 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(write: Write, slots: s
     )
 
 
-TLE = """\
-stop: {days: 1}
-orbit: {source: tle, path: %s}
-ground: {clusters: [{name: A, latitude_deg: 0, longitude_deg: 0}]}
-"""
+GROUND = "{clusters: [{name: A, latitude_deg: 0, longitude_deg: 0%s}]}"
+NAMING = {
+    "tle": ("orbit: {source: tle, path: %s}", ""),
+    "omm": ("orbit: {source: omm, path: %s}", ""),
+    "contacts": ("link: {preset: paper}\norbit: {source: contacts, path: %s}", ""),
+    "places": ("orbit: {source: tle, path: x.tle}", ", places_path: %s"),
+}
+KEYS = dict.fromkeys(NAMING, "orbit.path") | {"places": "ground.clusters 'A': places_path"}
 
 
-def test_an_element_file_is_found_from_the_folder_of_the_scenario(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def text_naming(form: str, name: str) -> str:
+    orbit, places = NAMING[form]
+    text = f"stop: {{days: 1}}\n{orbit}\nground: {GROUND % places}\n"
+    return text % name
+
+
+def named_file(form: str, scenario: scenarios.Scenario) -> Path:
+    if form == "places":
+        return scenarios.places_file(scenario, 0)
+    find = scenarios.windows_file if form == "contacts" else scenarios.element_file
+    return find(scenario)
+
+
+@pytest.mark.parametrize("form", NAMING)
+def test_a_named_file_is_found_from_the_folder_of_the_scenario(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    scenario = scenarios.load(write(TLE % "sets/one.tle"))
+    scenario = scenarios.load(write(text_naming(form, "sets/one.txt")))
     (tmp_path / "sets").mkdir()
-    (tmp_path / "sets" / "one.tle").write_text("elements\n")
+    (tmp_path / "sets" / "one.txt").write_text("lines\n")
     monkeypatch.chdir("/")
-    assert scenarios.element_file(scenario).read_text() == "elements\n"
+    assert named_file(form, scenario).read_text() == "lines\n"
 
 
-def test_a_path_from_the_root_is_taken_as_it_is(write: Write, tmp_path: Path) -> None:
-    (tmp_path / "one.tle").write_text("elements\n")
-    scenario = scenarios.load("quickstart", {"orbit.path": str(tmp_path / "one.tle")})
-    assert scenarios.element_file(scenario) == tmp_path / "one.tle"
+@pytest.mark.parametrize("form", NAMING)
+def test_a_path_from_the_root_is_taken_as_it_is(write: Write, tmp_path: Path, form: str) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "one.txt").write_text("lines\n")
+    scenario = scenarios.load(write(text_naming(form, str(tmp_path / "far" / "one.txt"))))
+    assert named_file(form, scenario) == tmp_path / "far" / "one.txt"
 
 
-@pytest.mark.parametrize("name", ["none.tle", ".", "x" * 3000, '"a\\0b"'])
-def test_an_element_file_that_is_not_there_is_an_error_of_its_key(write: Write, name: str) -> None:
-    path = write(TLE % name)
+@pytest.mark.parametrize("form", NAMING)
+@pytest.mark.parametrize("name", ["none.txt", ".", "x" * 3000, '"a\\0b"'])
+def test_a_named_file_that_is_not_there_is_an_error_of_its_key(
+    write: Write, form: str, name: str
+) -> None:
+    path = write(text_naming(form, name))
     with pytest.raises(scenarios.ScenarioError) as caught:
-        scenarios.element_file(scenarios.load(path))
-    assert str(caught.value).startswith(f"{path}: orbit.path: no file ")
+        named_file(form, scenarios.load(path))
+    assert str(caught.value).startswith(f"{path}: {KEYS[form]}: no file ")
     assert str(caught.value).endswith("; relative paths count from the scenario file")
 
 
-def test_a_scenario_without_an_element_file_has_none_to_find(write: Write, slots: str) -> None:
-    with pytest.raises(scenarios.ScenarioError, match=r"orbit\.path: is not given"):
-        scenarios.element_file(scenarios.load(write(slots)))
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("tle", "element file"),
+        ("omm", "element file"),
+        ("contacts", "window file"),
+        ("places", "file of places"),
+    ],
+)
+def test_a_scenario_that_names_no_file_has_none_to_find(
+    write: Write, slots: str, form: str, kind: str
+) -> None:
+    path = write(slots)
+    with pytest.raises(scenarios.ScenarioError) as caught:
+        named_file(form, scenarios.load(path))
+    key, tail = KEYS[form], f"is not given; there is no {kind} to read"
+    assert str(caught.value) == f"{path}: {key}: {tail}"
+
+
+def test_elements_are_no_windows_and_windows_no_elements(write: Write) -> None:
+    of_contacts = scenarios.load(write(text_naming("contacts", "x.csv")))
+    of_elements = scenarios.load(write(text_naming("omm", "x.json")))
+    with pytest.raises(scenarios.ScenarioError, match="no element file"):
+        scenarios.element_file(of_contacts)
+    with pytest.raises(scenarios.ScenarioError, match="no window file"):
+        scenarios.windows_file(of_elements)

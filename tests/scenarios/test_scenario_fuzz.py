@@ -5,13 +5,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from every_source import ORBITS, mapping_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scenarios
 
 QUICKSTART = scenarios.shipped_path("quickstart").read_text()
-STORED = scenarios.load("quickstart").model_dump(mode="json")
+STORED = {
+    source: scenarios.from_dict(mapping_with(orbit)).model_dump(mode="json")
+    for source, orbit in ORBITS.items()
+}
 
 PUNCTUATION = ["- ", "? ", ": ", "{", "}", "[", "]", "'", '"', "|", ">", "#", "%", "\n", "  ", "\t"]
 SPECIALS = [
@@ -83,6 +87,10 @@ def test_a_damaged_scenario_validates_or_is_refused(at: int, gone: int, text: st
     accepted_or_refused(load_text, QUICKSTART[:at] + text + QUICKSTART[at + gone :])
 
 
+KEY_WORDS = [*ORBITS, "any", "single", "contact", "highest_elevation", "sun-synchronous", "star"]
+ORBIT_KEYS = sorted({key for mapping in STORED.values() for key in mapping["orbit"]})
+
+
 def paths_in(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value)
     paths = []
@@ -93,14 +101,22 @@ def paths_in(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return paths
 
 
+SPOTS = [(source, path) for source, mapping in STORED.items() for path in paths_in(mapping)]
+
+
 @settings(max_examples=500, deadline=None)
 @given(
-    path=st.sampled_from(paths_in(STORED)), value=ANY_VALUE, extra=st.none() | st.text(max_size=9)
+    spot=st.sampled_from(
+        [(source, path) for source in STORED for path in paths_in(STORED[source])]
+    ),
+    value=ANY_VALUE | st.sampled_from(KEY_WORDS),
+    extra=st.none() | st.text(max_size=9) | st.sampled_from(ORBIT_KEYS),
 )
 def test_any_value_in_any_place_validates_or_is_refused(
-    path: tuple[Any, ...], value: Any, extra: str | None
+    spot: tuple[str, tuple[Any, ...]], value: Any, extra: str | None
 ) -> None:
-    mapping = copy.deepcopy(STORED)
+    source, path = spot
+    mapping = copy.deepcopy(STORED[source])
     parent = mapping
     for key in path[:-1]:
         parent = parent[key]
@@ -110,7 +126,7 @@ def test_any_value_in_any_place_validates_or_is_refused(
     accepted_or_refused(scenarios.from_dict, mapping)
 
 
-KEYS = st.sampled_from([".".join(map(str, path)) for path in paths_in(STORED)]) | st.text(
+KEYS = st.sampled_from([".".join(map(str, path)) for path in paths_in(STORED["tle"])]) | st.text(
     max_size=12
 )
 

@@ -13,6 +13,8 @@ import scenarios
 Refusal = Callable[..., str]
 Write = Callable[[str | bytes], Path]
 
+CIRCLE = "altitude_km: 600\n  inclination_deg: 9"
+
 
 @pytest.mark.parametrize(
     ("wrong", "right", "line"),
@@ -61,13 +63,14 @@ Write = Callable[[str | bytes], Path]
         (
             "source: circle",
             "source: circular",
-            "mine.yaml:4: orbit.source: got 'circle'; source must be one of 'tle', 'circular', "
-            "'slots'; did you mean 'circular'?",
+            "mine.yaml:4: orbit.source: got 'circle'; source must be one of 'tle', 'omm', "
+            "'circular', 'keplerian', 'walker', 'contacts', 'slots'; did you mean 'circular'?",
         ),
         (
             "beams: 1",
             "source: circular",
-            "mine.yaml:3: orbit.source: is missing; it must be one of 'tle', 'circular', 'slots'",
+            "mine.yaml:3: orbit.source: is missing; it must be one of 'tle', 'omm', "
+            "'circular', 'keplerian', 'walker', 'contacts', 'slots'",
         ),
         (
             "stop: 5",
@@ -79,7 +82,7 @@ Write = Callable[[str | bytes], Path]
             "devices: 2.5",
             "devices: 5",
             "mine.yaml:9: ground.clusters.0.devices: got 2.5; must be a whole number >= 1 and "
-            "<= 10000 (number of devices)",
+            "<= 10000 (number of devices; 1 if no places are given)",
         ),
         (
             "name: 7",
@@ -196,11 +199,22 @@ def test_a_wrong_addition_is_answered_with_the_nearest_right_one(
 @pytest.mark.parametrize(
     ("source", "key", "owners"),
     [
-        ("source: tle\n  path: x.tle", "altitude_km: 600", "circular"),
-        ("source: slots", "min_elevation_deg: 5", "tle and circular"),
-        ("source: slots", "beams: 2", "tle and circular"),
-        ("source: circular\n  altitude_km: 600\n  inclination_deg: 9", "slots: {idle: 1}", "slots"),
-        ("source: circular\n  altitude_km: 600\n  inclination_deg: 9", "path: x.tle", "tle"),
+        ("source: tle\n  path: x.tle", "altitude_km: 600", "circular and walker"),
+        ("source: omm\n  path: x.json", "checksum: ignore", "tle"),
+        ("source: omm\n  path: x.json", "eccentricity: 0.1", "keplerian"),
+        ("source: slots", "min_elevation_deg: 5", "tle, omm, circular, keplerian and walker"),
+        ("source: slots", "beams: 2", "tle, omm, circular, keplerian, walker and contacts"),
+        (
+            "source: contacts\n  path: x.csv",
+            "min_elevation_deg: 5",
+            "tle, omm, circular, keplerian and walker",
+        ),
+        (f"source: circular\n  {CIRCLE}", "slots: {idle: 1}", "slots"),
+        (f"source: circular\n  {CIRCLE}", "path: x.tle", "tle, omm and contacts"),
+        (f"source: circular\n  {CIRCLE}", "satellite: 5", "tle, omm, walker and contacts"),
+        (f"source: circular\n  {CIRCLE}", "planes: 3", "walker"),
+        (f"source: circular\n  {CIRCLE}", "columns: {site: x}", "contacts"),
+        (f"source: walker\n  {CIRCLE}", "semi_major_axis_km: 7000", "keplerian"),
     ],
 )
 def test_a_key_of_another_source_is_named_as_such(

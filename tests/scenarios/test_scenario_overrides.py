@@ -45,6 +45,14 @@ def test_an_override_equals_the_same_words_in_the_file(write: Write, circular: s
     assert changed != scenarios.load(write(circular))
 
 
+@pytest.mark.parametrize("name", ["circular", "walker"])
+def test_a_sweep_sets_altitude_and_inclination(name: str) -> None:
+    changes = {"orbit.altitude_km": 550.0, "orbit.inclination_deg": "sun-synchronous"}
+    changed = scenarios.load(name, changes).orbit
+    assert (changed.altitude_km, changed.inclination_deg) == (550, "sun-synchronous")
+    assert scenarios.load(name, {"orbit.inclination_deg": 53}).orbit.inclination_deg == 53
+
+
 def test_a_list_item_is_addressed_in_the_order_of_the_file(write: Write, circular: str) -> None:
     scenario = scenarios.load(write(circular), {"ground.clusters.0.devices": "9"})
     assert {c.name: c.devices for c in scenario.ground.clusters} == {"Munich": 9, "Bern": 1}
@@ -70,7 +78,8 @@ def test_a_whole_list_item_can_be_replaced(write: Write, circular: str) -> None:
         ),
         (
             {"orbit.path": "x.tle"},
-            "--set orbit.path: is not used by source 'circular' (it belongs to tle)",
+            "--set orbit.path: is not used by source 'circular' "
+            "(it belongs to tle, omm and contacts)",
         ),
         ({"seed": "[1"}, "--set seed: is not valid YAML: while parsing a flow sequence, "),
         ({"seed": "010"}, "--set seed: '010' is ambiguous; drop the leading zero"),
@@ -88,7 +97,8 @@ def test_a_whole_list_item_can_be_replaced(write: Write, circular: str) -> None:
         ),
         (
             {"ground.clusters.1.devices": "0"},
-            "--set ground.clusters.1.devices: got 0; must be >= 1 and <= 10000 (number of devices)",
+            "--set ground.clusters.1.devices: got 0; must be >= 1 and <= 10000 (number of devices; "
+            "1 if no places are given)",
         ),
         (
             {"ground.clusters": "[]"},

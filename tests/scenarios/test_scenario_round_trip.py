@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pydantic
 import pytest
+from every_source import ORBITS, SEEN, mapping_with
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def test_a_shipped_scenario_survives_json(name: str) -> None:
     assert through_json(scenario).model_dump() == scenario.model_dump()
 
 
+COLUMN_NAMES = st.text(min_size=1, max_size=5)
 FRACTIONS = st.floats(0, 1, exclude_min=True)
 OPTIONS = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | FRACTIONS | st.text(max_size=5),
@@ -74,6 +76,74 @@ def test_every_scenario_survives_json(
     # In UTC: Python calls local times that a clock change skips or repeats unequal to all others.
     assert again.start == start.astimezone(UTC)
     assert again.learning.options == options
+
+
+ANGLES = st.floats(0, 360, exclude_max=True)
+SECONDS = st.floats(0, 1e9)
+SERVED = st.fixed_dictionaries(
+    {"beams": st.integers(1, 9), "min_contact_s": SECONDS, "serving": st.just("single")}
+) | st.fixed_dictionaries(
+    {"serving": st.just("any")},
+    optional={
+        "hand_over": st.none() | st.just("longest_remaining"),
+        "hand_over_gap_s": SECONDS,
+        "session": st.just("joined"),
+        "sync_delay_s": SECONDS,
+    },
+)
+INCLINATIONS = st.just("sun-synchronous") | st.integers(0, 180) | st.floats(0, 180)
+OF_SOURCE = {
+    "tle": {"satellite": st.none(), "checksum": st.sampled_from(["verify", "ignore"])},
+    "omm": {"path": st.text(min_size=1, max_size=9)},
+    "circular": {"inclination_deg": INCLINATIONS, "raan_deg": ANGLES},
+    "keplerian": {"mean_anomaly_deg": ANGLES, "eccentricity": st.floats(0, 0.7)},
+    "walker": {
+        "pattern": st.sampled_from(["delta", "star"]),
+        "inclination_deg": INCLINATIONS,
+        "phasing": st.integers(0, 2),
+    },
+    "contacts": {"columns": st.dictionaries(st.sampled_from(["site", "rise_utc"]), COLUMN_NAMES)},
+}
+ANY_ORBIT = st.sampled_from(sorted(OF_SOURCE)).flatmap(
+    lambda source: st.builds(
+        lambda served, own: {**ORBITS[source], **served, **own},
+        SERVED,
+        st.fixed_dictionaries({}, optional=OF_SOURCE[source]),
+    )
+)
+PLACES = st.fixed_dictionaries(
+    {"latitude_deg": st.floats(-90, 90), "longitude_deg": st.floats(-180, 180)},
+    optional={"name": st.text(min_size=1, max_size=5), "min_elevation_deg": st.floats(0, 89)},
+)
+
+
+def name_or_itself(place: dict[str, Any]) -> str:
+    return place.get("name", str(place))
+
+
+ANY_CLUSTER = st.one_of(
+    st.fixed_dictionaries({"devices": st.integers(1, 9)}),
+    st.fixed_dictionaries(
+        {"places": st.lists(PLACES, min_size=1, max_size=4, unique_by=name_or_itself)}
+    ),
+    st.fixed_dictionaries({"places_path": st.text(min_size=1, max_size=9)}),
+    st.fixed_dictionaries({"min_elevation_deg": st.none() | st.floats(0, 89)}),
+)
+
+
+@given(orbit=ANY_ORBIT, cluster=ANY_CLUSTER)
+def test_every_source_and_every_cluster_survives_json(
+    orbit: dict[str, Any], cluster: dict[str, Any]
+) -> None:
+    seen = orbit["source"] in SEEN
+    scenario = scenarios.from_dict(mapping_with(orbit, cluster if seen else {"devices": 2}))
+    again = through_json(scenario)
+    assert again == scenario
+    assert again.model_dump() == scenario.model_dump()
+    said = again.orbit.model_dump(mode="json")
+    assert {key: said[key] for key in orbit if key != "columns"} == {
+        key: value for key, value in orbit.items() if key != "columns"
+    }
 
 
 def test_elements_kept_in_the_scenario_survive_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import scenarios
 
-NAMES = ["circular", "paper-slots", "paper-slots-idle", "quickstart"]
+NAMES = ["circular", "paper-slots", "paper-slots-idle", "quickstart", "walker"]
 
 
 def test_these_scenarios_are_shipped() -> None:
@@ -78,6 +78,17 @@ def test_the_quickstarts_elements_are_intact() -> None:
     day_of_year = float(first[20:32])
     assert (first[18:20], int(day_of_year)) == ("26", 31 + 28 + 31 + 30 + 31 + 30 + 31 + 22)
     assert divmod(round((day_of_year % 1) * 24 * 60), 60) == (14, 2)
+
+
+def test_the_constellation_serves_with_every_satellite() -> None:
+    orbit = scenarios.load("walker").orbit
+    assert (orbit.pattern, orbit.satellites, orbit.planes, orbit.phasing) == ("delta", 12, 3, 1)
+    assert (orbit.serving, orbit.satellite) == ("any", None)
+
+
+def test_one_satellite_of_the_constellation_can_be_chosen() -> None:
+    one = scenarios.load("walker", {"orbit.serving": "single", "orbit.satellite": "any name"})
+    assert one.orbit.satellite == "any name"
 
 
 def test_the_idle_cycle_differs_from_the_paper_cycle_in_its_idle_slots_only() -> None:

@@ -90,7 +90,7 @@ def test_contacts_of_elements_are_those_of_the_python_function(leomix, tmp_path:
     assert len(table) == len(truth) > 8
     times = pd.to_datetime(table.rise_utc)
     assert (times - truth.rise_utc).abs().max() < pd.Timedelta("1ms")
-    assert leomix("contacts", "quickstart", "--summary").out.count("\n") == 5
+    assert leomix("contacts", "quickstart", "--summary").out.count("\n") == 6
 
 
 def test_bad_elements_are_left_out_if_asked(leomix, tmp_path: Path) -> None:
@@ -362,6 +362,7 @@ def test_list_validate_doctor_schema(leomix) -> None:
         ["validate", "quickstart"],
         ["list"],
         ["contacts", "quickstart"],
+        ["contacts", "quickstart", "--summary"],
         ["link", "quickstart"],
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from learning.requests import Chain, Cost, Download, Payload, Train, Upload
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices, whole_rounds
-from sim.plan import ContactLinks, PlannedContact
+from sim.plan import ContactLinks, Plan, PlannedContact
 from sim.rows import Rows
+from sim.synchronisation import Synchronisation
 from sim.trace import Trace
 from sim.transfers import Link
 
+START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = Cost(flops=1e9, memory_bytes=1e6)
 
 
@@ -38,11 +41,12 @@ def contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> Pl
     )  # fmt: skip
 
 
-def converse(contacts, protocol, devices: Devices, trace: Trace) -> list:
+def converse(contacts, protocol, devices: Devices, trace: Trace, delay_s: float = 0.0) -> list:
     """Run a protocol over contacts and return all replies."""
     clock, replies = Clock(), []
-    antenna = Antenna(clock, devices.cluster, contacts)
-    link = Link(clock, antenna, devices, Rows(trace))
+    plan = Plan(START, 1e6, (devices.cluster,), tuple(contacts))
+    antenna = Antenna(clock, devices.cluster, plan.sessions(devices.cluster))
+    link = Link(clock, antenna, devices, Rows(trace), Synchronisation(delay_s))
 
     def actor():
         for number, steps in enumerate(protocol):

@@ -17,9 +17,9 @@ import orbit
 import scenarios
 import sim
 from learning import stream
-from sim.build import make_plan
+from sim.planning import make_plan
 from sim.ground import scenario_links
-from sim.orbit_plan import satellite_of
+from sim.satellites import satellites_of
 
 
 def test_full_skyfield_sees_the_mask_at_every_rise_and_set_of_quickstart() -> None:
@@ -49,7 +49,7 @@ def test_an_upload_ends_when_the_integral_of_the_rate_has_carried_it(
     over_orbit: sim.Result,
 ) -> None:
     scenario = orbit_scenario()
-    satellite, (uplink, _) = satellite_of(scenario), scenario_links(scenario)
+    [satellite], (uplink, _) = satellites_of(scenario), scenario_links(scenario)
     cluster = scenario.ground.clusters[0]
     centre = orbit.Site(cluster.name, cluster.latitude_deg, cluster.longitude_deg)
     generator = stream(scenario.seed, "place", cluster.name)

@@ -1,0 +1,123 @@
+"""Rows of a CSV file by column name, each knowing its line, for messages that point at it."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import StringIO
+from math import isfinite, nan
+from os import PathLike, fspath
+from pathlib import Path
+
+
+class TableError(ValueError):
+    """A CSV that cannot be used; the message is `file:line: what is wrong; how to mend it`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row (without blanks around them) by column."""
+
+    source: str
+    line: int
+    cells: dict[str, str]
+
+    def error(self, message: str) -> TableError:
+        """The error to raise for this row."""
+        return TableError(f"{self.source}:{self.line}: {message}")
+
+    def name(self, column: str) -> str:
+        """A cell that must say something."""
+        if not self.cells[column]:
+            raise self.error(f"{column} is empty; give a name, or leave the whole column out")
+        return self.cells[column]
+
+    def number(self, column: str) -> float:
+        """A finite number."""
+        text = self.cells[column]
+        try:
+            value = float(text)
+        except ValueError:
+            value = nan
+        if not isfinite(value) or "_" in text:
+            raise self.error(f"{column} {text!r} is not a number; give one such as 12.5")
+        return value
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header line with its columns, and the rows below it (at least one)."""
+
+    source: str
+    line: int
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def error(self, message: str) -> TableError:
+        """The error to raise for the header."""
+        return TableError(f"{self.source}:{self.line}: {message}")
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """Text of a UTF-8 file; raises TableError if it is none, OSError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "
+            "save the table as CSV in UTF-8"
+        ) from None
+
+
+def parse_table(text: str, source: str) -> Table:
+    """Read comma-separated text (RFC 4180) with a header; blank lines and # comments are skipped.
+
+    Raises TableError for a broken quotation, no row, a column twice, or a row of another length.
+    """
+    records = _records(text.removeprefix("\ufeff"), source)
+    line, cells = next(records, (1, []))
+    # A header may be broken into lines inside its quotation marks.
+    header = [" ".join(cell.split()) for cell in cells]
+    rows = tuple(_row(source, number, header, record) for number, record in records)
+    table = Table(source, line, tuple(header), rows)
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise table.error("columns are not separated by commas; save the table with commas")
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise table.error(f"column {twice!r} comes twice; keep one of them")
+    if not rows:
+        raise table.error("no rows found; give a header line and one row or more below it")
+    return table
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """Say which of `names` was perhaps meant, or list them all."""
+    known = {known.lower(): known for known in names}
+    found = get_close_matches(name.lower(), known, n=1)
+    if found:
+        return f"did you mean {known[found[0]]!r}?"
+    return f"there are {', '.join(map(repr, known.values()))}"
+
+
+def _records(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
+    lines = ("\n" if line.lstrip().startswith("#") else line for line in StringIO(text, newline=""))
+    reader = csv.reader(lines, strict=True, skipinitialspace=True)
+    try:
+        for record in reader:
+            cells = [cell.strip() for cell in record]
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise TableError(
+            f"{source}:{reader.line_num}: {error}; check the quotation marks of this row"
+        ) from None
+
+
+def _row(source: str, line: int, header: list[str], cells: list[str]) -> Row:
+    row = Row(source, line, dict(zip(header, cells, strict=False)))
+    if len(cells) != len(header):
+        raise row.error(
+            f"cells in the row: {len(cells)}, in the header: {len(header)}; "
+            "give every column its cell, empty if need be"
+        )
+    return row

@@ -1,0 +1,153 @@
+"""Orbits made from scratch: mean Keplerian elements, circles, and the sun-synchronous circle."""
+
+from datetime import UTC, datetime
+from math import acos, cos, degrees, floor, isfinite, radians, sqrt, tau
+
+from orbit.clock import DAY_S, Start, utc
+from orbit.elements import Satellite
+from orbit.limits import within, within_open
+
+# WGS 72, the constants that SGP4 elements are fitted with (Vallado et al., AIAA 2006-6753).
+_RADIUS_KM = 6378.135
+_J2 = 0.001082616
+_MU_KM3_S2 = 398600.8
+# SGP4 counts its epoch in days from 1949 December 31, 0h.
+_SGP4_DAY_ZERO = 2433281.5
+_LOWEST_PERIGEE_KM = 120.0
+# The widest orbit of SGP4's verification set has 241 700 km.
+_LARGEST_AXIS_KM = 250000.0
+_TROPICAL_YEAR_DAYS = 365.2422
+
+
+def keplerian_satellite(
+    name: str,
+    epoch: datetime,
+    *,
+    semi_major_axis_km: float,
+    inclination_deg: float,
+    eccentricity: float = 0.0,
+    raan_deg: float = 0.0,
+    argument_of_perigee_deg: float = 0.0,
+    mean_anomaly_deg: float = 0.0,
+    bstar: float = 0.0,
+) -> Satellite:
+    """A satellite with these Brouwer mean elements at `epoch`, as SGP4 itself carries them on.
+
+    `semi_major_axis_km` is a'' of Spacetrack Report No. 3, section 6, at most 250 000 km; with
+    the eccentricity (0 up to 1) it must keep perigee 120 km above the WGS 72 equatorial radius of
+    6378.135 km. Inclination is 0 to 180 deg; the other angles are any finite degrees. `bstar` is
+    the drag term in 1/Earth radius, -1 to 1. The catalogue number is 0. Raises ValueError outside
+    these ranges or for an epoch without a time zone.
+    """
+    from sgp4.api import WGS72, Satrec
+
+    _check_shape(semi_major_axis_km, eccentricity)
+    inclination = radians(within(inclination_deg, 0, 180, "inclination_deg"))
+    node = _wrapped(raan_deg, "raan_deg")
+    perigee = _wrapped(argument_of_perigee_deg, "argument_of_perigee_deg")
+    anomaly = _wrapped(mean_anomaly_deg, "mean_anomaly_deg")
+    drag = within(bstar, -1, 1, "bstar")
+    start = Start.of(epoch, "epoch")
+    days = start.julian_day - _SGP4_DAY_ZERO + start.second_of_day / DAY_S
+    motion = _kozai_mean_motion(semi_major_axis_km / _RADIUS_KM, eccentricity, inclination)
+    shape = eccentricity, perigee, inclination, anomaly, motion, node
+    model = Satrec()
+    model.sgp4init(WGS72, "i", 0, days, drag, 0.0, 0.0, *shape)
+    return Satellite(name, 0, utc(epoch, "epoch"), model)
+
+
+def circular_satellite(
+    name: str,
+    altitude_km: float,
+    inclination_deg: float,
+    raan_deg: float,
+    argument_of_latitude_deg: float,
+    epoch: datetime,
+) -> Satellite:
+    """A drag-free satellite on a circular orbit.
+
+    The Brouwer mean semi-major axis is the WGS 72 equatorial radius plus `altitude_km` (160 to
+    2000); inclination 0 to 180 deg; the other two angles are any finite degrees. The catalogue
+    number is 0. Raises ValueError outside these ranges or for an epoch without a time zone.
+    """
+    within(altitude_km, 160, 2000, "altitude_km")
+    _wrapped(argument_of_latitude_deg, "argument_of_latitude_deg")
+    return keplerian_satellite(
+        name,
+        epoch,
+        semi_major_axis_km=_RADIUS_KM + altitude_km,
+        inclination_deg=inclination_deg,
+        raan_deg=raan_deg,
+        mean_anomaly_deg=argument_of_latitude_deg,
+    )
+
+
+def sun_synchronous_inclination_deg(altitude_km: float) -> float:
+    """Inclination (deg) at which the node of a circular orbit follows the mean sun.
+
+    The node turns once in 365.2422 days at the rate that SGP4 gives it, J2 squared and J4
+    included; the first-order formula is off by up to a third of a percent. `altitude_km`, above
+    the WGS 72 equatorial radius, is 160 or more; no inclination does it above about 5980 km.
+    Raises ValueError outside this range.
+    """
+    within(altitude_km, 160, 6000, "altitude_km")
+    wanted = tau / _TROPICAL_YEAR_DAYS
+    fastest = _node_rate(altitude_km, -1.0)
+    if fastest < wanted:
+        raise ValueError(
+            f"altitude_km {altitude_km!r} is too high for a sun-synchronous orbit: its node turns "
+            f"at most {degrees(fastest):.4f} of {degrees(wanted):.4f} deg a day; give a lower one"
+        )
+    cosine = -1.0
+    # The rate is proportional to the cosine but for a part in a hundred, so this contracts fast.
+    for _ in range(12):
+        cosine = max(-1.0, cosine * wanted / _node_rate(altitude_km, cosine))
+    return degrees(acos(cosine))
+
+
+def _node_rate(altitude_km: float, cosine: float) -> float:
+    """SGP4's secular rate of the node in rad/day, for the cosine of an inclination."""
+    made = keplerian_satellite(
+        "rate",
+        datetime(2000, 1, 1, tzinfo=UTC),
+        semi_major_axis_km=_RADIUS_KM + altitude_km,
+        inclination_deg=degrees(acos(cosine)),
+    )
+    return float(made.model.nodedot) * 1440
+
+
+def _check_shape(semi_major_axis_km: float, eccentricity: float) -> None:
+    smallest = _RADIUS_KM + _LOWEST_PERIGEE_KM
+    within(semi_major_axis_km, smallest, _LARGEST_AXIS_KM, "semi_major_axis_km")
+    within_open(eccentricity, 0, 1, "eccentricity")
+    perigee_km = semi_major_axis_km * (1 - eccentricity) - _RADIUS_KM
+    if perigee_km < _LOWEST_PERIGEE_KM:
+        largest = floor((1 - smallest / semi_major_axis_km) * 1e6) / 1e6
+        raise ValueError(
+            f"eccentricity {eccentricity!r} puts perigee at {perigee_km:.1f} km altitude; keep it "
+            f"at {_LOWEST_PERIGEE_KM:g} km or more, with at most {largest:.6f} on this axis"
+        )
+
+
+def _wrapped(angle_deg: float, what: str) -> float:
+    if not isfinite(angle_deg):
+        raise ValueError(f"{what} {angle_deg!r} is not finite; give an angle in degrees")
+    return radians(angle_deg) % tau
+
+
+def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> float:
+    """Mean motion (rad/min) that SGP4's initialisation turns into this Brouwer axis (in radii).
+
+    Inverts the un-Kozai step (Spacetrack Report No. 3, section 6: a_1, delta_1, a_0, delta_0) by
+    a fixed point, which contracts by about J2 (a thousandth) a step.
+    """
+    ke = 60 * sqrt(_MU_KM3_S2 / _RADIUS_KM**3)
+    brouwer = ke / axis / sqrt(axis)
+    oblateness = 0.75 * _J2 * (3 * cos(inclination) ** 2 - 1) / (1 - eccentricity**2) ** 1.5
+    kozai = brouwer
+    for _ in range(8):
+        first: float = (ke / kozai) ** (2 / 3)
+        d1 = oblateness / first**2
+        second = first * (1 - d1 * d1 - d1 * (1 / 3 + 134 * d1 * d1 / 81))
+        kozai = brouwer * (1 + oblateness / second**2)
+    return kozai

@@ -1,0 +1,185 @@
+"""Satellites from the fields of Orbit Mean-Elements Messages (CCSDS 502.0-B), each checked."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+from orbit.clock import DAY_S, Start
+from orbit.elements import ElementError, Satellite
+from orbit.omm_records import Record
+
+# The largest number that sgp4 can give a model; the satellite keeps its own.
+_LAST_ALPHA_5 = 339999
+_LAST_NORAD_ID = 999_999_999
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,12}", re.ASCII)
+_EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})T\d\d:\d\d:\d\d(\.\d+)?Z?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """A number with its unit, and the closed range it may lie in."""
+
+    low: float
+    high: float
+    unit: str
+    optional: bool = False
+
+
+# Units of CCSDS 502.0-B, tables 4-2 and 4-3; the ranges are those of two-line elements.
+_QUANTITIES = {
+    "MEAN_MOTION": _Quantity(1e-5, 18, "rev/day"),
+    "ECCENTRICITY": _Quantity(0, 0.9999999, ""),
+    "INCLINATION": _Quantity(0, 180, "deg"),
+    "RA_OF_ASC_NODE": _Quantity(0, 360, "deg"),
+    "ARG_OF_PERICENTER": _Quantity(0, 360, "deg"),
+    "MEAN_ANOMALY": _Quantity(0, 360, "deg"),
+    "BSTAR": _Quantity(-100, 100, "1/ER"),
+    "MEAN_MOTION_DOT": _Quantity(-2, 2, "rev/day**2", optional=True),
+    "MEAN_MOTION_DDOT": _Quantity(-100, 100, "rev/day**3", optional=True),
+}
+# What a field must say where it is given, and how to mend it.
+_MEANING = {
+    "CENTER_NAME": (("EARTH",), "give satellites of the Earth"),
+    "REF_FRAME": (("TEME",), "get elements in TEME, the frame of SGP4"),
+    "TIME_SYSTEM": (("UTC",), "give EPOCH in UTC"),
+    "MEAN_ELEMENT_THEORY": (("SGP4", "SGP/SGP4"), "get elements made for SGP4"),
+    "EPHEMERIS_TYPE": (("0", "2", "3"), "get elements made for SGP4 (0); 4 is SGP4-XP"),
+}
+_REQUIRED = ["EPOCH", "NORAD_CAT_ID", *(k for k, q in _QUANTITIES.items() if not q.optional)]
+USED = frozenset({"OBJECT_NAME", *_REQUIRED, *_QUANTITIES, *_MEANING})
+"""The fields that are read; all others are left alone."""
+
+
+class _Refused(Exception):
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.remedy = what, remedy
+
+
+def scan_omm(records: Iterable[Record | ElementError]) -> Iterator[Satellite | ElementError]:
+    """Each record as a Satellite, or as the ElementError that names the field that is wrong.
+
+    Needs EPOCH, NORAD_CAT_ID, the six mean elements and BSTAR. An entry without OBJECT_NAME is
+    named by its catalogue number. Errors among the records are passed on.
+    """
+    for record in records:
+        yield record if isinstance(record, ElementError) else _entry(record)
+
+
+def _entry(record: Record) -> Satellite | ElementError:
+    name = _name(record.fields)
+    try:
+        given = {key: _text(key, value) for key, value in record.fields.items() if key in USED}
+        _check_present(given, record.fields)
+        _check_units(record.units)
+        return _satellite(name, given)
+    except _Refused as no:
+        return ElementError.at(record.where, name, no.what, no.remedy)
+
+
+def _name(fields: dict[str, Any]) -> str:
+    """OBJECT_NAME on one line, else the catalogue number as written."""
+    for key in ("OBJECT_NAME", "NORAD_CAT_ID"):
+        # JSON can spell half a surrogate pair, which no file or terminal takes.
+        text = str(fields.get(key) or "").encode(errors="replace").decode()
+        if text.strip():
+            return " ".join(text.split())
+    return ""
+
+
+def _satellite(name: str, fields: dict[str, str]) -> Satellite:
+    from sgp4 import omm
+    from sgp4.api import Satrec
+
+    _check_meaning(fields)
+    number, epoch = _norad_id(fields["NORAD_CAT_ID"]), _epoch(fields["EPOCH"])
+    model = Satrec()
+    omm.initialize(
+        model,
+        {
+            **{key: _number(key, fields.get(key) or "0") for key in _QUANTITIES},
+            "EPOCH": f"{epoch:%Y-%m-%dT%H:%M:%S.%f}",
+            "NORAD_CAT_ID": number if number <= _LAST_ALPHA_5 else 0,
+            "CLASSIFICATION_TYPE": "U",
+            **dict.fromkeys(("EPHEMERIS_TYPE", "ELEMENT_SET_NO", "REV_AT_EPOCH"), 0),
+            "OBJECT_ID": "",
+        },
+    )
+    # sgp4 takes the epoch as one number of days, which is 0.3 us coarse; it keeps it as two.
+    start = Start.of(epoch, "EPOCH")
+    model.jdsatepoch, model.jdsatepochF = start.julian_day, start.second_of_day / DAY_S
+    return Satellite(name, number, epoch, model)
+
+
+def _text(key: str, value: Any) -> str:
+    """The value as text, whichever way the format writes it; nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise _Refused(f"{key} {value!r:.40} is no text or number", f"write {key} as one value")
+    return str(value).strip()
+
+
+def _check_present(fields: dict[str, str], given: Iterable[str]) -> None:
+    missing = [key for key in _REQUIRED if not fields.get(key)]
+    if not missing:
+        return
+    unknown = {key.upper(): key for key in set(given) - USED}
+    alike = get_close_matches(missing[0], unknown, n=1, cutoff=0.8)
+    remedy = f"rename the unknown field {unknown[alike[0]]!r}" if alike else "add what is missing"
+    verb = "is" if len(missing) == 1 else "are"
+    raise _Refused(f"{', '.join(missing)} {verb} missing", remedy)
+
+
+def _check_units(units: dict[str, str]) -> None:
+    for key, quantity in _QUANTITIES.items():
+        stated = units.get(key, quantity.unit)
+        if stated.lower() != quantity.unit.lower():
+            right = quantity.unit or "no unit"
+            raise _Refused(f"{key} is in {stated!r}", f"give it in {right}")
+
+
+def _check_meaning(fields: dict[str, str]) -> None:
+    for key, (allowed, remedy) in _MEANING.items():
+        stated = fields.get(key)
+        if stated and stated.upper() not in allowed:
+            raise _Refused(f"{key} {stated[:40]!r} is not {allowed[0]}", remedy)
+
+
+def _norad_id(text: str) -> int:
+    if not _WHOLE.fullmatch(text) or int(text) > _LAST_NORAD_ID:
+        raise _Refused(
+            f"NORAD_CAT_ID {text[:40]!r} is no whole number from 0 to {_LAST_NORAD_ID}",
+            "write all digits, without alpha-5 letters",
+        )
+    return int(text)
+
+
+def _number(key: str, text: str) -> float:
+    quantity = _QUANTITIES[key]
+    allowed = f"{quantity.low:g} to {quantity.high:.8g} {quantity.unit}".strip()
+    if not _DECIMAL.fullmatch(text):
+        raise _Refused(f"{key} {text[:40]!r} is not a decimal number", f"give {allowed}")
+    if not quantity.low <= float(text) <= quantity.high:
+        raise _Refused(f"{key} {text[:40]} is outside {allowed}", "check the value and its unit")
+    return float(text)
+
+
+def _epoch(text: str) -> datetime:
+    """EPOCH as aware UTC: calendar date or day of the year, with or without Z."""
+    form = "2026-08-22T12:00:46.125312, in UTC"
+    if not _EPOCH.fullmatch(text):
+        raise _Refused(f"EPOCH {text[:40]!r} is not an ISO 8601 time", f"write it like {form}")
+    day, _, clock = text.removesuffix("Z").partition("T")
+    try:
+        date = datetime.strptime(day, "%Y-%j" if len(day) == 8 else "%Y-%m-%d").date()
+        moment = datetime.fromisoformat(f"{date}T{clock}").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise _Refused(f"EPOCH {text[:40]}: {error}", f"write it like {form}") from None
+    if moment.year < 1957:
+        raise _Refused(f"EPOCH {text[:40]} is before the first satellite", f"write it like {form}")
+    return moment

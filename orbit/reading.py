@@ -1,0 +1,83 @@
+"""Element sets from files and text; what format they are in is seen from the content."""
+
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+
+from orbit.elements import ElementError, Satellite
+from orbit.omm import USED, scan_omm
+from orbit.omm_records import csv_records, json_records, xml_records
+from orbit.tle import Checksum, scan_tle
+
+_FORMS = "two-line elements, or OMM as JSON, CSV or XML"
+_RECORDS = {"json": json_records, "csv": csv_records, "xml": xml_records}
+
+
+def read_satellites(path: str | PathLike[str], checksum: Checksum = "verify") -> list[Satellite]:
+    """Satellites of a UTF-8 file: two-line elements (with or without names), or OMM.
+
+    OMM (CCSDS 502.0-B, Orbit Mean-Elements Message) may be JSON, CSV or XML, as Space-Track and
+    CelesTrak give it. The content decides, not the file's name. `checksum="ignore"` skips only
+    the checksums of two-line elements. Raises ElementError at the first bad entry or when there is
+    none, OSError when the file cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ElementError(
+            f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "
+            f"give {_FORMS}"
+        ) from None
+    return parse_satellites(text, fspath(path), checksum)
+
+
+def parse_satellites(
+    text: str, source: str = "<text>", checksum: Checksum = "verify"
+) -> list[Satellite]:
+    """As `read_satellites`, for text; `source` stands for the file in messages."""
+    satellites = []
+    for entry in scan_satellites(text, source, checksum):
+        if isinstance(entry, ElementError):
+            raise entry
+        satellites.append(entry)
+    if not satellites:
+        raise ElementError(f"{source}:1: no elements found; give {_FORMS}")
+    return satellites
+
+
+def scan_satellites(
+    text: str, source: str = "<text>", checksum: Checksum = "verify"
+) -> Iterator[Satellite | ElementError]:
+    """Each entry in turn as a Satellite, or as the ElementError that says why it is none.
+
+    For callers that leave bad entries out; text that cannot be taken apart is one ElementError.
+    Raises ValueError for an unknown `checksum`.
+    """
+    if checksum not in ("verify", "ignore"):
+        raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
+    text = text.removeprefix("\ufeff")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    form = _form(lines)
+    if form == "tle":
+        return scan_tle(text, source, checksum)
+    if form in _RECORDS:
+        return scan_omm(_RECORDS[form](text, source))
+    return iter([_unknown(source, lines[0])] if lines else [])
+
+
+def _form(lines: list[str]) -> str:
+    """The format of the first lines that tell: json, xml, csv, tle or unknown."""
+    if any(line.startswith(("1 ", "2 ")) and "," not in line for line in lines):
+        return "tle"
+    first = lines[0].lstrip() if lines else ""
+    if first.startswith(("{", "[")):
+        return "json"
+    if first.startswith("<"):
+        return "xml"
+    return "csv" if USED.intersection(cell.strip(' "') for cell in first.split(",")) else "unknown"
+
+
+def _unknown(source: str, first: str) -> ElementError:
+    return ElementError(
+        f"{source}:1: no element sets, it starts with {first[:40]!r}; give {_FORMS}"
+    )

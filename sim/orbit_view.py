@@ -1,0 +1,52 @@
+"""The view of a scenario with satellites: windows by SGP4, shared out by its rules."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import orbit
+from sim.ground import cluster_sites
+from sim.satellites import satellites_of
+from sim.view import View, served
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+def view_of(scenario: Scenario) -> View:
+    """Return satellites, windows and service; raise InputError where the elements are wrong."""
+    source: Any = scenario.orbit
+    days = scenario.stop.days
+    assert days is not None  # the schema asks for it on a real orbit
+    satellites, sites = satellites_of(scenario), cluster_sites(scenario)
+    start = scenario.start or max(satellite.epoch for satellite in satellites)
+    end = start + timedelta(days=days)
+    failures: list[orbit.Failure] = []
+    windows = orbit.contact_windows(satellites, sites, start, end, source.min_elevation_deg, "sgp4")
+    whole = [failure for failure in failures if failure.whole]
+    if whole:
+        raise orbit.ElementError(str(whole[0]))
+
+    def elevation_deg(window: int, time_s: float) -> float:
+        satellite, site = windows.satellite[window], windows.site[window]
+        looks = orbit.look_angles(satellites[satellite], sites[site], start, np.array([time_s]))
+        return float(looks.elevation_deg[0, 0])
+
+    service, sessions = served(windows, source, elevation_deg)
+    return View(
+        satellite_names=[satellite.name for satellite in satellites],
+        norad_ids=[satellite.norad_id or None for satellite in satellites],
+        sites=[site.name for site in sites],
+        start=start,
+        span_s=days * 86400.0,
+        windows=windows,
+        service=service,
+        sessions=sessions,
+        satellites=tuple(satellites),
+        places=tuple(sites),
+        min_elevation_deg=source.min_elevation_deg,
+        doubts=(*orbit.doubts(satellites, start, end), *map(str, failures)),
+    )

@@ -1,0 +1,135 @@
+"""The satellites of a scenario: read, or made from its elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import orbit
+import scenarios
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+class Named(Protocol):
+    """What has a name and perhaps a catalogue number (0 for none)."""
+
+    @property
+    def name(self) -> str:
+        """Name."""
+
+    @property
+    def norad_id(self) -> int:
+        """Catalogue number."""
+
+
+Checksum = Literal["verify", "ignore"]
+S = TypeVar("S", bound=Named)
+
+
+def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
+    """Return the satellites that may serve, by name; raise InputError where elements are wrong."""
+    source = scenario.orbit
+    found = _MAKERS[source.source](scenario)
+    if source.source in ("circular", "keplerian"):
+        return found
+    named = getattr(source, "satellite", None)
+    return chosen(found, source.serving, named) if source.source != "slots" else found
+
+
+def chosen(found: Sequence[S], serving: str, wanted: str | None) -> list[S]:
+    """Return all of ``found`` with serving any, the ``wanted`` or only one with single."""
+    if serving == "any":
+        return sorted(found, key=lambda satellite: (satellite.name, satellite.norad_id))
+    names = ", ".join(_label(satellite) for satellite in found[:5])
+    names += f" and {len(found) - 5} more" if len(found) > 5 else ""
+    if wanted is None:
+        if len(found) == 1:
+            return list(found)
+        raise InputError(
+            f"orbit.satellite: name one of the {len(found)} satellites, or set orbit.serving: any "
+            f"to let all serve: {names}"
+        )
+    for satellite in found:
+        if wanted in (satellite.name, str(satellite.norad_id)):
+            return [satellite]
+    raise InputError(f"orbit.satellite: no {wanted!r} among the satellites, which are {names}")
+
+
+def _label(satellite: Named) -> str:
+    return f"{satellite.name} ({satellite.norad_id})" if satellite.norad_id else satellite.name
+
+
+def _read(scenario: Scenario) -> list[orbit.Satellite]:
+    source: Any = scenario.orbit
+    checksum: Checksum = getattr(source, "checksum", "verify")
+    if source.elements is not None:
+        return orbit.parse_satellites(source.elements, "orbit.elements", checksum)
+    return orbit.read_satellites(scenarios.element_file(scenario), checksum)
+
+
+def _circular(scenario: Scenario) -> list[orbit.Satellite]:
+    source = scenario.orbit
+    assert source.source == "circular"
+    assert scenario.start is not None  # the schema asks for it: there is no epoch
+    satellite = orbit.circular_satellite(
+        "circular",
+        source.altitude_km,
+        _inclination_deg(source),
+        source.raan_deg,
+        source.argument_of_latitude_deg,
+        scenario.start,
+    )
+    return [satellite]
+
+
+def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
+    source = scenario.orbit
+    assert source.source == "keplerian"
+    assert scenario.start is not None  # as above
+    satellite = orbit.keplerian_satellite(
+        "keplerian",
+        scenario.start,
+        semi_major_axis_km=source.semi_major_axis_km,
+        inclination_deg=source.inclination_deg,
+        eccentricity=source.eccentricity,
+        raan_deg=source.raan_deg,
+        argument_of_perigee_deg=source.argument_of_perigee_deg,
+        mean_anomaly_deg=source.mean_anomaly_deg,
+        bstar=source.bstar,
+    )
+    return [satellite]
+
+
+def _walker(scenario: Scenario) -> list[orbit.Satellite]:
+    source = scenario.orbit
+    assert source.source == "walker"
+    assert scenario.start is not None  # as above
+    pattern = orbit.walker_star if source.pattern == "star" else orbit.walker_delta
+    return pattern(
+        source.altitude_km,
+        _inclination_deg(source),
+        source.satellites,
+        source.planes,
+        source.phasing,
+        scenario.start,
+        source.raan_deg,
+        source.argument_of_latitude_deg,
+    )
+
+
+def _inclination_deg(source: Any) -> float:
+    if source.inclination_deg == "sun-synchronous":
+        return orbit.sun_synchronous_inclination_deg(source.altitude_km)
+    return float(source.inclination_deg)
+
+
+_MAKERS = {
+    "tle": _read,
+    "omm": _read,
+    "circular": _circular,
+    "keplerian": _keplerian,
+    "walker": _walker,
+}

@@ -1,0 +1,98 @@
+"""The view of ready contact windows: our own export, or another tool's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import orbit
+import scenarios
+from sim.errors import InputError
+from sim.satellites import chosen
+from sim.view import View, served
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A satellite of the file: its name and place in the file's list."""
+
+    name: str
+    index: int
+    norad_id: int = 0
+
+
+def view_of(scenario: Scenario) -> View:
+    """Return windows and service; raise InputError (or the room's error) for a bad file."""
+    source = scenario.orbit
+    assert source.source == "contacts"  # callers have turned to others for the rest
+    columns = {key: name for key, name in source.columns if name is not None}
+    if source.windows is not None:
+        text, label = source.windows, "orbit.windows"
+        table = orbit.parse_windows(text, label, scenario.start, columns)
+    else:
+        table = orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
+    names = [cluster.name for cluster in scenario.ground.clusters]
+    found = [_Column(name, index) for index, name in enumerate(table.satellites)]
+    kept = chosen(found, source.serving, source.satellite)
+    strangers = sorted(set(table.sites) - set(names))
+    span_s = float(table.windows.set_s.max(initial=0.0))
+    if scenario.stop.days is not None:
+        span_s = scenario.stop.days * 86400.0
+    windows = _within(_renumbered(table, kept, names), span_s)
+    if not len(windows):
+        raise InputError(
+            f"orbit: no window is left for the clusters {', '.join(names)} in the first "
+            f"{span_s / 86400:g} days from {table.start:%Y-%m-%dT%H:%M:%SZ}; the sites there are "
+            f"{', '.join(table.sites)}"
+        )
+    service, sessions = served(windows, source)
+    doubts = (f"windows of {', '.join(strangers)} are not used: no cluster is called so",)
+    return View(
+        satellite_names=[satellite.name for satellite in kept],
+        norad_ids=[None] * len(kept),
+        sites=names,
+        start=table.start,
+        span_s=span_s,
+        windows=windows,
+        service=service,
+        sessions=sessions,
+        doubts=doubts if strangers else (),
+    )
+
+
+def _renumbered(
+    table: orbit.WindowFile, kept: list[_Column], names: list[str]
+) -> orbit.ContactWindows:
+    """Windows of the satellites that serve and of the clusters, numbered as these are."""
+    satellite = {column.index: number for number, column in enumerate(kept)}
+    site = {table.sites.index(name): n for n, name in enumerate(names) if name in table.sites}
+    windows = table.windows
+    mine = [
+        a in satellite and b in site
+        for a, b in zip(windows.satellite.tolist(), windows.site.tolist(), strict=True)
+    ]
+    windows = windows.where(np.array(mine, bool))
+    numbers = {
+        "satellite": np.array([satellite[a] for a in windows.satellite.tolist()], np.int64),
+        "site": np.array([site[b] for b in windows.site.tolist()], np.int64),
+    }
+    order = np.lexsort((numbers["site"], numbers["satellite"], windows.rise_s))
+    columns = vars(windows) | numbers
+    return orbit.ContactWindows(**{key: values[order] for key, values in columns.items()})
+
+
+def _within(windows: orbit.ContactWindows, span_s: float) -> orbit.ContactWindows:
+    """Windows that open before the end of the span, clipped there."""
+    windows = windows.where(windows.rise_s < span_s)
+    late = windows.set_s > span_s
+    return replace(
+        windows,
+        set_s=np.minimum(windows.set_s, span_s),
+        culminate_s=np.minimum(windows.culminate_s, span_s),
+        clipped_end=windows.clipped_end | late,
+    )

@@ -1,0 +1,324 @@
+"""The command ``leomix contacts``: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import orbit
+import scenarios
+from sim import columns, contact_listing
+
+START = datetime(2026, 8, 22, tzinfo=UTC)
+SPAN = ["--start", "2026-08-22T00:00:00Z", "--days", "2", "--min-elevation", "12.5"]
+PLACES = ["--site", "-10.5,20.25,300", "--site", "60,20"]
+SITES = [orbit.Site("-10.5,20.25,300", -10.5, 20.25, 300.0), orbit.Site("60,20", 60.0, 20.0)]
+# Below 100 km after a day or two: SGP4 says so with an error, and goes on with finite numbers.
+DECAYING = {"semi_major_axis_km": 6520.0, "inclination_deg": 51.6, "bstar": 0.05}
+
+
+@pytest.fixture(scope="module")
+def elements() -> Path:
+    return scenarios.shipped_path("quickstart").with_name("iridium-106.tle")
+
+
+@pytest.fixture(scope="module")
+def truth(elements: Path) -> pd.DataFrame:
+    end = START + timedelta(days=2)
+    satellites = orbit.read_satellites(elements)
+    return orbit.find_contacts(satellites, SITES, START, end, 12.5, refine="sgp4")
+
+
+def tle(satellite: orbit.Satellite, number: int) -> str:
+    """Two-line elements of a satellite made from scratch, under a catalogue number."""
+    from sgp4.exporter import export_tle
+    from sgp4.io import compute_checksum
+
+    lines = [line[:2] + f"{number:05d}" + line[7:68] for line in export_tle(satellite.model)]
+    return "\n".join([satellite.name, *(f"{x}{compute_checksum(x)}" for x in lines)]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def decayed() -> str:
+    """A satellite that came down a month before the span."""
+    made = orbit.keplerian_satellite("FALLEN", START - timedelta(days=40), **DECAYING)
+    return tle(made, 77777)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_files_hold_what_the_python_function_finds(
+    leomix, elements: Path, truth: pd.DataFrame, tmp_path: Path, ending: str
+) -> None:
+    out = tmp_path / f"contacts.{ending}"
+    done = leomix("contacts", "--tle", elements, *PLACES, *SPAN, "-o", out)
+    assert done.status == 0
+    found = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
+    assert list(found.columns) == list(truth.columns)
+    assert len(found) == len(truth) > 8
+    assert f"wrote {len(truth)} contacts to {out}" in done.err
+    for name in truth.columns:
+        if name.endswith("_utc"):
+            off = (pd.to_datetime(found[name]) - truth[name]).abs().max()
+            assert off <= pd.Timedelta("501ns")
+        elif truth[name].dtype == np.float64:
+            np.testing.assert_allclose(found[name], truth[name], rtol=1e-12, atol=1e-12)
+        else:
+            assert (found[name].to_numpy() == truth[name].to_numpy()).all()
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+
+
+def test_our_own_export_is_read_back(leomix, elements: Path, truth, tmp_path: Path) -> None:
+    leomix("contacts", "--tle", elements, *PLACES, *SPAN, "-o", tmp_path / "c.csv")
+    again = orbit.read_windows(tmp_path / "c.csv", START)
+    assert [again.sites[i] for i in again.windows.site] == list(truth.site)
+    assert (again.windows.set_s - again.windows.rise_s) == pytest.approx(truth.duration_s, abs=2e-6)
+    assert again.windows.rise_azimuth_deg == pytest.approx(truth.rise_azimuth_deg, abs=1e-12)
+
+
+def test_a_file_takes_the_place_of_the_list(leomix, elements: Path, tmp_path: Path) -> None:
+    line = ["contacts", "--tle", elements, *PLACES, *SPAN]
+    listed = leomix(*line)
+    assert "2026-08-22T" in listed.out
+    summary = leomix(*line, "--summary")
+    assert leomix(*line, "-o", tmp_path / "c.parquet").out == summary.out
+    assert "2026-08-22T" not in summary.out
+    assert listed.err == summary.err == ""
+
+
+def test_batches_make_the_same_file(monkeypatch, elements: Path, tmp_path: Path, leomix) -> None:
+    line = ["contacts", "--tle", elements, *PLACES, *SPAN, "-o"]
+    leomix(*line, tmp_path / "one.csv")
+    leomix(*line, tmp_path / "one.parquet")
+    monkeypatch.setattr(contact_listing, "BATCH_ROWS", 3)
+    leomix(*line, tmp_path / "many.csv")
+    leomix(*line, tmp_path / "many.parquet")
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "many.csv").read_bytes()
+    assert pq.read_table(tmp_path / "one.parquet") == pq.read_table(tmp_path / "many.parquet")
+    assert pq.ParquetFile(tmp_path / "many.parquet").num_row_groups > 3
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, ending: str) -> None:
+    import pyarrow as pa
+
+    out = tmp_path / f"c.{ending}"
+    columns.write({"a": [1, 2]}, out)
+    before = out.read_bytes()
+
+    def broken():
+        yield pa.RecordBatch.from_pydict({"a": pa.array([1.5])})
+        raise OSError(28, "No space left on device", str(out))
+
+    with pytest.raises(OSError, match="No space"):
+        columns.write_batches(broken(), out)
+    assert out.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+
+
+def test_no_contacts_make_an_empty_file_with_all_columns(
+    leomix, elements: Path, truth: pd.DataFrame, tmp_path: Path
+) -> None:
+    high = [*SPAN[:-1], "89.9"]
+    line = ["contacts", "--tle", elements, *PLACES, *high]
+    assert leomix(*line).out == "no contacts\n"
+    done = leomix(*line, "-o", tmp_path / "c.parquet")
+    assert done.status == 0
+    assert "cycles a day: 0.00" in done.out
+    empty = pq.read_table(tmp_path / "c.parquet")
+    assert empty.num_rows == 0
+    assert empty.column_names == list(truth.columns)
+
+
+def test_the_summary_tells_passes_gaps_and_cycles(leomix, elements: Path, truth) -> None:
+    out = leomix("contacts", "--tle", elements, *PLACES, *SPAN, "--summary").out
+    lines = out.splitlines()
+    assert len(lines) == 4
+    for line, site in zip(lines[1:3], SITES, strict=True):
+        mine = truth[truth.site == site.name]
+        edges = [START, *mine.set_utc], [*mine.rise_utc, START + timedelta(days=2)]
+        gap_s = max((b - a).total_seconds() for a, b in zip(*edges, strict=True))
+        expected = [
+            len(mine), len(mine) / 2, mine.duration_s.mean(), mine.duration_s.max(),
+            gap_s / 3600, mine.duration_s.sum() / 172800 * 100,
+        ]  # fmt: skip
+        printed = [float(word) for word in line.removeprefix(site.name).split()]
+        assert printed == pytest.approx(expected, abs=0.51, rel=0)
+        assert printed[4:] == pytest.approx(expected[4:], abs=0.0051)
+    least = truth.site.value_counts().min() / 2
+    found = re.fullmatch(
+        r"cycles a day: ([\d.]+) \((.*) is served least often\); "
+        r"one cycle an orbit would be ([\d.]+), ratio ([\d.]+)", lines[3],
+    )  # fmt: skip
+    assert found
+    assert float(found[1]) == pytest.approx(least, abs=0.005)
+    assert found[2] == truth.site.value_counts().idxmin()
+    # The last field of line 2: revolutions a day.
+    motion = float(elements.read_text().splitlines()[-1][52:63])
+    assert float(found[3]) == pytest.approx(motion, abs=0.005)
+    assert float(found[4]) == pytest.approx(least / motion, abs=0.0005)
+
+
+def test_sites_come_from_a_file_too(leomix, elements: Path, tmp_path: Path) -> None:
+    (tmp_path / "sites.csv").write_text(
+        "name,latitude_deg,longitude_deg,altitude_m\nHere,60,20,\nThere,-10.5,20.25,300\n"
+    )
+    line = ["contacts", "--tle", elements, *SPAN, "--summary"]
+    done = leomix(*line, "--sites", tmp_path / "sites.csv", "--site", "60,20")
+    rows = {row.split()[0]: row.split()[1:] for row in done.out.splitlines()[1:4]}
+    assert list(rows) == ["60,20", "Here", "There"]
+    assert rows["60,20"] == rows["Here"] != rows["There"]
+
+
+def test_omm_is_read_by_its_content(leomix, elements: Path, tmp_path: Path) -> None:
+    from sgp4.exporter import export_omm
+
+    satellite = orbit.read_satellites(elements)[0]
+    record = export_omm(satellite.model, satellite.name)
+    (tmp_path / "elements.txt").write_text(json.dumps([record], default=str))
+    line = [*PLACES, *SPAN]
+    omm = leomix("contacts", "--tle", tmp_path / "elements.txt", *line)
+    assert omm.status == 0, omm.err
+    times = re.compile(r"T\d\d:\d\d:\d\d")
+    assert times.findall(omm.out) == times.findall(leomix("contacts", "--tle", elements, *line).out)
+
+
+def test_bad_satellites_are_counted_or_left_out(
+    leomix, elements: Path, decayed: str, tmp_path: Path
+) -> None:
+    good = elements.read_text()
+    bad = good.replace("9999\n", "9990\n", 1).replace("106", "107")
+    (tmp_path / "three.tle").write_text(good + bad + decayed)
+    line = ["contacts", "--tle", tmp_path / "three.tle", *PLACES, *SPAN]
+    refused = leomix(*line)
+    assert refused.status == 2
+    assert "IRIDIUM 107" in refused.err
+    assert "1 of 3" in refused.err
+    assert refused.err.count("\n") == 1
+    done = leomix(*line, "--skip-bad")
+    assert done.status == 0
+    left_out = [row for row in done.err.splitlines() if row.startswith("left out: ")]
+    assert len(left_out) == 2
+    assert "IRIDIUM 107" in left_out[0]
+    assert "FALLEN" in left_out[1]
+    assert "FALLEN" not in done.out
+    assert "IRIDIUM 106" in done.out
+    alone = leomix("contacts", "--tle", elements, *line[3:])
+    times = re.compile(r"T\d\d:\d\d:\d\d\.\d+Z")
+    assert times.findall(done.out) == times.findall(alone.out)
+
+
+def test_a_satellite_that_fails_within_the_span_is_warned_of(leomix, tmp_path: Path) -> None:
+    falling = orbit.keplerian_satellite("FALLING", START, **DECAYING)
+    (tmp_path / "falling.tle").write_text(tle(falling, 77778))
+    line = [*PLACES, "--start", "2026-08-22T00:00:00Z", "--days", "20", "--min-elevation", "5"]
+    done = leomix("contacts", "--tle", tmp_path / "falling.tle", *line)
+    assert done.status == 0
+    warnings = [row for row in done.err.splitlines() if row.startswith("warning: ")]
+    assert any("FALLING" in row and "decay" in row for row in warnings), done.err
+    assert "2026-08-22T" in done.out
+
+
+def test_old_elements_are_told_of(leomix, elements: Path) -> None:
+    epoch = orbit.read_satellites(elements)[0].epoch
+    start = (epoch + timedelta(days=59)).isoformat()
+    days = ["--days", "1", "--min-elevation", "10"]
+    done = leomix("contacts", "--tle", elements, "--site", "60,20", "--start", start, *days)
+    assert done.status == 0
+    assert done.err.startswith("warning: ")
+    assert "60.0 days" in done.err
+    assert done.err.count("\n") == 1
+    assert "2026-10" in done.out
+
+
+def test_a_scenario_shows_its_cycles(leomix) -> None:
+    lines = leomix("contacts", "quickstart", "--summary").out.splitlines()
+    assert len(lines) == 6
+    assert "one cycle an orbit would be 14." in lines[-1]
+    assert float(lines[-1].split("ratio ")[1]) < 0.5
+    slots = leomix("contacts", "paper-slots", "--summary").out.splitlines()
+    assert slots[-1].startswith("cycles a day: ")
+    assert "orbit" not in slots[-1]
+
+
+SITE = ["--site", "60,20"]
+
+
+def changed(option: str, value: str) -> list[str]:
+    line = [*SPAN, *SITE]
+    line[line.index(option) + 1] = value
+    return line
+
+
+WRONG = {
+    "mask": (changed("--min-elevation", "90"), "--min-elevation 90"),
+    "mask below": (changed("--min-elevation", "-1"), "--min-elevation -1"),
+    "latitude": (changed("--site", "91,0"), "--site 91,0: latitude_deg"),
+    "no site": (SPAN, "--site"),
+    "no days": (changed("--days", "0"), "--days 0"),
+    "negative days": (changed("--days", "-3"), "--days -3"),
+    "days that are none": (changed("--days", "nan"), "--days nan"),
+    "naive start": (changed("--start", "2026-08-22T00:00:00"), "--start 2026-08-22T00:00:00: "),
+    "no date": (changed("--start", "soon"), "--start soon"),
+    "end of the calendar": (changed("--start", "9999-12-31T00:00:00Z"), "--start 9999"),
+    "ending": ([*SPAN, *SITE, "-o", "contacts.xlsx"], ".csv or .parquet"),
+    "folder": ([*SPAN, *SITE, "-o", "nowhere/contacts.csv"], "nowhere"),
+    "sites file": ([*SPAN, "--sites", "nowhere.csv"], "nowhere.csv"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_options_are_one_line(leomix, elements: Path, what: str, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options, word = WRONG[what]
+    done = leomix("contacts", "--tle", elements, *options)
+    assert done.status == 2, done
+    assert word in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+FILES = {
+    "checksum": (lambda good, _: good.replace("9999\n", "9990\n", 1), [], "checksum"),
+    "empty": (lambda *_: "", [], "no elements"),
+    "blank lines": (lambda *_: "\n \n", ["--skip-bad"], "no elements"),
+    "no elements": (lambda *_: "hello\n", [], "bad.tle"),
+    "decayed": (lambda _, decayed: decayed, [], "FALLEN"),
+    "nothing left": (lambda _, decayed: decayed, ["--skip-bad"], "no good elements are left"),
+    "latin-1": (lambda good, _: b"M\xfcnchen\n" + good.encode(), [], "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_wrong_files_are_one_line(leomix, elements: Path, decayed: str, what: str, tmp_path: Path):
+    make, options, word = FILES[what]
+    text = make(elements.read_text(), decayed)
+    (tmp_path / "bad.tle").write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = leomix("contacts", "--tle", tmp_path / "bad.tle", *SITE, *SPAN, *options)
+    assert done.status == 2, done
+    assert word in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("ending", [None, "csv", "parquet"])
+def test_contacts_of_elements_import_neither_torch_nor_pandas(
+    elements: Path, tmp_path: Path, ending: str | None
+) -> None:
+    line = ["contacts", "--tle", str(elements), *PLACES, *SPAN]
+    line += ["-o", str(tmp_path / f"c.{ending}")] if ending else ["--summary"]
+    code = (
+        f"import sys; from sim.cli import _status; assert _status({line!r}) == 0; "
+        "print([m for m in ('torch', 'pandas', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
