@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orbit.contacts import contact_windows
     from orbit.devices import place_devices
     from orbit.earth_satellite import as_satellite
-    from orbit.elements import Satellite
+    from orbit.elements import ElementError, Satellite
     from orbit.failures import Failure
     from orbit.geometry import ContactGeometry, contact_geometry
     from orbit.in_view import Coverage, coverage
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from orbit.sites import Site
     from orbit.slots import slot_windows
     from orbit.table import find_contacts
-    from orbit.tle import ElementError
     from orbit.track import ContactTrack, contact_track
     from orbit.validity import OrbitWarning, doubts
     from orbit.walker import walker_delta, walker_star
@@ -42,7 +41,7 @@ _MODULE_OF = {
     "OrbitWarning": "validity",
     "doubts": "validity",
     "as_satellite": "earth_satellite",
-    "ElementError": "tle",
+    "ElementError": "elements",
     "Satellite": "elements",
     "Failure": "failures",
     "ContactGeometry": "geometry",

@@ -90,9 +90,13 @@ def _edges(track: ContactTrack, frames: SiteFrames) -> tuple[FloatArray, FloatAr
     chunks = _chunks(len(frames.sin_mask), len(track.path.x))
     scans = (_Scan.of(track, frames, device) for device in chunks)
     aos, los = np.concatenate([scan.edges() for scan in scans], axis=1)
-    # Adding first_s may round past the end.
-    last_s = track.last_s
-    return np.minimum(track.first_s + aos, last_s), np.minimum(track.first_s + los, last_s)
+    return _within_track(track, aos), _within_track(track, los)
+
+
+def _within_track(track: ContactTrack, after_s: FloatArray) -> FloatArray:
+    """Seconds since the start, of which rounding puts none past the end or short of it."""
+    time_s = np.minimum(track.first_s + after_s, track.last_s)
+    return np.where(after_s == track.path.x[-1], track.last_s, time_s)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,23 @@
-"""Passes of interpolated tracks over sites: rise, culmination, closest approach, set."""
+"""Passes of interpolated tracks over sites: rise, culminations, closest approach, set."""
 
 from dataclasses import dataclass, fields
-from typing import Literal
 
 import numpy as np
 
 from orbit.arrays import BoolArray, FloatArray, IntArray
+from orbit.crossings import Crossings, crossings
 from orbit.propagation import Tracks
-from orbit.roots import bracketed_roots
-from orbit.screen import candidate_samples
-from orbit.sight import Sight, sight
+from orbit.samples import Samples
 from orbit.sites import SiteFrames
-
-_TOLERANCE_S = 1e-7
+from orbit.turns import Approaches, Turns, closest_approaches, turning_points
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Arrays of one length, sorted by (satellite, site, rise_s); times in seconds since start."""
+    """Arrays of one length; times in seconds since start.
+
+    closest_s is the rise where the range has no minimum inside; `culminations` counts peaks.
+    """
 
     satellite: IntArray
     site: IntArray
@@ -25,6 +25,7 @@ class Passes:
     culminate_s: FloatArray
     closest_s: FloatArray
     set_s: FloatArray
+    culminations: IntArray
     clipped_start: BoolArray
     clipped_end: BoolArray
 
@@ -34,126 +35,97 @@ class Passes:
 
 
 @dataclass(frozen=True)
-class _Points:
-    """Instants at which a satellite was looked at from a site, sorted by satellite, site, time.
+class _Ends:
+    """One end of every pass, in order: after sample `left` at fraction x; clipped ones at x = 0."""
 
-    `linked` says whether the next point belongs to the same pair without a hole in between.
-    """
+    left: IntArray
+    x: FloatArray
+    clipped: BoolArray
 
-    satellite: IntArray
-    site: IntArray
-    time_s: FloatArray
-    sight: Sight
-    linked: BoolArray
+    @classmethod
+    def of(cls, found: Crossings, which: BoolArray, clipped: IntArray) -> "_Ends":
+        """The crossings `which`, and the samples `clipped`."""
+        left = np.concatenate([found.left[which], clipped])
+        x = np.concatenate([found.x[which], np.zeros(len(clipped))])
+        flags = np.arange(len(left)) >= len(left) - len(clipped)
+        order = np.argsort(left + x)
+        return cls(left[order], x[order], flags[order])
 
     @property
-    def visible(self) -> BoolArray:
-        return self.sight.margin >= 0
+    def place(self) -> FloatArray:
+        """A number that grows along the samples."""
+        return self.left + self.x
 
 
 def find_passes(tracks: Tracks, frames: SiteFrames) -> Passes:
-    """All passes, by sign changes between samples and the turning points in between.
-
-    With the highest and lowest elevations added to the samples, a pass or a dip shorter than a
-    step shows as two sign changes like any other.
-    """
-    points = _with_turning_points(_sampled(tracks, frames), tracks, frames)
-    visible, linked = points.visible, points.linked
-    before = np.append(False, linked[:-1])
-    first = np.flatnonzero(visible & ~(before & np.append(False, visible[:-1])))
-    last = np.flatnonzero(visible & ~(linked & np.append(visible[1:], False)))
-    clipped_start, clipped_end = ~before[first], ~linked[last]
-    rise_s, set_s = points.time_s[first], points.time_s[last]
-    rise_s[~clipped_start] = _roots(points, first[~clipped_start] - 1, "margin", tracks, frames)
-    set_s[~clipped_end] = _roots(points, last[~clipped_end], "margin", tracks, frames)
-    run = np.repeat(np.arange(len(first)), last - first + 1)
-    inside = np.flatnonzero(visible)
-    highest = inside[_first_largest(points.sight.margin[inside], run)]
-    closest = inside[_first_largest(-points.sight.slant_range_km[inside], run)]
+    """All passes: what opens, by a crossing or at a first sample, closes at the next chance."""
+    samples = Samples.of(tracks, frames)
+    turns = turning_points(samples)
+    found = crossings(samples, turns)
+    opens, closes = _ends(samples, found)
+    peaks = turns.at(turns.visible & turns.is_peak)
+    pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
+    near = closest_approaches(samples, peaks.left)
     passes = Passes(
-        points.satellite[first], points.site[first], rise_s, points.time_s[highest],
-        points.time_s[closest], set_s, clipped_start, clipped_end,
-    )  # fmt: skip
+        samples.satellite(opens.left),
+        samples.site[opens.left],
+        samples.time_s(opens.left, opens.x),
+        _highest_s(samples, peaks, pass_of, opens, closes),
+        _closest_s(samples, near, opens, closes),
+        samples.time_s(closes.left, closes.x),
+        np.bincount(pass_of, minlength=len(opens.left)),
+        opens.clipped,
+        closes.clipped,
+    )
     # A touch of the mask at a single instant is no window.
-    return passes.where(set_s > rise_s)
+    return passes.where(passes.set_s > passes.rise_s)
 
 
-def _sampled(tracks: Tracks, frames: SiteFrames) -> _Points:
-    satellite, site, sample = candidate_samples(tracks, frames)
-    seen = sight(tracks.state[satellite, sample], frames, site)
-    same_pair = (np.diff(satellite) == 0) & (np.diff(site) == 0)
-    linked = np.append(same_pair & (np.diff(sample) == 1), False)[: len(sample)]
-    return _Points(satellite, site, tracks.time_s[sample], seen, linked)
-
-
-def _with_turning_points(points: _Points, tracks: Tracks, frames: SiteFrames) -> _Points:
-    """Insert the extrema of elevation, and the closest approaches of passes."""
-    rate, visible = points.sight.margin_rate_per_s, points.visible
-    here = np.flatnonzero(points.linked)
-    peak = (rate[here] > 0) & (rate[here + 1] <= 0)
-    dip = (rate[here] < 0) & (rate[here + 1] >= 0) & visible[here] & visible[here + 1]
-    approach = (points.sight.range_rate_km_s[here] < 0) & (
-        points.sight.range_rate_km_s[here + 1] >= 0
-    )
-    approach &= peak | visible[here] | visible[here + 1]
-    turning, nearest = here[peak | dip], here[approach]
-    left = np.concatenate([turning, nearest])
-    time_s = np.concatenate([
-        _roots(points, turning, "margin_rate_per_s", tracks, frames),
-        _roots(points, nearest, "range_rate_km_s", tracks, frames),
-    ])  # fmt: skip
-    return _inserted(points, left, time_s, tracks, frames)
-
-
-def _inserted(
-    points: _Points, left: IntArray, time_s: FloatArray, tracks: Tracks, frames: SiteFrames
-) -> _Points:
-    """`points` with new ones at `time_s`, each after the point `left`."""
-    order = np.lexsort((time_s, left))
-    left, time_s = left[order], time_s[order]
-    satellite, site = points.satellite[left], points.site[left]
-    new = sight(tracks.states(satellite, time_s), frames, site)
-    old = points.sight
-    return _Points(
-        np.insert(points.satellite, left + 1, satellite),
-        np.insert(points.site, left + 1, site),
-        np.insert(points.time_s, left + 1, time_s),
-        Sight(
-            np.insert(old.margin, left + 1, new.margin),
-            np.insert(old.margin_rate_per_s, left + 1, new.margin_rate_per_s),
-            np.insert(old.slant_range_km, left + 1, new.slant_range_km),
-            np.insert(old.range_rate_km_s, left + 1, new.range_rate_km_s),
-        ),
-        np.insert(points.linked, left + 1, True),
+def _ends(samples: Samples, found: Crossings) -> tuple[_Ends, _Ends]:
+    """Where passes open and close, as many of one as of the other."""
+    linked, seen = samples.linked, samples.visible
+    starts = seen.copy()
+    starts[1:] &= ~linked[:-1]
+    return (
+        _Ends.of(found, found.rises, np.flatnonzero(starts)),
+        _Ends.of(found, ~found.rises, np.flatnonzero(seen & ~linked)),
     )
 
 
-def _roots(
-    points: _Points,
-    left: IntArray,
-    quantity: Literal["margin", "margin_rate_per_s", "range_rate_km_s"],
-    tracks: Tracks,
-    frames: SiteFrames,
+def _highest_s(
+    samples: Samples, peaks: Turns, pass_of: IntArray, opens: _Ends, closes: _Ends
 ) -> FloatArray:
-    """Times between each point `left` and the next at which the quantity is zero."""
-    satellite, site = points.satellite[left], points.site[left]
+    """When each pass is highest: at its best peak, or at an end that is clipped."""
+    best = _first_largest(peaks.sin_elevation, pass_of)
+    sine = np.full((3, len(opens.left)), -np.inf)
+    time_s = np.tile(samples.time_s(opens.left, opens.x), (3, 1))
+    sine[0, pass_of[best]] = peaks.sin_elevation[best]
+    time_s[0, pass_of[best]] = samples.time_s(peaks.left[best], peaks.x[best])
+    for row, ends in ((1, opens), (2, closes)):
+        at_end = ends.left[ends.clipped]
+        sine[row, ends.clipped] = samples.view.at(at_end).sin_elevation
+        time_s[row, ends.clipped] = samples.time_s(at_end, ends.x[ends.clipped])
+    highest: FloatArray = time_s[sine.argmax(axis=0), np.arange(len(opens.left))]
+    return highest
 
-    def value(which: IntArray, time_s: FloatArray) -> FloatArray:
-        seen = sight(tracks.states(satellite[which], time_s), frames, site[which])
-        values: FloatArray = getattr(seen, quantity)
-        return values
 
-    known: FloatArray = getattr(points.sight, quantity)
-    return bracketed_roots(
-        value, points.time_s[left], points.time_s[left + 1], known[left], known[left + 1],
-        _TOLERANCE_S,
-    )  # fmt: skip
+def _closest_s(samples: Samples, near: Approaches, opens: _Ends, closes: _Ends) -> FloatArray:
+    """When the range has its least minimum in each pass; its rise where it has none."""
+    time_s = samples.time_s(opens.left, opens.x)
+    place = near.left + near.x
+    pass_of = np.searchsorted(opens.place, place, side="right") - 1
+    inside = np.flatnonzero((pass_of >= 0) & (place < closes.place[pass_of]))
+    best = inside[_first_largest(-near.slant_range_km[inside], pass_of[inside])]
+    time_s[pass_of[best]] = samples.time_s(near.left[best], near.x[best])
+    return time_s
 
 
-def _first_largest(values: FloatArray, run: IntArray) -> IntArray:
-    """Index of the largest value of each run (the first of equals); `run` is sorted."""
-    starts = np.flatnonzero(np.diff(run, prepend=-1))
+def _first_largest(values: FloatArray, group: IntArray) -> IntArray:
+    """Index of the largest value of each group (the first of equals); `group` is sorted."""
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
     if not starts.size:
         return starts
-    at_best = np.flatnonzero(values == np.maximum.reduceat(values, starts)[run])
-    return at_best[np.flatnonzero(np.diff(run[at_best], prepend=-1))]
+    largest = np.maximum.reduceat(values, starts)
+    sizes = np.diff(starts, append=len(group))
+    at_best = np.flatnonzero(values == np.repeat(largest, sizes))
+    return at_best[np.flatnonzero(np.diff(group[at_best], prepend=-1))]

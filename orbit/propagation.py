@@ -10,61 +10,71 @@ import numpy as np
 from orbit.arrays import BoolArray, FloatArray, IntArray
 from orbit.clock import Start
 from orbit.elements import Satellite
+from orbit.interpolation import OVERHANG, derivatives, extrapolated, powers, value_and_rate
 from orbit.rotation import EarthRotation, earth_rotation
+
+# The extrapolation beyond a grid looks at eight samples.
+_LEAST_INTERVALS = 8
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """Earth-fixed states of N satellites at T even times, and a cubic Hermite between them.
+    """Earth-fixed motion of N satellites at T even times, and a quintic between them.
 
-    state (N, T, 6) holds km and km/s; error (N, T) is SGP4's code, 0 where the state is good.
+    node (3, 3, N, T) holds position (km), first and second derivative (km per step and per step
+    squared) by component; slip (3, N, T) is SGP4's velocity less the first derivative, km/s.
+    `failing` (N,) says that SGP4 fails somewhere on the grid or in the samples just beyond it: the
+    motion is then good between the failures only.
     """
 
     first_s: float
     last_s: float
-    state: FloatArray
-    error: IntArray
+    node: FloatArray
+    slip: FloatArray
+    failing: BoolArray
 
     @property
-    def valid(self) -> BoolArray:
-        """Where SGP4 gave no error, (N, T)."""
-        # A decayed satellite still gets finite numbers: only the code tells.
-        good: BoolArray = self.error == 0
-        return good
+    def samples(self) -> int:
+        """How many samples a satellite has: T."""
+        samples: int = self.node.shape[3]
+        return samples
 
     @property
     def time_s(self) -> FloatArray:
         """The grid, (T,) seconds since the start."""
-        return np.linspace(self.first_s, self.last_s, self.state.shape[1])
+        return np.linspace(self.first_s, self.last_s, self.samples)
 
     @property
     def step_s(self) -> float:
         """Seconds between samples."""
-        return (self.last_s - self.first_s) / (len(self.state[0]) - 1)
+        return (self.last_s - self.first_s) / (self.samples - 1)
+
+    def where(self, keep: BoolArray) -> "Tracks":
+        """Those satellites for which `keep` (N,) is True."""
+        if keep.all():
+            return self
+        return Tracks(
+            self.first_s, self.last_s, np.compress(keep, self.node, axis=2),
+            np.compress(keep, self.slip, axis=1), self.failing[keep],
+        )  # fmt: skip
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
-        """States (..., 6) of the satellites (by index) at times inside the grid."""
-        count, samples, _ = self.state.shape
+        """Position and SGP4's velocity (..., 6) of satellites (by index) at times in the grid."""
         place = (time_s - self.first_s) / self.step_s
         # The last sample has no interval to its right; rounding may point before the first.
-        left = np.clip(place.astype(np.int64), 0, samples - 2)
-        flat = self.state.reshape(count * samples, 6)
-        row = satellite * samples + left
-        return _hermite(flat[row], flat[row + 1], self.step_s, place - left)
+        left = np.clip(place.astype(np.int64), 0, self.samples - 2)
+        row, x = satellite * self.samples + left, place - left
+        position, rate = value_and_rate(self.quintics(row), x)
+        slip = self.slip.reshape(3, -1)
+        before, after = np.take(slip, row, axis=1), np.take(slip, row + 1, axis=1)
+        rate /= self.step_s
+        rate += before + x * (after - before)
+        return np.moveaxis(np.concatenate([position, rate]), 0, -1)
 
-
-def _hermite(before: FloatArray, after: FloatArray, step_s: float, x: FloatArray) -> FloatArray:
-    """Cubic through positions and velocities at both ends of a step, at fraction x of it."""
-    x = x[..., None]
-    jump = after[..., :3] - before[..., :3]
-    slope = step_s * before[..., 3:]
-    late_slope = step_s * after[..., 3:]
-    square = 3 * jump - 2 * slope - late_slope
-    cube = slope + late_slope - 2 * jump
-    state = np.empty((*x.shape[:-1], 6))
-    state[..., :3] = before[..., :3] + x * (slope + x * (square + x * cube))
-    state[..., 3:] = (slope + x * (2 * square + 3 * x * cube)) / step_s
-    return state
+    def quintics(self, row: IntArray) -> FloatArray:
+        """Coefficients (6, 3, ...) on the step after each sample; rows count N x T samples."""
+        node = self.node.reshape(3, 3, -1)
+        return powers(np.take(node, row, axis=2), np.take(node, row + 1, axis=2))
 
 
 def propagate_tracks(
@@ -73,18 +83,36 @@ def propagate_tracks(
     """SGP4 for all satellites from `first_s` to `last_s`, at most `step_s` apart."""
     from sgp4.api import SatrecArray
 
-    intervals = max(1, ceil((last_s - first_s) / step_s))
-    # linspace ends at last_s to the last bit, so no window outlasts the span.
-    time_s = np.linspace(first_s, last_s, intervals + 1)
+    intervals = max(_LEAST_INTERVALS, ceil((last_s - first_s) / step_s))
+    step_s = (last_s - first_s) / intervals
+    time_s = first_s + step_s * np.arange(-OVERHANG, intervals + OVERHANG + 1, dtype=np.float64)
     models = SatrecArray([satellite.model for satellite in satellites])
     error, position, velocity = models.sgp4(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
-    rotation = earth_rotation(start, first_s, last_s)
-    state = rotation.rotate(time_s, position, velocity)
-    # Any finite state: a cubic that only touches its end must not turn into nan there.
-    state[error != 0] = 1.0
-    return Tracks(first_s, last_s, state, error)
+    rotation = earth_rotation(start, float(time_s[0]), float(time_s[-1]))
+    state = rotation.planes(time_s, position, velocity)
+    failing = error.any(axis=1)
+    if failing.any():
+        state[:, failing] = _mended(state[:, failing], error[failing])
+    inner = slice(OVERHANG, OVERHANG + intervals + 1)
+    first, second = derivatives(state[:3])
+    node = np.stack([state[:3, :, inner], first, second])
+    slip = state[3:, :, inner] - first / step_s
+    return Tracks(first_s, last_s, node, slip, failing)
+
+
+def _mended(state: FloatArray, error: IntArray) -> FloatArray:
+    """States (6, N, T) whose failed samples beyond the grid are extrapolated from within."""
+    bad = error != 0
+    # Any finite state: what only touches a failed sample must not turn into nan.
+    state = np.where(bad, 1.0, state)
+    inside = state[..., OVERHANG:-OVERHANG]
+    before = extrapolated(inside[..., ::-1])[..., ::-1]
+    after = extrapolated(inside)
+    np.copyto(state[..., :OVERHANG], before, where=bad[:, :OVERHANG])
+    np.copyto(state[..., -OVERHANG:], after, where=bad[:, -OVERHANG:])
+    return state
 
 
 def propagate(
@@ -99,21 +127,18 @@ def propagate(
     error, position, velocity = satellite.model.sgp4_array(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
-    check_propagated(satellite, start, time_s, error)
+    if error.any():
+        raise ValueError(_refusal(satellite, start, time_s, error))
     return rotation.rotate(time_s, position, velocity)
 
 
-def check_propagated(
-    satellite: Satellite, start: Start, time_s: FloatArray, error: IntArray
-) -> None:
-    """Raise ValueError naming the first time at which SGP4 gave an error, if any."""
-    if not error.any():
-        return
+def _refusal(satellite: Satellite, start: Start, time_s: FloatArray, error: IntArray) -> str:
+    """What to say of the first time at which SGP4 gave an error."""
     from sgp4.api import SGP4_ERRORS
 
     first = int(np.flatnonzero(error)[0])
     when = start.midnight + timedelta(seconds=start.second_of_day + float(time_s[first]))
-    raise ValueError(
+    return (
         f"SGP4 fails for {satellite.name!r} at {when:%Y-%m-%dT%H:%M:%SZ}: "
         f"{SGP4_ERRORS[int(error[first])]}; stay nearer to the epoch {satellite.epoch:%Y-%m-%d}"
     )

@@ -5,16 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from orbit.arrays import BoolArray, FloatArray, IntArray
+from orbit.arrays import FloatArray, IntArray
 from orbit.clock import Start
 from orbit.elements import Satellite
+from orbit.measure import Source
 from orbit.passes import Passes
-from orbit.propagation import propagate
 from orbit.rotation import EarthRotation
 from orbit.sight import sight
 from orbit.sites import SiteFrames
 
-_TOLERANCE_S = 1e-7
+# A Newton step this short leaves an error of the order of its square.
+_TOLERANCE_S = 1e-5
 _STEPS = 40
 
 
@@ -29,44 +30,42 @@ class ExactStates:
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """Earth-fixed states (n, 6) of satellites (by index, (n,)) at times (n,)."""
-        state = np.empty((len(time_s), 6))
+        position, velocity = np.empty((2, len(time_s), 3))
+        day, fraction = (
+            np.full(len(time_s), self._start.julian_day),
+            self._start.day_fraction(time_s),
+        )
         order = np.argsort(satellite, kind="stable")
-        bounds = np.flatnonzero(np.diff(satellite[order])) + 1
-        for rows in np.split(order, bounds):
+        for rows in np.split(order, np.flatnonzero(np.diff(satellite[order])) + 1):
             if rows.size:
-                model = self._satellites[satellite[rows[0]]]
-                state[rows] = propagate(model, self._start, time_s[rows], self._rotation)
-        return state
+                model = self._satellites[satellite[rows[0]]].model
+                _, position[rows], velocity[rows] = model.sgp4_array(day[rows], fraction[rows])
+        return self._rotation.rotate(time_s, position, velocity)
 
 
-def refined(passes: Passes, exact: ExactStates, frames: SiteFrames) -> Passes:
-    """Passes with exact rise and set; those whose exact peak is below the mask are dropped.
+def refined(
+    passes: Passes, exact: Source, frames: SiteFrames, first_s: float, last_s: float
+) -> Passes:
+    """Passes in [first_s, last_s] with exact rise and set; those that stay below are dropped.
 
     The culmination stays the interpolated one: the elevation there is flat.
     """
     peak = sight(exact.states(passes.satellite, passes.culminate_s), frames, passes.site).margin
     passes = passes.where((peak >= 0) | passes.clipped_start | passes.clipped_end)
-    rise_s = _newton(passes, passes.rise_s, ~passes.clipped_start, 1.0, exact, frames)
-    set_s = _newton(passes, passes.set_s, ~passes.clipped_end, -1.0, exact, frames)
-    return replace(passes, rise_s=rise_s, set_s=set_s)
-
-
-def _newton(
-    passes: Passes, time_s: FloatArray, free: BoolArray, slope: float, exact: ExactStates,
-    frames: SiteFrames,
-) -> FloatArray:  # fmt: skip
-    """Zeros of the margin next to `time_s` where `free`; `slope` is the sign of its rate there."""
-    time_s = time_s.copy()
-    active = np.flatnonzero(free)
+    satellite, site = np.tile(passes.satellite, 2), np.tile(passes.site, 2)
+    time_s = np.concatenate([passes.rise_s, passes.set_s])
+    slope = np.repeat([1.0, -1.0], len(passes.site))
+    active = np.flatnonzero(~np.concatenate([passes.clipped_start, passes.clipped_end]))
     for _ in range(_STEPS):
         if not active.size:
             break
-        state = exact.states(passes.satellite[active], time_s[active])
-        seen = sight(state, frames, passes.site[active])
+        seen = sight(exact.states(satellite[active], time_s[active]), frames, site[active])
         # Past the peak of a pass that only grazes the mask Newton would run away.
-        uphill = seen.margin_rate_per_s * slope > 0
+        uphill = seen.margin_rate_per_s * slope[active] > 0
         active = active[uphill]
         step = -seen.margin[uphill] / seen.margin_rate_per_s[uphill]
         time_s[active] += step
         active = active[np.abs(step) > _TOLERANCE_S]
-    return time_s
+    rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
+    passes = replace(passes, rise_s=rise_s, set_s=set_s)
+    return passes.where(set_s > rise_s)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from orbit.arrays import FloatArray, IntArray
+from orbit.arrays import BoolArray, FloatArray, IntArray
 
 Function = Callable[[IntArray, FloatArray], FloatArray]
+Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
 
 
 def bracketed_roots(
@@ -56,3 +57,38 @@ def _next_step(
         inverse = fa / (fb - fa) * fc / (fb - fc)
         inverse += (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
     return np.clip(np.where(quadratic, inverse, 0.5), limit, 1 - limit)
+
+
+def newton_roots(
+    function: Smooth, low: FloatArray, high: FloatArray, guess: FloatArray, rising: BoolArray,
+    tolerance: float,
+) -> FloatArray:  # fmt: skip
+    """The root of each of n functions between `low` and `high` (n,), by safeguarded Newton steps.
+
+    `function(which, x)` gives values and derivatives of functions `which` at x; each changes sign
+    once, upwards where `rising`. A step that leaves the bracket, or is longer than half the one
+    before, is replaced by halving the bracket. Iteration ends with the first step below
+    `tolerance`; the error then is of the order of its square.
+    """
+    roots, which = np.empty(len(low)), np.arange(len(low))
+    x, longest = np.clip(guess, low, high), high - low
+    while which.size:
+        value, slope = function(which, x)
+        early = (value < 0) == rising
+        low, high = np.where(early, x, low), np.where(early, high, x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new = x - value / slope
+        step = np.abs(new - x)
+        # Written so that nan is no good.
+        good = (new >= low) & (new <= high) & (step <= longest)
+        if not good.all():
+            new = np.where(good, new, 0.5 * (low + high))
+            step = np.abs(new - x)
+        go = (step > tolerance) & (high - low > tolerance)
+        if go.all():
+            x, longest = new, 0.5 * step
+            continue
+        roots[which] = new
+        which, x, longest = which[go], new[go], 0.5 * step[go]
+        low, high, rising = low[go], high[go], rising[go]
+    return roots

@@ -28,15 +28,22 @@ class EarthRotation:
         self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
     ) -> FloatArray:
         """Turn TEME states (..., T, 3) at times (T,) into Earth-fixed states (..., T, 6)."""
+        return np.moveaxis(self.planes(time_s, position_km, velocity_km_s), 0, -1)
+
+    def planes(
+        self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
+    ) -> FloatArray:
+        """As `rotate`, component by component: (6, ..., T)."""
         angle = np.interp(time_s, self.knots_s, self.angle_rad)
         cosine, sine = np.cos(angle), np.sin(angle)
-        state = np.empty((*position_km.shape[:-1], 6))
+        state = np.empty((6, *position_km.shape[:-1]))
         for first, vector in ((0, position_km), (3, velocity_km_s)):
-            state[..., first] = cosine * vector[..., 0] + sine * vector[..., 1]
-            state[..., first + 1] = cosine * vector[..., 1] - sine * vector[..., 0]
-            state[..., first + 2] = vector[..., 2]
-        state[..., 3] += self.rate_rad_s * state[..., 1]
-        state[..., 4] -= self.rate_rad_s * state[..., 0]
+            along, across = vector[..., 0], vector[..., 1]
+            state[first] = cosine * along + sine * across
+            state[first + 1] = cosine * across - sine * along
+            state[first + 2] = vector[..., 2]
+        state[3] += self.rate_rad_s * state[1]
+        state[4] -= self.rate_rad_s * state[0]
         return state
 
 
@@ -59,7 +66,7 @@ def _midnight_angles(midnight: datetime, days: int) -> FloatArray:
     from skyfield.sgp4lib import theta_GMST1982
 
     moments = [midnight + timedelta(days=day) for day in range(days + 1)]
-    time = _timescale().from_datetimes(moments)
+    time = timescale().from_datetimes(moments)
     angle, rate_per_day = theta_GMST1982(time.whole, time.ut1_fraction)
     expected = angle[0] + rate_per_day[0] * np.arange(days + 1)
     unwrapped: FloatArray = expected + np.remainder(angle - expected + np.pi, 2 * np.pi) - np.pi
@@ -68,7 +75,8 @@ def _midnight_angles(midnight: datetime, days: int) -> FloatArray:
 
 
 @lru_cache(maxsize=1)
-def _timescale() -> Any:
+def timescale() -> Any:
+    """Skyfield's built-in one, made once."""
     from skyfield.api import load
 
     return load.timescale(builtin=True)

@@ -142,14 +142,14 @@ class _Desk:
             self._begin(min(found, key=lambda w: (self.urgency(w, now_s), self._site[w])), now_s)
 
     def _lasts(self, window: int, now_s: float) -> bool:
-        left_s = self._set_s[window] - now_s
+        left_s: float = self._set_s[window] - now_s
         return left_s > 0 and left_s >= self._min_contact_s
 
     def _choice(self, site: int, now_s: float) -> int | None:
         """The window of the site that it likes best among those with a free beam."""
         free = [w for w in self._in_view[site] if self._free[self._satellite[w]] > 0]
-        key = lambda w: (self.dislike(w, now_s), self._satellite[w])  # noqa: E731
-        return min(free, key=key, default=None)
+        ranks = [(self.dislike(w, now_s), self._satellite[w], w) for w in free]
+        return min(ranks)[-1] if ranks else None
 
     def _begin(self, window: int, now_s: float) -> None:
         site, end_s = self._site[window], self._set_s[window]

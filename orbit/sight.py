@@ -7,6 +7,9 @@ import numpy as np
 from orbit.arrays import FloatArray, IntArray
 from orbit.sites import SiteFrames
 
+# x, y and z apart: several times faster than arrays whose last axis is 3 long.
+_Vector = tuple[FloatArray, FloatArray, FloatArray]
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -24,8 +27,8 @@ def sight(state: FloatArray, frames: SiteFrames, site: IntArray) -> Sight:
     With q the line of sight, n its length, u the site's normal: sin(el) = q.u / n, n' = q.v / n,
     sin(el)' = (v.u - sin(el) n') / n.
     """
-    line = state[..., :3] - frames.position_km[site]
-    velocity, up = state[..., 3:], frames.up[site]
+    line, velocity = _line(state, frames, site), _vector(state[..., 3:])
+    up = _vector(frames.up, site)
     slant_range = np.sqrt(_dot(line, line))
     range_rate = _dot(line, velocity) / slant_range
     sin_elevation = _dot(line, up) / slant_range
@@ -37,14 +40,24 @@ def look_deg(
     state: FloatArray, frames: SiteFrames, site: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Elevation and azimuth (from north through east, 0 to 360) in degrees, as `sight`."""
-    line = state[..., :3] - frames.position_km[site]
-    east, north, up = (_dot(line, frames.axes[site, axis]) for axis in range(3))
+    line = _line(state, frames, site)
+    east, north, up = (_dot(line, _vector(frames.axes[:, axis], site)) for axis in range(3))
     # The arctangent keeps its digits near the zenith, where the arcsine loses them.
     elevation: FloatArray = np.degrees(np.arctan2(up, np.hypot(east, north)))
     azimuth: FloatArray = np.degrees(np.arctan2(east, north)) % 360
     return elevation, azimuth
 
 
-def _dot(left: FloatArray, right: FloatArray) -> FloatArray:
-    product: FloatArray = np.einsum("...i,...i->...", left, right)
+def _line(state: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
+    there, here = _vector(state), _vector(frames.position_km, site)
+    return there[0] - here[0], there[1] - here[1], there[2] - here[2]
+
+
+def _vector(array: FloatArray, which: IntArray | None = None) -> _Vector:
+    x, y, z = (array[..., axis] for axis in range(3))
+    return (x, y, z) if which is None else (x[which], y[which], z[which])
+
+
+def _dot(left: _Vector, right: _Vector) -> FloatArray:
+    product: FloatArray = left[0] * right[0] + left[1] * right[1] + left[2] * right[2]
     return product

@@ -3,53 +3,67 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
+from warnings import warn
 
 import numpy as np
 
+from orbit.arrays import FloatArray, IntArray
 from orbit.clock import utc
-from orbit.contacts import Refine, contact_windows
+from orbit.contacts import OnFailure, Refine, as_satellites, contact_windows
 from orbit.elements import Satellite
 from orbit.sites import Site
+from orbit.validity import OrbitWarning, doubts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from skyfield.api import EarthSatellite
+
+_MEASURED = (
+    "max_elevation_deg", "min_slant_range_km",
+    "rise_azimuth_deg", "culminate_azimuth_deg", "set_azimuth_deg",
+    "rise_slant_range_km", "culminate_slant_range_km", "set_slant_range_km",
+    "rise_range_rate_km_s", "culminate_range_rate_km_s", "set_range_rate_km_s",
+    "culminations", "clipped_start", "clipped_end", "sgp4_error",
+)  # fmt: skip
 
 
 def find_contacts(
-    satellites: Satellite | Sequence[Satellite],
+    satellites: "Satellite | EarthSatellite | Sequence[Satellite | EarthSatellite]",
     sites: Site | Sequence[Site],
     start: datetime,
     end: datetime,
     min_elevation_deg: float,
     refine: Refine = "hermite",
+    on_failure: OnFailure | None = None,
 ) -> "pd.DataFrame":
     """`contact_windows` as a DataFrame, one row a window, sorted by rise.
 
     Columns: satellite, site (names); rise_utc, culminate_utc, set_utc (UTC timestamps, ns);
-    duration_s, max_elevation_deg, min_slant_range_km, rise_range_rate_km_s, set_range_rate_km_s;
-    clipped_start, clipped_end. One satellite or site may stand alone. Errors as there.
+    duration_s; and from max_elevation_deg on those of `ContactWindows`, by the same names. One
+    satellite or site may stand alone. Gives an OrbitWarning for each of `doubts`. Errors as there.
     """
     import pandas as pd
 
-    satellites = [satellites] if isinstance(satellites, Satellite) else list(satellites)
+    models = as_satellites(satellites if isinstance(satellites, Sequence) else [satellites])
     sites = [sites] if isinstance(sites, Site) else list(sites)
-    windows = contact_windows(satellites, sites, start, end, min_elevation_deg, refine)
     zero = pd.Timestamp(utc(start, "start")).as_unit("ns")
-    rise_utc, culminate_utc, set_utc = (
-        zero + pd.to_timedelta(np.rint(seconds * 1e9).astype(np.int64), unit="ns")
-        for seconds in (windows.rise_s, windows.culminate_s, windows.set_s)
-    )
+
+    def moments(seconds: FloatArray) -> "pd.DatetimeIndex":
+        return zero + pd.to_timedelta(np.rint(seconds * 1e9).astype(np.int64), unit="ns")
+
+    def named(things: Sequence[Satellite | Site], index: IntArray) -> "pd.Series":
+        # A text column also when it has no rows.
+        return pd.Series([thing.name for thing in things], dtype="str").take(index).array
+
+    windows = contact_windows(models, sites, start, end, min_elevation_deg, refine, on_failure)
+    for line in doubts(models, start, end):
+        warn(line, OrbitWarning, stacklevel=2)
     return pd.DataFrame({
-        "satellite": [satellites[index].name for index in windows.satellite],
-        "site": [sites[index].name for index in windows.site],
-        "rise_utc": rise_utc,
-        "culminate_utc": culminate_utc,
-        "set_utc": set_utc,
+        "satellite": named(models, windows.satellite),
+        "site": named(sites, windows.site),
+        "rise_utc": moments(windows.rise_s),
+        "culminate_utc": moments(windows.culminate_s),
+        "set_utc": moments(windows.set_s),
         "duration_s": windows.set_s - windows.rise_s,
-        "max_elevation_deg": windows.max_elevation_deg,
-        "min_slant_range_km": windows.min_slant_range_km,
-        "rise_range_rate_km_s": windows.rise_range_rate_km_s,
-        "set_range_rate_km_s": windows.set_range_rate_km_s,
-        "clipped_start": windows.clipped_start,
-        "clipped_end": windows.clipped_end,
+        **{name: getattr(windows, name) for name in _MEASURED},
     })  # fmt: skip

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orbit.elements import ElementError as ElementError
-from orbit.elements import Satellite, epoch_of
+from orbit.elements import ElementError, Satellite, epoch_of
 
 Checksum = Literal["verify", "ignore"]
 

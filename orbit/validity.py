@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from math import floor
-from typing import Any
 
 from orbit.clock import span_s, utc
 from orbit.elements import Satellite
+from orbit.rotation import timescale
 
 OLD_ELEMENTS_DAYS = 7.0
 _JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
@@ -32,7 +31,8 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 
 
 def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterator[str]:
-    limit = timedelta(days=OLD_ELEMENTS_DAYS)
+    # To the tenth of a day that the line shows.
+    limit = timedelta(days=OLD_ELEMENTS_DAYS + 0.05)
     ages = [
         (max(abs(start - satellite.epoch), abs(end - satellite.epoch)), satellite.name)
         for satellite in satellites
@@ -70,21 +70,14 @@ def _beyond_ut1(start: datetime, end: datetime) -> Iterator[str]:
         )
 
 
-@lru_cache(maxsize=1)
-def _timescale() -> Any:
-    from skyfield.api import load
-
-    return load.timescale(builtin=True)
-
-
 def _leap_midnights() -> list[datetime]:
     """The midnights (UTC) just after each leap second."""
-    return [_of_julian_day(day) for day in _timescale().leap_dates]
+    return [_of_julian_day(day) for day in timescale().leap_dates]
 
 
 def _ut1_table() -> tuple[datetime, datetime]:
     """First and last day of Skyfield's daily table, at midnight (UTC)."""
-    days, _ = _timescale().delta_t_table
+    days, _ = timescale().delta_t_table
     return _of_julian_day(days[0]), _of_julian_day(days[-1])
 
 

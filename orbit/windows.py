@@ -1,10 +1,14 @@
 """Contact windows: who sees whom from when to when."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from orbit.arrays import BoolArray, FloatArray, IntArray
+
+# Columns of ContactWindows by name.
+Columns = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +54,16 @@ class ContactWindows:
                     f"{column.name} has shape {getattr(self, column.name).shape} but rise_s has "
                     f"{self.rise_s.shape}; give arrays of one length"
                 )
-        times = np.stack([self.rise_s, self.culminate_s, self.set_s])
-        wrong = ~np.isfinite(times).all(axis=0) | ~(self.set_s > self.rise_s)
+        wrong = ~(self.set_s > self.rise_s)
+        for times in (self.rise_s, self.culminate_s, self.set_s):
+            wrong |= ~np.isfinite(times)
         if wrong.any():
             first = int(np.flatnonzero(wrong)[0])
             raise ValueError(
                 f"window {first} rises at {self.rise_s[first]} s, sets at {self.set_s[first]} s; "
                 "times must be finite and the set later than the rise"
             )
-        if not np.array_equal(_order(self.rise_s, self.satellite, self.site), range(len(self))):
+        if not _in_order(self.rise_s, self.satellite, self.site):
             raise ValueError("windows are not sorted by rise_s, satellite, site; sort them first")
 
     def __len__(self) -> int:
@@ -70,7 +75,7 @@ class ContactWindows:
         return ContactWindows(**{c.name: getattr(self, c.name)[keep] for c in fields(self)})
 
 
-def bare_windows(**known: FloatArray | IntArray | BoolArray) -> ContactWindows:
+def bare_windows(**known: Any) -> ContactWindows:
     """Windows of which only some columns are known, already sorted; the others say nothing."""
     shape = known["rise_s"].shape
     unknown = {
@@ -85,13 +90,42 @@ def bare_windows(**known: FloatArray | IntArray | BoolArray) -> ContactWindows:
     return ContactWindows(**{n: known.get(n, unknown.get(n, nowhere)) for n in names})
 
 
-def sorted_windows(pieces: list[dict[str, FloatArray | IntArray | BoolArray]]) -> ContactWindows:
-    """One ContactWindows of the columns of all pieces (at least one), in the promised order."""
-    columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+def sorted_windows(pieces: list[Columns]) -> ContactWindows:
+    """One ContactWindows of the columns of all pieces (at least one), in the promised order.
+
+    Takes the columns out of the pieces one by one, so that only one of them is held twice.
+    """
+    names = list(pieces[0])
+    columns = {name: _joined(pieces, name) for name in ("rise_s", "satellite", "site")}
     order = _order(columns["rise_s"], columns["satellite"], columns["site"])
-    return ContactWindows(**{name: values[order] for name, values in columns.items()})
+    for name in names:
+        values = columns[name] if name in columns else _joined(pieces, name)
+        columns[name] = values[order]
+    return ContactWindows(**columns)
+
+
+def _joined(pieces: list[Columns], name: str) -> Any:
+    return np.concatenate([piece.pop(name) for piece in pieces])
 
 
 def _order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> IntArray:
-    order: IntArray = np.lexsort((site, satellite, rise_s))
+    """The order that sorts by rise, then satellite, then site."""
+    order: IntArray = np.argsort(rise_s)
+    sorted_s = rise_s[order]
+    # Ties are few, mostly windows open at the start; only they need the other keys.
+    tied = np.zeros(len(order) + 1, dtype=np.bool_)
+    tied[1:-1] = sorted_s[1:] == sorted_s[:-1]
+    among = np.flatnonzero(tied[1:] | tied[:-1])
+    rows = order[among]
+    order[among] = rows[np.lexsort((site[rows], satellite[rows], rise_s[rows]))]
     return order
+
+
+def _in_order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> bool:
+    """Whether no row comes before the one above it."""
+    if (rise_s[1:] < rise_s[:-1]).any():
+        return False
+    above = np.flatnonzero(rise_s[1:] == rise_s[:-1])
+    one, other = satellite[above], satellite[above + 1]
+    earlier = (other < one) | ((other == one) & (site[above + 1] < site[above]))
+    return not earlier.any()

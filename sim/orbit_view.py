@@ -25,7 +25,9 @@ def view_of(scenario: Scenario) -> View:
     start = scenario.start or max(satellite.epoch for satellite in satellites)
     end = start + timedelta(days=days)
     failures: list[orbit.Failure] = []
-    windows = orbit.contact_windows(satellites, sites, start, end, source.min_elevation_deg, "sgp4")
+    windows = orbit.contact_windows(
+        satellites, sites, start, end, source.min_elevation_deg, "sgp4", failures.append
+    )
     whole = [failure for failure in failures if failure.whole]
     if whole:
         raise orbit.ElementError(str(whole[0]))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 GRID_S = 2.0
 """Spacing of a link curve's grid: its rate, linear in between, is then right to about 1e-5."""
+GRID_POINTS = 2000
+"""Points that a contact of more than about an hour has: a high orbit changes that much slower."""
 
 Links = tuple[Link, Link | None]
 
@@ -80,13 +82,15 @@ def _span_s(view: View, number: int) -> tuple[float, float]:
 
 def _orbit_curves(view: View, number: int, devices: tuple[orbit.Site, ...], both: Links) -> Curves:
     """Links of devices from their own AOS to their own LOS."""
+    rise_s, set_s = _span_s(view, number)
     geometry = orbit.contact_geometry(
         view.satellites[view.windows.satellite[number]],
         devices,
         view.start,
-        *_span_s(view, number),
+        rise_s,
+        set_s,
         view.min_elevation_deg,
-        GRID_S,
+        max(GRID_S, (set_s - rise_s) / GRID_POINTS),
     )
     uplink, downlink = both
     down = None if downlink is None else contact_curve(downlink, geometry)

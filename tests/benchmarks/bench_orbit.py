@@ -1,9 +1,13 @@
 """How long contact windows take, beside Skyfield's find_events for the same orbits and sites.
 
-Run it with `python tests/benchmarks/bench_orbit.py`. Both compute rise, culmination and set of 20
-circular satellites over 20 sites for one day at a 10 degree mask, on one thread.
+`python tests/benchmarks/bench_orbit.py` compares both on 200 satellites, 20 sites and one day at a
+10 degree mask, each on one thread, and shows how the cost grows with satellites, sites and days.
+`python tests/benchmarks/bench_orbit.py large` times 10,000 satellites over 100 sites instead, and
+the memory they take.
 """
 
+import resource
+import sys
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
@@ -13,42 +17,91 @@ from skyfield.api import EarthSatellite, load, wgs84
 import orbit
 
 START = datetime(2026, 8, 22, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
 MASK_DEG = 10.0
+REPEATS = 5
 
 
 def main() -> None:
-    """Print both times, both counts and the ratio."""
-    rng = np.random.default_rng(0)
-    satellites = [
-        orbit.circular_satellite(
-            str(k), rng.uniform(500, 1300), rng.uniform(40, 98), *rng.uniform(0, 360, 2), START
-        )
-        for k in range(20)
-    ]
-    sites = [orbit.Site(str(k), rng.uniform(-70, 70), rng.uniform(-180, 180)) for k in range(20)]
-    orbit.contact_windows(satellites[:1], sites[:1], START, START + DAY, MASK_DEG)
-    ours_s, windows = min((_ours(satellites, sites) for _ in range(3)), key=lambda timed: timed[0])
-    exact_s, _ = _ours(satellites, sites, "sgp4")
+    """Print times, counts and ratios."""
+    if sys.argv[1:] == ["large"]:
+        _large()
+        return
+    satellites, sites = _satellites(), _sites(20)
+    _ours(satellites[:1], sites[:1])
+    ours_s, windows = _best(satellites, sites)
+    exact_s, _ = _best(satellites, sites, refine="sgp4")
     skyfield_s, rises = _skyfield(satellites, sites)
     whole = int((~windows.clipped_start).sum())
-    print(f"leomix, hermite  {ours_s:8.3f} s  {whole} rises")
-    print(f"leomix, sgp4     {exact_s:8.3f} s")
+    print(f"{len(satellites)} satellites x {len(sites)} sites x 1 day, mask {MASK_DEG:g} deg")
+    print(f"leomix, hermite  {ours_s:8.3f} s  {whole} rises  {skyfield_s / ours_s:6.1f} x faster")
+    print(f"leomix, sgp4     {exact_s:8.3f} s  {whole} rises  {skyfield_s / exact_s:6.1f} x faster")
     print(f"skyfield         {skyfield_s:8.3f} s  {rises} rises")
-    print(f"ratio            {skyfield_s / ours_s:8.1f}")
+    _growth(satellites)
+
+
+def _growth(satellites: list[orbit.Satellite]) -> None:
+    """The time for a pair of satellite and site and a day, as each of the three grows."""
+    print("satellites  sites  days  seconds  us a satellite, site and day")
+    for many, few, days in (
+        (50, 20, 1), (100, 20, 1), (200, 20, 1), (200, 40, 1), (200, 80, 1),
+        (200, 20, 2), (200, 20, 4), (1, 1, 365),
+    ):  # fmt: skip
+        seconds, _ = _best(satellites[:: len(satellites) // many], _sites(few), days)
+        each = 1e6 * seconds / (many * few * days)
+        print(f"{many:10d}  {few:5d}  {days:4d}  {seconds:7.3f}  {each:29.1f}")
+
+
+def _large() -> None:
+    satellites = orbit.walker_delta(550, 53, 10_000, 100, 1, START)
+    seconds, windows = _ours(satellites, _sites(100))
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"10000 satellites x 100 sites x 1 day, mask {MASK_DEG:g} deg")
+    print(f"leomix, hermite  {seconds:8.1f} s  {len(windows)} windows  {peak_gb:.2f} GiB at most")
+
+
+def _satellites() -> list[orbit.Satellite]:
+    """130 like Starlink, 50 like OneWeb, 20 like the space station, in random places."""
+    rng = np.random.default_rng(0)
+    return [
+        orbit.circular_satellite(f"{altitude_km} {k}", altitude_km, tilt_deg, *angles, START)
+        for count, altitude_km, tilt_deg in ((130, 550, 53.0), (50, 1200, 87.9), (20, 420, 51.6))
+        for k, angles in enumerate(rng.uniform(0, 360, (count, 2)))
+    ]
+
+
+def _sites(count: int) -> list[orbit.Site]:
+    """Sites spread evenly over the Earth between 70 degrees south and north."""
+    rng = np.random.default_rng(1)
+    latitude_deg = np.degrees(np.arcsin(rng.uniform(-0.94, 0.94, count)))
+    longitude_deg = rng.uniform(-180, 180, count)
+    return [
+        orbit.Site(str(k), *place)
+        for k, place in enumerate(zip(latitude_deg, longitude_deg, strict=True))
+    ]
+
+
+def _best(
+    satellites: list[orbit.Satellite], sites: list[orbit.Site], days: int = 1,
+    refine: str = "hermite",
+) -> tuple[float, orbit.ContactWindows]:  # fmt: skip
+    runs = [_ours(satellites, sites, days, refine) for _ in range(REPEATS)]
+    return min(runs, key=lambda timed: timed[0])
 
 
 def _ours(
-    satellites: list[orbit.Satellite], sites: list[orbit.Site], refine: str = "hermite"
-) -> tuple[float, orbit.ContactWindows]:
+    satellites: list[orbit.Satellite], sites: list[orbit.Site], days: int = 1,
+    refine: str = "hermite",
+) -> tuple[float, orbit.ContactWindows]:  # fmt: skip
     begun = perf_counter()
-    windows = orbit.contact_windows(satellites, sites, START, START + DAY, MASK_DEG, refine)
+    end = START + timedelta(days=days)
+    windows = orbit.contact_windows(satellites, sites, START, end, MASK_DEG, refine)
     return perf_counter() - begun, windows
 
 
 def _skyfield(satellites: list[orbit.Satellite], sites: list[orbit.Site]) -> tuple[float, int]:
     timescale = load.timescale(builtin=True)
-    begin, end = timescale.from_datetime(START), timescale.from_datetime(START + DAY)
+    begin = timescale.from_datetime(START)
+    end = timescale.from_datetime(START + timedelta(days=1))
     rises = 0
     begun = perf_counter()
     for satellite in satellites:

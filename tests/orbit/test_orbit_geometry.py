@@ -239,6 +239,20 @@ def test_a_contact_as_short_as_a_clock_can_tell_has_geometry(satellites, devices
         _assert_seen_as_sgp4_says(seen, satellites[6], devices, start)
 
 
+def test_no_rounding_moves_a_device_off_its_contacts_ends(satellites, start):
+    low = replace(CENTRE, min_elevation_deg=0.0)
+    rise_s, _ = list(_contacts(satellites[6], start))[1]
+    later = start + timedelta(seconds=rise_s)
+    rng = np.random.default_rng(8)
+    ends = np.stack([rng.uniform(0.01, 1, 20000), rng.uniform(10, 300, 20000)], axis=1)
+    off_s = ends[:, 0] + (ends[:, 1] - ends[:, 0]) - ends[:, 1]
+    up, down = ends[off_s > 0][:5], ends[off_s < 0][:5]
+    assert len(up) and len(down)
+    for first_s, last_s in [*up, *down]:
+        seen = orbit.contact_geometry(satellites[6], [low], later, first_s, last_s, 10.0)
+        assert (seen.aos_s[0], seen.los_s[0]) == (first_s, last_s)
+
+
 def test_devices_do_not_depend_on_each_other_however_many_they_are(verification):
     satellite, span_s = verification[26900], 3 * 86400.0
     many = orbit.place_devices(SKY, 300, 500.0, np.random.default_rng(6))

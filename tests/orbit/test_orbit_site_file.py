@@ -15,9 +15,9 @@ GOOD = """\
 name,latitude_deg,longitude_deg,altitude_m,min_elevation_deg
 
 Zurich,47.37,8.54,408,10
-"Svalbard, Platåberget",78.23,15.39,,
+ "Svalbard, Platåberget", 78.23 ,15.39,,
 
-# and of the south
+  # and of "the south, with commas
 Troll,-72.01,2.53,1270,5.5
 """
 

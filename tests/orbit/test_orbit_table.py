@@ -9,8 +9,11 @@ import orbit
 
 COLUMNS = [
     "satellite", "site", "rise_utc", "culminate_utc", "set_utc", "duration_s",
-    "max_elevation_deg", "min_slant_range_km", "rise_range_rate_km_s", "set_range_rate_km_s",
-    "clipped_start", "clipped_end",
+    "max_elevation_deg", "min_slant_range_km",
+    "rise_azimuth_deg", "culminate_azimuth_deg", "set_azimuth_deg",
+    "rise_slant_range_km", "culminate_slant_range_km", "set_slant_range_km",
+    "rise_range_rate_km_s", "culminate_range_rate_km_s", "set_range_rate_km_s",
+    "culminations", "clipped_start", "clipped_end", "sgp4_error",
 ]  # fmt: skip
 
 

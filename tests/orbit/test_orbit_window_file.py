@@ -224,6 +224,17 @@ def test_what_culminated_before_the_start_has_no_known_height():
     assert windows.set_azimuth_deg[0] == 200.0
 
 
+@pytest.mark.parametrize(
+    ("top", "kept_s"), [("12:00:00.000", 0.001), ("12:00:00.5", 0.5), ("12:00:01.001", 1.0005)]
+)
+def test_a_culmination_that_rounding_puts_outside_is_kept_inside(top, kept_s):
+    text = (
+        "site,rise_utc,culminate_utc,duration_s\n"
+        f"a,2026-08-22T12:00:00.001Z,2026-08-22T{top}Z,0.9995\n"
+    )
+    assert parse_windows(text, start=START).windows.culminate_s.tolist() == [kept_s]
+
+
 def test_windows_that_touch_are_two():
     text = "site,rise_utc,duration_s\na,2026-08-22T12:00:00Z,60\na,2026-08-22T12:01:00Z,60\n"
     assert len(parse_windows(text).windows) == 2

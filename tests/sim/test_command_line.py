@@ -317,7 +317,7 @@ def test_a_broken_checkpoint_is_named(leomix, tmp_path: Path) -> None:
 
 def test_old_elements_are_told_of_before_a_run(leomix) -> None:
     old = ["--set", "start=2027-08-01T00:00:00Z"]
-    assert "warning: the elements are up to" in leomix("validate", "quickstart", *old).err
+    assert "IRIDIUM 106 the most with 357.4 days" in leomix("validate", "quickstart", *old).err
     assert "warning" in leomix("contacts", "quickstart", "--summary", *old).err
     assert leomix("validate", "quickstart").err == ""
 

@@ -17,8 +17,8 @@ import orbit
 import scenarios
 import sim
 from learning import stream
-from sim.planning import make_plan
 from sim.ground import scenario_links
+from sim.planning import make_plan
 from sim.satellites import satellites_of
 
 
