@@ -9,12 +9,12 @@ import numpy as np
 
 from orbit.arrays import IntArray
 from orbit.clock import Start, span_s
-from orbit.elements import Satellite
+from orbit.elements import ElementError, Satellite
 from orbit.failures import Failure
 from orbit.finder import Finder
 from orbit.sites import Site
 from orbit.steps import grid_step_s
-from orbit.windows import ContactWindows, sorted_windows
+from orbit.windows import ContactWindows, joined, sorted_windows
 
 if TYPE_CHECKING:
     from skyfield.api import EarthSatellite
@@ -24,6 +24,8 @@ OnFailure = Callable[[Failure], None]
 
 # Samples of (satellite, site, time) looked at together: few enough to stay in the cache.
 _CHUNK = 400_000
+# Windows that are joined on the way: the memory of large arrays goes back when they are freed.
+_JOIN = 500_000
 
 
 def contact_windows(
@@ -53,14 +55,17 @@ def contact_windows(
         raise ValueError(f'refine {refine!r} is unknown; write "hermite", "sgp4" or "skyfield"')
     models = as_satellites(satellites)
     finder = Finder(models, sites, min_elevation_deg, Start.of(start), span_s(start, end), refine)
-    pieces, failures = [], []
+    pieces, recent, failures = [], [], []
     for members, few, step_s in _blocks(models, len(sites), finder.span_s):
         found, failed = finder.block(members, few, step_s)
-        pieces += found
+        recent += found
         failures += failed
+        if sum(len(piece["rise_s"]) for piece in recent) > _JOIN:
+            pieces.append(joined(recent))
+            recent = []
     for failure in sorted(failures, key=lambda failure: failure.satellite):
         (on_failure or _complain)(failure)
-    return sorted_windows(pieces)
+    return sorted_windows(pieces + recent)
 
 
 def as_satellites(given: Sequence[Any]) -> list[Satellite]:
@@ -91,8 +96,6 @@ def _blocks(
 def _complain(failure: Failure) -> None:
     """What becomes of a failure that nobody asks to be told of."""
     if failure.whole:
-        from orbit.elements import ElementError
-
         raise ElementError(str(failure))
     from orbit.validity import OrbitWarning
 

@@ -90,22 +90,19 @@ def bare_windows(**known: Any) -> ContactWindows:
     return ContactWindows(**{n: known.get(n, unknown.get(n, nowhere)) for n in names})
 
 
-def sorted_windows(pieces: list[Columns]) -> ContactWindows:
-    """One ContactWindows of the columns of all pieces (at least one), in the promised order.
-
-    Takes the columns out of the pieces one by one, so that only one of them is held twice.
-    """
+def joined(pieces: list[Columns]) -> Columns:
+    """The columns of all pieces (at least one) in one; the pieces are emptied on the way."""
     names = list(pieces[0])
-    columns = {name: _joined(pieces, name) for name in ("rise_s", "satellite", "site")}
+    return {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in names}
+
+
+def sorted_windows(pieces: list[Columns]) -> ContactWindows:
+    """One ContactWindows of all pieces (at least one), in the promised order, as `joined`."""
+    columns = joined(pieces)
     order = _order(columns["rise_s"], columns["satellite"], columns["site"])
-    for name in names:
-        values = columns[name] if name in columns else _joined(pieces, name)
-        columns[name] = values[order]
+    for name in columns:
+        columns[name] = columns[name][order]
     return ContactWindows(**columns)
-
-
-def _joined(pieces: list[Columns], name: str) -> Any:
-    return np.concatenate([piece.pop(name) for piece in pieces])
 
 
 def _order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> IntArray:
