@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from orbit.arrays import BoolArray, IntArray
+from orbit.arrays import IntArray
 from orbit.clock import Start
 from orbit.elements import Satellite
 from orbit.failures import Failure, Stretch, fails_on_the_way, failure, good_stretch
@@ -38,25 +38,27 @@ class Finder:
         """Windows of satellites (by index) over `few` sites at a time, and which of them fail."""
         models = [self.satellites[k] for k in members]
         tracks = propagate_tracks(models, self.start, 0.0, self.span_s, step_s)
-        failing = tracks.failing | self._fail_on_the_way(models)
+        lost = [fails_on_the_way(model, self.start, self.span_s) for model in models]
+        failing = tracks.failing | np.array(lost)
         whole = Stretch(0.0, self.span_s, False, False)
         pieces = list(self._pieces(tracks.where(~failing), members[~failing], few, whole))
         failures = []
         for index in members[failing]:
-            satellite = self.satellites[index]
-            good = good_stretch(satellite, self.start, self.span_s, step_s / _FINER)
-            if good != whole:
-                failures.append(failure(int(index), satellite, self.start, self.span_s, good))
+            good = good_stretch(self.satellites[index], self.start, self.span_s, step_s / _FINER)
             if good:
-                alone = propagate_tracks(
-                    [satellite], self.start, good.first_s, good.last_s, step_s / _FINER
-                )
-                pieces += self._pieces(alone, np.array([index]), few, good)
+                pieces += self._alone(index, few, step_s / _FINER, good)
+            if good != whole:
+                failures.append(self._failure(index, good))
         return pieces, failures
 
-    def _fail_on_the_way(self, models: list[Satellite]) -> BoolArray:
-        found = [fails_on_the_way(model, self.start, self.span_s) for model in models]
-        return np.array(found, dtype=np.bool_)
+    def _alone(self, index: int, few: int, step_s: float, good: Stretch) -> Iterator[Columns]:
+        """Windows of one satellite in its good stretch."""
+        model = [self.satellites[index]]
+        tracks = propagate_tracks(model, self.start, good.first_s, good.last_s, step_s)
+        return self._pieces(tracks, np.array([index]), few, good)
+
+    def _failure(self, index: int, good: Stretch | None) -> Failure:
+        return failure(int(index), self.satellites[index], self.start, self.span_s, good)
 
     def _pieces(
         self, tracks: Tracks, members: IntArray, few: int, good: Stretch

@@ -14,6 +14,9 @@ from orbit.passes import Passes
 from orbit.rotation import timescale
 from orbit.sites import Site
 
+# Degrees, or a difference of degrees, at a time in seconds.
+Elevation = Callable[[float], float]
+
 _TOLERANCE_S = 1e-6
 # Brackets around what was found before: this far on either side, wider where that is too little.
 _BRACKETS_S = (0.01, 1.0, 30.0)
@@ -64,32 +67,33 @@ def referenced(
     `mask_deg` is that of each site. A pass that stays below its mask in Skyfield is dropped.
     """
     times = np.stack([passes.rise_s, passes.culminate_s, passes.set_s])
-    keep = np.ones(len(passes.site), dtype=np.bool_)
-    for k, (i, j) in enumerate(zip(passes.satellite, passes.site, strict=True)):
-        rise_s, culminate_s, set_s = times[:, k]
+    keep = passes.clipped_start | passes.clipped_end
+    for k, (satellite, site) in enumerate(zip(passes.satellite, passes.site, strict=True)):
 
-        def above(time_s: float, i: int = i, j: int = j) -> float:
-            return view.elevation_deg(i, j, time_s) - float(mask_deg[j])
+        def above(time_s: float, satellite: int = satellite, site: int = site) -> float:
+            return view.elevation_deg(satellite, site, time_s) - float(mask_deg[site])
 
-        def slope(time_s: float, above: Callable[[float], float] = above) -> float:
-            return above(time_s + _SLOPE_S) - above(time_s - _SLOPE_S)
-
-        if rise_s < culminate_s < set_s:
-            times[1, k] = culminate_s = _root(slope, culminate_s, rise_s, set_s)
-        clipped = passes.clipped_start[k] or passes.clipped_end[k]
-        keep[k] = clipped or above(culminate_s) >= 0
+        times[1, k] = _culmination_s(above, *times[:, k])
+        keep[k] |= above(times[1, k]) >= 0
         if keep[k] and not passes.clipped_start[k]:
-            times[0, k] = _root(above, rise_s, first_s, culminate_s)
+            times[0, k] = _root(above, times[0, k], first_s, times[1, k])
         if keep[k] and not passes.clipped_end[k]:
-            times[2, k] = _root(above, set_s, culminate_s, last_s)
+            times[2, k] = _root(above, times[2, k], times[1, k], last_s)
     rise_s, culminate_s, set_s = times
     passes = replace(passes, rise_s=rise_s, culminate_s=culminate_s, set_s=set_s)
     return passes.where(keep & (set_s > rise_s))
 
 
-def _root(
-    function: Callable[[float], float], near_s: float, first_s: float, last_s: float
-) -> float:
+def _culmination_s(above: Elevation, rise_s: float, near_s: float, set_s: float) -> float:
+    """Where the elevation stops rising next to `near_s`, unless that is an end of the window."""
+
+    def slope(time_s: float) -> float:
+        return above(time_s + _SLOPE_S) - above(time_s - _SLOPE_S)
+
+    return _root(slope, near_s, rise_s, set_s) if rise_s < near_s < set_s else near_s
+
+
+def _root(function: Elevation, near_s: float, first_s: float, last_s: float) -> float:
     """The zero of a function next to `near_s` within [first_s, last_s]; `near_s` if none is."""
     from scipy.optimize import brentq
 

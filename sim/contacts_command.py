@@ -13,7 +13,7 @@ import numpy as np
 import orbit
 from sim.contact_listing import Found
 from sim.errors import InputError
-from sim.view import view_of
+from sim.sources import view_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario

@@ -14,7 +14,7 @@ from sim import columns as plain
 from sim.errors import InputError
 from sim.ground import scenario_links
 from sim.satellites import satellites_of
-from sim.view import view_of
+from sim.sources import view_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario

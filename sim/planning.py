@@ -12,7 +12,8 @@ from learning.method import Cluster
 from sim.ground import clusters_of, device_sites, scenario_links
 from sim.links import contact_curve, slot_curve
 from sim.plan import ContactLinks, Curves, Plan, PlannedContact
-from sim.view import View, check_served, view_of
+from sim.sources import view_of
+from sim.view import View, check_served
 
 if TYPE_CHECKING:
     from scenarios import Scenario

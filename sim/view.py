@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import orbit
 from learning.requests import Ints
 from sim.errors import InputError
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +63,6 @@ def served(
     each = source.serving == "single" or source.session == "contact"
     gap_s = None if each else source.hand_over_gap_s or 0.0
     return service, orbit.session_numbers(windows, service, gap_s)
-
-
-def view_of(scenario: Scenario) -> View:
-    """Return the view of any scenario."""
-    from sim import orbit_view, slot_view, window_view
-
-    source = scenario.orbit.source
-    if source == "slots":
-        return slot_view.view_of(scenario)
-    if source == "contacts":
-        return window_view.view_of(scenario)
-    return orbit_view.view_of(scenario)
 
 
 def check_served(view: View, source: Any) -> None:

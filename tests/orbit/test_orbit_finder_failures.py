@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sgp4
+from skyfield.api import EarthSatellite, wgs84
 
 import orbit
 
@@ -53,6 +54,25 @@ def test_a_failure_in_the_span_is_reported_and_nothing_else_changes(
     mine = together.where(together.satellite == 2)
     assert mine.set_s.max() <= failure.first_s
     assert len(mine) > 40
+
+
+def test_a_span_that_ends_before_the_failure_knows_nothing_of_it(decaying, start, timescale):
+    told, anywhere = [], [orbit.Site("anywhere", 0.0, 0.0)]
+    orbit.contact_windows([decaying], anywhere, start, start + 8 * DAY, 5.0, on_failure=told.append)
+    (failure,) = told
+    begin, end = (start + timedelta(seconds=failure.first_s - s) for s in (3600.0, 30.0))
+    times = timescale.utc(2026, 8, 22, 12, 0, failure.first_s - np.arange(100.0, 3600.0, 50.0))
+    under = wgs84.subpoint_of(EarthSatellite.from_satrec(decaying.model, timescale).at(times))
+    angles = zip(under.latitude.degrees, under.longitude.degrees, strict=True)
+    below = [orbit.Site("below", latitude, longitude, -500.0) for latitude, longitude in angles]
+    windows = orbit.contact_windows([decaying], below, begin, end, 5.0, on_failure=told.append)
+    assert len(told) == 1
+    assert len(windows) > 60
+    assert not windows.sgp4_error.any()
+    for w, site in enumerate(windows.site):
+        if not windows.clipped_end[w]:
+            seen = orbit.look_angles(decaying, below[site], begin, windows.set_s[[w]])
+            assert abs(seen.elevation_deg[0, 0] - 5.0) < 2e-4
 
 
 def test_the_text_of_a_failure_says_who_when_why_and_what_to_do(decaying, sites, start):

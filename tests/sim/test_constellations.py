@@ -19,7 +19,7 @@ import sim
 from sim.cli import _status
 from sim.errors import InputError
 from sim.planning import make_plan
-from sim.view import view_of
+from sim.sources import view_of
 
 WALKER = {
     "source": "walker",
