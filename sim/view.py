@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,8 @@ from sim.errors import InputError
 class View:
     """Windows between satellites and clusters (``sites``), and which of them are served.
 
-    ``satellites`` is empty and ``places`` None where there is no geometry. ``sessions`` numbers
-    the services of each cluster, -1 for windows that are not served. ``doubts`` are lines for the
-    user.
+    ``satellites`` and ``places`` are empty where there is no geometry. ``sessions`` numbers the
+    services of each cluster, -1 for windows that are not served. ``doubts`` are lines for the user.
     """
 
     satellite_names: list[str]
@@ -35,11 +34,6 @@ class View:
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
     doubts: tuple[str, ...] = ()
-
-    @property
-    def end(self) -> datetime:
-        """End of the span."""
-        return self.start + timedelta(seconds=self.span_s)
 
     def sessions_of(self, site: int) -> int:
         """How many sessions a cluster is served in."""

@@ -68,47 +68,6 @@ def test_show_and_compare_group_seeds(leomix, tmp_path: Path) -> None:
     assert "(" in text
 
 
-def test_contacts_of_elements_are_those_of_the_python_function(leomix, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    import pandas as pd
-
-    import orbit
-    import scenarios
-
-    elements = scenarios.shipped_path("quickstart").with_name("iridium-106.tle")
-    span = ["--start", "2026-08-22T00:00:00Z", "--days", "2", "--min-elevation", "12.5"]
-    place = ["--site", "-10.5,20.25,300", "--site", "60,20"]
-    done = leomix("contacts", "--tle", elements, *place, *span, "-o", tmp_path / "c.csv")
-    assert done.status == 0
-    sites = [orbit.Site("-10.5,20.25,300", -10.5, 20.25, 300.0), orbit.Site("60,20", 60.0, 20.0)]
-    start, end = datetime(2026, 8, 22, tzinfo=UTC), datetime(2026, 8, 24, tzinfo=UTC)
-    satellites = orbit.read_satellites(elements)
-    truth = orbit.find_contacts(satellites, sites, start, end, 12.5, refine="sgp4")
-    table = pd.read_csv(tmp_path / "c.csv")
-    assert list(table.columns) == list(truth.columns)
-    assert len(table) == len(truth) > 8
-    times = pd.to_datetime(table.rise_utc)
-    assert (times - truth.rise_utc).abs().max() < pd.Timedelta("1ms")
-    assert leomix("contacts", "quickstart", "--summary").out.count("\n") == 6
-
-
-def test_bad_elements_are_left_out_if_asked(leomix, tmp_path: Path) -> None:
-    import scenarios
-
-    good = scenarios.shipped_path("quickstart").with_name("iridium-106.tle").read_text()
-    bad = good.replace("9999\n", "9990\n", 1)
-    assert bad != good
-    (tmp_path / "two.tle").write_text(good + bad.replace("106", "107"))
-    span = ["--start", "2026-08-22T00:00:00Z", "--days", "1", "--min-elevation", "10"]
-    line = ["contacts", "--tle", tmp_path / "two.tle", "--site", "48,11", *span]
-    assert leomix(*line).status == 2
-    done = leomix(*line, "--skip-bad")
-    assert done.status == 0
-    assert "left out" in done.err
-    assert "IRIDIUM 106" in done.out
-
-
 def test_link_shows_the_budget_and_one_pass(leomix, tmp_path: Path) -> None:
     budget = leomix(
         "link",
