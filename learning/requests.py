@@ -153,9 +153,10 @@ class Assign:
 
 @dataclass(frozen=True)
 class Contact:
-    """One contact as the method sees it, in seconds since the scenario's start.
+    """A cluster's session with the server as the method sees it, in seconds since the start.
 
-    ``start_s`` is when it was handed out. ``cycle`` is the number of complete cycles by then;
+    It may go over several satellites' contacts; ``contact_id`` and ``satellite`` are those at
+    ``start_s``, when it was handed out. ``cycle`` is the number of complete cycles by then;
     ``capacity_bytes`` what the device with the poorest link can upload while it is served.
     """
 
