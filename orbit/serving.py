@@ -46,18 +46,22 @@ def serve(
 ) -> Service:
     """Share out `beams` beams of every satellite; a site has one satellite at a time.
 
-    A service lasts to the set of its window: nobody is put off in favour of another, and a site
-    that loses its satellite goes to the next. Whenever a window opens or a service ends, each site
-    without one chooses among the satellites in view that have a beam free and stay for at least
-    `min_contact_s`: by `hand_over` the one that sets last or stands highest now (ties: the lower
-    index). Of several sites the one whose last service ended earliest chooses first, or with
-    `priority` highest_elevation the one that sees its choice highest (ties: the lower index).
+    Whenever a window opens or a service ends, each site without one chooses among the satellites
+    in view that have a beam free and stay for at least `min_contact_s`: by `hand_over` the one that
+    sets last or stands highest now (ties: the lower index). Of several sites the one whose last
+    service ended earliest chooses first, or with `priority` highest_elevation the one that sees its
+    choice highest (ties: the lower index).
+
+    A service lasts to the set of its window, unless with `priority` least_recently_served a site
+    finds all beams busy that has waited for longer than one of those served: its last service ended
+    before the last but one of the other. It then takes over the beam, once the other has had it for
+    `min_contact_s`. A window is served once: whoever gives up a beam goes to another satellite.
 
     Raises ValueError for less than one beam, another rule, a min_contact_s that is negative or not
     finite, or a rule by elevation without `elevation_deg`.
     """
     _check(beams, priority, hand_over, min_contact_s, elevation_deg)
-    desk = _Desk(windows, beams, min_contact_s)
+    desk = _Desk(windows, beams, min_contact_s, priority == "least_recently_served")
     if elevation_deg is not None:
         if priority == "highest_elevation":
             desk.urgency = lambda window, now_s: -elevation_deg(window, now_s)
@@ -65,11 +69,10 @@ def serve(
             desk.dislike = lambda window, now_s: -elevation_deg(window, now_s)
     desk.run()
     served = ~np.isnan(desk.start_s)
-    end_s = np.where(served, windows.set_s, np.nan)
     latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
     until_s = np.where(served, desk.start_s, latest_s)
-    waited_s, wait_from_s = _waits(windows, desk.start_s, until_s)
-    return Service(served, desk.start_s, end_s, waited_s, wait_from_s)
+    waited_s, wait_from_s = _waits(windows, desk.start_s, desk.end_s, until_s)
+    return Service(served, desk.start_s, desk.end_s, waited_s, wait_from_s)
 
 
 def _check(
@@ -93,19 +96,24 @@ def _check(
 class _Desk:
     """The state of all beams and sites while time goes on."""
 
-    def __init__(self, windows: ContactWindows, beams: int, min_contact_s: float) -> None:
+    def __init__(
+        self, windows: ContactWindows, beams: int, min_contact_s: float, takes_over: bool
+    ) -> None:
         self.start_s = np.full(len(windows), np.nan)
+        self.end_s = np.full(len(windows), np.nan)
         self.urgency: Elevation = lambda window, now_s: self._last_end_s[self._site[window]]
         self.dislike: Elevation = lambda window, now_s: -self._set_s[window]
         self._windows, self._min_contact_s = windows, min_contact_s
+        self._takes_over = takes_over
         self._site = windows.site.tolist()
         self._satellite = windows.satellite.tolist()
         self._set_s = windows.set_s.tolist()
         self._free: dict[int, int] = defaultdict(lambda: beams)
         self._in_view: dict[int, list[int]] = defaultdict(list)
-        self._busy: set[int] = set()
+        self._serving: dict[int, int] = {}
         self._last_end_s: dict[int, float] = defaultdict(lambda: -inf)
-        self._ends: list[tuple[float, int]] = []
+        self._before_s: dict[int, float] = {}
+        self._events: list[float] = []
 
     def run(self) -> None:
         """Open the windows in order of time; at equal times services end first."""
@@ -113,33 +121,35 @@ class _Desk:
         together = np.split(np.arange(len(rise_s)), np.flatnonzero(np.diff(rise_s)) + 1)
         for risen in together if len(rise_s) else []:
             now_s = float(rise_s[risen[0]])
-            self._end_until(now_s)
+            self._until(now_s)
             for window in risen.tolist():
                 self._in_view[self._site[window]].append(window)
             self._share(now_s)
-        self._end_until(inf)
+        self._until(inf)
 
-    def _end_until(self, limit_s: float) -> None:
-        while self._ends and self._ends[0][0] <= limit_s:
-            now_s = self._ends[0][0]
-            while self._ends and self._ends[0][0] == now_s:
-                _, window = heappop(self._ends)
-                self._free[self._satellite[window]] += 1
-                self._busy.discard(self._site[window])
+    def _until(self, limit_s: float) -> None:
+        while self._events and self._events[0] <= limit_s:
+            now_s = heappop(self._events)
+            for window in [w for w in self._serving.values() if self._set_s[w] <= now_s]:
+                self._end(window, self._set_s[window])
             if now_s < limit_s:  # at the limit itself new windows take part
                 self._share(now_s)
 
     def _share(self, now_s: float) -> None:
         """Let the sites without service choose, the most urgent one first."""
-        asking = [site for site in sorted(self._in_view) if site not in self._busy]
+        asking = [site for site in sorted(self._in_view) if site not in self._serving]
         for site in asking:
             self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
         while True:
-            choices = [self._choice(site, now_s) for site in asking if site not in self._busy]
+            asking = [site for site in sorted(self._in_view) if site not in self._serving]
+            choices = [self._choice(site, now_s) for site in asking]
             found = [window for window in choices if window is not None]
-            if not found:
+            if found:
+                self._begin(
+                    min(found, key=lambda w: (self.urgency(w, now_s), self._site[w])), now_s
+                )
+            elif not (self._takes_over and self._take_over(asking, now_s)):
                 return
-            self._begin(min(found, key=lambda w: (self.urgency(w, now_s), self._site[w])), now_s)
 
     def _lasts(self, window: int, now_s: float) -> bool:
         left_s: float = self._set_s[window] - now_s
@@ -151,25 +161,53 @@ class _Desk:
         ranks = [(self.dislike(w, now_s), self._satellite[w], w) for w in free]
         return min(ranks)[-1] if ranks else None
 
+    def _take_over(self, asking: list[int], now_s: float) -> bool:
+        """Let the site that has waited longest have the beam of one that has not, if there is one.
+
+        A beam that its holder has not had for long enough yet is looked at again later.
+        """
+        for site in sorted(asking, key=lambda site: (self._last_end_s[site], site)):
+            wanted = {self._satellite[w] for w in self._in_view[site]}
+            for holder in self._more_recent(wanted, self._last_end_s[site]):
+                ripe_s = self.start_s[holder] + self._min_contact_s
+                if now_s >= ripe_s and now_s > self.start_s[holder]:
+                    self._end(holder, now_s)
+                    return True
+                if ripe_s > now_s:
+                    heappush(self._events, float(ripe_s))
+        return False
+
+    def _more_recent(self, satellites: set[int], last_end_s: float) -> list[int]:
+        """Windows served by these whose sites were served after `last_end_s`, latest first."""
+        held = [w for w in self._serving.values() if self._satellite[w] in satellites]
+        later = [w for w in held if self._before_s[w] > last_end_s]
+        return sorted(later, key=lambda w: (-self._before_s[w], -self._site[w]))
+
     def _begin(self, window: int, now_s: float) -> None:
-        site, end_s = self._site[window], self._set_s[window]
+        site = self._site[window]
         self.start_s[window] = now_s
         self._in_view[site].remove(window)
         self._free[self._satellite[window]] -= 1
-        self._busy.add(site)
-        self._last_end_s[site] = end_s
-        heappush(self._ends, (end_s, window))
+        self._serving[site] = window
+        self._before_s[window] = self._last_end_s[site]
+        heappush(self._events, self._set_s[window])
+
+    def _end(self, window: int, now_s: float) -> None:
+        site = self._site[window]
+        self.end_s[window] = self._last_end_s[site] = now_s
+        self._free[self._satellite[window]] += 1
+        del self._serving[site], self._before_s[window]
 
 
 def _waits(
-    windows: ContactWindows, start_s: FloatArray, until_s: FloatArray
+    windows: ContactWindows, start_s: FloatArray, end_s: FloatArray, until_s: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """How long, and from when, each window was open up to `until_s` without its site served."""
     waited_s, from_s = np.zeros(len(windows)), np.full(len(windows), np.nan)
     for site in np.unique(windows.site):
         mine = np.flatnonzero(windows.site == site)
         served = mine[~np.isnan(start_s[mine])]
-        begins, ends = _merged(start_s[served], windows.set_s[served])
+        begins, ends = _merged(start_s[served], end_s[served])
         rise_s, last_s = windows.rise_s[mine], until_s[mine]
         busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
         waited_s[mine] = np.maximum(last_s - rise_s - busy_s, 0.0)

@@ -52,8 +52,8 @@ def _capacity_bytes(plan: Plan, contact: PlannedContact, served: bool) -> float 
     if plan.constellation and not contact.served:
         return None
     links = contact.links
-    late = served and contact.start_s > contact.rise_s
-    each = links.capacity_in_service_bytes if late else links.capacity_bytes
+    part = served and (contact.start_s > contact.rise_s or contact.cut_short)
+    each = links.capacity_in_service_bytes if part else links.capacity_bytes
     return float(each.min())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby
@@ -22,12 +22,14 @@ class ContactLinks:
     """The link curves of one contact, made when first asked for and let go when it is over.
 
     A plan of thousands of contacts and devices would not fit into memory with all its curves; what
-    they carry, as a whole and from ``start_s`` on, is remembered.
+    they carry, as a whole and while served from ``start_s`` to ``end_s``, is remembered.
     """
 
-    def __init__(self, make: Callable[[], Curves], start_s: float = -np.inf) -> None:
+    def __init__(
+        self, make: Callable[[], Curves], start_s: float = -np.inf, end_s: float = np.inf
+    ) -> None:
         self._make = make
-        self._start_s = start_s
+        self._span_s = start_s, end_s
         self._curves: Curves | None = None
         self._capacities: tuple[Floats, Floats] | None = None
 
@@ -36,10 +38,12 @@ class ContactLinks:
         """Uplink and downlink curves, one row a device."""
         if self._curves is None:
             self._curves = self._make()
-            uplink = self._curves[0]
-            missed = 0.0 if np.isnan(self._start_s) else uplink.delivered_bits(self._start_s)
+            uplink, (start_s, end_s) = self._curves[0], self._span_s
             whole = np.atleast_1d(uplink.capacity_bits)
-            self._capacities = whole / 8.0, (whole - missed) / 8.0
+            served = whole
+            if not np.isnan(start_s):
+                served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
+            self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
         return self._curves
 
     @property
@@ -68,9 +72,9 @@ class ContactLinks:
 class PlannedContact:
     """A window of one satellite over one cluster, with its devices' links.
 
-    ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never), ``wait_from_s`` when
-    it began to wait for one (nan if it did not). ``session`` is -1 for a contact that is not
-    served.
+    ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never): to the set, or to
+    when another cluster takes the beam over. ``wait_from_s`` is when it began to wait for one (nan
+    if it did not). ``session`` is -1 for a contact that is not served.
     """
 
     contact_id: int
@@ -88,6 +92,11 @@ class PlannedContact:
     end_s: float
     links: ContactLinks
     wait_from_s: float = np.nan
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether another cluster takes the beam over before the set."""
+        return self.served and self.end_s < self.set_s
 
     @property
     def uplink(self) -> LinkCurve:
@@ -132,7 +141,7 @@ class PlannedSession:
 
     @cached_property
     def _curves(self) -> Curves:
-        if len(self.contacts) == 1:
+        if len(self.contacts) == 1 and not self.contacts[0].cut_short:
             return self.contacts[0].links.curves
         assert self.edges_s  # read while the contacts' own curves are at hand
         spans = [(contact.start_s, contact.end_s) for contact in self.contacts]
@@ -168,6 +177,21 @@ class PlannedSession:
             )
             for contact in self.contacts
         ]
+
+    def knowing(self, known_s: Callable[[str], float]) -> PlannedSession | None:
+        """Return what is left of the session from when each satellite knows the server's state.
+
+        ``known_s`` says when a satellite does; None where no contact lasts that long.
+        """
+        when = [known_s(contact.satellite) for contact in self.contacts]
+        if all(t <= c.start_s for t, c in zip(when, self.contacts, strict=True)):
+            return self
+        left = [
+            replace(contact, start_s=max(contact.start_s, t))
+            for t, contact in zip(when, self.contacts, strict=True)
+            if t < contact.end_s
+        ]
+        return PlannedSession(self.number, tuple(left)) if left else None
 
     def close(self) -> None:
         """Let the curves go."""

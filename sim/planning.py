@@ -72,7 +72,7 @@ def _contact(
         served=bool(service.served[number]),
         start_s=float(service.start_s[number]),
         end_s=float(service.end_s[number]),
-        links=ContactLinks(make, float(service.start_s[number])),
+        links=ContactLinks(make, float(service.start_s[number]), float(service.end_s[number])),
         wait_from_s=float(service.wait_from_s[number]),
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from learning.method import Cluster
 from learning.requests import Floats, Mask
+from sim.clock import Clock, Process
 from sim.plan import Plan, PlannedContact
 from sim.session_parts import Part
 from sim.trace import Trace
@@ -113,13 +115,11 @@ class Rows:
             detail=f"{leg.name} {why}",
         )
 
-    def waits(self, plan: Plan) -> None:
-        """Every contact that waits for a beam, from when it could have been served."""
-        for contact in plan.contacts:
-            if np.isnan(contact.wait_from_s):
-                continue
-            until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
-            self._wait(contact, contact.wait_from_s, f"beam busy: {until}")
+    def waits(self, plan: Plan, clock: Clock) -> Process:
+        """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""
+        for time_s, number, why in sorted(_waits(plan)):
+            yield clock.at(time_s)
+            self._wait(plan.contacts[number], time_s, why)
 
     def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
         """A download that waits for the server's state to reach the satellite."""
@@ -134,3 +134,14 @@ class Rows:
             contact_id=contact.contact_id,
             detail=detail,
         )
+
+
+def _waits(plan: Plan) -> Iterator[tuple[float, int, str]]:
+    """When which contact waits, and for what."""
+    for contact in plan.contacts:
+        if not np.isnan(contact.wait_from_s):
+            until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
+            yield contact.wait_from_s, contact.contact_id, f"beam busy: {until}"
+        if contact.cut_short:
+            why = "beam taken over by a cluster that waited"
+            yield contact.end_s, contact.contact_id, why

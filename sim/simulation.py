@@ -87,9 +87,9 @@ class Simulation:
 
     def run(self, each_event: Callable[[int], None]) -> None:
         """Run to the end; ``each_event`` is called behind every event with its number."""
-        self._rows.waits(self.plan)
         self._at_once(self.method.prepare())
         self._evaluate()
+        self.clock.start("waits", self._rows.waits(self.plan, self.clock))
         for cluster in self.plan.clusters:
             antenna = self._antennas[cluster.name]
             self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))

@@ -37,7 +37,10 @@ class Training:
 
 @dataclass
 class Transfer:
-    """A transfer step of a chain: its bytes, and when each device begins and ends it."""
+    """A transfer step of a chain: its bytes, and when each device begins and ends it.
+
+    ``session`` is what can be used of the session, ``curve`` its link (None: takes no time).
+    """
 
     direction: str
     name: str
@@ -50,6 +53,7 @@ class Transfer:
     los_s: Floats
     carry: bool
     curve: LinkCurve | None
+    session: PlannedSession | None
 
 
 class Link:
@@ -144,15 +148,15 @@ class Link:
         version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
         before = self._delivered_before(direction, step.payload.name, version)
         who = everybody(step.who, k) & np.isfinite(ready)
-        begin, end, curve = ready, np.full(k, np.inf), None
+        begin, end = ready, np.full(k, np.inf)
+        curve: LinkCurve | None = None
         los = np.full(k, self._clock.now)
-        if session is not None:
-            curve = session.uplink if direction == "uplink" else session.downlink
-            if direction == "downlink":
-                ready = self._synchronised(session, ready)
-            los = np.full(k, session.end_s)
-            in_time = who & (ready <= session.end_s)
-            begin = session.in_service_s(ready)
+        usable = session if direction == "uplink" else self._synchronised(session, ready)
+        if usable is not None:
+            curve = usable.uplink if direction == "uplink" else usable.downlink
+            los = np.full(k, usable.end_s)
+            in_time = who & (ready <= usable.end_s)
+            begin = usable.in_service_s(ready)
             through = begin  # a neglected downlink takes no time
             if curve is not None:
                 los = np.minimum(los, curve.time_s[..., -1])
@@ -161,20 +165,24 @@ class Link:
             end = np.where(in_time, through, np.inf)
         name = step.payload.name
         leg = Transfer(
-            direction, name, who, version, size, before, begin, end, los, step.carry, curve
+            direction, name, who, version, size, before, begin, end, los, step.carry, curve, usable
         )
         if session is not None:
             contact_id = session.at(self._clock.now).contact_id
             self._rows.stale(leg, who & self._stale(leg), self._devices.cluster, contact_id)
         return leg
 
-    def _synchronised(self, session: PlannedSession, ready: Floats) -> Floats:
-        """When each device can begin to download: once the satellite knows the server's state."""
-        contact = session.at(float(session.in_service_s(ready).min()))
-        known_s = self._synchronisation.known_s(contact.satellite)
-        if known_s > ready.min():
+    def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
+        """Return what a download can use: each contact from when its satellite knows the state."""
+        if session is None:
+            return None
+        usable = session.knowing(self._synchronisation.known_s)
+        first_s = float(session.in_service_s(ready).min())
+        if usable is None or float(usable.in_service_s(ready).min()) > first_s:
+            contact = session.at(first_s)
+            known_s = self._synchronisation.known_s(contact.satellite)
             self._rows.synchronises(contact, self._clock.now, known_s)
-        return np.maximum(ready, known_s)
+        return usable
 
     def _stale(self, leg: Transfer) -> Mask:
         """Devices (K,) with a part of another version of this payload."""
@@ -228,13 +236,13 @@ class Link:
     ) -> Receipt:
         done = leg.who & (leg.end_s <= now_s)
         moved = np.where(done, leg.size - leg.before, 0.0)
-        if session is not None and leg.curve is not None:
+        if leg.session is not None and leg.curve is not None:
             stop = np.where(done, leg.end_s, np.minimum(leg.los_s, now_s))
             partial = leg.who & ~done & (leg.begin_s < stop)
             sent = leg.curve.delivered_bits(np.maximum(stop, leg.begin_s))
             sent = (sent - leg.curve.delivered_bits(leg.begin_s)) / 8
             moved = np.where(partial, np.minimum(sent, leg.size - leg.before), moved)
-            self._write(session, leg, leg.curve, done, moved, stop)
+            self._write(leg.session, leg, leg.curve, done, moved, stop)
         delivered = leg.before + moved
         kept = np.where(done, 0.0, delivered) if leg.carry else np.zeros_like(delivered)
         self._ledger[leg.direction, leg.name] = (leg.version, kept)

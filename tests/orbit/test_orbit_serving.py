@@ -43,41 +43,65 @@ RULES = [
 
 
 def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
-    """The rule again, by stepping through whole seconds: start of service, seconds waited."""
+    """The rule again, by stepping through whole seconds: start and end of service, waiting."""
     rows = list(zip(windows.satellite, windows.site, windows.rise_s, windows.set_s, strict=True))
-    start, waited = [None] * len(rows), [0] * len(rows)
+    start, end, waited = [None] * len(rows), [None] * len(rows), [0] * len(rows)
+
+    def last(site, but=None):
+        return max(
+            [end[w] for w, row in enumerate(rows)
+             if row[1] == site and start[w] is not None and w != but],
+            default=-1,
+        )  # fmt: skip
+
+    def best_choice(now, usable, on):
+        best = {}
+        for w in usable:
+            if sum(rows[o][0] == rows[w][0] for o in on) >= beams:
+                continue
+            longest = -rows[w][3] if hand_over == "longest_remaining" else 0
+            highest = -_elevation_deg(w, now) if hand_over == "highest_elevation" else 0
+            rank = (longest, highest, rows[w][0], w)
+            best[rows[w][1]] = min(best.get(rows[w][1], rank), rank)
+        first = [
+            (last(site) if priority == "least_recently_served" else -_elevation_deg(rank[3], now),
+             site, rank[3])
+            for site, rank in best.items()
+        ]  # fmt: skip
+        return min(first)[2] if first else None
+
+    def taken_over(now, usable, on):
+        for site in sorted({rows[w][1] for w in usable}, key=lambda site: (last(site), site)):
+            wanted = {rows[w][0] for w in usable if rows[w][1] == site}
+            held = [
+                (-last(rows[o][1], but=o), -rows[o][1], o) for o in on
+                if rows[o][0] in wanted and last(rows[o][1], but=o) > last(site)
+                and now - start[o] >= min_contact_s and now > start[o]
+            ]  # fmt: skip
+            if held:
+                return min(held)[2]
+        return None
+
     for now in range(27):
         while True:
-            on = [w for w, row in enumerate(rows) if start[w] is not None and now < row[3]]
-            busy_sites = {rows[w][1] for w in on}
+            on = [w for w in range(len(rows)) if start[w] is not None and now < end[w]]
             usable = [
                 w for w, (satellite, site, rise_s, set_s) in enumerate(rows)
                 if start[w] is None and rise_s <= now < set_s and set_s - now >= min_contact_s
-                and site not in busy_sites
+                and site not in {rows[o][1] for o in on}
             ]  # fmt: skip
-            free = [w for w in usable if sum(rows[o][0] == rows[w][0] for o in on) < beams]
-            best = {}
-            for w in free:
-                longest = -rows[w][3] if hand_over == "longest_remaining" else 0
-                highest = -_elevation_deg(w, now) if hand_over == "highest_elevation" else 0
-                rank = (longest, highest, rows[w][0], w)
-                best[rows[w][1]] = min(best.get(rows[w][1], rank), rank)
-            if not best:
+            chosen = best_choice(now, usable, on)
+            loser = taken_over(now, usable, on) if priority == "least_recently_served" else None
+            if chosen is not None:
+                start[chosen], end[chosen] = now, rows[chosen][3]
+            elif loser is not None:
+                end[loser] = now
+            else:
                 break
-            last = {
-                site: max([rows[w][3] for w in range(len(rows))
-                           if rows[w][1] == site and start[w] is not None], default=-1)
-                for site in best
-            }  # fmt: skip
-            first = min(
-                (last[site] if priority == "least_recently_served"
-                 else -_elevation_deg(rank[3], now), site)
-                for site, rank in best.items()
-            )[1]  # fmt: skip
-            start[best[first][3]] = now
         for w in usable:
             waited[w] += start[w] is None and rows[w][3] - now > min_contact_s
-    return np.array([np.nan if value is None else value for value in start]), waited
+    none = [np.nan if value is None else value for value in start]
+    return np.array(none), np.array([np.nan if v is None else v for v in end]), waited
 
 
 @given(plans(), st.integers(1, 3), st.sampled_from(RULES), st.integers(0, 4))
@@ -85,8 +109,11 @@ def test_service_follows_the_rule_second_by_second(windows, beams, rules, min_co
     service = orbit.serve(
         windows, beams, **rules, min_contact_s=min_contact_s, elevation_deg=_elevation_deg
     )
-    start_s, waited_s = _second_by_second(windows, beams, **rules, min_contact_s=min_contact_s)
+    start_s, end_s, waited_s = _second_by_second(
+        windows, beams, **rules, min_contact_s=min_contact_s
+    )
     np.testing.assert_array_equal(service.start_s, start_s)
+    np.testing.assert_array_equal(service.end_s, end_s)
     np.testing.assert_allclose(service.waited_s, waited_s, atol=1e-9)
     waits = service.waited_s > 0
     assert (np.isnan(service.wait_from_s) == ~waits).all()
@@ -98,13 +125,14 @@ def test_service_keeps_to_its_windows_and_its_beams(windows, beams, rules):
     service = orbit.serve(windows, beams, **rules, elevation_deg=_elevation_deg)
     served = service.served
     assert (service.start_s[served] >= windows.rise_s[served]).all()
-    assert (service.end_s[served] == windows.set_s[served]).all()
+    assert (service.end_s[served] <= windows.set_s[served]).all()
     assert (service.end_s[served] > service.start_s[served]).all()
     assert np.isnan(service.start_s[~served]).all()
     assert np.isnan(service.end_s[~served]).all()
     for now in np.arange(0, 26) + 0.5:
         on = served & (service.start_s < now) & (service.end_s > now)
-        in_view = (windows.rise_s < now) & (windows.set_s > now)
+        given_up = served & (service.end_s < now)
+        in_view = (windows.rise_s < now) & (windows.set_s > now) & ~given_up
         assert len(set(windows.site[on])) == on.sum()  # a site has one satellite at a time
         for w in np.flatnonzero(in_view & ~np.isin(windows.site, windows.site[on])):
             # Nobody waits while the satellite that it sees has a beam free.
@@ -138,6 +166,23 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
     assert orbit.session_numbers(windows, service).tolist() == [0, 0, -1, 1]
     assert orbit.session_numbers(windows, service, 10.0).tolist() == [0, 0, -1, 0]
     assert orbit.session_numbers(windows, service, None).tolist() == [0, 1, -1, 2]
+
+
+def test_whoever_has_waited_longer_takes_over_a_busy_beam():
+    """The second site rises in the middle of each pass of the first, and would never be served."""
+    passes = [(0, 0, 100 * n, 100 * n + 60) for n in range(4)]
+    inside = [(0, 1, 100 * n + 20, 100 * n + 50) for n in range(4)]
+    windows = _windows(passes + inside)
+    service = orbit.serve(windows)
+    told = list(zip(windows.site, service.start_s, service.end_s, strict=True))
+    assert [t for t in told if not np.isnan(t[1])] == [
+        (0, 0, 60), (0, 100, 120), (1, 120, 150), (0, 200, 260), (0, 300, 320), (1, 320, 350),
+    ]  # fmt: skip
+    patient = orbit.serve(windows, min_contact_s=25.0)
+    second = np.flatnonzero((windows.site == 1) & patient.served)
+    # The first keeps its beam for 25 s, and what is then left is just long enough for the second.
+    assert patient.start_s[second].tolist() == [125.0, 325.0]
+    assert patient.waited_s[second].tolist() == [5.0, 5.0]
 
 
 def test_what_is_too_short_is_not_used():

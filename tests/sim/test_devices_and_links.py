@@ -41,7 +41,9 @@ def contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> Pl
     )  # fmt: skip
 
 
-def converse(contacts, protocol, devices: Devices, trace: Trace, delay_s: float = 0.0) -> list:
+def converse(
+    contacts, protocol, devices: Devices, trace: Trace, delay_s: float = 0.0, fresh=None
+) -> list:
     """Run a protocol over contacts and return all replies."""
     clock, replies = Clock(), []
     plan = Plan(START, 1e6, (devices.cluster,), tuple(contacts))
@@ -50,7 +52,7 @@ def converse(contacts, protocol, devices: Devices, trace: Trace, delay_s: float 
 
     def actor():
         for number, steps in enumerate(protocol):
-            found = yield from antenna.next_contact("a", True, lambda: 0)
+            found = yield from antenna.next_contact("a", fresh is None or fresh[number], lambda: 0)
             assert found is not None, number
             replies.append((yield from link.chain(steps)))
 

@@ -164,3 +164,26 @@ def test_a_state_that_comes_after_the_contact_is_not_downloaded_in_it() -> None:
     steps = [[Upload(Payload("a", 10.0))], [Download(Payload("m", 5.0))]]
     replies = converse(contacts, steps, Devices(cluster, compute()), trace, delay_s=150.0)
     assert not replies[1][0].done.any()
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down: bool) -> None:
+    cluster, trace = Cluster("c", 0, 1), Trace()
+    rates = np.array([8.0])
+    contacts = [
+        contact(cluster, 0, 0, "other", 0.0, 20.0, rates, down),
+        contact(cluster, 1, 1, "first", 100.0, 130.0, rates, down),
+        contact(cluster, 2, 1, "second", 130.0, 300.0, rates, down),
+    ]
+    up, download = Upload(Payload("a", 10.0)), Download(Payload("m", 5.0))
+    # The first satellite receives an upload at 110 s; asked for there, a download waits to 160 s
+    # for what the other satellite received at 10 s. By then the second one serves, which learns of
+    # the upload at 110 s + 150 s only.
+    steps = [[up], [Upload(Payload("b", 10.0))], [download]]
+    devices = Devices(cluster, compute())
+    got = converse(contacts, steps, devices, trace, 150.0, fresh=[True, True, False])
+    takes_s = 5.0 if down else 0.0
+    assert got[2][0].end_s.tolist() == [260.0 + takes_s]
+    if down:
+        rows = [r for r in rows_of(trace, "transfers") if r["direction"] == "downlink"]
+        assert [(r["contact_id"], r["start_s"], r["end_s"]) for r in rows] == [(2, 260.0, 265.0)]
