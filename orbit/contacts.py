@@ -40,10 +40,10 @@ def contact_windows(
     """When each satellite is above the elevation mask of each site between two aware datetimes.
 
     SGP4 on a grid of a few minutes, turned to the Earth-fixed frame by GMST 1982 of UT1, a quintic
-    through its positions between, no atmosphere. With `refine="hermite"` satellites are within some
-    0.1 m of SGP4; `"sgp4"` makes rise, set, angles, ranges and rates exact; `"skyfield"` takes them
-    all, the culmination too, from Skyfield's full `altaz` by root finding, which is slow. A site's
-    own mask wins over `min_elevation_deg` (0 up to 90).
+    through its positions between, no atmosphere. With `refine="hermite"` satellites are within
+    0.1 m of SGP4 and range rates within 0.05 m/s; `"sgp4"` makes rise, set, angles, ranges and
+    rates exact; `"skyfield"` takes them all, the culmination too, from Skyfield's full `altaz` by
+    root finding, which is slow. A site's own mask wins over `min_elevation_deg` (0 up to 90).
 
     Where SGP4 fails (a decayed satellite) windows are cut. `on_failure` is told of each satellite
     that fails; without it one that fails all the time raises ElementError, and one that fails at

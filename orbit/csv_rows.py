@@ -60,8 +60,13 @@ class Table:
 
 def read_text(path: str | PathLike[str]) -> str:
     """Text of a UTF-8 file; raises TableError if it is none, OSError if it cannot be read."""
+    data = Path(path).read_bytes()
+    if b"\0" in data:
+        raise TableError(
+            f"{fspath(path)}:1: a binary file, and only CSV is read; save the table as CSV in UTF-8"
+        )
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TableError(
             f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "
@@ -76,12 +81,14 @@ def parse_table(text: str, source: str) -> Table:
     """
     records = _records(text.removeprefix("\ufeff"), source)
     line, cells = next(records, (1, []))
+    if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
+        raise TableError(
+            f"{source}:{line}: columns are not separated by commas; save the table with commas"
+        )
     # A header may be broken into lines inside its quotation marks.
     header = [" ".join(cell.split()) for cell in cells]
     rows = tuple(_row(source, number, header, record) for number, record in records)
     table = Table(source, line, tuple(header), rows)
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise table.error("columns are not separated by commas; save the table with commas")
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise table.error(f"column {twice!r} comes twice; keep one of them")

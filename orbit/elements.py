@@ -15,14 +15,16 @@ _LONGEST_NAME = 60
 class Satellite:
     """A satellite: its name, catalogue number, epoch (aware UTC) and SGP4 model (an sgp4 Satrec).
 
-    The catalogue number has up to nine digits; it is 0 for an orbit made from scratch, which
-    does not grow old as observed elements do. Two are equal when name, number and epoch are.
+    The catalogue number has up to nine digits, 0 where there is none. `made` is true for an orbit
+    made from scratch at its epoch: such elements do not age as observed ones do. Two are equal
+    when name, number and epoch are.
     """
 
     name: str
     norad_id: int
     epoch: datetime
     model: Any = field(compare=False)
+    made: bool = field(default=False, compare=False)
 
     @property
     def revolutions_per_day(self) -> float:

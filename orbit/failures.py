@@ -13,11 +13,15 @@ import numpy as np
 from orbit.arrays import FloatArray, IntArray
 from orbit.clock import DAY_S, Start
 from orbit.elements import Satellite
+from orbit.propagation import error_codes, error_reason
 
 # Stretches end this close to the failure.
 _PRECISION_S = 1e-3
-# How many times are tried between an epoch and a span that is more than a day away.
-_PROBES = 32
+# How many times are tried between an epoch and a span that is more than a day away: of every
+# satellite, and at most of one that fails somewhere.
+_PROBES, _MOST_PROBES = 32, 65_536
+# Samples propagated at once.
+_PIECE = 4096
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,15 @@ def good_stretch(
 ) -> Stretch | None:
     """The part of the span that SGP4 reaches from the epoch without an error; None for nothing.
 
-    Ends within a millisecond of the failure. Errors shorter than `step_s` may go unnoticed.
+    Ends within a millisecond of the failure. Errors shorter than `step_s` may go unnoticed, and
+    between an epoch and a span far from it those shorter than the spacing of some ten thousand
+    samples: minutes for a span a month away, a few hours for one that is decades away.
     """
-    epoch_s = _epoch_s(satellite, start)
-    first_s = _reach(satellite, start, epoch_s, min(0.0, epoch_s), step_s)
-    last_s = _reach(satellite, start, epoch_s, max(span_s, epoch_s), step_s)
-    first_s, last_s = max(first_s, 0.0), min(last_s, span_s)
+    near_s = _near_s(satellite, start, span_s)
+    if _fails_before(satellite, start, near_s, step_s):
+        return None
+    first_s = _reach(satellite, start, near_s, 0.0, step_s)
+    last_s = _reach(satellite, start, near_s, span_s, step_s)
     if last_s - first_s <= _PRECISION_S:
         return None
     return Stretch(first_s, last_s, first_s > 0, last_s < span_s)
@@ -78,8 +85,6 @@ def failure(
     index: int, satellite: Satellite, start: Start, span_s: float, good: Stretch | None
 ) -> Failure:
     """What to say of a satellite that is good in that stretch only."""
-    from sgp4.api import SGP4_ERRORS
-
     first_s, last_s, tried_s = 0.0, span_s, 0.0
     if good and not good.fails_before:
         first_s = tried_s = good.last_s + _PRECISION_S
@@ -88,29 +93,33 @@ def failure(
     code = int(_codes(satellite, start, np.array([tried_s]))[0])
     return Failure(
         index, satellite.name, first_s, last_s, good is None,
-        SGP4_ERRORS.get(code, "it failed on the way from the epoch"),
+        error_reason(code) if code else "it failed on the way from the epoch",
         start.midnight + timedelta(seconds=start.second_of_day + first_s),
     )  # fmt: skip
 
 
 def fails_on_the_way(satellite: Satellite, start: Start, span_s: float) -> bool:
     """Whether SGP4 fails, as far as some samples tell, between the epoch and a span far from it."""
+    near_s = _near_s(satellite, start, span_s)
+    away_s = abs(near_s - _epoch_s(satellite, start))
+    return away_s >= DAY_S and _fails_before(satellite, start, near_s, away_s / _PROBES)
+
+
+def _fails_before(satellite: Satellite, start: Start, near_s: float, step_s: float) -> bool:
+    """Whether SGP4 fails on the way from the epoch to the nearest time of a span."""
     epoch_s = _epoch_s(satellite, start)
-    near_s = min(max(epoch_s, 0.0), span_s)
-    if abs(epoch_s - near_s) < DAY_S:
-        return False
-    return bool(_codes(satellite, start, np.linspace(epoch_s, near_s, _PROBES)).any())
+    step_s = max(step_s, abs(near_s - epoch_s) / _MOST_PROBES)
+    return _first_failure(satellite, start, epoch_s, near_s, step_s) is not None
 
 
 def _reach(
-    satellite: Satellite, start: Start, epoch_s: float, limit_s: float, step_s: float
+    satellite: Satellite, start: Start, from_s: float, limit_s: float, step_s: float
 ) -> float:
-    """How far from the epoch towards a limit SGP4 works."""
-    time_s = np.linspace(epoch_s, limit_s, ceil(abs(limit_s - epoch_s) / step_s) + 1)
-    bad = np.flatnonzero(_codes(satellite, start, time_s))
-    if not bad.size:
+    """How far from a time towards a limit SGP4 works."""
+    found = _first_failure(satellite, start, from_s, limit_s, step_s)
+    if not found:
         return limit_s
-    good_s, bad_s = float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])
+    good_s, bad_s = found
     while abs(bad_s - good_s) > _PRECISION_S:
         middle_s = 0.5 * (good_s + bad_s)
         if _codes(satellite, start, np.array([middle_s]))[0]:
@@ -120,13 +129,36 @@ def _reach(
     return good_s
 
 
+def _first_failure(
+    satellite: Satellite, start: Start, from_s: float, to_s: float, step_s: float
+) -> tuple[float, float] | None:
+    """The last good and the first bad of even samples at most `step_s` apart, if one is bad.
+
+    The first sample counts as good: with nothing before it, it is both.
+    """
+    intervals = max(1, ceil(abs(to_s - from_s) / step_s))
+    for first in range(0, intervals + 1, _PIECE):
+        # One sample more on the left: the last good one may belong to the piece before.
+        place = np.arange(max(first - 1, 0), min(first + _PIECE, intervals + 1))
+        time_s = from_s + (to_s - from_s) * (place / intervals)
+        bad = np.flatnonzero(_codes(satellite, start, time_s))
+        if bad.size:
+            return float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])
+    return None
+
+
 def _codes(satellite: Satellite, start: Start, time_s: FloatArray) -> IntArray:
-    """SGP4's error codes at times (T,), 0 where it works."""
-    error: IntArray
-    error, _, _ = satellite.model.sgp4_array(
-        np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
+    """Error codes at times (T,), 0 where SGP4 works."""
+    return error_codes(
+        *satellite.model.sgp4_array(
+            np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
+        )
     )
-    return error
+
+
+def _near_s(satellite: Satellite, start: Start, span_s: float) -> float:
+    """The time of the span that is nearest to the epoch."""
+    return min(max(_epoch_s(satellite, start), 0.0), span_s)
 
 
 def _epoch_s(satellite: Satellite, start: Start) -> float:

@@ -1,12 +1,12 @@
 """How well sites are covered: passes, their lengths, gaps and the share of time in view."""
 
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 
 from orbit.arrays import BoolArray, FloatArray, IntArray
 from orbit.clock import DAY_S
+from orbit.limits import finite, whole
 from orbit.windows import ContactWindows
 
 
@@ -65,8 +65,9 @@ def _gaps_and_views_s(
 
 
 def _check_span(windows: ContactWindows, sites: int, span_s: float) -> None:
-    if not (isfinite(span_s) and span_s > 0):
-        raise ValueError(f"span_s {span_s!r} is not a positive number of seconds; give one")
+    whole(sites, "sites")
+    if finite(span_s, "span_s", "give a positive number of seconds") <= 0:
+        raise ValueError(f"span_s {span_s} is not a positive number of seconds; give one")
     if not len(windows):
         return
     first_s, last_s = windows.rise_s.min(), windows.set_s.max()

@@ -1,11 +1,11 @@
 """Orbits made from scratch: mean Keplerian elements, circles, and the sun-synchronous circle."""
 
 from datetime import UTC, datetime
-from math import acos, cos, degrees, floor, isfinite, radians, sqrt, tau
+from math import acos, cos, degrees, floor, radians, sqrt, tau
 
 from orbit.clock import DAY_S, Start, utc
 from orbit.elements import Satellite
-from orbit.limits import within, within_open
+from orbit.limits import finite, within, within_open
 
 # WGS 72, the constants that SGP4 elements are fitted with (Vallado et al., AIAA 2006-6753).
 _RADIUS_KM = 6378.135
@@ -53,7 +53,7 @@ def keplerian_satellite(
     shape = eccentricity, perigee, inclination, anomaly, motion, node
     model = Satrec()
     model.sgp4init(WGS72, "i", 0, days, drag, 0.0, 0.0, *shape)
-    return Satellite(name, 0, utc(epoch, "epoch"), model)
+    return Satellite(name, 0, utc(epoch, "epoch"), model, made=True)
 
 
 def circular_satellite(
@@ -95,7 +95,7 @@ def sun_synchronous_inclination_deg(altitude_km: float) -> float:
     fastest = _node_rate(altitude_km, -1.0)
     if fastest < wanted:
         raise ValueError(
-            f"altitude_km {altitude_km!r} is too high for a sun-synchronous orbit: its node turns "
+            f"altitude_km {altitude_km} is too high for a sun-synchronous orbit: its node turns "
             f"at most {degrees(fastest):.4f} of {degrees(wanted):.4f} deg a day; give a lower one"
         )
     cosine = -1.0
@@ -124,15 +124,13 @@ def _check_shape(semi_major_axis_km: float, eccentricity: float) -> None:
     if perigee_km < _LOWEST_PERIGEE_KM:
         largest = floor((1 - smallest / semi_major_axis_km) * 1e6) / 1e6
         raise ValueError(
-            f"eccentricity {eccentricity!r} puts perigee at {perigee_km:.1f} km altitude; keep it "
+            f"eccentricity {eccentricity} puts perigee at {perigee_km:.1f} km altitude; keep it "
             f"at {_LOWEST_PERIGEE_KM:g} km or more, with at most {largest:.6f} on this axis"
         )
 
 
 def _wrapped(angle_deg: float, what: str) -> float:
-    if not isfinite(angle_deg):
-        raise ValueError(f"{what} {angle_deg!r} is not finite; give an angle in degrees")
-    return radians(angle_deg) % tau
+    return radians(finite(angle_deg, what, "give an angle in degrees")) % tau
 
 
 def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> float:

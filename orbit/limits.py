@@ -1,20 +1,54 @@
-"""Range checks whose one-line message names the value and what is allowed."""
+"""Checks of single values whose one-line message names the value and what is allowed."""
 
 from math import isfinite
+from numbers import Integral, Real
+from typing import Any
 
 
 def within(value: float, low: float, high: float, what: str) -> float:
-    """Return `value` as a float if it is finite and in [low, high]; raise ValueError otherwise."""
-    if not (isfinite(value) and low <= value <= high):
-        raise ValueError(f"{what} {value!r} is outside {low:g} to {high:g}; give a number in there")
-    return float(value)
+    """Return `value` as a float if it is in [low, high]; raise ValueError otherwise."""
+    number = _number(value, what, f"give one from {low:g} to {high:g}")
+    if not low <= number <= high:
+        raise ValueError(f"{what} {value} is outside {low:g} to {high:g}; give a number in there")
+    return number
 
 
 def within_open(value: float, low: float, high: float, what: str) -> float:
     """Return `value` as a float if it is in [low, high), the upper end left out."""
-    if not (isfinite(value) and low <= value < high):
+    number = _number(value, what, f"give one from {low:g} up to but not including {high:g}")
+    if not low <= number < high:
         raise ValueError(
-            f"{what} {value!r} is outside {low:g} up to but not including {high:g}; "
+            f"{what} {value} is outside {low:g} up to but not including {high:g}; "
             "give a number in there"
         )
-    return float(value)
+    return number
+
+
+def finite(value: float, what: str, remedy: str) -> float:
+    """Return `value` as a float if it is a finite number; raise ValueError otherwise."""
+    number = _number(value, what, remedy)
+    if not isfinite(number):
+        raise ValueError(f"{what} {value} is not finite; {remedy}")
+    return number
+
+
+def whole(value: int, what: str) -> int:
+    """Return `value` as an int if it is a whole number by type; raise ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{what} {shown(value)} is not a whole number; give an integer")
+    return int(value)
+
+
+def shown(value: Any) -> str:
+    """The start of a value of any type, on one line."""
+    return " ".join(repr(value).split())[:60]
+
+
+def _number(value: Any, what: str, remedy: str) -> float:
+    # True is 1 to Python; nobody means that.
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{what} {shown(value)} is not a number; {remedy}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{what} is larger than any float; {remedy}") from None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,7 +15,9 @@ from orbit.omm_records import Record
 _LAST_ALPHA_5 = 339999
 _LAST_NORAD_ID = 999_999_999
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_WHOLE = re.compile(r"\d{1,12}", re.ASCII)
+# A table that has been through floating point says 25544.0.
+_WHOLE = re.compile(r"(\d{1,12})(?:\.0*)?", re.ASCII)
+_FIRST_YEAR, _LAST_YEAR = 1957, 2100
 _EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})T\d\d:\d\d:\d\d(\.\d+)?Z?", re.ASCII)
 
 
@@ -86,6 +88,8 @@ def _name(fields: dict[str, Any]) -> str:
     for key in ("OBJECT_NAME", "NORAD_CAT_ID"):
         # JSON can spell half a surrogate pair, which no file or terminal takes.
         text = str(fields.get(key) or "").encode(errors="replace").decode()
+        if key == "NORAD_CAT_ID" and (match := _WHOLE.fullmatch(text.strip())):
+            text = match[1]
         if text.strip():
             return " ".join(text.split())
     return ""
@@ -151,12 +155,13 @@ def _check_meaning(fields: dict[str, str]) -> None:
 
 
 def _norad_id(text: str) -> int:
-    if not _WHOLE.fullmatch(text) or int(text) > _LAST_NORAD_ID:
+    match = _WHOLE.fullmatch(text)
+    if not match or int(match[1]) > _LAST_NORAD_ID:
         raise _Refused(
             f"NORAD_CAT_ID {text[:40]!r} is no whole number from 0 to {_LAST_NORAD_ID}",
             "write all digits, without alpha-5 letters",
         )
-    return int(text)
+    return int(match[1])
 
 
 def _number(key: str, text: str) -> float:
@@ -176,10 +181,21 @@ def _epoch(text: str) -> datetime:
         raise _Refused(f"EPOCH {text[:40]!r} is not an ISO 8601 time", f"write it like {form}")
     day, _, clock = text.removesuffix("Z").partition("T")
     try:
-        date = datetime.strptime(day, "%Y-%j" if len(day) == 8 else "%Y-%m-%d").date()
-        moment = datetime.fromisoformat(f"{date}T{clock}").replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(f"{_date(day)}T{clock}").replace(tzinfo=UTC)
     except ValueError as error:
         raise _Refused(f"EPOCH {text[:40]}: {error}", f"write it like {form}") from None
-    if moment.year < 1957:
-        raise _Refused(f"EPOCH {text[:40]} is before the first satellite", f"write it like {form}")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        years = f"{_FIRST_YEAR} to {_LAST_YEAR}"
+        raise _Refused(f"EPOCH {text[:40]} is not in {years}", "correct the year")
     return moment
+
+
+def _date(day: str) -> date:
+    """The day that 2026-08-22 or 2026-234 names; raises ValueError when there is none."""
+    if len(day) != 8:
+        return date.fromisoformat(day)
+    found = datetime.strptime(day, "%Y-%j").date()
+    # Day 366 of a common year comes out as the next 1 January.
+    if found.year != int(day[:4]):
+        raise ValueError(f"{day[:4]} has 365 days")
+    return found

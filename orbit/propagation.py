@@ -15,6 +15,8 @@ from orbit.rotation import EarthRotation, earth_rotation
 
 # The extrapolation beyond a grid looks at eight samples.
 _LEAST_INTERVALS = 8
+# Stands beside SGP4's own error codes, 1 to 6.
+_NOT_FINITE = 7
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ def propagate_tracks(
     error, position, velocity = models.sgp4(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
+    error = error_codes(error, position, velocity)
     rotation = earth_rotation(start, float(time_s[0]), float(time_s[-1]))
     state = rotation.planes(time_s, position, velocity)
-    failing = error.any(axis=1)
+    failing = np.any(error != 0, axis=1)
     if failing.any():
         state[:, failing] = _mended(state[:, failing], error[failing])
     inner = slice(OVERHANG, OVERHANG + intervals + 1)
@@ -127,18 +130,37 @@ def propagate(
     error, position, velocity = satellite.model.sgp4_array(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
+    error = error_codes(error, position, velocity)
     if error.any():
         raise ValueError(_refusal(satellite, start, time_s, error))
     return rotation.rotate(time_s, position, velocity)
 
 
-def _refusal(satellite: Satellite, start: Start, time_s: FloatArray, error: IntArray) -> str:
-    """What to say of the first time at which SGP4 gave an error."""
+def error_codes(error: IntArray, position: FloatArray, velocity: FloatArray) -> IntArray:
+    """SGP4's error codes (...), 0 where it works, and one more where it gives no finite state.
+
+    Position and velocity (..., 3) become nan, which harms no arithmetic, where there is an error.
+    """
+    finite = np.isfinite(position).all(axis=-1) & np.isfinite(velocity).all(axis=-1)
+    codes: IntArray = np.where(finite | (error != 0), error, _NOT_FINITE)
+    if codes.any():
+        position[codes != 0] = velocity[codes != 0] = np.nan
+    return codes
+
+
+def error_reason(code: int) -> str:
+    """Why there is no state, for a code other than 0."""
     from sgp4.api import SGP4_ERRORS
 
+    reason: str = SGP4_ERRORS.get(code, "its elements give no finite position")
+    return reason
+
+
+def _refusal(satellite: Satellite, start: Start, time_s: FloatArray, error: IntArray) -> str:
+    """What to say of the first time at which SGP4 gave an error."""
     first = int(np.flatnonzero(error)[0])
     when = start.midnight + timedelta(seconds=start.second_of_day + float(time_s[first]))
     return (
         f"SGP4 fails for {satellite.name!r} at {when:%Y-%m-%dT%H:%M:%SZ}: "
-        f"{SGP4_ERRORS[int(error[first])]}; stay nearer to the epoch {satellite.epoch:%Y-%m-%d}"
+        f"{error_reason(int(error[first]))}; stay nearer to the epoch {satellite.epoch:%Y-%m-%d}"
     )

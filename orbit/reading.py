@@ -51,8 +51,13 @@ def scan_satellites(
     """Each entry in turn as a Satellite, or as the ElementError that says why it is none.
 
     For callers that leave bad entries out; text that cannot be taken apart is one ElementError.
-    Raises ValueError for an unknown `checksum`.
+    Raises ValueError for an unknown `checksum` and for what is no str.
     """
+    if not isinstance(text, str):
+        raise ValueError(
+            f"a {type(text).__name__} is no text; give the text of {_FORMS} as str, or read a file "
+            "by orbit.read_satellites"
+        )
     if checksum not in ("verify", "ignore"):
         raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
     text = text.removeprefix("\ufeff")
@@ -78,6 +83,8 @@ def _form(lines: list[str]) -> str:
 
 
 def _unknown(source: str, first: str) -> ElementError:
+    if first.startswith("CCSDS_OMM_VERS"):
+        return ElementError(f"{source}:1: OMM in KVN, which is not read; give JSON, CSV or XML")
     return ElementError(
         f"{source}:1: no element sets, it starts with {first[:40]!r}; give {_FORMS}"
     )

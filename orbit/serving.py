@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
 from math import inf, isfinite
 from operator import index
@@ -63,6 +64,7 @@ def serve(
     _check(beams, priority, hand_over, min_contact_s, elevation_deg)
     desk = _Desk(windows, beams, min_contact_s, priority == "least_recently_served")
     if elevation_deg is not None:
+        elevation_deg = lru_cache(maxsize=10_000)(elevation_deg)
         if priority == "highest_elevation":
             desk.urgency = lambda window, now_s: -elevation_deg(window, now_s)
         if hand_over == "highest_elevation":

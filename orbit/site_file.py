@@ -12,7 +12,7 @@ _NEEDED = ("latitude_deg", "longitude_deg")
 def read_sites(path: str | PathLike[str]) -> list[Site]:
     """Sites of a CSV file in UTF-8, in its order.
 
-    The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "1", "2",
+    The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
     two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
     starts `file:line:` for an unknown or missing column, a number that is none or out of the ranges
@@ -21,7 +21,7 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     table = parse_table(read_text(path), fspath(path))
     _check_columns(table)
     sites: dict[str, Site] = {}
-    for count, row in enumerate(table.rows, start=1):
+    for count, row in enumerate(table.rows):
         site = _site(row, str(count))
         if site.name in sites:
             raise row.error(f"site {site.name!r} is there already; give each site its own name")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orbit.arrays import FloatArray
-from orbit.limits import within, within_open
+from orbit.limits import shown, within, within_open
 
 # WGS 84 (NIMA TR8350.2, table 3.1).
 EARTH_RADIUS_KM = 6378.137
@@ -19,7 +19,8 @@ class Site:
     """A place on the WGS 84 ellipsoid, with its own elevation mask if it has one.
 
     latitude_deg in [-90, 90], longitude_deg in [-180, 360), altitude_m in [-500, 9000] above the
-    ellipsoid, min_elevation_deg in [0, 90) or None. Raises ValueError outside these.
+    ellipsoid, min_elevation_deg in [0, 90) or None; the name is one line of text. Raises
+    ValueError outside these.
     """
 
     name: str
@@ -29,7 +30,11 @@ class Site:
     min_elevation_deg: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the name and the ranges."""
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError(f"site name {shown(self.name)} is no name; give text such as 'Zurich'")
+        if self.name.splitlines() != [self.name]:
+            raise ValueError(f"site name {shown(self.name)} has a line break; write it on one line")
         within(self.latitude_deg, -90, 90, f"site {self.name!r}: latitude_deg")
         within_open(self.longitude_deg, -180, 360, f"site {self.name!r}: longitude_deg")
         within(self.altitude_m, -500, 9000, f"site {self.name!r}: altitude_m")
@@ -59,10 +64,9 @@ class SiteFrames:
 def site_frames(sites: Sequence[Site], min_elevation_deg: float) -> SiteFrames:
     """Local frames of sites; a site's own mask wins over `min_elevation_deg`.
 
-    Raises ValueError when there is no site or the mask is not in [0, 90).
+    Raises ValueError when there is no site, one is no Site, or the mask is not in [0, 90).
     """
-    if not sites:
-        raise ValueError("no site given; give at least one Site")
+    _check_sites(sites)
     check_mask(min_elevation_deg)
     axes = local_axes(
         np.radians([site.latitude_deg for site in sites]),
@@ -74,6 +78,19 @@ def site_frames(sites: Sequence[Site], min_elevation_deg: float) -> SiteFrames:
         for site in sites
     ]
     return SiteFrames(earth_fixed_km(axes, altitude_km), axes, np.sin(np.radians(masks)))
+
+
+def _check_sites(sites: Sequence[Site]) -> None:
+    if not isinstance(sites, Sequence):
+        raise ValueError(f"sites: a {type(sites).__name__} is no list of sites; give a list")
+    if not sites:
+        raise ValueError("no site given; give at least one Site")
+    for site in sites:
+        if not isinstance(site, Site):
+            raise ValueError(
+                f"a {type(site).__name__} is no site; give "
+                "orbit.Site(name, latitude_deg, longitude_deg)"
+            )
 
 
 def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:

@@ -1,6 +1,7 @@
 """Two-line elements, checked before SGP4 sees them (its own reader checks nothing)."""
 
 import re
+from calendar import isleap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +11,14 @@ from orbit.elements import ElementError, Satellite, epoch_of
 Checksum = Literal["verify", "ignore"]
 
 _LENGTH = 69
-_NUMBER = re.compile(r"[ \dA-HJ-NP-Z][ \d]{3}\d", re.ASCII)
+# Numbers may be padded with blanks on the left; a blank among digits shifts what SGP4 reads.
+_NUMBER = re.compile(r"(?=.{5}$)([A-HJ-NP-Z]\d{4}| *\d+)", re.ASCII)
 _DECIMAL = re.compile(r" *[+-]?\d*\.\d+ *", re.ASCII)
-_POWER = re.compile(r"[ +-][ \d]{4}\d[ +-]\d", re.ASCII)
-_YEAR = re.compile(r"[ \d]\d", re.ASCII)
-_ECCENTRICITY = re.compile(r"[ \d]{6}\d", re.ASCII)
+_POWER = re.compile(r"[ +-]\d{5}[ +-]\d", re.ASCII)
+_YEAR = re.compile(r"\d\d", re.ASCII)
+_ECCENTRICITY = re.compile(r"\d{7}", re.ASCII)
+# SGP4 reads on over these columns, counted from 1, when they are not blank.
+_BLANKS = {"1": (18, 33, 44, 53), "2": (8, 17, 26, 34, 43, 52)}
 # What each byte adds to a checksum: a digit its value, a minus sign one, all else nothing.
 _TALLY = bytes(b - 48 if 48 <= b < 58 else int(b == 45) for b in range(256))
 
@@ -170,6 +174,9 @@ def _complaint(text: str) -> str | None:
     """What is wrong with the columns of a line 1 or 2, or None."""
     if not _NUMBER.fullmatch(text[2:7]):
         return f"catalogue number {text[2:7]!r} is neither five digits nor alpha-5"
+    for column in _BLANKS[text[0]]:
+        if text[column - 1] != " ":
+            return f"column {column} is {text[column - 1]!r} instead of blank"
     if text[0] == "1":
         if not _YEAR.fullmatch(text[18:20]):
             return f"epoch year {text[18:20]!r} is not two digits"
@@ -178,10 +185,20 @@ def _complaint(text: str) -> str | None:
                 return f"{what} {power!r} is not of the form +12345-6"
     elif not _ECCENTRICITY.fullmatch(text[26:33]):
         return f"eccentricity {text[26:33]!r} is not seven digits"
-    for column in _FIELDS[text[0]]:
-        complaint = column.complaint(text)
+    for quantity in _FIELDS[text[0]]:
+        complaint = quantity.complaint(text)
         if complaint:
             return complaint
+    return _no_such_day(text) if text[0] == "1" else None
+
+
+def _no_such_day(first: str) -> str | None:
+    """What is wrong with day 366 in a line 1; SGP4 would read it as the next 1 January."""
+    # Years 57 to 99 are of the century before; 2000 was a leap year like every fourth.
+    year = int(first[18:20]) + (1900 if first[18:20] >= "57" else 2000)
+    day = first[20:32].strip()
+    if float(day) >= 366 and not isleap(year):
+        return f"epoch day {day} is beyond the 365 days of {year}"
     return None
 
 

@@ -1,14 +1,20 @@
 """How far satellites can be trusted over a span: age of the elements, leap seconds, UT1."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sized
 from datetime import UTC, datetime, timedelta
 from math import floor
+from typing import TypeVar
 
 from orbit.clock import span_s, utc
+from orbit.earth_satellite import as_satellite
 from orbit.elements import Satellite
 from orbit.rotation import timescale
 
 OLD_ELEMENTS_DAYS = 7.0
+_MOST_NUMBERS = 5
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 _JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
 _UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,14 +26,66 @@ class OrbitWarning(UserWarning):
 def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> list[str]:
     """What is doubtful about these satellites from `start` to `end` (aware), a line each.
 
-    Element sets that are more than 7 days from their epoch somewhere in the span (orbits made
-    from scratch, number 0, do not age); leap seconds in the span, which SGP4 does not count; and
-    a span that leaves the UT1 table which Skyfield carries. Raises ValueError unless `end` is
-    later than `start`.
+    Satellites that share a name or a catalogue number; element sets that are more than 7 days from
+    their epoch somewhere in the span (orbits made from scratch do not age); leap seconds in the
+    span, which SGP4 does not count; and a span that leaves the UT1 table which Skyfield carries.
+    Raises ValueError unless `end` is later than `start`, and for what is no satellite.
     """
     span_s(start, end)
     first, last = utc(start, "start"), utc(end, "end")
-    return [*_old(list(satellites), first, last), *_leaps(first, last), *_beyond_ut1(first, last)]
+    if not isinstance(satellites, Iterable):
+        kind = type(satellites).__name__
+        raise ValueError(f"satellites: a {kind} is no list of satellites; give a list")
+    given = [as_satellite(thing) for thing in satellites]
+    return [
+        *_same_names(given),
+        *_same_numbers(given),
+        *_old(given, first, last),
+        *_leaps(first, last),
+        *_beyond_ut1(first, last),
+    ]
+
+
+def _same_names(satellites: list[Satellite]) -> Iterator[str]:
+    shared = _shared((satellite.name, satellite.norad_id) for satellite in satellites)
+    if not shared:
+        return
+    name, numbers = next(iter(shared.items()))
+    known = [str(number) for number in numbers if number]
+    shown = known[:_MOST_NUMBERS] + ["..."] * (len(known) > _MOST_NUMBERS)
+    which = f" ({', '.join(shown)})" if shown else ""
+    yield (
+        f"{len(numbers)} satellites are called {name!r}{which}{_and_more(shared, 'name')}; tables "
+        "tell them by name only, so rename one"
+    )
+
+
+def _same_numbers(satellites: list[Satellite]) -> Iterator[str]:
+    shared = _shared((s.norad_id, s.name) for s in satellites if s.norad_id)
+    if not shared:
+        return
+    number, names = next(iter(shared.items()))
+    often, several = (
+        ("twice", "two") if len(names) == 2 else (f"{len(names)} times", str(len(names)))
+    )
+    yield (
+        f"{number} comes {often}{_and_more(shared, 'number')}: {several} element sets of one "
+        f"satellite count as {several}; keep one of them"
+    )
+
+
+def _shared(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
+    """The values of each key that comes more than once, in the order of their first coming."""
+    found: defaultdict[_Key, list[_Value]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return {key: values for key, values in found.items() if len(values) > 1}
+
+
+def _and_more(shared: Sized, what: str) -> str:
+    more = len(shared) - 1
+    several = f"{more} more {what}s come" if more > 1 else f"1 more {what} comes"
+    return f", and {several} more than once" if more else ""
 
 
 def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterator[str]:
@@ -36,7 +94,7 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
     ages = [
         (max(abs(start - satellite.epoch), abs(end - satellite.epoch)), satellite.name)
         for satellite in satellites
-        if satellite.norad_id
+        if not satellite.made
     ]
     old = [aged for aged in ages if aged[0] > limit]
     if old:

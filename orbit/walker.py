@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from numbers import Integral
 
 from orbit.elements import Satellite
 from orbit.kepler import circular_satellite
+from orbit.limits import finite, whole
 
 
 def walker_delta(
@@ -62,6 +62,8 @@ def _places(
 ) -> Iterator[tuple[str, float, float]]:
     """Name, right ascension of the node and argument of latitude of each satellite."""
     _check(total, planes, phasing)
+    finite(raan_deg, "raan_deg", "give an angle in degrees")
+    finite(latitude_deg, "argument_of_latitude_deg", "give an angle in degrees")
     each = total // planes
     plane_digits, digits = max(2, len(str(planes))), max(2, len(str(each)))
     for plane in range(planes):
@@ -73,8 +75,7 @@ def _places(
 
 def _check(total: int, planes: int, phasing: int) -> None:
     for value, what in ((total, "satellites"), (planes, "planes"), (phasing, "phasing")):
-        if not isinstance(value, Integral):
-            raise ValueError(f"{what} {value!r} is not a whole number; give an integer")
+        whole(value, what)
     if planes < 1:
         raise ValueError(f"planes {planes} is less than 1; give at least one plane")
     if total < 1 or total % planes:

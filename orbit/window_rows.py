@@ -26,8 +26,10 @@ KNOWN = (
 
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _LONGEST_S = 1e9
-# Times in a table are rounded, to a millisecond in ours.
+# Other tools round times to a millisecond; ours are in microseconds.
 _ROUNDING = timedelta(milliseconds=1)
+# Durations may be rounded to whole seconds.
+_DURATION_ROUNDING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,19 @@ class RowReader:
             set_ = rise + timedelta(seconds=self._number(row, "duration_s", 0.0, _LONGEST_S))
         if set_ <= rise:
             raise row.error(f"the window sets at {set_}, not after it rises; correct its times")
+        self._check_duration(row, (set_ - rise).total_seconds())
         return set_
+
+    def _check_duration(self, row: Row, lasts_s: float) -> None:
+        if not self._has("set_utc") or self._text(row, "duration_s").lower() in ("", "nan"):
+            return
+        duration_s = self._number(row, "duration_s", 0.0, _LONGEST_S)
+        if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
+            column = self.columns["duration_s"]
+            raise row.error(
+                f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
+                f"{duration_s:.10g}; correct one of them, or leave {column} out"
+            )
 
     def _culminate(self, row: Row, rise: datetime, set_: datetime) -> datetime:
         if not self._text(row, "culminate_utc"):

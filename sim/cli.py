@@ -98,11 +98,15 @@ def contacts_command(
     ] = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(metavar="LAT,LON[,ALT_M]", help="a place on the ground, degrees; repeat it"),
+        typer.Option(
+            metavar="[NAME=]LAT,LON[,ALT_M]", help="a place on the ground, degrees; repeat it"
+        ),
     ] = None,
     sites: Annotated[
         Path | None,
-        typer.Option(help="CSV of places: name, latitude_deg, longitude_deg, altitude_m"),
+        typer.Option(
+            help="CSV of places: name, latitude_deg, longitude_deg, altitude_m, min_elevation_deg"
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None,
     days: Annotated[float | None, typer.Option(help="length of the span, days")] = None,

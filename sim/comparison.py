@@ -49,8 +49,8 @@ def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
     members: dict[str, list[dict[str, Any]]] = {}
     for run, values in zip(runs, plain, strict=True):
-        others = [k for k in differing if k != "learning.method"]
-        parts = [values["learning.method"], *(_short(k, values.get(k)) for k in others)]
+        said = [k for k in differing if k != "learning.method" and values.get(k) is not None]
+        parts = [values["learning.method"], *(_short(k, values[k]) for k in said)]
         if run["summary"]["status"] != "complete":
             parts.append(f"({run['summary']['status']})")
         label = " ".join(parts)
@@ -82,6 +82,9 @@ def _row(group: Group) -> dict[str, Any]:
     return {
         "label": group.label,
         "runs": len(group.summaries),
+        "cycles": _spread(group.values("cycles")),
+        "contacts_served": _spread(group.values("contacts_served")),
+        "service_hours": _spread(group.values("service_hours")),
         "seeds": [summary["seed"] for summary in group.summaries],
         "accuracy_start": _spread(group.values("accuracy_start")),
         "accuracy_final": _spread(group.values("accuracy_final")),
@@ -106,7 +109,7 @@ def _ratio(reference: dict[str, Any], own: dict[str, Any]) -> float | None:
 
 
 def _short(key: str, value: Any) -> str:
-    text = f"{key}={value}"
+    text = " ".join(f"{key}={value}".split())
     return text if len(text) <= LONGEST_LABEL else f"{text[:LONGEST_LABEL]}..."
 
 

@@ -83,8 +83,12 @@ def summary_text(found: Found) -> str:
         for i, name in enumerate(found.sites)
     ]
     head = ["site", "passes", "a day", "mean s", "longest s", "longest gap h", "in view %"]
+    listed = table(head, rows)
+    if found.sessions is None and len(found.satellites) > 1:
+        # Who would serve whom is not said: passes of several satellites overlap.
+        return listed
     served = seen.passes if found.sessions is None else found.sessions
-    return f"{table(head, rows)}\n{_cycles(found, served)}"
+    return f"{listed}\n{_cycles(found, served)}"
 
 
 def _cycles(found: Found, served: np.ndarray) -> str:

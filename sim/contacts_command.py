@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 _LONGEST_DAYS = 36525
+_SHORTEST_DAYS = 1e-6
+_YEARS = (1958, 2099)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def of_scenario(scenario: Scenario) -> Found:
@@ -94,6 +98,8 @@ def _read(path: Path, skip_bad: bool) -> tuple[list[orbit.Satellite], list[str]]
     if not text.strip():
         return orbit.read_satellites(path), []  # which says what is wrong with the whole file
     entries = list(orbit.scan_satellites(text, str(path)))
+    if not entries:
+        return orbit.read_satellites(path), []
     good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
     bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
     return good, _left_out(bad, len(entries), path, skip_bad)
@@ -115,18 +121,24 @@ def _left_out(bad: list[str], total: int, path: Path, skip_bad: bool) -> list[st
 
 
 def _span(start: str, days: float) -> tuple[datetime, datetime]:
-    if not 0 < days <= _LONGEST_DAYS:
-        raise InputError(f"--days {days:g}: should be above 0, and {_LONGEST_DAYS} at most")
+    if not _SHORTEST_DAYS <= days <= _LONGEST_DAYS:
+        raise InputError(
+            f"--days {days:g}: should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), and "
+            f"{_LONGEST_DAYS} at most"
+        )
     try:
         time = datetime.fromisoformat(start)
         if time.tzinfo is None:
             raise ValueError("no time zone")
-        begin = time.astimezone(UTC)
-        return begin, begin + timedelta(days=days)
-    except (ValueError, OverflowError):
+        if not _YEARS[0] <= time.year <= _YEARS[1]:
+            raise ValueError("out of range")
+    except ValueError:
         raise InputError(
-            f"--start {start}: should be UTC, written like 2026-08-22T00:00:00Z"
+            f"--start {start}: should be UTC, written like 2026-08-22T00:00:00Z, in the years "
+            f"{_YEARS[0]} to {_YEARS[1]}"
         ) from None
+    begin = time.astimezone(UTC)
+    return begin, begin + timedelta(days=days)
 
 
 def _mask(min_elevation_deg: float) -> float:
@@ -138,15 +150,14 @@ def _mask(min_elevation_deg: float) -> float:
 
 
 def _site(text: str) -> orbit.Site:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-        if len(numbers) not in (2, 3):
-            raise ValueError("two or three numbers are needed")
-    except ValueError:
+    name, named, place = text.rpartition("=")
+    parts = [part.strip() for part in place.split(",")]
+    if len(parts) not in (2, 3) or not all(map(_NUMBER.fullmatch, parts)) or (named and not name):
         raise InputError(
-            f"--site {text}: should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6"
-        ) from None
+            f"--site {text}: should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6, and may "
+            "begin with a name: Munich=48.1,11.6"
+        )
     try:
-        return orbit.Site(text, *numbers)
+        return orbit.Site(name.strip() or place, *map(float, parts))
     except ValueError as error:
         raise InputError(f"--site {text}: {str(error).partition(': ')[2]}") from None

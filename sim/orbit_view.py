@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,16 +29,10 @@ def view_of(scenario: Scenario) -> View:
     windows = orbit.contact_windows(
         satellites, sites, start, end, source.min_elevation_deg, "sgp4", failures.append
     )
-    whole = [failure for failure in failures if failure.whole]
-    if whole:
-        raise orbit.ElementError(str(whole[0]))
-
-    def elevation_deg(window: int, time_s: float) -> float:
-        satellite, site = windows.satellite[window], windows.site[window]
-        looks = orbit.look_angles(satellites[satellite], sites[site], start, np.array([time_s]))
-        return float(looks.elevation_deg[0, 0])
-
-    service, sessions = served(windows, source, elevation_deg)
+    whole = next((failure for failure in failures if failure.whole), None)
+    if whole is not None:
+        raise orbit.ElementError(str(whole))
+    service, sessions = served(windows, source, _elevation(windows, satellites, sites, start))
     return View(
         satellite_names=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
@@ -52,3 +47,19 @@ def view_of(scenario: Scenario) -> View:
         min_elevation_deg=source.min_elevation_deg,
         doubts=(*orbit.doubts(satellites, start, end), *map(str, failures)),
     )
+
+
+def _elevation(
+    windows: orbit.ContactWindows,
+    satellites: list[orbit.Satellite],
+    sites: list[orbit.Site],
+    start: datetime,
+) -> Callable[[int, float], float]:
+    """Elevation of the satellite of a window over its site."""
+
+    def elevation_deg(window: int, time_s: float) -> float:
+        satellite, site = windows.satellite[window], windows.site[window]
+        looks = orbit.look_angles(satellites[satellite], sites[site], start, np.array([time_s]))
+        return float(looks.elevation_deg[0, 0])
+
+    return elevation_deg

@@ -37,14 +37,16 @@ class ContactLinks:
     def curves(self) -> Curves:
         """Uplink and downlink curves, one row a device."""
         if self._curves is None:
-            self._curves = self._make()
-            uplink, (start_s, end_s) = self._curves[0], self._span_s
-            whole = np.atleast_1d(uplink.capacity_bits)
-            served = whole
-            if not np.isnan(start_s):
-                served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
-            self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
+            self._curves = self._made()
         return self._curves
+
+    def _made(self) -> Curves:
+        curves, (start_s, end_s) = self._make(), self._span_s
+        whole = served = np.atleast_1d(curves[0].capacity_bits)
+        if not np.isnan(start_s):
+            served = curves[0].delivered_bits(end_s) - curves[0].delivered_bits(start_s)
+        self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
+        return curves
 
     @property
     def capacity_bytes(self) -> Floats:
@@ -58,8 +60,7 @@ class ContactLinks:
 
     def _capacity(self, which: int) -> Floats:
         if self._capacities is None:
-            assert self.curves  # made, and let go again, for what they carry
-            self.close()
+            self._made()
         assert self._capacities is not None
         return self._capacities[which]
 
@@ -110,6 +111,32 @@ class PlannedContact:
 
 
 @dataclass(frozen=True, eq=False)
+class _SessionLinks:
+    """The links of a session's contacts, one after the other; what a device can upload (K,)."""
+
+    uplink: LinkCurve
+    downlink: LinkCurve | None
+    edges_s: list[tuple[Floats, Floats]]
+    capacity_bytes: Floats
+
+    @classmethod
+    def of(cls, contacts: tuple[PlannedContact, ...]) -> _SessionLinks:
+        curves = [contact.links.curves for contact in contacts]
+        spans = [(contact.start_s, contact.end_s) for contact in contacts]
+        edges = [
+            (np.clip(up.time_s[..., 0], *span), np.clip(up.time_s[..., -1], *span))
+            for (up, _), span in zip(curves, spans, strict=True)
+        ]
+        each = [contact.links.capacity_in_service_bytes for contact in contacts]
+        up, down = curves[0]
+        if len(contacts) > 1 or contacts[0].cut_short:
+            up = joined([up for up, _ in curves], spans)
+            downs = [down for _, down in curves if down is not None]
+            down = joined(downs, spans) if downs else None
+        return cls(up, down, edges, np.sum(each, axis=0))
+
+
+@dataclass(frozen=True, eq=False)
 class PlannedSession:
     """Contacts of one cluster that follow each other so closely that they count as one.
 
@@ -132,28 +159,26 @@ class PlannedSession:
     @property
     def uplink(self) -> LinkCurve:
         """Uplink rates of the devices over the session, one row a device."""
-        return self._curves[0]
+        return self._links.uplink
 
     @property
     def downlink(self) -> LinkCurve | None:
         """Downlink rates of the devices; None where the downlink is neglected."""
-        return self._curves[1]
+        return self._links.downlink
 
-    @cached_property
-    def _curves(self) -> Curves:
-        if len(self.contacts) == 1 and not self.contacts[0].cut_short:
-            return self.contacts[0].links.curves
-        assert self.edges_s  # read while the contacts' own curves are at hand
-        spans = [(contact.start_s, contact.end_s) for contact in self.contacts]
-        ups, downs = zip(*(contact.links.curves for contact in self.contacts), strict=True)
-        down = None if downs[0] is None else joined(downs, spans)
-        return joined(ups, spans), down
+    @property
+    def edges_s(self) -> list[tuple[Floats, Floats]]:
+        """First and last second (K,) in which each device is served, for each contact."""
+        return self._links.edges_s
 
     @property
     def capacity_bytes(self) -> float:
         """Bytes that the device with the poorest link can upload in the session."""
-        each = [contact.links.capacity_in_service_bytes for contact in self.contacts]
-        return float(np.sum(each, axis=0).min())
+        return float(self._links.capacity_bytes.min())
+
+    @cached_property
+    def _links(self) -> _SessionLinks:
+        return _SessionLinks.of(self.contacts)
 
     def in_service_s(self, time_s: Floats) -> Floats:
         """Each time, or when the next contact begins if it lies in a gap; at most the end."""
@@ -166,17 +191,6 @@ class PlannedSession:
         """Return the contact that had begun last by ``time_s``."""
         begun = [contact for contact in self.contacts if contact.start_s <= time_s]
         return begun[-1] if begun else self.contacts[0]
-
-    @cached_property
-    def edges_s(self) -> list[tuple[Floats, Floats]]:
-        """First and last second (K,) in which each device is served, for each contact."""
-        return [
-            (
-                np.clip(contact.uplink.time_s[..., 0], contact.start_s, contact.end_s),
-                np.clip(contact.uplink.time_s[..., -1], contact.start_s, contact.end_s),
-            )
-            for contact in self.contacts
-        ]
 
     def knowing(self, known_s: Callable[[str], float]) -> PlannedSession | None:
         """Return what is left of the session from when each satellite knows the server's state.
@@ -195,8 +209,7 @@ class PlannedSession:
 
     def close(self) -> None:
         """Let the curves go."""
-        self.__dict__.pop("_curves", None)
-        self.__dict__.pop("edges_s", None)
+        self.__dict__.pop("_links", None)
         for contact in self.contacts:
             contact.links.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -36,13 +37,15 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
     if source.source in ("circular", "keplerian"):
         return found
     named = getattr(source, "satellite", None)
-    return chosen(found, source.serving, named) if source.source != "slots" else found
+    assert source.source != "slots"  # callers ask for satellites of a real orbit only
+    return chosen(found, source.serving, named)
 
 
 def chosen(found: Sequence[S], serving: str, wanted: str | None) -> list[S]:
     """Return all of ``found`` with serving any, the ``wanted`` or only one with single."""
     if serving == "any":
-        return sorted(found, key=lambda satellite: (satellite.name, satellite.norad_id))
+        _check_names(found)
+        return sorted(found, key=lambda satellite: satellite.name)
     names = ", ".join(_label(satellite) for satellite in found[:5])
     names += f" and {len(found) - 5} more" if len(found) > 5 else ""
     if wanted is None:
@@ -52,10 +55,27 @@ def chosen(found: Sequence[S], serving: str, wanted: str | None) -> list[S]:
             f"orbit.satellite: name one of the {len(found)} satellites, or set orbit.serving: any "
             f"to let all serve: {names}"
         )
-    for satellite in found:
-        if wanted in (satellite.name, str(satellite.norad_id)):
-            return [satellite]
-    raise InputError(f"orbit.satellite: no {wanted!r} among the satellites, which are {names}")
+    meant = [s for s in found if wanted in (s.name, str(s.norad_id))]
+    if len(meant) > 1:
+        labels = ", ".join(map(_label, meant))
+        raise InputError(
+            f"orbit.satellite: {len(meant)} satellites are called {wanted!r}: {labels}; give the "
+            "catalogue number, and each set of elements once"
+        )
+    if not meant:
+        raise InputError(f"orbit.satellite: no {wanted!r} among the satellites, which are {names}")
+    return meant
+
+
+def _check_names(found: Sequence[Named]) -> None:
+    """Raise InputError if two satellites share a name: traces could not tell them apart."""
+    names = [satellite.name for satellite in found]
+    twice, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise InputError(
+            f"orbit: {times} satellites are called {twice!r}; with serving any each "
+            "needs a name of its own, so rename or remove one"
+        )
 
 
 def _label(satellite: Named) -> str:

@@ -62,9 +62,17 @@ def _contacts(tables: dict[str, pa.Table]) -> dict[str, Any]:
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
+        "service_hours": _service_s(contacts) / 3600,
+        "waits": pc.sum(pc.equal(events.column("kind"), "wait")).as_py() or 0,
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
         "device_rounds": int(rounds),
     }
+
+
+def _service_s(contacts: pa.Table) -> float:
+    """Time that clusters were served for, all together."""
+    lasted = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
+    return float(pc.sum(lasted).as_py() or 0.0)
 
 
 def _total(table: pa.Table, column: str) -> float:

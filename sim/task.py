@@ -19,8 +19,9 @@ def learner_of(scenario: Scenario) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other."""
     _check_model(scenario)
     _check_data(scenario)
+    config = _config(scenario)
     try:
-        return Learner(_config(scenario), train=scenario.learning.train)
+        return Learner(config, train=scenario.learning.train)
     except ValueError as error:
         raise InputError(f"learning.model.kind: {error}") from None
 

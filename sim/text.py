@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+LONGEST_HEAD = 32
+"""Longest label that stands at the head of a column of a comparison."""
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: the first to the left, all others to the right."""
@@ -22,7 +25,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     rows = [
         ("method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"),
         ("simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"),
-        ("contacts", f"{summary['contacts_served']} served of {summary['contacts']}"),
+        ("contacts", _contacts(summary)),
         ("accuracy", _accuracy(summary)),
         *(
             (f"reached {name}", _target(value))
@@ -49,6 +52,9 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     ]
     rows = [
         ["seeds", *(str(group["runs"]) for group in groups)],
+        ["cycles", *(spread(group["cycles"], "{:g}") for group in groups)],
+        ["contacts served", *(spread(group["contacts_served"], "{:g}") for group in groups)],
+        ["hours served", *(spread(group["service_hours"], "{:.1f}") for group in groups)],
         *(
             [f"{when} accuracy", *(_measured(group[f"accuracy_{when}"]) for group in groups)]
             for when in ("start", "final")
@@ -64,8 +70,19 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
         ),
         ["device rounds", *(spread(group["device_rounds"], "{:g}") for group in groups)],
     ]
-    note = f"(times fewer cycles than {comparison['reference']!r}, in the median)"
-    return f"{table(['', *(group['label'] for group in groups)], rows)}\n{note}"
+    heads, legend = _heads([group["label"] for group in groups])
+    reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
+    note = f"(times fewer cycles than {reference!r}, in the median)" if reached else ""
+    lines = [table(["", *heads], rows), *legend, note]
+    return "\n".join(line for line in lines if line)
+
+
+def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Heads of columns: the labels, or numbers and a legend where a label is long."""
+    if max(map(len, labels)) <= LONGEST_HEAD:
+        return list(labels), []
+    numbers = [f"({number})" for number in range(1, len(labels) + 1)]
+    return numbers, [f"{n} {label}" for n, label in zip(numbers, labels, strict=True)]
 
 
 def _measured(figure: Mapping[str, float | None]) -> str:
@@ -92,6 +109,12 @@ def data_size(size_bytes: float) -> str:
         if size_bytes >= scale:
             return f"{size_bytes / scale:.2f} {unit}"
     return f"{size_bytes:.0f} B"
+
+
+def _contacts(summary: Mapping[str, Any]) -> str:
+    hours, waits = summary["service_hours"], summary["waits"]
+    text = f"{summary['contacts_served']} served of {summary['contacts']}, {hours:.1f} hours"
+    return f"{text}, {waits} waits" if waits else text
 
 
 def _accuracy(summary: Mapping[str, Any]) -> str:

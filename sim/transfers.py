@@ -151,7 +151,7 @@ class Link:
         begin, end = ready, np.full(k, np.inf)
         curve: LinkCurve | None = None
         los = np.full(k, self._clock.now)
-        usable = session if direction == "uplink" else self._synchronised(session, ready)
+        usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if usable is not None:
             curve = usable.uplink if direction == "uplink" else usable.downlink
             los = np.full(k, usable.end_s)
@@ -174,8 +174,8 @@ class Link:
 
     def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
         """Return what a download can use: each contact from when its satellite knows the state."""
-        if session is None:
-            return None
+        if session is None or not ready.size:
+            return session
         usable = session.knowing(self._synchronisation.known_s)
         first_s = float(session.in_service_s(ready).min())
         if usable is None or float(usable.in_service_s(ready).min()) > first_s:

@@ -29,11 +29,11 @@ def plan_text(built: Build) -> str:
 
 
 def _clusters(built: Build) -> str:
-    header = ["cluster", "devices", "contacts", "served", "median s", "least upload"]
+    header = ["cluster", "devices", "contacts", "served", "median service s", "least upload"]
     rows = []
     for cluster in built.plan.clusters:
         here = [c for c in built.plan.contacts if c.cluster.name == cluster.name]
-        lasts = np.array([c.set_s - c.rise_s for c in here])
+        lasts = np.array([c.end_s - c.start_s for c in here if c.served])
         counted = [c for c in here if c.served or not built.plan.constellation]
         least = min(float(c.links.capacity_bytes.min()) for c in counted)
         rows.append(

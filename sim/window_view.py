@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Column:
+class _Satellite:
     """A satellite of the file: its name and place in the file's list."""
 
     name: str
@@ -28,22 +29,15 @@ class _Column:
 
 def view_of(scenario: Scenario) -> View:
     """Return windows and service; raise InputError (or the room's error) for a bad file."""
-    source = scenario.orbit
-    assert source.source == "contacts"  # callers have turned to others for the rest
-    columns = {key: name for key, name in source.columns if name is not None}
-    if source.windows is not None:
-        text, label = source.windows, "orbit.windows"
-        table = orbit.parse_windows(text, label, scenario.start, columns)
-    else:
-        table = orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
+    source: Any = scenario.orbit
+    table = _table(scenario)
     names = [cluster.name for cluster in scenario.ground.clusters]
-    found = [_Column(name, index) for index, name in enumerate(table.satellites)]
+    found = [_Satellite(name, index) for index, name in enumerate(table.satellites)]
     kept = chosen(found, source.serving, source.satellite)
-    strangers = sorted(set(table.sites) - set(names))
-    span_s = float(table.windows.set_s.max(initial=0.0))
-    if scenario.stop.days is not None:
-        span_s = scenario.stop.days * 86400.0
-    windows = _within(_renumbered(table, kept, names), span_s)
+    windows = _renumbered(table, kept, names)
+    days = scenario.stop.days
+    span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
+    windows = _within(windows, span_s)
     if not len(windows):
         raise InputError(
             f"orbit: no window is left for the clusters {', '.join(names)} in the first "
@@ -51,7 +45,6 @@ def view_of(scenario: Scenario) -> View:
             f"{', '.join(table.sites)}"
         )
     service, sessions = served(windows, source)
-    doubts = (f"windows of {', '.join(strangers)} are not used: no cluster is called so",)
     return View(
         satellite_names=[satellite.name for satellite in kept],
         norad_ids=[None] * len(kept),
@@ -61,12 +54,26 @@ def view_of(scenario: Scenario) -> View:
         windows=windows,
         service=service,
         sessions=sessions,
-        doubts=doubts if strangers else (),
+        doubts=tuple(_strangers(table, names)),
     )
 
 
+def _table(scenario: Scenario) -> orbit.WindowFile:
+    source: Any = scenario.orbit
+    columns = source.columns.model_dump(exclude_none=True)
+    if source.windows is not None:
+        return orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
+    return orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
+
+
+def _strangers(table: orbit.WindowFile, names: list[str]) -> Iterator[str]:
+    strangers = sorted(set(table.sites) - set(names))
+    if strangers:
+        yield f"windows of {', '.join(strangers)} are not used: no cluster is called so"
+
+
 def _renumbered(
-    table: orbit.WindowFile, kept: list[_Column], names: list[str]
+    table: orbit.WindowFile, kept: list[_Satellite], names: list[str]
 ) -> orbit.ContactWindows:
     """Windows of the satellites that serve and of the clusters, numbered as these are."""
     satellite = {column.index: number for number, column in enumerate(kept)}

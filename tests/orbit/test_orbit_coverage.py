@@ -102,8 +102,12 @@ def test_a_circular_orbit_over_the_equator_is_in_view_for_the_share_that_geometr
         (3, 30.0, "windows reach site 3 .* beyond 3 sites"),
         (4, 5.0, "from 0.0 s to 10.0 s, beyond 4 sites and span_s 5.0"),
         (4, 0.0, "span_s 0.0 is not a positive"),
-        (4, float("inf"), "span_s inf is not a positive"),
-        (4, float("nan"), "span_s nan is not a positive"),
+        (4, float("inf"), "span_s inf is not finite; give a positive number of seconds"),
+        (4, float("nan"), "span_s nan is not finite; give a positive number of seconds"),
+        (4, "86400", "span_s '86400' is not a number; give a positive number of seconds"),
+        (4, None, "span_s None is not a number"),
+        ("4", 30.0, "sites '4' is not a whole number"),
+        (True, 30.0, "sites True is not a whole number"),
     ],
 )
 def test_windows_of_other_sites_or_spans_are_refused(sites, span_s, words):

@@ -1,5 +1,6 @@
 """Satellites and sites: what they say of themselves, and what is refused."""
 
+import re
 from datetime import UTC, datetime
 from math import nan
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 import orbit
+from orbit import limits
+from orbit.sites import site_frames
 
 EPOCH = datetime(2026, 8, 22, 12, tzinfo=UTC)
 
@@ -62,3 +65,72 @@ def test_one_turn_of_longitude_is_the_same_place(satellites, start):
     west, east = orbit.Site("w", 10.0, -20.0), orbit.Site("e", 10.0, 340.0)
     seen = orbit.look_angles(satellites[5], [west, east], start, np.arange(0.0, 6000.0, 60.0))
     np.testing.assert_allclose(seen.slant_range_km[:, 0], seen.slant_range_km[:, 1], atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["10", None, True, [1.0], np.zeros(3), np.array(10.0), np.array([[1], [2]]), 1j]
+)
+def test_what_is_no_number_is_refused_in_one_line(wrong):
+    words = " ".join(repr(wrong).split())
+    with pytest.raises(ValueError, match="is not a number; give one from 0 to 90") as caught:
+        limits.within(wrong, 0, 90, "mask")
+    assert str(caught.value).startswith(f"mask {words} is not a number")
+    with pytest.raises(ValueError, match="is not a number; give one from 0 up to but") as caught:
+        limits.within_open(wrong, 0, 90, "mask")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [10**400, -(10**5000)], ids=["400 digits", "5000 digits"])
+def test_whole_numbers_larger_than_floats_are_refused(wrong):
+    for check in (limits.within, limits.within_open):
+        with pytest.raises(ValueError, match="mask is larger than any float; give one from 0"):
+            check(wrong, 0, 90, "mask")
+
+
+@pytest.mark.parametrize("good", [10, 10.0, np.float64(10), np.float32(10), np.int16(10)])
+def test_numbers_of_all_kinds_become_floats(good):
+    assert limits.within(good, 0, 10, "mask") == 10.0
+    assert type(limits.within_open(good, 0, 11, "mask")) is float
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (("x", "48", 0), "site 'x': latitude_deg '48' is not a number; give one from -90 to 90"),
+        (("x", 48, None), "site 'x': longitude_deg None is not a number"),
+        (("x", 48, 11, "500"), "site 'x': altitude_m '500' is not a number"),
+        (("x", 48, 11, 0, "10"), "site 'x': min_elevation_deg '10' is not a number"),
+        ((None, 1, 1), "site name None is no name; give text such as"),
+        (("", 1, 1), "site name '' is no name"),
+        ((" ", 1, 1), "site name ' ' is no name"),
+        (("a\nb", 1, 1), r"site name 'a\nb' has a line break; write it on one line"),
+        (("a\u2028", 1, 1), r"site name 'a\u2028' has a line break"),
+    ],
+)
+def test_sites_of_wrong_types_are_refused_in_one_line(fields, words):
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        orbit.Site(*fields)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sites", "words"),
+    [
+        (None, "sites: a NoneType is no list of sites; give a list"),
+        ({"a": 1}, "sites: a dict is no list of sites"),
+        ([], "no site given"),
+        ([(48.1, 11.6)], "a tuple is no site; give orbit.Site(name, latitude_deg, longitude_deg)"),
+        ((48.1, 11.6), "a float is no site; give orbit.Site("),
+        ([None], "a NoneType is no site"),
+        ([{"name": "a"}], "a dict is no site"),
+    ],
+)
+def test_what_is_no_list_of_sites_is_refused(sites, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        site_frames(sites, 10.0)
+
+
+@pytest.mark.parametrize("mask", ["10", None, True])
+def test_masks_that_are_no_numbers_are_refused(mask):
+    with pytest.raises(ValueError, match=f"min_elevation_deg {mask!r} is not a number"):
+        site_frames([orbit.Site("a", 1, 1)], mask)

@@ -149,6 +149,49 @@ def test_skyfields_own_satellites_are_taken(satellites, sites, start, timescale)
         orbit.contact_windows([satellites[0], "ISS"], sites, start, start + DAY, 10.0)
 
 
+def _brute_nearest_km(windows, satellites, sites, start):
+    """Least of many slant ranges inside each window."""
+    nearest_km = np.empty(len(windows))
+    for w, (i, k) in enumerate(zip(windows.satellite, windows.site, strict=True)):
+        time_s = np.linspace(windows.rise_s[w], windows.set_s[w], 5001)
+        seen = orbit.look_angles(satellites[i], sites[k], start, time_s)
+        nearest_km[w] = seen.slant_range_km.min()
+    return nearest_km
+
+
+def _masked_below_their_tops(satellites, sites, start, days, below_deg):
+    """Sites whose own masks are just below what they see at best."""
+    all_ = orbit.contact_windows(satellites, sites, start, start + days * DAY, 5.0)
+    return [
+        replace(site, min_elevation_deg=float(all_.max_elevation_deg[all_.site == k].max()) - below)
+        for k, site in enumerate(sites)
+        for below in below_deg
+        if (all_.site == k).any()
+    ]
+
+
+@pytest.mark.parametrize("hours", [48.0, 17.3, 3.1])
+def test_the_closest_approach_is_the_nearest_inside_the_window(sites, hours):
+    # In eccentric orbits the range is least hours away from the culmination.
+    satellites = _verification(8195, 9880, 21897, 26975)
+    start = max(satellite.epoch for satellite in satellites).replace(microsecond=0)
+    masked = _masked_below_their_tops(satellites, sites, start, 2, (0.5, 5.0, 20.0))
+    windows = orbit.contact_windows(satellites, masked, start, start + DAY * (hours / 24), 5.0)
+    off_km = windows.min_slant_range_km - _brute_nearest_km(windows, satellites, masked, start)
+    ends_km = np.minimum(windows.rise_slant_range_km, windows.set_slant_range_km)
+    assert len(windows) >= 10
+    assert (windows.min_slant_range_km == ends_km).any()
+    assert -1e-3 < off_km.min() <= off_km.max() < 2e-4
+
+
+def test_the_closest_approach_of_a_short_pass_may_lie_outside(satellites, sites, start):
+    masked = _masked_below_their_tops(satellites, sites, start, 1, (1e-5, 1e-3))
+    windows = orbit.contact_windows(satellites, masked, start, start + DAY, 5.0)
+    off_km = windows.min_slant_range_km - _brute_nearest_km(windows, satellites, masked, start)
+    assert len(windows) >= 2 * len(sites)
+    assert np.abs(off_km).max() < 2e-4
+
+
 @pytest.mark.parametrize("refine", ["hermite", "sgp4"])
 def test_neither_company_nor_blocks_change_a_window(satellites, sites, start, refine, monkeypatch):
     together = orbit.contact_windows(satellites, sites, start, start + DAY / 2, 10.0, refine)

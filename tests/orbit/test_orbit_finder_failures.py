@@ -1,14 +1,18 @@
 """Satellites that SGP4 refuses: told of once, cut there, and without harm to the others."""
 
-from datetime import timedelta
+import tracemalloc
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sgp4
+from sgp4.api import WGS72, Satrec
 from skyfield.api import EarthSatellite, wgs84
 
 import orbit
+from orbit import failures
 
 DAY = timedelta(days=1)
 # Drag so strong that it comes down four days after its epoch, 2026-08-22T12:00:46Z.
@@ -118,13 +122,17 @@ def test_only_failing_satellites_give_an_empty_table(decaying, sites, start):
     assert told[0].whole
 
 
-@pytest.fixture(scope="module")
-def debris():
-    """Number 29141 of SGP4's verification file: it decays hours after its epoch."""
+def _verification(number):
+    """A satellite of SGP4's verification file."""
     text = (Path(sgp4.__file__).parent / "SGP4-VER.TLE").read_text()
     entries = orbit.scan_satellites(text, checksum="ignore")
-    (found,) = [s for s in entries if isinstance(s, orbit.Satellite) and s.norad_id == 29141]
-    return found
+    return next(s for s in entries if isinstance(s, orbit.Satellite) and s.norad_id == number)
+
+
+@pytest.fixture(scope="module")
+def debris():
+    """It decays hours after its epoch."""
+    return _verification(29141)
 
 
 def test_good_codes_after_a_decay_are_not_believed(debris, sites):
@@ -155,3 +163,146 @@ def test_good_codes_before_an_error_on_the_way_from_the_epoch_are_not_believed(d
     assert last_s <= told[0].last_s <= last_s + 10
     assert windows.rise_s.min() >= last_s
     assert not windows.sgp4_error[~windows.clipped_start].any()
+
+
+@pytest.mark.parametrize("number", [11801, 21897, 6251, 88888, 33333])
+def test_decades_from_the_epoch_cost_neither_memory_nor_minutes(number, sites):
+    old, start, told = _verification(number), datetime(2026, 3, 1, tzinfo=UTC), []
+    tracemalloc.start()
+    windows = orbit.contact_windows([old], sites, start, start + DAY, 5.0, on_failure=told.append)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [failure.whole for failure in told] == [True]
+    assert len(windows) == 0
+    assert peak_bytes < 200e6
+
+
+def test_good_codes_through_a_span_beyond_a_failure_are_not_believed(sites):
+    old, march, told = _verification(21897), datetime(2026, 3, 1, tzinfo=UTC), []
+    bad_s = 10.0 * np.flatnonzero(_codes(old, march, np.arange(0.0, 3 * 86400.0, 10.0)))
+    widest = np.argmax(np.diff(bad_s))
+    start = march + timedelta(seconds=bad_s[widest] + 3600)
+    end = march + timedelta(seconds=bad_s[widest + 1] - 3600)
+    assert end - start > timedelta(hours=2)
+    windows = orbit.contact_windows([old], sites, start, end, 5.0, on_failure=told.append)
+    assert (len(windows), told[0].whole) == (0, True)
+    assert "it failed on the way from the epoch" in str(told[0])
+
+
+def _with(satellite, **elements):
+    """The satellite with other elements, as SGP4's own initialiser takes them."""
+    names = ("bstar", "ecco", "argpo", "inclo", "mo", "no_kozai", "nodeo")
+    old, model = satellite.model, Satrec()
+    values = [elements.get(name, getattr(old, name)) for name in names]
+    days = old.jdsatepoch - 2433281.5 + old.jdsatepochF
+    model.sgp4init(WGS72, "i", 5, days, values[0], 0.0, 0.0, *values[1:])
+    return replace(satellite, model=model)
+
+
+@pytest.mark.parametrize("months", [2, 9, 60])
+def test_a_failure_far_from_the_epoch_is_found_to_a_millisecond(satellites, months):
+    slow = _with(satellites[0], bstar=0.0014 / months)
+    days = np.arange(0.0, 100.0 * months, 0.05)
+    fails_s = 86400 * days[np.flatnonzero(_codes(slow, slow.epoch, 86400 * days))[0]]
+    assert fails_s > 25 * 86400
+    start, told = slow.epoch + timedelta(seconds=fails_s) - 2 * DAY, []
+    orbit.contact_windows(
+        [slow], [orbit.Site("any", 0.0, 0.0)], start, start + 4 * DAY, 5.0, on_failure=told.append
+    )
+    (failure,) = told
+    assert not failure.whole
+    around = _codes(slow, start, failure.first_s + np.array([-0.002, 0.002]))
+    assert (around[0] == 0) & (around[1] != 0)
+    assert not _codes(slow, start, np.arange(0.0, failure.first_s, 10.0)).any()
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7, 1000])
+def test_how_many_samples_are_looked_at_together_changes_no_failure(
+    debris, sites, samples, monkeypatch
+):
+    def told(start):
+        found = []
+        orbit.contact_windows([debris], sites, start, start + DAY, 5.0, on_failure=found.append)
+        return found
+
+    starts = [debris.epoch + timedelta(hours=hours) for hours in (-30, -12, 0, 26)]
+    whole = [told(start) for start in starts]
+    monkeypatch.setattr(failures, "_PIECE", samples)
+    assert [told(start) for start in starts] == whole
+    assert sum(map(len, whole)) >= 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["bstar", "mo", "ecco", "inclo", "no_kozai"])
+def test_elements_that_give_no_finite_position_are_a_failure(
+    satellites, sites, start, timescale, name, value
+):
+    broken, told = _with(satellites[3], **{name: value}), []
+    theirs = EarthSatellite.from_satrec(broken.model, timescale)
+    for given in (broken, theirs):
+        windows = orbit.contact_windows(
+            [given, satellites[4]], sites, start, start + DAY, 5.0, on_failure=told.append
+        )
+        assert set(windows.satellite) == {1}
+        assert told[-1].whole
+        assert told[-1].reason
+    with pytest.raises(ValueError, match="SGP4 fails") as caught:
+        orbit.look_angles(broken, sites, start, np.array([0.0]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_position_that_is_not_finite_has_a_reason(satellites, sites, start):
+    broken = _with(satellites[3], bstar=float("nan"))
+    with pytest.raises(orbit.ElementError, match="its elements give no finite position"):
+        orbit.contact_windows([broken], sites, start, start + DAY, 5.0)
+    with pytest.raises(ValueError, match="its elements give no finite position"):
+        orbit.look_angles(broken, sites, start, np.array([0.0]))
+
+
+def _below(satellite, start, time_s, timescale):
+    """Sites under a satellite at times."""
+    seconds = (start - start.replace(hour=0, minute=0, second=0)).total_seconds() + time_s
+    times = timescale.utc(start.year, start.month, start.day, 0, 0, seconds)
+    under = wgs84.subpoint_of(EarthSatellite.from_satrec(satellite.model, timescale).at(times))
+    angles = zip(under.latitude.degrees, under.longitude.degrees, strict=True)
+    return [orbit.Site("below", latitude, longitude, -500.0) for latitude, longitude in angles]
+
+
+def _seen_off(windows, satellite, sites, start, name):
+    """How far the slant range of an instant is from SGP4's, km."""
+    exact_km = [
+        orbit.look_angles(satellite, sites[k], start, time_s).slant_range_km[0, 0]
+        for k, time_s in zip(windows.site, getattr(windows, f"{name}_s")[:, None], strict=True)
+    ]
+    return np.abs(getattr(windows, f"{name}_slant_range_km") - exact_km)
+
+
+def _failing_span(decaying, debris, before):
+    """A satellite and the start of a day, which SGP4 fails in at the beginning or at the end."""
+    if before:
+        return debris, debris.epoch.replace(microsecond=0) - DAY + timedelta(minutes=10)
+    return decaying, decaying.epoch.replace(microsecond=0) + 3.5 * DAY
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_next_to_a_failure_ranges_are_sgp4s(decaying, debris, timescale, before):
+    satellite, start = _failing_span(decaying, debris, before)
+    told, anywhere = [], [orbit.Site("anywhere", 0.0, 0.0)]
+    orbit.contact_windows([satellite], anywhere, start, start + DAY, 5.0, on_failure=told.append)
+    (failure,) = told
+    edge_s = failure.last_s if before else failure.first_s
+    away_s = np.concatenate([np.geomspace(2e-3, 4.0, 20), np.arange(5.0, 1500.0, 25.0)])
+    times_s = edge_s + (1 if before else -1) * away_s
+    sites = _below(satellite, start, times_s, timescale)
+    windows = orbit.contact_windows(
+        [satellite], sites, start, start + DAY, 5.0, on_failure=told.append
+    )
+    near = windows.where(np.abs(windows.culminate_s - edge_s) < 1500.0)
+    assert len(near) > 50
+    for name in ("rise", "culminate", "set"):
+        assert _seen_off(near, satellite, sites, start, name).max() < 1e-3
+    cut = near.clipped_start if before else near.clipped_end
+    assert cut.sum() > 5
+    np.testing.assert_array_equal(near.sgp4_error, cut)
+    last = windows.where(windows.clipped_end if before else windows.clipped_start)
+    assert not last.sgp4_error.any()

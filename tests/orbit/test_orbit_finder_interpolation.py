@@ -55,22 +55,33 @@ def test_polynomials_up_to_the_seventh_degree_are_extrapolated_exactly(coefficie
 
 
 @pytest.mark.parametrize(
-    ("axis_km", "eccentricity", "bstar"),
+    ("axis_km", "eccentricity", "bstar", "inclination_deg"),
     [
-        (6578.0, 0.0, 0.0),
-        (6700.0, 0.001, 1e-2),
-        (6928.0, 0.0001, 3e-4),
-        (7578.0, 0.0, 0.0),
-        (9378.0, 0.05, 0.0),
-        (12000.0, 0.4, 1e-4),
-        (26560.0, 0.01, 0.0),
-        (26562.0, 0.73, 1e-4),
-        (42165.0, 0.0, 0.0),
+        (6578.0, 0.0, 0.0, 63.4),
+        (6700.0, 0.001, 1e-2, 63.4),
+        (6928.0, 0.0001, 3e-4, 63.4),
+        (7578.0, 0.0, 0.0, 63.4),
+        (9378.0, 0.05, 0.0, 63.4),
+        (12000.0, 0.4, 1e-4, 63.4),
+        (26560.0, 0.01, 0.0, 63.4),
+        (26562.0, 0.73, 1e-4, 63.4),
+        (42165.0, 0.0, 0.0, 63.4),
+        # Against the Earth's rotation, where it is not small beside the satellite's own.
+        (10366.0, 0.056, 0.0, 137.7),
+        (12000.0, 0.0, 0.0, 178.0),
+        (15882.0, 0.0, 0.0, 154.9),
+        (16000.0, 0.04, 0.0, 90.0),
+        (18312.0, 0.032, 0.0, 151.5),
+        (20000.0, 0.0, 0.0, 178.0),
+        (23000.0, 0.1, 0.0, 120.0),
     ],
 )
-def test_between_samples_the_track_is_sgp4s_within_a_decimetre(start, axis_km, eccentricity, bstar):
+def test_between_samples_the_track_is_sgp4s_within_a_decimetre(
+    start, axis_km, eccentricity, bstar, inclination_deg
+):
     satellite = orbit.keplerian_satellite(
-        "s", start, semi_major_axis_km=axis_km, inclination_deg=63.4, eccentricity=eccentricity,
+        "s", start, semi_major_axis_km=axis_km, inclination_deg=inclination_deg,
+        eccentricity=eccentricity,
         raan_deg=40.0, argument_of_perigee_deg=270.0, bstar=bstar,
     )  # fmt: skip
     origin, span_s = Start.of(start), 86400.0
@@ -81,6 +92,18 @@ def test_between_samples_the_track_is_sgp4s_within_a_decimetre(start, axis_km, e
     assert np.linalg.norm(difference[:, :3], axis=1).max() < 1e-4
     # SGP4's own velocity, which here and there is a metre a second off the position's derivative.
     assert np.linalg.norm(difference[:, 3:], axis=1).max() < 5e-5
+
+
+@pytest.mark.parametrize("inclination_deg", [0.0, 55.0, 98.0, 180.0])
+def test_slow_orbits_have_the_longest_step_and_low_ones_some_minutes(start, inclination_deg):
+    def step_s(axis_km):
+        satellite = orbit.keplerian_satellite(
+            "s", start, semi_major_axis_km=axis_km, inclination_deg=inclination_deg
+        )
+        return grid_step_s(satellite)
+
+    assert step_s(42165.0) == step_s(200000.0) > 850
+    assert 190 < step_s(6928.0) < 230
 
 
 def test_a_grid_of_a_moment_stays_finite_and_right(satellites, start):

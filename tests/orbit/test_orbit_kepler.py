@@ -184,6 +184,10 @@ def test_a_circle_is_the_ellipse_without_eccentricity():
         ({"mean_anomaly_deg": nan}, "mean_anomaly_deg nan"),
         ({"bstar": 1.5}, "bstar 1.5 is outside -1 to 1"),
         ({"bstar": nan}, "bstar nan"),
+        ({"inclination_deg": None}, "inclination_deg None is not a number; give one from 0 to 180"),
+        ({"semi_major_axis_km": "7000"}, "semi_major_axis_km '7000' is not a number"),
+        ({"raan_deg": "10"}, "raan_deg '10' is not a number; give an angle in degrees"),
+        ({"mean_anomaly_deg": True}, "mean_anomaly_deg True is not a number"),
         ({"epoch": datetime(2026, 8, 22)}, "epoch 2026-08-22 00:00:00 has no time zone"),
     ],
 )
@@ -225,6 +229,7 @@ def test_no_orbit_is_sun_synchronous_too_high_up():
         (5990.0, "altitude_km 5990.0 is too high for a sun-synchronous orbit"),
         (159.0, "altitude_km 159.0 is outside 160 to 6000"),
         (nan, "altitude_km nan"),
+        ("600", "altitude_km '600' is not a number; give one from 160 to 6000"),
     ):
         with pytest.raises(ValueError, match=words):
             orbit.sun_synchronous_inclination_deg(altitude_km)

@@ -117,6 +117,12 @@ def test_nine_digit_numbers_are_kept(write):
     assert _apart_mm(read, orbit.parse_satellites(TLE)[0]) < 1
 
 
+@pytest.mark.parametrize("write", FORMS.values(), ids=FORMS)
+def test_numbers_that_became_floats_are_whole_again(write):
+    (read,) = orbit.parse_satellites(write([{**ISS, "NORAD_CAT_ID": 25544.0, "OBJECT_NAME": " "}]))
+    assert (read.norad_id, read.name) == (25544, "25544")
+
+
 def test_one_object_duplicates_and_strings_for_numbers_are_fine():
     (one,) = orbit.parse_satellites(json.dumps(ISS))
     words = {key: str(value) for key, value in ISS.items()}
@@ -137,6 +143,7 @@ def test_fields_that_sgp4_does_not_need_may_be_missing_or_unknown():
         ("2026-08-22T12:00:46.122912Z", datetime(2026, 8, 22, 12, 0, 46, 122912, tzinfo=UTC)),
         ("2026-08-22T12:00:46", datetime(2026, 8, 22, 12, 0, 46, tzinfo=UTC)),
         ("2026-08-22T12:00:46.5Z", datetime(2026, 8, 22, 12, 0, 46, 500000, tzinfo=UTC)),
+        ("2024-366T12:00:46", datetime(2024, 12, 31, 12, 0, 46, tzinfo=UTC)),
         ("2026-234T12:00:46", datetime(2026, 8, 22, 12, 0, 46, tzinfo=UTC)),
         ("2026-08-22T23:59:59.999999", datetime(2026, 8, 22, 23, 59, 59, 999999, tzinfo=UTC)),
     ],
@@ -166,7 +173,10 @@ def test_epoch_and_model_are_the_same_instant():
         ({"EPOCH": "2026-08-32T12:00:46"}, "EPOCH 2026-08-32T12:00:46: "),
         ({"EPOCH": "2026-400T12:00:46"}, "EPOCH 2026-400T12:00:46: "),
         ({"EPOCH": "2016-12-31T23:59:60"}, "EPOCH 2016-12-31T23:59:60: "),
-        ({"EPOCH": "1926-08-22T12:00:46"}, "is before the first satellite"),
+        ({"EPOCH": "1926-08-22T12:00:46"}, "EPOCH 1926-08-22T12:00:46 is not in 1957 to 2100"),
+        ({"EPOCH": "2101-01-01T00:00:00"}, "is not in 1957 to 2100; correct the year"),
+        ({"EPOCH": "2026-366T12:00:46"}, "EPOCH 2026-366T12:00:46: 2026 has 365 days"),
+        ({"NORAD_CAT_ID": "25544.5"}, "NORAD_CAT_ID '25544.5' is no whole number"),
         ({"MEAN_MOTION": 0}, "MEAN_MOTION 0 is outside 1e-05 to 18 rev/day"),
         ({"MEAN_MOTION": 92.9}, "MEAN_MOTION 92.9 is outside"),
         ({"MEAN_MOTION": "1_5.4"}, "MEAN_MOTION '1_5.4' is not a decimal number"),
@@ -205,7 +215,7 @@ def test_wrong_fields_are_refused_by_file_entry_and_name(write, change, words):
         ({"BSTAR": True}, "BSTAR True is no text or number"),
         ({"BSTAR": [0.1]}, "BSTAR [0.1] is no text or number"),
         ({"BSTAR": float("nan")}, "BSTAR 'nan' is not a decimal number"),
-        ({"NORAD_CAT_ID": 25544.0}, "NORAD_CAT_ID '25544.0' is no whole number"),
+        ({"NORAD_CAT_ID": 25544.5}, "NORAD_CAT_ID '25544.5' is no whole number"),
     ],
 )
 def test_other_frames_theories_and_types_are_refused(change, words):

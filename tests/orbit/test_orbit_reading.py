@@ -66,6 +66,10 @@ def test_a_name_that_looks_like_another_format_is_a_name():
         ("<ndm/>", "f:1: no elements found"),
         ("hello\nworld", "f:1: no element sets, it starts with 'hello'; give two-line elements"),
         ("name,latitude\na,1\n", "f:1: no element sets, it starts with 'name,latitude'; give"),
+        (
+            "CCSDS_OMM_VERS = 2.0\nCREATION_DATE = 2026-08-22T00:00:00\nOBJECT_NAME = ISS",
+            "f:1: OMM in KVN, which is not read; give JSON, CSV or XML",
+        ),
         ("x" * 10**6, f"f:1: no element sets, it starts with '{40 * 'x'}'; give"),
         ("[1]", "f entry 1: is int instead of an object"),
         ("[\n{", "f:2: broken JSON at line 2, column 2: "),
@@ -109,6 +113,13 @@ def test_a_scan_gives_the_good_and_the_bad_in_order():
 def test_an_unknown_way_with_checksums_is_refused_at_once():
     with pytest.raises(ValueError, match="checksum 'skip' is unknown"):
         orbit.scan_satellites("", checksum="skip")
+
+
+@pytest.mark.parametrize("text", [None, b"abc", 3, ["1 25544U"]])
+def test_what_is_no_text_is_refused_in_one_line(text):
+    for read in (orbit.parse_satellites, orbit.scan_satellites):
+        with pytest.raises(ValueError, match=f"a {type(text).__name__} is no text; give the text"):
+            read(text)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):

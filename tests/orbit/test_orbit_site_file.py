@@ -4,6 +4,7 @@ import csv
 import io
 import re
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def test_sites_are_read_in_order_with_comments_and_blanks(written, line_end, enc
 def test_columns_may_come_in_any_order_and_only_two_are_needed(written):
     path = written("longitude_deg , latitude_deg\n 8.5, 47\n-0.5,+51.5\n1e1,-3")
     assert orbit.read_sites(str(path)) == [
-        orbit.Site("1", 47.0, 8.5), orbit.Site("2", 51.5, -0.5), orbit.Site("3", -3.0, 10.0),
+        orbit.Site("0", 47.0, 8.5), orbit.Site("1", 51.5, -0.5), orbit.Site("2", -3.0, 10.0),
     ]  # fmt: skip
 
 
@@ -92,6 +93,9 @@ def test_what_the_csv_module_writes_is_read_back_exactly(written, places):
         ("latitude_deg,name\n1,x", 1, "column 'longitude_deg' is missing; add it"),
         ("latitude_deg,longitude_deg,latitude_deg\n1,2,1", 1, "'latitude_deg' comes twice"),
         ("latitude_deg;longitude_deg\n1;2", 1, "not separated by commas"),
+        ("latitude_deg\tlongitude_deg\n1\t2", 1, "not separated by commas; save the table with"),
+        ("name\tlatitude_deg\tlongitude_deg\na, b\t1\t2", 1, "not separated by commas"),
+        ('name,latitude_deg,longitude_deg\n"a\nb",1,2', 3, "has a line break"),
         ("latitude_deg,longitude_deg\n1,2\n\n91,2", 4, "latitude_deg 91.0 is outside -90 to 90"),
         ("latitude_deg,longitude_deg\n1,360", 2, "longitude_deg 360.0 is outside"),
         ("latitude_deg,longitude_deg\nnorth,2", 2, "latitude_deg 'north' is not a number"),
@@ -118,6 +122,15 @@ def test_every_mistake_is_one_line_that_names_its_place(written, text, line, wor
 def test_text_in_another_encoding_is_named(written):
     with pytest.raises(ValueError, match=r"sites.csv:1: not UTF-8 text .* save the table as CSV"):
         orbit.read_sites(written(GOOD, "latin-1"))
+
+
+def test_a_binary_file_is_told_that_only_csv_is_read(tmp_path):
+    path = tmp_path / "sites.csv"
+    pd.DataFrame({"latitude_deg": [1.0], "longitude_deg": [2.0]}).to_parquet(path)
+    with pytest.raises(ValueError, match=r"sites.csv:1: a binary file, and only CSV is read; save"):
+        orbit.read_sites(path)
+    with pytest.raises(ValueError, match=r"sites.csv:1: a binary file, and only CSV is read; save"):
+        orbit.read_windows(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

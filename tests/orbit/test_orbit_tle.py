@@ -1,6 +1,7 @@
 """Two-line elements: what is read, and what is refused with a line that teaches."""
 
 from datetime import UTC, datetime, timedelta
+from math import isfinite, radians
 
 import pytest
 from hypothesis import given
@@ -96,6 +97,23 @@ def test_files_are_read_with_their_path_in_messages(tmp_path):
         (f"{_edited(ONE, 21, '000.50053383')}\n{TWO}", "epoch day 000.50053383 is outside"),
         (f"{_edited(ONE, 19, 'xx')}\n{TWO}", "epoch year 'xx' is not two digits"),
         (f"{_edited(ONE, 54, ' 17025e3')}\n{TWO}", "BSTAR ' 17025e3' is not of the form"),
+        (f"{_edited(ONE, 54, '     0+0')}\n{TWO}", "BSTAR '     0+0' is not of the form"),
+        (f"{_edited(ONE, 54, '+    3-4')}\n{TWO}", "BSTAR '+    3-4' is not of the form"),
+        (f"{_edited(ONE, 54, ' 1 2 3-4')}\n{TWO}", "BSTAR ' 1 2 3-4' is not of the form"),
+        (f"{_edited(ONE, 54, ' ' * 8)}\n{TWO}", "BSTAR '        ' is not of the form"),
+        (f"{_edited(ONE, 45, '   1 2-3')}\n{TWO}", "rate of change '   1 2-3' is not of"),
+        (f"{_edited(ONE, 3, 'A 1 5')}\n{TWO}", ":1: catalogue number 'A 1 5' is neither"),
+        (f"{_edited(ONE, 3, '1 2 5')}\n{TWO}", ":1: catalogue number '1 2 5' is neither"),
+        (f"{_edited(ONE, 3, '     ')}\n{TWO}", ":1: catalogue number '     ' is neither"),
+        (f"{ONE}\n{_edited(TWO, 27, '0 06317')}", "eccentricity '0 06317' is not seven digits"),
+        (f"{_edited(ONE, 19, ' 6')}\n{TWO}", "epoch year ' 6' is not two digits"),
+        (
+            f"{_edited(ONE, 19, '26366.5')}\n{TWO}",
+            "366.50053383 is beyond the 365 days of 2026",
+        ),
+        (f"{_edited(ONE, 19, '57366.0')}\n{TWO}", "is beyond the 365 days of 1957"),
+        (f"{ONE}\n{_edited(TWO, 17, '9')}", ":2 (25544): column 17 is '9' instead of blank"),
+        (f"{_edited(ONE, 33, '9')}\n{TWO}", ":1 (25544): column 33 is '9' instead of blank"),
         (f"{ONE[:64]}é{ONE[65:]}\n{TWO}", "not ASCII"),
         (
             f"{ONE[:-1]}0\n{TWO}",
@@ -154,6 +172,41 @@ def test_bad_entries_are_told_in_between_the_good_ones():
     assert str(entries[1]).startswith("<text>:5 (b): line 1 gives checksum '0'")
 
 
+@given(
+    st.sampled_from([(ONE, 45, 8), (ONE, 54, 8), (ONE, 21, 12), (ONE, 34, 10), (TWO, 9, 8),
+                     (TWO, 18, 8), (TWO, 27, 7), (TWO, 35, 8), (TWO, 44, 8), (TWO, 53, 11)]),
+    st.text(" +-.01239", min_size=12, max_size=12),
+)  # fmt: skip
+def test_whatever_stands_in_a_column_sgp4_gets_finite_numbers(column, noise):
+    line, first, width = column
+    edited = _edited(line, first, noise[:width])
+    text = f"{edited}\n{TWO}" if line is ONE else f"{ONE}\n{edited}"
+    (read,) = orbit.scan_satellites(text)
+    if isinstance(read, orbit.Satellite):
+        model = read.model
+        rest = (model.bstar, model.ndot, model.nddot, model.ecco, model.no_kozai, model.jdsatepochF)
+        assert all(map(isfinite, rest))
+    else:
+        assert isinstance(read, orbit.ElementError)
+
+
+@pytest.mark.parametrize(
+    ("number", "first", "written", "field", "value"),
+    [
+        (ONE, 54, "-11606-4", "bstar", -0.11606e-4),
+        (ONE, 54, "+11606 4", "bstar", 0.11606e4),
+        (TWO, 27, "0006317", "ecco", 0.0006317),
+        (TWO, 9, "  5.6331", "inclo", radians(5.6331)),
+        (TWO, 9, "   .6331", "inclo", radians(0.6331)),
+    ],
+)
+def test_signs_and_leading_blanks_are_read_as_meant(number, first, written, field, value):
+    edited = _edited(number, first, written)
+    text = f"{edited}\n{TWO}" if number is ONE else f"{ONE}\n{edited}"
+    (read,) = orbit.parse_satellites(text)
+    assert getattr(read.model, field) == pytest.approx(value, rel=1e-14)
+
+
 @pytest.mark.parametrize("day", ["001.00000000", "059.99999999", "366.99999999"])
 def test_epochs_keep_the_eight_decimals_of_a_day(day):
     text = _edited(ONE, 19, f"24{day}") + "\n" + TWO
@@ -175,6 +228,13 @@ def test_two_digit_years_turn_over_in_1957():
 def test_an_unknown_way_with_checksums_is_refused():
     with pytest.raises(ValueError, match="checksum 'skip' is unknown"):
         orbit.parse_satellites(f"{ONE}\n{TWO}", checksum="skip")
+
+
+def test_every_published_file_is_read_to_its_last_line(element_files):
+    for path in sorted(element_files.glob("*.tle")):
+        text = path.read_text()
+        lines = sum(line.startswith("1 ") for line in text.splitlines())
+        assert len(orbit.parse_satellites(text, path.name)) == lines > 0
 
 
 def test_whole_catalogues_are_read(element_files):

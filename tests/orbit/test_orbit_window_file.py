@@ -235,6 +235,12 @@ def test_a_culmination_that_rounding_puts_outside_is_kept_inside(top, kept_s):
     assert parse_windows(text, start=START).windows.culminate_s.tolist() == [kept_s]
 
 
+@pytest.mark.parametrize("duration", ["", "nan", "300", "299.0", "301", "3.00e2"])
+def test_a_duration_beside_the_set_need_agree_to_a_second_only(duration):
+    windows = parse_windows(f"duration_s,{HEAD}{duration},{ROW}", start=START).windows
+    assert windows.set_s.tolist() == [300.0]
+
+
 def test_windows_that_touch_are_two():
     text = "site,rise_utc,duration_s\na,2026-08-22T12:00:00Z,60\na,2026-08-22T12:01:00Z,60\n"
     assert len(parse_windows(text).windows) == 2
@@ -270,6 +276,10 @@ ROW = "a,2026-08-22T12:00:00Z,2026-08-22T12:05:00Z\n"
         ("site,rise_utc,duration_s\na,2026-08-22T12:00:00Z,-1e99", 2, "duration_s -1e+99 is outs"),
         ("site,rise_utc,duration_s\na,2026-08-22T12:00:00Z,1e10", 2, "is outside 0 to 1e+09"),
         ("site,rise_utc,duration_s\na,2026-08-22T12:00:00Z,long", 2, "duration_s 'long' is not"),
+        ("duration_s," + HEAD + "10," + ROW, 2, "the window sets 300 s after it rises, but "
+         "duration_s says 10; correct one of them, or leave duration_s out"),
+        ("duration_s," + HEAD + "301.1," + ROW, 2, "but duration_s says 301.1; correct one"),
+        ("duration_s," + HEAD + "five," + ROW, 2, "duration_s 'five' is not a number"),
         ("site,rise_utc,culminate_utc,set_utc\na,2026-08-22T12:00:00Z,2026-08-22T12:06:00Z,"
          "2026-08-22T12:05:00Z", 2, "culminates at 2026-08-22 12:06:00+00:00, outside it"),
         ("max_elevation_deg," + HEAD + "91," + ROW, 2, "max_elevation_deg 91.0 is outside -90 to"),

@@ -13,11 +13,13 @@ import pytest
 from small import ORBIT, merged
 from small import orbit as orbit_scenario
 
+import channel
 import orbit
 import scenarios
 import sim
 from sim.cli import _status
 from sim.errors import InputError
+from sim.ground import scenario_links
 from sim.planning import make_plan
 from sim.sources import view_of
 
@@ -323,3 +325,159 @@ def test_a_device_far_from_its_cluster_is_refused(tmp_path: Path) -> None:
     clusters[0]["places"].append({"name": "lost", "latitude_deg": 50, "longitude_deg": 20})
     with pytest.raises(InputError, match="'North': device 'lost' is 1112 km"):
         make_plan(orbit_scenario(ground={"clusters": clusters}))
+
+
+DECAYING = (
+    "1 25544U 98067A   26234.50053383  .09133000  00000+0  90000-1 0  9997\n"
+    "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.49570248582031\n"
+)
+"""So much drag that SGP4 gives up some days after the epoch, 2026-08-22."""
+
+
+def published(elements: str, **changes) -> scenarios.Scenario:
+    source = {"source": "tle", "elements": elements, "checksum": "ignore", "min_elevation_deg": 5}
+    made = merged({**ORBIT, "orbit": source, "learning": {"train": False}}, changes)
+    return scenarios.from_dict(made)
+
+
+def test_a_satellite_that_decays_on_the_way_is_told_of() -> None:
+    plan = make_plan(published(DECAYING, stop={"days": 12}))
+    cut = [line for line in plan.doubts if line.startswith("SGP4 fails for '25544'")]
+    assert len(cut) == 1
+    assert 0 < max(contact.set_s for contact in plan.contacts) < 11 * 86400
+    with pytest.raises(ValueError, match=r"SGP4 fails for '25544'.*no contacts"):
+        make_plan(published(DECAYING, start="2026-10-01T00:00:00Z"))
+
+
+def test_a_run_of_several_satellites_begins_at_the_latest_epoch() -> None:
+    text = Path(scenarios.shipped_path("quickstart")).with_name("iridium-106.tle").read_text()
+    [satellite] = orbit.parse_satellites(text)
+    both = published(f"{text}\n{DECAYING}", start=None, orbit={"serving": "any"}, stop={"days": 1})
+    plan = make_plan(both)
+    assert plan.start == satellite.epoch  # 14:02 on the day of the other's 12:00
+    assert {c.norad_id for c in plan.contacts} == {41917, 25544}
+    named = published(f"{text}\n{DECAYING}", orbit={"satellite": "41917"})
+    assert {c.norad_id for c in make_plan(named).contacts} == {41917}
+
+
+def test_satellites_that_share_a_name_are_not_mixed_up() -> None:
+    other = DECAYING.replace("25544", "25545")
+    twins = "TWIN\n" + DECAYING + "TWIN\n" + other
+    with pytest.raises(InputError, match="2 satellites are called 'TWIN'; with serving any"):
+        make_plan(published(twins, orbit={"serving": "any"}))
+    with pytest.raises(InputError, match=r"called 'TWIN': TWIN \(25544\), TWIN \(25545\)"):
+        make_plan(published(twins, orbit={"satellite": "TWIN"}))
+    plan = make_plan(published(twins, orbit={"satellite": "25545"}))
+    assert {contact.norad_id for contact in plan.contacts} == {25545}
+
+
+NEAR = [
+    {"name": "Here", "latitude_deg": 60, "longitude_deg": 20},
+    {"name": "There", "latitude_deg": 58, "longitude_deg": 25},
+    {"name": "Yonder", "latitude_deg": 62, "longitude_deg": 27},
+]
+
+
+def test_a_free_beam_goes_to_whoever_stands_highest() -> None:
+    rules = {"priority": "highest_elevation"}
+    one = orbit_scenario(ground={"clusters": NEAR}, orbit=rules, stop={"days": 6})
+    view = view_of(one)
+    windows, service = view.windows, view.service
+    other = view_of(orbit_scenario(ground={"clusters": NEAR}, stop={"days": 6})).service
+    assert not np.allclose(service.start_s, other.start_s, equal_nan=True)
+    contested = 0
+    for w in np.flatnonzero(service.served & (service.start_s > windows.rise_s)):
+        now_s = service.start_s[w]
+        waiting = (windows.rise_s <= now_s) & (windows.set_s > now_s) & ~(service.start_s < now_s)
+        looks = orbit.look_angles(view.satellites[0], view.places, view.start, [now_s])
+        heights = looks.elevation_deg[0, windows.site[waiting]]
+        contested += len(heights) > 1
+        assert looks.elevation_deg[0, windows.site[w]] == max(heights)
+    assert contested > 0
+
+
+def test_a_beam_that_is_taken_over_ends_the_service_there() -> None:
+    result = sim.run(orbit_scenario(ground={"clusters": NEAR}, learning={"train": False}))
+    contacts = result.contacts
+    cut = contacts[contacts.service_end_s < contacts.set_s - 1e-6]
+    assert len(cut) > 3
+    told = result.events[result.events.detail.fillna("").str.startswith("beam taken over")]
+    assert sorted(told.contact_id) == sorted(cut.contact_id)
+    spans = contacts.set_index("contact_id").loc[result.transfers.contact_id]
+    assert (result.transfers.end_s.to_numpy() <= spans.service_end_s.to_numpy() + 1e-6).all()
+    for row in cut.itertuples():
+        after = contacts[np.abs(contacts.service_start_s - row.service_end_s) < 1e-6]
+        assert len(after) == 1
+        assert after.cluster.iloc[0] != row.cluster
+
+
+def test_contacts_that_a_constellation_does_not_use_have_no_capacity() -> None:
+    contacts = sim.run(walker(orbit={"satellites": 48, "planes": 6})).contacts
+    unused = contacts[~contacts.served]
+    assert len(unused) > 20
+    assert unused.uplink_capacity_bytes_per_device.isna().all()
+    assert contacts[contacts.served].uplink_capacity_bytes_per_device.notna().all()
+
+
+def test_windows_are_cut_at_the_end_of_the_run(exported: tuple[Path, Path]) -> None:
+    flown = make_plan(scenarios.load(exported[0]))
+    middle_s = 0.5 * (flown.contacts[4].rise_s + flown.contacts[4].set_s)
+    start = flown.start.isoformat()
+    plan = make_plan(ready(exported[1], start=start, stop={"days": middle_s / 86400}))
+    assert plan.contacts[-1].set_s == pytest.approx(middle_s)
+    assert len(plan.contacts) == sum(contact.rise_s < middle_s for contact in flown.contacts)
+
+
+def test_a_device_with_a_lower_mask_has_a_link_below_its_clusters(tmp_path: Path) -> None:
+    low = {"latitude_deg": 60, "longitude_deg": 22, "min_elevation_deg": 2}
+    clusters = [{"name": "North", "latitude_deg": 60, "longitude_deg": 20, "places": [low]}]
+    scenario = orbit_scenario(ground={"clusters": clusters}, orbit={"min_elevation_deg": 20})
+    satellite, (uplink, _) = view_of(scenario).satellites[0], scenario_links(scenario)
+    below = 0
+    for contact in make_plan(scenario).contacts:
+        place = orbit.Site("low", 60, 22)
+        looks = orbit.look_angles(satellite, place, scenario.start, [contact.rise_s + 1.0])
+        elevation = looks.elevation_deg[0, 0]
+        rate = channel.rate_bps(uplink, elevation, looks.slant_range_km[0, 0] * 1e3)
+        assert contact.uplink.rate_at_bps(contact.rise_s + 1.0)[0] == pytest.approx(rate, rel=1e-3)
+        below += elevation < 20
+    assert below > 2
+
+
+def test_the_summary_of_a_scenario_counts_cycles_as_its_run_does(
+    leomix, constellation: sim.Result, tmp_path: Path
+) -> None:
+    file = tmp_path / "walker.yaml"
+    file.write_text(json.dumps(walker().model_dump(mode="json", exclude_none=True)))
+    shown = leomix("contacts", file, "--summary").out
+    assert f"cycles a day: {constellation.summary['cycles']:.2f} " in shown
+
+
+def test_a_device_that_never_has_a_link_is_told_of() -> None:
+    places = [{"latitude_deg": 60, "longitude_deg": 20, "min_elevation_deg": m} for m in (10, 89.9)]
+    clusters = [{"name": "North", "latitude_deg": 60, "longitude_deg": 20, "places": places}]
+    result = sim.run(orbit_scenario(ground={"clusters": clusters}, learning={"train": False}))
+    told = [line for line in result.manifest["warnings"] if "sent nothing" in line]
+    assert len(told) == 1
+    assert told[0].startswith("1 of the 2 devices of North sent nothing, device 1 for one")
+
+
+def test_a_hand_over_is_not_called_a_cut() -> None:
+    slow = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 2e-6}}
+    for gap_s, many in ((1500.0, False), (300.0, True)):
+        gaps = {"hand_over_gap_s": gap_s}
+        result = sim.run(walker(link=slow, orbit=gaps, learning={"method": "synchronous"}))
+        up = result.transfers[result.transfers.direction == "uplink"]
+        assert (up.outcome == "carried").mean() > 0.9
+        assert any("cut by the end" in w for w in result.manifest["warnings"]) == many
+
+
+def test_a_comparison_across_orbits_has_short_heads_and_a_legend(leomix, tmp_path: Path) -> None:
+    text = Path(scenarios.shipped_path("quickstart")).with_name("iridium-106.tle").read_text()
+    sim.run(walker(), tmp_path / "a")
+    sim.run(published(text), tmp_path / "b")
+    lines = leomix("compare", tmp_path / "a", tmp_path / "b").out.splitlines()
+    assert lines[0].split() == ["(1)", "(2)"]
+    assert all(len(line.split()) >= 3 for line in lines[1:10])
+    assert [line[:9] for line in lines[-2:]] == ["(1) emsfl", "(2) emsfl"]
+    assert "orbit.planes=3" in lines[-2]
