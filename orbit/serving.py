@@ -139,11 +139,10 @@ class _Desk:
 
     def _share(self, now_s: float) -> None:
         """Let the sites without service choose, the most urgent one first."""
-        asking = [site for site in sorted(self._in_view) if site not in self._serving]
-        for site in asking:
-            self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
         while True:
             asking = [site for site in sorted(self._in_view) if site not in self._serving]
+            for site in asking:
+                self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
             choices = [self._choice(site, now_s) for site in asking]
             found = [window for window in choices if window is not None]
             if found:

@@ -185,6 +185,13 @@ def test_whoever_has_waited_longer_takes_over_a_busy_beam():
     assert patient.waited_s[second].tolist() == [5.0, 5.0]
 
 
+def test_whoever_gives_up_a_beam_does_not_turn_to_a_satellite_that_sets_just_then():
+    windows = _windows([(0, 0, 0, 1), (0, 0, 2, 4), (1, 0, 2, 3), (0, 1, 3, 4)])
+    service = orbit.serve(windows)
+    np.testing.assert_array_equal(service.start_s, [0, 2, np.nan, 3])
+    np.testing.assert_array_equal(service.end_s, [1, 3, np.nan, 4])
+
+
 def test_what_is_too_short_is_not_used():
     windows = _windows([(0, 0, 0, 10), (0, 1, 5, 14), (0, 2, 6, 20)])
     service = orbit.serve(windows, min_contact_s=5.0)
