@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     )
     from orbit.looks import LookAngles, look_angles
     from orbit.reading import parse_satellites, read_satellites, scan_satellites
-    from orbit.serving import Service, serve, session_numbers
+    from orbit.serving import Service, serve
+    from orbit.sessions import session_numbers
     from orbit.site_file import read_sites
     from orbit.sites import Site
     from orbit.slots import slot_windows
@@ -56,7 +57,7 @@ _MODULE_OF = {
     "scan_satellites": "reading",
     "Service": "serving",
     "serve": "serving",
-    "session_numbers": "serving",
+    "session_numbers": "sessions",
     "read_sites": "site_file",
     "Site": "sites",
     "slot_windows": "slots",

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
-from math import inf, isfinite
-from operator import index
+from math import inf
 from typing import Literal
 
 import numpy as np
 
-from orbit.arrays import BoolArray, FloatArray, IntArray
+from orbit.arrays import BoolArray, FloatArray
+from orbit.limits import finite, whole
+from orbit.waiting import waiting
 from orbit.windows import ContactWindows
 
 Priority = Literal["least_recently_served", "highest_elevation"]
@@ -73,17 +74,17 @@ def serve(
     served = ~np.isnan(desk.start_s)
     latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
     until_s = np.where(served, desk.start_s, latest_s)
-    waited_s, wait_from_s = _waits(windows, desk.start_s, desk.end_s, until_s)
+    waited_s, wait_from_s = waiting(windows, desk.start_s, desk.end_s, until_s)
     return Service(served, desk.start_s, desk.end_s, waited_s, wait_from_s)
 
 
 def _check(
     beams: int, priority: str, hand_over: str, min_contact_s: float, elevation: Elevation | None
 ) -> None:
-    if index(beams) < 1:
+    if whole(beams, "beams") < 1:
         raise ValueError(f"beams {beams} is too few; give 1 or more")
-    if not (isfinite(min_contact_s) and min_contact_s >= 0):
-        raise ValueError(f"min_contact_s {min_contact_s!r} is not a time; give 0 or more seconds")
+    if finite(min_contact_s, "min_contact_s", "give 0 or more seconds") < 0:
+        raise ValueError(f"min_contact_s {min_contact_s} is not a time; give 0 or more seconds")
     rules = (
         ("priority", priority, ("least_recently_served", "highest_elevation")),
         ("hand_over", hand_over, ("longest_remaining", "highest_elevation")),
@@ -198,55 +199,3 @@ class _Desk:
         self.end_s[window] = self._last_end_s[site] = now_s
         self._free[self._satellite[window]] += 1
         del self._serving[site], self._before_s[window]
-
-
-def _waits(
-    windows: ContactWindows, start_s: FloatArray, end_s: FloatArray, until_s: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """How long, and from when, each window was open up to `until_s` without its site served."""
-    waited_s, from_s = np.zeros(len(windows)), np.full(len(windows), np.nan)
-    for site in np.unique(windows.site):
-        mine = np.flatnonzero(windows.site == site)
-        served = mine[~np.isnan(start_s[mine])]
-        begins, ends = _merged(start_s[served], end_s[served])
-        rise_s, last_s = windows.rise_s[mine], until_s[mine]
-        busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
-        waited_s[mine] = np.maximum(last_s - rise_s - busy_s, 0.0)
-        within = np.searchsorted(begins, rise_s, "right") - 1
-        free_s = np.append(ends, -inf)[within]  # index -1: no service has begun by the rise
-        from_s[mine] = np.maximum(rise_s, free_s)
-    # Sums of times are right to about a microsecond over decades.
-    waits = waited_s > 1e-6
-    return np.where(waits, waited_s, 0.0), np.where(waits, from_s, np.nan)
-
-
-def _merged(begins: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Services of one site, which never overlap, with those that follow at once made one."""
-    order = np.argsort(begins)
-    begins, ends = begins[order], ends[order]
-    apart = begins[1:] > ends[:-1]
-    return begins[np.append(True, apart)[: len(begins)]], ends[np.append(apart, True)[: len(ends)]]
-
-
-def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatArray:
-    """How much of the intervals lies before each time."""
-    edges = np.stack([begins, ends], axis=1).ravel()
-    total = np.stack([np.zeros(len(begins)), ends - begins], axis=1).ravel().cumsum()
-    return np.interp(time_s, edges, total) if len(edges) else np.zeros(len(time_s))
-
-
-def session_numbers(
-    windows: ContactWindows, service: Service, gap_s: float | None = 0.0
-) -> IntArray:
-    """Number the sessions of each site from 0; -1 for windows that were not served.
-
-    A session is a site's services whose gaps are at most `gap_s` (None: every service is one).
-    """
-    numbers = np.full(len(windows), -1, dtype=np.int64)
-    for site in np.unique(windows.site):
-        mine = np.flatnonzero((windows.site == site) & service.served)
-        mine = mine[np.argsort(service.start_s[mine], kind="stable")]
-        gaps_s = service.start_s[mine][1:] - service.end_s[mine][:-1]
-        parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
-        numbers[mine] = np.append(0, np.cumsum(parted))[: len(mine)]
-    return numbers

@@ -7,7 +7,8 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from sim.plan import Plan, PlannedContact
+from sim.plan import Plan
+from sim.planned_contact import PlannedContact
 from sim.trace import COLUMNS
 
 

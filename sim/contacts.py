@@ -10,7 +10,8 @@ import simpy
 from learning.method import Cluster
 from learning.requests import Contact
 from sim.clock import Clock, Process
-from sim.plan import PlannedContact, PlannedSession
+from sim.planned_contact import PlannedContact
+from sim.planned_session import PlannedSession
 from sim.trace import Trace
 
 

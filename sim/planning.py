@@ -11,7 +11,8 @@ from channel import Link
 from learning.method import Cluster
 from sim.ground import clusters_of, device_sites, scenario_links
 from sim.links import contact_curve, slot_curve
-from sim.plan import ContactLinks, Curves, Plan, PlannedContact
+from sim.plan import Plan
+from sim.planned_contact import ContactLinks, Curves, PlannedContact
 from sim.sources import view_of
 from sim.view import View, check_served
 

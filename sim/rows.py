@@ -10,7 +10,8 @@ import numpy as np
 from learning.method import Cluster
 from learning.requests import Floats, Mask
 from sim.clock import Clock, Process
-from sim.plan import Plan, PlannedContact
+from sim.plan import Plan
+from sim.planned_contact import PlannedContact
 from sim.session_parts import Part
 from sim.trace import Trace
 

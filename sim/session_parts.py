@@ -9,7 +9,8 @@ import numpy as np
 
 from channel import LinkCurve
 from learning.requests import Floats, Mask
-from sim.plan import PlannedContact, PlannedSession
+from sim.planned_contact import PlannedContact
+from sim.planned_session import PlannedSession
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from learning.requests import Cost, Download, Floats, Ints, Mask, Receipt, Train
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Devices, whole_rounds
-from sim.plan import PlannedSession
+from sim.planned_session import PlannedSession
 from sim.rows import Rows
 from sim.session_parts import parts
 from sim.synchronisation import Synchronisation

@@ -16,7 +16,8 @@ from learning.requests import Chain, Cost, Download, Payload, Train, Upload
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices, whole_rounds
-from sim.plan import ContactLinks, Plan, PlannedContact
+from sim.plan import Plan
+from sim.planned_contact import ContactLinks, PlannedContact
 from sim.rows import Rows
 from sim.synchronisation import Synchronisation
 from sim.trace import Trace

@@ -14,7 +14,7 @@ from channel import LinkCurve
 from learning.method import Cluster
 from learning.requests import Download, Payload, Upload
 from sim.devices import Devices
-from sim.plan import ContactLinks, PlannedContact
+from sim.planned_contact import ContactLinks, PlannedContact
 from sim.synchronisation import Synchronisation
 from sim.trace import Trace
 
