@@ -24,8 +24,8 @@ def chunks(devices: int, times: int) -> Iterator[IntArray]:
 
 def edges(track: ContactTrack, frames: SiteFrames) -> tuple[FloatArray, FloatArray]:
     """AOS and LOS (K,) of every device."""
-    chunks = chunks(len(frames.sin_mask), len(track.path.x))
-    scans = (_Scan.of(track, frames, device) for device in chunks)
+    parts = chunks(len(frames.sin_mask), len(track.path.x))
+    scans = (_Scan.of(track, frames, device) for device in parts)
     aos, los = np.concatenate([scan.edges() for scan in scans], axis=1)
     return _within_track(track, aos), _within_track(track, los)
 
