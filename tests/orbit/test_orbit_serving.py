@@ -225,6 +225,9 @@ def test_no_windows_no_service():
     [
         ({"beams": 0}, "beams 0"),
         ({"beams": -2}, "beams -2"),
+        ({"beams": "1"}, "beams '1' is not a whole number"),
+        ({"beams": 1.5}, "beams 1.5 is not a whole number"),
+        ({"min_contact_s": None}, "min_contact_s None is not a number"),
         ({"min_contact_s": -1.0}, "min_contact_s -1.0"),
         ({"min_contact_s": float("nan")}, "min_contact_s nan"),
         ({"priority": "loudest"}, "priority 'loudest' is unknown"),
