@@ -13,7 +13,7 @@ import numpy as np
 from orbit.arrays import FloatArray, IntArray
 from orbit.clock import DAY_S, Start
 from orbit.elements import Satellite
-from orbit.propagation import error_codes, error_reason
+from orbit.propagation import error_codes, error_reason, farthest_km
 
 # Stretches end this close to the failure.
 _PRECISION_S = 1e-3
@@ -90,12 +90,22 @@ def failure(
         first_s = tried_s = good.last_s + _PRECISION_S
     elif good and not good.fails_after:
         last_s = tried_s = good.first_s - _PRECISION_S
+    elif good:
+        tried_s = good.last_s + _PRECISION_S
     code = int(_codes(satellite, start, np.array([tried_s]))[0])
+    reason = error_reason(code) if code else "it failed on the way from the epoch"
+    if good and good.fails_before and good.fails_after:
+        works = [
+            f"{_utc(start, time_s):%Y-%m-%dT%H:%M:%SZ}" for time_s in (good.first_s, good.last_s)
+        ]
+        reason += f"; it works from {works[0]} to {works[1]}"
     return Failure(
-        index, satellite.name, first_s, last_s, good is None,
-        error_reason(code) if code else "it failed on the way from the epoch",
-        start.midnight + timedelta(seconds=start.second_of_day + first_s),
-    )  # fmt: skip
+        index, satellite.name, first_s, last_s, good is None, reason, _utc(start, first_s)
+    )
+
+
+def _utc(start: Start, time_s: float) -> datetime:
+    return start.midnight + timedelta(seconds=start.second_of_day + time_s)
 
 
 def fails_on_the_way(satellite: Satellite, start: Start, span_s: float) -> bool:
@@ -149,11 +159,11 @@ def _first_failure(
 
 def _codes(satellite: Satellite, start: Start, time_s: FloatArray) -> IntArray:
     """Error codes at times (T,), 0 where SGP4 works."""
-    return error_codes(
-        *satellite.model.sgp4_array(
-            np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
-        )
+    found = satellite.model.sgp4_array(
+        np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
+    error, position, velocity = found
+    return error_codes(error, position, velocity, farthest_km(satellite))
 
 
 def _near_s(satellite: Satellite, start: Start, span_s: float) -> float:

@@ -12,11 +12,13 @@ from orbit.clock import Start
 from orbit.elements import Satellite
 from orbit.interpolation import OVERHANG, derivatives, extrapolated, powers, value_and_rate
 from orbit.rotation import EarthRotation, earth_rotation
+from orbit.sites import EARTH_RADIUS_KM
 
 # The extrapolation beyond a grid looks at eight samples.
 _LEAST_INTERVALS = 8
 # Stands beside SGP4's own error codes, 1 to 6.
 _NOT_FINITE = 7
+_LEFT_ORBIT = 8
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def propagate_tracks(
     error, position, velocity = models.sgp4(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
-    error = error_codes(error, position, velocity)
+    limits_km = np.array([farthest_km(satellite) for satellite in satellites])
+    error = error_codes(error, position, velocity, limits_km[:, None])
     rotation = earth_rotation(start, float(time_s[0]), float(time_s[-1]))
     state = rotation.planes(time_s, position, velocity)
     failing = np.any(error != 0, axis=1)
@@ -130,29 +133,46 @@ def propagate(
     error, position, velocity = satellite.model.sgp4_array(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
-    error = error_codes(error, position, velocity)
+    error = error_codes(error, position, velocity, farthest_km(satellite))
     if error.any():
         raise ValueError(_refusal(satellite, start, time_s, error))
     return rotation.rotate(time_s, position, velocity)
 
 
-def error_codes(error: IntArray, position: FloatArray, velocity: FloatArray) -> IntArray:
-    """SGP4's error codes (...), 0 where it works, and one more where it gives no finite state.
+def error_codes(
+    error: IntArray, position: FloatArray, velocity: FloatArray, farthest_km: FloatArray | float
+) -> IntArray:
+    """SGP4's error codes (...), 0 where it works; others where its state is no state of the orbit.
 
-    Position and velocity (..., 3) become nan, which harms no arithmetic, where there is an error.
+    That is one that is not finite or, as SGP4 gives it on the way to some failures, farther from
+    the Earth than `farthest_km`. Position and velocity (..., 3) become nan, which harms no
+    arithmetic, where there is an error.
     """
-    finite = np.isfinite(position).all(axis=-1) & np.isfinite(velocity).all(axis=-1)
-    codes: IntArray = np.where(finite | (error != 0), error, _NOT_FINITE)
+    numbers = np.isfinite(position) & np.isfinite(velocity)
+    finite = np.asarray(numbers.all(axis=-1))
+    inside = np.linalg.norm(np.where(finite[..., None], position, 0.0), axis=-1) <= farthest_km
+    wrong = np.where(finite, np.where(inside, 0, _LEFT_ORBIT), _NOT_FINITE)
+    codes: IntArray = np.where(error != 0, error, wrong)
     if codes.any():
         position[codes != 0] = velocity[codes != 0] = np.nan
     return codes
+
+
+def farthest_km(satellite: Satellite) -> float:
+    """Half as far again as the satellite's apogee: nothing moves it there within its elements."""
+    axis, eccentricity = satellite.model.a, satellite.model.ecco
+    return float(1.5 * EARTH_RADIUS_KM * axis * (1 + eccentricity))
 
 
 def error_reason(code: int) -> str:
     """Why there is no state, for a code other than 0."""
     from sgp4.api import SGP4_ERRORS
 
-    reason: str = SGP4_ERRORS.get(code, "its elements give no finite position")
+    ours = {
+        _NOT_FINITE: "its elements give no finite position",
+        _LEFT_ORBIT: "its position leaves its orbit",
+    }
+    reason: str = ours[code] if code in ours else SGP4_ERRORS.get(code, f"error {code}")
     return reason
 
 

@@ -155,8 +155,9 @@ def _check_line(line: _Line, checksum: Checksum) -> None:
             f"line {which} has {len(text)} characters instead of {_LENGTH}",
             "copy the whole line, blanks included",
         )
-    if not text.isascii():
-        raise _BadLine(line, f"line {which} has characters that are not ASCII", "retype them")
+    if not text.isascii() or not text[:_LENGTH].isprintable():
+        what = f"line {which} has characters that are not printable ASCII"
+        raise _BadLine(line, what, "retype them")
     complaint = _complaint(text)
     if complaint:
         raise _BadLine(line, complaint, "copy the line again from its source")

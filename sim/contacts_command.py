@@ -61,6 +61,7 @@ def of_elements(
     begin, end = _span(start, days)
     mask = _mask(min_elevation_deg)
     places = [_site(text) for text in sites] + (orbit.read_sites(sites_file) if sites_file else [])
+    _check_names([place.name for place in places])
     satellites, left_out = _read(path, skip_bad)
     failures: list[orbit.Failure] = []
     windows = orbit.contact_windows(
@@ -160,4 +161,12 @@ def _site(text: str) -> orbit.Site:
     try:
         return orbit.Site(name.strip() or place, *map(float, parts))
     except ValueError as error:
-        raise InputError(f"--site {text}: {str(error).partition(': ')[2]}") from None
+        message = str(error)
+        raise InputError(f"--site {text}: {message.partition(': ')[2] or message}") from None
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise InputError if two sites share a name: the list could not tell them apart."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")

@@ -265,7 +265,7 @@ class Link:
         stop_s: Floats,
     ) -> None:
         """Write a row for each device and each contact of the session in which something moved."""
-        left = moved
+        left, now_s = moved, self._clock.now
         for part in parts(session, leg.begin_s, stop_s, curve):
             here = np.where(part.last, left, np.minimum(part.bytes, left))
             left = left - here
@@ -274,6 +274,9 @@ class Link:
             if leg.direction == "uplink" and ended.any():
                 received_s = float(part.end_s[ended].max())
                 self._synchronisation.received(part.contact.satellite, received_s)
+        if leg.direction == "uplink" and done.any():
+            # What is made of the uploads is made now, when the chain has ended for all devices.
+            self._synchronisation.received(session.at(now_s).satellite, now_s)
 
 
 def everybody(who: Mask | None, k: int) -> Mask:

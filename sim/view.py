@@ -97,7 +97,9 @@ def _why_never_served(view: View, here: np.ndarray, source: Any) -> str:
     longest_s = float((view.windows.set_s - view.windows.rise_s)[here].max())
     if longest_s < source.min_contact_s:
         return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s"
-    return f"the {source.beams} beam(s) always serve another cluster; raise orbit.beams"
+    fairer = ", or set orbit.priority: least_recently_served"
+    remedy = "raise orbit.beams" + (fairer if source.priority == "highest_elevation" else "")
+    return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
 
 
 def _without_end(view: View, here: np.ndarray) -> bool:

@@ -184,6 +184,7 @@ class _Counting:
 
     def __init__(self, model):
         self.model, self.samples = model, 0
+        self.a, self.ecco = model.a, model.ecco
 
     def sgp4_array(self, day, fraction):
         self.samples += len(day)
@@ -208,7 +209,7 @@ def test_good_codes_through_a_span_beyond_a_failure_are_not_believed(debris, sit
     assert end - start > timedelta(minutes=20)
     windows = orbit.contact_windows([debris], sites, start, end, 5.0, on_failure=told.append)
     assert (len(windows), told[0].whole) == (0, True)
-    assert "it failed on the way from the epoch" in str(told[0])
+    assert "its position leaves its orbit" in str(told[0])
 
 
 def _with(satellite, **elements):
@@ -328,3 +329,30 @@ def test_next_to_a_failure_ranges_are_sgp4s(decaying, debris, timescale, before)
     np.testing.assert_array_equal(near.sgp4_error, cut)
     last = windows.where(windows.clipped_end if before else windows.clipped_start)
     assert not last.sgp4_error.any()
+
+
+@pytest.mark.parametrize("refine", ["hermite", "sgp4", "skyfield"])
+def test_positions_far_outside_the_orbit_are_no_positions(refine):
+    """SGP4 sends 33333 to 59 million km within a minute before it owns up to an error."""
+    text = (Path(sgp4.__file__).parent / "SGP4-VER.TLE").read_text()
+    everything = orbit.parse_satellites(text, checksum="ignore")
+    [wild] = [satellite for satellite in everything if satellite.norad_id == 33333]
+    site, told = orbit.Site("here", 48.1, 11.6), []
+    for minutes in (20, 21, 300):
+        end = wild.epoch + timedelta(minutes=minutes)
+        windows = orbit.contact_windows([wild], [site], wild.epoch, end, 10.0, refine, told.append)
+        assert windows.rise_s.tolist() == [0.0]
+        looks = orbit.look_angles(wild, site, wild.epoch, windows.set_s)
+        assert looks.elevation_deg[0, 0] == pytest.approx(10.0, abs=2e-4)
+    assert ["its position leaves its orbit" in str(failure) for failure in told] == [True, True]
+
+
+def test_a_satellite_that_fails_on_both_sides_of_its_epoch_says_when_it_works():
+    text = (Path(sgp4.__file__).parent / "SGP4-VER.TLE").read_text()
+    [one] = [s for s in orbit.parse_satellites(text, checksum="ignore") if s.norad_id == 22312]
+    site, told = orbit.Site("here", 48.1, 11.6), []
+    span = one.epoch - 3 * DAY, one.epoch + 3 * DAY
+    windows = orbit.contact_windows([one], [site], *span, 5.0, on_failure=told.append)
+    assert len(windows) > 5
+    assert "; it works from 2006-04-0" in str(told[0])
+    assert windows.set_s.max() < 6 * 86400.0

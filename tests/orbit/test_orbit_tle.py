@@ -114,7 +114,7 @@ def test_files_are_read_with_their_path_in_messages(tmp_path):
         (f"{_edited(ONE, 19, '57366.0')}\n{TWO}", "is beyond the 365 days of 1957"),
         (f"{ONE}\n{_edited(TWO, 17, '9')}", ":2 (25544): column 17 is '9' instead of blank"),
         (f"{_edited(ONE, 33, '9')}\n{TWO}", ":1 (25544): column 33 is '9' instead of blank"),
-        (f"{ONE[:64]}é{ONE[65:]}\n{TWO}", "not ASCII"),
+        (f"{ONE[:64]}é{ONE[65:]}\n{TWO}", "not printable ASCII"),
         (
             f"{ONE[:-1]}0\n{TWO}",
             ":1 (25544): line 1 gives checksum '0' but its characters tally to 7",

@@ -322,3 +322,22 @@ def test_contacts_of_elements_import_neither_torch_nor_pandas(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_two_sites_of_one_name_are_refused(leomix, elements: Path) -> None:
+    span = ["--start", "2026-08-23T00:00:00Z", "--days", 1, "--min-elevation", 10]
+    twice = ["--site", "Here=1,2", "--site", "Here=3,4"]
+    done = leomix("contacts", "--tle", elements, *twice, *span)
+    assert done.status == 2
+    assert "'Here' comes twice" in done.err
+
+
+def test_a_line_that_is_not_text_is_left_out_like_any_other(leomix, elements, tmp_path) -> None:
+    broken = tmp_path / "nul.tle"
+    name, first, second = elements.read_text().splitlines()[:3]
+    text = "\n".join([name, first, second, name, first[:9] + "\0" + first[10:], second])
+    broken.write_text(text + "\n")
+    span = ["--start", "2026-08-23T00:00:00Z", "--days", 1, "--min-elevation", 10]
+    call = ["contacts", "--tle", broken, "--site", "1,2", *span, "--summary"]
+    assert leomix(*call).err.startswith(f"leomix: {broken}:5 ")
+    assert leomix(*call, "--skip-bad").status == 0

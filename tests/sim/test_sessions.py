@@ -146,13 +146,13 @@ def test_a_download_waits_for_what_another_satellite_has_received(down: bool) ->
     devices = Devices(cluster, compute())
     replies = converse(contacts, steps, devices, trace, delay_s=150.0)
     takes_s = 5.0 if down else 0.0
-    # Up at 10 s: the same satellite knows it at once, the other one at 160 s.
+    # Up at 10 s, and of use when the chain ends: the other satellite knows it 150 s later.
     assert replies[0][1].end_s.tolist() == [10.0 + takes_s]
-    assert replies[1][0].end_s.tolist() == [160.0 + takes_s]
+    assert replies[1][0].end_s.tolist() == [160.0 + takes_s + takes_s]
     assert replies[2][0].end_s.tolist() == [300.0 + takes_s]
     waits = [r for r in rows_of(trace, "events") if r["kind"] == "wait"]
     assert [(r["time_s"], r["contact_id"]) for r in waits] == [(100.0, 1)]
-    assert waits[0]["detail"] == "synchronisation: until 160.000 s"
+    assert waits[0]["detail"] == f"synchronisation: until {160.0 + takes_s:.3f} s"
 
 
 def test_a_state_that_comes_after_the_contact_is_not_downloaded_in_it() -> None:
@@ -164,6 +164,19 @@ def test_a_state_that_comes_after_the_contact_is_not_downloaded_in_it() -> None:
     steps = [[Upload(Payload("a", 10.0))], [Download(Payload("m", 5.0))]]
     replies = converse(contacts, steps, Devices(cluster, compute()), trace, delay_s=150.0)
     assert not replies[1][0].done.any()
+
+
+def test_what_is_aggregated_when_the_last_device_is_cut_off_is_known_only_from_then_on() -> None:
+    """One device is through at 10 s; the other never, so that its chain ends at the set, 60 s."""
+    cluster, trace = Cluster("c", 0, 2), Trace()
+    contacts = [
+        contact(cluster, 0, 0, "first", 0.0, 60.0, np.array([8.0, 0.1])),
+        contact(cluster, 1, 1, "second", 100.0, 400.0, np.array([8.0, 8.0]), True),
+    ]
+    steps = [[Upload(Payload("a", 10.0))], [Download(Payload("m", 5.0))]]
+    replies = converse(contacts, steps, Devices(cluster, compute()), trace, delay_s=150.0)
+    assert replies[0][0].done.tolist() == [True, False]
+    assert replies[1][0].end_s.tolist() == [215.0, 215.0]
 
 
 @pytest.mark.parametrize("down", [False, True])
