@@ -21,7 +21,12 @@ if TYPE_CHECKING:
         sun_synchronous_inclination_deg,
     )
     from orbit.looks import LookAngles, look_angles
-    from orbit.reading import parse_satellites, read_satellites, scan_satellites
+    from orbit.reading import (
+        element_text,
+        parse_satellites,
+        read_satellites,
+        scan_satellites,
+    )
     from orbit.serving import Service, serve
     from orbit.sessions import session_numbers
     from orbit.site_file import read_sites
@@ -52,6 +57,7 @@ _MODULE_OF = {
     "sun_synchronous_inclination_deg": "kepler",
     "LookAngles": "looks",
     "look_angles": "looks",
+    "element_text": "reading",
     "parse_satellites": "reading",
     "read_satellites": "reading",
     "scan_satellites": "reading",
@@ -94,6 +100,7 @@ __all__ = [
     "contact_windows",
     "coverage",
     "doubts",
+    "element_text",
     "find_contacts",
     "keplerian_satellite",
     "look_angles",

@@ -1,7 +1,7 @@
 """The zero of time: an aware UTC start, as SGP4 wants it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from orbit.arrays import FloatArray
 
@@ -48,6 +48,10 @@ class Start:
     def julian_day(self) -> float:
         """Julian date (UTC) of the start's midnight."""
         return self.midnight.toordinal() + _JULIAN_DAY_OF_ORDINAL_0
+
+    def utc(self, time_s: float) -> datetime:
+        """The instant `time_s` seconds after the start."""
+        return self.midnight + timedelta(seconds=self.second_of_day + time_s)
 
     def day_fraction(self, time_s: FloatArray) -> FloatArray:
         """Days (UTC) from the start's midnight to each time in seconds since the start."""

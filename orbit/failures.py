@@ -46,8 +46,8 @@ class Failure:
         what = "it has no contacts there" if self.whole else "its contacts are cut there"
         last_utc = self.first_utc + timedelta(seconds=self.last_s - self.first_s)
         return (
-            f"SGP4 fails for {self.name!r} from {self.first_utc:%Y-%m-%dT%H:%M:%SZ} to "
-            f"{last_utc:%Y-%m-%dT%H:%M:%SZ} ({self.reason}), so {what}; use elements of a date "
+            f"SGP4 fails for {self.name!r} from {_text(self.first_utc)} to "
+            f"{_text(last_utc)} ({self.reason}), so {what}; use elements of a date "
             "nearer the span, or leave the satellite out"
         )
 
@@ -86,26 +86,21 @@ def failure(
 ) -> Failure:
     """What to say of a satellite that is good in that stretch only."""
     first_s, last_s, tried_s = 0.0, span_s, 0.0
-    if good and not good.fails_before:
-        first_s = tried_s = good.last_s + _PRECISION_S
-    elif good and not good.fails_after:
-        last_s = tried_s = good.first_s - _PRECISION_S
-    elif good:
+    if good and good.fails_after:
         tried_s = good.last_s + _PRECISION_S
+        first_s = 0.0 if good.fails_before else tried_s
+    elif good:
+        last_s = tried_s = good.first_s - _PRECISION_S
     code = int(_codes(satellite, start, np.array([tried_s]))[0])
     reason = error_reason(code) if code else "it failed on the way from the epoch"
     if good and good.fails_before and good.fails_after:
-        works = [
-            f"{_utc(start, time_s):%Y-%m-%dT%H:%M:%SZ}" for time_s in (good.first_s, good.last_s)
-        ]
+        works = [_text(start.utc(time_s)) for time_s in (good.first_s, good.last_s)]
         reason += f"; it works from {works[0]} to {works[1]}"
-    return Failure(
-        index, satellite.name, first_s, last_s, good is None, reason, _utc(start, first_s)
-    )
+    return Failure(index, satellite.name, first_s, last_s, good is None, reason, start.utc(first_s))
 
 
-def _utc(start: Start, time_s: float) -> datetime:
-    return start.midnight + timedelta(seconds=start.second_of_day + time_s)
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def fails_on_the_way(satellite: Satellite, start: Start, span_s: float) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from math import ceil
 
 import numpy as np
@@ -179,7 +178,7 @@ def error_reason(code: int) -> str:
 def _refusal(satellite: Satellite, start: Start, time_s: FloatArray, error: IntArray) -> str:
     """What to say of the first time at which SGP4 gave an error."""
     first = int(np.flatnonzero(error)[0])
-    when = start.midnight + timedelta(seconds=start.second_of_day + float(time_s[first]))
+    when = start.utc(float(time_s[first]))
     return (
         f"SGP4 fails for {satellite.name!r} at {when:%Y-%m-%dT%H:%M:%SZ}: "
         f"{error_reason(int(error[first]))}; stay nearer to the epoch {satellite.epoch:%Y-%m-%d}"

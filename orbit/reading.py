@@ -21,14 +21,21 @@ def read_satellites(path: str | PathLike[str], checksum: Checksum = "verify") ->
     the checksums of two-line elements. Raises ElementError at the first bad entry or when there is
     none, OSError when the file cannot be read.
     """
+    return parse_satellites(element_text(path), fspath(path), checksum)
+
+
+def element_text(path: str | PathLike[str]) -> str:
+    """Text of an element file, for `scan_satellites`.
+
+    Raises ElementError where it is not UTF-8, OSError when it cannot be read.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ElementError(
             f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "
             f"give {_FORMS}"
         ) from None
-    return parse_satellites(text, fspath(path), checksum)
 
 
 def parse_satellites(

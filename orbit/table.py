@@ -1,6 +1,7 @@
 """Contact windows as a table with names and UTC."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 from warnings import warn
@@ -18,13 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from skyfield.api import EarthSatellite
 
-_MEASURED = (
-    "max_elevation_deg", "min_slant_range_km",
-    "rise_azimuth_deg", "culminate_azimuth_deg", "set_azimuth_deg",
-    "rise_slant_range_km", "culminate_slant_range_km", "set_slant_range_km",
-    "rise_range_rate_km_s", "culminate_range_rate_km_s", "set_range_rate_km_s",
-    "culminations", "clipped_start", "clipped_end", "sgp4_error",
-)  # fmt: skip
+_SHOWN_OTHERWISE = ("satellite", "site", "rise_s", "culminate_s", "set_s")
 
 
 def find_contacts(
@@ -65,5 +60,9 @@ def find_contacts(
         "culminate_utc": moments(windows.culminate_s),
         "set_utc": moments(windows.set_s),
         "duration_s": windows.set_s - windows.rise_s,
-        **{name: getattr(windows, name) for name in _MEASURED},
+        **{
+            column.name: getattr(windows, column.name)
+            for column in fields(windows)
+            if column.name not in _SHOWN_OTHERWISE
+        },
     })  # fmt: skip

@@ -92,15 +92,10 @@ def _warnings(lines: Sequence[str]) -> tuple[str, ...]:
 
 def _read(path: Path, skip_bad: bool) -> tuple[list[orbit.Satellite], list[str]]:
     """Satellites of a file, and a complaint for each entry left out."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        text = ""
-    if not text.strip():
-        return orbit.read_satellites(path), []  # which says what is wrong with the whole file
+    text = orbit.element_text(path)
     entries = list(orbit.scan_satellites(text, str(path)))
     if not entries:
-        return orbit.read_satellites(path), []
+        return orbit.parse_satellites(text, str(path)), []  # which says that there is nothing
     good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
     bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
     return good, _left_out(bad, len(entries), path, skip_bad)

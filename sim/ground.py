@@ -36,9 +36,9 @@ def device_counts(scenario: Scenario) -> tuple[int, ...]:
     """How many devices each cluster has, by a number or by their places."""
     counts = []
     for index, cluster in enumerate(scenario.ground.clusters):
-        places = device_places(scenario, index)
-        # Without places the schema fills in a number.
-        counts.append(len(places) if places is not None else cluster.devices or 1)
+        # The schema gives a number or places.
+        count = cluster.devices
+        counts.append(len(device_places(scenario, index) or ()) if count is None else count)
     return tuple(counts)
 
 
@@ -79,13 +79,11 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
 
     Without places of their own they are drawn from a random stream of the cluster's own name.
     """
-    cluster, places = scenario.ground.clusters[index], device_places(scenario, index)
-    if places is None:
-        centre = cluster_sites(scenario)[index]
+    cluster, centre = scenario.ground.clusters[index], cluster_sites(scenario)[index]
+    if cluster.devices is not None:
         generator = stream(scenario.seed, "place", cluster.name)
-        count = device_counts(scenario)[index]
-        return orbit.place_devices(centre, count, cluster.radius_km, generator)
-    centre = cluster_sites(scenario)[index]
+        return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
+    places = device_places(scenario, index) or []
     for place in places:
         far_km = _distance_km(centre, place)
         if far_km > FARTHEST_KM:

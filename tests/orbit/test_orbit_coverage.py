@@ -6,20 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_windows import windows_of
 
 import orbit
 
 DAY_S = 86400.0
-
-
-def _windows(rows):
-    """ContactWindows of (satellite, site, rise, set) rows."""
-    rows = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
-    satellite, site, rise_s, set_s = np.array(rows, dtype=float).reshape(-1, 4).T
-    return orbit.bare_windows(
-        satellite=satellite.astype(int), site=site.astype(int),
-        rise_s=rise_s, culminate_s=(rise_s + set_s) / 2, set_s=set_s,
-    )  # fmt: skip
 
 
 @st.composite
@@ -36,7 +27,7 @@ def plans(draw):
 @given(plans(), st.integers(0, 40))
 def test_figures_are_those_counted_second_by_second(rows, later):
     span_s = 30 + later
-    found = orbit.coverage(_windows(rows), 6, span_s)
+    found = orbit.coverage(windows_of(rows), 6, span_s)
     for site in range(6):
         mine = [(rise, set_) for _, where, rise, set_ in rows if where == site]
         seen = [any(a <= second < b for a, b in mine) for second in range(span_s)]
@@ -68,13 +59,13 @@ def test_slots_cover_every_site_alike(sites, slot_s, idle, cycles):
 
 
 def test_a_site_always_in_view_and_one_never():
-    both = _windows([(0, 0, 0, 60), (1, 0, 40, 100)])
+    both = windows_of([(0, 0, 0, 60), (1, 0, 40, 100)])
     found = orbit.coverage(both, 2, 100.0)
     assert found.passes.tolist() == [2, 0]
     assert found.in_view_fraction.tolist() == [1.0, 0.0]
     assert found.longest_gap_s.tolist() == [0.0, 100.0]
     assert found.mean_duration_s[0] == 60.0
-    nothing = orbit.coverage(_windows([]), 3, 10.0)
+    nothing = orbit.coverage(windows_of([]), 3, 10.0)
     assert nothing.passes.tolist() == [0, 0, 0]
     assert nothing.passes_per_day.tolist() == [0.0, 0.0, 0.0]
 
@@ -112,9 +103,9 @@ def test_a_circular_orbit_over_the_equator_is_in_view_for_the_share_that_geometr
 )
 def test_windows_of_other_sites_or_spans_are_refused(sites, span_s, words):
     with pytest.raises(ValueError, match=words):
-        orbit.coverage(_windows([(0, 3, 0, 10)]), sites, span_s)
+        orbit.coverage(windows_of([(0, 3, 0, 10)]), sites, span_s)
 
 
 def test_windows_before_the_span_are_refused():
     with pytest.raises(ValueError, match=r"from -5.0 s to 10.0 s"):
-        orbit.coverage(_windows([(0, 0, -5, 10)]), 1, 30.0)
+        orbit.coverage(windows_of([(0, 0, -5, 10)]), 1, 30.0)

@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_windows import windows_of
 
 import orbit
-
-
-def _windows(rows):
-    """ContactWindows of (satellite, site, rise, set) rows."""
-    rows = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
-    satellite, site, rise_s, set_s = np.array(rows, dtype=float).reshape(-1, 4).T
-    return orbit.bare_windows(
-        satellite=satellite.astype(int), site=site.astype(int),
-        rise_s=rise_s, culminate_s=(rise_s + set_s) / 2, set_s=set_s,
-    )  # fmt: skip
 
 
 def _elevation_deg(window, time_s):
@@ -31,7 +22,7 @@ def plans(draw):
         for site in range(draw(st.integers(1, 5))):
             edges = sorted(draw(st.sets(st.integers(0, 25), max_size=6)))
             rows += [(satellite, site, a, b) for a, b in zip(edges[::2], edges[1::2], strict=False)]
-    return _windows(rows)
+    return windows_of(rows)
 
 
 RULES = [
@@ -140,7 +131,7 @@ def test_service_keeps_to_its_windows_and_its_beams(windows, beams, rules):
 
 
 def test_the_least_recently_served_of_the_waiting_gets_the_beam():
-    windows = _windows([
+    windows = windows_of([
         (0, 1, 0, 10), (0, 2, 20, 30), (0, 0, 40, 50),
         (0, 0, 45, 70), (0, 3, 46, 48), (0, 2, 47, 80), (0, 1, 48, 90),
     ])  # fmt: skip
@@ -153,7 +144,7 @@ def test_the_least_recently_served_of_the_waiting_gets_the_beam():
 
 
 def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
-    windows = _windows([(0, 0, 0, 10), (1, 0, 4, 30), (2, 0, 6, 20), (1, 0, 40, 44)])
+    windows = windows_of([(0, 0, 0, 10), (1, 0, 4, 30), (2, 0, 6, 20), (1, 0, 40, 44)])
     service = orbit.serve(windows)
     np.testing.assert_array_equal(service.start_s, [0, 10, np.nan, 40])
     assert (service.waited_s == 0).all()
@@ -172,7 +163,7 @@ def test_whoever_has_waited_longer_takes_over_a_busy_beam():
     """The second site rises in the middle of each pass of the first, and would never be served."""
     passes = [(0, 0, 100 * n, 100 * n + 60) for n in range(4)]
     inside = [(0, 1, 100 * n + 20, 100 * n + 50) for n in range(4)]
-    windows = _windows(passes + inside)
+    windows = windows_of(passes + inside)
     service = orbit.serve(windows)
     told = list(zip(windows.site, service.start_s, service.end_s, strict=True))
     assert [t for t in told if not np.isnan(t[1])] == [
@@ -186,14 +177,14 @@ def test_whoever_has_waited_longer_takes_over_a_busy_beam():
 
 
 def test_whoever_gives_up_a_beam_does_not_turn_to_a_satellite_that_sets_just_then():
-    windows = _windows([(0, 0, 0, 1), (0, 0, 2, 4), (1, 0, 2, 3), (0, 1, 3, 4)])
+    windows = windows_of([(0, 0, 0, 1), (0, 0, 2, 4), (1, 0, 2, 3), (0, 1, 3, 4)])
     service = orbit.serve(windows)
     np.testing.assert_array_equal(service.start_s, [0, 2, np.nan, 3])
     np.testing.assert_array_equal(service.end_s, [1, 3, np.nan, 4])
 
 
 def test_what_is_too_short_is_not_used():
-    windows = _windows([(0, 0, 0, 10), (0, 1, 5, 14), (0, 2, 6, 20)])
+    windows = windows_of([(0, 0, 0, 10), (0, 1, 5, 14), (0, 2, 6, 20)])
     service = orbit.serve(windows, min_contact_s=5.0)
     np.testing.assert_array_equal(service.start_s, [0, np.nan, 10])
     # The second site waited for as long as what was left was worth it: 5 s to 9 s.
@@ -201,7 +192,7 @@ def test_what_is_too_short_is_not_used():
 
 
 def test_ties_go_to_the_lower_site_and_each_satellite_has_its_own_beams():
-    together = _windows([(0, 2, 0, 10), (0, 1, 0, 9), (1, 2, 0, 5)])
+    together = windows_of([(0, 2, 0, 10), (0, 1, 0, 9), (1, 2, 0, 5)])
     service = orbit.serve(together)
     assert together.site.tolist() == [1, 2, 2]
     np.testing.assert_array_equal(service.start_s, [0.0, 9.0, 0.0])
@@ -216,7 +207,7 @@ def test_slots_that_touch_are_all_served_without_waiting():
 
 
 def test_no_windows_no_service():
-    service = orbit.serve(_windows([]))
+    service = orbit.serve(windows_of([]))
     assert len(service.served) == len(service.start_s) == 0
 
 
@@ -237,7 +228,7 @@ def test_no_windows_no_service():
 )
 def test_rules_that_cannot_be_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        orbit.serve(_windows([(0, 0, 0, 1)]), **change)
+        orbit.serve(windows_of([(0, 0, 0, 1)]), **change)
 
 
 @given(st.integers(1, 8), st.floats(1e-3, 1e4), st.integers(0, 3), st.integers(1, 40))
@@ -270,7 +261,7 @@ def test_impossible_slots_are_refused(arguments, words):
 
 
 def test_windows_that_cannot_be_are_refused():
-    good = _windows([(0, 0, 0, 1), (0, 1, 2, 3)])
+    good = windows_of([(0, 0, 0, 1), (0, 1, 2, 3)])
     columns = vars(good)
     for change, words in (
         ({"set_s": np.array([0.0, 3.0])}, "window 0 rises at 0.0 s, sets at 0.0 s"),
