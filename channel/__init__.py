@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from channel.antenna import beamwidth_deg, footprint_km
     from channel.atmosphere import atmospheric_attenuation_db
     from channel.budget import (
         carrier_to_noise_db,
@@ -18,45 +19,76 @@ if TYPE_CHECKING:
     from channel.capacity import ergodic_capacity, shannon_capacity
     from channel.curve import LinkCurve
     from channel.doppler import doppler_hz
+    from channel.environment import Environment, propagation_scenario
+    from channel.itu import itu_attenuation
     from channel.joining import joined
     from channel.link import Link
+    from channel.paths import CLEAR_PATH, Path, draw_paths
     from channel.rate import rate_bps, snr_db
+    from channel.signal import Signal, rate_state, received_signal, signal_rate_bps
+    from channel.slant_attenuation import SlantAttenuation
     from channel.table import link_budget, link_budget_terms
 
 __all__ = [
+    "CLEAR_PATH",
+    "Environment",
     "Link",
     "LinkCurve",
+    "Path",
+    "Signal",
+    "SlantAttenuation",
     "atmospheric_attenuation_db",
+    "beamwidth_deg",
     "carrier_to_noise_db",
     "doppler_hz",
+    "draw_paths",
     "eirp_dbw",
     "ergodic_capacity",
+    "footprint_km",
     "free_space_path_loss_db",
     "g_over_t_db_k",
+    "itu_attenuation",
     "joined",
     "link_budget",
     "link_budget_terms",
+    "propagation_scenario",
     "rate_bps",
+    "rate_state",
+    "received_signal",
     "shannon_capacity",
+    "signal_rate_bps",
     "slant_range_m",
     "snr_db",
 ]
 
 _MODULES = {
+    "CLEAR_PATH": "paths",
+    "Environment": "environment",
     "Link": "link",
     "LinkCurve": "curve",
+    "Path": "paths",
+    "Signal": "signal",
+    "SlantAttenuation": "slant_attenuation",
     "atmospheric_attenuation_db": "atmosphere",
+    "beamwidth_deg": "antenna",
     "carrier_to_noise_db": "budget",
     "doppler_hz": "doppler",
+    "draw_paths": "paths",
     "eirp_dbw": "budget",
     "ergodic_capacity": "capacity",
+    "footprint_km": "antenna",
     "free_space_path_loss_db": "budget",
     "g_over_t_db_k": "budget",
+    "itu_attenuation": "itu",
     "joined": "joining",
     "link_budget": "table",
     "link_budget_terms": "table",
+    "propagation_scenario": "environment",
     "rate_bps": "rate",
+    "rate_state": "signal",
+    "received_signal": "signal",
     "shannon_capacity": "capacity",
+    "signal_rate_bps": "signal",
     "slant_range_m": "budget",
     "snr_db": "rate",
 }

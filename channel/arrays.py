@@ -1,4 +1,4 @@
-"""Float64 arrays that are checked where they enter the room."""
+"""Numbers and texts that are checked where they enter the room."""
 
 from collections.abc import Callable
 
@@ -45,3 +45,9 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Floats:
     return checked(
         name, value, lambda x: (x >= low) & (x <= high), f"a number from {low:g} to {high:g}"
     )
+
+
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Check that a text is one of a few."""
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed is one of {', '.join(allowed)}")

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 
 from channel import budget
 from channel.arrays import Floats, positive
-from channel.atmosphere import atmospheric_attenuation_db
 from channel.link import Link
-from channel.rate import path_loss_db, rate_bps
+from channel.paths import CLEAR_PATH
+from channel.requirement import required_snr_db
+from channel.signal import received_signal, signal_rate_bps
+from channel.terms import loss_terms_db, total_loss_db
 
 if TYPE_CHECKING:
     import pandas
@@ -28,34 +30,48 @@ def link_budget_terms(
     elevation_deg is a scalar or (N,), above 0 and at most 90; either altitude_m (spherical Earth)
     or slant_range_m is given, a scalar or (N,). The sums are
 
-        c_over_n0_dbhz = eirp_dbw - free_space_path_loss_db - atmospheric_loss_db
+        c_over_n0_dbhz = eirp_dbw - free_space_path_loss_db - atmospheric_loss_db - rain_loss_db
+                         - scintillation_loss_db - clutter_loss_db - shadowing_margin_db
                          - other_losses_db + g_over_t_db_k - 10 log10(Boltzmann's constant)
         snr_db = c_over_n0_dbhz - noise_bandwidth_dbhz
+        margin_db = snr_db - required_snr_db
 
-    (TR 38.821, section 6.1.3.1). They hold below the mask too, where the rate is 0. A link with
-    a fixed path_gain_db shows its loss in the free-space column. Raises ValueError for values
-    outside these ranges and unless exactly one of altitude and range is given.
+    (TR 38.821, section 6.1.3.1). rain_loss_db is there with an attenuation table only. The sums
+    hold below the mask too, where the rate is 0. A link with a fixed path_gain_db shows its loss in
+    the free-space column. For required_snr_db see `channel.requirement`; where nothing in
+    particular is required it is -infinity and the margin infinite. Rates and efficiencies are means
+    over the link's duty.
+
+    With an environment the budget is that of a device in sight, with median shadowing and median K.
+    Further columns then say what that leaves out: line_of_sight_probability, nlos_clutter_loss_db,
+    shadowing_deviation_db (in sight) and rician_k_db (its median).
+
+    Raises ValueError for values outside these ranges and unless exactly one of altitude and range
+    is given.
     """
     elevation, distance_m = _rows(elevation_deg, altitude_m, slant_range_m)
-    free_space_db = path_loss_db(link, distance_m)
-    atmosphere_db = atmospheric_attenuation_db(link.zenith_attenuation_db, elevation)
-    loss_db = free_space_db + link.other_losses_db + atmosphere_db
-    density_dbhz = budget.carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
+    losses_db = loss_terms_db(link, elevation, distance_m, CLEAR_PATH)
+    density_dbhz = budget.carrier_over_n0_dbhz(
+        link.eirp_dbw, link.g_over_t_db_k, total_loss_db(losses_db)
+    )
     bandwidth_dbhz = budget.noise_bandwidth_dbhz(link.bandwidth_hz)
-    rate = rate_bps(link, elevation, distance_m)
+    signal = received_signal(link, elevation, distance_m)
+    required_db = required_snr_db(link, signal.rician_k_linear)
+    rate = signal_rate_bps(link, signal)
     columns: dict[str, ArrayLike] = {
         "elevation_deg": elevation,
         "slant_range_km": distance_m / 1000.0,
         "eirp_dbw": link.eirp_dbw,
-        "free_space_path_loss_db": free_space_db,
-        "atmospheric_loss_db": atmosphere_db,
-        "other_losses_db": link.other_losses_db,
+        **losses_db,
         "g_over_t_db_k": link.g_over_t_db_k,
         "noise_bandwidth_dbhz": bandwidth_dbhz,
         "c_over_n0_dbhz": density_dbhz,
         "snr_db": density_dbhz - bandwidth_dbhz,
+        "required_snr_db": required_db,
+        "margin_db": density_dbhz - bandwidth_dbhz - required_db,
         "spectral_efficiency_bps_hz": rate / link.bandwidth_hz,
         "rate_mbps": rate / 1e6,
+        **_surroundings(link, elevation),
     }
     return {name: np.array(np.broadcast_to(x, elevation.shape)) for name, x in columns.items()}
 
@@ -70,6 +86,19 @@ def link_budget(
     import pandas
 
     return pandas.DataFrame(link_budget_terms(link, elevation_deg, altitude_m, slant_range_m))
+
+
+def _surroundings(link: Link, elevation_deg: Floats) -> dict[str, ArrayLike]:
+    """What an environment leaves to chance at each elevation."""
+    place = link.environment
+    if place is None:
+        return {}
+    return {
+        "line_of_sight_probability": place.line_of_sight_probability(elevation_deg),
+        "nlos_clutter_loss_db": place.clutter_loss_db(elevation_deg),
+        "shadowing_deviation_db": place.shadowing_deviation_db(elevation_deg, True),
+        "rician_k_db": place.rician_k_db(elevation_deg)[0],
+    }
 
 
 def _rows(

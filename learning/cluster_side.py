@@ -157,9 +157,13 @@ class ClusterSide:
         return Payload(name, size, self.offered_version)
 
     def deliver(self, receipt: Receipt) -> Mask:
-        """Return who has got a snapshot through now, and forget that it was on its way."""
+        """Return who has got a snapshot through now, and forget that it was on its way.
+
+        A snapshot that was given up is forgotten too: the server never hears of what it held.
+        """
         done = self.pending & receipt.done
-        self.pending = self.pending & ~done
+        over = done if receipt.given_up is None else done | receipt.given_up
+        self.pending = self.pending & ~over
         return done
 
     def merge(self, server: Handle, who: Mask) -> Handle:

@@ -182,7 +182,8 @@ class Work:
 class Receipt:
     """What got through: ``done`` (K,), ``end_s`` (K,; inf where not), bytes so far and left (K,).
 
-    ``reason`` is empty, ``contact ended`` or ``no contact``.
+    ``reason`` is empty, ``contact ended`` or ``no contact``. ``given_up`` (K,) are those whose
+    transfer was cut off and will not be gone on with (None: nobody's).
     """
 
     done: Mask
@@ -190,6 +191,7 @@ class Receipt:
     delivered_bytes: Floats
     left_bytes: Floats
     reason: str = ""
+    given_up: Mask | None = None
 
 
 Request = (

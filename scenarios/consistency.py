@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from scenarios.errors import Problem
 from scenarios.ground_rules import ground_problems
-from scenarios.link_values import link_problems
+from scenarios.link_rules import link_problems
 from scenarios.orbit_rules import orbit_problems
 from scenarios.serving_keys import Seen
 

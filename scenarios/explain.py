@@ -49,7 +49,10 @@ def _own(detail: Any) -> tuple[Problem, ...]:
 
 
 def _problem(detail: Any) -> Problem:
-    place = place_of(detail["loc"])
+    loc = detail["loc"]
+    # pydantic's mark for a key that is at fault, not its value; a user may call a key so, too.
+    marked = loc[-1:] == ("[key]",) and detail["type"] != "extra_forbidden"
+    place = place_of(loc[:-1] if marked else loc)
     own = _own(detail)
     if own:
         return Problem((*place.path, *own[0].path), own[0].text)

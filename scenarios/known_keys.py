@@ -31,8 +31,6 @@ def place_of(loc: KeyPath) -> Place:
     """Follow a pydantic location, in which the tags of unions stand between the keys."""
     place, after_union = Place(), False
     for part in loc:
-        if part == "[key]":  # pydantic's mark for a key that is at fault, not its value
-            continue
         if after_union:
             place, after_union = _narrowed(place, str(part)), False
             continue

@@ -163,11 +163,11 @@ def link_command(
     from sim import link_command as command
 
     loaded = _load(scenario, set_, None)
-    columns = command.budget(loaded) if contact is None else command.one_pass(loaded, contact)
+    tables = command.budget(loaded) if contact is None else command.one_pass(loaded, contact)
     if out is not None:
-        command.write(columns, out)
+        command.write(tables, out)
     print(command.heading(loaded))
-    print(command.text(columns))
+    print(command.text(loaded, tables))
 
 
 @app.command("validate")

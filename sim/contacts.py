@@ -14,6 +14,9 @@ from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession
 from sim.trace import Trace
 
+LAST_BITS_S = 0.5
+"""Longest that the last bits of a contact are on their way: farther than a geostationary orbit."""
+
 
 class Antenna:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
@@ -57,9 +60,10 @@ class Antenna:
         return self._clock.now if had is None else had.end_s
 
     def at_hand(self) -> PlannedContact | None:
-        """Return the contact of the open session, or one that ends at this very instant."""
+        """Return the contact of the open session, or one whose last bits have just arrived."""
         if self.session is None and self.contact is not None:
-            return self.contact if self.contact.end_s == self._clock.now else None
+            gone_s = self._clock.now - self.contact.end_s
+            return self.contact if gone_s <= LAST_BITS_S else None
         return self.contact
 
     def next_contact(

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import asin, cos, radians, sin, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orbit
 import scenarios
-from channel import Link, rate_bps
 from learning import stream
 from learning.method import Cluster
 from sim.errors import InputError
-from sim.links import check_sub_channels, si_link
 
 if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-LOWEST_ALTITUDE_M = 160e3
 EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0
 """Farthest that a device may be from its cluster's place, the schema's bound of radius_km."""
@@ -85,7 +81,7 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
         return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
     places = device_places(scenario, index) or []
     for place in places:
-        far_km = _distance_km(centre, place)
+        far_km = distance_km(centre, place)
         if far_km > FARTHEST_KM:
             raise InputError(
                 f"ground.clusters {cluster.name!r}: device {place.name!r} is {far_km:.0f} km from "
@@ -99,7 +95,7 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
     )
 
 
-def _distance_km(one: orbit.Site, other: orbit.Site) -> float:
+def distance_km(one: orbit.Site, other: orbit.Site) -> float:
     """Great-circle distance on a sphere, by the haversine formula."""
     north, south = radians(one.latitude_deg), radians(other.latitude_deg)
     along = sin((north - south) / 2) ** 2
@@ -107,7 +103,7 @@ def _distance_km(one: orbit.Site, other: orbit.Site) -> float:
     return 2 * EARTH_RADIUS_KM * asin(sqrt(along + cos(north) * cos(south) * across))
 
 
-def _lowest_mask_deg(scenario: Scenario) -> float:
+def lowest_mask_deg(scenario: Scenario) -> float:
     """Lowest elevation at which any device has a link; each device's own gate is in its contact."""
     general = getattr(scenario.orbit, "min_elevation_deg", 0.0)
     own = []
@@ -116,24 +112,3 @@ def _lowest_mask_deg(scenario: Scenario) -> float:
         inherited = general if cluster.min_elevation_deg is None else cluster.min_elevation_deg
         own += [inherited, *(mask for mask in masks if mask is not None)]
     return float(min(own))
-
-
-def scenario_links(scenario: Scenario) -> tuple[Link, Link | None]:
-    """Return uplink and downlink in SI units; None for a neglected downlink."""
-    values = scenarios.resolved_link(scenario)
-    mask = _lowest_mask_deg(scenario)
-    for cluster in clusters_of(scenario):
-        check_sub_channels(values["uplink"], cluster.name, cluster.devices)
-    down = values["downlink"]
-    downlink = None if isinstance(down, str) else _checked("downlink", down, mask)
-    return _checked("uplink", values["uplink"], mask), downlink
-
-
-def _checked(side: str, values: Mapping[str, Any], mask_deg: float) -> Link:
-    """Return one direction, tried where it is strongest: overhead, at the lowest altitude."""
-    try:
-        link = si_link(values, mask_deg)
-        rate_bps(link, 90.0, LOWEST_ALTITUDE_M)
-    except ValueError as error:
-        raise InputError(f"link.{side}: {error}") from None
-    return link

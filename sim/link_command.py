@@ -10,9 +10,11 @@ import numpy as np
 import channel
 import orbit
 import scenarios
+from channel.even_grid import bit_preserving
 from sim import columns as plain
+from sim.beam import Radio
 from sim.errors import InputError
-from sim.ground import scenario_links
+from sim.radios import cluster_radios
 from sim.satellites import satellites_of
 from sim.sources import view_of
 
@@ -23,6 +25,9 @@ PAPER_ALTITUDE_M = 600e3
 """Satellite altitude that the paper's fixed large-scale fading stands for."""
 EQUATORIAL_RADIUS_KM = 6378.135
 
+Tables = dict[str, dict[str, Any]]
+"""Columns of each direction."""
+
 HEADS = {
     "time_s": "time s",
     "elevation_deg": "elevation",
@@ -30,41 +35,67 @@ HEADS = {
     "eirp_dbw": "EIRP dBW",
     "free_space_path_loss_db": "FSPL dB",
     "atmospheric_loss_db": "gas dB",
+    "rain_loss_db": "rain dB",
+    "scintillation_loss_db": "scint dB",
+    "clutter_loss_db": "clutter dB",
+    "shadowing_margin_db": "shadow dB",
     "other_losses_db": "other dB",
     "g_over_t_db_k": "G/T dB/K",
     "noise_bandwidth_dbhz": "B dBHz",
     "c_over_n0_dbhz": "C/N0 dBHz",
     "snr_db": "SNR dB",
+    "required_snr_db": "needed dB",
+    "margin_db": "margin dB",
     "spectral_efficiency_bps_hz": "bit/s/Hz",
     "rate_mbps": "Mbit/s",
+    "line_of_sight_probability": "P(LOS)",
+    "nlos_clutter_loss_db": "NLOS clutter dB",
+    "shadowing_deviation_db": "shadow sd dB",
+    "rician_k_db": "K dB",
     "doppler_khz": "Doppler kHz",
     "delivered_mbit": "Mbit through",
 }
 """Short heads for the terminal; files keep the full names."""
-FORMS = {
-    name: "{:.2f}" for name in HEADS if name not in ("spectral_efficiency_bps_hz", "rate_mbps")
-} | {"slant_range_km": "{:.1f}", "time_s": "{:.1f}"}
+GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
+FINE = ("spectral_efficiency_bps_hz", "rate_mbps", "line_of_sight_probability")
+FORMS = {name: "{:.2f}" for name in HEADS if name not in FINE} | {
+    "slant_range_km": "{:.1f}",
+    "time_s": "{:.1f}",
+}
 
 
 def heading(scenario: Scenario) -> str:
     """Name the preset and what the scenario overrides of it."""
     resolved = scenarios.resolved_link(scenario)
     changed = ", ".join(resolved["overridden"]) or "nothing"
-    down = "neglected" if resolved["downlink"] == "neglected" else "modelled"
-    return f"uplink of preset {scenario.link.preset!r} (overridden: {changed}); downlink {down}"
+    return f"link of preset {scenario.link.preset!r} (overridden: {changed})"
 
 
-def budget(scenario: Scenario) -> dict[str, Any]:
-    """Budget terms, one row an elevation from the mask to the zenith."""
-    uplink, _ = scenario_links(scenario)
-    lowest = max(uplink.min_elevation_deg, 5.0)
+def budget(scenario: Scenario) -> Tables:
+    """Budget terms, one row an elevation from the mask to the zenith, over the first cluster."""
+    altitude_m = _altitude_m(scenario)
+    return {
+        side: dict(channel.link_budget_terms(radio.link, _elevations(radio), altitude_m=altitude_m))
+        for side, radio in _directions(scenario, 0).items()
+    }
+
+
+def _directions(scenario: Scenario, cluster: int) -> dict[str, Radio]:
+    uplink, downlink = cluster_radios(scenario)[cluster]
+    return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
+
+
+def _elevations(radio: Radio) -> np.ndarray:
+    lowest = max(radio.link.min_elevation_deg, 5.0)
     steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
-    elevation = np.unique(np.concatenate([[lowest], steps]))
-    return dict(channel.link_budget_terms(uplink, elevation, altitude_m=_altitude_m(scenario)))
+    return np.unique(np.concatenate([[lowest], steps]))
 
 
-def one_pass(scenario: Scenario, number: int) -> dict[str, Any]:
-    """Geometry, rate and bits through over one pass, for the centre of its cluster."""
+def one_pass(scenario: Scenario, number: int) -> Tables:
+    """Geometry, rate and bits through over one pass, for the centre of its cluster.
+
+    With a propagation scenario the centre sees the satellite all the time, under median shadowing.
+    """
     view = view_of(scenario)
     if not view.places:
         raise InputError(
@@ -76,36 +107,71 @@ def one_pass(scenario: Scenario, number: int) -> dict[str, Any]:
             f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
         )
     satellite = view.satellites[view.windows.satellite[number]]
-    site = view.places[view.windows.site[number]]
+    place = int(view.windows.site[number])
+    site = view.places[place]
     own_deg = site.min_elevation_deg
-    mask = view.min_elevation_deg if own_deg is None else own_deg
+    mask_deg = view.min_elevation_deg if own_deg is None else own_deg
     rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-    g = orbit.contact_geometry(satellite, [site], view.start, rise_s, set_s, mask)
-    uplink, _ = scenario_links(scenario)
-    elevation = np.maximum(g.elevation_deg[0], mask)
-    distance_m = g.slant_range_km[0] * 1e3
-    terms = channel.link_budget_terms(uplink, elevation, slant_range_m=distance_m)
-    curve = channel.LinkCurve(g.time_s[0], terms["rate_mbps"] * 1e6)
+    seen = orbit.contact_geometry(satellite, [site], view.start, rise_s, set_s, mask_deg)
+    radios = _directions(scenario, place)
+    return {side: _along(radio.link, seen, rise_s, mask_deg) for side, radio in radios.items()}
+
+
+def _along(
+    link: channel.Link, seen: orbit.ContactGeometry, rise_s: float, mask_deg: float
+) -> dict[str, Any]:
+    """One direction at the points of a pass of one site."""
+    elevation = np.maximum(seen.elevation_deg[0], mask_deg)
+    terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
+    state = channel.rate_state(link, elevation, seen.slant_range_km[0] * 1e3)
+    rate_bps = bit_preserving(terms["rate_mbps"][None, :] * 1e6, state[None, :])[0]
+    curve = channel.LinkCurve(seen.time_s[0], rate_bps)
     return {
-        "time_s": g.time_s[0] - rise_s,
+        "time_s": seen.time_s[0] - rise_s,
         "elevation_deg": elevation,
-        "slant_range_km": g.slant_range_km[0],
-        "doppler_khz": channel.doppler_hz(g.range_rate_km_s[0], uplink.frequency_hz) / 1e3,
+        "slant_range_km": seen.slant_range_km[0],
+        "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[0], link.frequency_hz) / 1e3,
         "c_over_n0_dbhz": terms["c_over_n0_dbhz"],
         "snr_db": terms["snr_db"],
+        "margin_db": terms["margin_db"],
         "rate_mbps": terms["rate_mbps"],
-        "delivered_mbit": curve.delivered_bits(g.time_s[0]) / 1e6,
+        "delivered_mbit": curve.delivered_bits(seen.time_s[0]) / 1e6,
     }
 
 
-def text(columns: dict[str, Any]) -> str:
-    """Align the columns."""
-    return plain.text(columns, FORMS, HEADS)
+def text(scenario: Scenario, tables: Tables) -> str:
+    """Align the columns of each direction under a line that says how it is shared."""
+    shared = _directions(scenario, 0)
+    parts = [
+        f"{side}: {_about(shared[side])}\n{plain.text(columns, FORMS, HEADS)}"
+        for side, columns in tables.items()
+    ]
+    if "downlink" not in tables:
+        parts.append("downlink: neglected, takes no time")
+    return "\n\n".join(parts)
 
 
-def write(columns: dict[str, Any], path: Path) -> None:
-    """Write the columns to a .csv or .parquet file."""
-    plain.write(columns, path)
+def _about(radio: Radio) -> str:
+    """Say in a line what does not depend on the elevation."""
+    link = radio.link
+    band = f"{link.bandwidth_hz / 1e6:g} of {radio.total_bandwidth_hz / 1e6:g} MHz"
+    rate = link.rate if link.duty == 1.0 else f"{link.rate} for {link.duty:.0%} of the time"
+    shared = radio.sharing.replace("_", " ")
+    if radio.sharing != "broadcast":
+        shared = f"{shared}, {radio.channels} sub-channels"
+    return f"{link.frequency_hz / 1e9:g} GHz, {band}, {shared}, fading {link.fading}, rate {rate}"
+
+
+def write(tables: Tables, path: Path) -> None:
+    """Write one row an elevation or time to a .csv or .parquet file.
+
+    Columns of the downlink that are not those of the geometry are called ``downlink_...``.
+    """
+    merged = dict(tables["uplink"])
+    for name, values in tables.get("downlink", {}).items():
+        if name not in GEOMETRY:
+            merged[f"downlink_{name}"] = values
+    plain.write(merged, path)
 
 
 def _altitude_m(scenario: Scenario) -> float:

@@ -7,43 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from channel import LinkCurve
 from learning.method import Cluster
 from learning.requests import Floats
-
-Curves = tuple[LinkCurve, LinkCurve | None]
-"""Uplink and downlink of all devices in one contact; None for a neglected downlink."""
+from sim.beam import Beam
+from sim.contact_links import DeviceLinks
 
 
 class ContactLinks:
-    """The link curves of one contact, made when first asked for and let go when it is over.
+    """The links of one contact, made when first asked for and let go when it is over.
 
     A plan of thousands of contacts and devices would not fit into memory with all its curves; what
     they carry, as a whole and while served from ``start_s`` to ``end_s``, is remembered.
     """
 
     def __init__(
-        self, make: Callable[[], Curves], start_s: float = -np.inf, end_s: float = np.inf
+        self, make: Callable[[], DeviceLinks], start_s: float = -np.inf, end_s: float = np.inf
     ) -> None:
         self._make = make
         self._span_s = start_s, end_s
-        self._curves: Curves | None = None
+        self._now: DeviceLinks | None = None
         self._capacities: tuple[Floats, Floats] | None = None
+        self._doppler_hz: tuple[float, float] | None = None
 
     @property
-    def curves(self) -> Curves:
-        """Uplink and downlink curves, one row a device."""
-        if self._curves is None:
-            self._curves = self._made()
-        return self._curves
+    def devices(self) -> DeviceLinks:
+        """Both directions, one row a device."""
+        if self._now is None:
+            self._now = self._made()
+        return self._now
 
-    def _made(self) -> Curves:
-        curves, (start_s, end_s) = self._make(), self._span_s
-        whole = served = np.atleast_1d(curves[0].capacity_bits)
+    def _made(self) -> DeviceLinks:
+        links, (start_s, end_s) = self._make(), self._span_s
+        uplink = links.uplink.curve
+        whole = served = np.atleast_1d(uplink.capacity_bits)
         if not np.isnan(start_s):
-            served = curves[0].delivered_bits(end_s) - curves[0].delivered_bits(start_s)
+            served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
         self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
-        return curves
+        self._doppler_hz = links.doppler_hz
+        return links
 
     @property
     def capacity_bytes(self) -> Floats:
@@ -55,6 +56,12 @@ class ContactLinks:
         """Bytes (K,) that each device can upload while a beam serves the cluster."""
         return self._capacity(1)
 
+    @property
+    def doppler_hz(self) -> tuple[float, float] | None:
+        """Largest Doppler shift, and what is left of it for a device; None without geometry."""
+        self._capacity(0)
+        return self._doppler_hz
+
     def _capacity(self, which: int) -> Floats:
         if self._capacities is None:
             self._made()
@@ -63,7 +70,7 @@ class ContactLinks:
 
     def close(self) -> None:
         """Let the curves go; they are made anew if somebody asks again."""
-        self._curves = None
+        self._now = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +104,11 @@ class PlannedContact:
         return self.served and self.end_s < self.set_s
 
     @property
-    def uplink(self) -> LinkCurve:
-        """Uplink rates of the devices, one row a device."""
-        return self.links.curves[0]
+    def uplink(self) -> Beam:
+        """Uplink of the devices, one row a device."""
+        return self.links.devices.uplink
 
     @property
-    def downlink(self) -> LinkCurve | None:
-        """Downlink rates of the devices; None where the downlink is neglected."""
-        return self.links.curves[1]
+    def downlink(self) -> Beam | None:
+        """Downlink of the devices; None where the downlink is neglected."""
+        return self.links.devices.downlink

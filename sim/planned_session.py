@@ -8,35 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from channel import LinkCurve, joined
 from learning.requests import Floats
 from sim.planned_contact import PlannedContact
-
-
-@dataclass(frozen=True, eq=False)
-class _SessionLinks:
-    """The links of a session's contacts, one after the other; what a device can upload (K,)."""
-
-    uplink: LinkCurve
-    downlink: LinkCurve | None
-    edges_s: list[tuple[Floats, Floats]]
-    capacity_bytes: Floats
-
-    @classmethod
-    def of(cls, contacts: tuple[PlannedContact, ...]) -> _SessionLinks:
-        curves = [contact.links.curves for contact in contacts]
-        spans = [(contact.start_s, contact.end_s) for contact in contacts]
-        edges = [
-            (np.clip(up.time_s[..., 0], *span), np.clip(up.time_s[..., -1], *span))
-            for (up, _), span in zip(curves, spans, strict=True)
-        ]
-        each = [contact.links.capacity_in_service_bytes for contact in contacts]
-        up, down = curves[0]
-        if len(contacts) > 1 or contacts[0].cut_short:
-            up = joined([up for up, _ in curves], spans)
-            downs = [down for _, down in curves if down is not None]
-            down = joined(downs, spans) if downs else None
-        return cls(up, down, edges, np.sum(each, axis=0))
+from sim.session_beam import SessionBeam
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,29 +33,42 @@ class PlannedSession:
         """When the last contact's service ends."""
         return self.contacts[-1].end_s
 
-    @property
-    def uplink(self) -> LinkCurve:
-        """Uplink rates of the devices over the session, one row a device."""
-        return self._links.uplink
+    @cached_property
+    def uplink(self) -> SessionBeam:
+        """From the devices to the satellites."""
+        return SessionBeam([c.uplink for c in self.contacts], self._spans_s, self._whole)
 
-    @property
-    def downlink(self) -> LinkCurve | None:
-        """Downlink rates of the devices; None where the downlink is neglected."""
-        return self._links.downlink
-
-    @property
-    def edges_s(self) -> list[tuple[Floats, Floats]]:
-        """First and last second (K,) in which each device is served, for each contact."""
-        return self._links.edges_s
+    @cached_property
+    def downlink(self) -> SessionBeam | None:
+        """From the satellites to the devices; None where the downlink is neglected."""
+        beams = [c.downlink for c in self.contacts if c.downlink is not None]
+        return SessionBeam(beams, self._spans_s, self._whole) if beams else None
 
     @property
     def capacity_bytes(self) -> float:
-        """Bytes that the device with the poorest link can upload in the session."""
-        return float(self._links.capacity_bytes.min())
+        """Bytes that the device with the poorest link can upload in the session, if alone."""
+        _ = self.uplink  # the links are wanted in a moment, so that they are made and kept
+        each = [contact.links.capacity_in_service_bytes for contact in self.contacts]
+        return float(np.sum(each, axis=0).min())
 
-    @cached_property
-    def _links(self) -> _SessionLinks:
-        return _SessionLinks.of(self.contacts)
+    @property
+    def _spans_s(self) -> list[tuple[float, float]]:
+        return [(contact.start_s, contact.end_s) for contact in self.contacts]
+
+    @property
+    def _whole(self) -> bool:
+        """Whether there is one contact, served from its rise to its set."""
+        first = self.contacts[0]
+        alone = len(self.contacts) == 1
+        return alone and first.start_s == first.rise_s and first.end_s == first.set_s
+
+    def delay_s(self, time_s: Floats) -> Floats:
+        """Seconds that a signal takes between each device and its satellite at its time (K,)."""
+        delay = self.contacts[0].links.devices.delay_s(time_s)
+        for contact in self.contacts[1:]:
+            there = contact.links.devices.delay_s(time_s)
+            delay = np.where(time_s >= contact.start_s, there, delay)
+        return delay
 
     def in_service_s(self, time_s: Floats) -> Floats:
         """Each time, or when the next contact begins if it lies in a gap; at most the end."""
@@ -112,6 +99,7 @@ class PlannedSession:
 
     def close(self) -> None:
         """Let the curves go."""
-        self.__dict__.pop("_links", None)
+        self.__dict__.pop("uplink", None)
+        self.__dict__.pop("downlink", None)
         for contact in self.contacts:
             contact.links.close()

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
-import orbit
-from channel import Link
+from channel import CLEAR_PATH, Path, draw_paths
+from learning import stream
 from learning.method import Cluster
-from sim.ground import clusters_of, device_sites, scenario_links
-from sim.links import contact_curve, slot_curve
+from orbit import Site
+from sim.contact_links import DeviceLinks, Pass, bare_links
+from sim.ground import clusters_of, device_sites
+from sim.link_doubts import link_doubts
 from sim.plan import Plan
-from sim.planned_contact import ContactLinks, Curves, PlannedContact
+from sim.planned_contact import ContactLinks, PlannedContact
+from sim.radios import Radios, cluster_radios
 from sim.sources import view_of
 from sim.view import View, check_served
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-
-GRID_S = 2.0
-"""Spacing of a link curve's grid: its rate, linear in between, is then right to about 1e-5."""
-GRID_POINTS = 2000
-"""Points that a contact of more than about an hour has: a high orbit changes that much slower."""
-
-Links = tuple[Link, Link | None]
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -32,30 +29,35 @@ def make_plan(scenario: Scenario) -> Plan:
     view, clusters = view_of(scenario), clusters_of(scenario)
     if scenario.orbit.source != "slots":
         check_served(view, scenario.orbit)
-    both = scenario_links(scenario)
+    radios = cluster_radios(scenario)
     places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
     contacts = []
-    for number in range(len(view.windows)):
-        cluster = clusters[view.windows.site[number]]
-        if view.places:
-            make = partial(_orbit_curves, view, number, places[cluster.index], both)
-        else:
-            make = partial(_bare_curves, view, number, cluster.devices, both)
-        contacts.append(_contact(view, number, cluster, make))
+    for number, turn in enumerate(_turns(view)):
+        site = view.windows.site[number]
+        luck = partial(_luck, scenario.seed, turn)
+        make = partial(_links, view, number, clusters[site], places[site], radios[site], luck)
+        contacts.append(_contact(view, number, clusters[site], make))
     source = scenario.orbit
     return Plan(
         view.start,
         view.span_s,
         clusters,
         tuple(contacts),
-        view.doubts,
+        (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=getattr(source, "serving", "single") == "any",
     )
 
 
+def _turns(view: View) -> Iterator[int]:
+    """The how-many-th pass of its satellite over its cluster each window is."""
+    passes: dict[tuple[int, int], count[int]] = {}
+    for pair in zip(view.windows.satellite.tolist(), view.windows.site.tolist(), strict=True):
+        yield next(passes.setdefault(pair, count()))
+
+
 def _contact(
-    view: View, number: int, cluster: Cluster, make: Callable[[], Curves]
+    view: View, number: int, cluster: Cluster, make: Callable[[], DeviceLinks]
 ) -> PlannedContact:
     windows, service = view.windows, view.service
     satellite = windows.satellite[number]
@@ -78,30 +80,36 @@ def _contact(
     )
 
 
-def _span_s(view: View, number: int) -> tuple[float, float]:
-    return float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-
-
-def _orbit_curves(view: View, number: int, devices: tuple[orbit.Site, ...], both: Links) -> Curves:
-    """Links of devices from their own AOS to their own LOS."""
-    rise_s, set_s = _span_s(view, number)
-    geometry = orbit.contact_geometry(
-        view.satellites[view.windows.satellite[number]],
+def _links(
+    view: View,
+    number: int,
+    cluster: Cluster,
+    devices: tuple[Site, ...],
+    radios: Radios,
+    luck: Callable[[Cluster, str], Path],
+) -> DeviceLinks:
+    """The links of one window, once they are asked for."""
+    windows = view.windows
+    span_s = float(windows.rise_s[number]), float(windows.set_s[number])
+    if not view.places:
+        return bare_links(radios, cluster.devices, *span_s)
+    satellite = windows.satellite[number]
+    chance = radios[0].link.environment is not None
+    path = luck(cluster, view.satellite_names[satellite]) if chance else CLEAR_PATH
+    return Pass(
+        view.satellites[satellite],
+        view.places[cluster.index],
         devices,
         view.start,
-        rise_s,
-        set_s,
+        *span_s,
         view.min_elevation_deg,
-        max(GRID_S, (set_s - rise_s) / GRID_POINTS),
-    )
-    uplink, downlink = both
-    down = None if downlink is None else contact_curve(downlink, geometry)
-    return contact_curve(uplink, geometry), down
+        path,
+    ).links(radios)
 
 
-def _bare_curves(view: View, number: int, devices: int, both: Links) -> Curves:
-    """Links without geometry: one rate from rise to set."""
-    uplink, downlink = both
-    span_s = _span_s(view, number)
-    down = None if downlink is None else slot_curve(downlink, devices, *span_s)
-    return slot_curve(uplink, devices, *span_s), down
+def _luck(seed: int, turn: int, cluster: Cluster, satellite: str) -> Path:
+    """Draw what chance decides for a cluster's devices in one pass of a satellite.
+
+    Its stream is named by what it is for, so that another satellite or cluster changes nothing.
+    """
+    return draw_paths(cluster.devices, stream(seed, "path", cluster.name, satellite, turn))

@@ -16,7 +16,11 @@ from sim.session_parts import Part
 from sim.trace import Trace
 
 if TYPE_CHECKING:
-    from sim.transfers import Training, Transfer
+    from sim.legs import Training, Transfer
+
+
+SHORTEST_WAIT_S = 1e-6
+"""Waiting for less is rounding."""
 
 
 class Rows:
@@ -55,11 +59,16 @@ class Rows:
         done: Mask,
         moved: Floats,
         part: Part,
+        there_s: Floats,
+        lost: str,
         cluster: Cluster,
     ) -> None:
-        """What moved in one contact, and with which outcome."""
+        """What moved in one contact, until it was there, and with which outcome.
+
+        What is not through is carried over, unless ``lost`` says what becomes of it.
+        """
         rows = np.flatnonzero(leg.who & (moved > 0))
-        given_up = part.last & (not leg.carry)
+        given_up = part.last & bool(lost)
         missing = np.where(given_up, "dropped", "carried")
         outcome = np.where(done, "delivered", missing)[rows].tolist()
         contact_id = part.contact.contact_id
@@ -69,7 +78,7 @@ class Rows:
             "contact_id": contact_id,
             "version": leg.version[rows],
         }
-        begin, stop = part.begin_s[rows], part.end_s[rows]
+        begin, stop = part.begin_s[rows], there_s[rows]
         self._trace.add(
             "transfers",
             len(rows),
@@ -87,8 +96,8 @@ class Rows:
         add = self._trace.add
         add("events", len(rows), time_s=begin, kind=f"{verb}_start", detail=leg.name, **shared)
         add("events", len(rows), time_s=stop, kind=f"{verb}_end", detail=details, **shared)
-        lost = np.array([text == "dropped" for text in outcome], bool)
-        self._drop(leg, rows[lost], stop[lost], cluster, contact_id, "given up")
+        gone = np.array([text == "dropped" for text in outcome], bool)
+        self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
 
     def stale(self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int) -> None:
         """Which devices had a partial transfer of another version, now forgotten."""
@@ -115,6 +124,14 @@ class Rows:
             version=leg.version[rows],
             detail=f"{leg.name} {why}",
         )
+
+    def queue(self, leg: Transfer, contact: PlannedContact, time_s: float) -> None:
+        """How many devices of a leg wait for a sub-channel, and how long at most."""
+        waited_s = leg.waited_s()
+        late = int((waited_s > SHORTEST_WAIT_S).sum())
+        if late:
+            most = f"{late} devices, up to {float(waited_s.max()):.3f} s"
+            self._wait(contact, time_s, f"sub-channel busy: {leg.name}: {most}")
 
     def waits(self, plan: Plan, clock: Clock) -> Process:
         """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 import scenarios
 from sim import folder as run_folder
+from sim.books import check_books
 from sim.build import Build, build, identity, portable
 from sim.contact_table import contacts_table
 from sim.errors import InputError, Interrupted, SimulationError
@@ -142,6 +143,7 @@ class Run:
             stop.cycles,
             stop.accuracy,
             None if every_hours is None else every_hours * 3600,
+            built.scenario.link.cut_transfers,
         )
         self._event = 0
         self._began = time.monotonic()
@@ -165,6 +167,7 @@ class Run:
             self.simulation.run(lambda number: self._tick(number, each_event))
             result = self._result("complete")
             check(result.tables)
+            check_books(result.manifest["books"], result.tables["transfers"])
             with self._disk():
                 self._write(result)
         except Interrupted:
@@ -233,6 +236,7 @@ class Run:
             "computed_device_s": self.simulation.computed_s,
             "identity": self.identity,
             "trainings": self.built.learner.values.computed["train"],
+            "books": self.simulation.books,
             "trace_sha256": sha256(tables),
             "timing_sha256": sha256(tables, timing_only=True),
             "warnings": warnings_of(tables, self.built) if status == "complete" else [],

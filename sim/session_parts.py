@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from channel import LinkCurve
 from learning.requests import Floats, Mask
+from sim.legs import Transfer
 from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession
 
@@ -27,16 +27,35 @@ class Part:
     last: Mask
 
 
-def parts(
-    session: PlannedSession, begin_s: Floats, end_s: Floats, curve: LinkCurve
-) -> Iterator[Part]:
-    """Split what goes over ``curve``, the session's, from ``begin_s`` to ``end_s`` (K,)."""
-    alone = np.ones(len(end_s), bool)
+def parts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
+    """Split what a leg has sent by ``end_s`` (K,)."""
     if len(session.contacts) == 1:
         # A device that sends nothing may lie outside; one that does is within its contact.
-        yield Part(session.contacts[0], begin_s, end_s, np.full(len(end_s), np.inf), alone)
-        return
-    spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in session.edges_s]
+        alone = np.ones(len(end_s), bool)
+        yield Part(session.contacts[0], leg.begin_s, end_s, np.full(len(end_s), np.inf), alone)
+    elif leg.beam is None or leg.curve is None:
+        yield from _at_once(session, leg, end_s)
+    else:
+        yield from _over_contacts(session, leg, end_s)
+
+
+def _at_once(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
+    """All of it at one time, in the contact that has begun by then."""
+    here = np.full(len(end_s), -1)
+    for number, contact in enumerate(session.contacts):
+        here = np.where(leg.begin_s >= contact.start_s, number, here)
+    for number, contact in enumerate(session.contacts):
+        all_or_nothing = np.where(here == number, np.inf, 0.0)
+        yield Part(contact, leg.begin_s, end_s, all_or_nothing, here == number)
+
+
+def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
+    """What the curve carries inside each contact."""
+    assert leg.beam is not None  # callers have turned to others for the rest
+    assert leg.curve is not None
+    begin_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, end_s)
+    spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in leg.beam.edges_s]
+    curve = leg.curve
     sent = [(curve.delivered_bits(b) - curve.delivered_bits(a)) / 8 for a, b in spans]
     final = _last_positive(np.array(sent))
     for number, contact in enumerate(session.contacts):

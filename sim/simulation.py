@@ -23,18 +23,21 @@ from learning.requests import (
     Upload,
     Work,
 )
+from sim.books import Books, books_of
 from sim.clock import Clock, Process
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices
 from sim.errors import SimulationError
 from sim.evaluation import Evaluator
 from sim.journal import Journal
+from sim.ledger import CutTransfers, Ledger
+from sim.legs import Training
 from sim.meet import Meetings
 from sim.plan import Plan
 from sim.rows import Rows
 from sim.synchronisation import Synchronisation
 from sim.trace import Trace
-from sim.transfers import Link, Training, everybody
+from sim.transfers import Link, everybody
 
 SERVER = "server"
 
@@ -44,7 +47,7 @@ class Simulation:
 
     ``stop_cycles`` and ``stop_accuracy`` end it before the plan does. The server's model is
     evaluated at the start, at every complete cycle, every ``evaluate_every_s`` if given, and at
-    the end.
+    the end. ``cut_transfers`` says what becomes of a transfer that a pass cuts off.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Simulation:
         stop_cycles: int | None = None,
         stop_accuracy: float | None = None,
         evaluate_every_s: float | None = None,
+        cut_transfers: CutTransfers = "resume",
     ) -> None:
         self.plan = plan
         self.method = method
@@ -81,6 +85,7 @@ class Simulation:
                 self._devices[c.name],
                 self._rows,
                 synchronisation,
+                Ledger(c.devices, cut_transfers),
             )
             for c in plan.clusters
         }
@@ -130,6 +135,11 @@ class Simulation:
     def computed_s(self) -> float:
         """Device seconds spent on complete rounds."""
         return sum(devices.computed_s for devices in self._devices.values())
+
+    @property
+    def books(self) -> Books:
+        """The bytes of all payloads: offered, delivered, carried and dropped."""
+        return books_of(link.ledger for link in self._links.values())
 
     def _ended_early(self) -> bool:
         return self._stop_cycles is not None and self.cycle >= self._stop_cycles

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import simpy
 
-from channel import LinkCurve
-from learning.requests import Cost, Download, Floats, Ints, Mask, Receipt, Train, Upload, Work
+from learning.requests import Download, Floats, Ints, Mask, Receipt, Train, Upload, Work
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Devices, whole_rounds
+from sim.errors import SimulationError
+from sim.ledger import Ledger
+from sim.legs import Training, Transfer
 from sim.planned_session import PlannedSession
 from sim.rows import Rows
 from sim.session_parts import parts
@@ -21,39 +22,7 @@ from sim.synchronisation import Synchronisation
 
 Step = Train | Upload | Download
 Reply = Work | Receipt
-
-
-@dataclass
-class Training:
-    """A training step of a chain: who begins and ends it when."""
-
-    who: Mask
-    cost: Cost
-    rounds: Ints
-    begin_s: Floats
-    end_s: Floats
-    excluded: Mask
-
-
-@dataclass
-class Transfer:
-    """A transfer step of a chain: its bytes, and when each device begins and ends it.
-
-    ``session`` is what can be used of the session, ``curve`` its link (None: takes no time).
-    """
-
-    direction: str
-    name: str
-    who: Mask
-    version: Ints
-    size: Floats
-    before: Floats
-    begin_s: Floats
-    end_s: Floats
-    los_s: Floats
-    carry: bool
-    curve: LinkCurve | None
-    session: PlannedSession | None
+Leg = Training | Transfer
 
 
 class Link:
@@ -71,20 +40,22 @@ class Link:
         devices: Devices,
         rows: Rows,
         synchronisation: Synchronisation,
+        ledger: Ledger | None = None,
     ) -> None:
+        self.ledger = Ledger(devices.cluster.devices) if ledger is None else ledger
         self._clock = clock
         self._antenna = antenna
         self._devices = devices
         self._rows = rows
         self._synchronisation = synchronisation
-        self._ledger: dict[tuple[str, str], tuple[Ints, Floats]] = {}
-        self._going_on: list[tuple[PlannedSession | None, list[Training | Transfer]]] = []
+        self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
+        _check_names(steps)
         session = self._antenna.session
         ready = np.maximum(self._clock.now, self._devices.free_s)
-        legs: list[Training | Transfer] = []
+        legs: list[Leg] = []
         for number, step in enumerate(steps):
             if isinstance(step, Train):
                 behind = steps[number + 1] if number + 1 < len(steps) else None
@@ -92,7 +63,7 @@ class Link:
                 ready = np.where(training.excluded, np.inf, training.end_s)
                 legs.append(training)
             else:
-                transfer = self._plan_transfer(step, session, ready)
+                transfer = self._plan_transfer(step, session, ready, legs)
                 ready = np.where(transfer.who, transfer.end_s, ready)
                 legs.append(transfer)
         going_on = (session, legs)
@@ -132,45 +103,58 @@ class Link:
             return np.ones(len(ready), np.int64)
         latest = np.full(len(ready), session.end_s)
         if isinstance(behind, Upload):
-            capacity = np.atleast_1d(session.uplink.capacity_bits)
+            alone = session.uplink.curve
             bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), ready.shape) * 8
-            spare = np.maximum(capacity - bits, 0.0)
-            latest = np.minimum(latest, session.uplink.completion_time_s(spare))
+            senders = int(everybody(behind.who, len(ready)).sum())
+            spare = np.maximum(alone.capacity_bits - bits * session.uplink.crowding(senders), 0.0)
+            latest = np.minimum(latest, alone.completion_time_s(spare))
         time = np.where(np.isfinite(ready), latest - ready, 0.0)
         return np.maximum(whole_rounds(time, one_s), 1)
 
     def _plan_transfer(
-        self, step: Upload | Download, session: PlannedSession | None, ready: Floats
+        self,
+        step: Upload | Download,
+        session: PlannedSession | None,
+        ready: Floats,
+        earlier: Sequence[Leg],
     ) -> Transfer:
         k = len(ready)
-        direction = "uplink" if isinstance(step, Upload) else "downlink"
+        direction, name = direction_of(step), step.payload.name
         size = np.broadcast_to(np.asarray(step.payload.bytes, float), (k,)).copy()
         version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
-        before = self._delivered_before(direction, step.payload.name, version)
         who = everybody(step.who, k) & np.isfinite(ready)
-        begin, end = ready, np.full(k, np.inf)
-        curve: LinkCurve | None = None
-        los = np.full(k, self._clock.now)
+        forgotten = self.ledger.offer(direction, name, version, size, who)
+        before = self.ledger.through(direction, name)
+        never, now = np.full(k, np.inf), np.full(k, self._clock.now)
+        leg = Transfer(
+            direction, name, who, version, size, before, step.carry, ready, never, never, never, now
+        )
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if usable is not None:
-            curve = usable.uplink if direction == "uplink" else usable.downlink
-            los = np.full(k, usable.end_s)
-            in_time = who & (ready <= usable.end_s)
-            begin = usable.in_service_s(ready)
-            through = begin  # a neglected downlink takes no time
-            if curve is not None:
-                los = np.minimum(los, curve.time_s[..., -1])
-                begin = np.maximum(begin, curve.time_s[..., 0])
-                through = curve.completion_time_s((size - before) * 8, begin)
-            end = np.where(in_time, through, np.inf)
-        name = step.payload.name
-        leg = Transfer(
-            direction, name, who, version, size, before, begin, end, los, step.carry, curve, usable
-        )
+            self._schedule(leg, usable, earlier)
         if session is not None:
             contact_id = session.at(self._clock.now).contact_id
-            self._rows.stale(leg, who & self._stale(leg), self._devices.cluster, contact_id)
+            self._rows.stale(leg, forgotten, self._devices.cluster, contact_id)
         return leg
+
+    def _schedule(self, leg: Transfer, session: PlannedSession, earlier: Sequence[Leg]) -> None:
+        """Let the devices of a leg share what the session carries."""
+        leg.session = session
+        leg.beam = session.uplink if leg.direction == "uplink" else session.downlink
+        in_time = leg.who & (leg.arrival_s <= session.end_s)
+        leg.arrival_s = np.where(in_time, session.in_service_s(leg.arrival_s), np.inf)
+        leg.los_s = np.full(len(in_time), session.end_s)
+        if leg.beam is None:  # a neglected downlink takes no time
+            leg.begin_s = leg.sent_s = leg.end_s = leg.arrival_s
+            return
+        leg.arrival_s = np.maximum(leg.arrival_s, _beam_free_s(leg, earlier))
+        given = leg.beam.send(leg.arrival_s, (leg.size - leg.before) * 8, in_time)
+        leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
+        there = np.isfinite(given.end_s)
+        delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
+        leg.end_s = np.where(there, given.end_s + delay_s, np.inf)
+        leg.los_s = np.minimum(leg.los_s, leg.beam.curve.time_s[:, -1])
+        self._rows.queue(leg, session.at(self._clock.now), self._clock.now)
 
     def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
         """Return what a download can use: each contact from when its satellite knows the state."""
@@ -183,18 +167,6 @@ class Link:
             known_s = self._synchronisation.known_s(contact.satellite)
             self._rows.synchronises(contact, self._clock.now, known_s)
         return usable
-
-    def _stale(self, leg: Transfer) -> Mask:
-        """Devices (K,) with a part of another version of this payload."""
-        known, delivered = self._ledger.get((leg.direction, leg.name), (leg.version, leg.before))
-        stale: Mask = (known != leg.version) & (delivered > 0)
-        return stale
-
-    def _delivered_before(self, direction: str, name: str, version: Ints) -> Floats:
-        known, delivered = self._ledger.get(
-            (direction, name), (np.full(len(version), -1), np.zeros(len(version)))
-        )
-        return np.where(known == version, delivered, 0.0)
 
     def _end_s(self, legs: list[Training | Transfer]) -> float:
         """When the last device has ended its chain, or can get nothing more through."""
@@ -235,45 +207,39 @@ class Link:
         self, session: PlannedSession | None, leg: Transfer, now_s: float
     ) -> Receipt:
         done = leg.who & (leg.end_s <= now_s)
-        moved = np.where(done, leg.size - leg.before, 0.0)
-        if leg.session is not None and leg.curve is not None:
-            stop = np.where(done, leg.end_s, np.minimum(leg.los_s, now_s))
-            partial = leg.who & ~done & (leg.begin_s < stop)
-            sent = leg.curve.delivered_bits(np.maximum(stop, leg.begin_s))
-            sent = (sent - leg.curve.delivered_bits(leg.begin_s)) / 8
-            moved = np.where(partial, np.minimum(sent, leg.size - leg.before), moved)
-            self._write(leg.session, leg, leg.curve, done, moved, stop)
-        delivered = leg.before + moved
-        kept = np.where(done, 0.0, delivered) if leg.carry else np.zeros_like(delivered)
-        self._ledger[leg.direction, leg.name] = (leg.version, kept)
+        stop_s = np.where(done, leg.sent_s, np.minimum(leg.los_s, now_s))
+        left = leg.size - leg.before
+        partial = leg.who & ~done & (leg.begin_s < stop_s)
+        moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), 0.0)
+        moved = np.where(done, left, moved)
+        given_up = self.ledger.settle(leg.direction, leg.name, leg.who, done, moved, leg.carry)
+        if leg.session is not None:
+            self._write(leg.session, leg, done, moved, stop_s)
+        kept = np.where(done, leg.size, self.ledger.through(leg.direction, leg.name))
         reason = "" if done[leg.who].all() else "contact ended"
         return Receipt(
             done,
             np.where(done, leg.end_s, np.inf),
-            delivered,
-            leg.size - delivered,
+            kept,
+            leg.size - kept,
             "no contact" if session is None else reason,
+            given_up,
         )
 
     def _write(
-        self,
-        session: PlannedSession,
-        leg: Transfer,
-        curve: LinkCurve,
-        done: Mask,
-        moved: Floats,
-        stop_s: Floats,
+        self, session: PlannedSession, leg: Transfer, done: Mask, moved: Floats, stop_s: Floats
     ) -> None:
         """Write a row for each device and each contact of the session in which something moved."""
         left, now_s = moved, self._clock.now
-        for part in parts(session, leg.begin_s, stop_s, curve):
+        lost = self.ledger.fate(leg.carry)
+        for part in parts(session, leg, stop_s):
             here = np.where(part.last, left, np.minimum(part.bytes, left))
             left = left - here
             ended = done & part.last & (here > 0)
-            self._rows.transfer(leg, ended, here, part, self._devices.cluster)
+            there_s = np.where(ended, leg.end_s, part.end_s)
+            self._rows.transfer(leg, ended, here, part, there_s, lost, self._devices.cluster)
             if leg.direction == "uplink" and ended.any():
-                received_s = float(part.end_s[ended].max())
-                self._synchronisation.received(part.contact.satellite, received_s)
+                self._synchronisation.received(part.contact.satellite, float(there_s[ended].max()))
         if leg.direction == "uplink" and done.any():
             # What is made of the uploads is made now, when the chain has ended for all devices.
             self._synchronisation.received(session.at(now_s).satellite, now_s)
@@ -282,3 +248,36 @@ class Link:
 def everybody(who: Mask | None, k: int) -> Mask:
     """Return ``who`` as a mask (K,); None stands for all devices."""
     return np.ones(k, bool) if who is None else np.asarray(who, bool)
+
+
+def direction_of(step: Upload | Download) -> str:
+    """Return ``uplink`` or ``downlink``."""
+    return "uplink" if isinstance(step, Upload) else "downlink"
+
+
+def _check_names(steps: Sequence[Step]) -> None:
+    """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
+    sent = [(direction_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
+    for direction, name in sent:
+        if sent.count((direction, name)) > 1:
+            raise SimulationError(
+                f"a chain has two {direction} transfers of payload {name!r}; give them two names, "
+                "or ask for the second one in a request of its own"
+            )
+
+
+def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
+    """When the transfers of earlier steps leave a crowded beam to this one; -inf for at once.
+
+    Where there are more devices than sub-channels a beam serves the steps of a chain one after
+    the other: those of a later step begin when the last device has ended an earlier one.
+    """
+    assert leg.beam is not None  # callers have turned to others for a neglected downlink
+    if leg.beam.crowding(int(leg.who.sum())) <= 1.0:
+        return -np.inf
+    free_s = -np.inf
+    for other in earlier:
+        if isinstance(other, Transfer) and other.direction == leg.direction and other.who.any():
+            ends_s = np.where(np.isfinite(other.sent_s), other.sent_s, other.los_s)
+            free_s = max(free_s, float(ends_s[other.who].max()))
+    return free_s

@@ -39,7 +39,8 @@ def test_the_plain_functions_load_no_heavy_library():
 def test_every_public_name_is_there_and_documented():
     assert set(channel.__all__) <= set(dir(channel))
     assert all(getattr(channel, name).__doc__ for name in channel.__all__)
-    assert all(callable(getattr(channel, name)) for name in channel.__all__)
+    plain = [name for name in channel.__all__ if not name.isupper()]
+    assert all(callable(getattr(channel, name)) for name in plain)
 
 
 def test_an_unknown_name_is_an_attribute_error():

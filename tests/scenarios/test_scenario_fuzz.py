@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from every_source import ORBITS, mapping_with
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import scenarios
@@ -133,5 +133,6 @@ KEYS = st.sampled_from([".".join(map(str, path)) for path in paths_in(STORED["tl
 
 @settings(max_examples=500, deadline=None)
 @given(st.dictionaries(KEYS, ANY_TEXT | ANY_VALUE, max_size=3))
+@example({"[key]": ""})
 def test_any_override_validates_or_is_refused(overrides: dict[str, Any]) -> None:
     accepted_or_refused(scenarios.load, "quickstart", overrides)

@@ -46,7 +46,11 @@ def test_the_physical_preset_holds_the_figures_of_tr_38_821() -> None:
     up, down = link["uplink"], link["downlink"]
     assert (up["frequency_ghz"], up["bandwidth_mhz"], up["g_over_t_db_k"]) == (2.0, 0.36, 1.1)
     assert (up["tx_power_dbm"], up["tx_gain_dbi"]) == (23.0, 0.0)
-    assert up["other_losses_db"] == down["other_losses_db"] == pytest.approx(3.0 + 2.2)
+    for side in (up, down):
+        assert (side["shadowing_margin_db"], side["scintillation_loss_db"]) == (3.0, 2.2)
+        assert (side["other_losses_db"], side["clutter_loss_db"]) == (0.0, 0.0)
+        assert (side["atmosphere"], side["zenith_attenuation_db"]) == ("cosecant", 0.035)
+        assert (side["required_snr_db"], side["duty"]) == (-10.0, 1.0)
     assert down["eirp_dbw"] == pytest.approx(48.77, abs=5e-3)
     assert (up["rate"], up["fading"], up["rician_k_db"]) == ("ergodic", "rician", 10.0)
 
@@ -76,10 +80,75 @@ def test_a_part_of_the_form_that_the_preset_uses_replaces_just_that_part() -> No
     assert (up["tx_power_dbm"], up["tx_gain_dbi"], up["g_over_t_db_k"]) == (30.0, 0.0, 1.1)
 
 
+def test_the_scintillation_margin_is_the_ionospheres_at_2_ghz() -> None:
+    """TR 38.811, section 6.6.6: 1.1 dB (f / 4 GHz)^-1.5 / sqrt(2)."""
+    up = link_of()["uplink"]
+    ionosphere_db = 1.1 * (up["frequency_ghz"] / 4) ** -1.5 / math.sqrt(2)
+    assert up["scintillation_loss_db"] == pytest.approx(ionosphere_db, abs=0.05)
+
+
+def test_what_is_shared_and_how_is_said() -> None:
+    link = link_of()
+    assert link["uplink"]["sharing"] == "fixed_subchannel"
+    assert link["downlink"]["delivery"] == "broadcast"
+    assert "delivery" not in link["uplink"] and "sharing" not in link["downlink"]
+    assert link_of(link__downlink__delivery="unicast")["downlink"]["sharing"] == "fixed_subchannel"
+
+
+def test_what_both_directions_have_in_common_is_said() -> None:
+    link = link_of()
+    assert (link["environment"], link["beamwidth_deg"]) == (None, None)
+    assert link["cut_transfers"] == "resume"
+    link = link_of(link__environment="urban", link__beamwidth_deg=4, link__cut_transfers="drop")
+    assert (link["environment"], link["beamwidth_deg"]) == ("urban", 4)
+    assert link["cut_transfers"] == "drop"
+    assert link["overridden"] == ["link.environment", "link.beamwidth_deg", "link.cut_transfers"]
+
+
 def test_values_that_no_longer_apply_are_left_out() -> None:
-    up = link_of("paper-slots", link__uplink__rate="shannon", link__uplink__fading="none")["uplink"]
-    assert "fixed_rate_mbps" not in up and "rician_k_db" not in up
+    up = link_of("paper-slots", link__uplink__rate="shannon")["uplink"]
+    assert not up.keys() & {"fixed_rate_mbps", "fading", "rician_k_db", "required_snr_db"}
+    assert "rician_k_db" not in link_of(link__uplink__fading="rayleigh")["uplink"]
     assert "path_gain_db" not in link_of()["uplink"]
+
+
+def test_the_presets_threshold_is_not_that_of_a_rate_with_its_own() -> None:
+    fixed = {"rate": "fixed", "fixed_rate_mbps": 1}
+    assert "required_snr_db" not in link_of(link__uplink=fixed)["uplink"]
+    assert link_of(link__uplink={**fixed, "required_snr_db": -2})["uplink"]["required_snr_db"] == -2
+    assert "required_snr_db" not in link_of(link__uplink__rate="modcod")["uplink"]
+
+
+def test_a_rate_has_the_figures_that_it_needs() -> None:
+    outage = link_of(link__uplink__rate="outage")["uplink"]
+    assert (outage["outage_probability"], outage["fading"]) == (0.1, "rician")
+    assert link_of(link__uplink__rate="modcod")["uplink"]["rolloff"] == 0.2
+
+
+def test_the_tables_of_an_environment_stand_in_the_place_of_the_presets_figures() -> None:
+    tabled = {"shadowing_margin_db", "scintillation_loss_db", "clutter_loss_db", "rician_k_db"}
+    link = link_of(link__environment="rural")
+    for side in ("uplink", "downlink"):
+        assert tabled <= link_of()[side].keys()
+        assert not tabled & link[side].keys()
+        assert link[side]["fading"] == "rician"
+
+
+def test_a_scintillation_loss_that_is_given_wins_over_the_table() -> None:
+    link = link_of(link__environment="rural", link__uplink__scintillation_loss_db=1)
+    assert link["uplink"]["scintillation_loss_db"] == 1
+    assert "scintillation_loss_db" not in link["downlink"]
+
+
+def test_computed_air_stands_in_the_place_of_the_presets() -> None:
+    up = link_of(link__uplink={"atmosphere": "itu", "exceedance_pct": 1})["uplink"]
+    assert (up["atmosphere"], up["exceedance_pct"]) == ("itu", 1)
+    assert "zenith_attenuation_db" not in up
+
+
+def test_a_broadcast_has_a_band_of_its_own() -> None:
+    down = link_of(link__downlink__bandwidth_mhz=40)["downlink"]
+    assert (down["bandwidth_mhz"], down["total_bandwidth_mhz"]) == (40, 40)
 
 
 def test_overridden_keys_are_named_as_on_the_command_line() -> None:
@@ -93,7 +162,10 @@ def test_a_downlink_asked_for_beside_the_paper_starts_from_the_physical_one() ->
         "downlink"
     ]
     physical = link_of()["downlink"]
-    assert down == physical | {"rate": "fixed", "fixed_rate_mbps": 20.0}
+    # A fixed rate needs no threshold, and slots have no elevation.
+    without = {"required_snr_db", "atmosphere"}
+    kept = {key: value for key, value in physical.items() if key not in without}
+    assert down == kept | {"rate": "fixed", "fixed_rate_mbps": 20.0}
 
 
 def test_resolving_does_not_change_the_presets() -> None:

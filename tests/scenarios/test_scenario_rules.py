@@ -132,9 +132,11 @@ def test_no_token_goes_to_more_experts_than_there_are(
             "fading: none, rician_k_db: 5",
             "rician_k_db: is not used with fading 'none'; set fading: rician",
         ),
-        ("bandwidth_mhz: 40", "bandwidth_mhz: got 40; must be at most total_bandwidth_mhz, 30"),
         ("path_gain_db: 0", "path_gain_db: got 0; must be >= -300 and < 0"),
-        ("rate: modcod", "rate: got 'modcod'; must be one of 'ergodic', 'shannon', 'fixed'"),
+        (
+            "rate: modcods",
+            "rate: got 'modcods'; must be one of 'ergodic', 'shannon', 'outage', 'modcod', 'fixed'",
+        ),
     ],
 )
 @pytest.mark.parametrize("side", ["uplink", "downlink"])

@@ -82,6 +82,7 @@ def test_link_shows_the_budget_and_one_pass(leomix, tmp_path: Path) -> None:
     assert leomix("link", "quickstart", "--contact", 3, "-o", out).status == 0
     table = pq.read_table(out).to_pandas()
     assert table.delivered_mbit.is_monotonic_increasing
+    assert (table.downlink_snr_db > table.snr_db).all()
     assert table.elevation_deg.iloc[[0, -1]].to_numpy() == pytest.approx([10, 10], abs=1e-3)
     assert table.doppler_khz.iloc[0] > 0 > table.doppler_khz.iloc[-1]
     assert leomix("link", "quickstart", "--contact", 9999).status == 2
@@ -170,9 +171,9 @@ WRONG = {
         ["run", "quickstart", "--set", "learning.data.path=x.npz"],
         "learning.data.path",
     ),
-    "too few sub-channels": (
-        ["run", "quickstart", "--set", "link.uplink.total_bandwidth_mhz=1"],
-        "sub-channels",
+    "less than a sub-channel": (
+        ["run", "quickstart", "--set", "link.uplink.total_bandwidth_mhz=0.1"],
+        "total_bandwidth_mhz",
     ),
     "no command": (["rnu", "quickstart"], "rnu"),
     "no scenario for contacts": (["contacts"], "--tle"),

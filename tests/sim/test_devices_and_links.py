@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from channel import LinkCurve
 from learning.method import Cluster
 from learning.requests import Chain, Cost, Download, Payload, Train, Upload
+from sim.beam import Beam
 from sim.clock import Clock
+from sim.contact_links import DeviceLinks
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices, whole_rounds
 from sim.plan import Plan
@@ -38,7 +40,7 @@ def contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> Pl
     curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
     return PlannedContact(
         int(start), int(start), "sat", None, cluster, start, start, end, 90.0, 600.0, True,
-        start, end, ContactLinks(lambda: (curve, None)),
+        start, end, ContactLinks(lambda: DeviceLinks(Beam(curve))),
     )  # fmt: skip
 
 
@@ -104,12 +106,14 @@ def test_each_device_runs_through_the_chain_on_its_own_clock() -> None:
     assert devices.free_s.tolist() == [111.0, 120.0]
 
 
-def test_a_neglected_downlink_takes_no_time_and_leaves_no_row() -> None:
+def test_a_neglected_downlink_takes_no_time_but_its_bytes_are_told() -> None:
     cluster = Cluster("c", 0, 1)
     here, trace = contact(cluster, 0.0, 50.0, np.array([8.0])), Trace()
     replies = converse([here], [[Download(Payload("m", 1e9))]], Devices(cluster, compute()), trace)
     assert replies[0][0].done.all()
-    assert len(trace.tables()["transfers"]) == 0
+    [row] = trace.tables()["transfers"].to_pylist()
+    assert (row["start_s"], row["end_s"]) == (0.0, 0.0)
+    assert (row["delivered_bytes"], row["outcome"]) == (1e9, "delivered")
 
 
 def test_training_past_the_set_time_ends_and_its_upload_waits() -> None:
@@ -139,7 +143,7 @@ def test_what_is_not_carried_over_is_dropped() -> None:
     uploads = [[Upload(Payload("gate", 15.0), carry=False)]] * 2
     trace = Trace()
     replies = converse(passes, uploads, Devices(cluster, compute()), trace)
-    assert [reply[0].left_bytes[0] for reply in replies] == [5.0, 5.0]
+    assert [reply[0].left_bytes[0] for reply in replies] == [15.0, 15.0]
     kinds = trace.tables()["events"].column("kind").to_pylist()
     assert kinds.count("drop") == 2
 
@@ -219,7 +223,7 @@ def test_one_device_out_of_reach_does_not_hold_the_others_to_the_set_time() -> N
     here = contact(cluster, 0.0, 500.0, np.array([8.0, 8.0]))
     time = np.array([[0.0, 500.0], [40.0, 40.0]])
     curve = LinkCurve(time, np.array([[8.0, 8.0], [0.0, 0.0]]))
-    here = PlannedContact(**{**vars(here), "links": ContactLinks(lambda: (curve, None))})
+    here = PlannedContact(**{**vars(here), "links": ContactLinks(lambda: DeviceLinks(Beam(curve)))})
     devices = Devices(cluster, compute())
     replies = converse([here], [[Upload(Payload("a", 100.0))]], devices, trace)
     assert replies[0][0].done.tolist() == [True, False]

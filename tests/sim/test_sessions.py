@@ -13,6 +13,8 @@ from test_devices_and_links import compute, converse
 from channel import LinkCurve
 from learning.method import Cluster
 from learning.requests import Download, Payload, Upload
+from sim.beam import Beam
+from sim.contact_links import DeviceLinks
 from sim.devices import Devices
 from sim.planned_contact import ContactLinks, PlannedContact
 from sim.synchronisation import Synchronisation
@@ -26,7 +28,7 @@ def contact(
     """A contact that is served from start to end; device k has the constant rate ``rates[k]``."""
     time = np.tile([start_s, end_s], (cluster.devices, 1))
     curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
-    links = ContactLinks(lambda: (curve, curve if down else None))
+    links = ContactLinks(lambda: DeviceLinks(Beam(curve), Beam(curve) if down else None))
     return PlannedContact(
         number, session, satellite, number, cluster, start_s, start_s, end_s, 90.0, 600.0, True,
         start_s, end_s, links,
@@ -69,7 +71,8 @@ def test_what_is_given_up_is_dropped_in_the_sessions_last_contact_only() -> None
     ]
     steps = [[Upload(Payload("gate", 25.0), carry=False)]]
     [(up,)] = converse(session, steps, Devices(cluster, compute()), trace)
-    assert up.left_bytes.tolist() == [5.0]
+    assert up.left_bytes.tolist() == [25.0]
+    assert up.given_up.tolist() == [True]
     assert [r["outcome"] for r in rows_of(trace, "transfers")] == ["carried", "dropped"]
     assert [r["kind"] for r in rows_of(trace, "events")].count("drop") == 1
 
@@ -79,7 +82,9 @@ def test_a_device_may_see_only_one_of_the_satellites() -> None:
     first = contact(cluster, 0, 0, "first", 0.0, 10.0, np.array([8.0, 8.0]))
     late = LinkCurve(np.array([[10.0, 30.0], [14.0, 14.0]]), np.array([[8.0, 8.0], [0.0, 0.0]]))
     second = contact(cluster, 1, 0, "second", 10.0, 30.0, np.array([8.0, 8.0]))
-    second = PlannedContact(**{**vars(second), "links": ContactLinks(lambda: (late, None))})
+    second = PlannedContact(
+        **{**vars(second), "links": ContactLinks(lambda: DeviceLinks(Beam(late)))}
+    )
     steps = [[Upload(Payload("a", 15.0))]]
     [(up,)] = converse([first, second], steps, Devices(cluster, compute()), trace)
     assert up.done.tolist() == [True, False]

@@ -1,0 +1,138 @@
+"""Propagation scenarios of 3GPP TR 38.811: what stands around the device, by elevation."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from channel.arrays import Floats, checked, positive
+
+EnvironmentName = Literal["dense_urban", "urban", "suburban", "rural"]
+Band = Literal["S", "Ka"]
+
+_BAND_GHZ: Final[dict[Band, tuple[float, float]]] = {"S": (1.0, 6.0), "Ka": (17.0, 40.0)}
+_IONOSPHERE_4_GHZ_DB: Final = 1.1 / math.sqrt(2.0)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A propagation scenario in one frequency band: the tables of TR 38.811, section 6.6 and 6.7.
+
+    name: "dense_urban", "urban", "suburban" or "rural". band: "S" (1 to 6 GHz) or "Ka" (17 to
+    40 GHz). Two of the same name and band are equal.
+
+    The tables stand at 10, 20, ..., 90 degrees of elevation. Every method takes elevation_deg of
+    any shape and gives an array of that shape. Between the angles it interpolates linearly (the
+    report itself takes the nearest angle, which would make rates jump while a satellite climbs),
+    and below 10 degrees it keeps the value at 10. Elevations outside (0, 90] raise ValueError.
+
+    Raises ValueError for a name or a band that is none of these.
+    """
+
+    name: EnvironmentName
+    band: Band
+
+    def __post_init__(self) -> None:
+        """Check both fields."""
+        _one_of("environment", self.name, get_args(EnvironmentName))
+        _one_of("band", self.band, get_args(Band))
+
+    def line_of_sight_probability(self, elevation_deg: ArrayLike) -> Floats:
+        """Share of the sites, 0 to 1, that see a satellite at this elevation (table 6.6.1-1)."""
+        rows = _tables()["environments"][self.name]
+        return _interpolated(elevation_deg, rows["los_probability_pct"]) / 100.0
+
+    def clutter_loss_db(self, elevation_deg: ArrayLike) -> Floats:
+        """Mean further loss in dB out of the line of sight (tables 6.6.2-1 to 6.6.2-3).
+
+        In the line of sight there is none.
+        """
+        return self._row("nlos_clutter_db", elevation_deg)
+
+    def shadowing_deviation_db(self, elevation_deg: ArrayLike, line_of_sight: ArrayLike) -> Floats:
+        """Standard deviation in dB of the shadowing, normal in dB with mean 0 (same tables).
+
+        line_of_sight is a boolean array that broadcasts with elevation_deg.
+        """
+        seen = self._row("los_shadowing_db", elevation_deg)
+        hidden = self._row("nlos_shadowing_db", elevation_deg)
+        return np.where(np.asarray(line_of_sight, dtype=np.bool_), seen, hidden)[()]
+
+    def rician_k_db(self, elevation_deg: ArrayLike) -> tuple[Floats, Floats]:
+        """Mean and standard deviation in dB of the Rician K factor in the line of sight.
+
+        Tables 6.7.2-1 to 6.7.2-8; K is normal in dB. In "urban" and "rural" it falls as the
+        satellite climbs. Out of the line of sight the tables give none: K is 0 (Rayleigh), which
+        is not 0 dB.
+        """
+        mean_db = self._row("los_k_mean_db", elevation_deg)
+        return mean_db, self._row("los_k_deviation_db", elevation_deg)
+
+    def scintillation_loss_db(self, elevation_deg: ArrayLike, frequency_hz: ArrayLike) -> Floats:
+        """Loss in dB by scintillation; inputs broadcast.
+
+        Band S, through the ionosphere: 1.1 dB (f / 4 GHz)^-1.5 peak to peak over sqrt(2), that is
+        6.22 / f_GHz^1.5, at every elevation (section 6.6.6.1). Band Ka, through the troposphere:
+        what is not exceeded 99 % of the time at 20 GHz (table 6.6.6.2.1-1).
+        Raises ValueError for a frequency outside the band.
+        """
+        frequency_ghz = _in_band(self.band, frequency_hz) / 1e9
+        troposphere_db = _interpolated(elevation_deg, _tables()["tropospheric_scintillation_db"])
+        ionosphere_db = _IONOSPHERE_4_GHZ_DB * (frequency_ghz / 4.0) ** -1.5
+        both = np.broadcast_arrays(ionosphere_db, troposphere_db)
+        return both[0 if self.band == "S" else 1].copy()[()]
+
+    def _row(self, row: str, elevation_deg: ArrayLike) -> Floats:
+        return _interpolated(elevation_deg, _tables()["environments"][self.name][self.band][row])
+
+
+def propagation_scenario(name: EnvironmentName, frequency_hz: float) -> Environment:
+    """The environment `name` in the band of the carrier: S from 1 to 6 GHz, Ka from 17 to 40 GHz.
+
+    Raises ValueError for other names, and for a carrier that neither band of the tables covers.
+    """
+    frequency = positive("frequency_hz", frequency_hz)
+    for band, (low_ghz, high_ghz) in _BAND_GHZ.items():
+        if low_ghz * 1e9 <= frequency <= high_ghz * 1e9:
+            return Environment(name, band)
+    raise ValueError(
+        f"frequency_hz is {frequency_hz}; allowed with an environment is 1e9 to 6e9 (band S) "
+        "or 17e9 to 40e9 (band Ka)"
+    )
+
+
+@cache
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads((files("channel") / "tr38811.json").read_text("utf-8"))
+    return tables
+
+
+def _interpolated(elevation_deg: ArrayLike, row: list[float]) -> Floats:
+    """A row of the tables at the elevations; np.interp keeps the first value below 10 degrees."""
+    elevation = checked(
+        "elevation_deg",
+        elevation_deg,
+        lambda x: (x > 0.0) & (x <= 90.0),
+        "more than 0 and at most 90 degrees; leave out what is below the horizon",
+    )
+    return np.asarray(np.interp(elevation, _tables()["elevation_deg"], row))[()]
+
+
+def _in_band(band: Band, frequency_hz: ArrayLike) -> Floats:
+    low_ghz, high_ghz = _BAND_GHZ[band]
+    return checked(
+        "frequency_hz",
+        frequency_hz,
+        lambda x: (x >= low_ghz * 1e9) & (x <= high_ghz * 1e9),
+        f"{low_ghz:g}e9 to {high_ghz:g}e9 in band {band}",
+    )
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed is one of {', '.join(allowed)}")

@@ -1,0 +1,119 @@
+"""What arrives at the receiver of a link, and the rate that it carries."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from channel.arrays import Floats, between, checked, positive
+from channel.budget import carrier_over_n0_dbhz, noise_bandwidth_dbhz
+from channel.efficiency import constant_rician_k, spectral_efficiency_bps_hz
+from channel.link import Link
+from channel.modcod import modcod_level
+from channel.paths import CLEAR_PATH, Path, line_of_sight, rician_k_linear
+from channel.terms import loss_terms_db, total_loss_db
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Mean SNR in the link's bandwidth (dB) and Rician factor (ratio of powers), of one shape.
+
+    snr_db is -infinity where there is no link. rician_k_linear is 0 for Rayleigh fading and
+    infinite for none. Raises ValueError for other values and for two shapes.
+    """
+
+    snr_db: Floats
+    rician_k_linear: Floats
+
+    def __post_init__(self) -> None:
+        """Check both fields."""
+        snr = checked("snr_db", self.snr_db, lambda x: x < np.inf, "a number or -infinity")
+        k = checked("rician_k_linear", self.rician_k_linear, lambda x: x >= 0, "at least 0")
+        if snr.shape != k.shape:
+            raise ValueError(
+                f"rician_k_linear has shape {k.shape}; allowed is that of snr_db, {snr.shape}"
+            )
+
+
+def received_signal(
+    link: Link, elevation_deg: ArrayLike, slant_range_m: ArrayLike, path: Path = CLEAR_PATH
+) -> Signal:
+    """SNR and Rician factor at the receiver; the SNR is -infinity below the mask.
+
+    elevation_deg (-90 to 90) and slant_range_m (> 0) broadcast, with an environment also with the
+    fields of `path`; without one the path plays no part. The sum is that of TR 38.821, section
+    6.1.3.1; the gate of EMS-FL equation (16) is elevation >= link.min_elevation_deg, and never at
+    or below the horizon. The gate is exact: pass the edges of a contact at the mask itself, not
+    a rounding error below it. Raises ValueError for values outside these ranges.
+    """
+    elevation, distance_m = _checked_place(elevation_deg, slant_range_m)
+    above = above_mask(link, elevation)
+    sky = _in_the_sky(elevation, above)
+    loss_db = total_loss_db(loss_terms_db(link, sky, distance_m, path))
+    density_dbhz = carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
+    snr = density_dbhz - noise_bandwidth_dbhz(link.bandwidth_hz)
+    k = np.broadcast_to(_rician_k(link, sky, path), snr.shape)
+    return Signal((snr if above.all() else np.where(above, snr, -np.inf))[()], k[()])
+
+
+def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None = None) -> Floats:
+    """Rate in bit/s that a signal carries, averaged over the link's duty; 0 where there is no link.
+
+    In a bandwidth b other than the link's B (> 0, it broadcasts with the signal) the same power
+    meets less noise: the SNR rises by B/b. A fixed rate takes the share b/B. Below
+    link.required_snr_db, in that bandwidth, the rate is 0. Raises ValueError for other bandwidths.
+    """
+    snr, width_hz = np.asarray(signal.snr_db), np.asarray(link.bandwidth_hz)
+    if bandwidth_hz is not None:
+        width_hz = positive("bandwidth_hz", bandwidth_hz)
+        snr = snr + 10.0 * np.log10(link.bandwidth_hz / width_hz)
+    if link.fixed_rate_bps is not None:
+        rate = np.where(snr > -np.inf, link.fixed_rate_bps * (width_hz / link.bandwidth_hz), 0.0)
+    else:
+        k = np.asarray(signal.rician_k_linear)
+        rate = width_hz * spectral_efficiency_bps_hz(link, snr, k)
+    if link.required_snr_db > -np.inf:
+        rate = np.where(snr >= link.required_snr_db, rate, 0.0)
+    return (link.duty * rate)[()]
+
+
+def rate_state(
+    link: Link, elevation_deg: ArrayLike, slant_range_m: ArrayLike, path: Path = CLEAR_PATH
+) -> NDArray[np.int64]:
+    """Whole numbers that are constant wherever the rate has no jump; 0 where the rate is 0.
+
+    They tell apart the ModCods, a receiver that locks from one that does not and, for rates that
+    follow the SNR, a device in sight from one out of sight. Arguments as `received_signal`.
+    """
+    snr = np.asarray(received_signal(link, elevation_deg, slant_range_m, path).snr_db)
+    if link.rate == "modcod":
+        return modcod_level(snr, link.rolloff)
+    locked = (snr > -np.inf) & (snr >= link.required_snr_db)
+    if link.environment is None or link.rate == "fixed":
+        return locked.astype(np.int64)
+    elevation, _ = _checked_place(elevation_deg, slant_range_m)
+    sky = _in_the_sky(elevation, above_mask(link, elevation))
+    return np.where(line_of_sight(link.environment, sky, path), 1, 2) * locked
+
+
+def above_mask(link: Link, elevation_deg: Floats) -> NDArray[np.bool_]:
+    """Where there is a link: at or above the mask, and above the horizon."""
+    return np.asarray((elevation_deg >= link.min_elevation_deg) & (elevation_deg > 0.0))
+
+
+def _checked_place(elevation_deg: ArrayLike, slant_range_m: ArrayLike) -> tuple[Floats, Floats]:
+    elevation = between("elevation_deg", elevation_deg, -90.0, 90.0)
+    elevation, distance_m = np.broadcast_arrays(elevation, positive("slant_range_m", slant_range_m))
+    return elevation, distance_m
+
+
+def _in_the_sky(elevation_deg: Floats, above: NDArray[np.bool_]) -> Floats:
+    """Elevations with which the losses are defined also where there is no link."""
+    return elevation_deg if above.all() else np.where(above, elevation_deg, 90.0)
+
+
+def _rician_k(link: Link, elevation_deg: Floats, path: Path) -> Floats:
+    constant = constant_rician_k(link)
+    if link.environment is None or constant is not None:
+        return np.asarray(constant)
+    return rician_k_linear(link.environment, elevation_deg, path)

@@ -1,0 +1,107 @@
+"""The keys of one direction of the link, in the units of a link budget; all are optional."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scenarios.section import Decibels, Positive, Section
+
+Loss = Annotated[float | None, Field(ge=0, le=300)]
+
+
+class LinkSide(Section):
+    """What differs from the preset in one direction."""
+
+    frequency_ghz: Positive = Field(default=None, le=1000, description="carrier frequency, GHz")
+    bandwidth_mhz: Positive = Field(
+        default=None, le=1e6, description="bandwidth of one device, MHz"
+    )
+    total_bandwidth_mhz: Positive = Field(
+        default=None, le=1e6, description="bandwidth of the beam, shared by the devices, MHz"
+    )
+    tx_power_dbm: Decibels = Field(default=None, description="transmit power, dBm")
+    tx_gain_dbi: Decibels = Field(default=None, description="transmit antenna gain, dBi")
+    eirp_dbw: Decibels = Field(default=None, description="EIRP, dBW; in place of power and gain")
+    rx_gain_dbi: Decibels = Field(default=None, description="receive antenna gain, dBi")
+    noise_figure_db: Loss = Field(default=None, description="receiver noise figure, dB")
+    antenna_temperature_k: Positive = Field(
+        default=None, le=1e6, description="antenna noise temperature, K"
+    )
+    g_over_t_db_k: Decibels = Field(
+        default=None,
+        description="receiver G/T, dB/K; in place of gain, noise figure and temperature",
+    )
+    other_losses_db: Loss = Field(
+        default=None, description="losses that do not depend on elevation, dB"
+    )
+    atmosphere: Literal["cosecant", "inverse_elevation", "itu"] | None = Field(
+        default=None, description="how the air's attenuation depends on elevation"
+    )
+    zenith_attenuation_db: Loss = Field(
+        default=None, description="atmospheric attenuation at 90 degrees of elevation, dB"
+    )
+    exceedance_pct: float | None = Field(
+        default=None,
+        ge=0.001,
+        le=5,
+        description="share of the year in which the attenuation is exceeded, percent; with itu",
+    )
+    scintillation_loss_db: Loss = Field(default=None, description="loss by scintillation, dB")
+    clutter_loss_db: Loss = Field(
+        default=None, description="loss by what stands around the device, dB"
+    )
+    shadowing_margin_db: Loss = Field(default=None, description="margin for shadowing, dB")
+    path_gain_db: float | None = Field(
+        default=None,
+        ge=-300,
+        lt=0,
+        description="fixed large-scale fading in place of free space and atmosphere, dB",
+    )
+    fading: Literal["none", "rayleigh", "rician"] | None = Field(
+        default=None, description="small-scale fading"
+    )
+    rician_k_db: Decibels = Field(
+        default=None, description="Rician K factor, dB; with fading rician"
+    )
+    rate: Literal["ergodic", "shannon", "outage", "modcod", "fixed"] | None = Field(
+        default=None, description="how the rate follows from the signal-to-noise ratio"
+    )
+    outage_probability: float | None = Field(
+        default=None,
+        ge=1e-9,
+        le=0.999,
+        description="share of what is sent that fails; with rate outage",
+    )
+    rolloff: float | None = Field(
+        default=None, ge=0, le=1, description="roll-off of the DVB-S2 pulses; with rate modcod"
+    )
+    fixed_rate_mbps: Positive = Field(
+        default=None, le=1e9, description="rate of one device, Mbit/s; with rate fixed"
+    )
+    required_snr_db: Decibels = Field(
+        default=None, description="signal-to-noise ratio below which nothing is received, dB"
+    )
+    duty: Positive = Field(
+        default=None, le=1, description="share of the time in which this direction transmits"
+    )
+
+
+class Uplink(LinkSide):
+    """Device to satellite."""
+
+    sharing: Literal["fixed_subchannel", "equal_share", "rounds"] | None = Field(
+        default=None, description="how devices share the beam: a queue, equal bandwidths, or turns"
+    )
+
+
+class Downlink(LinkSide):
+    """Satellite to device."""
+
+    delivery: Literal["broadcast", "unicast"] | None = Field(
+        default=None, description="one transmission to a whole cluster, or one to each device"
+    )
+    sharing: Literal["fixed_subchannel", "rounds"] | None = Field(
+        default=None,
+        description="how unicast shares the beam: a queue, or turns; equal bandwidths would share "
+        "the satellite's power too",
+    )

@@ -1,0 +1,70 @@
+"""The steps of a chain as they are planned: who begins and ends each of them when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from channel import LinkCurve
+from learning.requests import Cost, Floats, Ints, Mask
+from sim.planned_session import PlannedSession
+from sim.session_beam import SessionBeam
+
+
+@dataclass
+class Training:
+    """A training step of a chain: who begins and ends it when."""
+
+    who: Mask
+    cost: Cost
+    rounds: Ints
+    begin_s: Floats
+    end_s: Floats
+    excluded: Mask
+
+
+@dataclass
+class Transfer:
+    """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
+
+    ``before`` is what was through of the payload already. A device is ready at ``arrival_s`` and
+    begins at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
+    for a device that never begins, or does not get through by ``los_s``.
+    ``session`` is what can be used of the session (None: nothing), ``beam`` its link in this
+    direction (None: takes no time) and ``curve`` what each device is given of it.
+    """
+
+    direction: str
+    name: str
+    who: Mask
+    version: Ints
+    size: Floats
+    before: Floats
+    carry: bool
+    arrival_s: Floats
+    begin_s: Floats
+    sent_s: Floats
+    end_s: Floats
+    los_s: Floats
+    session: PlannedSession | None = None
+    beam: SessionBeam | None = None
+    curve: LinkCurve | None = None
+
+    def sent_bytes(self, stop_s: Floats) -> Floats:
+        """Bytes (K,) that the devices have sent from when they began to ``stop_s``."""
+        if self.curve is None:
+            return np.zeros_like(stop_s)
+        begun = np.isfinite(self.begin_s)
+        begin_s = np.where(begun, self.begin_s, stop_s)
+        sent = self.curve.delivered_bits(np.maximum(stop_s, begin_s))
+        return (sent - self.curve.delivered_bits(begin_s)) / 8
+
+    def waited_s(self) -> Floats:
+        """Seconds (K,) that a device in view waited for a sub-channel; 0 for others."""
+        if self.beam is None:
+            return np.zeros_like(self.begin_s)
+        ready_s = np.maximum(self.arrival_s, self.beam.curve.time_s[:, 0])
+        begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
+        waited: Floats = np.where(self.who & np.isfinite(ready_s), begin_s - ready_s, 0.0)
+        return np.maximum(waited, 0.0)

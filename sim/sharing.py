@@ -1,0 +1,125 @@
+"""Devices of a cluster that queue for the sub-channels of one beam."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from heapq import heapreplace
+
+import numpy as np
+
+from channel import LinkCurve
+from channel.curve import ROUNDING
+from learning.requests import Floats, Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What each device (K,) is given of a band: when it sends, and at which rate.
+
+    ``begin_s`` is when it begins to send (inf where it never does) and ``end_s`` when its last bit
+    is sent (inf where it does not get through). ``curve`` is a batch of K rows: what the device can
+    send at, nothing of it beyond ``end_s`` where others share the band.
+    """
+
+    begin_s: Floats
+    end_s: Floats
+    curve: LinkCurve
+
+
+def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channels: int) -> Given:
+    """Give each device a sub-channel of its own: first come, first served, by number if together.
+
+    ``curve`` (K, T) is the rate of a sub-channel. A device comes when it is ready (``arrival_s``,
+    inf for never) and its curve begins to carry; it keeps its sub-channel until its ``bits`` are
+    through or its curve carries nothing any more. 0 bits need no sub-channel. Where there are
+    sub-channels for all who send, the curve given is ``curve`` itself, uncut. All arrays are (K,).
+
+    Raises ValueError for less than one channel.
+    """
+    if channels < 1:
+        raise ValueError(f"channels is {channels}; allowed is at least 1")
+    opens_s, closes_s = _span_s(curve)
+    opens_s = np.where(bits > 0, opens_s, curve.time_s[:, 0])
+    comes_s = np.where(who, np.maximum(arrival_s, opens_s), np.inf)
+    sends = (bits > 0) & (comes_s < closes_s)
+    comes_s = np.where(sends | (bits == 0), comes_s, np.inf)
+    if np.count_nonzero(sends) <= channels:
+        return Given(comes_s, curve.completion_time_s(bits, comes_s), curve)
+    begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)
+    begin_s, end_s = (np.where(bits == 0, comes_s, x) for x in (begin_s, end_s))
+    return Given(begin_s, end_s, _cut(curve, begin_s, end_s))
+
+
+def seconds(
+    bits: float | Floats, rate_bps: float | Floats, end_rate_bps: float | Floats, step_s: float
+) -> Floats:
+    """Time in which ``bits`` pass while the rate goes from one value to another in ``step_s``.
+
+    r0 dt + a dt^2 / 2 = b gives dt = 2 b / (r0 + sqrt(r0^2 + 2 a b)), with no division by a rate
+    of 0 or a slope of 0. The bits are above 0 and at most what passes in the whole step.
+    """
+    square = rate_bps**2 + 2.0 * bits / step_s * (end_rate_bps - rate_bps)
+    # Rounding may take the square of the final rate a little below 0.
+    after_s = 2.0 * bits / (rate_bps + np.sqrt(np.maximum(square, 0.0)))
+    least: Floats = np.minimum(after_s, step_s)
+    return least
+
+
+def _span_s(curve: LinkCurve) -> tuple[Floats, Floats]:
+    """From when to when (K,) each curve carries anything; to -inf where it never does."""
+    time, rate = curve.time_s, curve.rate_bps
+    carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])
+    rows, cells = np.arange(len(time)), carries.shape[1]
+    first, last = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
+    return time[rows, first], np.where(carries[rows, first], time[rows, last], -np.inf)
+
+
+def _in_turn(
+    curve: LinkCurve, comes_s: Floats, closes_s: Floats, bits: Floats, channels: int
+) -> tuple[Floats, Floats]:
+    """When each device (K,) begins and ends: who has come takes the first free sub-channel."""
+    begin_s, end_s = np.full((2, len(bits)), np.inf)
+    free_s = [-np.inf] * channels
+    for k in np.argsort(comes_s, kind="stable"):
+        turn_s, close_s = max(float(comes_s[k]), free_s[0]), float(closes_s[k])
+        if turn_s < close_s:
+            time, rate = curve.time_s[k].tolist(), curve.rate_bps[k].tolist()
+            begin_s[k] = turn_s
+            end_s[k] = _through_s(time, rate, turn_s, float(bits[k]), close_s)
+            heapreplace(free_s, min(float(end_s[k]), close_s))
+    return begin_s, end_s
+
+
+def _through_s(
+    time: list[float], rate: list[float], begin_s: float, bits: float, close_s: float
+) -> float:
+    """When ``bits`` sent from ``begin_s`` on are through, as in LinkCurve.completion_time_s.
+
+    It goes from point to point, since all who follow each other on a sub-channel then take no more
+    steps than the curve has; and it counts from the beginning, since what went before rounds.
+    """
+    i = bisect_right(time, begin_s)
+    share = (begin_s - time[i - 1]) / (time[i] - time[i - 1])
+    at_s, now = begin_s, rate[i - 1] + (rate[i] - rate[i - 1]) * share
+    left, most = bits, now
+    for next_s, then in zip(time[i:], rate[i:], strict=True):
+        here = (now + then) / 2.0 * (next_s - at_s)
+        if left <= here:
+            return at_s + float(seconds(left, now, then, next_s - at_s))
+        left, at_s, now, most = left - here, next_s, then, max(most, then)
+    short = ROUNDING * (bits - left) + float(np.spacing(abs(at_s))) * most
+    return close_s if left <= short else float(np.inf)
+
+
+def _cut(curve: LinkCurve, begin_s: Floats, end_s: Floats) -> LinkCurve:
+    """Return each row between its own two times, falling to 0 at both."""
+    last_s = curve.time_s[:, -1]
+    edges = [np.minimum(edge_s, last_s) for edge_s in (begin_s, end_s)]
+    time = np.clip(curve.time_s, edges[0][:, None], edges[1][:, None])
+    rate = curve.rate_bps
+    for edge_s in edges:
+        outside = (time == edge_s[:, None]) & (curve.time_s != edge_s[:, None])
+        rate = np.where(outside, curve.rate_at_bps(edge_s)[:, None], rate)
+    ends = ((0, 0), (1, 1))
+    return LinkCurve(np.pad(time, ends, mode="edge"), np.pad(rate, ends))
