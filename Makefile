@@ -42,13 +42,16 @@ bench: install ## time the core against named references
 	@if [ -n "$(BRAHE)" ]; then echo "== brahe"; $(BIN)/python tests/benchmarks/against_brahe.py $(BRAHE); \
 	else echo "brahe: make bench BRAHE=PYTHON compares with it, in an environment of its own"; fi
 
-accuracy: install ## compare contact windows with full Skyfield: the table of docs/accuracy.md
+accuracy: install ## compare windows, link budgets and transfers with others: docs/accuracy.md
 	$(BIN)/python docs/studies/accuracy.py
+	$(BIN)/python docs/studies/link_budgets.py
+	$(BIN)/python docs/studies/transfers.py
 
 docs: install ## run every command and code block of README and docs
 	$(BIN)/python -m pytest tests/docs
 
-studies: install ## print the tables of docs/results.md (about half an hour on two cores)
+studies: install ## print the tables of docs/results.md and choices.md (half an hour on two cores)
+	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/cycles.py paper-slots 5
 	$(BIN)/python docs/studies/cycles.py paper-slots 3 0.2
 	$(BIN)/python docs/studies/cycles.py paper-slots-idle 5

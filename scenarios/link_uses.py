@@ -40,6 +40,9 @@ def _no_geometry(form: Form) -> Unused:
     if not form.geometry:
         for key in ("atmosphere", "exceedance_pct"):
             yield key, without_geometry(form.source)
+        if "path_gain_db" not in form.values:
+            text = f"needs an SNR, and source {form.source!r} has no distance to compute one from"
+            yield "required_snr_db", f"{text}; give path_gain_db, or leave it out"
 
 
 def without_geometry(source: str) -> str:

@@ -19,10 +19,12 @@ from sim.jumps import jump_times
 from sim.radios import Radios
 from sim.rowwise import along
 
-GRID_S = 4.0
-"""Spacing of a link curve's points: payloads are then through to 0.1 ms of where they should be."""
-GRID_POINTS = 1000
-"""Points that a contact of more than about an hour has: a high orbit changes that much slower."""
+GRID_S_PER_KM = 4.0 / 600.0
+"""Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the
+faster its link changes. Payloads are then through to 0.3 ms of where they should be."""
+NEAREST_KM, FARTHEST_KM = 150.0, 1800.0
+LEAST_POINTS, MOST_POINTS = 40, 1000
+"""Points of a short contact, and of one of some hours: a high orbit changes that much slower."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,10 @@ class DeviceLinks:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """A satellite over a cluster: who sees it, from when to when, and each device's luck."""
+    """A satellite over a cluster: who sees it, from when to when, and each device's luck.
+
+    No device is nearer to the satellite than ``nearest_km``.
+    """
 
     satellite: orbit.Satellite
     centre: orbit.Site
@@ -57,12 +62,15 @@ class Pass:
     start: Any
     rise_s: float
     set_s: float
+    nearest_km: float
     min_elevation_deg: float
     path: Path
 
     def links(self, radios: Radios) -> DeviceLinks:
         """Return the links of the pass, each device's from its own AOS to its own LOS."""
-        step_s = max(GRID_S, (self.set_s - self.rise_s) / GRID_POINTS)
+        near_km = min(max(self.nearest_km, NEAREST_KM), FARTHEST_KM)
+        lasts_s = self.set_s - self.rise_s
+        step_s = max(min(GRID_S_PER_KM * near_km, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
         geometry = orbit.contact_geometry(
             self.satellite,
             self.devices,

@@ -10,6 +10,7 @@ import numpy as np
 from learning.requests import Floats, Ints, Mask
 
 CutTransfers = Literal["resume", "restart", "drop"]
+Fate = Literal["", "given up", "begins anew"]
 DIRECTIONS = ("uplink", "downlink")
 
 
@@ -17,8 +18,7 @@ DIRECTIONS = ("uplink", "downlink")
 class Account:
     """Bytes in one direction: payloads offered and what became of them, and what was sent.
 
-    ``sent_of_carried`` and ``sent_in_vain`` are bytes that went over the link of payloads that are
-    still open, and of those (or earlier attempts) that were given up.
+    ``sent_in_vain`` went over the link for payloads or attempts that were then given up.
     """
 
     offered: float = 0.0
@@ -84,15 +84,17 @@ class Ledger:
         return np.where(entry.open, entry.through, 0.0)
 
     def settle(
-        self, direction: str, name: str, who: Mask, done: Mask, moved: Floats, carry: bool
+        self, direction: str, name: str, who: Mask, done: Mask, moved: Floats, fate: Fate
     ) -> Mask:
-        """Book what ``who`` have sent of an open payload; return who has given it up (K,)."""
+        """Book what ``who`` have sent of an open payload; return who has given it up (K,).
+
+        ``fate`` is that of those who are not ``done``.
+        """
         entry, account = self._entries[direction, name], self.accounts[direction]
         account.sent += float(moved[who].sum())
         account.delivered += float(entry.size[done].sum())
         through = np.where(who, entry.through + moved, entry.through)
         cut = who & ~done
-        fate = self.fate(carry)
         given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
         account.dropped += float(entry.size[given_up].sum())
         account.sent_in_vain += float(through[given_up | again].sum())
@@ -100,7 +102,7 @@ class Ledger:
         entry.through = np.where(entry.open & ~again, through, 0.0)
         return given_up
 
-    def fate(self, carry: bool) -> str:
+    def fate(self, carry: bool) -> Fate:
         """Say what becomes of a transfer that is cut off; empty if it goes on where it was."""
         if not carry or self.cut_transfers == "drop":
             return "given up"

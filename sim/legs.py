@@ -10,6 +10,7 @@ from channel import LinkCurve
 from learning.requests import Cost, Floats, Ints, Mask
 from sim.planned_session import PlannedSession
 from sim.session_beam import SessionBeam
+from sim.sharing import span_s
 
 
 @dataclass
@@ -61,10 +62,14 @@ class Transfer:
         return (sent - self.curve.delivered_bits(begin_s)) / 8
 
     def waited_s(self) -> Floats:
-        """Seconds (K,) that a device in view waited for a sub-channel; 0 for others."""
-        if self.beam is None:
+        """Seconds (K,) that a device with a link waited for a sub-channel; 0 for others."""
+        if self.beam is None or self.beam.crowding(int(self.who.sum())) <= 1.0:
             return np.zeros_like(self.begin_s)
-        ready_s = np.maximum(self.arrival_s, self.beam.curve.time_s[:, 0])
+        opens_s, _ = span_s(self.beam.curve)
+        ready_s = np.maximum(self.arrival_s, opens_s)
         begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
         waited: Floats = np.where(self.who & np.isfinite(ready_s), begin_s - ready_s, 0.0)
         return np.maximum(waited, 0.0)
+
+
+Leg = Training | Transfer

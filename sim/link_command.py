@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,10 @@ HEADS = {
     "delivered_mbit": "Mbit through",
 }
 """Short heads for the terminal; files keep the full names."""
+TERMS = {name for name in HEADS if name.endswith(("_loss_db", "_losses_db", "_margin_db"))} | {
+    *("eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db")
+}
+"""Terms of the budget, of which many are the same in all rows."""
 GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
 FINE = ("spectral_efficiency_bps_hz", "rate_mbps", "line_of_sight_probability")
 FORMS = {name: "{:.2f}" for name in HEADS if name not in FINE} | {
@@ -140,15 +145,24 @@ def _along(
 
 
 def text(scenario: Scenario, tables: Tables) -> str:
-    """Align the columns of each direction under a line that says how it is shared."""
+    """Align the columns of each direction under what is the same in all rows."""
     shared = _directions(scenario, 0)
     parts = [
-        f"{side}: {_about(shared[side])}\n{plain.text(columns, FORMS, HEADS)}"
+        "\n".join([f"{side}: {_about(shared[side])}", *_columns(columns)])
         for side, columns in tables.items()
     ]
     if "downlink" not in tables:
         parts.append("downlink: neglected, takes no time")
     return "\n\n".join(parts)
+
+
+def _columns(columns: dict[str, Any]) -> Iterator[str]:
+    """Terms that do not depend on the elevation in a line, and a table of the others."""
+    same = {n: x[0] for n, x in columns.items() if n in TERMS and (x == x[0]).all()}
+    terms = [f"{HEADS[name]} {FORMS[name].format(value)}" for name, value in same.items()]
+    if terms:
+        yield f"everywhere: {', '.join(terms)}"
+    yield plain.text({n: x for n, x in columns.items() if n not in same}, FORMS, HEADS)
 
 
 def _about(radio: Radio) -> str:

@@ -12,7 +12,7 @@ from learning import stream
 from learning.method import Cluster
 from orbit import Site
 from sim.contact_links import DeviceLinks, Pass, bare_links
-from sim.ground import clusters_of, device_sites
+from sim.ground import clusters_of, device_sites, distance_km
 from sim.link_doubts import link_doubts
 from sim.plan import Plan
 from sim.planned_contact import ContactLinks, PlannedContact
@@ -95,6 +95,7 @@ def _links(
         return bare_links(radios, cluster.devices, *span_s)
     satellite = windows.satellite[number]
     chance = radios[0].link.environment is not None
+    spread_km = max(distance_km(view.places[cluster.index], device) for device in devices)
     path = luck(cluster, view.satellite_names[satellite]) if chance else CLEAR_PATH
     return Pass(
         view.satellites[satellite],
@@ -102,6 +103,7 @@ def _links(
         devices,
         view.start,
         *span_s,
+        float(windows.min_slant_range_km[number]) - spread_km,
         view.min_elevation_deg,
         path,
     ).links(radios)

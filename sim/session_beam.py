@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,7 @@ class SessionBeam:
     beams: Sequence[Beam]
     spans_s: Sequence[Span]
     whole: bool
+    _heard: dict[bytes, LinkCurve] = field(default_factory=dict, repr=False)
 
     @cached_property
     def curve(self) -> LinkCurve:
@@ -59,13 +60,21 @@ class SessionBeam:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share."""
         radio = self.beams[0].radio
         if radio is not None and radio.sharing == "broadcast":
-            lowest = [weakest(beam.curve, who) for beam in self.beams]
-            return queued(self._after_each_other(lowest), arrival_s, bits, who, len(who))
+            return queued(self._broadcast(who), arrival_s, bits, who, len(who))
         channels = len(who) if radio is None else radio.channels
         alone = int(who.sum()) <= channels
         if alone or radio is None or radio.sharing == "fixed_subchannel":
             return queued(self.curve, arrival_s, bits, who, channels)
         return shared(self._rates_bps, self._nodes_s, arrival_s, bits, who)
+
+    def _broadcast(self, who: Mask) -> LinkCurve:
+        """The curve of a transmission to ``who``; a session mostly has several to the same ones."""
+        key = who.tobytes()
+        if key not in self._heard:
+            lowest = [weakest(beam.curve, who) for beam in self.beams]
+            self._heard.clear()
+            self._heard[key] = self._after_each_other(lowest)
+        return self._heard[key]
 
     def _rates_bps(self, start_s: float, end_s: float, sharing: int) -> tuple[Floats, Floats]:
         for beam, (first_s, last_s) in zip(self.beams, self.spans_s, strict=True):

@@ -53,7 +53,7 @@ def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Ite
     """What the curve carries inside each contact."""
     assert leg.beam is not None  # callers have turned to others for the rest
     assert leg.curve is not None
-    begin_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, end_s)
+    begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
     spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in leg.beam.edges_s]
     curve = leg.curve
     sent = [(curve.delivered_bits(b) - curve.delivered_bits(a)) / 8 for a, b in spans]

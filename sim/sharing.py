@@ -39,7 +39,7 @@ def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channel
     """
     if channels < 1:
         raise ValueError(f"channels is {channels}; allowed is at least 1")
-    opens_s, closes_s = _span_s(curve)
+    opens_s, closes_s = span_s(curve)
     opens_s = np.where(bits > 0, opens_s, curve.time_s[:, 0])
     comes_s = np.where(who, np.maximum(arrival_s, opens_s), np.inf)
     sends = (bits > 0) & (comes_s < closes_s)
@@ -66,7 +66,7 @@ def seconds(
     return least
 
 
-def _span_s(curve: LinkCurve) -> tuple[Floats, Floats]:
+def span_s(curve: LinkCurve) -> tuple[Floats, Floats]:
     """From when to when (K,) each curve carries anything; to -inf where it never does."""
     time, rate = curve.time_s, curve.rate_bps
     carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])

@@ -35,9 +35,10 @@ from sim.legs import Training
 from sim.meet import Meetings
 from sim.plan import Plan
 from sim.rows import Rows
+from sim.steps import everybody
 from sim.synchronisation import Synchronisation
 from sim.trace import Trace
-from sim.transfers import Link, everybody
+from sim.transfers import Link
 
 SERVER = "server"
 

@@ -12,17 +12,16 @@ from learning.requests import Download, Floats, Ints, Mask, Receipt, Train, Uplo
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Devices, whole_rounds
-from sim.errors import SimulationError
-from sim.ledger import Ledger
-from sim.legs import Training, Transfer
+from sim.ledger import Fate, Ledger
+from sim.legs import Leg, Training, Transfer
 from sim.planned_session import PlannedSession
 from sim.rows import Rows
+from sim.schedule import schedule
 from sim.session_parts import parts
+from sim.steps import Step, check_names, direction_of, everybody
 from sim.synchronisation import Synchronisation
 
-Step = Train | Upload | Download
 Reply = Work | Receipt
-Leg = Training | Transfer
 
 
 class Link:
@@ -52,7 +51,7 @@ class Link:
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
-        _check_names(steps)
+        check_names(steps)
         session = self._antenna.session
         ready = np.maximum(self._clock.now, self._devices.free_s)
         legs: list[Leg] = []
@@ -75,7 +74,7 @@ class Link:
     def settle_all(self) -> None:
         """Write what is still going on as far as it got (the run has ended)."""
         for session, legs in self._going_on:
-            self._settle(session, legs, self._clock.now)
+            self._settle(session, legs, self._clock.now, run_over=True)
         self._going_on.clear()
 
     # -- planning: when each device would begin and end each step
@@ -131,30 +130,12 @@ class Link:
         )
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if usable is not None:
-            self._schedule(leg, usable, earlier)
+            schedule(leg, usable, earlier)
+            self._rows.queue(leg, usable.at(self._clock.now), self._clock.now)
         if session is not None:
             contact_id = session.at(self._clock.now).contact_id
             self._rows.stale(leg, forgotten, self._devices.cluster, contact_id)
         return leg
-
-    def _schedule(self, leg: Transfer, session: PlannedSession, earlier: Sequence[Leg]) -> None:
-        """Let the devices of a leg share what the session carries."""
-        leg.session = session
-        leg.beam = session.uplink if leg.direction == "uplink" else session.downlink
-        in_time = leg.who & (leg.arrival_s <= session.end_s)
-        leg.arrival_s = np.where(in_time, session.in_service_s(leg.arrival_s), np.inf)
-        leg.los_s = np.full(len(in_time), session.end_s)
-        if leg.beam is None:  # a neglected downlink takes no time
-            leg.begin_s = leg.sent_s = leg.end_s = leg.arrival_s
-            return
-        leg.arrival_s = np.maximum(leg.arrival_s, _beam_free_s(leg, earlier))
-        given = leg.beam.send(leg.arrival_s, (leg.size - leg.before) * 8, in_time)
-        leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
-        there = np.isfinite(given.end_s)
-        delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
-        leg.end_s = np.where(there, given.end_s + delay_s, np.inf)
-        leg.los_s = np.minimum(leg.los_s, leg.beam.curve.time_s[:, -1])
-        self._rows.queue(leg, session.at(self._clock.now), self._clock.now)
 
     def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
         """Return what a download can use: each contact from when its satellite knows the state."""
@@ -168,7 +149,7 @@ class Link:
             self._rows.synchronises(contact, self._clock.now, known_s)
         return usable
 
-    def _end_s(self, legs: list[Training | Transfer]) -> float:
+    def _end_s(self, legs: list[Leg]) -> float:
         """When the last device has ended its chain, or can get nothing more through."""
         last = np.full(len(self._devices.free_s), self._clock.now)
         for leg in legs:
@@ -182,14 +163,18 @@ class Link:
     # -- settling: what has happened by now
 
     def _settle(
-        self, session: PlannedSession | None, legs: list[Training | Transfer], now_s: float
+        self,
+        session: PlannedSession | None,
+        legs: list[Leg],
+        now_s: float,
+        run_over: bool = False,
     ) -> list[Reply]:
         replies: list[Reply] = []
         for leg in legs:
             if isinstance(leg, Training):
                 replies.append(self._settle_training(session, leg, now_s))
             else:
-                replies.append(self._settle_transfer(session, leg, now_s))
+                replies.append(self._settle_transfer(session, leg, now_s, run_over))
         return replies
 
     def _settle_training(self, session: PlannedSession | None, leg: Training, now_s: float) -> Work:
@@ -204,7 +189,7 @@ class Link:
         return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
 
     def _settle_transfer(
-        self, session: PlannedSession | None, leg: Transfer, now_s: float
+        self, session: PlannedSession | None, leg: Transfer, now_s: float, run_over: bool
     ) -> Receipt:
         done = leg.who & (leg.end_s <= now_s)
         stop_s = np.where(done, leg.sent_s, np.minimum(leg.los_s, now_s))
@@ -212,9 +197,11 @@ class Link:
         partial = leg.who & ~done & (leg.begin_s < stop_s)
         moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), 0.0)
         moved = np.where(done, left, moved)
-        given_up = self.ledger.settle(leg.direction, leg.name, leg.who, done, moved, leg.carry)
+        # What the end of the run interrupts has not been cut off by a pass: it stays open.
+        fate = "" if run_over else self.ledger.fate(leg.carry)
+        given_up = self.ledger.settle(leg.direction, leg.name, leg.who, done, moved, fate)
         if leg.session is not None:
-            self._write(leg.session, leg, done, moved, stop_s)
+            self._write(leg.session, leg, done, moved, stop_s, fate)
         kept = np.where(done, leg.size, self.ledger.through(leg.direction, leg.name))
         reason = "" if done[leg.who].all() else "contact ended"
         return Receipt(
@@ -227,11 +214,16 @@ class Link:
         )
 
     def _write(
-        self, session: PlannedSession, leg: Transfer, done: Mask, moved: Floats, stop_s: Floats
+        self,
+        session: PlannedSession,
+        leg: Transfer,
+        done: Mask,
+        moved: Floats,
+        stop_s: Floats,
+        lost: Fate,
     ) -> None:
         """Write a row for each device and each contact of the session in which something moved."""
         left, now_s = moved, self._clock.now
-        lost = self.ledger.fate(leg.carry)
         for part in parts(session, leg, stop_s):
             here = np.where(part.last, left, np.minimum(part.bytes, left))
             left = left - here
@@ -243,41 +235,3 @@ class Link:
         if leg.direction == "uplink" and done.any():
             # What is made of the uploads is made now, when the chain has ended for all devices.
             self._synchronisation.received(session.at(now_s).satellite, now_s)
-
-
-def everybody(who: Mask | None, k: int) -> Mask:
-    """Return ``who`` as a mask (K,); None stands for all devices."""
-    return np.ones(k, bool) if who is None else np.asarray(who, bool)
-
-
-def direction_of(step: Upload | Download) -> str:
-    """Return ``uplink`` or ``downlink``."""
-    return "uplink" if isinstance(step, Upload) else "downlink"
-
-
-def _check_names(steps: Sequence[Step]) -> None:
-    """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
-    sent = [(direction_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
-    for direction, name in sent:
-        if sent.count((direction, name)) > 1:
-            raise SimulationError(
-                f"a chain has two {direction} transfers of payload {name!r}; give them two names, "
-                "or ask for the second one in a request of its own"
-            )
-
-
-def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
-    """When the transfers of earlier steps leave a crowded beam to this one; -inf for at once.
-
-    Where there are more devices than sub-channels a beam serves the steps of a chain one after
-    the other: those of a later step begin when the last device has ended an earlier one.
-    """
-    assert leg.beam is not None  # callers have turned to others for a neglected downlink
-    if leg.beam.crowding(int(leg.who.sum())) <= 1.0:
-        return -np.inf
-    free_s = -np.inf
-    for other in earlier:
-        if isinstance(other, Transfer) and other.direction == leg.direction and other.who.any():
-            ends_s = np.where(np.isfinite(other.sent_s), other.sent_s, other.los_s)
-            free_s = max(free_s, float(ends_s[other.who].max()))
-    return free_s

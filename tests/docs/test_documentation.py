@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from sim.cli import _status
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+STUDIES = ROOT / "docs" / "studies"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(
+    r"^```sh\npython docs/studies/(\w+)\.py\n```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -54,6 +59,23 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers"])
+def test_a_page_shows_what_a_quick_study_prints(
+    study: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(STUDIES))
+    pairs = [pair for page in PAGES for pair in SHOWN.findall(page.read_text())]
+    [shown] = [text for name, text in pairs if name == study]
+    assert import_module(study).main() == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_make_runs_every_study() -> None:
+    run = set(re.findall(r"docs/studies/(\w+)\.py", (ROOT / "Makefile").read_text()))
+    of_others = {"batch"}
+    assert {path.stem for path in STUDIES.glob("*.py")} - of_others == run
+
+
 def test_make_targets_that_the_readme_names_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
@@ -78,7 +100,7 @@ def test_the_studies_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Cut down to one seed and three cycles; their full output is in docs/results.md."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs" / "studies"))
+    monkeypatch.syspath_prepend(str(STUDIES))
     import batch
     import cycles
     import gain

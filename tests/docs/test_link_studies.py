@@ -1,4 +1,4 @@
-"""The studies of the paper's numbers and of 3GPP's link budgets, against closed forms."""
+"""The studies of the paper's numbers, 3GPP's link budgets and transfers, against closed forms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.special import exp1
 
@@ -148,3 +149,43 @@ def test_a_budget_that_is_off_is_marked(
         True,
         *[False] * 7,
     ]
+
+
+@pytest.fixture
+def transfers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "studies"))
+    import transfers
+
+    return transfers
+
+
+def test_every_payload_is_through_within_a_millisecond(
+    transfers: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert transfers.main() == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["ergodic"] * 5 + ["modcod"] * 5
+    for rate in ("ergodic", "modcod"):
+        fits, fits_not = (
+            [float(x) for x in row[-4:]]
+            for row in rows
+            if row[0] == rate and row[1:3] in (["just", "fits"], ["just", "does"])
+        )
+        assert fits_not[0] - fits[0] < 2e-4  # megabytes
+        assert fits_not[2] - fits[2] > 5000  # seconds: an orbit later
+
+
+def test_times_that_are_off_fail_the_study(
+    transfers: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "ALLOWED_S", 1e-6)
+    assert transfers.main() == 1
+
+
+def test_the_truth_about_transfers_has_the_known_limits(transfers: ModuleType) -> None:
+    weak, strong = transfers.capacity_bps_hz(np.array([-90.0, 90.0]))
+    assert weak == pytest.approx(1e-9 * log2(exp(1)), rel=1e-6)
+    # E[ln |g|^2] of Rician fading is E1(K) + ln K - ln(1 + K).
+    mean_log = exp1(transfers.RICIAN_K) + log2(10 / 11) / log2(exp(1))
+    assert strong == pytest.approx(log2(1e9) + mean_log * log2(exp(1)), rel=1e-6)
+    assert transfers.steps_bps_hz(np.array([-3.2, 0.3])).tolist() == [0, 0.988858 / 1.2]

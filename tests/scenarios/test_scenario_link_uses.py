@@ -77,7 +77,7 @@ FORMS: dict[str, tuple[dict[str, Any], str]] = {
 }
 NO_ELEVATION = "atmosphere exceedance_pct"
 BARE_FORMS: dict[str, tuple[dict[str, Any], str]] = {
-    "fixed": (FIXED, f"{NO_ELEVATION} outage_probability rolloff"),
+    "fixed": (FIXED, f"{NO_ELEVATION} outage_probability rolloff required_snr_db"),
     "path gain": (GAIN, f"{NO_ELEVATION} {OTHER_RATES} zenith_attenuation_db frequency_ghz"),
     "shannon over a path gain": (
         {**GAIN, "rate": "shannon"},

@@ -1,0 +1,46 @@
+"""When the devices of a transfer begin and end it, sharing what the session carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sim.legs import Leg, Transfer
+from sim.planned_session import PlannedSession
+
+
+def schedule(leg: Transfer, session: PlannedSession, earlier: Sequence[Leg]) -> None:
+    """Plan a leg over what can be used of a session, behind the earlier legs of its chain."""
+    leg.session = session
+    leg.beam = session.uplink if leg.direction == "uplink" else session.downlink
+    in_time = leg.who & (leg.arrival_s <= session.end_s)
+    leg.arrival_s = np.where(in_time, session.in_service_s(leg.arrival_s), np.inf)
+    leg.los_s = np.full(len(in_time), session.end_s)
+    if leg.beam is None:  # a neglected downlink takes no time
+        leg.begin_s = leg.sent_s = leg.end_s = leg.arrival_s
+        return
+    leg.arrival_s = np.maximum(leg.arrival_s, _beam_free_s(leg, earlier))
+    given = leg.beam.send(leg.arrival_s, (leg.size - leg.before) * 8, in_time)
+    leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
+    there = np.isfinite(given.end_s)
+    delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
+    leg.end_s = np.where(there, given.end_s + delay_s, np.inf)
+    leg.los_s = np.minimum(leg.los_s, leg.beam.curve.time_s[:, -1])
+
+
+def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
+    """When the transfers of earlier steps leave a crowded beam to this one; -inf for at once.
+
+    Where there are more devices than sub-channels a beam serves the steps of a chain one after
+    the other: those of a later step begin when the last device has ended an earlier one.
+    """
+    assert leg.beam is not None  # callers have turned to others for a neglected downlink
+    if leg.beam.crowding(int(leg.who.sum())) <= 1.0:
+        return -np.inf
+    free_s = -np.inf
+    for other in earlier:
+        if isinstance(other, Transfer) and other.direction == leg.direction and other.who.any():
+            ends_s = np.where(np.isfinite(other.sent_s), other.sent_s, other.los_s)
+            free_s = max(free_s, float(ends_s[other.who].max()))
+    return free_s
