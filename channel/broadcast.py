@@ -26,9 +26,22 @@ def weakest(curve: LinkCurve, who: NDArray[np.bool_]) -> LinkCurve:
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
     even = np.linspace(start_s, end_s, time.shape[1])
     grid = np.union1d(even, np.clip(jumps_s(time), start_s, end_s))
-    each = [np.interp(grid, *row) for row in zip(time, rate, strict=True)]
-    lowest: Floats = np.min(each, axis=0)
+    lowest: Floats = np.min(_at(time, rate, grid), axis=0)
     return LinkCurve(np.tile(grid, (len(who), 1)), np.where(members[:, None], lowest, 0.0))
+
+
+def _at(time_s: Floats, rate_bps: Floats, grid_s: Floats) -> Floats:
+    """Every row's rate (K, G) at the same times (G,), inside of all grids (K, T)."""
+    step_s = (time_s[:, -1:] - time_s[:, :1]) / (time_s.shape[1] - 1)
+    if not np.allclose(np.diff(time_s, axis=1), step_s, rtol=1e-6, atol=0.0):
+        return np.array([np.interp(grid_s, *row) for row in zip(time_s, rate_bps, strict=True)])
+    # Even points need no search: thousands of devices are a dozen times quicker so.
+    place = np.clip((grid_s - time_s[:, :1]) / step_s, 0.0, time_s.shape[1] - 1.0)
+    cell = np.minimum(place.astype(np.intp), time_s.shape[1] - 2)
+    low = np.take_along_axis(rate_bps, cell, axis=1)
+    high = np.take_along_axis(rate_bps, cell + 1, axis=1)
+    rate: Floats = low + (place - cell) * (high - low)
+    return rate
 
 
 def jumps_s(time_s: Floats) -> Floats:

@@ -7,25 +7,30 @@ from math import ceil
 import numpy as np
 
 from orbit.arrays import BoolArray, FloatArray, IntArray
+from orbit.even_spline import EvenSpline
 from orbit.roots import bracketed_roots
-from orbit.sight import sight
+from orbit.sight import margins, sight
 from orbit.sites import SiteFrames
 from orbit.track import ContactTrack
 
 _TOLERANCE_S = 1e-7
-# Numbers of an array at most, so that a long contact of many devices does not need all memory.
+# Numbers of an array at most, so that a long contact of many devices does not need all memory ...
 _CHUNK = 200_000
+# ... and so that a dozen arrays stay in a core's own cache.
+_BLOCK = 8_000
 
 
-def chunks(devices: int, times: int) -> Iterator[IntArray]:
+def blocks(devices: int, times: int, most: int = _BLOCK) -> Iterator[IntArray]:
     """Indices of the devices, a few at a time."""
-    yield from np.array_split(np.arange(devices), ceil(devices * times / _CHUNK))
+    yield from np.array_split(np.arange(devices), ceil(devices * times / most))
 
 
 def edges(track: ContactTrack, frames: SiteFrames) -> tuple[FloatArray, FloatArray]:
     """AOS and LOS (K,) of every device."""
-    parts = chunks(len(frames.sin_mask), len(track.path.x))
-    scans = (_Scan.of(track, frames, device) for device in parts)
+    # SGP4's own velocity would put a synchronous satellite's highest and lowest points seconds off.
+    path = track.path.first(3).moving()
+    parts = blocks(len(frames.sin_mask), len(path.x), _CHUNK)
+    scans = (_Scan.of(path, frames, device) for device in parts)
     aos, los = np.concatenate([scan.edges() for scan in scans], axis=1)
     return _within_track(track, aos), _within_track(track, los)
 
@@ -38,32 +43,34 @@ def _within_track(track: ContactTrack, after_s: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Scan:
-    """Devices (k,) under a track, at instants (k, n) that miss no change of the margin's sign.
+    """Devices (k,) under a path, at instants (k, n) that miss no change of the margin's sign.
 
-    `after_s` counts from the track's first time: a short contact keeps its digits.
+    `path` is of positions and their derivatives; it and `after_s` count from the track's first
+    time: a short contact keeps its digits.
     """
 
-    track: ContactTrack
+    path: EvenSpline
     frames: SiteFrames
     device: IntArray
     after_s: FloatArray
     margin: FloatArray
 
     @classmethod
-    def of(cls, track: ContactTrack, frames: SiteFrames, device: IntArray) -> "_Scan":
-        """Scan the track's knots, and the tops and bottoms that hide between two of them."""
-        knots_s: FloatArray = track.path.x
-        seen = sight(_moving(track, knots_s), frames, device[:, None])
-        rate = seen.margin_rate_per_s
-        row, left = np.nonzero(_hides_turn(seen.margin, rate))
+    def of(cls, path: EvenSpline, frames: SiteFrames, device: IntArray) -> "_Scan":
+        """Scan the path's knots, and the tops and bottoms that hide between two of them."""
+        margin, rate = _at_knots(path, frames, device)
+        row, left = np.nonzero(_hides_turn(margin, rate))
         ends = rate[row, left], rate[row, left + 1]
-        turn_s = _turns_s(track, frames, device[row], left, ends)
-        # Every interval gets one instant more: its own turning point, or its first knot again.
-        after_s = np.tile(np.repeat(knots_s, 2)[:-1], (len(device), 1))
-        margin = np.repeat(seen.margin, 2, axis=1)[:, :-1]
-        after_s[row, 2 * left + 1] = turn_s
-        margin[row, 2 * left + 1] = sight(track.path(turn_s), frames, device[row]).margin
-        return cls(track, frames, device, after_s, margin)
+        turn_s = _turns_s(path, frames, device[row], left, ends)
+        # A step that hides something for one device gets an instant more for all of them: the
+        # turning point, or its first knot again.
+        more = np.unique(left)
+        place = left + 1 + np.searchsorted(more, left)
+        after_s = np.tile(np.insert(path.x, more + 1, path.x[more]), (len(device), 1))
+        margin = np.insert(margin, more + 1, margin[:, more], axis=1)
+        after_s[row, place] = turn_s
+        margin[row, place] = margins(path(turn_s), frames, device[row])
+        return cls(path, frames, device, after_s, margin)
 
     def edges(self) -> FloatArray:
         """AOS and LOS (2, k), seconds after the track's first time."""
@@ -87,15 +94,27 @@ class _Scan:
 
     def _crossings(self, row: IntArray, left: IntArray) -> FloatArray:
         """Where the margin changes sign between instants `left` and the next."""
-        device = self.device[row]
+        device, positions = self.device[row], self.path.first(3)
 
         def margin(which: IntArray, after_s: FloatArray) -> FloatArray:
-            return sight(self.track.path(after_s), self.frames, device[which]).margin
+            return margins(positions(after_s), self.frames, device[which])
 
         return bracketed_roots(
             margin, self.after_s[row, left], self.after_s[row, left + 1],
             self.margin[row, left], self.margin[row, left + 1], _TOLERANCE_S,
         )  # fmt: skip
+
+
+def _at_knots(
+    path: EvenSpline, frames: SiteFrames, device: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Margins of devices (k,) and their rates at the path's knots, both (k, n)."""
+    state = path(path.x)
+    margin, rate = np.empty((2, len(device), len(path.x)))
+    for some in blocks(*margin.shape):
+        seen = sight(state, frames, device[some, None])
+        margin[some], rate[some] = seen.margin, seen.margin_rate_per_s
+    return margin, rate
 
 
 def _hides_turn(margin: FloatArray, rate: FloatArray) -> BoolArray:
@@ -111,7 +130,7 @@ def _hides_turn(margin: FloatArray, rate: FloatArray) -> BoolArray:
 
 
 def _turns_s(
-    track: ContactTrack,
+    path: EvenSpline,
     frames: SiteFrames,
     device: IntArray,
     left: IntArray,
@@ -121,20 +140,8 @@ def _turns_s(
 
     `rates` are the margin's at that knot and the next.
     """
-    knots_s = track.path.x
 
     def rate_at(which: IntArray, after_s: FloatArray) -> FloatArray:
-        return sight(_moving(track, after_s), frames, device[which]).margin_rate_per_s
+        return sight(path(after_s), frames, device[which]).margin_rate_per_s
 
-    return bracketed_roots(rate_at, knots_s[left], knots_s[left + 1], *rates, _TOLERANCE_S)
-
-
-def _moving(track: ContactTrack, after_s: FloatArray) -> FloatArray:
-    """States (..., 6) whose velocity is the derivative of their position.
-
-    SGP4's own velocity would put a synchronous satellite's highest and lowest points seconds off.
-    """
-    state = track.path(after_s)
-    state[..., 3:] = track.path(after_s, 1)[..., :3]
-    moving: FloatArray = state
-    return moving
+    return bracketed_roots(rate_at, path.x[left], path.x[left + 1], *rates, _TOLERANCE_S)

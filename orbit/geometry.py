@@ -1,16 +1,17 @@
 """The geometry of one contact for each device of a cluster."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from math import ceil, isfinite
 
 import numpy as np
 
-from orbit.arrays import FloatArray
-from orbit.edges import chunks, edges
+from orbit.arrays import FloatArray, IntArray
+from orbit.edges import blocks, edges
 from orbit.elements import Satellite
-from orbit.looks import looks_from
+from orbit.sight import azimuth_deg, elevation_and_range
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.track import ContactTrack, contact_track
 
@@ -21,16 +22,25 @@ class ContactGeometry:
 
     Times are seconds since the start; azimuth from north through east, 0 to 360 deg; positive range
     rates recede. A device that never sees the satellite above its mask has aos_s equal to los_s, at
-    its highest elevation.
+    its highest elevation. `track` is the path that all this was seen along.
     """
 
     aos_s: FloatArray
     los_s: FloatArray
     time_s: FloatArray
     elevation_deg: FloatArray
-    azimuth_deg: FloatArray
     slant_range_km: FloatArray
     range_rate_km_s: FloatArray
+    track: ContactTrack = field(repr=False)
+    _frames: SiteFrames = field(repr=False)
+
+    @cached_property
+    def azimuth_deg(self) -> FloatArray:
+        """Azimuths (K, T), worked out when first asked for."""
+        azimuth: FloatArray = np.empty_like(self.time_s)
+        for rows, state, device in _blocks(self.time_s, self.track):
+            azimuth[rows] = azimuth_deg(state, self._frames, device)
+        return azimuth
 
 
 def contact_geometry(
@@ -61,15 +71,26 @@ def contact_geometry(
     track = contact_track(satellite, start, rise_s, set_s)
     aos_s, los_s = edges(track, frames)
     count = max(2, ceil(float((los_s - aos_s).max()) / step_s) + 1)
-    time_s = np.linspace(aos_s, los_s, count, axis=1)
+    time_s = np.ascontiguousarray(np.linspace(aos_s, los_s, count).T)
     return _seen_at(time_s, track, frames)
 
 
 def _seen_at(time_s: FloatArray, track: ContactTrack, frames: SiteFrames) -> ContactGeometry:
     """The geometry at each device's own times (K, T)."""
-    looks = np.empty((4, *time_s.shape))
-    for device in chunks(*time_s.shape):
-        seen = looks_from(track.state(time_s[device]), frames, device[:, None])
-        looks[0, device], looks[1, device] = seen.elevation_deg, seen.azimuth_deg
-        looks[2, device], looks[3, device] = seen.slant_range_km, seen.range_rate_km_s
-    return ContactGeometry(time_s[:, 0], time_s[:, -1], time_s, *looks)
+    elevation, slant_range, range_rate = np.empty((3, *time_s.shape))
+    for rows, state, device in _blocks(time_s, track):
+        seen = elevation_and_range(state, frames, device)
+        elevation[rows], slant_range[rows], range_rate[rows] = seen
+    return ContactGeometry(
+        time_s[:, 0], time_s[:, -1], time_s, elevation, slant_range, range_rate, track, frames
+    )
+
+
+def _blocks(
+    time_s: FloatArray, track: ContactTrack
+) -> Iterator[tuple[slice, FloatArray, IntArray]]:
+    """Devices a few at a time: their rows, their states (k, T, 6), and their indices (k, 1)."""
+    devices, times = time_s.shape
+    for device in blocks(devices, times):
+        rows = slice(device[0], device[-1] + 1)
+        yield rows, track.state(time_s[rows]), device[:, None]

@@ -10,7 +10,7 @@ from orbit.arrays import FloatArray, IntArray
 from orbit.clock import Start
 from orbit.elements import Satellite
 from orbit.propagation import propagate
-from orbit.sight import look_deg, sight
+from orbit.sight import azimuth_deg, elevation_and_range
 from orbit.sites import Site, SiteFrames, site_frames
 
 
@@ -44,6 +44,5 @@ def look_angles(
 
 def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:
     """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
-    elevation, azimuth = look_deg(state, frames, site)
-    seen = sight(state, frames, site)
-    return LookAngles(elevation, azimuth, seen.slant_range_km, seen.range_rate_km_s)
+    elevation, slant_range, range_rate = elevation_and_range(state, frames, site)
+    return LookAngles(elevation, azimuth_deg(state, frames, site), slant_range, range_rate)

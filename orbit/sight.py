@@ -1,4 +1,4 @@
-"""A satellite as seen from a site: elevation, slant range and their rates."""
+"""A satellite as seen from a site: where it stands, how far it is, and how both change."""
 
 from dataclasses import dataclass
 
@@ -36,16 +36,43 @@ def sight(state: FloatArray, frames: SiteFrames, site: IntArray) -> Sight:
     return Sight(sin_elevation - frames.sin_mask[site], rate, slant_range, range_rate)
 
 
-def look_deg(
-    state: FloatArray, frames: SiteFrames, site: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Elevation and azimuth (from north through east, 0 to 360) in degrees, as `sight`."""
+def margins(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:
+    """The margins of `sight` alone, of positions or states (..., 3 or 6)."""
     line = _line(state, frames, site)
-    east, north, up = (_dot(line, _vector(frames.axes[:, axis], site)) for axis in range(3))
+    sine: FloatArray = _dot(line, _vector(frames.up, site))
+    sine /= np.sqrt(_dot(line, line))
+    sine -= frames.sin_mask[site]
+    return sine
+
+
+def elevation_and_range(
+    state: FloatArray, frames: SiteFrames, site: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Elevation (deg), slant range (km) and range rate (km/s), shaped as `sight`."""
+    line = _line(state, frames, site)
+    east, north, up = _local(line, frames, site)
+    level = np.square(east, out=east)
+    level += np.square(north, out=north)
     # The arctangent keeps its digits near the zenith, where the arcsine loses them.
-    elevation: FloatArray = np.degrees(np.arctan2(up, np.hypot(east, north)))
+    elevation: FloatArray = np.degrees(np.arctan2(up, np.sqrt(level)))
+    level += np.square(up, out=up)
+    slant_range = np.sqrt(level, out=level)
+    range_rate = _dot(line, _vector(state[..., 3:]))
+    range_rate /= slant_range
+    return elevation, slant_range, range_rate
+
+
+def azimuth_deg(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:
+    """Azimuth from north through east, 0 to 360 deg, shaped as `sight`."""
+    east, north, _ = _local(_line(state, frames, site), frames, site)
     azimuth: FloatArray = np.degrees(np.arctan2(east, north)) % 360
-    return elevation, azimuth
+    return azimuth
+
+
+def _local(line: _Vector, frames: SiteFrames, site: IntArray) -> _Vector:
+    """Components to the east, to the north and upwards."""
+    east, north, up = (_dot(line, _vector(frames.axes[:, axis], site)) for axis in range(3))
+    return east, north, up
 
 
 def _line(state: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
@@ -59,5 +86,7 @@ def _vector(array: FloatArray, which: IntArray | None = None) -> _Vector:
 
 
 def _dot(left: _Vector, right: _Vector) -> FloatArray:
-    product: FloatArray = left[0] * right[0] + left[1] * right[1] + left[2] * right[2]
+    product: FloatArray = left[0] * right[0]
+    product += left[1] * right[1]
+    product += left[2] * right[2]
     return product

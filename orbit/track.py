@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil, isfinite, sqrt
-from typing import Any
 
 import numpy as np
 
 from orbit.arrays import FloatArray
 from orbit.clock import Start
 from orbit.elements import Satellite
+from orbit.even_spline import EvenSpline
 from orbit.looks import LookAngles, looks_from
 from orbit.propagation import propagate
 from orbit.sites import Site, site_frames
@@ -33,7 +33,7 @@ class ContactTrack:
 
     first_s: float
     last_s: float
-    path: Any
+    path: EvenSpline
 
     def state(self, time_s: FloatArray) -> FloatArray:
         """States (..., 6) at times (...); outside the track it extrapolates: see `look`."""
@@ -75,15 +75,13 @@ def contact_track(
     such a jump the spline is no better than the jump is high. Raises ValueError for a span that is
     not finite or does not last, a start without time zone, or where SGP4 fails.
     """
-    from scipy.interpolate import CubicSpline
-
     if not (isfinite(first_s) and isfinite(last_s) and last_s > first_s):
         raise ValueError(f"track {first_s} s to {last_s} s does not last; give a later last_s")
     span_s = last_s - first_s
     steps = max(_LEAST_STEPS, ceil(span_s * _fastest_turn_rad_s(satellite) / _TURN_RAD))
     knots_s = np.linspace(0.0, span_s, steps + 1)
     state = propagate(satellite, Start.of(start), np.minimum(first_s + knots_s, last_s))
-    return ContactTrack(first_s, last_s, CubicSpline(knots_s, state))
+    return ContactTrack(first_s, last_s, EvenSpline.through(knots_s, state))
 
 
 def _fastest_turn_rad_s(satellite: Satellite) -> float:

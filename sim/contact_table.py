@@ -9,15 +9,17 @@ import pyarrow as pa
 
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
-from sim.trace import COLUMNS
+from sim.schema import COLUMNS
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     """Return the contacts table of a run that ended at ``end_s``; what came later was not served.
 
     The capacity is that of the device with the poorest link, while a beam served the cluster; for
-    a contact that was not served, that of the whole window. In a constellation most are not, and
-    their links are not worth computing: their capacity is null.
+    a contact that was not served, that of the whole window. ``max_doppler_hz`` is the largest shift
+    of the carrier over the cluster's centre, ``residual_doppler_hz`` what is left for the worst
+    device where the centre's is compensated; null without geometry. In a constellation most
+    contacts are not served, and their links not worth computing: all three are null.
     """
     schema = pa.schema(list(COLUMNS["contacts"].items()))
     return pa.Table.from_pylist(
@@ -29,6 +31,7 @@ def _row(
     plan: Plan, contact: PlannedContact, end_s: float
 ) -> dict[str, str | int | float | bool | datetime | None]:
     served = contact.served and contact.start_s < end_s
+    shift_hz, residual_hz = _doppler_hz(plan, contact)
     return {
         "contact_id": contact.contact_id,
         "satellite": contact.satellite,
@@ -46,16 +49,29 @@ def _row(
         "served": served,
         "service_start_s": contact.start_s if served else None,
         "service_end_s": min(contact.end_s, end_s) if served else None,
+        "max_doppler_hz": shift_hz,
+        "residual_doppler_hz": residual_hz,
     }
 
 
 def _capacity_bytes(plan: Plan, contact: PlannedContact, served: bool) -> float | None:
-    if plan.constellation and not contact.served:
+    if _unknown(plan, contact):
         return None
     links = contact.links
     part = served and (contact.start_s > contact.rise_s or contact.cut_short)
     each = links.capacity_in_service_bytes if part else links.capacity_bytes
     return float(each.min())
+
+
+def _doppler_hz(plan: Plan, contact: PlannedContact) -> tuple[float | None, float | None]:
+    if _unknown(plan, contact):
+        return None, None
+    return getattr(contact.links, "doppler_hz", None) or (None, None)
+
+
+def _unknown(plan: Plan, contact: PlannedContact) -> bool:
+    """Whether the contact's links are not worth computing."""
+    return plan.constellation and not contact.served
 
 
 def _known(value: float) -> float | None:

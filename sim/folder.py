@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from sim.journal import write_text
-from sim.trace import COLUMNS
+from sim.schema import COLUMNS
 
 MANIFEST = "manifest.json"
 SCHEMA = "1"

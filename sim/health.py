@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.grouping import grouped, numbers_of, says
 from sim.summary import own_mass
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""
+
+OFFER = ("cluster", "device", "payload", "version")
+"""What tells one payload of a device from another, in one direction."""
 
 
 def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
@@ -42,30 +47,32 @@ def _mass(assignments: pa.Table) -> Iterator[str]:
 
 def _cut(transfers: pa.Table, plan: Plan) -> Iterator[str]:
     """Payloads that did not get through in the session in which they were sent."""
-    keys = ("cluster", "device", "payload", "version", "contact_id")
+    sessions = np.array([contact.session for contact in plan.contacts], np.int64)
+    through = says(transfers, "outcome", "delivered")
     for direction in ("uplink", "downlink"):
-        rows = transfers.filter(pc.equal(transfers.column("direction"), direction)).to_pylist()
-        through: dict[tuple[object, ...], bool] = {}
-        for row in rows:
-            *what, contact_id = (row[key] for key in keys)
-            offer = (*what, plan.contacts[contact_id].session)
-            through[offer] = through.get(offer, False) or row["outcome"] == "delivered"
-        cut = sum(not done for done in through.values())
-        if cut > len(through) / 2:
+        rows = np.flatnonzero(says(transfers, "direction", direction))
+        if not len(rows):
+            continue
+        contacts = numbers_of(transfers.column("contact_id"))[rows]
+        keys = [numbers_of(transfers.column(key))[rows] for key in OFFER]
+        order, first = grouped([*keys, sessions[contacts]])
+        done = np.logical_or.reduceat(through[rows][order], first)
+        cut = int((~done).sum())
+        if cut > len(done) / 2:
             yield (
-                f"{cut} of {len(through)} {direction} transfers were cut by the end of their "
+                f"{cut} of {len(done)} {direction} transfers were cut by the end of their "
                 "contact: the payload is large for these passes"
             )
 
 
 def _silent(transfers: pa.Table, plan: Plan) -> Iterator[str]:
     """Devices that sent nothing in the whole run, while others of their cluster did."""
-    up = transfers.filter(pc.equal(transfers.column("direction"), "uplink"))
-    sent = zip(up.column("cluster").to_pylist(), up.column("device").to_pylist(), strict=True)
-    heard = set(sent)
+    up = says(transfers, "direction", "uplink")
+    device = numbers_of(transfers.column("device"))
     for cluster in plan.clusters:
-        silent = [k for k in range(cluster.devices) if (cluster.name, k) not in heard]
-        if silent and len(silent) < cluster.devices:
+        mine = up & says(transfers, "cluster", cluster.name)
+        silent = np.setdiff1d(np.arange(cluster.devices), device[mine])
+        if 0 < len(silent) < cluster.devices:
             yield (
                 f"{len(silent)} of the {cluster.devices} devices of {cluster.name} sent nothing, "
                 f"device {silent[0]} for one: they may never see a satellite above their mask"
@@ -73,7 +80,6 @@ def _silent(transfers: pa.Table, plan: Plan) -> Iterator[str]:
 
 
 def _faults(events: pa.Table) -> Iterator[str]:
-    faults = events.filter(pc.equal(events.column("kind"), "fault"))
-    details = faults.column("detail").to_pylist()
-    for detail in sorted(set(details)):
-        yield f"{details.count(detail)} times: {detail}"
+    details = events.column("detail").filter(pc.equal(events.column("kind"), "fault"))
+    for entry in sorted(pc.value_counts(details).to_pylist(), key=lambda entry: entry["values"]):
+        yield f"{entry['counts']} times: {entry['values']}"

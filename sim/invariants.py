@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from learning.requests import Floats
 from sim.contacts import LAST_BITS_S
 from sim.errors import InvariantError
+from sim.grouping import grouped, numbers_of, says
 
 TOLERANCE = 1e-9
 """Relative rounding of byte sums and times."""
+SHOWN = 3
+"""How many payloads with a wrong sum are named."""
+OFFER = ("cluster", "device", "direction", "payload", "version")
+"""What tells one payload of a device from another."""
 
 
 def check(tables: dict[str, pa.Table]) -> None:
@@ -51,7 +55,7 @@ def _transfers(tables: dict[str, pa.Table]) -> Iterator[str]:
     if (start < service_start - slack).any() or (end > service_end + slack + LAST_BITS_S).any():
         yield "a transfer lies outside its contact"
     # A neglected downlink takes no time; everything else does.
-    up = pc.equal(moved.column("direction"), "uplink").to_numpy(zero_copy_only=False)
+    up = says(moved, "direction", "uplink")
     if (end < start).any() or (end == start)[up].any():
         yield "a transfer has no duration"
 
@@ -59,20 +63,31 @@ def _transfers(tables: dict[str, pa.Table]) -> Iterator[str]:
 def _bytes(tables: dict[str, pa.Table]) -> Iterator[str]:
     moved = tables["transfers"]
     size, delivered = _numbers(moved, "payload_bytes"), _numbers(moved, "delivered_bytes")
-    if (delivered > size * (1 + TOLERANCE)).any() or (delivered <= 0).any():
+    if not ((delivered > 0) & (delivered <= size * (1 + TOLERANCE))).all():
         yield "a transfer carries more than its payload, or nothing"
-    keys = ("cluster", "device", "direction", "payload", "version")
-    names = zip(*(moved.column(key).to_pylist() for key in keys), strict=True)
-    so_far: dict[tuple[object, ...], float] = {}
-    outcomes = moved.column("outcome").to_pylist()
-    for name, bytes_, whole, outcome in zip(names, delivered, size, outcomes, strict=True):
-        total = so_far.pop(name, 0.0) + bytes_
-        if outcome == "delivered" and abs(total - whole) > TOLERANCE * whole:
-            yield f"{name}: {total} bytes were sent of a delivered payload of {whole}"
-        if outcome == "carried":
-            so_far[name] = total
+    yield from _sums(moved, size, delivered)
+
+
+def _sums(moved: pa.Table, size: Floats, delivered: Floats) -> Iterator[str]:
+    """A payload's rows, from the first or the one behind a lost one on, carry its size."""
+    if not len(moved):
+        return
+    order, first = grouped([numbers_of(moved.column(key)) for key in OFFER])
+    carried, through = (says(moved, "outcome", text)[order] for text in ("carried", "delivered"))
+    begins = np.zeros(len(order), bool)
+    begins[first] = True
+    begins[1:] |= ~carried[:-1]
+    part = np.cumsum(begins) - 1
+    total = np.add.reduceat(delivered[order], np.flatnonzero(begins))[part]
+    whole = size[order]
+    wrong = np.flatnonzero(through & (np.abs(total - whole) > TOLERANCE * whole))
+    for row in wrong[:SHOWN]:
+        name = tuple(moved.column(key)[int(order[row])].as_py() for key in OFFER)
+        yield f"{name}: {total[row]} bytes were sent of a delivered payload of {whole[row]}"
+    if len(wrong) > SHOWN:
+        yield f"{len(wrong) - SHOWN} more delivered payloads have too many bytes, or too few"
 
 
 def _numbers(table: pa.Table, column: str) -> Floats:
-    numbers: Floats = table.column(column).to_numpy(zero_copy_only=False).astype(float)
+    numbers: Floats = table.column(column).to_numpy(zero_copy_only=False).astype(float, copy=False)
     return numbers

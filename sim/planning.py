@@ -31,12 +31,17 @@ def make_plan(scenario: Scenario) -> Plan:
         check_served(view, scenario.orbit)
     radios = cluster_radios(scenario)
     places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
+    spreads_km = [
+        max((distance_km(view.places[c.index], device) for device in places[c.index]), default=0.0)
+        for c in clusters
+    ]
     contacts = []
     for number, turn in enumerate(_turns(view)):
         site = view.windows.site[number]
         luck = partial(_luck, scenario.seed, turn)
-        make = partial(_links, view, number, clusters[site], places[site], radios[site], luck)
-        contacts.append(_contact(view, number, clusters[site], make))
+        cluster, ground = clusters[site], (places[site], spreads_km[site])
+        make = partial(_links, view, number, cluster, *ground, radios[site], luck)
+        contacts.append(_contact(view, number, cluster, make))
     source = scenario.orbit
     return Plan(
         view.start,
@@ -85,6 +90,7 @@ def _links(
     number: int,
     cluster: Cluster,
     devices: tuple[Site, ...],
+    spread_km: float,
     radios: Radios,
     luck: Callable[[Cluster, str], Path],
 ) -> DeviceLinks:
@@ -95,7 +101,6 @@ def _links(
         return bare_links(radios, cluster.devices, *span_s)
     satellite = windows.satellite[number]
     chance = radios[0].link.environment is not None
-    spread_km = max(distance_km(view.places[cluster.index], device) for device in devices)
     path = luck(cluster, view.satellite_names[satellite]) if chance else CLEAR_PATH
     return Pass(
         view.satellites[satellite],

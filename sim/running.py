@@ -17,13 +17,13 @@ from sim import folder as run_folder
 from sim.books import check_books
 from sim.build import Build, build, identity, portable
 from sim.contact_table import contacts_table
+from sim.digest import digests
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.health import warnings_of
 from sim.invariants import check
 from sim.journal import CHECKPOINT, Checkpoint, Journal
 from sim.simulation import Simulation
 from sim.summary import summarise
-from sim.trace import sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,6 +223,7 @@ class Run:
         tables = trace.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         scenario = self.built.scenario
+        whole, timing = digests(tables)
         manifest = {
             "name": scenario.source_path.stem if scenario.source_path else "scenario",
             "status": status,
@@ -237,8 +238,8 @@ class Run:
             "identity": self.identity,
             "trainings": self.built.learner.values.computed["train"],
             "books": self.simulation.books,
-            "trace_sha256": sha256(tables),
-            "timing_sha256": sha256(tables, timing_only=True),
+            "trace_sha256": whole,
+            "timing_sha256": timing,
             "warnings": warnings_of(tables, self.built) if status == "complete" else [],
             "versions": run_folder.versions(),
             "scenario": self.scenario_json,

@@ -57,37 +57,36 @@ def _contacts(tables: dict[str, pa.Table]) -> dict[str, Any]:
     contacts, events = tables["contacts"], tables["events"]
     served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
     duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
-    ended = events.filter(pc.equal(events.column("kind"), "train_end"))
-    rounds = pc.sum(ended.column("rounds")).as_py() or 0
+    ended = pc.equal(events.column("kind"), "train_end")
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
         "service_hours": _service_s(contacts) / 3600,
-        "waits": pc.sum(pc.equal(events.column("kind"), "wait")).as_py() or 0,
+        "waits": int(_sum(pc.equal(events.column("kind"), "wait"))),
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
-        "device_rounds": int(rounds),
+        "device_rounds": int(_sum(events.column("rounds").filter(ended))),
     }
 
 
 def _service_s(contacts: pa.Table) -> float:
     """Time that clusters were served for, all together."""
     lasted = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
-    return float(pc.sum(lasted).as_py() or 0.0)
-
-
-def _total(table: pa.Table, column: str) -> float:
-    return float(pc.sum(table.column(column)).as_py() or 0.0)
+    return _sum(lasted)
 
 
 def _traffic(transfers: pa.Table) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for direction in ("uplink", "downlink"):
-        rows = transfers.filter(pc.equal(transfers.column("direction"), direction))
-        figures[f"{direction}_bytes"] = _total(rows, "delivered_bytes")
-    outcomes = transfers.column("outcome").to_pylist()
-    figures["transfers"] = len(outcomes)
-    figures["transfers_cut"] = sum(outcome != "delivered" for outcome in outcomes)
+        there = pc.equal(transfers.column("direction"), direction)
+        figures[f"{direction}_bytes"] = _sum(transfers.column("delivered_bytes").filter(there))
+    figures["transfers"] = len(transfers)
+    cut = pc.not_equal(transfers.column("outcome"), "delivered")
+    figures["transfers_cut"] = int(_sum(cut))
     return figures
+
+
+def _sum(values: pa.ChunkedArray) -> float:
+    return float(pc.sum(values).as_py() or 0.0)
 
 
 def own_mass(assignments: pa.Table) -> dict[str, float] | None:

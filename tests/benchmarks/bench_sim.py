@@ -1,8 +1,20 @@
-"""Time of a timing-only week, against as many bare SimPy timeouts as it has rows."""
+"""Time of timing-only runs: against as many bare SimPy timeouts, and where it goes in a large one.
+
+`python tests/benchmarks/bench_sim.py DAYS` runs the large one over other than its 115 days.
+"""
 
 from __future__ import annotations
 
+import resource
+import sys
+import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import simpy
 
@@ -12,6 +24,79 @@ from sim.build import build
 from sim.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
+MANY_DEVICES, MANY_DAYS = 1000, 120
+
+# What is timed in the large run, and under which name: functions where they are looked up, so that
+# the product needs no clock of its own. Time of an inner one does not count for the outer one.
+PARTS = {
+    "contact plan": ("sim.build:make_plan",),
+    "geometry": ("orbit:contact_geometry", "orbit:contact_track", "orbit.track:ContactTrack.look"),
+    "SNR": ("sim.contact_links:received_signal",),
+    "rate": ("sim.contact_links:signal_rate_bps", "sim.contact_links:bit_preserving"),
+    "link curves": ("sim.contact_links:Pass.links", "sim.planned_contact:ContactLinks._made"),
+    "transfers (chains)": (
+        "sim.transfers:Link._plan_training",
+        "sim.transfers:Link._plan_transfer",
+        "sim.transfers:Link._settle",
+    ),
+    "rows": (
+        "sim.rows:Rows.training",
+        "sim.rows:Rows.excluded",
+        "sim.rows:Rows.transfer",
+        "sim.rows:Rows.stale",
+        "sim.rows:Rows.queue",
+        "sim.trace:Trace.add",
+    ),
+    "tables (sort)": ("sim.trace:Trace.tables", "sim.running:contacts_table"),
+    "digests": ("sim.digest:_digest",),
+    "invariants": ("sim.running:check", "sim.running:check_books"),
+    "warnings": ("sim.running:warnings_of",),
+    "summary": ("sim.running:summarise",),
+    "writing": ("sim.running:Run._write",),
+}
+
+
+class Watch:
+    """Seconds spent in each part, without those of the parts that it calls."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._inner_s: list[float] = [0.0]
+
+    def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
+        """Return ``function`` under the watch."""
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self._inner_s.append(0.0)
+            began = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                took = time.perf_counter() - began
+                self.seconds[part] += took - self._inner_s.pop()
+                self._inner_s[-1] += took
+
+        return watched
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Watch all parts for a while."""
+    watch, before = Watch(), []
+    for part, places in PARTS.items():
+        for place in places:
+            module, _, path = place.partition(":")
+            *outer, name = path.split(".")
+            owner = import_module(module)
+            for step in outer:
+                owner = getattr(owner, step)
+            before.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, watch.timed(getattr(owner, name), part))
+    try:
+        yield watch
+    finally:
+        for owner, name, function in before:
+            setattr(owner, name, function)
 
 
 def scenario() -> scenarios.Scenario:
@@ -26,12 +111,31 @@ def scenario() -> scenarios.Scenario:
         }
         for i in range(CITIES)
     ]
+    return _over(clusters, DAYS)
+
+
+def large_scenario(days: float) -> scenarios.Scenario:
+    """One circular satellite over one city with a thousand devices, four contacts a day."""
+    city = {
+        "name": "Munich",
+        "latitude_deg": 48.14,
+        "longitude_deg": 11.58,
+        "devices": MANY_DEVICES,
+        "radius_km": 50,
+    }
+    return _over([city], days, {"uplink": {"total_bandwidth_mhz": 500}})
+
+
+def _over(
+    clusters: list[dict[str, Any]], days: float, link: dict[str, Any] | None = None
+) -> scenarios.Scenario:
     return scenarios.from_dict(
         {
             "start": "2026-08-22T00:00:00Z",
-            "stop": {"days": DAYS},
+            "stop": {"days": days},
             "orbit": {"source": "circular", "altitude_km": 600, "inclination_deg": 97.8},
             "ground": {"clusters": clusters},
+            "link": {"preset": "physical", **(link or {})},
             "learning": {"method": "emsfl", "train": False, "rounds": {"per_gap_max": 3}},
         }
     )
@@ -51,7 +155,7 @@ def bare_timeouts(count: int) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
+def many_cities() -> None:
     """Print plan and run times, rows, and the ratio to SimPy alone."""
     began = time.perf_counter()
     built = build(scenario())
@@ -67,5 +171,33 @@ def main() -> None:
     print(f"ratio                        {(done - planned) / plain:8.1f}")
 
 
+def many_devices(days: float) -> None:
+    """Print the time of a large run with its run folder, and the share of each part."""
+    with watching() as watch, tempfile.TemporaryDirectory() as place:
+        began = time.perf_counter()
+        result = sim.run(large_scenario(days), Path(place) / "run")
+        contacts = result.summary["contacts"]
+        # `summary` is computed on demand: it belongs to the run.
+        took = time.perf_counter() - began
+    rows = {name: len(table) for name, table in result.tables.items()}
+    print(f"\n{contacts} contacts x {MANY_DEVICES} devices, {days:g} days, with the run folder")
+    print(f"{'whole simulator':28} {took:8.2f} s  {took / contacts * 1000:.1f} ms a contact")
+    watch.seconds["clock, method, the rest"] = took - sum(watch.seconds.values())
+    for part, seconds in watch.seconds.items():
+        print(f"  {part:26} {seconds:8.2f} s  {seconds / took:6.1%}")
+    _print_sizes(result.manifest["events"], rows, took)
+
+
+def _print_sizes(events: int, rows: dict[str, int], took: float) -> None:
+    total = sum(rows.values())
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"events of the clock          {events:8,}    {events / took:,.0f} a second")
+    print(f"rows                         {total:8,}    {total / took:,.0f} a second")
+    print(f"  transfers, events          {rows['transfers']:8,}  {rows['events']:,}")
+    print(f"peak memory                  {peak_mb:8.0f} MB")
+
+
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 1:
+        many_cities()
+    many_devices(float(sys.argv[1]) if len(sys.argv) > 1 else MANY_DAYS)

@@ -263,6 +263,14 @@ def test_the_end_of_a_run_is_no_end_of_a_pass(policy: CutTransfers) -> None:
     }  # fmt: skip
 
 
+def test_a_run_that_ends_before_a_device_of_a_later_contact_begins() -> None:
+    """Device 1 sees only the second contact of the session; the run ends in the gap."""
+    first = contact(0, 0, 10, [8.0, 0.0], session=0)
+    second = contact(1, 20, 40, [8.0, 8.0], session=0)
+    told = talk([first, second, contact(2, 50, 60, [8.0, 8.0], 0)], [upload(15.0)], until_s=15.0)
+    assert told.rows("device", "contact_id", "delivered_bytes") == [(0, 0, 10.0)]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_who_never_begins_is_offered_and_writes_no_row(policy: CutTransfers) -> None:
     """One round of 10 s is longer than the pass: the upload behind it has no time."""
@@ -318,7 +326,9 @@ def test_bytes_on_their_way_when_the_run_ends_are_sent_but_not_delivered(
     """A distance of 0.01 light seconds: the last bit is sent at 5 s and there at 5.01 s."""
     here = contact(0, 0, 10, [8.0])
     links = here.links.devices
-    far = replace(links, time_s=links.uplink.curve.time_s, slant_range_m=np.full((1, 2), 2997924.58))
+    far = replace(
+        links, time_s=links.uplink.curve.time_s, slant_range_m=np.full((1, 2), 2997924.58)
+    )
     here = replace(here, links=ContactLinks(lambda: far))
     told = talk([here], [upload(5.0)], policy, until_s=5.005)
     assert told.rows("delivered_bytes", "outcome") == [(5.0, "carried")]
@@ -328,7 +338,11 @@ def test_bytes_on_their_way_when_the_run_ends_are_sent_but_not_delivered(
     assert whole.replies[0][0].end_s == pytest.approx([5.01], abs=1e-12)
 
 
-@pytest.mark.xfail(strict=True, reason="a payload offered anew in another size keeps its old size")
+@pytest.mark.xfail(
+    strict=True,
+    raises=sim.InvariantError,
+    reason="a payload offered anew in another size keeps its old size",
+)
 def test_another_size_of_the_same_version_is_another_payload() -> None:
     told = talk(passes([8.0], 0, 100), [upload(15.0), upload(12.0)])
     assert told.books["uplink"]["offered_bytes"] == 27.0

@@ -89,9 +89,7 @@ def test_every_change_is_bracketed_and_nothing_else(
     drawn: tuple[np.ndarray, list[np.ndarray]],
 ) -> None:
     time_s, changes = drawn
-    found = jump_times(
-        time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s)
-    )
+    found = jump_times(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
     most = max(len(own) for own in changes)
     assert found.shape == (len(time_s), 2 * most)
     cell_s = np.diff(time_s, axis=1).max()
@@ -108,9 +106,7 @@ def test_every_change_is_bracketed_and_nothing_else(
 
 def test_the_two_sides_of_a_jump_have_the_two_states() -> None:
     time_s, changes = np.array([[0.0, 4.0, 8.0]]), [np.array([1.7, 6.1])]
-    found = jump_times(
-        time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s)
-    )
+    found = jump_times(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
     assert state_at(changes, found).tolist() == [[0, 1, 1, 2]]
     assert found[0] == pytest.approx([1.7, 6.1, 1.7, 6.1], abs=2e-7)
 
@@ -135,9 +131,7 @@ def test_of_two_changes_in_one_cell_the_bracket_holds_one() -> None:
     """As documented; the state before it is that of the cell's first point."""
     changes = [np.array([1.2, 2.9])]
     time_s = np.array([[0.0, 4.0]])
-    found = jump_times(
-        time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s)
-    )
+    found = jump_times(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
     assert found.shape == (1, 2)
     assert found[0, 0] <= 1.2 <= found[0, 1]
     assert found[0, 1] - found[0, 0] < 2e-7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,12 +12,13 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from small import orbit as orbit_scenario
 from test_cut_transfers import talk
+from test_devices_and_links import COST
 
 import channel
 import orbit
-from channel import CLEAR_PATH, Path, draw_paths
+from channel import CLEAR_PATH, Path, Signal, draw_paths, signal_rate_bps
 from learning import stream
-from learning.requests import Payload, Upload
+from learning.requests import Download, Payload, Train, Upload
 from scenarios import Scenario
 from sim.ground import device_sites
 from sim.plan import Plan
@@ -49,6 +50,9 @@ RATES: dict[str, dict[str, Any]] = {
     },
     "air that weighs": {"uplink": {"zenith_attenuation_db": 0.5}},
     "the paper's air": {"uplink": {"atmosphere": "inverse_elevation"}},
+    "no lock at the mask": {
+        "uplink": {"atmosphere": "inverse_elevation", "zenith_attenuation_db": 1.0}
+    },
 }
 SURROUNDED: dict[str, dict[str, Any]] = {
     "rural": {"environment": "rural"},
@@ -65,9 +69,9 @@ SURROUNDED: dict[str, dict[str, Any]] = {
 
 
 @cache
-def scenario_of(name: str) -> Scenario:
+def scenario_of(name: str, radius_km: float = 40.0) -> Scenario:
     place = {"latitude_deg": -40.693186649, "longitude_deg": -130.256454933}
-    clusters = [{"name": "Over", **place, "devices": 3, "radius_km": 40.0}]
+    clusters = [{"name": "Over", **place, "devices": 3, "radius_km": radius_km}]
     link = (RATES | SURROUNDED)[name]
     return orbit_scenario(stop={"days": 1.2}, ground={"clusters": clusters}, link=link)
 
@@ -83,21 +87,41 @@ def overhead(plan: Plan) -> int:
     return number
 
 
+NEAR_A_JUMP = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="next to a jump the cells of the grid have the error of the trapezoidal rule",
+)
+WITH_KINKS = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the tables bend at every ten degrees, which the correction of the cells does not know",
+)
+BRIEF = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a state that comes and goes between two points of the grid is not seen",
+)
+
+
 @dataclass
 class Truth:
     """Bits that one device can have sent by any time of a contact, by Gauss' rule on panels.
 
-    Panels of 0.1 s, cut where the rate jumps, along SGP4 at every point of its own.
+    Panels of 0.1 s, cut where the rate jumps, along SGP4 at every point of its own. ``band_share``
+    is that of the device's own bandwidth, with all of its power.
     """
 
     scenario: Scenario
     contact: PlannedContact
     device: int
+    band_share: float = 1.0
 
     def __post_init__(self) -> None:
         [self._satellite] = satellites_of(self.scenario)
         self._site = device_sites(self.scenario, 0)[self.device]
-        self._link = cluster_radios(self.scenario)[0][0].link
+        link = cluster_radios(self.scenario)[0][0].link
+        self.link = replace(link, bandwidth_hz=link.bandwidth_hz * self.band_share)
         self._path = self._drawn()
         self.aos_s, self.los_s = self._edges()
         self._edges_s = self._panels()
@@ -110,7 +134,7 @@ class Truth:
 
     def _drawn(self) -> Path:
         """What chance gave this device: the stream of the cluster, the satellite and the pass."""
-        if self._link.environment is None:
+        if self.link.environment is None:
             return CLEAR_PATH
         plan_contact, cluster = self.contact, self.contact.cluster
         name = ("path", cluster.name, plan_contact.satellite, plan_contact.contact_id)
@@ -127,7 +151,7 @@ class Truth:
 
     def rate_bps(self, time_s: np.ndarray) -> np.ndarray:
         elevation, distance_m = self.look(time_s)
-        return channel.rate_bps(self._link, np.maximum(elevation, MASK_DEG), distance_m, self._path)
+        return channel.rate_bps(self.link, np.maximum(elevation, MASK_DEG), distance_m, self._path)
 
     def _edges(self) -> tuple[float, float]:
         def above(time_s: float) -> float:
@@ -143,7 +167,7 @@ class Truth:
         even = np.linspace(self.aos_s, self.los_s, int((self.los_s - self.aos_s) / PANEL_S) + 2)
         rate = self.rate_bps(even)
         largest = np.maximum(np.maximum(rate[1:], rate[:-1]), 1.0)
-        least = 1e-9 if self._link.rate in ("modcod", "fixed") else 0.04
+        least = 1e-9 if self.link.rate in ("modcod", "fixed") else 0.04
         cells = np.flatnonzero(np.abs(np.diff(rate)) / largest > least)
         low, high, left = even[cells], even[cells + 1], rate[cells]
         right = rate[cells + 1]
@@ -178,7 +202,7 @@ def check_fractions(name: str) -> None:
     plan = plan_of(name)
     number = overhead(plan)
     truths = [Truth(scenario_of(name), plan.contacts[number], k) for k in range(3)]
-    for fraction in (0.003, 0.05, 0.2, 0.37, 0.5, 0.81, 0.97):
+    for fraction in (0.003, 0.05, 0.2, 0.37, 0.5, 0.81, 0.9995):
         bits = fraction * np.array([truth.capacity_bits for truth in truths])
         [end_s] = ends_s(name, bits / 8, number)
         for truth, size, found_s in zip(truths, bits, end_s, strict=True):
@@ -186,14 +210,47 @@ def check_fractions(name: str) -> None:
             assert abs(found_s - sent_s - truth.delay_s(sent_s)) < ASKED_S
 
 
-@pytest.mark.parametrize("name", list(RATES))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=NEAR_A_JUMP if name == "no lock at the mask" else [])
+        for name in RATES
+    ],
+)
 def test_what_fits_is_through_within_a_millisecond(name: str) -> None:
     check_fractions(name)
 
 
-@pytest.mark.parametrize("name", list(SURROUNDED))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if "modcod" in name else WITH_KINKS) for name in SURROUNDED],
+)
 def test_so_it_is_on_a_drawn_path(name: str) -> None:
     check_fractions(name)
+
+
+def just_enough_db_k(plain: Truth) -> float:
+    """G/T with which the SNR is above a ModCod's threshold for a second either side of its peak."""
+    time_s = OVERHEAD_S + np.arange(-20.0, 20.0, 0.01)
+    snr_db = channel.snr_db(plain.link, *plain.look(time_s))
+    near_db = snr_db[snr_db.argmax() + 100]
+    finer_db = snr_db.max() + np.arange(0.0, 2.0, 1e-5)
+    rate = signal_rate_bps(plain.link, Signal(finer_db, np.zeros_like(finer_db)))
+    threshold_db = finer_db[1:][np.diff(rate) > 0][0]
+    return float(plain.link.g_over_t_db_k + threshold_db - near_db)
+
+
+@BRIEF
+def test_a_coding_that_holds_for_two_seconds_overhead_is_used() -> None:
+    device, name = 1, "brief"
+    number = overhead(plan_of("modcod"))
+    plain = Truth(scenario_of("modcod"), plan_of("modcod").contacts[number], device)
+    RATES[name] = {"uplink": {"rate": "modcod", "g_over_t_db_k": just_enough_db_k(plain)}}
+    exact = Truth(scenario_of(name), plan_of(name).contacts[number], device)
+    bits = 0.9 * exact.capacity_bits
+    end_s = ends_s(name, np.full(3, bits / 8), number)[0][device]
+    sent_s = exact.through_s(bits)
+    assert abs(end_s - sent_s - exact.delay_s(sent_s)) < ASKED_S
 
 
 @pytest.mark.parametrize("name", ["ergodic", "outage", "fixed", "modcod", "half of the time"])
@@ -247,15 +304,66 @@ def test_what_a_cut_transfer_has_sent_is_the_integral_to_the_set(name: str) -> N
         assert row["end_s"] == pytest.approx(truth.los_s, abs=2e-4)
 
 
-def test_an_upload_that_begins_in_the_middle_of_a_pass() -> None:
-    """Behind a training of two rounds of 10 s; the link of before does not count."""
-    name = "ergodic"
-    plan = plan_of(name)
-    number = overhead(plan)
-    truth = Truth(scenario_of(name), plan.contacts[number], 0)
-    from learning.requests import Train
-    from test_devices_and_links import COST
+CHORDS = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="rates are taken at other points than the curve's and joined by straight lines",
+)
+CROWDED: dict[str, dict[str, Any]] = {
+    "rounds": {"uplink": {"sharing": "rounds", "total_bandwidth_mhz": 0.36}},
+    "equal_share": {"uplink": {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}},
+    "equal_share modcod": {
+        "uplink": {"rate": "modcod", "sharing": "equal_share", "total_bandwidth_mhz": 0.36}
+    },
+}
 
+
+@CHORDS
+@pytest.mark.parametrize("name", list(CROWDED))
+def test_three_devices_in_one_place_share_a_sub_channel(name: str) -> None:
+    """Each has a third of the time, or a third of the band with three times the density."""
+    RATES[name] = CROWDED[name]
+    scenario = scenario_of(name, 0.0)
+    plan = make_plan(scenario)
+    number = overhead(plan)
+    alone = Truth(scenario, plan.contacts[number], 0, 1.0 if name == "rounds" else 1 / 3)
+    share = 3.0 if name == "rounds" else 1.0
+    for fraction in (0.05, 0.3, 0.6, 0.95):
+        bits = fraction * alone.capacity_bits / share
+        told = talk(plan.contacts, [[]] * number + [[Upload(Payload("a", bits / 8))]], plan=plan)
+        sent_s = alone.through_s(bits * share)
+        late_s = told.replies[-1][0].end_s - sent_s - alone.delay_s(sent_s)
+        assert np.abs(late_s).max() < ASKED_S
+
+
+@CHORDS
+def test_a_broadcast_over_a_pass_to_three_places() -> None:
+    """The least of three exact rates, from the last AOS to the first LOS."""
+    scenario, plan = scenario_of("ergodic"), plan_of("ergodic")
+    number = overhead(plan)
+    contact, link = plan.contacts[number], cluster_radios(scenario)[0][1]
+    assert link is not None
+    truths = [Truth(scenario, contact, device) for device in range(3)]
+    start_s, end_s = max(t.aos_s for t in truths), min(t.los_s for t in truths)
+    time_s = np.linspace(start_s, end_s, 50_001)
+    looks = [truth.look(time_s) for truth in truths]
+    rate = np.min([channel.rate_bps(link.link, *look) for look in looks], axis=0)
+    cells = (rate[1:] + rate[:-1]) / 2 * np.diff(time_s)
+    carried = np.concatenate([[0.0], np.cumsum(cells)])
+    for fraction in (0.05, 0.4, 0.6, 0.95):
+        bits = fraction * carried[-1]
+        step = Download(Payload("m", bits / 8))
+        told = talk(plan.contacts, [[]] * number + [[step]], plan=plan)
+        sent_s = float(np.interp(bits, carried, time_s))
+        for truth, found_s in zip(truths, told.replies[-1][0].end_s, strict=True):
+            assert abs(found_s - sent_s - truth.delay_s(sent_s)) < ASKED_S
+
+
+def test_an_upload_that_begins_in_the_middle_of_a_pass() -> None:
+    """Behind a training of 20 rounds of 10 s; the link of before does not count."""
+    plan = plan_of("ergodic")
+    number = overhead(plan)
+    truth = Truth(scenario_of("ergodic"), plan.contacts[number], 0)
     sizes = np.full(3, 0.3 * truth.capacity_bits / 8)
     steps = [Train(COST, rounds=20), Upload(Payload("a", sizes))]
     told = talk(plan.contacts, [[]] * number + [steps], plan=plan)
@@ -266,7 +374,8 @@ def test_an_upload_that_begins_in_the_middle_of_a_pass() -> None:
 
 def test_the_truth_of_this_file_is_what_adaptive_quadrature_gives() -> None:
     """Two integrations that share only the rate and the geometry."""
-    truth = Truth(scenario_of("ergodic"), plan_of("ergodic").contacts[overhead(plan_of("ergodic"))], 1)
+    plan = plan_of("ergodic")
+    truth = Truth(scenario_of("ergodic"), plan.contacts[overhead(plan)], 1)
 
     def rate_bps(time_s: float) -> float:
         return float(truth.rate_bps(np.array([time_s]))[0])
@@ -278,7 +387,7 @@ def test_the_truth_of_this_file_is_what_adaptive_quadrature_gives() -> None:
 
 
 def test_the_delay_is_the_distance_at_the_last_bit_over_the_speed_of_light() -> None:
-    """From rows of a whole contact's chain: arrival less sending, against look angles."""
+    """At a fixed rate the last bit is sent at a time that needs no integral."""
     name = "fixed"
     plan = plan_of(name)
     number = overhead(plan)

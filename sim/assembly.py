@@ -1,0 +1,102 @@
+"""From blocks of rows to one sorted Arrow table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from learning.requests import Ints, Mask
+from sim.arrow import array, coded_text
+from sim.coded import NOTHING
+from sim.grouping import narrow, stable_order
+from sim.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT
+
+NUMBERS: dict[pa.DataType, Any] = {
+    FLOAT: np.float64,
+    INT: np.int64,
+    FLAG: np.bool_,
+    TEXT: np.int32,
+    pa.timestamp("us", tz="UTC"): "datetime64[us]",
+}
+"""numpy's types of the columns; text is kept as codes."""
+
+
+class Block(NamedTuple):
+    """Rows that were written together: each column an array, one value for all rows, or None."""
+
+    table: str
+    rows: int
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """Values of all rows; ``missing`` marks those without, None stands for none of them.
+
+    Those of text are codes, of ``words``; rows without have the code -1.
+    """
+
+    values: np.ndarray
+    missing: Mask | None
+    words: Sequence[str] | None = None
+
+    def sorted(self, order: Ints) -> pa.Array | pa.ChunkedArray:
+        """Return the column in another order, as an Arrow array."""
+        if self.words is not None:
+            return coded_text(self.values[order], self.words)
+        missing = None if self.missing is None else self.missing[order]
+        return array(self.values[order], missing)
+
+
+def assembled(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Return the table ``name`` from its blocks, with the words of its columns of text.
+
+    Rows are in the order of their key; those that tie stay in the order in which they were written.
+    """
+    kinds = COLUMNS[name]
+
+    def column(key: str) -> Column:
+        return _column(blocks, key, kinds[key], words[key] if kinds[key] == TEXT else None)
+
+    order = stable_order([_rank(key, column(key)) for key in ORDER[name]])
+    # One at a time: all of them together, unsorted, would take as much memory as the table.
+    arrays = {key: column(key).sorted(order) for key in kinds}
+    if name == "transfers":
+        arrays["transfer_id"] = array(np.arange(len(order)))
+    return pa.table(arrays, schema=pa.schema(list(kinds.items())))
+
+
+def _column(
+    blocks: Sequence[Block], name: str, kind: pa.DataType, words: Sequence[str] | None
+) -> Column:
+    given = [block.columns.get(name) for block in blocks]
+    rows = np.array([block.rows for block in blocks], np.int64)
+    shared = np.zeros(len(blocks), NUMBERS[kind])
+    for number, value in enumerate(given):
+        if value is not None and not isinstance(value, np.ndarray):
+            shared[number] = value
+    empty = np.array([value is None for value in given], bool)
+    if words is not None:
+        shared[empty] = NOTHING
+    values = np.repeat(shared, rows)
+    for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
+        if isinstance(value, np.ndarray):
+            values[end - count : end] = value
+    return Column(values, np.repeat(empty, rows) if empty.any() else None, words)
+
+
+def _rank(key: str, column: Column) -> np.ndarray:
+    """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first."""
+    if column.words is not None:
+        listed: Sequence[str] = KINDS if key == "kind" else sorted(column.words)
+        place = {word: number for number, word in enumerate(listed)}
+        ranks = [place.get(word, len(listed)) for word in column.words]
+        rank: np.ndarray = narrow(np.array([*ranks, -1]))[column.values]
+        return rank
+    if column.missing is None:
+        return column.values
+    return np.where(column.missing, -1, column.values)

@@ -1,0 +1,58 @@
+"""Text of many rows as small numbers: a run has millions of rows and a few dozen texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learning.requests import Ints
+
+NOTHING = -1
+"""The code of a row without text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Text of rows: row i says ``words[codes[i]]``, or nothing where the code is -1."""
+
+    codes: Ints
+    words: Sequence[str]
+
+
+class Vocabulary:
+    """The texts of one column, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self._codes: dict[str | None, int] = {None: NOTHING}
+
+    def code(self, word: str | None) -> int:
+        """Return the number of ``word``, a new one if it is new; -1 for None."""
+        if word not in self._codes:
+            if not isinstance(word, str):
+                raise TypeError(f"{word!r} is no text")
+            self._codes[str(word)] = len(self.words)
+            self.words.append(str(word))
+        return self._codes[word]
+
+    def codes(self, values: Coded | Sequence[Any] | np.ndarray) -> Ints:
+        """Return the numbers of texts, one a row, as int32.
+
+        Raises TypeError for what is no text, ValueError for codes that no word stands for.
+        """
+        if isinstance(values, Coded):
+            return self._translated(np.asarray(values.codes), values.words)
+        for word in dict.fromkeys(values):
+            self.code(word)
+        return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
+
+    def _translated(self, codes: np.ndarray, words: Sequence[str]) -> Ints:
+        if codes.size and not NOTHING <= codes.min() <= codes.max() < len(words):
+            worst = codes.min() if codes.min() < NOTHING else codes.max()
+            raise ValueError(f"code is {worst}; allowed is -1 to {len(words) - 1}, one a word")
+        # The last place is that of -1.
+        own: Ints = np.array([*map(self.code, words), NOTHING], np.int32)[codes]
+        return own

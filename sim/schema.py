@@ -1,0 +1,95 @@
+"""The tables of a run: their columns, the order of their rows, and what in them was learnt."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
+
+COLUMNS: dict[str, dict[str, pa.DataType]] = {
+    "contacts": {
+        "contact_id": INT,
+        "satellite": TEXT,
+        "norad_id": INT,
+        "cluster": TEXT,
+        "rise_utc": pa.timestamp("us", tz="UTC"),
+        "culminate_utc": pa.timestamp("us", tz="UTC"),
+        "set_utc": pa.timestamp("us", tz="UTC"),
+        "rise_s": FLOAT,
+        "set_s": FLOAT,
+        "duration_s": FLOAT,
+        "max_elevation_deg": FLOAT,
+        "min_slant_range_km": FLOAT,
+        "uplink_capacity_bytes_per_device": FLOAT,
+        "served": FLAG,
+        "service_start_s": FLOAT,
+        "service_end_s": FLOAT,
+        "max_doppler_hz": FLOAT,
+        "residual_doppler_hz": FLOAT,
+    },
+    "transfers": {
+        "transfer_id": INT,
+        "contact_id": INT,
+        "cluster": TEXT,
+        "device": INT,
+        "peer": TEXT,
+        "direction": TEXT,
+        "payload": TEXT,
+        "version": INT,
+        "payload_bytes": FLOAT,
+        "delivered_bytes": FLOAT,
+        "start_s": FLOAT,
+        "end_s": FLOAT,
+        "outcome": TEXT,
+    },
+    "events": {
+        "time_s": FLOAT,
+        "kind": TEXT,
+        "cluster": TEXT,
+        "device": INT,
+        "contact_id": INT,
+        "version": INT,
+        "rounds": INT,
+        "detail": TEXT,
+    },
+    "metrics": {
+        "time_s": FLOAT,
+        "cycle": INT,
+        "version": INT,
+        "scope": TEXT,
+        "cluster": TEXT,
+        "accuracy": FLOAT,
+        "loss": FLOAT,
+        "samples": INT,
+    },
+    "assignments": {
+        "time_s": FLOAT,
+        "cycle": INT,
+        "cluster": TEXT,
+        "expert": INT,
+        "relevance": FLOAT,
+        "probability": FLOAT,
+        "assigned": FLAG,
+    },
+}
+"""Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
+
+KINDS = (
+    *("disconnect", "train_end", "connect", "wait", "assign"),
+    *("upload_start", "upload_end", "aggregate", "download_start", "download_end"),
+    *("train_start", "infer", "drop", "fault", "evaluate"),
+)
+"""Kinds of events, in the order in which those of one instant are listed."""
+
+ORDER = {
+    "contacts": ("contact_id",),
+    "transfers": ("start_s", "cluster", "device", "end_s", "contact_id"),
+    "events": ("time_s", "kind", "cluster", "device", "contact_id"),
+    "metrics": ("time_s", "cycle"),
+    "assignments": ("time_s",),
+}
+LEARNED = {
+    "metrics": ("accuracy", "loss", "samples"),
+    "assignments": ("relevance", "probability", "assigned"),
+}
+"""Columns that hold learning results; all others are timing."""

@@ -1,0 +1,45 @@
+"""The spline on even knots is SciPy's cubic spline."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.interpolate import CubicSpline
+
+from orbit.even_spline import EvenSpline
+
+
+def _both(pieces, span, seed):
+    """Ours and SciPy's through the same values, and places in the knots' span and beyond it."""
+    rng = np.random.default_rng(seed)
+    knots = np.linspace(0.0, span, pieces + 1)
+    values = rng.normal(size=(pieces + 1, 6))
+    inside = rng.uniform(-0.2, 1.2, (7, 11)) * span
+    places = np.concatenate([inside.ravel(), knots, np.nextafter(knots, span)])
+    return EvenSpline.through(knots, values), CubicSpline(knots, values), places
+
+
+@given(st.integers(5, 90), st.floats(-6, 6), st.integers(0, 99))
+def test_values_are_those_of_scipy(pieces, log_span, seed):
+    ours, theirs, places = _both(pieces, 10**log_span, seed)
+    expected = theirs(places)
+    assert ours(places).shape == expected.shape
+    np.testing.assert_allclose(
+        ours(places), expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max()
+    )
+
+
+@given(st.integers(5, 90), st.integers(0, 99))
+def test_derivatives_are_those_of_scipy(pieces, seed):
+    ours, theirs, places = _both(pieces, 3.0, seed)
+    moving = ours.first(3).moving()(places)
+    np.testing.assert_array_equal(moving[:, :3], ours(places)[:, :3])
+    np.testing.assert_allclose(moving[:, 3:], theirs(places, 1)[:, :3], rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 5), (0,)])
+def test_places_of_any_shape_have_values_of_that_shape(shape):
+    ours, theirs, _ = _both(8, 2.0, 1)
+    places = np.full(shape, 0.7)
+    assert ours(places).shape == (*shape, 6)
+    np.testing.assert_allclose(ours(places), theirs(places), rtol=1e-12)
