@@ -1,5 +1,7 @@
 """The SNR that a link needs."""
 
+from typing import Final
+
 import numpy as np
 
 from channel.arrays import Floats
@@ -7,21 +9,28 @@ from channel.capacity import LARGEST_SNR_LINEAR, ergodic_capacity
 from channel.link import Link
 from channel.modcod import modcod_thresholds_db
 
+LEAST_USEFUL_DB: Final = -10.0
+"""Where the link model of 3GPP TR 36.942, annex A, ends in both directions."""
 _HIGHEST_DB = 10.0 * np.log10(LARGEST_SNR_LINEAR)
 _LOWEST_DB = -300.0
 
 
 def required_snr_db(link: Link, k_linear: Floats) -> Floats:
-    """SNR in dB below which the link does not carry its rate, of the shape of `k_linear`.
+    """SNR in dB that the link needs, of the shape of `k_linear`.
 
     The link's own threshold where it has one. "modcod": the lowest threshold of the table.
-    "fixed": where the capacity, ergodic if there is fading, is the fixed rate. Otherwise
-    -infinity, as a rate that follows the SNR needs none in particular.
+    "fixed": where the capacity, ergodic if there is fading, is the fixed rate. Other rates follow
+    the SNR and have no end: for them it is LEAST_USEFUL_DB, and nothing happens below it.
     """
     if link.fixed_rate_bps is not None and link.required_snr_db == -np.inf:
         return _snr_db_of_capacity(link.fixed_rate_bps / link.bandwidth_hz, k_linear)
-    lowest = modcod_thresholds_db(link.rolloff)[0] if link.rate == "modcod" else None
-    return np.full(k_linear.shape, link.required_snr_db if lowest is None else lowest)
+    return np.full(k_linear.shape, _threshold_db(link))
+
+
+def _threshold_db(link: Link) -> float:
+    if link.rate == "modcod":
+        return float(modcod_thresholds_db(link.rolloff)[0])
+    return LEAST_USEFUL_DB if link.required_snr_db == -np.inf else link.required_snr_db
 
 
 def _snr_db_of_capacity(efficiency_bps_hz: float, k_linear: Floats) -> Floats:

@@ -38,9 +38,8 @@ def link_budget_terms(
 
     (TR 38.821, section 6.1.3.1). rain_loss_db is there with an attenuation table only. The sums
     hold below the mask too, where the rate is 0. A link with a fixed path_gain_db shows its loss in
-    the free-space column. For required_snr_db see `channel.requirement`; where nothing in
-    particular is required it is -infinity and the margin infinite. Rates and efficiencies are means
-    over the link's duty.
+    the free-space column. For required_snr_db see `channel.requirement`. Rates and efficiencies are
+    means over the link's duty.
 
     With an environment the budget is that of a device in sight, with median shadowing and median K.
     Further columns then say what that leaves out: line_of_sight_probability, nlos_clutter_loss_db,

@@ -21,8 +21,8 @@ _BLOCK = 8_000
 
 
 def blocks(devices: int, times: int, most: int = _BLOCK) -> Iterator[IntArray]:
-    """Indices of the devices, a few at a time."""
-    yield from np.array_split(np.arange(devices), ceil(devices * times / most))
+    """Indices of the devices, a few at a time, at least one."""
+    yield from np.array_split(np.arange(devices), min(devices, ceil(devices * times / most)))
 
 
 def edges(track: ContactTrack, frames: SiteFrames) -> tuple[FloatArray, FloatArray]:

@@ -73,8 +73,6 @@ def _downlink_keys(link: "Link") -> LinkValues | None:
 
 def _merged(preset: LinkValues, given: LinkValues, environment: str | None) -> LinkValues:
     out = _replaced(given)
-    if given.get("rate", preset["rate"]) == "fixed":
-        out.add("required_snr_db")  # a fixed rate says by itself what it requires
     if environment is not None:
         out.add("scintillation_loss_db")  # there is a table for it
     return {key: value for key, value in preset.items() if key not in out} | given

@@ -1,10 +1,11 @@
 """A link's values: the preset with the user's overrides put in, as far as they apply."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from scenarios.link_form import Form, forms_of
 from scenarios.link_uses import unused_keys
-from scenarios.presets import NEGLECTS_DOWNLINK, LinkValues
+from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, LinkValues, Side
 from scenarios.serving_keys import Seen
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def resolved_link(scenario: "Scenario") -> ResolvedLink:
     downlink = forms.get("downlink")
     return {
         "environment": link.environment,
-        "beamwidth_deg": link.beamwidth_deg,
+        "beamwidth_deg": _beamwidth_deg(link, forms),
         "cut_transfers": link.cut_transfers,
         "uplink": _applicable(forms["uplink"]),
         "downlink": "neglected" if downlink is None else _applicable(downlink),
@@ -48,6 +49,14 @@ def resolved_link(scenario: "Scenario") -> ResolvedLink:
             *(f"link.{side}.{key}" for side, form in forms.items() for key in form.given),
         ],
     }
+
+
+def _beamwidth_deg(link: "Link", forms: Mapping[Side, Form]) -> float | None:
+    """Return the beamwidth, unless it follows from a gain of the satellite that is given."""
+    gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}
+    if link.beamwidth_deg is None and not any(gains[s] in f.given for s, f in forms.items()):
+        return BEAMWIDTH_DEG.get(link.preset)
+    return link.beamwidth_deg
 
 
 def _applicable(form: Form) -> LinkValues:

@@ -47,15 +47,13 @@ _PAPER_UPLINK: Final[LinkValues] = _UNSAID | {
 
 # 3GPP TR 38.821, section 6.1: S band, LEO-600, satellite parameter set 1, handheld (23 dBm, 0 dBi),
 # 3.0 dB shadowing margin, 2.2 dB ionospheric scintillation at 2 GHz. Gas at 2 GHz is that of
-# ITU-R P.676. Below -10 dB no receiver is taken to lock: there the link model of 3GPP TR 36.942,
-# annex A, ends in both directions. K = 10 dB is ours.
+# ITU-R P.676. K = 10 dB is ours.
 _SHARED: Final[LinkValues] = _UNSAID | {
     "frequency_ghz": 2.0,
     "total_bandwidth_mhz": 30.0,
     "shadowing_margin_db": 3.0,
     "scintillation_loss_db": 2.2,
     "zenith_attenuation_db": 0.035,
-    "required_snr_db": -10.0,
     "fading": "rician",
     "rician_k_db": 10.0,
     "rate": "ergodic",
@@ -80,3 +78,7 @@ PRESETS: Final[Mapping[Side, Mapping[str, LinkValues]]] = {
     "downlink": {"paper": _PHYSICAL_DOWNLINK, "physical": _PHYSICAL_DOWNLINK},
 }
 NEGLECTS_DOWNLINK: Final = frozenset({"paper"})
+
+# Half-power beamwidth of that satellite's antenna in S band (TR 38.821, section 6.1.1); preset
+# 'paper' has a gain to compute it from.
+BEAMWIDTH_DEG: Final[Mapping[str, float]] = {"physical": 4.4127}

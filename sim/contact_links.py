@@ -10,13 +10,12 @@ import numpy as np
 
 import channel
 import orbit
-from channel import LinkCurve, Path, Signal, rate_state, received_signal, signal_rate_bps
+from channel import LinkCurve, Path, received_signal, signal_rate_bps
 from channel.constants import SPEED_OF_LIGHT_M_S
-from channel.even_grid import bit_preserving
-from learning.requests import Floats, Ints
+from learning.requests import Floats
 from sim.beam import Beam, Radio
-from sim.jumps import jump_times
 from sim.radios import Radios
+from sim.rate_grid import rate_grid
 from sim.rowwise import along
 
 GRID_S_PER_KM = 4.0 / 600.0
@@ -90,50 +89,21 @@ class Pass:
         )
 
     def _beam(self, radio: Radio, geometry: orbit.ContactGeometry) -> Beam:
-        link, time, path = radio.link, geometry.time_s, self.path
-        # AOS and LOS lie on the mask by construction; rounding must not put them below the gate.
-        elevation = np.maximum(geometry.elevation_deg, link.min_elevation_deg)
-        distance_m = geometry.slant_range_km * 1e3
-        signal = received_signal(link, elevation, distance_m, path)
-        rate = signal_rate_bps(link, signal)
-        if _may_jump(link, signal):
-            state = rate_state(link, elevation, distance_m, path)
-            rate = bit_preserving(rate, state)
-            time, rate, signal = self._with_jumps(link, time, rate, signal, state)
-        else:
-            rate = bit_preserving(rate)
-        seen = geometry.los_s > geometry.aos_s
-        return Beam(LinkCurve(time, np.where(seen[:, None], rate, 0.0)), radio, signal)
-
-    def _with_jumps(
-        self, link: channel.Link, time_s: Floats, rate: Floats, signal: Signal, state: Ints
-    ) -> tuple[Floats, Floats, Signal]:
-        """Points just before and just behind each jump, put in between."""
-        track = orbit.contact_track(self.satellite, self.start, self.rise_s, self.set_s)
+        lowest_deg = radio.link.min_elevation_deg
 
         def look(when_s: Floats) -> tuple[Floats, Floats]:
             inside = np.clip(when_s, self.rise_s, self.set_s)
-            looks = track.look(self.devices, inside.T)
-            elevation = np.maximum(looks.elevation_deg.T, link.min_elevation_deg)
-            return elevation, looks.slant_range_km.T * 1e3
+            looks = geometry.track.look(self.devices, inside.T)
+            elevation_deg = np.maximum(looks.elevation_deg.T, lowest_deg)
+            return elevation_deg, looks.slant_range_km.T * 1e3
 
-        more_s = jump_times(
-            time_s, state, lambda when_s: rate_state(link, *look(when_s), self.path)
-        )
-        if not more_s.shape[1]:
-            return time_s, rate, signal
-        more = received_signal(link, *look(more_s), self.path)
-        every_s = np.concatenate([time_s, more_s], axis=1)
-        order = np.argsort(every_s, axis=1, kind="stable")
-
-        def merged(one: Floats, other: Floats) -> Floats:
-            return np.take_along_axis(np.concatenate([one, other], axis=1), order, axis=1)
-
-        both = Signal(
-            merged(signal.snr_db, more.snr_db),
-            merged(signal.rician_k_linear, more.rician_k_linear),
-        )
-        return merged(time_s, more_s), merged(rate, signal_rate_bps(link, more)), both
+        # AOS and LOS lie on the mask by construction; rounding must not put them below the gate.
+        elevation_deg = np.maximum(geometry.elevation_deg, lowest_deg)
+        here = elevation_deg, geometry.slant_range_km * 1e3
+        grid = rate_grid(radio.link, self.path, geometry.time_s, look, here)
+        seen = geometry.los_s > geometry.aos_s
+        rate = np.where(seen[:, None], grid.rate_bps, 0.0)
+        return Beam(LinkCurve(grid.time_s, rate), radio, grid.signal)
 
     def _doppler_hz(
         self, frequency_hz: float, geometry: orbit.ContactGeometry
@@ -145,8 +115,7 @@ class Pass:
         from scipy.interpolate import CubicSpline
 
         when_s = np.linspace(self.rise_s, self.set_s, max(geometry.time_s.shape[1] // 2, 16))
-        track = orbit.contact_track(self.satellite, self.start, self.rise_s, self.set_s)
-        centre_km_s = track.look(self.centre, when_s).range_rate_km_s[:, 0]
+        centre_km_s = geometry.track.look(self.centre, when_s).range_rate_km_s[:, 0]
         seen = geometry.los_s > geometry.aos_s
         here, there = geometry.range_rate_km_s[seen, ::2], geometry.time_s[seen, ::2]
         left_km_s = here - CubicSpline(when_s, centre_km_s)(there)
@@ -168,8 +137,3 @@ def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
     signal = received_signal(radio.link, np.full(shape, 90.0), np.full(shape, 600e3))
     time_s: Floats = np.tile([rise_s, set_s], (devices, 1))
     return Beam(LinkCurve(time_s, signal_rate_bps(radio.link, signal)), radio, signal)
-
-
-def _may_jump(link: channel.Link, signal: Signal) -> bool:
-    steps = link.environment is not None or link.rate == "modcod"
-    return steps or bool(signal.snr_db.min() < link.required_snr_db)

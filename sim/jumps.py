@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests import Floats, Ints
+from learning.requests import Floats, Ints, Mask
 
 HALVINGS = 25
 """Halvings of a cell of some seconds, down to a tenth of a microsecond."""
@@ -15,11 +16,24 @@ StateAt = Callable[[Floats], Ints]
 """State (K, J) of each device at its own times (K, J)."""
 
 
-def jump_times(time_s: Floats, state: Ints, state_at: StateAt) -> Floats:
-    """Times (K, 2 J) just before and just behind each change of ``state`` (K, T).
+@dataclass(frozen=True, eq=False)
+class Jumps:
+    """Times (K, J) just before and just behind each jump, and the ``cell`` of the grid it is in.
 
-    J is the largest number of changes of one device; the others' rest is their last time. Of
-    several changes in one cell of the grid one is found.
+    J is the largest number of jumps of one device. Those that are not ``real`` fill up the others'
+    rows, with their last time.
+    """
+
+    before_s: Floats
+    behind_s: Floats
+    cell: Ints
+    real: Mask
+
+
+def find_jumps(time_s: Floats, state: Ints, state_at: StateAt) -> Jumps:
+    """Find each change of ``state`` (K, T) between two times (K, T).
+
+    Of several changes in one cell of the grid one is found.
     """
     changes = (state[:, 1:] != state[:, :-1]) & (np.diff(time_s, axis=1) > 0)
     count = int(changes.sum(axis=1).max(initial=0))
@@ -33,4 +47,4 @@ def jump_times(time_s: Floats, state: Ints, state_at: StateAt) -> Floats:
         same = state_at(middle) == first
         before, behind = np.where(same, middle, before), np.where(same, behind, middle)
     before, behind = (np.where(real, edge, time_s[:, -1:]) for edge in (before, behind))
-    return np.concatenate([before, behind], axis=1)
+    return Jumps(before, behind, cell, real)

@@ -62,11 +62,11 @@ class Ledger:
     def offer(self, direction: str, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
         """Open the payload for devices in ``who``; return those (K,) that forget part of another.
 
-        A payload of another version that is still open is stale, and dropped.
+        A payload of another version or size that is still open is stale, and dropped.
         """
         entry = self._entries.setdefault((direction, name), _Entry.empty(self.devices))
         account = self.accounts[direction]
-        stale = who & entry.open & (entry.version != version)
+        stale = who & entry.open & ((entry.version != version) | (entry.size != size))
         account.dropped += float(entry.size[stale].sum())
         account.sent_in_vain += float(entry.through[stale].sum())
         forgotten: Mask = stale & (entry.through > 0)

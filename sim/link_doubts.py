@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import channel
 import scenarios
+from channel import Link
 from orbit import Site
 from sim.ground import distance_km
 from sim.radios import Radios
@@ -17,23 +19,35 @@ from sim.view import View
 if TYPE_CHECKING:
     from scenarios import Scenario
 
+Place = tuple[float, float]
+"""Elevation (deg) and slant range (m) of a satellite at its best."""
+
 
 def link_doubts(
-    scenario: Scenario,
-    view: View,
-    radios: Sequence[Radios],
-    places: Sequence[tuple[Site, ...]],
+    scenario: Scenario, view: View, radios: Sequence[Radios], places: Sequence[tuple[Site, ...]]
 ) -> Iterator[str]:
-    """Yield a line for each cluster wider than the beam, and for a fixed rate beyond the SNR."""
-    width_deg = _beamwidth_deg(scenario)
+    """Yield a line for each cluster wider than the beam, or whose link is too weak at its best."""
+    width_deg = _beamwidth_deg(scenario) if view.places else None
+    weak: dict[str, list[str]] = {}
     for site, name in enumerate(view.sites):
-        here = view.windows.site == site
-        if not here.any():
-            continue
-        if view.places and width_deg is not None:
-            nearest_km = float(view.windows.min_slant_range_km[here].min())
-            yield from _too_wide(name, view.places[site], places[site], width_deg, nearest_km)
-    yield from _beyond(view, radios)
+        best = _best(view, site)
+        if width_deg is not None:
+            yield from _too_wide(name, view.places[site], places[site], width_deg, best[1] / 1e3)
+        for side, radio in zip(("uplink", "downlink"), radios[site], strict=True):
+            for line in () if radio is None else _too_weak(radio.link, best):
+                weak.setdefault(f"link.{side}: {line}", []).append(name)
+    for line, names in weak.items():
+        yield f"{line} (over {', '.join(names)})"
+
+
+def _best(view: View, site: int) -> Place:
+    """Where a satellite stands highest over a cluster."""
+    if not view.places:
+        return 90.0, 600e3
+    here = np.flatnonzero(view.windows.site == site)
+    highest = here[np.argmax(view.windows.max_elevation_deg[here])]
+    elevation_deg = float(view.windows.max_elevation_deg[highest])
+    return elevation_deg, float(view.windows.min_slant_range_km[highest]) * 1e3
 
 
 def _beamwidth_deg(scenario: Scenario) -> float | None:
@@ -61,20 +75,23 @@ def _too_wide(
         )
 
 
-def _beyond(view: View, radios: Sequence[Radios]) -> Iterator[str]:
-    """A fixed rate that the link could not carry even at its best."""
-    best = int(np.argmax(view.windows.max_elevation_deg)) if view.places else 0
-    elevation_deg, distance_m = 90.0, 600e3
-    if view.places:
-        elevation_deg = float(view.windows.max_elevation_deg[best])
-        distance_m = float(view.windows.min_slant_range_km[best]) * 1e3
-    for side, radio in zip(("uplink", "downlink"), radios[0], strict=True):
-        if radio is None or radio.link.rate != "fixed":
-            continue
-        terms = channel.link_budget_terms(radio.link, elevation_deg, slant_range_m=distance_m)
-        margin_db = float(terms["margin_db"][0])
+def _too_weak(link: Link, best: Place) -> Iterator[str]:
+    """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
+    terms = _terms(link, best)
+    if terms["rate_mbps"] == 0.0:
+        yield (
+            f"nothing gets through: the SNR is {terms['snr_db']:.1f} dB at its best, "
+            f"{-terms['margin_db']:.1f} dB less than the receiver needs"
+        )
+    elif link.rate == "fixed":
+        margin_db = _terms(replace(link, required_snr_db=-np.inf), best)["margin_db"]
         if margin_db < 0:
             yield (
-                f"link.{side}: the fixed rate needs {-margin_db:.1f} dB more than the link has at "
-                f"its best, {float(terms['snr_db'][0]):.1f} dB of SNR"
+                f"the fixed rate needs {-margin_db:.1f} dB more than the link has at its best, "
+                f"{terms['snr_db']:.1f} dB of SNR"
             )
+
+
+def _terms(link: Link, best: Place) -> dict[str, float]:
+    terms = channel.link_budget_terms(link, best[0], slant_range_m=best[1])
+    return {name: float(values[0]) for name, values in terms.items()}

@@ -38,7 +38,7 @@ def view_of(scenario: Scenario) -> View:
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         sites=[site.name for site in sites],
         start=start,
-        span_s=days * 86400.0,
+        span_s=(end - start).total_seconds(),  # datetimes have whole microseconds
         windows=windows,
         service=service,
         sessions=sessions,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import channel
 import scenarios
-from channel import Link, rate_bps
+from channel import Link, snr_db
 from sim.beam import Radio, Sharing
 from sim.errors import InputError
 from sim.ground import lowest_mask_deg
@@ -20,6 +20,7 @@ Radios = tuple[Radio, Radio | None]
 """Uplink and downlink of a cluster; None for a neglected downlink."""
 
 LOWEST_ALTITUDE_M = 160e3
+HIGHEST_SNR_DB = 120.0
 
 
 def cluster_radios(scenario: Scenario) -> list[Radios]:
@@ -40,15 +41,25 @@ def cluster_radios(scenario: Scenario) -> list[Radios]:
 def _radio(
     side: str, values: Mapping[str, Any], place: Any, environment: Any, mask_deg: float
 ) -> Radio:
-    """Return one direction, tried where it is strongest: overhead, at the lowest altitude."""
+    """Return one direction, checked where it is strongest: overhead, at the lowest altitude."""
     try:
         link = si_link(values, mask_deg, environment, _air(values, place))
-        rate_bps(link, 90.0, LOWEST_ALTITUDE_M)
+        _check_strength(link)
     except ValueError as error:
         raise InputError(f"link.{side}: {error}") from None
     broadcast = values.get("delivery") == "broadcast"
     sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
     return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
+
+
+def _check_strength(link: Link) -> None:
+    """Raise ValueError for a link that is beyond all radios where it is strongest."""
+    snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
+    if snr > HIGHEST_SNR_DB:
+        raise ValueError(
+            f"the SNR is {snr:.0f} dB overhead; allowed is at most {HIGHEST_SNR_DB:g} dB: check "
+            "the power, the gains, path_gain_db and their units"
+        )
 
 
 def si_link(

@@ -10,6 +10,7 @@ import numpy as np
 from learning.method import Cluster
 from learning.requests import Floats, Mask
 from sim.clock import Clock, Process
+from sim.coded import Coded
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
 from sim.session_parts import Part
@@ -18,6 +19,9 @@ from sim.trace import Trace
 if TYPE_CHECKING:
     from sim.legs import Training, Transfer
 
+
+OUTCOMES = ("delivered", "carried", "dropped")
+DELIVERED, CARRIED, DROPPED = range(3)
 
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""
@@ -69,8 +73,7 @@ class Rows:
         """
         rows = np.flatnonzero(leg.who & (moved > 0))
         given_up = part.last & bool(lost)
-        missing = np.where(given_up, "dropped", "carried")
-        outcome = np.where(done, "delivered", missing)[rows].tolist()
+        outcome = np.where(done, DELIVERED, np.where(given_up, DROPPED, CARRIED))[rows]
         contact_id = part.contact.contact_id
         shared: dict[str, Any] = {
             "cluster": cluster.name,
@@ -88,15 +91,15 @@ class Rows:
             delivered_bytes=moved[rows],
             start_s=begin,
             end_s=stop,
-            outcome=outcome,
+            outcome=Coded(outcome, OUTCOMES),
             **shared,
         )
         verb = "upload" if leg.direction == "uplink" else "download"
-        details = [f"{leg.name} {text}" for text in outcome]
+        details = Coded(outcome, [f"{leg.name} {text}" for text in OUTCOMES])
         add = self._trace.add
         add("events", len(rows), time_s=begin, kind=f"{verb}_start", detail=leg.name, **shared)
         add("events", len(rows), time_s=stop, kind=f"{verb}_end", detail=details, **shared)
-        gone = np.array([text == "dropped" for text in outcome], bool)
+        gone = outcome == DROPPED
         self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
 
     def stale(self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int) -> None:

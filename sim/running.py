@@ -181,10 +181,18 @@ class Run:
                 self._write(self._result("interrupted"))
             raise Interrupted(self._where_to_go_on()) from None
         except SimulationError as error:
-            with self._disk():
-                self._write(self._result("failed", str(error)))
+            self._keep_failed(str(error))
             raise
         return result
+
+    def _keep_failed(self, error: str) -> None:
+        """Keep what was traced; what made the run fail may also stand in the way of that."""
+        try:
+            with self._disk():
+                self._write(self._result("failed", error))
+        except Exception as trouble:
+            text = " ".join(str(trouble).split())
+            raise SimulationError(f"{error}; what was traced is lost: {text}") from trouble
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

@@ -30,13 +30,14 @@ def schedule(leg: Transfer, session: PlannedSession, earlier: Sequence[Leg]) -> 
 
 
 def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
-    """When the transfers of earlier steps leave a crowded beam to this one; -inf for at once.
+    """When the transfers of earlier steps leave a shared beam to this one; -inf for at once.
 
-    Where there are more devices than sub-channels a beam serves the steps of a chain one after
-    the other: those of a later step begin when the last device has ended an earlier one.
+    A broadcast is one transmission at a time, and where a cluster has more devices than the beam
+    has sub-channels, the beam serves the steps of a chain one after the other: those of a later
+    step begin when the last device has ended an earlier one.
     """
     assert leg.beam is not None  # callers have turned to others for a neglected downlink
-    if leg.beam.crowding(int(leg.who.sum())) <= 1.0:
+    if not (leg.beam.is_broadcast or leg.beam.crowding(len(leg.who)) > 1.0):
         return -np.inf
     free_s = -np.inf
     for other in earlier:

@@ -49,17 +49,23 @@ class SessionBeam:
         ]
         return [(np.clip(t[:, 0], *span), np.clip(t[:, -1], *span)) for t, span in grids]
 
+    @property
+    def is_broadcast(self) -> bool:
+        """Whether one transmission goes to all devices."""
+        radio = self.beams[0].radio
+        return radio is not None and radio.sharing == "broadcast"
+
     def crowding(self, senders: int) -> float:
         """How many devices there are for each sub-channel, at least 1."""
         radio = self.beams[0].radio
-        if radio is None or radio.sharing == "broadcast":
+        if radio is None or self.is_broadcast:
             return 1.0
         return max(1.0, senders / radio.channels)
 
     def send(self, arrival_s: Floats, bits: Floats, who: Mask) -> Given:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share."""
         radio = self.beams[0].radio
-        if radio is not None and radio.sharing == "broadcast":
+        if self.is_broadcast:
             return queued(self._broadcast(who), arrival_s, bits, who, len(who))
         channels = len(who) if radio is None else radio.channels
         alone = int(who.sum()) <= channels

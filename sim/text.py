@@ -34,8 +34,12 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ),
         ("own gate mass", _mass(summary["own_mass"])),
         ("device rounds", _rounds(summary)),
-        ("uplink", f"{data_size(summary['uplink_bytes'])} in {summary['transfers']} transfers"),
+        ("uplink", data_size(summary["uplink_bytes"])),
         ("downlink", data_size(summary["downlink_bytes"])),
+        (
+            "transfers",
+            f"{summary['transfers']}, {summary['transfers_cut']} cut by the end of a pass",
+        ),
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("trace sha256", str(summary["trace_sha256"])[:16]),
     ]

@@ -123,7 +123,7 @@ class Link:
         version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
         who = everybody(step.who, k) & np.isfinite(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
-        before = self.ledger.through(direction, name)
+        before = np.where(who, self.ledger.through(direction, name), 0.0)
         never, now = np.full(k, np.inf), np.full(k, self._clock.now)
         leg = Transfer(
             direction, name, who, version, size, before, step.carry, ready, never, never, never, now

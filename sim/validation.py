@@ -24,6 +24,7 @@ def plan_text(built: Build) -> str:
         f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate "
         f"{data_size(sizes.upload_bytes(experts, gate=True))}",
         _clusters(built),
+        *(f"warning: {doubt}" for doubt in plan.doubts),
     ]
     return "\n".join(lines)
 

@@ -339,3 +339,10 @@ def test_bad_contacts_are_refused(satellites, start, change, words):
     }  # fmt: skip
     with pytest.raises(ValueError, match=words):
         orbit.contact_geometry(**{**good, **change})
+
+
+def test_a_device_may_have_more_points_than_fit_into_one_go(satellites, start):
+    rise_s, set_s = next(_contacts(satellites[6], start))
+    seen = orbit.contact_geometry(satellites[6], [CENTRE], start, rise_s, set_s, 10.0, 0.005)
+    assert seen.time_s.shape[1] > (set_s - rise_s) / 0.005
+    _assert_seen_as_sgp4_says(seen, satellites[6], [CENTRE], start, slice(None, None, 5000))

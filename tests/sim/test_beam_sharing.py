@@ -100,11 +100,6 @@ def test_without_a_crowd_each_device_goes_on_by_itself() -> None:
     assert (ends(told), ends(told, 1)) == ([4.0, 8.0], [10.0, 20.0])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="only a step that is crowded itself waits for earlier ones",
-)
 @pytest.mark.parametrize("second", [[True, False, False], [False, False, True]])
 def test_steps_for_some_devices_share_the_beam_with_earlier_steps(second: list[bool]) -> None:
     here = contact(0, 0, 100, [8.0, 4.0, 8.0], radio=band(2))
@@ -163,11 +158,6 @@ def test_unicast_to_the_same_devices_queues() -> None:
     assert told.rows("device", "start_s", "end_s") == [(0, 0, 5), (1, 5, 25), (2, 25, 35)]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the steps of a chain do not wait for an earlier broadcast",
-)
 def test_two_broadcasts_of_a_chain_follow_each_other() -> None:
     """Device 1 is ready 10 s later: while it hears the first, nobody hears the second."""
     here = contact(0, 0, 100, [8.0, 8.0], down=band(1, "broadcast"))
@@ -185,11 +175,6 @@ def test_two_broadcasts_of_a_chain_follow_each_other() -> None:
 # -- at random: a queue never has more senders than sub-channels
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a step does not wait for those who are cut in earlier ones",
-)
 @settings(max_examples=100, deadline=None)
 @example(seed=4725, devices=6, channels=2, steps=3)
 @given(

@@ -485,3 +485,11 @@ def test_a_comparison_across_orbits_has_short_heads_and_a_legend(leomix, tmp_pat
     assert all(len(line.split()) >= 3 for line in lines[1:10])
     assert [line[:9] for line in lines[-2:]] == ["(1) emsfl", "(2) emsfl"]
     assert "orbit.planes=3" in lines[-2]
+
+
+@pytest.mark.parametrize("days", [0.39405497087868085, 0.1 + 1e-12, 1 / 3, 0.7000000000123])
+def test_a_span_of_any_number_of_days_ends_with_its_windows(days: float) -> None:
+    """Datetimes have whole microseconds: the span must not be shorter than the windows reach."""
+    plan = make_plan(scenarios.load("walker", {"stop.days": days}))
+    assert plan.stop_s == pytest.approx(days * 86400, abs=1e-6)
+    assert max(contact.set_s for contact in plan.contacts) <= plan.stop_s

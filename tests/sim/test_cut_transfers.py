@@ -263,12 +263,26 @@ def test_the_end_of_a_run_is_no_end_of_a_pass(policy: CutTransfers) -> None:
     }  # fmt: skip
 
 
-def test_a_run_that_ends_before_a_device_of_a_later_contact_begins() -> None:
-    """Device 1 sees only the second contact of the session; the run ends in the gap."""
-    first = contact(0, 0, 10, [8.0, 0.0], session=0)
-    second = contact(1, 20, 40, [8.0, 8.0], session=0)
-    told = talk([first, second, contact(2, 50, 60, [8.0, 8.0], 0)], [upload(15.0)], until_s=15.0)
+def test_a_run_that_ends_before_a_device_begins_in_a_later_contact() -> None:
+    """Device 1 trains until 30 s, in the second contact; the run ends in the gap at 15 s."""
+    times_s = [(0.0, 10.0), (20.0, 40.0), (50.0, 60.0)]
+    contacts = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
+    train = Train(COST, rounds=3, who=np.array([False, True]))
+    told = talk(contacts, [[train, *upload(15.0)]], until_s=15.0)
     assert told.rows("device", "contact_id", "delivered_bytes") == [(0, 0, 10.0)]
+
+
+def test_who_is_not_asked_keeps_its_part_of_another_version() -> None:
+    """Of which more is through than the whole of what the others are asked for."""
+    asked = Upload(Payload("a", np.array([15.0, 4.0]), np.array([1, 0])), np.array([True, False]))
+    told = talk(passes([8.0, 8.0], 0, 100, 200), [upload(15.0), [asked], upload(15.0)])
+    assert told.rows("device", "delivered_bytes", "outcome") == [
+        (0, 10.0, "carried"),
+        (1, 10.0, "carried"),
+        (0, 5.0, "delivered"),
+        (0, 10.0, "carried"),
+        (1, 5.0, "delivered"),
+    ]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -338,11 +352,6 @@ def test_bytes_on_their_way_when_the_run_ends_are_sent_but_not_delivered(
     assert whole.replies[0][0].end_s == pytest.approx([5.01], abs=1e-12)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=sim.InvariantError,
-    reason="a payload offered anew in another size keeps its old size",
-)
 def test_another_size_of_the_same_version_is_another_payload() -> None:
     told = talk(passes([8.0], 0, 100), [upload(15.0), upload(12.0)])
     assert told.books["uplink"]["offered_bytes"] == 27.0

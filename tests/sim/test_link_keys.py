@@ -293,7 +293,7 @@ def doubts_of(radius_km: float = RADIUS_KM, **link: Any) -> list[str]:
     place = {"latitude_deg": -40.693186649, "longitude_deg": -130.256454933}
     clusters = [{"name": "A", **place, "devices": 30, "radius_km": radius_km}]
     plan = make_plan(orbit_scenario(stop={"days": 0.6}, ground={"clusters": clusters}, link=link))
-    return [doubt for doubt in plan.doubts if "beam" in doubt or "fixed" in doubt]
+    return [doubt for doubt in plan.doubts if "beam" in doubt or "link." in doubt]
 
 
 def footprint_km(width_deg: float) -> float:
@@ -326,8 +326,9 @@ def test_the_beam_follows_from_the_satellites_gain() -> None:
     assert "beam of 2 deg" in given
 
 
-def test_without_a_gain_or_a_width_the_beam_is_no_doubt() -> None:
-    assert not doubts_of(300.0)
+def test_the_physical_preset_has_the_beam_of_its_satellite() -> None:
+    [doubt] = doubts_of(300.0)
+    assert f"beam of 4.4 deg lights {footprint_km(4.4127):.0f} km" in doubt
 
 
 def test_a_cluster_that_is_never_seen_is_no_matter_for_the_beam() -> None:
@@ -353,10 +354,18 @@ def test_a_fixed_rate_beyond_the_capacity_is_a_doubt() -> None:
     assert not doubts_of(0.0, uplink={**plain, "fixed_rate_mbps": 0.99 * enough})
 
 
-def test_a_lock_that_is_never_reached_is_a_doubt_of_a_fixed_rate() -> None:
-    lock = {"rate": "fixed", "fixed_rate_mbps": 0.01, "required_snr_db": 30.0}
-    [doubt] = doubts_of(0.0, uplink=lock)
-    assert "link.uplink: the fixed rate needs" in doubt
+@pytest.mark.parametrize("rate", [{"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "shannon"}])
+def test_a_lock_that_is_never_reached_is_a_doubt(rate: dict[str, Any]) -> None:
+    best_db = channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, 618.6e3, 0.035 + 2.2 + 3.0)
+    [doubt] = doubts_of(0.0, uplink={**rate, "required_snr_db": 30.0})
+    lacks = f"{30.0 - float(best_db):.1f} dB less than the receiver needs (over A)"
+    assert doubt.startswith("link.uplink: nothing gets through") and doubt.endswith(lacks)
+
+
+def test_a_threshold_does_not_hide_that_a_fixed_rate_is_too_high() -> None:
+    loud = {"rate": "fixed", "fixed_rate_mbps": 50.0, "required_snr_db": -10.0}
+    [doubt] = doubts_of(0.0, uplink=loud)
+    assert doubt.startswith("link.uplink: the fixed rate needs ")
 
 
 def test_a_fixed_downlink_is_doubted_by_itself() -> None:

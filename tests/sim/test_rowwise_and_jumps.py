@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.jumps import HALVINGS, jump_times
+from sim.jumps import HALVINGS, find_jumps
 from sim.rowwise import along
 
 
@@ -89,13 +89,16 @@ def test_every_change_is_bracketed_and_nothing_else(
     drawn: tuple[np.ndarray, list[np.ndarray]],
 ) -> None:
     time_s, changes = drawn
-    found = jump_times(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
+    found = find_jumps(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
     most = max(len(own) for own in changes)
-    assert found.shape == (len(time_s), 2 * most)
+    assert found.before_s.shape == found.behind_s.shape == (len(time_s), most)
     cell_s = np.diff(time_s, axis=1).max()
     close_s = cell_s / 2**HALVINGS + 4 * np.spacing(time_s.max())
-    for own, row, last_s in zip(changes, found, time_s[:, -1], strict=True):
-        before, behind = row[:most], row[most:]
+    for k, own in enumerate(changes):
+        before, behind, last_s = found.before_s[k], found.behind_s[k], time_s[k, -1]
+        assert found.real[k].tolist() == [True] * len(own) + [False] * (most - len(own))
+        cells = np.searchsorted(time_s[k], own, "right") - 1
+        assert found.cell[k, : len(own)].tolist() == cells.tolist()
         assert (before <= behind).all()
         for number, when_s in enumerate(own):
             assert before[number] <= when_s <= behind[number]
@@ -106,32 +109,37 @@ def test_every_change_is_bracketed_and_nothing_else(
 
 def test_the_two_sides_of_a_jump_have_the_two_states() -> None:
     time_s, changes = np.array([[0.0, 4.0, 8.0]]), [np.array([1.7, 6.1])]
-    found = jump_times(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
-    assert state_at(changes, found).tolist() == [[0, 1, 1, 2]]
-    assert found[0] == pytest.approx([1.7, 6.1, 1.7, 6.1], abs=2e-7)
+    found = find_jumps(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
+    assert state_at(changes, found.before_s).tolist() == [[0, 1]]
+    assert state_at(changes, found.behind_s).tolist() == [[1, 2]]
+    assert found.before_s[0] == pytest.approx([1.7, 6.1], abs=2e-7)
 
 
 def test_without_a_change_nothing_is_asked_for() -> None:
     def never(when_s: np.ndarray) -> np.ndarray:
         raise AssertionError("there is nothing to look for")
 
-    assert jump_times(np.array([[0.0, 4.0]]), np.zeros((1, 2), np.int64), never).shape == (1, 0)
+    assert find_jumps(np.array([[0.0, 4.0]]), np.zeros((1, 2), np.int64), never).real.shape == (
+        1,
+        0,
+    )
 
 
 def test_a_device_that_is_never_seen_has_no_jump() -> None:
     """Its times are all one: a change of state between them has no place."""
     time_s = np.array([[3.0, 3.0, 3.0], [0.0, 1.0, 2.0]])
     state = np.array([[0, 1, 0], [0, 0, 1]])
-    found = jump_times(time_s, state, lambda when_s: np.where(when_s > 1.25, 1, 0))
-    assert found[0].tolist() == [3.0, 3.0]
-    assert found[1] == pytest.approx([1.25, 1.25], abs=1e-7)
+    found = find_jumps(time_s, state, lambda when_s: np.where(when_s > 1.25, 1, 0))
+    assert found.real.tolist() == [[False], [True]]
+    assert found.before_s[0].tolist() == found.behind_s[0].tolist() == [3.0]
+    assert found.before_s[1] == pytest.approx([1.25], abs=1e-7)
 
 
 def test_of_two_changes_in_one_cell_the_bracket_holds_one() -> None:
     """As documented; the state before it is that of the cell's first point."""
     changes = [np.array([1.2, 2.9])]
     time_s = np.array([[0.0, 4.0]])
-    found = jump_times(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
-    assert found.shape == (1, 2)
-    assert found[0, 0] <= 1.2 <= found[0, 1]
-    assert found[0, 1] - found[0, 0] < 2e-7
+    found = find_jumps(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
+    assert found.real.tolist() == [[True]]
+    assert found.before_s[0, 0] <= 1.2 <= found.behind_s[0, 0]
+    assert found.behind_s[0, 0] - found.before_s[0, 0] < 2e-7
