@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from channel.antenna import beamwidth_deg, footprint_km
     from channel.atmosphere import atmospheric_attenuation_db
+    from channel.broadcast import weakest
     from channel.budget import (
         carrier_to_noise_db,
         eirp_dbw,
@@ -17,15 +18,23 @@ if TYPE_CHECKING:
         slant_range_m,
     )
     from channel.capacity import ergodic_capacity, shannon_capacity
+    from channel.constants import SPEED_OF_LIGHT_M_S
     from channel.curve import LinkCurve
     from channel.doppler import doppler_hz
     from channel.environment import Environment, propagation_scenario
+    from channel.even_grid import bit_preserving, inside, middle_of_cells, moved
     from channel.itu import itu_attenuation
     from channel.joining import joined
     from channel.link import Link
     from channel.paths import CLEAR_PATH, Path, draw_paths
     from channel.rate import rate_bps, snr_db
-    from channel.signal import Signal, rate_state, received_signal, signal_rate_bps
+    from channel.signal import (
+        Signal,
+        bends_deg,
+        rate_state,
+        received_signal,
+        signal_rate_bps,
+    )
     from channel.slant_attenuation import SlantAttenuation
     from channel.table import link_budget, link_budget_terms
 
@@ -35,10 +44,13 @@ __all__ = [
     "Link",
     "LinkCurve",
     "Path",
+    "SPEED_OF_LIGHT_M_S",
     "Signal",
     "SlantAttenuation",
     "atmospheric_attenuation_db",
     "beamwidth_deg",
+    "bends_deg",
+    "bit_preserving",
     "carrier_to_noise_db",
     "doppler_hz",
     "draw_paths",
@@ -47,10 +59,13 @@ __all__ = [
     "footprint_km",
     "free_space_path_loss_db",
     "g_over_t_db_k",
+    "inside",
     "itu_attenuation",
     "joined",
     "link_budget",
     "link_budget_terms",
+    "middle_of_cells",
+    "moved",
     "propagation_scenario",
     "rate_bps",
     "rate_state",
@@ -59,6 +74,7 @@ __all__ = [
     "signal_rate_bps",
     "slant_range_m",
     "snr_db",
+    "weakest",
 ]
 
 _MODULES = {
@@ -67,10 +83,13 @@ _MODULES = {
     "Link": "link",
     "LinkCurve": "curve",
     "Path": "paths",
+    "SPEED_OF_LIGHT_M_S": "constants",
     "Signal": "signal",
     "SlantAttenuation": "slant_attenuation",
     "atmospheric_attenuation_db": "atmosphere",
     "beamwidth_deg": "antenna",
+    "bends_deg": "signal",
+    "bit_preserving": "even_grid",
     "carrier_to_noise_db": "budget",
     "doppler_hz": "doppler",
     "draw_paths": "paths",
@@ -79,10 +98,13 @@ _MODULES = {
     "footprint_km": "antenna",
     "free_space_path_loss_db": "budget",
     "g_over_t_db_k": "budget",
+    "inside": "even_grid",
     "itu_attenuation": "itu",
     "joined": "joining",
     "link_budget": "table",
     "link_budget_terms": "table",
+    "middle_of_cells": "even_grid",
+    "moved": "even_grid",
     "propagation_scenario": "environment",
     "rate_bps": "rate",
     "rate_state": "signal",
@@ -91,6 +113,7 @@ _MODULES = {
     "signal_rate_bps": "signal",
     "slant_range_m": "budget",
     "snr_db": "rate",
+    "weakest": "broadcast",
 }
 
 

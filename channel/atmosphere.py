@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.arrays import Floats, checked, not_negative, one_of
+from channel.arrays import Floats, above_horizon, not_negative, one_of
 
 Atmosphere = Literal["cosecant", "inverse_elevation"]
 
@@ -29,12 +29,7 @@ def atmospheric_attenuation_db(
     """
     one_of("atmosphere", atmosphere, get_args(Atmosphere))
     zenith_db = not_negative("zenith_attenuation_db", zenith_attenuation_db)
-    elevation = checked(
-        "elevation_deg",
-        elevation_deg,
-        lambda x: (x > 0.0) & (x <= 90.0),
-        "more than 0 and at most 90 degrees; leave out what is below the horizon",
-    )
+    elevation = above_horizon(elevation_deg)
     floored = np.maximum(elevation, COSECANT_FLOOR_DEG)
     if atmosphere == "inverse_elevation":
         return zenith_db * (90.0 / floored)

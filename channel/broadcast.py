@@ -1,52 +1,142 @@
 """One transmission to many devices: the rate of the one with the poorest link."""
 
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from math import inf
+
 import numpy as np
 from numpy.typing import NDArray
 
 from channel.arrays import Floats
 from channel.curve import LinkCurve
 
-AT_ONCE_S = 1e-5
-"""Points of a curve closer than this are two sides of a jump."""
+ROUNDING = 1e-12
+SAMPLES = 64
+
+Line = tuple[Floats, Floats]
+"""Times (T,), rising, and rates (T,): straight in between."""
 
 
-def weakest(curve: LinkCurve, who: NDArray[np.bool_]) -> LinkCurve:
-    """The curves (K rows) of a broadcast to the devices in `who` (K,).
+def weakest(
+    curve: LinkCurve, who: NDArray[np.bool_], span_s: tuple[float, float] = (-inf, inf)
+) -> LinkCurve:
+    """The curves (K rows) of a broadcast to the devices in `who` (K,) within a span of time.
 
     At every time it has the lowest rate of those devices, so that it lasts while all of them have a
-    link. Devices whose link carries nothing at all are left out, and get 0, like those not in
-    `who`. The points are as many as those of `curve`, even over the time in common, and the jumps.
+    link; its points are all those where the lowest rate bends, changes from device to device or
+    jumps. Devices whose link carries nothing at all within the span are left out, and get 0, like
+    those not in `who`.
     """
-    members = who & (np.atleast_1d(curve.capacity_bits) > 0)
-    if not members.any():
-        return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
+    bits = np.atleast_1d(curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0]))
+    members = who & (bits > 0)
     time, rate = curve.time_s[members], curve.rate_bps[members]
-    start_s, end_s = time[:, 0].max(), time[:, -1].min()
-    if end_s <= start_s:
+    start_s, end_s = time[:, 0].max(initial=span_s[0]), time[:, -1].min(initial=span_s[1])
+    if not (members.any() and start_s < end_s):
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
-    even = np.linspace(start_s, end_s, time.shape[1])
-    grid = np.union1d(even, np.clip(jumps_s(time), start_s, end_s))
-    lowest: Floats = np.min(_at(time, rate, grid), axis=0)
-    return LinkCurve(np.tile(grid, (len(who), 1)), np.where(members[:, None], lowest, 0.0))
+    # A repeated time, which is a jump, becomes two that follow each other.
+    again = np.pad(time[:, 1:] == time[:, :-1], ((0, 0), (0, 1)))
+    time = np.where(again, np.nextafter(time, -inf), time)
+    grid_s, lowest = _lowest(_Rows(time, rate, start_s, end_s))
+    return LinkCurve(np.tile(grid_s, (len(who), 1)), np.where(members[:, None], lowest, 0.0))
 
 
-def _at(time_s: Floats, rate_bps: Floats, grid_s: Floats) -> Floats:
-    """Every row's rate (K, G) at the same times (G,), inside of all grids (K, T)."""
-    step_s = (time_s[:, -1:] - time_s[:, :1]) / (time_s.shape[1] - 1)
-    if not np.allclose(np.diff(time_s, axis=1), step_s, rtol=1e-6, atol=0.0):
-        return np.array([np.interp(grid_s, *row) for row in zip(time_s, rate_bps, strict=True)])
-    # Even points need no search: thousands of devices are a dozen times quicker so.
-    place = np.clip((grid_s - time_s[:, :1]) / step_s, 0.0, time_s.shape[1] - 1.0)
-    cell = np.minimum(place.astype(np.intp), time_s.shape[1] - 2)
-    low = np.take_along_axis(rate_bps, cell, axis=1)
-    high = np.take_along_axis(rate_bps, cell + 1, axis=1)
-    rate: Floats = low + (place - cell) * (high - low)
-    return rate
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Lines (K, T) over the time from ``start_s`` to ``end_s``; many times may be those of all."""
+
+    time_s: Floats
+    rate_bps: Floats
+    start_s: float
+    end_s: float
+
+    @cached_property
+    def shared(self) -> NDArray[np.bool_]:
+        """Columns (T,) of times inside that all rows have in common."""
+        first = self.time_s[0]
+        same = (self.time_s == first).all(axis=0)
+        return np.asarray(same & (first > self.start_s) & (first < self.end_s))
+
+    def line(self, k: int) -> Line:
+        time_s = self.time_s[k]
+        inner = time_s[(time_s > self.start_s) & (time_s < self.end_s)]
+        grid_s = np.concatenate([[self.start_s], inner, [self.end_s]])
+        return grid_s, np.interp(grid_s, time_s, self.rate_bps[k])
+
+    def at(self, when_s: Floats) -> Floats:
+        """Rates of all rows (K, W) at some times (W,)."""
+        cell = np.clip(np.searchsorted(self.time_s[0], when_s) - 1, 0, self.time_s.shape[1] - 2)
+        if self.shared[cell].all() and self.shared[cell + 1].all():  # many times quicker
+            first_s = self.time_s[0, cell]
+            share = (when_s - first_s) / (self.time_s[0, cell + 1] - first_s)
+            first = self.rate_bps[:, cell]
+            there: Floats = first + share * (self.rate_bps[:, cell + 1] - first)
+            return there
+        rows = zip(self.time_s, self.rate_bps, strict=True)
+        return np.array([np.interp(when_s, *row) for row in rows])
+
+    def lowest_somewhere(self) -> NDArray[np.intp]:
+        """Rows that are the lowest at a time that all have in common, or at one of some others."""
+        if self.shared.any():
+            return np.unique(self.rate_bps[:, self.shared].argmin(axis=0))
+        return np.unique(self.at(np.linspace(self.start_s, self.end_s, SAMPLES)).argmin(axis=0))
+
+    def below(self, line: Line) -> NDArray[np.intp]:
+        """Rows that are below a line at points of theirs or of the line: the deepest of each cell.
+
+        If there are none, no row is below it anywhere, as all are straight in between.
+        """
+        common_s, own_s = self.time_s[0, self.shared], self.time_s[:, ~self.shared]
+        inside = (own_s > self.start_s) & (own_s < self.end_s)
+        there = np.interp(own_s, *line) - self.rate_bps[:, ~self.shared]
+        depth = np.interp(common_s, *line) - self.rate_bps[:, self.shared]
+        at_s = np.broadcast_to(common_s, depth.shape)
+        found = np.union1d(
+            self._deepest(line, at_s, depth),
+            self._deepest(line, own_s, np.where(inside, there, 0.0)),
+        )
+        if found.size:
+            return found
+        rest_s = np.setdiff1d(line[0], common_s)
+        inner_s = rest_s[
+            (rest_s > common_s.min(initial=inf)) & (rest_s < common_s.max(initial=-inf))
+        ]
+        for some_s in (inner_s, np.setdiff1d(rest_s, inner_s)):
+            depth = np.interp(some_s, *line) - self.at(some_s)
+            found = self._deepest(line, np.broadcast_to(some_s, depth.shape), depth)
+            if found.size:
+                break
+        return found
+
+    def _deepest(self, line: Line, at_s: Floats, depth: Floats) -> NDArray[np.intp]:
+        """Of the rows below a line those that are deepest in one of its cells."""
+        at = np.nonzero(depth > ROUNDING * self.rate_bps.max())
+        order = np.argsort(depth[at])
+        deepest = np.full(len(line[0]) + 1, -1)
+        # Of several rows in one cell the last one stays.
+        deepest[np.searchsorted(line[0], at_s[at])[order]] = at[0][order]
+        return np.unique(deepest[deepest >= 0])
 
 
-def jumps_s(time_s: Floats) -> Floats:
-    """Times on both sides of every jump in any row of a curve's grid (K, T)."""
-    close = np.diff(time_s, axis=1)
-    rows, cells = np.nonzero((close > 0) & (close < AT_ONCE_S))
-    jumps: Floats = np.concatenate([time_s[rows, cells], time_s[rows, cells + 1]])
-    return jumps
+def _lowest(rows: _Rows) -> Line:
+    """The minimum of all rows: that of a few, and of those which are below it after all."""
+    chosen = rows.lowest_somewhere()
+    found = rows.line(int(chosen[0]))
+    while chosen.size:
+        found = reduce(_lower, (rows.line(int(k)) for k in chosen), found)
+        chosen = rows.below(found)
+    return found
+
+
+def _lower(one: Line, other: Line) -> Line:
+    """The minimum of two lines over the same time, without points at which it does not bend."""
+    every_s = np.union1d(one[0], other[0])
+    above = np.interp(every_s, *one) - np.interp(every_s, *other)
+    cells = np.flatnonzero(above[:-1] * above[1:] < 0)
+    share = above[cells] / (above[cells] - above[cells + 1])
+    meet_s = every_s[cells] + share * (every_s[cells + 1] - every_s[cells])
+    # Both sides of a crossing stay, as the place of one inside a jump is known to rounding only.
+    kept = np.zeros(len(every_s), bool)
+    kept[[0, -1]] = kept[cells] = kept[cells + 1] = True
+    kept |= np.isin(every_s, one[0]) & (above <= 0) | np.isin(every_s, other[0]) & (above >= 0)
+    grid_s = np.union1d(every_s[kept], meet_s)
+    return grid_s, np.minimum(np.interp(grid_s, *one), np.interp(grid_s, *other))

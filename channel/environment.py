@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.arrays import Floats, checked, positive
+from channel.arrays import Floats, above_horizon, checked, one_of, positive
 
 EnvironmentName = Literal["dense_urban", "urban", "suburban", "rural"]
 Band = Literal["S", "Ka"]
@@ -39,8 +39,8 @@ class Environment:
 
     def __post_init__(self) -> None:
         """Check both fields."""
-        _one_of("environment", self.name, get_args(EnvironmentName))
-        _one_of("band", self.band, get_args(Band))
+        one_of("environment", self.name, get_args(EnvironmentName))
+        one_of("band", self.band, get_args(Band))
 
     def line_of_sight_probability(self, elevation_deg: ArrayLike) -> Floats:
         """Share of the sites, 0 to 1, that see a satellite at this elevation (table 6.6.1-1)."""
@@ -114,12 +114,7 @@ def _tables() -> dict[str, Any]:
 
 def _interpolated(elevation_deg: ArrayLike, row: list[float]) -> Floats:
     """A row of the tables at the elevations; np.interp keeps the first value below 10 degrees."""
-    elevation = checked(
-        "elevation_deg",
-        elevation_deg,
-        lambda x: (x > 0.0) & (x <= 90.0),
-        "more than 0 and at most 90 degrees; leave out what is below the horizon",
-    )
+    elevation = above_horizon(elevation_deg)
     return np.asarray(np.interp(elevation, _tables()["elevation_deg"], row))[()]
 
 
@@ -131,8 +126,3 @@ def _in_band(band: Band, frequency_hz: ArrayLike) -> Floats:
         lambda x: (x >= low_ghz * 1e9) & (x <= high_ghz * 1e9),
         f"{low_ghz:g}e9 to {high_ghz:g}e9 in band {band}",
     )
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; allowed is one of {', '.join(allowed)}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from channel.arrays import between, checked, finite, not_negative, one_of, positive
 from channel.atmosphere import Atmosphere
+from channel.environment import Environment
+from channel.slant_attenuation import SlantAttenuation
 
 if TYPE_CHECKING:
     from channel.link import Link
@@ -42,8 +44,6 @@ def _check_losses(link: Link) -> None:
         not_negative("scintillation_loss_db", link.scintillation_loss_db)
     one_of("atmosphere", link.atmosphere, get_args(Atmosphere))
     if link.attenuation is not None:
-        from channel.slant_attenuation import SlantAttenuation
-
         _instance(link, "attenuation", SlantAttenuation, "a SlantAttenuation")
         _untouched(link, ("zenith_attenuation_db", "atmosphere"), "attenuation is given")
 
@@ -63,8 +63,6 @@ def _check_path_gain(link: Link) -> None:
 
 def _check_environment(link: Link) -> None:
     if link.environment is not None:
-        from channel.environment import Environment
-
         _instance(link, "environment", Environment, "what propagation_scenario gives")
         link.environment.scintillation_loss_db(90.0, link.frequency_hz)  # refuses another band
         tabulated = ("clutter_loss_db", "shadowing_margin_db", "rician_k_linear")

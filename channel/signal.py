@@ -1,17 +1,22 @@
 """What arrives at the receiver of a link, and the rate that it carries."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from channel.arrays import Floats, between, checked, positive
+from channel.atmosphere import COSECANT_FLOOR_DEG
 from channel.budget import carrier_over_n0_dbhz, noise_bandwidth_dbhz
 from channel.efficiency import constant_rician_k, spectral_efficiency_bps_hz
 from channel.link import Link
 from channel.modcod import modcod_level
 from channel.paths import CLEAR_PATH, Path, line_of_sight, rician_k_linear
 from channel.terms import loss_terms_db, total_loss_db
+
+ENVIRONMENT_BENDS_DEG: Final = tuple(range(10, 90, 10))
+"""Where the tables of TR 38.811 go from one straight line to the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +85,47 @@ def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None =
 def rate_state(
     link: Link, elevation_deg: ArrayLike, slant_range_m: ArrayLike, path: Path = CLEAR_PATH
 ) -> NDArray[np.int64]:
-    """Whole numbers that are constant wherever the rate has no jump; 0 where the rate is 0.
+    """Whole numbers that are constant wherever the rate is smooth; 0 where the rate is 0.
 
     They tell apart the ModCods, a receiver that locks from one that does not and, for rates that
-    follow the SNR, a device in sight from one out of sight. Arguments as `received_signal`.
+    follow the SNR, a device in sight from one out of sight and the elevations between which no
+    table bends (see `bends_deg`). Arguments as `received_signal`.
     """
     snr = np.asarray(received_signal(link, elevation_deg, slant_range_m, path).snr_db)
     if link.rate == "modcod":
         return modcod_level(snr, link.rolloff)
     locked = (snr > -np.inf) & (snr >= link.required_snr_db)
-    if link.environment is None or link.rate == "fixed":
+    if link.rate == "fixed":
         return locked.astype(np.int64)
     elevation, _ = _checked_place(elevation_deg, slant_range_m)
     sky = _in_the_sky(elevation, above_mask(link, elevation))
-    return np.where(line_of_sight(link.environment, sky, path), 1, 2) * locked
+    part = np.searchsorted(bends_deg(link), sky, side="right")
+    if link.environment is None:
+        return (1 + part) * locked
+    return (1 + 2 * part + line_of_sight(link.environment, sky, path)) * locked
+
+
+def bends_deg(link: Link) -> Floats:
+    """Elevations, rising, at which the SNR of a link with an unchanged path has a kink.
+
+    Those of its environment's tables, and where the laws of the atmosphere end. (The rows of a
+    table of attenuation lie too close for their kinks to matter.)
+    """
+    bends = [] if link.environment is None else [float(x) for x in ENVIRONMENT_BENDS_DEG]
+    if link.attenuation is None and link.zenith_attenuation_db > 0.0:
+        bends.append(COSECANT_FLOOR_DEG)
+    return np.sort(np.array(bends, dtype=np.float64))
+
+
+def turns_abruptly(link: Link) -> bool:
+    """Whether the SNR nearly has a kink where a satellite passes close to the zenith.
+
+    There the elevation itself rises and falls at one speed, and so does what is a table over it or
+    goes with its inverse. The sine of the elevation is smooth.
+    """
+    if link.environment is not None or link.attenuation is not None:
+        return True
+    return link.atmosphere == "inverse_elevation" and link.zenith_attenuation_db > 0.0
 
 
 def above_mask(link: Link, elevation_deg: Floats) -> NDArray[np.bool_]:

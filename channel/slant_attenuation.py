@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.arrays import Floats, checked, not_negative
+from channel.arrays import Floats, above_horizon, not_negative
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +48,7 @@ class SlantAttenuation:
         return self._interpolated(elevation_deg, self.rain_db)
 
     def _interpolated(self, elevation_deg: ArrayLike, losses_db: Floats) -> Floats:
-        elevation = checked(
-            "elevation_deg",
-            elevation_deg,
-            lambda x: (x > 0.0) & (x <= 90.0),
-            "more than 0 and at most 90 degrees; leave out what is below the horizon",
-        )
+        elevation = above_horizon(elevation_deg)
         rows = self.elevation_deg
         length = _path_length(np.maximum(elevation, rows[0]))
         return np.asarray(np.interp(-length, -_path_length(rows), losses_db))[()]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, signal_rate_bps
 from learning.requests import Floats, Mask
-from sim.rowwise import along
+from sim.fluid import Stretch
 
 Sharing = Literal["fixed_subchannel", "equal_share", "rounds", "broadcast"]
-
-TIMES_KNOWN = 8
 
 
 @dataclass(frozen=True)
@@ -32,56 +31,63 @@ class Radio:
         """How many sub-channels there are; as many devices have one of their own."""
         return int(self.total_bandwidth_hz / self.link.bandwidth_hz * (1 + 1e-9))
 
+    def narrowed(self, sharing: int) -> Link:
+        """The link of one of so many devices that divide the whole band, with all its power.
+
+        A fixed rate falls with the band.
+        """
+        band_hz, link = self.total_bandwidth_hz / sharing, self.link
+        fixed_bps = link.fixed_rate_bps
+        if fixed_bps is not None:
+            fixed_bps *= band_hz / link.bandwidth_hz
+        return replace(link, bandwidth_hz=band_hz, fixed_rate_bps=fixed_bps)
+
+
+Narrow = Callable[[Link, float, Mask], tuple[LinkCurve, float]]
+"""Curve (K rows) of those in a mask for another link, from a time on, and until when it holds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Beam:
     """Rates of all devices (K) in one direction, each with a sub-channel of its own, and how they
     share. ``signal`` (K, T) belongs to the points of ``curve``.
 
-    Without ``radio`` there is no limit to the band.
+    Without ``radio`` there is no limit to the band. Without ``whole`` and ``narrow``, which make
+    curves for a narrower band, these come from the signal and the points of the curve.
     """
 
     curve: LinkCurve
     radio: Radio | None = None
     signal: Signal | None = None
-    _known: dict[float, tuple[Floats, Signal | None]] = field(default_factory=dict, repr=False)
+    whole: Callable[[Link], LinkCurve] | None = None
+    narrow: Narrow | None = None
 
-    def rates_bps(self, start_s: float, end_s: float, sharing: int) -> tuple[Floats, Floats]:
-        """Rates (K,) just behind one time and just before another, if so many devices share.
+    def reach(self, senders: int) -> LinkCurve:
+        """Curves of so many devices that share: who carries anything has a link."""
+        if not self._narrows(senders):
+            return self.curve
+        assert self.radio is not None
+        link = self.radio.narrowed(senders)
+        return self._of_signal(link) if self.whole is None else self.whole(link)
 
-        0 for devices that do not see the satellite in all of the time between.
-        """
-        seen = (self.curve.time_s[:, 0] <= start_s) & (end_s <= self.curve.time_s[:, -1])
-        return self._rate_bps(start_s, sharing, seen), self._rate_bps(end_s, sharing, seen)
-
-    def _rate_bps(self, time_s: float, sharing: int, seen: Mask) -> Floats:
-        alone, signal = self._at(time_s)
+    def stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
+        """What the devices in ``who`` can send at from a time on, if so many share the band."""
         radio = self.radio
         if radio is None or sharing <= radio.channels:
-            return np.where(seen, alone, 0.0)
+            return Stretch(self.curve)
         if radio.sharing == "rounds":  # everybody has the sub-channel, by turns
-            return np.where(seen, alone * radio.channels / sharing, 0.0)
-        assert signal is not None  # only links without a radio have none
-        narrowed = signal_rate_bps(radio.link, signal, radio.total_bandwidth_hz / sharing)
-        return np.where(seen & (alone > 0), narrowed, 0.0)
+            return Stretch(self.curve, radio.channels / sharing)
+        link = radio.narrowed(sharing)
+        if self.narrow is None:
+            return Stretch(self._of_signal(link))
+        curve, until_s = self.narrow(link, now_s, who)
+        return Stretch(curve, 1.0, until_s)
 
-    def _at(self, time_s: float) -> tuple[Floats, Signal | None]:
-        """Rates of devices that have a sub-channel each, and their signals, at one time.
+    def _narrows(self, sharing: int) -> bool:
+        radio = self.radio
+        return radio is not None and radio.sharing == "equal_share" and sharing > radio.channels
 
-        The end of one interval is mostly the start of the next: the last times are remembered.
-        """
-        if time_s not in self._known:
-            if len(self._known) > TIMES_KNOWN:
-                self._known.clear()
-            self._known[time_s] = self.curve.rate_at_bps(time_s), self._signal(time_s)
-        return self._known[time_s]
-
-    def _signal(self, time_s: float) -> Signal | None:
-        signal, radio = self.signal, self.radio
-        if signal is None or radio is None:
-            return None
-        when = np.full(len(self.curve.time_s), time_s)
-        k = signal.rician_k_linear
-        if radio.link.environment is None:  # it is the same everywhere
-            return Signal(along(self.curve.time_s, signal.snr_db, when), k[:, 0])
-        return Signal(*(along(self.curve.time_s, grid, when) for grid in (signal.snr_db, k)))
+    def _of_signal(self, link: Link) -> LinkCurve:
+        assert self.radio is not None and self.signal is not None  # who has a radio has a signal
+        rate: Floats = signal_rate_bps(self.radio.link, self.signal, link.bandwidth_hz)
+        return LinkCurve(self.curve.time_s, np.where(self.curve.rate_bps > 0, rate, 0.0))

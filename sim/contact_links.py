@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from channel import LinkCurve, Path, received_signal, signal_rate_bps
 from channel.constants import SPEED_OF_LIGHT_M_S
 from learning.requests import Floats
 from sim.beam import Beam, Radio
+from sim.pass_grid import PassGrid
 from sim.radios import Radios
-from sim.rate_grid import rate_grid
 from sim.rowwise import along
 
 GRID_S_PER_KM = 4.0 / 600.0
@@ -24,6 +25,12 @@ faster its link changes. Payloads are then through to 0.3 ms of where they shoul
 NEAREST_KM, FARTHEST_KM = 150.0, 1800.0
 LEAST_POINTS, MOST_POINTS = 40, 1000
 """Points of a short contact, and of one of some hours: a high orbit changes that much slower."""
+
+
+def grid_step_s(nearest_km: float, lasts_s: float) -> float:
+    """Spacing of the points of a contact's link curves, at most."""
+    near_km = min(max(nearest_km, NEAREST_KM), FARTHEST_KM)
+    return max(min(GRID_S_PER_KM * near_km, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +74,7 @@ class Pass:
 
     def links(self, radios: Radios) -> DeviceLinks:
         """Return the links of the pass, each device's from its own AOS to its own LOS."""
-        near_km = min(max(self.nearest_km, NEAREST_KM), FARTHEST_KM)
-        lasts_s = self.set_s - self.rise_s
-        step_s = max(min(GRID_S_PER_KM * near_km, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
+        step_s = grid_step_s(self.nearest_km, self.set_s - self.rise_s)
         geometry = orbit.contact_geometry(
             self.satellite,
             self.devices,
@@ -79,31 +84,20 @@ class Pass:
             self.min_elevation_deg,
             step_s,
         )
+        own = PassGrid.own(geometry, self.devices, self.path)
+        common = cache(lambda: own.common(step_s))
+
+        def beam(radio: Radio) -> Beam:
+            return _beam(radio, own if radio.sharing == "fixed_subchannel" else common())
+
         uplink, downlink = radios
         return DeviceLinks(
-            self._beam(uplink, geometry),
-            None if downlink is None else self._beam(downlink, geometry),
+            beam(uplink),
+            None if downlink is None else beam(downlink),
             geometry.time_s,
             geometry.slant_range_km * 1e3,
             self._doppler_hz(uplink.link.frequency_hz, geometry),
         )
-
-    def _beam(self, radio: Radio, geometry: orbit.ContactGeometry) -> Beam:
-        lowest_deg = radio.link.min_elevation_deg
-
-        def look(when_s: Floats) -> tuple[Floats, Floats]:
-            inside = np.clip(when_s, self.rise_s, self.set_s)
-            looks = geometry.track.look(self.devices, inside.T)
-            elevation_deg = np.maximum(looks.elevation_deg.T, lowest_deg)
-            return elevation_deg, looks.slant_range_km.T * 1e3
-
-        # AOS and LOS lie on the mask by construction; rounding must not put them below the gate.
-        elevation_deg = np.maximum(geometry.elevation_deg, lowest_deg)
-        here = elevation_deg, geometry.slant_range_km * 1e3
-        grid = rate_grid(radio.link, self.path, geometry.time_s, look, here)
-        seen = geometry.los_s > geometry.aos_s
-        rate = np.where(seen[:, None], grid.rate_bps, 0.0)
-        return Beam(LinkCurve(grid.time_s, rate), radio, grid.signal)
 
     def _doppler_hz(
         self, frequency_hz: float, geometry: orbit.ContactGeometry
@@ -122,6 +116,14 @@ class Pass:
         fastest, most = np.abs(centre_km_s).max(), np.abs(left_km_s).max(initial=0.0)
         shift = channel.doppler_hz([fastest, most], frequency_hz)
         return float(-shift[0]), float(-shift[1])
+
+
+def _beam(radio: Radio, grid: PassGrid) -> Beam:
+    """One direction; where all devices use the beam together they have common times."""
+    curve, rates = grid.curve(radio.link)
+    if radio.sharing != "equal_share":
+        return Beam(curve, radio, rates.signal)
+    return Beam(curve, radio, rates.signal, lambda link: grid.curve(link)[0], grid.stretch)
 
 
 def bare_links(radios: Radios, devices: int, rise_s: float, set_s: float) -> DeviceLinks:

@@ -14,8 +14,8 @@ from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession
 from sim.trace import Trace
 
-LAST_BITS_S = 0.5
-"""Longest that the last bits of a contact are on their way: farther than a geostationary orbit."""
+LAST_BITS_S = 1.0
+"""Longest that the last bits of a contact are on their way: seven times geostationary."""
 
 
 class Antenna:
@@ -47,7 +47,6 @@ class Antenna:
                 self._wake()
                 yield self._clock.at(contact.end_s)
                 self._emit(trace, "disconnect", contact)
-                contact.links.close()
             self.session = None
             session.close()
             self.sessions_served += 1

@@ -3,106 +3,172 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
 from channel import LinkCurve
 from channel.curve import ROUNDING
-from learning.requests import Floats, Mask
-from sim.sharing import Given, seconds
-
-RateAt = Callable[[float, float, int], tuple[Floats, Floats]]
-"""Rates (K,) just behind a first and just before a second time (s), and linear in between, if so
-many devices share the band. Nothing bends or jumps inside."""
+from learning.requests import Floats, Ints, Mask
+from sim.sharing import Given
 
 
-def shared(rate_at: RateAt, nodes_s: Floats, arrival_s: Floats, bits: Floats, who: Mask) -> Given:
-    """Share the band anew at every arrival, completion and node; exact but for rounding.
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What devices (K rows) can send at for a while: a ``share`` of a curve, until a time."""
 
-    ``nodes_s`` is sorted; between two of them nothing bends or jumps, and outside them nothing is
-    carried. A device shares from when it is ready (``arrival_s``, inf for never) until its
-    ``bits`` are through, in every cell where it has a rate above 0 at either end if alone. A
-    payload that is short only by rounding (1e-12 of it and a tick of the clock) is through. All
-    arrays are (K,). The curve given goes from the first node to the last one for all devices.
+    curve: LinkCurve
+    share: float = 1.0
+    until_s: float = np.inf
+
+    def sent_bits(self, start_s: Floats | float, end_s: Floats | float) -> Floats:
+        """Bits (K,) between two times."""
+        sent = self.curve.delivered_bits(end_s) - self.curve.delivered_bits(start_s)
+        return self.share * sent
+
+
+StretchOf = Callable[[int, float, Mask], Stretch]
+"""What the devices in a mask (K,) can send at from a time on if so many share the band; what it
+says of the others does not count."""
+
+
+def shared(
+    stretch_of: StretchOf, reach: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask
+) -> Given:
+    """Share the band anew whenever one of those who send it comes or goes: exact but for rounding.
+
+    A device shares from when it is ready (``arrival_s``, inf for never) until its ``bits`` are
+    through, wherever its row of ``reach`` (K rows) carries anything. Nothing is carried outside of
+    the grid of ``reach``. A payload that is short only by rounding (1e-12 of it and a tick of the
+    clock) is through. All arrays are (K,).
     """
-    flow = _Flow(rate_at, np.where(who, np.maximum(arrival_s, nodes_s[0]), np.inf), bits)
-    for start_s, end_s in pairwise(np.unique(nodes_s).tolist()):
-        flow.over(start_s, end_s)
-    return flow.given(float(nodes_s[0]), float(nodes_s[-1]))
+    ready_s = np.where(who, np.maximum(arrival_s, reach.time_s[:, 0]), np.inf)
+    flow = _Flow(stretch_of, _Comings(ready_s, reach), bits, ready_s)
+    sent = flow.run()
+    return Given(flow.begin_s, flow.end_s, sent)
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What devices (K,) have sent by any time: known at events (E,), and by curves in between.
+
+    The curves are made anew when they are asked for, as there is one for nearly every event.
+    ``sharing`` (E, K) says who shares from an event on, ``bits`` (E, K) what was through by then.
+    """
+
+    stretch_of: StretchOf
+    event_s: Floats
+    sharing: Mask
+    bits: Floats
+
+    def delivered_bits(self, time_s: Floats | float) -> Floats:
+        """Bits (K,) that each device has sent by its time (K,), or all by one."""
+        devices = np.arange(self.bits.shape[1])
+        when_s = np.broadcast_to(np.asarray(time_s, float), devices.shape)
+        event = np.searchsorted(self.event_s, when_s, "right") - 1
+        event = np.maximum(event, 0)
+        sent: Floats = self.bits[event, devices]
+        sends = self.sharing[event, devices] & (when_s > self.event_s[event])
+        for number in np.unique(event[sends]):
+            here = sends & (event == number)
+            sent[here] += self._since(int(number), when_s, here)[here]
+        return sent
+
+    def _since(self, event: int, time_s: Floats, who: Mask) -> Floats:
+        """Bits since an event, at most those until the next one."""
+        start_s, count = float(self.event_s[event]), int(self.sharing[event].sum())
+        stretch = self.stretch_of(count, start_s, who)
+        sent = stretch.sent_bits(start_s, np.where(who, time_s, start_s))
+        most: Floats = self.bits[event + 1] - self.bits[event]
+        return np.minimum(sent, most)
+
+
+class _Comings:
+    """Who is ready and has a link (K,), as time goes on."""
+
+    def __init__(self, ready_s: Floats, reach: LinkCurve) -> None:
+        devices = np.arange(len(ready_s))
+        rises, falls = _edges(reach)
+        # A device that gets ready, or a link, opens one of two gates.
+        every = [(ready_s, devices, 1), (*rises, 1), (*falls, -1)]
+        time = np.concatenate([when_s for when_s, _, _ in every])
+        device = np.concatenate([device for _, device, _ in every])
+        step = np.concatenate([np.full(len(when_s), by) for when_s, _, by in every])
+        order = np.argsort(time, kind="stable")
+        order = order[np.isfinite(time[order])]
+        self._time_s, self._device, self._step = time[order], device[order], step[order]
+        self._gates = np.zeros(len(ready_s), np.int64)
+        self._next = 0
+
+    @property
+    def next_s(self) -> float:
+        """When somebody comes or goes next; inf if nobody does."""
+        return float(self._time_s[self._next]) if self._next < len(self._time_s) else np.inf
+
+    def at(self, now_s: float) -> Mask:
+        """Who is ready and has a link at a time, not before that of the last call."""
+        end = int(np.searchsorted(self._time_s, now_s, "right"))
+        passed = slice(self._next, end)
+        np.add.at(self._gates, self._device[passed], self._step[passed])
+        self._next = max(end, self._next)
+        here: Mask = self._gates == 2
+        return here
+
+
+def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
+    """Times and devices of all beginnings and ends of what the rows of a curve carry."""
+    time, rate = reach.time_s, reach.rate_bps
+    whole = np.diff(time, axis=1) > 0
+    # A cell of no length goes on with what the one before it says.
+    cell = np.maximum.accumulate(np.where(whole, np.arange(whole.shape[1]), 0), axis=1)
+    carries = np.take_along_axis(whole & ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)), cell, axis=1)
+    step = np.diff(np.pad(carries.astype(np.int64), ((0, 0), (1, 1))), axis=1)
+    rises, falls = np.nonzero(step > 0), np.nonzero(step < 0)
+    return (time[rises], rises[0]), (time[falls], falls[0])
 
 
 class _Flow:
-    """What each device (K,) has still to send, and the pieces of the curve so far."""
+    """What each device (K,) has still to send, and what had been sent at each event."""
 
-    def __init__(self, rate_at: RateAt, ready_s: Floats, bits: Floats) -> None:
-        self._rate_at = rate_at
-        self._ready_s = ready_s
-        self._arrivals_s = np.unique(ready_s)
+    def __init__(
+        self, stretch_of: StretchOf, comings: _Comings, bits: Floats, ready_s: Floats
+    ) -> None:
+        self._stretch_of = stretch_of
+        self._comings = comings
         self._bits = bits
         self._left = np.array(bits, float)
-        self._begin_s = np.where(bits == 0, ready_s, np.inf)
-        self._end_s = self._begin_s.copy()
-        self._pieces: list[tuple[float, float, Floats, Floats]] = []
+        self.begin_s = np.where(bits == 0, ready_s, np.inf)
+        self.end_s = self.begin_s.copy()
+        self._events = [(-np.inf, np.zeros(len(bits), bool), np.zeros(len(bits)))]
 
-    def over(self, start_s: float, end_s: float) -> None:
-        """Send from one node to the next, from event to event."""
-        able = (self._left > 0) & (self._ready_s < end_s)
-        if not able.any():
-            return
-        first, last = self._rate_at(start_s, end_s, 1)
-        able &= (first > 0) | (last > 0)
-        while start_s < end_s:
-            sharing = able & (self._left > 0) & (self._ready_s <= start_s)
-            until_s = min(end_s, self._next_arrival_s(start_s))
-            start_s = self._send(start_s, until_s, sharing) if sharing.any() else until_s
+    def run(self) -> Sent:
+        """Go from event to event."""
+        now_s = self._comings.next_s
+        while now_s < np.inf:
+            sharing = self._comings.at(now_s) & (self._left > 0)
+            self._events.append((now_s, sharing, self._bits - self._left))
+            now_s = self._send(now_s, sharing) if sharing.any() else self._comings.next_s
+        time, sharing, sent = (np.array(x) for x in zip(*self._events, strict=True))
+        return Sent(self._stretch_of, time, sharing, sent)
 
-    def _next_arrival_s(self, time_s: float) -> float:
-        i = int(np.searchsorted(self._arrivals_s, time_s, "right"))
-        return float(self._arrivals_s[i]) if i < len(self._arrivals_s) else np.inf
-
-    def _send(self, start_s: float, until_s: float, sharing: Mask) -> float:
-        """Send until the first device is through, at most until a time; return when that is."""
-        rates = self._rate_at(start_s, until_s, int(np.count_nonzero(sharing)))
-        first, last = (np.where(sharing, rate, 0.0) for rate in rates)
-        through_s = self._through_s(start_s, until_s, first, last, sharing)
-        # A device that needs less than a tick of the clock takes one, so that its curve has it.
-        stop_s = min(until_s, max(float(through_s.min()), float(np.nextafter(start_s, np.inf))))
-        last = first + (last - first) * ((stop_s - start_s) / (until_s - start_s))
-        self._left -= (first + last) / 2.0 * (stop_s - start_s)
-        done = sharing & ((through_s <= stop_s) | self._short(np.maximum(first, last), stop_s))
-        np.minimum(self._begin_s, start_s, out=self._begin_s, where=sharing)
-        self._left[done], self._end_s[done] = 0.0, stop_s
-        self._pieces.append((start_s, stop_s, first, last))
+    def _send(self, now_s: float, sharing: Mask) -> float:
+        """Send until somebody comes, goes or is through; return when that is."""
+        stretch = self._stretch_of(int(np.count_nonzero(sharing)), now_s, sharing)
+        left = np.where(sharing, self._left / stretch.share, 0.0)
+        through_s = np.where(sharing, stretch.curve.completion_time_s(left, now_s), np.inf)
+        stop_s = min(stretch.until_s, self._comings.next_s, float(through_s.min()))
+        # A device that needs less than a tick of the clock takes one, so that time goes on.
+        stop_s = max(stop_s, float(np.nextafter(now_s, np.inf)))
+        sent = np.where(sharing, stretch.sent_bits(now_s, stop_s), 0.0)
+        self._left = np.maximum(self._left - sent, 0.0)
+        done = sharing & ((through_s <= stop_s) | self._short(sent, now_s, stop_s))
+        np.minimum(self.begin_s, now_s, out=self.begin_s, where=sharing)
+        self._left[done], self.end_s[done] = 0.0, stop_s
         return stop_s
 
-    def _through_s(
-        self, start_s: float, until_s: float, first: Floats, last: Floats, sharing: Mask
-    ) -> Floats:
-        """When each device is through if nobody else is before; inf where that is later."""
-        step_s = until_s - start_s
-        reach = sharing & (self._left <= (first + last) / 2.0 * step_s)
-        through_s = np.full(len(first), np.inf)
-        after_s = seconds(self._left[reach], first[reach], last[reach], step_s)
-        through_s[reach] = start_s + after_s
-        return through_s
-
-    def _short(self, rate: Floats, now_s: float) -> Mask:
-        """Who lacks so little that it is rounding; half of it, as the curve sums in its own way."""
-        sent = ROUNDING / 2.0 * (self._bits - self._left)
-        short: Mask = self._left <= sent + np.spacing(abs(now_s)) * rate
+    def _short(self, sent: Floats, start_s: float, now_s: float) -> Mask:
+        """Who lacks so little that it is rounding."""
+        rate = sent / (now_s - start_s)
+        slack = ROUNDING * self._bits + np.spacing(abs(now_s)) * rate
+        short: Mask = self._left <= slack
         return short
-
-    def given(self, start_s: float, end_s: float) -> Given:
-        """What has been sent, as a curve with no rate between the pieces and around them."""
-        nothing = np.zeros(len(self._left))
-        time, rate = [start_s], [nothing]
-        for begin_s, stop_s, first, last in self._pieces:
-            if begin_s > time[-1]:
-                time += [time[-1], begin_s]
-                rate += [nothing, nothing]
-            time += [begin_s, stop_s]
-            rate += [first, last]
-        time += [time[-1], end_s]
-        rate += [nothing, nothing]
-        return Given(self._begin_s, self._end_s, LinkCurve(np.array(time), np.array(rate).T))

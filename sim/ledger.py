@@ -84,17 +84,25 @@ class Ledger:
         return np.where(entry.open, entry.through, 0.0)
 
     def settle(
-        self, direction: str, name: str, who: Mask, done: Mask, moved: Floats, fate: Fate
+        self,
+        direction: str,
+        name: str,
+        who: Mask,
+        done: Mask,
+        moved: Floats,
+        carry: bool,
+        fate: Fate,
     ) -> Mask:
         """Book what ``who`` have sent of an open payload; return who has given it up (K,).
 
-        ``fate`` is that of those who are not ``done``.
+        ``fate`` is that of those who are not ``done`` and have begun: of others nothing has been
+        cut off. What is not to be carried over meets it in any case.
         """
         entry, account = self._entries[direction, name], self.accounts[direction]
         account.sent += float(moved[who].sum())
         account.delivered += float(entry.size[done].sum())
         through = np.where(who, entry.through + moved, entry.through)
-        cut = who & ~done
+        cut = who & ~done & ((through > 0) | (not carry))
         given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
         account.dropped += float(entry.size[given_up].sum())
         account.sent_in_vain += float(through[given_up | again].sum())

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from channel import LinkCurve
 from learning.requests import Cost, Floats, Ints, Mask
 from sim.planned_session import PlannedSession
 from sim.session_beam import SessionBeam
-from sim.sharing import span_s
+from sim.sharing import Carried, span_s
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Transfer:
     los_s: Floats
     session: PlannedSession | None = None
     beam: SessionBeam | None = None
-    curve: LinkCurve | None = None
+    curve: Carried | None = None
 
     def sent_bytes(self, stop_s: Floats) -> Floats:
         """Bytes (K,) that the devices have sent from when they began to ``stop_s``."""

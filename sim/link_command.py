@@ -11,10 +11,11 @@ import numpy as np
 import channel
 import orbit
 import scenarios
-from channel.even_grid import bit_preserving
 from sim import columns as plain
 from sim.beam import Radio
+from sim.contact_links import grid_step_s
 from sim.errors import InputError
+from sim.pass_grid import HORIZON_DEG, PassGrid
 from sim.radios import cluster_radios
 from sim.satellites import satellites_of
 from sim.sources import view_of
@@ -117,22 +118,24 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     own_deg = site.min_elevation_deg
     mask_deg = view.min_elevation_deg if own_deg is None else own_deg
     rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-    seen = orbit.contact_geometry(satellite, [site], view.start, rise_s, set_s, mask_deg)
+    flight = satellite, [site], view.start, rise_s, set_s, mask_deg
+    seen = orbit.contact_geometry(*flight)
+    step_s = grid_step_s(float(view.windows.min_slant_range_km[number]), set_s - rise_s)
+    # Bits are those of a run, whose grid is finer than what is shown.
+    finer = PassGrid.own(orbit.contact_geometry(*flight, step_s), [site], channel.CLEAR_PATH)
     radios = _directions(scenario, place)
-    return {side: _along(radio.link, seen, rise_s, mask_deg) for side, radio in radios.items()}
+    return {side: _along(radio.link, seen, finer, mask_deg) for side, radio in radios.items()}
 
 
 def _along(
-    link: channel.Link, seen: orbit.ContactGeometry, rise_s: float, mask_deg: float
+    link: channel.Link, seen: orbit.ContactGeometry, finer: PassGrid, mask_deg: float
 ) -> dict[str, Any]:
     """One direction at the points of a pass of one site."""
-    elevation = np.maximum(seen.elevation_deg[0], mask_deg)
+    elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
     terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
-    state = channel.rate_state(link, elevation, seen.slant_range_km[0] * 1e3)
-    rate_bps = bit_preserving(terms["rate_mbps"][None, :] * 1e6, state[None, :])[0]
-    curve = channel.LinkCurve(seen.time_s[0], rate_bps)
+    curve, _ = finer.curve(link)
     return {
-        "time_s": seen.time_s[0] - rise_s,
+        "time_s": seen.time_s[0] - seen.track.first_s,
         "elevation_deg": elevation,
         "slant_range_km": seen.slant_range_km[0],
         "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[0], link.frequency_hz) / 1e3,
@@ -140,7 +143,7 @@ def _along(
         "snr_db": terms["snr_db"],
         "margin_db": terms["margin_db"],
         "rate_mbps": terms["rate_mbps"],
-        "delivered_mbit": curve.delivered_bits(seen.time_s[0]) / 1e6,
+        "delivered_mbit": curve.device(0).delivered_bits(seen.time_s[0]) / 1e6,
     }
 
 

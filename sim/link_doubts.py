@@ -59,7 +59,8 @@ def _beamwidth_deg(scenario: Scenario) -> float | None:
     received: Any = up.get("rx_gain_dbi")
     sent: Any = down.get("tx_gain_dbi") if isinstance(down, Mapping) else None
     gains = [gain for gain in (received, sent) if gain is not None]
-    return float(channel.beamwidth_deg(max(gains))) if gains else None
+    # An antenna without gain lights everything below it.
+    return float(channel.beamwidth_deg(max(gains))) if gains and max(gains) > 0 else None
 
 
 def _too_wide(

@@ -39,7 +39,8 @@ class ContactLinks:
     def _made(self) -> DeviceLinks:
         links, (start_s, end_s) = self._make(), self._span_s
         uplink = links.uplink.curve
-        whole = served = np.atleast_1d(uplink.capacity_bits)
+        whole = np.atleast_1d(uplink.capacity_bits)
+        served = np.zeros_like(whole)
         if not np.isnan(start_s):
             served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
         self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ class PlannedSession:
 
     number: int
     contacts: tuple[PlannedContact, ...]
+    _parts: dict[tuple[float, ...], PlannedSession | None] = field(default_factory=dict, repr=False)
 
     @property
     def start_s(self) -> float:
@@ -87,9 +88,16 @@ class PlannedSession:
 
         ``known_s`` says when a satellite does; None where no contact lasts that long.
         """
-        when = [known_s(contact.satellite) for contact in self.contacts]
+        when = tuple(known_s(contact.satellite) for contact in self.contacts)
         if all(t <= c.start_s for t, c in zip(when, self.contacts, strict=True)):
             return self
+        if when not in self._parts:  # a chain mostly asks again for the same times
+            self._parts.clear()
+            self._parts[when] = self._later(when)
+        return self._parts[when]
+
+    def _later(self, when: tuple[float, ...]) -> PlannedSession | None:
+        """What is left of each contact behind its time."""
         left = [
             replace(contact, start_s=max(contact.start_s, t))
             for t, contact in zip(when, self.contacts, strict=True)
@@ -101,5 +109,6 @@ class PlannedSession:
         """Let the curves go."""
         self.__dict__.pop("uplink", None)
         self.__dict__.pop("downlink", None)
+        self._parts.clear()
         for contact in self.contacts:
             contact.links.close()

@@ -20,7 +20,18 @@ Radios = tuple[Radio, Radio | None]
 """Uplink and downlink of a cluster; None for a neglected downlink."""
 
 LOWEST_ALTITUDE_M = 160e3
+"""Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
 HIGHEST_SNR_DB = 120.0
+"""More than any radio has: the figures of a link beyond it are taken for wrong ones."""
+
+_AS_THEY_ARE = (
+    *("eirp_dbw", "tx_power_dbm", "tx_gain_dbi"),
+    *("g_over_t_db_k", "rx_gain_dbi", "noise_figure_db", "antenna_temperature_k"),
+    *("other_losses_db", "zenith_attenuation_db", "scintillation_loss_db", "clutter_loss_db"),
+    *("shadowing_margin_db", "path_gain_db", "fading", "rate", "outage_probability", "rolloff"),
+    *("required_snr_db", "duty"),
+)
+"""Keys of the scenario that are fields of the link, in the same unit."""
 
 
 def cluster_radios(scenario: Scenario) -> list[Radios]:
@@ -84,16 +95,6 @@ def si_link(
         **{key: values[key] for key in _AS_THEY_ARE if key in values},
         **({} if attenuation else {"atmosphere": values.get("atmosphere", "cosecant")}),
     )
-
-
-_AS_THEY_ARE = (
-    *("eirp_dbw", "tx_power_dbm", "tx_gain_dbi"),
-    *("g_over_t_db_k", "rx_gain_dbi", "noise_figure_db", "antenna_temperature_k"),
-    *("other_losses_db", "zenith_attenuation_db", "scintillation_loss_db", "clutter_loss_db"),
-    *("shadowing_margin_db", "path_gain_db", "fading", "rate", "outage_probability", "rolloff"),
-    *("required_snr_db", "duty"),
-)
-"""Keys of the scenario that are fields of the link, in the same unit."""
 
 
 def _air(values: Mapping[str, Any], place: Any) -> channel.SlantAttenuation | None:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from channel import Link, Path, Signal, rate_state, received_signal, signal_rate_bps
-from channel.even_grid import at_jumps, bit_preserving, second_differences
-from learning.requests import Floats
-from sim.jumps import Jumps, find_jumps
+from channel.even_grid import bit_preserving, inside, middle_of_cells, moved
+from channel.signal import bends_deg, turns_abruptly
+from learning.requests import Floats, Ints, Mask
+from sim.jumps import crossings, find_jumps, turns
 
-Look = Callable[[Floats], tuple[Floats, Floats]]
-"""Elevation (deg) and slant range (m), (K, J), of each device at its own times (K, J)."""
+Look = Callable[[Floats, Ints], tuple[Floats, Floats]]
+"""Elevation (deg) and slant range (m), (R, J), of some devices at their own times (R, J), by their
+rows (R,)."""
+
+HIGHER_DB = 1.0
+"""By so much an SNR may rise between two points of a grid."""
+SHORTEST_CELL_S = 1e-3
+"""Shorter cells need no point in their middle."""
+MANY = 4
+"""Times as many columns as a row has cells without a middle may have one in all rows."""
+STEEP_DEG = 80.0
+"""A satellite that culminates higher turns around so quickly that tables nearly have a kink."""
+AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]).ravel()
+"""Further points around such a culmination, in steps of the grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,58 +39,212 @@ class RateGrid:
     signal: Signal
 
 
-def rate_grid(
-    link: Link, path: Path, time_s: Floats, look: Look, seen: tuple[Floats, Floats]
-) -> RateGrid:
-    """Rates at even times (K, T), with points just before and just behind each jump in between.
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Points (K, T) in order of time: true rates, and those of the curve.
 
-    ``seen`` is what ``look`` says of ``time_s``. The rates are moved so that every cell has its
-    bits (see ``channel.even_grid``).
+    ``inner`` points are those whose rate is moved for the bits of both cells beside them.
+    """
+
+    time_s: Floats
+    true_bps: Floats
+    curve_bps: Floats
+    snr_db: Floats
+    rician_k: Floats
+    inner: Mask
+
+    def with_more(self, other: _Points) -> _Points:
+        """Both together, row by row; of points at one time this grid's are first."""
+        every_s = np.concatenate([self.time_s, other.time_s], axis=1)
+        order = np.argsort(every_s, axis=1, kind="stable")
+        both = (
+            np.concatenate([vars(self)[name], vars(other)[name]], axis=1) for name in vars(self)
+        )
+        return _Points(*(np.take_along_axis(x, order, axis=1) for x in both))
+
+    def with_columns(self, columns: Ints, other: _Points) -> _Points:
+        """Both together; each column of the other before one of these columns."""
+        fields = vars(self).items()
+        return _Points(*(np.insert(x, columns, vars(other)[name], axis=1) for name, x in fields))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """A link whose devices (K) are looked at along a pass."""
+
+    link: Link
+    path: Path
+    look: Look
+    devices: int
+
+    @cached_property
+    def _everybody(self) -> Ints:
+        return np.arange(self.devices)
+
+    @property
+    def bends_deg(self) -> list[float]:
+        """Elevations at which the rate has a kink."""
+        return [] if _constant(self.link) else bends_deg(self.link).tolist()
+
+    def elevation_deg(self, time_s: Floats) -> Floats:
+        return self.look(time_s, self._everybody)[0]
+
+    def snr_db(self, time_s: Floats) -> Floats:
+        return self._signal(time_s).snr_db
+
+    def state(self, time_s: Floats, rows: Ints) -> Ints:
+        return rate_state(self.link, *self.look(time_s, rows), path_of(self.path, rows))
+
+    def _signal(self, time_s: Floats) -> Signal:
+        return received_signal(self.link, *self.look(time_s, self._everybody), self.path)
+
+    def points(self, time_s: Floats) -> _Points:
+        """Points with their true rates."""
+        signal = self._signal(time_s)
+        rate = signal_rate_bps(self.link, signal)
+        none = np.zeros(time_s.shape, bool)
+        return _Points(time_s, rate, rate, signal.snr_db, signal.rician_k_linear, none)
+
+
+def rate_grid(
+    link: Link,
+    path: Path,
+    time_s: Floats,
+    look: Look,
+    seen: tuple[Floats, Floats],
+    step_s: float | None = None,
+) -> RateGrid:
+    """Rates at times (K, T), with further points where these are not enough for the right bits.
+
+    ``seen`` is what ``look`` says of ``time_s``. Without ``step_s`` the times of each row are even.
+    With it they are so many seconds apart but for those that are cut to a row's first or last one.
+    Every jump and kink of the rate has a point before and one behind it, and every cell its bits
+    (see ``channel.even_grid``).
     """
     signal = received_signal(link, *seen, path)
     rate = signal_rate_bps(link, signal)
-    if not _may_jump(link, signal):
+    jumps = _may_jump(link, signal, seen[0])
+    if step_s is None and not jumps:
         return RateGrid(time_s, bit_preserving(rate), signal)
-    state = rate_state(link, *seen, path)
-    jumps = find_jumps(time_s, state, lambda when_s: rate_state(link, *look(when_s), path))
-    grid = RateGrid(time_s, bit_preserving(rate, state), signal)
-    if not jumps.real.shape[1]:
-        return grid
-    beside_s = np.concatenate([jumps.before_s, jumps.behind_s], axis=1)
-    beside = received_signal(link, *look(beside_s), path)
-    rates = _rates_beside(jumps, grid, second_differences(rate, state), beside_s, link, beside)
-    return _merged(grid, RateGrid(beside_s, rates, beside))
-
-
-def _may_jump(link: Link, signal: Signal) -> bool:
-    steps = link.environment is not None or link.rate == "modcod"
-    return steps or bool(signal.snr_db.min() < link.required_snr_db)
-
-
-def _rates_beside(
-    jumps: Jumps, grid: RateGrid, bend: Floats, beside_s: Floats, link: Link, beside: Signal
-) -> Floats:
-    """Rates (K, 2 J) before and behind the jumps, for both parts of their cells to be right."""
-    time_s, points = grid.time_s, np.concatenate([jumps.cell, jumps.cell + 1], axis=1)
-    far_s = np.abs(beside_s - np.take_along_axis(time_s, points, axis=1))
-    step_s = (time_s[:, -1:] - time_s[:, :1]) / (time_s.shape[1] - 1)
-    share = np.divide(far_s, step_s, out=np.zeros_like(far_s), where=step_s > 0)
-    bends = np.take_along_axis(bend, points, axis=1)
-    rates = at_jumps(signal_rate_bps(link, beside), bends, np.minimum(share, 1.0))
-    return np.where(np.tile(jumps.real, 2), rates, grid.rate_bps[:, -1:])
-
-
-def _merged(one: RateGrid, other: RateGrid) -> RateGrid:
-    """Both grids' points in order of time, row by row."""
-    every_s = np.concatenate([one.time_s, other.time_s], axis=1)
-    order = np.argsort(every_s, axis=1, kind="stable")
-
-    def both(a: Floats, b: Floats) -> Floats:
-        return np.take_along_axis(np.concatenate([a, b], axis=1), order, axis=1)
-
-    signal = Signal(
-        both(one.signal.snr_db, other.signal.snr_db),
-        both(one.signal.rician_k_linear, other.signal.rician_k_linear),
+    along = _Pass(link, path, look, len(time_s))
+    points = _Points(
+        time_s, rate, rate, signal.snr_db, signal.rician_k_linear, np.zeros(rate.shape, bool)
     )
-    times = np.take_along_axis(every_s, order, axis=1)
-    return RateGrid(times, both(one.rate_bps, other.rate_bps), signal)
+    smooth = _whole(time_s, step_s)
+    if jumps:
+        state = rate_state(link, *seen, path)
+        # Between tables that bend, and around the zenith, differences reach too far.
+        smooth &= (state[:, 1:] == state[:, :-1]) & (not turns_abruptly(link))
+        more_s = _further_times(points, state, seen[0], along)
+    if not _constant(link):
+        inner = inside(smooth)
+        points = replace(points, curve_bps=moved(rate, inner), inner=inner)
+    if jumps:
+        points = points.with_more(along.points(more_s))
+    if not _constant(link):
+        points = _with_middles(points, along)
+    return RateGrid(points.time_s, points.curve_bps, Signal(points.snr_db, points.rician_k))
+
+
+def _constant(link: Link) -> bool:
+    """Whether the rate does not change between its jumps."""
+    return link.rate in ("modcod", "fixed")
+
+
+def _may_jump(link: Link, signal: Signal, elevation_deg: Floats) -> bool:
+    """Whether the rate may jump or have a kink anywhere."""
+    if link.rate == "modcod":
+        return True
+    low_db, high_db = float(signal.snr_db.min()), float(signal.snr_db.max())
+    if low_db < link.required_snr_db <= high_db + HIGHER_DB:
+        return True
+    if link.rate == "fixed":
+        return False
+    bends, top_deg = bends_deg(link), float(elevation_deg.max())
+    bent = (elevation_deg.min() < bends) & (bends < top_deg)
+    steep = turns_abruptly(link) and top_deg > STEEP_DEG
+    return link.environment is not None or steep or bool(bent.any())
+
+
+def _whole(time_s: Floats, step_s: float | None) -> Mask:
+    """Cells (K, T - 1) as long as the step: of each row's own even grid, or of the common one."""
+    own_s = (time_s[:, -1:] - time_s[:, :1]) / (time_s.shape[1] - 1)
+    step = own_s if step_s is None else step_s
+    whole: Mask = np.abs(np.diff(time_s, axis=1) - step) <= 1e-6 * step
+    return whole
+
+
+def _further_times(points: _Points, state: Ints, elevation_deg: Floats, along: _Pass) -> Floats:
+    """Times (K, J) before and behind each jump, and around steep culminations.
+
+    Highest and lowest points of the SNR and the elevation are looked at for a state that comes and
+    goes there between two points of the grid.
+    """
+    time_s, everybody = points.time_s, np.arange(len(state))
+    tops_s = turns(time_s, elevation_deg, along.elevation_deg)
+    bends_s = np.concatenate(
+        [time_s[:, :0]]
+        + [crossings(time_s, elevation_deg, deg, along.elevation_deg) for deg in along.bends_deg],
+        axis=1,
+    )
+    more_s = np.concatenate([tops_s, turns(time_s, points.snr_db, along.snr_db), bends_s], axis=1)
+    when_s = np.concatenate([time_s, more_s], axis=1)
+    states = np.concatenate([state, along.state(more_s, everybody)], axis=1)
+    order = np.argsort(when_s, axis=1, kind="stable")
+    jumps = find_jumps(
+        np.take_along_axis(when_s, order, axis=1),
+        np.take_along_axis(states, order, axis=1),
+        along.state,
+    )
+    around_s = _around(tops_s, time_s, along)
+    return np.concatenate([jumps.before_s, jumps.behind_s, bends_s, around_s], axis=1)
+
+
+def _around(tops_s: Floats, time_s: Floats, along: _Pass) -> Floats:
+    """Times (K, J) around steep culminations, where the SNR may follow the elevation."""
+    if _constant(along.link) or not (turns_abruptly(along.link) and tops_s.shape[1]):
+        return time_s[:, :0]
+    steep = along.elevation_deg(tops_s) > STEEP_DEG
+    steps_s = float(np.diff(time_s, axis=1).max()) * AROUND_TOP
+    last_s = time_s[:, -1:]
+    around_s = [np.where(steep, tops_s + away_s, last_s) for away_s in steps_s if steep.any()]
+    every_s: Floats = np.concatenate([last_s, *around_s], axis=1)
+    return every_s.clip(time_s[:, :1], last_s)
+
+
+def _with_middles(points: _Points, along: _Pass) -> _Points:
+    """Add a point in the middle of each cell that does not lie between two inner points.
+
+    Where the lacking cells of all rows are few columns, all rows get a point there, so that rows
+    with common times keep them.
+    """
+    plain = points.inner[:, 1:] & points.inner[:, :-1]
+    lacking = ~plain & (np.diff(points.time_s, axis=1) > SHORTEST_CELL_S)
+    count, columns = int(lacking.sum(axis=1).max(initial=0)), np.flatnonzero(lacking.any(axis=0))
+    if not count:
+        return points
+    if len(columns) <= MANY * count:
+        which = np.broadcast_to(columns, (len(lacking), len(columns)))
+        return points.with_columns(columns + 1, _middles(points, which, which >= 0, along))
+    which = np.argsort(~lacking, axis=1, kind="stable")[:, :count]
+    real = np.take_along_axis(lacking, which, axis=1)
+    return points.with_more(_middles(points, which, real, along))
+
+
+def _middles(points: _Points, which: Ints, real: Mask, along: _Pass) -> _Points:
+    """Points in the middle of some cells (K, J); those that are not ``real`` at the end."""
+
+    def ends(values: Floats) -> tuple[Floats, Floats]:
+        first, last = (np.take_along_axis(values, which + step, axis=1) for step in (0, 1))
+        return first, last
+
+    first_s, last_s = ends(points.time_s)
+    found = along.points(np.where(real, (first_s + last_s) / 2, points.time_s[:, -1:]))
+    curve_bps = middle_of_cells(ends(points.true_bps), found.true_bps, ends(points.curve_bps))
+    return replace(found, curve_bps=np.where(real, curve_bps, points.curve_bps[:, -1:]))
+
+
+def path_of(path: Path, rows: Ints) -> Path:
+    """The luck of some devices; one that is the same for all stays so."""
+    fields = (np.asarray(x) for x in vars(path).values())
+    return Path(*(x[rows] if x.ndim else x for x in fields))

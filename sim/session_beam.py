@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from channel import LinkCurve, joined
-from channel.broadcast import jumps_s, weakest
+from channel.broadcast import weakest
 from learning.requests import Floats, Mask
 from sim.beam import Beam
-from sim.fluid import shared
+from sim.fluid import Stretch, shared
 from sim.sharing import Given, queued
-
-NODE_S = 4.0
-"""Spacing at which rates are looked at when devices share a band fluidly."""
 
 Span = tuple[float, float]
 
@@ -68,32 +65,25 @@ class SessionBeam:
         if self.is_broadcast:
             return queued(self._broadcast(who), arrival_s, bits, who, len(who))
         channels = len(who) if radio is None else radio.channels
-        alone = int(who.sum()) <= channels
-        if alone or radio is None or radio.sharing == "fixed_subchannel":
+        senders = int(who.sum())
+        if senders <= channels or radio is None or radio.sharing == "fixed_subchannel":
             return queued(self.curve, arrival_s, bits, who, channels)
-        return shared(self._rates_bps, self._nodes_s, arrival_s, bits, who)
+        reach = self._after_each_other([beam.reach(senders) for beam in self.beams])
+        return shared(self._stretch, reach, arrival_s, bits, who)
 
     def _broadcast(self, who: Mask) -> LinkCurve:
         """The curve of a transmission to ``who``; a session mostly has several to the same ones."""
         key = who.tobytes()
         if key not in self._heard:
-            lowest = [weakest(beam.curve, who) for beam in self.beams]
+            pairs = zip(self.beams, self.spans_s, strict=True)
+            lowest = [weakest(beam.curve, who, span_s) for beam, span_s in pairs]
             self._heard.clear()
             self._heard[key] = self._after_each_other(lowest)
         return self._heard[key]
 
-    def _rates_bps(self, start_s: float, end_s: float, sharing: int) -> tuple[Floats, Floats]:
-        for beam, (first_s, last_s) in zip(self.beams, self.spans_s, strict=True):
-            if first_s <= start_s and end_s <= last_s:
-                return beam.rates_bps(start_s, end_s, sharing)
-        nothing = np.zeros(len(self.beams[0].curve.time_s))
-        return nothing, nothing
-
-    @cached_property
-    def _nodes_s(self) -> Floats:
-        """Times where a rate may bend or jump, and evenly between: sorted."""
-        every = [np.array(self.spans_s).ravel(), *(edge for both in self.edges_s for edge in both)]
-        for first_s, last_s in self.spans_s:
-            every.append(np.linspace(first_s, last_s, int((last_s - first_s) / NODE_S) + 2))
-        every += [jumps_s(beam.curve.time_s) for beam in self.beams]
-        return np.unique(np.concatenate(every))
+    def _stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
+        """What the contact in use at a time gives to the devices in ``who``."""
+        begun = [n for n, (first_s, _) in enumerate(self.spans_s) if first_s <= now_s]
+        number = begun[-1] if begun else 0
+        stretch = self.beams[number].stretch(sharing, now_s, who)
+        return replace(stretch, until_s=min(stretch.until_s, self.spans_s[number][1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from heapq import heapreplace
+from typing import Protocol
 
 import numpy as np
 
@@ -13,18 +14,26 @@ from channel.curve import ROUNDING
 from learning.requests import Floats, Mask
 
 
+class Carried(Protocol):
+    """What devices (K,) can have sent by any time."""
+
+    def delivered_bits(self, time_s: Floats, /) -> Floats:
+        """Bits (K,) by each device's time (K,)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What each device (K,) is given of a band: when it sends, and at which rate.
+    """What each device (K,) is given of a band: when it sends, and how much by when.
 
     ``begin_s`` is when it begins to send (inf where it never does) and ``end_s`` when its last bit
-    is sent (inf where it does not get through). ``curve`` is a batch of K rows: what the device can
-    send at, nothing of it beyond ``end_s`` where others share the band.
+    is sent (inf where it does not get through). ``curve`` says what the device can send; nothing of
+    it is beyond ``end_s`` where others share the band.
     """
 
     begin_s: Floats
     end_s: Floats
-    curve: LinkCurve
+    curve: Carried
 
 
 def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channels: int) -> Given:

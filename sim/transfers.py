@@ -199,10 +199,13 @@ class Link:
         moved = np.where(done, left, moved)
         # What the end of the run interrupts has not been cut off by a pass: it stays open.
         fate = "" if run_over else self.ledger.fate(leg.carry)
-        given_up = self.ledger.settle(leg.direction, leg.name, leg.who, done, moved, fate)
+        given_up = self.ledger.settle(
+            leg.direction, leg.name, leg.who, done, moved, leg.carry, fate
+        )
         if leg.session is not None:
             self._write(leg.session, leg, done, moved, stop_s, fate)
-        kept = np.where(done, leg.size, self.ledger.through(leg.direction, leg.name))
+        kept = np.where(leg.who, self.ledger.through(leg.direction, leg.name), 0.0)
+        kept = np.where(done, leg.size, kept)
         reason = "" if done[leg.who].all() else "contact ended"
         return Receipt(
             done,

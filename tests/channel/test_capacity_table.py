@@ -47,6 +47,19 @@ def test_beyond_the_table_the_capacity_is_computed(k_linear: float | np.ndarray)
     assert tabulated_capacity(snr_db, k_linear) == pytest.approx(exact, rel=1e-11)
 
 
+@pytest.mark.parametrize("k", [0.0, 0.1, 1.0, 3.0, 10.0, 1e4])
+@pytest.mark.parametrize("surface", [False, True])
+def test_a_weak_signal_loses_by_the_variance_of_its_power(k: float, surface: bool) -> None:
+    """E[ln(1 + x g)] = x - x^2 E[g^2] / 2 + ..., with E[g^2] = 1 + (1 + 2 K) / (1 + K)^2."""
+    snr_db = np.array([-60.5, -63.0, -70.0])
+    x, square = 10 ** (snr_db / 10), 1 + (1 + 2 * k) / (1 + k) ** 2
+    found = tabulated_capacity(snr_db, np.full(3, k) if surface else k)
+    assert found == pytest.approx(ergodic_capacity(x, k), rel=1e-11)
+    # The next term is of the order of x^2, at most 6 / 3 of it.
+    lacks = 1 - found * np.log(2) / x
+    assert lacks == pytest.approx(x * square / 2, abs=3e-12)
+
+
 @pytest.mark.parametrize("k_linear", [3.0, np.array([3.0])])
 def test_no_signal_carries_nothing(k_linear: float | np.ndarray) -> None:
     capacity = tabulated_capacity(np.array([-np.inf, 0.0]), k_linear)

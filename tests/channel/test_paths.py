@@ -48,6 +48,20 @@ def test_a_device_that_sees_the_satellite_sees_it_while_it_climbs_on(paths):
     assert (np.diff(seen.astype(int), axis=1) >= 0).all()
 
 
+@pytest.mark.parametrize("elevation_deg", [5.0, 10.0, 37.0, 50.0, 90.0])
+def test_a_quantile_equal_to_the_probability_is_out_of_sight(elevation_deg):
+    """A share p of the quantiles lies below p, and p itself does not."""
+    urban = Environment("urban", "S")
+    share = float(urban.line_of_sight_probability(elevation_deg))
+    equal, below = Path(share, 0.0, 0.0), Path(np.nextafter(share, 0.0), 0.0, 0.0)
+    assert not line_of_sight(urban, elevation_deg, equal)
+    assert line_of_sight(urban, elevation_deg, below)
+    assert excess_loss_db(urban, elevation_deg, equal) == urban.clutter_loss_db(elevation_deg)
+    assert excess_loss_db(urban, elevation_deg, below) == 0.0
+    assert rician_k_linear(urban, elevation_deg, equal) == 0.0
+    assert rician_k_linear(urban, elevation_deg, below) > 0.0
+
+
 def moments(x: np.ndarray) -> tuple[float, float, float, float]:
     """Mean and deviation of a normal sample, each with its own standard error."""
     deviation = float(x.std(ddof=1))

@@ -23,7 +23,9 @@ from scenarios.link_section import Link
 from scenarios.link_side import Downlink, Uplink
 from sim.link_command import budget, one_pass
 from sim.plan import Plan
+from sim.planned_contact import PlannedContact
 from sim.planning import make_plan
+from sim.radios import cluster_radios
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "frequency_ghz": (2.5,),
@@ -379,3 +381,183 @@ def test_the_papers_rate_is_no_doubt_and_doubts_are_warnings_of_a_run() -> None:
     beyond = {"uplink": {"fixed_rate_mbps": 50.0}}
     result = sim.run(slot_scenario(stop={"cycles": 1}, link=beyond, learning={"train": False}))
     assert [w for w in result.manifest["warnings"] if "link.uplink: the fixed rate needs" in w]
+
+
+def spread_out(*degrees: float, **more: Any) -> dict[str, Any]:
+    """Two days over a cluster on a meridian whose devices are so far north of its centre."""
+    north = [{"latitude_deg": -40.0 + d, "longitude_deg": -130.0} for d in degrees]
+    cluster = {"name": "A", "latitude_deg": -40.0, "longitude_deg": -130.0, "places": north}
+    return {"stop": {"days": 1}, "ground": {"clusters": [cluster]}, **more}
+
+
+@pytest.mark.parametrize("degrees", [(0.3, -0.1), (-0.3, 0.1), (0.3, -0.3), (0.05, 0.3, 0.1)])
+def test_the_beam_is_held_against_twice_the_farthest_device(degrees: tuple[float, ...]) -> None:
+    """A degree of the Earth's circle of 6371 km is 111.19 km."""
+    width_km = 2 * 0.3 * np.pi / 180 * 6371.0
+    plan = make_plan(orbit_scenario(**spread_out(*degrees)))
+    nearest_km = highest(plan)["A"].min_slant_range_km
+    exact_deg = 2 * float(np.degrees(np.arctan(width_km / 2 / nearest_km)))
+    for factor, said in ((0.999, 1), (1.001, 0)):
+        link = {"beamwidth_deg": exact_deg * factor}
+        doubts = make_plan(orbit_scenario(**spread_out(*degrees, link=link))).doubts
+        wide = [doubt for doubt in doubts if "beam" in doubt]
+        assert len(wide) == said
+        assert all(f"cluster A is {width_km:.0f} km wide" in doubt for doubt in wide)
+
+
+def highest(plan: Plan) -> dict[str, PlannedContact]:
+    """The contact of each cluster in which a satellite stands highest."""
+    rising = sorted(plan.contacts, key=lambda contact: contact.max_elevation_deg)
+    return {contact.cluster.name: contact for contact in rising}
+
+
+@pytest.mark.parametrize("gain_dbi", [0.0, -3.0, -20.0])
+def test_an_antenna_without_gain_has_no_beam_that_could_be_too_narrow(gain_dbi: float) -> None:
+    """The formula of a dish would give such a one more than half of the sky, or all of it."""
+    parts = {"rx_gain_dbi": gain_dbi, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
+    strong = {**parts, "tx_power_dbm": 50.0, "tx_gain_dbi": 20.0}
+    for downlink in ("neglected", {"tx_power_dbm": 40.0, "tx_gain_dbi": gain_dbi}):
+        link = {"uplink": strong, "downlink": downlink}
+        assert not doubts_of(400.0, **link)
+    # The other direction's gain still counts.
+    [doubt] = doubts_of(400.0, uplink=strong, downlink={"tx_power_dbm": 40.0, "tx_gain_dbi": 40.0})
+    assert "beam of 1.7 deg" in doubt
+
+
+def over_two_clusters(**uplink: Any) -> Plan:
+    """Some hours in which one of two clusters is seen much better than the other."""
+    link = {"preset": "physical", "uplink": {"rate": "shannon", **uplink}}
+    return make_plan(orbit_scenario(stop={"days": 0.5}, link=link))
+
+
+def best_snr_db() -> dict[str, float]:
+    """Of each cluster where its satellite stands highest, by the terms of the preset."""
+    return {
+        name: float(
+            channel.carrier_to_noise_db(
+                -7.0,
+                1.1,
+                0.36e6,
+                2e9,
+                contact.min_slant_range_km * 1e3,
+                0.035 / np.sin(np.radians(contact.max_elevation_deg)) + 2.2 + 3.0,
+            )
+        )
+        for name, contact in highest(over_two_clusters()).items()
+    }
+
+
+def weak_lines(plan: Plan) -> list[str]:
+    return [doubt for doubt in plan.doubts if "nothing gets through" in doubt]
+
+
+def test_a_link_that_is_too_weak_over_one_cluster_names_that_one() -> None:
+    best_db = best_snr_db()
+    weak, strong = sorted(best_db, key=best_db.__getitem__)
+    assert best_db[strong] - best_db[weak] > 0.5
+    between_db = (best_db[strong] + best_db[weak]) / 2
+    [doubt] = weak_lines(over_two_clusters(required_snr_db=between_db))
+    assert doubt.endswith(f"than the receiver needs (over {weak})")
+    assert f"the SNR is {best_db[weak]:.1f} dB at its best" in doubt
+    assert f"{between_db - best_db[weak]:.1f} dB less" in doubt
+    assert not weak_lines(over_two_clusters(required_snr_db=best_db[weak] - 0.1))
+
+
+def test_a_dead_link_is_told_of_over_every_cluster() -> None:
+    need_db = 60.0
+    doubts = weak_lines(over_two_clusters(required_snr_db=need_db))
+    said = {doubt.split("(over ")[1].rstrip(")") for doubt in doubts}
+    assert {name for names in said for name in names.split(", ")} == {"North", "South"}
+    assert all(doubt.startswith("link.uplink: ") for doubt in doubts)
+
+
+def test_a_link_that_is_dead_in_the_same_way_everywhere_is_told_of_once() -> None:
+    """A path gain of its own holds over every cluster."""
+    link = {"preset": "paper", "uplink": {"rate": "shannon", "required_snr_db": 60.0}}
+    [doubt] = weak_lines(make_plan(slot_scenario(link=link)))
+    assert doubt.endswith("(over A, B)")
+
+
+def test_rain_makes_a_link_too_weak_over_the_cluster_that_has_it() -> None:
+    """ITU-R's air is that above each cluster: with a threshold in between only one is named."""
+    pytest.importorskip("itur")
+    air = {"atmosphere": "itu", "exceedance_pct": 0.01, "frequency_ghz": 14.0}
+    places = {"Dry": (75.0, 20.0), "Wet": (0.0, 110.0)}
+    clusters = [
+        {"name": name, "latitude_deg": latitude_deg, "longitude_deg": longitude_deg, "devices": 2}
+        for name, (latitude_deg, longitude_deg) in places.items()
+    ]
+
+    def plan(required_snr_db: float) -> Plan:
+        up = {**air, "rate": "shannon", "required_snr_db": required_snr_db}
+        two = {"stop": {"days": 1}, "ground": {"clusters": clusters}}
+        return make_plan(orbit_scenario(**two, link={"uplink": up}))
+
+    weak = plan(60.0)
+    snr_db = {line.split("over ")[1][:-1]: float(line.split()[7]) for line in weak_lines(weak)}
+    for name, contact in highest(weak).items():
+        above = channel.itu_attenuation(*places[name], 0.0, 14e9, 0.01)
+        elevation_deg = contact.max_elevation_deg
+        losses_db = above.gas_loss_db(elevation_deg) + above.rain_loss_db(elevation_deg) + 5.2
+        range_m = contact.min_slant_range_km * 1e3
+        best_db = channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 14e9, range_m, losses_db)
+        assert snr_db[name] == pytest.approx(float(best_db), abs=0.051)
+    [line] = weak_lines(plan((snr_db["Wet"] + snr_db["Dry"]) / 2))
+    assert line.endswith("(over Wet)")
+
+
+# -- what is beyond all radios
+
+
+@pytest.mark.parametrize("side", ["uplink", "downlink"])
+def test_a_link_beyond_all_radios_is_refused_by_its_side_with_what_to_check(side: str) -> None:
+    """Where it is strongest: overhead at 160 km, the lowest orbit that a scenario can make."""
+    plain = {"g_over_t_db_k": 0.0, "other_losses_db": 0.0, "zenith_attenuation_db": 0.0,
+             "shadowing_margin_db": 0.0, "scintillation_loss_db": 0.0, "frequency_ghz": 2.0,
+             "bandwidth_mhz": 0.36, "total_bandwidth_mhz": 0.36}  # fmt: skip
+    if side == "downlink":
+        del plain["total_bandwidth_mhz"]
+    at_0_dbw = float(channel.carrier_to_noise_db(0.0, 0.0, 0.36e6, 2e9, 160e3, 0.0))
+
+    def radios(snr_db: float) -> Any:
+        link = {side: {**plain, "eirp_dbw": snr_db - at_0_dbw}}
+        return cluster_radios(orbit_scenario(link=link))
+
+    assert len(radios(119.99)) == 2
+    with pytest.raises(sim.InputError) as caught:
+        radios(120.51)
+    said = str(caught.value)
+    assert said.startswith(f"link.{side}: the SNR is 121 dB overhead; allowed is at most 120 dB")
+    assert all(word in said for word in ("check", "power", "gains", "path_gain_db", "units"))
+    with pytest.raises(sim.InputError, match=f"link.{side}: the SNR is 120 dB"):
+        radios(120.01)
+
+
+# -- the bands of the environments
+
+EDGES_GHZ = [
+    at for edge in (1.0, 6.0, 17.0, 40.0)
+    for at in (np.nextafter(edge, 0.0), edge, np.nextafter(edge, np.inf))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", ["uplink", "downlink"])
+@pytest.mark.parametrize("frequency_ghz", [*map(float, EDGES_GHZ), 3.0, 11.0, 30.0])
+def test_both_rooms_have_the_same_bands(frequency_ghz: float, side: str) -> None:
+    """What the scenario lets through has tables, and what has tables is let through."""
+    link = {"environment": "urban", side: {"frequency_ghz": frequency_ghz}}
+    try:
+        channel.propagation_scenario("urban", frequency_ghz * 1e9)
+    except ValueError:
+        with pytest.raises(ValueError, match=rf"link\.{side}\.frequency_ghz.*has tables for"):
+            orbit_scenario(link=link)
+    else:
+        assert len(cluster_radios(orbit_scenario(link=link))) == 2
+
+
+def test_the_edges_lie_on_both_sides_of_the_bands() -> None:
+    """The environment has S from 1 to 6 and Ka from 17 to 40 GHz, its edges included."""
+    inside = [f for f in EDGES_GHZ if 1.0 <= f <= 6.0 or 17.0 <= f <= 40.0]
+    assert len(inside) == 8
+    for frequency_ghz in inside:
+        assert channel.propagation_scenario("urban", frequency_ghz * 1e9).name == "urban"

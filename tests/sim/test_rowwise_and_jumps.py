@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.jumps import HALVINGS, find_jumps
+from sim.jumps import HALVINGS, crossings, find_jumps, turns
 from sim.rowwise import along
 
 
@@ -78,10 +80,13 @@ def passes(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
     return time_s, changes
 
 
-def state_at(changes: list[np.ndarray], when_s: np.ndarray) -> np.ndarray:
-    """How many changes lie behind each device at its own times (K, J)."""
-    rows = [np.searchsorted(own, when, "right") for own, when in zip(changes, when_s, strict=True)]
-    return np.array(rows, np.int64)
+def state_at(
+    changes: list[np.ndarray], when_s: np.ndarray, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """How many changes lie behind some devices at their own times (R, J)."""
+    own = changes if rows is None else [changes[k] for k in rows]
+    found = [np.searchsorted(at_s, when, "right") for at_s, when in zip(own, when_s, strict=True)]
+    return np.array(found, np.int64)
 
 
 @given(passes())
@@ -89,7 +94,7 @@ def test_every_change_is_bracketed_and_nothing_else(
     drawn: tuple[np.ndarray, list[np.ndarray]],
 ) -> None:
     time_s, changes = drawn
-    found = find_jumps(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
+    found = find_jumps(time_s, state_at(changes, time_s), partial(state_at, changes))
     most = max(len(own) for own in changes)
     assert found.before_s.shape == found.behind_s.shape == (len(time_s), most)
     cell_s = np.diff(time_s, axis=1).max()
@@ -97,8 +102,6 @@ def test_every_change_is_bracketed_and_nothing_else(
     for k, own in enumerate(changes):
         before, behind, last_s = found.before_s[k], found.behind_s[k], time_s[k, -1]
         assert found.real[k].tolist() == [True] * len(own) + [False] * (most - len(own))
-        cells = np.searchsorted(time_s[k], own, "right") - 1
-        assert found.cell[k, : len(own)].tolist() == cells.tolist()
         assert (before <= behind).all()
         for number, when_s in enumerate(own):
             assert before[number] <= when_s <= behind[number]
@@ -109,14 +112,14 @@ def test_every_change_is_bracketed_and_nothing_else(
 
 def test_the_two_sides_of_a_jump_have_the_two_states() -> None:
     time_s, changes = np.array([[0.0, 4.0, 8.0]]), [np.array([1.7, 6.1])]
-    found = find_jumps(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
+    found = find_jumps(time_s, state_at(changes, time_s), partial(state_at, changes))
     assert state_at(changes, found.before_s).tolist() == [[0, 1]]
     assert state_at(changes, found.behind_s).tolist() == [[1, 2]]
     assert found.before_s[0] == pytest.approx([1.7, 6.1], abs=2e-7)
 
 
 def test_without_a_change_nothing_is_asked_for() -> None:
-    def never(when_s: np.ndarray) -> np.ndarray:
+    def never(when_s: np.ndarray, rows: np.ndarray) -> np.ndarray:
         raise AssertionError("there is nothing to look for")
 
     assert find_jumps(np.array([[0.0, 4.0]]), np.zeros((1, 2), np.int64), never).real.shape == (
@@ -129,17 +132,62 @@ def test_a_device_that_is_never_seen_has_no_jump() -> None:
     """Its times are all one: a change of state between them has no place."""
     time_s = np.array([[3.0, 3.0, 3.0], [0.0, 1.0, 2.0]])
     state = np.array([[0, 1, 0], [0, 0, 1]])
-    found = find_jumps(time_s, state, lambda when_s: np.where(when_s > 1.25, 1, 0))
+    found = find_jumps(time_s, state, lambda when_s, rows: np.where(when_s > 1.25, 1, 0))
     assert found.real.tolist() == [[False], [True]]
     assert found.before_s[0].tolist() == found.behind_s[0].tolist() == [3.0]
     assert found.before_s[1] == pytest.approx([1.25], abs=1e-7)
 
 
-def test_of_two_changes_in_one_cell_the_bracket_holds_one() -> None:
-    """As documented; the state before it is that of the cell's first point."""
-    changes = [np.array([1.2, 2.9])]
-    time_s = np.array([[0.0, 4.0]])
-    found = find_jumps(time_s, state_at(changes, time_s), lambda when_s: state_at(changes, when_s))
-    assert found.real.tolist() == [[True]]
-    assert found.before_s[0, 0] <= 1.2 <= found.behind_s[0, 0]
-    assert found.behind_s[0, 0] - found.before_s[0, 0] < 2e-7
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(0, 5))
+def test_all_changes_of_one_cell_are_found(seed: int, devices: int, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    changes = [np.sort(rng.uniform(0.01, 7.9, rng.integers(0, most + 1))) for _ in range(devices)]
+    time_s = np.tile([0.0, 4.0, 8.0], (devices, 1))
+    found = find_jumps(time_s, state_at(changes, time_s), partial(state_at, changes))
+    for k, own in enumerate(changes):
+        before, behind = (np.sort(x[k][found.real[k]]) for x in (found.before_s, found.behind_s))
+        apart = len(own) < 2 or np.diff(own).min() > 1e-5
+        assert not apart or before == pytest.approx(own, abs=2e-7)
+        assert not apart or behind == pytest.approx(own, abs=2e-7)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5))
+def test_turns_are_the_tops_and_bottoms(seed: int, devices: int) -> None:
+    """Of parabolas, which have one; and a straight line has none."""
+    rng = np.random.default_rng(seed)
+    tops_s, sign = rng.uniform(2.0, 28.0, (devices, 1)), rng.choice([-1.0, 0.0, 1.0], (devices, 1))
+
+    def value_at(when_s: np.ndarray) -> np.ndarray:
+        return sign * (when_s - tops_s) ** 2 + (sign == 0) * when_s
+
+    time_s = np.linspace(0.0, 30.0, 16) + np.zeros((devices, 1))
+    found = turns(time_s, value_at(time_s), value_at)
+    for k in range(devices):
+        expected = [] if sign[k, 0] == 0 else [tops_s[k, 0]]
+        assert found[k].tolist()[: len(expected)] == pytest.approx(expected, abs=2e-3)
+        assert (found[k, len(expected) :] == 30.0).all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5), st.floats(12.0, 88.0))
+def test_crossings_are_both_sides_of_a_level(seed: int, devices: int, level: float) -> None:
+    """Of an elevation that rises to 90 degrees and falls, with a sharp turn."""
+    rng = np.random.default_rng(seed)
+    top_s, sharp = rng.uniform(100.0, 200.0, (devices, 1)), rng.uniform(0.1, 30.0, (devices, 1))
+
+    def value_at(when_s: np.ndarray) -> np.ndarray:
+        return np.degrees(np.arctan2(80.0, np.hypot(when_s - top_s, sharp)))
+
+    time_s = np.linspace(0.0, 300.0, 76) + np.zeros((devices, 1))
+    found = crossings(time_s, value_at(time_s), level, value_at)
+    for k in range(devices):
+        far_s = (80.0 / np.tan(np.radians(level))) ** 2 - sharp[k, 0] ** 2
+        grid = value_at(time_s)[k] > level
+        if not grid.any():
+            assert (found[k] == 300.0).all()
+            continue
+        half_s = np.sqrt(far_s)
+        edges = [t for t in (top_s[k, 0] - half_s, top_s[k, 0] + half_s) if 0 < t < 300]
+        real = found[k][: 2 * len(edges)].reshape(-1, 2)
+        assert real.mean(axis=1) == pytest.approx(edges, abs=1e-4)
+        assert (np.diff(real, axis=1) < 2e-6).all()
+        assert (found[k, 2 * len(edges) :] == 300.0).all()
