@@ -31,6 +31,11 @@ class Radio:
         """How many sub-channels there are; as many devices have one of their own."""
         return int(self.total_bandwidth_hz / self.link.bandwidth_hz * (1 + 1e-9))
 
+    @property
+    def alone(self) -> bool:
+        """Whether nobody uses a sub-channel together with others."""
+        return self.sharing == "fixed_subchannel"
+
     def narrowed(self, sharing: int) -> Link:
         """The link of one of so many devices that divide the whole band, with all its power.
 
@@ -88,6 +93,7 @@ class Beam:
         return radio is not None and radio.sharing == "equal_share" and sharing > radio.channels
 
     def _of_signal(self, link: Link) -> LinkCurve:
-        assert self.radio is not None and self.signal is not None  # who has a radio has a signal
+        assert self.radio is not None  # only then anything is narrowed
+        assert self.signal is not None  # who has a radio has a signal
         rate: Floats = signal_rate_bps(self.radio.link, self.signal, link.bandwidth_hz)
         return LinkCurve(self.curve.time_s, np.where(self.curve.rate_bps > 0, rate, 0.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 import channel
 import orbit
-from channel import LinkCurve, Path, received_signal, signal_rate_bps
+from channel import Link, LinkCurve, Path, received_signal, signal_rate_bps
 from channel.constants import SPEED_OF_LIGHT_M_S
 from learning.requests import Floats
 from sim.beam import Beam, Radio
@@ -19,18 +19,20 @@ from sim.pass_grid import PassGrid
 from sim.radios import Radios
 from sim.rowwise import along
 
-GRID_S_PER_KM = 4.0 / 600.0
+GRID_S_PER_KM, FINE_GRID_S_PER_KM = 6.0 / 600.0, 4.0 / 600.0
 """Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the
-faster its link changes. Payloads are then through to 0.3 ms of where they should be."""
+faster its link changes. Payloads are then through to 0.3 ms of where they should be. What is
+around a device may take nearly all of its rate away: what was sent until then has to be righter."""
 NEAREST_KM, FARTHEST_KM = 150.0, 1800.0
 LEAST_POINTS, MOST_POINTS = 40, 1000
 """Points of a short contact, and of one of some hours: a high orbit changes that much slower."""
 
 
-def grid_step_s(nearest_km: float, lasts_s: float) -> float:
+def grid_step_s(link: Link, nearest_km: float, lasts_s: float) -> float:
     """Spacing of the points of a contact's link curves, at most."""
     near_km = min(max(nearest_km, NEAREST_KM), FARTHEST_KM)
-    return max(min(GRID_S_PER_KM * near_km, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
+    step_s = near_km * (GRID_S_PER_KM if link.environment is None else FINE_GRID_S_PER_KM)
+    return max(min(step_s, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class Pass:
 
     def links(self, radios: Radios) -> DeviceLinks:
         """Return the links of the pass, each device's from its own AOS to its own LOS."""
-        step_s = grid_step_s(self.nearest_km, self.set_s - self.rise_s)
+        step_s = grid_step_s(radios[0].link, self.nearest_km, self.set_s - self.rise_s)
         geometry = orbit.contact_geometry(
             self.satellite,
             self.devices,
@@ -88,7 +90,7 @@ class Pass:
         common = cache(lambda: own.common(step_s))
 
         def beam(radio: Radio) -> Beam:
-            return _beam(radio, own if radio.sharing == "fixed_subchannel" else common())
+            return _beam(radio, own if radio.alone else common())
 
         uplink, downlink = radios
         return DeviceLinks(
@@ -104,14 +106,14 @@ class Pass:
     ) -> tuple[float, float]:
         """Largest Doppler shift (18) over the centre, and of a device against the centre's.
 
-        Every other point of the grid is looked at: right to about a tenth of a percent.
+        At the points of the grid: right to about a tenth of a percent.
         """
         from scipy.interpolate import CubicSpline
 
-        when_s = np.linspace(self.rise_s, self.set_s, max(geometry.time_s.shape[1] // 2, 16))
+        when_s = np.linspace(self.rise_s, self.set_s, max(geometry.time_s.shape[1], 16))
         centre_km_s = geometry.track.look(self.centre, when_s).range_rate_km_s[:, 0]
         seen = geometry.los_s > geometry.aos_s
-        here, there = geometry.range_rate_km_s[seen, ::2], geometry.time_s[seen, ::2]
+        here, there = geometry.range_rate_km_s[seen], geometry.time_s[seen]
         left_km_s = here - CubicSpline(when_s, centre_km_s)(there)
         fastest, most = np.abs(centre_km_s).max(), np.abs(left_km_s).max(initial=0.0)
         shift = channel.doppler_hz([fastest, most], frequency_hz)

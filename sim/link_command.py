@@ -120,11 +120,15 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
     flight = satellite, [site], view.start, rise_s, set_s, mask_deg
     seen = orbit.contact_geometry(*flight)
-    step_s = grid_step_s(float(view.windows.min_slant_range_km[number]), set_s - rise_s)
+    radios, nearest_km = _directions(scenario, place), view.windows.min_slant_range_km[number]
+    step_s = grid_step_s(radios["uplink"].link, float(nearest_km), set_s - rise_s)
     # Bits are those of a run, whose grid is finer than what is shown.
     finer = PassGrid.own(orbit.contact_geometry(*flight, step_s), [site], channel.CLEAR_PATH)
-    radios = _directions(scenario, place)
-    return {side: _along(radio.link, seen, finer, mask_deg) for side, radio in radios.items()}
+    common = finer.common(step_s)
+    return {
+        side: _along(radio.link, seen, finer if radio.alone else common, mask_deg)
+        for side, radio in radios.items()
+    }
 
 
 def _along(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
@@ -53,11 +54,15 @@ class SessionBeam:
         return radio is not None and radio.sharing == "broadcast"
 
     def crowding(self, senders: int) -> float:
-        """How many devices there are for each sub-channel, at least 1."""
+        """How many times as long a transfer takes if so many share, at least 1.
+
+        In a queue the last ones take a whole turn.
+        """
         radio = self.beams[0].radio
         if radio is None or self.is_broadcast:
             return 1.0
-        return max(1.0, senders / radio.channels)
+        turns = max(1.0, senders / radio.channels)
+        return float(ceil(turns)) if radio.sharing == "fixed_subchannel" else turns
 
     def send(self, arrival_s: Floats, bits: Floats, who: Mask) -> Given:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share."""
@@ -66,7 +71,7 @@ class SessionBeam:
             return queued(self._broadcast(who), arrival_s, bits, who, len(who))
         channels = len(who) if radio is None else radio.channels
         senders = int(who.sum())
-        if senders <= channels or radio is None or radio.sharing == "fixed_subchannel":
+        if senders <= channels or radio is None or radio.alone:
             return queued(self.curve, arrival_s, bits, who, channels)
         reach = self._after_each_other([beam.reach(senders) for beam in self.beams])
         return shared(self._stretch, reach, arrival_s, bits, who)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import groupby
@@ -20,9 +21,11 @@ from test_cut_transfers import Talk, band, contact, talk
 from test_devices_and_links import COST
 
 import sim
+from channel import LinkCurve
 from learning.requests import Download, Payload, Train, Upload
 from scenarios import Scenario
 from sim.plan import Plan
+from sim.planned_contact import ContactLinks
 from sim.planning import make_plan
 
 SHARINGS = ("fixed_subchannel", "equal_share", "rounds")
@@ -150,6 +153,19 @@ def test_a_broadcast_to_some_has_the_rate_of_the_worst_of_them() -> None:
     who = np.array([True, False, True])
     told = talk([here], [[Download(Payload("m", 10.0), who)]])
     assert told.rows("device", "end_s") == [(0, 20.0), (2, 20.0)]
+
+
+def test_a_broadcast_leaves_out_who_sees_the_satellite_only_before_it_serves() -> None:
+    """Another cluster has the beam until 60 s, when device 1 has lost the satellite."""
+    here = contact(0, 0, 100, [8.0, 8.0], down=band(1, "broadcast"))
+    links = here.links.devices
+    assert links.downlink is not None
+    rate = np.array([[8.0, 8.0, 8.0], [8.0, 0.0, 0.0]])
+    curve = LinkCurve(np.array([[0.0, 50.0, 100.0], [0.0, 50.0, 50.0]]), rate)
+    links = replace(links, downlink=replace(links.downlink, curve=curve))
+    late = replace(here, start_s=60.0, links=ContactLinks(lambda: links, 60.0, 100.0))
+    told = talk([late], [[Download(Payload("m", 10.0))]])
+    assert ends(told) == [70.0, np.inf]
 
 
 def test_unicast_to_the_same_devices_queues() -> None:
@@ -311,6 +327,30 @@ def test_the_times_on_a_beam_are_the_same_one_sidereal_day_later() -> None:
         assert (one[column] == other[column]).all()
     for column in ("start_s", "end_s"):
         assert other[column].to_numpy() == pytest.approx(one[column], abs=0.01)
+
+
+# -- a mask of 0 degrees
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("environment", [None, "urban"])
+def test_a_crowded_beam_down_to_the_horizon(sharing: str, environment: str | None) -> None:
+    side = {"sharing": sharing, "total_bandwidth_mhz": 0.72}
+    scenario = over(uplink=side, environment=environment)
+    flat = scenario.orbit.model_copy(update={"min_elevation_deg": 0.0})
+    plan = make_plan(scenario.model_copy(update={"orbit": flat}))
+    steps = [Upload(Payload("a", 1e5))]
+    told = talk(plan.contacts, [steps] * len(plan.contacts), plan=plan)
+    assert np.isfinite(finish_s(told)).any()
+
+
+def test_a_fixed_rate_is_there_from_the_horizon_on() -> None:
+    scenario = over(preset="paper")
+    flat = scenario.orbit.model_copy(update={"min_elevation_deg": 0.0})
+    for contact_ in make_plan(scenario.model_copy(update={"orbit": flat})).contacts:
+        time_s = contact_.uplink.curve.time_s
+        bits = contact_.uplink.curve.capacity_bits
+        assert bits == pytest.approx(5e6 * (time_s[:, -1] - time_s[:, 0]), rel=1e-9)
 
 
 # -- whole runs

@@ -168,11 +168,11 @@ def test_turns_are_the_tops_and_bottoms(seed: int, devices: int) -> None:
         assert (found[k, len(expected) :] == 30.0).all()
 
 
-@given(st.integers(0, 10**6), st.integers(1, 5), st.floats(12.0, 88.0))
+@given(st.integers(0, 10**6), st.integers(1, 5), st.floats(12.0, 75.0))
 def test_crossings_are_both_sides_of_a_level(seed: int, devices: int, level: float) -> None:
-    """Of an elevation that rises to 90 degrees and falls, with a sharp turn."""
+    """Of an elevation that rises nearly to the zenith and falls again."""
     rng = np.random.default_rng(seed)
-    top_s, sharp = rng.uniform(100.0, 200.0, (devices, 1)), rng.uniform(0.1, 30.0, (devices, 1))
+    top_s, sharp = rng.uniform(100.0, 200.0, (devices, 1)), rng.uniform(2.0, 15.0, (devices, 1))
 
     def value_at(when_s: np.ndarray) -> np.ndarray:
         return np.degrees(np.arctan2(80.0, np.hypot(when_s - top_s, sharp)))

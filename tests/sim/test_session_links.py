@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -148,15 +147,12 @@ FITS = {
     "equal_share": {2: 7, 3: 6, 4: 5, 6: 2},
 }
 """Rounds of 10 s that 100 s hold in front of an upload, by sharing and devices."""
-HALF_A_TURN = "fixed_subchannel", 3
 
 
-def crowds() -> Iterator[Any]:
-    wrong = pytest.mark.xfail(strict=True, reason="the crowding of a queue is not a whole number")
+def crowds() -> Iterator[tuple[str, int, int]]:
     for sharing, by_devices in FITS.items():
         for devices, rounds in by_devices.items():
-            marks = [wrong] if (sharing, devices) == HALF_A_TURN else []
-            yield pytest.param(sharing, devices, rounds, marks=marks)
+            yield sharing, devices, rounds
 
 
 @pytest.mark.parametrize(("sharing", "devices", "rounds"), [*crowds()])

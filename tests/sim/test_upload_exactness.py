@@ -21,6 +21,7 @@ from learning import stream
 from learning.requests import Download, Payload, Train, Upload
 from scenarios import Scenario
 from sim.ground import device_sites
+from sim.link_command import one_pass
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
 from sim.planning import make_plan
@@ -59,6 +60,11 @@ SURROUNDED: dict[str, dict[str, Any]] = {
     "suburban": {"environment": "suburban"},
     "urban": {"environment": "urban"},
     "dense_urban": {"environment": "dense_urban"},
+    "dense_urban modcod": {
+        "environment": "dense_urban",
+        "uplink": {"rate": "modcod", "g_over_t_db_k": 15.0},
+    },
+    "suburban lock": {"environment": "suburban", "uplink": {"required_snr_db": -2.0}},
     "urban modcod": {"environment": "urban", "uplink": {"rate": "modcod", "g_over_t_db_k": 9.0}},
     "suburban Ka": {
         "environment": "suburban",
@@ -325,6 +331,18 @@ def test_a_broadcast_over_a_pass_to_three_places() -> None:
         sent_s = float(np.interp(bits, carried, time_s))
         for truth, found_s in zip(truths, told.replies[-1][0].end_s, strict=True):
             assert abs(found_s - sent_s - truth.delay_s(sent_s)) < ASKED_S
+
+
+@pytest.mark.parametrize("name", ["ergodic", "modcod", "no lock at the mask"])
+def test_the_command_shows_the_bits_of_a_run(name: str) -> None:
+    """For a device in the centre, at every time that is shown."""
+    plan = make_plan(scenario_of(name, 0.0))
+    number = overhead(plan)
+    contact, tables = plan.contacts[number], one_pass(scenario_of(name, 0.0), number)
+    for side in ("uplink", "downlink"):
+        time_s = np.array(tables[side]["time_s"]) + contact.rise_s
+        run_mbit = getattr(contact, side).curve.device(0).delivered_bits(time_s) / 1e6
+        assert tables[side]["delivered_mbit"] == pytest.approx(run_mbit, rel=1e-6)
 
 
 def test_an_upload_that_begins_in_the_middle_of_a_pass() -> None:
