@@ -14,7 +14,8 @@ from channel import Link, LinkCurve, Path
 from learning.requests import Floats, Ints, Mask
 from orbit.sight import elevation_and_range
 from orbit.sites import SiteFrames, site_frames
-from sim.rate_grid import RateGrid, path_of, rate_grid
+from sim.rate_grid import RateGrid, rate_grid
+from sim.rate_points import path_of
 
 HORIZON_DEG = 1e-6
 """A hair above the horizon, at and below which there is no link."""

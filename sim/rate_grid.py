@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -13,10 +11,7 @@ from channel.even_grid import bit_preserving, inside, middle_of_cells, moved
 from channel.signal import bends_deg, turns_abruptly
 from learning.requests import Floats, Ints, Mask
 from sim.jumps import crossings, find_jumps, turns
-
-Look = Callable[[Floats, Ints], tuple[Floats, Floats]]
-"""Elevation (deg) and slant range (m), (R, J), of some devices at their own times (R, J), by their
-rows (R,)."""
+from sim.rate_points import Look, Points, Sightline, is_constant
 
 HIGHER_DB = 1.0
 """By so much an SNR may rise between two points of a grid."""
@@ -39,73 +34,6 @@ class RateGrid:
     signal: Signal
 
 
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """Points (K, T) in order of time: true rates, and those of the curve.
-
-    ``inner`` points are those whose rate is moved for the bits of both cells beside them.
-    """
-
-    time_s: Floats
-    true_bps: Floats
-    curve_bps: Floats
-    snr_db: Floats
-    rician_k: Floats
-    inner: Mask
-
-    def with_more(self, other: _Points) -> _Points:
-        """Both together, row by row; of points at one time this grid's are first."""
-        every_s = np.concatenate([self.time_s, other.time_s], axis=1)
-        order = np.argsort(every_s, axis=1, kind="stable")
-        both = (
-            np.concatenate([vars(self)[name], vars(other)[name]], axis=1) for name in vars(self)
-        )
-        return _Points(*(np.take_along_axis(x, order, axis=1) for x in both))
-
-    def with_columns(self, columns: Ints, other: _Points) -> _Points:
-        """Both together; each column of the other before one of these columns."""
-        fields = vars(self).items()
-        return _Points(*(np.insert(x, columns, vars(other)[name], axis=1) for name, x in fields))
-
-
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """A link whose devices (K) are looked at along a pass."""
-
-    link: Link
-    path: Path
-    look: Look
-    devices: int
-
-    @cached_property
-    def _everybody(self) -> Ints:
-        return np.arange(self.devices)
-
-    @property
-    def bends_deg(self) -> list[float]:
-        """Elevations at which the rate has a kink."""
-        return [] if _constant(self.link) else bends_deg(self.link).tolist()
-
-    def elevation_deg(self, time_s: Floats) -> Floats:
-        return self.look(time_s, self._everybody)[0]
-
-    def snr_db(self, time_s: Floats) -> Floats:
-        return self._signal(time_s).snr_db
-
-    def state(self, time_s: Floats, rows: Ints) -> Ints:
-        return rate_state(self.link, *self.look(time_s, rows), path_of(self.path, rows))
-
-    def _signal(self, time_s: Floats) -> Signal:
-        return received_signal(self.link, *self.look(time_s, self._everybody), self.path)
-
-    def points(self, time_s: Floats) -> _Points:
-        """Points with their true rates."""
-        signal = self._signal(time_s)
-        rate = signal_rate_bps(self.link, signal)
-        none = np.zeros(time_s.shape, bool)
-        return _Points(time_s, rate, rate, signal.snr_db, signal.rician_k_linear, none)
-
-
 def rate_grid(
     link: Link,
     path: Path,
@@ -126,8 +54,8 @@ def rate_grid(
     jumps = _may_jump(link, signal, seen[0])
     if step_s is None and not jumps:
         return RateGrid(time_s, bit_preserving(rate), signal)
-    along = _Pass(link, path, look, len(time_s))
-    points = _Points(
+    along = Sightline(link, path, look, len(time_s))
+    points = Points(
         time_s, rate, rate, signal.snr_db, signal.rician_k_linear, np.zeros(rate.shape, bool)
     )
     smooth = _whole(time_s, step_s)
@@ -136,19 +64,14 @@ def rate_grid(
         # Between tables that bend, and around the zenith, differences reach too far.
         smooth &= (state[:, 1:] == state[:, :-1]) & (not turns_abruptly(link))
         more_s = _further_times(points, state, seen[0], along)
-    if not _constant(link):
+    if not is_constant(link):
         inner = inside(smooth)
         points = replace(points, curve_bps=moved(rate, inner), inner=inner)
     if jumps:
         points = points.with_more(along.points(more_s))
-    if not _constant(link):
+    if not is_constant(link):
         points = _with_middles(points, along)
     return RateGrid(points.time_s, points.curve_bps, Signal(points.snr_db, points.rician_k))
-
-
-def _constant(link: Link) -> bool:
-    """Whether the rate does not change between its jumps."""
-    return link.rate in ("modcod", "fixed")
 
 
 def _may_jump(link: Link, signal: Signal, elevation_deg: Floats) -> bool:
@@ -174,7 +97,7 @@ def _whole(time_s: Floats, step_s: float | None) -> Mask:
     return whole
 
 
-def _further_times(points: _Points, state: Ints, elevation_deg: Floats, along: _Pass) -> Floats:
+def _further_times(points: Points, state: Ints, elevation_deg: Floats, along: Sightline) -> Floats:
     """Times (K, J) before and behind each jump, and around steep culminations.
 
     Highest and lowest points of the SNR and the elevation are looked at for a state that comes and
@@ -200,9 +123,9 @@ def _further_times(points: _Points, state: Ints, elevation_deg: Floats, along: _
     return np.concatenate([jumps.before_s, jumps.behind_s, bends_s, around_s], axis=1)
 
 
-def _around(tops_s: Floats, time_s: Floats, along: _Pass) -> Floats:
+def _around(tops_s: Floats, time_s: Floats, along: Sightline) -> Floats:
     """Times (K, J) around steep culminations, where the SNR may follow the elevation."""
-    if _constant(along.link) or not (turns_abruptly(along.link) and tops_s.shape[1]):
+    if is_constant(along.link) or not (turns_abruptly(along.link) and tops_s.shape[1]):
         return time_s[:, :0]
     steep = along.elevation_deg(tops_s) > STEEP_DEG
     steps_s = float(np.diff(time_s, axis=1).max()) * AROUND_TOP
@@ -212,7 +135,7 @@ def _around(tops_s: Floats, time_s: Floats, along: _Pass) -> Floats:
     return every_s.clip(time_s[:, :1], last_s)
 
 
-def _with_middles(points: _Points, along: _Pass) -> _Points:
+def _with_middles(points: Points, along: Sightline) -> Points:
     """Add a point in the middle of each cell that does not lie between two inner points.
 
     Where the lacking cells of all rows are few columns, all rows get a point there, so that rows
@@ -231,7 +154,7 @@ def _with_middles(points: _Points, along: _Pass) -> _Points:
     return points.with_more(_middles(points, which, real, along))
 
 
-def _middles(points: _Points, which: Ints, real: Mask, along: _Pass) -> _Points:
+def _middles(points: Points, which: Ints, real: Mask, along: Sightline) -> Points:
     """Points in the middle of some cells (K, J); those that are not ``real`` at the end."""
 
     def ends(values: Floats) -> tuple[Floats, Floats]:
@@ -242,9 +165,3 @@ def _middles(points: _Points, which: Ints, real: Mask, along: _Pass) -> _Points:
     found = along.points(np.where(real, (first_s + last_s) / 2, points.time_s[:, -1:]))
     curve_bps = middle_of_cells(ends(points.true_bps), found.true_bps, ends(points.curve_bps))
     return replace(found, curve_bps=np.where(real, curve_bps, points.curve_bps[:, -1:]))
-
-
-def path_of(path: Path, rows: Ints) -> Path:
-    """The luck of some devices; one that is the same for all stays so."""
-    fields = (np.asarray(x) for x in vars(path).values())
-    return Path(*(x[rows] if x.ndim else x for x in fields))

@@ -18,7 +18,5 @@ def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
     step = grid_s[rows, at + 1] - grid_s[rows, at]
     share = np.divide(when - grid_s[rows, at], step, out=np.ones_like(when), where=step > 0)
     low, high = values[rows, at], values[rows, at + 1]
-    # Infinities are equal at both ends, or stand for no link, whose rate is 0 anyway.
-    with np.errstate(invalid="ignore"):
-        value: Floats = np.where(high == low, low, low + (high - low) * share)
+    value: Floats = low + (high - low) * share
     return value

@@ -32,7 +32,7 @@ PARTS = {
     "contact plan": ("sim.build:make_plan",),
     "geometry": ("orbit:contact_geometry", "orbit:contact_track", "orbit.track:ContactTrack.look"),
     "SNR": ("sim.contact_links:received_signal",),
-    "rate": ("sim.contact_links:signal_rate_bps", "sim.contact_links:bit_preserving"),
+    "rate": ("sim.contact_links:signal_rate_bps", "sim.rate_grid:bit_preserving"),
     "link curves": ("sim.contact_links:Pass.links", "sim.planned_contact:ContactLinks._made"),
     "transfers (chains)": (
         "sim.transfers:Link._plan_training",

@@ -56,12 +56,6 @@ def test_along_a_row_that_has_only_one_time() -> None:
     assert along(np.full((1, 3), 4.0), np.full((1, 3), 2.5), np.array([9.0])).tolist() == [2.5]
 
 
-def test_along_an_infinity_that_does_not_change() -> None:
-    grid = np.tile([0.0, 1.0, 2.0], (2, 1))
-    values = np.array([[np.inf, np.inf, np.inf], [-np.inf, -np.inf, 1.0]])
-    assert along(grid, values, np.array([0.5, 0.25])).tolist() == [np.inf, -np.inf]
-
-
 # -- jumps
 
 

@@ -1,0 +1,98 @@
+"""Points of the rate along a pass: what the devices of a link are seen at, and how it adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from channel import Link, Path, Signal, rate_state, received_signal, signal_rate_bps
+from channel.signal import bends_deg
+from learning.requests import Floats, Ints, Mask
+
+Look = Callable[[Floats, Ints], tuple[Floats, Floats]]
+"""Elevation (deg) and slant range (m), (R, J), of some devices at their own times (R, J), by their
+rows (R,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points (K, T) in order of time: true rates, and those of the curve.
+
+    ``inner`` points are those whose rate is moved for the bits of both cells beside them.
+    """
+
+    time_s: Floats
+    true_bps: Floats
+    curve_bps: Floats
+    snr_db: Floats
+    rician_k: Floats
+    inner: Mask
+
+    def with_more(self, other: Points) -> Points:
+        """Both together, row by row; of points at one time this grid's are first."""
+        every_s = np.concatenate([self.time_s, other.time_s], axis=1)
+        order = np.argsort(every_s, axis=1, kind="stable")
+        both = (
+            np.concatenate([vars(self)[name], vars(other)[name]], axis=1) for name in vars(self)
+        )
+        return Points(*(np.take_along_axis(x, order, axis=1) for x in both))
+
+    def with_columns(self, columns: Ints, other: Points) -> Points:
+        """Both together; each column of the other before one of these columns."""
+        fields = vars(self).items()
+        return Points(*(np.insert(x, columns, vars(other)[name], axis=1) for name, x in fields))
+
+
+@dataclass(frozen=True, eq=False)
+class Sightline:
+    """A link whose devices (K) are looked at along a pass."""
+
+    link: Link
+    path: Path
+    look: Look
+    devices: int
+
+    @cached_property
+    def _everybody(self) -> Ints:
+        return np.arange(self.devices)
+
+    @property
+    def bends_deg(self) -> list[float]:
+        """Elevations at which the rate has a kink."""
+        return [] if is_constant(self.link) else bends_deg(self.link).tolist()
+
+    def elevation_deg(self, time_s: Floats) -> Floats:
+        """Elevations (K, J) at times (K, J)."""
+        return self.look(time_s, self._everybody)[0]
+
+    def snr_db(self, time_s: Floats) -> Floats:
+        """SNR (K, J) at times (K, J)."""
+        return self._signal(time_s).snr_db
+
+    def state(self, time_s: Floats, rows: Ints) -> Ints:
+        """States (R, J) of the rate of some devices, by their rows (R,), at times (R, J)."""
+        return rate_state(self.link, *self.look(time_s, rows), path_of(self.path, rows))
+
+    def _signal(self, time_s: Floats) -> Signal:
+        return received_signal(self.link, *self.look(time_s, self._everybody), self.path)
+
+    def points(self, time_s: Floats) -> Points:
+        """Points with their true rates."""
+        signal = self._signal(time_s)
+        rate = signal_rate_bps(self.link, signal)
+        none = np.zeros(time_s.shape, bool)
+        return Points(time_s, rate, rate, signal.snr_db, signal.rician_k_linear, none)
+
+
+def is_constant(link: Link) -> bool:
+    """Whether the rate does not change between its jumps."""
+    return link.rate in ("modcod", "fixed")
+
+
+def path_of(path: Path, rows: Ints) -> Path:
+    """The luck of some devices; one that is the same for all stays so."""
+    fields = (np.asarray(x) for x in vars(path).values())
+    return Path(*(x[rows] if x.ndim else x for x in fields))
