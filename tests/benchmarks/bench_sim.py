@@ -31,8 +31,8 @@ MANY_DEVICES, MANY_DAYS = 1000, 120
 PARTS = {
     "contact plan": ("sim.build:make_plan",),
     "geometry": ("orbit:contact_geometry", "orbit:contact_track", "orbit.track:ContactTrack.look"),
-    "SNR": ("sim.contact_links:received_signal",),
-    "rate": ("sim.contact_links:signal_rate_bps", "sim.rate_grid:bit_preserving"),
+    "SNR": ("sim.rate_grid:received_signal", "sim.rate_points:received_signal"),
+    "rate": ("sim.rate_grid:signal_rate_bps", "sim.rate_grid:bit_preserving"),
     "link curves": ("sim.contact_links:Pass.links", "sim.planned_contact:ContactLinks._made"),
     "transfers (chains)": (
         "sim.transfers:Link._plan_training",

@@ -487,7 +487,7 @@ def test_a_thousand_devices_take_no_noticeable_time():
         (6.0, lambda: shared(stretch_of, curve, arrival_s, bits, who)),
     ]
     for limit_s, case in cases:
-        begun_s = time.perf_counter()
+        begun_s = time.process_time()
         shares = case()
-        assert time.perf_counter() - begun_s < limit_s
+        assert time.process_time() - begun_s < limit_s
         assert np.isfinite(shares.end_s).sum() > 300
