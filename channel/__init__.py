@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from channel.curve import LinkCurve
     from channel.doppler import doppler_hz
     from channel.environment import Environment, propagation_scenario
-    from channel.even_grid import bit_preserving, inside, middle_of_cells, moved
+    from channel.even_grid import bit_preserving
     from channel.itu import itu_attenuation
     from channel.joining import joined
     from channel.link import Link
@@ -59,13 +59,10 @@ __all__ = [
     "footprint_km",
     "free_space_path_loss_db",
     "g_over_t_db_k",
-    "inside",
     "itu_attenuation",
     "joined",
     "link_budget",
     "link_budget_terms",
-    "middle_of_cells",
-    "moved",
     "propagation_scenario",
     "rate_bps",
     "rate_state",
@@ -98,13 +95,10 @@ _MODULES = {
     "footprint_km": "antenna",
     "free_space_path_loss_db": "budget",
     "g_over_t_db_k": "budget",
-    "inside": "even_grid",
     "itu_attenuation": "itu",
     "joined": "joining",
     "link_budget": "table",
     "link_budget_terms": "table",
-    "middle_of_cells": "even_grid",
-    "moved": "even_grid",
     "propagation_scenario": "environment",
     "rate_bps": "rate",
     "rate_state": "signal",

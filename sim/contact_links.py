@@ -11,8 +11,14 @@ import numpy as np
 
 import channel
 import orbit
-from channel import Link, LinkCurve, Path, received_signal, signal_rate_bps
-from channel.constants import SPEED_OF_LIGHT_M_S
+from channel import (
+    SPEED_OF_LIGHT_M_S,
+    Link,
+    LinkCurve,
+    Path,
+    received_signal,
+    signal_rate_bps,
+)
 from learning.requests import Floats
 from sim.beam import Beam, Radio
 from sim.pass_grid import PassGrid

@@ -8,8 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from channel import Link, Path, Signal, rate_state, received_signal, signal_rate_bps
-from channel.signal import bends_deg
+from channel import (
+    Link,
+    Path,
+    Signal,
+    bends_deg,
+    rate_state,
+    received_signal,
+    signal_rate_bps,
+)
 from learning.requests import Floats, Ints, Mask
 
 Look = Callable[[Floats, Ints], tuple[Floats, Floats]]

@@ -9,8 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from channel import LinkCurve, joined
-from channel.broadcast import weakest
+from channel import LinkCurve, joined, weakest
 from learning.requests import Floats, Mask
 from sim.beam import Beam
 from sim.fluid import Stretch, shared
