@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from channel.environment import Environment, propagation_scenario
     from channel.even_grid import bit_preserving
     from channel.itu import itu_attenuation
-    from channel.joining import joined
+    from channel.joining import clipped, joined
     from channel.link import Link
     from channel.paths import CLEAR_PATH, Path, draw_paths
     from channel.rate import rate_bps, snr_db
@@ -60,6 +60,7 @@ __all__ = [
     "free_space_path_loss_db",
     "g_over_t_db_k",
     "itu_attenuation",
+    "clipped",
     "joined",
     "link_budget",
     "link_budget_terms",
@@ -96,6 +97,7 @@ _MODULES = {
     "free_space_path_loss_db": "budget",
     "g_over_t_db_k": "budget",
     "itu_attenuation": "itu",
+    "clipped": "joining",
     "joined": "joining",
     "link_budget": "table",
     "link_budget_terms": "table",

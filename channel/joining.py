@@ -24,19 +24,23 @@ def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) 
     edges = np.array(spans_s, dtype=float).ravel()
     if not (np.isfinite(edges).all() and (np.diff(edges) >= 0).all()):
         raise ValueError(f"the spans {list(spans_s)} overlap; give them in order of time")
-    pieces = [_cut(curve, *span) for curve, span in zip(curves, spans_s, strict=True)]
+    pieces = [clipped(curve, *span) for curve, span in zip(curves, spans_s, strict=True)]
     return LinkCurve(
-        np.concatenate([time for time, _ in pieces], axis=1),
-        np.concatenate([rate for _, rate in pieces], axis=1),
+        np.concatenate([piece.time_s for piece in pieces], axis=1),
+        np.concatenate([piece.rate_bps for piece in pieces], axis=1),
     )
 
 
-def _cut(curve: LinkCurve, start_s: float, end_s: float) -> tuple[Floats, Floats]:
-    """Times and rates (K, T + 2) of the curve inside a span, falling to 0 at both of its ends."""
-    time = np.clip(curve.time_s, start_s, end_s)
-    rate = curve.rate_bps.copy()
-    for edge_s in (start_s, end_s):
-        moved = (time == edge_s) & (curve.time_s != edge_s)
+def clipped(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) -> LinkCurve:
+    """A batch of K rows between two times, for all or one a row (K,), falling to 0 at both.
+
+    A row whose grid lies outside is at the nearer time, and carries nothing.
+    """
+    edges = [np.broadcast_to(edge_s, len(curve.time_s)) for edge_s in (start_s, end_s)]
+    time = np.clip(curve.time_s, edges[0][:, None], edges[1][:, None])
+    rate = curve.rate_bps
+    for edge_s in edges:
+        moved = (time == edge_s[:, None]) & (curve.time_s != edge_s[:, None])
         rate = np.where(moved, curve.rate_at_bps(edge_s)[:, None], rate)
     ends = ((0, 0), (1, 1))
-    return np.pad(time, ends, mode="edge"), np.pad(rate, ends)
+    return LinkCurve(np.pad(time, ends, mode="edge"), np.pad(rate, ends))

@@ -60,8 +60,7 @@ def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Ite
     final = _last_positive(np.array(sent))
     for number, contact in enumerate(session.contacts):
         a, b = spans[number]
-        carried = np.where(number <= final, sent[number], 0.0)
-        yield Part(contact, a, b, carried, final == number)
+        yield Part(contact, a, b, sent[number], final == number)
 
 
 def _last_positive(sent: Floats) -> Floats:

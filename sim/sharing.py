@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from channel import LinkCurve
+from channel import LinkCurve, clipped
 from channel.curve import ROUNDING
 from learning.requests import Floats, Mask
 
@@ -57,7 +57,9 @@ def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channel
         return Given(comes_s, curve.completion_time_s(bits, comes_s), curve)
     begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)
     begin_s, end_s = (np.where(bits == 0, comes_s, x) for x in (begin_s, end_s))
-    return Given(begin_s, end_s, _cut(curve, begin_s, end_s))
+    last_s = curve.time_s[:, -1]
+    cut = clipped(curve, np.minimum(begin_s, last_s), np.minimum(end_s, last_s))
+    return Given(begin_s, end_s, cut)
 
 
 def seconds(
@@ -119,16 +121,3 @@ def _through_s(
         left, at_s, now, most = left - here, next_s, then, max(most, then)
     short = ROUNDING * (bits - left) + float(np.spacing(abs(at_s))) * most
     return close_s if left <= short else float(np.inf)
-
-
-def _cut(curve: LinkCurve, begin_s: Floats, end_s: Floats) -> LinkCurve:
-    """Return each row between its own two times, falling to 0 at both."""
-    last_s = curve.time_s[:, -1]
-    edges = [np.minimum(edge_s, last_s) for edge_s in (begin_s, end_s)]
-    time = np.clip(curve.time_s, edges[0][:, None], edges[1][:, None])
-    rate = curve.rate_bps
-    for edge_s in edges:
-        outside = (time == edge_s[:, None]) & (curve.time_s != edge_s[:, None])
-        rate = np.where(outside, curve.rate_at_bps(edge_s)[:, None], rate)
-    ends = ((0, 0), (1, 1))
-    return LinkCurve(np.pad(time, ends, mode="edge"), np.pad(rate, ends))
