@@ -22,7 +22,7 @@ from channel import (
 from learning.requests import Floats
 from sim.beam import Beam, Radio
 from sim.pass_grid import PassGrid
-from sim.radios import Radios
+from sim.radios import PAPER_ALTITUDE_M, Radios
 from sim.rowwise import along
 
 GRID_S_PER_KM, FINE_GRID_S_PER_KM = 6.0 / 600.0, 4.0 / 600.0
@@ -144,6 +144,6 @@ def bare_links(radios: Radios, devices: int, rise_s: float, set_s: float) -> Dev
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
     """Overhead at any distance: what the link has in place of geometry does not ask for either."""
     shape = (devices, 2)
-    signal = received_signal(radio.link, np.full(shape, 90.0), np.full(shape, 600e3))
+    signal = received_signal(radio.link, np.full(shape, 90.0), np.full(shape, PAPER_ALTITUDE_M))
     time_s: Floats = np.tile([rise_s, set_s], (devices, 1))
     return Beam(LinkCurve(time_s, signal_rate_bps(radio.link, signal)), radio, signal)

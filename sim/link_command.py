@@ -16,15 +16,13 @@ from sim.beam import Radio
 from sim.contact_links import grid_step_s
 from sim.errors import InputError
 from sim.pass_grid import HORIZON_DEG, PassGrid
-from sim.radios import cluster_radios
+from sim.radios import PAPER_ALTITUDE_M, cluster_radios
 from sim.satellites import satellites_of
 from sim.sources import view_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
 
-PAPER_ALTITUDE_M = 600e3
-"""Satellite altitude that the paper's fixed large-scale fading stands for."""
 EQUATORIAL_RADIUS_KM = 6378.135
 
 Tables = dict[str, dict[str, Any]]

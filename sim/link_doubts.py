@@ -13,7 +13,7 @@ import scenarios
 from channel import Link
 from orbit import Site
 from sim.ground import distance_km
-from sim.radios import Radios
+from sim.radios import PAPER_ALTITUDE_M, Radios
 from sim.view import View
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def link_doubts(
 def _best(view: View, site: int) -> Place:
     """Where a satellite stands highest over a cluster."""
     if not view.places:
-        return 90.0, 600e3
+        return 90.0, PAPER_ALTITUDE_M
     here = np.flatnonzero(view.windows.site == site)
     highest = here[np.argmax(view.windows.max_elevation_deg[here])]
     elevation_deg = float(view.windows.max_elevation_deg[highest])

@@ -21,6 +21,9 @@ Radios = tuple[Radio, Radio | None]
 
 LOWEST_ALTITUDE_M = 160e3
 """Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
+PAPER_ALTITUDE_M = 600e3
+"""Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is
+no geometry."""
 HIGHEST_SNR_DB = 120.0
 """More than any radio has: the figures of a link beyond it are taken for wrong ones."""
 

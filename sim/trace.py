@@ -17,10 +17,7 @@ import pyarrow as pa
 
 from sim.assembly import NUMBERS, Block, assembled
 from sim.coded import Coded, Vocabulary
-from sim.digest import sha256
 from sim.schema import COLUMNS, FLAG, INT, TEXT
-
-__all__ = ["Coded", "Trace", "sha256"]
 
 
 class Trace:

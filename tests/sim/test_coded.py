@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sim.arrow import coded_text
 from sim.coded import Coded, Vocabulary
-from sim.trace import Trace, sha256
+from sim.digest import sha256
+from sim.trace import Trace
 
 WORDS = ("delivered", "carried", "dropped")
 

@@ -8,8 +8,9 @@ import pytest
 from small import slots
 
 import sim
+from sim.digest import sha256
 from sim.invariants import check
-from sim.trace import Trace, sha256
+from sim.trace import Trace
 
 
 def test_rows_come_out_in_order_of_time_then_kind_then_cluster() -> None:
