@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from learning.config import LoraConfig
 from learning.device_state import DELTA, FACTOR
 from learning.models.lora import product
-from learning.models.names import is_gate, is_of
+from learning.models.names import is_of
 from learning.task import Task
 
 
@@ -21,22 +23,26 @@ def merge_experts(
     experts: Collection[int],
     weights: Sequence[float],
 ) -> dict[str, Tensor]:
-    """Return the server's model with ``W_e += sum_k w_k scale B_k A_k`` for ``experts``.
+    """Return the server's model with ``W_e += sum_k w_k dW_k`` for ``experts``, equation (35).
 
-    Equation (35) written for changes: each device's update is rebuilt at the satellite before
-    it is averaged (Remark 1), as the average of the factors would be another matrix. Its rank is
-    up to K r, so the server keeps full matrices. Raises :class:`ValueError` for weights (K,) that
-    are no shares from 0 to 1, and for an update that is not finite.
+    With factors, each device's update ``scale B_k A_k`` is rebuilt at the satellite before it is
+    averaged (Remark 1), as the average of the factors would be another matrix. Its rank is up to
+    K r, so the server keeps full matrices. Where factors go down, the sum is cut off at rank r;
+    where factors are averaged, that is its rank. Raises :class:`ValueError` for weights (K,) that
+    are negative or not finite, and for an update that is not finite.
     """
     merged = dict(server)
     for name in server:
-        if not name.endswith(".weight") or not is_of(name, experts):
+        if not is_of(name, experts):
             continue
         matrix = FACTOR + name.removesuffix(".weight")
-        if f"{matrix}.a" not in offered:
+        if name.endswith(".weight") and f"{matrix}.a" in offered:
+            a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
+            merged[name] = server[name] + _change(task.config.model.lora, a, b, weights, name)
+        elif DELTA + name in offered:
+            merged[name] = server[name] + _weighted_sum(offered[DELTA + name], weights, name)
+        elif name.removesuffix(".weight") in task.factored:
             raise ValueError(f"no factors of {name!r} in what was offered; offer that expert first")
-        deltas = product(offered[f"{matrix}.a"], offered[f"{matrix}.b"])
-        merged[name] = server[name] + _weighted_sum(deltas, weights, name)
     return merged
 
 
@@ -47,16 +53,49 @@ def merge_gate(
     *,
     weights: Sequence[float],
 ) -> dict[str, Tensor]:
-    """Return the server's model with its gates moved by the weighted mean change, equation (36).
+    """Return the server's model with what is shared moved by the mean change, equation (36).
 
     Raises :class:`ValueError` as :func:`merge_experts` does.
     """
     merged = dict(server)
-    for name in filter(is_gate, server):
+    for name in filter(task.is_shared, server):
         if DELTA + name not in offered:
             raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
         merged[name] = server[name] + _weighted_sum(offered[DELTA + name], weights, name)
     return merged
+
+
+def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str) -> Tensor:
+    """Return what one matrix moves by, (out, in), out of ``a`` (K, r, in) and ``b`` (K, out, r)."""
+    if lora.aggregate == "average":
+        total = sum(weights)
+        shares = [weight / total for weight in weights]
+        mean_a, mean_b = _weighted_sum(a, shares, name), _weighted_sum(b, shares, name)
+        return product(mean_a, mean_b, total * lora.scale)
+    if lora.download == "factors":
+        assert lora.rank is not None  # there are no factors without one
+        _check(a, weights, name)
+        return truncated_sum(a, b, weights, lora.rank, lora.scale)
+    return _weighted_sum(product(a, b, lora.scale), weights, name)
+
+
+def truncated_sum(
+    a: Tensor, b: Tensor, weights: Sequence[float], rank: int, scale: float
+) -> Tensor:
+    """Return the nearest matrix of rank ``rank`` to ``scale sum_k w_k B_k A_k``, (out, in).
+
+    The sum's factors, (out, K r) and (K r, in), are made orthogonal first, so that the singular
+    value decomposition is one of K r rows and columns at most (Eckart and Young).
+    """
+    shares = torch.tensor(weights, dtype=b.dtype, device=b.device)
+    left = (scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
+    right = a.flatten(0, 1)
+    exact = torch.float64 if a.dtype == torch.float64 else torch.float32
+    q_left, r_left = torch.linalg.qr(left.to(exact))
+    q_right, r_right = torch.linalg.qr(right.T.to(exact))
+    u, values, v = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    kept = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
+    return kept.to(a.dtype)
 
 
 def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float, ...]:
@@ -65,7 +104,7 @@ def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float
     ``n_c`` counts the samples of the whole cluster, as in (28), (35) and (36): the weights of a
     cluster's devices sum to 1 over all of them, whether they arrive together or not.
     """
-    counts = [len(shard.y) for shard in task.shards[cluster]]
+    counts = task.shards[cluster].sizes
     if len(who) != len(counts) or not any(who):
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
@@ -77,20 +116,20 @@ def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float
 
 def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return ``sum_k w_k x_k`` over the devices of positive weight."""
-    _check_weights(weights, len(stacked))
+    _check(stacked, weights, name)
     here = [device for device, weight in enumerate(weights) if weight > 0]
     parts = stacked[here]
-    if not torch.isfinite(parts).all():
-        device = here[int((~torch.isfinite(parts)).flatten(1).any(1).nonzero()[0])]
-        raise ValueError(
-            f"the update of {name!r} from device {device} is not finite; leave that device out, "
-            "or lower learning.step_size if its training diverges"
-        )
-    shares = torch.tensor([weights[device] for device in here], dtype=parts.dtype)
+    shares = torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)
     total: Tensor = torch.tensordot(shares, parts, dims=1)
     return total
 
 
-def _check_weights(weights: Sequence[float], devices: int) -> None:
-    if len(weights) != devices or not all(0 <= weight <= 1 for weight in weights):
-        raise ValueError(f"weights are {tuple(weights)}; give {devices} shares from 0 to 1")
+def _check(stacked: Tensor, weights: Sequence[float], name: str) -> None:
+    if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
+        raise ValueError(f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more")
+    for device, weight in enumerate(weights):
+        if weight > 0 and not torch.isfinite(stacked[device]).all():
+            raise ValueError(
+                f"the update of {name!r} from device {device} is not finite; leave that device "
+                "out, or lower learning.step_size if its training diverges"
+            )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+SHARED_SHARE = 0.9
+"""Share of the clusters from which on an expert that is relevant to them counts as shared."""
+
 
 def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
     """Return P(cluster | expert), shape (C, E); every column sums to 1.
@@ -50,13 +53,70 @@ def own_mass(relevance: ArrayLike, owner: ArrayLike) -> float:
     training of experts works on a gate that sends the data elsewhere.
     """
     share = _checked(relevance, 0.0)
+    own = _own(share, owner)
+    return float(share[own].sum() / share.sum())
+
+
+def density_ratio(
+    relevance: ArrayLike, owner: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return (C,): how much denser data related to a cluster's own experts lie with it than at all.
+
+    The Local Expert Relevant Ratio of section III-B over the Global one, which the convergence
+    rate of EMS-FL depends on (Theorem 1), estimated from relevance (C, E): the mass of a cluster's
+    trial data on its own experts, over the mean of that mass over all clusters. 1 with uniform
+    data; C where clusters weigh the same and all related data are at home. ``weights`` (C,) are
+    the clusters' shares of all samples, even by default. A cluster without experts, or whose
+    experts no data select, has nan.
+    """
+    share = _checked(relevance, 0.0)
+    own = _own(share, owner)
+    weight = _shares(weights, len(share))
+    local = np.where(own, share, 0.0).sum(axis=1)
+    overall = (own * (weight @ share)).sum(axis=1)
+    ratio = np.full(len(share), np.nan)
+    np.divide(local, overall, out=ratio, where=overall > 0.0)
+    return ratio
+
+
+def expert_classes(
+    relevance: ArrayLike, threshold: float, shared_share: float = SHARED_SHARE
+) -> list[str]:
+    """Return the class of each expert (E,) as in Remark 2: ``shared``, ``domain`` or ``seldom``.
+
+    An expert is relevant to a cluster whose data select it with at least ``threshold``. It is
+    shared if it is relevant to at least ``shared_share`` of the clusters and to two of them,
+    domain-specific if it is relevant to any, and seldom activated otherwise.
+    """
+    share = _checked(relevance, threshold)
+    if not 0.0 < shared_share <= 1.0:
+        raise ValueError(f"shared_share is {shared_share}; it lies above 0 and up to 1")
+    related = ((share >= threshold) & (share > 0.0)).sum(axis=0)
+    shared = (related / len(share) >= shared_share) & (related >= 2)
+    classes = np.where(shared, "shared", np.where(related > 0, "domain", "seldom"))
+    named: list[str] = classes.tolist()
+    return named
+
+
+def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:
+    """Return (C, E): which experts are a cluster's own."""
     clusters = np.asarray(owner)
-    experts = np.arange(share.shape[1])
-    if clusters.shape != experts.shape or not np.isin(clusters, np.arange(len(share))).all():
+    count, experts = share.shape
+    if clusters.shape != (experts,) or not np.isin(clusters, np.arange(count)).all():
         raise ValueError(
-            f"owner is {clusters.tolist()}; give {len(experts)} clusters of 0 to {len(share) - 1}"
+            f"owner is {clusters.tolist()}; give {experts} clusters of 0 to {count - 1}"
         )
-    return float(share[clusters, experts].sum() / share.sum())
+    own: NDArray[np.bool_] = clusters == np.arange(count)[:, None]
+    return own
+
+
+def _shares(weights: ArrayLike | None, clusters: int) -> NDArray[np.float64]:
+    weight = np.asarray(np.ones(clusters) if weights is None else weights, np.float64)
+    positive = weight.shape == (clusters,) and (weight >= 0.0).all() and weight.sum() > 0.0
+    if not positive or not np.isfinite(weight).all():
+        raise ValueError(f"weights are {weight.tolist()}; give {clusters} shares of the samples")
+    normalised: NDArray[np.float64] = weight / weight.sum()
+    return normalised
 
 
 def _eligible(

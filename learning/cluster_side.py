@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from learning.learner import Learner
 from learning.method import Cluster
-from learning.requests import Download, Ints, Mask, Payload, Receipt, Work
+from learning.payloads import (
+    NEVER_HELD,
+    Inbound,
+    Snapshot,
+    described,
+    download_bytes,
+    finite,
+    merge,
+    upload_payload,
+)
+from learning.requests import Download, Floats, Ints, Mask, Payload, Receipt, Request, Work
 from learning.values import Handle
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """What was frozen to be sent: the changes of ``experts``, and of the gate if it is part."""
-
-    handle: Handle
-    experts: tuple[int, ...]
-    gate: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Inbound:
-    """A server model on its way down, and which devices (K,) have got it already."""
-
-    server: Handle
-    version: int
-    experts: tuple[int, ...]
-    got: Mask
 
 
 class ClusterSide:
@@ -40,10 +32,13 @@ class ClusterSide:
     snapshot larger than one pass gets through over several passes while training goes on, and no
     change is sent twice or lost. A download that a pass cuts off is likewise finished in the
     version it was begun in.
+
+    ``unsent`` (K, E) counts local rounds on each expert since it was last offered, ``changes_held``
+    (K, E) the aggregated changes in the expert that a device has downloaded.
     """
 
     def __init__(self, learner: Learner, cluster: Cluster) -> None:
-        k = cluster.devices
+        k, experts = cluster.devices, learner.architecture.experts
         self.learner = learner
         self.name = cluster.name
         self.state: Handle | None = None
@@ -52,27 +47,50 @@ class ClusterSide:
         self.held: frozenset[int] = frozenset()
         self.complete = np.zeros(k, bool)
         self.pending = np.zeros(k, bool)
+        self.progressed = False
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
-        self.unsent_rounds: Ints = np.zeros(k, np.int64)
+        self.unsent: Ints = np.zeros((k, experts), np.int64)
         self.generation: Ints = np.zeros(k, np.int64)
+        self.changes_held: Ints = np.full((k, experts), NEVER_HELD)
+        self._rounds_before: Ints = np.zeros(k, np.int64)
+        self._rounds_before_offered: Ints = np.zeros(k, np.int64)
+        self._through: Floats = np.zeros(k)
 
     # -- downlink
 
     def provide(self, server: Handle, experts: Sequence[int]) -> None:
         """Put the start model's ``experts`` and gate on all devices, before time begins."""
-        self._take(server, 0, np.ones_like(self.pending), tuple(experts))
+        none_yet = np.zeros(self.unsent.shape[1], np.int64)
+        self._take(server, 0, np.ones_like(self.pending), tuple(experts), none_yet)
+
+    def expect(self) -> None:
+        """Let nobody train before it has downloaded the server's model as it is from now on."""
+        self.inbound = None
+        self.complete = np.zeros_like(self.complete)
 
     def download(
-        self, name: str, server: Handle, version: int, experts: Sequence[int], gate: bool = True
+        self,
+        name: str,
+        server: Handle,
+        version: int,
+        experts: Sequence[int],
+        gate: bool = True,
+        changes: Ints | None = None,
     ) -> Download:
-        """Ask for ``experts`` (and gate) of ``server``, or the rest of what is half come down."""
+        """Ask for ``experts`` (and gate) of ``server``, or the rest of what is half come down.
+
+        ``changes`` (E,) is how many changes have been aggregated into each expert of ``server``.
+        With ``learning.lora.download: factors`` a device then asks for those that it misses.
+        """
         wanted = tuple(experts)
         if self.inbound is None or self.inbound.experts != wanted:
-            self.inbound = Inbound(server, version, wanted, np.zeros_like(self.pending))
-        size = self.learner.architecture.download_bytes(wanted, gate)
-        return Download(Payload(name, size, self.inbound.version), ~self.inbound.got)
+            size = download_bytes(self.learner, wanted, gate, self.changes_held, changes)
+            nobody = np.zeros_like(self.pending)
+            self.inbound = Inbound(server, version, wanted, nobody, size, changes)
+        payload = Payload(name, self.inbound.bytes, self.inbound.version)
+        return Download(payload, ~self.inbound.got)
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
@@ -80,10 +98,10 @@ class ClusterSide:
         if inbound is None:
             return
         arrived = receipt.done & ~inbound.got
-        self._take(inbound.server, inbound.version, arrived, inbound.experts)
+        self._take(inbound.server, inbound.version, arrived, inbound.experts, inbound.changes)
         got = inbound.got | arrived
         half_way = ~got & (receipt.delivered_bytes > 0)
-        still = Inbound(inbound.server, inbound.version, inbound.experts, got)
+        still = replace(inbound, got=got)
         self.inbound = still if half_way.any() else None
 
     def receive_gate(self, server: Handle, who: Mask) -> None:
@@ -91,7 +109,14 @@ class ClusterSide:
         if self.state is not None and who.any():
             self.state = self.learner.receive_gate(server, self.state, who)
 
-    def _take(self, server: Handle, version: int, who: Mask, experts: tuple[int, ...]) -> None:
+    def _take(
+        self,
+        server: Handle,
+        version: int,
+        who: Mask,
+        experts: tuple[int, ...],
+        changes: Ints | None,
+    ) -> None:
         """Devices in ``who`` take ``experts`` and gate of ``server``.
 
         Those that miss a download of experts which they do not hold yet are not ``complete``:
@@ -106,25 +131,41 @@ class ClusterSide:
             server, self.state, self.name, who, experts, self.generation
         )
         self.version = np.where(who, version, self.version)
+        self._rounds_before = np.where(who, self.rounds, self._rounds_before)
+        new = np.isin(np.arange(self.unsent.shape[1]), experts)
+        counts = NEVER_HELD if changes is None else changes
+        held = np.where(who[:, None], counts, self.changes_held)
+        self.changes_held = np.where(new, held, NEVER_HELD)
 
     # -- training
 
     def train(
-        self, work: Work, experts: Sequence[int], gate: bool = False, masked: bool = False
+        self,
+        work: Work,
+        experts: Sequence[int],
+        gate: bool = False,
+        masked: bool = False,
+        mask: str = "-inf",
     ) -> None:
         """Train the rounds that the clock granted."""
         if self.state is None:
             return
         self.state = self.learner.train(
-            self.state, self.name, work.rounds, self.rounds, experts, gate, masked
+            self.state, self.name, work.rounds, self.rounds, experts, gate, masked, mask
         )
         self.rounds = self.rounds + work.rounds
-        self.unsent_rounds = self.unsent_rounds + work.rounds
+        trained = np.isin(np.arange(self.unsent.shape[1]), experts)
+        self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink
 
-    def offer(self, experts: Sequence[int], gate: bool = False) -> None:
-        """Freeze a snapshot on every device that has trained and has none on its way.
+    def owing(self, experts: Collection[int]) -> Mask:
+        """Return who (K,) has trained ``experts`` since they were last offered."""
+        owing: Mask = (self.unsent[:, list(experts)] > 0).any(axis=1)
+        return owing
+
+    def offer(self, experts: Sequence[int], gate: bool = False, who: Mask | None = None) -> None:
+        """Freeze a snapshot on every device in ``who`` that has trained and has none on its way.
 
         Raises ValueError while a snapshot of other parts is on its way.
         """
@@ -135,53 +176,78 @@ class ClusterSide:
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
             )
-        fresh = ~self.pending & (self.unsent_rounds > 0)
+        asked = np.ones_like(self.pending) if who is None else who
+        fresh = asked & ~self.pending & self.owing(experts)
         if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         self.snapshot = Snapshot(offered, *parts)
-        self.generation = self.generation + fresh
-        self.state = self.learner.fold(self.state, self.name, fresh, self.generation, experts, gate)
+        self._restart(fresh, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
-        self.unsent_rounds = np.where(fresh, 0, self.unsent_rounds)
+        before = self._rounds_before
+        self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
         self.pending = self.pending | fresh
+
+    def forget(self, experts: Sequence[int], who: Mask) -> None:
+        """Devices in ``who`` will never offer what they have trained of ``experts``."""
+        if self.state is not None and who.any():
+            self._restart(who, experts, gate=False)
+
+    def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
+        """Count what ``who`` have trained of ``experts`` as their base, and begin fresh factors."""
+        assert self.state is not None  # for the type checker: somebody has trained
+        self.generation = self.generation + who
+        self.state = self.learner.fold(self.state, self.name, who, self.generation, experts, gate)
+        restarted = who[:, None] & np.isin(np.arange(self.unsent.shape[1]), experts)
+        self.unsent = np.where(restarted, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
         """Return the snapshots on their way as a payload of the version they stem from."""
         if self.snapshot is None:
             return Payload(name, 0.0)
-        sizes = self.learner.architecture
-        size = sizes.upload_bytes(self.snapshot.experts, self.snapshot.gate)
-        return Payload(name, size, self.offered_version)
+        experts, gate = self.snapshot.experts, self.snapshot.gate
+        return upload_payload(self.learner, name, experts, gate, self.offered_version)
 
     def deliver(self, receipt: Receipt) -> Mask:
         """Return who has got a snapshot through now, and forget that it was on its way.
 
         A snapshot that was given up is forgotten too: the server never hears of what it held.
+        ``progressed`` says from now on whether anything of the snapshots has come through.
         """
         done = self.pending & receipt.done
         over = done if receipt.given_up is None else done | receipt.given_up
+        self.progressed = bool((done | (receipt.delivered_bytes > self._through)).any())
         self.pending = self.pending & ~over
+        self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
         return done
 
-    def merge(self, server: Handle, who: Mask) -> Handle:
+    def finite(self, done: Mask) -> Generator[Request, Any, Mask]:
+        """Return those of ``done`` whose snapshots are finite; the others are refused by name.
+
+        The server never merges what it refuses. A device is whole again when it has downloaded.
+        """
+        if self.snapshot is None:
+            return done
+        return (yield from finite(self.learner, self.snapshot.handle, done))
+
+    def finite_gate(self, done: Mask) -> Generator[Request, Any, Mask]:
+        """Return those of ``done`` whose gates are finite; the others are refused by name."""
+        if self.state is None:
+            return done
+        tuned = self.learner.offer(self.state, [], gate=True)
+        return (yield from finite(self.learner, tuned, done))
+
+    def merge(self, server: Handle, who: Mask, scale: float = 1.0) -> Handle:
         """Aggregate the snapshots of ``who`` into ``server``, by sample weights (35), (36).
 
         A device weighs its share of the cluster's samples, so that those who arrive late add what
-        was missing and nobody counts for another.
+        was missing and nobody counts for another. ``scale`` multiplies the weighted mean.
         """
-        if self.snapshot is None or not who.any():
+        if self.snapshot is None:
             return server
-        offered = self.snapshot.handle
-        if self.snapshot.experts:
-            server = self.learner.merge_experts(
-                server, offered, self.name, self.snapshot.experts, who
-            )
-        if self.snapshot.gate:
-            server = self.learner.merge_gate(server, offered, self.name, who)
-        return server
+        return merge(self.learner, self.name, server, self.snapshot, who, scale)
 
     def merge_gate(self, server: Handle, who: Mask) -> Handle:
         """Aggregate the gates that ``who`` have got through (36), and count them as their base."""
@@ -191,8 +257,20 @@ class ClusterSide:
         self.state = self.learner.fold(self.state, self.name, who, self.generation, [], gate=True)
         return self.learner.merge_gate(server, tuned, self.name, who)
 
+    # -- staleness
+
     def staleness(self, server_version: int, who: Mask) -> str:
-        """Describe how many server versions the snapshots of ``who`` are behind."""
+        """Describe how old the snapshots of ``who`` are.
+
+        ``staleness`` counts the server's versions since the one that they stem from, ``rounds``
+        the local rounds that the device has trained since it downloaded that.
+        """
         behind = server_version - self.offered_version[who]
-        low, high = int(behind.min()), int(behind.max())
-        return f"staleness:{low}" if low == high else f"staleness:{low}-{high}"
+        rounds = (self.rounds - self._rounds_before_offered)[who]
+        return f"{described('staleness', behind)} {described('rounds', rounds)}"
+
+    def gate_staleness(self, server_version: int, who: Mask) -> str:
+        """Describe how old the gates of ``who`` are, which they have trained since a download."""
+        behind = server_version - self.version[who]
+        rounds = (self.rounds - self._rounds_before)[who]
+        return f"{described('staleness', behind)} {described('rounds', rounds)}"

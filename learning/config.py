@@ -6,12 +6,39 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adaptation of the experts' matrices (EMS-FL, Remark 1).
+
+    ``rank`` None trains and uploads the matrices themselves. ``alpha`` None stands for twice the
+    rank; the factors' product counts ``alpha / rank`` times. ``targets`` are last names of the
+    matrices that get factors, () for all. ``aggregate`` is ``merge`` (each device's product is
+    rebuilt before it is averaged) or ``average`` (the factors are averaged); ``download`` is
+    ``full`` (merged matrices go down) or ``factors`` (a change of rank ``rank`` goes down, cut off
+    from the merged one by a singular value decomposition).
+    """
+
+    rank: int | None = 4
+    alpha: float | None = None
+    targets: tuple[str, ...] = ()
+    aggregate: str = "merge"
+    download: str = "full"
+
+    @property
+    def scale(self) -> float:
+        """alpha / r: what the product B A is multiplied by."""
+        if self.rank is None or self.alpha is None:
+            return 2.0
+        return self.alpha / self.rank
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A mixture of experts.
 
     ``hidden`` is the width of the residual stream, ``expert_hidden`` the inner width of one
-    expert. An expert is one index over all ``layers``. ``lora_rank`` is the rank of the
-    factors that each expert's matrices are tuned and uploaded with (EMS-FL, Remark 1).
+    expert. An expert is one index over all ``layers``. ``heads``, ``kv_heads`` and ``vocabulary``
+    are those of text models. ``checkpoints`` are local folders: one of a mixture, or one of each
+    dense model that becomes an expert; ``tokenizer`` a folder or file, None for the checkpoint's.
     """
 
     kind: str = "vector-moe"
@@ -20,21 +47,56 @@ class ModelConfig:
     hidden: int = 64
     expert_hidden: int = 64
     layers: int = 1
-    lora_rank: int = 4
+    heads: int = 4
+    kv_heads: int = 4
+    vocabulary: int = 4096
+    checkpoints: tuple[str, ...] = ()
+    tokenizer: str | None = None
+    lora: LoraConfig = LoraConfig()
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Which samples each device holds.
 
+    ``path`` is one file for all clusters, ``paths`` one file a cluster as (cluster, file) pairs.
+    ``columns`` are (role, column) pairs that differ from a kind's own names. ``tokens`` is the
+    longest text, in tokens.
+
     ``own_domain_fraction`` of a cluster's samples come from its own domain, the rest evenly from
-    the other domains; ``trial_samples`` per cluster are shared with the server beforehand.
+    the other domains. ``partition`` says how a cluster's samples go to its devices: ``even``,
+    ``dirichlet`` (label shares of a device drawn from Dirichlet(``dirichlet_alpha``)) or
+    ``classes`` (``classes_per_device`` labels each). ``trial_samples`` per cluster are shared with
+    the server beforehand. ``train_samples`` and ``test_samples`` are the most that are read of a
+    domain, None for all; ``test_fraction`` is held out where a file does not say what is test.
     """
 
     kind: str = "digits"
     path: str | None = None
+    paths: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    tokens: int = 128
     own_domain_fraction: float = 1.0
+    partition: str = "even"
+    dirichlet_alpha: float = 0.5
+    classes_per_device: int = 2
     trial_samples: int = 30
+    train_samples: int | None = None
+    test_samples: int | None = None
+    test_fraction: float = 0.2
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Gradient steps at the server before time begins; None stands for the model kind's own.
+
+    The dense model that the experts start from (``backbone_steps``; 0 starts from random weights),
+    each expert on its home domain (``expert_steps``), and the gate (``gate_steps``).
+    """
+
+    backbone_steps: int | None = None
+    expert_steps: int | None = None
+    gate_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +104,10 @@ class LearningConfig:
     """Everything that decides a training result, apart from who trains when.
 
     ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has.
+    ``trains_backbone`` lets the backbone and the head be trained and sent wherever the gate is
+    (EMS-FL, Experiment 2). ``upload_format`` is what numbers are sent up as: ``native``,
+    ``float16`` or ``int8``. ``device`` is ``cpu`` or ``cuda``, ``precision`` ``float32``,
+    ``float64``, ``bfloat16``, or ``auto`` for that of the checkpoint or named architecture.
     """
 
     seed: int
@@ -49,7 +115,12 @@ class LearningConfig:
     devices: tuple[int, ...]
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    pretraining: Pretraining = Pretraining()
     step_size: float = 0.03
     gate_step_size_ratio: float = 0.1
     steps_per_round: int = 5
     batch_size: int = 32
+    trains_backbone: bool = False
+    upload_format: str = "native"
+    device: str = "cpu"
+    precision: str = "auto"

@@ -1,125 +1,188 @@
-"""Bytes and FLOPs of an architecture, without its weights: all that the network needs to know."""
+"""Bytes, FLOPs and memory of an architecture, without its weights: all that the network needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from learning.config import ModelConfig
-from learning.requests import Cost
+from learning.config import LearningConfig, LoraConfig
+from learning.precision import BYTES, precision_of
+from learning.requests import Cost, TensorSize
+from learning.tensors import ModelTensors, Shape, numbers_in, tensors_of
+from learning.tokens import tokens_per_sample
+from learning.wire import tensor_bytes
 
-BACKWARD_AND_FORWARD = 6.0
-"""FLOPs a parameter and token of one training step: 2 forward, 4 backward."""
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = 2, 2, 2
+"""FLOPs a weight and token: forward, and backward to the inputs and to the weight itself."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a mixture of experts; an expert is one index over all ``layers``.
+    """Sizes of a mixture of experts; an expert is one index over all layers.
 
-    ``expert_matrices`` are the (in, out) shapes in one layer of one expert,
-    ``backbone_parameters`` everything that is neither expert nor gate.
+    ``tokens_per_sample`` is how many rows a sample brings through the model at most; numbers are
+    kept in ``native_bytes`` each and sent up as ``upload_format``.
     """
 
     experts: int
     top_k: int
-    layers: int
-    hidden: int
-    expert_matrices: tuple[tuple[int, int], ...]
-    backbone_parameters: int
-    lora_rank: int
-    bytes_per_number: int
+    tensors: ModelTensors
+    lora: LoraConfig
+    trains_backbone: bool
+    upload_format: str
+    native_bytes: int
     tokens_per_sample: int
+
+    @property
+    def layers(self) -> int:
+        """Layers with experts."""
+        return self.tensors.layers
 
     @property
     def expert_parameters(self) -> int:
         """Weights of one expert over all layers."""
-        return self.layers * sum(i * o for i, o in self.expert_matrices)
+        return self.layers * numbers_in(self.tensors.expert)
 
     @property
-    def expert_factor_parameters(self) -> int:
-        """Numbers in one expert's LoRA factors: rank x (in + out), summed over its matrices."""
-        return self.layers * self.lora_rank * sum(i + o for i, o in self.expert_matrices)
+    def expert_bytes(self) -> float:
+        """Memory of one expert's weights."""
+        return float(self.expert_parameters * self.native_bytes)
+
+    @property
+    def tuned_parameters(self) -> int:
+        """Numbers that are trained of one expert: its factors, r (in + out) a matrix, or all."""
+        return sum(math.prod(shape) for _, shape in self._tuned(0))
 
     @property
     def gate_parameters(self) -> int:
         """Weights of the gate over all layers."""
-        return self.layers * self.hidden * self.experts
+        return self.layers * math.prod(self.tensors.gate)
+
+    @property
+    def backbone_parameters(self) -> int:
+        """Everything that is neither expert nor gate."""
+        return numbers_in(self.tensors.backbone)
+
+    @property
+    def shared_parameters(self) -> int:
+        """What goes with the gate: the gate, and a backbone that is trained."""
+        return self.gate_parameters + self.trains_backbone * self.backbone_parameters
+
+    # -- bytes on the air
+
+    def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
+        """What one device sends up: LoRA factors of ``experts``, and what is shared if ``gate``."""
+        named = [pair for expert in experts for pair in self._tuned(expert)]
+        named += list(self._shared()) if gate else []
+        number_format = "native" if self.upload_format == "native" else self.upload_format
+        return tuple(
+            TensorSize(
+                name,
+                shape,
+                number_format,
+                tensor_bytes(shape, self.upload_format, self.native_bytes),
+            )
+            for name, shape in named
+        )
 
     def upload_bytes(self, experts: Sequence[int], gate: bool) -> float:
-        """Bytes that one device sends up: LoRA factors of ``experts``, and the gate if asked."""
-        numbers = len(experts) * self.expert_factor_parameters + gate * self.gate_parameters
-        return float(numbers * self.bytes_per_number)
+        """Bytes that one device sends up."""
+        return float(sum(tensor.bytes for tensor in self.upload_tensors(experts, gate)))
 
     def download_bytes(self, experts: Sequence[int], gate: bool) -> float:
-        """Bytes that one device receives: merged weights of ``experts``, and the gate if asked.
+        """Bytes that one device receives: merged weights of ``experts``, and what is shared.
 
         Merged, because the mean of several devices' products B A has no factors of the same rank.
         """
-        numbers = len(experts) * self.expert_parameters + gate * self.gate_parameters
-        return float(numbers * self.bytes_per_number)
+        numbers = len(experts) * self.expert_parameters + gate * self.shared_parameters
+        return float(numbers * self.native_bytes)
+
+    def factor_bytes(self, experts: int) -> float:
+        """Bytes of one change of rank r of that many experts, as it goes down."""
+        return float(experts * self.tuned_parameters * self.native_bytes)
+
+    # -- what a device computes and holds
 
     def round_cost(
-        self, trained: Sequence[int], held: Sequence[int], gate: bool, samples: int
+        self, trained: Collection[int], held: Collection[int], gate: bool, samples: int
     ) -> Cost:
         """Cost of one local round over ``samples`` samples with the experts in ``held`` loaded.
 
-        Memory counts the loaded weights and, for every trained number, its gradient and two
-        moments of 4 bytes; activations are not counted.
+        FLOPs count weights, not attention scores. What does not move costs the forward pass and
+        the gradient to its inputs; a matrix that moves, its own gradient too.
+
+        Memory is that of loaded weights, factors, gradients (training keeps no other state) and,
+        for one sample, the inputs and outputs of the linear maps that it runs through.
         """
-        active = min(self.top_k, max(len(held), 1)) * self.expert_parameters
-        active += self.gate_parameters + self.backbone_parameters
-        flops = BACKWARD_AND_FORWARD * active * samples * self.tokens_per_sample
-        weights = len(held) * self.expert_parameters + self.gate_parameters
-        weights += self.backbone_parameters
-        tuned = len(trained) * self.expert_factor_parameters + gate * self.gate_parameters
-        return Cost(flops, float(weights * self.bytes_per_number + tuned * 12))
+        active = min(self.top_k, max(len(held), 1))
+        weights = active * self.expert_parameters + self.gate_parameters + self.backbone_parameters
+        tuned = len(trained) * self.tuned_parameters + gate * self.shared_parameters
+        moving = min(active, len(trained)) * self.tuned_parameters + gate * self.shared_parameters
+        rows = samples * self.tokens_per_sample
+        flops = rows * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
+        if self.lora.rank is not None:
+            factors = min(active, len(trained)) * self.tuned_parameters
+            flops += rows * (FORWARD + INPUT_GRADIENT) * factors
+            loaded_factors = len(trained) * self.tuned_parameters
+        else:
+            loaded_factors = 0
+        loaded = len(held) * self.expert_parameters + self.gate_parameters
+        loaded += self.backbone_parameters + loaded_factors
+        numbers = loaded + tuned + self.tokens_per_sample * self._activations(active)
+        return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
+
+    def _activations(self, active: int) -> int:
+        """Inputs and outputs of the linear maps that one token runs through."""
+        in_expert = sum(sum(s) for s in self.tensors.expert.values() if len(s) == 2)
+        backbone = self.tensors.backbone.items()
+        outside = sum(sum(s) for name, s in backbone if len(s) == 2 and "embed_tokens" not in name)
+        return self.layers * (active * in_expert + sum(self.tensors.gate)) + outside
+
+    # -- names and shapes of what moves
+
+    def _tuned(self, expert: int) -> Iterator[tuple[str, Shape]]:
+        rank = self.lora.rank
+        for layer in range(self.layers):
+            for name, shape in self.tensors.expert.items():
+                full = f"expert.{expert}.{layer}.{name}"
+                if rank is None:
+                    yield full, shape
+                elif self._has_factors(name):
+                    matrix = full.removesuffix(".weight")
+                    yield f"{matrix}.a", (rank, shape[1])
+                    yield f"{matrix}.b", (shape[0], rank)
+
+    def _has_factors(self, name: str) -> bool:
+        last = name.removesuffix(".weight").split(".")[-1]
+        return name in self.tensors.factored and (
+            not self.lora.targets or last in self.lora.targets
+        )
+
+    def _shared(self) -> Iterator[tuple[str, Shape]]:
+        for layer in range(self.layers):
+            yield f"gate.{layer}.weight", self.tensors.gate
+        if self.trains_backbone:
+            yield from self.tensors.backbone.items()
 
 
-def architecture(config: ModelConfig) -> Architecture:
-    """Return the sizes of a model; raise ValueError for an unknown kind."""
-    if config.kind == "vector-moe":
-        return _vector_moe(config)
-    if config.kind not in NAMED:
-        known = ", ".join(["vector-moe", *sorted(NAMED)])
-        raise ValueError(f"no model kind {config.kind!r}; known are {known}")
-    experts, top_k = NAMED[config.kind]
-    return _llama_like(experts, top_k, config.lora_rank)
-
-
-def _vector_moe(config: ModelConfig) -> Architecture:
-    hidden, inner = config.hidden, config.expert_hidden
-    pixels, classes = 64, 10
-    norms = 2 * hidden * (config.layers + 1)
+def architecture(config: LearningConfig) -> Architecture:
+    """Return the sizes of a task's model; raise ValueError for targets that it does not have."""
+    tensors = tensors_of(config)
+    lora = config.model.lora
+    known = sorted({name.removesuffix(".weight").split(".")[-1] for name in tensors.factored})
+    if unknown := sorted(set(lora.targets) - set(known)):
+        raise ValueError(
+            f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
+            f"{', '.join(known) or 'none'}"
+        )
     return Architecture(
-        experts=config.experts,
-        top_k=config.top_k,
-        layers=config.layers,
-        hidden=hidden,
-        expert_matrices=((hidden, inner), (inner, hidden)),
-        backbone_parameters=(pixels + 1) * hidden + norms + (hidden + 1) * classes,
-        lora_rank=config.lora_rank,
-        bytes_per_number=4,
-        tokens_per_sample=1,
-    )
-
-
-NAMED = {"llama-3-8b-x3": (3, 1), "mixtral-8x7b": (8, 2)}
-"""Architectures without weights here, for timing-only runs: number of experts and Top-K."""
-
-
-def _llama_like(experts: int, top_k: int, rank: int) -> Architecture:
-    """Llama-3-8B's FFN (Mixtral-8x7B's is the same): 32 layers, 4096 wide, 14336 inner, bf16."""
-    hidden, inner, layers = 4096, 14336, 32
-    attention = layers * (2 * hidden * hidden + 2 * hidden * 1024 + 2 * hidden)
-    vocabulary = 128256 if experts == 3 else 32000
-    return Architecture(
-        experts=experts,
-        top_k=top_k,
-        layers=layers,
-        hidden=hidden,
-        expert_matrices=((hidden, inner), (hidden, inner), (inner, hidden)),
-        backbone_parameters=attention + 2 * vocabulary * hidden + hidden,
-        lora_rank=rank,
-        bytes_per_number=2,
-        tokens_per_sample=384,
+        experts=config.model.experts,
+        top_k=config.model.top_k,
+        tensors=tensors,
+        lora=lora,
+        trains_backbone=config.trains_backbone,
+        upload_format=config.upload_format,
+        native_bytes=BYTES[precision_of(config)],
+        tokens_per_sample=tokens_per_sample(config),
     )

@@ -1,8 +1,9 @@
 """What the devices of a cluster hold: downloaded bases, LoRA factors and a gate, stacked over K.
 
-Names: ``base.expert.{e}.{l}.{matrix}.{weight,bias}`` and ``base.gate.{l}.weight`` as downloaded,
-``factor.expert.{e}.{l}.{matrix}.{a,b}`` trained since the last offer, ``gate.{l}.weight`` as
-trained. A device that has never received an expert has NaN in its place.
+Names: ``base.{name}`` as downloaded, of every expert that is held and of what is shared (the
+gates, and a backbone that is trained); ``factor.expert.{e}.{l}.{matrix}.{a,b}`` trained since the
+last offer; and under its plain ``{name}`` what is trained without factors: what is shared, and
+experts where LoRA has no rank. A device that has never received an expert has NaN in its place.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from learning.models.lora import fresh_a, product
-from learning.models.names import expert_of, is_gate, is_of
+from learning.models.names import expert_of, is_of
 from learning.streams import stream
 from learning.task import Task
+from learning.wire import as_sent
 
 State = dict[str, Tensor]
 
@@ -34,7 +36,7 @@ def receive(
     experts: Collection[int],
     generation: Sequence[int],
 ) -> State:
-    """Download ``experts`` and the gate of ``server`` to the devices in ``who`` (K,).
+    """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
     Trained factors of experts that stay are kept; a newly held expert starts with fresh factors of
     each device's ``generation`` (K,); experts that are not in ``experts`` are dropped.
@@ -43,11 +45,13 @@ def receive(
     before = state or {}
     after: State = {}
     for name, tensor in server.items():
-        if is_gate(name):
-            after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
+        if not task.is_shared(name) and not is_of(name, experts):
+            continue
+        after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
+        if task.is_shared(name):
             after[name] = _rows(who, tensor, before.get(name))
-        elif is_of(name, experts):
-            after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
+        elif not task.config.model.lora.rank:
+            after[name] = _with_own_change(after[BASE + name], before, name)
     fresh = _fresh_factors(task, cluster, experts, generation, after)
     return after | {name: before.get(name, factor) for name, factor in fresh.items()}
 
@@ -55,9 +59,9 @@ def receive(
 def receive_gate(
     task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor], *, who: Sequence[bool]
 ) -> State:
-    """Download the gate alone to the devices in ``who`` (K,)."""
+    """Download what is shared alone to the devices in ``who`` (K,)."""
     after = dict(state)
-    for name in filter(is_gate, server):
+    for name in filter(task.is_shared, server):
         for held in (BASE + name, name):
             after[held] = _rows(who, server[name], state[held])
     return after
@@ -73,19 +77,23 @@ def fold(
     experts: Collection[int],
     gate: bool,
 ) -> State:
-    """Add the factors of ``experts`` of the devices in ``who`` to their bases and start fresh ones.
+    """Add what the devices in ``who`` trained of ``experts`` to their bases, and begin anew.
 
     The function of the model is unchanged: base := base + scale B A, A of the new ``generation``
-    (K,), B = 0, and base gate := gate if ``gate``. What is left out stays to be offered later.
+    (K,), B = 0; what is trained without factors becomes its own base, and so does what is shared
+    if ``gate``. What is left out stays to be offered later.
     """
     _check_rows(task, cluster, who, generation)
     folded = dict(state)
     for name in state:
-        if is_gate(name):
-            folded[BASE + name] = state[name] if gate else state[BASE + name]
-        elif name.startswith(BASE) and is_of(name.removeprefix(BASE), experts):
-            delta = delta_of(state, name)
+        stored = name.removeprefix(BASE)
+        if not name.startswith(BASE):
+            continue
+        if is_of(stored, experts) or (gate and task.is_shared(stored)):
+            delta = delta_of(task, state, stored)
             folded[name] = state[name] if delta is None else state[name] + delta
+            if stored in state:
+                folded[name] = state[stored]
     folded |= _fresh_factors(task, cluster, experts, generation, state)
     return select(who, folded, state)
 
@@ -105,21 +113,20 @@ def select(who: Sequence[bool], new: Mapping[str, Tensor], old: Mapping[str, Ten
 def offer(
     task: Task, state: Mapping[str, Tensor], *, experts: Collection[int], gate: bool
 ) -> State:
-    """Return what is uploaded: the factors of ``experts`` and, with ``gate``, its change.
+    """Return what is uploaded: factors of ``experts``, and changes of what has none.
 
-    Names are ``factor.expert...`` as in the state and ``delta.gate.{l}.weight``.
+    Names are ``factor.expert...`` as in the state and ``delta.{name}``, the latter for what is
+    shared too if ``gate``. Numbers are rounded to the format they are sent in.
     """
     if missing := sorted(set(experts) - set(experts_held(state))):
         raise ValueError(f"expert {missing[0]} is not held; held: {experts_held(state)}")
-    offered = {
-        name: tensor
-        for name, tensor in state.items()
-        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
-    }
-    if gate:
-        for name in filter(is_gate, state):
-            offered[DELTA + name] = state[name] - state[BASE + name]
-    return offered
+    offered = {}
+    for name, tensor in state.items():
+        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts):
+            offered[name] = tensor
+        elif BASE + name in state and (is_of(name, experts) or (gate and task.is_shared(name))):
+            offered[DELTA + name] = tensor - state[BASE + name]
+    return {name: as_sent(t, task.config.upload_format) for name, t in offered.items()}
 
 
 def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:
@@ -128,12 +135,30 @@ def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:
     return tuple(sorted({e for name in stored if (e := expert_of(name)) is not None}))
 
 
-def delta_of(state: Mapping[str, Tensor], base: str) -> Tensor | None:
-    """Return ``scale B A`` (K, out, in) of the matrix stored as ``base``, None without factors."""
-    matrix = FACTOR + base.removeprefix(BASE).removesuffix(".weight")
-    if f"{matrix}.a" not in state:
+def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | None:
+    """Return ``scale B A`` (K, out, in) of the matrix called ``stored``, None without factors."""
+    matrix = FACTOR + stored.removesuffix(".weight")
+    if not stored.endswith(".weight") or f"{matrix}.a" not in state:
         return None
-    return product(state[f"{matrix}.a"], state[f"{matrix}.b"])
+    return product(state[f"{matrix}.a"], state[f"{matrix}.b"], task.config.model.lora.scale)
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[int]:
+    """Return the devices with a number in ``state`` (K, ...) that is not finite."""
+    broken = [~torch.isfinite(tensor).flatten(1).all(1) for tensor in state.values()]
+    found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
+    return found
+
+
+def _with_own_change(base: Tensor, before: Mapping[str, Tensor], name: str) -> Tensor:
+    """Return a new base plus what the devices have trained and not offered yet.
+
+    A device that had nothing before, or numbers that are not finite, begins at the base.
+    """
+    if name not in before:
+        return base
+    change = before[name] - before[BASE + name]
+    return base + torch.nan_to_num(change, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:
@@ -144,7 +169,7 @@ def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool
         raise ValueError(f"who has {len(who)} entries; the state holds {devices} devices")
     if all(who):
         return rows
-    mask = torch.tensor(who).view(-1, *[1] * (rows.dim() - 1))
+    mask = torch.tensor(who, device=rows.device).view(-1, *[1] * (rows.dim() - 1))
     return torch.where(mask, rows, torch.nan if old is None else old)
 
 
@@ -155,22 +180,24 @@ def _fresh_factors(
     generation: Sequence[int],
     bases: Mapping[str, Tensor],
 ) -> State:
+    rank = task.config.model.lora.rank
+    if rank is None:
+        return {}
     factors: State = {}
-    for name, base in bases.items():
-        matrix = name.removeprefix(BASE)
-        if not matrix.endswith(".weight") or not is_of(matrix, experts):
+    for matrix in sorted(task.factored):
+        if not is_of(matrix, experts):
             continue
-        matrix = matrix.removesuffix(".weight")
+        base = bases[f"{BASE}{matrix}.weight"]
         out_features, in_features = base.shape[1:]
-        rank = task.config.model.lora_rank
         drawn = {
             g: torch.from_numpy(
                 fresh_a(rank, in_features, stream(task.config.seed, "lora", cluster, g, matrix))
             )
             for g in set(generation)
         }
-        factors[f"{FACTOR}{matrix}.a"] = torch.stack([drawn[g] for g in generation])
-        factors[f"{FACTOR}{matrix}.b"] = torch.zeros(len(generation), out_features, rank)
+        a = torch.stack([drawn[g] for g in generation])
+        factors[f"{FACTOR}{matrix}.a"] = a.to(base.device, base.dtype)
+        factors[f"{FACTOR}{matrix}.b"] = base.new_zeros(len(generation), out_features, rank)
     return factors
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.task import Samples, Task
+
+BATCH_SIZE = 512
 
 
 class Score(TypedDict):
@@ -21,9 +23,14 @@ class Score(TypedDict):
     samples: int
 
 
-def evaluate(task: Task, server: Mapping[str, Tensor]) -> list[Score]:
-    """Test the unmasked Top-K model on each cluster's test set, in the order of the clusters."""
-    model = task.model(server)
+def evaluate(
+    task: Task, server: Mapping[str, Tensor], only: tuple[int, ...] | None = None
+) -> list[Score]:
+    """Test the Top-K model on each cluster's test set, in the order of the clusters.
+
+    With ``only`` the gate is masked to those experts: what they are worth by themselves.
+    """
+    model = task.model(server, only)
     return [_score(model, name, task.test[name]) for name in task.config.clusters]
 
 
@@ -32,12 +39,16 @@ def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {name: tensor.contiguous() for name, tensor in {**task.backbone, **server}.items()}
 
 
-def _score(model: torch.nn.Module, cluster: str, test: Samples) -> Score:
+def _score(model: nn.Module, cluster: str, test: Samples) -> Score:
     with torch.no_grad():
-        logits = model(test.x)
+        parts = [model(x) for x in torch.split(test.x, BATCH_SIZE)]
+    # Losses are summed in at least single precision: sixteen bits would round them.
+    logits = torch.cat(parts)
+    logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+    loss = float(functional.cross_entropy(logits, test.y))
     return Score(
         cluster=cluster,
         accuracy=float((logits.argmax(-1) == test.y).double().mean()),
-        loss=float(functional.cross_entropy(logits, test.y)),
+        loss=loss,
         samples=len(test.y),
     )

@@ -1,6 +1,14 @@
-"""What torch can compute on here."""
+"""What torch can compute on here, and in which number format."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from learning.config import LearningConfig
+    from learning.values import Tensors
 
 
 def describe() -> str:
@@ -10,4 +18,37 @@ def describe() -> str:
     if not torch.cuda.is_available():
         return f"torch {torch.__version__} computes on the CPU; no CUDA device"
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"torch {torch.__version__} sees CUDA: {', '.join(names)}; training runs on the CPU"
+    return f"torch {torch.__version__} computes on CUDA: {', '.join(names)}"
+
+
+def compute_device(asked: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``learning.device``; ``auto`` takes CUDA where there is one.
+
+    Raises ValueError where CUDA is asked for and not there.
+    """
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise ValueError("learning.device is 'cuda', but torch sees no CUDA device; use 'auto'")
+    return "cpu"
+
+
+def torch_dtype(config: LearningConfig) -> torch.dtype:
+    """Return the number format of weights and training."""
+    import torch
+
+    from learning.precision import precision_of
+
+    dtype: torch.dtype = getattr(torch, precision_of(config))
+    return dtype
+
+
+def on_device(tensors: Tensors, device: str) -> Tensors:
+    """Return ``tensors`` where they are computed on: those read from disk are on the CPU."""
+    if device == "cpu":
+        return tensors
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

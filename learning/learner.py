@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from learning.config import LearningConfig
 from learning.costs import Architecture, architecture
+from learning.hardware import on_device
 from learning.requests import Cost, Ints, Mask
+from learning.shapes import resolved
 from learning.values import Handle, Tensors, Values
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ OPERATIONS = {
     "start": 1,
     "receive": 1,
     "receive_gate": 1,
-    "train": 1,
+    "train": 2,
     "fold": 1,
     "offer": 1,
     "select": 1,
@@ -34,7 +36,8 @@ OPERATIONS = {
 @lru_cache(maxsize=1)
 def _built_task(config: LearningConfig) -> Task:
     """Build a task once for runs of the same configuration in one process."""
-    from learning.task import build_task, use_one_thread
+    from learning.building import build_task
+    from learning.task import use_one_thread
 
     use_one_thread()
     return build_task(config)
@@ -48,9 +51,10 @@ class Learner:
     """
 
     def __init__(self, config: LearningConfig, train: bool = True) -> None:
+        config = dataclasses.replace(config, model=resolved(config.model))
         self.config = config
         self.trains = train
-        self.architecture: Architecture = architecture(config.model)
+        self.architecture: Architecture = architecture(config)
         context = json.dumps(dataclasses.asdict(config), sort_keys=True)
         operations = {name: (v, self._operation(name)) for name, v in OPERATIONS.items()}
         self.values = Values(operations, context, keep=train)
@@ -65,7 +69,8 @@ class Learner:
             from learning import operations
 
             function = getattr(operations, name)
-            result: Tensors = function(self.task, *parents, **arguments)
+            here = [on_device(tensors, self.config.device) for tensors in parents]
+            result: Tensors = function(self.task, *here, **arguments)
             return result
 
         return run
@@ -112,8 +117,13 @@ class Learner:
         experts: Sequence[int],
         gate: bool,
         masked: bool,
+        mask: str = "-inf",
     ) -> Handle:
-        """Train ``rounds`` (K,) local rounds on ``experts``, and the gate if asked."""
+        """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
+
+        ``masked`` keeps the gate to ``experts``, whose logits elsewhere become ``mask``: ``-inf``,
+        or ``zero`` as the paper writes.
+        """
         if not rounds.any():
             return state
         return self.values.make(
@@ -125,6 +135,7 @@ class Learner:
             experts=list(experts),
             gate=gate,
             masked=masked,
+            mask=mask,
         )
 
     def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:
@@ -162,8 +173,12 @@ class Learner:
         cluster: str,
         experts: Sequence[int],
         who: Mask,
+        scale: float = 1.0,
     ) -> Handle:
-        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35)."""
+        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35).
+
+        ``scale`` multiplies the weighted mean change of the cluster.
+        """
         return self.values.make(
             "merge_experts",
             server,
@@ -171,11 +186,27 @@ class Learner:
             cluster=cluster,
             experts=list(experts),
             who=who,
+            scale=scale,
         )
 
-    def merge_gate(self, server: Handle, offered: Handle, cluster: str, who: Mask) -> Handle:
-        """Aggregate the offered gates of the devices in ``who`` by sample weights (36)."""
-        return self.values.make("merge_gate", server, offered, cluster=cluster, who=who)
+    def merge_gate(
+        self, server: Handle, offered: Handle, cluster: str, who: Mask, scale: float = 1.0
+    ) -> Handle:
+        """Aggregate what is shared of the devices in ``who`` by sample weights (36)."""
+        return self.values.make(
+            "merge_gate", server, offered, cluster=cluster, who=who, scale=scale
+        )
+
+    def not_finite(self, state: Handle) -> list[int]:
+        """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
+        from learning.device_state import not_finite
+
+        return not_finite(self.values.force(state))
+
+    def shares(self) -> list[float]:
+        """Return each cluster's share of all devices' samples, n_c / n."""
+        samples = [sum(self.task.shards[name].sizes) for name in self.config.clusters]
+        return [count / sum(samples) for count in samples]
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""

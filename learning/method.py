@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
+import numpy as np
+
 from learning.learner import Learner
-from learning.requests import Request
+from learning.requests import Ints, Request
 from learning.values import Handle
 
 Protocol = Generator[Request, Any, None]
@@ -54,15 +56,21 @@ class Method(ABC):
     Subclass it, write :meth:`cluster` and :meth:`model`, and register the class under a name. The
     attributes may change between yields only, so that each change is atomic in simulated time.
     ``Options`` is a frozen dataclass of what may stand under ``learning.options``.
+
+    ``version`` counts the server's models, ``changes`` (E,) what has been aggregated into each
+    expert. ``splits_experts`` says that clusters train experts of their own, so that a user is
+    warned where the data do not keep to them.
     """
 
     Options: ClassVar[type] = NoOptions
+    splits_experts: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
         self.learner = world.learner
         self.options = self.Options() if options is None else options
         self.version = 0
+        self.changes: Ints = np.zeros(self.learner.architecture.experts, np.int64)
 
     def prepare(self) -> Protocol:
         """Run before time begins; may ask only for Measure, Assign and Note."""
@@ -76,6 +84,14 @@ class Method(ABC):
     def model(self) -> Handle:
         """Return the server's model as it is now; evaluated at every complete cycle."""
 
+    def aggregated(self, experts: Sequence[int], changes: int = 1) -> None:
+        """Count a new version of the server's model, with ``changes`` more in each of ``experts``.
+
+        Replaces ``changes`` (E,) instead of writing into it: what is on its way down keeps its own.
+        """
+        self.version += 1
+        self.changes = self.changes + changes * np.isin(np.arange(len(self.changes)), experts)
+
     def conclude(self) -> Protocol:
         """Run after time has ended; may ask only for Measure, Assign and Note."""
         yield from ()
@@ -87,6 +103,8 @@ SHIPPED = {
     "synchronous": "learning.methods.synchronous:Synchronous",
     "emsfl": "learning.methods.emsfl:EmsFl",
     "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
+    "fedavg": "learning.methods.fedavg:FedAvg",
+    "fedbuff": "learning.methods.fedbuff:FedBuff",
 }
 
 _registered: dict[str, MethodType] = {}

@@ -30,11 +30,18 @@ def receive_gate(task: Task, server: Tensors, state: Tensors, *, who: list[bool]
 
 
 def train(
-    task: Task, state: Tensors, *, cluster: str, gate: bool, masked: bool, **arguments: Any
+    task: Task,
+    state: Tensors,
+    *,
+    cluster: str,
+    gate: bool,
+    masked: bool,
+    mask: str,
+    **arguments: Any,
 ) -> Tensors:
     """Local rounds of all devices of one cluster."""
     return training.train(
-        task, state, cluster=cluster, gate=gate, masked=masked, **_tuples(arguments)
+        task, state, cluster=cluster, gate=gate, masked=masked, mask=mask, **_tuples(arguments)
     )
 
 
@@ -61,9 +68,10 @@ def merge_experts(
     cluster: str,
     experts: list[int],
     who: list[bool],
+    scale: float,
 ) -> Tensors:
     """Equation (35), as changes against the version that each device downloaded."""
-    weights = aggregation.sample_weights(task, cluster, who)
+    weights = [scale * share for share in aggregation.sample_weights(task, cluster, who)]
     return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
 
 
@@ -74,9 +82,10 @@ def merge_gate(
     *,
     cluster: str,
     who: list[bool],
+    scale: float,
 ) -> Tensors:
     """Equation (36), as changes against the version that each device downloaded."""
-    weights = aggregation.sample_weights(task, cluster, who)
+    weights = [scale * share for share in aggregation.sample_weights(task, cluster, who)]
     return aggregation.merge_gate(task, server, offered, weights=weights)
 
 

@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learning.models.routing import forward_with_routing, gates_of
-from learning.task import Task
+from learning.models.routing import forward_with_routing, gates_of, tokens_of
+from learning.task import Samples, Task
+
+BATCH_SIZE = 256
 
 Batch = Tensor | tuple[Tensor, Tensor]
 
@@ -31,7 +33,7 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
             _, routings = forward_with_routing(model, x)
         for _, chosen in routings:
             kept = chosen if keep is None else chosen[_checked(keep, chosen)]
-            counts += torch.bincount(kept.flatten(), minlength=len(counts))
+            counts += torch.bincount(kept.flatten().cpu(), minlength=len(counts))
             pairs += kept[..., 0].numel()
     if pairs == 0:
         raise ValueError("no tokens to count: give at least one batch with a token to keep")
@@ -41,8 +43,15 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
 def trial_relevance(task: Task, server: Mapping[str, Tensor]) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
     model = task.model(server)
-    clusters = task.config.clusters
-    return [expert_relevance(model, [task.trial[name].x]).tolist() for name in clusters]
+    return [_of_samples(model, task.trial[name]).tolist() for name in task.config.clusters]
+
+
+def _of_samples(model: nn.Module, samples: Samples) -> NDArray[np.float64]:
+    batches: list[Batch] = []
+    for x in torch.split(samples.x, BATCH_SIZE):
+        keep = tokens_of(model, x)
+        batches.append(x if keep is None else (x, keep))
+    return expert_relevance(model, batches)
 
 
 def _checked(keep: Tensor, chosen: Tensor) -> Tensor:

@@ -19,24 +19,41 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class TensorSize:
+    """One tensor of a payload: its shape, the number format that is sent, and its bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    format: str
+    bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class Payload:
     """A thing to carry: its name in the traces, its size and the version it stems from.
 
-    ``bytes`` and ``version`` are scalars or arrays (K,).
+    ``bytes`` and ``version`` are scalars or arrays (K,). ``tensors`` lists what it is made of,
+    where the method says so.
     """
 
     name: str
     bytes: float | Floats
     version: int | Ints = 0
+    tensors: tuple[TensorSize, ...] = ()
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one local round takes of a device: ``flops``, and ``memory_bytes`` while it runs."""
+    """What one local round takes of a device.
+
+    ``flops``; ``memory_bytes`` at the peak of the round, and ``expert_bytes`` of it for the
+    weights of the experts that are loaded.
+    """
 
     flops: float
     memory_bytes: float = 0.0
+    expert_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -143,12 +160,14 @@ class Note:
 class Assign:
     """Write who owns which expert into the assignments table. Reply: None.
 
-    ``relevance`` and ``probability`` have shape (C, E), ``owner`` (E,) holds cluster indices.
+    ``relevance`` and ``probability`` have shape (C, E), ``owner`` (E,) holds cluster indices and
+    ``expert_class`` (E,), where it is given, what class an expert is of.
     """
 
     relevance: Floats
     probability: Floats
     owner: Ints
+    expert_class: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

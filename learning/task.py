@@ -3,106 +3,143 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from learning.config import LearningConfig, ModelConfig
-from learning.data import SampleArrays, load_samples
-from learning.models import MODELS, MoEModel, Residency
-from learning.models.dense import draw_batches, fit, initialise, sgd, task_loss
-from learning.models.names import expert_of, is_gate, module_path, stored_name
-from learning.streams import stream
-
-DENSE_STEPS = 150
-DENSE_BATCH_SIZE = 32
-DENSE_STEP_SIZE = 0.1
+from learning.config import LearningConfig
+from learning.data.samples import InputSpec, SampleArrays
+from learning.hardware import torch_dtype
+from learning.models import Maker, Residency
+from learning.models.names import Names, expert_of, is_gate
 
 
 class Samples(NamedTuple):
-    """Features (n, d) float32, labels (n,) int64, and the domain (n,) that each came from."""
+    """Features (n, ...), labels (n,) int64, and the domain (n,) that each came from."""
 
     x: Tensor
     y: Tensor
     domain: Tensor
+
+    def at(self, rows: Tensor | slice) -> Samples:
+        """Return the samples at ``rows``."""
+        return Samples(self.x[rows], self.y[rows], self.domain[rows])
+
+
+@dataclass(frozen=True)
+class Shards:
+    """One cluster's local data: all devices' ``samples`` in a row, device k's from ``starts[k]``.
+
+    ``sizes`` (K,) are the devices' numbers of samples n_k.
+    """
+
+    samples: Samples
+    sizes: tuple[int, ...]
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Row of each device's first sample."""
+        return tuple(sum(self.sizes[:device]) for device in range(len(self.sizes)))
+
+    def of(self, device: int) -> Samples:
+        """Return the samples of one device."""
+        start = self.starts[device]
+        return self.samples.at(slice(start, start + self.sizes[device]))
 
 
 @dataclass(frozen=True)
 class Task:
     """Everything that training needs beside the models in circulation.
 
-    ``shards`` (one a device), ``trial`` and ``test`` are by cluster name. ``dense`` is the
-    pre-trained dense model: the backbone that every model keeps, and the feed-forward network
-    ("expert 0") that the experts start from.
+    ``shards``, ``trial`` and ``test`` are by cluster name. ``initial`` are the weights before
+    anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
+    ``batched`` says whether the model can be run over all devices at once.
     """
 
     config: LearningConfig
-    shards: Mapping[str, tuple[Samples, ...]]
+    maker: Maker
+    names: Names
+    spec: InputSpec
+    shards: Mapping[str, Shards]
     trial: Mapping[str, Samples]
     test: Mapping[str, Samples]
-    features: int
-    classes: int
-    dense: Mapping[str, Tensor]
+    initial: Mapping[str, Tensor]
+    batched: bool = True
 
     @property
-    def backbone(self) -> dict[str, Tensor]:
-        """The frozen tensors: everything but experts and gates."""
-        return {
-            name: tensor
-            for name, tensor in self.dense.items()
-            if expert_of(name) is None and not is_gate(name)
-        }
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return torch.device(self.config.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of weights."""
+        return torch_dtype(self.config)
 
     @property
     def all_experts(self) -> tuple[int, ...]:
         """Every expert's index."""
         return tuple(range(self.config.model.experts))
 
+    def is_shared(self, name: str) -> bool:
+        """Whether the stored tensor goes with the gate: gates, and a backbone that is trained."""
+        return is_gate(name) or (self.config.trains_backbone and expert_of(name) is None)
+
+    @cached_property
+    def backbone(self) -> dict[str, Tensor]:
+        """The frozen tensors: neither experts nor shared."""
+        return {
+            name: tensor
+            for name, tensor in self.initial.items()
+            if expert_of(name) is None and not self.is_shared(name)
+        }
+
+    @cached_property
+    def factored(self) -> frozenset[str]:
+        """Stored names of the experts' matrices that are trained through low-rank factors."""
+        model = self.skeleton(Residency(held=self.all_experts, tuned=self.all_experts))
+        paths = (path for path, _ in model.named_parameters() if path.endswith(".a"))
+        return frozenset(self.names.stored(path).removesuffix(".a") for path in paths)
+
     def devices(self, cluster: str) -> int:
         """Return how many devices ``cluster`` has."""
-        return len(self.shards[cluster])
+        return len(self.shards[cluster].sizes)
 
-    def skeleton(self, here: Residency) -> MoEModel:
+    def skeleton(self, here: Residency) -> nn.Module:
         """Return a model without memory (device "meta"), to be called with tensors given."""
-        return _skeleton(self.config.model, self.features, self.classes, here)
+        return skeleton(self.config, self.spec, self.maker, here)
 
-    def model(self, server: Mapping[str, Tensor]) -> MoEModel:
-        """Return the whole model with the server's experts and gates, unmasked Top-K."""
-        model = self.skeleton(Residency(held=self.all_experts))
-        tensors = {module_path(name): t for name, t in {**self.backbone, **server}.items()}
+    def model(self, server: Mapping[str, Tensor], held: tuple[int, ...] | None = None) -> nn.Module:
+        """Return the model with the server's tensors; ``held`` masks the gate to those experts."""
+        here = Residency(held=self.all_experts if held is None else held)
+        model = self.skeleton(here)
+        tensors = {
+            self.names.path(name): tensor
+            for name, tensor in {**self.backbone, **server}.items()
+            if expert_of(name) is None or expert_of(name) in here.held
+        }
         model.load_state_dict(tensors, assign=True)
-        return model
-
-    def dense_model(self) -> MoEModel:
-        """Return a copy of the dense model: one expert, its own to change."""
-        model = _dense_skeleton(self.config.model, self.features, self.classes)
-        tensors = {module_path(name): t.clone() for name, t in self.dense.items()}
-        model.load_state_dict(tensors, assign=True)
-        return model
+        return model.eval()
 
 
-def build_task(config: LearningConfig) -> Task:
-    """Load the data, share them out and pre-train the dense model on the pooled trial data.
+def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
+    """Return a model whose parameters have shapes only; buffers are real, and on the device."""
+    with torch.device("meta"):
+        model = maker(config.model, spec, here)
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if not buffer.is_meta:
+                setattr(module, name, buffer.to(config.device))
+    return model
 
-    Raises :class:`ValueError` for an unknown kind of model or data, or an empty shard.
-    """
-    kind = config.model.kind
-    if kind not in MODELS:
-        raise ValueError(f"model.kind is {kind!r}; known kinds: {', '.join(sorted(MODELS))}")
-    samples = load_samples(config)
-    trial = {name: _tensors(arrays) for name, arrays in samples.trial.items()}
-    features = next(iter(trial.values())).x.shape[-1]
-    return Task(
-        config=config,
-        shards={n: tuple(_tensors(s) for s in shards) for n, shards in samples.shards.items()},
-        trial=trial,
-        test={name: _tensors(arrays) for name, arrays in samples.test.items()},
-        features=features,
-        classes=samples.classes,
-        dense=_pretrain_dense(config, pool(trial), features, samples.classes),
-    )
+
+def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
+    """Return samples as tensors on the device, features in the number format of the weights."""
+    x, y, domain = (torch.from_numpy(array).to(config.device) for array in arrays)
+    return Samples(x.to(torch_dtype(config)) if x.is_floating_point() else x, y, domain)
 
 
 def use_one_thread() -> None:
@@ -114,31 +151,3 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
     """Put the clusters' samples one after another."""
     x, y, domain = (torch.cat(tensors) for tensors in zip(*parts.values(), strict=True))
     return Samples(x, y, domain)
-
-
-def _tensors(arrays: SampleArrays) -> Samples:
-    return Samples(*(torch.from_numpy(array) for array in arrays))
-
-
-def _skeleton(config: ModelConfig, features: int, classes: int, here: Residency) -> MoEModel:
-    with torch.device("meta"):
-        return MODELS[config.kind](config, features, classes, here)
-
-
-def _dense_skeleton(config: ModelConfig, features: int, classes: int) -> MoEModel:
-    return _skeleton(replace(config, experts=1, top_k=1), features, classes, Residency(held=(0,)))
-
-
-def _pretrain_dense(
-    config: LearningConfig, trial: Samples, features: int, classes: int
-) -> dict[str, Tensor]:
-    model = _dense_skeleton(config.model, features, classes).to_empty(device="cpu")
-    initialise(model, config.seed)
-    rng = stream(config.seed, "pretrain", "dense")
-    fit(
-        [p for path, p in model.named_parameters() if not is_gate(stored_name(path))],
-        task_loss(model, trial.x, trial.y),
-        draw_batches(rng, len(trial.y), DENSE_STEPS, DENSE_BATCH_SIZE),
-        sgd(DENSE_STEP_SIZE),
-    )
-    return {stored_name(path): p.detach() for path, p in model.named_parameters()}

@@ -1,20 +1,33 @@
-"""Local training: minibatch gradient descent of all devices of a cluster at once."""
+"""Local training: minibatch gradient descent of all devices of a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.func import functional_call, vmap
-from torch.nn import functional
+from torch import Tensor, nn
 
+from learning.batches import batches_of_device, batches_of_round
 from learning.device_state import BASE, FACTOR, State, delta_of, experts_held
-from learning.models import MoEModel, Residency
-from learning.models.names import is_gate, is_of, module_path
-from learning.streams import stream
+from learning.gradients import gradients, gradients_of_all
+from learning.models import Residency
+from learning.models.names import is_gate, is_of
 from learning.task import Task
+
+MASKS = {"-inf": -torch.inf, "zero": 0.0}
+"""Logits that a masked gate gives to experts which are not the cluster's own."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """What one call trains: the model, and stacked tensors (K, ...) by path that move or stand."""
+
+    task: Task
+    cluster: str
+    model: nn.Module
+    moving: Mapping[str, Tensor]
+    frozen: Mapping[str, Tensor]
 
 
 def train(
@@ -27,13 +40,14 @@ def train(
     experts: Collection[int],
     gate: bool,
     masked: bool,
+    mask: str = "-inf",
 ) -> State:
     """Train device ``k`` for ``rounds[k]`` rounds, its rounds counted from ``first_round[k]``.
 
-    The factors of ``experts`` move by equations (26) and (38) and, with ``gate``, the gate by
-    (27) and (40), both at the same point; all else is frozen. ``masked`` restricts the gate to
-    ``experts``, equation (43). A device's result depends on its own state, data and rounds only,
-    and rounds trained in several calls equal those trained in one, bit for bit.
+    ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
+    (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
+    equation (43). A device's result depends on its own state, data and rounds only, but for
+    rounding, and rounds trained in several calls equal those trained in one, bit for bit.
 
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
     held, and for an unmasked gate on devices that do not hold every expert.
@@ -41,107 +55,129 @@ def train(
     routed = tuple(sorted(experts)) if masked else task.all_experts
     _check_counts(task, cluster, rounds, first_round)
     _check_experts(state, experts, routed, gate)
-    model = task.skeleton(Residency(held=routed, tuned=tuple(sorted(experts)), dense=True))
-    moved = _moved_names(state, experts, gate)
-    frozen = _frozen(state, routed, moved)
-    tensors = {path: state[name] for name, path in moved.items()}
-    for index in range(max(rounds)):
-        training = [index < count for count in rounds]
-        numbers = [first + index for first in first_round]
-        for x, y in _batches(task, cluster, training, numbers):
-            gradients = _gradients(task, model, tensors, frozen, x, y)
-            tensors = _descend(task, tensors, gradients, torch.tensor(training))
+    here = Residency(routed, tuple(sorted(experts)), dense=task.batched, masked=MASKS[mask])
+    moved = _moved_names(task, state, experts, gate)
+    local = Local(
+        task,
+        cluster,
+        task.skeleton(here),
+        moving={path: state[name] for name, path in moved.items()},
+        frozen=_frozen(task, state, routed, moved),
+    )
+    run = _all_at_once if task.batched else _one_by_one
+    tensors = run(local, rounds, first_round)
     return {**state, **{name: tensors[path] for name, path in moved.items()}}
 
 
+def _all_at_once(
+    local: Local, rounds: Sequence[int], first_round: Sequence[int]
+) -> Mapping[str, Tensor]:
+    """Train all devices in step; one that has done its rounds stands still."""
+    task, tensors = local.task, local.moving
+    shared, own = _shared_rows({**local.frozen})
+    shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    for index in range(max(rounds)):
+        training = [index < count for count in rounds]
+        numbers = [first + index for first in first_round]
+        for batch in batches_of_round(task, local.cluster, training, numbers):
+            found = gradients_of_all(local.model, tensors, own, shared, batch)
+            tensors = _descend(task, tensors, found, training)
+    return tensors
+
+
+def _one_by_one(
+    local: Local, rounds: Sequence[int], first_round: Sequence[int]
+) -> Mapping[str, Tensor]:
+    """Train one device after the other: for models too large to be batched over devices."""
+    results = [
+        _device(local, device, count, first)
+        for device, (count, first) in enumerate(zip(rounds, first_round, strict=True))
+    ]
+    return {path: torch.stack([own[path] for own in results]) for path in local.moving}
+
+
+def _device(local: Local, device: int, rounds: int, first_round: int) -> Mapping[str, Tensor]:
+    task = local.task
+    tensors: Mapping[str, Tensor] = {p: tensor[device] for p, tensor in local.moving.items()}
+    standing = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    standing |= {path: tensor[device] for path, tensor in local.frozen.items()}
+    for number in range(first_round, first_round + rounds):
+        for batch in batches_of_device(task, local.cluster, device, number):
+            tensors = _descend(task, tensors, gradients(local.model, tensors, standing, batch))
+    return tensors
+
+
 def _moved_names(
-    state: Mapping[str, Tensor], experts: Collection[int], gate: bool
+    task: Task, state: Mapping[str, Tensor], experts: Collection[int], gate: bool
 ) -> dict[str, str]:
     """Return the state names that are trained, with their paths in the model."""
     moved = {}
     for name in state:
         stored = name.removeprefix(FACTOR)
-        if (name.startswith(FACTOR) and is_of(stored, experts)) or (gate and is_gate(name)):
-            moved[name] = module_path(stored)
+        factor = name.startswith(FACTOR) and is_of(stored, experts)
+        if factor or is_of(name, experts) or (gate and task.is_shared(name)):
+            moved[name] = task.names.path(stored)
     return moved
 
 
 def _frozen(
-    state: Mapping[str, Tensor], routed: Collection[int], moved: Mapping[str, str]
+    task: Task,
+    state: Mapping[str, Tensor],
+    routed: Collection[int],
+    moved: Mapping[str, str],
 ) -> dict[str, Tensor]:
-    """Return the frozen stacked tensors by model path, factors that do not move merged in.
-
-    Made contiguous, so that a state gives the same bits whether its bases are shared between
-    devices or were loaded one a device.
-    """
+    """Return the frozen stacked tensors by model path, changes that do not move merged in."""
     frozen = {}
-    for name, tensor in state.items():
+    for name, base in state.items():
         stored = name.removeprefix(BASE)
-        if name.startswith(BASE) and is_of(stored, routed):
-            factor = FACTOR + stored.removesuffix(".weight") + ".a"
-            delta = None if factor in moved else delta_of(state, name)
-            frozen[module_path(stored)] = (tensor if delta is None else tensor + delta).contiguous()
-        elif is_gate(name) and name not in moved:
-            frozen[module_path(name)] = tensor.contiguous()
+        if not name.startswith(BASE) or stored in moved:
+            continue
+        if task.is_shared(stored) or is_of(stored, routed):
+            frozen[task.names.path(stored)] = _as_trained(task, state, stored, base, moved)
     return frozen
 
 
-def _batches(
-    task: Task, cluster: str, training: Sequence[bool], numbers: Sequence[int]
-) -> list[tuple[Tensor, Tensor]]:
-    """Return the minibatches of one round, x (K, batch, d) and y (K, batch) a step.
+def _as_trained(
+    task: Task, state: Mapping[str, Tensor], stored: str, base: Tensor, moved: Mapping[str, str]
+) -> Tensor:
+    if stored in state:
+        return state[stored]
+    factor = FACTOR + stored.removesuffix(".weight") + ".a"
+    delta = None if factor in moved else delta_of(task, state, stored)
+    return base if delta is None else base + delta
 
-    Devices that stand still get rows 0: shapes stay the same and nothing is drawn for them.
+
+def _shared_rows(stacked: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Split tensors (K, ...) into those that are the same on all devices, as one, and the others.
+
+    Told by their values, so that a state gives the same bits whether it was computed or loaded.
     """
-    config = task.config
-    shape = (config.steps_per_round, config.batch_size)
-    xs, ys = [], []
-    for device, shard in enumerate(task.shards[cluster]):
-        rows = np.zeros(shape, dtype=np.int64)
-        if training[device]:
-            rng = stream(config.seed, "batch", cluster, device, numbers[device])
-            rows = rng.integers(0, len(shard.y), shape)
-        xs.append(shard.x[torch.from_numpy(rows)])
-        ys.append(shard.y[torch.from_numpy(rows)])
-    return list(zip(torch.stack(xs, 1), torch.stack(ys, 1), strict=True))
-
-
-def _gradients(
-    task: Task,
-    model: MoEModel,
-    tensors: Mapping[str, Tensor],
-    frozen: Mapping[str, Tensor],
-    x: Tensor,
-    y: Tensor,
-) -> tuple[Tensor, ...]:
-    """Return each device's gradient of its own mean loss, stacked, in the order of ``tensors``."""
-    backbone = task.backbone
-    leaves = {path: tensor.detach().requires_grad_() for path, tensor in tensors.items()}
-
-    def logits_of(own: dict[str, Tensor], rows: Tensor) -> Tensor:
-        logits: Tensor = functional_call(model, {**backbone, **own}, (rows,), tie_weights=False)
-        return logits
-
-    logits = vmap(logits_of)({**frozen, **leaves}, x)
-    losses = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
-    total = losses.view(y.shape).mean(1).sum()
-    return torch.autograd.grad(total, list(leaves.values()))
+    shared, own = {}, {}
+    for path, tensor in stacked.items():
+        first = tensor[:1]
+        if tensor.stride(0) == 0 or torch.equal(tensor, first.expand_as(tensor)):
+            shared[path] = first[0].contiguous()
+        else:
+            own[path] = tensor.contiguous()
+    return shared, own
 
 
 def _descend(
     task: Task,
     tensors: Mapping[str, Tensor],
-    gradients: Sequence[Tensor],
-    training: Tensor,
+    steps: Sequence[Tensor],
+    training: Sequence[bool] | None = None,
 ) -> dict[str, Tensor]:
-    """Take one step on the devices in ``training`` (K,); the others stand still."""
+    """Take one step; where ``training`` (K,) is given, devices that are not in it stand still."""
     moved = {}
-    for (path, tensor), gradient in zip(tensors.items(), gradients, strict=True):
+    for (path, tensor), gradient in zip(tensors.items(), steps, strict=True):
         step_size = task.config.step_size
-        if ".gate." in path:
+        if is_gate(task.names.stored(path)):
             step_size *= task.config.gate_step_size_ratio
-        who = training.view(-1, *[1] * (tensor.dim() - 1))
-        moved[path] = torch.where(who, tensor - step_size * gradient, tensor)
+        moved[path] = tensor - step_size * gradient
+        if training is not None and not all(training):
+            who = torch.tensor(training, device=tensor.device)
+            moved[path] = torch.where(who.view(-1, *[1] * (tensor.dim() - 1)), moved[path], tensor)
     return moved
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scenarios.errors import ScenarioError
     from scenarios.files import shipped, shipped_path
+    from scenarios.learning_files import local_path
     from scenarios.link_values import resolved_link
     from scenarios.loading import from_dict, load, schema
     from scenarios.named_files import element_file, places_file, windows_file
@@ -21,6 +22,7 @@ __all__ = [
     "element_file",
     "from_dict",
     "load",
+    "local_path",
     "places_file",
     "resolved_link",
     "schema",
@@ -36,6 +38,7 @@ _HOME_OF = {
     "element_file": "named_files",
     "from_dict": "loading",
     "load": "loading",
+    "local_path": "learning_files",
     "places_file": "named_files",
     "resolved_link": "link_values",
     "schema": "loading",

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scenarios.errors import Problem
-from scenarios.ground_rules import ground_problems
+from scenarios.ground_rules import ground_problems, pace_problems
 from scenarios.link_rules import link_problems
 from scenarios.orbit_rules import orbit_problems
 from scenarios.serving_keys import Seen
 
 if TYPE_CHECKING:
-    from scenarios.scenario import Compute, Scenario
+    from scenarios.scenario import Scenario
 
 
 def contradictions(scenario: "Scenario") -> Iterator[Problem]:
@@ -20,7 +20,7 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     yield from orbit_problems(scenario)
     yield from ground_problems(scenario.ground, source, geometry)
     yield from link_problems(scenario.link, source, geometry)
-    yield from _compute(scenario.compute)
+    yield from pace_problems(("compute",), scenario.compute)
     yield from _experts(scenario)
 
 
@@ -34,12 +34,6 @@ def _stop(scenario: "Scenario") -> Iterator[Problem]:
         yield Problem(
             ("stop",), f"days is missing; source {source!r} finds contacts over them, like days: 14"
         )
-
-
-def _compute(compute: "Compute") -> Iterator[Problem]:
-    if compute.seconds_per_round is not None and compute.tflops is not None:
-        text = "cannot stand beside compute.seconds_per_round; keep one and set the other to null"
-        yield Problem(("compute", "tflops"), text)
 
 
 def _experts(scenario: "Scenario") -> Iterator[Problem]:

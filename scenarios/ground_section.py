@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from scenarios.compute_section import DeviceCompute, Kind
 from scenarios.errors import Problem, ProblemsFound
 from scenarios.section import Section
 
@@ -73,6 +74,16 @@ class Cluster(Section):
         min_length=1,
         description="CSV file of such places; relative paths count from the scenario file",
     )
+    compute: DeviceCompute | None = Field(
+        default=None, description="the devices' computing, where it is not the scenario's"
+    )
+    kinds: tuple[Kind, ...] | None = Field(
+        default=None,
+        strict=False,
+        min_length=1,
+        max_length=10_000,
+        description="devices that differ in their computing: how many of which, in their order",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +91,7 @@ class Cluster(Section):
         if not isinstance(values, dict):
             return values
         said = any(values.get(key) is not None for key in DEVICE_FORMS)
-        return values if said else {**values, "devices": 1}
+        return values if said else {**values, "devices": _counted(values.get("kinds"))}
 
     @field_validator("places")
     @classmethod
@@ -99,6 +110,16 @@ class Ground(Section):
     @classmethod
     def _names_are_unique(cls, clusters: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
         return _uniquely_named(clusters)
+
+
+def _counted(kinds: Any) -> int | None:
+    """Devices of all kinds, 1 if there are none; None for kinds that will be refused."""
+    if kinds is None:
+        return 1
+    listed = kinds if isinstance(kinds, list | tuple) else []
+    counts = [k.get("devices") if isinstance(k, dict) else getattr(k, "devices", 0) for k in listed]
+    whole = [count for count in counts if type(count) is int and count > 0]
+    return sum(whole) if whole and len(whole) == len(counts) else None
 
 
 Named = TypeVar("Named", Place, Cluster)

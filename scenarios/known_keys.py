@@ -83,8 +83,8 @@ def suggestion(key: str, place: Place) -> str:
     near = get_close_matches(key.lower().replace("-", "_"), here, n=1, cutoff=0.7)
     if near:
         return f"did you mean {near[0]!r}?"
-    # From the end, so that of keys that are called alike the first one is named.
-    paths = reversed(list(_all_keys(Scenario)))
+    # Of keys that are called alike the last one is named: the shallowest, and of these the first.
+    paths = sorted(reversed(list(_all_keys(Scenario))), key=lambda path: -path.count("."))
     elsewhere = {path.rsplit(".", 1)[-1]: path for path in paths}
     near = get_close_matches(key, elsewhere, n=1, cutoff=0.85)
     if near:

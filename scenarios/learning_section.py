@@ -47,6 +47,37 @@ class Model(Section):
     hidden: int = Field(default=64, ge=1, le=1_000_000, description="width of the hidden layer")
     expert_hidden: int = Field(default=64, ge=1, le=1_000_000, description="width inside an expert")
     layers: int = Field(default=1, ge=1, le=10_000, description="number of layers with experts")
+    heads: int = Field(default=4, ge=1, le=10_000, description="attention heads of a text model")
+    kv_heads: int = Field(
+        default=4, ge=1, le=10_000, description="key and value heads of a text model"
+    )
+    vocabulary: int = Field(
+        default=4096, ge=16, le=10_000_000, description="number of tokens that a text model knows"
+    )
+    checkpoints: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=1000,
+        description="local folders of weights: one of a mixture, or one dense model an expert",
+    )
+    tokenizer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder or tokenizer.json; null for the checkpoint's, or one of trial data",
+    )
+
+
+class Columns(Section):
+    """What the columns (of jsonl) or arrays (of npz) of a data file are called."""
+
+    text: str | None = Field(default=None, min_length=1, description="text, or first of a pair")
+    text_pair: str | None = Field(default=None, min_length=1, description="second text of a pair")
+    question: str | None = Field(default=None, min_length=1, description="question")
+    options: str | None = Field(default=None, min_length=1, description="list of its options")
+    answer: str | None = Field(default=None, min_length=1, description="index of the right one")
+    label: str | None = Field(default=None, min_length=1, description="class of a sample")
+    domain: str | None = Field(default=None, min_length=1, description="domain of a sample")
+    split: str | None = Field(default=None, min_length=1, description="`train` or `test`")
 
 
 class Data(Section):
@@ -58,17 +89,79 @@ class Data(Section):
         min_length=1,
         description="file of the data set, for kinds that are read from one",
     )
+    paths: dict[str, str] = Field(
+        default={}, description="one file a cluster, by the cluster's name, in place of path"
+    )
+    columns: Columns = Field(default=Columns(), description="names of columns, where others")
+    tokens: int = Field(
+        default=128, ge=2, le=1_000_000, description="longest text that is kept, tokens"
+    )
     own_domain_fraction: float = Field(
         default=1.0,
         gt=0,
         le=1,
         description="share of a cluster's samples that come from its own domain",
     )
+    partition: Literal["even", "dirichlet", "classes"] = Field(
+        default="even", description="how a cluster's samples go to its devices"
+    )
+    dirichlet_alpha: float = Field(
+        default=0.5, gt=0, le=1e6, description="concentration of partition dirichlet"
+    )
+    classes_per_device: int = Field(
+        default=2, ge=1, le=100_000, description="labels a device, of partition classes"
+    )
     trial_samples: int = Field(
         default=30,
         ge=1,
         le=1_000_000,
         description="samples a cluster sets aside to measure expert relevance",
+    )
+    train_samples: int | None = Field(
+        default=None, ge=1, description="most samples read to train a domain; null for all"
+    )
+    test_samples: int | None = Field(
+        default=None, ge=1, description="most samples read to test a domain; null for all"
+    )
+    test_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="share held out where a file names no test samples"
+    )
+
+
+class Lora(Section):
+    """Low-rank adaptation of the experts."""
+
+    rank: int | None = Field(
+        default=4, ge=1, le=100_000, description="rank; null to train the matrices themselves"
+    )
+    alpha: float | None = Field(
+        default=None, gt=0, le=1e6, description="alpha; null for twice the rank"
+    )
+    targets: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=100,
+        description="names of the experts' matrices that get factors; empty for all",
+    )
+    aggregate: Literal["merge", "average"] = Field(
+        default="merge", description="average rebuilt matrices, or the factors themselves"
+    )
+    download: Literal["full", "factors"] = Field(
+        default="full", description="what goes down: merged matrices, or a change of that rank"
+    )
+
+
+class Pretraining(Section):
+    """Gradient steps at the server before time begins; null for the model kind's own number."""
+
+    backbone_steps: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="dense start model; 0 for random weights"
+    )
+    expert_steps: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="each expert, on its home domain"
+    )
+    gate_steps: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="gate, on all trial data"
     )
 
 
@@ -95,7 +188,23 @@ class Learning(Section):
     gate_tuning_cycles: int = Field(
         default=2, ge=0, le=1_000_000, description="last cycles, which tune the gate too"
     )
-    lora_rank: int = Field(default=4, ge=1, le=100_000, description="rank of the low-rank adapters")
+    lora: Lora = Field(default=Lora(), description="low-rank adaptation of the experts")
+    trains_backbone: bool = Field(
+        default=False, description="true to train and send backbone and head wherever the gate is"
+    )
+    upload_format: Literal["native", "float16", "int8"] = Field(
+        default="native", description="what numbers are sent up as"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="what tensors are computed on; auto for CUDA where there is one"
+    )
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
+        default="auto",
+        description="number format of weights; auto for the checkpoint's, or float32",
+    )
+    pretraining: Pretraining = Field(
+        default=Pretraining(), description="what the server trains before time begins"
+    )
     model: Model = Field(default=Model(), description="the mixture of experts")
     data: Data = Field(default=Data(), description="the data set and its split")
     evaluate_every_hours: float | None = Field(

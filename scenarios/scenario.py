@@ -1,10 +1,10 @@
 """The scenario as a whole: what a file says, with defaults filled in and contradictions refused."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from scenarios.compute_section import Compute
 from scenarios.consistency import contradictions
 from scenarios.errors import ProblemsFound
 from scenarios.ground_section import Ground
@@ -34,31 +34,6 @@ class Stop(Section):
         le=1,
         description="test accuracy to stop at, 0 to 1; beside cycles or days",
     )
-
-
-class Compute(Section):
-    """How fast a device trains: seconds for a round, or its arithmetic rate."""
-
-    seconds_per_round: Positive = Field(
-        default=None,
-        le=1e9,
-        description="time of a local round, s; 60 if tflops is not given either",
-    )
-    tflops: Positive = Field(
-        default=None, le=1e9, description="sustained rate of a device, TFLOP/s"
-    )
-    memory_gib: Positive = Field(default=None, le=1e9, description="memory of a device, GiB")
-    power_w: Positive = Field(
-        default=None, le=1e9, description="power that a device draws in training, W"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_minute_if_unsaid(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        said = values.get("seconds_per_round") is not None or values.get("tflops") is not None
-        return values if said else {**values, "seconds_per_round": 60.0}
 
 
 class Scenario(Section):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
+from sim.compute import compute_of
 from sim.devices import Compute
+from sim.energy import Transmitter, transmitter_of
 from sim.errors import InputError
 from sim.ground import device_places
 from sim.plan import Plan
@@ -27,7 +29,8 @@ class Build:
 
     scenario: Scenario
     plan: Plan
-    compute: Compute
+    compute: tuple[Compute, ...]
+    transmitter: Transmitter
     learner: Learner
     method: MethodType
     options: Any
@@ -65,7 +68,8 @@ def build(scenario: Scenario) -> Build:
         raise InputError(f"learning.options.{error}") from None
     learner = learner_of(scenario)
     plan = make_plan(scenario)
-    return Build(scenario, plan, _compute(scenario), learner, method, options)
+    compute, transmitter = compute_of(scenario), transmitter_of(scenario)
+    return Build(scenario, plan, compute, transmitter, learner, method, options)
 
 
 def portable(scenario: Scenario) -> dict[str, Any]:
@@ -95,19 +99,3 @@ def identity(said: dict[str, Any], plan: Plan) -> str:
     windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
     text = json.dumps([said, windows], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _compute(scenario: Scenario) -> Compute:
-    compute, rounds = scenario.compute, scenario.learning.rounds
-    per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
-    pace_s = None
-    if scenario.orbit.source == "slots" and per_contact is not None:
-        pace_s = scenario.orbit.slots.seconds / per_contact
-    return Compute(
-        seconds_per_round=compute.seconds_per_round,
-        flops_per_s=None if compute.tflops is None else compute.tflops * 1e12,
-        memory_bytes=None if compute.memory_gib is None else compute.memory_gib * 2**30,
-        per_contact=per_contact,
-        per_gap_max=rounds.per_gap_max,
-        pace_s=pace_s,
-    )

@@ -90,9 +90,15 @@ def _row(group: Group) -> dict[str, Any]:
         "accuracy_final": _spread(group.values("accuracy_final")),
         "cycles_to": {name: _spread(group.values("targets", name, "cycles")) for name in names},
         "hours_to": {name: _spread(group.values("targets", name, "hours")) for name in names},
+        "gradient_steps_to": {
+            n: _spread(group.values("targets", n, "gradient_steps")) for n in names
+        },
+        "energy_j_to": {n: _spread(group.values("targets", n, "energy_j")) for n in names},
         "uplink_bytes": _spread(group.values("uplink_bytes")),
         "downlink_bytes": _spread(group.values("downlink_bytes")),
         "device_rounds": _spread(group.values("device_rounds")),
+        "gradient_steps": _spread(group.values("gradient_steps")),
+        "energy_j": _spread(group.values("energy_j")),
     }
 
 

@@ -8,43 +8,71 @@ import numpy as np
 
 from learning.method import Cluster
 from learning.requests import Cost, Floats, Ints, Mask
+from sim.loads import Load
 
 ROUNDING = 1e-9
 """Relative slack when rounds are counted, so that 0.7 s hold seven rounds of 0.1 s."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compute:
-    """Compute of every device: fixed ``seconds_per_round``, or the FLOPs over ``flops_per_s``.
+    """Compute of one cluster's devices: one number for all of them, or an array (K,).
 
-    ``per_contact`` is a number of rounds or None for as many as fit; ``per_gap_max`` None for no
-    limit. ``pace_s`` replaces the round time in disconnected phases (the paper's slots hold
-    ``per_contact`` rounds each, however long a round is).
+    A round takes ``seconds_per_round``, or where that is None or NaN its FLOPs over
+    ``flops_per_s``. ``memory_bytes`` is None or inf where nothing limits it, ``power_w`` (drawn in
+    training) None or NaN where it is not known. ``per_contact`` is a number of rounds or None for
+    as many as fit; ``per_gap_max`` None for no limit. ``pace_s`` replaces the round time in
+    disconnected phases: the paper's slots hold ``per_contact`` rounds each, however long a round
+    of any of the devices is.
     """
 
-    seconds_per_round: float | None
-    flops_per_s: float | None
-    memory_bytes: float | None
+    seconds_per_round: float | Floats | None
+    flops_per_s: float | Floats | None
+    memory_bytes: float | Floats | None
     per_contact: int | None
     per_gap_max: int | None
     pace_s: float | None = None
+    power_w: float | Floats | None = None
 
-    def round_s(self, cost: Cost) -> float:
-        """Seconds of one local round."""
-        if self.seconds_per_round is not None:
-            return self.seconds_per_round
-        assert self.flops_per_s is not None  # the scenario's schema asks for one of the two
-        return cost.flops / self.flops_per_s
+    def round_s(self, cost: Cost) -> Floats:
+        """Seconds of one local round, () or (K,)."""
+        # The scenario's schema asks for one of the two.
+        by_rate = np.nan if self.flops_per_s is None else cost.flops / self.flops_per_s
+        if self.seconds_per_round is None:
+            return np.asarray(by_rate)
+        return np.where(np.isnan(self.seconds_per_round), by_rate, self.seconds_per_round)
 
-    def fits(self, cost: Cost) -> bool:
-        """Return whether a device's memory holds what the round needs."""
-        return self.memory_bytes is None or cost.memory_bytes <= self.memory_bytes
+    def fits(self, cost: Cost) -> Mask:
+        """Return whether a device's memory holds what the round needs, () or (K,)."""
+        held_bytes = np.inf if self.memory_bytes is None else self.memory_bytes
+        return np.asarray(cost.memory_bytes <= held_bytes)
 
 
-def whole_rounds(seconds: Floats, round_s: float) -> Ints:
+def whole_rounds(seconds: Floats, round_s: float | Floats) -> Ints:
     """Count how many rounds of ``round_s`` fit into ``seconds`` (K,); negative time holds none."""
     counts = np.floor(np.maximum(seconds, 0.0) / round_s * (1 + ROUNDING) + ROUNDING)
     return counts.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """What a disconnected phase holds for each device (K,).
+
+    Complete ``rounds``, the time that they take to compute, and when they begin and end. ``kept_s``
+    is time left for the next phase, ``open_s`` what is computed of the round that it belongs to.
+    """
+
+    rounds: Ints
+    ended_s: Floats
+    begin_s: Floats
+    end_s: Floats
+    kept_s: Floats
+    open_s: Floats
+
+    @property
+    def computed_s(self) -> Floats:
+        """Time (K,) that rounds took which are complete now, or open."""
+        return self.ended_s + self.open_s
 
 
 class Devices:
@@ -53,24 +81,36 @@ class Devices:
     def __init__(self, cluster: Cluster, compute: Compute) -> None:
         self.cluster = cluster
         self.compute = compute
+        self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
-        self.computed_s = 0.0
+        self.rounds: Ints = np.zeros(cluster.devices, np.int64)
+        self.ended_s: Floats = np.zeros(cluster.devices)
+        self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
+
+    @property
+    def computed_s(self) -> Floats:
+        """Seconds (K,) that each device has computed, those of rounds that were cut off too."""
+        return self.ended_s + self.open_s
+
+    @property
+    def memory_bytes(self) -> Floats:
+        """Memory (K,) of each device; inf where nothing limits it."""
+        memory = np.inf if self.compute.memory_bytes is None else self.compute.memory_bytes
+        return np.broadcast_to(memory, self.free_s.shape).astype(float)
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return np.full(self.cluster.devices, not self.compute.fits(cost))
+        return np.broadcast_to(~self.compute.fits(cost), self.free_s.shape).copy()
 
-    def gap_rounds(
-        self, cost: Cost, who: Mask, from_s: float, to_s: float
-    ) -> tuple[Ints, Floats, Floats]:
-        """Rounds (K,) that end in a disconnected phase, and when the training begins and ends.
+    def gap(self, cost: Cost, who: Mask, from_s: float, to_s: float) -> Gap:
+        """Return what a disconnected phase holds, without counting it.
 
         The time of a round that the phase cuts off is kept for the next one. Devices outside
         ``who`` rest, and keep what they had.
         """
-        paced = self.compute.pace_s
-        one_s = paced or self.compute.round_s(cost)
+        paced, round_s = self.compute.pace_s, self.compute.round_s(cost)
+        one_s = round_s if paced is None else np.asarray(paced)
         able = who & ~self.excluded(cost)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         begin = np.full_like(self.free_s, from_s) if paced else np.maximum(from_s, self.free_s)
@@ -81,12 +121,28 @@ class Devices:
             rounds = np.minimum(rounds, limit)
             spent = np.where(rounds < limit, spent, rounds * one_s)
         left = np.maximum(spent - rounds * one_s, 0.0)
-        self._kept_s = np.where(able, np.where(left < ROUNDING * one_s, 0.0, left), self._kept_s)
+        left = np.where(left < ROUNDING * one_s, 0.0, left)
         end = np.minimum(begin + rounds * one_s, np.maximum(to_s, begin))
-        self.free_s = np.where(rounds > 0, np.maximum(self.free_s, end), self.free_s)
-        self.count(rounds, cost)
-        return rounds, begin, end
+        return Gap(
+            rounds,
+            rounds * round_s,
+            begin,
+            end,
+            np.where(able, left, self._kept_s),
+            np.where(able, left / one_s * round_s, self.open_s),
+        )
 
-    def count(self, rounds: Ints, cost: Cost) -> None:
-        """Add complete rounds to the time that the devices have computed."""
-        self.computed_s += float(rounds.sum()) * self.compute.round_s(cost)
+    def gap_rounds(
+        self, cost: Cost, who: Mask, from_s: float, to_s: float
+    ) -> tuple[Ints, Floats, Floats]:
+        """Rounds (K,) that end in a disconnected phase, and when the training begins and ends."""
+        gap = self.gap(cost, who, from_s, to_s)
+        self._kept_s, self.open_s = gap.kept_s, gap.open_s
+        self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
+        self.count(gap.rounds, gap.ended_s)
+        return gap.rounds, gap.begin_s, gap.end_s
+
+    def count(self, rounds: Ints, computed_s: Floats) -> None:
+        """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""
+        self.rounds = self.rounds + rounds
+        self.ended_s = self.ended_s + computed_s

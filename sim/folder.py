@@ -43,6 +43,13 @@ def write_model(folder: Path, tensors: dict[str, Any] | None, about: dict[str, A
     write_text(place / "model.json", json.dumps(about, indent=2))
 
 
+def write_payloads(folder: Path, payloads: list[dict[str, Any]]) -> None:
+    """Write ``model/payloads.json``: what the payloads of the run are made of."""
+    place = folder / "model"
+    place.mkdir(parents=True, exist_ok=True)
+    write_text(place / "payloads.json", json.dumps(payloads, indent=2))
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write ``manifest.json``."""
     folder.mkdir(parents=True, exist_ok=True)

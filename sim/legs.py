@@ -23,6 +23,15 @@ class Training:
     end_s: Floats
     excluded: Mask
 
+    def ended(self, by_s: float) -> Mask:
+        """Devices (K,) that have trained and ended all their rounds by ``by_s``."""
+        return self.who & (self.end_s <= by_s) & (self.rounds > 0)
+
+    def computed_s(self, by_s: float) -> Floats:
+        """Seconds (K,) that the devices have computed by ``by_s``, whether a round ended or not."""
+        spent_s = np.minimum(self.end_s, by_s) - self.begin_s
+        return np.where(self.who & (self.rounds > 0), np.maximum(spent_s, 0.0), 0.0)
+
 
 @dataclass
 class Transfer:
@@ -59,6 +68,11 @@ class Transfer:
         begin_s = np.where(begun, self.begin_s, stop_s)
         sent = self.curve.delivered_bits(np.maximum(stop_s, begin_s))
         return (sent - self.curve.delivered_bits(begin_s)) / 8
+
+    def stop_s(self, by_s: float) -> Floats:
+        """When the devices (K,) have stopped sending: the last bit is sent, LOS, or ``by_s``."""
+        done = self.who & (self.end_s <= by_s)
+        return np.where(done, self.sent_s, np.minimum(self.los_s, by_s))
 
     def waited_s(self) -> Floats:
         """Seconds (K,) that a device with a link waited for a sub-channel; 0 for others."""

@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.method import Cluster
-from learning.requests import Floats, Mask
+from learning.requests import Cost, Floats, Mask
 from sim.clock import Clock, Process
 from sim.coded import Coded
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
 from sim.session_parts import Part
+from sim.text import data_size
 from sim.trace import Trace
 
 if TYPE_CHECKING:
+    from sim.devices import Devices
     from sim.legs import Training, Transfer
 
 
 OUTCOMES = ("delivered", "carried", "dropped")
 DELIVERED, CARRIED, DROPPED = range(3)
+
+EXCLUDED = "does not train"
+"""How the detail of a fault begins that tells of a device with too little memory."""
 
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""
@@ -43,10 +48,14 @@ class Rows:
         add("events", len(rows), time_s=leg.begin_s[rows], kind="train_start", **shared)
         add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
 
-    def excluded(self, excluded: Mask, cluster: Cluster, time_s: float) -> None:
+    def excluded(self, excluded: Mask, devices: Devices, cost: Cost, time_s: float) -> None:
         """Which devices cannot hold what they were to train; each is told of once."""
+        cluster = devices.cluster
         new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
         self._told.update((cluster.name, k) for k in new)
+        has, which = np.unique(devices.memory_bytes[new], return_inverse=True)
+        needs = data_size(cost.memory_bytes)
+        why = [f"{EXCLUDED}: needs {needs}, has {data_size(size)}" for size in has.tolist()]
         self._trace.add(
             "events",
             len(new),
@@ -54,7 +63,7 @@ class Rows:
             kind="fault",
             cluster=cluster.name,
             device=np.array(new, np.int64),
-            detail="does not train: too little memory",
+            detail=Coded(which, why),
         )
 
     def transfer(

@@ -144,6 +144,7 @@ class Run:
             stop.accuracy,
             None if every_hours is None else every_hours * 3600,
             built.scenario.link.cut_transfers,
+            built.transmitter,
         )
         self._event = 0
         self._began = time.monotonic()
@@ -230,7 +231,7 @@ class Run:
         trace = self.simulation.trace
         tables = trace.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
-        scenario = self.built.scenario
+        scenario, sizes = self.built.scenario, self.built.learner.architecture
         whole, timing = digests(tables)
         manifest = {
             "name": scenario.source_path.stem if scenario.source_path else "scenario",
@@ -243,6 +244,10 @@ class Run:
             "wall_s": round(time.monotonic() - self._began, 3),
             "events": self._event,
             "computed_device_s": self.simulation.computed_s,
+            "energy": self.simulation.energy(),
+            "spent": self.simulation.spending.columns(),
+            "loads": self.simulation.loads(),
+            "model_expert_bytes": sizes.experts * sizes.expert_bytes,
             "identity": self.identity,
             "trainings": self.built.learner.values.computed["train"],
             "books": self.simulation.books,
@@ -275,3 +280,4 @@ class Run:
             "trained": learner.trains,
         }
         run_folder.write_model(self.place, tensors, about)
+        run_folder.write_payloads(self.place, self.simulation.payloads.listed())

@@ -70,6 +70,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "relevance": FLOAT,
         "probability": FLOAT,
         "assigned": FLAG,
+        "expert_class": TEXT,
     },
 }
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
@@ -90,6 +91,6 @@ ORDER = {
 }
 LEARNED = {
     "metrics": ("accuracy", "loss", "samples"),
-    "assignments": ("relevance", "probability", "assigned"),
+    "assignments": ("relevance", "probability", "assigned", "expert_class"),
 }
 """Columns that hold learning results; all others are timing."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,14 @@ from sim.books import Books, books_of
 from sim.clock import Clock, Process
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices
+from sim.energy import Spending, Transmitter, Use, energy_of
 from sim.errors import SimulationError
 from sim.evaluation import Evaluator
 from sim.journal import Journal
 from sim.ledger import CutTransfers, Ledger
 from sim.legs import Training
 from sim.meet import Meetings
+from sim.payloads import PayloadList
 from sim.plan import Plan
 from sim.rows import Rows
 from sim.steps import everybody
@@ -48,19 +51,21 @@ class Simulation:
 
     ``stop_cycles`` and ``stop_accuracy`` end it before the plan does. The server's model is
     evaluated at the start, at every complete cycle, every ``evaluate_every_s`` if given, and at
-    the end. ``cut_transfers`` says what becomes of a transfer that a pass cuts off.
+    the end. ``compute`` is that of each cluster's devices, or one for all. ``cut_transfers`` says
+    what becomes of a transfer that a pass cuts off, ``transmitter`` what devices send with.
     """
 
     def __init__(
         self,
         plan: Plan,
         method: Method,
-        compute: Compute,
+        compute: Compute | Sequence[Compute],
         journal: Journal,
         stop_cycles: int | None = None,
         stop_accuracy: float | None = None,
         evaluate_every_s: float | None = None,
         cut_transfers: CutTransfers = "resume",
+        transmitter: Transmitter | None = None,
     ) -> None:
         self.plan = plan
         self.method = method
@@ -73,11 +78,16 @@ class Simulation:
         self._stop_accuracy = stop_accuracy
         self._evaluate_every_s = evaluate_every_s
         self.evaluator = Evaluator(plan, method, journal, self.trace)
+        self.payloads = PayloadList()
+        self.spending = Spending()
+        self._transmitter = Transmitter() if transmitter is None else transmitter
         self._rows = Rows(self.trace)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, tuple[Cluster, TrainUntilContact, float]] = {}
         self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
-        self._devices = {c.name: Devices(c, compute) for c in plan.clusters}
+        each = [compute] * len(plan.clusters) if isinstance(compute, Compute) else compute
+        pairs = zip(plan.clusters, each, strict=True)
+        self._devices = {c.name: Devices(c, own) for c, own in pairs}
         synchronisation = Synchronisation(plan.sync_delay_s)
         self._links = {
             c.name: Link(
@@ -87,6 +97,7 @@ class Simulation:
                 self._rows,
                 synchronisation,
                 Ledger(c.devices, cut_transfers),
+                self.payloads,
             )
             for c in plan.clusters
         }
@@ -123,8 +134,10 @@ class Simulation:
             link.settle_all()
         for cluster, request, from_s in self._gaps.values():
             self._train_in_gap(cluster, request, from_s, self.end_s)
+        self._gaps.clear()
         try:
             self.evaluator.evaluate(self.end_s, self.cycle)
+            self.spending.add(self.end_s, self.energy())
             self._at_once(self.method.conclude())
         except Exception as error:
             raise self.clock.failed("the end", error) from error
@@ -134,8 +147,31 @@ class Simulation:
 
     @property
     def computed_s(self) -> float:
-        """Device seconds spent on complete rounds."""
-        return sum(devices.computed_s for devices in self._devices.values())
+        """Device seconds spent on rounds, complete or not."""
+        return sum(float(self._use(cluster).computed_s.sum()) for cluster in self.plan.clusters)
+
+    def energy(self) -> list[dict[str, Any]]:
+        """Time and energy that each cluster's devices have spent so far."""
+        return [
+            energy_of(c, self._use(c), self._devices[c.name].compute.power_w, self._transmitter)
+            for c in self.plan.clusters
+        ]
+
+    def loads(self) -> list[dict[str, Any]]:
+        """What each cluster's devices were made to load; nothing of those that never train."""
+        found = [(c.name, self._devices[c.name].load.figures()) for c in self.plan.clusters]
+        return [{"cluster": name, **load} for name, load in found if load is not None]
+
+    def _use(self, cluster: Cluster) -> Use:
+        """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
+        use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
+        for mine, request, from_s in self._gaps.values():
+            if mine is cluster:
+                wanted = everybody(request.who, cluster.devices)
+                gap = devices.gap(request.cost, wanted, from_s, self.end_s)
+                computed_s = gap.computed_s - devices.open_s + use.computed_s
+                use = replace(use, rounds=use.rounds + gap.rounds, computed_s=computed_s)
+        return use
 
     @property
     def books(self) -> Books:
@@ -154,6 +190,7 @@ class Simulation:
 
     def _evaluate(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
+        self.spending.add(self.clock.now, self.energy())
         reached = self._stop_accuracy is not None and accuracy >= self._stop_accuracy
         if reached or self._ended_early():
             self.clock.stop()
@@ -221,12 +258,13 @@ class Simulation:
         self, cluster: Cluster, request: TrainUntilContact, from_s: float, to_s: float
     ) -> Work:
         devices = self._devices[cluster.name]
+        devices.load.add(request.cost)
         excluded = devices.excluded(request.cost)
         wanted = everybody(request.who, cluster.devices)
         rounds, begin, end = devices.gap_rounds(request.cost, wanted, from_s, to_s)
         training = Training(rounds > 0, request.cost, rounds, begin, end, excluded)
         self._rows.training(training, training.who, cluster, None)
-        self._rows.excluded(excluded, cluster, self.clock.now)
+        self._rows.excluded(excluded, devices, request.cost, self.clock.now)
         return Work(rounds, end, excluded)
 
     def _answer_now(
@@ -266,6 +304,7 @@ class Simulation:
                 relevance=np.asarray(assign.relevance)[cluster.index],
                 probability=np.asarray(assign.probability)[cluster.index],
                 assigned=mine,
+                expert_class=None if assign.expert_class is None else list(assign.expert_class),
                 **now,
             )
             listed = ",".join(map(str, experts[mine]))

@@ -9,6 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning import assignment
+from sim.energy import total
+from sim.rows import EXCLUDED
+
+JOULES_PER_KWH = 3.6e6
+
+Spent = dict[str, list[Any]]
+"""What had been spent by each evaluation, as the manifest says it."""
 
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported."""
@@ -16,24 +23,29 @@ TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 
 def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most."""
-    learning = _learning(tables["metrics"])
-    hours = manifest.get("computed_device_s", 0.0) / 3600
-    power_w = manifest["scenario"]["compute"]["power_w"]
+    steps = manifest["scenario"]["learning"]["steps_per_round"]
+    learning = _learning(tables["metrics"], manifest.get("spent"), steps)
+    contacts = _contacts(tables)
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
         "hours": manifest.get("simulated_s", 0.0) / 3600,
-        **_contacts(tables),
-        "device_hours_trained": hours,
-        "training_energy_kwh": None if power_w is None else hours * power_w / 1000,
+        **contacts,
+        "gradient_steps": contacts["device_rounds"] * steps,
+        "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
+        **_energy(manifest.get("energy")),
         **_traffic(tables["transfers"]),
+        "payloads": _payloads(tables["transfers"]),
+        **_loads(manifest.get("loads", [])),
+        "model_expert_bytes": manifest.get("model_expert_bytes"),
+        "excluded_devices": _excluded(tables["events"]),
         "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }
 
 
-def _learning(metrics: pa.Table) -> dict[str, Any]:
+def _learning(metrics: pa.Table, spent: Spent | None, steps: int) -> dict[str, Any]:
     rows = metrics.filter(pc.equal(metrics.column("scope"), "global")).to_pylist()
     known = [row for row in rows if row["accuracy"] is not None]
     last = rows[-1] if rows else {"cycle": 0, "time_s": 0.0}
@@ -42,15 +54,73 @@ def _learning(metrics: pa.Table) -> dict[str, Any]:
         "accuracy_start": known[0]["accuracy"] if known else None,
         "accuracy_final": known[-1]["accuracy"] if known else None,
         "accuracy_best": max((row["accuracy"] for row in known), default=None),
-        "targets": {f"{target:.2f}": _reached(known, target) for target in TARGETS},
+        "targets": {f"{target:.2f}": _reached(known, target, spent, steps) for target in TARGETS},
     }
 
 
-def _reached(rows: list[dict[str, Any]], target: float) -> dict[str, float] | None:
+def _reached(
+    rows: list[dict[str, Any]], target: float, spent: Spent | None, steps: int
+) -> dict[str, Any] | None:
+    """When a target was first reached, and what all devices together had spent by then."""
     for row in rows:
         if row["accuracy"] >= target:
-            return {"cycles": row["cycle"], "hours": row["time_s"] / 3600}
+            when = {"cycles": row["cycle"], "hours": row["time_s"] / 3600}
+            return when | _spent_by(row["time_s"], spent, steps)
     return None
+
+
+def _spent_by(time_s: float, spent: Spent | None, steps: int) -> dict[str, Any]:
+    if spent is None:
+        return dict.fromkeys(("device_rounds", "gradient_steps", "energy_j"))
+    place = spent["time_s"].index(time_s)
+    rounds = spent["device_rounds"][place]
+    parts = spent["training_j"][place], spent["transmit_j"][place]
+    energy_j = None if None in parts else sum(parts)
+    return {"device_rounds": rounds, "gradient_steps": rounds * steps, "energy_j": energy_j}
+
+
+def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Energy of all devices, None where their power is not known."""
+    training_j = None if clusters is None else total(clusters, "training_j")
+    transmit_j = None if clusters is None else total(clusters, "transmit_j")
+    known = training_j is not None and transmit_j is not None
+    return {
+        "training_energy_j": training_j,
+        "training_energy_kwh": None if training_j is None else training_j / JOULES_PER_KWH,
+        "transmit_energy_j": transmit_j,
+        "energy_j": training_j + transmit_j if known else None,
+    }
+
+
+def _payloads(transfers: pa.Table) -> list[dict[str, Any]]:
+    """Direction, name and largest size of everything of which something moved."""
+    sizes = transfers.group_by(["direction", "payload"]).aggregate([("payload_bytes", "max")])
+    rows = sizes.rename_columns(["direction", "payload", "bytes"]).to_pylist()
+    return sorted(rows, key=lambda row: (row["direction"] != "uplink", row["payload"]))
+
+
+def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
+    """The most that any device had to load, and the most that any had to load at the least."""
+
+    def most(key: str) -> float | None:
+        return max((load[key] for load in loads), default=None)
+
+    return {
+        "device_memory_bytes": most("memory_bytes"),
+        "expert_memory_bytes": most("expert_bytes"),
+        "least_device_memory_bytes": most("least_memory_bytes"),
+        "least_expert_memory_bytes": most("least_expert_bytes"),
+        "round_flops": most("round_flops"),
+    }
+
+
+def _excluded(events: pa.Table) -> dict[str, int]:
+    """How many devices of which clusters have too little memory."""
+    told = pc.starts_with(pc.fill_null(events.column("detail"), ""), EXCLUDED)
+    rows = events.filter(pc.and_(pc.equal(events.column("kind"), "fault"), told))
+    counts = pc.value_counts(rows.column("cluster")).to_pylist()
+    counts.sort(key=lambda entry: entry["values"])
+    return {entry["values"]: entry["counts"] for entry in counts}
 
 
 def _contacts(tables: dict[str, pa.Table]) -> dict[str, Any]:

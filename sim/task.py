@@ -4,74 +4,100 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.costs import NAMED
-from learning.data import DATASETS
+from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
+from learning.hardware import compute_device
+from learning.keys import DATA_KEYS, data_keys, model_keys
 from learning.learner import Learner
+from scenarios import local_path
 from sim.errors import InputError
 from sim.ground import device_counts
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from scenarios.section import Section
 
 
 def learner_of(scenario: Scenario) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other."""
     _check_model(scenario)
     _check_data(scenario)
-    config = _config(scenario)
     try:
-        return Learner(config, train=scenario.learning.train)
+        return Learner(_config(scenario), train=scenario.learning.train)
     except ValueError as error:
-        raise InputError(f"learning.model.kind: {error}") from None
+        text = str(error)
+        raise InputError(text if text.startswith("learning.") else f"learning: {text}") from None
 
 
 def _check_model(scenario: Scenario) -> None:
     model = scenario.learning.model
-    if model.kind not in NAMED:
+    allowed = model_keys(model.kind, bool(model.checkpoints))
+    if allowed is None:
         return
-    if scenario.learning.train:
+    for key in sorted(_said(model) - {"kind", *allowed}):
         raise InputError(
-            f"learning.model.kind: {model.kind!r} has no weights here; set "
-            "learning.train=false for a timing-only run"
-        )
-    given = sorted(model.model_fields_set - {"kind"})
-    if given:
-        raise InputError(
-            f"learning.model.{given[0]}: is fixed by learning.model.kind={model.kind!r}; remove it"
+            f"learning.model.{key}: is not used by kind {model.kind!r}, or fixed by it; remove it"
         )
 
 
 def _check_data(scenario: Scenario) -> None:
     data = scenario.learning.data
-    if data.path is not None:
-        raise InputError(f"learning.data.path: is not used by kind {data.kind!r}; remove it")
-    if data.kind not in DATASETS:
+    allowed = data_keys(data.kind)
+    if allowed is None:
         raise InputError(
-            f"learning.data.kind: no {data.kind!r}; known are {', '.join(sorted(DATASETS))}"
+            f"learning.data.kind: no {data.kind!r}; known are {', '.join(sorted(DATA_KEYS))}"
         )
+    for key in sorted(_said(data) - {"kind", *allowed}):
+        raise InputError(f"learning.data.{key}: is not used by kind {data.kind!r}; remove it")
+    for name in data.paths:
+        if name not in {cluster.name for cluster in scenario.ground.clusters}:
+            raise InputError(f"learning.data.paths: no cluster {name!r} in ground.clusters")
     if scenario.stop.accuracy is not None and not scenario.learning.train:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
 
 
+def _said(section: Section) -> set[str]:
+    """Keys that say something else than their default."""
+    plain = type(section)().model_dump()
+    return {key for key, value in section.model_dump().items() if value != plain[key]}
+
+
 def _config(scenario: Scenario) -> LearningConfig:
-    model, data = scenario.learning.model, scenario.learning.data
+    learning = scenario.learning
     return LearningConfig(
         seed=scenario.seed,
         clusters=tuple(c.name for c in scenario.ground.clusters),
         devices=device_counts(scenario),
-        model=ModelConfig(
-            kind=model.kind,
-            experts=model.experts,
-            top_k=model.top_k,
-            hidden=model.hidden,
-            expert_hidden=model.expert_hidden,
-            layers=model.layers,
-            lora_rank=scenario.learning.lora_rank,
-        ),
-        data=DataConfig(data.kind, data.path, data.own_domain_fraction, data.trial_samples),
-        step_size=scenario.learning.step_size,
-        gate_step_size_ratio=scenario.learning.gate_step_size_ratio,
-        steps_per_round=scenario.learning.steps_per_round,
-        batch_size=scenario.learning.batch_size,
+        model=_model(scenario),
+        data=_data(scenario),
+        pretraining=Pretraining(**learning.pretraining.model_dump()),
+        step_size=learning.step_size,
+        gate_step_size_ratio=learning.gate_step_size_ratio,
+        steps_per_round=learning.steps_per_round,
+        batch_size=learning.batch_size,
+        trains_backbone=learning.trains_backbone,
+        upload_format=learning.upload_format,
+        device=compute_device(learning.device) if learning.train else "cpu",
+        precision=learning.precision,
+    )
+
+
+def _model(scenario: Scenario) -> ModelConfig:
+    model = scenario.learning.model
+    said = model.model_dump(exclude={"checkpoints", "tokenizer"})
+    return ModelConfig(
+        **said,
+        checkpoints=tuple(local_path(scenario, name) for name in model.checkpoints),
+        tokenizer=None if model.tokenizer is None else local_path(scenario, model.tokenizer),
+        lora=LoraConfig(**scenario.learning.lora.model_dump()),
+    )
+
+
+def _data(scenario: Scenario) -> DataConfig:
+    data = scenario.learning.data
+    said = data.model_dump(exclude={"path", "paths", "columns"})
+    return DataConfig(
+        **said,
+        path=None if data.path is None else local_path(scenario, data.path),
+        paths=tuple((name, local_path(scenario, path)) for name, path in data.paths.items()),
+        columns=tuple(data.columns.model_dump(exclude_none=True).items()),
     )

@@ -9,6 +9,10 @@ LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
 
 
+MOST_PAYLOADS = 6
+"""Payloads whose sizes a summary shows."""
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: the first to the left, all others to the right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
@@ -34,7 +38,11 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ),
         ("own gate mass", _mass(summary["own_mass"])),
         ("device rounds", _rounds(summary)),
+        ("energy", _energy(summary)),
+        *_load(summary),
+        *((("excluded", _excluded(summary)),) if summary["excluded_devices"] else ()),
         ("uplink", data_size(summary["uplink_bytes"])),
+        *((("payloads", _payloads(summary)),) if summary["payloads"] else ()),
         ("downlink", data_size(summary["downlink_bytes"])),
         (
             "transfers",
@@ -54,6 +62,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
         for n in groups[0]["cycles_to"]
         if any(g["cycles_to"][n]["min"] is not None for g in groups)
     ]
+    known = [n for n in reached if any(g["energy_j_to"][n]["min"] is not None for g in groups)]
     rows = [
         ["seeds", *(str(group["runs"]) for group in groups)],
         ["cycles", *(spread(group["cycles"], "{:g}") for group in groups)],
@@ -68,6 +77,11 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
             [f"days to {n}", *(spread(group["hours_to"][n], "{:.1f}", 24.0) for group in groups)]
             for n in reached
         ),
+        *(
+            [f"gradient steps to {n}", *(spread(g["gradient_steps_to"][n], "{:g}") for g in groups)]
+            for n in reached
+        ),
+        *([f"energy to {n}", *(_energy_to(group, n) for group in groups)] for n in known),
         *(
             [key.split("_")[0], *(data_size(group[key]["median"]) for group in groups)]
             for key in ("uplink_bytes", "downlink_bytes")
@@ -107,6 +121,13 @@ def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> 
     return f"{shown['median']} [{shown['min']}..{shown['max']}]"
 
 
+def _energy_to(group: Mapping[str, Any], name: str) -> str:
+    unknown = group["energy_j_to"][name]["min"] is None
+    reached = group["cycles_to"][name]["min"] is not None
+    shown = spread(group["energy_j_to"][name], "{:,.1f} kJ", 1e3)
+    return "not known" if unknown and reached else shown
+
+
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB or GB (powers of 1000)."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -136,6 +157,58 @@ def _rounds(summary: Mapping[str, Any]) -> str:
     spent = f", {energy:.3f} kWh" if energy is not None else ""
     hours = summary["device_hours_trained"]
     return f"{summary['device_rounds']} in {hours:.1f} device hours{spent}"
+
+
+def _energy(summary: Mapping[str, Any]) -> str:
+    parts = (
+        ("training", "training_energy_j", "compute.power_w"),
+        ("transmitting", "transmit_energy_j", "link.uplink.tx_power_dbm"),
+    )
+    known = ((name, summary[key], said) for name, key, said in parts)
+    return ", ".join(
+        f"{name} not known ({said})" if joules is None else f"{name} {energy(joules)}"
+        for name, joules, said in known
+    )
+
+
+def energy(joules: float) -> str:
+    """Show an energy in J, kJ, MJ or GJ."""
+    for unit, scale in (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= scale:
+            return f"{joules / scale:.2f} {unit}"
+    return f"{joules:.2f} J"
+
+
+def _load(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a device loads, and the FLOPs of a round, where the method asked for any."""
+    most, least = summary["device_memory_bytes"], summary["least_device_memory_bytes"]
+    if not most:
+        return []
+    every = summary["model_expert_bytes"]
+    lines = [("memory", f"{data_size(most)} at most, ", summary["expert_memory_bytes"])]
+    if least < most:
+        fewest = summary["least_expert_memory_bytes"]
+        lines.append(("least memory", f"{data_size(least)}, ", fewest))
+    flops = ("FLOPs a round", f"{summary['round_flops']:.3g}")
+    return [*((name, text + _experts(held, every)) for name, text, held in lines), flops]
+
+
+def _experts(held: float, every: float) -> str:
+    text = f"experts {data_size(held)} of {data_size(every)}"
+    return f"{text}: {data_size(every - held)} less" if held < every else text
+
+
+def _excluded(summary: Mapping[str, Any]) -> str:
+    counts = summary["excluded_devices"].items()
+    return ", ".join(f"{count} devices of {cluster}" for cluster, count in counts)
+
+
+def _payloads(summary: Mapping[str, Any]) -> str:
+    """Sizes of what goes up."""
+    up = [row for row in summary["payloads"] if row["direction"] == "uplink"]
+    shown = [f"{row['payload']} {data_size(row['bytes'])}" for row in up[:MOST_PAYLOADS]]
+    more = len(up) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _mass(value: Mapping[str, float] | None) -> str:

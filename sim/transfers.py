@@ -12,8 +12,10 @@ from learning.requests import Download, Floats, Ints, Mask, Receipt, Train, Uplo
 from sim.clock import Clock
 from sim.contacts import Antenna
 from sim.devices import Devices, whole_rounds
+from sim.energy import Use, sending_s
 from sim.ledger import Fate, Ledger
 from sim.legs import Leg, Training, Transfer
+from sim.payloads import PayloadList
 from sim.planned_session import PlannedSession
 from sim.rows import Rows
 from sim.schedule import schedule
@@ -40,13 +42,16 @@ class Link:
         rows: Rows,
         synchronisation: Synchronisation,
         ledger: Ledger | None = None,
+        payloads: PayloadList | None = None,
     ) -> None:
         self.ledger = Ledger(devices.cluster.devices) if ledger is None else ledger
+        self.payloads = PayloadList() if payloads is None else payloads
         self._clock = clock
         self._antenna = antenna
         self._devices = devices
         self._rows = rows
         self._synchronisation = synchronisation
+        self._sending_s: Floats = np.zeros(devices.cluster.devices)
         self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
@@ -77,11 +82,26 @@ class Link:
             self._settle(session, legs, self._clock.now, run_over=True)
         self._going_on.clear()
 
+    def use(self) -> Use:
+        """Return what the devices have done by now, in disconnected phases as far as is settled."""
+        now_s, devices = self._clock.now, self._devices
+        rounds, computed_s, sent_s = devices.rounds, devices.computed_s, self._sending_s
+        for _, legs in self._going_on:
+            for leg in legs:
+                if isinstance(leg, Training):
+                    rounds = rounds + np.where(leg.ended(now_s), leg.rounds, 0)
+                    computed_s = computed_s + leg.computed_s(now_s)
+                elif leg.session is not None:
+                    pieces = parts(leg.session, leg, leg.stop_s(now_s))
+                    sent_s = sent_s + sending_s(leg, pieces)
+        return Use(rounds, computed_s, sent_s)
+
     # -- planning: when each device would begin and end each step
 
     def _plan_training(
         self, step: Train, behind: Step | None, session: PlannedSession | None, ready: Floats
     ) -> Training:
+        self._devices.load.add(step.cost)
         excluded = self._devices.excluded(step.cost)
         who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
         one_s = self._devices.compute.round_s(step.cost)
@@ -95,7 +115,7 @@ class Link:
         return Training(who, step.cost, rounds, ready, end, excluded)
 
     def _rounds_that_fit(
-        self, behind: Step | None, session: PlannedSession | None, ready: Floats, one_s: float
+        self, behind: Step | None, session: PlannedSession | None, ready: Floats, one_s: Floats
     ) -> Ints:
         """Rounds before the session ends, leaving time for the upload behind; at least one."""
         if session is None:
@@ -123,6 +143,7 @@ class Link:
         version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
         who = everybody(step.who, k) & np.isfinite(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
+        self.payloads.add(direction, step.payload, who)
         before = np.where(who, self.ledger.through(direction, name), 0.0)
         never, now = np.full(k, np.inf), np.full(k, self._clock.now)
         leg = Transfer(
@@ -178,21 +199,21 @@ class Link:
         return replies
 
     def _settle_training(self, session: PlannedSession | None, leg: Training, now_s: float) -> Work:
-        done = leg.who & (leg.end_s <= now_s) & (leg.rounds > 0)
+        done = leg.ended(now_s)
         self._devices.free_s = np.where(
             done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
         )
-        self._devices.count(np.where(done, leg.rounds, 0), leg.cost)
+        self._devices.count(np.where(done, leg.rounds, 0), leg.computed_s(now_s))
         number = None if session is None else session.at(now_s).contact_id
         self._rows.training(leg, done, self._devices.cluster, number)
-        self._rows.excluded(leg.excluded, self._devices.cluster, self._clock.now)
+        self._rows.excluded(leg.excluded, self._devices, leg.cost, self._clock.now)
         return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
 
     def _settle_transfer(
         self, session: PlannedSession | None, leg: Transfer, now_s: float, run_over: bool
     ) -> Receipt:
         done = leg.who & (leg.end_s <= now_s)
-        stop_s = np.where(done, leg.sent_s, np.minimum(leg.los_s, now_s))
+        stop_s = leg.stop_s(now_s)
         left = leg.size - leg.before
         partial = leg.who & ~done & (leg.begin_s < stop_s)
         moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), 0.0)
@@ -227,7 +248,9 @@ class Link:
     ) -> None:
         """Write a row for each device and each contact of the session in which something moved."""
         left, now_s = moved, self._clock.now
-        for part in parts(session, leg, stop_s):
+        pieces = list(parts(session, leg, stop_s))
+        self._sending_s = self._sending_s + sending_s(leg, pieces)
+        for part in pieces:
             here = np.where(part.last, left, np.minimum(part.bytes, left))
             left = left - here
             ended = done & part.last & (here > 0)

@@ -5,20 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from learning.config import LearningConfig
-from learning.data.digits import digit_domains
-from learning.data.partition import federate
-from learning.data.samples import Domain, FederatedSamples, SampleArrays
+from learning.data.digits import digits
+from learning.data.federate import federate
+from learning.data.files import data_files
+from learning.data.hub import hf
+from learning.data.npz import npz
+from learning.data.samples import Dataset, Domain, FederatedSamples, Form, InputSpec, SampleArrays
+from learning.data.texts import jsonl
 
-#: Kind of data -> function that makes one :class:`Domain` a cluster.
-DATASETS: dict[str, Callable[[LearningConfig], list[Domain]]] = {"digits": digit_domains}
+#: Kind of data -> function that makes the :class:`Dataset` of a configuration.
+DATASETS: dict[str, Callable[[LearningConfig], Dataset]] = {
+    "digits": digits,
+    "hf": hf,
+    "jsonl": jsonl,
+    "npz": npz,
+}
 
-__all__ = ["DATASETS", "Domain", "FederatedSamples", "SampleArrays", "load_samples"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Domain",
+    "FederatedSamples",
+    "Form",
+    "InputSpec",
+    "SampleArrays",
+    "data_files",
+    "load_samples",
+]
 
 
 def load_samples(config: LearningConfig) -> FederatedSamples:
-    """Make the domains of ``config.data.kind`` and share them out to clusters and devices.
+    """Make the data set of ``config.data.kind`` and share it out to clusters and devices.
 
-    Raises :class:`ValueError` for an unknown kind and for more devices than there are samples.
+    Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
+    hold something wrong, and for more clusters or devices than there are domains or samples.
     """
     kind = config.data.kind
     if kind not in DATASETS:

@@ -9,12 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from learning.config import LearningConfig
-from learning.data.samples import Domain, SampleArrays
+from learning.data.samples import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.streams import stream
 
 TRAIN_IMAGES = 1400
 BRIGHTEST_PIXEL = 16.0
 MAX_DOMAINS = 20
+SPEC = InputSpec("vector", (64,), 10)
+
+
+def digits(config: LearningConfig) -> Dataset:
+    """Return the digits; their ``x`` are features from the start, 64 pixels in 0..1."""
+    return Dataset(digit_domains(config), lambda trial: Encoding(SPEC, lambda features: features))
 
 
 def digit_domains(config: LearningConfig) -> list[Domain]:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Form = Literal["vector", "image", "text", "choices"]
+Rows = NDArray[np.int64]
+
 
 class SampleArrays(NamedTuple):
-    """Features ``x`` (n, d) float32, class labels ``y`` (n,) and domain indices (n,), int64."""
+    """Features ``x`` (n, ...), class labels ``y`` (n,) and domain indices (n,), both int64.
 
-    x: NDArray[np.float32]
+    ``x`` by form:
+
+    - ``vector``: float32 (n, d);
+    - ``image``: float32 (n, C, H, W) in 0..1;
+    - ``text``: int64 (n, T), token ids, padded with -1;
+    - ``choices``: int64 (n, O, 2, T); ``[..., 0, :]`` are the token ids of a question and one of
+      its options, padded with -1, and ``[..., 1, :]`` is 1 where a token belongs to the option.
+      An option that a question does not have is all -1 and 0.
+    """
+
+    x: NDArray[Any]
     y: NDArray[np.int64]
     domain: NDArray[np.int64]
 
-    def at(self, rows: NDArray[np.int64] | slice) -> SampleArrays:
+    def at(self, rows: Rows | slice) -> SampleArrays:
         """Return the samples at ``rows``."""
         return SampleArrays(self.x[rows], self.y[rows], self.domain[rows])
 
@@ -29,6 +42,20 @@ def join(parts: list[SampleArrays]) -> SampleArrays:
 
 
 @dataclass(frozen=True)
+class InputSpec:
+    """What a model is fed: the form, the shape of one sample's ``x``, and the numbers of classes.
+
+    ``vocabulary`` is the number of token ids of ``text`` and ``choices``, None of other forms. The
+    classes of ``choices`` are the options of the question that has most.
+    """
+
+    form: Form
+    shape: tuple[int, ...]
+    classes: int
+    vocabulary: int | None = None
+
+
+@dataclass(frozen=True)
 class Domain:
     """One data modality: what is there to train on, and its test set."""
 
@@ -36,15 +63,40 @@ class Domain:
     test: SampleArrays
 
 
+class Encoding(NamedTuple):
+    """How the features of samples are made of their row numbers (n,)."""
+
+    spec: InputSpec
+    features: Callable[[Rows], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One domain a cluster, whose ``x`` are row numbers (n,), and what those stand for.
+
+    Rows are shared out before features are made of them. ``encode`` is given the trial rows of
+    all clusters, which is what the server knows (a tokenizer is made of them), and returns the
+    encoding of all rows.
+    """
+
+    domains: list[Domain]
+    encode: Callable[[Rows], Encoding]
+
+
 @dataclass(frozen=True)
 class FederatedSamples:
     """Who holds what, by cluster name.
 
     ``shards`` has one entry a device; ``trial`` is shared with the server and in no shard;
-    ``test`` is the cluster's own domain. ``classes`` is the number of labels.
+    ``test`` is the cluster's own domain. ``spec`` holds for all of them.
     """
 
     shards: Mapping[str, tuple[SampleArrays, ...]]
     trial: Mapping[str, SampleArrays]
     test: Mapping[str, SampleArrays]
-    classes: int
+    spec: InputSpec
+
+    @property
+    def classes(self) -> int:
+        """The number of labels."""
+        return self.spec.classes

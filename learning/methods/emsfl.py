@@ -6,191 +6,243 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from learning.assignment import assign_experts, assignment_probability
 from learning.cluster_side import ClusterSide
-from learning.method import Cluster, Method, Protocol, World
+from learning.method import Cluster, Protocol
+from learning.methods.split_experts import EmsFlOptions, SplitsExperts
+from learning.payloads import upload_payload
 from learning.requests import (
-    Assign,
     Chain,
     Cost,
     Download,
-    Floats,
-    Measure,
     NextContact,
     Note,
     Payload,
+    Receipt,
     Request,
     Train,
     TrainUntilContact,
     Upload,
+    Work,
 )
-from learning.streams import stream
-from learning.values import Handle
 
 
-@dataclass(frozen=True)
-class EmsFlOptions:
-    """``threshold``: relevance below which an expert does not count for a cluster, eq. (32)."""
-
-    threshold: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold: {self.threshold} should lie in 0 to 1")
-
-
-class EmsFl(Method):
+class EmsFl(SplitsExperts):
     """Standard EMS-FL: each cluster trains its own experts all the time, the gate when connected.
 
     Server state: the model, and the cluster that owns each expert. Two clusters never own the
     same one, so that uploads never compete.
     """
 
-    Options: ClassVar[type] = EmsFlOptions
-
-    def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
-        super().__init__(world, options)
-        self.experts = list(range(self.learner.architecture.experts))
-        self.server = self.learner.start()
-        self.owner = np.zeros(len(self.experts), np.int64)
-
-    def prepare(self) -> Protocol:
-        """Algorithm 1, on the trial data that the clusters shared beforehand."""
-        relevance = yield from self.measure_relevance()
-        self.owner = assign_experts(
-            relevance, self.options.threshold, stream(self.world.seed, "assign")
-        )
-        yield self.assignment(relevance)
-
-    def conclude(self) -> Protocol:
-        """Measure the relevance once more: what training did to the gate's own mass."""
-        relevance = yield from self.measure_relevance()
-        yield self.assignment(relevance)
-
     def cluster(self, me: Cluster) -> Protocol:
         """Algorithm 2, cluster side and server side of each contact."""
         side = ClusterSide(self.learner, me)
-        mine = np.flatnonzero(self.owner == me.index).tolist()
-        masked = not self.tunes_gate(cycle=0)
+        mine = self.splitting.trained_by(me.index)
+        masked, changing = not self.tunes_gate(cycle=0), False
         # The start model and E_c are on the devices before time begins: it is what is tuned.
         side.provide(self.server, mine if masked else self.experts)
         while True:
             if mine:
                 work, contact = yield TrainUntilContact(self.cost(mine, masked), side.complete)
-                side.train(work, mine, masked=masked)
+                self.train(side, work, mine, masked)
             else:
                 contact = yield NextContact()
             if contact is None:
                 return
-            yield from self.upload_experts(me, side, mine)
+            yield from self.split_again(contact.cycle)
+            yield from self.upload_experts(me, side, changing)
+            changing = yield from self.hand_over(me, side, changing)
+            mine = self.splitting.trained_by(me.index)
             masked = not self.tunes_gate(contact.cycle)
-            if masked:
-                yield from self.refresh(side, mine)
-            else:
-                yield from self.tune(me, side, mine)
+            if masked and not self.learner.config.trains_backbone:
+                yield from self.refresh(me, side, mine)
+            elif mine or not masked:
+                yield from self.tune(me, side, mine, masked)
 
-    def upload_experts(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
-        """Upload E_c and aggregate it, equation (35)."""
-        if mine:
-            side.offer(mine)
-        if not side.pending.any():
+    def upload_experts(self, me: Cluster, side: ClusterSide, changing: bool) -> Protocol:
+        """Upload E_c and aggregate it, equation (35).
+
+        While the cluster is ``changing`` its experts, new snapshots are only made of what it has
+        trained of those that leave, so that in the end nothing is on its way.
+        """
+        owned = self.splitting.owned_by(me.index)
+        if owned:
+            leaving = self.splitting.leaving(me.index)
+            side.offer(owned, who=side.owing(leaving) if changing else None)
+        yield from self.send_experts(me, side)
+
+    def send_experts(self, me: Cluster, side: ClusterSide, carry: bool = True) -> Protocol:
+        """Upload the snapshots that are on their way, and aggregate what has come through."""
+        if side.snapshot is None or not side.pending.any():
             return
-        receipt = yield Upload(side.payload(_named("experts", mine)), side.pending)
-        done = side.deliver(receipt)
+        name, experts = _named("experts", side.snapshot.experts), side.snapshot.experts
+        receipt = yield Upload(side.payload(name), side.pending, carry)
+        done = yield from side.finite(side.deliver(receipt))
         if not done.any():
             return
         stale = side.staleness(self.version, done)
         self.server = side.merge(self.server, done)
-        self.version += 1
+        self.aggregated(experts)
         devices = f"devices:{int(done.sum())}/{me.devices}"
-        yield Note("aggregate", self.version, f"{_named('experts', mine)} {devices} {stale}")
+        yield Note("aggregate", self.version, f"{name} {devices} {stale}")
 
-    def tune(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
-        """Download the whole model, train E_c and the gate, upload and aggregate the gate (36)."""
-        model = side.download("model", self.server, self.version, self.experts)
-        size = self.learner.architecture.upload_bytes([], gate=True)
-        gate = Payload("gate", size, model.payload.version)
-        cost = self.learner.round_cost(mine, self.experts, gate=True)
+    def hand_over(
+        self, me: Cluster, side: ClusterSide, changing: bool
+    ) -> Generator[Request, Any, bool]:
+        """Let go of the experts that leave and take those that are free; True while that waits.
+
+        It waits until all that the devices have trained of an expert is aggregated. Devices that
+        do not answer shall not hold it up for ever: if a whole contact brings nothing more of what
+        is missing, that is given up.
+        """
+        leaving = self.splitting.leaving(me.index)
+        if not leaving and not self.splitting.free_for(me.index):
+            return False
+        if self.owes(side, leaving):
+            if not changing or side.progressed:
+                return True
+            yield from self.give_up(me, side, leaving)
+        gone, taken = self.splitting.change_hands(me.index)
+        if taken:
+            side.expect()
+        for verb, experts in (("gives", gone), ("takes", taken)):
+            if experts:
+                yield Note("assign", self.version, f"{verb} {_named('experts', experts)}")
+        return False
+
+    def owes(self, side: ClusterSide, leaving: Sequence[int]) -> bool:
+        """Return whether something is on its way, or trained on ``leaving`` and not sent yet."""
+        return bool((side.pending | side.owing(leaving)).any())
+
+    def give_up(self, me: Cluster, side: ClusterSide, leaving: Sequence[int]) -> Protocol:
+        """Make an end of what is on its way, and of what is not sent yet of ``leaving``."""
+        silent = side.pending | side.owing(leaving)
+        yield from self.send_experts(me, side, carry=False)
+        side.forget(leaving, side.owing(leaving))
+        devices = f"devices:{int(silent.sum())}/{me.devices}"
+        yield Note("drop", self.version, f"hand-over without the updates of {devices}: no answer")
+
+    def tune(self, me: Cluster, side: ClusterSide, mine: Sequence[int], masked: bool) -> Protocol:
+        """Download the model, train E_c and the gate, upload and aggregate the gate (36).
+
+        Under the mask only E_c is downloaded and loaded, with the gate and what goes with it.
+        """
+        held = self.splitting.owned_by(me.index) if masked else self.experts
+        name = f"{_named('experts', held)} gate" if masked else "model"
+        model = side.download(name, self.server, self.version, held, changes=self.changes)
+        gate = upload_payload(self.learner, "gate", [], True, model.payload.version)
+        cost = self.learner.round_cost(mine, self.loaded(mine, masked), gate=True)
         down, work, up = yield Chain((model, Train(cost), Upload(gate, carry=False)))
         side.receive(down)
-        side.train(work, mine, gate=True)
-        trained = work.rounds > 0
-        done = up.done & trained
-        if done.any():
-            self.server = side.merge_gate(self.server, done)
-            self.version += 1
-            yield Note("aggregate", self.version, f"gate devices:{int(done.sum())}/{me.devices}")
-        elif not work.excluded.all():
-            why = up.reason if trained.any() else down.reason
-            yield Note("fault", self.version, f"gate lost: {why or 'no round ended'}")
-        back = yield Download(Payload("gate", size, self.version), carry=False)
+        self.train(side, work, mine, masked, gate=True)
+        yield from self.aggregate_gate(me, side, (down, work, up))
+        back = yield Download(Payload("gate", gate.bytes, self.version), carry=False)
         side.receive_gate(self.server, back.done)
 
-    def refresh(self, side: ClusterSide, mine: Sequence[int]) -> Protocol:
+    def aggregate_gate(
+        self, me: Cluster, side: ClusterSide, replies: tuple[Receipt, Work, Receipt]
+    ) -> Protocol:
+        """Aggregate the gates that have come through (36), or tell why none has."""
+        _, work, up = replies
+        arrived = up.done & (work.rounds > 0)
+        done = yield from side.finite_gate(arrived)
+        if done.any():
+            stale = side.gate_staleness(self.version, done)
+            self.server = side.merge_gate(self.server, done)
+            self.aggregated([])
+            devices = f"devices:{int(done.sum())}/{me.devices}"
+            yield Note("aggregate", self.version, f"gate {devices} {stale}")
+        elif not arrived.any() and not work.excluded.all():
+            yield Note("fault", self.version, f"gate lost: {_why_lost(*replies)}")
+
+    def refresh(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
         """Download the cluster's own aggregated experts, and train them (Algorithm 3)."""
         if not mine:
             return
-        name = _named("experts", mine)
-        experts = side.download(name, self.server, self.version, mine, gate=False)
+        held = self.splitting.owned_by(me.index)
+        experts = side.download(
+            _named("experts", held), self.server, self.version, held, False, self.changes
+        )
         down, work = yield Chain((experts, Train(self.cost(mine, masked=True))))
         side.receive(down)
-        side.train(work, mine, masked=True)
+        self.train(side, work, mine, masked=True)
+
+    def train(
+        self,
+        side: ClusterSide,
+        work: Work,
+        mine: Sequence[int],
+        masked: bool,
+        gate: bool = False,
+    ) -> None:
+        """Train E_c, and the gate if asked; under the mask the gate selects E_c only."""
+        side.train(work, mine, gate, masked)
 
     def tunes_gate(self, cycle: int) -> bool:
         """Return whether contacts in this cycle tune the gate: always, in standard EMS-FL."""
         return True
 
     def cost(self, mine: Sequence[int], masked: bool) -> Cost:
-        """Cost of one round on E_c; under the mask only E_c is loaded."""
-        return self.learner.round_cost(mine, mine if masked else self.experts, gate=False)
+        """Cost of one round on E_c."""
+        return self.learner.round_cost(mine, self.loaded(mine, masked), gate=False)
 
-    def measure_relevance(self) -> Generator[Request, Any, Floats]:
-        """Relevance of every expert for every cluster (29), shape (C, E)."""
-        default = paired_relevance(
-            len(self.world.clusters), len(self.experts), self.learner.architecture.top_k
-        )
-        server = self.server
-        measured = yield Measure(
-            "relevance", lambda: self.learner.relevance(server), default.tolist()
-        )
-        return np.asarray(measured)
+    def loaded(self, mine: Sequence[int], masked: bool) -> Sequence[int]:
+        """Return the experts in a device's memory: under the mask only E_c."""
+        return mine if masked else self.experts
 
-    def assignment(self, relevance: Floats) -> Assign:
-        """Describe who owns which expert, with the probabilities of equation (33)."""
-        probability = assignment_probability(relevance, self.options.threshold)
-        return Assign(relevance, probability, self.owner)
 
-    def model(self) -> Handle:
-        """Return the model at the satellite."""
-        return self.server
+MASKS = ("-inf", "zero")
+
+
+@dataclass(frozen=True)
+class EnhancedOptions(EmsFlOptions):
+    """Options of the enhanced form.
+
+    ``mask``: what the gate's logits of other experts are set to, eq. (43): ``-inf`` puts them out
+    of reach, ``zero`` is the paper's literal text.
+    """
+
+    mask: str = "-inf"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mask not in MASKS:
+            raise ValueError(f"mask: {self.mask!r} should be {' or '.join(MASKS)}")
 
 
 class EnhancedEmsFl(EmsFl):
     """Enhanced EMS-FL (Algorithm 3): a masked gate, only E_c in memory, the gate tuned at the end.
 
-    In the last ``learning.gate_tuning_cycles`` cycles it goes on as standard EMS-FL.
+    In the last ``learning.gate_tuning_cycles`` cycles it goes on as standard EMS-FL. With
+    ``learning.trains_backbone`` the connected cluster trains the gate and the backbone before that
+    too, under the mask.
     """
+
+    Options: ClassVar[type] = EnhancedOptions
 
     def tunes_gate(self, cycle: int) -> bool:
         """Return whether the cycle is one of the last."""
         return cycle >= self.world.cycles - self.world.gate_tuning_cycles
 
-
-def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
-    """Relevance (C, E) for a timing-only run, which measures none: paired in turn, rows sum to K.
-
-    Expert e is at home in cluster e mod C, and cluster c with expert c mod E.
-    """
-    c, e = np.ogrid[:clusters, :experts]
-    home = (e % clusters == c) | (c % experts == e)
-    homes = home.sum(axis=1, keepdims=True)
-    at_home = np.minimum(1.0, top_k / homes)
-    elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)
-    relevance: Floats = np.where(home, at_home, elsewhere)
-    return relevance
+    def train(
+        self,
+        side: ClusterSide,
+        work: Work,
+        mine: Sequence[int],
+        masked: bool,
+        gate: bool = False,
+    ) -> None:
+        """Train with the mask that the options ask for."""
+        side.train(work, mine, gate, masked, self.options.mask)
 
 
 def _named(kind: str, experts: Sequence[int]) -> str:
     return f"{kind}:{','.join(map(str, experts))}"
+
+
+def _why_lost(down: Receipt, work: Work, up: Receipt) -> str:
+    """Say what kept the gates of a contact from the server."""
+    if (work.rounds > 0).any():
+        return f"{up.reason or 'no round ended'} before the second upload was through"
+    if not down.done.any():
+        return f"{down.reason} before the download was through"
+    return "no round ended"

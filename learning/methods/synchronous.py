@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster, Method, Protocol, World
-from learning.requests import Chain, Mask, NextContact, Note, Payload, Train, Upload
+from learning.payloads import upload_payload
+from learning.requests import Chain, Mask, NextContact, Note, Train, Upload
 from learning.values import Handle
 
 
@@ -24,7 +25,6 @@ class Synchronous(Method):
     def cluster(self, me: Cluster) -> Protocol:
         """Broadcast, local update, upload; a pass too short for the upload is made up for next."""
         side = ClusterSide(self.learner, me)
-        up_bytes = self.learner.architecture.upload_bytes(self.experts, gate=True)
         cost = self.learner.round_cost(self.experts, self.experts, gate=True)
         while (yield NextContact()):
             if side.pending.any():
@@ -32,8 +32,12 @@ class Synchronous(Method):
                 yield from self.aggregate(me, side, side.deliver(receipt))
                 if side.pending.any():
                     continue
-            broadcast = side.download("model", self.server, self.version, self.experts)
-            update = Payload("model", up_bytes, broadcast.payload.version)
+            broadcast = side.download(
+                "model", self.server, self.version, self.experts, changes=self.changes
+            )
+            update = upload_payload(
+                self.learner, "model", self.experts, True, broadcast.payload.version
+            )
             down, work, up = yield Chain((broadcast, Train(cost), Upload(update)))
             side.receive(down)
             side.train(work, self.experts, gate=True)
@@ -42,11 +46,12 @@ class Synchronous(Method):
 
     def aggregate(self, me: Cluster, side: ClusterSide, done: Mask) -> Protocol:
         """Equation (28) over the devices whose update has arrived."""
+        done = yield from side.finite(done)
         if not done.any():
             return
         stale = side.staleness(self.version, done)
         self.server = side.merge(self.server, done)
-        self.version += 1
+        self.aggregated(self.experts)
         listed = ",".join(map(str, self.experts))
         devices = f"devices:{int(done.sum())}/{me.devices}"
         yield Note("aggregate", self.version, f"experts:{listed} gate {devices} {stale}")

@@ -1,13 +1,20 @@
-"""Mixture-of-experts models, made of plain torch modules."""
+"""Mixture-of-experts models: plain torch modules, and Hugging Face models behind one interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from learning.models.interface import Maker, MoEModel
+from learning.models.moe import Expert, Gate, GatedExpert, MoELayer, Residency
+from learning.models.register import find_model, model_names, register_model
 
-from learning.models.moe import MoELayer, Residency
-from learning.models.vector import MoEModel, VectorMoE
-
-#: Kind of model -> its class; see :class:`learning.models.vector.VectorMoE` for the arguments.
-MODELS: dict[str, Callable[..., MoEModel]] = {"vector-moe": VectorMoE}
-
-__all__ = ["MODELS", "MoELayer", "MoEModel", "Residency", "VectorMoE"]
+__all__ = [
+    "Expert",
+    "Gate",
+    "GatedExpert",
+    "Maker",
+    "MoELayer",
+    "MoEModel",
+    "Residency",
+    "find_model",
+    "model_names",
+    "register_model",
+]

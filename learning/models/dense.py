@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,21 +15,37 @@ from learning.streams import stream
 
 Loss = Callable[[Tensor], Tensor]
 
+EMBEDDING_STD = 0.02
 
-def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every matrix and bias from U(-1/sqrt(in), 1/sqrt(in)), one stream a tensor.
 
-    Norms start as the identity.
+def initialise(model: nn.Module, seed: int, wanted: Collection[str]) -> dict[str, Tensor]:
+    """Draw the parameters ``wanted`` of ``model`` by path, one named stream each.
+
+    Matrices, kernels and their biases are drawn from U(-1/sqrt(in), 1/sqrt(in)) with in inputs to
+    an output, embeddings from N(0, 0.02^2). Vectors called weight, those of norms, are 1.
     """
+    drawn = {}
     for path, module in model.named_modules():
-        if isinstance(module, nn.LayerNorm):
-            module.reset_parameters()
-            continue
-        parameters = dict(module.named_parameters(recurse=False))
-        for name, parameter in parameters.items():
-            bound = parameters["weight"].shape[-1] ** -0.5
-            draw = stream(seed, "init", path, name).uniform(-bound, bound, parameter.shape)
-            parameter.data.copy_(torch.from_numpy(draw))
+        for name, parameter in module.named_parameters(recurse=False):
+            if (full := f"{path}.{name}".lstrip(".")) in wanted:
+                rng = stream(seed, "init", path, name)
+                drawn[full] = torch.from_numpy(_draw(module, name, parameter.shape, rng))
+    return drawn
+
+
+def _draw(
+    module: nn.Module, name: str, shape: torch.Size, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    weight = getattr(module, "weight", None)
+    if weight is None:
+        return np.asarray(rng.normal(0.0, EMBEDDING_STD, shape), np.float32)
+    if weight.dim() < 2:
+        value = 1.0 if name == "weight" else 0.0
+        return np.full(shape, value, np.float32)
+    if isinstance(module, nn.Embedding):
+        return np.asarray(rng.normal(0.0, EMBEDDING_STD, shape), np.float32)
+    bound = math.prod(weight.shape[1:]) ** -0.5
+    return np.asarray(rng.uniform(-bound, bound, shape), np.float32)
 
 
 def task_loss(model: nn.Module, x: Tensor, y: Tensor) -> Loss:

@@ -1,4 +1,4 @@
-"""Low-rank adaptation of one linear map (EMS-FL, Remark 1)."""
+"""Low-rank adaptation of the linear maps of an expert (EMS-FL, Remark 1)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,47 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: alpha / r of low-rank adaptation, with alpha = 2 r.
-LORA_SCALE = 2.0
+from learning.config import LoraConfig
 
 
 class LoraLinear(nn.Linear):
     """``y = x (W + scale B A)' + bias`` with ``a`` (r, in) and ``b`` (out, r)."""
 
-    def __init__(self, in_features: int, out_features: int, rank: int) -> None:
-        super().__init__(in_features, out_features)
-        if rank < 1:
-            raise ValueError(f"model.lora_rank is {rank}; it must be at least 1")
-        self.a = nn.Parameter(torch.zeros(rank, in_features))
-        self.b = nn.Parameter(torch.zeros(out_features, rank))
+    def __init__(self, plain: nn.Linear, lora: LoraConfig) -> None:
+        super().__init__(plain.in_features, plain.out_features, plain.bias is not None)
+        assert lora.rank is not None  # without a rank no factors are asked for
+        self.scale = lora.scale
+        self.a = nn.Parameter(torch.zeros(lora.rank, plain.in_features))
+        self.b = nn.Parameter(torch.zeros(plain.out_features, lora.rank))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., in) to (..., out)."""
         low_rank = functional.linear(functional.linear(x, self.a), self.b)
-        return functional.linear(x, self.weight, self.bias) + LORA_SCALE * low_rank
+        return functional.linear(x, self.weight, self.bias) + self.scale * low_rank
+
+
+def with_factors(expert: nn.Module, lora: LoraConfig) -> nn.Module:
+    """Return ``expert`` with factors beside every linear map that ``lora`` targets.
+
+    Raises :class:`ValueError` where a target is no linear map of the expert.
+    """
+    maps = {path: m for path, m in expert.named_modules() if isinstance(m, nn.Linear)}
+    known = sorted({path.split(".")[-1] for path in maps})
+    if unknown := sorted(set(lora.targets) - set(known)):
+        raise ValueError(
+            f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
+            f"{', '.join(known) or 'none'}"
+        )
+    for path, plain in maps.items():
+        parent, _, name = path.rpartition(".")
+        if is_target(name, lora):
+            setattr(expert.get_submodule(parent), name, LoraLinear(plain, lora))
+    return expert
+
+
+def is_target(name: str, lora: LoraConfig) -> bool:
+    """Whether the matrix of this last name gets factors."""
+    return lora.rank is not None and (not lora.targets or name in lora.targets)
 
 
 def fresh_a(rank: int, in_features: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -34,6 +57,6 @@ def fresh_a(rank: int, in_features: int, rng: np.random.Generator) -> NDArray[np
     return np.asarray(draw, dtype=np.float32)
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
+def product(a: Tensor, b: Tensor, scale: float) -> Tensor:
     """Return ``scale B A`` of factors with any common leading shape, (..., out, in)."""
-    return LORA_SCALE * (b @ a)
+    return scale * (b @ a)

@@ -7,33 +7,64 @@ path leads with the layer. Everything else is backbone and is called the same in
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+
+from torch import nn
+
+from learning.models.moe import MoELayer
 
 
-def module_path(name: str) -> str:
-    """Return where the stored tensor ``name`` belongs in a :class:`MoEModel`."""
-    match name.split("."):
-        case ["expert", expert, layer, *rest]:
-            return ".".join(["moe", layer, "experts", expert, *rest])
-        case ["gate", layer, *rest]:
-            return ".".join(["moe", layer, "gate", *rest])
-        case _:
-            return name
+@dataclass(frozen=True)
+class Names:
+    """The two names of every tensor of a model whose MoE layers lie at ``layers``, in order."""
+
+    layers: tuple[str, ...]
+
+    def path(self, name: str) -> str:
+        """Return where the stored tensor ``name`` belongs in the model."""
+        match name.split("."):
+            case ["expert", expert, layer, *rest]:
+                return ".".join([self.layers[int(layer)], "experts", expert, *rest])
+            case ["gate", layer, *rest]:
+                return ".".join([self.layers[int(layer)], "gate", *rest])
+            case _:
+                return name
+
+    def stored(self, path: str) -> str:
+        """Invert :meth:`path`."""
+        for number, layer in enumerate(self.layers):
+            if not path.startswith(f"{layer}."):
+                continue
+            match path.removeprefix(f"{layer}.").split("."):
+                case ["experts", expert, *rest]:
+                    return ".".join(["expert", expert, str(number), *rest])
+                case ["gate", *rest]:
+                    return ".".join(["gate", str(number), *rest])
+        return path
 
 
-def stored_name(path: str) -> str:
-    """Invert :func:`module_path`."""
-    match path.split("."):
-        case ["moe", layer, "experts", expert, *rest]:
-            return ".".join(["expert", expert, layer, *rest])
-        case ["moe", layer, "gate", *rest]:
-            return ".".join(["gate", layer, *rest])
-        case _:
-            return path
+def names_of(model: nn.Module) -> Names:
+    """Return the names of ``model``'s tensors.
+
+    Raises :class:`ValueError` for a model without MoE layers, and for backbone tensors whose names
+    would be taken for those of an expert or a gate.
+    """
+    layers = [path for path, module in model.named_modules() if isinstance(module, MoELayer)]
+    if not layers:
+        raise ValueError(f"{type(model).__name__} has no MoE layer; give it at least one")
+    names = Names(tuple(layers))
+    for path, _ in model.named_parameters():
+        if names.stored(path) == path and (is_gate(path) or path.startswith("expert.")):
+            raise ValueError(
+                f"{type(model).__name__} has a tensor {path!r} outside its MoE layers; names that "
+                "begin with 'gate.' or 'expert.' are those of MoE layers: call it otherwise"
+            )
+    return names
 
 
 def expert_of(name: str) -> int | None:
     """Return the expert that the stored tensor ``name`` belongs to, None for gate and backbone."""
-    parts = name.split(".")
+    parts = name.split(".", 2)
     return int(parts[1]) if parts[0] == "expert" else None
 
 

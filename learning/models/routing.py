@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from learning.models.moe import Gate, Routing
@@ -16,6 +18,12 @@ def gates_of(model: nn.Module) -> list[Gate]:
     if not gates:
         raise ValueError(f"{type(model).__name__} has no MoE layer; give it at least one")
     return gates
+
+
+def tokens_of(model: nn.Module, x: Tensor) -> Tensor | None:
+    """Return which tokens of ``x`` are no padding, as the gates see them; None for all."""
+    keep: Callable[[Tensor], Tensor | None] | None = getattr(model, "keep", None)
+    return None if keep is None else keep(x)
 
 
 def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Routing]]:

@@ -6,25 +6,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.interface import MoEModel
 from learning.models.moe import MoELayer, Residency
-
-
-class MoEModel(nn.Module):
-    """A classifier with ``layers`` MoE layers: what the rest of ``learning`` relies on."""
-
-    moe: nn.ModuleList
 
 
 class VectorMoE(MoEModel):
     """embed -> GELU -> L residual MoE layers behind a LayerNorm each -> LayerNorm -> head."""
 
-    def __init__(self, config: ModelConfig, features: int, classes: int, here: Residency) -> None:
+    def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        self.embed = nn.Linear(features, config.hidden)
+        self.embed = nn.Linear(spec.shape[0], config.hidden)
         self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.hidden)
-        self.head = nn.Linear(config.hidden, classes)
+        self.head = nn.Linear(config.hidden, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of features ``x`` (..., d)."""

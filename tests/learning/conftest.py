@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from learning.task import Task, build_task, use_one_thread
+from learning.building import build_task
+from learning.task import Task, use_one_thread
 from learning.upcycling import start_model
 from learning.values import Tensors
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from learning.config import DataConfig, LearningConfig
 from learning.data import load_samples
-from learning.data.partition import mix_domains
+from learning.data.federate import mix_domains
 from learning.data.samples import SampleArrays
 
 CONFIG = LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))

@@ -7,16 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
-from learning.config import ModelConfig
-from learning.models import MODELS, MoELayer, Residency, VectorMoE
+from learning.config import LoraConfig, ModelConfig
+from learning.data.samples import InputSpec
+from learning.models import MoELayer, Residency, find_model, register_model
 from learning.models.dense import initialise
-from learning.models.lora import LORA_SCALE, LoraLinear, fresh_a
-from learning.models.names import module_path, stored_name
+from learning.models.lora import LoraLinear, fresh_a, with_factors
+from learning.models.names import names_of
 from learning.models.routing import forward_with_routing, gates_of
+from learning.models.vector import VectorMoE
 from learning.streams import stream
 from learning.task import use_one_thread
 
 use_one_thread()
+
+
+SPEC = InputSpec("vector", (4,), 3, None)
+
+
+def start(model, seed):
+    drawn = initialise(model, seed, dict(model.named_parameters()))
+    model.load_state_dict(drawn)
 
 
 def gelu(x):
@@ -30,7 +40,7 @@ def array(tensor):
 def layer(experts, top_k, held, *, dense=False, seed=0):
     config = ModelConfig(experts=experts, top_k=top_k, hidden=6, expert_hidden=5)
     made = MoELayer(config, Residency(held=held, dense=dense))
-    initialise(made, seed)
+    start(made, seed)
     made.gate.weight.data *= 5.0
     return made
 
@@ -127,7 +137,7 @@ def test_impossible_layers_are_refused_with_the_allowed_range(held, top_k, messa
 
 
 def test_low_rank_factors_add_scale_b_a_to_the_weight():
-    made = LoraLinear(6, 5, rank=2)
+    made = LoraLinear(torch.nn.Linear(6, 5), LoraConfig(rank=2))
     rng = stream(0, "lora test")
     made.a.data = torch.tensor(rng.standard_normal((2, 6)), dtype=torch.float32)
     x = torch.tensor(rng.standard_normal((3, 6)), dtype=torch.float32)
@@ -135,7 +145,6 @@ def test_low_rank_factors_add_scale_b_a_to_the_weight():
     made.b.data = torch.tensor(rng.standard_normal((5, 2)), dtype=torch.float32)
     whole = array(made.weight) + 2.0 * array(made.b) @ array(made.a)
     np.testing.assert_allclose(array(made(x)), array(x) @ whole.T + array(made.bias), atol=1e-5)
-    assert LORA_SCALE == 2.0
 
 
 def test_fresh_factors_have_variance_one_over_the_input_width():
@@ -145,17 +154,26 @@ def test_fresh_factors_have_variance_one_over_the_input_width():
     assert drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
 
 
-def test_a_rank_below_one_is_refused():
-    with pytest.raises(ValueError, match="lora_rank is 0"):
-        LoraLinear(3, 3, rank=0)
+def test_alpha_over_rank_scales_the_product_and_is_two_unless_said():
+    assert LoraConfig(rank=8).scale == 2.0
+    assert LoraConfig(rank=8, alpha=4.0).scale == 0.5
+
+
+def test_only_targets_get_factors_and_unknown_ones_are_refused():
+    config = ModelConfig(experts=1, hidden=6, lora=LoraConfig(rank=2, targets=("down",)))
+    names = [n for n, _ in MoELayer(config, Residency((0,), (0,))).named_parameters()]
+    assert [n for n in names if n.endswith(".a")] == ["experts.0.down.a"]
+    with pytest.raises(ValueError, match=r"targets names 'w1'.* down, up"):
+        with_factors(MoELayer(config, Residency((0,))).experts["0"], LoraConfig(targets=("w1",)))
 
 
 def test_stored_names_and_model_paths_are_one_to_one():
     here = Residency(held=(0, 2), tuned=(2,))
-    model = VectorMoE(ModelConfig(experts=3, layers=2), 8, 3, here)
+    model = VectorMoE(ModelConfig(experts=3, layers=2), SPEC, here)
     paths = list(dict(model.named_parameters()))
-    stored = [stored_name(path) for path in paths]
-    assert [module_path(name) for name in stored] == paths
+    names = names_of(model)
+    stored = [names.stored(path) for path in paths]
+    assert [names.path(name) for name in stored] == paths
     assert len(set(stored)) == len(paths)
     assert {"expert.2.1.up.a", "expert.0.1.down.bias", "gate.1.weight", "head.bias"} <= set(stored)
     assert "expert.0.0.up.a" not in stored
@@ -163,8 +181,8 @@ def test_stored_names_and_model_paths_are_one_to_one():
 
 def test_the_vector_model_adds_each_layer_to_its_input_behind_a_norm():
     config = ModelConfig(experts=3, top_k=2, hidden=6, expert_hidden=5, layers=2)
-    model = VectorMoE(config, 4, 3, Residency(held=(0, 1, 2)))
-    initialise(model, 0)
+    model = VectorMoE(config, SPEC, Residency(held=(0, 1, 2)))
+    start(model, 0)
     x = stream(0, "x").standard_normal((9, 4))
     hidden = gelu(x @ array(model.embed.weight).T + array(model.embed.bias))
     for made in model.moe:
@@ -179,9 +197,9 @@ def _norm(x):
 
 def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there_is():
     small, large = (ModelConfig(experts=experts, hidden=6) for experts in (2, 5))
-    models = [VectorMoE(c, 4, 3, Residency(held=(0, 1))) for c in (small, large)]
+    models = [VectorMoE(c, SPEC, Residency(held=(0, 1))) for c in (small, large)]
     for model in models:
-        initialise(model, 3)
+        start(model, 3)
     first, second = (dict(model.named_parameters()) for model in models)
     same = [name for name in first if first[name].shape == second[name].shape]
     assert len(same) == len(first) - 1
@@ -191,8 +209,8 @@ def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there
 
 
 def test_routing_is_watched_layer_by_layer_and_no_hook_stays_behind():
-    model = VectorMoE(ModelConfig(layers=3, top_k=2), 4, 3, Residency(held=(0, 1, 2, 3)))
-    initialise(model, 0)
+    model = VectorMoE(ModelConfig(layers=3, top_k=2), SPEC, Residency(held=(0, 1, 2, 3)))
+    start(model, 0)
     logits, routings = forward_with_routing(model, torch.ones(5, 4))
     assert [tuple(r.chosen.shape) for r in routings] == [(5, 2)] * 3
     assert torch.equal(logits, model(torch.ones(5, 4)))
@@ -204,5 +222,52 @@ def test_a_model_without_gates_cannot_be_watched():
         forward_with_routing(torch.nn.Linear(2, 2), torch.ones(1, 2))
 
 
-def test_the_registry_knows_the_default_kind():
-    assert MODELS[ModelConfig().kind] is VectorMoE
+def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones():
+    assert find_model(ModelConfig().kind) is VectorMoE
+    register_model("mine")(VectorMoE)
+    assert find_model("mine") is VectorMoE
+    assert find_model("learning.models.vector:VectorMoE") is VectorMoE
+    with pytest.raises(ValueError, match="did you mean 'vector-moe'"):
+        find_model("vektor-moe")
+    with pytest.raises(ValueError, match="shipped model"):
+        register_model("vector-moe")
+    with pytest.raises(ValueError, match="cannot be imported"):
+        find_model("no_such_module:Model")
+
+
+def test_a_backbone_that_calls_its_tensors_like_a_gates_is_refused():
+    class Confusing(VectorMoE):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.gate = torch.nn.Linear(2, 2)
+
+    made = Confusing(ModelConfig(), SPEC, Residency(held=(0,)))
+    with pytest.raises(ValueError, match=r"'gate\.weight' outside its MoE layers"):
+        names_of(made)
+    with pytest.raises(ValueError, match="Linear has no MoE layer"):
+        names_of(torch.nn.Linear(2, 2))
+
+
+def test_a_zero_mask_leaves_absent_experts_their_share_as_the_paper_writes():
+    """Equation (43) read literally: rows whose own experts score below zero get nothing."""
+    config = ModelConfig(experts=3, top_k=1, hidden=6, expert_hidden=5)
+    made = MoELayer(config, Residency(held=(1,), masked=0.0))
+    start(made, 0)
+    made.gate.weight.data = torch.tensor([[9.0], [1.0], [9.0]]).expand(3, 6).clone()
+    x = torch.stack([torch.ones(6), -torch.ones(6)])
+    routing = made.gate(x)
+    assert routing.chosen[0].item() == 1
+    assert routing.weight[0, 1].item() == pytest.approx(softmax([0.0, 6.0, 0.0])[1], rel=1e-6)
+    assert routing.chosen[1].item() != 1
+    assert made(x)[1].abs().max() == 0
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_normalised_weights_sum_to_one_and_keep_a_gradient(top_k):
+    config = ModelConfig(experts=4, top_k=top_k, hidden=6, expert_hidden=5)
+    made = MoELayer(config, Residency(held=(0, 1, 2, 3)), normalised=True)
+    start(made, 0)
+    x = torch.tensor(stream(0, "x").standard_normal((5, 6)), dtype=torch.float32)
+    torch.testing.assert_close(made.gate(x).weight.sum(-1), torch.ones(5))
+    made(x).sum().backward()
+    assert made.gate.weight.grad.abs().max() > 1e-4

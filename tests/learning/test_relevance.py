@@ -4,19 +4,24 @@ import numpy as np
 import pytest
 import torch
 
+from learning.building import build_task
 from learning.config import LearningConfig, ModelConfig
-from learning.models import Residency, VectorMoE
+from learning.data.samples import InputSpec
+from learning.models import Residency
 from learning.models.dense import initialise
+from learning.models.vector import VectorMoE
 from learning.relevance import expert_relevance, trial_relevance
 from learning.streams import stream
-from learning.task import build_task, use_one_thread
+from learning.task import use_one_thread
 from learning.upcycling import start_model
 
 
 def model(experts=5, top_k=2, layers=3):
     config = ModelConfig(experts=experts, top_k=top_k, layers=layers, hidden=12, expert_hidden=6)
-    made = VectorMoE(config, 4, 3, Residency(held=tuple(range(experts))))
-    initialise(made, 1)
+    made = VectorMoE(
+        config, InputSpec("vector", (4,), 3, None), Residency(held=tuple(range(experts)))
+    )
+    made.load_state_dict(initialise(made, 1, dict(made.named_parameters())))
     return made
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from learning.config import LearningConfig, ModelConfig
+from learning.config import LearningConfig, LoraConfig, ModelConfig
 from learning.device_state import (
     experts_held,
     fold,
@@ -14,7 +14,6 @@ from learning.device_state import (
     select,
 )
 from learning.models import Residency
-from learning.models.names import module_path
 from learning.streams import stream
 
 ALL = (True, True, True)
@@ -22,7 +21,9 @@ SOME = (True, False, True)
 ZERO = (0, 0, 0)
 
 
-MODEL = ModelConfig(experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora_rank=2)
+MODEL = ModelConfig(
+    experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)
+)
 CONFIG = LearningConfig(2, ("a", "b"), (3, 3), MODEL)
 
 
@@ -52,7 +53,7 @@ def logits(task, state, device):
         for name, tensor in state.items()
         if not name.startswith("base.gate.")
     }
-    tensors = {module_path(name): tensor for name, tensor in stored.items()}
+    tensors = {task.names.path(name): tensor for name, tensor in stored.items()}
     return functional_call(model, {**task.backbone, **tensors}, (task.test["a"].x,))
 
 

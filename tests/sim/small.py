@@ -19,7 +19,7 @@ SLOTS: dict[str, Any] = {
         "steps_per_round": 1,
         "batch_size": 4,
         "gate_tuning_cycles": 1,
-        "lora_rank": 2,
+        "lora": {"rank": 2},
         "model": {"experts": 2, "hidden": 16, "expert_hidden": 16},
     },
 }

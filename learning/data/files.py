@@ -1,0 +1,68 @@
+"""Which local files hold the data of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from learning.config import DataConfig, LearningConfig
+
+#: What a path to be downloaded begins with (kind hf).
+HUB = "hub:"
+
+
+def cluster_files(config: LearningConfig) -> list[str]:
+    """Return the one file of ``data.path``, or the file of each cluster in ``data.paths``.
+
+    Raises :class:`ValueError` where there is neither or both, and for a cluster without a file.
+    """
+    data, paths = config.data, dict(config.data.paths)
+    if (data.path is None) == (not paths):
+        raise ValueError(
+            f"learning.data: kind {data.kind!r} reads files; give either path (one file) or paths "
+            "(a file for each cluster)"
+        )
+    if data.path is not None:
+        return [data.path]
+    strangers = sorted(set(paths) - set(config.clusters))
+    missing = [cluster for cluster in config.clusters if cluster not in paths]
+    if strangers or missing:
+        what = f"no file for cluster {missing[0]!r}" if missing else f"no cluster {strangers[0]!r}"
+        raise ValueError(f"learning.data.paths: {what}; clusters: {', '.join(config.clusters)}")
+    return [paths[cluster] for cluster in config.clusters]
+
+
+def data_files(data: DataConfig) -> list[str]:
+    """Return the local files that decide the data, sorted: what a digest must cover.
+
+    A folder stands for all files in it. What is downloaded or found by its name in a cache is not
+    among them. Raises :class:`ValueError` for a file that does not exist.
+    """
+    given = [path for path in (data.path, *(path for _, path in data.paths)) if path is not None]
+    return sorted({file for path in given for file in _files_at(path, data.kind)})
+
+
+def _files_at(path: str, kind: str) -> list[str]:
+    place = Path(path)
+    if place.is_dir():
+        return [str(file) for file in place.rglob("*") if file.is_file()]
+    if place.exists():
+        return [path]
+    if kind == "hf":
+        return []
+    raise ValueError(f"{path}: no such file; see learning.data.path and paths")
+
+
+def column_names(data: DataConfig, roles: tuple[str, ...]) -> dict[str, str]:
+    """Return ``data.columns`` by role. Raises :class:`ValueError` for a role not in ``roles``."""
+    for role, _ in data.columns:
+        if role not in roles:
+            raise ValueError(
+                f"learning.data.columns.{role}: is not used by kind {data.kind!r}; it knows "
+                f"{', '.join(roles)}"
+            )
+        if role == "domain" and data.paths:
+            raise ValueError(
+                "learning.data.columns.domain: is not used with learning.data.paths, where a file "
+                "is a domain; remove it"
+            )
+    return dict(data.columns)

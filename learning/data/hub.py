@@ -1,0 +1,86 @@
+"""Data sets of the Hugging Face package ``datasets``, an optional extra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from learning.config import LearningConfig
+from learning.data.files import HUB
+from learning.data.rows import NAMES, TextTable, read_rows
+from learning.data.samples import Dataset
+from learning.data.texts import text_dataset
+
+#: What ``save_to_disk`` writes into a folder.
+SAVED = ("dataset_dict.json", "state.json")
+#: The label that stands for one that is kept secret, as in the test splits of GLUE.
+HIDDEN = -1
+
+
+def hf(config: LearningConfig) -> Dataset:
+    """Return the texts of data sets of the package ``datasets``."""
+    return text_dataset(config, read_hf)
+
+
+def read_hf(path: str, columns: Mapping[str, str]) -> TextTable:
+    """Read a data set of texts.
+
+    ``path`` is a folder written by ``save_to_disk``, a folder of data files, or the name of a
+    data set in the cache; nothing is downloaded. ``hub:NAME`` or ``hub:NAME:CONFIGURATION``
+    downloads. Its own splits count as the column ``split``; one whose labels are all hidden (-1)
+    is left out. Raises :class:`ValueError` that names the row of what is wrong.
+    """
+    return read_rows(path, _rows(path, columns), columns)
+
+
+def _rows(path: str, columns: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    names = {columns.get(role, name) for role, known in NAMES.items() for name in known}
+    loaded = _load(path)
+    splits = loaded.items() if isinstance(loaded, dict) else [(None, loaded)]
+    for split, data in splits:
+        rows = data.select_columns([name for name in data.column_names if name in names]).to_list()
+        label = columns.get("label", "label")
+        if rows and all(row.get(label) == HIDDEN for row in rows):
+            continue
+        own = {} if split is None else {columns.get("split", "split"): str(split)}
+        for number, row in enumerate(rows):
+            yield f"{path}: {split or 'row'}[{number}]", row | own
+
+
+def _load(path: str) -> Any:
+    try:
+        datasets = import_module("datasets")
+    except ImportError:
+        raise ValueError(
+            "learning.data.kind hf needs the package datasets; pip install 'leomix[hf]'"
+        ) from None
+    try:
+        if path.startswith(HUB):
+            return datasets.load_dataset(*path.removeprefix(HUB).split(":"))
+        with _offline(datasets):
+            if any((Path(path) / name).is_file() for name in SAVED):
+                return datasets.load_from_disk(path)
+            return datasets.load_dataset(path)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path}: cannot be loaded ({reason}); give a folder written by save_to_disk or of "
+            f"data files, or {HUB}NAME to download"
+        ) from None
+
+
+@contextmanager
+def _offline(datasets: Any) -> Iterator[None]:
+    """Keep the package from downloading, whatever the environment says."""
+    switches = (datasets.config, import_module("huggingface_hub").constants)
+    before = [switch.HF_HUB_OFFLINE for switch in switches]
+    for switch in switches:
+        switch.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.HF_HUB_OFFLINE = value

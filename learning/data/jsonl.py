@@ -1,0 +1,43 @@
+"""JSON lines: one object a line, UTF-8."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from learning.data.rows import TextTable, read_rows
+
+
+def read_jsonl(path: str, columns: Mapping[str, str]) -> TextTable:
+    """Read a file of texts; blank lines count, but hold nothing.
+
+    ``columns`` are names by role, where they differ from those of
+    :data:`learning.data.rows.NAMES`. Raises :class:`ValueError` that names file and line.
+    """
+    return read_rows(path, _rows(path), columns)
+
+
+def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    place = f"{path}: line {number}"
+                    yield place, _object(line, place)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be read ({error.strerror}); see learning.data.path and paths"
+        ) from None
+
+
+def _object(line: bytes, place: str) -> Mapping[str, Any]:
+    try:
+        cells = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{place}: is not UTF-8; convert the file") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: is not JSON ({error}); write one object a line") from None
+    if not isinstance(cells, dict):
+        raise ValueError(f"{place}: is no JSON object; write one object a line")
+    return cells

@@ -1,0 +1,97 @@
+"""What a file says of its rows, before anything is shared out: label, split, domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.data.samples import Rows
+
+#: Largest number of classes: a label above is taken for a mistake.
+MAX_CLASSES = 100_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """The n rows of one file.
+
+    ``labels`` and ``domains`` are all numbers or all strings. ``is_test`` (n,) is None where the
+    file does not say what is test, ``domains`` where it has none. ``place`` names a row in
+    messages.
+    """
+
+    file: str
+    labels: Sequence[int | str]
+    is_test: NDArray[np.bool_] | None
+    domains: Sequence[int | str] | None
+    place: Callable[[int], str]
+
+    def check(self) -> None:
+        """Raise :class:`ValueError` for a file, or a split of it, without rows."""
+        if not len(self.labels):
+            raise ValueError(f"{self.file}: holds no samples; give a file with some")
+        if self.is_test is not None and (self.is_test.all() or not self.is_test.any()):
+            empty = "train" if self.is_test.all() else "test"
+            raise ValueError(
+                f"{self.file}: holds no {empty} samples; add some, or leave the split out to "
+                "hold out learning.data.test_fraction"
+            )
+
+
+def check_label(value: object, where: str) -> int | str:
+    """Return a label. Raises :class:`ValueError` for one that is no string or number from 0."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{where} is {value!r:.60}; it must be a whole number from 0, or a string")
+    if not 0 <= value < MAX_CLASSES:
+        raise ValueError(
+            f"{where} is {value}; labels are numbered from 0 and less than {MAX_CLASSES}"
+        )
+    return value
+
+
+def check_one_type(values: Sequence[object], what: str, place: Callable[[int], str]) -> None:
+    """Raise :class:`ValueError` at the first value of another type than the first one."""
+    for row, value in enumerate(values):
+        if type(value) is not type(values[0]):
+            raise ValueError(
+                f"{place(row)}: {what} {value!r:.60} and {values[0]!r:.60} before it; "
+                "use numbers only or strings only"
+            )
+
+
+def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
+    """Return the class of each row (n,) by table, and the number of classes.
+
+    Numbers stay; strings are numbered in sorted order. Classes are those of the rows that can be
+    trained on. Raises :class:`ValueError` for a label that only test rows have.
+    """
+    labels: list[int | str] = [label for table in tables for label in table.labels]
+    places = [(table, row) for table in tables for row in range(len(table.labels))]
+    check_one_type(labels, "label", lambda row: places[row][0].place(places[row][1]))
+    known = {label for table in tables for label in _trained(table)}
+    for (table, row), label in zip(places, labels, strict=True):
+        if label not in known:
+            raise ValueError(
+                f"{table.place(row)}: label {label!r:.60} is in no train sample; remove the test "
+                "sample, or add train samples of its kind"
+            )
+    number = _numbers(known)
+    found = [np.array([number[label] for label in t.labels], np.int64) for t in tables]
+    return found, 1 + max(number.values())
+
+
+def _trained(table: Table) -> list[int | str]:
+    if table.is_test is None:
+        return list(table.labels)
+    return [label for label, test in zip(table.labels, table.is_test, strict=True) if not test]
+
+
+def _numbers(known: set[int | str]) -> dict[int | str, int]:
+    words = sorted(label for label in known if isinstance(label, str))
+    numbers: dict[int | str, int] = {label: label for label in known if isinstance(label, int)}
+    return numbers or {word: number for number, word in enumerate(words)}

@@ -1,0 +1,126 @@
+"""FedBuff: asynchronous federated averaging with a buffer at the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from learning.cluster_side import ClusterSide
+from learning.method import Cluster, Method, Protocol, World
+from learning.payloads import Snapshot, described, merge
+from learning.requests import Ints, Mask, Note, TrainUntilContact, Upload
+from learning.values import Handle
+
+
+@dataclass(frozen=True)
+class FedBuffOptions:
+    """Options of FedBuff.
+
+    ``buffer_size``: updates of clusters that are aggregated together; 0 for half as many as there
+    are clusters, rounded up and at least 2, since nothing is buffered with 1.
+    ``server_step_size``: what their mean is multiplied by.
+    """
+
+    buffer_size: int = 0
+    server_step_size: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.buffer_size < 0:
+            raise ValueError(f"buffer_size: {self.buffer_size} should be 0 or more")
+        if not (np.isfinite(self.server_step_size) and self.server_step_size > 0):
+            raise ValueError(f"server_step_size: {self.server_step_size} should be above 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What has arrived from the devices ``who`` (K,) of a cluster in a contact.
+
+    ``behind`` (K,) counts the server's versions since the one that a device trained from.
+    """
+
+    cluster: str
+    snapshot: Snapshot
+    who: Mask
+    behind: Ints
+
+
+class FedBuff(Method):
+    """Buffered asynchronous aggregation (Nguyen et al., AISTATS 2022).
+
+    Every cluster trains all experts and the gate from the model that it downloaded last, through
+    the disconnected phase, and uploads at its contact. The server buffers the updates; when there
+    are ``buffer_size`` of them it adds their mean, each weighted by 1 / sqrt(1 + staleness).
+    Inside a cluster, devices weigh their shares of its samples. Whoever is in contact downloads the
+    model as it is then.
+    """
+
+    Options: ClassVar[type] = FedBuffOptions
+
+    def __init__(self, world: World, options: FedBuffOptions | None = None) -> None:
+        super().__init__(world, options)
+        self.experts = list(range(self.learner.architecture.experts))
+        self.server = self.learner.start()
+        self.buffer: list[Update] = []
+        self.buffer_size = self.options.buffer_size or max(2, (len(world.clusters) + 1) // 2)
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Train, upload what was trained, download the present model."""
+        side = ClusterSide(self.learner, me)
+        side.provide(self.server, self.experts)
+        cost = self.learner.round_cost(self.experts, self.experts, gate=True)
+        while True:
+            work, contact = yield TrainUntilContact(cost, side.complete)
+            side.train(work, self.experts, gate=True)
+            if contact is None:
+                return
+            side.offer(self.experts, gate=True)
+            if side.pending.any():
+                receipt = yield Upload(side.payload("model"), side.pending)
+                yield from self.collect(me, side, side.deliver(receipt))
+            down = yield side.download(
+                "model", self.server, self.version, self.experts, changes=self.changes
+            )
+            side.receive(down)
+
+    def collect(self, me: Cluster, side: ClusterSide, done: Mask) -> Protocol:
+        """Put an update into the buffer, and aggregate the buffer when it is full."""
+        done = yield from side.finite(done)
+        if side.snapshot is None or not done.any():
+            return
+        behind = self.version - side.offered_version
+        self.buffer.append(Update(me.name, side.snapshot, done, behind))
+        if len(self.buffer) >= self.buffer_size:
+            updates, self.buffer = self.buffer, []
+            yield self.aggregate(updates)
+
+    def aggregate(self, updates: list[Update]) -> Note:
+        """Add the mean of the buffered updates to the server's model and say so.
+
+        The server's version does not change while the buffer fills, so that the staleness of an
+        update when it arrives is also that when it is aggregated.
+        """
+        scale = self.options.server_step_size / len(updates)
+        merges = 0
+        for update in updates:
+            for behind in np.unique(update.behind[update.who]).tolist():
+                alike = update.who & (update.behind == behind)
+                weight = scale / np.sqrt(1.0 + behind)
+                self.server = merge(
+                    self.learner, update.cluster, self.server, update.snapshot, alike, weight
+                )
+                merges += 1
+        self.aggregated(self.experts, changes=merges)
+        return Note("aggregate", self.version, self.described(updates))
+
+    def described(self, updates: list[Update]) -> str:
+        """Say what has been aggregated, and how stale it was."""
+        behind = np.concatenate([update.behind[update.who] for update in updates])
+        stale = described("staleness", behind)
+        listed = ",".join(map(str, self.experts))
+        return f"experts:{listed} gate devices:{len(behind)} updates:{len(updates)} {stale}"
+
+    def model(self) -> Handle:
+        """Return the model at the satellite."""
+        return self.server

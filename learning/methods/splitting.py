@@ -1,0 +1,56 @@
+"""Who trains which expert while the experts are split anew from time to time (Algorithm 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learning.requests import Ints
+
+NOBODY = -1
+
+
+class Splitting:
+    """Owners of the experts, and who shall own them by the last splitting.
+
+    An expert changes hands in two steps, so that no two clusters ever train it: its owner lets go
+    of it, and from then on the cluster that it was drawn for can take it. ``owner`` (E,) is
+    ``NOBODY`` in between. A splitting that is replaced by the next one before it was carried out
+    leaves nothing behind: only the last one counts.
+    """
+
+    def __init__(self, experts: int) -> None:
+        self.owner: Ints = np.full(experts, NOBODY)
+        self.drawn: Ints = np.full(experts, NOBODY)
+        self.number = 0
+
+    def begin(self, drawn: Ints) -> None:
+        """Let every cluster own what was drawn for it, before time begins."""
+        self.drawn = drawn
+        self.owner = drawn.copy()
+
+    def owned_by(self, cluster: int) -> list[int]:
+        """Return the experts that ``cluster`` holds: nobody else may train them."""
+        return self._listed(self.owner == cluster)
+
+    def trained_by(self, cluster: int) -> list[int]:
+        """Return the experts E_c that ``cluster`` trains: those that it holds and shall keep."""
+        return self._listed((self.owner == cluster) & (self.drawn == cluster))
+
+    def leaving(self, cluster: int) -> list[int]:
+        """Return the experts that ``cluster`` holds and shall let go of."""
+        return self._listed((self.owner == cluster) & (self.drawn != cluster))
+
+    def free_for(self, cluster: int) -> list[int]:
+        """Return the experts that nobody holds and ``cluster`` shall take."""
+        return self._listed((self.owner == NOBODY) & (self.drawn == cluster))
+
+    def change_hands(self, cluster: int) -> tuple[list[int], list[int]]:
+        """Let ``cluster`` go of what leaves it and take what is free for it; return both."""
+        gone, taken = self.leaving(cluster), self.free_for(cluster)
+        self.owner[gone] = NOBODY
+        self.owner[taken] = cluster
+        return gone, taken
+
+    def _listed(self, which: np.ndarray) -> list[int]:
+        listed: list[int] = np.flatnonzero(which).tolist()
+        return listed

@@ -1,0 +1,152 @@
+"""Weights of text models out of and into Hugging Face folders.
+
+On disk a Mixtral has one tensor an expert and matrix (``block_sparse_moe.experts.{e}.w1``), or the
+fused tensors that transformers keeps in memory; a dense Llama has one network a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from learning.config import ModelConfig
+from learning.models.checkpoint_files import CheckpointFolder
+from learning.models.names import is_gate, names_of
+from learning.shapes import MERGED, text_shape
+
+HEADS = ("score.weight",)
+"""Tensors that a checkpoint need not have: the head that the data ask for."""
+MATRICES = {"gate": "w1", "down": "w2", "up": "w3"}
+
+
+class Place(NamedTuple):
+    """Where a tensor lies: the tensor ``name`` of a folder, its shape, and the part it is of it."""
+
+    folder: CheckpointFolder
+    name: str
+    shape: tuple[int, ...]
+    part: tuple[int | slice, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder has a tensor of that name."""
+        return self.name in self.folder
+
+
+def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tensor]:
+    """Return by stored name what ``config.checkpoints`` hold of ``model``, in the files' format.
+
+    ``model`` needs shapes only; experts that it does not hold are not read, nor are files that
+    hold nothing else. What no checkpoint has to have is left out: the gates of dense models that
+    are put together, and the classification head. Backbone and head of those are the first's.
+
+    Raises :class:`ValueError` for folders that are missing, pickled, broken or without some of
+    the tensors, and for tensors of another shape.
+    """
+    folders = [CheckpointFolder(Path(place)) for place in config.checkpoints]
+    names = names_of(model)
+    wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
+    find = _in_dense if config.kind in MERGED else _in_mixture
+    places = {name: find(folders, name, shape, config.experts) for name, shape in wanted.items()}
+    _check_complete(places, config.kind in MERGED)
+    found = {name: place for name, place in places.items() if place.exists}
+    for place in found.values():
+        _check_shape(place)
+    return {name: place.folder.read(place.name, place.part) for name, place in found.items()}
+
+
+def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Write a Mixtral folder that Hugging Face loads, from tensors by stored name.
+
+    With ``score.weight`` it is one for sequence classification, else a language model.
+    """
+    from learning.models.mixtral import hugging_face_config
+
+    folder.mkdir(parents=True, exist_ok=True)
+    described = hugging_face_config(text_shape(config))
+    described.architectures = ["MixtralForCausalLM"]
+    if "score.weight" in tensors:
+        described.architectures = ["MixtralForSequenceClassification"]
+        described.num_labels = len(tensors["score.weight"])
+    described.dtype = next(iter(tensors.values())).dtype
+    described.save_pretrained(folder)
+    on_disk = {_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()}
+    part = folder / ".model.safetensors.part"
+    save_file(on_disk, part, metadata={"format": "pt"})
+    part.replace(folder / "model.safetensors")
+
+
+def _mixture_name(name: str) -> str:
+    """Return what a stored tensor is called in a Mixtral's files."""
+    match name.split("."):
+        case ["expert", expert, layer, matrix, "weight"]:
+            block = f"model.layers.{layer}.block_sparse_moe"
+            return f"{block}.experts.{expert}.{MATRICES[matrix]}.weight"
+        case ["gate", layer, "weight"]:
+            return f"model.layers.{layer}.block_sparse_moe.gate.weight"
+        case _:
+            return name
+
+
+def _in_mixture(
+    folders: list[CheckpointFolder], name: str, shape: tuple[int, ...], experts: int
+) -> Place:
+    folder = folders[0]
+    split = Place(folder, _mixture_name(name), shape)
+    fused = _fused(folder, name, shape, experts)
+    return fused if fused.exists and not split.exists else split
+
+
+def _fused(folder: CheckpointFolder, name: str, shape: tuple[int, ...], experts: int) -> Place:
+    """Gate rows come first in ``gate_up_proj`` (E, 2 inner, hidden), up rows second."""
+    match name.split("."):
+        case ["expert", expert, layer, "down", "weight"]:
+            fused = f"model.layers.{layer}.mlp.experts.down_proj"
+            return Place(folder, fused, (experts, *shape), (int(expert),))
+        case ["expert", expert, layer, matrix, "weight"]:
+            inner, hidden = shape
+            rows = slice(0, inner) if matrix == "gate" else slice(inner, 2 * inner)
+            fused = f"model.layers.{layer}.mlp.experts.gate_up_proj"
+            return Place(folder, fused, (experts, 2 * inner, hidden), (int(expert), rows))
+        case ["gate", layer, "weight"]:
+            return Place(folder, f"model.layers.{layer}.mlp.gate.weight", shape)
+        case _:
+            return Place(folder, name, shape)
+
+
+def _in_dense(
+    folders: list[CheckpointFolder], name: str, shape: tuple[int, ...], experts: int
+) -> Place:
+    match name.split("."):
+        case ["expert", expert, layer, matrix, "weight"]:
+            path = f"model.layers.{layer}.mlp.{matrix}_proj.weight"
+            return Place(folders[int(expert)], path, shape)
+        case _:
+            return Place(folders[0], name, shape)
+
+
+def _check_complete(places: Mapping[str, Place], merged: bool) -> None:
+    missing = [
+        place
+        for name, place in places.items()
+        if not place.exists and name not in HEADS and not (merged and is_gate(name))
+    ]
+    if missing:
+        first, others = missing[0], len(missing) - 1
+        more = f" and {others} other tensors of the model" if others else ""
+        raise ValueError(
+            f"{first.folder.folder}: lacks {first.name}{more}; save the whole model once more"
+        )
+
+
+def _check_shape(place: Place) -> None:
+    found = place.folder.shape(place.name)
+    if found != place.shape:
+        raise ValueError(
+            f"{place.folder.folder}: {place.name} has the shape {found}, but the model "
+            f"{place.shape}; use a checkpoint of the model's own sizes"
+        )

@@ -1,0 +1,31 @@
+"""What the rest of ``learning`` relies on in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.moe import Residency
+
+
+class MoEModel(nn.Module):
+    """A classifier with :class:`~learning.models.moe.MoELayer` somewhere inside.
+
+    ``forward(x)`` maps samples ``x`` of the data's form to logits (n, classes). Training runs it
+    over all devices of a cluster at once by :func:`torch.func.vmap`; a model that cannot be run
+    so sets ``batched`` to False and is trained device by device.
+    """
+
+    batched: ClassVar[bool] = True
+
+    def keep(self, x: Tensor) -> Tensor | None:
+        """Return which tokens of ``x`` are no padding, bool in the gates' shape; None for all."""
+        return None
+
+
+Maker = Callable[[ModelConfig, InputSpec, Residency], nn.Module]
+"""Makes a model: from its configuration, the data's form, and which experts are in memory."""

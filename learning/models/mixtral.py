@@ -1,0 +1,156 @@
+"""Hugging Face's Mixtral with our MoE layers in place of its fused experts.
+
+Llama's blocks are Mixtral's with one expert, so dense Llama-family models put together are the
+same module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import MixtralConfig, MixtralModel
+from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
+
+from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.interface import MoEModel
+from learning.models.moe import GatedExpert, MoELayer, Residency
+from learning.shapes import TextShape, text_shape
+
+
+class MixtralMoE(MoEModel):
+    """Attention, norms and embedding of Mixtral around :class:`MoELayer`, and a head.
+
+    ``text``: the hidden state of a text's last token -> linear head, as Hugging Face classifies
+    sequences. ``choices``: the score of an option is the mean log-probability of its tokens, given
+    all before them (length-normalised log-likelihood); -inf where there is no such option.
+    Names of tensors are Hugging Face's, apart from the experts and gates.
+    """
+
+    # Attention's rows differ in length and routing picks rows: trained device by device.
+    batched: ClassVar[bool] = False
+
+    def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
+        super().__init__()
+        shape = text_shape(config)
+        _check_input(config.kind, spec, shape)
+        self.choices = spec.form == "choices"
+        self.window = shape.window
+        self.model = _backbone(shape)
+        sized = replace(config, hidden=shape.hidden, expert_hidden=shape.expert_hidden)
+        for layer in self.model.layers:
+            layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
+        if not self.choices:
+            self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
+        elif not shape.tied:
+            self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits of token ids ``x``, padded with -1.
+
+        (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T).
+        """
+        if not self.choices:
+            return self._class_logits(x)
+        scores = self._option_scores(x[:, :, 0].flatten(0, 1), x[:, :, 1].flatten(0, 1) == 1)
+        return scores.reshape(x.shape[:2])
+
+    def keep(self, x: Tensor) -> Tensor:
+        """Return which tokens are no padding, (n, T) or (n O, T)."""
+        return (x[:, :, 0].flatten(0, 1) if self.choices else x) >= 0
+
+    def _class_logits(self, tokens: Tensor) -> Tensor:
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        last = torch.where(tokens >= 0, places, 0).amax(1)
+        logits: Tensor = self.score(self._hidden(tokens)[torch.arange(len(last)), last])
+        return logits
+
+    def _option_scores(self, tokens: Tensor, scored: Tensor) -> Tensor:
+        """Mean log-probability (N,) of the ``scored`` among ``tokens`` (N, T).
+
+        A token that nothing precedes has no probability and is left out. The head runs at the
+        places that predict a scored token only: of all tokens its output would be the largest
+        tensor by far.
+        """
+        real = tokens >= 0
+        rows, places = (scored & real)[:, 1:].logical_and(real[:, :-1]).nonzero(as_tuple=True)
+        logits = self._language_head(self._hidden(tokens)[rows, places])
+        found = -functional.cross_entropy(
+            logits.float() if logits.dtype == torch.bfloat16 else logits,
+            tokens[rows, places + 1],
+            reduction="none",
+        )
+        total = found.new_zeros(len(tokens)).index_add(0, rows, found)
+        count = found.new_zeros(len(tokens)).index_add(0, rows, torch.ones_like(found))
+        return (total / count.clamp_min(1)).masked_fill(count == 0, -torch.inf)
+
+    def _language_head(self, hidden: Tensor) -> Tensor:
+        head = self.lm_head if hasattr(self, "lm_head") else self.model.embed_tokens
+        return functional.linear(hidden, head.weight)
+
+    def _hidden(self, tokens: Tensor) -> Tensor:
+        """Return the last hidden states (N, T, hidden)."""
+        seen = attention_mask(tokens >= 0, self.window)
+        ids = tokens.clamp_min(0)
+        out = self.model(input_ids=ids, attention_mask=seen, use_cache=False)
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+
+def attention_mask(real: Tensor, window: int | None = None) -> Tensor:
+    """Return which places each place may look at, bool (N, 1, T, T), from ``real`` (N, T).
+
+    Itself, and real tokens before it, at most ``window`` places with itself. Padding looks at
+    itself too, since a softmax over nothing is not a number.
+    """
+    place = torch.arange(real.shape[1], device=real.device)
+    back = place[:, None] - place[None, :]
+    near = back >= 0 if window is None else (back >= 0) & (back < window)
+    return (near & (real[:, None, None, :] | (back == 0))).expand(-1, 1, -1, -1)
+
+
+def hugging_face_config(shape: TextShape) -> MixtralConfig:
+    """Return Hugging Face's configuration of a model of this shape."""
+    return MixtralConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.expert_hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        num_local_experts=shape.experts,
+        num_experts_per_tok=shape.top_k,
+        rope_parameters=dict(shape.rope),
+        rms_norm_eps=shape.norm_eps,
+        max_position_embeddings=shape.positions,
+        sliding_window=shape.window,
+        tie_word_embeddings=shape.tied,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+
+
+def _backbone(shape: TextShape) -> MixtralModel:
+    """Return Mixtral without its experts: the blocks come with one of width 1, to be replaced."""
+    config = hugging_face_config(replace(shape, expert_hidden=1, experts=1, top_k=1))
+    config._attn_implementation = "sdpa"
+    model = MixtralModel(config)
+    # Its frequencies are no parameter and in no checkpoint: real even where parameters are not.
+    with torch.device("cpu"):
+        model.rotary_emb = MixtralRotaryEmbedding(config)
+    return model
+
+
+def _check_input(kind: str, spec: InputSpec, shape: TextShape) -> None:
+    if spec.form not in ("text", "choices"):
+        raise ValueError(f"kind {kind!r} reads text or choices, but the data are {spec.form}s")
+    if spec.vocabulary is not None and spec.vocabulary > shape.vocabulary:
+        raise ValueError(
+            f"the tokenizer knows {spec.vocabulary} tokens, the model {shape.vocabulary}; "
+            "use the checkpoint's tokenizer or a larger vocabulary"
+        )

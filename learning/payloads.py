@@ -1,0 +1,101 @@
+"""What goes up and down: frozen snapshots, server models on their way, and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learning.learner import Learner
+from learning.requests import Floats, Ints, Mask, Measure, Note, Payload, Request
+from learning.values import Handle
+
+NEVER_HELD = -1
+"""Stands for the changes in an expert that a device does not hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What was frozen to be sent: the changes of ``experts``, and of the gate if it is part."""
+
+    handle: Handle
+    experts: tuple[int, ...]
+    gate: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Inbound:
+    """A server model on its way down, its bytes a device (K,), and which devices (K,) have got it.
+
+    ``changes`` (E,) had been aggregated into it; None where the method does not count them.
+    """
+
+    server: Handle
+    version: int
+    experts: tuple[int, ...]
+    got: Mask
+    bytes: Floats
+    changes: Ints | None
+
+
+def upload_payload(
+    learner: Learner, name: str, experts: Sequence[int], gate: bool, version: int | Ints
+) -> Payload:
+    """Return what one device sends up of ``experts``, and of the gate if asked."""
+    sizes = learner.architecture
+    tensors = sizes.upload_tensors(experts, gate)
+    return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
+
+
+def download_bytes(
+    learner: Learner, experts: Sequence[int], gate: bool, held: Ints, changes: Ints | None
+) -> Floats:
+    """Return the bytes (K,) that devices download of ``experts``, and of the gate if asked.
+
+    These are whole experts or, with ``learning.lora.download: factors``, the changes of rank r
+    that a device misses, where those are less. ``changes`` (E,) counts those in the server's model
+    (None: nobody counts them), ``held`` (K, E) those in what the device has downloaded before.
+    """
+    sizes, every = learner.architecture, list(experts)
+    if changes is None or learner.config.model.lora.download != "factors":
+        return np.full(len(held), sizes.download_bytes(every, gate))
+    whole, change = sizes.download_bytes(every[:1], False), sizes.factor_bytes(1)
+    before = held[:, every]
+    missed = np.minimum(whole, (changes[every] - before) * change)
+    parts = np.where(before == NEVER_HELD, whole, missed)
+    total: Floats = parts.sum(axis=1) + sizes.download_bytes([], gate)
+    return total
+
+
+def merge(
+    learner: Learner, cluster: str, server: Handle, snapshot: Snapshot, who: Mask, scale: float
+) -> Handle:
+    """Add the weighted mean of the snapshots of ``who`` in ``cluster`` to ``server``, scaled."""
+    if who.any() and snapshot.experts:
+        server = learner.merge_experts(
+            server, snapshot.handle, cluster, snapshot.experts, who, scale
+        )
+    if who.any() and snapshot.gate:
+        server = learner.merge_gate(server, snapshot.handle, cluster, who, scale)
+    return server
+
+
+def finite(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
+    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name."""
+    if not done.any():
+        return done
+    found = yield Measure("not finite", lambda: learner.not_finite(offered), [])
+    refused = [device for device in found if done[device]]
+    for device in refused:
+        what = f"update of device {device} refused: not finite"
+        yield Note("drop", detail=f"{what}; lower learning.step_size if this goes on")
+    kept: Mask = done & ~np.isin(np.arange(len(done)), refused)
+    return kept
+
+
+def described(name: str, values: Ints) -> str:
+    """Write ``name:value``, or ``name:low-high`` where the values differ."""
+    low, high = int(values.min()), int(values.max())
+    return f"{name}:{low}" if low == high else f"{name}:{low}-{high}"

@@ -1,0 +1,143 @@
+"""Which tensors a kind of model is made of: names and shapes, without weights.
+
+Shipped kinds are written down in closed form, so that a timing-only run needs no torch. Any other
+kind is asked: its module is built without memory and looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from learning.config import LearningConfig, ModelConfig
+from learning.data.samples import InputSpec
+from learning.shapes import TEXT_KINDS, TextShape, text_shape
+
+Shape = tuple[int, ...]
+
+STEM_CHANNELS = 32
+"""Channels behind the first convolution of ``image-moe``."""
+
+
+@dataclass(frozen=True)
+class ModelTensors:
+    """Shapes by name: of one ``expert`` in one layer, of one layer's ``gate``, of the rest.
+
+    ``factored`` names the expert's matrices that low-rank factors can stand beside.
+    """
+
+    layers: int
+    expert: Mapping[str, Shape]
+    gate: Shape
+    backbone: Mapping[str, Shape]
+    factored: tuple[str, ...]
+
+
+def numbers_in(shapes: Mapping[str, Shape]) -> int:
+    """Count the numbers in tensors of these shapes."""
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def tensors_of(config: LearningConfig) -> ModelTensors:
+    """Return what the model of a task is made of.
+
+    Reads the data where their form decides a shape, and imports torch for kinds of one's own.
+    """
+    model = config.model
+    if model.kind in TEXT_KINDS:
+        return _text(text_shape(model), _classes(config))
+    if model.kind == "vector-moe":
+        return _vector(model, _spec(config))
+    if model.kind == "image-moe":
+        return _image(model, _spec(config))
+    return _measured(config)
+
+
+def _spec(config: LearningConfig) -> InputSpec:
+    if config.data.kind == "digits":
+        return InputSpec("vector", (64,), 10, None)
+    from learning.data import load_samples
+
+    return load_samples(config).spec
+
+
+def _classes(config: LearningConfig) -> int | None:
+    """Classes of a classification head; None for a language model that scores options.
+
+    Without the data (a timing-only run) the model is sized as a language model.
+    """
+    files = [config.data.path, *(path for _, path in config.data.paths)]
+    if not all(
+        path is not None and Path(path).exists() for path in files if path or len(files) == 1
+    ):
+        return None
+    spec = _spec(config)
+    return spec.classes if spec.form == "text" else None
+
+
+def _vector(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    ends = {
+        "embed.weight": (model.hidden, spec.shape[0]),
+        "embed.bias": (model.hidden,),
+    }
+    return _small(model, spec, ends)
+
+
+def _image(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    ends = {
+        "stem.weight": (STEM_CHANNELS, spec.shape[0], 3, 3),
+        "stem.bias": (STEM_CHANNELS,),
+        "embed.weight": (model.hidden, STEM_CHANNELS, 3, 3),
+        "embed.bias": (model.hidden,),
+    }
+    return _small(model, spec, ends)
+
+
+def _small(model: ModelConfig, spec: InputSpec, ends: dict[str, Shape]) -> ModelTensors:
+    hidden, inner = model.hidden, model.expert_hidden
+    norms = [f"norms.{layer}" for layer in range(model.layers)] + ["norm"]
+    backbone = ends | {f"{norm}.{part}": (hidden,) for norm in norms for part in ("weight", "bias")}
+    backbone |= {"head.weight": (spec.classes, hidden), "head.bias": (spec.classes,)}
+    expert: dict[str, Shape] = {
+        "up.weight": (inner, hidden),
+        "up.bias": (inner,),
+        "down.weight": (hidden, inner),
+        "down.bias": (hidden,),
+    }
+    return ModelTensors(
+        model.layers, expert, (model.experts, hidden), backbone, ("up.weight", "down.weight")
+    )
+
+
+def _text(shape: TextShape, classes: int | None) -> ModelTensors:
+    hidden, inner = shape.hidden, shape.expert_hidden
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    expert: dict[str, Shape] = {
+        "gate.weight": (inner, hidden),
+        "up.weight": (inner, hidden),
+        "down.weight": (hidden, inner),
+    }
+    backbone: dict[str, Shape] = {"embed_tokens.weight": (shape.vocabulary, hidden)}
+    for layer in range(shape.layers):
+        backbone |= {
+            f"layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
+            f"layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
+            f"layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
+            f"layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
+            f"layers.{layer}.input_layernorm.weight": (hidden,),
+            f"layers.{layer}.post_attention_layernorm.weight": (hidden,),
+        }
+    backbone["norm.weight"] = (hidden,)
+    if classes is not None:
+        backbone["score.weight"] = (classes, hidden)
+    elif not shape.tied:
+        backbone["lm_head.weight"] = (shape.vocabulary, hidden)
+    return ModelTensors(shape.layers, expert, (shape.experts, hidden), backbone, tuple(expert))
+
+
+def _measured(config: LearningConfig) -> ModelTensors:
+    from learning.measured import measured_tensors
+
+    return measured_tensors(config, _spec(config))

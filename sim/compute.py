@@ -1,0 +1,61 @@
+"""The devices' computing as a scenario says it, in SI units: one array entry a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from learning.requests import Floats
+from sim.devices import Compute
+from sim.errors import InputError
+from sim.ground import device_counts
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from scenarios.compute_section import DeviceCompute
+    from scenarios.ground_section import Cluster
+
+
+def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
+    """Return the computing of each cluster's devices (K,), in canonical order.
+
+    Raises InputError for kinds of devices that do not cover a file of places.
+    """
+    pairs = zip(scenario.ground.clusters, device_counts(scenario), strict=True)
+    return tuple(_cluster(scenario, cluster, devices) for cluster, devices in pairs)
+
+
+def _cluster(scenario: Scenario, cluster: Cluster, devices: int) -> Compute:
+    rounds = scenario.learning.rounds
+    per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
+    pace_s = None
+    if scenario.orbit.source == "slots" and per_contact is not None:
+        pace_s = scenario.orbit.slots.seconds / per_contact
+    each = [scenario.compute.but(own) for own in _own(cluster, devices)]
+    return Compute(
+        seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),
+        flops_per_s=_numbers([own.tflops for own in each], np.nan) * 1e12,
+        memory_bytes=_numbers([own.memory_gib for own in each], np.inf) * 2**30,
+        per_contact=per_contact,
+        per_gap_max=rounds.per_gap_max,
+        pace_s=pace_s,
+        power_w=_numbers([own.power_w for own in each], np.nan),
+    )
+
+
+def _own(cluster: Cluster, devices: int) -> list[DeviceCompute | None]:
+    """What a cluster says of each of its devices, numbered in the order of its kinds."""
+    if cluster.kinds is None:
+        return [cluster.compute] * devices
+    each = [kind for kind in cluster.kinds for _ in range(kind.devices)]
+    if len(each) != devices:
+        raise InputError(
+            f"ground.clusters {cluster.name!r}: kinds are {len(each)} devices, but places_path "
+            f"holds {devices}; give as many"
+        )
+    return list(each)
+
+
+def _numbers(values: list[float | None], unsaid: float) -> Floats:
+    return np.array([unsaid if value is None else value for value in values])

@@ -1,0 +1,100 @@
+"""Energy that devices spend: power x time that they compute, transmit power x time on air."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import scenarios
+from learning.method import Cluster
+from learning.requests import Floats, Ints
+from sim.legs import Transfer
+from sim.session_parts import Part
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class Transmitter:
+    """A device's transmitter: its power (None where only the EIRP is known), and its duty."""
+
+    power_w: float | None = None
+    duty: float = 1.0
+
+
+def transmitter_of(scenario: Scenario) -> Transmitter:
+    """Return the transmitter of every device of a scenario."""
+    uplink = scenarios.resolved_link(scenario)["uplink"]
+    power_dbm, duty = uplink.get("tx_power_dbm"), uplink.get("duty", 1.0)
+    return Transmitter(None if power_dbm is None else 10 ** (power_dbm / 10) / 1000, duty)
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """What the devices of a cluster (K,) have done so far.
+
+    Complete ``rounds``; seconds in which they computed, also of rounds that are not complete;
+    seconds in which they sent.
+    """
+
+    rounds: Ints
+    computed_s: Floats
+    sending_s: Floats
+
+
+def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
+    """Seconds (K,) in which the devices of an uplink send, over its parts."""
+    seconds: Floats = np.zeros(len(leg.who))
+    if leg.direction == "uplink":
+        for part in parts:
+            lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
+            seconds = seconds + np.where(leg.who & (part.bytes > 0), lasts_s, 0.0)
+    return seconds
+
+
+def energy_of(
+    cluster: Cluster, use: Use, power_w: float | Floats | None, transmitter: Transmitter
+) -> dict[str, Any]:
+    """Return time and energy of a cluster's devices, all together; None for what is not known."""
+    air_s = float(use.sending_s.sum()) * transmitter.duty
+    watts = np.nan if power_w is None else power_w
+    training_j = float((watts * use.computed_s).sum())
+    return {
+        "cluster": cluster.name,
+        "devices": cluster.devices,
+        "device_rounds": int(use.rounds.sum()),
+        "computed_s": float(use.computed_s.sum()),
+        "training_j": None if np.isnan(training_j) else training_j,
+        "air_s": air_s,
+        "transmit_j": None if transmitter.power_w is None else air_s * transmitter.power_w,
+    }
+
+
+def total(rows: Sequence[dict[str, Any]], key: str) -> Any:
+    """Sum of a figure over rows, None where one of them does not know it."""
+    values = [row[key] for row in rows]
+    return None if any(value is None for value in values) else sum(values)
+
+
+SPENT = ("device_rounds", "training_j", "transmit_j")
+
+
+class Spending:
+    """What all devices together had spent by each evaluation."""
+
+    def __init__(self) -> None:
+        self._by_time: dict[float, list[Any]] = {}
+
+    def add(self, time_s: float, energy: Sequence[dict[str, Any]]) -> None:
+        """Note the energy of all clusters by ``time_s``."""
+        self._by_time[time_s] = [total(energy, key) for key in SPENT]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return times and figures, in order of time."""
+        rows = self._by_time.values()
+        figures = {key: [row[place] for row in rows] for place, key in enumerate(SPENT)}
+        return {"time_s": list(self._by_time), **figures}

@@ -1,0 +1,37 @@
+"""What a method makes a device load: the largest and the smallest round that it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from learning.requests import Cost
+
+
+@dataclass
+class Load:
+    """The rounds with most and with least memory that were asked for, and the most FLOPs of one."""
+
+    most: Cost | None = None
+    least: Cost | None = None
+    flops: float = 0.0
+
+    def add(self, cost: Cost) -> None:
+        """Count a round that a method asks for."""
+        self.flops = max(self.flops, cost.flops)
+        if self.most is None or cost.memory_bytes > self.most.memory_bytes:
+            self.most = cost
+        if self.least is None or cost.memory_bytes < self.least.memory_bytes:
+            self.least = cost
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return the figures in bytes and FLOPs, None where no round was asked for."""
+        if self.most is None or self.least is None:
+            return None
+        return {
+            "memory_bytes": self.most.memory_bytes,
+            "expert_bytes": self.most.expert_bytes,
+            "least_memory_bytes": self.least.memory_bytes,
+            "least_expert_bytes": self.least.expert_bytes,
+            "round_flops": self.flops,
+        }

@@ -1,0 +1,195 @@
+"""Texts as token ids, against the tokenizers library's own templates and truncation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learning.config import ModelConfig
+from learning.data.encoding import cut_pair, encode_questions, encode_texts
+from learning.data.rows import Question, Text
+from learning.data.tokens import as_tokenizer, make_tokenizer, tokenizer_file, train_bpe
+
+tokenizers = pytest.importorskip("tokenizers")
+
+TEXTS = ["the cat sat on the mat", "预防接种异常反应是指", "the mat, the cat; déjà vu 🙂"]
+RAW = train_bpe(TEXTS * 3, 300)
+OURS = as_tokenizer(RAW)
+# no surrogates: they cannot be written to a file as UTF-8
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def word_level(template: bool) -> tokenizers.Tokenizer:
+    """A tokenizer of 40 words, with BERT's template or with one id before the text."""
+    words = ["[UNK]", "[CLS]", "[SEP]", "<s>", "a", *(f"w{i}" for i in range(40))]
+    if not template:
+        words.remove("[SEP]")
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]")
+    )
+    made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    if template:
+        made.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    else:
+        made.post_processor = tokenizers.processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 2)]
+        )
+    return made
+
+
+def unpadded(line):
+    return line[line >= 0].tolist()
+
+
+def words(count, start=0):
+    return " ".join(f"w{(start + i) % 40}" for i in range(count))
+
+
+@given(ANY_TEXT)
+def test_any_text_survives_byte_level_pairs(text):
+    [ids] = OURS.ids([text])
+    assert RAW.decode(ids, skip_special_tokens=False) == text
+    assert 0 <= min(ids) and max(ids) < OURS.vocabulary <= 300
+
+
+def test_training_is_the_same_in_another_process_and_never_larger_than_asked():
+    code = (
+        "import sys; from learning.data.tokens import train_bpe; "
+        f"sys.stdout.buffer.write(train_bpe({TEXTS * 3!r}, 300).to_str().encode())"
+    )
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+        assert run.stdout.decode() == RAW.to_str()
+    assert RAW.get_vocab_size() <= 300
+
+
+def test_a_separator_spelt_out_in_a_text_is_text():
+    [ids] = OURS.ids(["a <sep> b"])
+    assert OURS.separator[0] not in ids
+    assert RAW.decode(ids, skip_special_tokens=False) == "a <sep> b"
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(5, 24))
+def test_pairs_and_single_texts_are_what_the_librarys_template_and_truncation_make(a, b, tokens):
+    library = word_level(template=True)
+    ours = as_tokenizer(word_level(template=True))
+    library.enable_truncation(tokens, strategy="longest_first")
+    rows = [Text(words(a), words(b, 7)), Text(words(a), "")]
+    pair, single = encode_texts(rows, ours, tokens)
+    assert unpadded(pair) == library.encode(*rows[0]).ids
+    assert unpadded(single) == library.encode(rows[1].first).ids
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(-3, 60))
+def test_a_pair_fills_its_room_and_the_longer_text_is_cut_first(first, second, room):
+    kept = cut_pair(first, second, room)
+    assert sum(kept) == min(first + second, max(room, 0))
+    assert all(0 <= k <= n for k, n in zip(kept, (first, second), strict=True))
+    if kept[0] < first and kept[1] < second:
+        assert abs(kept[0] - kept[1]) <= 1
+    elif kept[0] < first:
+        assert kept[0] >= kept[1] - 1
+    elif kept[1] < second:
+        assert kept[1] >= kept[0] - 1
+
+
+def test_a_tokenizer_without_separator_puts_its_newline_between():
+    raw = train_bpe(TEXTS, 300)
+    saved = json.loads(raw.to_str())
+    saved["added_tokens"] = []
+    plain = as_tokenizer(tokenizers.Tokenizer.from_str(json.dumps(saved)))
+    # <sep> stays a token of the model; without its name there is only the newline
+    assert plain.separator == OURS.separator
+    begins = as_tokenizer(word_level(template=False))
+    assert (begins.begin, begins.end) == ((2,), ())
+    [line] = encode_texts([Text("w1 w2", "w3")], begins, 8)
+    assert unpadded(line) == [2, *begins.ids(["w1 w2"])[0], *begins.separator, *begins.ids(["w3"])[0]]
+
+
+@given(ANY_TEXT, st.lists(ANY_TEXT, min_size=2, max_size=4), st.integers(2, 60))
+def test_an_option_is_whole_and_the_question_loses_its_start(question, options, tokens):
+    out = encode_questions([Question(question, tuple(options))], OURS, 5, tokens)
+    assert out.shape == (1, 5, 2, tokens) and out.dtype == np.int64
+    [before] = OURS.ids([question + "\n"])
+    for (ids, marks), text in zip(out[0], options, strict=False):
+        [option] = OURS.ids([text])
+        context = ids[(marks == 0) & (ids >= 0)].tolist()
+        assert ids[marks == 1].tolist() == option[: tokens - 1]
+        assert len(context) >= 1
+        assert before[len(before) - len(context) :] == context
+        assert len(context) == min(len(before), tokens - min(len(option), tokens - 1))
+        # a line is context, then option, then padding
+        assert unpadded(ids) == context + ids[marks == 1].tolist()
+        assert (ids[len(unpadded(ids)) :] == -1).all()
+    assert (out[0, len(options) :, 0] == -1).all()
+    assert (out[0, len(options) :, 1] == 0).all()
+
+
+def test_first_ids_stay_when_a_question_is_cut():
+    begins = as_tokenizer(word_level(template=False))
+    out = encode_questions([Question(words(30), ("w1 w2", "w3"))], begins, 2, 6)
+    assert out[0, :, 0, 0].tolist() == [2, 2]
+    assert out[0, :, 1].sum(axis=1).tolist() == [2, 1]
+    assert out[0, 0, 0, 1:4].tolist() == begins.ids([words(30)])[0][-3:]
+
+
+def test_what_a_tokenizer_was_saved_with_does_not_cut_or_pad(tmp_path):
+    raw = word_level(template=True)
+    raw.enable_truncation(3)
+    raw.enable_padding(length=50)
+    raw.save(str(tmp_path / "tokenizer.json"))
+    for model in (
+        ModelConfig(tokenizer=str(tmp_path)),
+        ModelConfig(tokenizer=str(tmp_path / "tokenizer.json")),
+        ModelConfig(checkpoints=(str(tmp_path), "elsewhere")),
+    ):
+        made = make_tokenizer(model, [])
+        [line] = encode_texts([Text(words(10), "")], made, 16)
+        assert len(unpadded(line)) == 12
+        assert made.vocabulary == 45
+
+
+def test_a_checkpoint_without_a_tokenizer_gets_one_of_the_trial_texts(tmp_path):
+    model = ModelConfig(checkpoints=(str(tmp_path),), vocabulary=280)
+    assert tokenizer_file(model) is None
+    assert 257 <= make_tokenizer(model, TEXTS).vocabulary <= 280
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (ModelConfig(tokenizer="nowhere"), "learning.model.tokenizer: no file nowhere"),
+        (ModelConfig(tokenizer="{0}"), "no file .*tokenizer.json"),
+        (ModelConfig(tokenizer="{0}/broken"), "broken: is no tokenizer"),
+        (ModelConfig(checkpoints=("{0}",)), "only tokenizer.json is read"),
+        (ModelConfig(vocabulary=256), "vocabulary is 256; .* 257"),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_had_is_refused_in_one_line(model, message, tmp_path):
+    (tmp_path / "broken").write_text("{")
+    (tmp_path / "tokenizer.model").write_bytes(b"")
+    here = Path(tmp_path)
+    model = ModelConfig(
+        tokenizer=model.tokenizer and model.tokenizer.format(here),
+        checkpoints=tuple(c.format(here) for c in model.checkpoints),
+        vocabulary=model.vocabulary,
+    )
+    with pytest.raises(ValueError, match=message) as refusal:
+        make_tokenizer(model, TEXTS)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_text_without_tokens_is_refused():
+    raw = word_level(template=True)
+    raw.normalizer = tokenizers.normalizers.Replace("w1", " ")
+    with pytest.raises(ValueError, match="makes no token of 'w1'"):
+        encode_texts([Text("w1", "")], as_tokenizer(raw), 8)

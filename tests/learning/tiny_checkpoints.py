@@ -1,0 +1,100 @@
+"""Tiny random checkpoints on disk, written by Hugging Face itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers.utils import logging
+
+from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.checkpoints import checkpoint_weights
+from learning.models.mixtral import MixtralMoE
+from learning.models.moe import Residency
+
+logging.disable_progress_bar()
+
+SIZES = {
+    "vocab_size": 61,
+    "hidden_size": 32,
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.3,
+}
+TOKENS = 9
+CHOICES = InputSpec("choices", (3, 2, TOKENS), 3, 61)
+TEXT = InputSpec("text", (TOKENS,), 5, 61)
+
+
+def mixtral(folder: Path, seed: int = 0, **keys: Any) -> MixtralForCausalLM:
+    torch.manual_seed(seed)
+    given = {"num_local_experts": 4, "num_experts_per_tok": 2, **SIZES, **keys}
+    model = MixtralForCausalLM(MixtralConfig(**given)).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
+    """Dense models that share all but their feed-forward networks, in folders 0, 1, ..."""
+    models = []
+    for number in range(count):
+        torch.manual_seed(number)
+        model = LlamaForCausalLM(LlamaConfig(**{"rms_norm_eps": 1e-5, **SIZES, **keys})).eval()
+        if models:
+            of_first = models[0].state_dict()
+            shared = {n: t for n, t in of_first.items() if ".mlp." not in n}
+            model.load_state_dict(shared, strict=False)
+        model.save_pretrained(folder / str(number))
+        models.append(model)
+    return models
+
+
+def mixtral_config(folder: Path, **keys: Any) -> ModelConfig:
+    given: dict[str, Any] = {"experts": 4, "top_k": 2, "checkpoints": (str(folder),), **keys}
+    return ModelConfig(kind="mixtral", **given)
+
+
+def merged_config(folder: Path, count: int = 3) -> ModelConfig:
+    places = tuple(str(folder / str(number)) for number in range(count))
+    return ModelConfig(kind="merged-llama", experts=count, top_k=1, checkpoints=places)
+
+
+def skeleton(
+    config: ModelConfig, spec: InputSpec, held: tuple[int, ...] | None = None
+) -> MixtralMoE:
+    with torch.device("meta"):
+        everything = tuple(range(config.experts))
+        return MixtralMoE(config, spec, Residency(held=everything if held is None else held))
+
+
+def loaded(
+    config: ModelConfig,
+    spec: InputSpec,
+    held: tuple[int, ...] | None = None,
+    **others: Tensor,
+) -> MixtralMoE:
+    """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
+    from learning.models.names import names_of
+
+    model = skeleton(config, spec, held)
+    found = checkpoint_weights(config, model)
+    names = names_of(model)
+    tensors = {names.path(name): tensor for name, tensor in found.items()} | others
+    model.load_state_dict(tensors, assign=True)
+    return model
+
+
+def last_hidden(model: MixtralMoE, tokens: Tensor) -> Tensor:
+    hidden: Tensor = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+    return hidden
+
+
+def frozen(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
