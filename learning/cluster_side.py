@@ -161,7 +161,7 @@ class ClusterSide:
 
     def owing(self, experts: Collection[int]) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered."""
-        owing: Mask = (self.unsent[:, list(experts)] > 0).any(axis=1)
+        owing: Mask = self.unsent[:, list(experts)].sum(axis=1) > 0
         return owing
 
     def offer(self, experts: Sequence[int], gate: bool = False, who: Mask | None = None) -> None:
@@ -176,8 +176,8 @@ class ClusterSide:
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
             )
-        asked = np.ones_like(self.pending) if who is None else who
-        fresh = asked & ~self.pending & self.owing(experts)
+        asked = np.ones(len(self.pending), bool) if who is None else who
+        fresh: Mask = asked & ~self.pending & self.owing(experts)
         if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate)

@@ -22,7 +22,8 @@ MERGED = ("merged-llama", "llama-3-8b-x3")
 TEXT_KINDS = MIXTURES + MERGED
 
 DENSE_TYPES = ("llama", "mistral")
-TOP_K = {"mixtral": 2, "merged-llama": 1}
+ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+"""Rotary embeddings whose frequencies do not depend on the length of a text."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,9 @@ def text_shape(config: ModelConfig) -> TextShape:
     shapes that do not go together.
     """
     if config.kind in NAMED:
-        if config.checkpoints:
-            other = "mixtral" if config.kind in MIXTURES else "merged-llama"
-            raise ValueError(f"kind {config.kind!r} reads no checkpoints; use kind {other!r}")
-        return NAMED[config.kind]
+        # Fixed whatever the folders hold, so that a timing-only run needs none of them: weights of
+        # another shape are refused when they are read.
+        return _with_all_checkpoints(config, NAMED[config.kind])
     if config.kind == "mixtral" and len(config.checkpoints) > 1:
         raise ValueError(
             f"kind 'mixtral' reads one checkpoint, not {len(config.checkpoints)}; dense models "
@@ -167,6 +167,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ValueError(f"{path}: should be a JSON object")
     return said
+
+
+def _with_all_checkpoints(config: ModelConfig, shape: TextShape) -> TextShape:
+    wanted = shape.experts if config.kind in MERGED else 1
+    if config.checkpoints and len(config.checkpoints) != wanted:
+        raise ValueError(
+            f"kind {config.kind!r} reads {wanted} checkpoint{'s' * (wanted > 1)}, not "
+            f"{len(config.checkpoints)}"
+        )
+    return shape
 
 
 def _of_keys(config: ModelConfig) -> TextShape:
@@ -224,6 +234,9 @@ def _check_architecture(folder: Path, said: Mapping[str, Any], types: tuple[str,
     for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
         if said.get(key, plain) not in (plain, None):
             raise ValueError(f"{folder}: {key} is {said[key]!r}; only {plain!r} is read")
+    rope = dict(_rope(said))["rope_type"]
+    if rope not in ROPE_TYPES:
+        raise ValueError(f"{folder}: rope_type is {rope!r}; only {', '.join(ROPE_TYPES)} are read")
 
 
 def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> TextShape:

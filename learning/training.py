@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from learning.batches import batches_of_device, batches_of_round
+from learning.config import LearningConfig
+from learning.data.samples import InputSpec
 from learning.device_state import BASE, FACTOR, State, delta_of, experts_held
 from learning.gradients import gradients, gradients_of_all
-from learning.models import Residency
+from learning.models import Maker, Residency
 from learning.models.names import is_gate, is_of
-from learning.task import Task
+from learning.task import Task, skeleton
 
 MASKS = {"-inf": -torch.inf, "zero": 0.0}
 """Logits that a masked gate gives to experts which are not the cluster's own."""
@@ -60,13 +63,19 @@ def train(
     local = Local(
         task,
         cluster,
-        task.skeleton(here),
+        _model_of(task.config, task.spec, task.maker, here),
         moving={path: state[name] for name, path in moved.items()},
         frozen=_frozen(task, state, routed, moved),
     )
     run = _all_at_once if task.batched else _one_by_one
     tensors = run(local, rounds, first_round)
     return {**state, **{name: tensors[path] for name, path in moved.items()}}
+
+
+@lru_cache(maxsize=16)
+def _model_of(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
+    """Return a model to be called with tensors given, made once: it holds none itself."""
+    return skeleton(config, spec, maker, here)
 
 
 def _all_at_once(
@@ -115,9 +124,14 @@ def _moved_names(
     for name in state:
         stored = name.removeprefix(FACTOR)
         factor = name.startswith(FACTOR) and is_of(stored, experts)
-        if factor or is_of(name, experts) or (gate and task.is_shared(name)):
+        if factor or is_of(name, experts) or (gate and is_trained_whole(task, name)):
             moved[name] = task.names.path(stored)
     return moved
+
+
+def is_trained_whole(task: Task, name: str) -> bool:
+    """Whether a state's tensor is what is shared, as trained (and no base or factor)."""
+    return not name.startswith((BASE, FACTOR)) and task.is_shared(name)
 
 
 def _frozen(
@@ -142,8 +156,11 @@ def _as_trained(
 ) -> Tensor:
     if stored in state:
         return state[stored]
-    factor = FACTOR + stored.removesuffix(".weight") + ".a"
-    delta = None if factor in moved else delta_of(task, state, stored)
+    factor = FACTOR + stored.removesuffix(".weight")
+    # Factors as they begin, B = 0, add nothing; all devices can go on sharing one base.
+    if f"{factor}.b" not in state or f"{factor}.b" in moved or not state[f"{factor}.b"].any():
+        return base
+    delta = delta_of(task, state, stored)
     return base if delta is None else base + delta
 
 

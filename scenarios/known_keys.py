@@ -83,9 +83,9 @@ def suggestion(key: str, place: Place) -> str:
     near = get_close_matches(key.lower().replace("-", "_"), here, n=1, cutoff=0.7)
     if near:
         return f"did you mean {near[0]!r}?"
-    # Of keys that are called alike the last one is named: the shallowest, and of these the first.
-    paths = sorted(reversed(list(_all_keys(Scenario))), key=lambda path: -path.count("."))
-    elsewhere = {path.rsplit(".", 1)[-1]: path for path in paths}
+    # From the end, so that of keys that are called alike the shallowest, or the first, is named.
+    paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))
+    elsewhere = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
     near = get_close_matches(key, elsewhere, n=1, cutoff=0.85)
     if near:
         return f"did you mean {elsewhere[near[0]]!r}?"

@@ -14,6 +14,7 @@ from sim.compute import compute_of
 from sim.devices import Compute
 from sim.energy import Transmitter, transmitter_of
 from sim.errors import InputError
+from sim.fingerprints import without_places
 from sim.ground import device_places
 from sim.plan import Plan
 from sim.planning import make_plan
@@ -86,7 +87,25 @@ def portable(scenario: Scenario) -> dict[str, Any]:
         if cluster.places_path is not None:
             places = [asdict(site) for site in device_places(scenario, index) or ()]
             said["ground"]["clusters"][index] |= {"places_path": None, "places": places}
+    _place_files(said["learning"], scenario)
     return said
+
+
+def _place_files(learning: dict[str, Any], scenario: Scenario) -> None:
+    """Name data and weights by absolute paths: too large to be held, and needed to run again."""
+    model, data = learning["model"], learning["data"]
+    model["checkpoints"] = [_absolute(scenario, name) for name in model["checkpoints"]]
+    for section, key in ((model, "tokenizer"), (data, "path")):
+        if section[key] is not None:
+            section[key] = _absolute(scenario, section[key])
+    data["paths"] = {c: _absolute(scenario, name) for c, name in data["paths"].items()}
+
+
+def _absolute(scenario: Scenario, name: str) -> str:
+    import scenarios
+
+    place = scenarios.local_path(scenario, name)
+    return str(Path(place).resolve()) if Path(place).exists() else name
 
 
 def _text(path: Path) -> str:
@@ -95,7 +114,7 @@ def _text(path: Path) -> str:
 
 def identity(said: dict[str, Any], plan: Plan) -> str:
     """Digest what decides a run: what its portable scenario says, and its contact windows."""
-    said = {key: value for key, value in said.items() if key != "description"}
+    said = {key: value for key, value in without_places(said).items() if key != "description"}
     windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
     text = json.dumps([said, windows], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

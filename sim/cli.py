@@ -220,6 +220,23 @@ def compare_command(runs: RunFolders, json_: Json = False) -> None:
         print(comparison_text(comparison))
 
 
+@app.command("export")
+def export_command(
+    run: RunFolder,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="csv, parquet (the tables) or peft")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="PATH", help="empty folder; default RUN_DIR/export/FORMAT"),
+    ] = None,
+) -> None:
+    """Write a run's tables, or its trained experts as PEFT adapters, for other tools."""
+    from sim.export_command import export
+
+    print("\n".join(str(path) for path in export(run, to, out)))
+
+
 @app.command("schema")
 def schema_command() -> None:
     """Print the JSON schema of scenario files, for editors."""

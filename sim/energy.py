@@ -29,8 +29,8 @@ class Transmitter:
 def transmitter_of(scenario: Scenario) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     uplink = scenarios.resolved_link(scenario)["uplink"]
-    power_dbm, duty = uplink.get("tx_power_dbm"), uplink.get("duty", 1.0)
-    return Transmitter(None if power_dbm is None else 10 ** (power_dbm / 10) / 1000, duty)
+    power_dbm, duty = uplink.get("tx_power_dbm"), float(uplink.get("duty", 1.0))
+    return Transmitter(None if power_dbm is None else 10 ** (float(power_dbm) / 10) / 1000, duty)
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,7 +114,9 @@ class Rows:
     def stale(self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int) -> None:
         """Which devices had a partial transfer of another version, now forgotten."""
         rows = np.flatnonzero(forgotten)
-        self._drop(leg, rows, leg.begin_s[rows], cluster, contact_id, "stale part forgotten")
+        # A device without a link in this contact forgets too, though it begins nothing.
+        time_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, leg.arrival_s)[rows]
+        self._drop(leg, rows, time_s, cluster, contact_id, "stale part forgotten")
 
     def _drop(
         self,

@@ -131,7 +131,7 @@ class Simulation:
     def _finish(self) -> None:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.plan.stop_s
         for link in self._links.values():
-            link.settle_all()
+            link.settle_all(self.end_s)
         for cluster, request, from_s in self._gaps.values():
             self._train_in_gap(cluster, request, from_s, self.end_s)
         self._gaps.clear()

@@ -40,6 +40,9 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         "model_expert_bytes": manifest.get("model_expert_bytes"),
         "excluded_devices": _excluded(tables["events"]),
         "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
+        "density_ratio": density_ratio(tables["assignments"])
+        if learning["accuracy_final"]
+        else None,
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }
@@ -74,21 +77,23 @@ def _spent_by(time_s: float, spent: Spent | None, steps: int) -> dict[str, Any]:
         return dict.fromkeys(("device_rounds", "gradient_steps", "energy_j"))
     place = spent["time_s"].index(time_s)
     rounds = spent["device_rounds"][place]
-    parts = spent["training_j"][place], spent["transmit_j"][place]
-    energy_j = None if None in parts else sum(parts)
+    energy_j = _sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
     return {"device_rounds": rounds, "gradient_steps": rounds * steps, "energy_j": energy_j}
+
+
+def _sum_if_known(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
     """Energy of all devices, None where their power is not known."""
     training_j = None if clusters is None else total(clusters, "training_j")
     transmit_j = None if clusters is None else total(clusters, "transmit_j")
-    known = training_j is not None and transmit_j is not None
     return {
         "training_energy_j": training_j,
         "training_energy_kwh": None if training_j is None else training_j / JOULES_PER_KWH,
         "transmit_energy_j": transmit_j,
-        "energy_j": training_j + transmit_j if known else None,
+        "energy_j": _sum_if_known(training_j, transmit_j),
     }
 
 
@@ -172,7 +177,24 @@ def own_mass(assignments: pa.Table) -> dict[str, float] | None:
     }
 
 
+def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
+    """Local over global density of related data by cluster at the start; None without experts."""
+    if not len(assignments):
+        return None
+    rows = assignments.to_pylist()
+    clusters = sorted({row["cluster"] for row in rows})
+    first = [row for row in rows if row["time_s"] == rows[0]["time_s"]]
+    ratios = assignment.density_ratio(*_split(first, clusters)).tolist()
+    known = (None if np.isnan(ratio) else ratio for ratio in ratios)
+    return dict(zip(clusters, known, strict=True))
+
+
 def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
+    return float(assignment.own_mass(*_split(rows, clusters)))
+
+
+def _split(rows: list[dict[str, Any]], clusters: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Relevance (C, E) and owner (E,) out of the rows of one assignment."""
     experts = 1 + max(row["expert"] for row in rows)
     relevance = np.zeros((len(clusters), experts))
     owner = np.zeros(experts, np.int64)
@@ -181,4 +203,4 @@ def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
         relevance[place, row["expert"]] = row["relevance"]
         if row["assigned"]:
             owner[row["expert"]] = place
-    return float(assignment.own_mass(relevance, owner))
+    return relevance, owner

@@ -76,10 +76,10 @@ class Link:
         self._going_on.remove(going_on)
         return self._settle(session, legs, self._clock.now)
 
-    def settle_all(self) -> None:
-        """Write what is still going on as far as it got (the run has ended)."""
+    def settle_all(self, end_s: float) -> None:
+        """Write what is still going on as far as it got by ``end_s``, when the run has ended."""
         for session, legs in self._going_on:
-            self._settle(session, legs, self._clock.now, run_over=True)
+            self._settle(session, legs, end_s, run_over=True)
         self._going_on.clear()
 
     def use(self) -> Use:

@@ -56,7 +56,7 @@ def _by_domain(table: Table, config: LearningConfig) -> list[tuple[Rows, ...]]:
     groups = np.array_split(np.arange(len(distinct)), len(config.clusters))
     for cluster, group in zip(config.clusters, groups, strict=True):
         rows = np.flatnonzero(np.isin(number, group))
-        names = ", ".join(str(name) for name in distinct[group[:3]])
+        names = ", ".join(f"{name!r:.40}" for name in distinct[group[:3]].tolist())
         more = ", ..." if len(group) > 3 else ""
         where = f"{table.file}: domains of cluster {cluster!r} ({names}{more})"
         splits.append(_split(table, rows, config, cluster, where))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from learning.config import LearningConfig
+from learning.data.cells import NAMES
 from learning.data.files import HUB
-from learning.data.rows import NAMES, TextTable, read_rows
+from learning.data.rows import TextTable, read_rows
 from learning.data.samples import Dataset
 from learning.data.texts import text_dataset
 
@@ -29,9 +30,10 @@ def read_hf(path: str, columns: Mapping[str, str]) -> TextTable:
     """Read a data set of texts.
 
     ``path`` is a folder written by ``save_to_disk``, a folder of data files, or the name of a
-    data set in the cache; nothing is downloaded. ``hub:NAME`` or ``hub:NAME:CONFIGURATION``
-    downloads. Its own splits count as the column ``split``; one whose labels are all hidden (-1)
-    is left out. Raises :class:`ValueError` that names the row of what is wrong.
+    data set in the cache; nothing is downloaded. ``hub:OWNER/NAME``, with ``:CONFIGURATION`` after
+    it where there are several, downloads. Its own splits count as the column ``split``; one
+    whose labels are all hidden (-1) is left out. Raises :class:`ValueError` that names the row of
+    what is wrong.
     """
     return read_rows(path, _rows(path, columns), columns)
 
@@ -57,18 +59,22 @@ def _load(path: str) -> Any:
         raise ValueError(
             "learning.data.kind hf needs the package datasets; pip install 'leomix[hf]'"
         ) from None
+    name = path.removeprefix(HUB)
+    if "/" not in name and not Path(path).is_dir():
+        # a bare word such as json would make the package read every such file it finds from here
+        raise ValueError(f"{path}: is no folder here; a data set's name is OWNER/NAME")
     try:
         if path.startswith(HUB):
-            return datasets.load_dataset(*path.removeprefix(HUB).split(":"))
+            return datasets.load_dataset(*name.split(":"))
         with _offline(datasets):
-            if any((Path(path) / name).is_file() for name in SAVED):
+            if any((Path(path) / file).is_file() for file in SAVED):
                 return datasets.load_from_disk(path)
             return datasets.load_dataset(path)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"{path}: cannot be loaded ({reason}); give a folder written by save_to_disk or of "
-            f"data files, or {HUB}NAME to download"
+            f"data files, or {HUB}OWNER/NAME to download"
         ) from None
 
 

@@ -13,7 +13,7 @@ def read_jsonl(path: str, columns: Mapping[str, str]) -> TextTable:
     """Read a file of texts; blank lines count, but hold nothing.
 
     ``columns`` are names by role, where they differ from those of
-    :data:`learning.data.rows.NAMES`. Raises :class:`ValueError` that names file and line.
+    :data:`learning.data.cells.NAMES`. Raises :class:`ValueError` that names file and line.
     """
     return read_rows(path, _rows(path), columns)
 

@@ -101,9 +101,10 @@ def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
 def _read(path: str, wanted: set[str]) -> Arrays:
     """Read the arrays of ``wanted`` that the file has; pickled ones are refused."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise ValueError("one array only")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("one array without a name")
+        with loaded as arrays:
             return {name: _array(path, arrays, name) for name in arrays.files if name in wanted}
     except OSError as error:
         raise ValueError(

@@ -8,21 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from learning.data.cells import Row, check_text
 from learning.data.samples import Form
 from learning.data.table import Table, check_label
 
-#: Role of a column -> names that it has where the configuration gives none.
-NAMES = {
-    "text": ("text", "text_a"),
-    "text_pair": ("text_pair", "text_b"),
-    "label": ("label",),
-    "question": ("question",),
-    "options": ("options",),
-    "answer": ("answer",),
-    "domain": ("domain",),
-    "split": ("split",),
-}
-ROLES = tuple(NAMES)
 IS_TEST = {"train": False, "test": True, "validation": True, "dev": True}
 
 
@@ -47,57 +36,6 @@ class TextTable:
     table: Table
     form: Form
     content: Sequence[Text | Question]
-
-
-class Row:
-    """One row: its cells by role. Every error names the row and the column."""
-
-    def __init__(self, place: str, cells: Mapping[str, Any], columns: Mapping[str, str]) -> None:
-        self.place = place
-        self._cells = cells
-        self._columns = columns
-
-    def column(self, role: str) -> str | None:
-        """Return the name of the column of ``role`` that the row has, None for none."""
-        names = (self._columns[role],) if role in self._columns else NAMES[role]
-        return next((name for name in names if name in self._cells), None)
-
-    def has(self, *roles: str) -> bool:
-        """Whether the row has a column for each of ``roles``."""
-        return all(self.column(role) is not None for role in roles)
-
-    def need(self, role: str) -> tuple[Any, str]:
-        """Return the cell of ``role``, and what to call it in a message."""
-        name = self.column(role)
-        if name is None:
-            wanted = self._columns.get(role) or " or ".join(NAMES[role])
-            raise ValueError(
-                f"{self.place}: no column {wanted!r}; add it, or name another one in "
-                f"learning.data.columns.{role}"
-            )
-        return self._cells[name], f"{self.place}: {name}"
-
-    def string(self, role: str) -> str:
-        """Return the text of ``role``."""
-        return _text(*self.need(role))
-
-    def pair(self) -> str:
-        """Return the second text, "" where the row has none."""
-        name = self.column("text_pair")
-        value = None if name is None else self._cells[name]
-        return "" if value is None or value == "" else self.string("text_pair")
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{where} is {value!r:.60}; it must be a string")
-    if not value.strip():
-        raise ValueError(f"{where} is blank; fill it in, or remove the row")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{where} holds half a surrogate pair; write it as UTF-8") from None
-    return value
 
 
 def read_rows(
@@ -153,7 +91,7 @@ def _question(row: Row) -> tuple[Question, int]:
     options, where = row.need("options")
     if not isinstance(options, list) or len(options) < 2:
         raise ValueError(f"{where} is {options!r:.60}; it must be a list of two strings or more")
-    texts = tuple(_text(option, f"{where}[{index}]") for index, option in enumerate(options))
+    texts = tuple(check_text(option, f"{where}[{index}]") for index, option in enumerate(options))
     answer, where = row.need("answer")
     if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(texts):
         raise ValueError(

@@ -9,11 +9,12 @@ from typing import cast
 import numpy as np
 
 from learning.config import LearningConfig
+from learning.data.cells import ROLES
 from learning.data.domains import cluster_domains
 from learning.data.encoding import encode_questions, encode_texts
 from learning.data.files import cluster_files, column_names
 from learning.data.jsonl import read_jsonl
-from learning.data.rows import ROLES, Question, Text, TextTable
+from learning.data.rows import Question, Text, TextTable
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import class_numbers
 from learning.data.tokens import make_tokenizer

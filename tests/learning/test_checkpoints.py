@@ -205,6 +205,10 @@ W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
         (cut_off, r"model.safetensors: is broken"),
         (change_config(model_type="qwen2"), "model_type is 'qwen2'; only mixtral is read"),
         (change_config(hidden_act="gelu"), "hidden_act is 'gelu'; only 'silu' is read"),
+        (
+            change_config(rope_parameters={"rope_type": "dynamic", "factor": 2.0}),
+            "rope_type is 'dynamic'; only default, linear, llama3, yarn are read",
+        ),
         (change_config(hidden_size="32"), "hidden_size is '32'; must be a whole number"),
         (change_config(intermediate_size=41), r"\(40, 32\), but the model \(41, 32\)"),
         (change_config(vocab_size=40), "tokenizer knows 61 tokens, the model 40"),

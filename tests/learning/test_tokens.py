@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -57,7 +56,7 @@ def words(count, start=0):
 def test_any_text_survives_byte_level_pairs(text):
     [ids] = OURS.ids([text])
     assert RAW.decode(ids, skip_special_tokens=False) == text
-    assert 0 <= min(ids) and max(ids) < OURS.vocabulary <= 300
+    assert min(ids) >= 0 and max(ids) < OURS.vocabulary <= 300
 
 
 def test_training_is_the_same_in_another_process_and_never_larger_than_asked():
@@ -103,16 +102,15 @@ def test_a_pair_fills_its_room_and_the_longer_text_is_cut_first(first, second, r
 
 
 def test_a_tokenizer_without_separator_puts_its_newline_between():
-    raw = train_bpe(TEXTS, 300)
-    saved = json.loads(raw.to_str())
-    saved["added_tokens"] = []
-    plain = as_tokenizer(tokenizers.Tokenizer.from_str(json.dumps(saved)))
-    # <sep> stays a token of the model; without its name there is only the newline
-    assert plain.separator == OURS.separator
     begins = as_tokenizer(word_level(template=False))
     assert (begins.begin, begins.end) == ((2,), ())
     [line] = encode_texts([Text("w1 w2", "w3")], begins, 8)
-    assert unpadded(line) == [2, *begins.ids(["w1 w2"])[0], *begins.separator, *begins.ids(["w3"])[0]]
+    assert unpadded(line) == [
+        2,
+        *begins.ids(["w1 w2"])[0],
+        *begins.separator,
+        *begins.ids(["w3"])[0],
+    ]
 
 
 @given(ANY_TEXT, st.lists(ANY_TEXT, min_size=2, max_size=4), st.integers(2, 60))

@@ -83,7 +83,7 @@ def talk(
     if until_s < math.inf:
         clock.start("end", end())
     clock.run(until_s, lambda number: None)
-    link.settle_all()
+    link.settle_all(clock.now)
     tables, books = trace.tables(), books_of([ledger])
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books)

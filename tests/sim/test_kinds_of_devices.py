@@ -118,8 +118,10 @@ KINDS = [
 
 
 def test_kinds_become_numbers_of_each_device() -> None:
-    clusters = [{"name": "A", "kinds": KINDS}, {"name": "B", "devices": 2, "compute": KINDS[1]}]
-    clusters[1]["compute"] = {"power_w": 7}
+    clusters = [
+        {"name": "A", "kinds": KINDS},
+        {"name": "B", "devices": 2, "compute": {"power_w": 7}},
+    ]
     first, second = compute_of(
         slots(ground={"clusters": clusters}, compute={"memory_gib": 2, "power_w": 5})
     )

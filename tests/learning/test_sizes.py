@@ -1,0 +1,137 @@
+"""Sizes in closed form against the modules themselves, for every kind of model."""
+
+import numpy as np
+import pytest
+
+from learning import LearningConfig, ModelConfig
+from learning.building import build_task
+from learning.config import DataConfig, LoraConfig
+from learning.costs import architecture
+from learning.data.samples import InputSpec
+from learning.measured import measured_tensors
+from learning.models import Residency, find_model
+from learning.models.names import expert_of, is_gate, names_of
+from learning.shapes import resolved
+from learning.task import skeleton
+from learning.tensors import tensors_of
+
+TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}
+
+
+def config_of(kind, *, data=None, **model):
+    shape = resolved(ModelConfig(kind=kind, **model))
+    return LearningConfig(1, ("a", "b"), (1, 1), shape, data or DataConfig())
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (80, 12, 8, 3), dtype=np.uint8)
+    path = tmp_path / "images.npz"
+    np.savez(
+        path, x_train=x[:60], y_train=np.arange(60) % 3, x_test=x[60:], y_test=np.arange(20) % 3
+    )
+    return DataConfig(kind="npz", path=str(path), trial_samples=10)
+
+
+def modules_shapes(config, spec):
+    """Every tensor of the real module by stored name."""
+    everything = Residency(tuple(range(config.model.experts)))
+    model = skeleton(config, spec, find_model(config.model.kind), everything)
+    names = names_of(model)
+    return {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
+
+
+def compare(config, spec):
+    said, shapes = tensors_of(config), modules_shapes(config, spec)
+    for layer in range(said.layers):
+        assert shapes[f"gate.{layer}.weight"] == said.gate
+        for name, shape in said.expert.items():
+            assert shapes[f"expert.{config.model.experts - 1}.{layer}.{name}"] == shape
+    gates = sum(is_gate(name) for name in shapes)
+    experts = sum(expert_of(name) is not None for name in shapes)
+    assert gates == said.layers
+    assert experts == said.layers * config.model.experts * len(said.expert)
+    backbone = sorted(shapes[n] for n in shapes if expert_of(n) is None and not is_gate(n))
+    assert sorted(said.backbone.values()) == backbone
+
+
+def test_the_vector_model():
+    config = config_of("vector-moe", experts=3, hidden=16, expert_hidden=24, layers=2)
+    compare(config, InputSpec("vector", (64,), 10, None))
+
+
+def test_the_image_model_and_its_tokens(images):
+    config = config_of("image-moe", data=images, experts=3, hidden=16, expert_hidden=8, layers=2)
+    compare(config, InputSpec("image", (3, 12, 8), 3, None))
+    assert architecture(config).tokens_per_sample == 3 * 2
+
+
+def test_a_mixtral_of_keys():
+    config = config_of("mixtral", experts=4, top_k=2, vocabulary=50, **TEXT)
+    compare(config, InputSpec("choices", (4, 2, 16), 4, 50))
+
+
+def test_looking_at_a_model_finds_what_the_closed_form_says():
+    config = config_of("vector-moe", experts=3, hidden=16, expert_hidden=24, layers=2)
+    seen = measured_tensors(config, InputSpec("vector", (64,), 10, None))
+    said = tensors_of(config)
+    assert dict(seen.expert) == dict(said.expert)
+    assert dict(seen.backbone) == dict(said.backbone)
+    assert (seen.layers, seen.gate, set(seen.factored)) == (2, said.gate, set(said.factored))
+
+
+@pytest.mark.parametrize(
+    "lora", [LoraConfig(rank=2), LoraConfig(rank=3, targets=("down",)), LoraConfig(rank=None)]
+)
+@pytest.mark.parametrize("backbone", [False, True])
+@pytest.mark.parametrize("upload_format", ["native", "int8"])
+def test_the_bytes_of_an_upload_are_those_of_the_tensors_that_are_offered(
+    lora, backbone, upload_format
+):
+    from learning.device_state import offer, receive
+    from learning.upcycling import start_model
+
+    model = ModelConfig(experts=3, hidden=8, expert_hidden=6, layers=2, lora=lora)
+    config = LearningConfig(
+        1, ("a", "b"), (2, 1), model, trains_backbone=backbone, upload_format=upload_format
+    )
+    task, sizes = build_task(config), architecture(config)
+    both = {"cluster": "a", "who": (True, True), "generation": (0, 0)}
+    state = receive(task, start_model(task), None, experts=(0, 2), **both)
+    offered = offer(task, state, experts=(0, 2), gate=True)
+    listed = sizes.upload_tensors([0, 2], gate=True)
+    names = {n.removeprefix("factor.").removeprefix("delta."): t for n, t in offered.items()}
+    assert {tensor.name: tensor.shape for tensor in listed} == {
+        name: tuple(tensor.shape[1:]) for name, tensor in names.items()
+    }
+    one = 1 if upload_format == "int8" else 4
+    numbers = sum(tensor[0].numel() for tensor in offered.values())
+    scales = 4 * len(offered) if upload_format == "int8" else 0
+    assert sizes.upload_bytes([0, 2], gate=True) == one * numbers + scales
+
+
+def test_what_the_paper_prints_for_experiment_1():
+    """Table I and section V-A: 14.16 MB an expert, 43.3 MB in all, 22.55 GB less in memory."""
+    config = config_of("llama-3-8b-x3", data=DataConfig(tokens=384))
+    sizes = architecture(config)
+    assert sizes.upload_bytes([0], gate=False) / 1e6 == pytest.approx(14.16, abs=0.005)
+    assert sizes.upload_bytes([0, 1, 2], gate=True) / 1e6 == pytest.approx(43.25, abs=0.05)
+    assert 2 * sizes.expert_bytes / 1e9 == pytest.approx(22.55, abs=0.005)
+    own = sizes.round_cost([0], [0], gate=False, samples=1)
+    everything = sizes.round_cost([0, 1, 2], [0, 1, 2], gate=True, samples=1)
+    assert everything.expert_bytes - own.expert_bytes == 2 * sizes.expert_bytes
+
+
+def test_lora_spares_the_gradients_of_what_is_frozen():
+    small = ModelConfig(experts=2, hidden=8, expert_hidden=6, lora=LoraConfig(rank=2))
+    whole = ModelConfig(experts=2, hidden=8, expert_hidden=6, lora=LoraConfig(rank=None))
+    low, full = (
+        architecture(LearningConfig(1, ("a",), (1,), m)).round_cost([0], [0], False, 10)
+        for m in (small, whole)
+    )
+    backbone = 65 * 8 + 4 * 8 + 9 * 10
+    expert, gate = 2 * 8 * 6 + 8 + 6, 2 * 8
+    factors = 2 * 2 * (8 + 6)
+    assert full.flops == 10 * (4 * (backbone + expert + gate) + 2 * expert)
+    assert low.flops == 10 * (4 * (backbone + expert + gate + factors) + 2 * factors)
