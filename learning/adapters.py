@@ -1,15 +1,9 @@
-"""Trained experts as PEFT adapters: low-rank changes of the start model's matrices.
-
-An expert that several devices have tuned and several rounds have merged differs from its start by
-a matrix of higher rank than any device's factors. It is cut by a singular value decomposition,
-W' - W = U S V' ~ (U S^1/2) (S^1/2 V') = B A, where the rest is no more than rounding.
-"""
+"""Trained experts as PEFT adapter folders: low-rank changes of the start model's matrices."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,24 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from learning.factorising import Factors, factorise
 from learning.models.names import Names, names_of
 
 PREFIX = "base_model.model."
 WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"
 
-
-@dataclass(frozen=True)
-class Factors:
-    """``b`` (out, r) times ``a`` (r, in) is a change but for ``left_out``, a share of its norm."""
-
-    a: Tensor
-    b: Tensor
-    left_out: float
-
-    @property
-    def rank(self) -> int:
-        """The number of columns of ``b``."""
-        return len(self.a)
+Tensors = Mapping[str, Tensor]
 
 
 class Change(NamedTuple):
@@ -45,29 +28,8 @@ class Change(NamedTuple):
     replaced: dict[str, Tensor]
 
 
-def factorise(start: Tensor, final: Tensor, rank: int | None = None) -> Factors:
-    """Return the factors of ``final - start`` (out, in), of ``rank`` or of its numerical rank.
-
-    Numerical rank counts singular values above those of rounding: entries off by e |w| make a
-    matrix of spectral norm at most about e rms(w) (sqrt(out) + sqrt(in)).
-    """
-    eps = torch.finfo(final.dtype).eps
-    change = final.double() - start.double()
-    u, s, v = torch.linalg.svd(change, full_matrices=False)
-    rounding = eps * final.double().square().mean().sqrt() * sum(n**0.5 for n in change.shape)
-    kept = max(1, min(len(s), int((s > rounding).sum()) if rank is None else rank))
-    root = s[:kept].sqrt()
-    left_out = float(s[kept:].norm() / s.norm()) if s.any() else 0.0
-    dtype = torch.float64 if final.dtype == torch.float64 else torch.float32
-    return Factors((root[:, None] * v[:kept]).to(dtype), (u[:, :kept] * root).to(dtype), left_out)
-
-
 def write_adapter(
-    folder: Path,
-    model: nn.Module,
-    start: Mapping[str, Tensor],
-    final: Mapping[str, Tensor],
-    rank: int | None = None,
+    folder: Path, model: nn.Module, start: Tensors, final: Tensors, rank: int | None = None
 ) -> None:
     """Write what was trained as a PEFT adapter of ``model`` (shapes are enough) to ``folder``.
 
@@ -77,38 +39,28 @@ def write_adapter(
     :class:`ValueError` where no expert has changed.
     """
     names = names_of(model)
-    changed = {name for name in final if not torch.equal(final[name], start[name])}
-    biased = {
-        path for path in _linear_maps(model, names) if names.stored(f"{path}.bias") in changed
-    }
-    weighed = {p for p in _linear_maps(model, names) if names.stored(f"{p}.weight") in changed}
-    targets, whole = sorted(biased | weighed), _owners(changed, biased | weighed, names)
+    changed = {names.path(name) for name in final if not torch.equal(final[name], start[name])}
+    maps = _linear_maps(model, names)
+    targets = [path for path in maps if {f"{path}.weight", f"{path}.bias"} & changed]
     if not targets:
         raise ValueError("no linear map of an expert has changed since the start; nothing to adapt")
-    tensors: dict[str, Tensor] = {}
+    whole = _owners(changed, targets)
+    biased = any(f"{path}.bias" in changed for path in targets)
     factors: dict[str, Factors] = {}
+    tensors: dict[str, Tensor] = {}
     for path in targets:
-        weight = names.stored(f"{path}.weight")
-        factors[path] = factorise(start[weight], final[weight], rank)
-        tensors[f"{path}.lora_A.weight"] = factors[path].a
-        tensors[f"{path}.lora_B.weight"] = factors[path].b
-        if biased and (bias := names.stored(f"{path}.bias")) in final:
+        weight, bias = names.stored(f"{path}.weight"), names.stored(f"{path}.bias")
+        found = factors[path] = factorise(start[weight], final[weight], rank)
+        tensors |= {f"{path}.lora_A.weight": found.a, f"{path}.lora_B.weight": found.b}
+        if biased and bias in final:
             tensors[f"{path}.lora_B.bias"] = final[bias] - start[bias]
     for path in whole:
-        for name, _ in model.get_submodule(path).named_parameters():
-            tensors[f"{path}.{name}"] = final[names.stored(f"{path}.{name}")]
-    rank = max(found.rank for found in factors.values())
-    others = {path: found.rank for path, found in factors.items() if found.rank != rank}
-    keys = {
-        "r": rank,
-        "lora_alpha": rank,
-        "rank_pattern": others,
-        "alpha_pattern": others,
-        "target_modules": targets,
-        "modules_to_save": whole,
-        "lora_bias": bool(biased),
-    }
-    write_peft(folder, tensors, keys, {path: found.left_out for path, found in factors.items()})
+        for name, _ in model.get_submodule(path).named_parameters(path):
+            tensors[name] = final[names.stored(name)]
+    keys = {"target_modules": targets, "modules_to_save": whole, "lora_bias": biased}
+    ranks = {path: found.rank for path, found in factors.items()}
+    left_out = {path: found.left_out for path, found in factors.items()}
+    write_peft(folder, tensors, keys | _ranks(ranks), left_out)
 
 
 def read_adapter(folder: Path, names: Names) -> Change:
@@ -169,9 +121,16 @@ def _linear_maps(model: nn.Module, names: Names) -> list[str]:
     ]
 
 
-def _owners(changed: set[str], targets: set[str], names: Names) -> list[str]:
+def _ranks(ranks: Mapping[str, int]) -> dict[str, Any]:
+    """PEFT's keys for a rank of each map's own; alpha is the rank, so that products count once."""
+    most = max(ranks.values())
+    others = {path: rank for path, rank in ranks.items() if rank != most}
+    return {"r": most, "lora_alpha": most, "rank_pattern": others, "alpha_pattern": others}
+
+
+def _owners(changed: Collection[str], targets: Collection[str]) -> list[str]:
     """Modules that hold changed tensors beside the targets."""
-    owners = {names.path(name).rpartition(".")[0] for name in changed} - targets
+    owners = {path.rpartition(".")[0] for path in changed}.difference(targets)
     for owner in sorted(owners):
         if not owner or any(path.startswith(f"{owner}.") for path in targets):
             raise ValueError(

@@ -94,7 +94,7 @@ def truncated_sum(
     q_left, r_left = torch.linalg.qr(left.to(exact))
     q_right, r_right = torch.linalg.qr(right.T.to(exact))
     u, values, v = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
-    kept = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
+    kept: Tensor = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
     return kept.to(a.dtype)
 
 

@@ -11,9 +11,11 @@ from learning.config import LearningConfig
 from learning.data import load_samples
 from learning.data.samples import FederatedSamples, InputSpec, SampleArrays, join
 from learning.hardware import torch_dtype
+from learning.memory import check_memory
 from learning.models import Maker, Residency, find_model
 from learning.models.dense import draw_batches, fit, initialise, sgd, task_loss
 from learning.models.names import Names, expert_of, is_gate, names_of
+from learning.precision import BYTES, precision_of
 from learning.pretraining import pretraining_of
 from learning.streams import stream
 from learning.task import Samples, Shards, Task, pool, skeleton, to_tensors
@@ -33,6 +35,8 @@ def build_task(config: LearningConfig) -> Task:
     everything = Residency(held=tuple(range(config.model.experts)))
     model = skeleton(config, samples.spec, maker, everything)
     names = names_of(model)
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    check_memory(numbers * BYTES[precision_of(config)], config.device)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
     return Task(
         config=config,

@@ -106,8 +106,9 @@ class LearningConfig:
     ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has.
     ``trains_backbone`` lets the backbone and the head be trained and sent wherever the gate is
     (EMS-FL, Experiment 2). ``upload_format`` is what numbers are sent up as: ``native``,
-    ``float16`` or ``int8``. ``device`` is ``cpu`` or ``cuda``, ``precision`` ``float32``,
-    ``float64``, ``bfloat16``, or ``auto`` for that of the checkpoint or named architecture.
+    ``float16`` or ``int8``. ``device`` is ``cpu``, ``cuda`` or, for a learner, ``auto`` for CUDA
+    where there is one. ``precision`` is ``float32``, ``float64``, ``bfloat16``, or ``auto`` for
+    that of the checkpoint or named architecture.
     """
 
     seed: int

@@ -22,7 +22,8 @@ class Architecture:
     """Sizes of a mixture of experts; an expert is one index over all layers.
 
     ``tokens_per_sample`` is how many rows a sample brings through the model at most; numbers are
-    kept in ``native_bytes`` each and sent up as ``upload_format``.
+    kept as ``number_format`` (of :data:`~learning.precision.BYTES`) and sent up as
+    ``upload_format``, ``native`` for the same.
     """
 
     experts: int
@@ -31,8 +32,13 @@ class Architecture:
     lora: LoraConfig
     trains_backbone: bool
     upload_format: str
-    native_bytes: int
+    number_format: str
     tokens_per_sample: int
+
+    @property
+    def native_bytes(self) -> int:
+        """Bytes of one number as it is kept."""
+        return BYTES[self.number_format]
 
     @property
     def layers(self) -> int:
@@ -75,12 +81,12 @@ class Architecture:
         """What one device sends up: LoRA factors of ``experts``, and what is shared if ``gate``."""
         named = [pair for expert in experts for pair in self._tuned(expert)]
         named += list(self._shared()) if gate else []
-        number_format = "native" if self.upload_format == "native" else self.upload_format
+        sent_as = self.number_format if self.upload_format == "native" else self.upload_format
         return tuple(
             TensorSize(
                 name,
                 shape,
-                number_format,
+                sent_as,
                 tensor_bytes(shape, self.upload_format, self.native_bytes),
             )
             for name, shape in named
@@ -183,6 +189,6 @@ def architecture(config: LearningConfig) -> Architecture:
         lora=lora,
         trains_backbone=config.trains_backbone,
         upload_format=config.upload_format,
-        native_bytes=BYTES[precision_of(config)],
+        number_format=precision_of(config),
         tokens_per_sample=tokens_per_sample(config),
     )

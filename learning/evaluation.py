@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.task import Samples, Task
-
-BATCH_SIZE = 512
+from learning.task import Samples, Task, in_batches
 
 
 class Score(TypedDict):
@@ -41,7 +39,7 @@ def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 def _score(model: nn.Module, cluster: str, test: Samples) -> Score:
     with torch.no_grad():
-        parts = [model(x) for x in torch.split(test.x, BATCH_SIZE)]
+        parts = [model(x) for x in in_batches(test.x)]
     # Losses are summed in at least single precision: sixteen bits would round them.
     logits = torch.cat(parts)
     logits = logits.float() if logits.dtype == torch.bfloat16 else logits

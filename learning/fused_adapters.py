@@ -7,20 +7,18 @@ adapted by PEFT's ``target_parameters``: ``lora_A`` (E r, in) has one expert's r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from learning.adapters import factorise, write_peft
+from learning.adapters import Tensors, write_peft
+from learning.factorising import factorise
 from learning.models.names import expert_of, is_gate
 
 # PEFT nests its wrappers of two parameters of one module: the first one lies inside.
 WRAPPERS = {"gate_up": "mlp.experts.base_layer", "down": "mlp.experts"}
 PARAMETERS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
-
-Tensors = Mapping[str, Tensor]
 
 
 def write_fused_adapter(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from learning.config import LearningConfig
 from learning.costs import Architecture, architecture
-from learning.hardware import on_device
+from learning.hardware import compute_device, on_device
 from learning.requests import Cost, Ints, Mask
 from learning.shapes import resolved
 from learning.values import Handle, Tensors, Values
@@ -55,22 +55,37 @@ class Learner:
         self.config = config
         self.trains = train
         self.architecture: Architecture = architecture(config)
-        context = json.dumps(dataclasses.asdict(config), sort_keys=True)
+
+    @cached_property
+    def values(self) -> Values:
+        """Results by key; what they are computed on is part of every key."""
+        context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
         operations = {name: (v, self._operation(name)) for name, v in OPERATIONS.items()}
-        self.values = Values(operations, context, keep=train)
+        return Values(operations, context, keep=self.trains)
 
     @cached_property
     def task(self) -> Task:
         """Model skeleton and data, built at first use (imports torch)."""
-        return _built_task(self.config)
+        return _built_task(self._placed())
+
+    def _placed(self) -> LearningConfig:
+        """Return the configuration with ``device`` as it is here; timing-only runs need none."""
+        if not self.trains:
+            return self.config
+        return dataclasses.replace(self.config, device=compute_device(self.config.device))
+
+    def build(self) -> None:
+        """Build the task now, where training is. Raises ValueError for data, weights or memory that are not right."""
+        _ = self.task
 
     def _operation(self, name: str) -> Any:
         def run(*parents: Tensors, **arguments: Any) -> Tensors:
             from learning import operations
 
             function = getattr(operations, name)
-            here = [on_device(tensors, self.config.device) for tensors in parents]
-            result: Tensors = function(self.task, *here, **arguments)
+            task = self.task
+            here = [on_device(tensors, task.config.device) for tensors in parents]
+            result: Tensors = function(task, *here, **arguments)
             return result
 
         return run

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
-from learning.config import ModelConfig
-from learning.precision import BYTES
-from learning.shapes import text_shape
-
 MEMINFO = Path("/proc/meminfo")
-
-
-def needed_bytes(
-    config: ModelConfig, held: Collection[int], precision: str, classes: int | None = None
-) -> int:
-    """Bytes of a text model's weights with the experts ``held``.
-
-    The head is one of ``classes``, or the language head.
-    """
-    shape = text_shape(config)
-    numbers = len(held) * shape.expert_parameters + shape.gate_parameters
-    numbers += shape.backbone_parameters + shape.head_parameters(classes)
-    return numbers * BYTES[precision]
 
 
 def check_memory(needed: float, device: str) -> None:

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learning.models.routing import forward_with_routing, gates_of, tokens_of
-from learning.task import Samples, Task
-
-BATCH_SIZE = 256
+from learning.task import Samples, Task, in_batches
 
 Batch = Tensor | tuple[Tensor, Tensor]
 
@@ -48,7 +46,7 @@ def trial_relevance(task: Task, server: Mapping[str, Tensor]) -> list[list[float
 
 def _of_samples(model: nn.Module, samples: Samples) -> NDArray[np.float64]:
     batches: list[Batch] = []
-    for x in torch.split(samples.x, BATCH_SIZE):
+    for x in in_batches(samples.x):
         keep = tokens_of(model, x)
         batches.append(x if keep is None else (x, keep))
     return expert_relevance(model, batches)

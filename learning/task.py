@@ -17,6 +17,10 @@ from learning.models import Maker, Residency
 from learning.models.names import Names, expert_of, is_gate
 
 
+BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
+"""The most that are evaluated at once."""
+
+
 class Samples(NamedTuple):
     """Features (n, ...), labels (n,) int64, and the domain (n,) that each came from."""
 
@@ -140,6 +144,12 @@ def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
     """Return samples as tensors on the device, features in the number format of the weights."""
     x, y, domain = (torch.from_numpy(array).to(config.device) for array in arrays)
     return Samples(x.to(torch_dtype(config)) if x.is_floating_point() else x, y, domain)
+
+
+def in_batches(x: Tensor) -> tuple[Tensor, ...]:
+    """Cut samples into parts that a model takes at once: fewer where a sample has many tokens."""
+    tokens = 1 if x.is_floating_point() else x[0].numel()
+    return torch.split(x, max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens)))
 
 
 def use_one_thread() -> None:

@@ -119,17 +119,17 @@ def _text(shape: TextShape, classes: int | None) -> ModelTensors:
         "up.weight": (inner, hidden),
         "down.weight": (hidden, inner),
     }
-    backbone: dict[str, Shape] = {"embed_tokens.weight": (shape.vocabulary, hidden)}
+    backbone: dict[str, Shape] = {"model.embed_tokens.weight": (shape.vocabulary, hidden)}
     for layer in range(shape.layers):
         backbone |= {
-            f"layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
-            f"layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
-            f"layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
-            f"layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
-            f"layers.{layer}.input_layernorm.weight": (hidden,),
-            f"layers.{layer}.post_attention_layernorm.weight": (hidden,),
+            f"model.layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
+            f"model.layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
+            f"model.layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
+            f"model.layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
+            f"model.layers.{layer}.input_layernorm.weight": (hidden,),
+            f"model.layers.{layer}.post_attention_layernorm.weight": (hidden,),
         }
-    backbone["norm.weight"] = (hidden,)
+    backbone["model.norm.weight"] = (hidden,)
     if classes is not None:
         backbone["score.weight"] = (classes, hidden)
     elif not shape.tied:

@@ -191,7 +191,7 @@ def _descend(
         step_size = task.config.step_size
         if is_gate(task.names.stored(path)):
             step_size *= task.config.gate_step_size_ratio
-        moved[path] = tensor - step_size * gradient
+        moved[path] = torch.sub(tensor, gradient, alpha=step_size)
         if training is not None and not all(training):
             who = torch.tensor(training, device=tensor.device)
             moved[path] = torch.where(who.view(-1, *[1] * (tensor.dim() - 1)), moved[path], tensor)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from learning.learner import Learner
 from learning.method import Method, MethodType, World, find_method, read_options
-from sim.compute import compute_of
+from sim.compute import compute_of, transmitter_of
 from sim.devices import Compute
-from sim.energy import Transmitter, transmitter_of
+from sim.energy import Transmitter
 from sim.errors import InputError
 from sim.fingerprints import without_places
 from sim.ground import device_places

@@ -1,4 +1,4 @@
-"""The devices' computing as a scenario says it, in SI units: one array entry a device."""
+"""The devices as a scenario says them, in SI units: their computing, and their transmitter."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import scenarios
 from learning.requests import Floats
 from sim.devices import Compute
+from sim.energy import Transmitter
 from sim.errors import InputError
 from sim.ground import device_counts
 
@@ -24,6 +26,13 @@ def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
     """
     pairs = zip(scenario.ground.clusters, device_counts(scenario), strict=True)
     return tuple(_cluster(scenario, cluster, devices) for cluster, devices in pairs)
+
+
+def transmitter_of(scenario: Scenario) -> Transmitter:
+    """Return the transmitter of every device of a scenario."""
+    uplink = scenarios.resolved_link(scenario)["uplink"]
+    power_dbm, duty = uplink.get("tx_power_dbm"), float(uplink.get("duty", 1.0))
+    return Transmitter(None if power_dbm is None else 10 ** (float(power_dbm) / 10) / 1000, duty)
 
 
 def _cluster(scenario: Scenario, cluster: Cluster, devices: int) -> Compute:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import scenarios
-from learning.method import Cluster
 from learning.requests import Floats, Ints
-from sim.legs import Transfer
-from sim.session_parts import Part
 
 if TYPE_CHECKING:
-    from scenarios import Scenario
+    from learning.method import Cluster
+    from sim.legs import Transfer
+    from sim.session_parts import Part
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,6 @@ class Transmitter:
 
     power_w: float | None = None
     duty: float = 1.0
-
-
-def transmitter_of(scenario: Scenario) -> Transmitter:
-    """Return the transmitter of every device of a scenario."""
-    uplink = scenarios.resolved_link(scenario)["uplink"]
-    power_dbm, duty = uplink.get("tx_power_dbm"), float(uplink.get("duty", 1.0))
-    return Transmitter(None if power_dbm is None else 10 ** (float(power_dbm) / 10) / 1000, duty)
 
 
 @dataclass(frozen=True, eq=False)

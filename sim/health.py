@@ -35,6 +35,8 @@ def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
     splits = built.learner.trains and built.method.splits_experts
     return [
         *(_conditions(tables["assignments"]) if splits else ()),
+        *_diverged(tables["metrics"]),
+        *_refused(tables["events"]),
         *built.plan.doubts,
         *_cut(tables["transfers"], built.plan),
         *_silent(tables["transfers"], built.plan),
@@ -63,6 +65,23 @@ def _conditions(assignments: pa.Table) -> Iterator[str]:
 
 def _figure(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def _diverged(metrics: pa.Table) -> Iterator[str]:
+    """Since when the server's model has had no loss, though every update to it was finite."""
+    lost = pc.invert(pc.is_finite(metrics.column("loss")))
+    for row in metrics.filter(pc.fill_null(lost, False)).slice(0, 1).to_pylist():
+        yield (
+            f"the loss of the server's model is not finite from cycle {row['cycle']} on: "
+            "lower learning.step_size"
+        )
+
+
+def _refused(events: pa.Table) -> Iterator[str]:
+    """Updates that the server did not merge."""
+    told = pc.match_substring(pc.fill_null(events.column("detail"), ""), "refused: not finite")
+    if count := pc.sum(told).as_py():
+        yield f"{count} updates refused by the server, not finite: lower learning.step_size"
 
 
 def _cut(transfers: pa.Table, plan: Plan) -> Iterator[str]:

@@ -7,6 +7,9 @@ from typing import Any
 
 from learning.requests import Cost
 
+EXCLUDED = "does not train"
+"""How the detail of a fault begins that tells of a device with too little memory."""
+
 
 @dataclass
 class Load:

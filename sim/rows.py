@@ -11,6 +11,7 @@ from learning.method import Cluster
 from learning.requests import Cost, Floats, Mask
 from sim.clock import Clock, Process
 from sim.coded import Coded
+from sim.loads import EXCLUDED
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
 from sim.session_parts import Part
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("delivered", "carried", "dropped")
 DELIVERED, CARRIED, DROPPED = range(3)
-
-EXCLUDED = "does not train"
-"""How the detail of a fault begins that tells of a device with too little memory."""
 
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""
@@ -55,7 +53,9 @@ class Rows:
         self._told.update((cluster.name, k) for k in new)
         has, which = np.unique(devices.memory_bytes[new], return_inverse=True)
         needs = data_size(cost.memory_bytes)
-        why = [f"{EXCLUDED}: needs {needs}, has {data_size(size)}" for size in has.tolist()]
+        why = [
+            f"{EXCLUDED}: needs {needs} of memory, has {data_size(size)}" for size in has.tolist()
+        ]
         self._trace.add(
             "events",
             len(new),

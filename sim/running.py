@@ -164,6 +164,8 @@ class Run:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         if listen is not None:
             self.simulation.evaluator.listen = listen
+        if self.built.learner.trains:
+            self.built.learner.build()
         try:
             self.simulation.run(lambda number: self._tick(number, each_event))
             result = self._result("complete")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from learning import assignment
 from sim.energy import total
-from sim.rows import EXCLUDED
+from sim.loads import EXCLUDED
 
 JOULES_PER_KWH = 3.6e6
 

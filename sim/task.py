@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
-from learning.hardware import compute_device
 from learning.keys import DATA_KEYS, data_keys, model_keys
 from learning.learner import Learner
 from scenarios import local_path
@@ -76,7 +75,7 @@ def _config(scenario: Scenario) -> LearningConfig:
         batch_size=learning.batch_size,
         trains_backbone=learning.trains_backbone,
         upload_format=learning.upload_format,
-        device=compute_device(learning.device) if learning.train else "cpu",
+        device=learning.device,
         precision=learning.precision,
     )
 

@@ -7,6 +7,7 @@ fused tensors that transformers keeps in memory; a dense Llama has one network a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from learning.config import ModelConfig
 from learning.models.checkpoint_files import CheckpointFolder
 from learning.models.names import is_gate, names_of
-from learning.shapes import MERGED, text_shape
+from learning.shapes import MERGED, NAMED, text_shape
 
 HEADS = ("score.weight",)
 """Tensors that a checkpoint need not have: the head that the data ask for."""
@@ -47,6 +48,7 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     Raises :class:`ValueError` for folders that are missing, pickled, broken or without some of
     the tensors, and for tensors of another shape.
     """
+    _check_named(config)
     folders = [CheckpointFolder(Path(place)) for place in config.checkpoints]
     names = names_of(model)
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
@@ -78,6 +80,20 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Ten
     part = folder / ".model.safetensors.part"
     save_file(on_disk, part, metadata={"format": "pt"})
     part.replace(folder / "model.safetensors")
+
+
+def _check_named(config: ModelConfig) -> None:
+    """Refuse checkpoints of the right shapes that compute something else than the kind does."""
+    if config.kind not in NAMED:
+        return
+    general = "merged-llama" if config.kind in MERGED else "mixtral"
+    found, fixed = text_shape(replace(config, kind=general)), text_shape(config)
+    for key in ("heads", "rope", "norm_eps", "window"):
+        if getattr(found, key) != getattr(fixed, key):
+            raise ValueError(
+                f"{config.checkpoints[0]}: {key} is {getattr(found, key)}, but that of kind "
+                f"{config.kind!r} is {getattr(fixed, key)}; use kind {general!r}"
+            )
 
 
 def _mixture_name(name: str) -> str:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel
+from learning.models.interface import MoEModel, check_form
 from learning.models.moe import MoELayer, Residency
 from learning.tensors import STEM_CHANNELS
 
@@ -21,6 +21,7 @@ class ImageMoE(MoEModel):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
+        check_form(config.kind, spec, "image")
         self.stem = nn.Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
         self.embed = nn.Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
         self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))

@@ -27,5 +27,14 @@ class MoEModel(nn.Module):
         return None
 
 
+def check_form(kind: str, spec: InputSpec, *forms: str) -> None:
+    """Raise ValueError where a kind of model cannot take the data's form."""
+    if spec.form not in forms:
+        raise ValueError(
+            f"learning.model.kind: {kind!r} takes {' or '.join(forms)} data, but these are "
+            f"{spec.form}; name other data, or learning.train=false for a timing-only run"
+        )
+
+
 Maker = Callable[[ModelConfig, InputSpec, Residency], nn.Module]
 """Makes a model: from its configuration, the data's form, and which experts are in memory."""

@@ -17,7 +17,7 @@ from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel
+from learning.models.interface import MoEModel, check_form
 from learning.models.moe import GatedExpert, MoELayer, Residency
 from learning.shapes import TextShape, text_shape
 
@@ -147,8 +147,7 @@ def _backbone(shape: TextShape) -> MixtralModel:
 
 
 def _check_input(kind: str, spec: InputSpec, shape: TextShape) -> None:
-    if spec.form not in ("text", "choices"):
-        raise ValueError(f"kind {kind!r} reads text or choices, but the data are {spec.form}s")
+    check_form(kind, spec, "text", "choices")
     if spec.vocabulary is not None and spec.vocabulary > shape.vocabulary:
         raise ValueError(
             f"the tokenizer knows {spec.vocabulary} tokens, the model {shape.vocabulary}; "

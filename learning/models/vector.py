@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel
+from learning.models.interface import MoEModel, check_form
 from learning.models.moe import MoELayer, Residency
 
 
@@ -16,6 +16,7 @@ class VectorMoE(MoEModel):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
+        check_form(config.kind, spec, "vector")
         self.embed = nn.Linear(spec.shape[0], config.hidden)
         self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))

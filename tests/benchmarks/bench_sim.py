@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -80,10 +80,10 @@ class Watch:
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """Watch all parts for a while."""
+def watching(parts: Mapping[str, tuple[str, ...]] = PARTS) -> Iterator[Watch]:
+    """Watch all ``parts`` for a while."""
     watch, before = Watch(), []
-    for part, places in PARTS.items():
+    for part, places in parts.items():
         for place in places:
             module, _, path = place.partition(":")
             *outer, name = path.split(".")

@@ -34,23 +34,28 @@ def in_a_copy_of_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_shell_blocks(page: Path) -> None:
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    for line in lines:
-        words = shlex.split(line, comments=True)
-        if words[:1] == ["leomix"]:
-            assert _status(words[1:]) == 0, line
-        elif words[:1] == ["python"]:
-            assert (ROOT / words[1]).is_file(), line
-        else:
-            pytest.fail(f"{page.name}: no test knows how to run {line!r}")
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks(page: Path) -> None:
+def test_blocks_run_in_the_order_of_the_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shell and Python; a block that begins with a file's name in a comment is written there."""
+    monkeypatch.syspath_prepend(str(Path.cwd()))
     names: dict[str, object] = {"__name__": "docs"}
-    for code in blocks(page, "python"):
-        exec(compile(code, page.name, "exec"), names)
+    for language, code in BLOCK.findall(page.read_text()):
+        if named := re.match(r"# ([\w-]+\.(?:py|yaml))\n", code):
+            Path(named[1]).write_text(code)
+        elif language == "python":
+            exec(compile(code, page.name, "exec"), names)
+        elif language == "sh":
+            for line in code.splitlines():
+                run_line(line, page)
+
+
+def run_line(line: str, page: Path) -> None:
+    words = shlex.split(line, comments=True)
+    if words[:1] == ["leomix"]:
+        assert _status(words[1:]) == 0, line
+    elif words[:1] == ["python"]:
+        assert (ROOT / words[1]).is_file(), line
+    else:
+        pytest.fail(f"{page.name}: no test knows how to run {line!r}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -16,9 +16,10 @@ from tiny_checkpoints import CHOICES, loaded, mixtral, mixtral_config
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from learning.adapters import factorise, read_adapter, write_adapter
+from learning.adapters import read_adapter, write_adapter
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
+from learning.factorising import factorise
 from learning.fused_adapters import write_fused_adapter
 from learning.models.checkpoints import save_checkpoint
 from learning.models.moe import Residency

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from learning.assignment import assign_experts, assignment_probability, own_mass
+from learning.assignment import (
+    assign_experts,
+    assignment_probability,
+    density_ratio,
+    expert_classes,
+    own_mass,
+)
 from learning.streams import stream
 
 relevances = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
@@ -120,3 +126,80 @@ def test_what_is_no_probability_is_refused(relevance, threshold, message):
 def test_own_mass_refuses_owners_that_are_no_clusters(owner):
     with pytest.raises(ValueError, match="owner is"):
         own_mass(np.full((2, 3), 0.5), owner)
+
+
+# -- Remark 2
+
+
+def test_experts_are_shared_domain_specific_or_seldom_activated():
+    relevance = [[0.9, 0.8, 0.02, 0.0], [0.5, 0.0, 0.03, 0.0], [0.2, 0.01, 0.04, 0.0]]
+    assert expert_classes(relevance, 0.1) == ["shared", "domain", "seldom", "seldom"]
+
+
+def test_almost_all_is_nine_of_ten():
+    relevance = np.tile([[0.5, 0.5]], (10, 1))
+    relevance[0, 1] = relevance[1, 1] = relevance[0, 0] = 0.0
+    assert expert_classes(relevance, 0.1) == ["shared", "domain"]
+    assert expert_classes(relevance, 0.1, shared_share=0.8) == ["shared", "shared"]
+    assert expert_classes(relevance, 0.1, shared_share=1.0) == ["domain", "domain"]
+
+
+@settings(max_examples=200)
+@given(relevances, thresholds)
+def test_every_expert_is_of_the_class_that_a_count_gives_it(relevance, threshold):
+    clusters = len(relevance)
+    for expert, name in enumerate(expert_classes(relevance, threshold)):
+        related = sum(1 for share in relevance[:, expert] if share >= threshold and share > 0)
+        assert (name == "seldom") == (related == 0)
+        assert (name == "shared") == (related >= 2 and 10 * related >= 9 * clusters)
+
+
+def test_shares_of_clusters_that_make_no_sense_are_refused():
+    for share in (0.0, 1.1, np.nan):
+        with pytest.raises(ValueError, match="shared_share is"):
+            expert_classes([[0.5]], 0.1, shared_share=share)
+
+
+# -- the conditions for a gain: local over global density
+
+
+def test_uniform_data_are_as_dense_at_home_as_anywhere():
+    relevance = np.tile([[0.1, 0.2, 0.3, 0.4]], (3, 1))
+    np.testing.assert_allclose(density_ratio(relevance, [0, 1, 2, 0]), 1.0)
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 5])
+def test_related_data_that_are_all_at_home_are_as_many_times_denser_as_there_are_clusters(clusters):
+    owner = np.arange(2 * clusters) % clusters
+    relevance = (owner == np.arange(clusters)[:, None]) / 2
+    np.testing.assert_allclose(density_ratio(relevance, owner), clusters)
+
+
+def test_clusters_without_related_experts_have_no_ratio():
+    relevance = [[0.9, 0.0, 0.1], [0.5, 0.0, 0.5], [1.0, 0.0, 0.0]]
+    ratio = density_ratio(relevance, [0, 1, 0])
+    np.testing.assert_allclose(ratio, [1.0 / ((1.0 + 1.0 + 1.0) / 3), np.nan, np.nan])
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 2**32))
+def test_the_ratio_is_that_of_counted_samples(clusters, experts, seed):
+    """Samples drawn one by one, each with the expert it selects; equal to counting them."""
+    rng = stream(seed, "samples")
+    owner = rng.integers(0, clusters, experts)
+    home = np.concatenate([np.arange(clusters), rng.integers(0, clusters, 60)])
+    chosen = rng.integers(0, experts, len(home))
+    relevance = [[np.mean(chosen[home == c] == e) for e in range(experts)] for c in range(clusters)]
+    ratio = density_ratio(relevance, owner, weights=np.bincount(home, minlength=clusters))
+    for c in range(clusters):
+        related = owner[chosen] == c
+        if not related.any():
+            assert np.isnan(ratio[c])
+        else:
+            assert ratio[c] == pytest.approx(related[home == c].mean() / related.mean())
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, np.nan], [1.0, np.inf]])
+def test_weights_that_are_no_shares_are_refused(weights):
+    with pytest.raises(ValueError, match="weights are"):
+        density_ratio(np.full((2, 3), 0.5), [0, 1, 1], weights)

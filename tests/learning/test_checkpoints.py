@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from learning.config import ModelConfig
-from learning.memory import check_memory, needed_bytes
+from learning.memory import check_memory
 from learning.models.checkpoints import checkpoint_weights, save_checkpoint
 from learning.models.names import expert_of
 from learning.shapes import resolved, text_shape
@@ -252,8 +253,8 @@ def test_dense_models_of_different_shapes_are_not_put_together(tmp_path: Path) -
     [
         (ModelConfig(kind="merged-llama"), "needs checkpoints"),
         (ModelConfig(kind="mixtral", checkpoints=("a", "b")), "reads one checkpoint, not 2"),
-        (ModelConfig(kind="mixtral-8x7b", checkpoints=("a",)), "use kind 'mixtral'"),
-        (ModelConfig(kind="llama-3-8b-x3", checkpoints=("a",)), "use kind 'merged-llama'"),
+        (ModelConfig(kind="mixtral-8x7b", checkpoints=("a", "b")), "reads 1 checkpoint, not 2"),
+        (ModelConfig(kind="llama-3-8b-x3", checkpoints=("a",)), "reads 3 checkpoints, not 1"),
         (ModelConfig(kind="mixtral", hidden=30, heads=4), "must be a whole, even number"),
         (ModelConfig(kind="mixtral", heads=4, kv_heads=3), "a multiple of kv_heads"),
         (ModelConfig(kind="vector-moe"), "no text model"),
@@ -264,13 +265,22 @@ def test_keys_that_do_not_go_together(config: ModelConfig, text: str) -> None:
         text_shape(config)
 
 
-def test_needed_memory_is_that_of_the_weights() -> None:
-    """A device with one of three experts: 2 x 11.27 GB less in bfloat16."""
-    config = ModelConfig(kind="llama-3-8b-x3", experts=3)
-    whole, one = needed_bytes(config, (0, 1, 2), "bfloat16"), needed_bytes(config, (1,), "bfloat16")
-    assert whole - one == 2 * 2 * 3 * 4096 * 14336 * 32
-    model = skeleton(config, CHOICES, (1,))
-    assert one == 2 * sum(p.numel() for p in model.parameters())
+def test_a_checkpoint_that_computes_something_else_than_its_kind_is_refused(
+    tmp_path: Path,
+) -> None:
+    """Llama 3.1 has Llama 3's shapes and other rotary embeddings."""
+    rope = {
+        "rope_type": "llama3",
+        "rope_theta": 500_000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    }
+    llamas(tmp_path, num_attention_heads=32, rope_parameters=rope, hidden_size=64)
+    config = replace(merged_config(tmp_path), kind="llama-3-8b-x3")
+    with pytest.raises(ValueError, match=r"rope is .*llama3.*; use kind 'merged-llama'"):
+        checkpoint_weights(config, skeleton(config, CHOICES))
 
 
 def test_a_model_that_does_not_fit_is_refused_with_both_figures() -> None:

@@ -120,6 +120,17 @@ def test_full_sizes_are_those_of_the_published_models(
     assert all(p.is_meta for p in model.parameters())
 
 
+def test_a_device_with_one_of_three_llamas_saves_two_experts() -> None:
+    """Two times 11.27 GB in bfloat16 (Table I says 22.77 GB with what comes on top)."""
+    config = ModelConfig(kind="llama-3-8b-x3", experts=3)
+    spec = InputSpec("choices", (4, 2, 384), 4, None)
+    whole, one = (
+        2 * sum(p.numel() for p in skeleton(config, spec, held).parameters())
+        for held in ((0, 1, 2), (1,))
+    )
+    assert whole - one == 2 * 2 * 3 * 4096 * 14336 * 32 == 22_548_578_304
+
+
 def test_parameters_have_no_memory_but_the_rotary_frequencies_are_real(tmp_path: Path) -> None:
     theirs = mixtral(tmp_path)
     model = skeleton(mixtral_config(tmp_path), TEXT)
@@ -144,7 +155,7 @@ def test_experts_that_are_not_held_do_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        (InputSpec("vector", (64,), 10), "reads text or choices"),
+        (InputSpec("vector", (64,), 10), "takes text or choices"),
         (InputSpec("text", (9,), 5, 4097), "4097 tokens, the model 4096"),
     ],
 )

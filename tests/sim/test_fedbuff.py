@@ -54,7 +54,7 @@ def trained(method: FedBuff, cluster: Cluster) -> ClusterSide:
 
 @pytest.mark.parametrize("step", [1.0, 0.5])
 def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age(step: float) -> None:
-    """By hand: device 1 of cluster B trained from a model five versions old, the others from now."""
+    """By hand: device 1 of cluster B has trained from a model that is five versions old."""
     method = build(
         slots(learning={**options(buffer_size=2, server_step_size=step), "step_size": 0.3})
     ).new_method()
@@ -147,5 +147,5 @@ def test_a_buffer_is_half_the_clusters_and_never_one(clusters: int, size: int) -
 def test_options_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(given))):
         FedBuffOptions(**given)
-    with pytest.raises(sim.InputError, match="learning.options"):
+    with pytest.raises(sim.InputError, match=r"learning\.options"):
         sim.run(slots(learning=options(buffer_size=-1)))

@@ -106,8 +106,8 @@ def test_a_device_without_the_memory_is_told_of_with_its_figures() -> None:
     assert up.done.tolist() == [False, True, False]
     faults = [row for row in trace.tables()["events"].to_pylist() if row["kind"] == "fault"]
     assert [(row["device"], row["detail"]) for row in faults] == [
-        (0, "does not train: needs 38.60 GB, has 16.00 GB"),
-        (2, "does not train: needs 38.60 GB, has 24.00 GB"),
+        (0, "does not train: needs 38.60 GB of memory, has 16.00 GB"),
+        (2, "does not train: needs 38.60 GB of memory, has 24.00 GB"),
     ]
 
 

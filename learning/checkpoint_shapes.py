@@ -1,0 +1,109 @@
+"""Shapes of text models, read from the config.json of local checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from learning.text_shape import Rope, TextShape
+
+DENSE_TYPES = ("llama", "mistral")
+ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+"""Rotary embeddings whose frequencies do not depend on the length of a text."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return a checkpoint's config.json; raise ValueError where there is none that can be read."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; name a local folder with config.json")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder}: no checkpoint (it has no config.json)")
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(said, dict):
+        raise ValueError(f"{path}: should be a JSON object")
+    return said
+
+
+def mixture_shape(folder: Path) -> TextShape:
+    """Return the shape of a Mixtral checkpoint."""
+    said = read_config(folder)
+    _check_architecture(folder, said, ("mixtral",))
+    experts = _number(folder, said, "num_local_experts", 8)
+    return _shape(folder, said, experts, _number(folder, said, "num_experts_per_tok", 2))
+
+
+def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
+    """Return the shape of dense models put together, an expert each: the first's, if they fit."""
+    if not checkpoints:
+        raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
+    shapes = []
+    for place in checkpoints:
+        folder = Path(place)
+        said = read_config(folder)
+        _check_architecture(folder, said, DENSE_TYPES)
+        shapes.append(_shape(folder, said, len(checkpoints), top_k))
+    for place, shape in zip(checkpoints, shapes, strict=True):
+        for key in ("hidden", "expert_hidden", "layers"):
+            first, other = getattr(shapes[0], key), getattr(shape, key)
+            if first != other:
+                raise ValueError(
+                    f"{place}: {key} is {other}, but {first} in {checkpoints[0]}; dense "
+                    "models must have the same shape to be put together"
+                )
+    return shapes[0]
+
+
+def _check_architecture(folder: Path, said: Mapping[str, Any], types: tuple[str, ...]) -> None:
+    kind = said.get("model_type")
+    if kind not in types:
+        raise ValueError(f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read")
+    for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
+        if said.get(key, plain) not in (plain, None):
+            raise ValueError(f"{folder}: {key} is {said[key]!r}; only {plain!r} is read")
+    rope = dict(_rope(said))["rope_type"]
+    if rope not in ROPE_TYPES:
+        raise ValueError(f"{folder}: rope_type is {rope!r}; only {', '.join(ROPE_TYPES)} are read")
+
+
+def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
+    hidden = _number(folder, said, "hidden_size")
+    heads = _number(folder, said, "num_attention_heads")
+    return TextShape(
+        hidden=hidden,
+        expert_hidden=_number(folder, said, "intermediate_size"),
+        layers=_number(folder, said, "num_hidden_layers"),
+        heads=heads,
+        kv_heads=_number(folder, said, "num_key_value_heads", heads),
+        head_dim=_number(folder, said, "head_dim", hidden // heads),
+        vocabulary=_number(folder, said, "vocab_size"),
+        experts=experts,
+        top_k=top_k,
+        rope=_rope(said),
+        norm_eps=float(said.get("rms_norm_eps", 1e-5 if said["model_type"] == "mixtral" else 1e-6)),
+        positions=_number(folder, said, "max_position_embeddings", 131_072),
+        window=said.get("sliding_window"),
+        tied=bool(said.get("tie_word_embeddings", False)),
+    )
+
+
+def _number(folder: Path, said: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    value = said.get(key)
+    value = default if value is None else value
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{folder / 'config.json'}: {key} is {value!r}; must be a whole number")
+    return value
+
+
+def _rope(said: Mapping[str, Any]) -> Rope:
+    """Rotary parameters as files of either age give them: one object, or theta and a scaling."""
+    theta = said.get("rope_theta", 1e6 if said["model_type"] == "mixtral" else 1e4)
+    given = said.get("rope_parameters") or said.get("rope_scaling") or {}
+    found = {"rope_type": given.get("type", "default"), "rope_theta": theta, **given}
+    found.pop("type", None)
+    return tuple(sorted(found.items()))

@@ -1,0 +1,226 @@
+"""Local training of a whole cluster at once: against plain PyTorch loops, and in whole runs.
+
+Times are CPU times on one thread; each ratio is of two times taken in turns in the same run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping
+from time import perf_counter, process_time
+
+import numpy as np
+import torch
+from bench_sim import watching
+from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
+from torch import Tensor
+from torch.nn import functional
+
+import scenarios
+import sim
+from learning.batches import batches_of_device
+from learning.building import build_task
+from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
+from learning.device_state import receive
+from learning.learner import Learner
+from learning.models import Residency
+from learning.task import Task, use_one_thread
+from learning.training import train
+from learning.upcycling import start_model
+
+DEVICES, TRAINED = 200, (1,)
+REPEATS = 5
+ROUNDS = 10
+
+RUN_PARTS = {
+    "training": ("learning.operations:train", "learning.operations:start"),
+    "aggregation": ("learning.operations:merge_experts", "learning.operations:merge_gate"),
+    "evaluation": ("learning.evaluation:evaluate", "learning.relevance:trial_relevance"),
+    "data, initial weights": ("learning.building:build_task",),
+    "devices' states": tuple(
+        f"learning.operations:{name}"
+        for name in ("receive", "receive_gate", "offer", "fold", "select")
+    ),
+}
+"""Where a run's time goes. The first three are learning; the others count as overhead."""
+LEARNING = ("training", "aggregation", "evaluation")
+
+
+def in_turns(*calls: Callable[[], object]) -> list[list[float]]:
+    """Return the CPU seconds of each call, REPEATS times, the calls taken in turns."""
+    for call in calls:
+        call()
+    taken: list[list[float]] = [[] for _ in calls]
+    for _ in range(REPEATS):
+        for call, seconds in zip(calls, taken, strict=True):
+            began = process_time()
+            call()
+            seconds.append(process_time() - began)
+    return taken
+
+
+def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
+    """Return the digits LoRA model with one cluster, and its devices after their download."""
+    task = build_task(LearningConfig(0, ("a",), (DEVICES,), batch_size=batch_size))
+    experts, everybody = task.all_experts, (True,) * DEVICES
+    generation = (0,) * DEVICES
+    state = receive(
+        task, start_model(task), None,
+        cluster="a", who=everybody, experts=experts, generation=generation,
+    )  # fmt: skip
+    return task, state
+
+
+def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:
+    """Train one round of every device."""
+    once, first = (1,) * DEVICES, (0,) * DEVICES
+    return train(
+        task, state,
+        cluster="a", rounds=once, first_round=first, experts=TRAINED, gate=False, masked=masked,
+    )  # fmt: skip
+
+
+def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[str, Tensor]]:
+    """Train one round of every device as anybody would: a module, torch's SGD, a loop.
+
+    Experts run on the rows that chose them only.
+    """
+    held = TRAINED if masked else task.all_experts
+    model = task.skeleton(Residency(held, TRAINED)).to_empty(device="cpu")
+    tuned = {path: p for path, p in model.named_parameters() if path.endswith((".a", ".b"))}
+    model.requires_grad_(False)
+    for parameter in tuned.values():
+        parameter.requires_grad_(True)
+    results = []
+    for device in range(DEVICES):
+        model.load_state_dict(_tensors_of(task, state, device), strict=not masked)
+        optimiser = torch.optim.SGD(tuned.values(), lr=task.config.step_size)
+        for x, y in batches_of_device(task, "a", device, 0):
+            optimiser.zero_grad()
+            loss = functional.cross_entropy(model(x), y)
+            if loss.requires_grad:  # no row may have chosen the trained expert
+                loss.backward()
+                optimiser.step()
+        results.append({path: p.detach().clone() for path, p in tuned.items()})
+    return results
+
+
+def _tensors_of(task: Task, state: Mapping[str, Tensor], device: int) -> dict[str, Tensor]:
+    """Return one device's tensors by path in a model that tunes the experts TRAINED alone."""
+    tensors = dict(task.backbone)
+    for name, tensor in state.items():
+        stored = name.removeprefix("base.").removeprefix("factor.")
+        frozen = stored.startswith("expert.") and int(stored.split(".")[1]) not in TRAINED
+        if not name.startswith("base.gate.") and not (frozen and name.startswith("factor.")):
+            tensors[stored] = tensor[device]
+    return {task.names.path(name): tensor for name, tensor in tensors.items()}
+
+
+def cluster_at_once() -> None:
+    """Print times of a round of 200 devices: plain loop, ours one by one, and all at once."""
+    print(f"digits LoRA model, a round of {DEVICES} devices (5 steps), Top-1 of 4 experts")
+    for batch_size in (32, 8):
+        task, state = digits_task(batch_size)
+        single = dataclasses.replace(task, batched=False)
+        for masked in (False, True):
+            calls = (
+                lambda: plain(task, state, masked),  # noqa: B023
+                lambda: ours(single, state, masked),  # noqa: B023
+                lambda: ours(task, state, masked),  # noqa: B023
+            )
+            loop_s, single_s, together_s = in_turns(*calls)
+            against = ratio(loop_s, together_s)
+            print(
+                f"batch {batch_size:2}, {'masked gate  ' if masked else 'all 4 experts'}"
+                f"  plain loop {median(loop_s):6.3f} s"
+                f"  ours: one by one {median(single_s):6.3f} s,"
+                f" together {median(together_s):6.3f} s  {against:5.1f} x"
+                f"  (largest difference {_difference(*calls):.0e})"
+            )
+
+
+def _difference(
+    plain_call: Callable[[], list[dict[str, Tensor]]],
+    _: object,
+    our_call: Callable[[], dict[str, Tensor]],
+) -> float:
+    """Return the largest difference between the devices' trained factors."""
+    loop, together = plain_call(), our_call()
+    trained = {n: t for n, t in together.items() if n.startswith("factor.expert.1.0.")}
+    return max(
+        float((tensor[device] - loop[device][f"moe.0.experts.1.{name[18:]}"]).abs().max())
+        for name, tensor in trained.items()
+        for device in range(DEVICES)
+    )
+
+
+def median(seconds: list[float]) -> float:
+    """Return the median."""
+    return statistics.median(seconds)
+
+
+def ratio(reference_s: list[float], ours_s: list[float]) -> float:
+    """Return the median ratio of times that were taken one after the other."""
+    return statistics.median(a / b for a, b in zip(reference_s, ours_s, strict=True))
+
+
+def fedavg(work: Work, rounds: int) -> None:
+    """Run rounds of FedAvg over one cluster through the learner, a whole model a device."""
+    learner = Learner(
+        LearningConfig(
+            0, ("a",), (CLIENTS,),
+            ModelConfig(experts=1, lora=LoraConfig(rank=None)),
+            pretraining=Pretraining(0, 0, 0),
+            step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch, trains_backbone=True,
+        )
+    )  # fmt: skip
+    everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)
+    server = learner.start()
+    for number in range(rounds):
+        state = learner.receive(server, None, "a", everybody, [0], zero)
+        state = learner.train(state, "a", zero + 1, zero + number, [0], gate=True, masked=False)
+        offered = learner.offer(state, [0], gate=True)
+        server = learner.merge_experts(server, offered, "a", [0], everybody)
+        server = learner.merge_gate(server, offered, "a", everybody)
+    learner.values.force(server)
+
+
+def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:
+    """Return client updates a second, start-up apart: from the times of a short and a long run."""
+    short_s, long_s = in_turns(lambda: run(work, 1), lambda: run(work, 1 + ROUNDS))
+    return CLIENTS * ROUNDS / (median(long_s) - median(short_s))
+
+
+def fedavg_clients() -> None:
+    """Print how many client updates a second FedAvg makes, beside a plain loop."""
+    print(f"\n{MODEL}: client updates a second, one thread")
+    for work in (LOCAL_EPOCH, FIVE_STEPS):
+        together, loop = updates_a_second(fedavg, work), updates_a_second(plain_loop, work)
+        print(f"{work.steps} step(s) at batch {work.batch}")
+        print(f"  leomix, all at once        {together:8,.0f}  {together / loop:5.1f} x")
+        print(f"  plain loop                 {loop:8,.0f}")
+
+
+def whole_run(method: str) -> None:
+    """Print where the time of a paper-slots run goes, all in one process and after imports."""
+    scenario = scenarios.load("paper-slots", {"learning.method": method})
+    sim.run(scenarios.load("paper-slots", {"stop.cycles": 1}))
+    with watching(RUN_PARTS) as watch:
+        began = perf_counter()  # the clock of the watch
+        result = sim.run(scenario)
+        cycles = result.summary["cycles"]
+        took = perf_counter() - began
+    learning = sum(watch.seconds[part] for part in LEARNING)
+    print(f"\npaper-slots, {method}, {cycles} cycles: {took:.2f} s")
+    for part, seconds in watch.seconds.items():
+        print(f"  {part:26} {seconds:8.3f} s  {seconds / took:6.1%}")
+    print(f"  {'not learning':26} {took - learning:8.3f} s  {(took - learning) / took:6.1%}")
+
+
+if __name__ == "__main__":
+    use_one_thread()
+    cluster_at_once()
+    fedavg_clients()
+    for name in ("emsfl-enhanced", "synchronous"):
+        whole_run(name)

@@ -1,0 +1,94 @@
+"""FedAvg's client in plain PyTorch: what the peers run, and what a plain loop runs.
+
+It needs torch and numpy alone, for the peers live in environments of their own. The network is
+the function of leomix's ``vector-moe`` with one expert, whose gate has nothing to choose.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+CLIENTS = 100
+STEP_SIZE = 0.03
+IMAGES = 1370  # of 1797: as many as leomix leaves to the devices
+WIDTH, CLASSES = 64, 10
+MODEL = f"{CLIENTS} clients, MLP {WIDTH}-{WIDTH}-{WIDTH}-{WIDTH}-{CLASSES} on digits, all take part"
+
+
+class Work(NamedTuple):
+    """What a client does in a round: ``steps`` of SGD, each over ``batch`` images."""
+
+    steps: int
+    batch: int
+
+
+LOCAL_EPOCH = Work(1, 14)
+"""A client has some 14 images: batches of up to 32, as in Flower's example, make one step."""
+FIVE_STEPS = Work(5, 32)
+"""What leomix trains in a round if nothing is said."""
+
+
+class Mlp(nn.Module):
+    """embed -> GELU -> residual feed-forward network behind a LayerNorm -> LayerNorm -> head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(WIDTH, WIDTH)
+        self.before = nn.LayerNorm(WIDTH)
+        self.up = nn.Linear(WIDTH, WIDTH)
+        self.down = nn.Linear(WIDTH, WIDTH)
+        self.after = nn.LayerNorm(WIDTH)
+        self.head = nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n, classes) of pixels ``x`` (n, 64)."""
+        hidden = functional.gelu(self.embed(x))
+        hidden = hidden + self.down(functional.gelu(self.up(self.before(hidden))))
+        logits: Tensor = self.head(self.after(hidden))
+        return logits
+
+
+def local_update(
+    model: nn.Module, x: Tensor, y: Tensor, work: Work, rng: np.random.Generator
+) -> None:
+    """Train ``model`` on one client's data: images drawn with replacement, as leomix draws."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=STEP_SIZE)
+    for rows in rng.integers(0, len(y), work):
+        optimiser.zero_grad()
+        functional.cross_entropy(model(x[rows]), y[rows]).backward()
+        optimiser.step()
+
+
+def shards(x: NDArray[np.float32], y: NDArray[np.int64]) -> list[tuple[Tensor, Tensor]]:
+    """Share the samples out evenly: (x, y) of each client."""
+    parts = np.array_split(np.arange(len(y)), CLIENTS)
+    return [(torch.from_numpy(x[part]), torch.from_numpy(y[part])) for part in parts]
+
+
+def digits() -> list[tuple[Tensor, Tensor]]:
+    """Return each client's pixels (n, 64) in 0..1 and labels (n,)."""
+    from sklearn.datasets import load_digits
+
+    x, y = (array[:IMAGES] for array in load_digits(return_X_y=True))
+    return shards((x / 16).astype(np.float32), y.astype(np.int64))
+
+
+def plain_loop(work: Work, rounds: int) -> None:
+    """Run FedAvg over all clients one after another: a loop over copies of one model."""
+    data, server, client = digits(), Mlp(), Mlp()
+    samples = sum(len(y) for _, y in data)
+    for number in range(rounds):
+        start = {name: tensor.clone() for name, tensor in server.state_dict().items()}
+        mean = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
+        for index, (x, y) in enumerate(data):
+            client.load_state_dict(start)
+            local_update(client, x, y, work, np.random.default_rng((number, index)))
+            for name, tensor in client.state_dict().items():
+                mean[name] += len(y) / samples * tensor
+        server.load_state_dict(mean)
