@@ -109,9 +109,8 @@ def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
         )
-    return tuple(
-        count / sum(counts) if here else 0.0 for count, here in zip(counts, who, strict=True)
-    )
+    total = sum(counts)
+    return tuple(count / total if here else 0.0 for count, here in zip(counts, who, strict=True))
 
 
 def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
@@ -127,8 +126,9 @@ def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tenso
 def _check(stacked: Tensor, weights: Sequence[float], name: str) -> None:
     if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
         raise ValueError(f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more")
+    finite = torch.isfinite(stacked).reshape(len(stacked), -1).all(1).tolist()
     for device, weight in enumerate(weights):
-        if weight > 0 and not torch.isfinite(stacked[device]).all():
+        if weight > 0 and not finite[device]:
             raise ValueError(
                 f"the update of {name!r} from device {device} is not finite; leave that device "
                 "out, or lower learning.step_size if its training diverges"

@@ -75,7 +75,7 @@ class Learner:
         return dataclasses.replace(self.config, device=compute_device(self.config.device))
 
     def build(self) -> None:
-        """Build the task now, where training is. Raises ValueError for data, weights or memory that are not right."""
+        """Build the task now. Raises ValueError for data, weights or memory that are not right."""
         _ = self.task
 
     def _operation(self, name: str) -> Any:

@@ -16,7 +16,6 @@ from learning.hardware import torch_dtype
 from learning.models import Maker, Residency
 from learning.models.names import Names, expert_of, is_gate
 
-
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
 """The most that are evaluated at once."""
 

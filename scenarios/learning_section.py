@@ -175,7 +175,7 @@ class Learning(Section):
         default=True, description="false for a timing-only run, which trains nothing"
     )
     rounds: Rounds = Field(default=Rounds(), description="schedule of local rounds")
-    step_size: float = Field(default=0.03, gt=0, description="step size of local training")
+    step_size: float = Field(default=0.03, gt=0, le=1e30, description="step size of local training")
     gate_step_size_ratio: float = Field(
         default=0.1, ge=0, description="step size of the gate over that of the experts"
     )

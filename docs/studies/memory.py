@@ -21,17 +21,18 @@ from learning.costs import architecture
 from learning.data.samples import InputSpec
 from learning.gradients import gradients
 from learning.models import Residency, find_model
-from learning.shapes import LLAMA_3_8B_X3, NAMED, resolved
+from learning.shapes import NAMED, resolved
 from learning.task import skeleton
 
+KIND = "llama-3-8b-x3"
 TOKENS = 384
 FORMS = {"baseline": (0, 1, 2), "enhanced EMS-FL": (0,)}
 
 
 def main(layers: str = "32") -> None:
     """Print one row a form."""
-    NAMED["llama-3-8b-x3"] = replace(LLAMA_3_8B_X3, layers=int(layers))
-    model = resolved(ModelConfig(kind="llama-3-8b-x3"))
+    NAMED[KIND] = replace(NAMED[KIND], layers=int(layers))
+    model = resolved(ModelConfig(kind=KIND))
     cuda = torch.cuda.is_available()
     config = LearningConfig(
         1, ("A",), (1,), model, DataConfig(tokens=TOKENS), device="cuda" if cuda else "cpu"

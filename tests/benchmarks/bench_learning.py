@@ -172,7 +172,8 @@ def fedavg(work: Work, rounds: int) -> None:
             0, ("a",), (CLIENTS,),
             ModelConfig(experts=1, lora=LoraConfig(rank=None)),
             pretraining=Pretraining(0, 0, 0),
-            step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch, trains_backbone=True,
+            step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch,
+            trains_backbone=True,
         )
     )  # fmt: skip
     everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)

@@ -116,7 +116,6 @@ def test_the_studies_run(
     for study in (cycles, gain):
         monkeypatch.setattr(study, "run_all", short)
     monkeypatch.setattr(cycles, "STEP_SIZES", (0.1,))
-    monkeypatch.setattr(gain, "FRACTIONS", (1.0,))
     monkeypatch.setattr(gain, "ROUNDS", ("fill",))
     cycles.main("paper-slots", "1")
     gain.main("1")

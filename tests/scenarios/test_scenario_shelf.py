@@ -9,7 +9,20 @@ import pytest
 
 import scenarios
 
-NAMES = ["circular", "paper-slots", "paper-slots-idle", "quickstart", "walker"]
+NAMES = [
+    "circular",
+    "paper-exp1",
+    "paper-exp1-gpu",
+    "paper-exp1-small",
+    "paper-exp2",
+    "paper-exp2-cifar",
+    "paper-exp2-gpu",
+    "paper-exp2-small",
+    "paper-slots",
+    "paper-slots-idle",
+    "quickstart",
+    "walker",
+]
 
 
 def test_these_scenarios_are_shipped() -> None:

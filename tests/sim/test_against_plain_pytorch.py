@@ -79,7 +79,7 @@ class Device:
 
     def train(self, learner: Learner, routed: list[int], gate: bool) -> None:
         """One local round of plain gradient steps on one minibatch each."""
-        shard = learner.task.shards[self.cluster][self.number]
+        shard = learner.task.shards[self.cluster].of(self.number)
         draw = stream(SEED, "batch", self.cluster, self.number, self.rounds)
         for rows in draw.integers(0, len(shard.y), (STEPS, BATCH)):
             factors = [t for pair in self.factors.values() for t in pair]
@@ -120,7 +120,7 @@ def gates_of(model: Model) -> list[Tensor]:
 
 
 def shares(learner: Learner, cluster: str) -> list[float]:
-    counts = [len(shard.y) for shard in learner.task.shards[cluster]]
+    counts = learner.task.shards[cluster].sizes
     return [count / sum(counts) for count in counts]
 
 
