@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from learning.factorising import Factors, factorise
 from learning.models.names import Names, names_of
+from learning.task import Task
 
 PREFIX = "base_model.model."
 WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"
@@ -88,6 +89,27 @@ def read_adapter(folder: Path, names: Names) -> Change:
         elif not part:
             change.replaced[names.stored(path)] = tensor
     return change
+
+
+def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the server's model with the changes of the adapter that the task starts from, if any.
+
+    Raises :class:`ValueError` for an adapter of another model, or of tensors that are frozen here.
+    """
+    if task.config.model.adapter is None:
+        return server
+    folder = Path(task.config.model.adapter)
+    change = read_adapter(folder, task.names)
+    changed = dict(server)
+    for name, tensor in (change.added | change.replaced).items():
+        if name not in server or server[name].shape != tensor.shape:
+            raise ValueError(
+                f"{folder}: changes {name!r} of shape {tuple(tensor.shape)}, which this model does "
+                "not have or does not train; start from the adapter of a run of the same model"
+            )
+        moved = tensor.to(server[name])
+        changed[name] = server[name] + moved if name in change.added else moved
+    return changed
 
 
 def write_peft(

@@ -12,7 +12,7 @@ from learning.data import load_samples
 from learning.data.samples import FederatedSamples, InputSpec, SampleArrays, join
 from learning.hardware import torch_dtype
 from learning.memory import check_memory
-from learning.models import Maker, Residency, find_model
+from learning.models import MODELS, Maker, Residency
 from learning.models.dense import draw_batches, fit, initialise, sgd, task_loss
 from learning.models.names import Names, expert_of, is_gate, names_of
 from learning.precision import BYTES, precision_of
@@ -30,7 +30,7 @@ def build_task(config: LearningConfig) -> Task:
     Raises :class:`ValueError` for an unknown kind of model or data, data that a model cannot
     take, an empty shard, a broken checkpoint, and a model that does not fit into memory.
     """
-    maker = find_model(config.model.kind)
+    maker = MODELS.find(config.model.kind)
     samples = load_samples(config)
     everything = Residency(held=tuple(range(config.model.experts)))
     model = skeleton(config, samples.spec, maker, everything)

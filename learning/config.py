@@ -39,6 +39,7 @@ class ModelConfig:
     expert. An expert is one index over all ``layers``. ``heads``, ``kv_heads`` and ``vocabulary``
     are those of text models. ``checkpoints`` are local folders: one of a mixture, or one of each
     dense model that becomes an expert; ``tokenizer`` a folder or file, None for the checkpoint's.
+    ``adapter`` is a PEFT adapter folder whose changes the start model gets.
     """
 
     kind: str = "vector-moe"
@@ -52,6 +53,7 @@ class ModelConfig:
     vocabulary: int = 4096
     checkpoints: tuple[str, ...] = ()
     tokenizer: str | None = None
+    adapter: str | None = None
     lora: LoraConfig = LoraConfig()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from learning.shapes import TEXT_KINDS, fixed_keys
 
-SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers")
+SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 TEXT = (*SMALL, "heads", "kv_heads", "vocabulary", "checkpoints", "tokenizer")
 
 SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device")
@@ -30,11 +30,5 @@ def model_keys(kind: str, checkpoints: bool) -> tuple[str, ...] | None:
 
 
 def data_keys(kind: str) -> tuple[str, ...] | None:
-    """Return the keys of ``learning.data`` that a kind uses; None for an unknown kind."""
-    from learning.data import DATASETS
-
-    return DATA_KEYS.get(kind, ALL_DATA_KEYS) if kind in DATASETS else None
-
-
-ALL_DATA_KEYS = tuple(dict.fromkeys(key for keys in DATA_KEYS.values() for key in keys))
-"""Keys that a data set of one's own may use."""
+    """Return the keys of ``learning.data`` that a kind uses; None for one that may use any."""
+    return DATA_KEYS.get(kind)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from learning.config import LearningConfig, LoraConfig
 from learning.data.samples import InputSpec
-from learning.models import Residency, find_model
+from learning.models import MODELS, Residency
 from learning.models.names import expert_of, is_gate, names_of
 from learning.task import skeleton
 from learning.tensors import ModelTensors
@@ -19,7 +19,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     """
     everything = tuple(range(config.model.experts))
     all_targets = replace(config, model=replace(config.model, lora=LoraConfig(rank=1)))
-    maker = find_model(config.model.kind)
+    maker = MODELS.find(config.model.kind)
     plain = skeleton(config, spec, maker, Residency(everything))
     names = names_of(plain)
     shapes = {names.stored(path): tuple(p.shape) for path, p in plain.named_parameters()}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import numpy as np
 
 from learning.learner import Learner
+from learning.registers import Register
 from learning.requests import Ints, Request
 from learning.values import Handle
 
@@ -99,15 +97,18 @@ class Method(ABC):
 
 MethodType = type[Method]
 
-SHIPPED = {
-    "synchronous": "learning.methods.synchronous:Synchronous",
-    "emsfl": "learning.methods.emsfl:EmsFl",
-    "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
-    "fedavg": "learning.methods.fedavg:FedAvg",
-    "fedbuff": "learning.methods.fedbuff:FedBuff",
-}
-
-_registered: dict[str, MethodType] = {}
+METHODS: Register[MethodType] = Register(
+    "method",
+    "leomix.methods",
+    {
+        "synchronous": "learning.methods.synchronous:Synchronous",
+        "emsfl": "learning.methods.emsfl:EmsFl",
+        "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
+        "fedavg": "learning.methods.fedavg:FedAvg",
+        "fedbuff": "learning.methods.fedbuff:FedBuff",
+    },
+)
+"""Methods by what ``learning.method`` calls them."""
 
 
 def register(name: str) -> Callable[[MethodType], MethodType]:
@@ -115,39 +116,24 @@ def register(name: str) -> Callable[[MethodType], MethodType]:
 
     Raises ValueError for the name of a shipped method, TypeError for what is no method.
     """
-    if name in SHIPPED:
-        raise ValueError(f"{name!r} is a shipped method; register yours under another name")
+    add = METHODS.add(name)
 
-    def add(method: MethodType) -> MethodType:
+    def checked(method: MethodType) -> MethodType:
         if not (isinstance(method, type) and issubclass(method, Method)):
             raise TypeError(f"{method!r} is no subclass of learning.Method")
-        _registered[name] = method
-        return method
+        return add(method)
 
-    return add
+    return checked
 
 
 def method_names() -> list[str]:
     """Names of all known methods: shipped, registered, and entry points ``leomix.methods``."""
-    installed = [point.name for point in entry_points(group="leomix.methods")]
-    return sorted({*SHIPPED, *_registered, *installed})
+    return METHODS.names()
 
 
 def find_method(name: str) -> MethodType:
     """Return the method called ``name``; raise ValueError that names the nearest known one."""
-    if name in _registered:
-        return _registered[name]
-    if name in SHIPPED:
-        module, _, attribute = SHIPPED[name].partition(":")
-        found: MethodType = getattr(import_module(module), attribute)
-        return found
-    for point in entry_points(group="leomix.methods", name=name):
-        loaded: MethodType = point.load()
-        return loaded
-    known = method_names()
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"no method {name!r}; known are {', '.join(known)}{hint}")
+    return METHODS.find(name)
 
 
 def read_options(method: MethodType, given: Mapping[str, Any]) -> Any:

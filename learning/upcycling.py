@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learning.adapters import with_adapter
 from learning.building import is_upcycled
 from learning.models import Residency
 from learning.models.dense import draw_batches, fit, initialise, sgd, task_loss
@@ -43,7 +44,7 @@ def start_model(task: Task) -> dict[str, Tensor]:
         server |= _tuned_expert(task, expert, trial.at(at_home), steps.expert_steps)
     gates = _pretrained_gates(task, server, trial, homes, steps.gate_steps)
     shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
-    return server | shared | gates
+    return with_adapter(task, server | shared | gates)
 
 
 def home_domains(experts: int, domains: int) -> Tensor:

@@ -65,6 +65,11 @@ class Model(Section):
         min_length=1,
         description="folder or tokenizer.json; null for the checkpoint's, or one of trial data",
     )
+    adapter: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder of a PEFT adapter, as `export` writes, to start from its experts",
+    )
 
 
 class Columns(Section):

@@ -95,7 +95,7 @@ def _place_files(learning: dict[str, Any], scenario: Scenario) -> None:
     """Name data and weights by absolute paths: too large to be held, and needed to run again."""
     model, data = learning["model"], learning["data"]
     model["checkpoints"] = [_absolute(scenario, name) for name in model["checkpoints"]]
-    for section, key in ((model, "tokenizer"), (data, "path")):
+    for section, key in ((model, "tokenizer"), (model, "adapter"), (data, "path")):
         if section[key] is not None:
             section[key] = _absolute(scenario, section[key])
     data["paths"] = {c: _absolute(scenario, name) for c, name in data["paths"].items()}

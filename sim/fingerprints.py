@@ -29,7 +29,7 @@ def without_places(said: dict[str, Any]) -> dict[str, Any]:
     learning = said["learning"]
     model, data = dict(learning["model"]), dict(learning["data"])
     model["checkpoints"] = [fingerprint(name) for name in model["checkpoints"]]
-    for section, key in ((model, "tokenizer"), (data, "path")):
+    for section, key in ((model, "tokenizer"), (model, "adapter"), (data, "path")):
         section[key] = None if section[key] is None else fingerprint(section[key])
     data["paths"] = {cluster: fingerprint(name) for cluster, name in data["paths"].items()}
     return {**said, "learning": {**learning, "model": model, "data": data}}

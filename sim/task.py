@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
-from learning.keys import DATA_KEYS, data_keys, model_keys
+from learning.data import DATASETS
+from learning.keys import data_keys, model_keys
 from learning.learner import Learner
 from scenarios import local_path
 from sim.errors import InputError
@@ -41,11 +42,11 @@ def _check_model(scenario: Scenario) -> None:
 def _check_data(scenario: Scenario) -> None:
     data = scenario.learning.data
     allowed = data_keys(data.kind)
-    if allowed is None:
-        raise InputError(
-            f"learning.data.kind: no {data.kind!r}; known are {', '.join(sorted(DATA_KEYS))}"
-        )
-    for key in sorted(_said(data) - {"kind", *allowed}):
+    try:
+        DATASETS.find(data.kind)
+    except ValueError as error:
+        raise InputError(f"learning.data.kind: {error}") from None
+    for key in sorted(_said(data) - {"kind", *allowed}) if allowed is not None else ():
         raise InputError(f"learning.data.{key}: is not used by kind {data.kind!r}; remove it")
     for name in data.paths:
         if name not in {cluster.name for cluster in scenario.ground.clusters}:
@@ -82,13 +83,18 @@ def _config(scenario: Scenario) -> LearningConfig:
 
 def _model(scenario: Scenario) -> ModelConfig:
     model = scenario.learning.model
-    said = model.model_dump(exclude={"checkpoints", "tokenizer"})
+    said = model.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
     return ModelConfig(
         **said,
         checkpoints=tuple(local_path(scenario, name) for name in model.checkpoints),
-        tokenizer=None if model.tokenizer is None else local_path(scenario, model.tokenizer),
+        tokenizer=_place(scenario, model.tokenizer),
+        adapter=_place(scenario, model.adapter),
         lora=LoraConfig(**scenario.learning.lora.model_dump()),
     )
+
+
+def _place(scenario: Scenario, name: str | None) -> str | None:
+    return None if name is None else local_path(scenario, name)
 
 
 def _data(scenario: Scenario) -> DataConfig:
@@ -96,7 +102,7 @@ def _data(scenario: Scenario) -> DataConfig:
     said = data.model_dump(exclude={"path", "paths", "columns"})
     return DataConfig(
         **said,
-        path=None if data.path is None else local_path(scenario, data.path),
+        path=_place(scenario, data.path),
         paths=tuple((name, local_path(scenario, path)) for name, path in data.paths.items()),
         columns=tuple(data.columns.model_dump(exclude_none=True).items()),
     )

@@ -2,10 +2,9 @@
 
     python docs/studies/cycles.py [scenario] [seeds] [step sizes]
 
-The scenario is one in slots: paper-slots, paper-exp1-small, paper-exp2-small and others (30 % with
-paper-exp2-cifar, which needs cifar10.npz in the current folder). Each method is then taken at its
-own best step size (least median time, then best final accuracy), and compared with the
-synchronous baseline at its best. Time is counted in complete cycles, as in the paper, and in
+The scenario is one in slots: paper-slots, paper-exp1-small, paper-exp2-small. Each method is then
+taken at its own best step size (least median time, then best final accuracy), and compared with
+the synchronous baseline at its best. Time is counted in complete cycles, as in the paper, and in
 slots, for which the model is evaluated at the end of each slot. `fall` is the farthest that the
 accuracy fell below an earlier one, in the worst of the seeds.
 """
@@ -17,6 +16,7 @@ from statistics import mean, median
 
 from batch import (
     METHODS,
+    TARGET,
     Outcome,
     final,
     grouped,
@@ -26,7 +26,6 @@ from batch import (
     seeded,
     slot_s_of,
     spread,
-    target_of,
     using,
 )
 
@@ -49,8 +48,7 @@ def main(scenario: str = "paper-slots", seeds: str = "5", *steps: str) -> None:
         for method, step in grid
     ]
     found = dict(zip(grid, grouped(run_all(seeded(points, n)), n), strict=True))
-    target = target_of(scenario)
-    print(f"{scenario}, seeds 0 to {n - 1}: time to {target:.2f}, median (range)\n")
+    print(f"{scenario}, seeds 0 to {n - 1}: time to {TARGET:.2f}, median (range)\n")
     print(f"{'method':<16}{'step':>6}{_HEADS}{'own mass':>16}")
     for (method, step), rows in found.items():
         print(f"{method:<16}{step:>6g}{_row(rows, slot_h)}")

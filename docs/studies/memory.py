@@ -20,7 +20,7 @@ from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.costs import architecture
 from learning.data.samples import InputSpec
 from learning.gradients import gradients
-from learning.models import Residency, find_model
+from learning.models import MODELS, Residency
 from learning.shapes import NAMED, resolved
 from learning.task import skeleton
 
@@ -64,7 +64,7 @@ def _measured_bytes(config: LearningConfig, held: tuple[int, ...]) -> int:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     spec = InputSpec("choices", (1, 2, TOKENS), 1, config.model.vocabulary)
-    model = skeleton(config, spec, find_model(config.model.kind), Residency(held, held))
+    model = skeleton(config, spec, MODELS.find(config.model.kind), Residency(held, held))
     weights = {
         path: 0.02 * torch.randn(p.shape, dtype=torch.bfloat16, device="cuda")
         for path, p in model.named_parameters()

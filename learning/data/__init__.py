@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from learning.config import LearningConfig
-from learning.data.digits import digits
 from learning.data.federate import federate
 from learning.data.files import data_files
-from learning.data.hub import hf
-from learning.data.npz import npz
 from learning.data.samples import Dataset, Domain, FederatedSamples, Form, InputSpec, SampleArrays
-from learning.data.texts import jsonl
+from learning.registers import Register
 
-#: Kind of data -> function that makes the :class:`Dataset` of a configuration.
-DATASETS: dict[str, Callable[[LearningConfig], Dataset]] = {
-    "digits": digits,
-    "hf": hf,
-    "jsonl": jsonl,
-    "npz": npz,
-}
+DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
+    "data set",
+    "leomix.datasets",
+    {
+        "digits": "learning.data.digits:digits",
+        "hf": "learning.data.hub:hf",
+        "jsonl": "learning.data.texts:jsonl",
+        "npz": "learning.data.npz:npz",
+    },
+)
+"""Kinds of ``learning.data.kind``, each with a function that makes the :class:`Dataset`."""
 
 __all__ = [
     "DATASETS",
@@ -40,9 +41,4 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
-    kind = config.data.kind
-    if kind not in DATASETS:
-        raise ValueError(
-            f"learning.data.kind is {kind!r}; known kinds: {', '.join(sorted(DATASETS))}"
-        )
-    return federate(DATASETS[kind](config), config)
+    return federate(DATASETS.find(config.data.kind)(config), config)

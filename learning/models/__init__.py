@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from learning.models.interface import Maker, MoEModel
 from learning.models.moe import Expert, Gate, GatedExpert, MoELayer, Residency
-from learning.models.register import find_model, model_names, register_model
+from learning.models.register import MODELS
 
 __all__ = [
     "Expert",
+    "MODELS",
     "Gate",
     "GatedExpert",
     "Maker",
     "MoELayer",
     "MoEModel",
     "Residency",
-    "find_model",
-    "model_names",
-    "register_model",
 ]

@@ -1,12 +1,15 @@
 """Local training of a whole cluster at once: against plain PyTorch loops, and in whole runs.
 
-Times are CPU times on one thread; each ratio is of two times taken in turns in the same run.
+Times of one cluster are CPU times on one thread, and a ratio is of times taken in turns.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import statistics
+import subprocess
 from collections.abc import Callable, Mapping
 from time import perf_counter, process_time
 
@@ -32,6 +35,7 @@ from learning.upcycling import start_model
 DEVICES, TRAINED = 200, (1,)
 REPEATS = 5
 ROUNDS = 10
+QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 RUN_PARTS = {
     "training": ("learning.operations:train", "learning.operations:start"),
@@ -47,16 +51,18 @@ RUN_PARTS = {
 LEARNING = ("training", "aggregation", "evaluation")
 
 
-def in_turns(*calls: Callable[[], object]) -> list[list[float]]:
-    """Return the CPU seconds of each call, REPEATS times, the calls taken in turns."""
+def in_turns(
+    *calls: Callable[[], object], clock: Callable[[], float] = process_time
+) -> list[list[float]]:
+    """Return the seconds of each call, REPEATS times, the calls taken in turns."""
     for call in calls:
         call()
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, seconds in zip(calls, taken, strict=True):
-            began = process_time()
+            began = clock()
             call()
-            seconds.append(process_time() - began)
+            seconds.append(clock() - began)
     return taken
 
 
@@ -188,19 +194,42 @@ def fedavg(work: Work, rounds: int) -> None:
 
 
 def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:
-    """Return client updates a second, start-up apart: from the times of a short and a long run."""
-    short_s, long_s = in_turns(lambda: run(work, 1), lambda: run(work, 1 + ROUNDS))
+    """Return client updates a second, start-up apart: from the times of a short and a long run.
+
+    Seconds are those of the clock on the wall, as peers in processes of their own are timed.
+    """
+    calls = (lambda: run(work, 1), lambda: run(work, 1 + ROUNDS))
+    short_s, long_s = in_turns(*calls, clock=perf_counter)
     return CLIENTS * ROUNDS / (median(long_s) - median(short_s))
 
 
 def fedavg_clients() -> None:
     """Print how many client updates a second FedAvg makes, beside a plain loop."""
-    print(f"\n{MODEL}: client updates a second, one thread")
+    print_updates("plain loop", lambda work: updates_a_second(plain_loop, work))
+
+
+def beside(peer: str, script: str, python: str) -> None:
+    """Print the same beside a ``peer``, whose ``script`` another environment's ``python`` runs."""
+    use_one_thread()
+
+    def run(work: Work) -> float:
+        done = subprocess.run(
+            [python, script, "--peer", *map(str, work)],
+            env=os.environ | QUIET, stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        return float(json.loads(done.stdout.splitlines()[-1]))
+
+    print_updates(peer, run)
+
+
+def print_updates(other: str, updates_of_other: Callable[[Work], float]) -> None:
+    """Print client updates a second of leomix and of another."""
+    print(f"\n{MODEL}: client updates a second")
     for work in (LOCAL_EPOCH, FIVE_STEPS):
-        together, loop = updates_a_second(fedavg, work), updates_a_second(plain_loop, work)
-        print(f"{work.steps} step(s) at batch {work.batch}")
-        print(f"  leomix, all at once        {together:8,.0f}  {together / loop:5.1f} x")
-        print(f"  plain loop                 {loop:8,.0f}")
+        theirs, together = updates_of_other(work), updates_a_second(fedavg, work)
+        print(f"{work.steps} SGD step(s) a client at batch {work.batch}")
+        print(f"  leomix, one thread   {together:8,.0f}  {together / theirs:6.1f} x")
+        print(f"  {other:20} {theirs:8,.0f}")
 
 
 def whole_run(method: str) -> None:

@@ -9,7 +9,7 @@ from scipy.special import erf, softmax
 
 from learning.config import LoraConfig, ModelConfig
 from learning.data.samples import InputSpec
-from learning.models import MoELayer, Residency, find_model, register_model
+from learning.models import MODELS, MoELayer, Residency
 from learning.models.dense import initialise
 from learning.models.lora import LoraLinear, fresh_a, with_factors
 from learning.models.names import names_of
@@ -223,16 +223,16 @@ def test_a_model_without_gates_cannot_be_watched():
 
 
 def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones():
-    assert find_model(ModelConfig().kind) is VectorMoE
-    register_model("mine")(VectorMoE)
-    assert find_model("mine") is VectorMoE
-    assert find_model("learning.models.vector:VectorMoE") is VectorMoE
+    assert MODELS.find(ModelConfig().kind) is VectorMoE
+    MODELS.add("mine")(VectorMoE)
+    assert MODELS.find("mine") is VectorMoE
+    assert MODELS.find("learning.models.vector:VectorMoE") is VectorMoE
     with pytest.raises(ValueError, match="did you mean 'vector-moe'"):
-        find_model("vektor-moe")
+        MODELS.find("vektor-moe")
     with pytest.raises(ValueError, match="shipped model"):
-        register_model("vector-moe")
+        MODELS.add("vector-moe")
     with pytest.raises(ValueError, match="cannot be imported"):
-        find_model("no_such_module:Model")
+        MODELS.find("no_such_module:Model")
 
 
 def test_a_backbone_that_calls_its_tensors_like_a_gates_is_refused():

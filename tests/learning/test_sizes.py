@@ -9,7 +9,7 @@ from learning.config import DataConfig, LoraConfig
 from learning.costs import architecture
 from learning.data.samples import InputSpec
 from learning.measured import measured_tensors
-from learning.models import Residency, find_model
+from learning.models import MODELS, Residency
 from learning.models.names import expert_of, is_gate, names_of
 from learning.shapes import resolved
 from learning.task import skeleton
@@ -37,7 +37,7 @@ def images(tmp_path):
 def modules_shapes(config, spec):
     """Every tensor of the real module by stored name."""
     everything = Residency(tuple(range(config.model.experts)))
-    model = skeleton(config, spec, find_model(config.model.kind), everything)
+    model = skeleton(config, spec, MODELS.find(config.model.kind), everything)
     names = names_of(model)
     return {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
 

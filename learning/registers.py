@@ -1,0 +1,78 @@
+"""Registers of methods, models and data sets by name: shipped, of this process, or installed."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Generic, TypeVar
+
+Thing = TypeVar("Thing")
+
+
+class Register(Generic[Thing]):
+    """Things of one sort by name.
+
+    ``sort`` is what messages call one of them, ``group`` the entry points of other packages, and
+    ``shipped`` names places as ``module:attribute``, imported when they are asked for.
+    """
+
+    def __init__(self, sort: str, group: str, shipped: Mapping[str, str]) -> None:
+        self.sort = sort
+        self.group = group
+        self.shipped = shipped
+        self._added: dict[str, Thing] = {}
+
+    def add(self, name: str) -> Callable[[Thing], Thing]:
+        """Decorator: make a thing known by ``name`` in this process.
+
+        Raises ValueError for a shipped name.
+        """
+        if name in self.shipped:
+            raise ValueError(
+                f"{name!r} is a shipped {self.sort}; register yours under another name"
+            )
+
+        def added(thing: Thing) -> Thing:
+            self._added[name] = thing
+            return thing
+
+        return added
+
+    def names(self) -> list[str]:
+        """Names of all that are known."""
+        installed = [point.name for point in entry_points(group=self.group)]
+        return sorted({*self.shipped, *self._added, *installed})
+
+    def find(self, name: str) -> Thing:
+        """Return what is called ``name``; ``module:attribute`` names one in a Python module.
+
+        Modules in the current folder are importable too. Raises ValueError for an unknown name.
+        """
+        if name in self._added:
+            return self._added[name]
+        place = self.shipped.get(name, name if ":" in name else None)
+        if place is not None:
+            return self._imported(place)
+        for point in entry_points(group=self.group, name=name):
+            loaded: Thing = point.load()
+            return loaded
+        known = self.names()
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ", or MODULE:NAME for one of your own"
+        raise ValueError(f"no {self.sort} {name!r}; known are {', '.join(known)}{hint}")
+
+    def _imported(self, place: str) -> Thing:
+        module, _, attribute = place.partition(":")
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)
+        try:
+            found: Thing = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
+            ) from None
+        return found
