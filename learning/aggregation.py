@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -75,6 +76,7 @@ def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], na
     if lora.download == "factors":
         assert lora.rank is not None  # there are no factors without one
         _check(a, weights, name)
+        _check(b, weights, name)
         return truncated_sum(a, b, weights, lora.rank, lora.scale)
     return _weighted_sum(product(a, b, lora.scale), weights, name)
 
@@ -85,11 +87,13 @@ def truncated_sum(
     """Return the nearest matrix of rank ``rank`` to ``scale sum_k w_k B_k A_k``, (out, in).
 
     The sum's factors, (out, K r) and (K r, in), are made orthogonal first, so that the singular
-    value decomposition is one of K r rows and columns at most (Eckart and Young).
+    value decomposition is one of K r rows and columns at most (Eckart and Young). Devices of weight
+    0 are left out: they may hold anything.
     """
-    shares = torch.tensor(weights, dtype=b.dtype, device=b.device)
-    left = (scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
-    right = a.flatten(0, 1)
+    here = _of_weight(weights)
+    shares = torch.tensor([weights[k] for k in here], dtype=b.dtype, device=b.device)
+    left = (scale * shares[:, None, None] * b[here]).transpose(0, 1).flatten(1)
+    right = a[here].flatten(0, 1)
     exact = torch.float64 if a.dtype == torch.float64 else torch.float32
     q_left, r_left = torch.linalg.qr(left.to(exact))
     q_right, r_right = torch.linalg.qr(right.T.to(exact))
@@ -98,29 +102,36 @@ def truncated_sum(
     return kept.to(a.dtype)
 
 
-def sample_weights(task: Task, cluster: str, who: Sequence[bool]) -> tuple[float, ...]:
+def sample_weights(
+    task: Task, cluster: str, who: Sequence[bool], able: Sequence[bool] | None = None
+) -> tuple[float, ...]:
     """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
 
-    ``n_c`` counts the samples of the whole cluster, as in (28), (35) and (36): the weights of a
-    cluster's devices sum to 1 over all of them, whether they arrive together or not.
+    ``n_c`` counts the samples of all devices of the cluster that are ``able`` to take part, as in
+    (28), (35) and (36): their weights sum to 1, whether they arrive together or not.
     """
     counts = task.shards[cluster].sizes
     if len(who) != len(counts) or not any(who):
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
         )
-    total = sum(counts)
+    total = sum(counts if able is None else compress(counts, able))
     return tuple(count / total if here else 0.0 for count, here in zip(counts, who, strict=True))
 
 
 def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return ``sum_k w_k x_k`` over the devices of positive weight."""
     _check(stacked, weights, name)
-    here = [device for device, weight in enumerate(weights) if weight > 0]
+    here = _of_weight(weights)
     parts = stacked[here]
     shares = torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)
     total: Tensor = torch.tensordot(shares, parts, dims=1)
     return total
+
+
+def _of_weight(weights: Sequence[float]) -> list[int]:
+    """Return the devices of positive weight."""
+    return [device for device, weight in enumerate(weights) if weight > 0]
 
 
 def _check(stacked: Tensor, weights: Sequence[float], name: str) -> None:

@@ -102,9 +102,10 @@ def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:
     """Return (C, E): which experts are a cluster's own."""
     clusters = np.asarray(owner)
     count, experts = share.shape
-    if clusters.shape != (experts,) or not np.isin(clusters, np.arange(count)).all():
+    if clusters.shape != (experts,) or not np.isin(clusters, np.arange(-1, count)).all():
         raise ValueError(
-            f"owner is {clusters.tolist()}; give {experts} clusters of 0 to {count - 1}"
+            f"owner is {clusters.tolist()}; give {experts} clusters of 0 to {count - 1}, or -1 for "
+            "nobody"
         )
     own: NDArray[np.bool_] = clusters == np.arange(count)[:, None]
     return own

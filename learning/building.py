@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -18,7 +17,8 @@ from learning.models.names import Names, expert_of, is_gate, names_of
 from learning.precision import BYTES, precision_of
 from learning.pretraining import pretraining_of
 from learning.streams import stream
-from learning.task import Samples, Shards, Task, pool, skeleton, to_tensors
+from learning.task import Samples, Shards, Task, fill, pool, single_expert, skeleton, to_tensors
+from learning.tryout import try_out
 
 DENSE_BATCH_SIZE = 32
 DENSE_STEP_SIZE = 0.1
@@ -38,6 +38,8 @@ def build_task(config: LearningConfig) -> Task:
     numbers = sum(parameter.numel() for parameter in model.parameters())
     check_memory(numbers * BYTES[precision_of(config)], config.device)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
+    if config.model.kind not in MODELS.shipped:
+        try_out(config, maker, samples.spec, pool(trial))
     return Task(
         config=config,
         maker=maker,
@@ -97,12 +99,15 @@ def _dense(
     steps: int,
 ) -> dict[str, Tensor]:
     """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
-    single = replace(config, model=replace(config.model, experts=1, top_k=1))
-    model = skeleton(single, spec, maker, Residency(held=(0,)))
+    model = skeleton(single_expert(config), spec, maker, Residency(held=(0,)))
     drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
     placed = {path: _placed(tensor, config) for path, tensor in drawn.items()}
-    model.load_state_dict(placed, assign=True)
-    moved = [p for path, p in model.named_parameters() if not is_gate(names.stored(path))]
+    fill(model, placed)
+    moved = [
+        p
+        for path, p in model.named_parameters()
+        if p.requires_grad and not is_gate(names.stored(path))
+    ]
     rng = stream(config.seed, "pretrain", "dense")
     batches = draw_batches(rng, len(trial.y), steps, DENSE_BATCH_SIZE)
     fit(moved, task_loss(model, trial.x, trial.y), batches, sgd(DENSE_STEP_SIZE))

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from learning.text_shape import Rope, TextShape
+from learning.checkpoint_rope import is_positive, rope_of
+from learning.text_shape import TextShape
 
 DENSE_TYPES = ("llama", "mistral")
-ROPE_TYPES = ("default", "linear", "llama3", "yarn")
-"""Rotary embeddings whose frequencies do not depend on the length of a text."""
+SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
+"""What dense models that are put together have in common."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -49,12 +50,12 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
         _check_architecture(folder, said, DENSE_TYPES)
         shapes.append(_shape(folder, said, len(checkpoints), top_k))
     for place, shape in zip(checkpoints, shapes, strict=True):
-        for key in ("hidden", "expert_hidden", "layers"):
+        for key in SAME:
             first, other = getattr(shapes[0], key), getattr(shape, key)
             if first != other:
                 raise ValueError(
-                    f"{place}: {key} is {other}, but {first} in {checkpoints[0]}; dense "
-                    "models must have the same shape to be put together"
+                    f"{place}: {key} is {other}, but {first} in {checkpoints[0]}; dense models "
+                    "must have the same shape to be put together: all of one base model"
                 )
     return shapes[0]
 
@@ -66,29 +67,41 @@ def _check_architecture(folder: Path, said: Mapping[str, Any], types: tuple[str,
     for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
         if said.get(key, plain) not in (plain, None):
             raise ValueError(f"{folder}: {key} is {said[key]!r}; only {plain!r} is read")
-    rope = dict(_rope(said))["rope_type"]
-    if rope not in ROPE_TYPES:
-        raise ValueError(f"{folder}: rope_type is {rope!r}; only {', '.join(ROPE_TYPES)} are read")
+    if said.get("quantization_config") is not None:
+        raise ValueError(
+            f"{folder / 'config.json'}: quantization_config says that the weights are quantised; "
+            "use the checkpoint in bfloat16, float16 or float32"
+        )
 
 
 def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
     hidden = _number(folder, said, "hidden_size")
     heads = _number(folder, said, "num_attention_heads")
+    kv_heads = _number(folder, said, "num_key_value_heads", heads)
+    mixture, window = said["model_type"] == "mixtral", said.get("sliding_window")
+    tied = said.get("tie_word_embeddings") or False
+    if heads % kv_heads:
+        raise ValueError(
+            f"{folder / 'config.json'}: num_attention_heads is {heads}; must be a multiple of "
+            f"num_key_value_heads, {kv_heads}"
+        )
+    if tied is not True and tied is not False:
+        raise _wrong(folder, "tie_word_embeddings", tied, "true or false")
     return TextShape(
         hidden=hidden,
         expert_hidden=_number(folder, said, "intermediate_size"),
         layers=_number(folder, said, "num_hidden_layers"),
         heads=heads,
-        kv_heads=_number(folder, said, "num_key_value_heads", heads),
+        kv_heads=kv_heads,
         head_dim=_number(folder, said, "head_dim", hidden // heads),
         vocabulary=_number(folder, said, "vocab_size"),
         experts=experts,
         top_k=top_k,
-        rope=_rope(said),
-        norm_eps=float(said.get("rms_norm_eps", 1e-5 if said["model_type"] == "mixtral" else 1e-6)),
+        rope=rope_of(folder, said),
+        norm_eps=_positive(folder, said, "rms_norm_eps", 1e-5 if mixture else 1e-6),
         positions=_number(folder, said, "max_position_embeddings", 131_072),
-        window=said.get("sliding_window"),
-        tied=bool(said.get("tie_word_embeddings", False)),
+        window=None if window is None else _number(folder, said, "sliding_window"),
+        tied=tied,
     )
 
 
@@ -96,14 +109,17 @@ def _number(folder: Path, said: Mapping[str, Any], key: str, default: int | None
     value = said.get(key)
     value = default if value is None else value
     if type(value) is not int or value < 1:
-        raise ValueError(f"{folder / 'config.json'}: {key} is {value!r}; must be a whole number")
+        raise _wrong(folder, key, value, "a whole number from 1")
     return value
 
 
-def _rope(said: Mapping[str, Any]) -> Rope:
-    """Rotary parameters as files of either age give them: one object, or theta and a scaling."""
-    theta = said.get("rope_theta", 1e6 if said["model_type"] == "mixtral" else 1e4)
-    given = said.get("rope_parameters") or said.get("rope_scaling") or {}
-    found = {"rope_type": given.get("type", "default"), "rope_theta": theta, **given}
-    found.pop("type", None)
-    return tuple(sorted(found.items()))
+def _positive(folder: Path, said: Mapping[str, Any], key: str, default: float) -> float:
+    value = said.get(key)
+    value = default if value is None else value
+    if not is_positive(value):
+        raise _wrong(folder, key, value, "a number above 0")
+    return float(value)
+
+
+def _wrong(folder: Path, key: str, value: object, wanted: str) -> ValueError:
+    return ValueError(f"{folder / 'config.json'}: {key} is {value!r:.60}; must be {wanted}")

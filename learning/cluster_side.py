@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from learning.inbound import Inbound, payload_of
 from learning.learner import Learner
 from learning.method import Cluster
 from learning.payloads import (
     NEVER_HELD,
-    Inbound,
     Snapshot,
+    Update,
     described,
     download_bytes,
     finite,
@@ -31,10 +31,11 @@ class ClusterSide:
     factors as a snapshot, counts them as part of the device's base and begins new ones, so that a
     snapshot larger than one pass gets through over several passes while training goes on, and no
     change is sent twice or lost. A download that a pass cuts off is likewise finished in the
-    version it was begun in.
+    version it was begun in, by each device for itself: the others take the present one meanwhile.
 
     ``unsent`` (K, E) counts local rounds on each expert since it was last offered, ``changes_held``
-    (K, E) the aggregated changes in the expert that a device has downloaded.
+    (K, E) the aggregated changes in the expert that a device has downloaded. ``excluded`` (K,) are
+    the devices that lacked the memory for what was trained last.
     """
 
     def __init__(self, learner: Learner, cluster: Cluster) -> None:
@@ -43,10 +44,11 @@ class ClusterSide:
         self.name = cluster.name
         self.state: Handle | None = None
         self.snapshot: Snapshot | None = None
-        self.inbound: Inbound | None = None
+        self.inbound: list[Inbound] = []
         self.held: frozenset[int] = frozenset()
         self.complete = np.zeros(k, bool)
         self.pending = np.zeros(k, bool)
+        self.excluded = np.zeros(k, bool)
         self.progressed = False
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
@@ -67,8 +69,16 @@ class ClusterSide:
 
     def expect(self) -> None:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
-        self.inbound = None
+        self.inbound = []
         self.complete = np.zeros_like(self.complete)
+
+    @property
+    def half_way(self) -> Mask:
+        """Devices (K,) that have a part of a download, and not all of it."""
+        half_way = np.zeros_like(self.pending)
+        for inbound in self.inbound:
+            half_way = half_way | inbound.who
+        return half_way
 
     def download(
         self,
@@ -78,31 +88,29 @@ class ClusterSide:
         experts: Sequence[int],
         gate: bool = True,
         changes: Ints | None = None,
+        who: Mask | None = None,
     ) -> Download:
         """Ask for ``experts`` (and gate) of ``server``, or the rest of what is half come down.
 
-        ``changes`` (E,) is how many changes have been aggregated into each expert of ``server``.
-        With ``learning.lora.download: factors`` a device then asks for those that it misses.
+        Devices in ``who`` (all by default) ask, but for those that cannot train it. ``changes``
+        (E,) is how many changes have been aggregated into each expert of ``server``. With
+        ``learning.lora.download: factors`` a device then asks for those that it misses.
         """
-        wanted = tuple(experts)
-        if self.inbound is None or self.inbound.experts != wanted:
-            size = download_bytes(self.learner, wanted, gate, self.changes_held, changes)
-            nobody = np.zeros_like(self.pending)
-            self.inbound = Inbound(server, version, wanted, nobody, size, changes)
-        payload = Payload(name, self.inbound.bytes, self.inbound.version)
-        return Download(payload, ~self.inbound.got)
+        wanted = name, tuple(experts)
+        self.inbound = [old for old in self.inbound if (old.name, old.experts) == wanted]
+        size = download_bytes(self.learner, experts, gate, self.changes_held, changes)
+        rest = ~self.half_way
+        self.inbound.append(Inbound(name, server, version, wanted[1], rest, size, changes))
+        payload = payload_of(name, self.inbound, len(rest))
+        return Download(payload, self.able if who is None else who & self.able)
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
-        inbound = self.inbound
-        if inbound is None:
-            return
-        arrived = receipt.done & ~inbound.got
-        self._take(inbound.server, inbound.version, arrived, inbound.experts, inbound.changes)
-        got = inbound.got | arrived
-        half_way = ~got & (receipt.delivered_bytes > 0)
-        still = replace(inbound, got=got)
-        self.inbound = still if half_way.any() else None
+        for model in self.inbound:
+            arrived = receipt.done & model.who
+            self._take(model.server, model.version, arrived, model.experts, model.changes)
+        left = [model.left(receipt) for model in self.inbound]
+        self.inbound = [model for model in left if model.who.any()]
 
     def receive_gate(self, server: Handle, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
@@ -148,6 +156,7 @@ class ClusterSide:
         mask: str = "-inf",
     ) -> None:
         """Train the rounds that the clock granted."""
+        self.excluded = work.excluded
         if self.state is None:
             return
         self.state = self.learner.train(
@@ -194,6 +203,13 @@ class ClusterSide:
         """Devices in ``who`` will never offer what they have trained of ``experts``."""
         if self.state is not None and who.any():
             self._restart(who, experts, gate=False)
+
+    def forget_gate(self, who: Mask) -> None:
+        """Devices in ``who`` will never offer what they have trained of the gate so far."""
+        if self.state is not None and who.any():
+            self.state = self.learner.fold(
+                self.state, self.name, who, self.generation, [], gate=True
+            )
 
     def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
         """Count what ``who`` have trained of ``experts`` as their base, and begin fresh factors."""
@@ -242,20 +258,32 @@ class ClusterSide:
     def merge(self, server: Handle, who: Mask, scale: float = 1.0) -> Handle:
         """Aggregate the snapshots of ``who`` into ``server``, by sample weights (35), (36).
 
-        A device weighs its share of the cluster's samples, so that those who arrive late add what
-        was missing and nobody counts for another. ``scale`` multiplies the weighted mean.
+        A device weighs its share of the samples of all devices that can take part, so that those
+        who arrive late add what was missing and nobody counts for another. ``scale`` multiplies the
+        weighted mean.
         """
-        if self.snapshot is None:
-            return server
-        return merge(self.learner, self.name, server, self.snapshot, who, scale)
+        update = self.update(who)
+        return server if update is None else merge(self.learner, server, update, scale)
+
+    def update(self, who: Mask) -> Update | None:
+        """Return the snapshots of ``who`` to be aggregated some time; None if there are none."""
+        if self.snapshot is None or not who.any():
+            return None
+        return Update(self.name, self.snapshot, who, self.able | who, self.offered_version)
+
+    @property
+    def able(self) -> Mask:
+        """Devices (K,) that have the memory for what was trained last."""
+        able: Mask = ~self.excluded
+        return able
 
     def merge_gate(self, server: Handle, who: Mask) -> Handle:
         """Aggregate the gates that ``who`` have got through (36), and count them as their base."""
         if self.state is None or not who.any():
             return server
         tuned = self.learner.offer(self.state, [], gate=True)
-        self.state = self.learner.fold(self.state, self.name, who, self.generation, [], gate=True)
-        return self.learner.merge_gate(server, tuned, self.name, who)
+        self.forget_gate(who)
+        return self.learner.merge_gate(server, tuned, self.name, who, able=self.able | who)
 
     # -- staleness
 

@@ -10,20 +10,23 @@ from learning.config import LearningConfig, LoraConfig
 from learning.precision import BYTES, precision_of
 from learning.requests import Cost, TensorSize
 from learning.tensors import ModelTensors, Shape, numbers_in, tensors_of
-from learning.tokens import tokens_per_sample
+from learning.tokens import Rows, rows_of
 from learning.wire import tensor_bytes
 
 FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = 2, 2, 2
 """FLOPs a weight and token: forward, and backward to the inputs and to the weight itself."""
+
+WORDS = "embed_tokens"
+"""What the table of word vectors is called."""
 
 
 @dataclass(frozen=True)
 class Architecture:
     """Sizes of a mixture of experts; an expert is one index over all layers.
 
-    ``tokens_per_sample`` is how many rows a sample brings through the model at most; numbers are
-    kept as ``number_format`` (of :data:`~learning.precision.BYTES`) and sent up as
-    ``upload_format``, ``native`` for the same.
+    ``rows`` are the sequences and tokens that a sample brings through the model; numbers are kept
+    as ``number_format`` (of :data:`~learning.precision.BYTES`) and sent up as ``upload_format``,
+    ``native`` for the same.
     """
 
     experts: int
@@ -33,7 +36,7 @@ class Architecture:
     trains_backbone: bool
     upload_format: str
     number_format: str
-    tokens_per_sample: int
+    rows: Rows
 
     @property
     def native_bytes(self) -> int:
@@ -115,34 +118,38 @@ class Architecture:
     ) -> Cost:
         """Cost of one local round over ``samples`` samples with the experts in ``held`` loaded.
 
-        FLOPs count weights, not attention scores. What does not move costs the forward pass and
-        the gradient to its inputs; a matrix that moves, its own gradient too.
+        FLOPs count weights, not attention scores or looking up a word. What does not move costs the
+        forward pass and the gradient to its inputs; a matrix that moves, its own gradient too.
 
         Memory is that of loaded weights, factors, gradients (training keeps no other state) and,
-        for one sample, the inputs and outputs of the linear maps that it runs through.
+        for one sequence, the inputs and outputs of the linear maps that it runs through.
         """
         active = min(self.top_k, max(len(held), 1))
-        weights = active * self.expert_parameters + self.gate_parameters + self.backbone_parameters
-        tuned = len(trained) * self.tuned_parameters + gate * self.shared_parameters
-        moving = min(active, len(trained)) * self.tuned_parameters + gate * self.shared_parameters
-        rows = samples * self.tokens_per_sample
-        flops = rows * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
-        if self.lora.rank is not None:
-            factors = min(active, len(trained)) * self.tuned_parameters
-            flops += rows * (FORWARD + INPUT_GRADIENT) * factors
-            loaded_factors = len(trained) * self.tuned_parameters
-        else:
-            loaded_factors = 0
-        loaded = len(held) * self.expert_parameters + self.gate_parameters
-        loaded += self.backbone_parameters + loaded_factors
-        numbers = loaded + tuned + self.tokens_per_sample * self._activations(active)
+        moving = min(active, len(trained)) * self.tuned_parameters
+        factors = self.lora.rank is not None
+        weights = active * self.expert_parameters + factors * moving
+        weights += self.gate_parameters + self._multiplied_parameters
+        moving += gate * self.shared_parameters
+        tokens = samples * self.rows.sequences * self.rows.tokens
+        flops = tokens * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
+        tuned = len(trained) * self.tuned_parameters
+        numbers = len(held) * self.expert_parameters + self.gate_parameters
+        numbers += self.backbone_parameters + factors * tuned
+        numbers += tuned + gate * self.shared_parameters
+        numbers += self.rows.tokens * self._activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
+
+    @property
+    def _multiplied_parameters(self) -> int:
+        """Backbone without tables of words, of which a token takes one row."""
+        tables = (math.prod(s) for n, s in self.tensors.backbone.items() if WORDS in n)
+        return self.backbone_parameters - sum(tables)
 
     def _activations(self, active: int) -> int:
         """Inputs and outputs of the linear maps that one token runs through."""
         in_expert = sum(sum(s) for s in self.tensors.expert.values() if len(s) == 2)
         backbone = self.tensors.backbone.items()
-        outside = sum(sum(s) for name, s in backbone if len(s) == 2 and "embed_tokens" not in name)
+        outside = sum(sum(s) for name, s in backbone if len(s) == 2 and WORDS not in name)
         return self.layers * (active * in_expert + sum(self.tensors.gate)) + outside
 
     # -- names and shapes of what moves
@@ -160,16 +167,30 @@ class Architecture:
                     yield f"{matrix}.b", (shape[0], rank)
 
     def _has_factors(self, name: str) -> bool:
-        last = name.removesuffix(".weight").split(".")[-1]
-        return name in self.tensors.factored and (
-            not self.lora.targets or last in self.lora.targets
-        )
+        return name in self.tensors.factored and is_target(name, self.lora)
 
     def _shared(self) -> Iterator[tuple[str, Shape]]:
         for layer in range(self.layers):
             yield f"gate.{layer}.weight", self.tensors.gate
         if self.trains_backbone:
             yield from self.tensors.backbone.items()
+
+
+def is_target(name: str, lora: LoraConfig) -> bool:
+    """Whether the matrix of this name, ``...matrix.weight``, is one that gets factors."""
+    return not lora.targets or name.removesuffix(".weight").split(".")[-1] in lora.targets
+
+
+def _check_rank(lora: LoraConfig, matrices: Sequence[Shape]) -> None:
+    """Refuse factors that are larger than what they stand for."""
+    if lora.rank is None or not matrices:
+        return
+    smallest = min(matrices, key=min)
+    if lora.rank > min(smallest):
+        raise ValueError(
+            f"learning.lora.rank is {lora.rank}, but the smallest matrix that gets factors is "
+            f"{smallest[0]} x {smallest[1]}: at most {min(smallest)}, or null for whole matrices"
+        )
 
 
 def architecture(config: LearningConfig) -> Architecture:
@@ -182,6 +203,7 @@ def architecture(config: LearningConfig) -> Architecture:
             f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
             f"{', '.join(known) or 'none'}"
         )
+    _check_rank(lora, [tensors.expert[n] for n in tensors.factored if is_target(n, lora)])
     return Architecture(
         experts=config.model.experts,
         top_k=config.model.top_k,
@@ -190,5 +212,5 @@ def architecture(config: LearningConfig) -> Architecture:
         trains_backbone=config.trains_backbone,
         upload_format=config.upload_format,
         number_format=precision_of(config),
-        tokens_per_sample=tokens_per_sample(config),
+        rows=rows_of(config),
     )

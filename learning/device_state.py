@@ -38,8 +38,9 @@ def receive(
 ) -> State:
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
-    Trained factors of experts that stay are kept; a newly held expert starts with fresh factors of
-    each device's ``generation`` (K,); experts that are not in ``experts`` are dropped.
+    What a device has trained since its last offer stays its own, on top of the new base: factors
+    of experts that stay, and changes of what has no factors. A newly held expert starts with fresh
+    factors of each device's ``generation`` (K,); experts that are not in ``experts`` are dropped.
     """
     _check_rows(task, cluster, who, generation)
     before = state or {}
@@ -48,10 +49,8 @@ def receive(
         if not task.is_shared(name) and not is_of(name, experts):
             continue
         after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
-        if task.is_shared(name):
-            after[name] = _rows(who, tensor, before.get(name))
-        elif not task.config.model.lora.rank:
-            after[name] = _with_own_change(after[BASE + name], before, name)
+        if task.is_shared(name) or not task.config.model.lora.rank:
+            after[name] = _with_own_change(who, after[BASE + name], before, name)
     fresh = _fresh_factors(task, cluster, experts, generation, after)
     return after | {name: before.get(name, factor) for name, factor in fresh.items()}
 
@@ -59,7 +58,7 @@ def receive(
 def receive_gate(
     task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor], *, who: Sequence[bool]
 ) -> State:
-    """Download what is shared alone to the devices in ``who`` (K,)."""
+    """Download what is shared alone to the devices in ``who`` (K,), in place of what they had."""
     after = dict(state)
     for name in filter(task.is_shared, server):
         for held in (BASE + name, name):
@@ -145,20 +144,26 @@ def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | N
 
 def not_finite(state: Mapping[str, Tensor]) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
-    broken = [~torch.isfinite(tensor).flatten(1).all(1) for tensor in state.values()]
+    broken = [~torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in state.values()]
     found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
     return found
 
 
-def _with_own_change(base: Tensor, before: Mapping[str, Tensor], name: str) -> Tensor:
-    """Return a new base plus what the devices have trained and not offered yet.
+def _with_own_change(
+    who: Sequence[bool], base: Tensor, before: Mapping[str, Tensor], name: str
+) -> Tensor:
+    """Return the new base plus what the devices in ``who`` have trained and not offered yet.
 
-    A device that had nothing before, or numbers that are not finite, begins at the base.
+    A device that had nothing before, or a change that is not finite, begins at the base.
     """
     if name not in before:
         return base
     change = before[name] - before[BASE + name]
-    return base + torch.nan_to_num(change, nan=0.0, posinf=0.0, neginf=0.0)
+    sound = torch.isfinite(change).reshape(len(change), -1).all(1)
+    change = torch.where(sound.view(-1, *[1] * (change.dim() - 1)), change, 0.0)
+    # Where nothing is unsent, devices go on sharing the memory of one base.
+    new = base + change if change.any() else base
+    return _rows(who, new, before[name], stacked=True)
 
 
 def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:

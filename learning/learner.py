@@ -13,6 +13,7 @@ from learning.costs import Architecture, architecture
 from learning.hardware import compute_device, on_device
 from learning.requests import Cost, Ints, Mask
 from learning.shapes import resolved
+from learning.stamps import Stamps, stamps
 from learning.values import Handle, Tensors, Values
 
 if TYPE_CHECKING:
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
 
 OPERATIONS = {
     "start": 1,
-    "receive": 1,
+    "receive": 2,
     "receive_gate": 1,
     "train": 2,
     "fold": 1,
     "offer": 1,
     "select": 1,
-    "merge_experts": 1,
-    "merge_gate": 1,
+    "merge_experts": 2,
+    "merge_gate": 2,
 }
 """Versions of the operations of :mod:`learning.operations`; a change of result is a new one."""
 
 
 @lru_cache(maxsize=1)
-def _built_task(config: LearningConfig) -> Task:
-    """Build a task once for runs of the same configuration in one process."""
+def _built_task(config: LearningConfig, maker: Any, when: Stamps) -> Task:
+    """Build a task once for runs of the same configuration, model and files in one process."""
     from learning.building import build_task
     from learning.task import use_one_thread
 
@@ -66,7 +67,10 @@ class Learner:
     @cached_property
     def task(self) -> Task:
         """Model skeleton and data, built at first use (imports torch)."""
-        return _built_task(self._placed())
+        from learning.models import MODELS
+
+        config = self._placed()
+        return _built_task(config, MODELS.find(config.model.kind), stamps(config))
 
     def _placed(self) -> LearningConfig:
         """Return the configuration with ``device`` as it is here; timing-only runs need none."""
@@ -189,10 +193,12 @@ class Learner:
         experts: Sequence[int],
         who: Mask,
         scale: float = 1.0,
+        able: Mask | None = None,
     ) -> Handle:
         """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35).
 
-        ``scale`` multiplies the weighted mean change of the cluster.
+        ``scale`` multiplies the weighted mean change of the cluster, in which the samples of the
+        devices in ``able`` count (all by default).
         """
         return self.values.make(
             "merge_experts",
@@ -202,14 +208,21 @@ class Learner:
             experts=list(experts),
             who=who,
             scale=scale,
+            able=able,
         )
 
     def merge_gate(
-        self, server: Handle, offered: Handle, cluster: str, who: Mask, scale: float = 1.0
+        self,
+        server: Handle,
+        offered: Handle,
+        cluster: str,
+        who: Mask,
+        scale: float = 1.0,
+        able: Mask | None = None,
     ) -> Handle:
         """Aggregate what is shared of the devices in ``who`` by sample weights (36)."""
         return self.values.make(
-            "merge_gate", server, offered, cluster=cluster, who=who, scale=scale
+            "merge_gate", server, offered, cluster=cluster, who=who, scale=scale, able=able
         )
 
     def not_finite(self, state: Handle) -> list[int]:
@@ -218,10 +231,11 @@ class Learner:
 
         return not_finite(self.values.force(state))
 
-    def shares(self) -> list[float]:
-        """Return each cluster's share of all devices' samples, n_c / n."""
-        samples = [sum(self.task.shards[name].sizes) for name in self.config.clusters]
-        return [count / sum(samples) for count in samples]
+    def shares(self) -> list[list[float]]:
+        """Return each device's share of all samples, n_k / n, cluster by cluster."""
+        samples = [self.task.shards[name].sizes for name in self.config.clusters]
+        total = sum(map(sum, samples))
+        return [[count / total for count in counts] for counts in samples]
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""

@@ -69,9 +69,10 @@ def merge_experts(
     experts: list[int],
     who: list[bool],
     scale: float,
+    able: list[bool] | None,
 ) -> Tensors:
     """Equation (35), as changes against the version that each device downloaded."""
-    weights = [scale * share for share in aggregation.sample_weights(task, cluster, who)]
+    weights = [scale * share for share in aggregation.sample_weights(task, cluster, who, able)]
     return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
 
 
@@ -83,9 +84,10 @@ def merge_gate(
     cluster: str,
     who: list[bool],
     scale: float,
+    able: list[bool] | None,
 ) -> Tensors:
     """Equation (36), as changes against the version that each device downloaded."""
-    weights = [scale * share for share in aggregation.sample_weights(task, cluster, who)]
+    weights = [scale * share for share in aggregation.sample_weights(task, cluster, who, able)]
     return aggregation.merge_gate(task, server, offered, weights=weights)
 
 

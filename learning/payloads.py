@@ -26,18 +26,18 @@ class Snapshot:
 
 
 @dataclass(frozen=True, eq=False)
-class Inbound:
-    """A server model on its way down, its bytes a device (K,), and which devices (K,) have got it.
+class Update:
+    """Snapshots of a cluster that have arrived from the devices ``who`` (K,).
 
-    ``changes`` (E,) had been aggregated into it; None where the method does not count them.
+    ``able`` (K,) are the devices that can take part, whose samples all count for the weights.
+    ``version`` (K,) is the server's that each stems from.
     """
 
-    server: Handle
-    version: int
-    experts: tuple[int, ...]
-    got: Mask
-    bytes: Floats
-    changes: Ints | None
+    cluster: str
+    snapshot: Snapshot
+    who: Mask
+    able: Mask
+    version: Ints
 
 
 def upload_payload(
@@ -69,16 +69,13 @@ def download_bytes(
     return total
 
 
-def merge(
-    learner: Learner, cluster: str, server: Handle, snapshot: Snapshot, who: Mask, scale: float
-) -> Handle:
-    """Add the weighted mean of the snapshots of ``who`` in ``cluster`` to ``server``, scaled."""
-    if who.any() and snapshot.experts:
-        server = learner.merge_experts(
-            server, snapshot.handle, cluster, snapshot.experts, who, scale
-        )
-    if who.any() and snapshot.gate:
-        server = learner.merge_gate(server, snapshot.handle, cluster, who, scale)
+def merge(learner: Learner, server: Handle, update: Update, scale: float) -> Handle:
+    """Add the weighted mean of the snapshots in ``update`` to ``server``, scaled."""
+    cluster, sent, who, able = update.cluster, update.snapshot, update.who, update.able
+    if sent.experts:
+        server = learner.merge_experts(server, sent.handle, cluster, sent.experts, who, scale, able)
+    if sent.gate:
+        server = learner.merge_gate(server, sent.handle, cluster, who, scale, able)
     return server
 
 

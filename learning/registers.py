@@ -71,7 +71,7 @@ class Register(Generic[Thing]):
             sys.path.append(here)
         try:
             found: Thing = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:  # a module of one's own may raise anything
             raise ValueError(
                 f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
             ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.hardware import torch_dtype
 from learning.models import Maker, Residency
+from learning.models.buffers import place_buffers
+from learning.models.making import make_model
 from learning.models.names import Names, expert_of, is_gate
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
@@ -124,19 +126,32 @@ class Task:
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }
-        model.load_state_dict(tensors, assign=True)
-        return model.eval()
+        fill(model, tensors)
+        return model
 
 
 def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
-    """Return a model whose parameters have shapes only; buffers are real, and on the device."""
+    """Return a model whose parameters have shapes only; buffers are real, and on the device.
+
+    It is in evaluation mode, for training too: dropout is off. Raises :class:`ValueError` for a
+    model that cannot be made or trained; see :mod:`learning.models.making`.
+    """
     with torch.device("meta"):
-        model = maker(config.model, spec, here)
-    for module in model.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            if not buffer.is_meta:
-                setattr(module, name, buffer.to(config.device))
-    return model
+        model = make_model(maker, config.model, spec, here)
+    place_buffers(model, maker, config.model, spec, here, config.device, torch_dtype(config))
+    return model.eval()
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a skeleton all its parameters by path; its buffers stay."""
+    buffers = {path for path, _ in model.named_buffers(remove_duplicate=False)}
+    kept = {path: tensor for path, tensor in model.state_dict().items() if path in buffers}
+    model.load_state_dict({**kept, **tensors}, assign=True)
+
+
+def single_expert(config: LearningConfig) -> LearningConfig:
+    """Return the configuration of the model with one expert, which stands for a dense model."""
+    return replace(config, model=replace(config.model, experts=1, top_k=1))
 
 
 def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:

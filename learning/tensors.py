@@ -68,13 +68,16 @@ def _classes(config: LearningConfig) -> int | None:
 
     Without the data (a timing-only run) the model is sized as a language model.
     """
-    files = [config.data.path, *(path for _, path in config.data.paths)]
-    if not all(
-        path is not None and Path(path).exists() for path in files if path or len(files) == 1
-    ):
-        return None
-    spec = _spec(config)
-    return spec.classes if spec.form == "text" else None
+    spec = text_spec(config)
+    return spec.classes if spec is not None and spec.form == "text" else None
+
+
+def text_spec(config: LearningConfig) -> InputSpec | None:
+    """Return the form of a text model's data; None where its files are not there."""
+    named = [config.data.path, *(path for _, path in config.data.paths)]
+    local = [name for name in named if name is not None]
+    known = config.data.kind not in ("jsonl", "npz") or all(Path(name).exists() for name in local)
+    return _spec(config) if known and local else None
 
 
 def _vector(model: ModelConfig, spec: InputSpec) -> ModelTensors:

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 from learning.config import LearningConfig
 from learning.shapes import TEXT_KINDS
+from learning.tensors import text_spec
 
 IMAGE_STRIDE = 4
 """Two convolutions halve an image each: a token is a place of four by four pixels."""
 
+USUAL_OPTIONS = 4
+"""Options of a multiple-choice question where the data are not there to be asked."""
 
-def tokens_per_sample(config: LearningConfig) -> int:
-    """Return the tokens of one sample at most: of a text, of one option, or places of an image."""
+
+@dataclass(frozen=True)
+class Rows:
+    """Of one sample: sequences that run through the model, and tokens in each."""
+
+    sequences: int
+    tokens: int
+
+
+def rows_of(config: LearningConfig) -> Rows:
+    """Return the rows of one sample.
+
+    A text is one sequence, a question as many as it has options, an image a sequence of its
+    places. Another kind of model of text is taken to run over its tokens, too.
+    """
     if config.model.kind in TEXT_KINDS:
-        return config.data.tokens
-    if config.model.kind != "image-moe":
-        return 1
+        spec = text_spec(config)
+        if spec is None:
+            return Rows(USUAL_OPTIONS, config.data.tokens)
+        return Rows(spec.shape[0] if spec.form == "choices" else 1, spec.shape[-1])
+    if config.data.kind == "digits":
+        return Rows(1, 1)
     from learning.data import load_samples
 
-    _, height, width = load_samples(config).spec.shape
-    return -(-height // IMAGE_STRIDE) * -(-width // IMAGE_STRIDE)
+    spec = load_samples(config).spec
+    if spec.form == "image":
+        return Rows(1, math.prod(-(-side // IMAGE_STRIDE) for side in spec.shape[1:]))
+    if spec.form == "choices":
+        return Rows(spec.shape[0], spec.shape[-1])
+    return Rows(1, spec.shape[-1] if spec.form == "text" else 1)

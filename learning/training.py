@@ -14,12 +14,10 @@ from learning.config import LearningConfig
 from learning.data.samples import InputSpec
 from learning.device_state import BASE, FACTOR, State, delta_of, experts_held
 from learning.gradients import gradients, gradients_of_all
+from learning.masks import MASKS
 from learning.models import Maker, Residency
 from learning.models.names import is_gate, is_of
 from learning.task import Task, skeleton
-
-MASKS = {"-inf": -torch.inf, "zero": 0.0}
-"""Logits that a masked gate gives to experts which are not the cluster's own."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from learning.models.names import expert_of, is_gate
 from learning.models.routing import forward_with_routing, tokens_of
 from learning.pretraining import pretraining_of
 from learning.streams import stream
-from learning.task import Samples, Task, pool, skeleton
+from learning.task import Samples, Task, fill, pool, single_expert, skeleton
 
 EXPERT_BATCH_SIZE = 16
 EXPERT_STEP_SIZE = 0.1
@@ -64,12 +64,11 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     renamed = {n.replace(f"expert.{first}.", f"expert.{expert}.", 1): n for n in own}
     if not steps:
         return {name: own[old] for name, old in renamed.items()}
-    single = replace(task.config, model=replace(task.config.model, experts=1, top_k=1))
-    model = skeleton(single, task.spec, task.maker, Residency(held=(0,)))
+    model = skeleton(single_expert(task.config), task.spec, task.maker, Residency(held=(0,)))
     weights = {n: t for n, t in task.initial.items() if expert_of(n) is None and not is_gate(n)}
     weights |= {n.replace(f"expert.{first}.", "expert.0.", 1): t.clone() for n, t in own.items()}
     weights |= {n: own_gate(model, task, n) for n in _gate_names(task)}
-    model.load_state_dict({task.names.path(n): t for n, t in weights.items()}, assign=True)
+    fill(model, {task.names.path(n): t for n, t in weights.items()})
     parameters = {
         name: parameter
         for path, parameter in model.named_parameters()
@@ -134,7 +133,7 @@ def _soft_model(task: Task, experts: dict[str, Tensor]) -> nn.Module:
         path: tensor.clone() if path in gate_paths(task) else tensor
         for path, tensor in tensors.items()
     }
-    model.load_state_dict(tensors, assign=True)
+    fill(model, tensors)
     return model
 
 

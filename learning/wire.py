@@ -33,7 +33,7 @@ def as_sent(tensor: Tensor, upload_format: str) -> Tensor:
     if upload_format == "float16":
         return tensor.half().to(tensor.dtype)
     if upload_format == "int8":
-        largest = tensor.abs().flatten(1).amax(1).view(-1, *[1] * (tensor.dim() - 1))
+        largest = tensor.abs().reshape(len(tensor), -1).amax(1).view(-1, *[1] * (tensor.dim() - 1))
         step = (largest / INT8_STEPS).clamp_min(1e-30)
         return (tensor / step).round() * step
     return tensor

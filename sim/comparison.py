@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -48,14 +48,23 @@ def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
     members: dict[str, list[dict[str, Any]]] = {}
+    labels: dict[str, str] = {}
     for run, values in zip(runs, plain, strict=True):
         said = [k for k in differing if k != "learning.method" and values.get(k) is not None]
         parts = [values["learning.method"], *(_short(k, values[k]) for k in said)]
         if run["summary"]["status"] != "complete":
             parts.append(f"({run['summary']['status']})")
-        label = " ".join(parts)
-        members.setdefault(label, []).append(run["summary"])
-    return [Group(label, tuple(found)) for label, found in members.items()]
+        # By what they say in full: long values may look alike when they are cut.
+        key = json.dumps([values, run["summary"]["status"]], sort_keys=True, default=str)
+        members.setdefault(key, []).append(run["summary"])
+        labels.setdefault(key, _new(" ".join(parts), labels.values()))
+    return [Group(labels[key], tuple(found)) for key, found in members.items()]
+
+
+def _new(label: str, known: Collection[str]) -> str:
+    """Return the label, numbered where another group looks the same."""
+    number = 1 + sum(other == label or other.startswith(f"{label} #") for other in known)
+    return label if number == 1 else f"{label} #{number}"
 
 
 def compare(folders: Sequence[str | Path]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from channel import (
     Link,
     LinkCurve,
     Path,
+    Signal,
     received_signal,
     signal_rate_bps,
 )
@@ -142,8 +143,14 @@ def bare_links(radios: Radios, devices: int, rise_s: float, set_s: float) -> Dev
 
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
+    signal, rate_bps = _overhead(radio.link, devices)
+    time_s: Floats = np.tile([rise_s, set_s], (devices, 1))
+    return Beam(LinkCurve(time_s, rate_bps), radio, signal)
+
+
+@lru_cache(maxsize=64)
+def _overhead(link: Link, devices: int) -> tuple[Signal, Floats]:
     """Overhead at any distance: what the link has in place of geometry does not ask for either."""
     shape = (devices, 2)
-    signal = received_signal(radio.link, np.full(shape, 90.0), np.full(shape, PAPER_ALTITUDE_M))
-    time_s: Floats = np.tile([rise_s, set_s], (devices, 1))
-    return Beam(LinkCurve(time_s, signal_rate_bps(radio.link, signal)), radio, signal)
+    signal = received_signal(link, np.full(shape, 90.0), np.full(shape, PAPER_ALTITUDE_M))
+    return signal, signal_rate_bps(link, signal)

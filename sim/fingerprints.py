@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from learning.stamps import files_under
+
 WHOLE_BYTES = 200_000_000
 """Files up to this size are read as a whole."""
 
@@ -15,12 +17,11 @@ ENDS_BYTES = 1_000_000
 
 def fingerprint(name: str) -> str:
     """Return a digest of a file, or of all files in a folder; the name itself if there is none."""
-    path = Path(name)
-    if path.is_file():
-        return _of_file(path)
-    if not path.is_dir():
+    if not (files := files_under(name)):
         return name
-    parts = [(f.name, _of_file(f)) for f in sorted(path.iterdir()) if f.is_file()]
+    if files == [Path(name)]:
+        return _of_file(files[0])
+    parts = [(str(file.relative_to(name)), _of_file(file)) for file in files]
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -165,7 +165,7 @@ class Run:
         if listen is not None:
             self.simulation.evaluator.listen = listen
         if self.built.learner.trains:
-            self.built.learner.build()
+            self._build_task()
         try:
             self.simulation.run(lambda number: self._tick(number, each_event))
             result = self._result("complete")
@@ -187,6 +187,13 @@ class Run:
             self._keep_failed(str(error))
             raise
         return result
+
+    def _build_task(self) -> None:
+        """Make data and model, before anything is simulated."""
+        try:
+            self.built.learner.build()
+        except ValueError as error:
+            raise InputError(str(error)) from None
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""

@@ -39,9 +39,11 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         **_loads(manifest.get("loads", [])),
         "model_expert_bytes": manifest.get("model_expert_bytes"),
         "excluded_devices": _excluded(tables["events"]),
-        "own_mass": own_mass(tables["assignments"]) if learning["accuracy_final"] else None,
+        "own_mass": own_mass(tables["assignments"])
+        if learning["accuracy_final"] is not None
+        else None,
         "density_ratio": density_ratio(tables["assignments"])
-        if learning["accuracy_final"]
+        if learning["accuracy_final"] is not None
         else None,
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
@@ -194,10 +196,10 @@ def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
 
 
 def _split(rows: list[dict[str, Any]], clusters: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Relevance (C, E) and owner (E,) out of the rows of one assignment."""
+    """Relevance (C, E) and owner (E,; -1 for nobody) out of the rows of one assignment."""
     experts = 1 + max(row["expert"] for row in rows)
     relevance = np.zeros((len(clusters), experts))
-    owner = np.zeros(experts, np.int64)
+    owner = np.full(experts, -1)
     for row in rows:
         place = clusters.index(row["cluster"])
         relevance[place, row["expert"]] = row["relevance"]

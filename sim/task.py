@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def learner_of(scenario: Scenario) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other."""
     _check_model(scenario)
+    _check_lora(scenario)
     _check_data(scenario)
     try:
         return Learner(_config(scenario), train=scenario.learning.train)
@@ -36,6 +37,14 @@ def _check_model(scenario: Scenario) -> None:
     for key in sorted(_said(model) - {"kind", *allowed}):
         raise InputError(
             f"learning.model.{key}: is not used by kind {model.kind!r}, or fixed by it; remove it"
+        )
+
+
+def _check_lora(scenario: Scenario) -> None:
+    lora = scenario.learning.lora
+    for key in sorted(_said(lora) - {"rank"}) if lora.rank is None else ():
+        raise InputError(
+            f"learning.lora.{key}: is not used without factors (learning.lora.rank null); remove it"
         )
 
 

@@ -129,8 +129,8 @@ def _energy_to(group: Mapping[str, Any], name: str) -> str:
 
 
 def data_size(size_bytes: float) -> str:
-    """Show bytes in B, kB, MB or GB (powers of 1000)."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= scale:
             return f"{size_bytes / scale:.2f} {unit}"
     return f"{size_bytes:.0f} B"

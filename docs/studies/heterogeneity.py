@@ -27,19 +27,19 @@ def main(seeds: str = "3") -> None:
     ]
     found = iter(grouped(run_all(seeded(points, n)), n))
     print(f"paper-slots, seeds 0 to {n - 1}: cycles to 0.85, median (range); final accuracy\n")
-    print(f"{'':<26}{'synchronous':>27}{'emsfl':>38}{'emsfl-enhanced':>38}")
-    cells = f"{'cycles':>20}{'final':>7}"
-    print(f"{'own':<6}{'density':>8}{'mass':>12}{cells}" + f"{cells}{'gain':>7}    " * 2)
+    print(f"{'':<20}{'synchronous':>29}{'emsfl':>36}{'emsfl-enhanced':>36}")
+    cells = f"{'cycles':>22}{'final':>7}"
+    print(f"{'own':<6}{'density':>7}{'mass':>7}{cells}" + f"{cells}{'gain':>7}" * 2)
     for share in FRACTIONS:
         rows = [next(found) for _ in METHODS]
-        print(f"{share:<6g}{_condition(rows[1])}{_cells(rows[0])}{_gains(rows)}".rstrip())
+        print(f"{share:<6g}{_condition(rows[1])}{_cells(rows[0])}{_gains(rows)}")
 
 
 def _condition(rows: list[Outcome]) -> str:
     """Density ratio and own gate mass at the start, as medians over seeds."""
     density = spread((row.density or 0.0 for row in rows), "{:.1f}").split()[0]
     mass = spread((row.mass[0] for row in rows if row.mass), "{:.2f}").split()[0]
-    return f"{density:>8}{mass:>12}"
+    return f"{density:>7}{mass:>7}"
 
 
 def _gains(rows: list[list[Outcome]]) -> str:
@@ -47,12 +47,12 @@ def _gains(rows: list[list[Outcome]]) -> str:
     shown = ""
     for own in others:
         gain = ratio((row.cycles for row in baseline), (row.cycles for row in own))
-        shown += f"{_cells(own)}{gain:>7}    "
+        shown += f"{_cells(own)}{gain:>7}"
     return shown
 
 
 def _cells(rows: list[Outcome]) -> str:
-    return f"{spread(row.cycles for row in rows):>20}{final(rows):>7}"
+    return f"{spread(row.cycles for row in rows):>22}{final(rows):>7}"
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from learning.config import LearningConfig
 from learning.data.federate import federate
 from learning.data.files import data_files
 from learning.data.samples import Dataset, Domain, FederatedSamples, Form, InputSpec, SampleArrays
 from learning.registers import Register
+from learning.stamps import Stamps, stamps
 
 DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
     "data set",
@@ -41,4 +43,12 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
-    return federate(DATASETS.find(config.data.kind)(config), config)
+    return _loaded(DATASETS.find(config.data.kind), config, stamps(config))
+
+
+@lru_cache(maxsize=1)
+def _loaded(
+    make: Callable[[LearningConfig], Dataset], config: LearningConfig, when: Stamps
+) -> FederatedSamples:
+    """Load once for all who ask in a row, as long as the files stay as they are."""
+    return federate(make(config), config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from learning.cluster_side import ClusterSide
+from learning.masks import MASKS
 from learning.method import Cluster, Protocol
 from learning.methods.split_experts import EmsFlOptions, SplitsExperts
 from learning.payloads import upload_payload
@@ -43,7 +44,7 @@ class EmsFl(SplitsExperts):
         while True:
             if mine:
                 work, contact = yield TrainUntilContact(self.cost(mine, masked), side.complete)
-                self.train(side, work, mine, masked)
+                side.train(work, mine, False, masked, self.mask)
             else:
                 contact = yield NextContact()
             if contact is None:
@@ -124,7 +125,8 @@ class EmsFl(SplitsExperts):
     def tune(self, me: Cluster, side: ClusterSide, mine: Sequence[int], masked: bool) -> Protocol:
         """Download the model, train E_c and the gate, upload and aggregate the gate (36).
 
-        Under the mask only E_c is downloaded and loaded, with the gate and what goes with it.
+        Under the mask only E_c is downloaded and loaded, with the gate and what goes with it. A
+        gate that does not get through is lost: it would be out of date at the next contact.
         """
         held = self.splitting.owned_by(me.index) if masked else self.experts
         name = f"{_named('experts', held)} gate" if masked else "model"
@@ -133,9 +135,10 @@ class EmsFl(SplitsExperts):
         cost = self.learner.round_cost(mine, self.loaded(mine, masked), gate=True)
         down, work, up = yield Chain((model, Train(cost), Upload(gate, carry=False)))
         side.receive(down)
-        self.train(side, work, mine, masked, gate=True)
+        side.train(work, mine, True, masked, self.mask)
         yield from self.aggregate_gate(me, side, (down, work, up))
-        back = yield Download(Payload("gate", gate.bytes, self.version), carry=False)
+        size = self.learner.architecture.download_bytes([], gate=True)
+        back = yield Download(Payload("gate", size, self.version), side.able, carry=False)
         side.receive_gate(self.server, back.done)
 
     def aggregate_gate(
@@ -153,6 +156,7 @@ class EmsFl(SplitsExperts):
             yield Note("aggregate", self.version, f"gate {devices} {stale}")
         elif not arrived.any() and not work.excluded.all():
             yield Note("fault", self.version, f"gate lost: {_why_lost(*replies)}")
+        side.forget_gate((work.rounds > 0) & ~done)
 
     def refresh(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
         """Download the cluster's own aggregated experts, and train them (Algorithm 3)."""
@@ -164,18 +168,12 @@ class EmsFl(SplitsExperts):
         )
         down, work = yield Chain((experts, Train(self.cost(mine, masked=True))))
         side.receive(down)
-        self.train(side, work, mine, masked=True)
+        side.train(work, mine, False, True, self.mask)
 
-    def train(
-        self,
-        side: ClusterSide,
-        work: Work,
-        mine: Sequence[int],
-        masked: bool,
-        gate: bool = False,
-    ) -> None:
-        """Train E_c, and the gate if asked; under the mask the gate selects E_c only."""
-        side.train(work, mine, gate, masked)
+    @property
+    def mask(self) -> str:
+        """What a masked gate's logits of other experts are set to, equation (43)."""
+        return "-inf"
 
     def tunes_gate(self, cycle: int) -> bool:
         """Return whether contacts in this cycle tune the gate: always, in standard EMS-FL."""
@@ -188,9 +186,6 @@ class EmsFl(SplitsExperts):
     def loaded(self, mine: Sequence[int], masked: bool) -> Sequence[int]:
         """Return the experts in a device's memory: under the mask only E_c."""
         return mine if masked else self.experts
-
-
-MASKS = ("-inf", "zero")
 
 
 @dataclass(frozen=True)
@@ -223,16 +218,11 @@ class EnhancedEmsFl(EmsFl):
         """Return whether the cycle is one of the last."""
         return cycle >= self.world.cycles - self.world.gate_tuning_cycles
 
-    def train(
-        self,
-        side: ClusterSide,
-        work: Work,
-        mine: Sequence[int],
-        masked: bool,
-        gate: bool = False,
-    ) -> None:
-        """Train with the mask that the options ask for."""
-        side.train(work, mine, gate, masked, self.options.mask)
+    @property
+    def mask(self) -> str:
+        """Return the mask that the options ask for."""
+        mask: str = self.options.mask
+        return mask
 
 
 def _named(kind: str, experts: Sequence[int]) -> str:
@@ -243,6 +233,8 @@ def _why_lost(down: Receipt, work: Work, up: Receipt) -> str:
     """Say what kept the gates of a contact from the server."""
     if (work.rounds > 0).any():
         return f"{up.reason or 'no round ended'} before the second upload was through"
+    if down.reason == "no contact":
+        return "the upload of the experts took the whole contact"
     if not down.done.any():
         return f"{down.reason} before the download was through"
     return "no round ended"

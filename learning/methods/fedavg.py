@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster, Method, Protocol, World
-from learning.payloads import Snapshot, merge, upload_payload
-from learning.requests import Chain, Download, Mask, Measure, NextContact, Note, Train, Upload
+from learning.payloads import Update, merge, upload_payload
+from learning.requests import Chain, Floats, Mask, Measure, NextContact, Note, Train, Upload
 from learning.values import Handle
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """What has arrived in a round from the devices ``who`` (K,) of a cluster."""
-
-    cluster: str
-    snapshot: Snapshot
-    who: Mask
 
 
 class FedAvg(Method):
@@ -27,26 +16,27 @@ class FedAvg(Method):
 
     A cluster downloads the round's model at a contact, trains all experts and the gate, uploads,
     and waits. When the updates of all clusters have arrived, the server adds their mean, weighted
-    by samples (n_k / n over the clusters that take part), and the next round begins: ``version``
-    counts the rounds. A cluster whose devices all lack the memory takes no part.
+    by samples (n_k / n over the devices that can take part), and the next round begins:
+    ``version`` counts the rounds. Devices that lack the memory take no part.
     """
 
     def __init__(self, world: World, options: object = None) -> None:
         super().__init__(world, options)
         self.experts = list(range(self.learner.architecture.experts))
         self.server = self.learner.start()
-        self.shares: dict[str, float] = {}
+        self.shares: dict[str, Floats] = {}
         self.updates: list[Update] = []
-        self.arrived: set[str] = set()
+        self.arrived: dict[str, float] = {}
         self.absent: set[str] = set()
 
     def prepare(self) -> Protocol:
-        """Ask for each cluster's share of the samples; timing-only runs go by the devices."""
+        """Ask for each device's share of the samples; in timing-only runs all have the same."""
         clusters = self.world.clusters
         devices = sum(cluster.devices for cluster in clusters)
-        default = [cluster.devices / devices for cluster in clusters]
+        default = [[1 / devices] * cluster.devices for cluster in clusters]
         shares = yield Measure("shares", self.learner.shares, default)
-        self.shares = {c.name: share for c, share in zip(clusters, shares, strict=True)}
+        pairs = zip(clusters, shares, strict=True)
+        self.shares = {cluster.name: np.array(share) for cluster, share in pairs}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
@@ -62,27 +52,22 @@ class FedAvg(Method):
             if not side.pending.any() and not part.is_over(side):
                 yield from self.update(me, side, part)
             if part.is_over(side):
-                self.arrived.add(me.name)
+                self.arrived[me.name] = float(self.shares[me.name][side.able].sum())
             if not self.missing():
                 yield from self.end_round()
 
     def update(self, me: Cluster, side: ClusterSide, part: Part) -> Protocol:
         """Broadcast, local update and upload of the devices that have not been through it yet."""
+        todo, changes = side.able & ~part.sent, self.changes
         model = side.download(
-            "model", self.server, self.version, self.experts, changes=self.changes
-        )
-        broadcast = Download(
-            model.payload, part.todo if model.who is None else model.who & part.todo
+            "model", self.server, self.version, self.experts, changes=changes, who=todo
         )
         sent = upload_payload(self.learner, "model", self.experts, True, model.payload.version)
         cost = self.learner.round_cost(self.experts, self.experts, gate=True)
-        down, work, up = yield Chain(
-            (broadcast, Train(cost, who=part.todo), Upload(sent, part.todo))
-        )
+        down, work, up = yield Chain((model, Train(cost, who=todo), Upload(sent, todo)))
         if work.excluded.all():
             self.absent.add(me.name)
             return
-        part.able = part.able & ~work.excluded
         side.receive(down)
         side.train(work, self.experts, gate=True)
         side.offer(self.experts, gate=True)
@@ -91,29 +76,27 @@ class FedAvg(Method):
     def collect(self, side: ClusterSide, part: Part, done: Mask) -> Protocol:
         """Keep the updates of the devices ``done`` until the round ends."""
         part.sent = part.sent | done
-        kept = yield from side.finite(done)
-        if side.snapshot is not None and kept.any():
-            self.updates.append(Update(side.name, side.snapshot, kept))
+        update = side.update((yield from side.finite(done)))
+        if update is not None:
+            self.updates.append(update)
 
     def missing(self) -> str:
         """Name the clusters whose update the round still lacks; empty if it can end."""
         names = {cluster.name for cluster in self.world.clusters}
-        return ",".join(sorted(names - self.arrived - self.absent))
+        return ",".join(sorted(names - set(self.arrived) - self.absent))
 
     def end_round(self) -> Protocol:
         """Add the mean of all updates to the server's model, equation (6)."""
         if not self.arrived:
             return
-        everybody = sum(self.shares[name] for name in self.arrived)
+        everybody = sum(self.arrived.values())
         for update in self.updates:
-            share = self.shares[update.cluster] / everybody
-            self.server = merge(
-                self.learner, update.cluster, self.server, update.snapshot, update.who, share
-            )
+            share = self.arrived[update.cluster] / everybody
+            self.server = merge(self.learner, self.server, update, share)
         self.aggregated(self.experts, changes=len(self.updates))
         devices = sum(int(update.who.sum()) for update in self.updates)
         yield Note("aggregate", self.version, self.described(devices))
-        self.updates, self.arrived = [], set()
+        self.updates, self.arrived = [], {}
 
     def described(self, devices: int) -> str:
         """Say what a round has aggregated."""
@@ -128,11 +111,10 @@ class FedAvg(Method):
 
 
 class Part:
-    """How far a cluster's devices (K,) are in the present round: who is able, whose is ``sent``."""
+    """How far a cluster is in the present round: whose update is ``sent`` (K,)."""
 
     def __init__(self, devices: int) -> None:
         self.round = 0
-        self.able = np.ones(devices, bool)
         self.sent = np.zeros(devices, bool)
 
     def begin(self, number: int) -> None:
@@ -140,13 +122,7 @@ class Part:
         if number != self.round:
             self.round, self.sent = number, np.zeros_like(self.sent)
 
-    @property
-    def todo(self) -> Mask:
-        """Devices that still have to train in this round."""
-        todo: Mask = self.able & ~self.sent
-        return todo
-
     def is_over(self, side: ClusterSide) -> bool:
         """Return whether an update is there and none is half-way; who had no link is left out."""
-        under_way = side.pending.any() or side.inbound is not None
-        return bool(self.sent.any() and not under_way)
+        under_way = side.pending | (side.half_way & side.able)
+        return bool(self.sent.any() and not under_way.any())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster, Method, Protocol, World
-from learning.payloads import Snapshot, described, merge
+from learning.payloads import Update, described, merge
 from learning.requests import Ints, Mask, Note, TrainUntilContact, Upload
 from learning.values import Handle
 
@@ -31,19 +31,6 @@ class FedBuffOptions:
             raise ValueError(f"buffer_size: {self.buffer_size} should be 0 or more")
         if not (np.isfinite(self.server_step_size) and self.server_step_size > 0):
             raise ValueError(f"server_step_size: {self.server_step_size} should be above 0")
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """What has arrived from the devices ``who`` (K,) of a cluster in a contact.
-
-    ``behind`` (K,) counts the server's versions since the one that a device trained from.
-    """
-
-    cluster: str
-    snapshot: Snapshot
-    who: Mask
-    behind: Ints
 
 
 class FedBuff(Method):
@@ -78,19 +65,18 @@ class FedBuff(Method):
             side.offer(self.experts, gate=True)
             if side.pending.any():
                 receipt = yield Upload(side.payload("model"), side.pending)
-                yield from self.collect(me, side, side.deliver(receipt))
+                yield from self.collect(side, side.deliver(receipt))
             down = yield side.download(
                 "model", self.server, self.version, self.experts, changes=self.changes
             )
             side.receive(down)
 
-    def collect(self, me: Cluster, side: ClusterSide, done: Mask) -> Protocol:
+    def collect(self, side: ClusterSide, done: Mask) -> Protocol:
         """Put an update into the buffer, and aggregate the buffer when it is full."""
-        done = yield from side.finite(done)
-        if side.snapshot is None or not done.any():
+        update = side.update((yield from side.finite(done)))
+        if update is None:
             return
-        behind = self.version - side.offered_version
-        self.buffer.append(Update(me.name, side.snapshot, done, behind))
+        self.buffer.append(update)
         if len(self.buffer) >= self.buffer_size:
             updates, self.buffer = self.buffer, []
             yield self.aggregate(updates)
@@ -104,19 +90,22 @@ class FedBuff(Method):
         scale = self.options.server_step_size / len(updates)
         merges = 0
         for update in updates:
-            for behind in np.unique(update.behind[update.who]).tolist():
-                alike = update.who & (update.behind == behind)
+            for behind in np.unique(self.behind(update)).tolist():
+                alike = update.who & (update.version == self.version - behind)
                 weight = scale / np.sqrt(1.0 + behind)
-                self.server = merge(
-                    self.learner, update.cluster, self.server, update.snapshot, alike, weight
-                )
+                self.server = merge(self.learner, self.server, replace(update, who=alike), weight)
                 merges += 1
+        detail = self.described(updates)
         self.aggregated(self.experts, changes=merges)
-        return Note("aggregate", self.version, self.described(updates))
+        return Note("aggregate", self.version, detail)
+
+    def behind(self, update: Update) -> Ints:
+        """Return how many versions behind the server each of the devices in ``update`` is."""
+        return self.version - update.version[update.who]
 
     def described(self, updates: list[Update]) -> str:
         """Say what has been aggregated, and how stale it was."""
-        behind = np.concatenate([update.behind[update.who] for update in updates])
+        behind = np.concatenate([self.behind(update) for update in updates])
         stale = described("staleness", behind)
         listed = ",".join(map(str, self.experts))
         return f"experts:{listed} gate devices:{len(behind)} updates:{len(updates)} {stale}"

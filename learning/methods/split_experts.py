@@ -49,8 +49,8 @@ class SplitsExperts(Method):
     def prepare(self) -> Protocol:
         """Split the experts by the trial data that the clusters shared beforehand."""
         relevance = yield from self.measure_relevance("relevance")
-        self.splitting.begin(self.drawn(relevance))
-        yield self.assignment(relevance)
+        self.splitting.begin(self.drawn(relevance, number=0))
+        yield self.assignment(relevance, self.splitting.drawn)
 
     def split_again(self, cycle: int) -> Protocol:
         """Split the experts anew, if that is due in ``cycle``; who holds what does not change yet.
@@ -61,15 +61,17 @@ class SplitsExperts(Method):
         number = cycle // every if every else 0
         if number <= self.splitting.number:
             return
-        self.splitting.number = number
         relevance = yield from self.measure_relevance(f"relevance in cycle {cycle}")
-        self.splitting.drawn = self.drawn(relevance)
-        yield self.assignment(relevance)
+        self.splitting.redraw(number, self.drawn(relevance, number))
+        yield self.assignment(relevance, self.splitting.drawn)
 
     def conclude(self) -> Protocol:
-        """Measure the relevance once more: what training did to the gate's own mass."""
+        """Measure the relevance once more: what training did to the gate's own mass.
+
+        It goes with the clusters that hold the experts now, whoever they were last drawn for.
+        """
         relevance = yield from self.measure_relevance("relevance")
-        yield self.assignment(relevance)
+        yield self.assignment(relevance, self.splitting.owner)
 
     def measure_relevance(self, name: str) -> Generator[Request, Any, Floats]:
         """Relevance of every expert for every cluster (29), shape (C, E)."""
@@ -80,18 +82,17 @@ class SplitsExperts(Method):
         measured = yield Measure(name, lambda: self.learner.relevance(server), default.tolist())
         return np.asarray(measured)
 
-    def drawn(self, relevance: Floats) -> Ints:
+    def drawn(self, relevance: Floats, number: int) -> Ints:
         """Draw the cluster (E,) of each expert; every splitting has a random stream of its own."""
-        number = self.splitting.number
         name = ("assign", number) if number else ("assign",)
         return assign_experts(relevance, self.options.threshold, stream(self.world.seed, *name))
 
-    def assignment(self, relevance: Floats) -> Assign:
-        """Describe who shall own which expert, with the probabilities of equation (33)."""
+    def assignment(self, relevance: Floats, owner: Ints) -> Assign:
+        """Describe which expert is whose, with the probabilities of equation (33)."""
         threshold = self.options.threshold
         probability = assignment_probability(relevance, threshold)
         classes = tuple(expert_classes(relevance, threshold))
-        return Assign(relevance, probability, self.splitting.drawn, classes)
+        return Assign(relevance, probability, owner, classes)
 
     def model(self) -> Handle:
         """Return the model at the satellite."""

@@ -28,6 +28,10 @@ class Splitting:
         self.drawn = drawn
         self.owner = drawn.copy()
 
+    def redraw(self, number: int, drawn: Ints) -> None:
+        """Let splitting ``number`` say who shall own what; who holds what does not change yet."""
+        self.number, self.drawn = number, drawn
+
     def owned_by(self, cluster: int) -> list[int]:
         """Return the experts that ``cluster`` holds: nobody else may train them."""
         return self._listed(self.owner == cluster)

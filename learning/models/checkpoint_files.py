@@ -36,6 +36,10 @@ class CheckpointFolder:
         """Return the shape of a tensor, which is not read."""
         return tuple(self._file(self._files[name]).get_slice(name).get_shape())
 
+    def number_format(self, name: str) -> str:
+        """Return what the numbers of a tensor are kept as, in the words of safetensors."""
+        return str(self._file(self._files[name]).get_slice(name).get_dtype())
+
     def read(self, name: str, part: tuple[int | slice, ...] = ()) -> Tensor:
         """Return a tensor, or the ``part`` of it; nothing else is read."""
         file = self._file(self._files[name])

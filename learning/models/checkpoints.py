@@ -21,6 +21,8 @@ from learning.shapes import MERGED, NAMED, text_shape
 
 HEADS = ("score.weight",)
 """Tensors that a checkpoint need not have: the head that the data ask for."""
+FORMATS = ("F64", "F32", "F16", "BF16")
+"""Number formats of weights that can be trained on, in the words of safetensors."""
 MATRICES = {"gate": "w1", "down": "w2", "up": "w3"}
 
 
@@ -46,7 +48,7 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     are put together, and the classification head. Backbone and head of those are the first's.
 
     Raises :class:`ValueError` for folders that are missing, pickled, broken or without some of
-    the tensors, and for tensors of another shape.
+    the tensors, for tensors of another shape, and for integers and numbers that are not finite.
     """
     _check_named(config)
     folders = [CheckpointFolder(Path(place)) for place in config.checkpoints]
@@ -57,8 +59,8 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     _check_complete(places, config.kind in MERGED)
     found = {name: place for name, place in places.items() if place.exists}
     for place in found.values():
-        _check_shape(place)
-    return {name: place.folder.read(place.name, place.part) for name, place in found.items()}
+        _check_kept(place)
+    return {name: _read(place) for name, place in found.items()}
 
 
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
@@ -159,10 +161,25 @@ def _check_complete(places: Mapping[str, Place], merged: bool) -> None:
         )
 
 
-def _check_shape(place: Place) -> None:
-    found = place.folder.shape(place.name)
+def _check_kept(place: Place) -> None:
+    found, kept = place.folder.shape(place.name), place.folder.number_format(place.name)
     if found != place.shape:
         raise ValueError(
             f"{place.folder.folder}: {place.name} has the shape {found}, but the model "
             f"{place.shape}; use a checkpoint of the model's own sizes"
         )
+    if kept not in FORMATS:
+        raise ValueError(
+            f"{place.folder.folder}: {place.name} is kept as {kept}, quantised; use the "
+            "checkpoint in bfloat16, float16 or float32"
+        )
+
+
+def _read(place: Place) -> Tensor:
+    tensor = place.folder.read(place.name, place.part)
+    if not tensor.isfinite().all():
+        raise ValueError(
+            f"{place.folder.folder}: {place.name} holds numbers that are not finite; use another "
+            "checkpoint"
+        )
+    return tensor

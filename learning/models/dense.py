@@ -63,7 +63,10 @@ def fit(
     moved = list(parameters)
     steps = optimiser(moved)
     for rows in batches:
-        gradients = torch.autograd.grad(loss(rows), moved)
+        # What a model of one's own does not use has no gradient: it stands still.
+        gradients = torch.autograd.grad(
+            loss(rows), moved, allow_unused=True, materialize_grads=True
+        )
         for parameter, gradient in zip(moved, gradients, strict=True):
             parameter.grad = gradient
         steps.step()

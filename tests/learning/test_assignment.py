@@ -99,6 +99,7 @@ def test_own_mass_is_the_share_of_activations_that_falls_on_own_experts():
     top_2 = [[1.0, 0.6, 0.4], [0.5, 0.5, 1.0]]
     assert own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
     assert own_mass(np.eye(3), [0, 1, 2]) == 1.0
+    assert own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)  # an expert that nobody holds
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_what_is_no_probability_is_refused(relevance, threshold, message):
             function()
 
 
-@pytest.mark.parametrize("owner", [[0, 1], [0, 1, 2], [0, 1, -1], [0.5, 0, 1]])
+@pytest.mark.parametrize("owner", [[0, 1], [0, 1, 2], [0, 1, -2], [0.5, 0, 1]])
 def test_own_mass_refuses_owners_that_are_no_clusters(owner):
     with pytest.raises(ValueError, match="owner is"):
         own_mass(np.full((2, 3), 0.5), owner)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -211,6 +212,30 @@ W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
             "rope_type is 'dynamic'; only default, linear, llama3, yarn are read",
         ),
         (change_config(hidden_size="32"), "hidden_size is '32'; must be a whole number"),
+        (change_config(rope_parameters=[1]), r"rope_parameters is \[1\]; must be an object"),
+        (
+            change_config(rope_parameters={"rope_type": "llama3", "rope_theta": 1e4}),
+            "rope_parameters lacks factor, which rope_type 'llama3' needs",
+        ),
+        (
+            change_config(rope_parameters={"rope_type": "linear", "factor": "2"}),
+            "rope_parameters: factor is '2'; must be a number above 0",
+        ),
+        (change_config(rope_parameters={"rope_type": ["yarn"]}), r"rope_type is \['yarn'\]; only"),
+        (
+            change_config(rope_parameters=None, rope_theta="1e4"),
+            "config.json: rope_theta is '1e4'; must be a number above 0",
+        ),
+        (change_config(rms_norm_eps="abc"), "rms_norm_eps is 'abc'; must be a number above 0"),
+        (change_config(sliding_window="8"), "sliding_window is '8'; must be a whole number"),
+        (change_config(tie_word_embeddings="no"), "tie_word_embeddings is 'no'; must be true or"),
+        (change_config(num_key_value_heads=3), "num_attention_heads is 4; must be a multiple"),
+        (
+            change_config(quantization_config={"quant_method": "gptq"}),
+            "config.json: quantization_config says that the weights are quantised; use",
+        ),
+        (change_tensors(W1, torch.zeros(40, 32).to(torch.int8)), rf"{W1} is kept as I8, quant"),
+        (change_tensors(W1, torch.full((40, 32), torch.nan)), rf"{W1} holds numbers that are not"),
         (change_config(intermediate_size=41), r"\(40, 32\), but the model \(41, 32\)"),
         (change_config(vocab_size=40), "tokenizer knows 61 tokens, the model 40"),
         (change_tensors(W1, None), rf"lacks {W1}; save"),
@@ -246,6 +271,26 @@ def test_dense_models_of_different_shapes_are_not_put_together(tmp_path: Path) -
     (tmp_path / "other" / "0").rename(tmp_path / "2")
     with pytest.raises(ValueError, match=r"2: expert_hidden is 44, but 40 in .*0; dense models"):
         text_shape(merged_config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"vocab_size": 62}, "vocabulary is 62, but 61"),
+        ({"num_attention_heads": 8, "head_dim": 8}, "heads is 8, but 4"),
+        ({"num_key_value_heads": 4}, "kv_heads is 4, but 2"),
+        ({"head_dim": 16}, "head_dim is 16, but 8"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 77.0}}, "rope is .*77.0"),
+    ],
+)
+def test_dense_models_around_other_backbones_are_not_put_together(
+    tmp_path: Path, keys: dict[str, Any], text: str
+) -> None:
+    llamas(tmp_path, 1)
+    llamas(tmp_path / "other", 1, **keys)
+    (tmp_path / "other" / "0").rename(tmp_path / "1")
+    with pytest.raises(ValueError, match=rf"1: {text}.* in .*0; dense models must"):
+        text_shape(merged_config(tmp_path, 2))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""Whether local files are still those that something was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from learning.config import LearningConfig
+
+Stamps = tuple[tuple[str, int, int], ...]
+
+
+def files_under(name: str) -> list[Path]:
+    """Return the file of that name, or all files in the folder of that name, sorted."""
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+
+
+def stamps(config: LearningConfig) -> Stamps:
+    """Return (path, bytes, nanoseconds of the last change) of every file that a task is made of."""
+    data, model = config.data, config.model
+    named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
+    named += [model.tokenizer, model.adapter]
+    files = [file for name in named if name is not None for file in files_under(name)]
+    seen = [(str(file), file.stat()) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen)
