@@ -90,7 +90,13 @@ def _column(
 
 
 def _rank(key: str, column: Column) -> np.ndarray:
-    """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first."""
+    """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first.
+
+    Of the details only those that take an expert count: they follow those that give it.
+    """
+    if key == "detail" and column.words is not None:
+        takes = [word.startswith("takes ") for word in column.words]
+        return np.array([*takes, False], np.int8)[column.values]
     if column.words is not None:
         listed: Sequence[str] = KINDS if key == "kind" else sorted(column.words)
         place = {word: number for number, word in enumerate(listed)}

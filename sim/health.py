@@ -39,7 +39,7 @@ def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
         *_refused(tables["events"]),
         *built.plan.doubts,
         *_cut(tables["transfers"], built.plan),
-        *_silent(tables["transfers"], built.plan),
+        *_silent(tables, built.plan),
         *_faults(tables["events"]),
     ]
 
@@ -104,18 +104,34 @@ def _cut(transfers: pa.Table, plan: Plan) -> Iterator[str]:
             )
 
 
-def _silent(transfers: pa.Table, plan: Plan) -> Iterator[str]:
-    """Devices that sent nothing in the whole run, while others of their cluster did."""
+def _silent(tables: dict[str, pa.Table], plan: Plan) -> Iterator[str]:
+    """Devices that sent nothing in the whole run, while others of their cluster did.
+
+    Those that do not train for want of memory are told of as faults.
+    """
+    transfers, faults = tables["transfers"], faulty(tables["events"])
     up = says(transfers, "direction", "uplink")
     device = numbers_of(transfers.column("device"))
     for cluster in plan.clusters:
         mine = up & says(transfers, "cluster", cluster.name)
-        silent = np.setdiff1d(np.arange(cluster.devices), device[mine])
+        heard_of = np.union1d(device[mine], faults.get(cluster.name, []))
+        silent = np.setdiff1d(np.arange(cluster.devices), heard_of)
         if 0 < len(silent) < cluster.devices:
             yield (
                 f"{len(silent)} of the {cluster.devices} devices of {cluster.name} sent nothing, "
                 f"device {silent[0]} for one: they may never see a satellite above their mask"
             )
+
+
+def faulty(events: pa.Table) -> dict[str, list[int]]:
+    """Devices with a fault of their own, by cluster."""
+    rows = events.filter(
+        pc.and_(pc.equal(events.column("kind"), "fault"), pc.is_valid(events.column("device")))
+    )
+    found: dict[str, list[int]] = {}
+    for row in rows.select(["cluster", "device"]).to_pylist():
+        found.setdefault(row["cluster"], []).append(row["device"])
+    return found
 
 
 def _faults(events: pa.Table) -> Iterator[str]:

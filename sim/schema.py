@@ -85,7 +85,7 @@ KINDS = (
 ORDER = {
     "contacts": ("contact_id",),
     "transfers": ("start_s", "cluster", "device", "end_s", "contact_id"),
-    "events": ("time_s", "kind", "cluster", "device", "contact_id"),
+    "events": ("time_s", "kind", "detail", "cluster", "device", "contact_id"),
     "metrics": ("time_s", "cycle"),
     "assignments": ("time_s",),
 }
