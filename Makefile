@@ -58,22 +58,20 @@ studies: install ## print the tables of docs/results.md and choices.md (an hour 
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
-	$(BIN)/python docs/studies/cycles.py paper-slots 3
 	$(BIN)/python docs/studies/cycles.py paper-exp1-small 3 0.02 0.1 0.5
-	$(BIN)/python docs/studies/cycles.py paper-exp2-small 3 0.05 0.1 0.2
 	$(BIN)/python docs/studies/idle.py paper-slots 3
 	$(BIN)/python docs/studies/heterogeneity.py 3
 	$(BIN)/python docs/studies/resplit.py 3
 	$(BIN)/python docs/studies/gain.py 3
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 3 30
-	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 3 30
+	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 3 20
 	$(BIN)/python docs/studies/targets.py paper-exp1-small 3
 	$(BIN)/python docs/studies/targets.py paper-exp2-small 3
-	$(BIN)/python docs/studies/lora.py paper-exp1-small 3 30
-	$(BIN)/python docs/studies/balance.py paper-exp2-small 3 30
-	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/cycles.py paper-exp2-cifar 1 0.1; \
+	$(BIN)/python docs/studies/lora.py paper-exp1-small 3 20
+	$(BIN)/python docs/studies/balance.py paper-exp2-small 3 20
+	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 1 8; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
-	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 8; \
+	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 4; \
 	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi
 
 clean: ## remove the environment and the demo's runs

@@ -13,6 +13,7 @@ from learning.hardware import torch_dtype
 from learning.memory import check_memory
 from learning.models import MODELS, Maker, Residency
 from learning.models.dense import draw_batches, fit, initialise, sgd, task_loss
+from learning.models.making import make_shapes
 from learning.models.names import Names, expert_of, is_gate, names_of
 from learning.precision import BYTES, precision_of
 from learning.pretraining import pretraining_of
@@ -33,7 +34,7 @@ def build_task(config: LearningConfig) -> Task:
     maker = MODELS.find(config.model.kind)
     samples = load_samples(config)
     everything = Residency(held=tuple(range(config.model.experts)))
-    model = skeleton(config, samples.spec, maker, everything)
+    model = make_shapes(maker, config.model, samples.spec, everything)
     names = names_of(model)
     numbers = sum(parameter.numel() for parameter in model.parameters())
     check_memory(numbers * BYTES[precision_of(config)], config.device)

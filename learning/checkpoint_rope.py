@@ -38,10 +38,12 @@ def rope_of(folder: Path, said: Mapping[str, Any]) -> Rope:
     for name in NEEDED[kind]:
         if found.get(name) is None:
             raise ValueError(f"{where} lacks {name}, which rope_type {kind!r} needs; add it")
-    for name, value in found.items():
-        if name != "rope_type" and not isinstance(value, bool) and not is_positive(value):
+    for name in sorted(found.keys() - {"rope_type"}):
+        value, counts = found[name], name in ("rope_theta", *NEEDED[kind])
+        if not is_positive(value) if counts else not isinstance(value, bool | int | float | None):
             place = where if name in given else f"{folder / 'config.json'}"
-            raise ValueError(f"{place}: {name} is {value!r:.60}; must be a number above 0")
+            wanted = "a number above 0" if counts else "a number"
+            raise ValueError(f"{place}: {name} is {value!r:.60}; must be {wanted}")
     return tuple(sorted(found.items()))
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from learning.config import LearningConfig, LoraConfig
 from learning.data.samples import InputSpec
 from learning.models import MODELS, Residency
+from learning.models.making import make_shapes
 from learning.models.names import expert_of, is_gate, names_of
-from learning.task import skeleton
 from learning.tensors import ModelTensors
 
 
@@ -18,9 +18,9 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     Raises :class:`ValueError` for a model without MoE layers, or with experts that differ.
     """
     everything = tuple(range(config.model.experts))
-    all_targets = replace(config, model=replace(config.model, lora=LoraConfig(rank=1)))
+    all_targets = replace(config.model, lora=LoraConfig(rank=1))
     maker = MODELS.find(config.model.kind)
-    plain = skeleton(config, spec, maker, Residency(everything))
+    plain = make_shapes(maker, config.model, spec, Residency(everything))
     names = names_of(plain)
     shapes = {names.stored(path): tuple(p.shape) for path, p in plain.named_parameters()}
     own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
@@ -32,7 +32,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         for name, shape in expert.items()
     ):
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
-    tuned = skeleton(all_targets, spec, maker, Residency(everything, everything))
+    tuned = make_shapes(maker, all_targets, spec, Residency(everything, everything))
     stored = [names.stored(path) for path, _ in tuned.named_parameters()]
     first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]
     return ModelTensors(

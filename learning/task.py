@@ -15,7 +15,7 @@ from learning.data.samples import InputSpec, SampleArrays
 from learning.hardware import torch_dtype
 from learning.models import Maker, Residency
 from learning.models.buffers import place_buffers
-from learning.models.making import make_model
+from learning.models.making import make_shapes
 from learning.models.names import Names, expert_of, is_gate
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
@@ -136,8 +136,7 @@ def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Reside
     It is in evaluation mode, for training too: dropout is off. Raises :class:`ValueError` for a
     model that cannot be made or trained; see :mod:`learning.models.making`.
     """
-    with torch.device("meta"):
-        model = make_model(maker, config.model, spec, here)
+    model = make_shapes(maker, config.model, spec, here)
     place_buffers(model, maker, config.model, spec, here, config.device, torch_dtype(config))
     return model.eval()
 

@@ -18,7 +18,7 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
 
     The first ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
     distribution, are known to the server and are in no shard. Raises :class:`ValueError` where a
-    cluster has fewer samples left than devices.
+    cluster has fewer samples left than devices, and for data of a single class.
     """
     trial_size = config.data.trial_samples
     if trial_size < 1:
@@ -34,6 +34,11 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
         for cluster, devices, samples in zip(config.clusters, config.devices, kept, strict=True)
     ]
     encoding = dataset.encode(np.concatenate([part.x for part in trial]))
+    if encoding.spec.classes < 2:
+        raise ValueError(
+            "learning.data: all samples have one and the same label; a classifier needs two "
+            "classes or more"
+        )
     return FederatedSamples(
         {
             cluster: tuple(_encoded(shard, encoding) for shard in parts)

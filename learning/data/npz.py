@@ -101,10 +101,10 @@ def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
 def _read(path: str, wanted: set[str]) -> Arrays:
     """Read the arrays of ``wanted`` that the file has; pickled ones are refused."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise ValueError("one array without a name")
-        with loaded as arrays:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("no .npz file, or one that is cut off")
+        with np.load(path, allow_pickle=False) as arrays:
             return {name: _array(path, arrays, name) for name in arrays.files if name in wanted}
     except OSError as error:
         raise ValueError(
@@ -121,5 +121,9 @@ def _array(path: str, arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = arrays[name]
     except UNREADABLE as error:
-        raise ValueError(f"{name}: {error}") from None
+        # numpy's own words would advise to unpickle.
+        why = "Python objects or no array" if "pickle" in str(error) else error
+        raise ValueError(f"{name}: {why}") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name}: no array")
     return array

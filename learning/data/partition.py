@@ -16,13 +16,14 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
     from a stream of the cluster's own. Raises :class:`ValueError` for more devices than samples
     and where a partition is impossible.
     """
-    count = len(y)
+    count, data = len(y), config.data
     if not 1 <= devices <= count:
+        limit = f"raise learning.data.train_samples ({data.train_samples}), "
         raise ValueError(
-            f"cluster {cluster!r}: {count} samples are left for {devices} devices; lower "
-            "learning.data.trial_samples, or have fewer devices or clusters"
+            f"cluster {cluster!r}: {count} samples are left for {devices} devices behind "
+            f"{data.trial_samples} trial samples; {'' if data.train_samples is None else limit}"
+            "lower learning.data.trial_samples, or have fewer devices or clusters"
         )
-    data = config.data
     rng = stream(config.seed, "partition", cluster)
     if data.partition == "even":
         return np.array_split(np.arange(count), devices)

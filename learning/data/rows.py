@@ -58,7 +58,7 @@ def read_rows(
         content = [Text(row.string("text"), row.pair()) for row in named]
         labels = [_label(row) for row in named]
     split = "split" in columns or any(row.has("split") for row in named)
-    dealt = "domain" in columns or named[0].has("domain")
+    dealt = "domain" in columns or any(row.has("domain") for row in named)
     table = Table(
         file,
         labels,

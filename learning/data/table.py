@@ -68,7 +68,8 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
     """Return the class of each row (n,) by table, and the number of classes.
 
     Numbers stay; strings are numbered in sorted order. Classes are those of the rows that can be
-    trained on. Raises :class:`ValueError` for a label that only test rows have.
+    trained on. Raises :class:`ValueError` for a label that only test rows have, and where numbers
+    leave one out.
     """
     labels: list[int | str] = [label for table in tables for label in table.labels]
     places = [(table, row) for table in tables for row in range(len(table.labels))]
@@ -80,9 +81,23 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
                 f"{table.place(row)}: label {label!r:.60} is in no train sample; remove the test "
                 "sample, or add train samples of its kind"
             )
+    _check_gaps(labels, known, lambda row: places[row][0].place(places[row][1]))
     number = _numbers(known)
     found = [np.array([number[label] for label in t.labels], np.int64) for t in tables]
     return found, 1 + max(number.values())
+
+
+def _check_gaps(
+    labels: Sequence[int | str], known: set[int | str], place: Callable[[int], str]
+) -> None:
+    numbers = {label for label in known if isinstance(label, int)}
+    missing = next((label for label in range(len(numbers)) if label not in numbers), None)
+    if missing is not None:
+        row = next(r for r, label in enumerate(labels) if label in numbers and label > missing)
+        raise ValueError(
+            f"{place(row)}: label {labels[row]}, but no train sample has label {missing}; number "
+            "classes from 0 without gaps, or write labels as strings"
+        )
 
 
 def _trained(table: Table) -> list[int | str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
+
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -13,6 +16,8 @@ from learning.models.names import expert_of, is_gate, names_of
 from learning.models.register import MODELS
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+LONGEST_CAUSE = 160
+"""Characters of another's error message that are repeated."""
 
 
 def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
@@ -36,6 +41,12 @@ def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residen
     return model
 
 
+def make_shapes(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
+    """Return :func:`make_model` on the device "meta": tensors have shapes, and take no memory."""
+    with torch.device("meta"):
+        return make_model(maker, config, spec, here)
+
+
 def refusal(kind: str, why: str) -> ValueError:
     """Return the error of a kind of model, in one line."""
     return ValueError(f"learning.model.kind: {kind!r} {why}")
@@ -44,7 +55,8 @@ def refusal(kind: str, why: str) -> ValueError:
 def failure(kind: str, what: str, error: Exception, cure: str = "") -> ValueError:
     """Return the error of code that raised ``error``: its type and first line."""
     first = str(error).strip().partition("\n")[0]
-    cause = f"{type(error).__name__}: {first:.200}" if first else type(error).__name__
+    name = type(error).__name__
+    cause = f"{name}: {shorten(first, LONGEST_CAUSE, placeholder=' ...')}" if first else name
     return refusal(kind, f"{what} ({cause}){cure}")
 
 

@@ -1,5 +1,7 @@
 """Aggregation at the satellite against sums written out in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,33 @@ def test_devices_weigh_by_their_samples(task):
     np.testing.assert_allclose(some, counts * [1, 0, 1] / counts.sum())
     rest = sample_weights(task, "a", (False, True, False))
     assert sum(some) + sum(rest) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_only_devices_that_can_take_part_count_for_the_weights(task):
+    counts = np.array(task.shards["a"].sizes)
+    able = (True, False, True)
+    both = sample_weights(task, "a", able, able)
+    np.testing.assert_allclose(both, counts * able / counts[[0, 2]].sum())
+    alone = sample_weights(task, "a", (True, False, False), able)
+    assert alone == (pytest.approx(counts[0] / counts[[0, 2]].sum()), 0.0, 0.0)
+
+
+def test_a_backbone_that_is_trained_moves_with_the_gate(task, server, offered):
+    """Equation (36) is about all that is shared: here each device changes it by another number."""
+    whole = replace(task, config=replace(CONFIG, trains_backbone=True))
+    everything = {**task.initial, **server}
+    changes = {
+        f"delta.{name}": torch.stack([torch.full_like(tensor, k + 1.0) for k in range(3)])
+        for name, tensor in everything.items()
+        if not name.startswith("expert.")
+    }
+    merged = merge_gate(whole, everything, changes, weights=WEIGHTS)
+    mean = 0.5 * 1 + 0.2 * 2 + 0.3 * 3
+    moved = {name for name, tensor in merged.items() if not torch.equal(tensor, everything[name])}
+    assert moved == {name.removeprefix("delta.") for name in changes}
+    assert {"head.bias", "embed.weight", "gate.0.weight"} <= moved
+    for name in moved:
+        torch.testing.assert_close(merged[name], everything[name] + mean)
 
 
 @pytest.mark.parametrize("who", [(False, False, False), (True, True)])

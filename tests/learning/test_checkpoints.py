@@ -221,6 +221,10 @@ W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
             change_config(rope_parameters={"rope_type": "linear", "factor": "2"}),
             "rope_parameters: factor is '2'; must be a number above 0",
         ),
+        (
+            change_config(rope_parameters={"rope_type": "default", "mrope_section": [8, 8]}),
+            r"rope_parameters: mrope_section is \[8, 8\]; must be a number",
+        ),
         (change_config(rope_parameters={"rope_type": ["yarn"]}), r"rope_type is \['yarn'\]; only"),
         (
             change_config(rope_parameters=None, rope_theta="1e4"),

@@ -207,6 +207,12 @@ T = {"text": "x", "label": 0}
         ([T | {"domain": "x"}] * 9, "1 domains for 2 clusters"),
         ([T | {"domain": "x"}, T | {"domain": 1}], "line 2: domain 1 and 'x' before it"),
         ([T | {"domain": "x"}, T], "line 2: no column 'domain'"),
+        ([T, T | {"domain": "x"}], "line 1: no column 'domain'"),
+        (
+            [T | {"label": label} for label in [*range(10), 7000]],
+            "line 11: label 7000, but no train sample has label 10; number classes from 0",
+        ),
+        ([T | {"label": n % 2 * 5} for n in range(9)], "line 2: label 5, but no .* label 1; "),
         (
             [T | {"domain": d, "split": s} for d, s in (("x", "train"), ("y", "test"))],
             r"domains of cluster 'a' \('x'\): no test samples",
@@ -257,6 +263,14 @@ def test_what_is_wrong_in_a_configuration_is_said_in_one_line(data, message, tmp
     with pytest.raises(ValueError, match=message) as refusal:
         load_samples(config(**data))
     assert "\n" not in str(refusal.value)
+
+
+def test_too_few_samples_are_blamed_on_the_key_that_limits_them(tmp_path):
+    file = write(tmp_path / "f", numbered(40))
+    with pytest.raises(ValueError, match=r"raise learning.data.train_samples \(3\), lower"):
+        load_samples(config(path=file, train_samples=3, trial_samples=3))
+    with pytest.raises(ValueError, match=r"behind 16 trial samples; lower learning.data.trial_s"):
+        load_samples(config(path=file, trial_samples=16))
 
 
 def test_digested_files_must_exist(tmp_path):

@@ -164,3 +164,23 @@ def test_a_device_that_diverged_is_whole_again_after_its_next_download(whole, se
     after = receive(whole, server, state, who=ALL, **both)
     assert torch.isfinite(after["expert.0.0.up.weight"]).all()
     assert torch.equal(after["expert.0.0.up.weight"][1], server["expert.0.0.up.weight"])
+
+
+@pytest.mark.parametrize("changes", [{}, {"aggregate": "average"}, {"download": "factors"}])
+def test_a_device_that_was_refused_may_hold_anything(task, server, offered, changes):
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    for tensor in broken.values():
+        tensor[1] = torch.nan
+    some = with_lora(task, **changes)
+    clean, found = (change_of(some, server, o, (0.5, 0.0, 0.3)) for o in (offered, broken))
+    assert np.abs(clean).max() > 1e-3
+    np.testing.assert_array_equal(found, clean)
+
+
+@pytest.mark.parametrize("part", ["a", "b"])
+@pytest.mark.parametrize("changes", [{}, {"aggregate": "average"}, {"download": "factors"}])
+def test_both_factors_are_looked_at(task, server, offered, changes, part):
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    broken[f"factor.expert.0.0.up.{part}"][1, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"'expert\.0\.0\.up\.weight' from device 1"):
+        merge_experts(with_lora(task, **changes), server, broken, experts=(0,), weights=WEIGHTS)

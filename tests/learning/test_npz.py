@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +136,8 @@ OBJECTS = np.array([{"a": 1}] * 60, dtype=object)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": OBJECTS, "y": LABELS}, "x: Object arrays cannot be loaded"),
-        ({"x": IMAGES, "y": OBJECTS}, "y: Object arrays cannot be loaded"),
+        ({"x": OBJECTS, "y": LABELS}, "x: Python objects or no array"),
+        ({"x": IMAGES, "y": OBJECTS}, "y: Python objects or no array"),
         ({"y": LABELS}, "no array 'x_train' or 'x'"),
         ({"x": IMAGES}, "no array 'y'; add it"),
         ({"x": IMAGES, "y": LABELS, "x_test": IMAGES}, "no array 'y_test'"),
@@ -158,6 +159,8 @@ OBJECTS = np.array([{"a": 1}] * 60, dtype=object)
         (split(x_test=IMAGES[40:, :2]), r"x_test: one sample has shape \(2, 6, 3\)"),
         (split(domain_train=LABELS[:40]), "no array 'domain_test'"),
         ({"x": IMAGES, "y": LABELS, "domain": LABELS * 0}, "1 domains for 2 clusters"),
+        ({"x": IMAGES, "y": LABELS * 2}, r"y\[1\]: label 2, but no train sample has label 1"),
+        ({"x": IMAGES, "y": LABELS + 1}, r"y\[0\]: label 1, but no train sample has label 0"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_in_one_line_that_names_it(arrays, message, tmp_path):
@@ -172,9 +175,26 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line_that_names_it(arrays, messa
 def test_what_is_no_npz_file_is_refused_in_one_line(content, tmp_path):
     file = tmp_path / "data.npz"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"data\.npz: cannot be read") as refusal:
+    with pytest.raises(ValueError, match=r"data\.npz: cannot be read \(no .npz file") as refusal:
         load_samples(config(path=str(file)))
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(refusal.value) and "pickle" not in str(refusal.value)
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    for number, content in enumerate((b"junk", b"\x93NUMPY\x01\x00junk", b"\x80\x04K\x01.")):
+        file = tmp_path / f"{number}.npz"
+        with zipfile.ZipFile(file, "w") as parts:
+            parts.writestr("x.npy", content)
+            parts.writestr("y.npy", content)
+        with pytest.raises(ValueError, match=rf"{number}\.npz: cannot be read \([xy]: ") as refusal:
+            load_samples(config(path=str(file)))
+        assert "\n" not in str(refusal.value) and "pickle" not in str(refusal.value)
+
+
+def test_one_class_is_nothing_to_learn(tmp_path):
+    file = save(tmp_path / "f.npz", x=IMAGES, y=LABELS * 0)
+    with pytest.raises(ValueError, match="one and the same label; a classifier needs two"):
+        load_samples(config(path=file))
 
 
 def test_a_single_array_and_a_cut_file_are_refused(tmp_path):

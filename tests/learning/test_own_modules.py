@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import scenarios
+import sim
 from learning.building import build_task
 from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.learner import Learner
 from learning.models import MODELS, MoELayer, Residency
 from learning.models.names import expert_of
 from learning.upcycling import start_model
+from sim.cli import main
+from sim.errors import InputError
 
 CLUSTERS = ("a", "b")
 
@@ -226,10 +231,10 @@ def one_round(configuration: LearningConfig) -> tuple[Learner, dict[str, Tensor]
     who, zeros = np.ones(2, bool), np.zeros(2, int)
     server = learner.start()
     state = learner.receive(server, None, "a", who, [0, 1], zeros)
-    state = learner.train(state, "a", np.array([2, 1]), zeros, [0], gate=True, masked=False)
-    sent = learner.offer(state, [0], gate=True)
+    state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True, masked=False)
+    sent = learner.offer(state, [0, 1], gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
-    server = learner.merge_experts(server, sent, "a", [0], who)
+    server = learner.merge_experts(server, sent, "a", [0, 1], who)
     server = learner.merge_gate(server, sent, "a", who)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.final_tensors(server))
@@ -251,7 +256,7 @@ def test_a_module_trains_and_twice_the_same(
     start = start_model(build_task(asked))
     _, second = one_round(asked)
     assert same(first, second)
-    assert any(not torch.equal(first[n], start[n]) for n in start if expert_of(n) == 0)
+    assert any(not torch.equal(first[n], start[n]) for n in start if expert_of(n) is not None)
 
 
 def test_buffers_are_constants_of_every_model() -> None:
@@ -336,3 +341,25 @@ def test_shipped_kinds_speak_for_themselves() -> None:
     with pytest.raises(ValueError, match=r"^learning.model.kind: 'image-moe' takes image data"):
         build_task(dataclasses.replace(config("Base"), model=ModelConfig(kind="image-moe")))
     assert "vector-moe" in MODELS.shipped
+
+
+def test_a_run_and_the_command_line_refuse_as_input(tmp_path: Path) -> None:
+    scenario = scenarios.load("paper-slots", {"learning.model.kind": f"{__name__}:Raises"})
+    with pytest.raises(InputError, match=r":Raises' cannot be run.*RuntimeError: boom\)$"):
+        sim.run(scenario)
+    out = tmp_path / "run"
+    keys = ["--set", f"learning.model.kind={__name__}:FewOutputs", "-o", str(out)]
+    with pytest.raises(SystemExit) as left:
+        main(["run", "paper-slots", *keys])
+    assert left.value.code == 2 and not out.exists()
+
+
+def test_a_module_that_cannot_be_imported_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_a_module.py").write_text("class Half(\n")
+    (tmp_path / "divides_by_nothing.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    for kind in ("half_a_module:Half", "divides_by_nothing:Any"):
+        with pytest.raises(ValueError, match=f"model {kind!r} cannot be imported"):
+            MODELS.find(kind)

@@ -1,5 +1,7 @@
 """What devices hold between downloads, training and offers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.func import functional_call
@@ -15,6 +17,7 @@ from learning.device_state import (
 )
 from learning.models import Residency
 from learning.streams import stream
+from learning.wire import as_sent
 
 ALL = (True, True, True)
 SOME = (True, False, True)
@@ -89,7 +92,8 @@ def test_who_did_not_receive_keeps_what_it_has_and_has_nan_for_what_it_never_had
     for name in ("base.expert.0.1.down.weight", "base.gate.0.weight", "gate.0.weight"):
         stored = name.removeprefix("base.")
         assert torch.equal(after[name][1], state[name][1])
-        assert torch.equal(after[name][0], newer[stored])
+        unsent = state[name][0] - state[f"base.{stored}"][0]
+        torch.testing.assert_close(after[name][0], newer[stored] + unsent)
     first = receive(task, server, None, cluster="a", who=SOME, experts=(1,), generation=ZERO)
     assert first["base.expert.1.0.up.weight"][1].isnan().all()
     assert not first["base.expert.1.0.up.weight"][[0, 2]].isnan().any()
@@ -222,3 +226,33 @@ def test_a_mask_of_another_length_than_the_cluster_is_refused(task, server, stat
     ):
         with pytest.raises(ValueError, match="3 devices"):
             call()
+
+
+def test_what_is_shared_keeps_what_was_trained_and_not_sent_until_it_is_folded(task, server, state):
+    """A gate that goes on training while its last offer is on its way, as in FedBuff."""
+    both = {"cluster": "a", "who": ALL, "generation": ZERO}
+    newer = {name: tensor + 1.0 for name, tensor in server.items()}
+    before = offer(task, state, experts=(), gate=True)
+    kept = receive(task, newer, state, experts=(0, 1, 2), **both)
+    for name, change in offer(task, kept, experts=(), gate=True).items():
+        assert change.abs().max() > 0.05
+        torch.testing.assert_close(change, before[name], atol=1e-6, rtol=1e-5)
+    folded = fold(task, state, experts=(), gate=True, **both)
+    plain = receive(task, newer, folded, experts=(0, 1, 2), **both)
+    assert torch.equal(plain["gate.0.weight"], newer["gate.0.weight"].expand(3, -1, -1))
+
+
+def test_a_gate_that_is_broken_anywhere_begins_at_the_download(task, server, state):
+    state["gate.0.weight"][1, 0, 0] = torch.inf
+    after = receive(task, server, state, cluster="a", who=ALL, generation=ZERO, experts=(0, 1, 2))
+    assert torch.equal(after["gate.0.weight"][1], server["gate.0.weight"])
+    assert not torch.equal(after["gate.0.weight"][0], server["gate.0.weight"])
+
+
+@pytest.mark.parametrize("upload_format", ["float16", "int8"])
+def test_what_is_offered_is_rounded_as_it_is_sent(task, state, upload_format):
+    exact = offer(task, state, experts=(0,), gate=True)
+    rough = replace(task, config=replace(CONFIG, upload_format=upload_format))
+    for name, tensor in offer(rough, state, experts=(0,), gate=True).items():
+        assert torch.equal(tensor, as_sent(exact[name], upload_format))
+        assert name.endswith(".a") or not torch.equal(tensor, exact[name])

@@ -47,3 +47,9 @@ def test_native_numbers_arrive_as_they_are_and_broken_ones_stay_broken():
 )
 def test_bytes_of_a_tensor(upload_format, size):
     assert tensor_bytes((2, 3), upload_format, native_bytes=4) == size
+
+
+def test_eight_bits_are_whole_steps_of_the_largest_over_127():
+    values = torch.tensor([[127.0, 1.4, -0.6, 0.3], [-254.0, 3.1, 2.9, -1.1]])
+    expected = torch.tensor([[127.0, 1.0, -1.0, 0.0], [-254.0, 4.0, 2.0, -2.0]])
+    assert torch.equal(as_sent(values, "int8"), expected)

@@ -123,6 +123,30 @@ def test_a_lost_gate_says_what_it_was_lost_to(
     assert not (gates.outcome == "carried").any()
 
 
+def test_a_contact_that_the_experts_use_up_is_said_to_be() -> None:
+    """Uploads of many passes leave no time at all for what comes behind them."""
+    link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 5e-6}}
+    result = sim.run(orbit(stop={"days": 2}, link=link, learning=learned("emsfl", train=False)))
+    lost = result.events[result.events.kind == "fault"]
+    why = "gate lost: the upload of the experts took the whole contact"
+    assert (lost.detail == why).sum() > 3
+    asked = result.transfers[result.transfers.payload == "model"].contact_id
+    assert not lost[lost.detail == why].contact_id.isin(asked).any()
+    assert not lost.detail.str.contains("no contact").any()
+
+
+@pytest.mark.parametrize("upload_format", ["float16", "int8"])
+def test_the_gate_comes_down_in_its_own_number_format(upload_format: str) -> None:
+    """Only uploads are rounded: what comes down has native numbers, and their bytes."""
+    scenario = slots(learning=learned("emsfl", upload_format=upload_format, train=False))
+    sizes = build(scenario).learner.architecture
+    rows = sim.run(scenario).transfers
+    gates = rows[rows.payload == "gate"].groupby("direction").payload_bytes.unique()
+    assert gates["downlink"].tolist() == [sizes.gate_parameters * 4.0]
+    assert gates["uplink"].tolist() == [sizes.upload_bytes([], True)]
+    assert gates["uplink"][0] <= gates["downlink"][0] / 2 + 4 * sizes.layers
+
+
 # -- ages
 
 
@@ -151,7 +175,7 @@ def test_gates_of_contacts_that_overlap_are_older_than_what_they_are_merged_into
 # -- what goes down
 
 
-@pytest.mark.parametrize("rank", [1, 100])
+@pytest.mark.parametrize("rank", [1, 16])
 def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank: int) -> None:
     """In slots every expert has changed once since a cluster's last contact."""
     lora = {"rank": rank, "download": "factors"}

@@ -14,7 +14,9 @@ from small import orbit, slots
 
 import sim
 from learning.cluster_side import ClusterSide
-from learning.requests import Work
+from learning.method import Cluster
+from learning.methods.fedavg import Part
+from learning.requests import Receipt, Work
 from sim.build import build
 
 FEDAVG = {"method": "fedavg"}
@@ -51,7 +53,7 @@ def test_a_round_adds_the_mean_of_the_clusters_weighted_by_their_samples(tmp_pat
     result = sim.run(scenario, tmp_path / "run")
     assert aggregated(result).version.tolist() == [1]
     start, ends = moved_alone(scenario)
-    shares = build(scenario).learner.shares()
+    shares = [sum(devices) for devices in build(scenario).learner.shares()]
     assert sum(shares) == pytest.approx(1.0)
     found = load_file(tmp_path / "run" / "model" / "model.safetensors")
     assert set(found) == set(start)
@@ -146,3 +148,85 @@ def test_one_device_that_lacks_the_memory_leaves_the_others_of_its_cluster() -> 
     result = sim.run(slots(stop={"cycles": 4}, ground={"clusters": clusters}, learning=FEDAVG))
     assert aggregated(result).detail.str.contains("devices:4/5 clusters:2/2").all()
     assert len(aggregated(result)) == 4
+    downs = result.transfers[result.transfers.direction == "downlink"]
+    times = downs.groupby(["cluster", "device"]).size()
+    assert times.tolist() == [4, 4, 1, 4, 4]  # B's first device hears of it once
+
+
+@pytest.mark.parametrize("small", ["a device", "a cluster"])
+def test_who_cannot_take_part_does_not_shrink_the_step(tmp_path: Path, small: str) -> None:
+    """The weights of those who can take part sum to 1: n_k / n over their samples alone."""
+    little = {"memory_gib": 1e-9}
+    b = {"name": "B", "kinds": [{"devices": 1, **little}, {"devices": 2}]}
+    if small == "a cluster":
+        b = {"name": "B", "devices": 3, "compute": little}
+    scenario = slots(
+        stop={"cycles": 1},
+        ground={"clusters": [{"name": "A", "devices": 2}, b]},
+        learning={**FEDAVG, "step_size": 0.3},
+    )
+    run = sim.run(scenario, tmp_path / "run")
+    assert len(aggregated(run)) == 1
+    learner = build(scenario).learner
+    start, ends = moved_by_each(scenario)
+    shares = np.concatenate(learner.shares())
+    shares[[2, 3, 4] if small == "a cluster" else [2]] = 0.0
+    shares /= shares.sum()
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    for name, tensor in found.items():
+        mean = sum(
+            share * (end[name] - start[name]) for share, end in zip(shares, ends, strict=True)
+        )
+        np.testing.assert_allclose(tensor, start[name] + mean, atol=1e-6)
+
+
+def moved_by_each(scenario: Any) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+    """The start model, and where each device's round alone, at full weight, would move it to."""
+    learner, clusters = build(scenario).learner, build(scenario).plan.clusters
+    every, start = list(range(learner.architecture.experts)), learner.start()
+    ends = []
+    for cluster, shares in zip(clusters, learner.shares(), strict=True):
+        side = ClusterSide(learner, cluster)
+        side.provide(start, every)
+        rounds = np.ones(cluster.devices, np.int64)
+        side.train(Work(rounds, rounds.astype(float), rounds < 1), every, gate=True)
+        side.offer(every, gate=True)
+        for device, share in enumerate(shares):
+            alone = np.arange(cluster.devices) == device
+            full = sum(shares) / share
+            ends.append(weights(learner, side.merge(start, alone, full)))
+    return weights(learner, start), ends
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedbuff"])
+def test_each_update_of_a_round_is_a_change_that_goes_down(method: str) -> None:
+    """Each is cut off at the rank by itself: a round of two updates is two changes."""
+    lora = {"rank": 1, "download": "factors"}
+    learning = {
+        "method": method,
+        "lora": lora,
+        "train": False,
+        "model": {"experts": 2, "hidden": 64, "expert_hidden": 64},
+        "options": {"buffer_size": 2} if method == "fedbuff" else {},
+    }
+    scenario = slots(stop={"cycles": 6}, learning=learning)
+    sizes = build(scenario).learner.architecture
+    assert 4 * sizes.factor_bytes(1) < sizes.download_bytes([0], False)
+    rows = sim.run(scenario).transfers
+    later = rows[(rows.direction == "downlink") & (rows.version > 1)]
+    assert len(later) > 10
+    # Between two of a cluster's downloads there is one round, or one buffer.
+    expected = 2 * sizes.factor_bytes(2) + sizes.download_bytes([], True)
+    assert set(later.payload_bytes) == {expected}
+
+
+def test_a_device_that_goes_silent_half_way_is_waited_for_and_the_others_are_not_asked() -> None:
+    """One that has begun is waited for; who has trained already downloads and trains no more."""
+    side = ClusterSide(build(slots(learning=FEDAVG)).learner, Cluster("A", 0, 2))
+    part = Part(2)
+    side.download("model", side.learner.start(), 0, [0, 1])
+    side.receive(Receipt(np.array([True, False]), *(np.array([1.0, 0.5]),) * 3))
+    part.sent[0] = True
+    assert not part.is_over(side)
+    side.excluded = np.array([False, True])
+    assert part.is_over(side)

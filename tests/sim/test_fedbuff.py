@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age(step: 
     )
     for cluster, side in zip((one, other), sides, strict=True):
         done = side.deliver(receipt(cluster.devices))
-        notes = drive(method.collect(cluster, side, done))
+        notes = drive(method.collect(side, done))
     assert [note.detail for note in notes] == ["experts:0,1 gate devices:5 updates:2 staleness:0-5"]
     assert method.version == 6
     before, after = weights(learner, start), weights(learner, method.server)
@@ -149,3 +150,34 @@ def test_options_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
         FedBuffOptions(**given)
     with pytest.raises(sim.InputError, match=r"learning\.options"):
         sim.run(slots(learning=options(buffer_size=-1)))
+
+
+def test_rounds_trained_while_an_upload_is_carried_over_are_not_lost() -> None:
+    """Uploads of three passes: in each, gate and experts go on from what was downloaded."""
+    link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 2e-5}}
+    scenario = orbit(stop={"days": 2}, link=link, learning={**options(), "step_size": 0.05})
+    lost: list[str] = []
+    offered = 0
+    take = ClusterSide._take
+
+    def watched(side: ClusterSide, server: Any, version: int, who: Any, *rest: Any) -> None:
+        nonlocal offered
+        before = unsent(side)
+        take(side, server, version, who, *rest)
+        after = unsent(side)
+        for name, change in before.items():
+            offered += bool(np.abs(change[who]).max(initial=0.0) > 0)
+            if not np.allclose(after[name][who], change[who], atol=1e-6):
+                lost.append(name)
+
+    def unsent(side: ClusterSide) -> dict[str, np.ndarray]:
+        if side.state is None or not side.unsent.any():
+            return {}
+        delta = side.learner.offer(side.state, [], gate=True)
+        return {n: t.numpy() for n, t in side.learner.values.force(delta).items()}
+
+    with patch.object(ClusterSide, "_take", watched):
+        result = sim.run(scenario)
+    assert (result.transfers.outcome == "carried").sum() > 5
+    assert offered > 2
+    assert not lost

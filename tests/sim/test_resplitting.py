@@ -20,7 +20,10 @@ import sim
 from learning.cluster_side import ClusterSide
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl
 from learning.methods.splitting import NOBODY, Splitting
+from learning.requests import Upload, Work
 from learning.streams import stream
+from sim.build import build
+from sim.trace import Trace
 
 
 class Restless:
@@ -151,6 +154,49 @@ def check_owners(result: sim.Result) -> None:
             owner[expert] = None if verb == "gives" else row.cluster
 
 
+def check_new_owners(spy: Spy, result: sim.Result) -> int:
+    """A new owner trains from a model in which all of its expert is aggregated; return how often.
+
+    That has come down whole, after the cluster took it and in the version of then or a later one.
+    """
+    rows, downs = result.events, result.transfers[result.transfers.direction == "downlink"]
+    through = downs[downs.outcome == "delivered"]
+    spans = intervals_by_device(spy, result)
+    found = 0
+    for row in rows[rows.detail.fillna("").str.startswith("takes")].itertuples():
+        mine = through[
+            (through.cluster == row.cluster)
+            & (through.end_s >= row.time_s)
+            & (through.version >= row.version)
+        ]
+        for expert in numbers(row.detail.removeprefix("takes ")):
+            for device, begin_s in spans.get((row.cluster, expert), []):
+                if begin_s < row.time_s - 1e-6:
+                    continue
+                found += 1
+                assert mine[mine.device == device].end_s.min() <= begin_s + 1e-6
+    return found
+
+
+def intervals_by_device(
+    spy: Spy, result: sim.Result
+) -> dict[tuple[str, int], list[tuple[int, float]]]:
+    """Which device of a cluster began to train an expert when."""
+    events = result.events
+    starts = events[events.kind == "train_start"]
+    ends = events[events.kind == "train_end"]
+    begin: dict[tuple[str, int, float], float] = {}
+    for (cluster, device), mine in ends.groupby(["cluster", "device"]):
+        first = starts[(starts.cluster == cluster) & (starts.device == device)].time_s
+        pairs = zip(np.sort(first), np.sort(mine.time_s), strict=True)
+        begin |= {(cluster, device, end_s): begin_s for begin_s, end_s in pairs}
+    found = defaultdict(list)
+    for cluster, experts, device, end_s in spy.trainings:
+        for expert in experts:
+            found[cluster, expert].append((device, begin[cluster, device, end_s]))
+    return found
+
+
 def numbers(listed: str) -> list[int]:
     return [int(number) for number in listed.removeprefix("experts:").split(",") if number]
 
@@ -176,10 +222,11 @@ def learned(method: str, **more: Any) -> dict[str, Any]:
     radius=st.sampled_from([0, 500]),
     every=st.integers(1, 3),
     experts=st.integers(1, 5),
+    backbone=st.booleans(),
     seed=st.integers(0, 50),
 )
 def test_two_clusters_never_train_one_expert(
-    method, uplink, downlink, cut, radius, every, experts, seed
+    method, uplink, downlink, cut, radius, every, experts, backbone, seed
 ) -> None:
     """Through links that carry a payload at once, over several passes, or hardly ever."""
     link = {side: {"rate": "fixed", "fixed_rate_mbps": rate} for side, rate in
@@ -196,12 +243,13 @@ def test_two_clusters_never_train_one_expert(
                 stop={"days": 4},
                 ground={"clusters": clusters},
                 link={**link, "cut_transfers": cut},
-                learning=learned(method, every=every, experts=experts),
+                learning=learned(method, every=every, experts=experts, trains_backbone=backbone),
             )
         )
     check_nobody_shares(spy, result)
     check_conserved(spy)
     check_owners(result)
+    check_new_owners(spy, result)
 
 
 @pytest.mark.parametrize("method", ["restless", "restless-enhanced"])
@@ -311,7 +359,7 @@ def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns) -> None:
     for again, cluster, seed in turns:
         before = splitting.owner.copy()
         if again:
-            splitting.drawn = stream(seed, "drawn").integers(0, 4, 6)
+            splitting.redraw(splitting.number + 1, stream(seed, "drawn").integers(0, 4, 6))
             continue
         splitting.change_hands(cluster)
         moved = np.flatnonzero(before != splitting.owner)
@@ -322,3 +370,94 @@ def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns) -> None:
         for cluster in range(4):
             splitting.change_hands(cluster)
     assert splitting.owner.tolist() == splitting.drawn.tolist()
+
+
+@pytest.mark.parametrize("method", ["restless", "restless-enhanced"])
+def test_a_new_owner_rests_until_its_download_is_through(method: str) -> None:
+    """Downloads of several passes: the devices hold the model before, and must not train it."""
+    down = {"restless": 3e-5, "restless-enhanced": 1e-5}[method]
+    link = {"downlink": {"rate": "fixed", "fixed_rate_mbps": down}}
+    with Spy().watching() as spy:
+        result = sim.run(
+            orbit(stop={"days": 8}, link=link, learning=learned(method, every=2, experts=3))
+        )
+    assert check_new_owners(spy, result) > 5
+    downs = result.transfers[result.transfers.direction == "downlink"]
+    assert (downs.outcome == "carried").sum() > 5
+
+
+def test_experts_that_leave_stay_on_the_device_until_they_are_sent() -> None:
+    """With the backbone trained, each contact downloads E_c: what is still owed is part of it."""
+    link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 2e-5}}
+    with Spy().watching() as spy:
+        result = sim.run(
+            orbit(
+                stop={"days": 6},
+                link=link,
+                learning=learned("restless-enhanced", experts=5, trains_backbone=True),
+            )
+        )
+    assert check_nobody_shares(spy, result) > 3
+    check_conserved(spy)
+
+
+def test_while_experts_leave_only_those_are_offered_who_owe_something_of_them() -> None:
+    method = build(slots(learning=learned("restless", experts=2))).new_method()
+    assert isinstance(method, EmsFl)
+    cluster = method.world.clusters[0]
+    side = ClusterSide(method.learner, cluster)
+    side.provide(method.server, [0, 1])
+    method.splitting.begin(np.zeros(2, np.int64))
+    method.splitting.redraw(1, np.array([0, 1]))
+    nobody = np.zeros(2, bool)
+    side.train(Work(np.array([1, 1]), np.ones(2), nobody), [0])
+    side.train(Work(np.array([1, 0]), np.ones(2), nobody), [1])
+    upload = next(method.upload_experts(cluster, side, changing=True))
+    assert isinstance(upload, Upload)
+    assert upload.who is not None
+    assert upload.who.tolist() == [True, False]
+    assert side.owing([0]).tolist() == [False, True]
+
+
+def test_who_gives_is_listed_before_who_takes_at_the_same_instant() -> None:
+    trace = Trace()
+    row = {"kind": "assign", "contact_id": 1, "version": 4}
+    for cluster, time_s, detail in (
+        ("D", 5.0, "gives experts:6"),
+        ("A", 5.0, "takes experts:6"),
+        ("A", 5.0, "gives experts:2"),
+        ("C", 5.0, "takes experts:2"),
+        ("C", 3.0, "takes experts:9"),
+        ("B", 5.0, "experts:1"),
+    ):
+        trace.add("events", time_s=time_s, cluster=cluster, detail=detail, **row)
+    listed = [(r["cluster"], r["detail"]) for r in trace.tables()["events"].to_pylist()]
+    assert listed == [
+        ("C", "takes experts:9"),
+        ("A", "gives experts:2"),
+        ("B", "experts:1"),
+        ("D", "gives experts:6"),
+        ("A", "takes experts:6"),
+        ("C", "takes experts:2"),
+    ]
+
+
+def test_the_last_assignment_is_that_of_the_holders() -> None:
+    """In each cycle experts are drawn anew, and go over one and two contacts later."""
+    result = sim.run(slots(stop={"cycles": 6}, learning=learned("restless")))
+    events = result.events[result.events.kind == "assign"]
+    owner: dict[int, str | None] = {}
+    for row in events[events.time_s == 0].itertuples():
+        owner |= dict.fromkeys(numbers(row.detail), row.cluster)
+    for row in events.itertuples():
+        verb, _, listed = row.detail.rpartition(" ")
+        for expert in numbers(listed) if verb else ():
+            owner[expert] = None if verb == "gives" else row.cluster
+    blocks = result.assignments.time_s.unique()
+    last = result.assignments[result.assignments.time_s == blocks[-1]]
+    held = {row.expert: row.cluster for row in last[last.assigned].itertuples()}
+    assert held == {expert: cluster for expert, cluster in owner.items() if cluster is not None}
+    drawn = result.assignments[result.assignments.time_s == blocks[-2]]
+    shall = {row.expert: row.cluster for row in drawn[drawn.assigned].itertuples()}
+    assert len(shall) == 5
+    assert held != shall
