@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from learning.config import LearningConfig, LoraConfig
 from learning.precision import BYTES, precision_of
@@ -82,18 +83,22 @@ class Architecture:
 
     def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
         """What one device sends up: LoRA factors of ``experts``, and what is shared if ``gate``."""
+        parts = tuple(experts), gate
+        if parts not in self._uploads:  # asked for at every contact, and the same each time
+            self._uploads[parts] = tuple(self._listed(*parts))
+        return self._uploads[parts]
+
+    @cached_property
+    def _uploads(self) -> dict[tuple[tuple[int, ...], bool], tuple[TensorSize, ...]]:
+        return {}
+
+    def _listed(self, experts: tuple[int, ...], gate: bool) -> Iterator[TensorSize]:
         named = [pair for expert in experts for pair in self._tuned(expert)]
         named += list(self._shared()) if gate else []
         sent_as = self.number_format if self.upload_format == "native" else self.upload_format
-        return tuple(
-            TensorSize(
-                name,
-                shape,
-                sent_as,
-                tensor_bytes(shape, self.upload_format, self.native_bytes),
-            )
-            for name, shape in named
-        )
+        for name, shape in named:
+            size = tensor_bytes(shape, self.upload_format, self.native_bytes)
+            yield TensorSize(name, shape, sent_as, size)
 
     def upload_bytes(self, experts: Sequence[int], gate: bool) -> float:
         """Bytes that one device sends up."""

@@ -88,7 +88,8 @@ class Method(ABC):
         Replaces ``changes`` (E,) instead of writing into it: what is on its way down keeps its own.
         """
         self.version += 1
-        self.changes = self.changes + changes * np.isin(np.arange(len(self.changes)), experts)
+        self.changes = self.changes.copy()
+        self.changes[list(experts)] += changes
 
     def conclude(self) -> Protocol:
         """Run after time has ended; may ask only for Measure, Assign and Note."""

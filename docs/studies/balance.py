@@ -35,7 +35,7 @@ def one_seed(point: batch.Point) -> Loads:
     learner = learner_of(scenarios.load(name, settings))
     loads = {START: np.mean(learner.relevance(learner.start()), axis=0)}
     for method in batch.METHODS:
-        loads[method] = load_after(name, {**settings, **batch.using(method)}, learner)
+        loads[method] = load_after(name, {**settings, **batch.using(method, name)}, learner)
     return loads
 
 

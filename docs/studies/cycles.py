@@ -40,7 +40,7 @@ def main(scenario: str = "paper-slots", seeds: str = "5", *steps: str) -> None:
         (
             scenario,
             {
-                **using(method),
+                **using(method, scenario),
                 "learning.step_size": step,
                 "learning.evaluate_every_hours": slot_h,
             },

@@ -26,7 +26,7 @@ RATE_BPS = 5e6
 
 def timed(name: str, method: str) -> sim.Result:
     """Run without training."""
-    settings = {"learning.train": False, "stop.cycles": CYCLES, **using(method)}
+    settings = {"learning.train": False, "stop.cycles": CYCLES, **using(method, name)}
     return sim.run(scenarios.load(name, settings))
 
 

@@ -23,7 +23,10 @@ def main(seeds: str = "3") -> None:
     # phases stay those of the paper: one round a slot, three in a gap.
     fixed = {"learning.rounds.per_gap_max": 3, "compute.seconds_per_round": 30}
     points = [
-        ("paper-slots", {**fixed, "learning.rounds.per_contact": rounds, **using(method)})
+        (
+            "paper-slots",
+            {**fixed, "learning.rounds.per_contact": rounds, **using(method, "paper-slots")},
+        )
         for rounds in ROUNDS
         for method in METHODS
     ]

@@ -42,7 +42,7 @@ def one_seed(point: batch.Point) -> dict[str, Accuracies]:
     learner = learner_of(scenarios.load(name, settings))
     models = {MAJORITY: majority(learner), START: pooled(learner.evaluate(learner.start()))}
     for method in batch.METHODS:
-        models[method] = final_model(name, {**settings, **batch.using(method)})
+        models[method] = final_model(name, {**settings, **batch.using(method, name)})
     return models
 
 

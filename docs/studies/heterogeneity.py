@@ -21,7 +21,10 @@ def main(seeds: str = "3") -> None:
     """Run, and print a table."""
     n = int(seeds)
     points = [
-        ("paper-slots", {"learning.data.own_domain_fraction": share, **using(method)})
+        (
+            "paper-slots",
+            {"learning.data.own_domain_fraction": share, **using(method, "paper-slots")},
+        )
         for share in FRACTIONS
         for method in METHODS
     ]

@@ -21,7 +21,7 @@ def main(scenario: str = "paper-slots", seeds: str = "3") -> None:
     n, slot_h = int(seeds), slot_s_of(scenario) / 3600
     fixed = {"stop.accuracy": TARGET, "learning.evaluate_every_hours": slot_h}
     points = [
-        (scenario, {**fixed, "orbit.slots.idle": idle, **using(method)})
+        (scenario, {**fixed, "orbit.slots.idle": idle, **using(method, scenario)})
         for idle in IDLE
         for method in METHODS
     ]

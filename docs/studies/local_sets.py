@@ -39,7 +39,7 @@ def one_seed(point: batch.Point) -> tuple[dict[str, Accuracies], list[list[float
         START: pooled(learner.evaluate(learner.start())),
     }
     for method in batch.METHODS:
-        models[method] = final_model(name, {**settings, **batch.using(method)})
+        models[method] = final_model(name, {**settings, **batch.using(method, name)})
     return models, relevance
 
 

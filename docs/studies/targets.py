@@ -27,7 +27,7 @@ def main(scenario: str = "paper-exp1-small", seeds: str = "3", step: str = "") -
         "learning.evaluate_every_hours": slot_s_of(scenario) / 3600,
         **({"learning.step_size": float(step)} if step else {}),
     }
-    points = [(scenario, {**fixed, **using(method)}) for method in METHODS]
+    points = [(scenario, {**fixed, **using(method, scenario)}) for method in METHODS]
     found = dict(zip(METHODS, grouped(run_all(seeded(points, n)), n), strict=True))
     said = f", step size {step}" if step else ""
     print(f"{scenario}, seeds 0 to {n - 1}{said}: until {TARGET:.2f}, median (range)\n")

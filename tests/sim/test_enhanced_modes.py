@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -121,6 +122,26 @@ def test_a_lost_gate_says_what_it_was_lost_to(
         (result.transfers.payload == "gate") & (result.transfers.direction == "uplink")
     ]
     assert not (gates.outcome == "carried").any()
+
+
+def test_what_a_lost_gate_had_learnt_is_gone_with_it() -> None:
+    """It would be out of date: the next gate is what the contact trains from the server's."""
+    unsent: list[float] = []
+    ask = ClusterSide.download
+
+    def watched(side: ClusterSide, *given: Any, **named: Any) -> Any:
+        assert side.state is not None
+        gate = side.learner.offer(side.state, [], gate=True)
+        change = side.learner.values.force(gate)
+        unsent.append(max(float(tensor.abs().max()) for tensor in change.values()))
+        return ask(side, *given, **named)
+
+    link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 1e-5}}
+    with patch.object(ClusterSide, "download", watched):
+        result = sim.run(orbit(stop={"days": 1}, link=link, learning=learned("emsfl")))
+    assert result.events.detail.fillna("").str.startswith("gate lost").sum() > 2
+    assert len(unsent) > 4
+    assert not any(unsent)
 
 
 def test_a_contact_that_the_experts_use_up_is_said_to_be() -> None:
