@@ -96,7 +96,8 @@ def _rank(key: str, column: Column) -> np.ndarray:
     """
     if key == "detail" and column.words is not None:
         takes = [word.startswith("takes ") for word in column.words]
-        return np.array([*takes, False], np.int8)[column.values]
+        later: np.ndarray = np.array([*takes, False], np.int8)[column.values]
+        return later
     if column.words is not None:
         listed: Sequence[str] = KINDS if key == "kind" else sorted(column.words)
         place = {word: number for number, word in enumerate(listed)}

@@ -26,6 +26,8 @@ CLUSTERS = [
 def test_who_cannot_train_downloads_no_model_again(method: str) -> None:
     learning = {"method": method, "train": False}
     result = sim.run(slots(stop={"cycles": 5}, ground={"clusters": CLUSTERS}, learning=learning))
+    gates = result.transfers[result.transfers.payload == "gate"]
+    assert gates[(gates.cluster == "B") & (gates.device == 0)].empty
     rows = result.transfers[result.transfers.payload != "gate"]
     times = rows.groupby(["cluster", "device", "direction"]).size()
     assert times.get(("B", 0, "downlink"), 0) <= 1
