@@ -140,10 +140,16 @@ class ClusterSide:
         )
         self.version = np.where(who, version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
-        new = np.isin(np.arange(self.unsent.shape[1]), experts)
+        new = self._among(experts)
         counts = NEVER_HELD if changes is None else changes
         held = np.where(who[:, None], counts, self.changes_held)
         self.changes_held = np.where(new, held, NEVER_HELD)
+
+    def _among(self, experts: Collection[int]) -> Mask:
+        """Mark ``experts`` in (E,)."""
+        marked = np.zeros(self.unsent.shape[1], bool)
+        marked[list(experts)] = True
+        return marked
 
     # -- training
 
@@ -163,7 +169,7 @@ class ClusterSide:
             self.state, self.name, work.rounds, self.rounds, experts, gate, masked, mask
         )
         self.rounds = self.rounds + work.rounds
-        trained = np.isin(np.arange(self.unsent.shape[1]), experts)
+        trained = self._among(experts)
         self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink
@@ -216,7 +222,7 @@ class ClusterSide:
         assert self.state is not None  # for the type checker: somebody has trained
         self.generation = self.generation + who
         self.state = self.learner.fold(self.state, self.name, who, self.generation, experts, gate)
-        restarted = who[:, None] & np.isin(np.arange(self.unsent.shape[1]), experts)
+        restarted = who[:, None] & self._among(experts)
         self.unsent = np.where(restarted, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:

@@ -51,8 +51,13 @@ def receive(
         after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
         if task.is_shared(name) or not task.config.model.lora.rank:
             after[name] = _with_own_change(who, after[BASE + name], before, name)
-    fresh = _fresh_factors(task, cluster, experts, generation, after)
-    return after | {name: before.get(name, factor) for name, factor in fresh.items()}
+    kept = {
+        name: tensor
+        for name, tensor in before.items()
+        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
+    }
+    new = set(experts) - {expert_of(name.removeprefix(FACTOR)) for name in kept}
+    return after | kept | _fresh_factors(task, cluster, new, generation, after)
 
 
 def receive_gate(
