@@ -27,12 +27,16 @@ class MoEModel(nn.Module):
         return None
 
 
+USUAL = {"vector": "vector-moe", "image": "image-moe", "text": "mixtral", "choices": "mixtral"}
+"""A kind of model for each form of data."""
+
+
 def check_form(kind: str, spec: InputSpec, *forms: str) -> None:
     """Raise ValueError where a kind of model cannot take the data's form."""
     if spec.form not in forms:
         raise ValueError(
             f"learning.model.kind: {kind!r} takes {' or '.join(forms)} data, but these are "
-            f"{spec.form}; name other data, or learning.train=false for a timing-only run"
+            f"{spec.form}; {USUAL[spec.form]!r} takes them, or learning.train=false for timing only"
         )
 
 
