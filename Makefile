@@ -23,7 +23,7 @@ demo: install ## run EMS-FL and its synchronous baseline through one satellite a
 	$(BIN)/leomix compare $(RUNS)/emsfl-enhanced $(RUNS)/synchronous
 	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
 
-test: install ## run the tests (about six minutes on two cores)
+test: install ## run the tests (about eight minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## ruff, mypy and the import rules of the house
