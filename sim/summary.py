@@ -42,6 +42,9 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         "own_mass": own_mass(tables["assignments"])
         if learning["accuracy_final"] is not None
         else None,
+        "expert_classes": expert_classes(tables["assignments"])
+        if learning["accuracy_final"] is not None
+        else None,
         "density_ratio": density_ratio(tables["assignments"])
         if learning["accuracy_final"] is not None
         else None,
@@ -189,6 +192,19 @@ def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
     ratios = assignment.density_ratio(*_split(first, clusters)).tolist()
     known = (None if np.isnan(ratio) else ratio for ratio in ratios)
     return dict(zip(clusters, known, strict=True))
+
+
+def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
+    """Experts by their class at the start (Remark 2): shared, domain, seldom."""
+    if not len(assignments):
+        return None
+    first = assignments.filter(pc.equal(assignments.column("time_s"), assignments["time_s"][0]))
+    rows = first.select(["expert", "expert_class"]).to_pylist()
+    known = {row["expert"]: row["expert_class"] for row in rows}
+    return {
+        name: sorted(expert for expert, found in known.items() if found == name)
+        for name in ("shared", "domain", "seldom")
+    }
 
 
 def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:

@@ -37,6 +37,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
             if value is not None
         ),
         ("own gate mass", _mass(summary["own_mass"])),
+        *((("experts", _classes(summary)),) if summary["expert_classes"] else ()),
         ("device rounds", _rounds(summary)),
         ("energy", _energy(summary)),
         *_load(summary),
@@ -209,6 +210,11 @@ def _payloads(summary: Mapping[str, Any]) -> str:
     shown = [f"{row['payload']} {data_size(row['bytes'])}" for row in up[:MOST_PAYLOADS]]
     more = len(up) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _classes(summary: Mapping[str, Any]) -> str:
+    found = summary["expert_classes"].items()
+    return ", ".join(f"{len(experts)} {name}" for name, experts in found)
 
 
 def _mass(value: Mapping[str, float] | None) -> str:

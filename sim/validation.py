@@ -23,10 +23,21 @@ def plan_text(built: Build) -> str:
         f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
         f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate "
         f"{data_size(sizes.upload_bytes(experts, gate=True))}",
+        _round(built),
         _clusters(built),
         *(f"warning: {doubt}" for doubt in plan.doubts),
     ]
     return "\n".join(lines)
+
+
+def _round(built: Build) -> str:
+    """FLOPs of a local round, and the memory that it takes with one expert or all of them."""
+    everything = list(range(built.learner.architecture.experts))
+    one, whole = (built.learner.round_cost(held, held, gate=True) for held in ([0], everything))
+    return (
+        f"a round {whole.flops:.2e} FLOPs, in {data_size(one.memory_bytes)} of memory with one "
+        f"expert, {data_size(whole.memory_bytes)} with all (estimated)"
+    )
 
 
 def _clusters(built: Build) -> str:

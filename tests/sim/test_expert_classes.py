@@ -9,9 +9,12 @@ import pytest
 from small import slots
 
 import learning
+import scenarios
 import sim
 from learning.assignment import density_ratio, expert_classes
 from learning.methods.emsfl import EmsFl
+from sim.cli import _status
+from sim.text import summary_text
 
 RELEVANCE = np.zeros((2, 4))
 """What the methods below have measured, shape (C, E)."""
@@ -100,3 +103,25 @@ def test_other_methods_are_not_warned_of_conditions_that_are_not_theirs() -> Non
     data = {"own_domain_fraction": 0.5}
     for method in ("synchronous", "fedavg", "fedbuff"):
         assert said(sim.run(slots(learning={"method": method, "data": data}))) == (False, False)
+
+
+def test_the_summary_lists_experts_by_their_class_at_the_start() -> None:
+    result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 1}))
+    first = result.assignments[result.assignments.time_s == 0]
+    for name, experts in result.summary["expert_classes"].items():
+        assert experts == sorted(set(first[first.expert_class == name].expert))
+    assert result.summary["expert_classes"] == {"shared": [], "domain": [0, 1, 2, 3], "seldom": []}
+    assert "4 domain" in summary_text(result.summary)
+    baseline = sim.run(
+        scenarios.load("paper-slots", {"stop.cycles": 1, "learning.method": "synchronous"})
+    )
+    assert baseline.summary["expert_classes"] is None
+
+
+def test_validate_says_what_a_round_takes_before_anything_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _status(["validate", "paper-exp1", "--set", "learning.train=false"]) == 0
+    said = capsys.readouterr().out
+    assert "FLOPs, in 18." in said
+    assert "40.91 GB with all (estimated)" in said
