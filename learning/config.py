@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -29,6 +30,18 @@ class LoraConfig:
         if self.rank is None or self.alpha is None:
             return 2.0
         return self.alpha / self.rank
+
+    def is_target(self, matrix: str) -> bool:
+        """Whether the matrix of this last name gets factors."""
+        return self.rank is not None and (not self.targets or matrix in self.targets)
+
+    def check_targets(self, matrices: Collection[str]) -> None:
+        """Raise ValueError for a target that is none of an expert's ``matrices``, by last name."""
+        if unknown := sorted(set(self.targets).difference(matrices)):
+            raise ValueError(
+                f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
+                f"{', '.join(sorted(matrices)) or 'none'}"
+            )
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ class Architecture:
                     yield f"{matrix}.b", (shape[0], rank)
 
     def _has_factors(self, name: str) -> bool:
-        return name in self.tensors.factored and is_target(name, self.lora)
+        return name in self.tensors.factored and self.lora.is_target(_matrix(name))
 
     def _shared(self) -> Iterator[tuple[str, Shape]]:
         for layer in range(self.layers):
@@ -181,9 +181,9 @@ class Architecture:
             yield from self.tensors.backbone.items()
 
 
-def is_target(name: str, lora: LoraConfig) -> bool:
-    """Whether the matrix of this name, ``...matrix.weight``, is one that gets factors."""
-    return not lora.targets or name.removesuffix(".weight").split(".")[-1] in lora.targets
+def _matrix(name: str) -> str:
+    """Return what the matrix whose weights are called ``...matrix.weight`` is called itself."""
+    return name.removesuffix(".weight").split(".")[-1]
 
 
 def _check_rank(lora: LoraConfig, matrices: Sequence[Shape]) -> None:
@@ -202,13 +202,9 @@ def architecture(config: LearningConfig) -> Architecture:
     """Return the sizes of a task's model; raise ValueError for targets that it does not have."""
     tensors = tensors_of(config)
     lora = config.model.lora
-    known = sorted({name.removesuffix(".weight").split(".")[-1] for name in tensors.factored})
-    if unknown := sorted(set(lora.targets) - set(known)):
-        raise ValueError(
-            f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
-            f"{', '.join(known) or 'none'}"
-        )
-    _check_rank(lora, [tensors.expert[n] for n in tensors.factored if is_target(n, lora)])
+    lora.check_targets({_matrix(name) for name in tensors.factored})
+    targets = [name for name in tensors.factored if lora.is_target(_matrix(name))]
+    _check_rank(lora, [tensors.expert[name] for name in targets])
     return Architecture(
         experts=config.model.experts,
         top_k=config.model.top_k,

@@ -32,12 +32,6 @@ class TextShape:
     tied: bool = False
 
     @property
-    def expert_matrices(self) -> tuple[tuple[int, int], ...]:
-        """(in, out) of gate, up and down of one expert in one layer."""
-        hidden, inner = self.hidden, self.expert_hidden
-        return ((hidden, inner), (hidden, inner), (inner, hidden))
-
-    @property
     def expert_parameters(self) -> int:
         """Weights of one expert over all layers."""
         return self.layers * 3 * self.hidden * self.expert_hidden

@@ -81,7 +81,7 @@ def _all_at_once(
 ) -> Mapping[str, Tensor]:
     """Train all devices in step; one that has done its rounds stands still."""
     task, tensors = local.task, local.moving
-    shared, own = _shared_rows({**local.frozen})
+    shared, own = _shared_rows(local.frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     for index in range(max(rounds)):
         training = [index < count for count in rounds]
@@ -162,7 +162,7 @@ def _as_trained(
     return base if delta is None else base + delta
 
 
-def _shared_rows(stacked: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Split tensors (K, ...) into those that are the same on all devices, as one, and the others.
 
     Told by their values, so that a state gives the same bits whether it was computed or loaded.

@@ -273,12 +273,12 @@ class Run:
             return
         run_folder.write_tables(self.place, result.tables)
         if result.manifest["status"] == "complete":
-            self._write_model(result)
+            self._write_model()
         run_folder.write_manifest(self.place, result.manifest)
         if result.manifest["status"] == "complete" and self.checkpoint is not None:
             self.checkpoint.remove()
 
-    def _write_model(self, result: Result) -> None:
+    def _write_model(self) -> None:
         assert self.place is not None  # only called for a run with a folder
         learner, model = self.built.learner, self.method.model()
         tensors = learner.final_tensors(model) if learner.trains else None

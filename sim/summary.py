@@ -26,6 +26,9 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
     steps = manifest["scenario"]["learning"]["steps_per_round"]
     learning = _learning(tables["metrics"], manifest.get("spent"), steps)
     contacts = _contacts(tables)
+    # A timing-only run has measured no relevance: its assignments say nothing of the gate.
+    measured = learning["accuracy_final"] is not None
+    split = tables["assignments"] if measured else tables["assignments"].slice(0, 0)
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
@@ -39,15 +42,9 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         **_loads(manifest.get("loads", [])),
         "model_expert_bytes": manifest.get("model_expert_bytes"),
         "excluded_devices": _excluded(tables["events"]),
-        "own_mass": own_mass(tables["assignments"])
-        if learning["accuracy_final"] is not None
-        else None,
-        "expert_classes": expert_classes(tables["assignments"])
-        if learning["accuracy_final"] is not None
-        else None,
-        "density_ratio": density_ratio(tables["assignments"])
-        if learning["accuracy_final"] is not None
-        else None,
+        "own_mass": own_mass(split),
+        "expert_classes": expert_classes(split),
+        "density_ratio": density_ratio(split),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from learning.config import DataConfig, LearningConfig
+from learning.stamps import files_under
 
 #: What a path to be downloaded begins with (kind hf).
 HUB = "hub:"
@@ -42,13 +43,8 @@ def data_files(data: DataConfig) -> list[str]:
 
 
 def _files_at(path: str, kind: str) -> list[str]:
-    place = Path(path)
-    if place.is_dir():
-        return [str(file) for file in place.rglob("*") if file.is_file()]
-    if place.exists():
-        return [path]
-    if kind == "hf":
-        return []
+    if Path(path).exists() or kind == "hf":
+        return [str(file) for file in files_under(path)]
     raise ValueError(f"{path}: no such file; see learning.data.path and paths")
 
 

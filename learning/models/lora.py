@@ -33,22 +33,12 @@ def with_factors(expert: nn.Module, lora: LoraConfig) -> nn.Module:
     Raises :class:`ValueError` where a target is no linear map of the expert.
     """
     maps = {path: m for path, m in expert.named_modules() if isinstance(m, nn.Linear)}
-    known = sorted({path.split(".")[-1] for path in maps})
-    if unknown := sorted(set(lora.targets) - set(known)):
-        raise ValueError(
-            f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
-            f"{', '.join(known) or 'none'}"
-        )
+    lora.check_targets({path.split(".")[-1] for path in maps})
     for path, plain in maps.items():
         parent, _, name = path.rpartition(".")
-        if is_target(name, lora):
+        if lora.is_target(name):
             setattr(expert.get_submodule(parent), name, LoraLinear(plain, lora))
     return expert
-
-
-def is_target(name: str, lora: LoraConfig) -> bool:
-    """Whether the matrix of this last name gets factors."""
-    return lora.rank is not None and (not lora.targets or name in lora.targets)
 
 
 def fresh_a(rank: int, in_features: int, rng: np.random.Generator) -> NDArray[np.float32]:
