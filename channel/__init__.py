@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from channel.link import Link
     from channel.paths import CLEAR_PATH, Path, draw_paths
     from channel.rate import rate_bps, snr_db
+    from channel.sidelink import Sidelink, log_distance_path_loss_db
     from channel.signal import (
         Signal,
         bends_deg,
@@ -45,6 +46,7 @@ __all__ = [
     "LinkCurve",
     "Path",
     "SPEED_OF_LIGHT_M_S",
+    "Sidelink",
     "Signal",
     "SlantAttenuation",
     "atmospheric_attenuation_db",
@@ -64,6 +66,7 @@ __all__ = [
     "joined",
     "link_budget",
     "link_budget_terms",
+    "log_distance_path_loss_db",
     "propagation_scenario",
     "rate_bps",
     "rate_state",
@@ -82,6 +85,7 @@ _MODULES = {
     "LinkCurve": "curve",
     "Path": "paths",
     "SPEED_OF_LIGHT_M_S": "constants",
+    "Sidelink": "sidelink",
     "Signal": "signal",
     "SlantAttenuation": "slant_attenuation",
     "atmospheric_attenuation_db": "atmosphere",
@@ -101,6 +105,7 @@ _MODULES = {
     "joined": "joining",
     "link_budget": "table",
     "link_budget_terms": "table",
+    "log_distance_path_loss_db": "sidelink",
     "propagation_scenario": "environment",
     "rate_bps": "rate",
     "rate_state": "signal",

@@ -15,6 +15,9 @@ from learning.models.lora import product
 from learning.models.names import is_of
 from learning.task import Task
 
+Masks = Sequence[Sequence[bool]]
+"""Devices (K,) of several clusters."""
+
 
 def merge_experts(
     task: Task,
@@ -41,9 +44,30 @@ def merge_experts(
             a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
             merged[name] = server[name] + _change(task.config.model.lora, a, b, weights, name)
         elif DELTA + name in offered:
-            merged[name] = server[name] + _weighted_sum(offered[DELTA + name], weights, name)
+            merged[name] = server[name] + weighted_sum(offered[DELTA + name], weights, name)
         elif name.removesuffix(".weight") in task.factored:
             raise ValueError(f"no factors of {name!r} in what was offered; offer that expert first")
+    return merged
+
+
+def merge_by_usage(
+    task: Task,
+    server: Mapping[str, Tensor],
+    offered: Mapping[str, Tensor],
+    *,
+    experts: Collection[int],
+    weights: Sequence[Sequence[float]],
+) -> dict[str, Tensor]:
+    """Return the server's model with ``W_e += sum_k w_ke dW_ke``: every expert by its own weights.
+
+    ``weights`` (K, E) are shares of an expert's use, u_ke / sum_k u_ke. An expert that nobody has
+    used stays as it is. Raises :class:`ValueError` as :func:`merge_experts` does.
+    """
+    merged = dict(server)
+    for expert in experts:
+        own = [row[expert] for row in weights]
+        if any(own):
+            merged = merge_experts(task, merged, offered, experts=[expert], weights=own)
     return merged
 
 
@@ -62,7 +86,7 @@ def merge_gate(
     for name in filter(task.is_shared, server):
         if DELTA + name not in offered:
             raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
-        merged[name] = server[name] + _weighted_sum(offered[DELTA + name], weights, name)
+        merged[name] = server[name] + weighted_sum(offered[DELTA + name], weights, name)
     return merged
 
 
@@ -71,14 +95,14 @@ def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], na
     if lora.aggregate == "average":
         total = sum(weights)
         shares = [weight / total for weight in weights]
-        mean_a, mean_b = _weighted_sum(a, shares, name), _weighted_sum(b, shares, name)
+        mean_a, mean_b = weighted_sum(a, shares, name), weighted_sum(b, shares, name)
         return product(mean_a, mean_b, total * lora.scale)
     if lora.download == "factors":
         assert lora.rank is not None  # there are no factors without one
         _check(a, weights, name)
         _check(b, weights, name)
         return truncated_sum(a, b, weights, lora.rank, lora.scale)
-    return _weighted_sum(product(a, b, lora.scale), weights, name)
+    return weighted_sum(product(a, b, lora.scale), weights, name)
 
 
 def truncated_sum(
@@ -119,7 +143,26 @@ def sample_weights(
     return tuple(count / total if here else 0.0 for count, here in zip(counts, who, strict=True))
 
 
-def _weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
+def client_weights(
+    task: Task, clusters: Sequence[str], who: Masks, weighted: bool
+) -> tuple[float, ...]:
+    """Return the weight of every device of ``clusters``, 0 where it is not in ``who``.
+
+    They sum to 1 over those in ``who``: by their samples if ``weighted``, else evenly. Raises
+    ValueError where nobody is in ``who``.
+    """
+    counts = [
+        (size if weighted else 1) * bool(here)
+        for cluster, mask in zip(clusters, who, strict=True)
+        for size, here in zip(task.shards[cluster].sizes, mask, strict=True)
+    ]
+    total = sum(counts)
+    if not total:
+        raise ValueError("nobody is left to average over; name at least one client")
+    return tuple(count / total for count in counts)
+
+
+def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return ``sum_k w_k x_k`` over the devices of positive weight."""
     _check(stacked, weights, name)
     here = _of_weight(weights)

@@ -25,24 +25,30 @@ def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np
 
 
 def assign_experts(
-    relevance: ArrayLike, threshold: float, rng: np.random.Generator
+    relevance: ArrayLike,
+    threshold: float,
+    rng: np.random.Generator,
+    capacity: ArrayLike | None = None,
 ) -> NDArray[np.int64]:
     """Return the cluster of each expert, shape (E,), drawn from the assignment probability.
 
     Experts are drawn in order of decreasing largest relevance. Their clusters are restricted so
     that as many clusters as possible, min(C, E), receive one: an expert goes to a cluster without
     experts while one with relevance to it is left, or when the experts left are just enough. Where
-    no eligible cluster reaches ``threshold``, the one of largest relevance is taken.
+    no eligible cluster reaches ``threshold``, the one of largest relevance is taken. A cluster
+    that has ``capacity`` (C,) experts gets no more; together they have room for all.
     """
     share = _checked(relevance, threshold)
     kept = np.where(share >= threshold, share, 0.0)
     clusters, experts = share.shape
+    room = np.full(clusters, experts) if capacity is None else np.array(capacity)
     served = np.zeros(clusters, dtype=bool)
     owner = np.full(experts, -1, dtype=np.int64)
     for position, expert in enumerate(np.argsort(-share.max(axis=0), kind="stable")):
-        eligible = _eligible(kept[:, expert], served, experts_left=experts - position)
+        eligible = _eligible(kept[:, expert], served, room > 0, experts_left=experts - position)
         owner[expert] = _draw(kept[:, expert], share[:, expert], eligible, rng)
         served[owner[expert]] = True
+        room[owner[expert]] -= 1
     return owner
 
 
@@ -121,15 +127,20 @@ def _shares(weights: ArrayLike | None, clusters: int) -> NDArray[np.float64]:
 
 
 def _eligible(
-    kept: NDArray[np.float64], served: NDArray[np.bool_], *, experts_left: int
+    kept: NDArray[np.float64],
+    served: NDArray[np.bool_],
+    room: NDArray[np.bool_],
+    *,
+    experts_left: int,
 ) -> NDArray[np.bool_]:
-    """Return (C,): the clusters that one expert may go to."""
-    related_unserved = ~served & (kept > 0.0)
+    """Return (C,): the clusters with ``room`` that one expert may go to."""
+    unserved = ~served & room
+    related_unserved = unserved & (kept > 0.0)
     if related_unserved.any():
         return related_unserved
-    if 0 < np.count_nonzero(~served) >= experts_left:
-        return ~served
-    return np.ones_like(served)
+    if 0 < np.count_nonzero(unserved) >= experts_left:
+        return unserved
+    return room
 
 
 def _draw(

@@ -10,7 +10,8 @@ import numpy as np
 from learning.inbound import Inbound, payload_of
 from learning.learner import Learner
 from learning.method import Cluster
-from learning.payloads import (
+from learning.requests import Download, Floats, Ints, Mask, Payload, Receipt, Request, Work
+from learning.snapshots import (
     NEVER_HELD,
     Snapshot,
     Update,
@@ -18,9 +19,9 @@ from learning.payloads import (
     download_bytes,
     finite,
     merge,
+    personal_upload,
     upload_payload,
 )
-from learning.requests import Download, Floats, Ints, Mask, Payload, Receipt, Request, Work
 from learning.values import Handle
 
 
@@ -35,7 +36,9 @@ class ClusterSide:
 
     ``unsent`` (K, E) counts local rounds on each expert since it was last offered, ``changes_held``
     (K, E) the aggregated changes in the expert that a device has downloaded. ``excluded`` (K,) are
-    the devices that lacked the memory for what was trained last.
+    the devices that lacked the memory for what was trained last. Where devices hold experts of
+    their own, ``holds`` (K, E) says which: of what the cluster is given, each takes, trains and
+    sends those alone.
     """
 
     def __init__(self, learner: Learner, cluster: Cluster) -> None:
@@ -56,6 +59,7 @@ class ClusterSide:
         self.unsent: Ints = np.zeros((k, experts), np.int64)
         self.generation: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.full((k, experts), NEVER_HELD)
+        self.holds: Mask = np.ones((k, experts), bool)
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
         self._through: Floats = np.zeros(k)
@@ -96,13 +100,20 @@ class ClusterSide:
         (E,) is how many changes have been aggregated into each expert of ``server``. With
         ``learning.lora.download: factors`` a device then asks for those that it misses.
         """
+        asking = self.able if who is None else who & self.able
         wanted = name, tuple(experts)
         self.inbound = [old for old in self.inbound if (old.name, old.experts) == wanted]
-        size = download_bytes(self.learner, experts, gate, self.changes_held, changes)
+        held = self.changes_held
+        size = download_bytes(self.learner, experts, gate, held, changes, self.holds)
         rest = ~self.half_way
         self.inbound.append(Inbound(name, server, version, wanted[1], rest, size, changes))
         payload = payload_of(name, self.inbound, len(rest))
-        return Download(payload, self.able if who is None else who & self.able)
+        return Download(payload, asking, personal=self.differ(asking))
+
+    def differ(self, who: Mask) -> bool:
+        """Return whether devices in ``who`` hold different experts."""
+        mine = self.holds[who]
+        return bool((mine != mine[:1]).any())
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
@@ -141,7 +152,7 @@ class ClusterSide:
         self.version = np.where(who, version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
         new = self._among(experts)
-        counts = NEVER_HELD if changes is None else changes
+        counts = np.where(self.holds, NEVER_HELD if changes is None else changes, NEVER_HELD)
         held = np.where(who[:, None], counts, self.changes_held)
         self.changes_held = np.where(new, held, NEVER_HELD)
 
@@ -165,11 +176,12 @@ class ClusterSide:
         self.excluded = work.excluded
         if self.state is None:
             return
+        reach = None if self.holds.all() else self.holds & self._among(experts)
         self.state = self.learner.train(
-            self.state, self.name, work.rounds, self.rounds, experts, gate, masked, mask
+            self.state, self.name, work.rounds, self.rounds, experts, gate, masked, mask, reach
         )
         self.rounds = self.rounds + work.rounds
-        trained = self._among(experts)
+        trained = self._among(experts) & self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink
@@ -230,7 +242,13 @@ class ClusterSide:
         if self.snapshot is None:
             return Payload(name, 0.0)
         experts, gate = self.snapshot.experts, self.snapshot.gate
-        return upload_payload(self.learner, name, experts, gate, self.offered_version)
+        return self.sends(name, experts, gate, self.offered_version)
+
+    def sends(self, name: str, experts: Sequence[int], gate: bool, version: int | Ints) -> Payload:
+        """Return what each device would send up of ``experts``, and of the gate if asked."""
+        if self.holds.all():
+            return upload_payload(self.learner, name, experts, gate, version)
+        return personal_upload(self.learner, name, experts, gate, version, self.holds)
 
     def deliver(self, receipt: Receipt) -> Mask:
         """Return who has got a snapshot through now, and forget that it was on its way.

@@ -67,7 +67,7 @@ class Architecture:
     @property
     def gate_parameters(self) -> int:
         """Weights of the gate over all layers."""
-        return self.layers * math.prod(self.tensors.gate)
+        return self.layers * numbers_in(self.tensors.gate_shapes)
 
     @property
     def backbone_parameters(self) -> int:
@@ -146,15 +146,27 @@ class Architecture:
 
     @property
     def _multiplied_parameters(self) -> int:
-        """Backbone without tables of words, of which a token takes one row."""
+        """Backbone without tables of words, of which a token takes one row.
+
+        A matrix that runs over several places of a token counts as often.
+        """
         tables = (math.prod(s) for n, s in self.tensors.backbone.items() if WORDS in n)
-        return self.backbone_parameters - sum(tables)
+        again = (
+            (places - 1) * math.prod(self.tensors.backbone[name])
+            for name, places in self.tensors.places.items()
+        )
+        return self.backbone_parameters - sum(tables) + sum(again)
 
     def _activations(self, active: int) -> int:
         """Inputs and outputs of the linear maps that one token runs through."""
         in_expert = sum(sum(s) for s in self.tensors.expert.values() if len(s) == 2)
         backbone = self.tensors.backbone.items()
-        outside = sum(sum(s) for name, s in backbone if len(s) == 2 and WORDS not in name)
+        places = self.tensors.places
+        outside = sum(
+            sum(s[:2]) * places.get(name, 1)
+            for name, s in backbone
+            if (len(s) == 2 and WORDS not in name) or name in places
+        )
         return self.layers * (active * in_expert + sum(self.tensors.gate)) + outside
 
     # -- names and shapes of what moves
@@ -176,7 +188,8 @@ class Architecture:
 
     def _shared(self) -> Iterator[tuple[str, Shape]]:
         for layer in range(self.layers):
-            yield f"gate.{layer}.weight", self.tensors.gate
+            for name, shape in self.tensors.gate_shapes.items():
+                yield f"gate.{layer}.{name}", shape
         if self.trains_backbone:
             yield from self.tensors.backbone.items()
 

@@ -147,6 +147,20 @@ def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | N
     return product(state[f"{matrix}.a"], state[f"{matrix}.b"], task.config.model.lora.scale)
 
 
+def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> State:
+    """Return what one device's model is made of, by stored name: as trained, in full matrices."""
+    own = {name: tensor[device : device + 1] for name, tensor in state.items()}
+    tensors: State = {}
+    for name, base in own.items():
+        if not name.startswith(BASE):
+            continue
+        stored = name.removeprefix(BASE)
+        delta = delta_of(task, own, stored)
+        trained = own[stored] if stored in own else base if delta is None else base + delta
+        tensors[stored] = trained[0]
+    return tensors
+
+
 def not_finite(state: Mapping[str, Tensor]) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
     broken = [~torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in state.values()]

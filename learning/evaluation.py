@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,21 @@ from learning.task import Samples, Task, in_batches
 
 
 class Score(TypedDict):
-    """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats."""
+    """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
+
+    Methods of networked experts add the macro ``f1`` over all classes and the shares of samples,
+    of selected experts, and of their weight that stay with a client's own expert; see
+    :mod:`learning.networked.metrics`.
+    """
 
     cluster: str
-    accuracy: float
-    loss: float
+    accuracy: float | None
+    loss: float | None
     samples: int
+    f1: NotRequired[float | None]
+    local_ratio: NotRequired[float]
+    local_count_share: NotRequired[float]
+    local_weight_share: NotRequired[float]
 
 
 def evaluate(

@@ -11,27 +11,26 @@ from typing import TYPE_CHECKING, Any
 from learning.config import LearningConfig
 from learning.costs import Architecture, architecture
 from learning.hardware import compute_device, on_device
-from learning.requests import Cost, Ints, Mask
+from learning.requests import Cost, Floats, Ints, Mask
 from learning.shapes import resolved
 from learning.stamps import Stamps, stamps
-from learning.values import Handle, Tensors, Values
+from learning.values import Handle, Operation, Tensors, Values
 
 if TYPE_CHECKING:
+    from learning.alignment.usage import Served
     from learning.evaluation import Score
     from learning.task import Task
 
-OPERATIONS = {
-    "start": 1,
-    "receive": 2,
-    "receive_gate": 1,
-    "train": 2,
-    "fold": 1,
-    "offer": 1,
-    "select": 1,
-    "merge_experts": 2,
-    "merge_gate": 2,
-}
-"""Versions of the operations of :mod:`learning.operations`; a change of result is a new one."""
+START = Operation("learning.operations:start")
+RECEIVE = Operation("learning.operations:receive", 2)
+RECEIVE_GATE = Operation("learning.operations:receive_gate")
+TRAIN = Operation("learning.operations:train", 2)
+FOLD = Operation("learning.operations:fold")
+OFFER = Operation("learning.operations:offer")
+SELECT = Operation("learning.operations:select")
+MERGE_EXPERTS = Operation("learning.operations:merge_experts", 2)
+MERGE_BY_USAGE = Operation("learning.operations:merge_by_usage")
+MERGE_GATE = Operation("learning.operations:merge_gate", 2)
 
 
 @lru_cache(maxsize=1)
@@ -61,8 +60,7 @@ class Learner:
     def values(self) -> Values:
         """Results by key; what they are computed on is part of every key."""
         context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
-        operations = {name: (v, self._operation(name)) for name, v in OPERATIONS.items()}
-        return Values(operations, context, keep=self.trains)
+        return Values(self._apply, context, keep=self.trains)
 
     @cached_property
     def task(self) -> Task:
@@ -82,17 +80,20 @@ class Learner:
         """Build the task now. Raises ValueError for data, weights or memory that are not right."""
         _ = self.task
 
-    def _operation(self, name: str) -> Any:
-        def run(*parents: Tensors, **arguments: Any) -> Tensors:
-            from learning import operations
+    def _apply(
+        self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
+    ) -> Tensors:
+        task = self.task
+        here = [on_device(tensors, task.config.device) for tensors in parents]
+        return operation.function()(task, *here, **arguments)
 
-            function = getattr(operations, name)
-            task = self.task
-            here = [on_device(tensors, task.config.device) for tensors in parents]
-            result: Tensors = function(task, *here, **arguments)
-            return result
+    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
+        """Return the value of ``operation`` on ``parents``: for methods with maths of their own."""
+        return self.values.make(operation, *parents, **arguments)
 
-        return run
+    def force(self, handle: Handle) -> Tensors:
+        """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
+        return self.values.force(handle)
 
     def round_cost(self, trained: Sequence[int], held: Sequence[int], gate: bool) -> Cost:
         """Cost of one local round that trains ``trained`` with the experts ``held`` loaded."""
@@ -101,7 +102,7 @@ class Learner:
 
     def start(self) -> Handle:
         """Return the server's model before any federated round."""
-        return self.values.make("start")
+        return self.values.make(START)
 
     def receive(
         self,
@@ -115,7 +116,7 @@ class Learner:
         """Devices in ``who`` take ``experts`` and the gate of ``server``."""
         parents = (server,) if state is None else (server, state)
         return self.values.make(
-            "receive",
+            RECEIVE,
             *parents,
             cluster=cluster,
             who=who,
@@ -125,7 +126,7 @@ class Learner:
 
     def receive_gate(self, server: Handle, state: Handle, who: Mask) -> Handle:
         """Devices in ``who`` take the gate of ``server``."""
-        return self.values.make("receive_gate", server, state, who=who)
+        return self.values.make(RECEIVE_GATE, server, state, who=who)
 
     def train(
         self,
@@ -137,16 +138,19 @@ class Learner:
         gate: bool,
         masked: bool,
         mask: str = "-inf",
+        reach: Mask | None = None,
     ) -> Handle:
         """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
 
         ``masked`` keeps the gate to ``experts``, whose logits elsewhere become ``mask``: ``-inf``,
-        or ``zero`` as the paper writes.
+        or ``zero`` as the paper writes. ``reach`` (K, E) keeps each device's gate to experts of its
+        own among them.
         """
         if not rounds.any():
             return state
+        own = {} if reach is None else {"reach": reach}
         return self.values.make(
-            "train",
+            TRAIN,
             state,
             cluster=cluster,
             rounds=rounds,
@@ -155,11 +159,12 @@ class Learner:
             gate=gate,
             masked=masked,
             mask=mask,
+            **own,
         )
 
     def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:
         """Return what is to be uploaded: factors of ``experts``, the gate's change if asked."""
-        return self.values.make("offer", state, experts=list(experts), gate=gate)
+        return self.values.make(OFFER, state, experts=list(experts), gate=gate)
 
     def fold(
         self,
@@ -172,7 +177,7 @@ class Learner:
     ) -> Handle:
         """Devices in ``who`` count what they offered as their base and begin fresh factors."""
         return self.values.make(
-            "fold",
+            FOLD,
             state,
             cluster=cluster,
             who=who,
@@ -183,7 +188,7 @@ class Learner:
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
-        return self.values.make("select", new, old, who=who)
+        return self.values.make(SELECT, new, old, who=who)
 
     def merge_experts(
         self,
@@ -201,7 +206,7 @@ class Learner:
         devices in ``able`` count (all by default).
         """
         return self.values.make(
-            "merge_experts",
+            MERGE_EXPERTS,
             server,
             offered,
             cluster=cluster,
@@ -209,6 +214,14 @@ class Learner:
             who=who,
             scale=scale,
             able=able,
+        )
+
+    def merge_by_usage(
+        self, server: Handle, offered: Handle, experts: Sequence[int], weights: Floats
+    ) -> Handle:
+        """Aggregate the offered ``experts``, each by the devices' shares (K, E) of its use."""
+        return self.values.make(
+            MERGE_BY_USAGE, server, offered, experts=list(experts), weights=weights
         )
 
     def merge_gate(
@@ -222,7 +235,7 @@ class Learner:
     ) -> Handle:
         """Aggregate what is shared of the devices in ``who`` by sample weights (36)."""
         return self.values.make(
-            "merge_gate", server, offered, cluster=cluster, who=who, scale=scale, able=able
+            MERGE_GATE, server, offered, cluster=cluster, who=who, scale=scale, able=able
         )
 
     def not_finite(self, state: Handle) -> list[int]:
@@ -236,6 +249,12 @@ class Learner:
         samples = [self.task.shards[name].sizes for name in self.config.clusters]
         total = sum(map(sum, samples))
         return [[count / total for count in counts] for counts in samples]
+
+    def usage(self, state: Handle, cluster: str, reach: Mask) -> Served:
+        """Return what devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
+        from learning.alignment.usage import usage
+
+        return usage(self.task, self.values.force(state), cluster, reach.tolist())
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""

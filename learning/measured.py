@@ -39,6 +39,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         layers=len(names.layers),
         expert=expert,
         gate=shapes["gate.0.weight"],
+        gate_bias="gate.0.bias" in shapes,
         backbone={n: s for n, s in shapes.items() if expert_of(n) is None and not is_gate(n)},
         factored=tuple(f"{n.removesuffix('.a')}.weight" for n in first if n.endswith(".a")),
     )

@@ -6,14 +6,19 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from learning.config import LearningConfig
+from learning.experts import ExpertRegistry
 from learning.learner import Learner
 from learning.registers import Register
 from learning.requests import Ints, Request
 from learning.values import Handle
+
+if TYPE_CHECKING:
+    from learning.evaluation import Score
 
 Protocol = Generator[Request, Any, None]
 """A method's side of the conversation with simulated time."""
@@ -55,23 +60,31 @@ class Method(ABC):
     attributes may change between yields only, so that each change is atomic in simulated time.
     ``Options`` is a frozen dataclass of what may stand under ``learning.options``.
 
-    ``version`` counts the server's models, ``changes`` (E,) what has been aggregated into each
-    expert. ``splits_experts`` says that clusters train experts of their own, so that a user is
-    warned where the data do not keep to them.
+    ``version`` counts the server's models; ``registry`` knows the experts' sizes, what has been
+    aggregated into each, and who holds it. ``splits_experts`` says that clusters train experts of
+    their own, so that a user is warned where the data do not keep to them; ``uses_lora`` that
+    ``learning.lora`` means something to the method.
     """
 
     Options: ClassVar[type] = NoOptions
     splits_experts: ClassVar[bool] = False
+    uses_lora: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
         self.learner = world.learner
         self.options = self.Options() if options is None else options
         self.version = 0
-        self.changes: Ints = np.zeros(self.learner.architecture.experts, np.int64)
+        sizes = self.learner.architecture
+        self.registry = ExpertRegistry(np.full(sizes.experts, sizes.expert_bytes))
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError, in one line, for a task that the method cannot train."""
+        return
 
     def prepare(self) -> Protocol:
-        """Run before time begins; may ask only for Measure, Assign and Note."""
+        """Run before time begins; may ask only for Measure, Assign, Note and Forecast."""
         yield from ()
 
     @abstractmethod
@@ -82,17 +95,22 @@ class Method(ABC):
     def model(self) -> Handle:
         """Return the server's model as it is now; evaluated at every complete cycle."""
 
-    def aggregated(self, experts: Sequence[int], changes: int = 1) -> None:
-        """Count a new version of the server's model, with ``changes`` more in each of ``experts``.
+    def scores(self) -> list[Score]:
+        """Test the server's model as it is now; called where there is something to be measured."""
+        return self.learner.evaluate(self.model())
 
-        Replaces ``changes`` (E,) instead of writing into it: what is on its way down keeps its own.
-        """
+    @property
+    def changes(self) -> Ints:
+        """How many changes have been aggregated into each expert (E,) of the server's model."""
+        return self.registry.changes
+
+    def aggregated(self, experts: Sequence[int], changes: int = 1) -> None:
+        """Count a new version of the server's model, with ``changes`` more in ``experts`` each."""
         self.version += 1
-        self.changes = self.changes.copy()
-        self.changes[list(experts)] += changes
+        self.registry.changed(experts, changes)
 
     def conclude(self) -> Protocol:
-        """Run after time has ended; may ask only for Measure, Assign and Note."""
+        """Run after time has ended; may ask only for Measure, Assign, Note and Forecast."""
         yield from ()
 
 
@@ -107,6 +125,8 @@ METHODS: Register[MethodType] = Register(
         "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
         "fedavg": "learning.methods.fedavg:FedAvg",
         "fedbuff": "learning.methods.fedbuff:FedBuff",
+        "nmoe": "learning.methods.nmoe:NMoE",
+        "aligned": "learning.methods.aligned:Aligned",
     },
 )
 """Methods by what ``learning.method`` calls them."""

@@ -76,6 +76,20 @@ def merge_experts(
     return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
 
 
+def merge_by_usage(
+    task: Task,
+    server: Tensors,
+    offered: Tensors,
+    *,
+    experts: list[int],
+    weights: list[list[float]],
+) -> Tensors:
+    """Usage-weighted aggregation of experts."""
+    return aggregation.merge_by_usage(
+        task, server, offered, experts=tuple(experts), weights=weights
+    )
+
+
 def merge_gate(
     task: Task,
     server: Tensors,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from learning.config import LearningConfig
+from learning.networked.shapes import KINDS as NETWORKED_KINDS
 from learning.shapes import TEXT_KINDS
 
 
@@ -20,12 +21,15 @@ class Steps:
 UPCYCLED = Steps(150, 60, 60)
 READY_MADE = Steps(0, 0, 60)
 """EMS-FL, Experiment 1: only the gate is pre-trained, for 60 rounds."""
+UNTRAINED = Steps(0, 0, 0)
+"""NMoE: all three stages are trained by the clients."""
 
 
 def pretraining_of(config: LearningConfig) -> Steps:
     """Return the steps of a task: as asked for, else those of the kind of model."""
     kind, asked = config.model.kind, config.pretraining
     usual = READY_MADE if kind in TEXT_KINDS or config.model.checkpoints else UPCYCLED
+    usual = UNTRAINED if kind in NETWORKED_KINDS else usual
 
     def chosen(given: int | None, otherwise: int) -> int:
         return otherwise if given is None else given

@@ -2,7 +2,8 @@
 
 A method is a generator per cluster. It yields one of the requests below and is resumed with the
 reply when that much simulated time has passed. Requests speak of time, bytes and FLOPs only;
-tensors stay with the method. All arrays run over the K devices of one cluster.
+tensors stay with the method. All arrays run over the K devices of one cluster. What devices ask of
+each other is in :mod:`learning.peering`.
 """
 
 from __future__ import annotations
@@ -14,33 +15,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.payload import Payload, TensorSize
+from learning.peering import All, Compute, Infer, Reach, Send, Wait
+
+__all__ = [
+    "Assign",
+    "Chain",
+    "Contact",
+    "Cost",
+    "Download",
+    "Floats",
+    "Forecast",
+    "Ints",
+    "Mask",
+    "Measure",
+    "Meet",
+    "NextContact",
+    "Note",
+    "Outlook",
+    "Payload",
+    "Receipt",
+    "Request",
+    "TensorSize",
+    "Train",
+    "TrainUntilContact",
+    "Upload",
+    "Work",
+]
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class TensorSize:
-    """One tensor of a payload: its shape, the number format that is sent, and its bytes."""
-
-    name: str
-    shape: tuple[int, ...]
-    format: str
-    bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class Payload:
-    """A thing to carry: its name in the traces, its size and the version it stems from.
-
-    ``bytes`` and ``version`` are scalars or arrays (K,). ``tensors`` lists what it is made of,
-    where the method says so.
-    """
-
-    name: str
-    bytes: float | Floats
-    version: int | Ints = 0
-    tensors: tuple[TensorSize, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,19 +53,26 @@ class Cost:
     """What one local round takes of a device.
 
     ``flops``; ``memory_bytes`` at the peak of the round, and ``expert_bytes`` of it for the
-    weights of the experts that are loaded.
+    weights of the experts that are loaded. Where devices train different experts, all three are
+    arrays (K,).
     """
 
-    flops: float
-    memory_bytes: float = 0.0
-    expert_bytes: float = 0.0
+    flops: float | Floats
+    memory_bytes: float | Floats = 0.0
+    expert_bytes: float | Floats = 0.0
+
+    def of(self, device: int) -> Cost:
+        """Return what the round takes of one device, where these are arrays (K,)."""
+        each = (np.asarray(part) for part in (self.flops, self.memory_bytes, self.expert_bytes))
+        return Cost(*(float(part[device]) for part in each))
 
 
 @dataclass(frozen=True)
 class NextContact:
     """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
 
-    ``fresh=False`` accepts the contact that is open now even if it was handed out before.
+    ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
+    as time is left of it.
     """
 
     fresh: bool = True
@@ -107,11 +119,16 @@ class Upload:
 
 @dataclass(frozen=True, eq=False)
 class Download:
-    """Send a payload from the satellite to every device in ``who``. Reply: :class:`Receipt`."""
+    """Send a payload from the satellite to every device in ``who``. Reply: :class:`Receipt`.
+
+    What is ``personal``, other tensors for each device, is not broadcast even where the satellite
+    broadcasts: the devices share the beam in turn.
+    """
 
     payload: Payload
     who: Mask | None = None
     carry: bool = True
+    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,11 @@ class Chain:
 
 @dataclass(frozen=True, eq=False)
 class Meet:
-    """Wait until ``parties`` actors have come to ``key``. Reply: ``{actor: value}``."""
+    """Wait until ``parties`` actors have come to ``key``. Reply: ``{actor: value}``.
+
+    A meeting that cannot fill because the plan holds no contact any more for somebody who is
+    missing never ends; the run then says so. Any other that never fills makes the run fail.
+    """
 
     key: str
     parties: int
@@ -158,16 +179,31 @@ class Note:
 
 @dataclass(frozen=True, eq=False)
 class Assign:
-    """Write who owns which expert into the assignments table. Reply: None.
+    """Write who is given which expert into the assignments table. Reply: None.
 
-    ``relevance`` and ``probability`` have shape (C, E), ``owner`` (E,) holds cluster indices and
-    ``expert_class`` (E,), where it is given, what class an expert is of.
+    ``score`` and ``assigned`` have one row a client, (C, E): clusters, or with ``by_device`` all
+    devices of all clusters in canonical order. The score is what the assignment goes by (relevance,
+    fitness), or (C, E) of what was measured. ``probability`` (C, E), ``samples`` (C, E; how many a
+    client's experts have served since the last assignment) and ``expert_class`` (E,) where known.
     """
 
-    relevance: Floats
-    probability: Floats
-    owner: Ints
+    score: Floats
+    assigned: Mask
+    probability: Floats | None = None
+    samples: Ints | None = None
     expert_class: tuple[str, ...] | None = None
+    by_device: bool = False
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Look up what the contact plan holds for ``cluster`` next. Reply: :class:`Outlook` or None.
+
+    That is the rest of a session that is open or, with ``fresh``, one that begins now or later.
+    """
+
+    cluster: str
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +222,27 @@ class Contact:
     end_s: float
     cycle: int
     capacity_bytes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """A cluster's next session (or the rest of the one that is open), for each device (K,).
+
+    ``uplink_bytes`` and ``downlink_bytes`` are what each could move in it if it were alone (inf for
+    a neglected downlink); ``memory_bytes`` is inf where nothing limits it. ``round_s`` is the time
+    of one local round of a given cost, ``rounds`` how many of them a contact has for sure: those of
+    ``learning.rounds.per_contact``, or 1 where they fill what is left of it (``fill``).
+    ``sessions`` counts those that the plan still holds, this one too.
+    """
+
+    start_s: float
+    end_s: float
+    uplink_bytes: Floats
+    downlink_bytes: Floats
+    memory_bytes: Floats
+    round_s: Callable[[Cost], Floats]
+    rounds: int
+    sessions: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,4 +281,11 @@ Request = (
     | Measure
     | Note
     | Assign
+    | Forecast
+    | Send
+    | Compute
+    | All
+    | Wait
+    | Reach
+    | Infer
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from learning.values import Handle, Tensors
 
 SUFFIX = ".safetensors"
+ALIGNMENT_BYTES = 64
 
 
 class FolderStore:
@@ -30,7 +32,7 @@ class FolderStore:
 
         path = self.folder / f"{key}{SUFFIX}"
         try:
-            tensors: Tensors = load_file(path)
+            tensors: Tensors = {name: _aligned(tensor) for name, tensor in load_file(path).items()}
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path}: is broken ({error}); start anew in another folder") from None
         return tensors
@@ -48,6 +50,11 @@ class FolderStore:
         for key in sorted(self._keys.difference(keys)):
             (self.folder / f"{key}{SUFFIX}").unlink(missing_ok=True)
             self._keys.discard(key)
+
+
+def _aligned(tensor: Any) -> Any:
+    """Return the tensor where torch would put a new one: vector units may round by the address."""
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
 
 
 def write_tensors(path: Path, tensors: Tensors) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
+from learning.networked.shapes import KINDS as NETWORKED_KINDS
+from learning.networked.shapes import expert_shapes, extractor_of
 from learning.shapes import TEXT_KINDS, TextShape, text_shape
 
 Shape = tuple[int, ...]
@@ -20,12 +22,20 @@ Shape = tuple[int, ...]
 STEM_CHANNELS = 32
 """Channels behind the first convolution of ``image-moe``."""
 
+EMBEDDED = {
+    "digits": InputSpec("vector", (64,), 10),
+    "digit-images": InputSpec("image", (1, 8, 8), 10),
+}
+"""Forms of the data that scikit-learn brings along."""
+
 
 @dataclass(frozen=True)
 class ModelTensors:
     """Shapes by name: of one ``expert`` in one layer, of one layer's ``gate``, of the rest.
 
     ``factored`` names the expert's matrices that low-rank factors can stand beside.
+    ``gate_bias`` says that a gate has a bias (E,) too. ``places`` are those of a sample that a
+    matrix of the backbone is multiplied at, where they are more than its tokens.
     """
 
     layers: int
@@ -33,6 +43,14 @@ class ModelTensors:
     gate: Shape
     backbone: Mapping[str, Shape]
     factored: tuple[str, ...]
+    gate_bias: bool = False
+    places: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def gate_shapes(self) -> Mapping[str, Shape]:
+        """Shapes by name of what one layer's gate is made of."""
+        bias: dict[str, Shape] = {"bias": self.gate[:1]} if self.gate_bias else {}
+        return {"weight": self.gate, **bias}
 
 
 def numbers_in(shapes: Mapping[str, Shape]) -> int:
@@ -49,15 +67,18 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     if model.kind in TEXT_KINDS:
         return _text(text_shape(model), _classes(config))
     if model.kind == "vector-moe":
-        return _vector(model, _spec(config))
+        return _vector(model, input_spec(config))
     if model.kind == "image-moe":
-        return _image(model, _spec(config))
+        return _image(model, input_spec(config))
+    if model.kind in NETWORKED_KINDS:
+        return _networked(model, input_spec(config))
     return _measured(config)
 
 
-def _spec(config: LearningConfig) -> InputSpec:
-    if config.data.kind == "digits":
-        return InputSpec("vector", (64,), 10, None)
+def input_spec(config: LearningConfig) -> InputSpec:
+    """Return the form of a task's data, read where their kind does not say it."""
+    if config.data.kind in EMBEDDED:
+        return EMBEDDED[config.data.kind]
     from learning.data import load_samples
 
     return load_samples(config).spec
@@ -77,7 +98,7 @@ def text_spec(config: LearningConfig) -> InputSpec | None:
     named = [config.data.path, *(path for _, path in config.data.paths)]
     local = [name for name in named if name is not None]
     known = config.data.kind not in ("jsonl", "npz") or all(Path(name).exists() for name in local)
-    return _spec(config) if known and local else None
+    return input_spec(config) if known and local else None
 
 
 def _vector(model: ModelConfig, spec: InputSpec) -> ModelTensors:
@@ -114,6 +135,20 @@ def _small(model: ModelConfig, spec: InputSpec, ends: dict[str, Shape]) -> Model
     )
 
 
+def _networked(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """One layer of experts behind an extractor; see :mod:`learning.networked.shapes`."""
+    extractor = extractor_of(model, spec)
+    return ModelTensors(
+        layers=1,
+        expert=expert_shapes(model, spec.classes),
+        gate=(model.experts, model.hidden),
+        backbone=extractor.shapes,
+        factored=("up.weight", "down.weight"),
+        gate_bias=True,
+        places=extractor.places,
+    )
+
+
 def _text(shape: TextShape, classes: int | None) -> ModelTensors:
     hidden, inner = shape.hidden, shape.expert_hidden
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
@@ -143,4 +178,4 @@ def _text(shape: TextShape, classes: int | None) -> ModelTensors:
 def _measured(config: LearningConfig) -> ModelTensors:
     from learning.measured import measured_tensors
 
-    return measured_tensors(config, _spec(config))
+    return measured_tensors(config, input_spec(config))

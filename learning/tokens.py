@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from learning.config import LearningConfig
+from learning.networked.shapes import KINDS as NETWORKED_KINDS
 from learning.shapes import TEXT_KINDS
 from learning.tensors import text_spec
 
@@ -28,14 +29,15 @@ def rows_of(config: LearningConfig) -> Rows:
     """Return the rows of one sample.
 
     A text is one sequence, a question as many as it has options, an image a sequence of its
-    places. Another kind of model of text is taken to run over its tokens, too.
+    places; networked experts serve the features of a whole image. Another kind of model of text is
+    taken to run over its tokens, too.
     """
     if config.model.kind in TEXT_KINDS:
         spec = text_spec(config)
         if spec is None:
             return Rows(USUAL_OPTIONS, config.data.tokens)
         return Rows(spec.shape[0] if spec.form == "choices" else 1, spec.shape[-1])
-    if config.data.kind == "digits":
+    if config.data.kind == "digits" or config.model.kind in NETWORKED_KINDS:
         return Rows(1, 1)
     from learning.data import load_samples
 

@@ -42,13 +42,16 @@ def train(
     gate: bool,
     masked: bool,
     mask: str = "-inf",
+    reach: Sequence[Sequence[bool]] | None = None,
 ) -> State:
     """Train device ``k`` for ``rounds[k]`` rounds, its rounds counted from ``first_round[k]``.
 
     ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
     (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
-    equation (43). A device's result depends on its own state, data and rounds only, but for
-    rounding, and rounds trained in several calls equal those trained in one, bit for bit.
+    equation (43); with ``reach`` (K, E) each device's gate is kept to its own part of them besides,
+    so that no other expert moves there. A device's result depends on its own state, data and rounds
+    only, but for rounding, and rounds trained in several calls equal those trained in one, bit for
+    bit.
 
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
     held, and for an unmasked gate on devices that do not hold every expert.
@@ -56,14 +59,21 @@ def train(
     routed = tuple(sorted(experts)) if masked else task.all_experts
     _check_counts(task, cluster, rounds, first_round)
     _check_experts(state, experts, routed, gate)
-    here = Residency(routed, tuple(sorted(experts)), dense=task.batched, masked=MASKS[mask])
+    here = Residency(
+        routed,
+        tuple(sorted(experts)),
+        dense=task.batched,
+        masked=MASKS[mask],
+        own_reach=reach is not None,
+    )
     moved = _moved_names(task, state, experts, gate)
+    reachable = {} if reach is None else _reachable(task, reach, rounds)
     local = Local(
         task,
         cluster,
         _model_of(task.config, task.spec, task.maker, here),
         moving={path: state[name] for name, path in moved.items()},
-        frozen=_frozen(task, state, routed, moved),
+        frozen=_frozen(task, state, routed, moved) | reachable,
     )
     run = _all_at_once if task.batched else _one_by_one
     tensors = run(local, rounds, first_round)
@@ -147,6 +157,24 @@ def _frozen(
         if task.is_shared(stored) or is_of(stored, routed):
             frozen[task.names.path(stored)] = _as_trained(task, state, stored, base, moved)
     return frozen
+
+
+def _reachable(
+    task: Task, reach: Sequence[Sequence[bool]], rounds: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return every gate's ``reach`` (K, E) by path: 0 for experts in reach, -inf for others.
+
+    Raises :class:`ValueError` for a device that trains with no expert in reach.
+    """
+    allowed = torch.tensor(reach, device=task.device)
+    nowhere = ~allowed.any(1)
+    if lost := [k for k, count in enumerate(rounds) if count and nowhere[k]]:
+        raise ValueError(f"device {lost[0]} trains with no expert in reach; leave it out")
+    # A device that stands still must have somewhere to route to, or its softmax is 0 / 0.
+    allowed = allowed | nowhere[:, None]
+    barred = torch.zeros(allowed.shape, dtype=task.dtype, device=task.device)
+    barred = barred.masked_fill(~allowed, -torch.inf)
+    return {f"{layer}.gate.reach": barred for layer in task.names.layers}
 
 
 def _as_trained(

@@ -67,7 +67,7 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     model = skeleton(single_expert(task.config), task.spec, task.maker, Residency(held=(0,)))
     weights = {n: t for n, t in task.initial.items() if expert_of(n) is None and not is_gate(n)}
     weights |= {n.replace(f"expert.{first}.", "expert.0.", 1): t.clone() for n, t in own.items()}
-    weights |= {n: own_gate(model, task, n) for n in _gate_names(task)}
+    weights |= {n: own_gate(model, task, n) for n in gate_names(task)}
     fill(model, {task.names.path(n): t for n, t in weights.items()})
     parameters = {
         name: parameter
@@ -93,8 +93,11 @@ def own_gate(model: nn.Module, task: Task, name: str) -> Tensor:
     return torch.zeros(shape, dtype=task.dtype, device=task.device)
 
 
-def _gate_names(task: Task) -> list[str]:
-    return [f"gate.{layer}.weight" for layer in range(len(task.names.layers))]
+def gate_names(task: Task) -> list[str]:
+    """Return the stored names of the gates' tensors."""
+    model = skeleton(task.config, task.spec, task.maker, Residency(held=task.all_experts))
+    stored = (task.names.stored(path) for path, _ in model.named_parameters())
+    return [name for name in stored if is_gate(name)]
 
 
 def _pretrained_gates(
@@ -106,7 +109,7 @@ def _pretrained_gates(
     learns which expert belongs to which data.
     """
     model = _soft_model(task, experts)
-    gates = {task.names.path(n): n for n in _gate_names(task)}
+    gates = {task.names.path(n): n for n in gate_names(task)}
     parameters = {gates[path]: p for path, p in model.named_parameters() if path in gates}
     rng = stream(task.config.seed, "pretrain", "gate")
     fit(
@@ -125,7 +128,7 @@ def _soft_model(task: Task, experts: dict[str, Tensor]) -> nn.Module:
     here = Residency(held=task.all_experts, dense=True)
     model = skeleton(soft, task.spec, task.maker, here)
     weights = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
-    missing = {task.names.path(n) for n in _gate_names(task) if n not in weights}
+    missing = {task.names.path(n) for n in gate_names(task) if n not in weights}
     drawn = initialise(model, task.config.seed, missing)
     tensors = {task.names.path(name): tensor for name, tensor in weights.items()}
     tensors |= {path: tensor.to(task.device, task.dtype) for path, tensor in drawn.items()}
@@ -139,7 +142,7 @@ def _soft_model(task: Task, experts: dict[str, Tensor]) -> nn.Module:
 
 def gate_paths(task: Task) -> set[str]:
     """Return where the gates lie in the model."""
-    return {task.names.path(name) for name in _gate_names(task)}
+    return {task.names.path(name) for name in gate_names(task)}
 
 
 def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Callable[[Tensor], Tensor]:

@@ -11,13 +11,40 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 Tensors = dict[str, Any]
-Operation = Callable[..., Tensors]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Tensor maths that a value is made by: ``place`` is ``module:function``.
+
+    The function is called with the task, the parents' tensors and the arguments, and is imported
+    when a value is first needed. A change of what it returns is a new ``version``.
+    """
+
+    place: str
+    version: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.place.rpartition(":")[2]
+
+    def function(self) -> Callable[..., Tensors]:
+        """Import the function."""
+        module = import_module(self.place.partition(":")[0])
+        found: Callable[..., Tensors] = getattr(module, self.name)
+        return found
+
+
+Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Tensors]
 
 
 class Handle:
@@ -26,7 +53,7 @@ class Handle:
     __slots__ = ("__weakref__", "arguments", "key", "operation", "parents", "value")
 
     def __init__(
-        self, key: str, operation: str, parents: tuple[Handle, ...], arguments: dict[str, Any]
+        self, key: str, operation: Operation, parents: tuple[Handle, ...], arguments: dict[str, Any]
     ) -> None:
         self.key = key
         self.operation = operation
@@ -36,7 +63,7 @@ class Handle:
 
     def _no_number(self) -> NoReturn:
         raise TypeError(
-            f"the result of {self.operation!r} is not a number yet; "
+            f"the result of {self.operation.name!r} is not a number yet; "
             "take numbers out with `yield Measure(name, compute, default)`"
         )
 
@@ -47,7 +74,7 @@ class Handle:
         self._no_number()
 
     def __repr__(self) -> str:
-        return f"<{self.operation} {self.key[:8]}{'' if self.value is None else ' ready'}>"
+        return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
 
 
 class Store(Protocol):
@@ -62,26 +89,25 @@ class Store(Protocol):
 class Values:
     """Makes handles, and computes them when they are forced.
 
-    ``context`` names everything that all operations depend on (model, data, seed, settings);
-    ``keep=False`` keeps only keys: nothing can be forced (timing-only runs).
+    ``apply(operation, parents, arguments)`` computes a value. ``context`` names everything that all
+    operations depend on (model, data, seed, settings); ``keep=False`` keeps only keys: nothing can
+    be forced (timing-only runs).
     """
 
-    def __init__(
-        self, operations: dict[str, tuple[int, Operation]], context: str, keep: bool = True
-    ) -> None:
-        self.operations = operations
+    def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
+        self._apply = apply
         self.context = context
         self.keep = keep
         self.store: Store | None = None
         self.computed: Counter[str] = Counter()
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
 
-    def make(self, operation: str, *parents: Handle, **arguments: Any) -> Handle:
+    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
-        version = self.operations[operation][0] if self.keep else 0
+        version = operation.version if self.keep else 0
         # Plain copies: an array that its owner changes later must not change what was asked for.
         arguments = json.loads(json.dumps(arguments, default=_plain))
-        parts = [self.context, operation, version, [p.key for p in parents], arguments]
+        parts = [self.context, operation.place, version, [p.key for p in parents], arguments]
         text = json.dumps(parts, sort_keys=True)
         key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         handle = self._live.get(key)
@@ -115,12 +141,13 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         if self.store is not None and handle.key in self.store:
-            handle.value = self.store.load(handle.key)
+            value = self.store.load(handle.key)
         else:
-            function = self.operations[handle.operation][1]
-            parents = [p.value for p in handle.parents]
-            handle.value = function(*parents, **handle.arguments)
-            self.computed[handle.operation] += 1
+            parents = [p.value for p in handle.parents if p.value is not None]
+            value = self._apply(handle.operation, parents, handle.arguments)
+            self.computed[handle.operation.name] += 1
+        # By name: what sums over all tensors must not hang on whether they were computed or loaded.
+        handle.value = dict(sorted(value.items()))
         handle.parents = ()
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scenarios.named_files import element_file, places_file, windows_file
     from scenarios.overrides import set_key
     from scenarios.scenario import Scenario
+    from scenarios.sidelink_values import resolved_sidelink
 
 __all__ = [
     "Scenario",
@@ -25,6 +26,7 @@ __all__ = [
     "local_path",
     "places_file",
     "resolved_link",
+    "resolved_sidelink",
     "schema",
     "set_key",
     "shipped",
@@ -41,6 +43,7 @@ _HOME_OF = {
     "local_path": "learning_files",
     "places_file": "named_files",
     "resolved_link": "link_values",
+    "resolved_sidelink": "sidelink_values",
     "schema": "loading",
     "set_key": "overrides",
     "shipped": "files",

@@ -8,6 +8,7 @@ from scenarios.ground_rules import ground_problems, pace_problems
 from scenarios.link_rules import link_problems
 from scenarios.orbit_rules import orbit_problems
 from scenarios.serving_keys import Seen
+from scenarios.sidelink_rules import sidelink_problems
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
@@ -20,6 +21,7 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     yield from orbit_problems(scenario)
     yield from ground_problems(scenario.ground, source, geometry)
     yield from link_problems(scenario.link, source, geometry)
+    yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
     yield from pace_problems(("compute",), scenario.compute)
     yield from _experts(scenario)
 
@@ -38,6 +40,7 @@ def _stop(scenario: "Scenario") -> Iterator[Problem]:
 
 def _experts(scenario: "Scenario") -> Iterator[Problem]:
     model = scenario.learning.model
-    if model.top_k > model.experts:
+    # Networked experts are one a device, whatever this key says.
+    if model.top_k > model.experts and not model.kind.endswith("-nmoe"):
         text = f"got {model.top_k}; must be at most learning.model.experts, {model.experts}"
         yield Problem(("learning", "model", "top_k"), text)

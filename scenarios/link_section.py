@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from scenarios.link_side import Downlink, Uplink
 from scenarios.section import Section
+from scenarios.sidelink_section import Sidelink
 
 
 def _form_of(value: Any) -> str | None:
@@ -50,4 +51,13 @@ class Link(Section):
     ] = Field(
         default=Downlink(),
         description="satellite to device: 'neglected' (takes no time) or overrides of the preset",
+    )
+    sidelink: Sidelink | None = Field(
+        default=None,
+        description="device to device: null for none, or keys of its radio ({} for its defaults)",
+    )
+    relay: Literal["none", "contact", "store"] = Field(
+        default="none",
+        description="whom devices without a sidelink reach through the satellites: nobody, those "
+        "in contact at the same time, or all, by messages that wait for contacts",
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.errors import InvariantError
-from sim.ledger import DIRECTIONS, Ledger
+from sim.ledger import DIRECTIONS, Account
 
 Books = dict[str, dict[str, float]]
 
@@ -17,7 +18,18 @@ TOLERANCE = 1e-9
 """Relative rounding of sums of bytes."""
 
 
-def books_of(ledgers: Iterable[Ledger]) -> Books:
+class Booked(Protocol):
+    """Where bytes are booked: accounts by direction, and what is still open of them."""
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Bytes by direction."""
+
+    def open_bytes(self, direction: str) -> tuple[float, float]:
+        """Sizes of the payloads that are open, and what of them is through, all together."""
+
+
+def books_of(ledgers: Iterable[Booked]) -> Books:
     """Return for each direction the bytes of payloads offered, and what became of them.
 
     ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what went over the
@@ -28,7 +40,7 @@ def books_of(ledgers: Iterable[Ledger]) -> Books:
     return {direction: _account(every, direction) for direction in DIRECTIONS}
 
 
-def _account(ledgers: list[Ledger], direction: str) -> dict[str, float]:
+def _account(ledgers: list[Booked], direction: str) -> dict[str, float]:
     accounts = [ledger.accounts[direction] for ledger in ledgers]
     still_open = [ledger.open_bytes(direction) for ledger in ledgers]
     return {

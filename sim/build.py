@@ -18,6 +18,7 @@ from sim.fingerprints import without_places
 from sim.ground import device_places
 from sim.plan import Plan
 from sim.planning import make_plan
+from sim.sidelinks import Sidelinks, sidelinks_of
 from sim.task import learner_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Build:
     learner: Learner
     method: MethodType
     options: Any
+    sidelinks: Sidelinks | None = None
 
     @property
     def cycles(self) -> int:
@@ -68,9 +70,14 @@ def build(scenario: Scenario) -> Build:
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
     learner = learner_of(scenario)
+    try:
+        method.check(learner.config)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     plan = make_plan(scenario)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
-    return Build(scenario, plan, compute, transmitter, learner, method, options)
+    sidelinks = sidelinks_of(scenario)
+    return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
 
 
 def portable(scenario: Scenario) -> dict[str, Any]:

@@ -35,6 +35,8 @@ RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="fo
 
 # Typer carries its own copy of click from some version on; this is the right class in each.
 UsageError: Any = typer.BadParameter.__base__
+MOST_CLIENTS = 20
+"""Clients up to which `show` prints the gating pattern."""
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -184,14 +186,18 @@ def validate_command(scenario: ScenarioName, set_: SetKeys = None) -> None:
 
 @app.command("list")
 def list_command() -> None:
-    """List the shipped scenarios and the known methods."""
+    """List the shipped scenarios, and the known methods, gate trainers and policies."""
     from learning import method_names
+    from learning.gates import GATE_TRAINERS
+    from learning.policies import POLICIES
     from scenarios import shipped
 
     rows = [[name, text] for name, text in shipped().items()]
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
     print(f"\nmethods: {', '.join(method_names())}")
+    print(f"gates of method nmoe: {', '.join(GATE_TRAINERS.names())}")
+    print(f"policies of method aligned: {', '.join(POLICIES.names())}")
 
 
 @app.command("show")
@@ -200,11 +206,12 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
     from sim.comparison import read_run
     from sim.text import summary_text
 
-    summary = read_run(run)["summary"]
+    found = read_run(run)
     if json_:
-        _print_json(summary)
+        _print_json(found["summary"] | {"gating_pattern": found["gating_pattern"]})
     else:
-        print(summary_text(summary))
+        print(summary_text(found["summary"]))
+        _print_pattern(found["gating_pattern"])
 
 
 @app.command("compare")
@@ -320,6 +327,14 @@ def _wrong(message: str) -> NoReturn:
     from sim.errors import InputError
 
     raise InputError(message)
+
+
+def _print_pattern(found: dict[str, Any] | None) -> None:
+    """Show who asks whom, where there are few enough to be read."""
+    from sim.system_text import pattern_text
+
+    if found is not None and len(found["clients"]) <= MOST_CLIENTS:
+        print(f"\n{pattern_text(found['clients'], found['shares'])}")
 
 
 def _print_json(value: object) -> None:

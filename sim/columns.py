@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.arrow import array
 from sim.errors import InputError
-from sim.text import table
+from sim.units_text import table
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
 

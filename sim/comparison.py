@@ -11,10 +11,16 @@ from statistics import median
 from typing import Any
 
 from sim.folder import read_manifest, read_tables
+from sim.networked_summary import gating_pattern
 from sim.summary import TARGETS, summarise
 
 BASELINE = "synchronous"
 LONGEST_LABEL = 48
+
+NETWORKED = ("f1_final", "local_ratio_final", "local_count_share_final", "local_weight_share_final")
+ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
+ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_mean")
+"""Figures of networked experts, of their inference, and of client-expert alignment."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,20 @@ class Group:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Return summary and resolved scenario of a run folder."""
+    """Return summary, resolved scenario and gating pattern of a run folder."""
     manifest = read_manifest(folder)
-    summary = summarise(read_tables(folder), manifest)
-    return {"summary": summary, "scenario": manifest["scenario"], "folder": str(folder)}
+    tables = read_tables(folder)
+    return {
+        "summary": summarise(tables, manifest),
+        "scenario": manifest["scenario"],
+        "folder": str(folder),
+        "gating_pattern": _pattern(tables),
+    }
+
+
+def _pattern(tables: dict[str, Any]) -> dict[str, Any] | None:
+    found = gating_pattern(tables["assignments"])
+    return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 
 
 def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
@@ -103,6 +119,10 @@ def _row(group: Group) -> dict[str, Any]:
             n: _spread(group.values("targets", n, "gradient_steps")) for n in names
         },
         "energy_j_to": {n: _spread(group.values("targets", n, "energy_j")) for n in names},
+        **{key: _spread(group.values(key)) for key in NETWORKED},
+        **{key: _spread(group.values("inference", key)) for key in ANSWERED},
+        **{key: _spread(group.values("alignment", key)) for key in ALIGNED},
+        "sidelink_bytes": _spread(group.values("sidelink_bytes")),
         "uplink_bytes": _spread(group.values("uplink_bytes")),
         "downlink_bytes": _spread(group.values("downlink_bytes")),
         "device_rounds": _spread(group.values("device_rounds")),

@@ -32,7 +32,16 @@ def transmitter_of(scenario: Scenario) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     uplink = scenarios.resolved_link(scenario)["uplink"]
     power_dbm, duty = uplink.get("tx_power_dbm"), float(uplink.get("duty", 1.0))
-    return Transmitter(None if power_dbm is None else 10 ** (float(power_dbm) / 10) / 1000, duty)
+    sidelink = scenarios.resolved_sidelink(scenario)
+    return Transmitter(
+        None if power_dbm is None else _watts(float(power_dbm)),
+        duty,
+        0.0 if sidelink is None else _watts(sidelink["tx_power_dbm"]),
+    )
+
+
+def _watts(power_dbm: float) -> float:
+    return float(10 ** (power_dbm / 10) / 1000)
 
 
 def _cluster(scenario: Scenario, cluster: Cluster, devices: int) -> Compute:

@@ -13,7 +13,7 @@ import numpy as np
 import orbit
 from sim import columns as plain
 from sim.arrow import array
-from sim.text import table
+from sim.units_text import table
 
 BATCH_ROWS = 250_000
 _SHOWN = {

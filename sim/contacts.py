@@ -22,6 +22,7 @@ class Antenna:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
 
     ``contact`` is the one that is open or, in the gap of a session and after it, the last one.
+    ``exhausted`` says that somebody has asked for a contact where none was left.
     """
 
     def __init__(self, clock: Clock, cluster: Cluster, sessions: list[PlannedSession]) -> None:
@@ -29,6 +30,7 @@ class Antenna:
         self.session: PlannedSession | None = None
         self.contact: PlannedContact | None = None
         self.sessions_served = 0
+        self.exhausted = False
         self._clock = clock
         self._sessions = sessions
         self._left = len(sessions)
@@ -53,6 +55,21 @@ class Antenna:
             served()
         self._wake()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a session goes on."""
+        return self.session is not None and self._clock.now < self.session.end_s
+
+    @property
+    def over(self) -> bool:
+        """Whether no session goes on and none is to come."""
+        return self.last and not self.is_open
+
+    @property
+    def last(self) -> bool:
+        """Whether no session is to come."""
+        return self._left == 0
+
     def parted_s(self, actor: str) -> float:
         """When the session that ``actor`` had last ends or ended; now, if it had none."""
         had = self._handed_out.get(actor)
@@ -71,7 +88,8 @@ class Antenna:
         """Wait for a session that ``actor`` has not had yet (or any open one)."""
         while True:
             now = self.session
-            if now and not (fresh and self._handed_out.get(actor) is now):
+            had = self._handed_out.get(actor) is now
+            if now and not (had and (fresh or self._clock.now >= now.end_s)):
                 self._handed_out[actor] = now
                 contact = self.contact
                 assert contact is not None  # a session opens with its first contact
@@ -85,6 +103,7 @@ class Antenna:
                     capacity_bytes=now.capacity_bytes,
                 )
             if self._left == 0:
+                self.exhausted = True
                 return None
             event = self._clock.event()
             self._waiting.append(event)

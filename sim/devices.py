@@ -19,10 +19,10 @@ class Compute:
     """Compute of one cluster's devices: one number for all of them, or an array (K,).
 
     A round takes ``seconds_per_round``, or where that is None or NaN its FLOPs over
-    ``flops_per_s``. ``memory_bytes`` is None or inf where nothing limits it, ``power_w`` (drawn in
-    training) None or NaN where it is not known. ``per_contact`` is a number of rounds or None for
-    as many as fit; ``per_gap_max`` None for no limit. ``pace_s`` replaces the round time in
-    disconnected phases: the paper's slots hold ``per_contact`` rounds each, however long a round
+    ``flops_per_s``. ``memory_bytes`` is None or inf where nothing limits it, ``power_w`` (drawn
+    while they compute) None or NaN where it is not known. ``per_contact`` is a number of rounds or
+    None for as many as fit; ``per_gap_max`` None for no limit. ``pace_s`` replaces the round time
+    in disconnected phases: the paper's slots hold ``per_contact`` rounds each, however long a round
     of any of the devices is.
     """
 
@@ -76,13 +76,17 @@ class Gap:
 
 
 class Devices:
-    """The devices of one cluster: until when each is busy, and time left over from a cut round."""
+    """The devices of one cluster: until when each is busy, and time left over from a cut round.
+
+    ``serving_until_s`` is when each has computed what it was asked for besides its training.
+    """
 
     def __init__(self, cluster: Cluster, compute: Compute) -> None:
         self.cluster = cluster
         self.compute = compute
         self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
+        self.serving_until_s: Floats = np.zeros(cluster.devices)
         self.rounds: Ints = np.zeros(cluster.devices, np.int64)
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
@@ -141,6 +145,10 @@ class Devices:
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)
         return gap.rounds, gap.begin_s, gap.end_s
+
+    def served(self, device: int, computed_s: float) -> None:
+        """Add what a device has computed besides its training."""
+        self.ended_s[device] += computed_s
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

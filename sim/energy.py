@@ -1,4 +1,8 @@
-"""Energy that devices spend: power x time that they compute, transmit power x time on air."""
+"""Energy that devices spend: power x time that they compute, transmit power x time on air.
+
+Computing is training, and what devices answer each other by inference; ``training_j`` is that of
+both.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +22,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transmitter:
-    """A device's transmitter: its power (None where only the EIRP is known), and its duty."""
+    """A device's transmitter: its power (None where only the EIRP is known), and its duty.
+
+    ``sidelink_w`` is what it sends to other devices with.
+    """
 
     power_w: float | None = None
     duty: float = 1.0
+    sidelink_w: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Use:
     """What the devices of a cluster (K,) have done so far.
 
-    Complete ``rounds``; seconds in which they computed, also of rounds that are not complete;
-    seconds in which they sent.
+    Complete ``rounds`` of training; seconds in which they computed, also of rounds that are not
+    complete, and for inference; seconds in which they sent to a satellite, and ``sidelink_s`` over
+    sidelinks.
     """
 
     rounds: Ints
     computed_s: Floats
     sending_s: Floats
+    sidelink_s: float = 0.0
 
 
 def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
@@ -50,7 +60,11 @@ def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
 def energy_of(
     cluster: Cluster, use: Use, power_w: float | Floats | None, transmitter: Transmitter
 ) -> dict[str, Any]:
-    """Return time and energy of a cluster's devices, all together; None for what is not known."""
+    """Return time and energy of a cluster's devices, all together; None for what is not known.
+
+    ``training_j`` is power x ``computed_s``: of training, and of inference where devices compute
+    for each other.
+    """
     air_s = float(use.sending_s.sum()) * transmitter.duty
     watts = np.nan if power_w is None else power_w
     training_j = float((watts * use.computed_s).sum())
@@ -60,9 +74,16 @@ def energy_of(
         "device_rounds": int(use.rounds.sum()),
         "computed_s": float(use.computed_s.sum()),
         "training_j": None if np.isnan(training_j) else training_j,
-        "air_s": air_s,
-        "transmit_j": None if transmitter.power_w is None else air_s * transmitter.power_w,
+        "air_s": air_s + use.sidelink_s,
+        "transmit_j": _transmit_j(air_s, use.sidelink_s, transmitter),
     }
+
+
+def _transmit_j(air_s: float, sidelink_s: float, transmitter: Transmitter) -> float | None:
+    """Energy of sending; not known without the power that a device sends to a satellite with."""
+    if transmitter.power_w is None:
+        return None
+    return air_s * transmitter.power_w + sidelink_s * transmitter.sidelink_w
 
 
 def total(rows: Sequence[dict[str, Any]], key: str) -> Any:

@@ -34,8 +34,9 @@ class Evaluator:
         self._last = time_s, cycle
         rows = self._measure()
         samples = sum(row["samples"] for row in rows)
+        measured = [key for key in rows[0] if key not in ("cluster", "samples")]
         pooled: dict[str, Any] = {
-            key: _mean([(row[key], row["samples"]) for row in rows]) for key in ("accuracy", "loss")
+            key: _mean([(row[key], row["samples"]) for row in rows]) for key in measured
         }
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
         self._trace.add("metrics", scope="global", samples=samples, **pooled, **shared)
@@ -50,12 +51,9 @@ class Evaluator:
         return self._accuracy
 
     def _measure(self) -> list[dict[str, Any]]:
-        learner = self._method.learner
-        model = self._method.model()
-        if learner.trains:
-            rows: list[dict[str, Any]] = self._journal.answer(
-                "server", "evaluation", lambda: learner.evaluate(model)
-            )
+        method = self._method
+        if method.learner.trains:
+            rows: list[dict[str, Any]] = self._journal.answer("server", "evaluation", method.scores)
             return rows
         nothing = {"accuracy": None, "loss": None, "samples": 0}
         return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]

@@ -1,4 +1,4 @@
-"""The run folder: five Parquet tables, the manifest and the final model, each written at once."""
+"""The run folder: Parquet tables, the manifest and the final model, each written at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from sim.journal import write_text
-from sim.schema import COLUMNS
+from sim.schema import APPENDED, COLUMNS, OPTIONAL
 
 MANIFEST = "manifest.json"
 SCHEMA = "1"
@@ -76,14 +76,24 @@ def read_tables(folder: Path) -> dict[str, pa.Table]:
     tables = {}
     for name in COLUMNS:
         path = folder / f"{name}.parquet"
+        if name in OPTIONAL and not path.exists():
+            continue
         try:
-            tables[name] = pq.read_table(path)
+            tables[name] = _completed(name, pq.read_table(path))
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
         lacking = [column for column in COLUMNS[name] if column not in tables[name].column_names]
         if lacking:
             raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
     return tables
+
+
+def _completed(name: str, table: pa.Table) -> pa.Table:
+    """Add the columns, empty, that were not there yet when the table was written."""
+    for column in APPENDED.get(name, ()):
+        if column not in table.column_names:
+            table = table.append_column(column, pa.nulls(len(table), COLUMNS[name][column]))
+    return table
 
 
 def versions() -> dict[str, str]:

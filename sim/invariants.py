@@ -22,7 +22,16 @@ OFFER = ("cluster", "device", "direction", "payload", "version")
 
 def check(tables: dict[str, pa.Table]) -> None:
     """Raise InvariantError that names each invariant that a run's tables violate."""
-    found = [*_clock(tables), *_transfers(tables), *_bytes(tables), *_contacts(tables)]
+    moved = tables["transfers"]
+    direct = says(moved, "direction", "sidelink")
+    over_contacts = {**tables, "transfers": moved.filter(pa.array(~direct))}
+    found = [
+        *_clock(tables),
+        *_transfers(over_contacts),
+        *_bytes(over_contacts),
+        *_messages(moved.filter(pa.array(direct))),
+        *_contacts(tables),
+    ]
     if found:
         raise InvariantError("the run contradicts itself: " + "; ".join(found))
 
@@ -58,6 +67,18 @@ def _transfers(tables: dict[str, pa.Table]) -> Iterator[str]:
     up = says(moved, "direction", "uplink")
     if (end < start).any() or (end == start)[up].any():
         yield "a transfer has no duration"
+
+
+def _messages(moved: pa.Table) -> Iterator[str]:
+    """Between devices there is no contact to go on in: a message arrives as a whole."""
+    size, delivered = _numbers(moved, "payload_bytes"), _numbers(moved, "delivered_bytes")
+    if not (_numbers(moved, "end_s") > _numbers(moved, "start_s")).all():
+        yield "a message has no duration"
+    through = says(moved, "outcome", "delivered")
+    if not (moved.column("contact_id").null_count == len(moved) and (delivered > 0).all()):
+        yield "a message over a sidelink has a contact, or carries nothing"
+    if (delivered[through] != size[through]).any() or (delivered > size).any():
+        yield "a message arrives with more bytes than it has, or with fewer"
 
 
 def _bytes(tables: dict[str, pa.Table]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from learning.requests import Floats, Ints, Mask
 
 CutTransfers = Literal["resume", "restart", "drop"]
 Fate = Literal["", "given up", "begins anew"]
-DIRECTIONS = ("uplink", "downlink")
+DIRECTIONS = ("uplink", "downlink", "sidelink")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from sim.session_beam import SessionBeam
 from sim.sharing import Carried, span_s
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
     """A training step of a chain: who begins and ends it when."""
 
@@ -33,7 +33,7 @@ class Training:
         return np.where(self.who & (self.rounds > 0), np.maximum(spent_s, 0.0), 0.0)
 
 
-@dataclass
+@dataclass(eq=False)
 class Transfer:
     """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
 
@@ -41,7 +41,8 @@ class Transfer:
     begins at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
     for a device that never begins, or does not get through by ``los_s``.
     ``session`` is what can be used of the session (None: nothing), ``beam`` its link in this
-    direction (None: takes no time) and ``curve`` what each device is given of it.
+    direction (None: takes no time) and ``curve`` what each device is given of it. What is
+    ``personal`` is not broadcast.
     """
 
     direction: str
@@ -56,6 +57,7 @@ class Transfer:
     sent_s: Floats
     end_s: Floats
     los_s: Floats
+    personal: bool = False
     session: PlannedSession | None = None
     beam: SessionBeam | None = None
     curve: Carried | None = None
@@ -76,7 +78,8 @@ class Transfer:
 
     def waited_s(self) -> Floats:
         """Seconds (K,) that a device with a link waited for a sub-channel; 0 for others."""
-        if self.beam is None or self.beam.crowding(int(self.who.sum())) <= 1.0:
+        senders = int(self.who.sum())
+        if self.beam is None or self.beam.crowding(senders, self.personal) <= 1.0:
             return np.zeros_like(self.begin_s)
         opens_s, _ = span_s(self.beam.curve)
         ready_s = np.maximum(self.arrival_s, opens_s)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from learning.requests import Cost
 
 EXCLUDED = "does not train"
@@ -21,11 +23,12 @@ class Load:
 
     def add(self, cost: Cost) -> None:
         """Count a round that a method asks for."""
-        self.flops = max(self.flops, cost.flops)
-        if self.most is None or cost.memory_bytes > self.most.memory_bytes:
-            self.most = cost
-        if self.least is None or cost.memory_bytes < self.least.memory_bytes:
-            self.least = cost
+        self.flops = max(self.flops, float(np.max(cost.flops)))
+        for one in _extremes(cost):
+            if self.most is None or one.memory_bytes > self.most.memory_bytes:
+                self.most = one
+            if self.least is None or one.memory_bytes < self.least.memory_bytes:
+                self.least = one
 
     def figures(self) -> dict[str, Any] | None:
         """Return the figures in bytes and FLOPs, None where no round was asked for."""
@@ -38,3 +41,10 @@ class Load:
             "least_expert_bytes": self.least.expert_bytes,
             "round_flops": self.flops,
         }
+
+
+def _extremes(cost: Cost) -> tuple[Cost, ...]:
+    """The devices' rounds with least and with most memory; one where they do not differ."""
+    if np.ndim(cost.memory_bytes) == 0:
+        return (cost,)
+    return cost.of(int(np.argmin(cost.memory_bytes))), cost.of(int(np.argmax(cost.memory_bytes)))

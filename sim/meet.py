@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from typing import Any
 
 import simpy
@@ -30,9 +30,13 @@ class Meetings:
             event.succeed()
         return dict(sorted(brought.items()))
 
-    def waiting(self) -> str:
-        """Describe the meetings that never filled; empty if there are none."""
+    def waiting(self, excused: Collection[str] = ()) -> str:
+        """Describe the meetings that never filled; empty if there are none.
+
+        Those that one of the ``excused`` has not come to are left out.
+        """
         return "; ".join(
             f"{', '.join(sorted(brought))} at {key!r} with {len(brought)} of {parties}"
             for key, (_, brought, parties) in sorted(self._open.items())
+            if brought.keys() >= set(excused)
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.method import Cluster
+from learning.peering import Send
 from learning.requests import Cost, Floats, Mask
 from sim.clock import Clock, Process
 from sim.coded import Coded
@@ -15,12 +16,13 @@ from sim.loads import EXCLUDED
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
 from sim.session_parts import Part
-from sim.text import data_size
 from sim.trace import Trace
+from sim.units_text import data_size
 
 if TYPE_CHECKING:
     from sim.devices import Devices
     from sim.legs import Training, Transfer
+    from sim.sidelink_queues import Transmission
 
 
 OUTCOMES = ("delivered", "carried", "dropped")
@@ -51,10 +53,12 @@ class Rows:
         cluster = devices.cluster
         new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
         self._told.update((cluster.name, k) for k in new)
-        has, which = np.unique(devices.memory_bytes[new], return_inverse=True)
-        needs = data_size(cost.memory_bytes)
+        needs = np.broadcast_to(cost.memory_bytes, excluded.shape)
+        both = np.stack([needs, devices.memory_bytes])[:, new]
+        figures, which = np.unique(both, axis=1, return_inverse=True)
         why = [
-            f"{EXCLUDED}: needs {needs} of memory, has {data_size(size)}" for size in has.tolist()
+            f"{EXCLUDED}: needs {data_size(needed)} of memory, has {data_size(size)}"
+            for needed, size in figures.T.tolist()
         ]
         self._trace.add(
             "events",
@@ -111,6 +115,35 @@ class Rows:
         gone = outcome == DROPPED
         self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
 
+    def message(self, sent: Transmission, moved: float, end_s: float, outcome: str) -> None:
+        """What moved of a message over a sidelink, until it was there or the run was over."""
+        self._trace.add(
+            "transfers",
+            cluster=sent.source.cluster,
+            device=sent.source.device,
+            peer=str(sent.target),
+            direction="sidelink",
+            payload=sent.name,
+            version=sent.version,
+            payload_bytes=sent.size,
+            delivered_bytes=moved,
+            start_s=sent.begin_s,
+            end_s=end_s,
+            outcome=outcome,
+        )
+
+    def lost(self, send: Send, time_s: float, why: str) -> None:
+        """A message that will never arrive."""
+        self._trace.add(
+            "events",
+            time_s=time_s,
+            kind="drop",
+            cluster=send.source.cluster,
+            device=send.source.device,
+            version=int(send.payload.version),
+            detail=f"{send.payload.name} to {send.target}: {why}",
+        )
+
     def stale(self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int) -> None:
         """Which devices had a partial transfer of another version, now forgotten."""
         rows = np.flatnonzero(forgotten)
@@ -152,6 +185,11 @@ class Rows:
         for time_s, number, why in sorted(_waits(plan)):
             yield clock.at(time_s)
             self._wait(plan.contacts[number], time_s, why)
+
+    def unfinished(self, waiting: str, time_s: float) -> None:
+        """Who still waits for others when the plan has no contacts left, or the run ends."""
+        detail = f"no contacts left: {waiting}"
+        self._trace.add("events", time_s=time_s, kind="fault", detail=detail)
 
     def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
         """A download that waits for the server's state to reach the satellite."""

@@ -22,6 +22,7 @@ from sim.errors import InputError, Interrupted, SimulationError
 from sim.health import warnings_of
 from sim.invariants import check
 from sim.journal import CHECKPOINT, Checkpoint, Journal
+from sim.schema import COLUMNS
 from sim.simulation import Simulation
 from sim.summary import summarise
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scenarios import Scenario
+    from sim.pictures import Pictures
 
 Listener = Callable[[float, int, float], None]
 EachEvent = Callable[[int], None]
@@ -45,7 +47,8 @@ class Result:
 
     def _frame(self, name: str) -> pd.DataFrame:
         if name not in self._frames:
-            self._frames[name] = self.tables[name].to_pandas()
+            none = pa.schema(list(COLUMNS[name].items())).empty_table()
+            self._frames[name] = self.tables.get(name, none).to_pandas()
         return self._frames[name]
 
     @property
@@ -72,6 +75,18 @@ class Result:
     def assignments(self) -> pd.DataFrame:
         """Which cluster trains which expert."""
         return self._frame("assignments")
+
+    @property
+    def inferences(self) -> pd.DataFrame:
+        """Answers of networked experts, one row a group of samples; empty for other methods."""
+        return self._frame("inferences")
+
+    @property
+    def plot(self) -> Pictures:
+        """Pictures of the run, as matplotlib axes."""
+        from sim.pictures import Pictures
+
+        return Pictures(self.tables)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -145,6 +160,8 @@ class Run:
             None if every_hours is None else every_hours * 3600,
             built.scenario.link.cut_transfers,
             built.transmitter,
+            built.sidelinks,
+            built.scenario.link.relay,
         )
         self._event = 0
         self._began = time.monotonic()

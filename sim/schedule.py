@@ -6,12 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from learning.requests import Floats, Mask
 from sim.legs import Leg, Transfer
 from sim.planned_session import PlannedSession
 
 
-def schedule(leg: Transfer, session: PlannedSession, earlier: Sequence[Leg]) -> None:
-    """Plan a leg over what can be used of a session, behind the earlier legs of its chain."""
+def schedule(
+    leg: Transfer,
+    session: PlannedSession,
+    earlier: Sequence[Leg],
+    others: Sequence[Transfer] = (),
+) -> None:
+    """Plan a leg over what can be used of a session, behind the earlier legs of its chain.
+
+    It also keeps behind ``others``, the transfers of other chains in its direction: its device's
+    own, and as many as the beam has no sub-channels for beside it.
+    """
     leg.session = session
     leg.beam = session.uplink if leg.direction == "uplink" else session.downlink
     in_time = leg.who & (leg.arrival_s <= session.end_s)
@@ -21,7 +31,9 @@ def schedule(leg: Transfer, session: PlannedSession, earlier: Sequence[Leg]) -> 
         leg.begin_s = leg.sent_s = leg.end_s = leg.arrival_s
         return
     leg.arrival_s = np.maximum(leg.arrival_s, _beam_free_s(leg, earlier))
-    given = leg.beam.send(leg.arrival_s, (leg.size - leg.before) * 8, in_time)
+    if others:
+        leg.arrival_s = np.maximum(leg.arrival_s, _turn_s(leg, others))
+    given = leg.beam.send(leg.arrival_s, (leg.size - leg.before) * 8, in_time, leg.personal)
     leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
     there = np.isfinite(given.end_s)
     delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
@@ -42,6 +54,29 @@ def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
     free_s = -np.inf
     for other in earlier:
         if isinstance(other, Transfer) and other.direction == leg.direction and other.who.any():
-            ends_s = np.where(np.isfinite(other.sent_s), other.sent_s, other.los_s)
-            free_s = max(free_s, float(ends_s[other.who].max()))
+            free_s = max(free_s, float(_stops_s(other)[other.who].max()))
     return free_s
+
+
+def _turn_s(leg: Transfer, others: Sequence[Transfer]) -> Floats:
+    """When each device (K,) of a leg has its turn behind the transfers of other chains."""
+    assert leg.beam is not None  # callers have turned to others for a neglected downlink
+    stops_s = np.array([np.where(_sends(other), _stops_s(other), -np.inf) for other in others])
+    own_s: Floats = stops_s.max(axis=0)
+    busy_until_s = np.sort(stops_s[np.isfinite(stops_s)])[::-1]
+    beside = max(leg.beam.channels - int(leg.who.sum()), 0)
+    if len(busy_until_s) <= beside:
+        return own_s
+    # So many of the others may still send when the leg takes its sub-channels.
+    turn_s: Floats = np.maximum(own_s, busy_until_s[beside])
+    return turn_s
+
+
+def _sends(leg: Transfer) -> Mask:
+    """Which devices (K,) of a leg ever begin it."""
+    return leg.who & np.isfinite(leg.begin_s)
+
+
+def _stops_s(leg: Transfer) -> Floats:
+    """When each device (K,) of a leg sends no more of it."""
+    return np.where(np.isfinite(leg.sent_s), leg.sent_s, leg.los_s)

@@ -61,19 +61,45 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "accuracy": FLOAT,
         "loss": FLOAT,
         "samples": INT,
+        "f1": FLOAT,
+        "local_ratio": FLOAT,
+        "local_count_share": FLOAT,
+        "local_weight_share": FLOAT,
     },
     "assignments": {
         "time_s": FLOAT,
         "cycle": INT,
         "cluster": TEXT,
+        "device": INT,
         "expert": INT,
         "relevance": FLOAT,
         "probability": FLOAT,
         "assigned": FLAG,
+        "samples": INT,
         "expert_class": TEXT,
+    },
+    "inferences": {
+        "time_s": FLOAT,
+        "cluster": TEXT,
+        "device": INT,
+        "batch": INT,
+        "experts": TEXT,
+        "samples": INT,
+        "latency_s": FLOAT,
+        "sent_bytes": FLOAT,
+        "outcome": TEXT,
     },
 }
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
+
+OPTIONAL = ("inferences",)
+"""Tables that are written only where they have rows."""
+
+APPENDED = {
+    "metrics": ("f1", "local_ratio", "local_count_share", "local_weight_share"),
+    "assignments": ("device", "samples"),
+}
+"""Columns that only some methods fill; a folder of before they were there is read without them."""
 
 KINDS = (
     *("disconnect", "train_end", "connect", "wait", "assign"),
@@ -88,9 +114,13 @@ ORDER = {
     "events": ("time_s", "kind", "detail", "cluster", "device", "contact_id"),
     "metrics": ("time_s", "cycle"),
     "assignments": ("time_s",),
+    "inferences": ("time_s", "cluster", "device", "batch"),
 }
 LEARNED = {
-    "metrics": ("accuracy", "loss", "samples"),
-    "assignments": ("relevance", "probability", "assigned", "expert_class"),
+    "metrics": (
+        *("accuracy", "loss", "samples", "f1"),
+        *("local_ratio", "local_count_share", "local_weight_share"),
+    ),
+    "assignments": ("relevance", "probability", "assigned", "samples", "expert_class"),
 }
 """Columns that hold learning results; all others are timing."""

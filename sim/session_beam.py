@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -52,25 +53,34 @@ class SessionBeam:
         radio = self.beams[0].radio
         return radio is not None and radio.sharing == "broadcast"
 
-    def crowding(self, senders: int) -> float:
+    @property
+    def channels(self) -> int:
+        """How many transmissions there can be at a time: sub-channels, or one broadcast."""
+        radio = self.beams[0].radio
+        return sys.maxsize if radio is None else radio.channels
+
+    def crowding(self, senders: int, personal: bool = False) -> float:
         """How many times as long a transfer takes if so many share, at least 1.
 
-        In a queue the last ones take a whole turn.
+        In a queue the last ones take a whole turn. What is ``personal`` is not broadcast.
         """
         radio = self.beams[0].radio
-        if radio is None or self.is_broadcast:
+        if radio is None or (self.is_broadcast and not personal):
             return 1.0
         turns = max(1.0, senders / radio.channels)
-        return float(ceil(turns)) if radio.sharing == "fixed_subchannel" else turns
+        return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
 
-    def send(self, arrival_s: Floats, bits: Floats, who: Mask) -> Given:
-        """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share."""
+    def send(self, arrival_s: Floats, bits: Floats, who: Mask, personal: bool = False) -> Given:
+        """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
+
+        Of a beam that broadcasts, what is ``personal`` has the whole band, device by device.
+        """
         radio = self.beams[0].radio
-        if self.is_broadcast:
+        if self.is_broadcast and not personal:
             return queued(self._broadcast(who), arrival_s, bits, who, len(who))
         channels = len(who) if radio is None else radio.channels
         senders = int(who.sum())
-        if senders <= channels or radio is None or radio.alone:
+        if senders <= channels or radio is None or radio.alone or self.is_broadcast:
             return queued(self.curve, arrival_s, bits, who, channels)
         reach = self._after_each_other([beam.reach(senders) for beam in self.beams])
         return shared(self._stretch, reach, arrival_s, bits, who)

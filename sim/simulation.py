@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from learning.requests import (
     Assign,
     Chain,
     Download,
+    Forecast,
     Measure,
     Meet,
     NextContact,
@@ -24,6 +26,7 @@ from learning.requests import (
     Upload,
     Work,
 )
+from sim.assignment_rows import AssignmentRows
 from sim.books import Books, books_of
 from sim.clock import Clock, Process
 from sim.contacts import Antenna
@@ -31,19 +34,26 @@ from sim.devices import Compute, Devices
 from sim.energy import Spending, Transmitter, Use, energy_of
 from sim.errors import SimulationError
 from sim.evaluation import Evaluator
+from sim.forecast import Forecaster
 from sim.journal import Journal
 from sim.ledger import CutTransfers, Ledger
 from sim.legs import Training
 from sim.meet import Meetings
 from sim.payloads import PayloadList
+from sim.peering import Peering, PeerRequest
 from sim.plan import Plan
+from sim.relay import Relaying
 from sim.rows import Rows
+from sim.sidelinks import Sidelinks
 from sim.steps import everybody
 from sim.synchronisation import Synchronisation
 from sim.trace import Trace
 from sim.transfers import Link
 
 SERVER = "server"
+
+AtOnce = Measure | Assign | Note | Forecast
+"""Requests that take no simulated time."""
 
 
 class Simulation:
@@ -53,6 +63,7 @@ class Simulation:
     evaluated at the start, at every complete cycle, every ``evaluate_every_s`` if given, and at
     the end. ``compute`` is that of each cluster's devices, or one for all. ``cut_transfers`` says
     what becomes of a transfer that a pass cuts off, ``transmitter`` what devices send with.
+    ``sidelinks`` are the links between devices, ``relay`` whom others reach over the satellites.
     """
 
     def __init__(
@@ -66,6 +77,8 @@ class Simulation:
         evaluate_every_s: float | None = None,
         cut_transfers: CutTransfers = "resume",
         transmitter: Transmitter | None = None,
+        sidelinks: Sidelinks | None = None,
+        relay: Relaying = "none",
     ) -> None:
         self.plan = plan
         self.method = method
@@ -82,12 +95,16 @@ class Simulation:
         self.spending = Spending()
         self._transmitter = Transmitter() if transmitter is None else transmitter
         self._rows = Rows(self.trace)
+        self._assignments = AssignmentRows(self.trace, plan.clusters)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, tuple[Cluster, TrainUntilContact, float]] = {}
         self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
         each = [compute] * len(plan.clusters) if isinstance(compute, Compute) else compute
         pairs = zip(plan.clusters, each, strict=True)
         self._devices = {c.name: Devices(c, own) for c, own in pairs}
+        self._forecasts = {
+            c.name: Forecaster(plan.sessions(c), self._devices[c.name]) for c in plan.clusters
+        }
         synchronisation = Synchronisation(plan.sync_delay_s)
         self._links = {
             c.name: Link(
@@ -101,6 +118,18 @@ class Simulation:
             )
             for c in plan.clusters
         }
+        self._peering = Peering(
+            self.clock,
+            plan.clusters,
+            self.trace,
+            self._rows,
+            self.payloads,
+            self._antennas,
+            self._devices,
+            self._links,
+            sidelinks,
+            relay,
+        )
 
     def run(self, each_event: Callable[[int], None]) -> None:
         """Run to the end; ``each_event`` is called behind every event with its number."""
@@ -111,7 +140,7 @@ class Simulation:
             antenna = self._antennas[cluster.name]
             self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
         for cluster in self.plan.clusters:
-            actor = self._drive(cluster.name, cluster, self.method.cluster(cluster))
+            actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
         if self._evaluate_every_s is not None:
             self.clock.start("evaluation", self._evaluate_in_between(self._evaluate_every_s))
@@ -132,6 +161,7 @@ class Simulation:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.plan.stop_s
         for link in self._links.values():
             link.settle_all(self.end_s)
+        self._peering.settle_all(self.end_s)
         for cluster, request, from_s in self._gaps.values():
             self._train_in_gap(cluster, request, from_s, self.end_s)
         self._gaps.clear()
@@ -141,9 +171,13 @@ class Simulation:
             self._at_once(self.method.conclude())
         except Exception as error:
             raise self.clock.failed("the end", error) from error
-        waiting = self._meetings.waiting()
-        if waiting and self.clock.exhausted:
-            raise SimulationError(f"the run is over but these still wait: {waiting}")
+        # Who was told that the plan holds no contact any more for him may be missing somewhere.
+        gone = [name for name, antenna in self._antennas.items() if antenna.exhausted]
+        stuck = self._meetings.waiting(excused=gone)
+        if stuck and self.clock.exhausted:
+            raise SimulationError(f"the run is over but these still wait: {stuck}")
+        if waiting := self._meetings.waiting():
+            self._rows.unfinished(waiting, self.end_s)
 
     @property
     def computed_s(self) -> float:
@@ -165,6 +199,7 @@ class Simulation:
     def _use(self, cluster: Cluster) -> Use:
         """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
         use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
+        use = self._peering.added_to(use, cluster.name, self.end_s)
         for mine, request, from_s in self._gaps.values():
             if mine is cluster:
                 wanted = everybody(request.who, cluster.devices)
@@ -176,7 +211,8 @@ class Simulation:
     @property
     def books(self) -> Books:
         """The bytes of all payloads: offered, delivered, carried and dropped."""
-        return books_of(link.ledger for link in self._links.values())
+        ledgers = [link.ledger for link in self._links.values()]
+        return books_of([*ledgers, *self._peering.ledgers])
 
     def _ended_early(self) -> bool:
         return self._stop_cycles is not None and self.cycle >= self._stop_cycles
@@ -201,24 +237,25 @@ class Simulation:
         try:
             while True:
                 request = protocol.send(reply)
-                if not isinstance(request, Measure | Assign | Note):
+                if not isinstance(request, AtOnce):
                     raise SimulationError(
                         f"{type(request).__name__} takes time; before and after a run a method "
-                        "may ask only for Measure, Assign and Note"
+                        "may ask only for Measure, Assign, Note and Forecast"
                     )
                 reply = self._answer_now(SERVER, None, request)
         except StopIteration:
             return
 
     def _drive(
-        self, actor: str, cluster: Cluster, protocol: Protocol
-    ) -> Generator[simpy.Event, Any, None]:
+        self, cluster: Cluster, actor: str, protocol: Generator[Any, Any, Any]
+    ) -> Generator[simpy.Event, Any, Any]:
+        """Ask on a protocol's behalf until it ends; return what it returns."""
         reply: Any = None
         while True:
             try:
                 request = protocol.send(reply)
-            except StopIteration:
-                return
+            except StopIteration as end:
+                return end.value
             reply = yield from self._answer(actor, cluster, request)
 
     def _answer(
@@ -236,8 +273,11 @@ class Simulation:
                 return (yield from link.chain(steps))
             case Meet():
                 return (yield from self._meetings.join(actor, request))
-            case Measure() | Assign() | Note():
+            case Measure() | Assign() | Note() | Forecast():
                 return self._answer_now(actor, cluster, request)
+        if isinstance(request, PeerRequest):
+            drive = partial(self._drive, cluster)
+            return (yield from self._peering.answer(actor, cluster, request, drive))
         raise SimulationError(f"{request!r} is not a request")
 
     def _train_until_contact(
@@ -267,16 +307,16 @@ class Simulation:
         self._rows.excluded(excluded, devices, request.cost, self.clock.now)
         return Work(rounds, end, excluded)
 
-    def _answer_now(
-        self, actor: str, cluster: Cluster | None, request: Measure | Assign | Note
-    ) -> Any:
+    def _answer_now(self, actor: str, cluster: Cluster | None, request: AtOnce) -> Any:
         match request:
             case Measure(name=name, compute=compute, default=default):
                 if not self.method.learner.trains:
                     return default
                 return self.journal.answer(actor, name, compute)
             case Assign():
-                self._write_assignment(request)
+                self._assignments.write(request, self.clock.now, self.cycle)
+            case Forecast(cluster=name, fresh=fresh):
+                return self._forecasts[name].outlook(self.clock.now, fresh)
             case Note(kind=kind, version=version, detail=detail):
                 contact = None if cluster is None else self._antennas[cluster.name].at_hand()
                 self.trace.add(
@@ -289,24 +329,3 @@ class Simulation:
                     detail=detail,
                 )
         return None
-
-    def _write_assignment(self, assign: Assign) -> None:
-        experts = np.arange(len(assign.owner))
-        now: dict[str, Any] = {"time_s": self.clock.now}
-        for cluster in self.plan.clusters:
-            mine = assign.owner == cluster.index
-            self.trace.add(
-                "assignments",
-                len(experts),
-                cycle=self.cycle,
-                cluster=cluster.name,
-                expert=experts,
-                relevance=np.asarray(assign.relevance)[cluster.index],
-                probability=np.asarray(assign.probability)[cluster.index],
-                assigned=mine,
-                expert_class=None if assign.expert_class is None else list(assign.expert_class),
-                **now,
-            )
-            listed = ",".join(map(str, experts[mine]))
-            detail = f"experts:{listed}"
-            self.trace.add("events", kind="assign", cluster=cluster.name, detail=detail, **now)

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning import assignment
+from sim.alignment_summary import alignment_figures
 from sim.energy import total
 from sim.loads import EXCLUDED
+from sim.networked_summary import networked_figures
 
 JOULES_PER_KWH = 3.6e6
 
@@ -28,7 +30,7 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
     contacts = _contacts(tables)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
-    split = tables["assignments"] if measured else tables["assignments"].slice(0, 0)
+    split = by_cluster(tables["assignments"]) if measured else tables["assignments"].slice(0, 0)
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
@@ -45,6 +47,8 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         "own_mass": own_mass(split),
         "expert_classes": expert_classes(split),
         "density_ratio": density_ratio(split),
+        **networked_figures(tables),
+        "alignment": alignment_figures(tables["assignments"]),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }
@@ -153,7 +157,7 @@ def _service_s(contacts: pa.Table) -> float:
 
 def _traffic(transfers: pa.Table) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    for direction in ("uplink", "downlink"):
+    for direction in ("uplink", "downlink", "sidelink"):
         there = pc.equal(transfers.column("direction"), direction)
         figures[f"{direction}_bytes"] = _sum(transfers.column("delivered_bytes").filter(there))
     figures["transfers"] = len(transfers)
@@ -164,6 +168,11 @@ def _traffic(transfers: pa.Table) -> dict[str, Any]:
 
 def _sum(values: pa.ChunkedArray) -> float:
     return float(pc.sum(values).as_py() or 0.0)
+
+
+def by_cluster(assignments: pa.Table) -> pa.Table:
+    """Return the assignments to clusters, which tell of the gate's relevance."""
+    return assignments.filter(pc.is_null(assignments.column("device")))
 
 
 def own_mass(assignments: pa.Table) -> dict[str, float] | None:

@@ -8,6 +8,8 @@ from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig,
 from learning.data import DATASETS
 from learning.keys import data_keys, model_keys
 from learning.learner import Learner
+from learning.method import find_method
+from learning.networked.shapes import KINDS as NETWORKED_KINDS
 from scenarios import local_path
 from sim.errors import InputError
 from sim.ground import device_counts
@@ -41,7 +43,9 @@ def _check_model(scenario: Scenario) -> None:
 
 
 def _check_lora(scenario: Scenario) -> None:
-    lora = scenario.learning.lora
+    lora, method = scenario.learning.lora, scenario.learning.method
+    for key in () if find_method(method).uses_lora else sorted(_said(lora)):
+        raise InputError(f"learning.lora.{key}: is not used by method {method!r}; remove it")
     for key in sorted(_said(lora) - {"rank"}) if lora.rank is None else ():
         raise InputError(
             f"learning.lora.{key}: is not used without factors (learning.lora.rank null); remove it"
@@ -93,6 +97,8 @@ def _config(scenario: Scenario) -> LearningConfig:
 def _model(scenario: Scenario) -> ModelConfig:
     model = scenario.learning.model
     said = model.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
+    if model.kind in NETWORKED_KINDS:
+        said["experts"] = sum(device_counts(scenario))
     return ModelConfig(
         **said,
         checkpoints=tuple(local_path(scenario, name) for name in model.checkpoints),

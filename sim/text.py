@@ -1,9 +1,12 @@
-"""Figures as text for a terminal: aligned tables and summaries."""
+"""Summaries and comparisons of runs as text for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sim.system_text import SYSTEM_ROWS, alignment_lines, networked_lines, sidelink_line
+from sim.units_text import data_size, energy, table
 
 LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
@@ -11,17 +14,6 @@ LONGEST_HEAD = 32
 
 MOST_PAYLOADS = 6
 """Payloads whose sizes a summary shows."""
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align columns: the first to the left, all others to the right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = []
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
@@ -36,7 +28,9 @@ def summary_text(summary: Mapping[str, Any]) -> str:
             for name, value in summary["targets"].items()
             if value is not None
         ),
-        ("own gate mass", _mass(summary["own_mass"])),
+        *networked_lines(summary),
+        *alignment_lines(summary["alignment"]),
+        *((("own gate mass", _mass(summary["own_mass"])),) if summary["own_mass"] else ()),
         *((("experts", _classes(summary)),) if summary["expert_classes"] else ()),
         ("device rounds", _rounds(summary)),
         ("energy", _energy(summary)),
@@ -45,6 +39,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ("uplink", data_size(summary["uplink_bytes"])),
         *((("payloads", _payloads(summary)),) if summary["payloads"] else ()),
         ("downlink", data_size(summary["downlink_bytes"])),
+        *sidelink_line(summary["sidelink_bytes"]),
         (
             "transfers",
             f"{summary['transfers']}, {summary['transfers_cut']} cut by the end of a pass",
@@ -73,6 +68,11 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
             [f"{when} accuracy", *(_measured(group[f"accuracy_{when}"]) for group in groups)]
             for when in ("start", "final")
         ),
+        *(
+            [name, *(_measured(group[key]) for group in groups)]
+            for name, key in SYSTEM_ROWS
+            if any(group[key]["min"] is not None for group in groups)
+        ),
         *([f"cycles to {n}", *(_cycles(group, n) for group in groups)] for n in reached),
         *(
             [f"days to {n}", *(spread(group["hours_to"][n], "{:.1f}", 24.0) for group in groups)]
@@ -85,7 +85,8 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
         *([f"energy to {n}", *(_energy_to(group, n) for group in groups)] for n in known),
         *(
             [key.split("_")[0], *(data_size(group[key]["median"]) for group in groups)]
-            for key in ("uplink_bytes", "downlink_bytes")
+            for key in ("uplink_bytes", "downlink_bytes", "sidelink_bytes")
+            if key != "sidelink_bytes" or any(group[key]["max"] for group in groups)
         ),
         ["device rounds", *(spread(group["device_rounds"], "{:g}") for group in groups)],
     ]
@@ -129,14 +130,6 @@ def _energy_to(group: Mapping[str, Any], name: str) -> str:
     return "not known" if unknown and reached else shown
 
 
-def data_size(size_bytes: float) -> str:
-    """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.2f} {unit}"
-    return f"{size_bytes:.0f} B"
-
-
 def _contacts(summary: Mapping[str, Any]) -> str:
     hours, waits = summary["service_hours"], summary["waits"]
     text = f"{summary['contacts_served']} served of {summary['contacts']}, {hours:.1f} hours"
@@ -170,14 +163,6 @@ def _energy(summary: Mapping[str, Any]) -> str:
         f"{name} not known ({said})" if joules is None else f"{name} {energy(joules)}"
         for name, joules, said in known
     )
-
-
-def energy(joules: float) -> str:
-    """Show an energy in J, kJ, MJ or GJ."""
-    for unit, scale in (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)):
-        if joules >= scale:
-            return f"{joules / scale:.2f} {unit}"
-    return f"{joules:.2f} J"
 
 
 def _load(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

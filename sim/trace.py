@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from sim.assembly import NUMBERS, Block, assembled
 from sim.coded import Coded, Vocabulary
-from sim.schema import COLUMNS, FLAG, INT, TEXT
+from sim.schema import COLUMNS, FLAG, INT, OPTIONAL, TEXT
 
 
 class Trace:
-    """The five tables of a run while it goes on.
+    """The tables of a run while it goes on.
 
     A block of rows keeps its arrays as they are, and a value that all rows share only once. Text is
     kept as numbers: four bytes a row where rows differ, nothing where they do not.
@@ -83,8 +83,13 @@ class Trace:
         return whole.hexdigest()
 
     def tables(self) -> dict[str, pa.Table]:
-        """Return the tables, sorted and numbered."""
-        return {name: self._table(name) for name in COLUMNS}
+        """Return the tables, sorted and numbered; optional ones if they have rows."""
+        return {
+            name: self._table(name) for name in COLUMNS if name not in OPTIONAL or self._has(name)
+        }
+
+    def _has(self, name: str) -> bool:
+        return any(block.table == name for block in self._blocks)
 
     def _table(self, name: str) -> pa.Table:
         mine = [block for block in self._blocks if block.table == name]

@@ -54,6 +54,11 @@ class Link:
         self._sending_s: Floats = np.zeros(devices.cluster.devices)
         self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
 
+    @property
+    def devices(self) -> int:
+        """How many devices it serves."""
+        return self._devices.cluster.devices
+
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
@@ -75,6 +80,15 @@ class Link:
         yield self._clock.at(self._end_s(legs))
         self._going_on.remove(going_on)
         return self._settle(session, legs, self._clock.now)
+
+    def training_until_s(self) -> Floats:
+        """When each device (K,) will have ended the training of the chains that go on."""
+        until: Floats = np.zeros(self._devices.cluster.devices)
+        for _, legs in self._going_on:
+            for leg in legs:
+                if isinstance(leg, Training):
+                    until = np.maximum(until, np.where(leg.who, leg.end_s, 0.0))
+        return until
 
     def settle_all(self, end_s: float) -> None:
         """Write what is still going on as far as it got by ``end_s``, when the run has ended."""
@@ -104,6 +118,7 @@ class Link:
         self._devices.load.add(step.cost)
         excluded = self._devices.excluded(step.cost)
         who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
+        ready = np.where(who, np.maximum(ready, self._devices.serving_until_s), ready)
         one_s = self._devices.compute.round_s(step.cost)
         wanted = self._devices.compute.per_contact if step.rounds is None else step.rounds
         if wanted is not None:
@@ -149,14 +164,20 @@ class Link:
         leg = Transfer(
             direction, name, who, version, size, before, step.carry, ready, never, never, never, now
         )
+        leg.personal = isinstance(step, Download) and step.personal
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if usable is not None:
-            schedule(leg, usable, earlier)
+            schedule(leg, usable, earlier, self._under_way(direction))
             self._rows.queue(leg, usable.at(self._clock.now), self._clock.now)
         if session is not None:
             contact_id = session.at(self._clock.now).contact_id
             self._rows.stale(leg, forgotten, self._devices.cluster, contact_id)
         return leg
+
+    def _under_way(self, direction: str) -> list[Transfer]:
+        """Transfers of other chains that go on."""
+        legs = [leg for _, legs in self._going_on for leg in legs]
+        return [leg for leg in legs if isinstance(leg, Transfer) and leg.direction == direction]
 
     def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
         """Return what a download can use: each contact from when its satellite knows the state."""

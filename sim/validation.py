@@ -6,7 +6,7 @@ import numpy as np
 
 import scenarios
 from sim.build import Build
-from sim.text import data_size, table
+from sim.units_text import data_size, table
 
 
 def plan_text(built: Build) -> str:
@@ -33,10 +33,12 @@ def plan_text(built: Build) -> str:
 def _round(built: Build) -> str:
     """FLOPs of a local round, and the memory that it takes with one expert or all of them."""
     everything = list(range(built.learner.architecture.experts))
-    one, whole = (built.learner.round_cost(held, held, gate=True) for held in ([0], everything))
+    costs = (built.learner.round_cost(held, held, gate=True) for held in ([0], everything))
+    one, whole = (data_size(float(cost.memory_bytes)) for cost in costs)
+    flops = built.learner.round_cost(everything, everything, gate=True).flops
     return (
-        f"a round {whole.flops:.2e} FLOPs, in {data_size(one.memory_bytes)} of memory with one "
-        f"expert, {data_size(whole.memory_bytes)} with all (estimated)"
+        f"a round {flops:.2e} FLOPs, in {one} of memory with one expert, {whole} with all "
+        "(estimated)"
     )
 
 

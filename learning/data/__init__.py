@@ -17,6 +17,7 @@ DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
     "leomix.datasets",
     {
         "digits": "learning.data.digits:digits",
+        "digit-images": "learning.data.digit_images:digit_images",
         "hf": "learning.data.hub:hf",
         "jsonl": "learning.data.texts:jsonl",
         "npz": "learning.data.npz:npz",

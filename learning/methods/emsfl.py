@@ -10,7 +10,6 @@ from learning.cluster_side import ClusterSide
 from learning.masks import MASKS
 from learning.method import Cluster, Protocol
 from learning.methods.split_experts import EmsFlOptions, SplitsExperts
-from learning.payloads import upload_payload
 from learning.requests import (
     Chain,
     Cost,
@@ -25,6 +24,7 @@ from learning.requests import (
     Upload,
     Work,
 )
+from learning.snapshots import upload_payload
 
 
 class EmsFl(SplitsExperts):

@@ -9,8 +9,8 @@ import numpy as np
 
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster, Method, Protocol, World
-from learning.payloads import Update, described, merge
 from learning.requests import Ints, Mask, Note, TrainUntilContact, Upload
+from learning.snapshots import Update, described, merge
 from learning.values import Handle
 
 

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.assignment import assign_experts, assignment_probability, expert_classes
+from learning.assignment import assignment_probability, expert_classes
 from learning.method import Method, Protocol, World
 from learning.methods.splitting import Splitting
+from learning.policies.expert_driven import expert_driven
+from learning.policies.problem import Problem
 from learning.requests import Assign, Floats, Ints, Measure, Request
 from learning.streams import stream
 from learning.values import Handle
@@ -44,7 +46,7 @@ class SplitsExperts(Method):
         super().__init__(world, options)
         self.experts = list(range(self.learner.architecture.experts))
         self.server = self.learner.start()
-        self.splitting = Splitting(len(self.experts))
+        self.splitting = Splitting(self.registry, len(world.clusters))
 
     def prepare(self) -> Protocol:
         """Split the experts by the trial data that the clusters shared beforehand."""
@@ -85,14 +87,18 @@ class SplitsExperts(Method):
     def drawn(self, relevance: Floats, number: int) -> Ints:
         """Draw the cluster (E,) of each expert; every splitting has a random stream of its own."""
         name = ("assign", number) if number else ("assign",)
-        return assign_experts(relevance, self.options.threshold, stream(self.world.seed, *name))
+        no_limit = np.full(len(relevance), len(self.experts))
+        problem = Problem(relevance, no_limit, threshold=self.options.threshold)
+        owner: Ints = expert_driven(problem, stream(self.world.seed, *name)).argmax(axis=0)
+        return owner
 
     def assignment(self, relevance: Floats, owner: Ints) -> Assign:
         """Describe which expert is whose, with the probabilities of equation (33)."""
         threshold = self.options.threshold
         probability = assignment_probability(relevance, threshold)
         classes = tuple(expert_classes(relevance, threshold))
-        return Assign(relevance, probability, owner, classes)
+        assigned = owner == np.arange(len(relevance))[:, None]
+        return Assign(relevance, assigned, probability, expert_class=classes)
 
     def model(self) -> Handle:
         """Return the model at the satellite."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster, Method, Protocol, World
-from learning.payloads import upload_payload
 from learning.requests import Chain, Mask, NextContact, Note, Train, Upload
+from learning.snapshots import upload_payload
 from learning.values import Handle
 
 

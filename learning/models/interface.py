@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ class MoEModel(nn.Module):
     so sets ``batched`` to False and is trained device by device.
     """
 
-    batched: ClassVar[bool] = True
+    batched: bool = True
 
     def keep(self, x: Tensor) -> Tensor | None:
         """Return which tokens of ``x`` are no padding, bool in the gates' shape; None for all."""

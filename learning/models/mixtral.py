@@ -7,7 +7,6 @@ same module.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class MixtralMoE(MoEModel):
     """
 
     # Attention's rows differ in length and routing picks rows: trained device by device.
-    batched: ClassVar[bool] = False
+    batched = False
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()

@@ -20,13 +20,16 @@ class Residency:
 
     ``dense`` runs every held expert on every row and weights by zero where it was not chosen: the
     same function without shapes that depend on data, as batching over devices needs. ``masked``
-    is the logit that experts which are not held get: -inf, or 0 as the paper writes.
+    is the logit that experts which are not held get: -inf, or 0 as the paper writes. With
+    ``own_reach`` every gate has a buffer ``reach`` (E,), 0 for experts in reach and -inf for the
+    others, in which devices of one batch may differ.
     """
 
     held: tuple[int, ...]
     tuned: tuple[int, ...] = ()
     dense: bool = False
     masked: float = -torch.inf
+    own_reach: bool = False
 
 
 class Routing(NamedTuple):
@@ -44,10 +47,15 @@ class Gate(nn.Module):
     they go on taking their share, and rows that choose one get nothing of it.
 
     With ``normalised`` the kept weights sum to 1, as in Mixtral. A single one is then 1 whatever
-    the gate says; it keeps the gradient of p, or the gate could not learn.
+    the gate says; it keeps the gradient of p, or the gate could not learn. With ``biased`` the
+    logits are W x + b.
     """
 
-    def __init__(self, config: ModelConfig, here: Residency, normalised: bool = False) -> None:
+    reach: Tensor | None
+
+    def __init__(
+        self, config: ModelConfig, here: Residency, normalised: bool = False, biased: bool = False
+    ) -> None:
         super().__init__()
         experts, held = config.experts, sorted(set(here.held))
         if not held or held[0] < 0 or held[-1] >= experts:
@@ -57,6 +65,9 @@ class Gate(nn.Module):
                 f"model.top_k is {config.top_k}; with {experts} experts: 1 to {experts}"
             )
         self.weight = nn.Parameter(torch.zeros(experts, config.hidden))
+        self.bias = nn.Parameter(torch.zeros(experts)) if biased else None
+        reach = torch.zeros(experts) if here.own_reach else None
+        self.register_buffer("reach", reach, persistent=False)
         self.experts = experts
         self.absent = [expert for expert in range(experts) if expert not in held]
         self.masked = here.masked
@@ -66,7 +77,9 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``x`` (..., hidden)."""
-        logits = functional.linear(x, self.weight)
+        logits = functional.linear(x, self.weight, self.bias)
+        if self.reach is not None:
+            logits = logits + self.reach
         if self.absent:
             absent = torch.tensor(self.absent, device=logits.device)
             logits = logits.index_fill(-1, absent, self.masked)
@@ -111,7 +124,8 @@ class GatedExpert(nn.Module):
 class MoELayer(nn.Module):
     """``y = sum_e g_e(x) expert_e(x)``, equation (8), over the experts that are here.
 
-    ``expert(hidden, expert_hidden)`` makes one expert: any module that keeps the last dimension.
+    ``expert(hidden, expert_hidden)`` makes one expert: any module that maps the last dimension to
+    ``outputs`` numbers (as many as come in, by default).
     """
 
     def __init__(
@@ -120,9 +134,12 @@ class MoELayer(nn.Module):
         here: Residency,
         expert: Callable[[int, int], nn.Module] = Expert,
         normalised: bool = False,
+        biased: bool = False,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
-        self.gate = Gate(config, here, normalised)
+        self.gate = Gate(config, here, normalised, biased)
+        self.outputs = config.hidden if outputs is None else outputs
         self.experts = nn.ModuleDict()
         for number in here.held:
             made = expert(config.hidden, config.expert_hidden)
@@ -131,20 +148,20 @@ class MoELayer(nn.Module):
         self.dense = here.dense
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``x`` (..., hidden) to the same shape."""
+        """Map ``x`` (..., hidden) to (..., outputs)."""
         routing: Routing = self.gate(x)
         if self.dense:
             return self._everywhere(x, routing)
         return self._where_chosen(x, routing)
 
     def _everywhere(self, x: Tensor, routing: Routing) -> Tensor:
-        out = torch.zeros_like(x)
+        out = x.new_zeros(*x.shape[:-1], self.outputs)
         for name, expert in self.experts.items():
             out = out + routing.weight[..., int(name), None].to(x.dtype) * expert(x)
         return out
 
     def _where_chosen(self, x: Tensor, routing: Routing) -> Tensor:
-        out = torch.zeros_like(x)
+        out = x.new_zeros(*x.shape[:-1], self.outputs)
         for name, expert in self.experts.items():
             rows = (routing.chosen == int(name)).any(-1).nonzero(as_tuple=True)
             if not len(rows[0]):

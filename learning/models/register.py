@@ -11,6 +11,8 @@ MODELS: Register[Maker] = Register(
     {
         "vector-moe": "learning.models.vector:VectorMoE",
         "image-moe": "learning.models.image:ImageMoE",
+        "vector-nmoe": "learning.models.networked:NetworkedMoE",
+        "image-nmoe": "learning.models.networked:NetworkedMoE",
         "mixtral": "learning.models.mixtral:MixtralMoE",
         "mixtral-8x7b": "learning.models.mixtral:MixtralMoE",
         "merged-llama": "learning.models.mixtral:MixtralMoE",

@@ -154,7 +154,7 @@ def test_uniform_data_reach_every_device_and_the_trial_set():
         ({"data": DataConfig(trial_samples=0)}, "trial_samples is 0"),
         ({"data": DataConfig(own_domain_fraction=1.2)}, "own_domain_fraction is 1.2"),
         ({"data": DataConfig(own_domain_fraction=float("nan"))}, "own_domain_fraction is nan"),
-        ({"data": DataConfig(kind="cifar")}, "'cifar'; known are digits"),
+        ({"data": DataConfig(kind="cifar")}, "'cifar'; known are digit-images"),
         ({"clusters": tuple("abcdefghijklmnopqrstu"), "devices": (1,) * 21}, "1 to 20 clusters"),
         (
             {"clusters": ("a",), "devices": (1,), "data": DataConfig(own_domain_fraction=0.5)},

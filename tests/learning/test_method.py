@@ -73,7 +73,7 @@ def test_options_of_shipped_methods_say_what_they_take(
 @given(st.lists(st.tuples(st.sets(st.integers(0, 3)), st.integers(0, 3)), max_size=10))
 def test_versions_and_changes_are_counted_and_what_was_handed_out_stays(steps) -> None:
     """Against a plain count; arrays that a download has kept must not change behind it."""
-    architecture = SimpleNamespace(experts=4)
+    architecture = SimpleNamespace(experts=4, expert_bytes=1.0)
     method = Counts(SimpleNamespace(learner=SimpleNamespace(architecture=architecture)))
     counts, seen = [0] * 4, []
     for number, (experts, changes) in enumerate(steps):

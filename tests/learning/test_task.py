@@ -118,7 +118,7 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin():
 def test_unknown_kinds_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'gpt'; known are .*vector-moe"):
         build_task(replace(CONFIG, model=ModelConfig(kind="gpt")))
-    with pytest.raises(ValueError, match=r"'imagenet'; known are digits"):
+    with pytest.raises(ValueError, match=r"'imagenet'; known are digit-images"):
         build_task(replace(CONFIG, data=DataConfig(kind="imagenet")))
 
 

@@ -10,7 +10,10 @@ import pytest
 import scenarios
 
 NAMES = [
+    "aligned-digits",
     "circular",
+    "nmoe-cifar10",
+    "nmoe-digits",
     "paper-exp1",
     "paper-exp1-gpu",
     "paper-exp1-small",

@@ -15,8 +15,8 @@ import scenarios
 import sim
 from learning.cluster_side import ClusterSide
 from learning.methods.emsfl import EnhancedOptions
-from learning.payloads import upload_payload
 from learning.requests import Receipt
+from learning.snapshots import upload_payload
 from sim.build import build
 
 

@@ -15,7 +15,7 @@ from small import orbit, slots
 import sim
 from learning.cluster_side import ClusterSide
 from learning.method import Cluster
-from learning.methods.fedavg import Part
+from learning.methods.waiting_rounds import Part
 from learning.requests import Receipt, Work
 from sim.build import build
 

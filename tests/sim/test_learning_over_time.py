@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import SCRIPTED, play
 from small import ORBIT, SLOTS, merged, orbit, slots
 
 import learning
 import scenarios
 import sim
 from learning.cluster_side import ClusterSide
+from learning.method import Cluster
 from learning.requests import Meet, NextContact, Note, Receipt, Work
 
 
@@ -139,6 +143,44 @@ class WaitsForNobody(learning.Method):
 def test_a_barrier_that_never_fills_fails_the_run() -> None:
     with pytest.raises(sim.SimulationError, match=r"still wait: A, B at 'never' with 2 of 3"):
         sim.run(slots(learning={"method": "waits-for-nobody"}))
+
+
+def never(me: Cluster) -> Generator[Any, Any, None]:
+    """Nobody comes to 'never' besides A and B; A has asked for all contacts before."""
+    if me.name == "A":
+        while (yield NextContact()):
+            pass
+    yield Meet("never", 3)
+
+
+def apart(me: Cluster) -> Generator[Any, Any, None]:
+    """A runs out of contacts and comes to another meeting than the one at which B waits for it."""
+    if me.name == "A":
+        while (yield NextContact()):
+            pass
+    yield Meet(me.name, 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [(never, r"still wait: A, B at 'never' with 2 of 3"), (apart, r"still wait: A at 'A' with 1")],
+)
+def test_who_came_to_a_barrier_is_no_excuse_for_it(script: Any, line: str) -> None:
+    """A cluster without contacts left is missing only where it has not come."""
+    with pytest.raises(sim.SimulationError, match=line + "[^;]*$"):
+        play(slots(learning=SCRIPTED), script)
+
+
+def test_a_cluster_without_contacts_left_is_excused_and_the_run_says_so() -> None:
+    def script(me: Cluster) -> Generator[Any, Any, None]:
+        while me.name == "A" and (yield NextContact()):
+            pass
+        if me.name == "B":
+            yield Meet("both", 2)
+
+    result = play(slots(learning=SCRIPTED), script)
+    faults = result.events[result.events.kind == "fault"]
+    assert faults.detail.tolist() == ["no contacts left: B at 'both' with 1 of 2"]
 
 
 @learning.register("meets")

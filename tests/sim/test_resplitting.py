@@ -18,8 +18,9 @@ from small import orbit, slots
 import learning
 import sim
 from learning.cluster_side import ClusterSide
+from learning.experts import NOBODY, ExpertRegistry
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl
-from learning.methods.splitting import NOBODY, Splitting
+from learning.methods.splitting import Splitting
 from learning.requests import Upload, Work
 from learning.streams import stream
 from sim.build import build
@@ -354,7 +355,7 @@ moves = st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 1000
 @given(moves)
 def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns) -> None:
     """Any order of splittings and contacts ends with every expert where it was last drawn to."""
-    splitting = Splitting(6)
+    splitting = Splitting(ExpertRegistry(np.ones(6)), 4)
     splitting.begin(np.arange(6) % 4)
     for again, cluster, seed in turns:
         before = splitting.owner.copy()

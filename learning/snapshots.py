@@ -49,23 +49,52 @@ def upload_payload(
     return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
 
 
+def personal_upload(
+    learner: Learner,
+    name: str,
+    experts: Sequence[int],
+    gate: bool,
+    version: int | Ints,
+    holds: Mask,
+) -> Payload:
+    """Return what devices send up, each those of ``experts`` that it ``holds`` (K, E).
+
+    Its list of tensors is that of a device that sends most.
+    """
+    mine = holds[:, list(experts)]
+    counts = mine.sum(axis=1)
+    most = np.array(experts, np.int64)[mine[counts.argmax()]].tolist()
+    sizes = learner.architecture
+    one = sizes.upload_bytes(list(experts)[:1], False)
+    total = counts * one + sizes.upload_bytes([], gate)
+    return Payload(name, total, version, sizes.upload_tensors(most, gate))
+
+
 def download_bytes(
-    learner: Learner, experts: Sequence[int], gate: bool, held: Ints, changes: Ints | None
+    learner: Learner,
+    experts: Sequence[int],
+    gate: bool,
+    held: Ints,
+    changes: Ints | None,
+    holds: Mask | None = None,
 ) -> Floats:
     """Return the bytes (K,) that devices download of ``experts``, and of the gate if asked.
+
+    Each downloads those of them that it is to hold, (K, E) of ``holds``: all by default.
 
     These are whole experts or, with ``learning.lora.download: factors``, the changes of rank r
     that a device misses, where those are less. ``changes`` (E,) counts those in the server's model
     (None: nobody counts them), ``held`` (K, E) those in what the device has downloaded before.
     """
     sizes, every = learner.architecture, list(experts)
-    if changes is None or learner.config.model.lora.download != "factors":
-        return np.full(len(held), sizes.download_bytes(every, gate))
+    wanted = np.ones((len(held), len(every)), bool) if holds is None else holds[:, every]
     whole, change = sizes.download_bytes(every[:1], False), sizes.factor_bytes(1)
-    before = held[:, every]
-    missed = np.minimum(whole, (changes[every] - before) * change)
-    parts = np.where(before == NEVER_HELD, whole, missed)
-    total: Floats = parts.sum(axis=1) + sizes.download_bytes([], gate)
+    parts = np.full(wanted.shape, whole)
+    if changes is not None and learner.config.model.lora.download == "factors":
+        before = held[:, every]
+        missed = np.minimum(whole, (changes[every] - before) * change)
+        parts = np.where(before == NEVER_HELD, whole, missed)
+    total: Floats = (wanted * parts).sum(axis=1) + sizes.download_bytes([], gate)
     return total
 
 

@@ -1,0 +1,208 @@
+"""Client-expert alignment: fitness, load and capacity decide which device trains which expert."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from learning.alignment.fitness import averaged, first_fitness, score
+from learning.alignment.load import LoadMonitor
+from learning.alignment.options import AlignedOptions
+from learning.alignment.profile import Capacity, capacity, needs_of, no_capacity
+from learning.cluster_side import ClusterSide
+from learning.method import Cluster, Protocol, World
+from learning.methods.waiting_rounds import WaitingRounds
+from learning.policies import POLICIES, Problem
+from learning.policies.exploration import explored
+from learning.policies.problem import asked, even_bounds
+from learning.requests import Assign, Cost, Floats, Forecast, Ints, Mask, Measure, Note, Request
+from learning.snapshots import Update, merge
+from learning.streams import stream
+
+
+class Aligned(WaitingRounds):
+    """Federated rounds in which every device trains experts that fit it.
+
+    When a round begins the server asks what each device can hold, train and carry in its next
+    contact, and a policy assigns experts by fitness, load and that capacity. A device downloads
+    what is shared and its experts, trains them with its gate kept to them, and uploads; with it
+    go the samples that its experts serve, and how well. The server moves an expert by the mean
+    change of its devices, each by the samples it served there, and what is shared (the gate, and a
+    backbone that is trained) by n_k / n. Clients are all devices in canonical order.
+    """
+
+    Options: ClassVar[type] = AlignedOptions
+
+    def __init__(self, world: World, options: AlignedOptions | None = None) -> None:
+        super().__init__(world, options)
+        ends = np.cumsum([0, *(cluster.devices for cluster in world.clusters)]).tolist()
+        pairs = zip(world.clusters, pairwise(ends), strict=True)
+        self.rows = {cluster.name: slice(*span) for cluster, span in pairs}
+        self.shape = ends[-1], len(self.experts)
+        self.registry.hand_out(np.zeros(self.shape, bool))
+        self.policy = POLICIES.find(self.options.policy)
+        self.fitness = first_fitness(*self.shape, world.seed)
+        self.load = LoadMonitor(len(self.experts))
+        self.needs = needs_of(self.learner)
+        self.samples: Ints = np.zeros(self.shape, np.int64)
+        self.scored: Floats = np.zeros(self.shape)
+        self.served: Ints = np.zeros(self.shape, np.int64)
+        self.begun = 0
+        self.told: dict[str, tuple[str, ...]] = {}
+
+    # -- the beginning of a round
+
+    def prepare(self) -> Protocol:
+        """Ask for the samples' shares, and assign the first round's experts."""
+        yield from super().prepare()
+        yield from self.begin_round()
+
+    def begin_round(self) -> Protocol:
+        """Profile the devices, assign experts, and write down what came of the last round.
+
+        ``samples`` of an assignment's rows are those that experts served in the round before.
+        """
+        room = yield from self.profile()
+        assigned = self.assign(room)
+        self.registry.hand_out(assigned)
+        self.load.assigned(assigned)
+        self.absent = {name for name, rows in self.rows.items() if not assigned[rows].any()}
+        if assigned.any() or self.served.any():
+            yield Assign(self.fitness, assigned, samples=self.served, by_device=True)
+        self.served = np.zeros(self.shape, np.int64)
+
+    def sit_out(self) -> Protocol:
+        """Try again to begin a round that nobody can take part in."""
+        if not self.registry.holders.any():
+            yield from self.begin_round()
+
+    def profile(self) -> Generator[Request, Any, Ints]:
+        """Return how many experts (C,) every client takes; tell of those that sit out.
+
+        A cluster that the plan holds no contact for any more sits out. If it will soon be over for
+        another one too, so is the plan: a last round of a few clusters, whose data are not those of
+        all, is not begun, and nobody takes any.
+        """
+        profiles: dict[str, Capacity] = {}
+        left = []
+        for cluster in self.world.clusters:
+            outlook = yield Forecast(cluster.name, fresh=True)
+            if outlook is None:
+                profiles[cluster.name] = no_capacity(cluster.devices)
+            else:
+                rounds = self.local_rounds or outlook.rounds
+                profiles[cluster.name] = capacity(outlook, self.needs, rounds)
+                left.append(outlook.sessions)
+        over = len(left) < len(profiles) and min(left, default=0) < 2
+        room = np.concatenate([profile.experts for profile in profiles.values()])
+        if over:
+            return np.zeros_like(room)
+        yield from self.tell(profiles)
+        limited: Ints = np.minimum(room, self.options.capacity or len(self.experts))
+        return limited
+
+    def tell(self, profiles: dict[str, Capacity]) -> Protocol:
+        """Write down who sits out and why, where that is new."""
+        for name, profile in profiles.items():
+            if profile.why == self.told.get(name, ("",) * len(profile.why)):
+                continue
+            for why in sorted(set(profile.why) - {""}):
+                out = ",".join(str(k) for k, own in enumerate(profile.why) if own == why)
+                yield Note("fault", self.version, f"devices {out} of {name} sit out: {why}")
+            self.told[name] = profile.why
+
+    def assign(self, room: Ints) -> Mask:
+        """Return who trains what (C, E) in the round that begins."""
+        if not room.any():
+            return np.zeros(self.shape, bool)
+        said: AlignedOptions = self.options
+        least, most = even_bounds(room, len(self.experts), said.balance_low, said.balance_high)
+        deficit = said.deficit_weight * self.load.deficit()
+        problem = Problem(self.fitness, room, least, most, deficit)
+        draws = stream(self.world.seed, "assign", self.begun)
+        self.begun += 1
+        assigned = asked(self.policy, said.policy, problem, draws)
+        return explored(assigned, problem, said.exploration, draws)
+
+    # -- a cluster's part of it
+
+    def holds(self, me: Cluster) -> Mask:
+        """Return the cluster's rows of the assignment."""
+        return self.registry.holders[self.rows[me.name]]
+
+    def cost(self, holds: Mask) -> Cost:
+        """Return what a local round takes of each device; who sits out counts for one expert."""
+        costs = [self.needs[max(int(k), 1) - 1].cost for k in holds.sum(axis=1)]
+        flops, memory = np.array([(cost.flops, cost.memory_bytes) for cost in costs], float).T
+        sizes = self.registry.bytes
+        return Cost(flops, memory, np.maximum(holds @ sizes, sizes.min()))
+
+    @property
+    def local_rounds(self) -> int | None:
+        """Local rounds that a device trains; None for those that the scenario gives a contact."""
+        rounds: int = self.options.local_rounds
+        return rounds or None
+
+    def trained(self, me: Cluster, side: ClusterSide, who: Mask) -> Protocol:
+        """Measure what the experts of the devices in ``who`` do on their data."""
+        rows, state = self.rows[me.name], side.state
+        reach = side.holds & who[:, None]
+        if state is None or not reach.any():
+            return
+        config = self.learner.config
+        default = {
+            "samples": (reach * config.steps_per_round * config.batch_size).tolist(),
+            "score": self.fitness[rows].tolist(),
+        }
+        found = yield Measure("usage", lambda: self.measured(side, me, reach), default)
+        self.samples[rows] = np.where(who[:, None], found["samples"], self.samples[rows])
+        self.scored[rows] = np.where(who[:, None], found["score"], self.scored[rows])
+
+    def measured(self, side: ClusterSide, me: Cluster, reach: Mask) -> dict[str, Any]:
+        """Return the samples that experts serve, and what they score there, (K, E) each."""
+        assert side.state is not None  # for the type checker: somebody has trained
+        used = self.learner.usage(side.state, me.name, reach)
+        accuracy, loss = np.array(used["accuracy"]), np.array(used["loss"])
+        scored = score(self.options.fitness, self.options.fitness_alpha, accuracy, loss)
+        return {"samples": used["samples"], "score": scored.tolist()}
+
+    # -- the end of a round
+
+    def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
+        """Move every expert by its use, and what is shared by samples; learn from both."""
+        for update in self.updates:
+            rows = self.rows[update.cluster]
+            arrived = update.who[:, None] * self.samples[rows]
+            self.served[rows] = self.served[rows] + arrived
+        changes = np.zeros(len(self.experts), np.int64)
+        for update in self.updates:
+            weights = self.weights(update)
+            self.merge_update(update, weights, shares[update.cluster])
+            changes = changes + weights.any(axis=0)
+        self.fitness = averaged(
+            self.fitness, self.scored, self.served, self.options.fitness_average
+        )
+        self.load.served(self.served)
+        self.aggregated([])
+        for expert, count in enumerate(changes.tolist()):
+            self.registry.changed([expert], count)
+        moved: list[int] = np.flatnonzero(changes).tolist()
+        return moved
+
+    def weights(self, update: Update) -> Floats:
+        """Return ``u_ce / sum_c u_ce`` (K, E) of the devices in an update; 0 where none is used."""
+        used = update.who[:, None] * self.samples[self.rows[update.cluster]]
+        total = self.served.sum(axis=0)
+        share: Floats = used / np.maximum(total, 1)
+        return share
+
+    def merge_update(self, update: Update, weights: Floats, share: float) -> None:
+        """Add one cluster's update to the server's model."""
+        sent = update.snapshot
+        self.server = self.learner.merge_by_usage(self.server, sent.handle, sent.experts, weights)
+        shared = replace(update, snapshot=replace(sent, experts=()))
+        self.server = merge(self.learner, self.server, shared, share)

@@ -1,0 +1,1 @@
+"""Networked experts (NMoE): one extractor for all clients, one expert each, and their gates."""

@@ -1,0 +1,172 @@
+"""The assignment problem: scores, what a client has room for, and how often an expert is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from learning.requests import Floats, Ints, Mask
+
+ROUNDING = 1e-9
+"""Relative slack when a bound is rounded to a whole number, so that 0.7 * 30 / 7 is 3."""
+
+
+class InfeasibleAssignment(ValueError):
+    """No assignment keeps all bounds; the message says which numbers conflict."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Which of E experts each of C clients shall train.
+
+    ``score`` (C, E) is what a pair is worth; ``capacity`` (C,) the most experts that a client takes
+    (0: it sits out). Expert e is to be given to at least ``least`` (E,) and at most ``most`` (E,)
+    clients: 0 and C by default. ``deficit`` (E,) is what the score of an expert is raised by for
+    every client, since it has fallen behind. Experts of ``expert_bytes`` (E,) share a client's
+    ``memory_bytes`` (C,), where both are given. ``threshold`` is the score below which a pair does
+    not count; of the shipped policies only ``expert-driven`` uses it.
+
+    Raises ValueError for arrays that do not fit each other and for scores that are not finite,
+    InfeasibleAssignment for bounds that contradict each other.
+    """
+
+    score: Floats
+    capacity: Ints
+    least: Ints | None = None
+    most: Ints | None = None
+    deficit: Floats | None = None
+    expert_bytes: Floats | None = None
+    memory_bytes: Floats | None = None
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        # A copy, and for reading only: a policy must not change what its method goes on with.
+        score = np.array(self.score, np.float64)
+        score.flags.writeable = False
+        object.__setattr__(self, "score", score)
+        if self.score.ndim != 2 or self.score.size == 0:
+            raise ValueError(f"score has shape {self.score.shape}; give one row a client")
+        clients, experts = self.shape
+        self._check("capacity", self.capacity, clients)
+        for name in ("least", "most", "deficit", "expert_bytes"):
+            self._check(name, getattr(self, name), experts)
+        self._check("memory_bytes", self.memory_bytes, clients, finite=False)
+        if (self.expert_bytes is None) != (self.memory_bytes is None):
+            raise ValueError("expert_bytes and memory_bytes go together: give both, or neither")
+        self._check_scores()
+        self._check_bounds()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Clients and experts, (C, E)."""
+        clients, experts = self.score.shape
+        return clients, experts
+
+    @property
+    def takes(self) -> Ints:
+        """Experts (C,) that each client has room for: its capacity, and at most all."""
+        return np.minimum(self.capacity, self.shape[1])
+
+    @property
+    def bounds(self) -> tuple[Ints, Ints]:
+        """Clients (E,) that each expert is to be given to at least and at most."""
+        clients, experts = self.shape
+        least = np.zeros(experts, np.int64) if self.least is None else self.least
+        most = np.full(experts, clients) if self.most is None else self.most
+        return least, most
+
+    @property
+    def worth(self) -> Floats:
+        """Score and deficit (C, E) together."""
+        return self.score if self.deficit is None else self.score + self.deficit
+
+    def fits(self, client: int, experts: Mask) -> bool:
+        """Return whether ``client`` has the room and the memory for ``experts`` (E,)."""
+        if experts.sum() > self.capacity[client]:
+            return False
+        if self.expert_bytes is None or self.memory_bytes is None:
+            return True
+        return bool(self.expert_bytes[experts].sum() <= self.memory_bytes[client])
+
+    def _check(self, name: str, values: object, length: int, finite: bool = True) -> None:
+        if values is None:
+            return
+        given = np.asarray(values, np.float64)
+        if given.shape != (length,):
+            raise ValueError(f"{name} has shape {given.shape}; give ({length},)")
+        if np.isnan(given).any() or (given < 0).any() or (finite and np.isinf(given).any()):
+            raise ValueError(f"{name} is {given.tolist()}; give numbers that are 0 or more")
+        object.__setattr__(self, name, np.asarray(values))  # lists do as well
+
+    def _check_scores(self) -> None:
+        broken = np.argwhere(~np.isfinite(self.score))
+        if len(broken):
+            client, expert = broken[0].tolist()
+            raise ValueError(
+                f"the score of client {client} for expert {expert} is "
+                f"{self.score[client, expert]}; give finite scores"
+            )
+
+    def _check_bounds(self) -> None:
+        least, most = self.bounds
+        clients = int((self.takes > 0).sum())
+        for expert in np.flatnonzero(least > np.minimum(most, clients)).tolist():
+            raise InfeasibleAssignment(
+                f"expert {expert} is to be given to at least {least[expert]} clients, but at most "
+                f"{most[expert]} may have it and {clients} have room for an expert; lower `least`"
+            )
+
+
+Policy = Callable[[Problem, np.random.Generator], Mask]
+"""Returns who trains what, (C, E); draws come from the generator alone."""
+
+
+def even_bounds(capacity: Ints, experts: int, low: float, high: float) -> tuple[Ints, Ints]:
+    """Return ``floor(low K / E)`` and ``ceil(high K / E)`` for every expert (E,), K = sum k_c.
+
+    No expert is to be given to more clients than have room for one.
+    """
+    takes = np.minimum(capacity, experts)
+    even, clients = takes.sum() / experts, int((takes > 0).sum())
+    least = int(np.floor(low * even * (1 + ROUNDING)))
+    most = min(int(np.ceil(high * even * (1 - ROUNDING))), clients)
+    return np.full(experts, least), np.full(experts, most)
+
+
+def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator) -> Mask:
+    """Return what ``policy`` assigns, checked; raise ValueError that names it if it fails."""
+    try:
+        assigned = policy(problem, rng)
+    except InfeasibleAssignment as error:
+        raise InfeasibleAssignment(f"policy {name!r}: {error}") from None
+    except Exception as error:  # a policy of one's own may raise anything
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"policy {name!r} failed ({text})") from None
+    return checked(assigned, problem, name)
+
+
+def checked(assigned: Mask, problem: Problem, name: str) -> Mask:
+    """Return what policy ``name`` has assigned; raise ValueError if it is no answer to the problem.
+
+    Bounds of experts are the policy's own affair; what a client has no room for is not.
+    """
+    try:
+        found = np.asarray(assigned)
+    except ValueError:
+        raise ValueError(
+            f"policy {name!r} returned rows that differ; give bool of shape {problem.shape}"
+        ) from None
+    if found.dtype != bool or found.shape != problem.shape:
+        raise ValueError(
+            f"policy {name!r} returned {found.dtype} of shape {found.shape}; "
+            f"give bool of shape {problem.shape}"
+        )
+    for client, experts in enumerate(found):
+        if not problem.fits(client, experts):
+            raise ValueError(
+                f"policy {name!r} gave client {client} {int(experts.sum())} experts; it has room "
+                f"for {int(problem.capacity[client])}"
+            )
+    return found

@@ -1,0 +1,101 @@
+"""Figures of networked experts: who answers for whom, how well, and how fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.alignment.load import variation
+from learning.requests import Floats
+
+MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share")
+"""Columns of the metrics table that only networked experts fill."""
+
+
+def networked_figures(tables: dict[str, pa.Table]) -> dict[str, Any]:
+    """Return the last measured F1 and local shares, and the figures of inference; None for none."""
+    metrics = tables["metrics"]
+    last = metrics.filter(pc.equal(metrics.column("scope"), "global"))
+    return {
+        **{f"{key}_final": _last(last.column(key)) for key in MEASURED},
+        "utilisation": utilisation(tables["assignments"]),
+        "inference": inference_figures(tables.get("inferences")),
+    }
+
+
+def utilisation(assignments: pa.Table) -> dict[str, Any] | None:
+    """Return the share of all clients' samples that each expert gets first, and how it varies.
+
+    ``variation`` is the coefficient of variation over experts, ``unused`` how many get nothing.
+    """
+    found = gating_pattern(assignments)
+    if found is None:
+        return None
+    share = found[1].mean(axis=0)
+    return {
+        "share": share.tolist(),
+        "variation": variation(share),
+        "unused": int((share == 0.0).sum()),
+    }
+
+
+def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
+    """Return samples by outcome, latency (mean and 95th percentile) and bytes; None without any.
+
+    The latency is that of answered samples: each counts once, however many went the same way.
+    """
+    if inferences is None or not len(inferences):
+        return None
+    samples = inferences.column("samples").to_numpy()
+    latency_s = inferences.column("latency_s").to_numpy(zero_copy_only=False)
+    outcomes = np.array(inferences.column("outcome").to_pylist())
+    answered = (outcomes != "failed") & np.isfinite(latency_s)
+    counts = {name: int(samples[outcomes == name].sum()) for name in sorted(set(outcomes.tolist()))}
+    return {
+        "samples": int(samples.sum()),
+        "outcomes": counts,
+        "latency_mean_s": _mean(latency_s[answered], samples[answered]),
+        "latency_p95_s": _percentile(latency_s[answered], samples[answered], 0.95),
+        "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
+    }
+
+
+def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
+    """Return the clients' names and P (N, N): the share of client i's samples that go to expert e.
+
+    The last pattern that was measured; None where there is none.
+    """
+    rows = assignments.filter(
+        pc.and_(pc.is_valid(assignments["device"]), pc.is_valid(assignments["probability"]))
+    )
+    if not len(rows):
+        return None
+    last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"])))
+    clients = [
+        f"{row['cluster']}/{row['device']}"
+        for row in last.select(["cluster", "device", "expert"]).to_pylist()
+        if row["expert"] == 0
+    ]
+    pattern = last["relevance"].to_numpy().reshape(len(clients), -1)
+    return clients, pattern
+
+
+def _last(column: pa.ChunkedArray) -> float | None:
+    known = column.drop_null()
+    return float(known[-1].as_py()) if len(known) else None
+
+
+def _mean(values: Floats, weights: np.ndarray) -> float | None:
+    return float(np.average(values, weights=weights)) if weights.sum() else None
+
+
+def _percentile(values: Floats, weights: np.ndarray, share: float) -> float | None:
+    """Return the smallest value that ``share`` of the weight does not exceed."""
+    if not weights.sum():
+        return None
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) >= share * weights.sum() * (1 - 1e-12)
+    return float(values[order][int(np.argmax(reached))])
