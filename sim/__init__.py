@@ -12,7 +12,7 @@ _PUBLIC = {
     "InputError": "sim.errors",
     "Interrupted": "sim.errors",
     "InvariantError": "sim.errors",
-    "Result": "sim.running",
+    "Result": "sim.result",
     "SimulationError": "sim.errors",
     "compare": "sim.comparison",
     "run": "sim.running",

@@ -51,7 +51,7 @@ PARTS = {
     "digests": ("sim.digest:_digest",),
     "invariants": ("sim.running:check", "sim.running:check_books"),
     "warnings": ("sim.running:warnings_of",),
-    "summary": ("sim.running:summarise",),
+    "summary": ("sim.result:summarise",),
     "writing": ("sim.running:Run._write",),
 }
 

@@ -1,0 +1,1 @@
+"""The commands of `leomix`, a module each, or a group that belongs together."""

@@ -1,0 +1,76 @@
+"""What a run has produced: its tables, its summary and its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sim.schema import COLUMNS
+from sim.summary import summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has produced; the tables as pandas DataFrames."""
+
+    tables: dict[str, pa.Table]
+    manifest: dict[str, Any]
+    folder: Path | None = None
+    _frames: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        if name not in self._frames:
+            none = pa.schema(list(COLUMNS[name].items())).empty_table()
+            self._frames[name] = self.tables.get(name, none).to_pandas()
+        return self._frames[name]
+
+    @property
+    def contacts(self) -> pd.DataFrame:
+        """One row a contact of the plan, served or not."""
+        return self._frame("contacts")
+
+    @property
+    def transfers(self) -> pd.DataFrame:
+        """One row a device, payload and contact."""
+        return self._frame("transfers")
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What happened, in order of time."""
+        return self._frame("events")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Accuracy and loss of the server's model at every complete cycle."""
+        return self._frame("metrics")
+
+    @property
+    def assignments(self) -> pd.DataFrame:
+        """Which cluster trains which expert."""
+        return self._frame("assignments")
+
+    @property
+    def inferences(self) -> pd.DataFrame:
+        """Answers of networked experts, one row a group of samples; empty for other methods."""
+        return self._frame("inferences")
+
+    @property
+    def plot(self) -> Pictures:
+        """Pictures of the run, as matplotlib axes."""
+        from sim.pictures import Pictures
+
+        return Pictures(self.tables)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The run in a few figures."""
+        return summarise(self.tables, self.manifest)
