@@ -51,7 +51,8 @@ accuracy: install ## compare windows, link budgets and transfers with others: do
 	$(BIN)/python docs/studies/link_budgets.py
 	$(BIN)/python docs/studies/transfers.py
 
-docs: install ## run every command and code block of README and docs
+docs: install ## build the pages (build/docs), and run every command and code block in them
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	$(BIN)/python -m pytest tests/docs
 
 studies: install ## print the tables of docs/results.md and choices.md (an hour on two cores)

@@ -21,16 +21,25 @@ if TYPE_CHECKING:
     from learning.evaluation import Score
     from learning.task import Task
 
-START = Operation("learning.operations:start")
+START = Operation("learning.operations:start", trains=True)
 RECEIVE = Operation("learning.operations:receive", 2)
 RECEIVE_GATE = Operation("learning.operations:receive_gate")
-TRAIN = Operation("learning.operations:train", 2)
+TRAIN = Operation("learning.operations:train", 2, trains=True)
 FOLD = Operation("learning.operations:fold")
 OFFER = Operation("learning.operations:offer")
 SELECT = Operation("learning.operations:select")
 MERGE_EXPERTS = Operation("learning.operations:merge_experts", 2)
 MERGE_BY_USAGE = Operation("learning.operations:merge_by_usage")
 MERGE_GATE = Operation("learning.operations:merge_gate", 2)
+FINAL = Operation("learning.evaluation:final_tensors")
+
+BUILT = Operation("learning.numbers:built")
+NOT_FINITE = Operation("learning.numbers:not_finite")
+SHARES = Operation("learning.numbers:shares")
+USAGE = Operation("learning.alignment.usage:usage")
+RELEVANCE = Operation("learning.relevance:trial_relevance")
+EVALUATE = Operation("learning.evaluation:evaluate")
+"""From here on what is taken out of tensors: numbers, not values."""
 
 
 @lru_cache(maxsize=1)
@@ -77,12 +86,15 @@ class Learner:
         return dataclasses.replace(self.config, device=compute_device(self.config.device))
 
     def build(self) -> None:
-        """Build the task now. Raises ValueError for data, weights or memory that are not right."""
-        _ = self.task
+        """Build the task, unless a run with the same files has built it before.
+
+        Raises ValueError for data, weights or memory that are not right.
+        """
+        self.number(BUILT)
 
     def _apply(
         self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
-    ) -> Tensors:
+    ) -> Any:
         task = self.task
         here = [on_device(tensors, task.config.device) for tensors in parents]
         return operation.function()(task, *here, **arguments)
@@ -94,6 +106,13 @@ class Learner:
     def force(self, handle: Handle) -> Tensors:
         """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
         return self.values.force(handle)
+
+    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
+        """Return the JSON value that ``operation`` takes out of ``parents``: for use as ``force``.
+
+        Other than a value that is computed from forced tensors it is shared between runs.
+        """
+        return self.values.number(operation, *parents, **arguments)
 
     def round_cost(self, trained: Sequence[int], held: Sequence[int], gate: bool) -> Cost:
         """Cost of one local round that trains ``trained`` with the experts ``held`` loaded."""
@@ -240,36 +259,33 @@ class Learner:
 
     def not_finite(self, state: Handle) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
-        from learning.device_state import not_finite
-
-        return not_finite(self.values.force(state))
+        devices: list[int] = self.number(NOT_FINITE, state)
+        return devices
 
     def shares(self) -> list[list[float]]:
         """Return each device's share of all samples, n_k / n, cluster by cluster."""
-        samples = [self.task.shards[name].sizes for name in self.config.clusters]
-        total = sum(map(sum, samples))
-        return [[count / total for count in counts] for counts in samples]
+        shares: list[list[float]] = self.number(SHARES)
+        return shares
 
     def usage(self, state: Handle, cluster: str, reach: Mask) -> Served:
         """Return what devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
-        from learning.alignment.usage import usage
-
-        return usage(self.task, self.values.force(state), cluster, reach.tolist())
+        served: Served = self.number(USAGE, state, cluster=cluster, reach=reach)
+        return served
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
-        from learning.relevance import trial_relevance
-
-        return trial_relevance(self.task, self.values.force(server))
+        relevance: list[list[float]] = self.number(RELEVANCE, server)
+        return relevance
 
     def evaluate(self, server: Handle) -> list[Score]:
         """Accuracy, loss and samples on every cluster's test set. Forces ``server``."""
-        from learning.evaluation import evaluate
+        scores: list[Score] = self.number(EVALUATE, server)
+        return scores
 
-        return evaluate(self.task, self.values.force(server))
+    def final(self, server: Handle) -> Handle:
+        """Return all weights of the model, backbone included."""
+        return self.values.make(FINAL, server)
 
     def final_tensors(self, server: Handle) -> Tensors:
-        """All weights of the model, backbone included. Forces ``server``."""
-        from learning.evaluation import final_tensors
-
-        return final_tensors(self.task, self.values.force(server))
+        """Return the tensors of ``final``. Forces ``server``."""
+        return self.values.force(self.final(server))

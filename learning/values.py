@@ -10,15 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 import numpy as np
 
+from learning.keeping import Cache, Store
+from learning.reuse import Reuse
+
 Tensors = dict[str, Any]
+
+OURS = "learning."
+"""How the places of operations begin whose source files are known to be those of a result."""
 
 
 @dataclass(frozen=True)
@@ -26,39 +32,51 @@ class Operation:
     """Tensor maths that a value is made by: ``place`` is ``module:function``.
 
     The function is called with the task, the parents' tensors and the arguments, and is imported
-    when a value is first needed. A change of what it returns is a new ``version``.
+    when a value is first needed. A change of what it returns is a new ``version``. What ``trains``
+    takes gradient steps: results are counted, and kept for other runs, as they take far longer to
+    be computed than to be read.
     """
 
     place: str
     version: int = 1
+    trains: bool = False
 
     @property
     def name(self) -> str:
         """Name of the function."""
         return self.place.rpartition(":")[2]
 
-    def function(self) -> Callable[..., Tensors]:
+    def function(self) -> Callable[..., Any]:
         """Import the function."""
         module = import_module(self.place.partition(":")[0])
-        found: Callable[..., Tensors] = getattr(module, self.name)
+        found: Callable[..., Any] = getattr(module, self.name)
         return found
 
 
-Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Tensors]
+Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
 
 
 class Handle:
-    """A learning result that may not have been computed yet."""
+    """A learning result that may not have been computed yet.
 
-    __slots__ = ("__weakref__", "arguments", "key", "operation", "parents", "value")
+    ``foreign`` is the place of an operation of somebody else that it comes of, empty if none is.
+    """
+
+    __slots__ = ("__weakref__", "arguments", "foreign", "key", "operation", "parents", "value")
 
     def __init__(
-        self, key: str, operation: Operation, parents: tuple[Handle, ...], arguments: dict[str, Any]
+        self,
+        key: str,
+        operation: Operation,
+        parents: tuple[Handle, ...],
+        arguments: dict[str, Any],
+        foreign: str,
     ) -> None:
         self.key = key
         self.operation = operation
         self.parents = parents
         self.arguments = arguments
+        self.foreign = foreign
         self.value: Tensors | None = None
 
     def _no_number(self) -> NoReturn:
@@ -77,21 +95,20 @@ class Handle:
         return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
 
 
-class Store(Protocol):
-    """Where values are kept by key."""
-
-    def __contains__(self, key: str) -> bool: ...
-
-    def load(self, key: str) -> Tensors:
-        """Return the tensors of ``key``."""
+def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
+    """Place of an operation that is not leomix's own among these, empty if there is none."""
+    if not operation.place.startswith(OURS):
+        return operation.place
+    return next((parent.foreign for parent in parents if parent.foreign), "")
 
 
 class Values:
     """Makes handles, and computes them when they are forced.
 
-    ``apply(operation, parents, arguments)`` computes a value. ``context`` names everything that all
-    operations depend on (model, data, seed, settings); ``keep=False`` keeps only keys: nothing can
-    be forced (timing-only runs).
+    ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
+    ``context`` names everything that all operations depend on (model, data, seed, settings);
+    ``keep=False`` keeps only keys: nothing can be forced (timing-only runs). ``store`` holds what a
+    run that is resumed had computed, ``cache`` what any run had; ``reuse`` counts what that saved.
     """
 
     def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
@@ -99,35 +116,58 @@ class Values:
         self.context = context
         self.keep = keep
         self.store: Store | None = None
+        self.cache: Cache | None = None
         self.computed: Counter[str] = Counter()
+        self.reuse = Reuse()
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
-        version = operation.version if self.keep else 0
-        # Plain copies: an array that its owner changes later must not change what was asked for.
-        arguments = json.loads(json.dumps(arguments, default=_plain))
-        parts = [self.context, operation.place, version, [p.key for p in parents], arguments]
-        text = json.dumps(parts, sort_keys=True)
-        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        arguments = _copied(arguments)
+        key = self._key(operation, parents, arguments)
         handle = self._live.get(key)
         if handle is None:
-            known = self.store is not None and key in self.store
             # A value that the store holds needs no ancestors: let them go at once.
-            handle = Handle(key, operation, parents if self.keep and not known else (), arguments)
+            needed = parents if self.keep and not self._is_stored(key) else ()
+            handle = Handle(key, operation, needed, arguments, _foreign(operation, parents))
             self._live[key] = handle
         return handle
+
+    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
+        """Return the JSON value that ``operation`` takes out of ``parents``.
+
+        It is named by its content as a value is: where it is known from another run, nothing is
+        forced.
+        """
+        arguments = _copied(arguments)
+        key = self._key(operation, parents, arguments)
+        shared = self.cache is not None and not _foreign(operation, parents)
+        text = self.cache.number(key) if self.cache is not None and shared else None
+        if text is not None:
+            self.reuse.numbers += 1
+            self.reuse.spare(parents, self._is_stored)
+        else:
+            tensors = [self.force(parent) for parent in parents]
+            text = json.dumps(self._apply(operation, tensors, arguments))
+            if self.cache is not None and shared:
+                self.cache.keep_number(key, text)
+        return json.loads(text)
 
     def force(self, handle: Handle) -> Tensors:
         """Compute ``handle`` and what it needs, without recursion, and return its tensors."""
         if not self.keep:
             raise RuntimeError("a timing-only run has no tensors")
-        stack = [handle]
+        stack, asked = [handle], set[str]()
         while stack:
             top = stack[-1]
+            if top.value is None and top.key not in asked:
+                asked.add(top.key)
+                self._recall(top)
             waiting = [p for p in top.parents if p.value is None] if top.value is None else []
             if waiting:
-                stack.extend(waiting)
+                # The first parent first: along a chain of models it goes back to the oldest one
+                # before any update of them is loaded.
+                stack.extend(reversed(waiting))
                 continue
             stack.pop()
             if top.value is None:
@@ -139,16 +179,47 @@ class Values:
         """Handles that somebody still holds, by key, in a stable order."""
         return dict(sorted(self._live.items()))
 
-    def _compute(self, handle: Handle) -> None:
+    def _key(
+        self, operation: Operation, parents: Iterable[Handle], arguments: dict[str, Any]
+    ) -> str:
+        version = operation.version if self.keep else 0
+        parts = [self.context, operation.place, version, [p.key for p in parents], arguments]
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _is_stored(self, key: str) -> bool:
+        return self.store is not None and key in self.store
+
+    def _recall(self, handle: Handle) -> None:
+        """Fetch a value that this run or another one has computed already, if there is one."""
         if self.store is not None and handle.key in self.store:
-            value = self.store.load(handle.key)
-        else:
-            parents = [p.value for p in handle.parents if p.value is not None]
-            value = self._apply(handle.operation, parents, handle.arguments)
-            self.computed[handle.operation.name] += 1
-        # By name: what sums over all tensors must not hang on whether they were computed or loaded.
-        handle.value = dict(sorted(value.items()))
-        handle.parents = ()
+            _set(handle, self.store.load(handle.key))
+        elif self.cache is not None and handle.operation.trains and not handle.foreign:
+            found = self.cache.tensors(handle.key)
+            if found is not None:
+                self.reuse.spare([handle], self._is_stored)
+                _set(handle, found)
+
+    def _compute(self, handle: Handle) -> None:
+        parents = [p.value for p in handle.parents if p.value is not None]
+        _set(handle, self._apply(handle.operation, parents, handle.arguments))
+        self.computed[handle.operation.name] += 1
+        if handle.operation.trains:
+            self.reuse.trained(handle)
+            if self.cache is not None and handle.value is not None and not handle.foreign:
+                self.cache.keep_tensors(handle.key, handle.value)
+
+
+def _set(handle: Handle, value: Tensors) -> None:
+    # By name: what sums over all tensors must not hang on whether they were computed or loaded.
+    handle.value = dict(sorted(value.items()))
+    handle.parents = ()
+
+
+def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Plain copies: an array that its owner changes later must not change what was asked for."""
+    copied: dict[str, Any] = json.loads(json.dumps(arguments, default=_plain))
+    return copied
 
 
 def _plain(value: Any) -> Any:

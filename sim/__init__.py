@@ -15,6 +15,7 @@ _PUBLIC = {
     "Result": "sim.result",
     "SimulationError": "sim.errors",
     "compare": "sim.comparison",
+    "load": "sim.result",
     "run": "sim.running",
 }
 
@@ -25,3 +26,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sim.commands import about, contacts, export, link, run, show, validate
+from sim.commands import about, contacts, export, link, report, run, show, validate
 
 app = typer.Typer(
     name="leomix",
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": about.list_command,
     "show": show.show_command,
     "compare": show.compare_command,
+    "report": report.report_command,
     "export": export.export_command,
     "schema": about.schema_command,
     "doctor": about.doctor_command,

@@ -68,7 +68,7 @@ class Result:
         """Pictures of the run, as matplotlib axes."""
         from sim.pictures import Pictures
 
-        return Pictures(self.tables)
+        return Pictures(self.tables, self.manifest)
 
     @cached_property
     def summary(self) -> dict[str, Any]:

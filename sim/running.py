@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Listener = Callable[[float, int, float], None]
 EachEvent = Callable[[int], None]
+EachTime = Callable[[float], None]
 
 
 def run(
@@ -35,7 +36,9 @@ def run(
     *,
     listen: Listener | None = None,
     each_event: EachEvent | None = None,
+    each_time: EachTime | None = None,
     checkpoint_every_s: float = 10.0,
+    cache: bool = False,
 ) -> Result:
     """Simulate ``scenario`` (or the one of that name or path) and return its :class:`Result`.
 

@@ -15,8 +15,10 @@ from learning.payload import Payload
 from learning.requests import Measure, Note
 from learning.rounds import Turn
 from learning.tensors import input_spec
+from learning.values import Operation
 
 LABEL_BYTES = 1
+ALL_FINITE = Operation("learning.numbers:all_finite")
 
 
 class Central(GateTrainer):
@@ -72,9 +74,8 @@ class Central(GateTrainer):
 
     def finite(self, whole: Whole) -> bool:
         """Return whether all tensors of a mixture are finite. Forces."""
-        held = [self.system.learner.force(h) for h in (whole.server, whole.gate)]
-        held += [self.system.learner.force(h) for h in whole.experts.values()]
-        return all(bool(tensor.isfinite().all()) for part in held for tensor in part.values())
+        held = (whole.server, whole.gate, *whole.experts.values())
+        return bool(self.system.learner.number(ALL_FINITE, *held))
 
     @property
     def sample_bytes(self) -> int:

@@ -9,12 +9,16 @@ from learning.networked.checks import LATE, WAYS, known
 from learning.networked.stages import TESTED, Stages
 from learning.peering import Node
 from learning.requests import Mask
-from learning.values import Handle
+from learning.values import Handle, Operation
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learning.evaluation import Score
+
+SCORES = Operation("learning.networked.numbers:scores")
+PATTERN = Operation("learning.networked.numbers:pattern")
+ROUTES = Operation("learning.networked.numbers:routes")
+ANSWERED = Operation("learning.networked.numbers:answered")
+SAMPLES = Operation("learning.numbers:samples")
 
 
 class NetworkedLearner(Stages):
@@ -35,12 +39,11 @@ class NetworkedLearner(Stages):
         ``way``: by each client's ``gate``, by its own expert alone (``local``), or by k experts
         drawn at random (``random``), out of those in ``reach`` (K, N).
         """
-        from learning.networked.scoring import scores
-
-        held = self._held(gates, way, self._names)
-        return scores(
-            self.learner.task, self._forced(server, experts), held, way, reach, self.combine
-        )
+        found: list[Score] = self._number(
+            SCORES, server, experts, self._held(gates, way, self._names),
+            way=way, reach=reach, combine=self.combine,
+        )  # fmt: skip
+        return found
 
     def pattern(
         self,
@@ -54,10 +57,11 @@ class NetworkedLearner(Stages):
 
         Row i says where client i's samples go; rows sum to 1.
         """
-        from learning.networked.scoring import pattern
-
         held = self._held(gates, way, self._names)
-        return pattern(self.learner.task, self._forced(server, experts), held, way, reach)
+        found: dict[str, list[list[float]]] = self._number(
+            PATTERN, server, experts, held, way=way, reach=reach
+        )
+        return found
 
     def routes(
         self,
@@ -77,14 +81,11 @@ class NetworkedLearner(Stages):
         sum to 1. Experts out of ``reach`` (N,) are never chosen; k is at most how many are in it.
         Gates of other clusters than the client's are not needed.
         """
-        from learning.networked.queries import routes
-
-        held = self._held(gates, way, (client.cluster,))
-        tested = self._forced(server, experts)
-        return routes(
-            self.learner.task, tested, held, way,
-            client=client, batch=batch, size=size, in_reach=reach,
+        found: dict[str, Any] = self._number(
+            ROUTES, server, experts, self._held(gates, way, (client.cluster,)),
+            way=way, client=client, batch=batch, size=size, in_reach=reach,
         )  # fmt: skip
+        return found
 
     def answered(
         self,
@@ -103,32 +104,46 @@ class NetworkedLearner(Stages):
         to answer by: give ``renormalise``, and samples that somebody answers. Returns
         ``predictions`` (size,; -1 for none) and ``correct`` (how many).
         """
-        from learning.networked.queries import answered
-
         known("late", late, LATE)
-        tested = self._forced(server, experts)
-        return answered(self.learner.task, tested, client, routed, arrived, late, self.combine)
+        found: dict[str, Any] = self.learner.number(
+            ANSWERED, self._test(server, experts),
+            client=client, routed=routed, arrived=arrived, late=late, combine=self.combine,
+        )  # fmt: skip
+        return found
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples, cluster by cluster."""
-        return [list(self.learner.task.shards[name].sizes) for name in self._names]
+        counts: list[list[int]] = self.learner.number(SAMPLES)
+        return counts
 
-    def _forced(self, server: Handle, experts: Mapping[str, Handle]) -> Mapping[str, Tensor]:
+    def _number(
+        self,
+        operation: Operation,
+        server: Handle,
+        experts: Mapping[str, Handle],
+        gates: Mapping[str, Handle],
+        **arguments: Any,
+    ) -> Any:
+        """Take a number out of the test results and ``gates``."""
+        parents = self._test(server, experts), *gates.values()
+        return self.learner.number(operation, *parents, clusters=list(gates), **arguments)
+
+    def _test(self, server: Handle, experts: Mapping[str, Handle]) -> Handle:
         """Return features and outputs on the global test set, kept until something changes."""
         self._tested = self._make(TESTED, server, *self._all(experts), combine=self.combine)
-        return self.learner.force(self._tested)
+        return self._tested
 
     def _held(
         self, gates: Mapping[str, Handle] | None, way: str, clusters: Sequence[str]
-    ) -> dict[str, Mapping[str, Tensor]] | None:
-        """Return the gates of ``clusters``; None for a way that needs none."""
+    ) -> dict[str, Handle]:
+        """Return the gates of ``clusters``; none for a way that needs none."""
         known("way", way, WAYS)
         if way != "gate":
-            return None
+            return {}
         if missing := [name for name in clusters if name not in (gates or {})]:
             raise ValueError(
                 f"no gates of cluster {missing[0]!r} to route by; give them, or route 'local' or "
                 "'random'"
             )
         assert gates is not None
-        return {name: self.learner.force(gates[name]) for name in clusters}
+        return {name: gates[name] for name in clusters}

@@ -187,7 +187,7 @@ def test_all_arrived_is_the_assembled_model(system: System) -> None:
 def test_what_is_late(system: System) -> None:
     routed, first = routes(system), [[True, False]] * 20
     _, y = global_samples(system)
-    tested = system.net._forced(system.server, system.experts)
+    tested = system.force(system.net._test(system.server, system.experts))
     outputs = tested["outputs"][routed["rows"]].numpy()
     waited = answers(system, routed, first, "wait")
     assert waited["predictions"] == [-1] * 20
@@ -207,7 +207,7 @@ def test_what_is_late(system: System) -> None:
 def test_a_gate_of_nan_is_refused(system: System) -> None:
     broken = {name: dict(system.force(handle)) for name, handle in system.gates.items()}
     broken["b"]["weight"] = broken["b"]["weight"] * math.nan
-    tested = system.net._forced(system.server, system.experts)
+    tested = system.force(system.net._test(system.server, system.experts))
     from learning.networked.queries import routes as route_queries
 
     with pytest.raises(ValueError, match="gate of b/1 is not finite"):
@@ -232,7 +232,7 @@ def test_scores_of_a_gate_of_nan_come_without_a_warning(system: System) -> None:
 
     broken = {name: dict(system.force(handle)) for name, handle in system.gates.items()}
     broken["b"]["weight"] = broken["b"]["weight"] * math.nan
-    tested = system.net._forced(system.server, system.experts)
+    tested = system.force(system.net._test(system.server, system.experts))
     (fine, ill) = scores(system.task, tested, broken, "gate", None, "prob")
     assert fine == system.net.scores(system.server, system.experts, system.gates)[0]
     assert math.isnan(ill["loss"] or 0.0)

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from sim.cli import _status
-from sim.export_command import export
+from sim.exports.exporting import export
 
 METHODS = ("emsfl", "synchronous")
 

@@ -116,7 +116,7 @@ def test_use_of_experts_is_that_of_all_clients_together() -> None:
 def test_the_picture_shows_the_local_processing_ratio() -> None:
     pattern = np.array([[0.5, 0.5], [0.25, 0.75]])
     tables = {"assignments": table("assignments", assignments(1.0, pattern, probability=pattern))}
-    axes = Pictures(tables).gating()
+    axes = Pictures(tables, {}).gating()
     assert axes.get_title() == "local processing ratio 62.5%"
     assert sorted(text.get_text() for text in axes.texts) == ["25%", "50%", "50%", "75%"]
     np.testing.assert_array_equal(axes.images[0].get_array(), pattern)
@@ -124,7 +124,7 @@ def test_the_picture_shows_the_local_processing_ratio() -> None:
 
 def test_a_run_without_a_pattern_says_who_measures_one() -> None:
     with pytest.raises(InputError, match="only method nmoe"):
-        Pictures({"assignments": table("assignments", [])}).gating()
+        Pictures({"assignments": table("assignments", [])}, {}).gating()
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=20))

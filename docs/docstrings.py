@@ -1,0 +1,54 @@
+"""Docstrings for Sphinx: `name: what it is` becomes a list item, an indented block a listing."""
+
+import re
+from typing import Any
+
+ITEM = re.compile(r"[a-z_]\w*(?:(?:,| and)? \w+)*(?: \([^)]*\))?: ")
+LISTING = "    "
+
+
+def as_restructured_text(lines: list[str]) -> list[str]:
+    """Return a docstring in the house's plain style as reStructuredText.
+
+    A line `name, other: text` at the margin, with what hangs below it, is an item of a list. An
+    indented block behind an empty line is shown as it stands. numpydoc sections are left to
+    Napoleon.
+    """
+    if any(set(line.strip()) == {"-"} for line in lines):
+        return lines
+    shown: list[str] = []
+    in_item = in_listing = False
+    for line in lines:
+        hangs = line.startswith(LISTING)
+        if not line.strip():
+            shown.append("")
+            in_item = False
+            continue
+        if hangs and in_item:
+            shown.append(f"  {_plain(line.strip())}")
+            continue
+        if hangs and not in_listing and shown and not shown[-1]:
+            shown += ["::", ""]
+        in_listing = hangs
+        in_item = not hangs and ITEM.match(line) is not None
+        if in_item and shown and shown[-1] and not shown[-1].startswith(("- ", "  ")):
+            shown.append("")
+        shown.append(line if hangs else f"- {_plain(line)}" if in_item else _plain(line))
+        if not in_item and not hangs and len(shown) > 1 and shown[-2].startswith(("- ", "  ")):
+            shown.insert(-1, "")
+    return shown
+
+
+def _plain(line: str) -> str:
+    return line.replace("|", "\\|").replace("*", "\\*")
+
+
+def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Rewrite the lines of a docstring in place, as Sphinx asks for."""
+    lines[:] = as_restructured_text(lines)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx; before Napoleon, which reads numpydoc sections."""
+    app.connect("autodoc-process-docstring", process, priority=400)
+    return {"parallel_read_safe": True}

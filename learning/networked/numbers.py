@@ -1,0 +1,69 @@
+"""What is taken out of networked experts, by name: task, tensors and JSON in, JSON out.
+
+``tested`` are features and outputs on the global test set, ``gates`` those of ``clusters`` in
+their order; there are none for a way that routes without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learning.evaluation import Score
+from learning.networked import queries, scoring
+from learning.networked.routing import Gates
+from learning.peering import Node
+from learning.task import Task
+from learning.values import Tensors
+
+Reach = Sequence[Sequence[bool]]
+
+
+def scores(
+    task: Task,
+    tested: Tensors,
+    *gates: Tensors,
+    clusters: list[str],
+    way: str,
+    reach: Mapping[str, Reach] | None,
+    combine: str,
+) -> list[Score]:
+    """Means over each cluster's clients."""
+    return scoring.scores(task, tested, _named(clusters, gates), way, reach, combine)
+
+
+def pattern(
+    task: Task,
+    tested: Tensors,
+    *gates: Tensors,
+    clusters: list[str],
+    way: str,
+    reach: Mapping[str, Reach] | None,
+) -> dict[str, list[list[float]]]:
+    """Where each client's samples go."""
+    return scoring.pattern(task, tested, _named(clusters, gates), way, reach)
+
+
+def routes(
+    task: Task,
+    tested: Tensors,
+    *gates: Tensors,
+    clusters: list[str],
+    way: str,
+    client: Sequence[Any],
+    **query: Any,
+) -> dict[str, Any]:
+    """Whom a query's samples go to."""
+    held = _named(clusters, gates)
+    return queries.routes(task, tested, held, way, client=Node(*client), **query)
+
+
+def answered(
+    task: Task, tested: Tensors, *, client: Sequence[Any], **query: Any
+) -> dict[str, Any]:
+    """What a query's samples are answered with."""
+    return queries.answered(task, tested, Node(*client), **query)
+
+
+def _named(clusters: list[str], gates: tuple[Tensors, ...]) -> Gates:
+    return dict(zip(clusters, gates, strict=True)) or None

@@ -1,0 +1,33 @@
+"""The trained experts of a run, as PEFT adapters beside the model that they adapt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.errors import InputError
+from sim.task import learner_of
+
+if TYPE_CHECKING:
+    from sim.exports.source import Run
+
+
+def write_adapters(run: Run, place: Path) -> list[str]:
+    """Make the start model of the run once more, and write what has changed since."""
+    weights, status = run.folder / "model", run.manifest["status"]
+    if status != "complete":
+        raise InputError(
+            f"{run.folder}: the run is {status}; finish it first: "
+            f"leomix run SCENARIO --resume -o {run.folder}"
+        )
+    if not (weights / "model.safetensors").is_file():
+        raise InputError(
+            f"{run.folder}: has no weights (learning.train was false); train a run to export"
+        )
+    from learning.peft_export import export_adapters
+    from learning.store import FolderStore
+
+    learner = learner_of(run.scenario)
+    start = learner.final_tensors(learner.start())
+    export_adapters(place, learner.task, start, FolderStore(weights).load("model"))
+    return []

@@ -1,0 +1,78 @@
+"""`leomix export`: what a folder holds, written for other tools."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from sim.errors import InputError
+from sim.exports.source import SWEEP, Run, Sweep, read_source
+
+FORMATS = {
+    "csv": "spreadsheet.write_csv",
+    "parquet": "spreadsheet.write_parquet",
+    "perfetto": "perfetto.write_perfetto",
+    "czml": "czml.write_czml",
+    "tensorboard": "scalars.write_tensorboard",
+    "peft": "adapters.write_adapters",
+}
+"""Where the writer of each format lives; it is imported when it is asked for."""
+
+OF_SWEEPS = ("csv", "parquet")
+
+Writer = Callable[[Run | Sweep, Path], list[str]]
+"""Writes into an empty folder, and says what the user should know, a line each."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, by name of file or folder, and what there is to say about it."""
+
+    paths: list[Path]
+    notes: list[str]
+
+
+def export(folder: Path, to: str, out: Path | None = None) -> Exported:
+    """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, one of ``FORMATS``.
+
+    ``out`` is a new or empty folder, ``FOLDER/export/TO`` if None. Everything appears there at
+    the end, or nothing does. Raises InputError for a folder that holds no run, has nothing of
+    what is asked for, or where ``out`` is not empty.
+    """
+    if to not in FORMATS:
+        raise InputError(f"--to {to}: no such format; there are {', '.join(FORMATS)}")
+    source = read_source(folder)
+    if isinstance(source, Sweep) and to not in OF_SWEEPS:
+        raise InputError(
+            f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
+            f"the folder of one of its runs, see the column folder in {SWEEP}"
+        )
+    place = out if out is not None else folder / "export" / to
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise InputError(f"-o {place}: is not an empty folder; name another one")
+    module, name = FORMATS[to].split(".")
+    writer: Writer = getattr(import_module(f"sim.exports.{module}"), name)
+    with _at_once(place) as part:
+        notes = [*source.notes, *writer(source, part)]
+        written = sorted(path.name for path in part.iterdir())
+    return Exported([place / name for name in written], notes)
+
+
+@contextmanager
+def _at_once(place: Path) -> Iterator[Path]:
+    """A folder inside ``place`` to write into; what is there at the end moves up together."""
+    new = not place.exists()
+    part = place / ".part"
+    part.mkdir(parents=True)
+    try:
+        yield part
+        for path in part.iterdir():
+            path.replace(place / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if new and not any(place.iterdir()):
+            place.rmdir()

@@ -1,0 +1,149 @@
+"""The lanes of a run as a trace of Perfetto, in its own format of track events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from sim.exports.extras import needs
+from sim.exports.lanes import Counter, Lane, Place, counters_of, lanes_of
+
+if TYPE_CHECKING:
+    from sim.exports.source import Run
+
+FILE = "run.perfetto-trace"
+PACKETS = 2000
+"""Packets that are written together."""
+
+_SEQUENCE = 1
+_MICROSECOND = timedelta(microseconds=1)
+# TracePacket.SequenceFlags: the first packet clears what names stand for, all others need it.
+_CLEARED, _NEEDED = 1, 2
+# Built-in clocks of Perfetto: wall clock, and the one that timestamps count on.
+_REALTIME, _BOOTTIME = 1, 6
+_EXPLICIT = 3  # TrackDescriptor.ChildTracksOrdering: by sibling_order_rank
+_STRINGS = "debug_annotation_string_values"
+_FIELDS = {bool: "bool_value", int: "int_value", float: "double_value"}
+
+
+def write_perfetto(run: Run, place: Path) -> list[str]:
+    """Write ``run.perfetto-trace``: a track a lane, and counters of accuracy and loss."""
+    with needs("perfetto"), (place / FILE).open("wb") as file:
+        from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as messages
+
+        trace = _Trace(file, messages)
+        trace.begin(datetime.fromisoformat(run.manifest["start_utc"]))
+        for counter in counters_of(run.tables):
+            trace.add_counter(counter)
+        for lane in lanes_of(run.tables, run.manifest["simulated_s"]):
+            trace.add_lane(lane)
+        trace.flush()
+    return []
+
+
+class _Trace:
+    """Packets of one sequence, written in pieces; text that comes again is written once."""
+
+    def __init__(self, file: IO[bytes], messages: Any) -> None:
+        self._file = file
+        self._messages = messages
+        self._trace = messages.Trace()
+        self._groups: dict[Place, int] = {}
+        self._tracks = 0
+        self._texts: dict[tuple[str, str], int] = {}
+
+    def begin(self, start: datetime) -> None:
+        """Begin the sequence; the run's zero of time is ``start``."""
+        packet = self._packet(flags=_CLEARED)
+        packet.first_packet_on_sequence = True
+        snapshot = packet.clock_snapshot
+        snapshot.primary_trace_clock = _BOOTTIME
+        unix_ns = (start - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND * 1000
+        snapshot.clocks.add(clock_id=_BOOTTIME, timestamp=0)
+        snapshot.clocks.add(clock_id=_REALTIME, timestamp=unix_ns)
+
+    def flush(self) -> None:
+        """Write the packets that there are; pieces of a trace add up to one."""
+        self._file.write(self._trace.SerializeToString())
+        self._trace.Clear()
+
+    def add_counter(self, counter: Counter) -> None:
+        """Add a counter and its values."""
+        track = self._track(counter.place, is_counter=True)
+        for time_ns, value in zip(counter.time_ns, counter.values, strict=True):
+            event = self._event(track, time_ns, self._messages.TrackEvent.TYPE_COUNTER)
+            event.track_event.double_counter_value = value
+
+    def add_lane(self, lane: Lane) -> None:
+        """Add a lane; those of the same place are shown as one."""
+        track, event = self._track(lane.place), self._messages.TrackEvent
+        rows = zip(lane.begin_ns, lane.end_ns, lane.names, lane.facts, strict=True)
+        for begin_ns, end_ns, name, facts in rows:
+            lasts = end_ns > begin_ns
+            kind = event.TYPE_SLICE_BEGIN if lasts else event.TYPE_INSTANT
+            self._describe(self._event(track, begin_ns, kind), name, facts)
+            if lasts:
+                # Packets of one instant keep their order: an end comes before the next begin.
+                self._event(track, end_ns, event.TYPE_SLICE_END)
+
+    def _track(self, place: Place, is_counter: bool = False) -> int:
+        """Describe a new track under its groups; return its number."""
+        parent = 0
+        for depth in range(1, len(place)):
+            group = place[:depth]
+            if group not in self._groups:
+                self._groups[group] = self._described(group[-1], parent).uuid
+            parent = self._groups[group]
+        track = self._described(place[-1], parent)
+        if is_counter:
+            track.counter.SetInParent()
+        number: int = track.uuid
+        return number
+
+    def _described(self, name: str, parent: int) -> Any:
+        self._tracks += 1
+        track = self._packet().track_descriptor
+        track.uuid, track.name = self._tracks, name
+        track.sibling_order_rank = self._tracks
+        track.child_ordering = _EXPLICIT
+        if parent:
+            track.parent_uuid = parent
+        return track
+
+    def _event(self, track: int, time_ns: int, kind: int) -> Any:
+        packet = self._packet()
+        packet.timestamp = time_ns
+        packet.track_event.track_uuid = track
+        packet.track_event.type = kind
+        return packet
+
+    def _packet(self, flags: int = _NEEDED) -> Any:
+        if len(self._trace.packet) >= PACKETS:
+            self.flush()
+        return self._trace.packet.add(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=flags)
+
+    def _describe(self, packet: Any, name: str, facts: Mapping[str, Any]) -> None:
+        """Give an event its name and the facts that are known."""
+        event = packet.track_event
+        event.name_iid = self._number(packet, "event_names", name)
+        for key, value in facts.items():
+            if value is not None:
+                fact = event.debug_annotations.add()
+                fact.name_iid = self._number(packet, "debug_annotation_names", key)
+                if isinstance(value, str):
+                    fact.string_value_iid = self._number(packet, _STRINGS, value)
+                else:
+                    setattr(fact, _FIELDS[type(value)], value)
+
+    def _number(self, packet: Any, kind: str, text: str) -> int:
+        """Return what stands for ``text``, and say so in ``packet`` if it is new."""
+        if (kind, text) not in self._texts:
+            self._texts[kind, text] = len(self._texts) + 1
+            entry = getattr(packet.interned_data, kind).add(iid=self._texts[kind, text])
+            if kind == _STRINGS:
+                entry.str = text.encode()
+            else:
+                entry.name = text
+        return self._texts[kind, text]

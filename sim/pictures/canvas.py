@@ -1,0 +1,89 @@
+"""What all pictures share: axes without pyplot, colours, names as plain text, legends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
+    *("#c98a00", "#3e9fd6", "#8c6bb1", "#808080"),
+)
+"""One a cluster or run, by order: told apart by colour-blind eyes, on white and on dark paper."""
+DASHES = ("-", "--", ":", "-.")
+"""One for each time that the colours are through."""
+LONGEST_NAME = 18
+LEGEND_LETTERS = 46
+"""Letters that a legend's line has room for in a picture 4.6 inches wide."""
+MOST_TICKS = 12
+"""Names beside an axis; of more only some are written."""
+
+
+def new_axes() -> Axes:
+    """Return axes in a figure of their own that show themselves in notebooks."""
+    from matplotlib.figure import Figure
+
+    from sim.pictures.shown_axes import ShownAxes
+
+    return Figure(layout="constrained").subplots(subplot_kw={"axes_class": ShownAxes})
+
+
+def colour(number: int) -> str:
+    """Return the colour of the cluster or run with a number."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def dashes(number: int) -> str:
+    """Return the line style of the cluster or run with a number."""
+    return DASHES[number // len(COLOURS) % len(DASHES)]
+
+
+def ink() -> Any:
+    """Return the colour of text, as whoever draws has set it."""
+    from matplotlib import rcParams
+
+    return rcParams["text.color"]
+
+
+def name(text: object, longest: int = LONGEST_NAME) -> str:
+    """Return a name as matplotlib writes it letter by letter, without its middle if it is long.
+
+    Dollar signs would begin a formula.
+    """
+    whole = " ".join(str(text).split())
+    if len(whole) > longest:
+        tail = (longest - 1) // 2
+        whole = f"{whole[: longest - 1 - tail]}…{whole[-tail:]}"
+    return whole.replace("$", r"\$")
+
+
+def legend(axes: Axes, handles: Sequence[Artist], names: Sequence[object]) -> None:
+    """Put a legend above the axes, where it covers nothing; long names are shortened."""
+    if not handles:
+        return
+    texts = [name(text) for text in names]
+    each = max(len(text) for text in texts) + 6
+    drawn = axes.legend(
+        handles,
+        ["-"] * len(texts),  # matplotlib hides names that begin with an underscore
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=max(1, min(len(texts), LEGEND_LETTERS // each)),
+        frameon=False,
+        handlelength=1.6,
+        columnspacing=1.2,
+    )
+    for place, text in zip(drawn.get_texts(), texts, strict=True):
+        place.set_text(text)
+
+
+def name_ticks(axes: Axes, which: str, places: Sequence[float], names: Sequence[object]) -> None:
+    """Write names beside the x or y axis, every second or third one if there are many."""
+    every = max(1, -(-len(places) // MOST_TICKS))
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks(list(places[::every]), [name(text) for text in names[::every]])

@@ -1,0 +1,16 @@
+"""To be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw(manifest: Mapping[str, Any], axes: Axes, hours: float | None) -> Axes:
+    """Draw."""
+    return axes

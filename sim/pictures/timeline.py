@@ -1,0 +1,18 @@
+"""To be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], axes: Axes, days: float | None
+) -> Axes:
+    """Draw."""
+    return axes

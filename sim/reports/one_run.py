@@ -1,0 +1,106 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sim.reports import learnt, provenance, whereabouts
+from sim.reports.drawing import figure, sentence
+from sim.reports.page import Block, Page, Section, Table, Text, Timeline
+from sim.reports.reading import RunData, read
+from sim.reports.spans import MOST_DEVICE_LANES, timeline
+from sim.reports.words import sentences
+from sim.text import summary_text
+
+LABEL_WIDTH = 14
+"""Of the names in the summary's text."""
+
+
+def page(folder: Path) -> Page:
+    """Return the report of the run in ``folder``; raise InputError if there is none."""
+    run = read(folder)
+    manifest = run.manifest
+    return Page(
+        title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
+        subtitle=f"seed {manifest['seed']}, {manifest['status']}, starts "
+        f"{manifest.get('start_utc', 'at an unknown time')}",
+        sections=list(_sections(run)),
+        notices=run.notices,
+    )
+
+
+def _sections(run: RunData) -> Iterator[Section]:
+    pictures = run.pictures
+    yield Section("summary", "Summary", _summary(run))
+    yield Section("accuracy", "Accuracy", _accuracy(run))
+    yield Section("timeline", "Timeline", _timeline(run))
+    yield Section("map", "Ground track and sites", [_map(run)], half=True)
+    yield Section("contact", "One contact", [_contact(run)], half=True)
+    yield Section("assignment", "Assignment of experts", learnt.assignment(run))
+    yield Section("time", "Where the time went", whereabouts.of_run(run))
+    if run.manifest["method"] == "nmoe":
+        shown = figure("gating", pictures.gating, "Share of each client's samples by first expert")
+        yield Section("gating", "Gating pattern", [shown], half=True)
+        yield Section("inference", "Inference", learnt.inference(run), half=True)
+    if run.manifest["method"] == "aligned":
+        yield Section("alignment", "Load and fitness", learnt.alignment(run))
+    yield Section("scenario", "Scenario and versions", provenance.blocks(run))
+
+
+def _summary(run: RunData) -> list[Block]:
+    lines = summary_text(run.summary).splitlines()
+    rows = [[line[:LABEL_WIDTH].strip(), line[LABEL_WIDTH + 1 :]] for line in lines]
+    warnings = [Text(warning, "warning") for warning in run.manifest.get("warnings", [])]
+    words = Text(" ".join(sentences(run)))
+    return [words, *warnings, Table("Figures of the run", (), rows, numeric=False)]
+
+
+def _accuracy(run: RunData) -> list[Block]:
+    if run.summary["accuracy_final"] is None:
+        return [Text("Not measured: the run simulated the timing only.", "note")]
+    pictures = run.pictures
+    return [
+        figure(
+            "accuracy-time",
+            lambda axes: pictures.accuracy(axes, over="time"),
+            "Accuracy of the server's model over simulated time",
+        ),
+        figure(
+            "accuracy-cycle",
+            lambda axes: pictures.accuracy(axes, over="cycle"),
+            "Accuracy of the server's model over complete cycles",
+        ),
+    ]
+
+
+def _timeline(run: RunData) -> list[Block]:
+    manifest = run.manifest
+    data = timeline(run.tables, manifest.get("simulated_s", 0.0), manifest.get("start_utc", ""))
+    if not data["lanes"]:
+        return [Text("Nothing happened in this run.", "note")]
+    notes = []
+    if not data["by_device"]:
+        notes.append(f"more than {MOST_DEVICE_LANES} devices: those of a cluster share a lane")
+    if data["joined_s"]:
+        notes.append(f"bars less than {data['joined_s']:.3g} s apart are joined to one")
+    still = figure(
+        "still",
+        lambda axes: run.pictures.timeline(axes),
+        "Contacts, transfers and training by cluster",
+        (7.2, 1.4 + 0.5 * len({lane["name"] for lane in data["lanes"] if not lane["level"]})),
+    )
+    shown = [Text(sentence("; ".join(notes)), "note")] if notes else []
+    return [*shown, Timeline(data, still)]
+
+
+def _map(run: RunData) -> Block:
+    return figure(
+        "map", run.pictures.map, "Ground track, and where the clusters see the satellite"
+    )
+
+
+def _contact(run: RunData) -> Block:
+    return figure(
+        "contact", lambda axes: run.pictures.contact(axes=axes), "Elevation and rate over a contact"
+    )

@@ -1,0 +1,78 @@
+"""What a report knows of a run: its folder, tables, manifest and summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sim.critical_path import CriticalPath, critical_path
+from sim.errors import InputError
+from sim.folder import MANIFEST, read_manifest, read_tables
+from sim.journal import CHECKPOINT
+from sim.schema import COLUMNS
+from sim.summary import summarise
+
+if TYPE_CHECKING:
+    from sim.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One run as it lies in its folder."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    tables: dict[str, pa.Table]
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of ``leomix show``."""
+        return summarise(self.tables, self.manifest)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The run's pictures."""
+        from sim.pictures import Pictures
+
+        return Pictures(self.tables, self.manifest)
+
+    @cached_property
+    def path(self) -> CriticalPath:
+        """Where the run's time went."""
+        return critical_path(self.tables, self.manifest.get("simulated_s", 0.0))
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader has to know first: that the run did not end as it should."""
+        status = self.manifest["status"]
+        if status == "complete":
+            return []
+        error = self.manifest.get("error")
+        said = f": {error}" if error else ""
+        hours = self.manifest.get("simulated_s", 0.0) / 3600
+        more = (
+            f"; leomix run SCENARIO --resume -o {self.folder} goes on with it"
+            if status == "interrupted"
+            else ""
+        )
+        return [
+            f"This run is {status}{said}. What follows is what it had by {hours:.2f} h of "
+            f"simulation{more}."
+        ]
+
+
+def read(folder: Path) -> RunData:
+    """Read a run folder; raise InputError for one that is none, or has no tables yet."""
+    if not (folder / MANIFEST).exists() and (folder / CHECKPOINT).exists():
+        raise InputError(
+            f"{folder}: the run in it was killed or still goes on, and has no tables yet; "
+            f"finish it: leomix run SCENARIO --resume -o {folder}"
+        )
+    manifest = read_manifest(folder)
+    tables = read_tables(folder)
+    none = {name: pa.schema(list(kinds.items())).empty_table() for name, kinds in COLUMNS.items()}
+    return RunData(folder, manifest, none | tables)

@@ -1,0 +1,225 @@
+"""The page of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sim.comparison import compare, group_runs
+from sim.reports import several
+from sim.reports.drawing import figure
+from sim.reports.page import Block, Page, Section, Table, Text
+from sim.reports.reading import read
+from sim.summary import TARGETS
+from sim.sweeps import Sweep, read_sweep
+from sim.units_text import data_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_RUNS = 60
+"""Complete points up to which their runs are compared as such."""
+MOST_ROWS = 1000
+"""Points that the page lists."""
+
+COMPLETE = "complete"
+Row = dict[str, Any]
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether ``folder`` is that of a sweep."""
+    return (folder / "sweep.json").is_file()
+
+
+def finished(folder: Path) -> list[Path]:
+    """Return the run folders of the complete points, each once, in the order of the points."""
+    sweep = read_sweep(folder)
+    rows = sweep.rows.to_pylist()
+    found = [folder / row["folder"] for row in rows if row["status"] == COMPLETE]
+    return list(dict.fromkeys(found))
+
+
+def page(folder: Path) -> Page:
+    """Return the report of the sweep in ``folder``; raise InputError if it cannot be read."""
+    sweep = read_sweep(folder)
+    rows = sweep.rows
+    done = rows.filter(pc.equal(rows["status"], COMPLETE))
+    notices = []
+    if len(done) < len(rows):
+        notices.append(f"{len(rows) - len(done)} of {len(rows)} points are not complete.")
+    return Page(
+        title=f"Sweep {folder.resolve().name}",
+        subtitle=f"{len(rows)} points over {', '.join(sweep.keys) or 'replications only'}",
+        sections=list(_sections(sweep, done, finished(folder))),
+        notices=notices,
+    )
+
+
+def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator[Section]:
+    keys, rows = list(sweep.keys), sweep.rows
+    target = best_target(done)
+    yield Section("summary", "Summary", [Text(text) for text in _words(rows, done, keys, target)])
+    if len(done):
+        values = _values(done, target)
+        yield from _drawings(done, _by_variety(done, keys), values)
+    compared = _compared(folders) if 1 < len(folders) <= MOST_RUNS else []
+    yield from (section for section in compared if section.name not in ("summary", "runs"))
+    if len(done) < len(rows):
+        yield Section("failed", "Points that are not complete", [_failed(rows, keys)])
+    yield Section("points", "All points", _points(rows, keys, target))
+
+
+def _compared(folders: Sequence[Path]) -> Iterator[Section]:
+    runs = [read(folder) for folder in folders]
+    groups = group_runs([several.as_read(run) for run in runs])
+    return several.sections(runs, groups, compare(folders))
+
+
+def best_target(done: pa.Table) -> float | None:
+    """Return the highest accuracy that all points have reached, else the highest of any."""
+    reached = {target: len(done) - done[_hours(target)].null_count for target in TARGETS}
+    common = [target for target, count in reached.items() if count == len(done) > 0]
+    some = [target for target, count in reached.items() if count]
+    return max(common or some, default=None)
+
+
+def _hours(target: float) -> str:
+    return f"hours_to_{target:.2f}"
+
+
+def _values(done: pa.Table, target: float | None) -> dict[str, str]:
+    """Columns that are drawn, and what they are called: those that have any values."""
+    named = {"accuracy_final": "Final accuracy"}
+    if target is not None:
+        named[_hours(target)] = f"Hours to {target:.2f} accuracy"
+    named |= {"contacts_served": "Contacts served", "idle_share": "Idle share of device time"}
+    return {
+        column: said
+        for column, said in named.items()
+        if column in done.column_names and done[column].null_count < len(done)
+    }
+
+
+def _by_variety(done: pa.Table, keys: Sequence[str]) -> list[str]:
+    """Return the keys that vary, numbers first, those with the most values first."""
+    counts = {key: len(pc.unique(done[key])) for key in keys}
+    numeric = {key: not pa.types.is_string(done[key].type) for key in keys}
+    varied = [key for key in keys if counts[key] > 1]
+    return sorted(varied, key=lambda key: (not numeric[key], -counts[key]))
+
+
+def _drawings(done: pa.Table, keys: Sequence[str], values: dict[str, str]) -> Iterator[Section]:
+    if not keys:
+        return
+    across, *others = keys
+    if others:
+        # The second axis is the one with the most values of those that are left.
+        drawn = [_heat(done, across, others[0], column, said) for column, said in values.items()]
+        yield Section("heat", f"Over {across} and {others[0]}", [*_mean(others[1:]), *drawn])
+    group = others[-1] if others else None
+    shown = [_line(done, across, group, column, said) for column, said in values.items()]
+    yield Section("lines", f"Over {across}", [*_mean(others[:-1]), *shown])
+
+
+def _mean(others: Sequence[str]) -> list[Block]:
+    if not others:
+        return []
+    return [Text(f"Medians over the values of {', '.join(others)}.", "note")]
+
+
+def _heat(done: pa.Table, across: str, down: str, column: str, said: str) -> Block:
+    from sim.pictures.sweep import heat_map
+
+    def draw(axes: Axes) -> None:
+        heat_map(done, across, down, column, axes)
+
+    return figure(f"heat-{column}", draw, f"{said}, median over replications")
+
+
+def _line(done: pa.Table, across: str, group: str | None, column: str, said: str) -> Block:
+    from sim.pictures.sweep import lines
+
+    def draw(axes: Axes) -> None:
+        lines(done, across, column, group, axes)
+
+    return figure(f"line-{column}", draw, f"{said}: median and range")
+
+
+def _words(
+    rows: pa.Table, done: pa.Table, keys: Sequence[str], target: float | None
+) -> Iterator[str]:
+    yield f"{len(done)} of {len(rows)} points are complete."
+    if len(done) and done["accuracy_final"].null_count < len(done):
+        yield _extreme(done, keys, "accuracy_final", max, "The best final accuracy is {:.3f}, with")
+    if target is not None:
+        said = f"The quickest to {target:.2f} accuracy takes {{:.2f}} hours, with"
+        yield _extreme(done, keys, _hours(target), min, said)
+
+
+def _extreme(
+    done: pa.Table, keys: Sequence[str], column: str, best: Callable[..., Any], said: str
+) -> str:
+    known = [row for row in done.to_pylist() if row[column] is not None]
+    row = best(known, key=lambda row: row[column])
+    where = ", ".join(f"{key} = {_cell(row[key])}" for key in keys)
+    return f"{said.format(row[column])} {where or 'seed'} (seed {row['seed']})."
+
+
+def _failed(rows: pa.Table, keys: Sequence[str]) -> Table:
+    cells = [
+        [str(row["point"]), *(_cell(row[key]) for key in keys), row["status"], row["error"] or ""]
+        for row in rows.to_pylist()
+        if row["status"] != COMPLETE
+    ]
+    return Table("What they ended with", ["point", *keys, "status", "error"], cells, numeric=False)
+
+
+def _points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Block]:
+    shown = rows.slice(0, MOST_ROWS).to_pylist()
+    notes: list[Block] = []
+    if len(rows) > MOST_ROWS:
+        text = f"The first {MOST_ROWS} of {len(rows)}; sweep.parquet has them all."
+        notes.append(Text(text, "note"))
+    forms = _forms(target)
+    heads = ["point", *keys, "seed", "status", *forms.values()]
+    cells = [
+        [
+            *(str(row["point"]), *(_cell(row[key]) for key in keys)),
+            *(str(row["seed"]), row["status"]),
+            *(_figure(name, row.get(name)) for name in forms),
+        ]
+        for row in shown
+    ]
+    return [*notes, Table("One row a point", heads, cells)]
+
+
+def _forms(target: float | None) -> dict[str, str]:
+    reached = {} if target is None else {_hours(target): f"hours to {target:.2f}"}
+    return {
+        "accuracy_final": "final accuracy",
+        **reached,
+        "cycles": "cycles",
+        "hours": "hours",
+        "contacts_served": "contacts served",
+        "idle_share": "idle share",
+        "uplink_bytes": "uplink",
+        "wall_s": "wall s",
+    }
+
+
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name.endswith("_bytes"):
+        return data_size(value)
+    if name in ("accuracy_final", "idle_share"):
+        return f"{value:.3f}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

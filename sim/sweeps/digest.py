@@ -1,0 +1,44 @@
+"""The digest of a resolved scenario, which names the folder of its run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sim.build import portable
+from sim.fingerprints import without_places
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+DIGEST_BYTES = 12
+
+
+def digest_of(scenario: Scenario) -> str:
+    """Return 24 hexadecimal digits of what ``scenario`` says, in all but its description.
+
+    Files that it names count by what they hold and not by where they lie.
+    """
+    said = {key: value for key, value in portable(scenario).items() if key != "description"}
+    files = _files(json.dumps(_named(said["learning"])))
+    text = json.dumps([said | {"learning": _merged(said["learning"], files)}], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _named(learning: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the keys of a learning section that name files."""
+    named = {"model": ("checkpoints", "tokenizer", "adapter"), "data": ("path", "paths")}
+    return {part: {key: learning[part][key] for key in keys} for part, keys in named.items()}
+
+
+def _merged(learning: dict[str, Any], files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return learning | {part: learning[part] | held for part, held in files.items()}
+
+
+@cache
+def _files(named: str) -> dict[str, dict[str, Any]]:
+    """Return digests of the files that are named: read once, as most points name the same."""
+    found: dict[str, dict[str, Any]] = without_places({"learning": json.loads(named)})["learning"]
+    return found

@@ -1,0 +1,147 @@
+"""The folder of a sweep: what is swept (`sweep.json`), its points' runs, and their rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import InputError
+from sim.sweeps.engine import Point
+from sim.sweeps.rows import POINTS, sweep_sha256
+
+SWEEP = "sweep.json"
+ROWS = "sweep.parquet"
+SCHEMA = "1"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as its folder says it: ``about`` is what was asked for, ``rows`` what came out."""
+
+    folder: Path
+    about: dict[str, Any]
+    rows: pa.Table
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The swept keys, in the order in which they were given."""
+        return tuple(self.about["keys"])
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """The points, in the order of the rows."""
+        return tuple(map(Point.from_json, self.about["points"]))
+
+    @property
+    def folders(self) -> list[Path]:
+        """The run folder of each row; it is there where the row's status says complete."""
+        return [self.folder / name for name in self.rows.column("folder").to_pylist()]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all columns that do not depend on the machine."""
+        return sweep_sha256(self.rows)
+
+
+def read_sweep(folder: str | Path) -> Sweep:
+    """Return the sweep in a folder; raise InputError if there is none, or it has no rows yet."""
+    place = Path(folder)
+    about = read_about(place)
+    if about is None:
+        raise InputError(f"{place}: no folder of a sweep (it has no {SWEEP})")
+    try:
+        rows = pq.read_table(place / ROWS, partitioning=None)
+    except FileNotFoundError:
+        raise InputError(
+            f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume"
+        ) from None
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{place / ROWS}: cannot be read ({reason}); sweep --resume") from None
+    return Sweep(place, about, rows)
+
+
+def read_about(place: Path) -> dict[str, Any] | None:
+    """Return what the folder's sweep is about, None if there is no sweep; InputError if broken."""
+    path = place / SWEEP
+    if not path.is_file():
+        return None
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path}: is broken; sweep in another folder") from None
+    if not isinstance(about, dict) or not {"keys", "points"} <= set(about):
+        raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
+    return about
+
+
+def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> None:
+    """Make ``place`` the folder of this sweep; raise InputError if it is anything else's.
+
+    Shards of a sweep write the same, each by its own temporary name, ``part``.
+    """
+    if place.exists() and not place.is_dir():
+        raise InputError(f"-o {place}: is a file; name a folder")
+    there = read_about(place) if place.is_dir() else None
+    if there is None:
+        if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
+            raise InputError(f"-o {place}: is not empty, and holds no sweep; name another folder")
+        place.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(about, indent=1)
+        at_once(place / SWEEP, part, lambda path: _write_synced(path, text))
+    elif _asked(there) != _asked(about):
+        raise InputError(
+            f"-o {place}: holds another sweep (or its scenario has changed); name another folder"
+        )
+    elif not resume:
+        raise InputError(f"-o {place}: holds this sweep already; go on with it by --resume")
+    (place / POINTS).mkdir(exist_ok=True)
+
+
+def _asked(about: Mapping[str, Any]) -> list[Any]:
+    """Return what makes two sweeps the same: their points, wherever the scenario lies."""
+    return [[p["digest"], p["values"], p["replication"]] for p in about["points"]]
+
+
+def write_rows(place: Path, rows: pa.Table, part: str) -> None:
+    """Write ``sweep.parquet``."""
+    named = rows.replace_schema_metadata({"leomix_schema": SCHEMA})
+    at_once(place / ROWS, part, lambda path: pq.write_table(named, path, compression="zstd"))
+
+
+def at_once(path: Path, part: str, write: Callable[[Path], None]) -> None:
+    """Let ``write`` make a temporary file that becomes ``path`` when it is whole."""
+    temporary = path.with_name(f".{path.name}.{part}.part")
+    write(temporary)
+    temporary.replace(path)
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def default_folder(name: str) -> Path:
+    """Return the first free folder ``runs/sweep-NAME``, with a number behind it if need be."""
+    base = Path("runs") / f"sweep-{name}"
+    place, number = base, 1
+    while place.exists():
+        number += 1
+        place = base.with_name(f"{base.name}.{number}")
+    return place
+
+
+def about_sweep(points: Sequence[Point], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `sweep.json` says: what was asked for, and the points that this makes."""
+    keys = list(points[0].values)
+    return {"schema": SCHEMA, **asked, "keys": keys, "points": [p.as_json() for p in points]}

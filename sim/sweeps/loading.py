@@ -1,0 +1,52 @@
+"""The scenario of a point, with everything checked that can be without its contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+def load_point(name: str, overrides: Mapping[str, Any], values: Mapping[str, Any]) -> Scenario:
+    """Return the scenario with its overrides; ``values`` are those that are swept, by key.
+
+    Raises InputError for what is wrong, which begins with ``-p KEY`` where a swept key is.
+    """
+    import scenarios
+
+    try:
+        scenario = scenarios.load(name, overrides)
+        _check_learning(scenario)
+    except ValueError as error:
+        raise InputError(_of_the_sweep(str(error), values)) from None
+    return scenario
+
+
+def _check_learning(scenario: Scenario) -> None:
+    """Check method, options, model and data, as a run does before it plans its contacts."""
+    from learning.method import find_method, read_options
+    from sim.task import learner_of
+
+    try:
+        method = find_method(scenario.learning.method)
+    except ValueError as error:
+        raise InputError(f"learning.method: {error}") from None
+    try:
+        read_options(method, scenario.learning.options)
+    except ValueError as error:
+        raise InputError(f"learning.options.{error}") from None
+    method.check(learner_of(scenario).config)
+
+
+def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
+    """Say `-p KEY` for a key that is swept; elsewhere add which point it is that is wrong."""
+    plain = text.removeprefix("--set ")
+    for key in values:
+        if plain.startswith((f"{key}:", f"{key}.")):
+            return f"-p {plain}"
+    point = ", ".join(f"{key}={value}" for key, value in values.items())
+    return f"{text} (at {point})"

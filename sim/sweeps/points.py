@@ -1,0 +1,96 @@
+"""The points of a sweep: combinations and replications, as scenarios known to be valid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import InputError
+from sim.sweeps.digest import digest_of
+from sim.sweeps.engine import Point
+from sim.sweeps.loading import load_point
+from sim.sweeps.sampling import combinations, combinations_count
+from sim.sweeps.spec import Span, Spec
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+MOST_POINTS = 10_000
+"""Points up to which nobody is asked whether that is meant."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is swept: a scenario with overrides, values by key, and how they are combined."""
+
+    scenario: str
+    overrides: Mapping[str, Any]
+    specs: Mapping[str, Spec]
+    sampling: str = "grid"
+    samples: int | None = None
+    replications: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse keys that would undo each other."""
+        if self.replications < 1:
+            raise InputError(f"--replications {self.replications}: must be at least 1")
+        if self.replications > 1 and "seed" in self.specs:
+            raise InputError("-p seed: replications have seeds of their own; leave one of them out")
+        for key in self.specs:
+            _check_alone(key, self.specs, self.overrides)
+
+    @cached_property
+    def count(self) -> int:
+        """How many points there will be, found without making them."""
+        return combinations_count(self.specs, self.sampling, self.samples) * self.replications
+
+    @cached_property
+    def seed(self) -> int:
+        """The seed of random samples and of the first replication: the scenario's."""
+        return self._load({key: _first(spec) for key, spec in self.specs.items()}, None)[1].seed
+
+    def points(self) -> Iterator[Point]:
+        """Yield all points in order, the replications of a combination one after the other.
+
+        Raises InputError for a point whose scenario is wrong.
+        """
+        made = combinations(self.specs, self.sampling, self.samples, lambda: self.seed)
+        number = 0
+        for values in made:
+            for replication in range(self.replications):
+                seed = self.seed + replication if self.replications > 1 else None
+                overrides, scenario = self._load(values, seed)
+                digest = digest_of(scenario)
+                yield Point(
+                    number, digest, self.scenario, overrides, values, replication, scenario.seed
+                )
+                number += 1
+
+    def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], Scenario]:
+        """Return overrides and scenario of one point."""
+        overrides = {**self.overrides, **{key: _written(v) for key, v in values.items()}}
+        if seed is not None:
+            overrides["seed"] = seed
+        return overrides, load_point(self.scenario, overrides, values)
+
+
+def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, Any]) -> None:
+    """Refuse a key that would be overridden as a whole by another one."""
+    if key in overrides:
+        option = "--seed" if key == "seed" else f"--set {key}"
+        raise InputError(f"-p {key}: is given by {option} as well; leave one of them out")
+    inside = [other for other in (*specs, *overrides) if other.startswith(f"{key}.")]
+    if inside:
+        raise InputError(f"-p {key}: would undo {inside[0]}, which is given as well")
+
+
+def _first(spec: Spec) -> Any:
+    return spec.start if isinstance(spec, Span) else spec.at(0)
+
+
+def _written(value: Any) -> Any:
+    """Return a value as an override that says just that: text would be read as YAML once more."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value

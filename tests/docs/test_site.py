@@ -1,0 +1,47 @@
+"""The pages as Sphinx builds them: without warnings, all in reach of the start page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the pages; a warning is an error."""
+    place = tmp_path_factory.mktemp("site")
+    line = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(place / "trees"), str(DOCS)]
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", *line, str(place / "html")], capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    return place / "html"
+
+
+def test_every_page_is_on_the_start_page(site: Path) -> None:
+    start = (site / "index.html").read_text()
+    for page in sorted(DOCS.glob("*.md")):
+        assert f'href="{page.stem}.html"' in start or page.stem == "index", page.name
+
+
+@pytest.mark.parametrize("room", ["sim", "scenarios", "orbit", "channel", "learning"])
+def test_every_public_name_is_on_the_page_of_names(site: Path, room: str) -> None:
+    shown = set(re.findall(r'id="([\w.]+)"', (site / "api.html").read_text()))
+    module = __import__(room)
+    constants = {name for name in module.__all__ if name.isupper()}
+    missing = {
+        name for name in module.__all__ if not shown & {f"{room}.{name}", _home(module, name)}
+    }
+    assert missing <= constants | {"Scenario"}
+
+
+def _home(module: object, name: str) -> str:
+    found = getattr(module, name)
+    return f"{getattr(found, '__module__', '')}.{name}"
