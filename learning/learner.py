@@ -13,6 +13,7 @@ from learning.costs import Architecture, architecture
 from learning.hardware import compute_device, on_device
 from learning.requests import Cost, Floats, Ints, Mask
 from learning.shapes import resolved
+from learning.sharing import circumstances, why_not
 from learning.stamps import Stamps, stamps
 from learning.values import Handle, Operation, Tensors, Values
 
@@ -91,6 +92,14 @@ class Learner:
         Raises ValueError for data, weights or memory that are not right.
         """
         self.number(BUILT)
+
+    def why_not_shared(self) -> str:
+        """Return why results must not be shared between runs; empty where they may."""
+        return why_not(self._placed())
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return what all results hang on beside what they are made of, as JSON."""
+        return circumstances(self._placed())
 
     def _apply(
         self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]

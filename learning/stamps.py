@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from learning.config import LearningConfig
@@ -25,3 +26,19 @@ def stamps(config: LearningConfig) -> Stamps:
     files = [file for name in named if name is not None for file in files_under(name)]
     seen = [(str(file), file.stat()) for file in files]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen)
+
+
+def source_stamps(package: Path) -> Stamps:
+    """Return path, bytes and time of the last change of every Python file under ``package``."""
+    seen = []
+    for folder, _, names in os.walk(package):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                stat = os.stat(path)
+                seen.append((os.path.relpath(path, package), stat.st_size, stat.st_mtime_ns))
+    return tuple(sorted(seen))
+
+
+SOURCE = source_stamps(Path(__file__).parent)
+"""This package's source files as they were when the program began."""

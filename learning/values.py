@@ -145,7 +145,7 @@ class Values:
         text = self.cache.number(key) if self.cache is not None and shared else None
         if text is not None:
             self.reuse.numbers += 1
-            self.reuse.spare(parents, self._is_stored)
+            self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
             text = json.dumps(self._apply(operation, tensors, arguments))
@@ -175,6 +175,10 @@ class Values:
         assert handle.value is not None  # for the type checker: every handle was computed above
         return handle.value
 
+    def spare(self, *handles: Handle) -> None:
+        """Count the trainings that ``handles`` rest on as spared: what was wanted is known."""
+        self.reuse.spare(handles, self._is_stored)
+
     def live(self) -> dict[str, Handle]:
         """Handles that somebody still holds, by key, in a stable order."""
         return dict(sorted(self._live.items()))
@@ -197,7 +201,7 @@ class Values:
         elif self.cache is not None and handle.operation.trains and not handle.foreign:
             found = self.cache.tensors(handle.key)
             if found is not None:
-                self.reuse.spare([handle], self._is_stored)
+                self.spare(handle)
                 _set(handle, found)
 
     def _compute(self, handle: Handle) -> None:

@@ -11,7 +11,9 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if type(value) is int and 0 <= value < 10**9 else value
 
 
-NameOrNumber = Annotated[str | None, BeforeValidator(_number_as_text)]
+NameOrNumber = Annotated[
+    str | None, BeforeValidator(_number_as_text, json_schema_input_type=str | int | None)
+]
 
 
 class _Elements(Seen):

@@ -6,6 +6,28 @@ from pydantic import Discriminator, Field, JsonValue, Tag
 
 from scenarios.section import Section
 
+# What is shipped, for editors to offer: packages and modules of one's own may add to each.
+METHODS = [
+    "aligned",
+    "emsfl",
+    "emsfl-enhanced",
+    "fedavg",
+    "fedbuff",
+    "nmoe",
+    "synchronous",
+]
+MODEL_KINDS = [
+    "image-moe",
+    "image-nmoe",
+    "llama-3-8b-x3",
+    "merged-llama",
+    "mixtral",
+    "mixtral-8x7b",
+    "vector-moe",
+    "vector-nmoe",
+]
+DATA_KINDS = ["digit-images", "digits", "hf", "jsonl", "npz"]
+
 
 def _pace_of(value: Any) -> str | None:
     if type(value) is int:
@@ -39,7 +61,12 @@ class Rounds(Section):
 class Model(Section):
     """The mixture of experts that is trained."""
 
-    kind: str = Field(default="vector-moe", min_length=1, description="name of the architecture")
+    kind: str = Field(
+        default="vector-moe",
+        min_length=1,
+        examples=MODEL_KINDS,
+        description="name of the architecture, or MODULE:CLASS for one of your own",
+    )
     experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
     top_k: int = Field(
         default=1, ge=1, le=100_000, description="experts that serve one token; at most `experts`"
@@ -88,7 +115,12 @@ class Columns(Section):
 class Data(Section):
     """What is learnt from, and how it is spread over the clusters."""
 
-    kind: str = Field(default="digits", min_length=1, description="name of the data set")
+    kind: str = Field(
+        default="digits",
+        min_length=1,
+        examples=DATA_KINDS,
+        description="name of the data set, or MODULE:FUNCTION for one of your own",
+    )
     path: str | None = Field(
         default=None,
         min_length=1,
@@ -174,7 +206,10 @@ class Learning(Section):
     """The federated learning of the scenario."""
 
     method: str = Field(
-        default="emsfl-enhanced", min_length=1, description="name of the learning method"
+        default="emsfl-enhanced",
+        min_length=1,
+        examples=METHODS,
+        description="name of the learning method",
     )
     train: bool = Field(
         default=True, description="false for a timing-only run, which trains nothing"

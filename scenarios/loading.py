@@ -53,10 +53,16 @@ def from_dict(mapping: Mapping[str, Any]) -> Scenario:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of scenario files, for editors that check while one types."""
+    """Return the JSON Schema of scenario files, for editors that complete and check them.
+
+    It knows keys, units, ranges, defaults and names. What contradicts something else, and the
+    names of installed methods, models and data sets, only :func:`load` and a run know.
+    """
+    from scenarios.json_schema import ForEditors
+
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Scenario.model_json_schema(),
+        **Scenario.model_json_schema(schema_generator=ForEditors),
     }
 
 

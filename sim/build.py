@@ -14,6 +14,7 @@ from sim.compute import compute_of, transmitter_of
 from sim.devices import Compute
 from sim.energy import Transmitter
 from sim.errors import InputError
+from sim.finding import Find, find
 from sim.fingerprints import without_places
 from sim.ground import device_places
 from sim.plan import Plan
@@ -56,9 +57,10 @@ class Build:
         return self.method(world, self.options)
 
 
-def build(scenario: Scenario) -> Build:
+def build(scenario: Scenario, find: Find = find) -> Build:
     """Check the whole scenario against the rooms and return what a run needs.
 
+    ``find`` looks for the contact windows.
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
     try:
@@ -74,7 +76,7 @@ def build(scenario: Scenario) -> Build:
         method.check(learner.config)
     except ValueError as error:
         raise InputError(str(error)) from None
-    plan = make_plan(scenario)
+    plan = make_plan(scenario, find)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     sidelinks = sidelinks_of(scenario)
     return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)

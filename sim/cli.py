@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sim.commands import about, contacts, export, link, report, run, show, validate
+from sim.commands import about, contacts, export, link, new, report, run, show, sweep, validate
 
 app = typer.Typer(
     name="leomix",
@@ -26,6 +26,7 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
+    "sweep": sweep.sweep_command,
     "contacts": contacts.contacts_command,
     "link": link.link_command,
     "validate": validate.validate_command,
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": show.compare_command,
     "report": report.report_command,
     "export": export.export_command,
+    "new": new.new_command,
     "schema": about.schema_command,
     "doctor": about.doctor_command,
 }

@@ -94,7 +94,8 @@ class CriticalPath:
         ]
         for cycle in self.cycles:
             row = {"what": "cycle", **asdict(cycle)}
-            rows.append({**row, **row.pop("spent")})
+            spent = row.pop("spent")
+            rows.append(row | spent)
         rest = {"begin_s": self.simulated_s - self.rest_s, "end_s": self.simulated_s}
         unknown = dict.fromkeys(asdict(Spent()))
         return [*rows, {"what": "rest", "cluster": None, "cycle": None, **rest, **unknown}]

@@ -31,16 +31,23 @@ def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
         part.replace(folder / f"{name}.parquet")
 
 
-def write_model(folder: Path, tensors: dict[str, Any] | None, about: dict[str, Any]) -> None:
-    """Write the final weights (none in a timing-only run) and a JSON that says what they are."""
-    from learning.store import write_tensors
+def write_model(folder: Path, weights: bytes | None, about: dict[str, Any]) -> None:
+    """Write the final weights (a safetensors file; none in a timing-only run) and what they are."""
+    from learning.store import write_bytes
 
     place = folder / "model"
     place.mkdir(parents=True, exist_ok=True)
-    if tensors is not None:
-        write_tensors(place / "model.safetensors", tensors)
-        about = {**about, "tensors": {name: list(t.shape) for name, t in sorted(tensors.items())}}
+    if weights is not None:
+        write_bytes(place / "model.safetensors", weights)
+        about = {**about, "tensors": _shapes(place / "model.safetensors")}
     write_text(place / "model.json", json.dumps(about, indent=2))
+
+
+def _shapes(path: Path) -> dict[str, list[int]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return {name: list(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
 
 
 def write_payloads(folder: Path, payloads: list[dict[str, Any]]) -> None:

@@ -26,6 +26,19 @@ class Intervals:
         open_now: Mask = begun > np.searchsorted(self.end_s, time_s, "right")
         return open_now
 
+    def merged(self, gap_s: float = 0.0, until_s: float = np.inf) -> tuple[Floats, Floats]:
+        """Return begins and ends of what is left when spans that overlap or touch are made one.
+
+        Gaps of at most ``gap_s`` are closed too. What lies behind ``until_s`` is cut off.
+        """
+        begin_s = self.begin_s[self.begin_s <= until_s]
+        missing = np.full(max(len(begin_s) - len(self.end_s), 0), np.inf)
+        end_s = np.concatenate([self.end_s, missing]) + gap_s
+        number = np.arange(len(begin_s))
+        first = np.searchsorted(end_s, begin_s, "left") == number
+        last = np.searchsorted(begin_s, end_s[: len(begin_s)], "right") == number + 1
+        return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
+
 
 @dataclass(frozen=True, eq=False)
 class GroupedIntervals:
@@ -53,7 +66,7 @@ def cuts(spans: Iterable[Intervals], marks_s: Floats, until_s: float) -> Floats:
 
 
 def time_in_states(cuts_s: Floats, state: Ints, states: int) -> Floats:
-    """Return how long each state (states, T) has lasted by each of the cuts (T,), from the first on.
+    """Return how long each state (states, T) has lasted by each of the cuts (T,).
 
     ``state`` (T - 1,) is what goes on between them, a number from 0.
     """

@@ -78,15 +78,18 @@ class Checkpoint:
             )
         return journal
 
-    def save_if_due(self, event: int, journal: Journal, trace: Trace, values: Values) -> None:
-        """Save when the last time is longer ago than the interval."""
-        if time.monotonic() - self._saved_at >= self._every_s:
-            self.save(event, journal, trace, values)
+    def save_if_due(self, event: int, journal: Journal, trace: Trace, values: Values) -> bool:
+        """Save when the last time is longer ago than the interval; return whether it was."""
+        due = time.monotonic() - self._saved_at >= self._every_s
+        return due and self.save(event, journal, trace, values)
 
-    def save(self, event: int, journal: Journal, trace: Trace, values: Values) -> None:
-        """Save at an event boundary: tensors first, then the journal that refers to them."""
-        if event < journal.event:  # still inside the replay: what is saved is further on
-            return
+    def save(self, event: int, journal: Journal, trace: Trace, values: Values) -> bool:
+        """Save at an event boundary: tensors first, then the journal that refers to them.
+
+        Returns whether it has: while a run is still replayed, what is saved is further on.
+        """
+        if event < journal.event:
+            return False
         self._file.parent.mkdir(parents=True, exist_ok=True)
         live = values.live()
         for handle in live.values():
@@ -100,6 +103,7 @@ class Checkpoint:
         write_text(self._file, json.dumps(state))
         self._store.keep_only(live)
         self._saved_at = time.monotonic()
+        return True
 
     def remove(self) -> None:
         """Delete the checkpoint: the run is complete."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import orbit
+from sim.finding import Find, Sought, find
 from sim.ground import cluster_sites
 from sim.satellites import satellites_of
 from sim.view import View, served
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-def view_of(scenario: Scenario) -> View:
+def view_of(scenario: Scenario, find: Find = find) -> View:
     """Return satellites, windows and service; raise InputError where the elements are wrong."""
     source: Any = scenario.orbit
     days = scenario.stop.days
@@ -25,13 +26,7 @@ def view_of(scenario: Scenario) -> View:
     satellites, sites = satellites_of(scenario), cluster_sites(scenario)
     start = scenario.start or max(satellite.epoch for satellite in satellites)
     end = start + timedelta(days=days)
-    failures: list[orbit.Failure] = []
-    windows = orbit.contact_windows(
-        satellites, sites, start, end, source.min_elevation_deg, "sgp4", failures.append
-    )
-    whole = next((failure for failure in failures if failure.whole), None)
-    if whole is not None:
-        raise orbit.ElementError(str(whole))
+    windows, failures = find(Sought(satellites, sites, start, end, source.min_elevation_deg))
     service, sessions = served(windows, source, _elevation(windows, satellites, sites, start))
     return View(
         satellite_names=[satellite.name for satellite in satellites],
@@ -45,7 +40,7 @@ def view_of(scenario: Scenario) -> View:
         satellites=tuple(satellites),
         places=tuple(sites),
         min_elevation_deg=source.min_elevation_deg,
-        doubts=(*orbit.doubts(satellites, start, end), *map(str, failures)),
+        doubts=(*orbit.doubts(satellites, start, end), *failures),
     )
 
 

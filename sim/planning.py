@@ -12,6 +12,7 @@ from learning import stream
 from learning.method import Cluster
 from orbit import Site
 from sim.contact_links import DeviceLinks, Pass, bare_links
+from sim.finding import Find, find
 from sim.ground import clusters_of, device_sites, distance_km
 from sim.link_doubts import link_doubts
 from sim.plan import Plan
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-def make_plan(scenario: Scenario) -> Plan:
+def make_plan(scenario: Scenario, find: Find = find) -> Plan:
     """Return the plan; raise InputError for a cluster that is never seen or never served."""
-    view, clusters = view_of(scenario), clusters_of(scenario)
+    view, clusters = view_of(scenario, find), clusters_of(scenario)
     if scenario.orbit.source != "slots":
         check_served(view, scenario.orbit)
     radios = cluster_radios(scenario)

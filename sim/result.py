@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sim import folder as run_folder
+from sim import notebook
+from sim.critical_path import CriticalPath, critical_path
 from sim.schema import COLUMNS
 from sim.summary import summarise
 
@@ -18,7 +21,14 @@ if TYPE_CHECKING:
     from sim.pictures import Pictures
 
 
-@dataclass(frozen=True)
+def load(folder: str | Path) -> Result:
+    """Return the :class:`Result` of a run folder; raise InputError if it is none, or broken."""
+    place = Path(folder)
+    manifest = run_folder.read_manifest(place)
+    return Result(run_folder.read_tables(place), manifest, place)
+
+
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a run has produced; the tables as pandas DataFrames."""
 
@@ -74,3 +84,14 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """The run in a few figures."""
         return summarise(self.tables, self.manifest)
+
+    @cached_property
+    def critical_path(self) -> CriticalPath:
+        """Where the simulated time went, by cluster and by cycle."""
+        return critical_path(self.tables, self.manifest["simulated_s"])
+
+    def __repr__(self) -> str:
+        return notebook.one_line(self.summary, self.folder)
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self)

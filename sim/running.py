@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import scenarios
 from sim import folder as run_folder
 from sim.books import check_books
 from sim.build import Build, build, identity, portable
+from sim.cache import RunCache, cache_folder
 from sim.contact_table import contacts_table
-from sim.digest import digests
 from sim.errors import InputError, Interrupted, SimulationError
-from sim.health import warnings_of
+from sim.final_model import final_model
 from sim.invariants import check
 from sim.journal import CHECKPOINT, Checkpoint, Journal
+from sim.manifest import manifest_of, trained
 from sim.result import Result
+from sim.run_log import LOG, RUN_LOG, run_log
 from sim.simulation import Simulation
 
 if TYPE_CHECKING:
+    from learning.values import Values
     from scenarios import Scenario
+    from sim.trace import Trace
 
 Listener = Callable[[float, int, float], None]
 EachEvent = Callable[[int], None]
@@ -44,7 +50,9 @@ def run(
 
     With ``out`` the run folder is written there, and the run can be resumed after an interruption.
     ``listen(time_s, cycle, accuracy)`` hears of every evaluation; ``each_event(number)`` is called
-    behind every event of the clock and may raise :class:`Interrupted`.
+    behind every event of the clock and may raise :class:`Interrupted`, ``each_time(time_s)`` is too
+    and hears the simulated time. ``cache`` lets runs share what they train and the contact windows
+    that they find (see :mod:`sim.cache`); traces are the same with and without.
 
     Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
     failed, Interrupted for one that was stopped. What was traced by then is in ``out``.
@@ -54,15 +62,17 @@ def run(
         _check_place(place, resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
-    this = Run(build(scenario), place, checkpoint_every_s)
-    return this.finished_before() or this.execute(listen, each_event)
+    shared = RunCache(cache_folder()) if cache else None
+    built = build(scenario) if shared is None else build(scenario, shared.windows.find)
+    this = Run(built, place, checkpoint_every_s, shared)
+    return this.finished_before() or this.execute(listen, each_event, each_time)
 
 
 def _check_place(place: Path, resume: bool) -> None:
     """Refuse to write over anything that is not a run to be resumed."""
     if place.exists() and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
-    if not place.exists() or not any(place.iterdir()):
+    if not place.exists() or all(path.name == RUN_LOG for path in place.iterdir()):
         return
     if not resume:
         raise InputError(
@@ -75,9 +85,18 @@ def _check_place(place: Path, resume: bool) -> None:
 class Run:
     """One execution of a built scenario."""
 
-    def __init__(self, built: Build, place: Path | None, checkpoint_every_s: float) -> None:
+    def __init__(
+        self,
+        built: Build,
+        place: Path | None,
+        checkpoint_every_s: float,
+        cache: RunCache | None = None,
+    ) -> None:
         self.built = built
         self.place = place
+        self.cache = cache
+        if cache is not None:
+            cache.serve(built.learner)
         self.scenario_json = portable(built.scenario)
         self.identity = identity(self.scenario_json, built.plan)
         self.method = built.new_method()
@@ -114,14 +133,61 @@ class Run:
             return None
         return Result(run_folder.read_tables(self.place), manifest, self.place)
 
-    def execute(self, listen: Listener | None, each_event: EachEvent | None) -> Result:
+    def execute(
+        self,
+        listen: Listener | None = None,
+        each_event: EachEvent | None = None,
+        each_time: EachTime | None = None,
+    ) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
-        if listen is not None:
-            self.simulation.evaluator.listen = listen
+        self.simulation.evaluator.listen = partial(self._evaluated, listen)
         if self.built.learner.trains:
             self._build_task()
         try:
-            self.simulation.run(lambda number: self._tick(number, each_event))
+            with run_log(self.place):
+                return self._logged(partial(self._tick, each_event, each_time))
+        finally:
+            if self.cache is not None:
+                self.cache.close()
+
+    def _logged(self, tick: EachEvent) -> Result:
+        """Execute, and log how it began and ended."""
+        self._log_start()
+        try:
+            result = self._executed(tick)
+        except Interrupted as error:
+            LOG.warning("interrupted: %s", error)
+            raise
+        except Exception as error:
+            LOG.error("failed: %s", error)
+            raise
+        for warning in result.manifest["warnings"]:
+            LOG.warning(warning)
+        counts = {key: result.manifest[key] for key in ("trainings", "trainings_reused", "cache")}
+        LOG.info("cache: %s", counts)
+        LOG.info("complete in %s s", result.manifest["wall_s"])
+        return result
+
+    def _log_start(self) -> None:
+        scenario = self.built.scenario
+        method, path = scenario.learning.method, scenario.source_path
+        LOG.info("run %s: method %s, seed %s", path or "a scenario", method, scenario.seed)
+        LOG.info("versions: %s", run_folder.versions())
+        if event := self.simulation.journal.event:
+            LOG.info("resumed: replays what was saved up to event %s", event)
+
+    def _evaluated(
+        self, listen: Listener | None, time_s: float, cycle: int, accuracy: float
+    ) -> None:
+        """Log an evaluation, and tell whoever listens."""
+        shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
+        LOG.info("evaluated at %.2f h, cycle %s: accuracy %s", time_s / 3600, cycle, shown)
+        if listen is not None:
+            listen(time_s, cycle, accuracy)
+
+    def _executed(self, tick: EachEvent) -> Result:
+        try:
+            self.simulation.run(tick)
             result = self._result("complete")
             check(result.tables)
             check_books(result.manifest["books"], result.tables["transfers"])
@@ -167,22 +233,26 @@ class Run:
             place = error.filename or self.place
             raise SimulationError(f"{place}: {error.strerror or error}") from error
 
-    def _tick(self, number: int, each_event: EachEvent | None) -> None:
+    def _tick(self, each_event: EachEvent | None, each_time: EachTime | None, number: int) -> None:
         self._event = number
-        simulation, values = self.simulation, self.built.learner.values
+        simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
         if self.checkpoint is not None:
             with self._disk():
-                self.checkpoint.save_if_due(number, simulation.journal, simulation.trace, values)
+                self._save(self.checkpoint.save_if_due)
+        if each_time is not None:
+            each_time(simulation.clock.now)
         if each_event is not None:
             each_event(number)
 
     def _save_checkpoint(self) -> None:
         if self.checkpoint is not None:
-            simulation = self.simulation
-            self.checkpoint.save(
-                self._event, simulation.journal, simulation.trace, self.built.learner.values
-            )
+            self._save(self.checkpoint.save)
+
+    def _save(self, save: Callable[[int, Journal, Trace, Values], bool]) -> None:
+        simulation, values = self.simulation, self.built.learner.values
+        if save(self._event, simulation.journal, simulation.trace, values):
+            LOG.info("checkpoint saved at event %s", self._event)
 
     def _where_to_go_on(self) -> str:
         at = f"stopped at {self.simulation.clock.now / 3600:.2f} h"
@@ -191,56 +261,49 @@ class Run:
         return f"{at}; go on with: --resume -o {self.place}"
 
     def _result(self, status: str, error: str = "") -> Result:
-        trace = self.simulation.trace
-        tables = trace.tables()
+        tables = self.simulation.trace.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
-        scenario, sizes = self.built.scenario, self.built.learner.architecture
-        whole, timing = digests(tables)
-        manifest = {
-            "name": scenario.source_path.stem if scenario.source_path else "scenario",
-            "status": status,
-            "error": error,
-            "method": scenario.learning.method,
-            "seed": scenario.seed,
-            "start_utc": self.built.plan.start.isoformat(),
-            "simulated_s": self.simulation.end_s,
-            "wall_s": round(time.monotonic() - self._began, 3),
-            "events": self._event,
-            "computed_device_s": self.simulation.computed_s,
-            "energy": self.simulation.energy(),
-            "spent": self.simulation.spending.columns(),
-            "loads": self.simulation.loads(),
-            "model_expert_bytes": sizes.experts * sizes.expert_bytes,
-            "identity": self.identity,
-            "trainings": self.built.learner.values.computed["train"],
-            "books": self.simulation.books,
-            "trace_sha256": whole,
-            "timing_sha256": timing,
-            "warnings": warnings_of(tables, self.built) if status == "complete" else [],
-            "versions": run_folder.versions(),
-            "scenario": self.scenario_json,
-        }
+        manifest = manifest_of(
+            self.built,
+            self.simulation,
+            tables,
+            status,
+            error=error,
+            wall_s=round(time.monotonic() - self._began, 3),
+            events=self._event,
+            identity=self.identity,
+        )
+        # At the end, where a reader of the file looks for it.
+        manifest |= {"scenario": self.scenario_json}
         return Result(tables, manifest, self.place)
 
     def _write(self, result: Result) -> None:
-        if self.place is None:
-            return
-        run_folder.write_tables(self.place, result.tables)
-        if result.manifest["status"] == "complete":
-            self._write_model()
-        run_folder.write_manifest(self.place, result.manifest)
-        if result.manifest["status"] == "complete" and self.checkpoint is not None:
+        if self.place is not None:
+            run_folder.write_tables(self.place, result.tables)
+        complete = result.manifest["status"] == "complete"
+        if complete and self.place is not None:
+            self._write_model(self.place)
+        self._account(result.manifest)
+        if self.place is not None:
+            run_folder.write_manifest(self.place, result.manifest)
+        if complete and self.checkpoint is not None:
             self.checkpoint.remove()
 
-    def _write_model(self) -> None:
-        assert self.place is not None  # only called for a run with a folder
+    def _account(self, manifest: dict[str, Any]) -> None:
+        """Say what was trained, and what came of the cache, when the last of it is done."""
+        manifest |= trained(self.built, self.cache)
+        if self.cache is not None:
+            manifest["warnings"] += self.cache.warnings
+
+    def _write_model(self, place: Path) -> None:
         learner, model = self.built.learner, self.method.model()
-        tensors = learner.final_tensors(model) if learner.trains else None
+        results = None if self.cache is None else self.cache.results
+        weights = final_model(learner, model, results) if learner.trains else None
         about = {
             "what": "the satellite's model at the end of the run",
             "kind": learner.config.model.kind,
             "version": self.method.version,
             "trained": learner.trains,
         }
-        run_folder.write_model(self.place, tensors, about)
-        run_folder.write_payloads(self.place, self.simulation.payloads.listed())
+        run_folder.write_model(place, weights, about)
+        run_folder.write_payloads(place, self.simulation.payloads.listed())

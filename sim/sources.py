@@ -5,22 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim import orbit_view, slot_view, window_view
+from sim.finding import Find, find
 from sim.view import View
 
 if TYPE_CHECKING:
     from scenarios import Scenario
 
-_VIEWS = {
-    "tle": orbit_view.view_of,
-    "omm": orbit_view.view_of,
-    "circular": orbit_view.view_of,
-    "keplerian": orbit_view.view_of,
-    "walker": orbit_view.view_of,
-    "contacts": window_view.view_of,
-    "slots": slot_view.view_of,
-}
+_WITHOUT_ORBIT = {"contacts": window_view.view_of, "slots": slot_view.view_of}
 
 
-def view_of(scenario: Scenario) -> View:
-    """Return who sees and who serves whom in any scenario."""
-    return _VIEWS[scenario.orbit.source](scenario)
+def view_of(scenario: Scenario, find: Find = find) -> View:
+    """Return who sees and who serves whom in any scenario; ``find`` looks for the windows."""
+    source = scenario.orbit.source
+    if source in _WITHOUT_ORBIT:
+        return _WITHOUT_ORBIT[source](scenario)
+    return orbit_view.view_of(scenario, find)

@@ -22,6 +22,12 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
 
 
+def in_view(contacts: pa.Table, names: Sequence[str]) -> GroupedIntervals:
+    """While a satellite is in view of the cluster, whether it is served or not."""
+    rise_s, set_s = _times(contacts["rise_s"]), _times(contacts["set_s"])
+    return _spans(_numbers(contacts["cluster"], names), rise_s, set_s)
+
+
 def connected(contacts: pa.Table, names: Sequence[str]) -> GroupedIntervals:
     """While a satellite serves the cluster."""
     served = contacts.filter(contacts["served"])

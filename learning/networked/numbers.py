@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from learning.evaluation import Score
 from learning.networked import queries, scoring
 from learning.networked.routing import Gates
 from learning.peering import Node
+from learning.requests import Mask
 from learning.task import Task
 from learning.values import Tensors
 
@@ -29,7 +32,7 @@ def scores(
     combine: str,
 ) -> list[Score]:
     """Means over each cluster's clients."""
-    return scoring.scores(task, tested, _named(clusters, gates), way, reach, combine)
+    return scoring.scores(task, tested, _named(clusters, gates), way, _masks(reach), combine)
 
 
 def pattern(
@@ -41,7 +44,7 @@ def pattern(
     reach: Mapping[str, Reach] | None,
 ) -> dict[str, list[list[float]]]:
     """Where each client's samples go."""
-    return scoring.pattern(task, tested, _named(clusters, gates), way, reach)
+    return scoring.pattern(task, tested, _named(clusters, gates), way, _masks(reach))
 
 
 def routes(
@@ -58,12 +61,15 @@ def routes(
     return queries.routes(task, tested, held, way, client=Node(*client), **query)
 
 
-def answered(
-    task: Task, tested: Tensors, *, client: Sequence[Any], **query: Any
-) -> dict[str, Any]:
+def answered(task: Task, tested: Tensors, *, client: Sequence[Any], **query: Any) -> dict[str, Any]:
     """What a query's samples are answered with."""
     return queries.answered(task, tested, Node(*client), **query)
 
 
 def _named(clusters: list[str], gates: tuple[Tensors, ...]) -> Gates:
     return dict(zip(clusters, gates, strict=True)) or None
+
+
+def _masks(reach: Mapping[str, Reach] | None) -> dict[str, Mask] | None:
+    """Masks as they were before they became JSON."""
+    return None if reach is None else {name: np.array(own) for name, own in reach.items()}

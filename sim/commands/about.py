@@ -11,8 +11,9 @@ UNWELL = 1
 
 
 def list_command() -> None:
-    """List the shipped scenarios, and the known methods, gate trainers and policies."""
+    """List the shipped scenarios, and the known methods, models, data sets and policies."""
     from learning import method_names
+    from learning.data import DATASETS
     from learning.gates import GATE_TRAINERS
     from learning.policies import POLICIES
     from scenarios import shipped
@@ -21,8 +22,19 @@ def list_command() -> None:
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
     print(f"\nmethods: {', '.join(method_names())}")
+    print(f"models: {', '.join(_model_kinds())}, or MODULE:CLASS")
+    print(f"data: {', '.join(DATASETS.names())}, or MODULE:FUNCTION")
     print(f"gates of method nmoe: {', '.join(GATE_TRAINERS.names())}")
     print(f"policies of method aligned: {', '.join(POLICIES.names())}")
+
+
+def _model_kinds() -> list[str]:
+    """Kinds of models, shipped and installed; their register would import torch."""
+    from importlib.metadata import entry_points
+
+    from scenarios.learning_section import MODEL_KINDS
+
+    return sorted({*MODEL_KINDS, *(point.name for point in entry_points(group="leomix.models"))})
 
 
 def schema_command() -> None:

@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.exports.source import SWEEP, Run, Sweep, read_source
+from sim.exports.source import Source, SweepRows, read_source
+from sim.sweeps.rows import POINTS
 
 FORMATS = {
     "csv": "spreadsheet.write_csv",
@@ -24,7 +25,7 @@ FORMATS = {
 
 OF_SWEEPS = ("csv", "parquet")
 
-Writer = Callable[[Run | Sweep, Path], list[str]]
+Writer = Callable[[Source, Path], list[str]]
 """Writes into an empty folder, and says what the user should know, a line each."""
 
 
@@ -46,10 +47,10 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     if to not in FORMATS:
         raise InputError(f"--to {to}: no such format; there are {', '.join(FORMATS)}")
     source = read_source(folder)
-    if isinstance(source, Sweep) and to not in OF_SWEEPS:
+    if isinstance(source, SweepRows) and to not in OF_SWEEPS:
         raise InputError(
             f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
-            f"the folder of one of its runs, see the column folder in {SWEEP}"
+            f"the folder of one of its points, {folder / POINTS}/..."
         )
     place = out if out is not None else folder / "export" / to
     if place.exists() and (not place.is_dir() or any(place.iterdir())):

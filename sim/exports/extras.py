@@ -15,6 +15,6 @@ def needs(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise InputError(
-            f'--to {extra}: needs packages that are not installed ({error}); install them with '
+            f"--to {extra}: needs packages that are not installed ({error}); install them with "
             f'pip install "leomix[{extra}]"'
         ) from None

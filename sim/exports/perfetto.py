@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sim.exports.extras import needs
-from sim.exports.lanes import Counter, Lane, Place, counters_of, lanes_of
+from sim.exports.lanes import Counter, Lane, Place, Span, counters_of, lanes_of
 
 if TYPE_CHECKING:
     from sim.exports.source import Run
@@ -30,9 +29,11 @@ _FIELDS = {bool: "bool_value", int: "int_value", float: "double_value"}
 
 def write_perfetto(run: Run, place: Path) -> list[str]:
     """Write ``run.perfetto-trace``: a track a lane, and counters of accuracy and loss."""
-    with needs("perfetto"), (place / FILE).open("wb") as file:
-        from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as messages
-
+    with needs("perfetto"):
+        from perfetto.protos.perfetto.trace import (  # type: ignore[import-untyped]
+            perfetto_trace_pb2 as messages,
+        )
+    with (place / FILE).open("wb") as file:
         trace = _Trace(file, messages)
         trace.begin(datetime.fromisoformat(run.manifest["start_utc"]))
         for counter in counters_of(run.tables):
@@ -72,21 +73,20 @@ class _Trace:
     def add_counter(self, counter: Counter) -> None:
         """Add a counter and its values."""
         track = self._track(counter.place, is_counter=True)
-        for time_ns, value in zip(counter.time_ns, counter.values, strict=True):
+        for time_ns, value in counter.points:
             event = self._event(track, time_ns, self._messages.TrackEvent.TYPE_COUNTER)
             event.track_event.double_counter_value = value
 
     def add_lane(self, lane: Lane) -> None:
         """Add a lane; those of the same place are shown as one."""
         track, event = self._track(lane.place), self._messages.TrackEvent
-        rows = zip(lane.begin_ns, lane.end_ns, lane.names, lane.facts, strict=True)
-        for begin_ns, end_ns, name, facts in rows:
-            lasts = end_ns > begin_ns
+        for span in lane.spans:
+            lasts = span.end_ns > span.begin_ns
             kind = event.TYPE_SLICE_BEGIN if lasts else event.TYPE_INSTANT
-            self._describe(self._event(track, begin_ns, kind), name, facts)
+            self._describe(self._event(track, span.begin_ns, kind), span)
             if lasts:
                 # Packets of one instant keep their order: an end comes before the next begin.
-                self._event(track, end_ns, event.TYPE_SLICE_END)
+                self._event(track, span.end_ns, event.TYPE_SLICE_END)
 
     def _track(self, place: Place, is_counter: bool = False) -> int:
         """Describe a new track under its groups; return its number."""
@@ -124,11 +124,11 @@ class _Trace:
             self.flush()
         return self._trace.packet.add(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=flags)
 
-    def _describe(self, packet: Any, name: str, facts: Mapping[str, Any]) -> None:
+    def _describe(self, packet: Any, span: Span) -> None:
         """Give an event its name and the facts that are known."""
         event = packet.track_event
-        event.name_iid = self._number(packet, "event_names", name)
-        for key, value in facts.items():
+        event.name_iid = self._number(packet, "event_names", span.name)
+        for key, value in span.facts.items():
             if value is not None:
                 fact = event.debug_annotations.add()
                 fact.name_iid = self._number(packet, "debug_annotation_names", key)

@@ -1,4 +1,4 @@
-"""What can be exported: a run folder, or a sweep with its table."""
+"""What can be exported: a run folder, or the table of a sweep."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from sim.errors import InputError
 from sim.folder import MANIFEST, read_manifest, read_tables
 from sim.journal import CHECKPOINT
+from sim.sweeps.engine import COMPLETE
+from sim.sweeps.folder import ROWS, SWEEP, read_sweep
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from scenarios import Scenario
-
-SWEEP = "sweep.parquet"
 
 
 @dataclass(frozen=True)
@@ -41,47 +41,39 @@ class Run:
     @property
     def title(self) -> str:
         """Scenario, method and seed."""
-        return "{name} {method} seed {seed}".format_map({"name": "run", **self.manifest})
+        return "{name} {method} seed {seed}".format_map(self.manifest)
 
     @property
     def notes(self) -> list[str]:
-        """What a run that is not complete lacks."""
-        status, hours = self.manifest["status"], self.manifest.get("simulated_s", 0.0) / 3600
-        if status == "complete":
+        """What there is of a run that is not complete."""
+        status, hours = self.manifest["status"], self.manifest["simulated_s"] / 3600
+        if status == COMPLETE:
             return []
         return [f"{self.folder}: the run is {status}: this is what it had done by {hours:.2f} h"]
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """A sweep folder."""
+class SweepRows:
+    """The rows of a sweep."""
 
     folder: Path
-
-    @cached_property
-    def tables(self) -> dict[str, pa.Table]:
-        """The table of the sweep, one row a point."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.folder / SWEEP
-        try:
-            return {path.stem: pq.read_table(path)}
-        except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+    tables: dict[str, pa.Table]
 
     @property
     def notes(self) -> list[str]:
-        """What a sweep that is not complete lacks."""
-        status = next(iter(self.tables.values())).column("status").to_pylist()
-        left = sum(value != "complete" for value in status)
-        return [f"{self.folder}: {left} of {len(status)} points are not complete"] if left else []
+        """How much of a sweep that is not complete is missing."""
+        [rows] = self.tables.values()
+        left = sum(status != COMPLETE for status in rows.column("status").to_pylist())
+        return [f"{self.folder}: {left} of {len(rows)} points are not complete"] if left else []
 
 
-def read_source(folder: Path) -> Run | Sweep:
+Source = Run | SweepRows
+
+
+def read_source(folder: Path) -> Source:
     """Return what ``folder`` holds; raise InputError if that is neither a run nor a sweep."""
     if (folder / SWEEP).is_file():
-        return Sweep(folder)
+        return SweepRows(folder, {Path(ROWS).stem: read_sweep(folder).rows})
     if (folder / CHECKPOINT).exists() and not (folder / MANIFEST).exists():
         raise InputError(
             f"{folder}: the run in it has not ended; let it end, or go on with it: "

@@ -10,20 +10,20 @@ from sim.columns import write_batches
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sim.exports.source import Run, Sweep
+    from sim.exports.source import Source
 
 FORMULA = "^[=+\\-@\t\r]"
 """How text begins that a spreadsheet takes for a formula."""
 
 
-def write_csv(source: Run | Sweep, place: Path) -> list[str]:
+def write_csv(source: Source, place: Path) -> list[str]:
     """Write every table as CSV, with a `'` before text that would be a formula."""
     for name, table in source.tables.items():
         _write(_guarded(table), place / f"{name}.csv")
     return []
 
 
-def write_parquet(source: Run | Sweep, place: Path) -> list[str]:
+def write_parquet(source: Source, place: Path) -> list[str]:
     """Write every table as Parquet."""
     for name, table in source.tables.items():
         _write(table, place / f"{name}.parquet")

@@ -49,7 +49,7 @@ class Pictures:
         return accuracy.draw(self._tables, axes or new_axes(), over, clusters)
 
     def timeline(self, axes: Axes | None = None, days: float | None = None) -> Axes:
-        """Draw contacts, transfers and training in a lane a cluster, of the first ``days`` or all."""
+        """Draw contacts, transfers and training by cluster, of the first ``days`` or of all."""
         return timeline.draw(self._tables, self._manifest, axes or new_axes(), days)
 
     def map(self, axes: Axes | None = None, hours: float | None = None) -> Axes:

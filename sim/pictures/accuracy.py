@@ -33,8 +33,9 @@ def draw(tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool)
             sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
         ):
             mine = rows.filter(pc.equal(rows["cluster"], cluster))
-            style = {"color": colour(number), "linestyle": dashes(number), "linewidth": 1.0}
-            lines += axes.plot(*points(mine, over, unit), **style)
+            line = axes.plot(*points(mine, over, unit), linewidth=1.0)
+            line[0].set(color=colour(number), linestyle=dashes(number))
+            lines += line
             names.append(cluster)
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
     whole = ink() if clusters else colour(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
 
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
@@ -17,8 +18,8 @@ COLOURS = (
 DASHES = ("-", "--", ":", "-.")
 """One for each time that the colours are through."""
 LONGEST_NAME = 18
-LEGEND_LETTERS = 46
-"""Letters that a legend's line has room for in a picture 4.6 inches wide."""
+LEGEND_LETTERS, HANDLE_LETTERS = 56, 5
+"""Letters that a legend's line has room for in a picture 4.6 inches wide, and a mark takes."""
 MOST_TICKS = 12
 """Names beside an axis; of more only some are written."""
 
@@ -61,25 +62,35 @@ def name(text: object, longest: int = LONGEST_NAME) -> str:
     return whole.replace("$", r"\$")
 
 
-def legend(axes: Axes, handles: Sequence[Artist], names: Sequence[object]) -> None:
+def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[object]) -> None:
     """Put a legend above the axes, where it covers nothing; long names are shortened."""
     if not handles:
         return
     texts = [name(text) for text in names]
-    each = max(len(text) for text in texts) + 6
     drawn = axes.legend(
         handles,
         ["-"] * len(texts),  # matplotlib hides names that begin with an underscore
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         borderaxespad=0.2,
-        ncols=max(1, min(len(texts), LEGEND_LETTERS // each)),
+        ncols=_columns([len(text) + HANDLE_LETTERS for text in texts]),
         frameon=False,
-        handlelength=1.6,
-        columnspacing=1.2,
+        handlelength=1.4,
+        handletextpad=0.4,
+        columnspacing=1.0,
     )
     for place, text in zip(drawn.get_texts(), texts, strict=True):
         place.set_text(text)
+
+
+def _columns(letters: Sequence[int]) -> int:
+    """Most columns of a legend, filled one after the other, whose widths fit a line."""
+    for columns in range(len(letters), 1, -1):
+        high = -(-len(letters) // columns)
+        widths = [max(letters[at : at + high]) for at in range(0, len(letters), high)]
+        if sum(widths) <= LEGEND_LETTERS:
+            return columns
+    return 1
 
 
 def name_ticks(axes: Axes, which: str, places: Sequence[float], names: Sequence[object]) -> None:

@@ -25,7 +25,7 @@ def draw(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
     if found is None:
         raise InputError("the run has no gating pattern: only method nmoe measures one")
     clients, pattern = found
-    image = axes.imshow(pattern, vmin=0.0, vmax=1.0, cmap="Blues")
+    image = axes.imshow(pattern, vmin=0.0, vmax=1.0, cmap="Blues", aspect="auto")
     axes.figure.colorbar(image, ax=axes, label="share of samples")
     axes.set_xlabel("expert selected first")
     axes.set_ylabel("client with the sample")

@@ -12,7 +12,7 @@ from learning.alignment.load import variation
 from sim.alignment_summary import Alignment, alignments
 from sim.networked_summary import inference_figures
 from sim.reports.drawing import figure
-from sim.reports.page import Block, Table, Text
+from sim.reports.page import Block, Facts, Table, Text
 from sim.reports.reading import RunData
 from sim.summary import by_cluster
 from sim.system_text import alignment_lines
@@ -30,9 +30,7 @@ def assignment(run: RunData) -> list[Block]:
     rows = run.tables["assignments"]
     if not len(rows):
         return [Text(f"Method {run.manifest['method']} assigns no experts.", "note")]
-    drawing = figure(
-        "assignment", run.pictures.assignment, "Who trains which expert, by cycle"
-    )
+    drawing = figure("assignment", run.pictures.assignment, "Who trains which expert, by cycle")
     return [drawing, *_last_split(by_cluster(rows))]
 
 
@@ -57,28 +55,30 @@ def _relevance(value: float, assigned: bool) -> str:
 
 
 def inference(run: RunData) -> list[Block]:
-    """How fast networked experts answer, by cluster and all together."""
+    """How fast networked experts answer, all together and by cluster."""
     rows = run.tables["inferences"]
     if not len(rows):
         return [Text("The run asked for no inference.", "note")]
     clusters = sorted(pc.unique(rows["cluster"]).to_pylist())
-    cells = [_answers("all", rows)]
-    cells += [_answers(name, rows.filter(pc.equal(rows["cluster"], name))) for name in clusters]
-    heads = ["cluster", "samples", "mean latency", "95 % within", "sent", "answers"]
-    return [Table("Inference with neighbours: samples, latency and bytes", heads, cells)]
+    parts = [rows, *(rows.filter(pc.equal(rows["cluster"], name)) for name in clusters)]
+    answers = [_answers(part) for part in parts]
+    outcomes = sorted(set(pc.unique(rows["outcome"]).to_pylist()))
+    names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
+    cells = [[name, *(answer.get(name, "0") for answer in answers)] for name in names]
+    return [Table("Inference with neighbours", ["", "all", *clusters], cells)]
 
 
-def _answers(name: str, rows: pa.Table) -> list[str]:
+def _answers(rows: pa.Table) -> dict[str, str]:
     found = inference_figures(rows)
     assert found is not None  # there are rows
-    times = [found["latency_mean_s"], found["latency_p95_s"]]
-    return [
-        name,
-        str(found["samples"]),
-        *("-" if time_s is None else seconds(time_s) for time_s in times),
-        data_size(found["sent_bytes"]),
-        ", ".join(f"{count} {outcome}" for outcome, count in found["outcomes"].items()),
-    ]
+    mean_s, late_s = found["latency_mean_s"], found["latency_p95_s"]
+    return {
+        "samples": str(found["samples"]),
+        "mean latency": "-" if mean_s is None else seconds(mean_s),
+        "95 % within": "-" if late_s is None else seconds(late_s),
+        "sent": data_size(found["sent_bytes"]),
+        **{name: str(count) for name, count in found["outcomes"].items()},
+    }
 
 
 def alignment(run: RunData) -> list[Block]:
@@ -93,7 +93,7 @@ def alignment(run: RunData) -> list[Block]:
             lambda axes: _draw(rounds, axes),
             "Mean fitness of assigned pairs, and how the experts' loads vary",
         ),
-        Table("Over all rounds", (), cells, numeric=False),
+        Facts("Over all rounds", cells),
     ]
 
 

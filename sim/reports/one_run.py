@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sim.reports import learnt, provenance, whereabouts
 from sim.reports.drawing import figure, sentence
-from sim.reports.page import Block, Page, Section, Table, Text, Timeline
+from sim.reports.page import Block, Facts, Page, Section, Text, Timeline
 from sim.reports.reading import RunData, read
 from sim.reports.spans import MOST_DEVICE_LANES, timeline
 from sim.reports.words import sentences
@@ -23,11 +25,15 @@ def page(folder: Path) -> Page:
     manifest = run.manifest
     return Page(
         title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
-        subtitle=f"seed {manifest['seed']}, {manifest['status']}, starts "
-        f"{manifest.get('start_utc', 'at an unknown time')}",
+        subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins {_begins(manifest)}",
         sections=list(_sections(run)),
         notices=run.notices,
     )
+
+
+def _begins(manifest: dict[str, Any]) -> str:
+    start = datetime.fromisoformat(manifest["start_utc"])
+    return f"{start:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _sections(run: RunData) -> Iterator[Section]:
@@ -53,7 +59,7 @@ def _summary(run: RunData) -> list[Block]:
     rows = [[line[:LABEL_WIDTH].strip(), line[LABEL_WIDTH + 1 :]] for line in lines]
     warnings = [Text(warning, "warning") for warning in run.manifest.get("warnings", [])]
     words = Text(" ".join(sentences(run)))
-    return [words, *warnings, Table("Figures of the run", (), rows, numeric=False)]
+    return [words, *warnings, Facts("Figures of the run", rows)]
 
 
 def _accuracy(run: RunData) -> list[Block]:
@@ -95,9 +101,7 @@ def _timeline(run: RunData) -> list[Block]:
 
 
 def _map(run: RunData) -> Block:
-    return figure(
-        "map", run.pictures.map, "Ground track, and where the clusters see the satellite"
-    )
+    return figure("map", run.pictures.map, "Ground track, and where the clusters see the satellite")
 
 
 def _contact(run: RunData) -> Block:

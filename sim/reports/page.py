@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
 
-Cell = str | float | int | None
-
 
 @dataclass(frozen=True)
 class Text:
@@ -35,13 +33,26 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under heads; the first column heads its row."""
+    """Rows of text under heads; the first column heads its row.
+
+    A ``wide`` one takes the whole width of the page.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: bool = True
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and what stands behind them, in as many columns as there is room for."""
+
+    kind: ClassVar[str] = "facts"
+    caption: str
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,10 @@ class Timeline:
 
     kind: ClassVar[str] = "timeline"
     data: Mapping[str, Any]
-    still: Figure | None
+    still: Block
 
 
-Block = Text | Figure | Table | Code | Timeline
+Block = Text | Figure | Table | Facts | Code | Timeline
 
 
 @dataclass(frozen=True)

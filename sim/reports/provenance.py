@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from sim.reports.page import Block, Code, Table
+from sim.reports.page import Block, Code, Facts
 from sim.reports.reading import RunData
 
 HASHES = ("identity", "trace_sha256", "timing_sha256")
@@ -17,8 +17,7 @@ def blocks(run: RunData) -> list[Block]:
     hashes = [[name, str(manifest.get(name))] for name in HASHES]
     said = _said(manifest["scenario"])
     return [
-        Table("What tells this run from others", (), hashes, numeric=False),
-        Table("Versions that the run was made with", (), versions, numeric=False),
+        Facts("Hashes and versions", [*hashes, *versions]),
         Code("What the scenario says (keys without a value are left out)", _yaml(said)),
     ]
 

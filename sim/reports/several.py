@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.comparison import Group, compare, group_runs
 from sim.errors import InputError
-from sim.reports import whereabouts
+from sim.reports import curves, whereabouts
 from sim.reports.drawing import figure
 from sim.reports.page import Block, Page, Section, Table, Text
 from sim.reports.reading import RunData, read
 from sim.text import spread
 from sim.units_text import data_size
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from sim.pictures.accuracy import Over
+
 MOST_CURVES = 12
 """Groups up to which curves are drawn over each other."""
+
+UNKNOWN = "not measured"
+OVER: tuple[Over, ...] = ("time", "cycle")
 
 Row = dict[str, Any]
 
 
 def page(folders: Sequence[Path]) -> Page:
     """Return the comparison of the runs in ``folders``; raise InputError if there is none."""
-    places = list(dict.fromkeys(folder.resolve() for folder in folders))
+    places = list({folder.resolve(): folder for folder in folders}.values())
     if not places:
         raise InputError("report: none of the sweep's points is complete")
     runs = [read(place) for place in places]
@@ -52,6 +60,7 @@ def sections(
 
 
 def as_read(run: RunData) -> Row:
+    """Return what :func:`sim.comparison.group_runs` needs of a run."""
     return {"summary": run.summary, "scenario": run.manifest["scenario"]}
 
 
@@ -77,35 +86,31 @@ def _words(rows: Sequence[Row], reference: str) -> Iterator[str]:
 
 def best_common(reached: Sequence[dict[str, dict[str, float | None]]]) -> str | None:
     """Return the highest target that every group has reached in the median."""
-    names = [
-        name for name in reached[0] if all(one[name]["median"] is not None for one in reached)
-    ]
+    names = [name for name in reached[0] if all(one[name]["median"] is not None for one in reached)]
     return max(names, default=None)
 
 
 def _groups(rows: Sequence[Row]) -> Table:
-    heads = ["group", "seeds", "cycles", "contacts served", "hours served", "accuracy at the start"]
-    heads += ["final accuracy", "uplink", "downlink", "device rounds"]
-    cells = [
-        [
-            row["label"],
-            str(row["runs"]),
-            spread(row["cycles"], "{:g}"),
-            spread(row["contacts_served"], "{:g}"),
-            spread(row["service_hours"], "{:.1f}"),
-            _measured(row["accuracy_start"]),
-            _measured(row["accuracy_final"]),
-            data_size(row["uplink_bytes"]["median"] or 0.0),
-            data_size(row["downlink_bytes"]["median"] or 0.0),
-            spread(row["device_rounds"], "{:g}"),
-        ]
-        for row in rows
-    ]
-    return Table("Median over the seeds of a group, and its range", heads, cells)
+    columns = {
+        "seeds": [str(row["runs"]) for row in rows],
+        "cycles": [spread(row["cycles"], "{:g}") for row in rows],
+        "contacts served": [spread(row["contacts_served"], "{:g}") for row in rows],
+        "hours served": [spread(row["service_hours"], "{:.1f}") for row in rows],
+        "accuracy at the start": [_measured(row["accuracy_start"]) for row in rows],
+        "final accuracy": [_measured(row["accuracy_final"]) for row in rows],
+        "uplink": [data_size(row["uplink_bytes"]["median"] or 0.0) for row in rows],
+        "downlink": [data_size(row["downlink_bytes"]["median"] or 0.0) for row in rows],
+        "device rounds": [spread(row["device_rounds"], "{:g}") for row in rows],
+    }
+    known = {head: cells for head, cells in columns.items() if set(cells) != {UNKNOWN}}
+    cells = [list(line) for line in zip([r["label"] for r in rows], *known.values(), strict=True)]
+    return Table(
+        "Median over the seeds of a group, and its range", ["group", *known], cells, wide=True
+    )
 
 
 def _measured(figure: dict[str, float | None]) -> str:
-    return "not measured" if figure["median"] is None else spread(figure, "{:.3f}")
+    return UNKNOWN if figure["median"] is None else spread(figure, "{:.3f}")
 
 
 def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
@@ -139,11 +144,18 @@ def _curves(runs: Sequence[RunData], groups: Sequence[Group]) -> list[Block]:
     if len(found) > MOST_CURVES:
         notes.append(Text(f"The first {MOST_CURVES} of {len(found)} groups.", "note"))
         found = found[:MOST_CURVES]
-    return [*notes, *(_curve(over, found) for over in ("time", "cycle"))]
+    return [*notes, *(_curve(over, found) for over in OVER)]
 
 
-def _curve(over: str, found: Sequence[tuple[str, list[RunData]]]) -> Block:
-    raise NotImplementedError
+def _curve(over: Over, found: Sequence[tuple[str, list[RunData]]]) -> Block:
+    metrics = {label: [run.tables["metrics"] for run in runs] for label, runs in found}
+    said = {"time": "simulated time", "cycle": "complete cycles"}[over]
+
+    def draw(axes: Axes) -> None:
+        curves.draw(metrics, axes, over)
+
+    caption = f"Accuracy of the server's model over {said}, a colour a group, a line a seed"
+    return figure(f"accuracy-{over}", draw, caption)
 
 
 def _runs(runs: Sequence[RunData], groups: Sequence[Group]) -> Table:
@@ -160,9 +172,9 @@ def _runs(runs: Sequence[RunData], groups: Sequence[Group]) -> Table:
         for label, found in members(runs, groups).items()
         for run in found
     ]
-    return Table("Every run that is compared", heads, cells, numeric=False)
+    return Table("Every run that is compared", heads, cells, numeric=False, wide=True)
 
 
 def _accuracy(run: RunData) -> str:
     final = run.summary["accuracy_final"]
-    return "not measured" if final is None else f"{final:.3f}"
+    return UNKNOWN if final is None else f"{final:.3f}"

@@ -50,8 +50,8 @@ def timeline(tables: dict[str, pa.Table], end_s: float, start_utc: str) -> dict[
     return {
         "kinds": {kind: said for kind, said in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
-            {"name": _name(*key, by_device), "level": int(key[1] != NOBODY), "bars": _coded(lane)}
-            for key, lane in bars.groupby(["cluster", "device"])
+            {"name": _name(c, d, by_device), "level": int(d != NOBODY), "bars": _coded(lane)}
+            for (c, d), lane in bars.groupby(["cluster", "device"])
         ],
         "says": list(words),
         "unit_s": UNIT_S,

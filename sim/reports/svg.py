@@ -43,7 +43,7 @@ def drawn(draw: Draw, prefix: str, size_in: tuple[float, float]) -> str:
     return inline(out.getvalue(), prefix)
 
 
-def _style() -> dict[str, Any]:
+def _style() -> Any:
     ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     return {
         **dict.fromkeys(ink, INK),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from sim.comparison import compare, group_runs
 from sim.reports import several
 from sim.reports.drawing import figure
-from sim.reports.page import Block, Page, Section, Table, Text
+from sim.reports.page import Block, Facts, Page, Section, Table, Text
 from sim.reports.reading import read
 from sim.summary import TARGETS
 from sim.sweeps import Sweep, read_sweep
@@ -38,8 +39,8 @@ def is_sweep(folder: Path) -> bool:
 def finished(folder: Path) -> list[Path]:
     """Return the run folders of the complete points, each once, in the order of the points."""
     sweep = read_sweep(folder)
-    rows = sweep.rows.to_pylist()
-    found = [folder / row["folder"] for row in rows if row["status"] == COMPLETE]
+    status = sweep.rows["status"].to_pylist()
+    found = [one for one, how in zip(sweep.folders, status, strict=True) if how == COMPLETE]
     return list(dict.fromkeys(found))
 
 
@@ -71,6 +72,7 @@ def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator
     if len(done) < len(rows):
         yield Section("failed", "Points that are not complete", [_failed(rows, keys)])
     yield Section("points", "All points", _points(rows, keys, target))
+    yield Section("scenario", "What is swept", [_asked(sweep)])
 
 
 def _compared(folders: Sequence[Path]) -> Iterator[Section]:
@@ -96,6 +98,8 @@ def _values(done: pa.Table, target: float | None) -> dict[str, str]:
     named = {"accuracy_final": "Final accuracy"}
     if target is not None:
         named[_hours(target)] = f"Hours to {target:.2f} accuracy"
+    if done["accuracy_final"].null_count == len(done):
+        named["cycles"] = "Complete cycles"
     named |= {"contacts_served": "Contacts served", "idle_share": "Idle share of device time"}
     return {
         column: said
@@ -119,10 +123,10 @@ def _drawings(done: pa.Table, keys: Sequence[str], values: dict[str, str]) -> It
     if others:
         # The second axis is the one with the most values of those that are left.
         drawn = [_heat(done, across, others[0], column, said) for column, said in values.items()]
-        yield Section("heat", f"Over {across} and {others[0]}", [*_mean(others[1:]), *drawn])
+        yield Section("heat", "Heat maps", [*_mean(others[1:]), *drawn])
     group = others[-1] if others else None
     shown = [_line(done, across, group, column, said) for column, said in values.items()]
-    yield Section("lines", f"Over {across}", [*_mean(others[:-1]), *shown])
+    yield Section("lines", "Lines", [*_mean(others[:-1]), *shown])
 
 
 def _mean(others: Sequence[str]) -> list[Block]:
@@ -137,7 +141,9 @@ def _heat(done: pa.Table, across: str, down: str, column: str, said: str) -> Blo
     def draw(axes: Axes) -> None:
         heat_map(done, across, down, column, axes)
 
-    return figure(f"heat-{column}", draw, f"{said}, median over replications")
+    return figure(
+        f"heat-{column}", draw, f"{said} over {across} and {down}, median over replications"
+    )
 
 
 def _line(done: pa.Table, across: str, group: str | None, column: str, said: str) -> Block:
@@ -146,7 +152,7 @@ def _line(done: pa.Table, across: str, group: str | None, column: str, said: str
     def draw(axes: Axes) -> None:
         lines(done, across, column, group, axes)
 
-    return figure(f"line-{column}", draw, f"{said}: median and range")
+    return figure(f"line-{column}", draw, f"{said} over {across}: median and range")
 
 
 def _words(
@@ -169,13 +175,24 @@ def _extreme(
     return f"{said.format(row[column])} {where or 'seed'} (seed {row['seed']})."
 
 
+def _asked(sweep: Sweep) -> Facts:
+    """What the sweep was asked for, but for the points that this makes."""
+    said = {name: value for name, value in sweep.about.items() if name not in ("points", "schema")}
+    cells = [
+        [name, json.dumps(value) if isinstance(value, dict | list) else str(value)]
+        for name, value in said.items()
+        if value not in (None, {}, [])
+    ]
+    return Facts("The sweep", [*cells, ["sweep sha256", sweep.sha256]])
+
+
 def _failed(rows: pa.Table, keys: Sequence[str]) -> Table:
     cells = [
         [str(row["point"]), *(_cell(row[key]) for key in keys), row["status"], row["error"] or ""]
         for row in rows.to_pylist()
         if row["status"] != COMPLETE
     ]
-    return Table("What they ended with", ["point", *keys, "status", "error"], cells, numeric=False)
+    return Table("What they ended with", ["point", *keys, "status", "error"], cells, False, True)
 
 
 def _points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Block]:
@@ -184,17 +201,18 @@ def _points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[B
     if len(rows) > MOST_ROWS:
         text = f"The first {MOST_ROWS} of {len(rows)}; sweep.parquet has them all."
         notes.append(Text(text, "note"))
-    forms = _forms(target)
+    known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
+    forms = {name: said for name, said in _forms(target).items() if name in known}
     heads = ["point", *keys, "seed", "status", *forms.values()]
     cells = [
         [
             *(str(row["point"]), *(_cell(row[key]) for key in keys)),
             *(str(row["seed"]), row["status"]),
-            *(_figure(name, row.get(name)) for name in forms),
+            *(_figure(name, row[name]) for name in forms),
         ]
         for row in shown
     ]
-    return [*notes, Table("One row a point", heads, cells)]
+    return [*notes, Table("One row a point", heads, cells, wide=True)]
 
 
 def _forms(target: float | None) -> dict[str, str]:

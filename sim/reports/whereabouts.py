@@ -10,6 +10,7 @@ from sim.critical_path import CriticalPath, Spent
 from sim.reports.drawing import figure
 from sim.reports.page import Block, Table, Text
 from sim.reports.reading import RunData
+from sim.units_text import seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +22,9 @@ COLOURS = {
     "transmitting": "#0072b2",
 }
 """Parts of a run's time."""
-BAR_IN, AROUND_IN = 0.32, 1.3
-"""Height of a bar, and of what is around all of them."""
+BAR_IN, AROUND_IN = 0.42, 1.0
+"""Height of a bar with its name, and of what is around all of them."""
+LONGEST_LABEL = 60
 
 
 def critical_shares(path: CriticalPath) -> dict[str, float]:
@@ -40,7 +42,7 @@ def of_run(run: RunData) -> list[Block]:
     rows = [_row(name, spent) for name, spent in path.clusters.items()]
     if path.cycles:
         rows.append(_row("critical path", path.spent))
-        rows.append(["after the last cycle", *("" for _ in COLOURS), f"{path.rest_s / 3600:.2f} h"])
+        rows.append(["after the last cycle", *("" for _ in COLOURS), seconds(path.rest_s)])
     drawing = figure(
         "where", run.pictures.where_time_went, "Simulated time by what clusters did with it"
     )
@@ -50,13 +52,15 @@ def of_run(run: RunData) -> list[Block]:
         "of each cycle is on the critical path."
     )
     heads = ["", *COLOURS, "all"]
-    return [text, drawing, Table("Hours, and shares of each row's time", heads, rows)]
+    return [text, drawing, Table("Time, and shares of each row's time", heads, rows)]
 
 
 def _row(name: str, spent: Spent) -> list[str]:
-    hours = {part: getattr(spent, f"{part}_s") / 3600 for part in COLOURS}
-    cells = [f"{hours[part]:.2f} h ({share:.1%})" for part, share in _shares(spent).items()]
-    return [name, *cells, f"{spent.total_s / 3600:.2f} h"]
+    cells = [
+        f"{seconds(getattr(spent, f'{part}_s'))}\n{share:.2%}" if share else "-"
+        for part, share in _shares(spent).items()
+    ]
+    return [name, *cells, seconds(spent.total_s)]
 
 
 def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
@@ -67,7 +71,7 @@ def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
         return [Text("None of the runs has completed a cycle.", "note")]
     heads = ["group", *COLOURS]
     rows = [
-        [label, *(f"{shares[part]:.1%}" if shares else "-" for part in COLOURS)]
+        [label, *(f"{shares[part]:.2%}" if shares else "-" for part in COLOURS)]
         for label, shares in found.items()
     ]
     height_in = AROUND_IN + BAR_IN * len(known)
@@ -78,7 +82,7 @@ def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
             "Critical path by what its clusters did, mean over the runs of a group",
             (4.6, height_in),
         ),
-        Table("Shares of the critical path, mean over the runs of a group", heads, rows),
+        Table("Shares of the critical path, mean over the runs of a group", heads, rows, wide=True),
     ]
 
 
@@ -88,17 +92,21 @@ def _mean(paths: Sequence[CriticalPath]) -> dict[str, float]:
 
 
 def _bars(shares: Mapping[str, Mapping[str, float]], axes: Axes) -> None:
-    from sim.pictures.canvas import legend, name_ticks
+    """Draw a bar a group under its name: beside it, long names would leave no room for bars."""
+    from sim.pictures.canvas import legend, name
 
     places = list(range(len(shares)))
     left = [0.0] * len(shares)
-    bars = []
+    marks = []
     for part, colour in COLOURS.items():
         width = [100 * one[part] for one in shares.values()]
-        bars.append(axes.barh(places, width, left=left, color=colour, height=0.7))
+        bars = axes.barh(places, width, left=left, color=colour, height=0.4)
+        marks.append(bars.patches[0])
         left = [a + b for a, b in zip(left, width, strict=True)]
-    legend(axes, bars, list(COLOURS))
-    name_ticks(axes, "y", places, list(shares))
-    axes.invert_yaxis()
+    for place, label in zip(places, shares, strict=True):
+        axes.text(0, place - 0.26, name(label, LONGEST_LABEL), va="bottom")
+    legend(axes, marks, list(COLOURS))
+    axes.set_yticks([])
+    axes.set_ylim(len(shares) - 0.7, -0.8)
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of the critical path (%)")

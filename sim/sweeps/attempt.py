@@ -86,4 +86,3 @@ def _put_aside(place: Path) -> Path:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-

@@ -13,8 +13,8 @@ COMPLETE, FAILED, CRASHED, REFUSED = "complete", "failed", "crashed", "refused"
 INTERRUPTED = "interrupted"
 """Status of a point that was asked to stop: what it had is saved."""
 
-RETRIED = (FAILED, CRASHED)
-"""How a point may end that is tried once more."""
+RETRIED = (FAILED, CRASHED, INTERRUPTED)
+"""How a point may end that is tried once more, unless the sweep is to stop."""
 
 ATTEMPTS = 2
 """How often a point is tried at most."""

@@ -83,26 +83,33 @@ def read_about(place: Path) -> dict[str, Any] | None:
     return about
 
 
-def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> None:
-    """Make ``place`` the folder of this sweep; raise InputError if it is anything else's.
-
-    Shards of a sweep write the same, each by its own temporary name, ``part``.
-    """
+def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
+    """Return whether ``place`` holds this sweep; raise InputError if it holds anything else."""
     if place.exists() and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
     there = read_about(place) if place.is_dir() else None
     if there is None:
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
             raise InputError(f"-o {place}: is not empty, and holds no sweep; name another folder")
-        place.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(about, indent=1)
-        at_once(place / SWEEP, part, lambda path: _write_synced(path, text))
-    elif _asked(there) != _asked(about):
+        return False
+    if _asked(there) != _asked(about):
         raise InputError(
             f"-o {place}: holds another sweep (or its scenario has changed); name another folder"
         )
-    elif not resume:
+    if not resume:
         raise InputError(f"-o {place}: holds this sweep already; go on with it by --resume")
+    return True
+
+
+def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> None:
+    """Make ``place`` the folder of this sweep; raise InputError if it is anything else's.
+
+    Shards of a sweep write the same, each by its own temporary name, ``part``.
+    """
+    if not check_claim(place, about, resume):
+        place.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(about, indent=1)
+        at_once(place / SWEEP, part, lambda path: _write_synced(path, text))
     (place / POINTS).mkdir(exist_ok=True)
 
 
@@ -129,16 +136,6 @@ def _write_synced(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def default_folder(name: str) -> Path:
-    """Return the first free folder ``runs/sweep-NAME``, with a number behind it if need be."""
-    base = Path("runs") / f"sweep-{name}"
-    place, number = base, 1
-    while place.exists():
-        number += 1
-        place = base.with_name(f"{base.name}.{number}")
-    return place
 
 
 def about_sweep(points: Sequence[Point], asked: Mapping[str, Any]) -> dict[str, Any]:

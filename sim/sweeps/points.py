@@ -42,6 +42,17 @@ class Plan:
         for key in self.specs:
             _check_alone(key, self.specs, self.overrides)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, for `sweep.json`."""
+        return {
+            "scenario": self.scenario,
+            "set": dict(self.overrides),
+            "sampling": self.sampling,
+            "samples": self.samples,
+            "replications": self.replications,
+        }
+
     @cached_property
     def count(self) -> int:
         """How many points there will be, found without making them."""
@@ -50,7 +61,8 @@ class Plan:
     @cached_property
     def seed(self) -> int:
         """The seed of random samples and of the first replication: the scenario's."""
-        return self._load({key: _first(spec) for key, spec in self.specs.items()}, None)[1].seed
+        others = {key: _one(spec) for key, spec in self.specs.items() if key != "seed"}
+        return self._load(others, None)[1].seed
 
     def points(self) -> Iterator[Point]:
         """Yield all points in order, the replications of a combination one after the other.
@@ -87,8 +99,9 @@ def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, An
         raise InputError(f"-p {key}: would undo {inside[0]}, which is given as well")
 
 
-def _first(spec: Spec) -> Any:
-    return spec.start if isinstance(spec, Span) else spec.at(0)
+def _one(spec: Spec) -> Any:
+    """Return a value of a key, to have a scenario that is whole."""
+    return (spec.start + spec.stop) / 2 if isinstance(spec, Span) else spec.at(0)
 
 
 def _written(value: Any) -> Any:

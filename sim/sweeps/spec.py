@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -136,3 +137,13 @@ def count_of(key: str, spec: Spec) -> int:
     if isinstance(spec, Span):
         _refuse(key, "is a range without a step; give start:stop:step, or sample it at random")
     return spec.count
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
+    """Return the values of each key of ``KEY=SPEC`` texts; a key may be given once."""
+    specs: dict[str, Spec] = {}
+    for key, spec in map(read_pair, pairs):
+        if key in specs:
+            _refuse(key, "is given twice; keep one")
+        specs[key] = spec
+    return specs

@@ -248,7 +248,7 @@ def test_an_expert_out_of_reach_may_be_anything(system: System, way: str, value:
     task, gates = system.task, {n: dict(system.force(h)) for n, h in system.gates.items()}
     whole = np.arange(5) != 1
     reach = {"a": np.tile(whole, (3, 1)), "b": np.tile(whole, (2, 1))}
-    tested = dict(system.net._forced(system.server, system.experts))
+    tested = dict(system.force(system.net._test(system.server, system.experts)))
     broken = tested | {"outputs": tested["outputs"].clone()}
     broken["outputs"][:, 1] = value
 

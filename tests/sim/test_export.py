@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pyarrow.csv
@@ -46,7 +48,7 @@ def final_model(model: nn.Module, run: Path) -> nn.Module:
 def test_start_model_and_adapter_make_the_final_model(leomix, run: Path, tmp_path: Path) -> None:
     outcome = leomix("export", run, "--to", "peft", "-o", tmp_path / "p")
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out.split() == [str(tmp_path / "p" / part) for part in ("base", "adapter")]
+    assert outcome.out.split() == [str(tmp_path / "p" / part) for part in ("adapter", "base")]
     spec = InputSpec("vector", (64,), 10)
     model = VectorMoE(SMALL, spec, Residency(held=(0, 1)))
     model.load_state_dict(load_file(tmp_path / "p" / "base" / "model.safetensors"))
@@ -82,17 +84,11 @@ def test_the_default_place_is_inside_the_run(leomix, run: Path) -> None:
     assert "export/csv: is not an empty folder; name another one" in again.err
 
 
-@pytest.mark.parametrize(
-    ("to", "text"),
-    [
-        ("czml", "--to czml: is not there yet; there are csv, parquet, peft"),
-        ("onnx", "--to onnx: no such format; there are csv, parquet, peft"),
-    ],
-)
-def test_formats_that_are_not_there(leomix, run: Path, to: str, text: str) -> None:
-    outcome = leomix("export", run, "--to", to)
+def test_a_format_that_is_not_there(leomix, run: Path) -> None:
+    outcome = leomix("export", run, "--to", "onnx")
     assert outcome.status == 2
-    assert outcome.err == f"leomix: {text}\n"
+    formats = "csv, parquet, perfetto, czml, tensorboard, peft"
+    assert outcome.err == f"leomix: --to onnx: no such format; there are {formats}\n"
 
 
 def test_a_timing_only_run_has_no_experts_to_export(leomix, tmp_path: Path) -> None:
@@ -100,16 +96,62 @@ def test_a_timing_only_run_has_no_experts_to_export(leomix, tmp_path: Path) -> N
     outcome = leomix("export", tmp_path / "r", "--to", "peft")
     assert outcome.status == 2
     assert "has no weights (learning.train was false)" in outcome.err
+    assert not (tmp_path / "r" / "export" / "peft").exists()
 
 
-def test_a_run_that_was_interrupted_is_not_exported(leomix, run: Path, tmp_path: Path) -> None:
+def copy_with_status(run: Path, to: Path, status: str) -> Path:
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns("export"))
     manifest = json.loads((run / "manifest.json").read_text())
-    (tmp_path / "r").mkdir()
-    changed = json.dumps({**manifest, "status": "interrupted"})
-    (tmp_path / "r" / "manifest.json").write_text(changed)
-    outcome = leomix("export", tmp_path / "r", "--to", "peft")
+    (to / "manifest.json").write_text(json.dumps({**manifest, "status": status}))
+    return to
+
+
+def test_experts_of_an_interrupted_run_are_not_exported(leomix, run: Path, tmp_path: Path) -> None:
+    halted = copy_with_status(run, tmp_path / "r", "interrupted")
+    outcome = leomix("export", halted, "--to", "peft")
     assert outcome.status == 2
     assert "the run is interrupted; finish it first: leomix run" in outcome.err
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_what_a_halted_run_had_done_is_exported_and_said(
+    leomix, run: Path, tmp_path: Path, status: str
+) -> None:
+    halted = copy_with_status(run, tmp_path / "r", status)
+    outcome = leomix("export", halted, "--to", "csv")
+    assert outcome.status == 0
+    assert outcome.err == f"{halted}: the run is {status}: this is what it had done by 1.33 h\n"
+    assert (halted / "export" / "csv" / "events.csv").is_file()
+
+
+def test_a_run_that_has_not_ended_is_one_line(leomix, tmp_path: Path) -> None:
+    (tmp_path / "r" / "checkpoint").mkdir(parents=True)
+    outcome = leomix("export", tmp_path / "r", "--to", "csv")
+    assert outcome.status == 2
+    assert "the run in it has not ended; let it end, or go on with it: leomix run" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_one_line(leomix, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = leomix("export", run, "--to", "csv", "-o", tmp_path / "file" / "x")
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert "Not a directory" in outcome.err
+
+
+@pytest.mark.parametrize(("to", "package"), [("perfetto", "perfetto"), ("tensorboard",) * 2])
+def test_a_package_that_is_not_installed_is_named(
+    leomix, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, package: str
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    outcome = leomix("export", run, "--to", to, "-o", tmp_path / "e")
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert f'pip install "leomix[{to}]"' in outcome.err
+    assert not (tmp_path / "e").exists()
 
 
 def test_a_folder_that_is_no_run(leomix, tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""Where the cache is, and how its folder is known."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+VARIABLE = "LEOMIX_CACHE"
+TAG = "CACHEDIR.TAG"
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
+"""First line of the tag by which backups know a cache (bford.info/cachedir)."""
+TEXT = (
+    f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
+)
+
+
+def cache_folder() -> Path:
+    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "leomix"
+
+
+def is_cache(folder: Path) -> bool:
+    """Whether ``folder`` holds a cache of leomix."""
+    try:
+        return (folder / TAG).read_text(encoding="utf-8") == TEXT
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def may_become_cache(folder: Path) -> bool:
+    """Whether ``folder`` is a cache, or there is nothing in it."""
+    return is_cache(folder) or not folder.exists() or not any(folder.iterdir())
+
+
+def mark(folder: Path) -> None:
+    """Make ``folder`` and say whose it is. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not is_cache(folder):
+        (folder / TAG).write_text(TEXT, encoding="utf-8")

@@ -1,0 +1,81 @@
+"""Sealed files: each ends in a digest of what stands before it, so that a torn one is known."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from sim.cache.place import mark, may_become_cache
+
+SEAL_BYTES = hashlib.sha256().digest_size
+PART = ".part"
+
+
+class Shelf:
+    """Sealed files in the cache folder ``root``, by name and for many processes at once.
+
+    Trouble with the disk ends the writing, never the run: ``trouble`` then says what it was. A file
+    that was read counts as used now. ``read_files`` and ``kept_files`` count by suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.trouble = ""
+        self.read_files: Counter[str] = Counter()
+        self.kept_files: Counter[str] = Counter()
+        self.kept_bytes = 0
+        self._ready = False
+
+    def read(self, name: str) -> bytes | None:
+        """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
+        path = self.root / name
+        try:
+            sealed = path.read_bytes()
+        except OSError:
+            return None
+        data, seal = sealed[:-SEAL_BYTES], sealed[-SEAL_BYTES:]
+        if hashlib.sha256(data).digest() != seal:
+            self.remove(name)
+            return None
+        self.read_files[path.suffix] += 1
+        with suppress(OSError):
+            os.utime(path)
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep ``data`` under ``name``, unless there has been trouble."""
+        if self.trouble:
+            return
+        path = self.root / name
+        part = path.with_name(f".{uuid4().hex}{PART}")
+        try:
+            self._prepare()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # No fsync: a file that a crash tears does not fit its seal.
+            part.write_bytes(data + hashlib.sha256(data).digest())
+            part.replace(path)
+        except OSError as error:
+            self.trouble = f"{error.filename or path}: {error.strerror or error}"
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        else:
+            self.kept_files[path.suffix] += 1
+            self.kept_bytes += len(data)
+
+    def remove(self, name: str) -> None:
+        """Remove what is kept under ``name``, if that can be done."""
+        with suppress(OSError):
+            (self.root / name).unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
+        """Make the folder when it is first written to. Raises OSError for somebody else's."""
+        if self._ready:
+            return
+        if not may_become_cache(self.root):
+            raise OSError(f"{self.root}: holds other things than a leomix cache")
+        mark(self.root)
+        self._ready = True

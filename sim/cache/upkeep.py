@@ -1,0 +1,110 @@
+"""What lies in the cache, and how it is kept within bounds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sim.cache import results, windows
+from sim.cache.place import TAG, is_cache, may_become_cache
+from sim.cache.shelf import PART
+from sim.errors import InputError
+
+BOUND_BYTES = 5 * 2**30
+"""How large the cache may be when a run ends."""
+KINDS = {
+    results.TENSORS: "trainings",
+    results.NUMBER: "numbers",
+    results.MODEL: "models",
+    windows.SUFFIX: "contact windows",
+}
+BLOCK_BYTES = 4096
+STRAY_S = 3600.0
+"""Age at which a file that was never finished is nobody's any more."""
+
+
+class Entry(NamedTuple):
+    """One file: what it takes of the disk, and when it was last used (Unix time, s)."""
+
+    path: Path
+    size_bytes: int
+    used_s: float
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Yield all files of the cache, those too that were never finished."""
+    for part in (results.FOLDER, windows.FOLDER):
+        for folder, _, names in os.walk(root / part):
+            for name in names:
+                path = Path(folder, name)
+                if path.suffix not in KINDS and path.suffix != PART:
+                    continue
+                with suppress(OSError):  # another process may be tidying up
+                    stat = path.stat()
+                    size = -(-stat.st_size // BLOCK_BYTES) * BLOCK_BYTES
+                    yield Entry(path, size, stat.st_mtime)
+
+
+def contents(root: Path) -> dict[str, Any]:
+    """Return size and number of entries by kind, and when each kind was last used (Unix time)."""
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KINDS.values()
+    }
+    for entry in entries(root):
+        if entry.path.suffix != PART:
+            row = kinds[KINDS[entry.path.suffix]]
+            row["entries"] += 1
+            row["bytes"] += entry.size_bytes
+            row["last_used_s"] = max(entry.used_s, row["last_used_s"] or 0.0)
+    size = sum(row["bytes"] for row in kinds.values())
+    return {"folder": str(root), "bytes": size, "bound_bytes": BOUND_BYTES, "kinds": kinds}
+
+
+def trim(root: Path, bound_bytes: int = BOUND_BYTES) -> int:
+    """Remove what was used longest ago until the rest is within the bound; return the bytes."""
+    kept, now = [], time.time()
+    for entry in entries(root):
+        if entry.path.suffix != PART:
+            kept.append(entry)
+        elif now - entry.used_s > STRAY_S:
+            _remove(entry.path)
+    size = sum(entry.size_bytes for entry in kept)
+    removed = 0
+    for entry in sorted(kept, key=lambda entry: entry.used_s):
+        if size - removed <= bound_bytes:
+            break
+        _remove(entry.path)
+        removed += entry.size_bytes
+    return removed
+
+
+def clear(root: Path) -> dict[str, Any]:
+    """Remove everything that is the cache's, and return what that was.
+
+    Raises InputError for a folder that is no leomix cache.
+    """
+    if not may_become_cache(root):
+        raise InputError(f"{root}: is no leomix cache (it has no {TAG} of it); nothing was removed")
+    before = contents(root)
+    for entry in list(entries(root)):
+        entry.path.unlink(missing_ok=True)
+    if is_cache(root):
+        for part in (results.FOLDER, windows.FOLDER):
+            for folder, _, _ in os.walk(root / part, topdown=False):
+                with suppress(OSError):  # what is not ours stays, and so does its folder
+                    Path(folder).rmdir()
+        (root / TAG).unlink(missing_ok=True)
+        with suppress(OSError):
+            root.rmdir()
+    return before
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, and its folder if it was the last one there."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()

@@ -1,0 +1,123 @@
+"""`leomix sweep`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.commands.arguments import Json, ScenarioName, Seed, SetKeys, overrides_of, print_json
+
+if TYPE_CHECKING:
+    from sim.sweeps.sweeping import Sweeping
+
+DONE, FAILED, PARTLY = 0, 1, 3
+"""Exit status of a sweep: all points are done, none is, or some are and some are not."""
+
+
+def sweep_command(
+    scenario: ScenarioName,
+    sweep: Annotated[
+        list[str],
+        typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
+    ],
+    sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid",
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="how many random combinations")
+    ] = None,
+    set_: SetKeys = None,
+    seed: Seed = None,
+    replications: Annotated[
+        int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="default runs/sweep-NAME"),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", metavar="N", help="processes; 0 for one a core")
+    ] = 1,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local or dask")] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the sweep in -o")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="go on with other points when one has failed")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/N", help="run only the i-th of N parts")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress on stderr")] = False,
+    json_: Json = False,
+) -> None:
+    """Run a scenario many times with some of its keys varied."""
+    from sim.sweeps import asked, command
+    from sim.sweeps.points import Plan
+    from sim.sweeps.spec import read_pairs
+
+    name = asked.scenario_name(scenario)
+    plan = Plan(name, overrides_of(set_, seed), read_pairs(sweep), sampling, samples, replications)
+    how = asked.How(
+        out=out,
+        workers=asked.workers(jobs),
+        engine=engine,
+        scheduler=scheduler,
+        resume=resume,
+        keep_going=keep_going,
+        shard=asked.shard(shard),
+        cache=not no_cache,
+    )
+    points = command.points_of(plan, yes)
+    if dry_run:
+        print(command.dry_run(plan, points, how))
+        return
+    done = command.run(plan, points, how, quiet)
+    _show(done, json_)
+    status = _status(done)
+    if status != DONE:
+        raise typer.Exit(status)
+
+
+def _show(done: Sweeping, json_: bool) -> None:
+    from sim.sweeps.rows import sweep_sha256
+    from sim.sweeps.text import failures_text, reuse_text, table_text
+
+    rows = done.rows()
+    keys = list(done.points[0].values)
+    for line in failures_text(rows, keys):
+        print(line, file=sys.stderr)
+    if done.left:
+        print(
+            f"{len(done.left)} of {len(done.tasks)} points are not done; mend what failed, then "
+            f"go on with: --resume -o {done.place} (past failures with --keep-going)",
+            file=sys.stderr,
+        )
+    if json_:
+        print_json(rows.to_pylist())
+        return
+    print(table_text(rows, keys))
+    for head, text in (
+        ("trainings", reuse_text(rows)),
+        ("sweep sha256", sweep_sha256(rows)[:16]),
+        ("sweep folder", str(done.place)),
+    ):
+        if text:
+            print(f"{head:<14} {text}")
+
+
+def _status(done: Sweeping) -> int:
+    """Return the exit status: all points of this process done, some of them, or none."""
+    left = len(done.left)
+    if left == 0:
+        return DONE
+    return PARTLY if left < len(done.tasks) else FAILED

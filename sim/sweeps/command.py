@@ -1,0 +1,63 @@
+"""What `leomix sweep` does: from a plan to a folder of runs and their rows."""
+
+from __future__ import annotations
+
+from itertools import chain, count
+from pathlib import Path
+
+from sim.errors import InputError
+from sim.sweeps.asked import LOG, How
+from sim.sweeps.engine import Point
+from sim.sweeps.estimate import dry_run_text
+from sim.sweeps.folder import about_sweep, check_claim, claim
+from sim.sweeps.lock import locked
+from sim.sweeps.points import MOST_POINTS, Plan
+from sim.sweeps.progress import SweepProgress
+from sim.sweeps.sweeping import Sweeping
+
+
+def points_of(plan: Plan, yes: bool) -> list[Point]:
+    """Return all points of a sweep; InputError for what is wrong, and for very many unless meant.
+
+    How many there are is known before any is made.
+    """
+    if plan.count > MOST_POINTS and not yes:
+        raise InputError(
+            f"{plan.count:,} points are more than {MOST_POINTS:,}; add --yes if that is meant"
+        )
+    return list(plan.points())
+
+
+def dry_run(plan: Plan, points: list[Point], how: How) -> str:
+    """Return what would be done, as text; nothing is written."""
+    place = how.out or _free_folder(plan)
+    check_claim(place, about_sweep(points, plan.asked), resume=True)
+    sweeping = Sweeping(place, points, how.own(points))
+    sweeping.collect()
+    return dry_run_text(sweeping, how.workers)
+
+
+def run(plan: Plan, points: list[Point], how: How, quiet: bool) -> Sweeping:
+    """Run the points that are left, and return the sweep with its rows."""
+    place = how.out or _free_folder(plan)
+    may_be_there = how.resume or how.shard[1] > 1
+    claim(place, about_sweep(points, plan.asked), may_be_there, how.part)
+    with locked(place, how.part) as lock:
+        sweeping = Sweeping(place, points, how.own(points), how.part)
+        sweeping.collect()
+        with SweepProgress(len(sweeping.left), quiet) as progress:
+            sweeping.run(how.new_engine(place, lock), how.cache, how.keep_going, progress)
+        _remove_if_empty(place / LOG)
+    return sweeping
+
+
+def _free_folder(plan: Plan) -> Path:
+    """Return the first free ``runs/sweep-NAME``, with a number behind it if need be."""
+    base = Path("runs") / f"sweep-{Path(plan.scenario).stem}"
+    numbered = (base.with_name(f"{base.name}.{number}") for number in count(2))
+    return next(place for place in chain([base], numbered) if not place.exists())
+
+
+def _remove_if_empty(log: Path) -> None:
+    if log.exists() and log.stat().st_size == 0:
+        log.unlink(missing_ok=True)

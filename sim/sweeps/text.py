@@ -1,0 +1,142 @@
+"""The rows of a sweep as text: one line a combination, medians and ranges over replications."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import pyarrow as pa
+
+from sim.summary import TARGETS
+from sim.sweeps.engine import COMPLETE
+from sim.units_text import data_size, table
+
+Row = Mapping[str, Any]
+
+MOST_LINES = 20
+"""Points up to which each that failed has a line of its own."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a combination: over its complete rows, each shown by ``form``."""
+
+    head: str
+    key: str
+    form: Callable[[float], str]
+    never: str = "-"
+
+
+def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
+    """Show one line for every combination of the swept keys; its figures are over replications."""
+    every = rows.to_pylist()
+    columns = [column for column in _columns(every) if _is_known(column, every)]
+    heads = [*_short(keys), "runs", *(column.head for column in columns)]
+    lines = [
+        [*label, _count(group), *(_shown(column, _complete(group)) for column in columns)]
+        for label, group in _groups(every, keys)
+    ]
+    return table(heads, lines)
+
+
+def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
+    """Return a line for each point that has failed."""
+    bad = [row for row in rows.to_pylist() if row["status"] not in (COMPLETE, "missing")]
+    lines = [f"point {row['point']} ({_named(row, keys)}): {_why(row)}" for row in bad[:MOST_LINES]]
+    more = len(bad) - len(lines)
+    return [*lines, f"and {more} more, see status and error of the rows"] if more else lines
+
+
+def reuse_text(rows: pa.Table) -> str:
+    """Say how much training was taken from the store; nothing where there was none."""
+    seen = {row["digest"]: row for row in rows.to_pylist()}
+    done = sum(row["trainings"] or 0 for row in seen.values())
+    reused = sum(row["trainings_reused"] or 0 for row in seen.values())
+    return f"{done} computed, {reused} reused" if done or reused else ""
+
+
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    reached = [t for t in TARGETS if any(row[f"cycles_to_{t:.2f}"] is not None for row in rows)]
+    to_target = [
+        column
+        for target in reached[-1:]
+        for column in (
+            Column(f"cycles to {target:.2f}", f"cycles_to_{target:.2f}", _plain, "never"),
+            Column(f"days to {target:.2f}", f"hours_to_{target:.2f}", _days, "never"),
+        )
+    ]
+    return [
+        Column("accuracy", "accuracy_final", "{:.3f}".format),
+        *to_target,
+        Column("cycles", "cycles", _plain),
+        Column("served", "contacts_served", _plain),
+        Column("uplink", "uplink_bytes", data_size),
+        Column("idle", "idle_share", "{:.1%}".format),
+        Column("wall s", "wall_s", "{:.1f}".format),
+    ]
+
+
+def _is_known(column: Column, rows: Sequence[Row]) -> bool:
+    return any(row[column.key] is not None for row in rows)
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}"
+
+
+def _days(hours: float) -> str:
+    return f"{hours / 24:.1f}"
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """Return the last parts of dotted keys, or the keys where these are the same."""
+    last = [key.rsplit(".", 1)[-1] for key in keys]
+    return [name if last.count(name) == 1 else key for name, key in zip(last, keys, strict=True)]
+
+
+def _groups(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[list[str], list[Row]]]:
+    """Return the rows of each combination with its values as text, in the order of points."""
+    groups: dict[str, tuple[list[str], list[Row]]] = {}
+    for row in rows:
+        label = [_value(row[key]) for key in keys]
+        groups.setdefault(json.dumps(label), (label, []))[1].append(row)
+    return list(groups.values())
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+
+def _complete(group: Sequence[Row]) -> list[Row]:
+    return [row for row in group if row["status"] == COMPLETE]
+
+
+def _count(group: Sequence[Row]) -> str:
+    done = len(_complete(group))
+    return str(done) if done == len(group) else f"{done} of {len(group)}"
+
+
+def _shown(column: Column, rows: Sequence[Row]) -> str:
+    """Show the median of a figure, and its range; a target that is not reached is never."""
+    if not rows:
+        return "-"
+    values = [math.inf if row[column.key] is None else row[column.key] for row in rows]
+    shown = [
+        column.form(value) if math.isfinite(value) else column.never
+        for value in (median(values), min(values), max(values))
+    ]
+    if shown[1] == shown[2]:
+        return shown[0]
+    return f"{shown[0]} [{shown[1]}..{shown[2]}]"
+
+
+def _named(row: Row, keys: Sequence[str]) -> str:
+    return ", ".join(f"{key}={_value(row[key])}" for key in keys) + f", seed {row['seed']}"
+
+
+def _why(row: Row) -> str:
+    return f"{row['status']}: {row['error']}"

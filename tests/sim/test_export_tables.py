@@ -1,0 +1,99 @@
+"""Tables for spreadsheets: no text becomes a formula, and numbers stay what they are."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small import slots
+
+import sim
+
+NAMES = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", 'plain "quoted", =not', "<script>"]
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "r"
+    clusters = [{"name": name, "devices": 1} for name in NAMES]
+    sim.run(slots(ground={"clusters": clusters}, learning={"train": False}), out=folder)
+    return folder
+
+
+def cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    return head, rows
+
+
+def test_text_that_a_spreadsheet_would_run_is_quoted(leomix, run: Path, tmp_path: Path) -> None:
+    assert leomix("export", run, "--to", "csv", "-o", tmp_path / "c").status == 0
+    seen = set()
+    for name in ("contacts", "transfers", "events", "assignments"):
+        head, rows = cells(tmp_path / "c" / f"{name}.csv")
+        own = pq.read_table(run / f"{name}.parquet")
+        assert head == own.column_names
+        assert len(rows) == own.num_rows
+        for place, column in enumerate(own.column_names):
+            if not pa.types.is_string(own.schema.field(column).type):
+                continue
+            for text, row in zip(own[column].to_pylist(), rows, strict=True):
+                seen.add(row[place])
+                if text is not None and text.startswith(DANGEROUS):
+                    assert row[place] == f"'{text}"
+                else:
+                    assert row[place] == (text or "")
+    assert not any(text.startswith(DANGEROUS) for text in seen)
+    assert {f"'{NAMES[0]}", f"'{NAMES[2]}", NAMES[4], NAMES[5]} <= seen
+
+
+def test_parquet_keeps_names_as_they_are(leomix, run: Path, tmp_path: Path) -> None:
+    assert leomix("export", run, "--to", "parquet", "-o", tmp_path / "p").status == 0
+    exported = pq.read_table(tmp_path / "p" / "contacts.parquet")
+    assert exported.equals(pq.read_table(run / "contacts.parquet"))
+    assert set(NAMES) <= set(exported["cluster"].to_pylist())
+
+
+def write_sweep(folder: Path, columns: dict[str, Any]) -> Path:
+    folder.mkdir()
+    about = {"keys": ["orbit.raan_deg"], "points": []}
+    (folder / "sweep.json").write_text(json.dumps(about))
+    pq.write_table(pa.table(columns), folder / "sweep.parquet")
+    return folder
+
+
+def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
+    sweep = write_sweep(
+        tmp_path / "s",
+        {
+            "orbit.raan_deg": [-30, 0, None],
+            "hours": [-1.5, 1e-9, 3.0],
+            "error": ["=1+1", None, "-p: wrong"],
+            "status": ["complete", "complete", "failed"],
+        },
+    )
+    outcome = leomix("export", sweep, "--to", "csv")
+    assert outcome.status == 0
+    assert outcome.err == f"{sweep}: 1 of 3 points are not complete\n"
+    assert cells(sweep / "export" / "csv" / "sweep.csv") == (
+        ["orbit.raan_deg", "hours", "error", "status"],
+        [
+            ["-30", "-1.5", "'=1+1", "complete"],
+            ["0", "1e-9", "", "complete"],
+            ["", "3", "'-p: wrong", "failed"],
+        ],
+    )
+
+
+def test_a_sweep_has_no_one_trace(leomix, tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "s", {"status": ["complete"]})
+    outcome = leomix("export", sweep, "--to", "perfetto")
+    assert outcome.status == 2
+    assert "is a sweep, which --to csv or parquet writes; for --to perfetto name" in outcome.err
+    assert outcome.err.count("\n") == 1
