@@ -58,7 +58,7 @@ class _Rows:
 
     def line(self, k: int) -> Line:
         time_s = self.time_s[k]
-        inner = time_s[(time_s > self.start_s) & (time_s < self.end_s)]
+        inner = np.unique(time_s[(time_s > self.start_s) & (time_s < self.end_s)])
         grid_s = np.concatenate([[self.start_s], inner, [self.end_s]])
         return grid_s, np.interp(grid_s, time_s, self.rate_bps[k])
 
@@ -90,17 +90,15 @@ class _Rows:
         there = np.interp(own_s, *line) - self.rate_bps[:, ~self.shared]
         depth = np.interp(common_s, *line) - self.rate_bps[:, self.shared]
         at_s = np.broadcast_to(common_s, depth.shape)
-        found = np.union1d(
+        found = np.append(
             self._deepest(line, at_s, depth),
             self._deepest(line, own_s, np.where(inside, there, 0.0)),
         )
         if found.size:
-            return found
-        rest_s = np.setdiff1d(line[0], common_s)
-        inner_s = rest_s[
-            (rest_s > common_s.min(initial=inf)) & (rest_s < common_s.max(initial=-inf))
-        ]
-        for some_s in (inner_s, np.setdiff1d(rest_s, inner_s)):
+            return np.unique(found)
+        rest_s = line[0][~np.isin(line[0], common_s)]
+        inner = (rest_s > common_s.min(initial=inf)) & (rest_s < common_s.max(initial=-inf))
+        for some_s in (rest_s[inner], rest_s[~inner]):
             depth = np.interp(some_s, *line) - self.at(some_s)
             found = self._deepest(line, np.broadcast_to(some_s, depth.shape), depth)
             if found.size:
@@ -110,6 +108,8 @@ class _Rows:
     def _deepest(self, line: Line, at_s: Floats, depth: Floats) -> NDArray[np.intp]:
         """Of the rows below a line those that are deepest in one of its cells."""
         at = np.nonzero(depth > ROUNDING * self.rate_bps.max())
+        if not at[0].size:
+            return at[0]
         order = np.argsort(depth[at])
         deepest = np.full(len(line[0]) + 1, -1)
         # Of several rows in one cell the last one stays.
@@ -119,11 +119,9 @@ class _Rows:
 
 def _lowest(rows: _Rows) -> Line:
     """The minimum of all rows: that of a few, and of those which are below it after all."""
-    chosen = rows.lowest_somewhere()
-    found = rows.line(int(chosen[0]))
-    while chosen.size:
-        found = reduce(_lower, (rows.line(int(k)) for k in chosen), found)
-        chosen = rows.below(found)
+    found = reduce(_lower, map(rows.line, rows.lowest_somewhere().tolist()))
+    while (deeper := rows.below(found)).size:
+        found = reduce(_lower, map(rows.line, deeper.tolist()), found)
     return found
 
 
@@ -137,6 +135,8 @@ def _lower(one: Line, other: Line) -> Line:
     # Both sides of a crossing stay, as the place of one inside a jump is known to rounding only.
     kept = np.zeros(len(every_s), bool)
     kept[[0, -1]] = kept[cells] = kept[cells + 1] = True
-    kept |= np.isin(every_s, one[0]) & (above <= 0) | np.isin(every_s, other[0]) & (above >= 0)
+    for line, side in ((one, above <= 0), (other, above >= 0)):
+        own = np.searchsorted(every_s, line[0])
+        kept[own] |= side[own]
     grid_s = np.union1d(every_s[kept], meet_s)
     return grid_s, np.minimum(np.interp(grid_s, *one), np.interp(grid_s, *other))

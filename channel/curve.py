@@ -27,14 +27,15 @@ class LinkCurve:
     def __init__(self, time_s: ArrayLike, rate_bps: ArrayLike) -> None:
         """Check the grid, copy it, and sum the bits up to every grid point."""
         time, rate = _grid(finite("time_s", time_s), not_negative("rate_bps", rate_bps))
-        step_s = np.diff(time, axis=-1)
+        step_s = time[..., 1:] - time[..., :-1]
         checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
         self.time_s: Final = time
         self.rate_bps: Final = rate
         segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
         self._bits: Final = np.zeros(time.shape)
         np.cumsum(segment_bits, axis=-1, out=self._bits[..., 1:])
-        self._rows: Final = () if time.ndim == 1 else (np.arange(time.shape[0]),)
+        # Where each row begins in the grid's memory; None for a single curve.
+        self._rows: Final = None if time.ndim == 1 else np.arange(0, time.size, time.shape[1])
         # The capacity as far as float64 knows it: its own rounding, and one tick of the clock.
         tick_s = np.spacing(np.abs(time).max(axis=-1))
         self._slack_bits: Final = ROUNDING * self._bits[..., -1] + tick_s * rate.max(axis=-1)
@@ -48,7 +49,7 @@ class LinkCurve:
 
     def device(self, k: int) -> "LinkCurve":
         """Row `k` of a batch (0 to K - 1) as a curve of its own; ValueError if there is none."""
-        devices = len(self.time_s) if self._rows else 0
+        devices = 0 if self._rows is None else len(self.time_s)
         if not 0 <= k < devices:
             raise ValueError(f"device is {k}; this curve is a batch of {devices} devices")
         return LinkCurve(self.time_s[k], self.rate_bps[k])
@@ -56,7 +57,7 @@ class LinkCurve:
     def rate_at_bps(self, time_s: ArrayLike) -> Floats:
         """Rate at `time_s`, 0 outside the grid; at a jump that behind it. ValueError for a NaN."""
         when = self._each(_not_nan("time_s", time_s))
-        inside = np.clip(when, self.time_s[..., 0], self.time_s[..., -1])
+        inside = self._within(when)
         i = self._segment(_rank(self.time_s, inside, "right"))
         step_s = self._step(self.time_s, i)
         share = np.divide(
@@ -71,13 +72,12 @@ class LinkCurve:
         0 before the grid and the whole capacity after it. Raises ValueError for a NaN.
         """
         when = self._each(_not_nan("time_s", time_s))
-        inside = np.clip(when, self.time_s[..., 0], self.time_s[..., -1])
+        inside = self._within(when)
         i = self._segment(_rank(self.time_s, inside, "right"))
-        start_s, step_s = self._at(self.time_s, i), self._step(self.time_s, i)
-        since_s = inside - start_s
+        start_s, rate = self._at(self.time_s, i), self._at(self.rate_bps, i)
+        since_s, step_s = inside - start_s, self._at(self.time_s, i + 1) - start_s
         share = np.divide(since_s, step_s, out=np.ones_like(since_s), where=step_s > 0)
-        rate = self._at(self.rate_bps, i)
-        mean_bps = rate + self._step(self.rate_bps, i) * share / 2.0
+        mean_bps = rate + (self._at(self.rate_bps, i + 1) - rate) * share / 2.0
         upper = self._at(self._bits, i + 1)
         bits = np.minimum(self._at(self._bits, i) + mean_bps * since_s, upper)
         return np.where(since_s >= step_s, upper, bits)[()]
@@ -120,19 +120,26 @@ class LinkCurve:
 
     def _each(self, values: Floats) -> Floats:
         """Values of any shape for one curve, (K,) for a batch."""
-        if not self._rows:
+        if self._rows is None:
             return values
         rows = len(self.time_s)
-        if values.shape not in ((), (1,), (rows,)):
+        if values.shape == (rows,):
+            return values
+        if values.shape not in ((), (1,)):
             raise ValueError(f"shape {values.shape} does not fit a batch: give () or ({rows},)")
         return np.broadcast_to(values, (rows,))
 
+    def _within(self, time_s: Floats) -> Floats:
+        """Each time, or the nearer end of the grid."""
+        return np.minimum(np.maximum(time_s, self.time_s[..., 0]), self.time_s[..., -1])
+
     def _segment(self, rank: NDArray[np.intp]) -> NDArray[np.intp]:
-        return np.clip(rank - 1, 0, self.time_s.shape[-1] - 2)
+        """Places in the grid's memory of the points where segments begin."""
+        i: NDArray[np.intp] = np.minimum(np.maximum(rank - 1, 0), self.time_s.shape[-1] - 2)
+        return i if self._rows is None else i + self._rows
 
     def _at(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
-        found: Floats = grid[(*self._rows, i)]
-        return found
+        return grid.take(i)
 
     def _step(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
         return self._at(grid, i + 1) - self._at(grid, i)
@@ -147,8 +154,9 @@ def _grid(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
             f"time_s has shape {time.shape} and rate_bps {rate.shape}; "
             "give (T,) or (K, T) with one and the same T of at least 2"
         )
-    both = np.broadcast_arrays(time, rate)
-    return both[0].copy(), both[1].copy()
+    if time.shape != rate.shape:
+        time, rate = np.broadcast_arrays(time, rate)
+    return time.copy(), rate.copy()
 
 
 def _not_nan(name: str, value: ArrayLike) -> Floats:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from ctypes import CDLL
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,13 +31,26 @@ def compute_device(asked: str) -> str:
     """
     if asked == "cpu":
         return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
+    if _has_cuda():
         return "cuda"
     if asked == "cuda":
         raise ValueError("learning.device is 'cuda', but torch sees no CUDA device; use 'auto'")
     return "cpu"
+
+
+def _has_cuda() -> bool:
+    """Whether there is a CUDA device; torch, slow to import, is asked only where one may be."""
+    build = version("torch")
+    if build.endswith("+cpu"):
+        return False
+    if sys.platform == "linux" and "rocm" not in build:
+        try:
+            CDLL("libcuda.so.1")
+        except OSError:  # no driver, which is what torch looks for too
+            return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def torch_dtype(config: LearningConfig) -> torch.dtype:

@@ -60,13 +60,16 @@ class _Scan:
         """Scan the path's knots, and the tops and bottoms that hide between two of them."""
         margin, rate = _at_knots(path, frames, device)
         row, left = np.nonzero(_hides_turn(margin, rate))
+        after_s = np.tile(path.x, (len(device), 1))
+        if not row.size:
+            return cls(path, frames, device, after_s, margin)
         ends = rate[row, left], rate[row, left + 1]
         turn_s = _turns_s(path, frames, device[row], left, ends)
         # A step that hides something for one device gets an instant more for all of them: the
         # turning point, or its first knot again.
         more = np.unique(left)
         place = left + 1 + np.searchsorted(more, left)
-        after_s = np.tile(np.insert(path.x, more + 1, path.x[more]), (len(device), 1))
+        after_s = np.insert(after_s, more + 1, path.x[more], axis=1)
         margin = np.insert(margin, more + 1, margin[:, more], axis=1)
         after_s[row, place] = turn_s
         margin[row, place] = margins(path(turn_s), frames, device[row])

@@ -56,7 +56,7 @@ def _next_step(
         quadratic = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
         inverse = fa / (fb - fa) * fc / (fb - fc)
         inverse += (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
-    return np.clip(np.where(quadratic, inverse, 0.5), limit, 1 - limit)
+    return np.minimum(np.maximum(np.where(quadratic, inverse, 0.5), limit), 1 - limit)
 
 
 def newton_roots(

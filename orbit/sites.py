@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -67,7 +68,12 @@ def site_frames(sites: Sequence[Site], min_elevation_deg: float) -> SiteFrames:
     Raises ValueError when there is no site, one is no Site, or the mask is not in [0, 90).
     """
     _check_sites(sites)
-    check_mask(min_elevation_deg)
+    return _frames(tuple(sites), check_mask(min_elevation_deg))
+
+
+@lru_cache(maxsize=64)
+def _frames(sites: tuple[Site, ...], min_elevation_deg: float) -> SiteFrames:
+    """Frames of the same sites are asked for at every contact."""
     axes = local_axes(
         np.radians([site.latitude_deg for site in sites]),
         np.radians([site.longitude_deg for site in sites]),
@@ -77,7 +83,10 @@ def site_frames(sites: Sequence[Site], min_elevation_deg: float) -> SiteFrames:
         min_elevation_deg if site.min_elevation_deg is None else site.min_elevation_deg
         for site in sites
     ]
-    return SiteFrames(earth_fixed_km(axes, altitude_km), axes, np.sin(np.radians(masks)))
+    frames = SiteFrames(earth_fixed_km(axes, altitude_km), axes, np.sin(np.radians(masks)))
+    for array in vars(frames).values():
+        array.setflags(write=False)
+    return frames
 
 
 def _check_sites(sites: Sequence[Site]) -> None:

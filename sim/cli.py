@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sim.commands import about, contacts, export, link, new, report, run, show, sweep, validate
+from sim.commands import about, cache, contacts, export, link, new, report, run, show, sweep, validate
 
 app = typer.Typer(
     name="leomix",
@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.report_command,
     "export": export.export_command,
     "new": new.new_command,
+    "cache": cache.cache_command,
     "schema": about.schema_command,
     "doctor": about.doctor_command,
 }

@@ -21,6 +21,9 @@ from channel import (
     signal_rate_bps,
 )
 from learning.requests import Floats
+from orbit.even_spline import EvenSpline
+from orbit.sight import elevation_and_range
+from orbit.sites import site_frames
 from sim.beam import Beam, Radio
 from sim.pass_grid import PassGrid
 from sim.radios import PAPER_ALTITUDE_M, Radios
@@ -115,13 +118,15 @@ class Pass:
 
         At the points of the grid: right to about a tenth of a percent.
         """
-        from scipy.interpolate import CubicSpline
+        from scipy.interpolate import PPoly
 
         when_s = np.linspace(self.rise_s, self.set_s, max(geometry.time_s.shape[1], 16))
-        centre_km_s = geometry.track.look(self.centre, when_s).range_rate_km_s[:, 0]
+        place = geometry.track.state(when_s), site_frames([self.centre], 0.0), np.array([0])
+        centre_km_s = elevation_and_range(*place)[2]
+        powers = EvenSpline.through(when_s, centre_km_s[:, None]).powers[:, 0]
         seen = geometry.los_s > geometry.aos_s
         here, there = geometry.range_rate_km_s[seen], geometry.time_s[seen]
-        left_km_s = here - CubicSpline(when_s, centre_km_s)(there)
+        left_km_s = here - PPoly.construct_fast(powers, when_s)(there)
         fastest, most = np.abs(centre_km_s).max(), np.abs(left_km_s).max(initial=0.0)
         shift = channel.doppler_hz([fastest, most], frequency_hz)
         return float(-shift[0]), float(-shift[1])

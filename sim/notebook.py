@@ -21,7 +21,7 @@ PAGE = """<div>
 {%- endfor %}
 </table>
 {%- if picture %}
-<img alt="accuracy over simulated time" src="data:image/svg+xml;base64,{{ picture }}">
+<img alt="accuracy over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
 {%- endif %}
 </div>"""
 

@@ -41,7 +41,9 @@ class ContactLinks:
         uplink = links.uplink.curve
         whole = np.atleast_1d(uplink.capacity_bits)
         served = np.zeros_like(whole)
-        if not np.isnan(start_s):
+        if start_s <= uplink.time_s.min() and uplink.time_s.max() <= end_s:
+            served = whole
+        elif not np.isnan(start_s):
             served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
         self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
         self._doppler_hz = links.doppler_hz

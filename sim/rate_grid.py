@@ -147,21 +147,20 @@ def _with_middles(points: Points, along: Sightline) -> Points:
     if not count:
         return points
     if len(columns) <= MANY * count:
-        which = np.broadcast_to(columns, (len(lacking), len(columns)))
-        return points.with_columns(columns + 1, _middles(points, which, which >= 0, along))
+        middles = _middles(points.at(columns), points.at(columns + 1), along)
+        return points.with_columns(columns + 1, middles)
     which = np.argsort(~lacking, axis=1, kind="stable")[:, :count]
+    # Where a row lacks fewer, its last point is repeated.
     real = np.take_along_axis(lacking, which, axis=1)
-    return points.with_more(_middles(points, which, real, along))
+    last = points.time_s.shape[1] - 1
+    first, second = (points.picked(np.where(real, which + step, last)) for step in (0, 1))
+    middles = _middles(first, second, along)
+    curve_bps = np.where(real, middles.curve_bps, points.curve_bps[:, -1:])
+    return points.with_more(replace(middles, curve_bps=curve_bps))
 
 
-def _middles(points: Points, which: Ints, real: Mask, along: Sightline) -> Points:
-    """Points in the middle of some cells (K, J); those that are not ``real`` at the end."""
-
-    def ends(values: Floats) -> tuple[Floats, Floats]:
-        first, last = (np.take_along_axis(values, which + step, axis=1) for step in (0, 1))
-        return first, last
-
-    first_s, last_s = ends(points.time_s)
-    found = along.points(np.where(real, (first_s + last_s) / 2, points.time_s[:, -1:]))
-    curve_bps = middle_of_cells(ends(points.true_bps), found.true_bps, ends(points.curve_bps))
-    return replace(found, curve_bps=np.where(real, curve_bps, points.curve_bps[:, -1:]))
+def _middles(first: Points, last: Points, along: Sightline) -> Points:
+    """Points in the middle of cells (K, J) between two points."""
+    found = along.points((first.time_s + last.time_s) / 2)
+    ends_bps, moved_bps = (first.true_bps, last.true_bps), (first.curve_bps, last.curve_bps)
+    return replace(found, curve_bps=middle_of_cells(ends_bps, found.true_bps, moved_bps))

@@ -42,15 +42,24 @@ class Points:
         """Both together, row by row; of points at one time this grid's are first."""
         every_s = np.concatenate([self.time_s, other.time_s], axis=1)
         order = np.argsort(every_s, axis=1, kind="stable")
-        both = (
-            np.concatenate([vars(self)[name], vars(other)[name]], axis=1) for name in vars(self)
-        )
-        return Points(*(np.take_along_axis(x, order, axis=1) for x in both))
+        return self._beside(other).picked(order)
 
     def with_columns(self, columns: Ints, other: Points) -> Points:
         """Both together; each column of the other before one of these columns."""
-        fields = vars(self).items()
-        return Points(*(np.insert(x, columns, vars(other)[name], axis=1) for name, x in fields))
+        places = np.append(np.arange(self.time_s.shape[1]), columns - 0.5)
+        return self._beside(other).at(np.argsort(places))
+
+    def _beside(self, other: Points) -> Points:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Points(*(np.concatenate(pair, axis=1) for pair in pairs))
+
+    def at(self, columns: Ints) -> Points:
+        """The points in some columns."""
+        return Points(*(x[:, columns] for x in vars(self).values()))
+
+    def picked(self, which: Ints) -> Points:
+        """Of each row those in some columns (K, J) of its own."""
+        return Points(*(np.take_along_axis(x, which, axis=1) for x in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,8 @@ class Rows:
         """Which devices cannot hold what they were to train; each is told of once."""
         cluster = devices.cluster
         new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
+        if not new:
+            return
         self._told.update((cluster.name, k) for k in new)
         needs = np.broadcast_to(cost.memory_bytes, excluded.shape)
         both = np.stack([needs, devices.memory_bytes])[:, new]

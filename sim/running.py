@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from sim.invariants import check
 from sim.journal import CHECKPOINT, Checkpoint, Journal
 from sim.manifest import manifest_of, trained
 from sim.result import Result
-from sim.run_log import LOG, RUN_LOG, run_log
+from sim.run_log import LOG, RUN_LOG, log_end, log_evaluation, log_start, run_log
 from sim.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -140,50 +139,18 @@ class Run:
         each_time: EachTime | None = None,
     ) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
-        self.simulation.evaluator.listen = partial(self._evaluated, listen)
+        self.simulation.evaluator.listen = partial(_evaluated, listen)
         if self.built.learner.trains:
             self._build_task()
         try:
             with run_log(self.place):
-                return self._logged(partial(self._tick, each_event, each_time))
+                log_start(self.built.scenario, self.simulation.journal.event)
+                result = self._executed(partial(self._tick, each_event, each_time))
+                log_end(result.manifest)
+                return result
         finally:
             if self.cache is not None:
                 self.cache.close()
-
-    def _logged(self, tick: EachEvent) -> Result:
-        """Execute, and log how it began and ended."""
-        self._log_start()
-        try:
-            result = self._executed(tick)
-        except Interrupted as error:
-            LOG.warning("interrupted: %s", error)
-            raise
-        except Exception as error:
-            LOG.error("failed: %s", error)
-            raise
-        for warning in result.manifest["warnings"]:
-            LOG.warning(warning)
-        counts = {key: result.manifest[key] for key in ("trainings", "trainings_reused", "cache")}
-        LOG.info("cache: %s", counts)
-        LOG.info("complete in %s s", result.manifest["wall_s"])
-        return result
-
-    def _log_start(self) -> None:
-        scenario = self.built.scenario
-        method, path = scenario.learning.method, scenario.source_path
-        LOG.info("run %s: method %s, seed %s", path or "a scenario", method, scenario.seed)
-        LOG.info("versions: %s", run_folder.versions())
-        if event := self.simulation.journal.event:
-            LOG.info("resumed: replays what was saved up to event %s", event)
-
-    def _evaluated(
-        self, listen: Listener | None, time_s: float, cycle: int, accuracy: float
-    ) -> None:
-        """Log an evaluation, and tell whoever listens."""
-        shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
-        LOG.info("evaluated at %.2f h, cycle %s: accuracy %s", time_s / 3600, cycle, shown)
-        if listen is not None:
-            listen(time_s, cycle, accuracy)
 
     def _executed(self, tick: EachEvent) -> Result:
         try:
@@ -307,3 +274,10 @@ class Run:
         }
         run_folder.write_model(place, weights, about)
         run_folder.write_payloads(place, self.simulation.payloads.listed())
+
+
+def _evaluated(listen: Listener | None, time_s: float, cycle: int, accuracy: float) -> None:
+    """Log an evaluation, and tell whoever listens."""
+    log_evaluation(time_s, cycle, accuracy)
+    if listen is not None:
+        listen(time_s, cycle, accuracy)

@@ -51,8 +51,8 @@ learning:
   rounds:
     per_contact: 1
     per_gap_max: 3             # between two contacts
-  # [4] Your data: JSON lines, one {"text": "...", "label": "..."} a line. Take the two lines below in
-  # the place of these two; `columns` says what text and label are called in your file.
+  # [4] Your data: JSON lines, one {"text": "...", "label": "..."} a line. Take the two lines at the
+  # end in the place of these two; `columns` says what your file calls its text and label.
   model: {kind: vector-moe, experts: 4}
   data: {kind: digits}
   # model: {kind: mixtral, experts: 4, hidden: 64}

@@ -38,6 +38,9 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         **contacts,
         "gradient_steps": contacts["device_rounds"] * steps,
         "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
+        "idle_share": idle_share(manifest),
+        "trainings": manifest.get("trainings"),
+        "trainings_reused": manifest.get("trainings_reused"),
         **_energy(manifest.get("energy")),
         **_traffic(tables["transfers"]),
         "payloads": _payloads(tables["transfers"]),
@@ -101,6 +104,21 @@ def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
         "transmit_energy_j": transmit_j,
         "energy_j": _sum_if_known(training_j, transmit_j),
     }
+
+
+def idle_share(manifest: dict[str, Any]) -> float | None:
+    """Return the share of device time in which devices neither compute nor transmit.
+
+    ``1 - (sum computed_s + sum air_s) / (devices * simulated_s)`` over all devices: ``computed_s``
+    also counts rounds that are not complete, and inference; ``air_s`` is time on air, to satellites
+    (times the duty of a shared sub-channel) and over sidelinks. Receiving is idle. Where a device
+    computes while it sends, as networked experts may, that time counts twice. None where there is
+    no time or nobody to spend it.
+    """
+    rows = manifest.get("energy") or []
+    whole_s = sum(row["devices"] for row in rows) * manifest.get("simulated_s", 0.0)
+    busy_s: float = sum(row["computed_s"] + row["air_s"] for row in rows)
+    return 1.0 - busy_s / whole_s if whole_s > 0.0 else None
 
 
 def _payloads(transfers: pa.Table) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
             "transfers",
             f"{summary['transfers']}, {summary['transfers_cut']} cut by the end of a pass",
         ),
+        *_trained(summary),
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("trace sha256", str(summary["trace_sha256"])[:16]),
     ]
@@ -163,6 +164,13 @@ def _energy(summary: Mapping[str, Any]) -> str:
         f"{name} not known ({said})" if joules is None else f"{name} {energy(joules)}"
         for name, joules, said in known
     )
+
+
+def _trained(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many trainings were done, where other runs had done some of them."""
+    reused = summary.get("trainings_reused")
+    text = f"{summary.get('trainings')} done, {reused} known from other runs"
+    return [("trainings", text)] if reused else []
 
 
 def _load(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

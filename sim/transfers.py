@@ -154,8 +154,8 @@ class Link:
     ) -> Transfer:
         k = len(ready)
         direction, name = direction_of(step), step.payload.name
-        size = np.broadcast_to(np.asarray(step.payload.bytes, float), (k,)).copy()
-        version = np.broadcast_to(np.asarray(step.payload.version, np.int64), (k,)).copy()
+        size = np.full(k, step.payload.bytes, float)
+        version = np.full(k, step.payload.version, np.int64)
         who = everybody(step.who, k) & np.isfinite(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
         self.payloads.add(direction, step.payload, who)
@@ -237,8 +237,9 @@ class Link:
         stop_s = leg.stop_s(now_s)
         left = leg.size - leg.before
         partial = leg.who & ~done & (leg.begin_s < stop_s)
-        moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), 0.0)
-        moved = np.where(done, left, moved)
+        moved = np.where(done, left, 0.0)
+        if partial.any():
+            moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), moved)
         # What the end of the run interrupts has not been cut off by a pass: it stays open.
         fate = "" if run_over else self.ledger.fate(leg.carry)
         given_up = self.ledger.settle(

@@ -11,6 +11,6 @@ CONTEXT digests all that results hang on beside what they are made of: files, pr
 
 from sim.cache.place import cache_folder
 from sim.cache.run_cache import RunCache
-from sim.cache.upkeep import clear, contents, trim
+from sim.cache.upkeep import clear_cache, contents, trim
 
-__all__ = ["RunCache", "cache_folder", "clear", "contents", "trim"]
+__all__ = ["RunCache", "cache_folder", "clear_cache", "contents", "trim"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
+PART = ".part"
+"""How files end that are not finished."""
 SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 """First line of the tag by which backups know a cache (bford.info/cachedir)."""
 TEXT = (
@@ -31,18 +34,26 @@ def cache_folder() -> Path:
 def is_cache(folder: Path) -> bool:
     """Whether ``folder`` holds a cache of leomix."""
     try:
-        return (folder / TAG).read_text(encoding="utf-8") == TEXT
+        text = (folder / TAG).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
+    return text.startswith(SIGNATURE) and "leomix" in text
 
 
 def may_become_cache(folder: Path) -> bool:
-    """Whether ``folder`` is a cache, or there is nothing in it."""
-    return is_cache(folder) or not folder.exists() or not any(folder.iterdir())
+    """Whether ``folder`` is a cache, or there is nothing in it. Raises OSError."""
+    # What another process begins to write there at this moment is nothing yet.
+    return (
+        not folder.exists()
+        or all(path.suffix == PART for path in folder.iterdir())
+        or is_cache(folder)
+    )
 
 
 def mark(folder: Path) -> None:
     """Make ``folder`` and say whose it is. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     if not is_cache(folder):
-        (folder / TAG).write_text(TEXT, encoding="utf-8")
+        part = folder / f".{uuid4().hex}{PART}"
+        part.write_text(TEXT, encoding="utf-8")
+        part.replace(folder / TAG)

@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from sim.cache.place import mark, may_become_cache
+from sim.cache.place import PART, mark, may_become_cache
 
 SEAL_BYTES = hashlib.sha256().digest_size
-PART = ".part"
 
 
 class Shelf:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sim.cache import results, windows
-from sim.cache.place import TAG, is_cache, may_become_cache
-from sim.cache.shelf import PART
+from sim.cache.place import PART, TAG, is_cache, may_become_cache
 from sim.errors import InputError
 
 BOUND_BYTES = 5 * 2**30
@@ -82,7 +81,7 @@ def trim(root: Path, bound_bytes: int = BOUND_BYTES) -> int:
     return removed
 
 
-def clear(root: Path) -> dict[str, Any]:
+def clear_cache(root: Path) -> dict[str, Any]:
     """Remove everything that is the cache's, and return what that was.
 
     Raises InputError for a folder that is no leomix cache.

@@ -25,6 +25,9 @@ def run_command(
     set_: SetKeys = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in -o")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress on stderr")] = False,
     json_: Json = False,
 ) -> None:
@@ -37,7 +40,15 @@ def run_command(
     loaded = load(scenario, set_, seed)
     place = out or _default_folder(loaded, resume)
     with Progress(loaded, quiet) as progress, stop_on_interrupt() as each_event:
-        result = run(loaded, place, resume, listen=progress, each_event=each_event)
+        result = run(
+            loaded,
+            place,
+            resume,
+            listen=progress,
+            each_event=each_event,
+            each_time=progress.at,
+            cache=not no_cache,
+        )
     for warning in result.manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     if json_:
@@ -45,6 +56,8 @@ def run_command(
     else:
         print(summary_text(result.summary))
         print(f"{'run folder':<14} {place}")
+        if progress.shown:
+            print(f"next: leomix report {place}", file=sys.stderr)
 
 
 def _default_folder(scenario: Scenario, resume: bool) -> Path:

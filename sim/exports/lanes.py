@@ -7,16 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-if TYPE_CHECKING:
-    Begun = tuple["Place", float, float, str, Mapping[str, Any]]
-
 Place = tuple[str, ...]
 """Where a lane stands: names from its group down to its own."""
+
+Found = tuple[Place, float, float, str, Mapping[str, Any]]
+"""A span in seconds since the start, and where it belongs."""
 
 MARKS = ("wait", "assign", "aggregate", "infer", "drop", "fault")
 """Kinds of events that are shown as marks; the others begin or end what has a span, or measure."""
@@ -80,14 +80,14 @@ def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[Lane]:
     return [Lane(place, apart) for place in in_order for apart in _apart(spans[place])]
 
 
-def _satellites(contacts: pa.Table) -> Iterator[Begun]:
+def _satellites(contacts: pa.Table) -> Iterator[Found]:
     facts = ("contact_id", "max_elevation_deg", "min_slant_range_km", "served")
     for row, known in _rows(contacts, ("satellite", "cluster", "rise_s", "set_s"), facts):
         satellite, cluster, rise_s, set_s = row
         yield ("satellites", satellite), rise_s, set_s, cluster, known
 
 
-def _served(contacts: pa.Table) -> Iterator[Begun]:
+def _served(contacts: pa.Table) -> Iterator[Found]:
     facts = ("contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device")
     columns = ("cluster", "satellite", "service_start_s", "service_end_s")
     served = contacts.filter(pc.is_valid(contacts.column("service_start_s")))
@@ -95,7 +95,7 @@ def _served(contacts: pa.Table) -> Iterator[Begun]:
         yield ("clusters", cluster, "connected"), begin_s, end_s, satellite, known
 
 
-def _marks(events: pa.Table) -> Iterator[Begun]:
+def _marks(events: pa.Table) -> Iterator[Found]:
     facts = ("device", "contact_id", "version", "rounds", "detail")
     for row, known in _rows(_of(events, MARKS), ("cluster", "time_s", "kind"), facts):
         cluster, time_s, kind = row
@@ -103,7 +103,7 @@ def _marks(events: pa.Table) -> Iterator[Begun]:
         yield place, time_s, time_s, kind, known
 
 
-def _transfers(transfers: pa.Table) -> Iterator[Begun]:
+def _transfers(transfers: pa.Table) -> Iterator[Found]:
     facts = (
         *("contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"),
         *("outcome", "peer"),
@@ -114,7 +114,7 @@ def _transfers(transfers: pa.Table) -> Iterator[Begun]:
         yield (*_device(cluster, device), direction), begin_s, end_s, payload, known
 
 
-def _trainings(events: pa.Table, end_s: float) -> Iterator[Begun]:
+def _trainings(events: pa.Table, end_s: float) -> Iterator[Found]:
     """Trainings from their two events: a device's n-th end belongs to its n-th begin.
 
     What goes on at the end of the run ends there.
@@ -130,7 +130,7 @@ def _trainings(events: pa.Table, end_s: float) -> Iterator[Begun]:
         yield (*place, "training"), begin_s, until_s, "training", done
 
 
-def _inferences(inferences: pa.Table | None) -> Iterator[Begun]:
+def _inferences(inferences: pa.Table | None) -> Iterator[Found]:
     if inferences is None:
         return
     facts = ("batch", "experts", "samples", "sent_bytes")

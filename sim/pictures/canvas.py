@@ -17,9 +17,10 @@ COLOURS = (
 """One a cluster or run, by order: told apart by colour-blind eyes, on white and on dark paper."""
 DASHES = ("-", "--", ":", "-.")
 """One for each time that the colours are through."""
-LONGEST_NAME = 18
-LEGEND_LETTERS, HANDLE_LETTERS = 56, 5
-"""Letters that a legend's line has room for in a picture 4.6 inches wide, and a mark takes."""
+LONGEST_NAME, LONGEST_LABEL = 18, 34
+"""Letters of a name beside an axis, and in a legend."""
+LINE_LETTERS, HANDLE_LETTERS = 56, 5
+"""Letters that a line has room for in a picture 4.6 inches wide, and a legend's mark takes."""
 MOST_TICKS = 12
 """Names beside an axis; of more only some are written."""
 
@@ -66,7 +67,7 @@ def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[ob
     """Put a legend above the axes, where it covers nothing; long names are shortened."""
     if not handles:
         return
-    texts = [name(text) for text in names]
+    texts = [name(text, LONGEST_LABEL) for text in names]
     drawn = axes.legend(
         handles,
         ["-"] * len(texts),  # matplotlib hides names that begin with an underscore
@@ -88,13 +89,25 @@ def _columns(letters: Sequence[int]) -> int:
     for columns in range(len(letters), 1, -1):
         high = -(-len(letters) // columns)
         widths = [max(letters[at : at + high]) for at in range(0, len(letters), high)]
-        if sum(widths) <= LEGEND_LETTERS:
+        if sum(widths) <= LINE_LETTERS:
             return columns
     return 1
 
 
-def name_ticks(axes: Axes, which: str, places: Sequence[float], names: Sequence[object]) -> None:
-    """Write names beside the x or y axis, every second or third one if there are many."""
-    every = max(1, -(-len(places) // MOST_TICKS))
+def name_ticks(
+    axes: Axes,
+    which: str,
+    places: Sequence[float],
+    names: Sequence[object],
+    upright: bool = False,
+) -> None:
+    """Write names beside the x or y axis, every second or third one if there are too many.
+
+    Names of the x axis need less room ``upright``.
+    """
+    texts = [name(text) for text in names]
+    side_by_side = which == "x" and not upright
+    letters = sum(len(text) + 3 for text in texts) if side_by_side else 0
+    every = max(1, -(-len(texts) // MOST_TICKS), -(-letters // LINE_LETTERS))
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_ticks(list(places[::every]), [name(text) for text in names[::every]])
+    axis.set_ticks(list(places[::every]), texts[::every], rotation=90 if upright else 0)

@@ -29,8 +29,7 @@ def draw(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
     axes.figure.colorbar(image, ax=axes, label="share of samples")
     axes.set_xlabel("expert selected first")
     axes.set_ylabel("client with the sample")
-    name_ticks(axes, "x", range(len(clients)), clients)
-    axes.tick_params(axis="x", rotation=90)
+    name_ticks(axes, "x", range(len(clients)), clients, upright=True)
     name_ticks(axes, "y", range(len(clients)), clients)
     axes.set_title(f"local processing ratio {np.trace(pattern) / len(clients):.1%}")
     if len(clients) <= FEW:

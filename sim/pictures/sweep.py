@@ -68,7 +68,7 @@ def lines(
         handles += drawn
         axes.fill_between(place, low, high, color=colour(number), alpha=0.18, linewidth=0)
     if not numeric:
-        name_ticks(axes, "x", place.tolist(), across)
+        name_ticks(axes, "x", place.tolist(), [_text(level) for level in across])
     axes.set_xlabel(name(x, 40))
     axes.set_ylabel(name(value, 40))
     if group is not None:

@@ -23,7 +23,7 @@ BARS = {
     "transfers": (0.54, 0.3, 1.0),
 }
 """Lower edge, height (in lanes) and opacity of what goes on."""
-FINEST = 1500
+FINEST = 800
 """Gaps shorter than this part of what is shown cannot be seen."""
 EDGE_POINTS = 0.5
 """Bars have an edge so that short ones can be seen, in points."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from sim.pictures.units_of_time import unit_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
+"""What stands before the last part of a key in a label, and has no room in a legend."""
 
 
 def draw(groups: Mapping[str, Sequence[pa.Table]], axes: Axes, over: Over) -> None:
@@ -30,7 +34,7 @@ def draw(groups: Mapping[str, Sequence[pa.Table]], axes: Axes, over: Over) -> No
         if drawn:
             names.append(label)
             lines.append(drawn[0])
-    legend(axes, lines, names)
+    legend(axes, lines, [SECTION.sub("", label) for label in names])
     finish(axes, over, unit)
 
 

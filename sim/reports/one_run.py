@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from sim.reports import learnt, provenance, whereabouts
 from sim.reports.drawing import figure, sentence
 from sim.reports.page import Block, Facts, Page, Section, Text, Timeline
@@ -15,6 +18,7 @@ from sim.reports.spans import MOST_DEVICE_LANES, timeline
 from sim.reports.words import sentences
 from sim.text import summary_text
 
+MAP_SIZE_IN = (4.6, 2.6)
 LABEL_WIDTH = 14
 """Of the names in the summary's text."""
 
@@ -82,7 +86,7 @@ def _accuracy(run: RunData) -> list[Block]:
 
 def _timeline(run: RunData) -> list[Block]:
     manifest = run.manifest
-    data = timeline(run.tables, manifest.get("simulated_s", 0.0), manifest.get("start_utc", ""))
+    data = timeline(run.tables, manifest["simulated_s"], manifest["start_utc"])
     if not data["lanes"]:
         return [Text("Nothing happened in this run.", "note")]
     notes = []
@@ -90,21 +94,31 @@ def _timeline(run: RunData) -> list[Block]:
         notes.append(f"more than {MOST_DEVICE_LANES} devices: those of a cluster share a lane")
     if data["joined_s"]:
         notes.append(f"bars less than {data['joined_s']:.3g} s apart are joined to one")
-    still = figure(
-        "still",
-        lambda axes: run.pictures.timeline(axes),
-        "Contacts, transfers and training by cluster",
-        (7.2, 1.4 + 0.5 * len({lane["name"] for lane in data["lanes"] if not lane["level"]})),
-    )
+    clusters = sum(lane["level"] == 0 for lane in data["lanes"])
+    caption = "Contacts, transfers and training by cluster"
+    still = figure("still", run.pictures.timeline, caption, (4.6, 1.2 + 0.45 * clusters))
     shown = [Text(sentence("; ".join(notes)), "note")] if notes else []
     return [*shown, Timeline(data, still)]
 
 
 def _map(run: RunData) -> Block:
-    return figure("map", run.pictures.map, "Ground track, and where the clusters see the satellite")
+    caption = "Ground track, clusters, and from where they see the satellite above their mask"
+    return figure("map", run.pictures.map, caption, MAP_SIZE_IN)
 
 
 def _contact(run: RunData) -> Block:
-    return figure(
-        "contact", lambda axes: run.pictures.contact(axes=axes), "Elevation and rate over a contact"
+    contact = _longest_service(run.tables["contacts"])
+    if contact is None:
+        return Text("The run served no contact.", "note")
+    number = contact["contact_id"]
+    caption = (
+        f"Contact {number}, the one with the longest service: {contact['satellite']} over "
+        f"{contact['cluster']}, from {contact['rise_utc']:%Y-%m-%d %H:%M:%S} UTC"
     )
+    return figure("contact", lambda axes: run.pictures.contact(number, axes), caption)
+
+
+def _longest_service(contacts: pa.Table) -> dict[str, Any] | None:
+    lasted_s = pc.subtract(contacts["service_end_s"], contacts["service_start_s"])
+    rows: list[dict[str, Any]] = contacts.filter(pc.equal(lasted_s, pc.max(lasted_s))).to_pylist()
+    return rows[0] if rows else None

@@ -117,7 +117,7 @@ def html(page: Page) -> str:
         page=page,
         mark=MARK,
         style=style,
-        script=script if scripted else None,
+        script=script,
         policy=_policy(style, script if scripted else None),
     )
 

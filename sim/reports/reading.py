@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sim.pictures import Pictures
 
 
+TIMES = ("start_utc", "simulated_s")
+"""What a report needs of a manifest beside what every reader does."""
+
+
 @dataclass(frozen=True)
 class RunData:
     """One run as it lies in its folder."""
@@ -43,7 +47,7 @@ class RunData:
     @cached_property
     def path(self) -> CriticalPath:
         """Where the run's time went."""
-        return critical_path(self.tables, self.manifest.get("simulated_s", 0.0))
+        return critical_path(self.tables, self.manifest["simulated_s"])
 
     @property
     def notices(self) -> list[str]:
@@ -53,7 +57,7 @@ class RunData:
             return []
         error = self.manifest.get("error")
         said = f": {error}" if error else ""
-        hours = self.manifest.get("simulated_s", 0.0) / 3600
+        hours = self.manifest["simulated_s"] / 3600
         more = (
             f"; leomix run SCENARIO --resume -o {self.folder} goes on with it"
             if status == "interrupted"
@@ -73,6 +77,9 @@ def read(folder: Path) -> RunData:
             f"finish it: leomix run SCENARIO --resume -o {folder}"
         )
     manifest = read_manifest(folder)
+    missing = [key for key in TIMES if key not in manifest]
+    if missing:
+        raise InputError(f"{folder / MANIFEST}: no manifest of a run (it has no {missing[0]!r})")
     tables = read_tables(folder)
     none = {name: pa.schema(list(kinds.items())).empty_table() for name, kinds in COLUMNS.items()}
     return RunData(folder, manifest, none | tables)

@@ -128,7 +128,10 @@ def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
         for row in rows
     ]
     said = f"Cycles to a target; in brackets how many times fewer than {reference} needs"
-    return [Table(said, heads, cycles), Table("Days to a target", heads, days)]
+    return [
+        Table(said, heads, cycles, wide=True),
+        Table("Days to a target", heads, days, wide=True),
+    ]
 
 
 def _with_ratio(row: Row, name: str) -> str:

@@ -7,6 +7,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from sim.critical_path import CriticalPath, Spent
+from sim.pictures.time_spent import CRITICAL, PARTS
 from sim.reports.drawing import figure
 from sim.reports.page import Block, Table, Text
 from sim.reports.reading import RunData
@@ -15,16 +16,10 @@ from sim.units_text import seconds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {
-    "waiting": "#9aa5b1",
-    "training": "#d99a1c",
-    "queueing": "#cc79a7",
-    "transmitting": "#0072b2",
-}
-"""Parts of a run's time."""
 BAR_IN, AROUND_IN = 0.42, 1.0
 """Height of a bar with its name, and of what is around all of them."""
-LONGEST_LABEL = 60
+LONGEST_LABEL, LONGEST_BESIDE = 60, 20
+"""Letters of labels that are written whole, and up to which a table fits beside a drawing."""
 
 
 def critical_shares(path: CriticalPath) -> dict[str, float]:
@@ -33,34 +28,41 @@ def critical_shares(path: CriticalPath) -> dict[str, float]:
 
 
 def _shares(spent: Spent) -> dict[str, float]:
-    return {part: getattr(spent, f"{part}_s") / (spent.total_s or 1.0) for part in COLOURS}
+    return {part: getattr(spent, f"{part}_s") / (spent.total_s or 1.0) for part in PARTS}
 
 
 def of_run(run: RunData) -> list[Block]:
     """Every cluster and the critical path of one run."""
     path = run.path
-    rows = [_row(name, spent) for name, spent in path.clusters.items()]
-    if path.cycles:
-        rows.append(_row("critical path", path.spent))
-        rows.append(["after the last cycle", *("" for _ in COLOURS), seconds(path.rest_s)])
+    spent = {**path.clusters, **({CRITICAL: path.spent} if path.cycles else {})}
+    rows = [[name, *_cells(one)] for name, one in spent.items()]
     drawing = figure(
         "where", run.pictures.where_time_went, "Simulated time by what clusters did with it"
     )
-    text = Text(
+    text = (
         "A cluster transmits while a device of it does; it queues while it is in view and has no "
-        "beam, or is not in step with the server yet; else it trains, or waits. The last cluster "
-        "of each cycle is on the critical path."
+        "beam, or is not in step with the server yet; else it trains, or waits."
     )
-    heads = ["", *COLOURS, "all"]
-    return [text, drawing, Table("Time, and shares of each row's time", heads, rows)]
+    if path.cycles:
+        text += (
+            " The cluster that completes a cycle is on the critical path, and "
+            f"{seconds(path.rest_s)} behind the last cycle are not."
+        )
+    heads = ["", *PARTS]
+    return [Text(text), drawing, Table("Time, and shares of each row's time", heads, rows)]
 
 
-def _row(name: str, spent: Spent) -> list[str]:
-    cells = [
-        f"{seconds(getattr(spent, f'{part}_s'))}\n{share:.2%}" if share else "-"
-        for part, share in _shares(spent).items()
+def _cells(spent: Spent) -> list[str]:
+    times = {part: getattr(spent, f"{part}_s") for part in PARTS}
+    shares = _shares(spent)
+    return [
+        f"{seconds(times[part])}\n{percent(shares[part])}" if times[part] else "-" for part in PARTS
     ]
-    return [name, *cells, seconds(spent.total_s)]
+
+
+def percent(share: float) -> str:
+    """Show a share that may be small but is not nothing."""
+    return f"{share:.2%}" if share >= 0.00005 or not share else "< 0.01%"
 
 
 def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
@@ -69,9 +71,9 @@ def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
     known = {label: shares for label, shares in found.items() if shares}
     if not known:
         return [Text("None of the runs has completed a cycle.", "note")]
-    heads = ["group", *COLOURS]
+    heads = ["group", *PARTS]
     rows = [
-        [label, *(f"{shares[part]:.2%}" if shares else "-" for part in COLOURS)]
+        [label, *(percent(shares[part]) if shares else "-" for part in PARTS)]
         for label, shares in found.items()
     ]
     height_in = AROUND_IN + BAR_IN * len(known)
@@ -88,7 +90,7 @@ def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
 
 def _mean(paths: Sequence[CriticalPath]) -> dict[str, float]:
     each = [shares for shares in map(critical_shares, paths) if shares]
-    return {part: mean(shares[part] for shares in each) for part in COLOURS} if each else {}
+    return {part: mean(shares[part] for shares in each) for part in PARTS} if each else {}
 
 
 def _bars(shares: Mapping[str, Mapping[str, float]], axes: Axes) -> None:
@@ -98,14 +100,14 @@ def _bars(shares: Mapping[str, Mapping[str, float]], axes: Axes) -> None:
     places = list(range(len(shares)))
     left = [0.0] * len(shares)
     marks = []
-    for part, colour in COLOURS.items():
+    for part, colour in PARTS.items():
         width = [100 * one[part] for one in shares.values()]
         bars = axes.barh(places, width, left=left, color=colour, height=0.4)
         marks.append(bars.patches[0])
         left = [a + b for a, b in zip(left, width, strict=True)]
     for place, label in zip(places, shares, strict=True):
         axes.text(0, place - 0.26, name(label, LONGEST_LABEL), va="bottom")
-    legend(axes, marks, list(COLOURS))
+    legend(axes, marks, list(PARTS))
     axes.set_yticks([])
     axes.set_ylim(len(shares) - 0.7, -0.8)
     axes.set_xlim(0, 100)

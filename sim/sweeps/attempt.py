@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, Interrupted, SimulationError
+from sim.journal import CHECKPOINT
 from sim.sweeps.engine import COMPLETE, FAILED, INTERRUPTED, REFUSED, Outcome, Point
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ def _result(
 
     scenario = _scenario(point)
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
+    resumed = (place / CHECKPOINT).exists()
     try:
         return run(scenario, place, resume=True, each_event=each_event, cache=cache), ""
     except (InputError, SimulationError) as error:
-        # A disk that is full would only be filled further.
-        if not began or isinstance(error.__cause__, OSError):
+        # Anew only where that may help; a disk that is full would be filled further.
+        in_the_way = began if isinstance(error, InputError) else resumed
+        if not in_the_way or isinstance(error.__cause__, OSError):
             raise
         note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {_put_aside(place)}"
     return run(scenario, place, resume=True, each_event=each_event, cache=cache), note

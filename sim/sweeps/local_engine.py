@@ -9,18 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from sim.sweeps.engine import ATTEMPTS, CRASHED, RETRIED, Outcome, Point
+from sim.sweeps.engine import ATTEMPTS, COMPLETE, CRASHED, RETRIED, Outcome, Point
 from sim.sweeps.worker_process import WorkerProcess
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What the threads share: points to be run, where, and how those ended that were."""
+    """What the threads share: points to be run, where, and how those ended that were.
+
+    ``heard`` is released when a point that is not complete has been told of.
+    """
 
     waiting: deque[Point]
     folder: Path
     cache: bool
     ended: SimpleQueue[Outcome | BaseException | None]
+    heard: threading.Semaphore
 
 
 class LocalEngine:
@@ -36,7 +40,7 @@ class LocalEngine:
 
     def run(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Outcome]:
         """Run ``points``, and yield how each of those that were started ended."""
-        work = _Work(deque(points), folder, cache, SimpleQueue())
+        work = _Work(deque(points), folder, cache, SimpleQueue(), threading.Semaphore(0))
         left = min(self._workers, len(points))
         for number in range(left):
             threading.Thread(target=self._serve, args=(number, work), daemon=True).start()
@@ -49,6 +53,8 @@ class LocalEngine:
                     left -= 1
                 else:
                     yield outcome
+                    if outcome.status != COMPLETE:
+                        work.heard.release()
         finally:
             if left:
                 self.kill()
@@ -77,7 +83,11 @@ class LocalEngine:
                     point = work.waiting.popleft()
                 except IndexError:  # another thread was quicker
                     break
-                work.ended.put(self._tried(number, point, work))
+                outcome = self._tried(number, point, work)
+                work.ended.put(outcome)
+                # Whoever hears of it may have no more points started.
+                if outcome.status != COMPLETE:
+                    work.heard.acquire()
             if number in self._serving:
                 self._serving.pop(number).close()
             work.ended.put(None)

@@ -5,9 +5,7 @@ It reads a point as JSON from stdin and writes a :class:`Trial` as JSON on stdou
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import Interrupted, SimulationError
 from sim.sweeps.engine import Point
+from sim.sweeps.worker import own_stdout
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -128,9 +127,9 @@ def folder_bytes(place: Path) -> int:
 
 def main() -> None:
     """Try the point on stdin."""
+    answer = own_stdout()
     point = Point.from_json(json.load(sys.stdin))
-    with os.fdopen(os.dup(1), "w") as answer, contextlib.redirect_stdout(sys.stderr):
-        json.dump(asdict(trial(point)), answer)
+    print(json.dumps(asdict(trial(point))), file=answer, flush=True)
 
 
 if __name__ == "__main__":

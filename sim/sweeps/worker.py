@@ -56,7 +56,7 @@ class Desk:
 
 def main() -> None:
     """Run the points that come until there are no more."""
-    answers = _own_stdout()
+    answers = own_stdout()
     # Between points there is nothing to save; the supervisor says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -70,7 +70,7 @@ def main() -> None:
         print(json.dumps(outcome.as_json()), file=answers, flush=True)
 
 
-def _own_stdout() -> TextIO:
+def own_stdout() -> TextIO:
     """Keep stdout for answers, and send all else that is printed there to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
@@ -17,6 +17,15 @@ def _both(pieces, span, seed):
     inside = rng.uniform(-0.2, 1.2, (7, 11)) * span
     places = np.concatenate([inside.ravel(), knots, np.nextafter(knots, span)])
     return EvenSpline.through(knots, values), CubicSpline(knots, values), places
+
+
+@given(st.integers(3, 90), st.floats(-6, 6), st.floats(-1e6, 1e6), st.integers(0, 99))
+def test_coefficients_are_those_of_scipy_to_the_last_bit(pieces, log_span, first, seed):
+    knots = np.linspace(first, first + 10**log_span, pieces + 1)
+    assume((np.diff(knots) > 0).all())
+    values = np.random.default_rng(seed).normal(size=(pieces + 1, 6))
+    ours, theirs = EvenSpline.through(knots, values), CubicSpline(knots, values)
+    np.testing.assert_array_equal(np.swapaxes(ours.powers, 1, 2), theirs.c)
 
 
 @given(st.integers(5, 90), st.floats(-6, 6), st.integers(0, 99))

@@ -14,7 +14,7 @@ import sim
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
-    names = [{"name": "<script>/x", "devices": 2}, {"name": "global", "devices": 3}]
+    names = [{"name": "a.b - c", "devices": 2}, {"name": "global", "devices": 3}]
     return sim.run(slots(ground={"clusters": names}), out=tmp_path_factory.mktemp("run") / "r")
 
 

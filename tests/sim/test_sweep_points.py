@@ -95,7 +95,7 @@ def test_random_points_are_within_their_range_and_do_not_hang_on_the_order(file:
 WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "unknown": (["orbit.altitud_km=500"], {}, r"^-p orbit\.altitud_km: is not a known key"),
     "unused": (["orbit.altitude_km=500"], {}, r"^-p orbit\.altitude_km: is not used by .*'slots'"),
-    "inside": (["link.uplink={eirp: 1}"], {}, r"^-p link\.uplink\.eirp: .*did you mean"),
+    "inside": (["link.uplink={eirp_db: 1}"], {}, r"^-p link\.uplink\.eirp_db: .*did you mean"),
     "value": (["stop.cycles=2,x"], {}, r"^-p stop\.cycles: got 'x'; must be a whole number"),
     "method": (["learning.method=emsfl,emsfk"], {}, r"^-p learning\.method: .*did you mean"),
     "option": (["learning.options.x=1"], {}, r"^-p learning\.options\.x: .*threshold"),

@@ -92,7 +92,7 @@ for (const box of document.querySelectorAll(".timeline")) {
       const indent = lane.level ? 10 : 0, middle = lane.top + lane.height / 2;
       pen.fillText(cut(lane.name, gutter - indent - 6), indent, middle);
     }
-    range.textContent = `${clock(from)} to ${clock(to)}`;
+    range.textContent = `${clock(from)} to ${clock(to)}, from ${utc(from)}`;
     box.dataset.from = from;
     box.dataset.to = to;
   }
@@ -121,6 +121,9 @@ for (const box of document.querySelectorAll(".timeline")) {
       if (at - half >= 0) pen.fillText(text, Math.min(at, width - half), top + 8);
     }
   }
+
+  const utc = seconds => new Date(Date.parse(data.start_utc) + seconds * 1000)
+    .toISOString().slice(0, 19).replace("T", " ") + " UTC";
 
   // Days of simulation, and the time of day as far as `step` needs it.
   function clock(seconds, step = (to - from) / 50) {

@@ -1,0 +1,129 @@
+"""A folder to sweep in: a scenario, and a method whose runs can be counted, slowed and broken."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import textwrap
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+import small
+import yaml
+
+from sim.cli import _status
+from sim.sweeps.rows import MACHINE_COLUMNS
+
+METHOD = textwrap.dedent(
+    """
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    from learning.methods.emsfl import EmsFl
+
+
+    class Watched(EmsFl):
+        '''Tells of every run; files called after its seed slow it down, kill it or make it fail.'''
+
+        def __init__(self, world, options=None):
+            super().__init__(world, options)
+            self.mark = f"{world.seed}-{world.cycles}"
+            self.begun = False
+            if Path(f"{self.mark}-refuse").exists():
+                raise ValueError("refused on purpose")
+
+        def begin(self):
+            self.begun = True
+            with open("runs.txt", "a") as runs:
+                runs.write(f"{self.mark} {os.getpid()}\\n")
+            print("what a run prints must not reach the supervisor")
+            os.system("echo nor what its children print")
+            for marker in sorted(Path().glob(f"{self.mark}-kill*")):
+                marker.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def cluster(self, me):
+            if not self.begun:
+                self.begin()
+            inner, answer = super().cluster(me), None
+            while True:
+                if Path("slow").exists():
+                    time.sleep(0.05)
+                if Path("stuck").exists():
+                    time.sleep(60.0)
+                if Path(f"{self.mark}-fail").exists():
+                    raise ArithmeticError("on purpose")
+                try:
+                    answer = yield inner.send(answer)
+                except StopIteration:
+                    return
+    """
+)
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Place:
+    """A working directory for sweeps of ``tiny.yaml``, timing only unless ``train``."""
+
+    def __init__(self, folder: Path, train: bool = False) -> None:
+        self.folder = folder
+        self.train = train
+        folder.mkdir(exist_ok=True)
+        (folder / "watched_method.py").write_text(METHOD)
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS))
+
+    def _line(self, arguments: tuple[object, ...]) -> list[str]:
+        train = [] if self.train else ["--set", "learning.train=false"]
+        line = ["sweep", "tiny.yaml", "--set", "learning.method=watched_method:Watched", *train]
+        return [*line, *map(str, arguments)]
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Start a sweep in a process of its own."""
+        line = [sys.executable, "-m", "sim", *self._line(arguments)]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(line, cwd=self.folder, text=True, **pipes)
+
+    def sweep(self, *arguments: object) -> Done:
+        """Sweep with the supervisor in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
+            status = _status(self._line(arguments))
+        return Done(status, out.getvalue(), err.getvalue())
+
+    def copy(self, folder: Path) -> Place:
+        """The same place elsewhere, with all that is in it."""
+        shutil.copytree(self.folder, folder)
+        return Place(folder, self.train)
+
+    def mark(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).touch()
+
+    def runs(self) -> list[str]:
+        """Marks of the runs that were begun, in order."""
+        file = self.folder / "runs.txt"
+        return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
+
+    def workers(self) -> set[int]:
+        """Process ids in which runs were begun."""
+        lines = (self.folder / "runs.txt").read_text().splitlines()
+        return {int(line.split()[1]) for line in lines}
+
+    def rows(self, name: str = "out") -> list[dict[str, Any]]:
+        """The rows of a sweep without what depends on the machine."""
+        table = pq.read_table(self.folder / name / "sweep.parquet")
+        return table.drop_columns(list(MACHINE_COLUMNS)).to_pylist()
+
+    def statuses(self, name: str = "out") -> list[str]:
+        return [row["status"] for row in self.rows(name)]
