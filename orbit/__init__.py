@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orbit.elements import ElementError, Satellite
     from orbit.failures import Failure
     from orbit.geometry import ContactGeometry, contact_geometry
+    from orbit.ground_track import GroundTrack, ground_track
     from orbit.in_view import Coverage, coverage
     from orbit.kepler import (
         circular_satellite,
@@ -52,6 +53,8 @@ _MODULE_OF = {
     "Failure": "failures",
     "ContactGeometry": "geometry",
     "contact_geometry": "geometry",
+    "GroundTrack": "ground_track",
+    "ground_track": "ground_track",
     "circular_satellite": "kepler",
     "keplerian_satellite": "kepler",
     "sun_synchronous_inclination_deg": "kepler",
@@ -86,6 +89,7 @@ __all__ = [
     "Coverage",
     "ElementError",
     "Failure",
+    "GroundTrack",
     "LookAngles",
     "OrbitWarning",
     "Satellite",
@@ -102,6 +106,7 @@ __all__ = [
     "doubts",
     "element_text",
     "find_contacts",
+    "ground_track",
     "keplerian_satellite",
     "look_angles",
     "parse_satellites",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from scenarios import ScenarioError
 from sim.errors import InputError
 from sim.reports.page import Block, Figure, Text
 from sim.reports.svg import drawn
@@ -28,7 +29,7 @@ def figure(
     """
     try:
         return Figure(drawn(draw, name, size_in), caption)
-    except InputError as error:
+    except (InputError, ScenarioError) as error:
         return Text(sentence(str(error)), "note")
 
 

@@ -18,6 +18,10 @@ from sim.reports.spans import MOST_DEVICE_LANES, timeline
 from sim.reports.words import sentences
 from sim.text import summary_text
 
+UNMEASURED = {
+    True: "Not measured: the run ended before its first evaluation.",
+    False: "Not measured: the run simulated the timing only.",
+}
 MAP_SIZE_IN = (4.6, 2.6)
 LABEL_WIDTH = 14
 """Of the names in the summary's text."""
@@ -68,7 +72,7 @@ def _summary(run: RunData) -> list[Block]:
 
 def _accuracy(run: RunData) -> list[Block]:
     if run.summary["accuracy_final"] is None:
-        return [Text("Not measured: the run simulated the timing only.", "note")]
+        return [Text(UNMEASURED[run.trains], "note")]
     pictures = run.pictures
     return [
         figure(

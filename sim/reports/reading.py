@@ -50,6 +50,11 @@ class RunData:
         return critical_path(self.tables, self.manifest["simulated_s"])
 
     @property
+    def trains(self) -> bool:
+        """Whether the run is about learning, and not about timing only."""
+        return bool(self.manifest["scenario"]["learning"].get("train", True))
+
+    @property
     def notices(self) -> list[str]:
         """What a reader has to know first: that the run did not end as it should."""
         status = self.manifest["status"]

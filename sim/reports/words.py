@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow.compute as pc
 
@@ -27,7 +26,7 @@ REMEDIES = {
 
 def sentences(run: RunData) -> list[str]:
     """Say what was simulated, what was reached when, and what held it back."""
-    return [_what(run), _reached(run.summary), *_held_back(run)]
+    return [_what(run), _reached(run), *_held_back(run)]
 
 
 def _what(run: RunData) -> str:
@@ -52,9 +51,12 @@ def _server(run: RunData) -> str:
     return _count(len(names), "satellite")
 
 
-def _reached(summary: Mapping[str, Any]) -> str:
-    if summary["accuracy_final"] is None:
+def _reached(run: RunData) -> str:
+    summary = run.summary
+    if not run.trains:
         return "Only the timing was simulated: nothing was trained, and no accuracy measured."
+    if summary["accuracy_final"] is None:
+        return "It ended before any accuracy was measured."
     start, final = summary["accuracy_start"], summary["accuracy_final"]
     went = f"The server's model went from {start:.3f} to {final:.3f} accuracy"
     reached = [(name, when) for name, when in summary["targets"].items() if when is not None]

@@ -87,7 +87,11 @@ def shard(text: str | None) -> tuple[int, int]:
 
 
 def scenario_name(name: str) -> str:
-    """Return the name of a shipped scenario, or the absolute path of a file."""
-    from scenarios import shipped
+    """Return the name of a shipped scenario, or the absolute path of a file that is there."""
+    import scenarios
 
-    return name if name in shipped() else str(Path(name).resolve())
+    if name in scenarios.shipped():
+        return name
+    if not Path(name).is_file():
+        scenarios.load(name)  # says what there is instead
+    return str(Path(name).resolve())

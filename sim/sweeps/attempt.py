@@ -42,7 +42,7 @@ def attempt(
     except Exception as error:
         # Whatever it was, it costs this point only; where it came from is in the workers' log.
         traceback.print_exc()
-        return Outcome(point.digest, FAILED, _one_line(error) or type(error).__name__)
+        return Outcome(point.digest, FAILED, f"{type(error).__name__}: {_one_line(error)}")
 
 
 def _result(

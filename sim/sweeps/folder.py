@@ -58,7 +58,8 @@ def read_sweep(folder: str | Path) -> Sweep:
     if about is None:
         raise InputError(f"{place}: no folder of a sweep (it has no {SWEEP})")
     try:
-        rows = pq.read_table(place / ROWS, partitioning=None)
+        # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
+        rows = pq.ParquetFile(place / ROWS).read()
     except FileNotFoundError:
         raise InputError(
             f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from sim.digest import sha256
+from sim.arrow import array, coded_text
 from sim.sweeps.engine import INTERRUPTED, Outcome, Point
 from sim.sweeps.figures import FIGURES, MACHINE_FIGURES, NUMBER, TEXT, WHOLE
 
@@ -27,12 +29,17 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     kinds = {key: _kind([point.values[key] for point in points]) for key in points[0].values}
     schema = pa.schema([*_head(kinds), *_tail()])
     rows = [_row(point, outcomes.get(point.digest), kinds) for point in points]
-    return pa.Table.from_pylist(rows, schema=schema)
+    columns = [
+        _column([row.get(name) for row in rows], schema.field(name).type) for name in schema.names
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def sweep_sha256(rows: pa.Table) -> str:
     """Return the digest of all that does not depend on the machine."""
-    return sha256({"sweep": rows.drop_columns(list(MACHINE_COLUMNS))})
+    kept = rows.drop_columns(list(MACHINE_COLUMNS))
+    text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _head(kinds: Mapping[str, pa.DataType]) -> list[tuple[str, pa.DataType]]:
@@ -76,6 +83,17 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
         row |= {"status": outcome.status, "error": outcome.error, "attempts": outcome.attempts}
         row |= outcome.figures
     return row
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
+    """Return values, of which some may be None, as a column of Arrow."""
+    missing = np.array([value is None for value in values])
+    if kind == TEXT:
+        words = sorted({value for value in values if value is not None})
+        place = {word: number for number, word in enumerate(words)}
+        return coded_text(np.array([place.get(value, -1) for value in values]), words)
+    known = [0 if value is None else value for value in values]
+    return array(np.array(known, np.int64 if kind == WHOLE else np.float64), missing)
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:

@@ -35,7 +35,8 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     """Show one line for every combination of the swept keys; its figures are over replications."""
     every = rows.to_pylist()
     columns = [column for column in _columns(every) if _is_known(column, every)]
-    heads = [*_short(keys), "runs", *(column.head for column in columns)]
+    figures = ["runs", *(column.head for column in columns)]
+    heads = [*_short(keys, figures), *figures]
     lines = [
         [*label, _count(group), *(_shown(column, _complete(group)) for column in columns)]
         for label, group in _groups(every, keys)
@@ -92,10 +93,13 @@ def _days(hours: float) -> str:
     return f"{hours / 24:.1f}"
 
 
-def _short(keys: Sequence[str]) -> list[str]:
-    """Return the last parts of dotted keys, or the keys where these are the same."""
+def _short(keys: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """Return the last parts of dotted keys, or the keys where these are taken."""
     last = [key.rsplit(".", 1)[-1] for key in keys]
-    return [name if last.count(name) == 1 else key for name, key in zip(last, keys, strict=True)]
+    return [
+        name if [*last, *taken].count(name) == 1 else key
+        for name, key in zip(last, keys, strict=True)
+    ]
 
 
 def _groups(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[list[str], list[Row]]]:

@@ -1,0 +1,146 @@
+"""Progress: a bar on a terminal, nothing elsewhere, and hardly any time for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import timeit
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import small
+
+from sim.progress import Progress
+
+pty = pytest.importorskip("pty")
+
+RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=3", "--no-cache"]
+WIDE = {"COLUMNS": "160", "LINES": "40", "TERM": "xterm-256color"}
+
+
+class Seen(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def on_a_terminal(folder: Path, *line: str, **environment: str) -> Seen:
+    """Run the command line with stderr on a terminal; what it wrote there, without colours."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "sim", *line],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, **WIDE, **environment},
+    ) as process:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                more = os.read(ours, 65536)
+            except OSError:  # on Linux, what a terminal nobody writes to any more gives
+                break
+            if not more:
+                break
+            written += more
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+    os.close(ours)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    return Seen(process.returncode, out, plain)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    return on_a_terminal(tmp_path_factory.mktemp("terminal"), *RUN)
+
+
+def test_a_terminal_shows_time_cycle_rate_and_rest(seen: Seen) -> None:
+    assert seen.status == 0
+    days = [float(day) for day in re.findall(r"day (\d+\.\d) of 3\.0, cycle \d+", seen.err)]
+    assert days == sorted(days)
+    assert len(set(days)) > 3
+    assert days[-1] > 1.0
+    assert re.search(r"cycle \d+, [\d.e+]+ h/s", seen.err)
+    assert re.search(r"\d+:\d\d:\d\d", seen.err)
+
+
+def test_behind_the_run_one_line_says_what_is_next(seen: Seen) -> None:
+    last = seen.err.strip().splitlines()[-1]
+    assert last.endswith("next: leomix report runs/circular-emsfl-enhanced-1")
+    assert seen.err.count("next:") == 1
+    assert "next:" not in seen.out
+
+
+def test_json_on_a_terminal_is_all_that_stands_on_stdout(tmp_path: Path) -> None:
+    done = on_a_terminal(tmp_path, *RUN, "--json")
+    assert done.out.startswith("{")
+    assert "next:" not in done.err
+
+
+@pytest.mark.parametrize("why", ["--quiet", "TERM=dumb"])
+def test_a_terminal_that_wants_none_gets_none(tmp_path: Path, why: str) -> None:
+    line, name = [*RUN, "--set", "stop.days=1"], why.partition("=")
+    extra = {} if name[2] == "" else {name[0]: name[2]}
+    done = on_a_terminal(tmp_path, *line, *([why] if not extra else []), **extra)
+    assert (done.status, done.err) == (0, "")
+
+
+def test_elsewhere_there_is_nothing_but_warnings(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "sim", *RUN, "-o", "run"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert all(text.startswith("warning: ") for text in done.stderr.splitlines())
+    assert "run folder" in done.stdout
+
+
+def test_the_accuracy_of_the_last_evaluation_stands_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = shown(monkeypatch, stop={"cycles": 4})
+    with bar:
+        bar(0.0, 0, 0.25)
+        bar(900.0, 1, 0.5)
+        bar.at(1200.0)
+        text = bar._bar.tasks[0]
+        # Two slots and an idle one, four times, are two hours; one took 900 s, so four take 3600.
+        assert "hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500" in text.description
+        assert text.completed == pytest.approx(900.0 / 3600.0)
+    capsys.readouterr()
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, **changes: object) -> Progress:
+    """Progress of the small scenario of slots as on a terminal."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    return Progress(small.slots(**changes), quiet=False)
+
+
+def test_what_is_left_counts_the_sooner_of_days_and_cycles(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = Progress(small.orbit(stop={"days": 10, "cycles": 4}), quiet=False)
+    with bar:
+        bar(43_200.0, 0, 0.1)
+        assert bar._bar.tasks[0].completed == pytest.approx(0.05)
+        bar(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
+        assert bar._bar.tasks[0].completed == pytest.approx(0.5)
+    capsys.readouterr()
+
+
+def test_an_event_costs_next_to_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SimPy needs about 10 us for one; nothing shown is below 1 us, a bar not far above."""
+    with Progress(small.slots(), quiet=True) as hidden:
+        assert min(timeit.repeat(lambda: hidden.at(1.0), number=10_000, repeat=7)) < 0.01
+    with shown(monkeypatch) as bar:
+        bar.at(1.0)
+        assert min(timeit.repeat(lambda: bar.at(1.0), number=10_000, repeat=7)) < 0.02
+    capsys.readouterr()

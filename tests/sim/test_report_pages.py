@@ -1,0 +1,477 @@
+"""`leomix report`: what the page says is what the folders hold, and it opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from small import SLOTS, merged, orbit, slots
+from small_nmoe import nmoe
+
+import scenarios
+import sim
+from sim.build import portable
+from sim.comparison import compare
+from sim.critical_path import critical_path
+from sim.folder import read_manifest, read_tables
+from sim.reports import report, spans
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+ODD = "</script><b>A&B</b>"
+NAMED = {"ground": {"clusters": [{"name": ODD, "devices": 2}, {"name": "_$B$", "devices": 3}]}}
+RUN_SECTIONS = [
+    *("summary", "accuracy", "timeline", "map", "contact"),
+    *("assignment", "time", "scenario"),
+]
+
+
+class Seen(HTMLParser):
+    """What a browser makes of a page: ids, texts by section, tables, scripts, styles, targets."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.sections: dict[str, str] = {}
+        self.tables: dict[str, list[list[str]]] = {}
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.held: dict[str, list[str]] = {"script": [], "style": [], "pre": []}
+        self._open: list[str] = []
+        self._section = ""
+        self.feed(text)
+        self.close()
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if given.get("id"):
+            self.ids.append(str(given["id"]))
+        if tag == "section":
+            self._section = str(given["id"])
+            self.sections[self._section] = ""
+        if tag == "table":
+            self.tables[str(given["aria-labelledby"])] = self._table = []
+        elif tag == "tr":
+            self._table.append([])
+        elif tag in ("th", "td"):
+            self._table[-1].append("")
+        if tag in self.held:
+            self.held[tag].append("")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        if tag == "section":
+            self._section = ""
+
+    def handle_data(self, data: str) -> None:
+        inside = self._open[-1] if self._open else ""
+        if inside in self.held:
+            self.held[inside][-1] += data
+        if self._section and inside not in ("script", "style"):
+            self.sections[self._section] += data
+        if inside in ("th", "td"):
+            self._table[-1][-1] += data
+
+    @property
+    def bars(self) -> dict[str, Any]:
+        """The data of the timeline."""
+        data: dict[str, Any] = json.loads(self.held["script"][0])
+        return data
+
+
+def seen(path: Path) -> Seen:
+    return Seen(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: slots with odd names (two seeds, two methods), an orbit by timing only."""
+    folder = tmp_path_factory.mktemp("runs")
+    sim.run(slots(**NAMED), out=folder / "slots")
+    sim.run(slots(**NAMED, seed=4), out=folder / "slots-4")
+    sim.run(slots(**NAMED, learning={"method": "synchronous"}), out=folder / "synchronous")
+    sim.run(orbit(learning={"train": False}), out=folder / "orbit")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(runs: Path) -> dict[str, Seen]:
+    return {name: seen(report([runs / name])) for name in ("slots", "orbit")}
+
+
+@pytest.mark.parametrize("name", ["slots", "orbit"])
+def test_a_run_has_every_section_under_its_id(pages: dict[str, Seen], name: str) -> None:
+    page = pages[name]
+    assert list(page.sections) == RUN_SECTIONS
+    assert len(set(page.ids)) == len(page.ids)
+    local = [given.get("href") or "" for _, given in page.tags]
+    wanted = {target[1:] for target in local if target.startswith("#")}
+    wanted |= set(re.findall(r"url\(#([^)]+)\)", " ".join(str(given) for _, given in page.tags)))
+    assert wanted <= set(page.ids)
+    assert f"#{RUN_SECTIONS[0]}" in local
+
+
+@pytest.mark.parametrize("name", ["slots", "orbit"])
+def test_nothing_is_fetched_and_only_what_is_hashed_runs(pages: dict[str, Seen], name: str) -> None:
+    page = pages[name]
+    for tag, given in page.tags:
+        assert "style" not in given, tag
+        assert not [key for key in given if key.startswith("on")], tag
+        for key in ("src", "href", "xlink:href", "action"):
+            assert (given.get(key) or "#").startswith(("#", "data:")), (tag, given)
+        assert not re.search(r"url\((?!#)", " ".join(str(v) for v in given.values()))
+    [style] = page.held["style"]
+    assert "@import" not in style
+    assert "url(" not in style
+    [policy] = [
+        str(given["content"])
+        for tag, given in page.tags
+        if tag == "meta" and given.get("http-equiv") == "Content-Security-Policy"
+    ]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["style-src"] == f"'{sha256(style)}'"
+    code = [
+        text
+        for text, given in zip(page.held["script"], of_tag(page, "script"), strict=True)
+        if given.get("type") != "application/json"
+    ]
+    assert [rules["script-src"]] == [f"'{sha256(text)}'" for text in code]
+
+
+def of_tag(page: Seen, name: str) -> list[dict[str, str | None]]:
+    return [given for tag, given in page.tags if tag == name]
+
+
+def sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_names_stay_text(runs: Path, pages: dict[str, Seen]) -> None:
+    page = pages["slots"]
+    assert not of_tag(page, "b")
+    assert ODD in page.sections["time"]
+    assert [lane["name"] for lane in page.bars["lanes"] if not lane["level"]] == [ODD, "_$B$"]
+    text = (runs / "slots" / "report.html").read_text()
+    assert ODD not in text
+
+
+def test_the_summary_is_that_of_show(leomix, runs: Path, pages: dict[str, Seen]) -> None:
+    shown = json.loads(leomix("show", runs / "slots", "--json").out)
+    text = pages["slots"].sections["summary"]
+    assert f"{shown['accuracy_start']:.3f} to {shown['accuracy_final']:.3f} accuracy" in text
+    assert f"{shown['contacts_served']} of {shown['contacts']} contacts served" in text
+    assert f"{shown['cycles']} complete cycles" in text
+    lines = leomix("show", runs / "slots").out.splitlines()
+    facts = re.sub(r"\s+", " ", text)
+    for line in lines:
+        assert " ".join(line[15:].split()) in facts
+
+
+def test_what_held_a_run_back_is_the_largest_part_of_its_critical_path(
+    runs: Path, pages: dict[str, Seen]
+) -> None:
+    manifest, tables = read_manifest(runs / "orbit"), read_tables(runs / "orbit")
+    spent = critical_path(tables, manifest["simulated_s"]).spent
+    share = spent.waiting_s / spent.total_s
+    assert share > 0.5
+    assert (
+        f"it waited for contacts for {share:.1%} of the time"
+        in (pages["orbit"].sections["summary"])
+    )
+
+
+def test_unsuited_parts_say_why_they_are_empty(pages: dict[str, Seen]) -> None:
+    slots_, orbit_ = pages["slots"].sections, pages["orbit"].sections
+    assert "orbit.source 'slots'" in slots_["map"]
+    assert "orbit.source is 'slots'" in slots_["contact"]
+    assert "simulated the timing only" in orbit_["accuracy"]
+    assert "Only the timing was simulated" in orbit_["summary"]
+
+
+def test_the_scenario_on_the_page_is_that_of_the_run(runs: Path, pages: dict[str, Seen]) -> None:
+    [said] = pages["orbit"].held["pre"]
+    manifest = read_manifest(runs / "orbit")
+    assert portable(scenarios.from_dict(yaml.safe_load(said))) == manifest["scenario"]
+    for key in ("identity", "trace_sha256", "timing_sha256"):
+        assert manifest[key] in pages["orbit"].sections["scenario"]
+
+
+def test_the_same_folder_gives_the_same_bytes(runs: Path, tmp_path: Path) -> None:
+    for out in ("one.html", "two.html"):
+        report([runs / "orbit"], tmp_path / out)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+    assert (tmp_path / "one.html").stat().st_size < 2e6
+
+
+def bars_of(page: Seen, kind: str) -> pd.DataFrame:
+    """Bars as the page's script reads them: cluster, begin and end in seconds, count."""
+    data, rows, cluster = page.bars, [], ""
+    for lane in data["lanes"]:
+        cluster = cluster if lane["level"] else lane["name"]
+        bars = lane["bars"].get(kind, {"begin": [], "length": [], "says": []})
+        begin_s = pd.Series(bars["begin"], dtype=float).cumsum() * data["unit_s"]
+        length_s = pd.Series(bars["length"], dtype=float) * data["unit_s"]
+        count = bars.get("count", [1] * len(begin_s))
+        said = [data["says"][number] for number in bars["says"]]
+        parts = {"cluster": cluster, "begin_s": begin_s, "end_s": begin_s + length_s}
+        rows.append(pd.DataFrame({**parts, "count": count, "says": said}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_bars_are_the_rows_of_the_tables(runs: Path, pages: dict[str, Seen]) -> None:
+    tables = {name: table.to_pandas() for name, table in read_tables(runs / "orbit").items()}
+    end_s = read_manifest(runs / "orbit")["simulated_s"]
+    contacts = tables["contacts"].query("rise_s < @end_s")
+    served = contacts[contacts["served"]]
+    for kind, rows, begin, end in (
+        ("view", contacts, "rise_s", "set_s"),
+        ("served", served, "service_start_s", "service_end_s"),
+        ("uplink", tables["transfers"].query("direction == 'uplink'"), "start_s", "end_s"),
+        ("downlink", tables["transfers"].query("direction == 'downlink'"), "start_s", "end_s"),
+    ):
+        bars = bars_of(pages["orbit"], kind)
+        assert len(rows) > 10
+        for cluster, mine in rows.groupby("cluster"):
+            shown = bars[bars["cluster"] == cluster]
+            pd.testing.assert_series_equal(
+                shown["begin_s"].sort_values(ignore_index=True),
+                mine[begin].sort_values(ignore_index=True),
+                check_names=False,
+                rtol=0,
+                atol=spans.UNIT_S,
+            )
+            longest_s = (shown["end_s"] - shown["begin_s"]).sum()
+            lasted_s = (mine[end].clip(upper=end_s) - mine[begin]).sum()
+            assert abs(longest_s - lasted_s) <= spans.UNIT_S * len(mine)
+
+
+def test_training_lasts_as_long_as_devices_computed(runs: Path, pages: dict[str, Seen]) -> None:
+    """Against the books of the run, which know nothing of events."""
+    bars = bars_of(pages["orbit"], "training")
+    trained_s = (bars["end_s"] - bars["begin_s"]).sum()
+    events = read_tables(runs / "orbit")["events"].to_pandas()
+    rounds = events[events["kind"] == "train_end"]["rounds"].sum()
+    assert len(bars) > 10
+    assert trained_s == pytest.approx(rounds * 200, abs=spans.UNIT_S * len(bars))
+
+
+def test_too_many_bars_are_joined_and_none_is_lost(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: dict[str, Seen]
+) -> None:
+    whole = pages["orbit"]
+    monkeypatch.setattr(spans, "MOST_BARS", 100)
+    few = seen(report([runs / "orbit"], tmp_path / "few.html"))
+    apart = re.search(r"[Bb]ars less than (\S+) s apart are joined", few.sections["timeline"])
+    assert apart is not None
+    total = 0
+    for kind in whole.bars["kinds"]:
+        before, after = bars_of(whole, kind), bars_of(few, kind)
+        total += len(after)
+        assert after["count"].sum() == len(before)
+        assert before["begin_s"].min() == after["begin_s"].min()
+        assert before["end_s"].max() == after["end_s"].max()
+        inside = [
+            ((mine["begin_s"] <= bar.begin_s) & (bar.end_s <= mine["end_s"])).any()
+            for bar in before.itertuples()
+            for mine in [after[after["cluster"] == bar.cluster]]
+        ]
+        assert all(inside)
+    assert total <= 100
+
+
+def test_many_devices_share_the_lane_of_their_cluster(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spans, "MOST_DEVICE_LANES", 3)
+    page = seen(report([runs / "orbit"], tmp_path / "r.html"))
+    names = [lane["name"] for lane in page.bars["lanes"]]
+    assert names == ["North", "all devices", "South", "all devices"]
+    assert "share a lane" in page.sections["timeline"]
+
+
+def test_networked_experts_have_their_own_sections(tmp_path: Path) -> None:
+    wanted = {"options": {"inference_samples": 40}}
+    sim.run(nmoe(stop={"cycles": 9}, learning=wanted), out=tmp_path / "r")
+    page = seen(report([tmp_path / "r"]))
+    assert [*page.sections][-3:] == ["gating", "inference", "scenario"]
+    answers = pq.read_table(tmp_path / "r" / "inferences.parquet").to_pandas()
+    rows = {row[0]: row[1:] for row in page.tables["inference-1"]}
+    assert rows[""] == ["all", "A", "B"]
+    counts = answers.groupby("cluster")["samples"].sum()
+    assert rows["samples"] == [str(n) for n in (counts.sum(), counts["A"], counts["B"])]
+    assert len(of_tag(page, "svg")) >= 4
+
+
+def test_alignment_shows_load_and_fitness(leomix, tmp_path: Path) -> None:
+    sim.run(slots(learning={"method": "aligned"}), out=tmp_path / "r")
+    page = seen(report([tmp_path / "r"]))
+    shown = json.loads(leomix("show", tmp_path / "r", "--json").out)["alignment"]
+    assert f"mean {shown['fitness_mean']:.3f}" in page.sections["alignment"]
+
+
+def test_several_runs_are_compared_as_compare_does(leomix, runs: Path, tmp_path: Path) -> None:
+    folders = [runs / name for name in ("synchronous", "slots", "slots-4")]
+    outcome = leomix("report", *folders, "-o", tmp_path / "c.html")
+    assert (outcome.status, outcome.out) == (0, f"{tmp_path / 'c.html'}\n")
+    page = seen(tmp_path / "c.html")
+    assert [*page.sections] == ["summary", "groups", "ratios", "accuracy", "time", "runs"]
+    comparison = compare(folders)
+    [heads, *rows] = page.tables["groups-1"]
+    final = heads.index("final accuracy")
+    for group, row in zip(comparison["groups"], rows, strict=True):
+        assert row[0] == group["label"]
+        assert row[1] == str(group["runs"])
+        assert row[final].startswith(f"{group['accuracy_final']['median']:.3f}")
+    assert len(page.tables["runs-1"]) == 1 + len(folders)
+    assert not of_tag(page, "b")
+
+
+SWEPT = merged(SLOTS, {"learning": {"train": False}})
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of twelve points, six a key, two seeds each."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "s.yaml").write_text(yaml.safe_dump(SWEPT))
+    swept = ("-p", "orbit.slots.idle=0:2:1", "-p", "learning.method=synchronous,emsfl")
+    command = [*(sys.executable, "-m", "sim", "sweep", "s.yaml"), *swept]
+    command += ["--replications", "2", "-o", "sweep", "--quiet"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "sweep"
+
+
+def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path) -> None:
+    assert leomix("report", sweep).status == 0
+    page = seen(sweep / "report.html")
+    rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
+    assert "12 of 12 points are complete" in page.sections["summary"]
+    [heads, *cells] = page.tables["points-1"]
+    assert heads[:3] == ["point", "orbit.slots.idle", "learning.method"]
+    shown = pd.DataFrame(cells, columns=heads)
+    assert shown["cycles"].astype(int).tolist() == rows["cycles"].tolist()
+    assert shown["learning.method"].tolist() == rows["learning.method"].tolist()
+    assert {"heat", "lines", "groups", "time", "points", "scenario"} <= set(page.sections)
+    assert "failed" not in page.sections
+    assert "contacts served over orbit.slots.idle" in page.sections["heat"].lower()
+
+
+def test_points_that_failed_are_listed(sweep: Path, tmp_path: Path) -> None:
+    shutil.copytree(sweep, tmp_path / "sweep")
+    rows = pq.read_table(sweep / "sweep.parquet")
+    status = ["failed", *rows["status"].to_pylist()[1:]]
+    error = ["its <disk> is full", *rows["error"].to_pylist()[1:]]
+    for name, values in (("status", status), ("error", error)):
+        place = rows.column_names.index(name)
+        rows = rows.set_column(place, rows.schema.field(name), pa.array(values, pa.string()))
+    pq.write_table(rows, tmp_path / "sweep" / "sweep.parquet")
+    page = seen(report([tmp_path / "sweep"]))
+    assert page.tables["failed-1"][1][-2:] == ["failed", "its <disk> is full"]
+    assert "1 of 12 points are not complete." in (tmp_path / "sweep/report.html").read_text()
+
+
+def test_a_sweep_beside_a_run_is_its_points(sweep: Path, runs: Path, tmp_path: Path) -> None:
+    page = seen(report([sweep, runs / "slots"], tmp_path / "c.html"))
+    assert len(page.tables["runs-1"]) == 1 + 12 + 1
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_an_unfinished_run_says_so(runs: Path, tmp_path: Path, status: str) -> None:
+    folder = changed(runs / "slots", tmp_path / "r", status=status, error="no <more>")
+    page = seen(report([folder]))
+    text = (folder / "report.html").read_text()
+    assert f"This run is {status}: no &lt;more&gt;" in text
+    assert list(page.sections) == RUN_SECTIONS
+
+
+def changed(run: Path, folder: Path, **said: Any) -> Path:
+    shutil.copytree(run, folder)
+    manifest = read_manifest(run) | said
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_run_that_ended_before_anything_happened(runs: Path, tmp_path: Path) -> None:
+    folder = changed(runs / "slots", tmp_path / "r", status="failed", simulated_s=0.0)
+    for name in ("transfers", "events", "metrics", "assignments"):
+        empty = pq.read_table(folder / f"{name}.parquet").slice(0, 0)
+        pq.write_table(empty, folder / f"{name}.parquet")
+    page = seen(report([folder]))
+    assert "Nothing happened in this run" in page.sections["timeline"]
+    assert "No cycle was completed" in page.sections["summary"]
+    assert "ended before its first evaluation" in page.sections["accuracy"]
+
+
+def test_folders_that_are_no_run_are_refused_in_a_line(leomix, runs: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    (killed / "checkpoint").mkdir(parents=True)
+    broken = changed(runs / "slots", tmp_path / "broken")
+    (broken / "events.parquet").write_bytes(b"PAR1")
+    older = changed(runs / "slots", tmp_path / "older")
+    manifest = read_manifest(older)
+    del manifest["start_utc"]
+    (older / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "empty").mkdir()
+    for folder, text in (
+        (tmp_path / "nowhere", "no run folder (it has no manifest.json)"),
+        (tmp_path / "empty", "no run folder (it has no manifest.json)"),
+        (killed, f"finish it: leomix run SCENARIO --resume -o {killed}"),
+        (broken, "events.parquet: cannot be read"),
+        (older, "no manifest of a run (it has no 'start_utc')"),
+    ):
+        outcome = leomix("report", folder)
+        assert outcome.status == 2, folder
+        assert text in outcome.err
+        assert outcome.err.count("\n") == 1
+        assert not (folder / "report.html").exists()
+
+
+def test_only_reports_are_written_over(leomix, runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    assert leomix("report", runs / "orbit", "-o", out).status == 0
+    assert leomix("report", runs / "slots", "-o", out).status == 0
+    assert seen(out).sections.keys() == set(RUN_SECTIONS)
+    mine = tmp_path / "mine.html"
+    mine.write_text("<p>my notes</p>")
+    (tmp_path / "folder.html").mkdir()
+    for path, text in (
+        (mine, "is there already and no report of leomix; name another file"),
+        (tmp_path / "folder.html", "is a folder; name a file"),
+        (tmp_path / "r.txt", "the file's name must end in .html"),
+        (tmp_path / "no" / "r.html", "make it first"),
+        (tmp_path / f"{'r' * 250}.html", "cannot be written (File name too long)"),
+    ):
+        outcome = leomix("report", runs / "slots", "-o", path)
+        assert outcome.status == 2
+        assert text in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert mine.read_text() == "<p>my notes</p>"
+
+
+def test_several_runs_go_to_the_current_folder(
+    leomix, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert leomix("report", runs / "slots", runs / "orbit").out == "report.html\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
