@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from orbit.elements import ElementError, Satellite
     from orbit.failures import Failure
     from orbit.geometry import ContactGeometry, contact_geometry
-    from orbit.ground_track import GroundTrack, ground_track
     from orbit.in_view import Coverage, coverage
     from orbit.kepler import (
         circular_satellite,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from orbit.site_file import read_sites
     from orbit.sites import Site
     from orbit.slots import slot_windows
+    from orbit.subsatellite import GroundTrack, ground_track
     from orbit.table import find_contacts
     from orbit.track import ContactTrack, contact_track
     from orbit.validity import OrbitWarning, doubts
@@ -53,8 +53,8 @@ _MODULE_OF = {
     "Failure": "failures",
     "ContactGeometry": "geometry",
     "contact_geometry": "geometry",
-    "GroundTrack": "ground_track",
-    "ground_track": "ground_track",
+    "GroundTrack": "subsatellite",
+    "ground_track": "subsatellite",
     "circular_satellite": "kepler",
     "keplerian_satellite": "kepler",
     "sun_synchronous_inclination_deg": "kepler",

@@ -8,7 +8,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sim.commands import about, cache, contacts, export, link, new, report, run, show, sweep, validate
+from sim.commands import (
+    about,
+    cache,
+    contacts,
+    export,
+    link,
+    new,
+    report,
+    run,
+    show,
+    sweep,
+    validate,
+)
 
 app = typer.Typer(
     name="leomix",

@@ -12,10 +12,10 @@ from skyfield.api import EarthSatellite, wgs84
 
 import orbit
 from orbit.clock import Start
-from orbit.ground_track import ground_track
 from orbit.propagation import propagate
 from orbit.rotation import timescale
 from orbit.sites import earth_fixed_km, local_axes
+from orbit.subsatellite import ground_track
 
 START = datetime(2026, 8, 22, 3, tzinfo=UTC)
 

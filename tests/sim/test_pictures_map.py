@@ -15,7 +15,7 @@ from matplotlib.path import Path
 
 import orbit
 import sim
-from orbit.ground_track import GroundTrack, ground_track
+from orbit.subsatellite import GroundTrack, ground_track
 from sim.ground import cluster_sites, distance_km
 from sim.pictures.canvas import new_axes
 from sim.pictures.ground_map import _rings, broken, circle, east, reach
