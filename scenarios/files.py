@@ -1,5 +1,6 @@
 """Scenario files on disk: the shipped ones, and a user's."""
 
+import os
 import re
 import stat
 from difflib import get_close_matches
@@ -60,11 +61,20 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ScenarioError(f"{label(path)}: no such file; {_near_names(path.stem)}") from None
+        raise ScenarioError(f"{label(path)}: no such file; {_near_file(path)}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         text = f"cannot be read ({reason}); give a .yaml file"
         raise ScenarioError(f"{label(path)}: {text}") from None
+
+
+def _near_file(path: Path) -> str:
+    """Name the file that is called so but for its ending, else the nearest shipped scenario."""
+    whole = path.with_suffix("") if path.suffix in (".yaml", ".yml") else path
+    for suffix in (".yaml", ".yml"):
+        if os.path.isfile(near := f"{whole}{suffix}"):  # False for names that are too long, too
+            return f"did you mean {label(near)!r}?"
+    return _near_names(path.stem)
 
 
 def _near_names(name: str) -> str:

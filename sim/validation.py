@@ -25,7 +25,6 @@ def plan_text(built: Build) -> str:
         f"{data_size(sizes.upload_bytes(experts, gate=True))}",
         _round(built),
         _clusters(built),
-        *(f"warning: {doubt}" for doubt in plan.doubts),
     ]
     return "\n".join(lines)
 

@@ -34,6 +34,11 @@ class Row:
     def _names(self, role: str) -> tuple[str, ...]:
         return (self._columns[role],) if role in self._columns else NAMES[role]
 
+    def columns(self) -> str:
+        """Name the first of the row's columns, for a message."""
+        names = [f"{name!r:.40}" for name in self._cells]
+        return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") or "no columns"
+
     def has(self, *roles: str) -> bool:
         """Whether the row has a column for each of ``roles``."""
         return all(self.column(role) is not None for role in roles)

@@ -82,8 +82,8 @@ def _form(row: Row, columns: Mapping[str, str]) -> Form:
     if named_text or row.has("text"):
         return "text"
     raise ValueError(
-        f"{row.place}: has neither text and label nor question, options and answer; name its "
-        "columns in learning.data.columns"
+        f"{row.place}: has {row.columns()}, and neither text and label nor question, options and "
+        "answer; say which is which in learning.data.columns, like {text: review, label: stars}"
     )
 
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.cache import upkeep
 from sim.cache.results import MODEL, NUMBER, TENSORS, Results
 from sim.cache.shelf import Shelf
-from sim.cache.upkeep import trim
 from sim.cache.windows import WindowCache
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class RunCache:
     def close(self) -> None:
         """Bring the cache within its bounds, if this run has added to it."""
         if self.shelf.kept_bytes:
-            trim(self.shelf.root)
+            upkeep.trim(self.shelf.root, upkeep.BOUND_BYTES)
 
     @property
     def warnings(self) -> list[str]:

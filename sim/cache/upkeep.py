@@ -63,7 +63,7 @@ def contents(root: Path) -> dict[str, Any]:
     return {"folder": str(root), "bytes": size, "bound_bytes": BOUND_BYTES, "kinds": kinds}
 
 
-def trim(root: Path, bound_bytes: int = BOUND_BYTES) -> int:
+def trim(root: Path, bound_bytes: int) -> int:
     """Remove what was used longest ago until the rest is within the bound; return the bytes."""
     kept, now = [], time.time()
     for entry in entries(root):

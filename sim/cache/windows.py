@@ -59,7 +59,7 @@ class WindowCache:
         data = self._shelf.read(name)
         try:
             return None if data is None else _unpacked(data)
-        except (ValueError, KeyError, BadZipFile):
+        except (ValueError, KeyError, EOFError, BadZipFile):
             self._shelf.remove(name)
             return None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOST_CURVES = 12
 """Groups up to which curves are drawn over each other."""
 
+LEGEND_LINE_IN = 0.16
 UNKNOWN = "not measured"
 OVER: tuple[Over, ...] = ("time", "cycle")
 
@@ -158,7 +159,8 @@ def _curve(over: Over, found: Sequence[tuple[str, list[RunData]]]) -> Block:
         curves.draw(metrics, axes, over)
 
     caption = f"Accuracy of the server's model over {said}, a colour a group, a line a seed"
-    return figure(f"accuracy-{over}", draw, caption)
+    size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(found)
+    return figure(f"accuracy-{over}", draw, caption, size_in)
 
 
 def _runs(runs: Sequence[RunData], groups: Sequence[Group]) -> Table:

@@ -11,24 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.comparison import compare, group_runs
-from sim.reports import several
+from sim.reports import point_tables, several
 from sim.reports.drawing import figure
-from sim.reports.page import Block, Facts, Page, Section, Table, Text
+from sim.reports.page import Block, Facts, Page, Section, Text
 from sim.reports.reading import read
 from sim.summary import TARGETS
 from sim.sweeps import Sweep, read_sweep
-from sim.units_text import data_size
+from sim.sweeps.engine import COMPLETE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_RUNS = 60
 """Complete points up to which their runs are compared as such."""
-MOST_ROWS = 1000
-"""Points that the page lists."""
-
-COMPLETE = "complete"
-Row = dict[str, Any]
+SPARSEST = 4
+"""Fields for each point up to which a heat map is drawn."""
+COMPARED = ("groups", "ratios", "accuracy", "time")
+"""Sections of a comparison of runs that say something of a sweep too."""
 
 
 def is_sweep(folder: Path) -> bool:
@@ -68,10 +67,10 @@ def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator
         values = _values(done, target)
         yield from _drawings(done, _by_variety(done, keys), values)
     compared = _compared(folders) if 1 < len(folders) <= MOST_RUNS else []
-    yield from (section for section in compared if section.name not in ("summary", "runs"))
+    yield from (section for section in compared if section.name in COMPARED)
     if len(done) < len(rows):
-        yield Section("failed", "Points that are not complete", [_failed(rows, keys)])
-    yield Section("points", "All points", _points(rows, keys, target))
+        yield Section("failed", "Points that are not complete", [point_tables.failed(rows, keys)])
+    yield Section("points", "All points", point_tables.points(rows, keys, target))
     yield Section("scenario", "What is swept", [_asked(sweep)])
 
 
@@ -83,21 +82,19 @@ def _compared(folders: Sequence[Path]) -> Iterator[Section]:
 
 def best_target(done: pa.Table) -> float | None:
     """Return the highest accuracy that all points have reached, else the highest of any."""
-    reached = {target: len(done) - done[_hours(target)].null_count for target in TARGETS}
+    reached = {
+        target: len(done) - done[point_tables.hours_to(target)].null_count for target in TARGETS
+    }
     common = [target for target, count in reached.items() if count == len(done) > 0]
     some = [target for target, count in reached.items() if count]
     return max(common or some, default=None)
-
-
-def _hours(target: float) -> str:
-    return f"hours_to_{target:.2f}"
 
 
 def _values(done: pa.Table, target: float | None) -> dict[str, str]:
     """Columns that are drawn, and what they are called: those that have any values."""
     named = {"accuracy_final": "Final accuracy"}
     if target is not None:
-        named[_hours(target)] = f"Hours to {target:.2f} accuracy"
+        named[point_tables.hours_to(target)] = f"Hours to {target:.2f} accuracy"
     if done["accuracy_final"].null_count == len(done):
         named["cycles"] = "Complete cycles"
     named |= {"contacts_served": "Contacts served", "idle_share": "Idle share of device time"}
@@ -120,13 +117,19 @@ def _drawings(done: pa.Table, keys: Sequence[str], values: dict[str, str]) -> It
     if not keys:
         return
     across, *others = keys
-    if others:
-        # The second axis is the one with the most values of those that are left.
+    # The second axis is the one with the most values of those that are left.
+    if others and _fills(done, across, others[0]):
         drawn = [_heat(done, across, others[0], column, said) for column, said in values.items()]
         yield Section("heat", "Heat maps", [*_mean(others[1:]), *drawn])
     group = others[-1] if others else None
     shown = [_line(done, across, group, column, said) for column, said in values.items()]
     yield Section("lines", "Lines", [*_mean(others[:-1]), *shown])
+
+
+def _fills(done: pa.Table, across: str, down: str) -> bool:
+    """Whether points lie on a grid: random ones leave nearly all fields of a map empty."""
+    fields = len(pc.unique(done[across])) * len(pc.unique(done[down]))
+    return fields <= SPARSEST * len(done)
 
 
 def _mean(others: Sequence[str]) -> list[Block]:
@@ -163,7 +166,7 @@ def _words(
         yield _extreme(done, keys, "accuracy_final", max, "The best final accuracy is {:.3f}, with")
     if target is not None:
         said = f"The quickest to {target:.2f} accuracy takes {{:.2f}} hours, with"
-        yield _extreme(done, keys, _hours(target), min, said)
+        yield _extreme(done, keys, point_tables.hours_to(target), min, said)
 
 
 def _extreme(
@@ -171,7 +174,7 @@ def _extreme(
 ) -> str:
     known = [row for row in done.to_pylist() if row[column] is not None]
     row = best(known, key=lambda row: row[column])
-    where = ", ".join(f"{key} = {_cell(row[key])}" for key in keys)
+    where = ", ".join(f"{key} = {point_tables.cell(row[key])}" for key in keys)
     return f"{said.format(row[column])} {where or 'seed'} (seed {row['seed']})."
 
 
@@ -184,60 +187,3 @@ def _asked(sweep: Sweep) -> Facts:
         if value not in (None, {}, [])
     ]
     return Facts("The sweep", [*cells, ["sweep sha256", sweep.sha256]])
-
-
-def _failed(rows: pa.Table, keys: Sequence[str]) -> Table:
-    cells = [
-        [str(row["point"]), *(_cell(row[key]) for key in keys), row["status"], row["error"] or ""]
-        for row in rows.to_pylist()
-        if row["status"] != COMPLETE
-    ]
-    return Table("What they ended with", ["point", *keys, "status", "error"], cells, False, True)
-
-
-def _points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Block]:
-    shown = rows.slice(0, MOST_ROWS).to_pylist()
-    notes: list[Block] = []
-    if len(rows) > MOST_ROWS:
-        text = f"The first {MOST_ROWS} of {len(rows)}; sweep.parquet has them all."
-        notes.append(Text(text, "note"))
-    known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    forms = {name: said for name, said in _forms(target).items() if name in known}
-    heads = ["point", *keys, "seed", "status", *forms.values()]
-    cells = [
-        [
-            *(str(row["point"]), *(_cell(row[key]) for key in keys)),
-            *(str(row["seed"]), row["status"]),
-            *(_figure(name, row[name]) for name in forms),
-        ]
-        for row in shown
-    ]
-    return [*notes, Table("One row a point", heads, cells, wide=True)]
-
-
-def _forms(target: float | None) -> dict[str, str]:
-    reached = {} if target is None else {_hours(target): f"hours to {target:.2f}"}
-    return {
-        "accuracy_final": "final accuracy",
-        **reached,
-        "cycles": "cycles",
-        "hours": "hours",
-        "contacts_served": "contacts served",
-        "idle_share": "idle share",
-        "uplink_bytes": "uplink",
-        "wall_s": "wall s",
-    }
-
-
-def _figure(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name.endswith("_bytes"):
-        return data_size(value)
-    if name in ("accuracy_final", "idle_share"):
-        return f"{value:.3f}"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

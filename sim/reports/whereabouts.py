@@ -44,10 +44,9 @@ def of_run(run: RunData) -> list[Block]:
         "beam, or is not in step with the server yet; else it trains, or waits."
     )
     if path.cycles:
-        text += (
-            " The cluster that completes a cycle is on the critical path, and "
-            f"{seconds(path.rest_s)} behind the last cycle are not."
-        )
+        text += " The cluster that completes a cycle is on the critical path."
+    if path.cycles and path.rest_s >= 1:
+        text += f" The last {seconds(path.rest_s)} of the run completed none."
     heads = ["", *PARTS]
     return [Text(text), drawing, Table("Time, and shares of each row's time", heads, rows)]
 

@@ -78,7 +78,19 @@ def _held_back(run: RunData) -> list[str]:
     )
     if shares[second] >= 0.0005:
         text += f" ({second} comes next with {shares[second]:.1%})"
-    return [f"{text}: {REMEDIES[first]}."]
+    return [f"{text}: {_remedy(run, first)}."]
+
+
+def _remedy(run: RunData, part: str) -> str:
+    scenario = run.manifest["scenario"]
+    if part == "training" and scenario["orbit"]["source"] == "slots":
+        return "a round lasts a slot here, so that the slots set the pace"
+    if part == "training" and scenario["learning"]["rounds"]["per_gap_max"] is None:
+        return (
+            "nothing limits the rounds between contacts (learning.rounds.per_gap_max), so that "
+            "more contacts may help more than quicker devices"
+        )
+    return REMEDIES[part]
 
 
 def _largest(shares: Mapping[str, float]) -> Sequence[str]:

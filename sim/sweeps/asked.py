@@ -34,8 +34,8 @@ class How:
         """Refuse what does not go together."""
         if self.engine not in ENGINES:
             raise InputError(f"--engine {self.engine}: must be one of {', '.join(ENGINES)}")
-        if self.scheduler is not None and self.engine != "dask":
-            raise InputError("--scheduler: goes with --engine dask")
+        if (self.scheduler is not None) != (self.engine == "dask"):
+            raise InputError("--engine dask and --scheduler ADDRESS go together")
         for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
             if meant and self.out is None:
                 raise InputError(f"{option}: name the sweep's folder with -o DIR")

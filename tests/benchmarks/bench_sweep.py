@@ -53,7 +53,7 @@ def timed(place: Path, points: int) -> None:
         leomix(place, "run", "circular", *TIMED, "--set", f"{key}={step * n}", "-o", f"run{n}")
         for n in range(PROCESSES)
     )
-    values = f"0:{step * (points - 1)}:{step}"
+    values = f"0:{360 - step / 2}:{step}"
     line = ["sweep", "circular", *TIMED, "-p", f"{key}={values}", "-o", "many", "--quiet"]
     dry_s = leomix(place, *line, "--dry-run")
     sweep_s = leomix(place, *line, "-j", 2)

@@ -21,6 +21,7 @@ from sim.sweeps.rows import MACHINE_COLUMNS
 METHOD = textwrap.dedent(
     """
     import os
+    import resource
     import signal
     import time
     from pathlib import Path
@@ -57,6 +58,8 @@ METHOD = textwrap.dedent(
                     time.sleep(0.05)
                 if Path("stuck").exists():
                     time.sleep(60.0)
+                if Path("full").exists():
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
                 if Path(f"{self.mark}-fail").exists():
                     raise ArithmeticError("on purpose")
                 try:

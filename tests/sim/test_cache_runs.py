@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def files(run: Path) -> dict[str, bytes]:
     """What is compared byte by byte: all tables and the model."""
-    found = [path for path in run.rglob("*") if path.suffix in (".parquet", ".safetensors", ".json")]
+    found = [
+        path for path in run.rglob("*") if path.suffix in (".parquet", ".safetensors", ".json")
+    ]
     return {str(p.relative_to(run)): p.read_bytes() for p in found if p.name != "manifest.json"}
 
 
@@ -107,7 +110,6 @@ def test_broken_files_are_removed_and_cost_only_themselves(cache: Path) -> None:
     assert again["trace_sha256"] == plain["trace_sha256"]
     assert again["trainings"] == plain["trainings"]
     assert again["warnings"] == plain["warnings"]
-    # Numbers may be asked for before what they rest on: all that was asked for is whole again.
     assert {p: p.read_bytes() for p in kept(cache)} == whole
 
 
@@ -135,27 +137,24 @@ def test_an_edited_program_shares_nothing_with_what_it_was(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import learning.sharing
+    from learning.config import LearningConfig
     from learning.stamps import SOURCE, source_stamps
 
     assert source_stamps(Path(learning.sharing.__file__).parent) == SOURCE
-    name, size, changed_ns = SOURCE[0]
+    config = LearningConfig(1, ("a",), (1,))
+    before = learning.sharing.circumstances(config)
     sim.run(slots(), cache=True)
-    # As if a file of the package had been edited after this program had begun ...
-    edited = ((name, size, changed_ns + 1), *SOURCE[1:])
-    monkeypatch.setattr(learning.sharing, "SOURCE", edited)
+    # As if this program had begun before a file of the package was edited.
+    name, size, changed_ns = SOURCE[0]
+    monkeypatch.setattr(learning.sharing, "SOURCE", ((name, size, changed_ns - 1), *SOURCE[1:]))
+    assert learning.sharing.circumstances(config) != before
     manifest = sim.run(slots(), cache=True).manifest
     assert "has changed" in manifest["cache"]["why_not"]
     assert manifest["trainings"] > 0
-    # ... or before.
-    monkeypatch.setattr(learning.sharing, "source_stamps", lambda package: edited)
-    manifest = sim.run(slots(), cache=True).manifest
-    assert manifest["cache"]["why_not"] is None
     assert manifest["trainings_reused"] == 0
 
 
 def test_a_source_file_that_is_touched_or_edited_has_another_stamp(tmp_path: Path) -> None:
-    import os
-
     from learning.stamps import source_stamps
 
     (tmp_path / "inner").mkdir()
@@ -169,9 +168,7 @@ def test_a_source_file_that_is_touched_or_edited_has_another_stamp(tmp_path: Pat
     assert len({first, touched, source_stamps(tmp_path)}) == 3
 
 
-def test_data_of_somebody_else_are_not_shared(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_of_somebody_else_are_not_shared(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from learning.data.digits import digits
 
     monkeypatch.setitem(DATASETS._added, "own-digits", digits)

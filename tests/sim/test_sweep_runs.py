@@ -221,6 +221,42 @@ def test_a_scenario_that_changes_under_way_is_refused(tmp_path: Path) -> None:
     assert "has changed since the sweep began" in errors
 
 
+def test_a_point_that_cannot_be_written_fails_with_one_line(plain: Place, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.mark("full")
+    done = place.sweep(*POINTS, "--quiet")
+    assert done.returncode == 1
+    assert place.statuses() == ["failed", "missing", "missing", "missing"]
+    assert "File too large" in done.stderr.splitlines()[0]
+    (tmp_path / "full").unlink()
+    assert place.sweep(*POINTS, "--resume").returncode == 0
+    assert place.rows() == plain.rows()
+
+
+def test_rows_that_cannot_be_written_lose_no_point(plain: Place, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".keep").touch()
+    (tmp_path / "out" / "sweep.parquet").mkdir()
+    refused = place.sweep(*POINTS)
+    assert refused.returncode == 2  # not ours to write in
+    (tmp_path / "out" / "sweep.parquet").rmdir()
+    place.mark("slow")
+    running = place.start(*POINTS)
+    while not place.runs():
+        assert running.poll() is None
+    (tmp_path / "out" / "sweep.parquet").mkdir()
+    _, errors = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert "sweep.parquet" in errors.splitlines()[-1]
+    assert "--resume -o out" in errors.splitlines()[-1]
+    (tmp_path / "out" / "sweep.parquet").rmdir()
+    (tmp_path / "slow").unlink()
+    assert place.sweep(*POINTS, "--resume").returncode == 0
+    assert place.rows() == plain.rows()
+    assert len(place.runs()) == 4
+
+
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path)
     before = sorted(tmp_path.iterdir())
@@ -254,6 +290,7 @@ WRONG = {
     "fewer than no workers": (["-p", "stop.cycles=1", "-j", "-1"], "-j -1"),
     "an unknown engine": (["-p", "stop.cycles=1", "--engine", "ray"], "local, dask"),
     "a scheduler of nothing": (["-p", "stop.cycles=1", "--scheduler", "tcp://x:1"], "dask"),
+    "dask without one": (["-p", "stop.cycles=1", "--engine", "dask"], "--scheduler"),
 }
 
 

@@ -1,0 +1,271 @@
+"""Reports in a browser: quiet, offline, readable on a phone and in the dark, zoomed by keys."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import orbit, slots
+
+import sim
+from sim.reports import report
+
+api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("no chromium on the path", allow_module_level=True)
+
+ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PAGES = ("slots", "orbit", "comparison")
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+READABLE = 4.5
+"""Least contrast of text, WCAG 2.1 success criterion 1.4.3."""
+
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+  const light = colour => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    const parts = [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map(part => part / 255)
+      .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  const ratios = {};
+  for (const what of ["h1", "h2", "p", "a", "dt", "dd", "td", "figcaption", "button"])
+    for (const one of document.querySelectorAll(what)) note(what, one, "color");
+  for (const one of document.querySelectorAll("svg text[fill=currentColor]"))
+    note("drawing", one, "fill");
+  function note(what, one, property) {
+    const ink = light(getComputedStyle(one)[property]);
+    const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    ratios[what] = Math.min(ratio, ratios[what] ?? ratio);
+  }
+  return {paper, ratios};
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("reports")
+    sim.run(slots(), out=place / "a")
+    sim.run(slots(learning={"method": "synchronous"}), out=place / "b")
+    sim.run(orbit(learning={"train": False}), out=place / "c")
+    report([place / "a"], place / "slots.html")
+    report([place / "c"], place / "orbit.html")
+    report([place / "a", place / "b"], place / "comparison.html")
+    return place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+class Tab:
+    """A page, and everything that the browser has to say about it."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def shown(self) -> tuple[float, float]:
+        """The range of the timeline, once it has been drawn."""
+        drawn = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+        self.page.evaluate(drawn)
+        box = self.page.locator(".timeline")
+        return float(box.get_attribute("data-from")), float(box.get_attribute("data-to"))
+
+
+@pytest.fixture
+def tab(browser: Any, folder: Path) -> Iterator[Any]:
+    opened: list[Tab] = []
+
+    def open_one(name: str, **options: Any) -> Tab:
+        opened.append(Tab(browser, folder / f"{name}.html", **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_it_is_quiet_and_asks_for_nothing_but_itself(tab: Any, folder: Path, name: str) -> None:
+    opened = tab(name, viewport=DESKTOP)
+    for link in opened.page.locator("nav a").all():
+        link.click()
+    for summary in opened.page.locator("summary").all():
+        summary.click()
+    assert opened.said == []
+    outside = [url for url in opened.asked if not url.startswith(("data:", "blob:"))]
+    assert set(outside) == {(folder / f"{name}.html").as_uri()}
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_every_section_is_there_and_nothing_sticks_out(
+    tab: Any, name: str, viewport: dict[str, int]
+) -> None:
+    page = tab(name, viewport=viewport).page
+    sections = page.locator("main > section").all()
+    assert len(sections) >= 6
+    for section in sections:
+        box = section.bounding_box()
+        assert box["height"] > 40
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= viewport["width"]
+        assert section.locator("h2").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("name", ["slots", "orbit"])
+def test_text_in_drawings_is_readable_on_a_phone(tab: Any, name: str) -> None:
+    """At least seven pixels high from the first letter's top to the last one's bottom."""
+    page = tab(name, viewport=PHONE).page
+    heights = page.evaluate(
+        "() => [...document.querySelectorAll('section:not(#timeline) svg text')]"
+        ".map(text => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"
+        ".filter(Boolean)"
+    )
+    assert len(heights) > 20
+    assert min(heights) >= 7
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_on_light_and_dark_paper(tab: Any, name: str, scheme: str) -> None:
+    page = tab(name, viewport=DESKTOP, color_scheme=scheme).page
+    found = page.evaluate(CONTRAST)
+    assert (found["paper"] < 0.05) == (scheme == "dark")
+    assert {"h1", "p", "figcaption", "drawing"} <= found["ratios"].keys()
+    assert {what: ratio for what, ratio in found["ratios"].items() if ratio < READABLE} == {}
+
+
+def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab: Any) -> None:
+    opened = tab("orbit", viewport=DESKTOP)
+    whole = opened.shown()
+    assert whole == (0.0, 129600.0)
+    canvas = opened.page.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    opened.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 20)
+    opened.page.mouse.wheel(0, -300)
+    near = opened.shown()
+    assert whole[0] < near[0] < near[1] < whole[1]
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 20, steps=4)
+    opened.page.mouse.up()
+    later = opened.shown()
+    assert later[0] > near[0]
+    assert later[1] - later[0] == pytest.approx(near[1] - near[0])
+    opened.page.mouse.wheel(0, 5000)
+    assert opened.shown() == whole
+    for _ in range(30):
+        opened.page.mouse.wheel(0, -2000)
+    begin_s, end_s = opened.shown()
+    assert end_s - begin_s == pytest.approx(1.0)
+
+
+def test_keys_and_buttons_do_the_same(tab: Any) -> None:
+    opened = tab("orbit", viewport=DESKTOP)
+    whole = opened.shown()
+    opened.page.locator("canvas").focus()
+    by_key, by_button = [], []
+    for key in ("+", "+", "ArrowRight", "ArrowLeft", "-", "0"):
+        opened.page.keyboard.press(key)
+        by_key.append(opened.shown())
+    for button in ("Zoom in", "Zoom in", "Later", "Earlier", "Zoom out", "Whole run"):
+        opened.page.get_by_role("button", name=button, exact=True).click()
+        by_button.append(opened.shown())
+    assert by_key == by_button
+    quarter_s = (whole[1] - whole[0]) / 4
+    assert by_key[1][1] - by_key[1][0] == pytest.approx(quarter_s)
+    assert by_key[2][0] == pytest.approx(by_key[1][0] + quarter_s / 2)
+    assert by_key[-1] == whole
+
+
+def test_two_fingers_zoom(tab: Any) -> None:
+    opened = tab("orbit", viewport=PHONE, has_touch=True)
+    whole = opened.shown()
+    canvas = opened.page.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    y = box["y"] + 30
+    session = opened.context.new_cdp_session(opened.page)
+    for kind, left, right in (
+        ("touchStart", 200, 240),
+        ("touchMove", 180, 260),
+        ("touchMove", 160, 280),
+    ):
+        points = [{"x": x, "y": y, "id": number} for number, x in enumerate((left, right))]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    near = opened.shown()
+    assert near[1] - near[0] == pytest.approx((whole[1] - whole[0]) / 3, rel=0.05)
+
+
+def test_the_pointer_is_told_what_is_under_it(tab: Any) -> None:
+    opened = tab("orbit", viewport=DESKTOP)
+    opened.shown()
+    canvas = opened.page.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    tip, told = opened.page.locator(".tip"), ""
+    for x in range(int(box["width"] * 0.27), int(box["width"]), 4):
+        opened.page.mouse.move(box["x"] + x, box["y"] + 10)
+        if tip.is_visible():
+            told = tip.inner_text()
+            break
+    assert told.startswith("North")
+    assert "served: circular, day 0" in told
+    opened.page.mouse.move(box["x"] + 5, box["y"] - 5)
+    assert not tip.is_visible()
+
+
+def test_a_page_without_scripts_has_a_picture_instead(tab: Any) -> None:
+    page = tab("orbit", viewport=PHONE, java_script_enabled=False).page
+    assert page.locator("#timeline .still svg").is_visible()
+    assert not page.locator("#timeline canvas").is_visible()
+    scripted = tab("orbit", viewport=PHONE).page
+    assert not scripted.locator("#timeline .still svg").is_visible()
+    assert scripted.locator("#timeline canvas").is_visible()
+
+
+def test_the_browser_lets_no_other_script_run(tab: Any) -> None:
+    opened = tab("slots", viewport=DESKTOP)
+    ran = opened.page.evaluate(
+        "() => { const script = document.createElement('script');"
+        " script.textContent = 'window.ran = true'; document.body.append(script);"
+        " return Boolean(window.ran) }"
+    )
+    assert ran is False
+    assert any("Content Security Policy" in text for text in opened.said)
+
+
+def test_paper_gets_pictures_and_no_buttons(tab: Any) -> None:
+    page = tab("orbit", viewport=DESKTOP).page
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("#timeline .still svg").is_visible()
+    assert not page.locator("#timeline button").first.is_visible()
+    found = page.evaluate(CONTRAST)
+    assert found["paper"] == pytest.approx(1.0, abs=1e-3)
+    assert min(found["ratios"].values()) >= READABLE
