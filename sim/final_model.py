@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.store import as_file
+from learning.packing import as_file
 
 if TYPE_CHECKING:
     from learning.learner import Learner

@@ -18,7 +18,12 @@ MOST_PAYLOADS = 6
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Show one run's summary, one figure a line."""
-    rows = [
+    return "\n".join(f"{name:<14} {value}" for name, value in summary_rows(summary))
+
+
+def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures of one run's summary as text, each with its name."""
+    return [
         ("method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"),
         ("simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"),
         ("contacts", _contacts(summary)),
@@ -48,7 +53,6 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("trace sha256", str(summary["trace_sha256"])[:16]),
     ]
-    return "\n".join(f"{name:<14} {value}" for name, value in rows)
 
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:

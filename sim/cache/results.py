@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.store import packed, unpacked
+from learning.packing import packed, unpacked
 
 if TYPE_CHECKING:
     from learning.values import Tensors

@@ -1,9 +1,10 @@
-"""Sealed files: each ends in a digest of what stands before it, so that a torn one is known."""
+"""Sealed files: each ends in a checksum of what stands before it, so that a torn one is known."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+import struct
+import zlib
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 from sim.cache.place import PART, mark, may_become_cache
 
-SEAL_BYTES = hashlib.sha256().digest_size
+SEAL = struct.Struct("<6sI")
 
 
 class Shelf:
@@ -36,8 +37,8 @@ class Shelf:
             sealed = path.read_bytes()
         except OSError:
             return None
-        data, seal = sealed[:-SEAL_BYTES], sealed[-SEAL_BYTES:]
-        if hashlib.sha256(data).digest() != seal:
+        data = sealed[: -SEAL.size]
+        if sealed[-SEAL.size :] != _seal(data):
             self.remove(name)
             return None
         self.read_files[path.suffix] += 1
@@ -55,7 +56,7 @@ class Shelf:
             self._prepare()
             path.parent.mkdir(parents=True, exist_ok=True)
             # No fsync: a file that a crash tears does not fit its seal.
-            part.write_bytes(data + hashlib.sha256(data).digest())
+            part.write_bytes(data + _seal(data))
             part.replace(path)
         except OSError as error:
             self.trouble = f"{error.filename or path}: {error.strerror or error}"
@@ -78,3 +79,7 @@ class Shelf:
             raise OSError(f"{self.root}: holds other things than a leomix cache")
         mark(self.root)
         self._ready = True
+
+
+def _seal(data: bytes) -> bytes:
+    return SEAL.pack(b"leomix", zlib.crc32(data))

@@ -24,6 +24,7 @@ FORMATS = {
 """Where the writer of each format lives; it is imported when it is asked for."""
 
 OF_SWEEPS = ("csv", "parquet")
+PART = ".part"
 
 Writer = Callable[[Source, Path], list[str]]
 """Writes into an empty folder, and says what the user should know, a line each."""
@@ -53,7 +54,7 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             f"the folder of one of its points, {folder / POINTS}/..."
         )
     place = out if out is not None else folder / "export" / to
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+    if place.exists() and not _is_empty(place):
         raise InputError(f"-o {place}: is not an empty folder; name another one")
     module, name = FORMATS[to].split(".")
     writer: Writer = getattr(import_module(f"sim.exports.{module}"), name)
@@ -63,11 +64,17 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     return Exported([place / name for name in written], notes)
 
 
+def _is_empty(place: Path) -> bool:
+    """Whether there is nothing but what a killed export may have left."""
+    return place.is_dir() and all(path.name == PART for path in place.iterdir())
+
+
 @contextmanager
 def _at_once(place: Path) -> Iterator[Path]:
     """A folder inside ``place`` to write into; what is there at the end moves up together."""
     new = not place.exists()
-    part = place / ".part"
+    part = place / PART
+    shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part

@@ -16,15 +16,13 @@ from sim.reports.page import Block, Facts, Page, Section, Text, Timeline
 from sim.reports.reading import RunData, read
 from sim.reports.spans import MOST_DEVICE_LANES, timeline
 from sim.reports.words import sentences
-from sim.text import summary_text
+from sim.text import summary_rows
 
 UNMEASURED = {
     True: "Not measured: the run ended before its first evaluation.",
     False: "Not measured: the run simulated the timing only.",
 }
 MAP_SIZE_IN = (4.6, 2.6)
-LABEL_WIDTH = 14
-"""Of the names in the summary's text."""
 
 
 def page(folder: Path) -> Page:
@@ -63,8 +61,7 @@ def _sections(run: RunData) -> Iterator[Section]:
 
 
 def _summary(run: RunData) -> list[Block]:
-    lines = summary_text(run.summary).splitlines()
-    rows = [[line[:LABEL_WIDTH].strip(), line[LABEL_WIDTH + 1 :]] for line in lines]
+    rows = [list(row) for row in summary_rows(run.summary)]
     warnings = [Text(warning, "warning") for warning in run.manifest.get("warnings", [])]
     words = Text(" ".join(sentences(run)))
     return [words, *warnings, Facts("Figures of the run", rows)]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning.keys import data_keys, model_keys
-from learning.store import packed, unpacked
+from learning.packing import as_file, packed, unpacked
 from learning.values import Handle, Operation, Tensors, Values
 from sim.cache.results import Results
 from sim.cache.shelf import Shelf
@@ -197,6 +197,12 @@ def test_a_packed_value_comes_back_bit_by_bit() -> None:
             bits = torch.int16 if tensor.element_size() == 2 else torch.int32
             same = same[0].view(bits), same[1].view(bits)
         assert torch.equal(*same), name
+
+
+def test_the_tensors_of_a_model_s_file_are_read_too() -> None:
+    model = {"5*w": torch.randn(3, 2), "b": torch.zeros(2)}
+    back = unpacked(as_file(model))
+    assert all(torch.equal(back[name], tensor) for name, tensor in model.items())
 
 
 def test_rows_that_devices_share_are_packed_once_and_laid_out_as_they_were() -> None:

@@ -173,25 +173,15 @@ def test_what_is_done_outlives_the_scheduler(own_cluster: Cluster, local: Place)
     assert len(place.runs()) == begun + statuses.count("missing")
 
 
-@pytest.mark.parametrize(
-    ("address", "text"),
-    [
-        ([], "--engine dask: name its scheduler, like --scheduler tcp://127.0.0.1:8786"),
-        (["--scheduler", "tcp://127.0.0.1:9"], "--scheduler tcp://127.0.0.1:9: no connection ("),
-        (["--scheduler", "nobody"], "--scheduler nobody: no connection ("),
-        (["--scheduler", "gopher://x:1"], "--scheduler gopher://x:1: no connection ("),
-        (["--scheduler", "tls://127.0.0.1:9"], "--scheduler tls://127.0.0.1:9: no connection ("),
-    ],
-)
-def test_a_scheduler_that_cannot_be_had_is_one_line(
-    tmp_path: Path, address: list[str], text: str
-) -> None:
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_a_scheduler_that_cannot_be_had_is_one_line(tmp_path: Path, address: str) -> None:
     # In a process of its own: Dask says some things only when it ends.
     began = time.monotonic()
-    running = Place(tmp_path).start(*POINTS, "-o", "out", "--engine", "dask", *address)
+    asked = ["--engine", "dask", "--scheduler", address]
+    running = Place(tmp_path).start(*POINTS, "-o", "out", *asked)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (2, "")
-    assert err.startswith(f"leomix: {text}")
+    assert err.startswith(f"leomix: --scheduler {address}: no connection (")
     assert err.count("\n") == 1
     assert time.monotonic() - began < 30
 

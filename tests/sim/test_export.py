@@ -132,6 +132,13 @@ def test_a_run_that_has_not_ended_is_one_line(leomix, tmp_path: Path) -> None:
     assert outcome.err.count("\n") == 1
 
 
+def test_an_export_that_was_killed_stands_in_nobodys_way(leomix, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "e" / ".part").mkdir(parents=True)
+    (tmp_path / "e" / ".part" / "contacts.csv").touch()
+    assert leomix("export", run, "--to", "parquet", "-o", tmp_path / "e").status == 0
+    assert {path.suffix for path in (tmp_path / "e").iterdir()} == {".parquet"}
+
+
 def test_a_place_that_cannot_be_written_is_one_line(leomix, run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     outcome = leomix("export", run, "--to", "csv", "-o", tmp_path / "file" / "x")

@@ -160,7 +160,7 @@ def test_a_sweep_for_timing_needs_no_torch(tmp_path: Path) -> None:
 
 def test_the_supervisor_of_trained_points_needs_no_torch(tmp_path: Path) -> None:
     Place(tmp_path, train=True)
-    line = ["sweep", "tiny.yaml", "-p", "stop.cycles=1", "-o", "out"]
+    line = ["sweep", "tiny.yaml", "-p", "stop.cycles=1", "--no-cache", "-o", "out"]
     done = subprocess.run(
         [sys.executable, "-c", FORBIDDEN, *line],
         cwd=tmp_path,
