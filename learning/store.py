@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from learning.packing import as_file, packed, unpacked
+from learning.packing import packed, unpacked
 from learning.values import Handle, Tensors
 
 SUFFIX = ".safetensors"
@@ -45,11 +45,6 @@ class FolderStore:
         for key in sorted(self._keys.difference(keys)):
             (self.folder / f"{key}{SUFFIX}").unlink(missing_ok=True)
             self._keys.discard(key)
-
-
-def write_tensors(path: Path, tensors: Tensors) -> None:
-    """Write ``tensors`` to ``path`` at once."""
-    write_bytes(path, as_file(tensors))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scenarios.files import shipped, shipped_path
     from scenarios.learning_files import local_path
     from scenarios.link_values import resolved_link
-    from scenarios.loading import from_dict, load, schema
+    from scenarios.loading import from_dict, load, reader, schema
     from scenarios.named_files import element_file, places_file, windows_file
     from scenarios.overrides import set_key
     from scenarios.scenario import Scenario
@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "local_path",
     "places_file",
+    "reader",
     "resolved_link",
     "resolved_sidelink",
     "schema",
@@ -42,6 +43,7 @@ _HOME_OF = {
     "load": "loading",
     "local_path": "learning_files",
     "places_file": "named_files",
+    "reader": "loading",
     "resolved_link": "link_values",
     "resolved_sidelink": "sidelink_values",
     "schema": "loading",

@@ -1,6 +1,7 @@
 """From a file, a mapping or a shipped name to a validated Scenario."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,26 @@ def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -
     ScenarioError
         for everything that is wrong with the file or an override, in one line.
     """
+    return reader(name_or_path)(overrides or {})
+
+
+def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
+    """Read a file once; what is returned does what `load` does, for one set of overrides each.
+
+    Raises
+    ------
+    ScenarioError
+        for a file that cannot be read.
+    """
     path = locate(name_or_path)
     document = _parsed(read_text(path), str(path))
-    changes = overrides or {}
-    apply_overrides(document.value, changes)
-    origin = Origin(str(path), document.lines, tuple(changes))
-    return _validated(document.value, origin, path)
+
+    def read(overrides: Mapping[str, Any]) -> Scenario:
+        said = deepcopy(document.value)
+        apply_overrides(said, overrides)
+        return _validated(said, Origin(str(path), document.lines, tuple(overrides)), path)
+
+    return read
 
 
 def from_dict(mapping: Mapping[str, Any]) -> Scenario:

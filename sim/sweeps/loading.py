@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError
@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-def load_point(name: str, overrides: Mapping[str, Any], values: Mapping[str, Any]) -> Scenario:
-    """Return the scenario with its overrides; ``values`` are those that are swept, by key.
+def load_point(
+    read: Callable[[Mapping[str, Any]], Scenario],
+    overrides: Mapping[str, Any],
+    values: Mapping[str, Any],
+) -> Scenario:
+    """Return what is ``read`` with the overrides; ``values`` are those that are swept, by key.
 
     Raises InputError for what is wrong, which begins with ``-p KEY`` where a swept key is.
     """
-    import scenarios
-
     try:
-        scenario = scenarios.load(name, overrides)
+        scenario = read(overrides)
         _check_learning(scenario)
     except ValueError as error:
         raise InputError(_of_the_sweep(str(error), values)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,13 @@ class Plan:
         return combinations_count(self.specs, self.sampling, self.samples) * self.replications
 
     @cached_property
+    def read(self) -> Callable[[Mapping[str, Any]], Scenario]:
+        """The scenario, read once, for overrides of all points."""
+        import scenarios
+
+        return scenarios.reader(self.scenario)
+
+    @cached_property
     def seed(self) -> int:
         """The seed of random samples and of the first replication: the scenario's."""
         others = {key: _one(spec) for key, spec in self.specs.items() if key != "seed"}
@@ -86,7 +93,7 @@ class Plan:
         overrides = {**self.overrides, **{key: _written(v) for key, v in values.items()}}
         if seed is not None:
             overrides["seed"] = seed
-        return overrides, load_point(self.scenario, overrides, values)
+        return overrides, load_point(self.read, overrides, values)
 
 
 def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, Any]) -> None:
