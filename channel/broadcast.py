@@ -27,17 +27,25 @@ def weakest(
     jumps. Devices whose link carries nothing at all within the span are left out, and get 0, like
     those not in `who`.
     """
-    bits = np.atleast_1d(curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0]))
-    members = who & (bits > 0)
+    members = who & (_carried_bits(curve, span_s) > 0)
     time, rate = curve.time_s[members], curve.rate_bps[members]
     start_s, end_s = time[:, 0].max(initial=span_s[0]), time[:, -1].min(initial=span_s[1])
     if not (members.any() and start_s < end_s):
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
     # A repeated time, which is a jump, becomes two that follow each other.
-    again = np.pad(time[:, 1:] == time[:, :-1], ((0, 0), (0, 1)))
-    time = np.where(again, np.nextafter(time, -inf), time)
+    again = time[:, 1:] == time[:, :-1]
+    if again.any():
+        early = np.nextafter(time[:, :-1], -inf)
+        time = np.concatenate([np.where(again, early, time[:, :-1]), time[:, -1:]], axis=1)
     grid_s, lowest = _lowest(_Rows(time, rate, start_s, end_s))
     return LinkCurve(np.tile(grid_s, (len(who), 1)), np.where(members[:, None], lowest, 0.0))
+
+
+def _carried_bits(curve: LinkCurve, span_s: tuple[float, float]) -> Floats:
+    """Bits (K,) that each row carries within a span."""
+    if span_s[0] <= curve.time_s[:, 0].min() and curve.time_s[:, -1].max() <= span_s[1]:
+        return curve.capacity_bits
+    return curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +63,11 @@ class _Rows:
         first = self.time_s[0]
         same = (self.time_s == first).all(axis=0)
         return np.asarray(same & (first > self.start_s) & (first < self.end_s))
+
+    @cached_property
+    def rounding_bps(self) -> float:
+        """How far rounding may put a row below a line."""
+        return ROUNDING * float(self.rate_bps.max())
 
     def line(self, k: int) -> Line:
         time_s = self.time_s[k]
@@ -85,10 +98,11 @@ class _Rows:
 
         If there are none, no row is below it anywhere, as all are straight in between.
         """
-        common_s, own_s = self.time_s[0, self.shared], self.time_s[:, ~self.shared]
+        shared, own = np.flatnonzero(self.shared), np.flatnonzero(~self.shared)
+        common_s, own_s = self.time_s[0, shared], self.time_s[:, own]
         inside = (own_s > self.start_s) & (own_s < self.end_s)
-        there = np.interp(own_s, *line) - self.rate_bps[:, ~self.shared]
-        depth = np.interp(common_s, *line) - self.rate_bps[:, self.shared]
+        there = np.interp(own_s, *line) - self.rate_bps[:, own]
+        depth = np.interp(common_s, *line) - self.rate_bps[:, shared]
         at_s = np.broadcast_to(common_s, depth.shape)
         found = np.append(
             self._deepest(line, at_s, depth),
@@ -96,7 +110,8 @@ class _Rows:
         )
         if found.size:
             return np.unique(found)
-        rest_s = line[0][~np.isin(line[0], common_s)]
+        next_s = np.append(common_s, inf)[np.searchsorted(common_s, line[0])]
+        rest_s = line[0][next_s > line[0]]
         inner = (rest_s > common_s.min(initial=inf)) & (rest_s < common_s.max(initial=-inf))
         for some_s in (rest_s[inner], rest_s[~inner]):
             depth = np.interp(some_s, *line) - self.at(some_s)
@@ -107,7 +122,7 @@ class _Rows:
 
     def _deepest(self, line: Line, at_s: Floats, depth: Floats) -> NDArray[np.intp]:
         """Of the rows below a line those that are deepest in one of its cells."""
-        at = np.nonzero(depth > ROUNDING * self.rate_bps.max())
+        at = np.nonzero(depth > self.rounding_bps)
         if not at[0].size:
             return at[0]
         order = np.argsort(depth[at])
@@ -138,5 +153,5 @@ def _lower(one: Line, other: Line) -> Line:
     for line, side in ((one, above <= 0), (other, above >= 0)):
         own = np.searchsorted(every_s, line[0])
         kept[own] |= side[own]
-    grid_s = np.union1d(every_s[kept], meet_s)
+    grid_s = np.union1d(every_s[kept], meet_s) if cells.size else every_s[kept]
     return grid_s, np.minimum(np.interp(grid_s, *one), np.interp(grid_s, *other))

@@ -10,6 +10,7 @@ import numpy as np
 
 from channel.arrays import Floats
 from channel.capacity import ergodic_capacity, shannon_capacity
+from channel.not_a_knot import not_a_knot
 
 LOWEST_DB, HIGHEST_DB, STEP_DB = -60.0, 60.0, 0.05
 GRID_STEP_DB = 0.4
@@ -71,11 +72,9 @@ def _cubic(pieces: Floats, snr_db: Floats) -> Floats:
 @lru_cache(maxsize=32)
 def _pieces(k_linear: float) -> Floats:
     """Cubic polynomials (4, N) of a spline, highest power first."""
-    from scipy.interpolate import CubicSpline
-
     nodes_db = np.linspace(LOWEST_DB, HIGHEST_DB, round((HIGHEST_DB - LOWEST_DB) / STEP_DB) + 1)
     log_share = _log_share_by_quadrature(nodes_db, np.array(k_linear))
-    return np.ascontiguousarray(CubicSpline(nodes_db, log_share).c)
+    return not_a_knot(nodes_db, log_share)
 
 
 @lru_cache(maxsize=1)

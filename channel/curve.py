@@ -93,7 +93,8 @@ class LinkCurve:
         """
         size = self._each(not_negative("bits", bits))
         start = self._each(self.time_s[..., 0] if start_s is None else _not_nan("start_s", start_s))
-        size, start = np.broadcast_arrays(size, start)
+        if size.shape != start.shape:
+            size, start = np.broadcast_arrays(size, start)
         total = self._bits[..., -1]
         goal = self.delivered_bits(start) + size
         through = (goal <= total + self._slack_bits) & (start < self.time_s[..., -1])

@@ -15,6 +15,8 @@ from orbit.sight import azimuth_deg, elevation_and_range
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.track import ContactTrack, contact_track
 
+Look = tuple[FloatArray, FloatArray, FloatArray]
+
 
 @dataclass(frozen=True, eq=False)
 class ContactGeometry:
@@ -61,29 +63,87 @@ def contact_geometry(
     below. Raises ValueError for no device, a contact that is not finite or does not last, a step
     that is not positive, a mask out of range, or where SGP4 fails.
     """
+    contacts = [(satellite, rise_s, set_s, step_s)]
+    return contact_geometries(contacts, devices, start, min_elevation_deg)[0]
+
+
+def contact_geometries(
+    contacts: Sequence[tuple[Satellite, float, float, float]],
+    devices: Sequence[Site],
+    start: datetime,
+    min_elevation_deg: float,
+) -> list[ContactGeometry]:
+    """`contact_geometry` of several contacts of the same devices, to the last bit, but quicker.
+
+    Of each contact: the satellite, rise_s, set_s and step_s. Raises ValueError as that does.
+    """
+    for _, rise_s, set_s, step_s in contacts:
+        _check(rise_s, set_s, step_s)
+    frames = site_frames(devices, min_elevation_deg)
+    tracks = [contact_track(satellite, start, *span_s) for satellite, *span_s, _ in contacts]
+    every = np.arange(len(devices))
+    times = [
+        _even_times(*edges_s, contact[-1])
+        for edges_s, contact in zip(zip(*edges(tracks, frames), strict=True), contacts, strict=True)
+    ]
+    seen = looks_along(tracks, times, frames, [every] * len(tracks))
+    return [
+        ContactGeometry(time_s[:, 0], time_s[:, -1], time_s, *look, track, frames)
+        for time_s, look, track in zip(times, seen, tracks, strict=True)
+    ]
+
+
+def _check(rise_s: float, set_s: float, step_s: float) -> None:
     if not (isfinite(rise_s) and isfinite(set_s) and set_s > rise_s):
         raise ValueError(f"contact {rise_s} s to {set_s} s does not last; give set_s after rise_s")
     if not (isfinite(step_s) and step_s > 0):
         raise ValueError(
             f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
         )
-    frames = site_frames(devices, min_elevation_deg)
-    track = contact_track(satellite, start, rise_s, set_s)
-    aos_s, los_s = edges(track, frames)
+
+
+def _even_times(aos_s: FloatArray, los_s: FloatArray, step_s: float) -> FloatArray:
+    """Times (K, T) from AOS to LOS, as few as are at most a step apart in every row."""
     count = max(2, ceil(float((los_s - aos_s).max()) / step_s) + 1)
-    time_s = np.ascontiguousarray(np.linspace(aos_s, los_s, count).T)
-    return _seen_at(time_s, track, frames)
+    return np.ascontiguousarray(np.linspace(aos_s, los_s, count).T)
 
 
-def _seen_at(time_s: FloatArray, track: ContactTrack, frames: SiteFrames) -> ContactGeometry:
-    """The geometry at each device's own times (K, T)."""
-    elevation, slant_range, range_rate = np.empty((3, *time_s.shape))
-    for rows, state, device in _blocks(time_s, track):
-        seen = elevation_and_range(state, frames, device)
+def looks_along(
+    tracks: Sequence[ContactTrack],
+    times_s: Sequence[FloatArray],
+    frames: SiteFrames,
+    devices: Sequence[IntArray],
+) -> list[Look]:
+    """Elevations (deg), ranges (km) and range rates (km/s), each (K, T), along each of some tracks.
+
+    Of each track the times, (K, T) or (1, T), and the sites (K,) that look, by index.
+    """
+    if len(tracks) == 1:
+        return [_look_along(tracks[0], times_s[0], frames, devices[0])]
+    shapes = [(len(who), time_s.shape[1]) for who, time_s in zip(devices, times_s, strict=True)]
+    states = [
+        np.broadcast_to(track.state(time_s), (*shape, 6)).transpose(2, 0, 1).reshape(6, -1)
+        for track, time_s, shape in zip(tracks, times_s, shapes, strict=True)
+    ]
+    who = np.concatenate([np.repeat(w, shape[1]) for w, shape in zip(devices, shapes, strict=True)])
+    seen = elevation_and_range(np.concatenate(states, axis=1).T, frames, who)
+    ends = np.cumsum([state.shape[1] for state in states])[:-1]
+    parts = zip(*(np.split(values, ends) for values in seen), strict=True)
+    return [
+        (elevation.reshape(shape), slant_range.reshape(shape), rate.reshape(shape))
+        for (elevation, slant_range, rate), shape in zip(parts, shapes, strict=True)
+    ]
+
+
+def _look_along(
+    track: ContactTrack, time_s: FloatArray, frames: SiteFrames, devices: IntArray
+) -> Look:
+    """What `looks_along` says of one track, a few devices at a time."""
+    elevation, slant_range, range_rate = np.empty((3, len(devices), time_s.shape[1]))
+    for rows, state, device in _blocks(np.broadcast_to(time_s, elevation.shape), track):
+        seen = elevation_and_range(state, frames, devices[device])
         elevation[rows], slant_range[rows], range_rate[rows] = seen
-    return ContactGeometry(
-        time_s[:, 0], time_s[:, -1], time_s, elevation, slant_range, range_rate, track, frames
-    )
+    return elevation, slant_range, range_rate
 
 
 def _blocks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from channel import (
 )
 from learning.requests import Floats
 from orbit.even_spline import EvenSpline
-from orbit.sight import elevation_and_range
+from orbit.geometry import contact_geometries
 from orbit.sites import site_frames
 from sim.beam import Beam, Radio
+from sim.in_step import Asking, Looks, in_step
 from sim.pass_grid import PassGrid
 from sim.radios import PAPER_ALTITUDE_M, Radios
 from sim.rowwise import along
@@ -86,55 +87,67 @@ class Pass:
 
     def links(self, radios: Radios) -> DeviceLinks:
         """Return the links of the pass, each device's from its own AOS to its own LOS."""
-        step_s = grid_step_s(radios[0].link, self.nearest_km, self.set_s - self.rise_s)
-        geometry = orbit.contact_geometry(
-            self.satellite,
-            self.devices,
-            self.start,
-            self.rise_s,
-            self.set_s,
-            self.min_elevation_deg,
-            step_s,
-        )
-        own = PassGrid.own(geometry, self.devices, self.path)
-        common = cache(lambda: own.common(step_s))
+        return links_of([self], radios)[0]
 
-        def beam(radio: Radio) -> Beam:
-            return _beam(radio, own if radio.alone else common())
-
-        uplink, downlink = radios
-        return DeviceLinks(
-            beam(uplink),
-            None if downlink is None else beam(downlink),
-            geometry.time_s,
-            geometry.slant_range_km * 1e3,
-            self._doppler_hz(uplink.link.frequency_hz, geometry),
-        )
+    def making(
+        self, radios: Radios, geometry: orbit.ContactGeometry, step_s: float
+    ) -> Asking[DeviceLinks]:
+        """The work on ``links``, with a geometry whose points are a step apart at most."""
+        own = common = PassGrid.own(geometry, self.devices, self.path)
+        if not all(radio is None or radio.alone for radio in radios):
+            common = yield from own.making_common(step_s)
+        beams: list[Beam | None] = []
+        for radio in radios:
+            grid = own if radio is None or radio.alone else common
+            beams.append(None if radio is None else (yield from _beam(radio, grid)))
+        uplink, downlink = beams
+        assert uplink is not None  # only a downlink may be neglected
+        doppler_hz = yield from self._doppler_hz(radios[0].link.frequency_hz, geometry)
+        range_m = geometry.slant_range_km * 1e3
+        return DeviceLinks(uplink, downlink, geometry.time_s, range_m, doppler_hz)
 
     def _doppler_hz(
         self, frequency_hz: float, geometry: orbit.ContactGeometry
-    ) -> tuple[float, float]:
+    ) -> Asking[tuple[float, float]]:
         """Largest Doppler shift (18) over the centre, and of a device against the centre's.
 
         At the points of the grid: right to about a tenth of a percent.
         """
-        from scipy.interpolate import PPoly
-
         when_s = np.linspace(self.rise_s, self.set_s, max(geometry.time_s.shape[1], 16))
-        place = geometry.track.state(when_s), site_frames([self.centre], 0.0), np.array([0])
-        centre_km_s = elevation_and_range(*place)[2]
-        powers = EvenSpline.through(when_s, centre_km_s[:, None]).powers[:, 0]
+        frames, one = site_frames([self.centre], 0.0), np.array([0])
+        *_, centre_km_s = yield Looks(geometry.track, frames, when_s[None, :], one)
         seen = geometry.los_s > geometry.aos_s
         here, there = geometry.range_rate_km_s[seen], geometry.time_s[seen]
-        left_km_s = here - PPoly.construct_fast(powers, when_s)(there)
+        left_km_s = here - _smooth(when_s, centre_km_s[0], there)
         fastest, most = np.abs(centre_km_s).max(), np.abs(left_km_s).max(initial=0.0)
         shift = channel.doppler_hz([fastest, most], frequency_hz)
         return float(-shift[0]), float(-shift[1])
 
 
-def _beam(radio: Radio, grid: PassGrid) -> Beam:
+def links_of(passes: Sequence[Pass], radios: Radios) -> list[DeviceLinks]:
+    """Return the links of several passes over one cluster, each as if it were alone."""
+    steps_s = [grid_step_s(radios[0].link, p.nearest_km, p.set_s - p.rise_s) for p in passes]
+    contacts = [
+        (p.satellite, p.rise_s, p.set_s, step_s) for p, step_s in zip(passes, steps_s, strict=True)
+    ]
+    one = passes[0]
+    geometries = contact_geometries(contacts, one.devices, one.start, one.min_elevation_deg)
+    both = zip(passes, geometries, steps_s, strict=True)
+    return in_step([p.making(radios, geometry, step_s) for p, geometry, step_s in both])
+
+
+def _smooth(x: Floats, values: Floats, at: Floats) -> Floats:
+    """Values at places within even knots, by a cubic spline through those at the knots."""
+    piece = np.minimum(np.searchsorted(x, at, side="right"), len(x) - 1) - 1
+    cubic, square, rate, value = EvenSpline.through(x, values[:, None]).powers[:, 0, piece]
+    beyond = at - x[piece]
+    smooth: Floats = value + rate * beyond + square * beyond**2 + cubic * (beyond**2 * beyond)
+    return smooth
+
+
+def _beam(radio: Radio, grid: PassGrid) -> Asking[Beam]:
     """One direction; where all devices use the beam together they have common times."""
-    curve, rates = grid.curve(radio.link)
+    curve, rates = yield from grid.making_curve(radio.link)
     if radio.sharing != "equal_share":
         return Beam(curve, radio, rates.signal)
     return Beam(curve, radio, rates.signal, lambda link: grid.curve(link)[0], grid.stretch)

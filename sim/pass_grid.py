@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy as np
 import orbit
 from channel import Link, LinkCurve, Path
 from learning.requests import Floats, Ints, Mask
-from orbit.sight import elevation_and_range
-from orbit.sites import SiteFrames, site_frames
+from orbit.sites import site_frames
+from sim.in_step import Asking, Looks, alone
 from sim.rate_grid import RateGrid, rate_grid
 from sim.rate_points import path_of
 
@@ -52,10 +51,14 @@ class PassGrid:
 
     def common(self, step_s: float) -> PassGrid:
         """Even times from the pass's rise to its set for all devices, at most a step apart."""
+        return alone(self.making_common(step_s))
+
+    def making_common(self, step_s: float) -> Asking[PassGrid]:
+        """The work on ``common``."""
         first_s, last_s = self.track.first_s, self.track.last_s
         common_s = np.linspace(first_s, last_s, max(2, ceil((last_s - first_s) / step_s) + 1))
         early, late = common_s < self.time_s[:, :1], common_s > self.time_s[:, -1:]
-        looked = self._looks(common_s[None, :], np.arange(len(self.devices)))
+        looked = yield from self._looks(common_s[None, :], np.arange(len(self.devices)))
         own = self.time_s, self.elevation_deg, self.slant_range_m
 
         def cut(row: Floats, values: Floats) -> Floats:
@@ -67,7 +70,11 @@ class PassGrid:
 
     def curve(self, link: Link) -> tuple[LinkCurve, RateGrid]:
         """The curve of a link over the whole pass, one row a device."""
-        grid = self._rates(link, np.arange(len(self.devices)), slice(None))
+        return alone(self.making_curve(link))
+
+    def making_curve(self, link: Link) -> Asking[tuple[LinkCurve, RateGrid]]:
+        """The work on ``curve``."""
+        grid = yield from self._rates(link, np.arange(len(self.devices)), slice(None))
         return LinkCurve(grid.time_s, np.where(self.seen[:, None], grid.rate_bps, 0.0)), grid
 
     def stretch(self, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
@@ -79,30 +86,27 @@ class PassGrid:
         last = len(self.common_s) - 1
         cell = min(int(np.searchsorted(self.common_s, now_s, "right")) - 1, last - 1)
         first = cell // CELLS * CELLS
-        grid = self._rates(link, np.flatnonzero(who), slice(first, first + CELLS + 1))
+        grid = alone(self._rates(link, np.flatnonzero(who), slice(first, first + CELLS + 1)))
         time, rate = (np.zeros((len(who), grid.time_s.shape[1])) for _ in range(2))
         time[who], rate[who] = grid.time_s, grid.rate_bps
         return LinkCurve(time, rate), float(self.common_s[min(first + CELLS, last)])
 
-    def _rates(self, link: Link, who: Ints, part: slice) -> RateGrid:
+    def _rates(self, link: Link, who: Ints, part: slice) -> Asking[RateGrid]:
         lowest_deg = max(link.min_elevation_deg, HORIZON_DEG)
 
-        def look(when_s: Floats, rows: Ints) -> tuple[Floats, Floats]:
+        def look(when_s: Floats, rows: Ints) -> Asking[tuple[Floats, Floats]]:
             inside = np.clip(when_s, self.track.first_s, self.track.last_s)
-            elevation_deg, range_m = self._looks(inside, who[rows])
+            elevation_deg, range_m = yield from self._looks(inside, who[rows])
             return np.maximum(elevation_deg, lowest_deg), range_m
 
         # AOS and LOS lie on the mask by construction; rounding must not put them below the gate.
         elevation_deg = np.maximum(self.elevation_deg[who, part], lowest_deg)
         here = elevation_deg, self.slant_range_m[who, part]
         step_s = None if self.common_s is None else float(self.common_s[1] - self.common_s[0])
-        return rate_grid(link, path_of(self.path, who), self.time_s[who, part], look, here, step_s)
+        path, time_s = path_of(self.path, who), self.time_s[who, part]
+        return (yield from rate_grid(link, path, time_s, look, here, step_s))
 
-    def _looks(self, time_s: Floats, who: Ints) -> tuple[Floats, Floats]:
-        state = self.track.state(time_s)
-        elevation_deg, range_km, _ = elevation_and_range(state, self._frames, who[:, None])
-        return elevation_deg, range_km * 1e3
-
-    @cached_property
-    def _frames(self) -> SiteFrames:
-        return site_frames(self.devices, 0.0)
+    def _looks(self, time_s: Floats, who: Ints) -> Asking[tuple[Floats, Floats]]:
+        frames = site_frames(self.devices, 0.0)
+        elevation_deg, range_m, _ = yield Looks(self.track, frames, time_s, who)
+        return elevation_deg, range_m

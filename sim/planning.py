@@ -15,6 +15,7 @@ from sim.contact_links import DeviceLinks, Pass, bare_links
 from sim.finding import Find, find
 from sim.ground import clusters_of, device_sites, distance_km
 from sim.link_doubts import link_doubts
+from sim.links_ahead import LinksAhead
 from sim.plan import Plan
 from sim.planned_contact import ContactLinks, PlannedContact
 from sim.radios import Radios, cluster_radios
@@ -36,14 +37,26 @@ def make_plan(scenario: Scenario, find: Find = find) -> Plan:
         max((distance_km(view.places[c.index], device) for device in places[c.index]), default=0.0)
         for c in clusters
     ]
+    source = scenario.orbit
+    constellation = getattr(source, "serving", "single") == "any"
+    ahead = [LinksAhead(radios[c.index], c.devices) for c in clusters]
     contacts = []
     for number, turn in enumerate(_turns(view)):
         site = view.windows.site[number]
-        luck = partial(_luck, scenario.seed, turn)
-        cluster, ground = clusters[site], (places[site], spreads_km[site])
-        make = partial(_links, view, number, cluster, *ground, radios[site], luck)
+        cluster = clusters[site]
+        if view.places:
+            luck = (
+                partial(_luck, scenario.seed, turn, cluster) if _by_chance(radios[site]) else None
+            )
+            ground = view.places[site], places[site], spreads_km[site]
+            # In a constellation most contacts are not served, and nobody asks for their links.
+            wanted = bool(view.service.served[number]) or not constellation
+            ahead[site].add(number, partial(_pass, view, number, *ground, luck), wanted)
+            make = partial(ahead[site].links, number)
+        else:
+            span_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
+            make = partial(bare_links, radios[site], cluster.devices, *span_s)
         contacts.append(_contact(view, number, cluster, make))
-    source = scenario.orbit
     return Plan(
         view.start,
         view.span_s,
@@ -51,7 +64,7 @@ def make_plan(scenario: Scenario, find: Find = find) -> Plan:
         tuple(contacts),
         (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
-        constellation=getattr(source, "serving", "single") == "any",
+        constellation=constellation,
     )
 
 
@@ -86,33 +99,33 @@ def _contact(
     )
 
 
-def _links(
+def _by_chance(radios: Radios) -> bool:
+    """Whether chance decides about the links of a cluster's devices."""
+    return radios[0].link.environment is not None
+
+
+def _pass(
     view: View,
     number: int,
-    cluster: Cluster,
+    centre: Site,
     devices: tuple[Site, ...],
     spread_km: float,
-    radios: Radios,
-    luck: Callable[[Cluster, str], Path],
-) -> DeviceLinks:
-    """The links of one window, once they are asked for."""
+    luck: Callable[[str], Path] | None,
+) -> Pass:
+    """The pass of one window, once its links are asked for."""
     windows = view.windows
-    span_s = float(windows.rise_s[number]), float(windows.set_s[number])
-    if not view.places:
-        return bare_links(radios, cluster.devices, *span_s)
     satellite = windows.satellite[number]
-    chance = radios[0].link.environment is not None
-    path = luck(cluster, view.satellite_names[satellite]) if chance else CLEAR_PATH
     return Pass(
         view.satellites[satellite],
-        view.places[cluster.index],
+        centre,
         devices,
         view.start,
-        *span_s,
+        float(windows.rise_s[number]),
+        float(windows.set_s[number]),
         float(windows.min_slant_range_km[number]) - spread_km,
         view.min_elevation_deg,
-        path,
-    ).links(radios)
+        CLEAR_PATH if luck is None else luck(view.satellite_names[satellite]),
+    )
 
 
 def _luck(seed: int, turn: int, cluster: Cluster, satellite: str) -> Path:

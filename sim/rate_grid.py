@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from channel import Link, Path, Signal, rate_state, received_signal, signal_rate_bps
+from channel import Link, Path, Signal, rate_state
 from channel.even_grid import bit_preserving, inside, middle_of_cells, moved
 from channel.signal import bends_deg, turns_abruptly
 from learning.requests import Floats, Ints, Mask
+from sim.in_step import Asking, Rates
 from sim.jumps import crossings, find_jumps, turns
 from sim.rate_points import Look, Points, Sightline, is_constant
 
@@ -41,7 +42,7 @@ def rate_grid(
     look: Look,
     seen: tuple[Floats, Floats],
     step_s: float | None = None,
-) -> RateGrid:
+) -> Asking[RateGrid]:
     """Rates at times (K, T), with further points where these are not enough for the right bits.
 
     ``seen`` is what ``look`` says of ``time_s``. Without ``step_s`` the times of each row are even.
@@ -49,15 +50,12 @@ def rate_grid(
     Every jump and kink of the rate has a point before and one behind it, and every cell its bits
     (see ``channel.even_grid``).
     """
-    signal = received_signal(link, *seen, path)
-    rate = signal_rate_bps(link, signal)
-    jumps = _may_jump(link, signal, seen[0])
+    snr_db, rician_k, rate = yield Rates(link, *seen, path)
+    jumps = _may_jump(link, snr_db, seen[0])
     if step_s is None and not jumps:
-        return RateGrid(time_s, bit_preserving(rate), signal)
+        return RateGrid(time_s, bit_preserving(rate), Signal(snr_db, rician_k))
     along = Sightline(link, path, look, len(time_s))
-    points = Points(
-        time_s, rate, rate, signal.snr_db, signal.rician_k_linear, np.zeros(rate.shape, bool)
-    )
+    points = Points(time_s, rate, rate, snr_db, rician_k, np.zeros(rate.shape, bool))
     smooth = _whole(time_s, step_s)
     if jumps:
         state = rate_state(link, *seen, path)
@@ -68,17 +66,17 @@ def rate_grid(
         inner = inside(smooth)
         points = replace(points, curve_bps=moved(rate, inner), inner=inner)
     if jumps:
-        points = points.with_more(along.points(more_s))
+        points = points.with_more((yield from along.points(more_s)))
     if not is_constant(link):
-        points = _with_middles(points, along)
+        points = yield from _with_middles(points, along)
     return RateGrid(points.time_s, points.curve_bps, Signal(points.snr_db, points.rician_k))
 
 
-def _may_jump(link: Link, signal: Signal, elevation_deg: Floats) -> bool:
+def _may_jump(link: Link, snr_db: Floats, elevation_deg: Floats) -> bool:
     """Whether the rate may jump or have a kink anywhere."""
     if link.rate == "modcod":
         return True
-    low_db, high_db = float(signal.snr_db.min()), float(signal.snr_db.max())
+    low_db, high_db = float(snr_db.min()), float(snr_db.max())
     if low_db < link.required_snr_db <= high_db + HIGHER_DB:
         return True
     if link.rate == "fixed":
@@ -135,7 +133,7 @@ def _around(tops_s: Floats, time_s: Floats, along: Sightline) -> Floats:
     return every_s.clip(time_s[:, :1], last_s)
 
 
-def _with_middles(points: Points, along: Sightline) -> Points:
+def _with_middles(points: Points, along: Sightline) -> Asking[Points]:
     """Add a point in the middle of each cell that does not lie between two inner points.
 
     Where the lacking cells of all rows are few columns, all rows get a point there, so that rows
@@ -147,20 +145,20 @@ def _with_middles(points: Points, along: Sightline) -> Points:
     if not count:
         return points
     if len(columns) <= MANY * count:
-        middles = _middles(points.at(columns), points.at(columns + 1), along)
+        middles = yield from _middles(points.at(columns), points.at(columns + 1), along)
         return points.with_columns(columns + 1, middles)
     which = np.argsort(~lacking, axis=1, kind="stable")[:, :count]
     # Where a row lacks fewer, its last point is repeated.
     real = np.take_along_axis(lacking, which, axis=1)
     last = points.time_s.shape[1] - 1
     first, second = (points.picked(np.where(real, which + step, last)) for step in (0, 1))
-    middles = _middles(first, second, along)
+    middles = yield from _middles(first, second, along)
     curve_bps = np.where(real, middles.curve_bps, points.curve_bps[:, -1:])
     return points.with_more(replace(middles, curve_bps=curve_bps))
 
 
-def _middles(first: Points, last: Points, along: Sightline) -> Points:
+def _middles(first: Points, last: Points, along: Sightline) -> Asking[Points]:
     """Points in the middle of cells (K, J) between two points."""
-    found = along.points((first.time_s + last.time_s) / 2)
+    found = yield from along.points((first.time_s + last.time_s) / 2)
     ends_bps, moved_bps = (first.true_bps, last.true_bps), (first.curve_bps, last.curve_bps)
     return replace(found, curve_bps=middle_of_cells(ends_bps, found.true_bps, moved_bps))

@@ -11,15 +11,14 @@ import numpy as np
 from channel import (
     Link,
     Path,
-    Signal,
     bends_deg,
     rate_state,
     received_signal,
-    signal_rate_bps,
 )
 from learning.requests import Floats, Ints, Mask
+from sim.in_step import Asking, Rates, alone
 
-Look = Callable[[Floats, Ints], tuple[Floats, Floats]]
+Look = Callable[[Floats, Ints], Asking[tuple[Floats, Floats]]]
 """Elevation (deg) and slant range (m), (R, J), of some devices at their own times (R, J), by their
 rows (R,)."""
 
@@ -82,25 +81,22 @@ class Sightline:
 
     def elevation_deg(self, time_s: Floats) -> Floats:
         """Elevations (K, J) at times (K, J)."""
-        return self.look(time_s, self._everybody)[0]
+        return alone(self.look(time_s, self._everybody))[0]
 
     def snr_db(self, time_s: Floats) -> Floats:
         """SNR (K, J) at times (K, J)."""
-        return self._signal(time_s).snr_db
+        place = alone(self.look(time_s, self._everybody))
+        return received_signal(self.link, *place, self.path).snr_db
 
     def state(self, time_s: Floats, rows: Ints) -> Ints:
         """States (R, J) of the rate of some devices, by their rows (R,), at times (R, J)."""
-        return rate_state(self.link, *self.look(time_s, rows), path_of(self.path, rows))
+        return rate_state(self.link, *alone(self.look(time_s, rows)), path_of(self.path, rows))
 
-    def _signal(self, time_s: Floats) -> Signal:
-        return received_signal(self.link, *self.look(time_s, self._everybody), self.path)
-
-    def points(self, time_s: Floats) -> Points:
+    def points(self, time_s: Floats) -> Asking[Points]:
         """Points with their true rates."""
-        signal = self._signal(time_s)
-        rate = signal_rate_bps(self.link, signal)
-        none = np.zeros(time_s.shape, bool)
-        return Points(time_s, rate, rate, signal.snr_db, signal.rician_k_linear, none)
+        place = yield from self.look(time_s, self._everybody)
+        snr_db, rician_k, rate_bps = yield Rates(self.link, *place, self.path)
+        return Points(time_s, rate_bps, rate_bps, snr_db, rician_k, np.zeros(time_s.shape, bool))
 
 
 def is_constant(link: Link) -> bool:

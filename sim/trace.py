@@ -17,7 +17,16 @@ import pyarrow as pa
 
 from sim.assembly import NUMBERS, Block, assembled
 from sim.coded import Coded, Vocabulary
-from sim.schema import COLUMNS, FLAG, INT, OPTIONAL, TEXT
+from sim.schema import COLUMNS, OPTIONAL, TEXT
+
+CODES = NUMBERS[TEXT]
+TYPES: dict[str, dict[str, Any]] = {
+    table: {name: NUMBERS[kind] for name, kind in columns.items()}
+    for table, columns in COLUMNS.items()
+}
+"""numpy's types of all columns: to compare those of Arrow takes longer than to write a value."""
+ROWS = (np.ndarray, list, Coded)
+"""What has a value for each row."""
 
 
 class Trace:
@@ -48,25 +57,25 @@ class Trace:
 
     def _kept(self, table: str, name: str, value: Any, rows: int) -> Any:
         """A number that stands in all rows, an array of them, or None."""
-        kind = COLUMNS[table].get(name)
+        kind = TYPES[table].get(name)
         if kind is None:
             raise KeyError(f"table {table} has no column {name!r}")
-        if not isinstance(value, np.ndarray | list | Coded):
+        if not isinstance(value, ROWS):
             return None if value is None else self._one(table, name, value, kind)
-        if kind == TEXT:
+        if kind is CODES:
             array = self._vocabularies[table, name].codes(value)
         else:
-            array = np.asarray(value).astype(NUMBERS[kind], casting="safe", copy=False)
+            array = np.asarray(value).astype(kind, casting="safe", copy=False)
         if array.shape != (rows,):
             raise ValueError(f"{table}.{name} has shape {array.shape}; give ({rows},)")
         return array
 
-    def _one(self, table: str, name: str, value: Any, kind: pa.DataType) -> int | float | bool:
-        if kind == TEXT:
+    def _one(self, table: str, name: str, value: Any, kind: Any) -> int | float | bool:
+        if kind is CODES:
             return self._vocabularies[table, name].code(value)
-        if kind == FLAG:
+        if kind is np.bool_:
             return bool(value)
-        return operator.index(value) if kind == INT else float(value)
+        return operator.index(value) if kind is np.int64 else float(value)
 
     def digest(self) -> str:
         """Return the digest of everything added so far, in the order it was added."""

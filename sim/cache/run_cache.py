@@ -40,8 +40,10 @@ class RunCache:
 
     def close(self) -> None:
         """Bring the cache within its bounds, if this run has added to it."""
-        if self.shelf.kept_bytes:
-            upkeep.trim(self.shelf.root, upkeep.BOUND_BYTES)
+        shelf = self.shelf
+        if files := shelf.kept_files.total():
+            added_bytes = shelf.kept_bytes + files * upkeep.BLOCK_BYTES
+            upkeep.keep_within_bound(shelf.root, added_bytes, upkeep.BOUND_BYTES)
 
     @property
     def warnings(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -12,9 +13,14 @@ from typing import Any, NamedTuple
 from sim.cache import results, windows
 from sim.cache.place import PART, TAG, is_cache, may_become_cache
 from sim.errors import InputError
+from sim.journal import write_text
 
 BOUND_BYTES = 5 * 2**30
 """How large the cache may be when a run ends."""
+LEFT_BY_TRIMMING = 0.9
+"""Share of the bound that is left when it was reached, so that the next runs need not trim."""
+TALLY = "size"
+"""File with the size of the cache when a run last ended, in bytes."""
 KINDS = {
     results.TENSORS: "trainings",
     results.NUMBER: "numbers",
@@ -63,8 +69,29 @@ def contents(root: Path) -> dict[str, Any]:
     return {"folder": str(root), "bytes": size, "bound_bytes": BOUND_BYTES, "kinds": kinds}
 
 
+def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
+    """Trim the cache where, with what was added now, it has outgrown its bound.
+
+    That goes by a tally, as looking at every file takes long where there are many. Runs that end at
+    the same moment may miss each other's part of it; the next trimming puts it right.
+    """
+    size = _tally(root) + added_bytes
+    if size > bound_bytes:
+        size = trim(root, int(LEFT_BY_TRIMMING * bound_bytes))
+    with suppress(OSError):
+        write_text(root / TALLY, str(int(size)))
+
+
+def _tally(root: Path) -> float:
+    """Size of the cache when a run last ended; inf where it is not known."""
+    try:
+        return int((root / TALLY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return math.inf
+
+
 def trim(root: Path, bound_bytes: int) -> int:
-    """Remove what was used longest ago until the rest is within the bound; return the bytes."""
+    """Remove what was used longest ago until the rest is within the bound; return its bytes."""
     kept, now = [], time.time()
     for entry in entries(root):
         if entry.path.suffix != PART:
@@ -72,13 +99,12 @@ def trim(root: Path, bound_bytes: int) -> int:
         elif now - entry.used_s > STRAY_S:
             _remove(entry.path)
     size = sum(entry.size_bytes for entry in kept)
-    removed = 0
     for entry in sorted(kept, key=lambda entry: entry.used_s):
-        if size - removed <= bound_bytes:
+        if size <= bound_bytes:
             break
         _remove(entry.path)
-        removed += entry.size_bytes
-    return removed
+        size -= entry.size_bytes
+    return size
 
 
 def clear_cache(root: Path) -> dict[str, Any]:
@@ -96,7 +122,8 @@ def clear_cache(root: Path) -> dict[str, Any]:
             for folder, _, _ in os.walk(root / part, topdown=False):
                 with suppress(OSError):  # what is not ours stays, and so does its folder
                     Path(folder).rmdir()
-        (root / TAG).unlink(missing_ok=True)
+        for name in (TALLY, TAG):
+            (root / name).unlink(missing_ok=True)
         with suppress(OSError):
             root.rmdir()
     return before

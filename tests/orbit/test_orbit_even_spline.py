@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
-from orbit.even_spline import EvenSpline
+from orbit.even_spline import EvenSpline, EvenSplines
 
 
 def _both(pieces, span, seed):
@@ -41,9 +41,18 @@ def test_values_are_those_of_scipy(pieces, log_span, seed):
 @given(st.integers(5, 90), st.integers(0, 99))
 def test_derivatives_are_those_of_scipy(pieces, seed):
     ours, theirs, places = _both(pieces, 3.0, seed)
-    moving = ours.first(3).moving()(places)
+    moving = EvenSplines.of([ours]).first(3).moving()(np.zeros(len(places), int), places)
     np.testing.assert_array_equal(moving[:, :3], ours(places)[:, :3])
     np.testing.assert_allclose(moving[:, 3:], theirs(places, 1)[:, :3], rtol=1e-9, atol=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(5, 40), st.floats(-3, 3)), min_size=1, max_size=6))
+def test_splines_together_say_what_each_says_alone(shapes):
+    each = [_both(pieces, 10**log_span, pieces)[::2] for pieces, log_span in shapes]
+    together = EvenSplines.of([spline for spline, _ in each])
+    which = np.concatenate([np.full(len(at), n) for n, (_, at) in enumerate(each)])
+    said = together(which, np.concatenate([at for _, at in each]))
+    np.testing.assert_array_equal(said, np.concatenate([spline(at) for spline, at in each]))
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 5), (0,)])

@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 import orbit
+from orbit.geometry import contact_geometries
 
 CENTRE = orbit.Site("Zurich", 47.37, 8.54, 408.0)
 
@@ -346,3 +347,23 @@ def test_a_device_may_have_more_points_than_fit_into_one_go(satellites, start):
     seen = orbit.contact_geometry(satellites[6], [CENTRE], start, rise_s, set_s, 10.0, 0.005)
     assert seen.time_s.shape[1] > (set_s - rise_s) / 0.005
     _assert_seen_as_sgp4_says(seen, satellites[6], [CENTRE], start, slice(None, None, 5000))
+
+
+def test_contacts_together_are_seen_as_each_alone_to_the_last_bit(satellites, devices, start):
+    found = [
+        (satellite, rise_s, set_s, 1.0 + 0.7 * n)
+        for satellite in satellites[3:10]
+        for n, (rise_s, set_s) in enumerate(list(_contacts(satellite, start))[:3])
+    ]
+    # One that all of the devices see only a part of, and one that none of them sees.
+    satellite, rise_s, set_s, _ = found[0]
+    found += [
+        (satellite, rise_s + 60.0, set_s - 60.0, 5.0),
+        (satellite, set_s + 900, set_s + 960, 5),
+    ]
+    together = contact_geometries(found, devices, start, 10.0)
+    assert any((seen.aos_s == seen.los_s).all() for seen in together)
+    for seen, (satellite, rise_s, set_s, step_s) in zip(together, found, strict=True):
+        alone = orbit.contact_geometry(satellite, devices, start, rise_s, set_s, 10.0, step_s)
+        for name in ("time_s", "elevation_deg", "slant_range_km", "range_rate_km_s", "azimuth_deg"):
+            np.testing.assert_array_equal(getattr(seen, name), getattr(alone, name))

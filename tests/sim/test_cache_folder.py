@@ -12,9 +12,10 @@ import pytest
 from small import slots
 
 import sim
-from sim.cache import cache_folder, clear_cache, contents, trim
+from sim.cache import cache_folder, clear_cache, contents
 from sim.cache.place import TAG
 from sim.cache.shelf import Shelf
+from sim.cache.upkeep import TALLY, keep_within_bound, trim
 from sim.errors import InputError
 
 KEY = "results/context/key.number"
@@ -101,12 +102,12 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
         shelf.write(f"results/c{age % 2}/{age}.tensors", b"0" * 5000)
         os.utime(tmp_path / f"results/c{age % 2}/{age}.tensors", (now - age, now - age))
     assert shelf.read("results/c1/5.tensors") is not None  # the oldest, used again
-    assert trim(tmp_path, 4 * 8192) == 2 * 8192
+    assert trim(tmp_path, 4 * 8192) == 4 * 8192
     left = sorted(path.name for path in tmp_path.rglob("*.tensors"))
     assert left == ["0.tensors", "1.tensors", "2.tensors", "5.tensors"]
     assert contents(tmp_path)["bytes"] == 4 * 8192
-    assert trim(tmp_path, 4 * 8192) == 0
-    trim(tmp_path, 0)
+    assert trim(tmp_path, 10**9) == 4 * 8192
+    assert trim(tmp_path, 0) == 0
     assert not list((tmp_path / "results").iterdir())
 
 
@@ -119,6 +120,25 @@ def test_files_that_were_never_finished_go_when_they_are_old(tmp_path: Path) -> 
     trim(tmp_path, 10**9)
     assert new.exists()
     assert not old.exists()
+
+
+def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+
+    def add(number: int) -> None:
+        shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
+
+    for number in range(40):
+        add(number)
+        keep_within_bound(tmp_path, 8192, 10 * 8192)
+        assert contents(tmp_path)["bytes"] <= int((tmp_path / TALLY).read_text()) <= 10 * 8192
+    for wrong in ("", "no number", "0"):
+        for number in range(30):
+            add(number)
+        (tmp_path / TALLY).write_text(wrong)
+        for _ in range(11):
+            keep_within_bound(tmp_path, 8192, 10 * 8192)
+        assert contents(tmp_path)["bytes"] <= 10 * 8192
 
 
 def test_a_run_ends_within_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
