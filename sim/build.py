@@ -63,6 +63,18 @@ def build(scenario: Scenario, find: Find = find) -> Build:
     ``find`` looks for the contact windows.
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
+    method, options, learner = method_of(scenario)
+    plan = make_plan(scenario, find)
+    compute, transmitter = compute_of(scenario), transmitter_of(scenario)
+    sidelinks = sidelinks_of(scenario)
+    return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
+
+
+def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
+    """Return a scenario's method with its options, and its learner: all but plan and links.
+
+    Raises InputError with one line for what is wrong in ``learning``.
+    """
     try:
         method = find_method(scenario.learning.method)
     except ValueError as error:
@@ -76,10 +88,7 @@ def build(scenario: Scenario, find: Find = find) -> Build:
         method.check(learner.config)
     except ValueError as error:
         raise InputError(str(error)) from None
-    plan = make_plan(scenario, find)
-    compute, transmitter = compute_of(scenario), transmitter_of(scenario)
-    sidelinks = sidelinks_of(scenario)
-    return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
+    return method, options, learner
 
 
 def portable(scenario: Scenario) -> dict[str, Any]:

@@ -20,28 +20,14 @@ def load_point(
 
     Raises InputError for what is wrong, which begins with ``-p KEY`` where a swept key is.
     """
+    from sim.build import method_of
+
     try:
         scenario = read(overrides)
-        _check_learning(scenario)
+        method_of(scenario)
     except ValueError as error:
         raise InputError(_of_the_sweep(str(error), values)) from None
     return scenario
-
-
-def _check_learning(scenario: Scenario) -> None:
-    """Check method, options, model and data, as a run does before it plans its contacts."""
-    from learning.method import find_method, read_options
-    from sim.task import learner_of
-
-    try:
-        method = find_method(scenario.learning.method)
-    except ValueError as error:
-        raise InputError(f"learning.method: {error}") from None
-    try:
-        read_options(method, scenario.learning.options)
-    except ValueError as error:
-        raise InputError(f"learning.options.{error}") from None
-    method.check(learner_of(scenario).config)
 
 
 def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
