@@ -116,7 +116,9 @@ def _many(points: int) -> None:
     middle_s = float(np.median(warm_s))
     print(f"{points} points: {middle_s:.3f} s each ({min(warm_s):.3f} to {max(warm_s):.3f} s)")
     print(f"a thousand in one process: {middle_s * 1000 / 60:.0f} minutes")
-    print(f"memory: {used_mb[WARM]:.0f} MB after {WARM + 1} points, {used_mb[-1]:.0f} MB at the end")
+    print(
+        f"memory: {used_mb[WARM]:.0f} MB after {WARM + 1} points, {used_mb[-1]:.0f} MB at the end"
+    )
 
 
 if __name__ == "__main__":
