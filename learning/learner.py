@@ -65,6 +65,7 @@ class Learner:
         self.config = config
         self.trains = train
         self.architecture: Architecture = architecture(config)
+        self._shared_files: Stamps | None = None
 
     @cached_property
     def values(self) -> Values:
@@ -78,7 +79,10 @@ class Learner:
         from learning.models import MODELS
 
         config = self._placed()
-        return _built_task(config, MODELS.find(config.model.kind), stamps(config))
+        files = stamps(config)
+        if self._shared_files not in (None, files):
+            raise ValueError("a file that is learnt from has changed since the run began; run anew")
+        return _built_task(config, MODELS.find(config.model.kind), files)
 
     def _placed(self) -> LearningConfig:
         """Return the configuration with ``device`` as it is here; timing-only runs need none."""
@@ -99,7 +103,9 @@ class Learner:
 
     def circumstances(self) -> dict[str, Any]:
         """Return what all results hang on beside what they are made of, as JSON."""
-        return circumstances(self._placed())
+        found = circumstances(self._placed())
+        self._shared_files = found["files"]
+        return found
 
     def _apply(
         self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def circumstances(config: LearningConfig) -> dict[str, Any]:
         "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},
         "python": platform.python_version(),
         "machine": [platform.system(), platform.machine(), *processor()],
+        "mkldnn": _mkldnn(),
         "gpu": _gpu() if config.device == "cuda" else "",
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
@@ -78,6 +80,12 @@ def processor() -> list[str]:
     lines = facts.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
     telling = ("model name", "flags", "Features", "CPU part")
     return [" ".join(line.split()) for line in lines if line.startswith(telling)]
+
+
+def _mkldnn() -> bool:
+    """Whether torch uses oneDNN, as it does unless it was told not to; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is None or bool(torch.backends.mkldnn.enabled)
 
 
 def _gpu() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from learning.config import LearningConfig
@@ -15,7 +16,21 @@ def files_under(name: str) -> list[Path]:
     path = Path(name)
     if path.is_file():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for folder, inner, names in os.walk(path, followlinks=True):
+        inner[:] = [one for one in inner if _is_new(Path(folder, one), seen)]
+        found += [file for one in names if (file := Path(folder, one)).is_file()]
+    return sorted(found)
+
+
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    """Whether a folder, reached by a link perhaps, has not been gone into before."""
+    real = folder.resolve()
+    if real in seen:
+        return False
+    seen.add(real)
+    return True
 
 
 def stamps(config: LearningConfig) -> Stamps:
@@ -23,8 +38,12 @@ def stamps(config: LearningConfig) -> Stamps:
     data, model = config.data, config.model
     named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
     named += [model.tokenizer, model.adapter]
-    files = [file for name in named if name is not None for file in files_under(name)]
-    seen = [(str(file), file.stat()) for file in files]
+    return stamps_under([name for name in named if name is not None])
+
+
+def stamps_under(names: Iterable[str]) -> Stamps:
+    """Return path, bytes and time of the last change of all files of these names, or in them."""
+    seen = [(str(file), file.stat()) for name in names for file in files_under(name)]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen)
 
 

@@ -27,7 +27,7 @@ FOLDER, SUFFIX = "windows", ".windows"
 WORTH_KEEPING_S = 0.05
 """Finding that takes less is done again: keeping and reading are no quicker."""
 LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
-SOURCE = source_stamps(Path(orbit.__file__).parent)
+SOURCE = (*source_stamps(Path(orbit.__file__).parent), *source_stamps(Path(__file__).parent.parent))
 ELEMENTS = (
     *("jdsatepoch", "jdsatepochF", "bstar", "ndot", "nddot", "ecco", "argpo", "inclo", "mo"),
     *("no_kozai", "nodeo", "radiusearthkm", "mu", "j2", "j3", "j4"),

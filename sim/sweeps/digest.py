@@ -7,6 +7,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from learning.stamps import Stamps, stamps_under
 from sim.build import portable
 from sim.fingerprints import without_places
 
@@ -22,7 +23,8 @@ def digest_of(scenario: Scenario) -> str:
     Files that it names count by what they hold and not by where they lie.
     """
     said = {key: value for key, value in portable(scenario).items() if key != "description"}
-    files = _files(json.dumps(_named(said["learning"])))
+    named = _named(said["learning"])
+    files = _files(json.dumps(named), stamps_under(_places(named)))
     text = json.dumps([said | {"learning": _merged(said["learning"], files)}], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
@@ -37,8 +39,15 @@ def _merged(learning: dict[str, Any], files: dict[str, dict[str, Any]]) -> dict[
     return learning | {part: learning[part] | held for part, held in files.items()}
 
 
+def _places(named: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the names of all files and folders."""
+    model, data = named["model"], named["data"]
+    alone = [model["tokenizer"], model["adapter"], data["path"]]
+    return [*model["checkpoints"], *data["paths"].values(), *(name for name in alone if name)]
+
+
 @cache
-def _files(named: str) -> dict[str, dict[str, Any]]:
-    """Return digests of the files that are named: read once, as most points name the same."""
+def _files(named: str, when: Stamps) -> dict[str, dict[str, Any]]:
+    """Return digests of the files that are named: read once, unless they change."""
     found: dict[str, dict[str, Any]] = without_places({"learning": json.loads(named)})["learning"]
     return found

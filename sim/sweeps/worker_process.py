@@ -71,14 +71,14 @@ class WorkerProcess:
         """End the process: there are no more points."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None  # both are pipes
-            with contextlib.suppress(BrokenPipeError):
+            with self._writing, contextlib.suppress(BrokenPipeError):
                 pipe.close()
         self._process.wait()
 
     def _say(self, said: Any) -> None:
         assert self._process.stdin is not None  # a pipe
-        # A worker that is gone is told of by its missing answer.
-        with self._writing, contextlib.suppress(BrokenPipeError):
+        # A worker that is gone (or closed) is told of by its missing answer.
+        with self._writing, contextlib.suppress(BrokenPipeError, ValueError):
             self._process.stdin.write(json.dumps(said).encode() + b"\n")
             self._process.stdin.flush()
 

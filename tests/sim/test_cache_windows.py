@@ -116,3 +116,27 @@ def test_a_run_by_kept_windows_is_the_same_run(
         assert manifest["cache"]["contact_windows"] == used
         assert manifest["trace_sha256"] == plain["trace_sha256"]
         assert manifest["identity"] == plain["identity"]
+
+
+@pytest.mark.parametrize("element", windows.ELEMENTS)
+def test_every_element_of_a_satellite_is_in_the_key(element: str) -> None:
+    class Model:
+        """A satellite's model with one element a little different."""
+
+        def __init__(self, model: object) -> None:
+            self.operationmode = model.operationmode  # type: ignore[attr-defined]
+            for name in windows.ELEMENTS:
+                setattr(self, name, getattr(model, name) + (1e-9 if name == element else 0.0))
+
+    first, *others = sought().satellites
+    changed = replace(first, model=Model(first.model))
+    assert key_of(sought(satellites=[changed, *others])) != key_of(sought())
+
+
+def test_names_and_versions_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = sought().satellites
+    numbered = replace(first, norad_id=first.norad_id + 1)
+    assert key_of(sought(satellites=[numbered, *others])) != key_of(sought())
+    before = key_of(sought())
+    monkeypatch.setattr(windows, "version", lambda name: "0")
+    assert key_of(sought()) != before

@@ -156,6 +156,8 @@ def test_random_values_hang_on_key_and_seed_only() -> None:
     assert all(0.5 <= values["a"] <= 2.5 for values in found)
     assert {values["b"] for values in found} == {1, 3, 5, 7, 9}
     assert {values["c"] for values in found} == {"x", "y", "z"}
+    twins = sampled(["a=0:1", "b=0:1"], "random", 50)
+    assert all(values["a"] != values["b"] for values in twins)
     # Mean of a uniform draw: 1.5, with a standard error of 2 / sqrt(12 * 200) = 0.041.
     assert sum(v["a"] for v in found) / 200 == pytest.approx(1.5, abs=5 * 0.041)
 
