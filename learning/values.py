@@ -123,13 +123,13 @@ class Values:
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
-        arguments = _copied(arguments)
         key = self._key(operation, parents, arguments)
         handle = self._live.get(key)
         if handle is None:
             # A value that the store holds needs no ancestors: let them go at once.
             needed = parents if self.keep and not self._is_stored(key) else ()
-            handle = Handle(key, operation, needed, arguments, _foreign(operation, parents))
+            said = _copied(arguments) if self.keep else {}
+            handle = Handle(key, operation, needed, said, _foreign(operation, parents))
             self._live[key] = handle
         return handle
 
@@ -188,7 +188,7 @@ class Values:
     ) -> str:
         version = operation.version if self.keep else 0
         parts = [self.context, operation.place, version, [p.key for p in parents], arguments]
-        text = json.dumps(parts, sort_keys=True)
+        text = json.dumps(parts, sort_keys=True, default=_plain)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def _is_stored(self, key: str) -> bool:

@@ -59,7 +59,10 @@ def _pattern(tables: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
-    """Group runs whose scenarios differ in the seed only, in the order in which they came."""
+    """Group runs whose scenarios differ in the seed only, in the order in which they came.
+
+    A run that was done twice counts once.
+    """
     plain = [_flat({**run["scenario"], "seed": None, "description": None}) for run in runs]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
@@ -72,9 +75,16 @@ def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
             parts.append(f"({run['summary']['status']})")
         # By what they say in full: long values may look alike when they are cut.
         key = json.dumps([values, run["summary"]["status"]], sort_keys=True, default=str)
-        members.setdefault(key, []).append(run["summary"])
+        alike = members.setdefault(key, [])
+        if not any(_is_copy(run["summary"], other) for other in alike):
+            alike.append(run["summary"])
         labels.setdefault(key, _new(" ".join(parts), labels.values()))
     return [Group(labels[key], tuple(found)) for key, found in members.items()]
+
+
+def _is_copy(summary: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two runs of a scenario are the same run, done twice: they say one thing only."""
+    return all(summary[key] == other[key] for key in ("seed", "trace_sha256"))
 
 
 def _new(label: str, known: Collection[str]) -> str:

@@ -97,7 +97,8 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     ]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
-    note = f"(times fewer cycles than {reference!r}, in the median)" if reached else ""
+    compared = reached and len(groups) > 1
+    note = f"(times fewer cycles than {reference!r}, in the median)" if compared else ""
     lines = [table(["", *heads], rows), *legend, note]
     return "\n".join(line for line in lines if line)
 

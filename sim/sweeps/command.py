@@ -10,7 +10,7 @@ from sim.sweeps.asked import LOG, How
 from sim.sweeps.engine import Point
 from sim.sweeps.estimate import dry_run_text
 from sim.sweeps.folder import about_sweep, check_claim, claim
-from sim.sweeps.lock import locked
+from sim.sweeps.lock import among, locked
 from sim.sweeps.points import MOST_POINTS, Plan
 from sim.sweeps.progress import SweepProgress
 from sim.sweeps.sweeping import Sweeping
@@ -42,7 +42,7 @@ def run(plan: Plan, points: list[Point], how: How, quiet: bool) -> Sweeping:
     place = how.out or _free_folder(plan)
     may_be_there = how.resume or how.shard[1] > 1
     claim(place, about_sweep(points, plan.asked), may_be_there, how.part)
-    with locked(place, how.part) as lock:
+    with among(place, how.shard[1]), locked(place, how.part) as lock:
         sweeping = Sweeping(place, points, how.own(points), how.part)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:

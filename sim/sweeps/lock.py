@@ -16,6 +16,36 @@ PATIENCE_S = 5.0
 
 
 @contextmanager
+def among(place: Path, parts: int) -> Iterator[None]:
+    """Hold the folder together with other shards of as many ``parts``.
+
+    Raises InputError while it is swept in another number of shards: points would be run twice.
+    """
+    own = place / f".of-{parts}.lock"
+    descriptor = os.open(own, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _flock(descriptor, fcntl.LOCK_SH)
+        for other in sorted(place.glob(".of-*.lock")):
+            if other != own and _is_held(other):
+                number = other.name.removeprefix(".of-").removesuffix(".lock")
+                raise InputError(
+                    f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "
+                    "use as many, or wait for them"
+                )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return not _flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> Iterator[int]:
     """Hold the folder's lock and yield its descriptor; raise InputError if somebody else does.
 
@@ -31,14 +61,18 @@ def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> Iterator[i
 
 def _acquire(descriptor: int, place: Path, patience_s: float) -> None:
     until = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise InputError(f"-o {place}: is being swept by another process") from None
-            time.sleep(0.05)
-        except OSError:  # a file system without locks: then it is up to the user
-            return
-        else:
-            return
+    while not _flock(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() > until:
+            raise InputError(f"-o {place}: is being swept by another process")
+        time.sleep(0.05)
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    """Take the lock if nobody is in the way, and tell whether that went well."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: then it is up to the user
+        return True
+    return True

@@ -43,6 +43,15 @@ def test_the_saved_model_has_the_accuracy_of_the_last_evaluation(leomix, tmp_pat
         assert row["accuracy"] == pytest.approx(last[row["cluster"]], abs=1e-12)
 
 
+def test_a_run_that_was_done_twice_counts_once(leomix, tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        leomix("run", "paper-slots", "-o", folder, *SMALL, "--set", "learning.train=false")
+    [group] = json.loads(leomix("compare", *folders, "--json").out)["groups"]
+    assert (group["runs"], group["seeds"]) == (1, [1])
+    assert "times fewer" not in leomix("compare", *folders).out
+
+
 def test_show_and_compare_group_seeds(leomix, tmp_path: Path) -> None:
     folders = []
     for method in ("synchronous", "emsfl"):
