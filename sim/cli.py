@@ -21,6 +21,8 @@ from sim.commands import (
     sweep,
     validate,
 )
+from sim.errors import Interrupted, SimulationError
+from sim.file_trouble import of_the_disk, trouble_text
 
 app = typer.Typer(
     name="leomix",
@@ -79,8 +81,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _status(arguments: list[str] | None) -> int:
-    from sim.errors import Interrupted, SimulationError
-
     try:
         status = app(args=arguments, standalone_mode=False, prog_name="leomix")
     except UsageError as error:
@@ -89,16 +89,18 @@ def _status(arguments: list[str] | None) -> int:
     except SimulationError as error:
         print(f"leomix: the run failed: {error}", file=sys.stderr)
         return FAILED
-    except (ValueError, OSError) as error:
-        print(f"leomix: {_one_line(error)}", file=sys.stderr)
+    except OSError as error:
+        print(f"leomix: {trouble_text(error)}", file=sys.stderr)
+        return FAILED if of_the_disk(error) else WRONG_INPUT
+    except ValueError as error:
+        print(f"leomix: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_INPUT
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
-        print(f"leomix: interrupted: {error or 'nothing was saved'}", file=sys.stderr)
-        return INTERRUPTED
-    return status if isinstance(status, int) else DONE
+        return _interrupted(str(error))
+    # Typer makes this status of an interrupt that no command has met.
+    return _interrupted() if status == INTERRUPTED else status or DONE
 
 
-def _one_line(error: ValueError | OSError) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+def _interrupted(saved: str = "") -> int:
+    print(f"leomix: interrupted: {saved or 'nothing was saved'}", file=sys.stderr)
+    return INTERRUPTED

@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.arrow import array
 from sim.errors import InputError
+from sim.file_trouble import naming
 from sim.units_text import table
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
@@ -57,8 +58,9 @@ def _at_once(path: Path) -> Iterator[Path]:
     """A temporary name for a file, which gets its own name at the end, or vanishes."""
     part = path.with_name(f".{path.name}.part")
     try:
-        yield part
-        part.replace(path)
+        with naming(path):
+            yield part
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -13,6 +13,7 @@ from typing import Any
 from sim.folder import read_manifest, read_tables
 from sim.networked_summary import gating_pattern
 from sim.summary import TARGETS, summarise
+from sim.yaml_text import as_yaml
 
 BASELINE = "synchronous"
 LONGEST_LABEL = 48
@@ -154,7 +155,7 @@ def _ratio(reference: dict[str, Any], own: dict[str, Any]) -> float | None:
 
 
 def _short(key: str, value: Any) -> str:
-    text = " ".join(f"{key}={value}".split())
+    text = " ".join(f"{key}={as_yaml(value)}".split())
     return text if len(text) <= LONGEST_LABEL else f"{text[:LONGEST_LABEL]}..."
 
 

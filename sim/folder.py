@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import InputError
+from sim.file_trouble import naming
 from sim.journal import write_text
 from sim.schema import APPENDED, COLUMNS, OPTIONAL
 
@@ -27,7 +29,8 @@ def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
     for name, table in tables.items():
         part = folder / f".{name}.parquet.part"
         schema = table.schema.with_metadata({"leomix_schema": SCHEMA})
-        pq.write_table(table.cast(schema), part, compression="zstd")
+        with naming(folder / f"{name}.parquet"):
+            pq.write_table(table.cast(schema), part, compression="zstd")
         part.replace(folder / f"{name}.parquet")
 
 
@@ -67,6 +70,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder; raise InputError if it is none."""
     path = folder / MANIFEST
     if not path.is_file():
+        _refuse_sweep(folder)
         raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -78,6 +82,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _refuse_sweep(folder: Path) -> None:
+    from sim.sweeps.folder import SWEEP
+    from sim.sweeps.rows import POINTS
+
+    if (folder / SWEEP).is_file():
+        raise InputError(
+            f"{folder}: is a sweep; use leomix report or leomix export, or name one of its points, "
+            f"{folder / POINTS}/..."
+        )
+
+
 def read_tables(folder: Path) -> dict[str, pa.Table]:
     """Return all tables of a run folder; raise InputError for one that is missing or broken."""
     tables = {}
@@ -85,14 +100,25 @@ def read_tables(folder: Path) -> dict[str, pa.Table]:
         path = folder / f"{name}.parquet"
         if name in OPTIONAL and not path.exists():
             continue
-        try:
-            tables[name] = _completed(name, pq.read_table(path))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+        tables[name] = _completed(name, _read(path))
         lacking = [column for column in COLUMNS[name] if column not in tables[name].column_names]
         if lacking:
             raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
     return tables
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
+        return pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: is missing; the run has to be done again") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        reason = str(why).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"{path}: cannot be read ({reason}); the run has to be done again"
+        ) from None
 
 
 def _completed(name: str, table: pa.Table) -> pa.Table:

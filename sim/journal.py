@@ -20,6 +20,7 @@ from typing import Any
 from learning.store import FolderStore
 from learning.values import Values
 from sim.errors import InputError, SimulationError
+from sim.file_trouble import naming
 from sim.trace import Trace
 
 CHECKPOINT = "checkpoint"
@@ -113,8 +114,9 @@ class Checkpoint:
 def write_text(path: Path, text: str) -> None:
     """Write ``path`` at once: temporary file, fsync, rename."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with naming(path):
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)

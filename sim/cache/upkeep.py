@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sim.cache import results, windows
-from sim.cache.place import PART, TAG, is_cache, may_become_cache
+from sim.cache.place import PART, TAG, VARIABLE, is_cache, may_become_cache
 from sim.errors import InputError
 from sim.journal import write_text
 
@@ -55,7 +55,17 @@ def entries(root: Path) -> Iterator[Entry]:
 
 
 def contents(root: Path) -> dict[str, Any]:
-    """Return size and number of entries by kind, and when each kind was last used (Unix time)."""
+    """Return size and number of entries by kind, and when each kind was last used (Unix time).
+
+    Raises InputError for what is neither a leomix cache nor could become one.
+    """
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is no folder; let {VARIABLE} name one")
+    if not may_become_cache(root):
+        raise InputError(
+            f"{root}: is no leomix cache (it has no {TAG} of it); let {VARIABLE} name one that is, "
+            "or a new folder"
+        )
     kinds: dict[str, dict[str, Any]] = {
         kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KINDS.values()
     }
@@ -110,10 +120,8 @@ def trim(root: Path, bound_bytes: int) -> int:
 def clear_cache(root: Path) -> dict[str, Any]:
     """Remove everything that is the cache's, and return what that was.
 
-    Raises InputError for a folder that is no leomix cache.
+    Raises InputError for what is no leomix cache.
     """
-    if not may_become_cache(root):
-        raise InputError(f"{root}: is no leomix cache (it has no {TAG} of it); nothing was removed")
     before = contents(root)
     for entry in list(entries(root)):
         entry.path.unlink(missing_ok=True)

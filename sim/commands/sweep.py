@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 DONE, FAILED, PARTLY = 0, 1, 3
 """Exit status of a sweep: all points are done, none is, or some are and some are not."""
 
+ENDED = {"failed": 1, "refused": 2}
+"""Exit status of a dry run by how the point ended that was tried."""
+
 
 def sweep_command(
     scenario: ScenarioName,
@@ -79,7 +82,10 @@ def sweep_command(
     )
     points = command.points_of(plan, yes)
     if dry_run:
-        print(command.dry_run(plan, points, how))
+        text, ended = command.dry_run(plan, points, how)
+        print(text)
+        if ended in ENDED:
+            raise typer.Exit(ENDED[ended])
         return
     done = command.run(plan, points, how, quiet)
     _show(done, json_)
@@ -89,17 +95,22 @@ def sweep_command(
 
 
 def _show(done: Sweeping, json_: bool) -> None:
-    from sim.sweeps.rows import sweep_sha256
-    from sim.sweeps.text import failures_text, reuse_text, table_text
+    from sim.sweeps.text import failures_text, no_room, reuse_text, sha256_text, table_text
 
     rows = done.rows()
     keys = list(done.points[0].values)
     for line in failures_text(rows, keys):
         print(line, file=sys.stderr)
     if done.left:
+        mend = f"free space on the disk of {done.place}" if no_room(rows) else "mend what failed"
         print(
-            f"{len(done.left)} of {len(done.tasks)} points are not done; mend what failed, then "
+            f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then "
             f"go on with: --resume -o {done.place} (past failures with --keep-going)",
+            file=sys.stderr,
+        )
+    if done.trouble:
+        print(
+            f"{done.trouble}; the points are kept, go on with: --resume -o {done.place}",
             file=sys.stderr,
         )
     if json_:
@@ -108,7 +119,7 @@ def _show(done: Sweeping, json_: bool) -> None:
     print(table_text(rows, keys))
     for head, text in (
         ("trainings", reuse_text(rows)),
-        ("sweep sha256", sweep_sha256(rows)[:16]),
+        ("sweep sha256", sha256_text(rows)),
         ("sweep folder", str(done.place)),
     ):
         if text:
@@ -116,8 +127,11 @@ def _show(done: Sweeping, json_: bool) -> None:
 
 
 def _status(done: Sweeping) -> int:
-    """Return the exit status: all points of this process done, some of them, or none."""
+    """Return the exit status: all points of this process done, some of them, or none.
+
+    Rows that could not be written leave something to be done.
+    """
     left = len(done.left)
-    if left == 0:
+    if left == 0 and not done.trouble:
         return DONE
     return PARTLY if left < len(done.tasks) else FAILED

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sim.errors import InputError
 from sim.exports.source import Source, SweepRows, read_source
+from sim.file_trouble import naming
 from sim.sweeps.rows import POINTS
 
 FORMATS = {
@@ -41,9 +42,9 @@ class Exported:
 def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, one of ``FORMATS``.
 
-    ``out`` is a new or empty folder, ``FOLDER/export/TO`` if None. Everything appears there at
-    the end, or nothing does. Raises InputError for a folder that holds no run, has nothing of
-    what is asked for, or where ``out`` is not empty.
+    ``out`` is a new or empty folder; if None, ``FOLDER/export/TO``, where an earlier export is
+    replaced. Everything appears there at the end, or nothing does. Raises InputError for a folder
+    that holds no run, has nothing of what is asked for, or where ``out`` is not empty.
     """
     if to not in FORMATS:
         raise InputError(f"--to {to}: no such format; there are {', '.join(FORMATS)}")
@@ -54,7 +55,9 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             f"the folder of one of its points, {folder / POINTS}/..."
         )
     place = out if out is not None else folder / "export" / to
-    if place.exists() and not _is_empty(place):
+    if out is None and place.exists() and not place.is_dir():
+        raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
+    if out is not None and place.exists() and not _is_empty(place):
         raise InputError(f"-o {place}: is not an empty folder; name another one")
     module, name = FORMATS[to].split(".")
     writer: Writer = getattr(import_module(f"sim.exports.{module}"), name)
@@ -77,10 +80,18 @@ def _at_once(place: Path) -> Iterator[Path]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        yield part
+        with naming(place):
+            yield part
         for path in part.iterdir():
-            path.replace(place / path.name)
+            _move(path, place / path.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if new and not any(place.iterdir()):
             place.rmdir()
+
+
+def _move(path: Path, to: Path) -> None:
+    """Put ``path`` in the place of what an earlier export has left there."""
+    if to.is_dir() and not to.is_symlink():
+        shutil.rmtree(to)
+    path.replace(to)

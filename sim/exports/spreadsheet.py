@@ -31,8 +31,14 @@ def write_parquet(source: Source, place: Path) -> list[str]:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    # An empty table has no batch, and a file without one has no columns.
-    write_batches(table.to_batches() or table.schema.empty_table().to_batches(), path)
+    # An empty table may have no batch, and a file without one has no columns.
+    write_batches(table.to_batches() or [_no_rows(table.schema)], path)
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 
 def _guarded(table: pa.Table) -> pa.Table:

@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from learning.requests import Floats, Ints
 from sim.errors import InputError
-from sim.pictures.canvas import colour, dashes, legend, name, name_ticks, new_axes
+from sim.pictures.canvas import DASHES, colour, legend, name, name_ticks, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MARKERS = "os^Dvx+*"
+"""One a line, of different shapes and open, as lines may coincide."""
 FEW = 100
 """Fields up to which each value is written into its own."""
 
@@ -64,7 +66,9 @@ def lines(
         here = mine == number
         low, middle, high = _quantiles(column[here], values[here], len(across), (0.0, 0.5, 1.0))
         drawn = axes.plot(place, middle, linewidth=1.4, marker="o", markersize=3.5)
-        drawn[0].set(color=colour(number), linestyle=dashes(number))
+        # Lines may coincide: one below shows between another's dashes, and by its marks.
+        drawn[0].set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
+        drawn[0].set(marker=MARKERS[number % len(MARKERS)], fillstyle="none")
         handles += drawn
         axes.fill_between(place, low, high, color=colour(number), alpha=0.18, linewidth=0)
     if not numeric:

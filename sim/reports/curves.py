@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.pictures.accuracy import Over, finish, measured, points
-from sim.pictures.canvas import colour, dashes, legend
+from sim.pictures.canvas import DASHES, colour, legend
 from sim.pictures.units_of_time import unit_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def draw(groups: Mapping[str, Sequence[pa.Table]], axes: Axes, over: Over) -> No
         known = [rows for rows in each if len(rows)]
         drawn = [axes.plot(*points(rows, over, unit), linewidth=1.4)[0] for rows in known]
         for line in drawn:
-            line.set(color=colour(number), linestyle=dashes(number))
+            # Groups may have the same accuracies: a line below shows between another's dashes.
+            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
         if drawn:
             names.append(label)
             lines.append(drawn[0])

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sim.reports.page import Block, Table, Text
 from sim.sweeps.engine import COMPLETE
 from sim.units_text import data_size
+from sim.yaml_text import as_yaml
 
 MOST_ROWS = 1000
 """Points that the page lists."""
@@ -77,4 +78,4 @@ def _figure(name: str, value: Any) -> str:
 
 def cell(value: Any) -> str:
     """Show a swept value."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return as_yaml(value)

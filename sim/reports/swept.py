@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.comparison import compare, group_runs
-from sim.reports import point_tables, several
+from sim.reports import point_tables, several, swept_words
 from sim.reports.drawing import figure
-from sim.reports.page import Block, Facts, Page, Section, Text
+from sim.reports.page import Block, Page, Section, Text
 from sim.reports.reading import read
 from sim.summary import TARGETS
 from sim.sweeps import Sweep, read_sweep
@@ -62,7 +61,8 @@ def page(folder: Path) -> Page:
 def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator[Section]:
     keys, rows = list(sweep.keys), sweep.rows
     target = best_target(done)
-    yield Section("summary", "Summary", [Text(text) for text in _words(rows, done, keys, target)])
+    words = swept_words.sentences(rows, done, keys, target)
+    yield Section("summary", "Summary", [Text(text) for text in words])
     if len(done):
         values = _values(done, target)
         yield from _drawings(done, _by_variety(done, keys), values)
@@ -71,7 +71,7 @@ def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator
     if len(done) < len(rows):
         yield Section("failed", "Points that are not complete", [point_tables.failed(rows, keys)])
     yield Section("points", "All points", point_tables.points(rows, keys, target))
-    yield Section("scenario", "What is swept", [_asked(sweep)])
+    yield Section("scenario", "What is swept", [swept_words.asked(sweep)])
 
 
 def _compared(folders: Sequence[Path]) -> Iterator[Section]:
@@ -97,7 +97,11 @@ def _values(done: pa.Table, target: float | None) -> dict[str, str]:
         named[point_tables.hours_to(target)] = f"Hours to {target:.2f} accuracy"
     if done["accuracy_final"].null_count == len(done):
         named["cycles"] = "Complete cycles"
-    named |= {"contacts_served": "Contacts served", "idle_share": "Idle share of device time"}
+    named |= {
+        "contacts_served": "Contacts served",
+        "idle_share": "Idle share of device time",
+        "uplink_bytes": "Bytes sent up",
+    }
     return {
         column: said
         for column, said in named.items()
@@ -156,34 +160,3 @@ def _line(done: pa.Table, across: str, group: str | None, column: str, said: str
         lines(done, across, column, group, axes)
 
     return figure(f"line-{column}", draw, f"{said} over {across}: median and range")
-
-
-def _words(
-    rows: pa.Table, done: pa.Table, keys: Sequence[str], target: float | None
-) -> Iterator[str]:
-    yield f"{len(done)} of {len(rows)} points are complete."
-    if len(done) and done["accuracy_final"].null_count < len(done):
-        yield _extreme(done, keys, "accuracy_final", max, "The best final accuracy is {:.3f}, with")
-    if target is not None:
-        said = f"The quickest to {target:.2f} accuracy takes {{:.2f}} hours, with"
-        yield _extreme(done, keys, point_tables.hours_to(target), min, said)
-
-
-def _extreme(
-    done: pa.Table, keys: Sequence[str], column: str, best: Callable[..., Any], said: str
-) -> str:
-    known = [row for row in done.to_pylist() if row[column] is not None]
-    row = best(known, key=lambda row: row[column])
-    where = ", ".join(f"{key} = {point_tables.cell(row[key])}" for key in keys)
-    return f"{said.format(row[column])} {where or 'seed'} (seed {row['seed']})."
-
-
-def _asked(sweep: Sweep) -> Facts:
-    """What the sweep was asked for, but for the points that this makes."""
-    said = {name: value for name, value in sweep.about.items() if name not in ("points", "schema")}
-    cells = [
-        [name, json.dumps(value) if isinstance(value, dict | list) else str(value)]
-        for name, value in said.items()
-        if value not in (None, {}, [])
-    ]
-    return Facts("The sweep", [*cells, ["sweep sha256", sweep.sha256]])

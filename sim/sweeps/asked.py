@@ -50,6 +50,14 @@ class How:
         number, parts = self.shard
         return [point for point in points if point.number % parts == number]
 
+    def check_engine(self) -> None:
+        """Raise InputError if the engine cannot be had, before anything is written for it."""
+        if self.scheduler is not None:
+            from sim.sweeps.dask_engine import connected
+
+            with connected(self.scheduler):
+                pass
+
     def new_engine(self, place: Path, lock: int) -> Engine:
         """Return the engine for a sweep in ``place``, whose lock workers are to hold."""
         if self.engine == "dask":

@@ -9,7 +9,7 @@ from sim.errors import InputError
 from sim.sweeps.asked import LOG, How
 from sim.sweeps.engine import Point
 from sim.sweeps.estimate import dry_run_text
-from sim.sweeps.folder import about_sweep, check_claim, claim
+from sim.sweeps.folder import about_sweep, check_claim, claim, give_up_if_unused
 from sim.sweeps.lock import among, locked
 from sim.sweeps.points import MOST_POINTS, Plan
 from sim.sweeps.progress import SweepProgress
@@ -28,8 +28,11 @@ def points_of(plan: Plan, yes: bool) -> list[Point]:
     return list(plan.points())
 
 
-def dry_run(plan: Plan, points: list[Point], how: How) -> str:
-    """Return what would be done, as text; nothing is written."""
+def dry_run(plan: Plan, points: list[Point], how: How) -> tuple[str, str]:
+    """Return what would be done, as text, and how a point ended that was tried for it.
+
+    Nothing is written.
+    """
     place = how.out or _free_folder(plan)
     check_claim(place, about_sweep(points, plan.asked), resume=True)
     sweeping = Sweeping(place, points, how.own(points))
@@ -41,13 +44,26 @@ def run(plan: Plan, points: list[Point], how: How, quiet: bool) -> Sweeping:
     """Run the points that are left, and return the sweep with its rows."""
     place = how.out or _free_folder(plan)
     may_be_there = how.resume or how.shard[1] > 1
-    claim(place, about_sweep(points, plan.asked), may_be_there, how.part)
+    about = about_sweep(points, plan.asked)
+    check_claim(place, about, may_be_there)
+    how.check_engine()
+    is_new = claim(place, about, may_be_there, how.part)
+    try:
+        return _run(place, points, how, quiet)
+    finally:
+        # What came to nothing is not in the way of the corrected command.
+        if is_new and how.shard[1] == 1:
+            give_up_if_unused(place)
+
+
+def _run(place: Path, points: list[Point], how: How, quiet: bool) -> Sweeping:
     with among(place, how.shard[1]), locked(place, how.part) as lock:
         sweeping = Sweeping(place, points, how.own(points), how.part)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:
             sweeping.run(how.new_engine(place, lock), how.cache, how.keep_going, progress)
-        _remove_if_empty(place / LOG)
+        if how.shard[1] == 1:  # else others may be writing to it
+            _remove_if_empty(place / LOG)
     return sweeping
 
 

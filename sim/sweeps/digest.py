@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 DIGEST_BYTES = 12
+OUTSIDE = ("description",)
+"""Keys of a scenario that change nothing in a run."""
 
 
 def digest_of(scenario: Scenario) -> str:
-    """Return 24 hexadecimal digits of what ``scenario`` says, in all but its description.
+    """Return 24 hexadecimal digits of what ``scenario`` says, in all that changes a run.
 
     Files that it names count by what they hold and not by where they lie.
     """
-    said = {key: value for key, value in portable(scenario).items() if key != "description"}
+    said = {key: value for key, value in portable(scenario).items() if key not in OUTSIDE}
     named = _named(said["learning"])
     files = _files(json.dumps(named), stamps_under(_places(named)))
     text = json.dumps([said | {"learning": _merged(said["learning"], files)}], sort_keys=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import InputError
+from sim.file_trouble import naming
 from sim.sweeps.engine import Point
 from sim.sweeps.rows import POINTS, sweep_sha256
 
@@ -102,21 +104,32 @@ def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
     return True
 
 
-def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> None:
-    """Make ``place`` the folder of this sweep; raise InputError if it is anything else's.
+def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> bool:
+    """Make ``place`` the folder of this sweep, and tell whether it was not before.
 
-    Shards of a sweep write the same, each by its own temporary name, ``part``.
+    Shards of a sweep write the same, each by its own temporary name, ``part``. Raises InputError if
+    it is anything else's.
     """
-    if not check_claim(place, about, resume):
+    is_new = not check_claim(place, about, resume)
+    if is_new:
         place.mkdir(parents=True, exist_ok=True)
         text = json.dumps(about, indent=1)
         at_once(place / SWEEP, part, lambda path: _write_synced(path, text))
     (place / POINTS).mkdir(exist_ok=True)
+    return is_new
+
+
+def give_up_if_unused(place: Path) -> None:
+    """Take a claim back if no point has left anything in the folder."""
+    with suppress(OSError):  # a point that has left something, too
+        (place / POINTS).rmdir()
+        for name in (ROWS, SWEEP):
+            (place / name).unlink(missing_ok=True)
 
 
 def _asked(about: Mapping[str, Any]) -> list[Any]:
     """Return what makes two sweeps the same: their points, wherever the scenario lies."""
-    return [[p["digest"], p["values"], p["replication"]] for p in about["points"]]
+    return [[p.get("digest"), p.get("values"), p.get("replication")] for p in about["points"]]
 
 
 def write_rows(place: Path, rows: pa.Table, part: str) -> None:
@@ -128,8 +141,9 @@ def write_rows(place: Path, rows: pa.Table, part: str) -> None:
 def at_once(path: Path, part: str, write: Callable[[Path], None]) -> None:
     """Let ``write`` make a temporary file that becomes ``path`` when it is whole."""
     temporary = path.with_name(f".{path.name}.{part}.part")
-    write(temporary)
-    temporary.replace(path)
+    with naming(path):
+        write(temporary)
+        temporary.replace(path)
 
 
 def _write_synced(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError
-from sim.sweeps.digest import digest_of
+from sim.sweeps.digest import OUTSIDE, digest_of
 from sim.sweeps.engine import Point
 from sim.sweeps.loading import load_point
 from sim.sweeps.sampling import combinations, combinations_count
@@ -97,7 +97,9 @@ class Plan:
 
 
 def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, Any]) -> None:
-    """Refuse a key that would be overridden as a whole by another one."""
+    """Refuse a key that changes nothing, or is overridden as a whole by another one."""
+    if key in OUTSIDE:
+        raise InputError(f"-p {key}: changes nothing in a run; sweep another key")
     if key in overrides:
         option = "--seed" if key == "seed" else f"--set {key}"
         raise InputError(f"-p {key}: is given by {option} as well; leave one of them out")

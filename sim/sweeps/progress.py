@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from sim.sweeps.engine import COMPLETE, Outcome
+from sim.sweeps.engine import COMPLETE, INTERRUPTED, Outcome
 
 LINE_EVERY_S = 5.0
 
@@ -43,7 +43,7 @@ class SweepProgress:
     def __call__(self, outcome: Outcome) -> None:
         """Show that a point has ended."""
         self._done += outcome.status == COMPLETE
-        self._failed += outcome.status != COMPLETE
+        self._failed += outcome.status not in (COMPLETE, INTERRUPTED)
         if outcome.note:
             print(f"note: {outcome.note}", file=sys.stderr)
         if self._bar is not None:

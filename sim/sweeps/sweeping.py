@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sim.errors import Interrupted, SimulationError
+from sim.errors import InputError, Interrupted
+from sim.file_trouble import trouble_text
 from sim.sweeps.engine import COMPLETE, INTERRUPTED, Engine, Outcome, Point
 from sim.sweeps.figures import outcome_in
 from sim.sweeps.folder import write_rows
@@ -30,13 +31,17 @@ Hear = Callable[[Outcome], None]
 
 @dataclass
 class Sweeping:
-    """One sweep, or one shard of it: the points of all, and those that are its own."""
+    """One sweep, or one shard of it: the points of all, and those that are its own.
+
+    ``trouble`` says what could not be written, if anything could not.
+    """
 
     place: Path
     points: Sequence[Point]
     own: Sequence[Point]
     part: str = "rows"
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    trouble: str = ""
     _written_at: float = 0.0
 
     def collect(self) -> None:
@@ -62,7 +67,7 @@ class Sweeping:
     def run(self, engine: Engine, cache: bool, keep_going: bool, hear: Hear) -> None:
         """Run the points that are left; the rows are kept whatever happens.
 
-        Raises Interrupted if it was asked to stop, SimulationError if the rows cannot be written.
+        Raises Interrupted if it was asked to stop.
         """
         left = self.left
         self._written_at = time.monotonic()
@@ -74,10 +79,7 @@ class Sweeping:
                         engine.hold()
                 stopped = asked()
         finally:
-            # One shard after the other, so that none overwrites rows with what it knew before.
-            with locked(self.place, "rows", COLLECTING_S):
-                self.collect()
-                self._write()
+            self._keep_rows()
         if stopped:
             raise Interrupted(f"go on with: --resume -o {self.place}")
 
@@ -94,16 +96,19 @@ class Sweeping:
         self.outcomes[outcome.digest] = outcome
         hear(outcome)
         if time.monotonic() - self._written_at >= ROWS_EVERY_S:
-            # If this cannot be written, the last time will tell: points go on being run.
-            with contextlib.suppress(OSError):
+            # If this cannot be written, or another shard is at it, the last time will tell: points
+            # go on being run.
+            with contextlib.suppress(OSError, InputError), locked(self.place, "rows", 0.0):
+                self.collect()
                 write_rows(self.place, self.rows(), self.part)
             self._written_at = time.monotonic()
 
-    def _write(self) -> None:
+    def _keep_rows(self) -> None:
         try:
-            write_rows(self.place, self.rows(), self.part)
+            # One shard after the other, so that none overwrites rows with what it knew before.
+            with locked(self.place, "rows", COLLECTING_S):
+                self.collect()
+                write_rows(self.place, self.rows(), self.part)
         except OSError as error:
-            text = f"{error.filename or self.place}: {error.strerror or error}"
-            raise SimulationError(
-                f"{text}; the points are kept, go on with: --resume -o {self.place}"
-            ) from error
+            # The points are kept, and what is known of them can still be shown.
+            self.trouble = trouble_text(error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -13,9 +15,14 @@ import pyarrow as pa
 
 from sim.summary import TARGETS
 from sim.sweeps.engine import COMPLETE
+from sim.sweeps.rows import sweep_sha256
 from sim.units_text import data_size, table
+from sim.yaml_text import as_yaml
 
 Row = Mapping[str, Any]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, the user's share of it is, or a file is larger than allowed."""
 
 MOST_LINES = 20
 """Points up to which each that failed has a line of its own."""
@@ -52,12 +59,24 @@ def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
     return [*lines, f"and {more} more, see status and error of the rows"] if more else lines
 
 
+def no_room(rows: pa.Table) -> bool:
+    """Tell whether a point has failed because a file of it had no room."""
+    full = [os.strerror(number) for number in FULL]
+    return any(text in error for error in rows["error"].to_pylist() for text in full)
+
+
 def reuse_text(rows: pa.Table) -> str:
     """Say how much training was taken from the store; nothing where there was none."""
     seen = {row["digest"]: row for row in rows.to_pylist()}
     done = sum(row["trainings"] or 0 for row in seen.values())
     reused = sum(row["trainings_reused"] or 0 for row in seen.values())
     return f"{done} computed, {reused} reused" if done or reused else ""
+
+
+def sha256_text(rows: pa.Table, digits: int = 16) -> str:
+    """Return the first digits of the sweep's digest, which is still to change if it says so."""
+    incomplete = any(status != COMPLETE for status in rows["status"].to_pylist())
+    return sweep_sha256(rows)[:digits] + (" (incomplete)" if incomplete else "")
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
@@ -106,13 +125,15 @@ def _groups(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[list[str], l
     """Return the rows of each combination with its values as text, in the order of points."""
     groups: dict[str, tuple[list[str], list[Row]]] = {}
     for row in rows:
-        label = [_value(row[key]) for key in keys]
-        groups.setdefault(json.dumps(label), (label, []))[1].append(row)
+        values = [row[key] for key in keys]
+        label = [_value(value) for value in values]
+        groups.setdefault(json.dumps(values), (label, []))[1].append(row)
     return list(groups.values())
 
 
 def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else "null" if value is None else str(value)
+    whole = not isinstance(value, float) or value.is_integer()
+    return as_yaml(value) if whole else f"{value:.9g}"
 
 
 def _complete(group: Sequence[Row]) -> list[Row]:

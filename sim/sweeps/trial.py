@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import Interrupted, SimulationError
-from sim.sweeps.engine import Point
+from sim.sweeps.engine import COMPLETE, FAILED, REFUSED, Point
 from sim.sweeps.worker import own_stdout
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class Trial:
-    """Seconds before the first event and behind it, and how far that went; bytes it wrote."""
+    """Seconds before the first event and behind it, and how far that went; bytes it wrote.
+
+    ``status`` is that of a point: ``complete`` also for one that was ended when its time was up.
+    """
 
     before_s: float
     behind_s: float
     share: float
     size_bytes: int
+    status: str = COMPLETE
     error: str = ""
 
     @property
@@ -115,9 +119,15 @@ def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
             watch.share = 1.0
         except Interrupted:
             pass
-        except (ValueError, SimulationError) as error:
-            return Trial(0.0, 0.0, 0.0, 0, " ".join(str(error).split()))
+        except ValueError as error:
+            return _none(REFUSED, error)
+        except SimulationError as error:
+            return _none(FAILED, error)
         return Trial(watch.before_s, watch.behind_s, watch.share, folder_bytes(place))
+
+
+def _none(status: str, error: Exception) -> Trial:
+    return Trial(0.0, 0.0, 0.0, 0, status, " ".join(str(error).split()))
 
 
 def folder_bytes(place: Path) -> int:

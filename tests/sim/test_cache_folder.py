@@ -196,3 +196,15 @@ def test_a_file_of_somebody_else_in_the_cache_stays(tmp_path: Path) -> None:
     alien.write_text("mine")
     clear_cache(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [alien]
+
+
+@pytest.mark.parametrize("line", [["cache"], ["cache", "--clear"]])
+@pytest.mark.parametrize(("place", "said"), [("/dev/null", "no folder"), ("/", "no leomix cache")])
+def test_what_cannot_be_a_cache_is_told(
+    leomix, monkeypatch: pytest.MonkeyPatch, place: str, said: str, line: list[str]
+) -> None:
+    monkeypatch.setenv("LEOMIX_CACHE", place)
+    outcome = leomix(*line)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"leomix: {place}: is {said}")
+    assert outcome.err.count("\n") == 1

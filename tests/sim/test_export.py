@@ -79,9 +79,18 @@ def test_tables_are_those_of_the_run(leomix, run: Path, tmp_path: Path, to: str)
 def test_the_default_place_is_inside_the_run(leomix, run: Path) -> None:
     assert leomix("export", run, "--to", "csv").status == 0
     assert (run / "export" / "csv" / "events.csv").is_file()
-    again = leomix("export", run, "--to", "csv")
-    assert again.status == 2
-    assert "export/csv: is not an empty folder; name another one" in again.err
+    (run / "export" / "csv" / "events.csv").write_text("old")
+    (run / "export" / "csv" / "notes.txt").write_text("mine")
+    assert leomix("export", run, "--to", "csv").status == 0
+    assert (run / "export" / "csv" / "events.csv").read_text().startswith('"time_s"')
+    assert (run / "export" / "csv" / "notes.txt").read_text() == "mine"
+
+
+def test_a_place_that_was_named_must_be_empty(leomix, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    refused = leomix("export", run, "--to", "csv", "-o", tmp_path)
+    assert refused.status == 2
+    assert f"-o {tmp_path}: is not an empty folder; name another one" in refused.err
 
 
 def test_a_format_that_is_not_there(leomix, run: Path) -> None:

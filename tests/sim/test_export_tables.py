@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,15 @@ def test_a_sweep_has_no_one_trace(leomix, tmp_path: Path) -> None:
     assert outcome.status == 2
     assert "is a sweep, which --to csv or parquet writes; for --to perfetto name" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_a_table_without_rows_has_its_columns(leomix, run: Path, tmp_path: Path, to: str) -> None:
+    own = shutil.copytree(run, tmp_path / "r")
+    empty = pq.read_table(own / "transfers.parquet").slice(0, 0)
+    pq.write_table(empty, own / "transfers.parquet")
+    assert leomix("export", own, "--to", to, "-o", tmp_path / "e").status == 0
+    if to == "csv":
+        assert cells(tmp_path / "e" / "transfers.csv") == (empty.column_names, [])
+    else:
+        assert pq.read_table(tmp_path / "e" / "transfers.parquet").equals(empty)

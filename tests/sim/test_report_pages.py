@@ -398,6 +398,26 @@ def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path) -> None
     assert {"heat", "lines", "groups", "time", "points", "scenario"} <= set(page.sections)
     assert "failed" not in page.sections
     assert "contacts served over orbit.slots.idle" in page.sections["heat"].lower()
+    assert "bytes sent up over orbit.slots.idle" in page.sections["heat"].lower()
+
+
+def test_the_words_of_a_sweep_are_those_of_its_rows(sweep: Path) -> None:
+    page = seen(report([sweep], sweep.parent / "words.html"))
+    rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
+    words = page.sections["summary"]
+    assert "over orbit.slots.idle (3 values) and learning.method (2 values)" in words
+    for column, said in (("cycles", "complete cycles"), ("contacts_served", "contacts served")):
+        found = rows[column]
+        best = rows.loc[found.idxmax()]
+        where = f"orbit.slots.idle={best['orbit.slots.idle']}, learning.method"
+        if found.min() < found.max():
+            assert f"The most {said}: {found.max()}, at {where}={best['learning.method']}" in words
+            assert f"the points range from {found.min()} to {found.max()}" in words
+        else:
+            assert f"The most {said}: {found.max()}, at every point." in words
+    assert "0, 1, 2" in page.sections["scenario"]
+    assert "synchronous, emsfl" in page.sections["scenario"]
+    assert "{" not in page.sections["scenario"]
 
 
 def test_points_that_failed_are_listed(sweep: Path, tmp_path: Path) -> None:

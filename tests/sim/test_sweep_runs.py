@@ -247,7 +247,7 @@ def test_rows_that_cannot_be_written_lose_no_point(plain: Place, tmp_path: Path)
         assert running.poll() is None
     (tmp_path / "out" / "sweep.parquet").mkdir()
     _, errors = running.communicate(timeout=120)
-    assert running.returncode == 1
+    assert running.returncode == 3
     assert "sweep.parquet" in errors.splitlines()[-1]
     assert "--resume -o out" in errors.splitlines()[-1]
     (tmp_path / "out" / "sweep.parquet").rmdir()
