@@ -21,6 +21,7 @@ demo: install ## run EMS-FL and its synchronous baseline through one satellite a
 	$(BIN)/leomix run quickstart -o $(RUNS)/emsfl-enhanced --resume
 	$(BIN)/leomix run quickstart --set learning.method=synchronous -o $(RUNS)/synchronous --resume
 	$(BIN)/leomix compare $(RUNS)/emsfl-enhanced $(RUNS)/synchronous
+	$(BIN)/leomix report $(RUNS)/emsfl-enhanced $(RUNS)/synchronous -o $(RUNS)/report.html
 	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
 
 test: install ## run the tests (about eight minutes on two cores)
