@@ -170,7 +170,7 @@ T = {"text": "x", "label": 0}
         ([T, "{"], "line 2: is not JSON"),
         ([T, "[1]"], "line 2: is no JSON object"),
         (["[" * 100_000], "line 1: is not JSON"),
-        ([{"a": 1}], "line 1: has neither text and label nor question"),
+        ([{"a": 1}], "line 1: has 'a', and neither text and label nor question"),
         ([{"text": "x"}], "line 1: no column 'label'.*learning.data.columns.label"),
         ([T, {"label": 0}], "line 2: no column 'text' or 'text_a'"),
         ([T, T | {"text": 3}], "line 2: text is 3; it must be a string"),

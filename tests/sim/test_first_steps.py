@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import scenarios
-from learning import method_names
+from learning import find_method, method_names
 from learning.data import DATASETS
 from scenarios.learning_section import DATA_KINDS, METHODS, MODEL_KINDS
 
@@ -86,11 +86,16 @@ def write_reviews(path: Path, text: str = "text", label: str = "label") -> None:
             print(json.dumps({text: " ".join(said), label: kind}), file=file)
 
 
+def shipped(names: list[str]) -> list[str]:
+    """Those of leomix: other tests register methods of their own."""
+    return [name for name in names if find_method(name).__module__.startswith("learning.")]
+
+
 def test_the_schema_offers_exactly_what_is_shipped() -> None:
     """Rooms import nothing of each other, so that the names stand in both."""
     from learning.models import MODELS
 
-    assert [name for name in method_names() if "." not in name] == METHODS
+    assert shipped(method_names()) == METHODS
     assert sorted(MODELS.shipped) == MODEL_KINDS
     assert sorted(DATASETS.shipped) == DATA_KINDS
 
@@ -100,7 +105,7 @@ def test_list_shows_what_may_stand_in_a_scenario(leomix) -> None:
     lines = dict(line.split(": ", 1) for line in done.out.splitlines() if ": " in line)
     assert lines["models"] == f"{', '.join(MODEL_KINDS)}, or MODULE:CLASS"
     assert lines["data"] == f"{', '.join(DATA_KINDS)}, or MODULE:FUNCTION"
-    assert lines["methods"].split(", ") == METHODS
+    assert shipped(lines["methods"].split(", ")) == METHODS
 
 
 TLE = """\

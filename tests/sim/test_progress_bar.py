@@ -63,7 +63,7 @@ def test_a_terminal_shows_time_cycle_rate_and_rest(seen: Seen) -> None:
     assert seen.status == 0
     days = [float(day) for day in re.findall(r"day (\d+\.\d) of 3\.0, cycle \d+", seen.err)]
     assert days == sorted(days)
-    assert len(set(days)) > 3
+    assert any(0.0 < day < 3.0 for day in days)
     assert days[-1] > 1.0
     assert re.search(r"cycle \d+, [\d.e+]+ h/s", seen.err)
     assert re.search(r"\d+:\d\d:\d\d", seen.err)
