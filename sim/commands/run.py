@@ -62,12 +62,9 @@ def run_command(
 
 def _default_folder(scenario: Scenario, resume: bool) -> Path:
     """First free folder ``runs/NAME-METHOD-SEED``, with a number behind it if need be."""
+    from sim.free_folder import free_folder
+
     if resume:
         wrong("--resume: name the run's folder with -o DIR")
     name = scenario.source_path.stem if scenario.source_path else "scenario"
-    base = Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}"
-    place, number = base, 1
-    while place.exists():
-        number += 1
-        place = base.with_name(f"{base.name}.{number}")
-    return place
+    return free_folder(Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}")

@@ -17,6 +17,7 @@ from sim.reports.reading import read
 from sim.summary import TARGETS
 from sim.sweeps import Sweep, read_sweep
 from sim.sweeps.engine import COMPLETE
+from sim.sweeps.folder import SWEEP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ COMPARED = ("groups", "ratios", "accuracy", "time")
 
 def is_sweep(folder: Path) -> bool:
     """Whether ``folder`` is that of a sweep."""
-    return (folder / "sweep.json").is_file()
+    return (folder / SWEEP).is_file()
 
 
 def finished(folder: Path) -> list[Path]:

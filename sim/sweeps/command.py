@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import chain, count
 from pathlib import Path
 
 from sim.errors import InputError
+from sim.free_folder import free_folder
 from sim.sweeps.asked import LOG, How
 from sim.sweeps.engine import Point
 from sim.sweeps.estimate import dry_run_text
@@ -69,9 +69,7 @@ def _run(place: Path, points: list[Point], how: How, quiet: bool) -> Sweeping:
 
 def _free_folder(plan: Plan) -> Path:
     """Return the first free ``runs/sweep-NAME``, with a number behind it if need be."""
-    base = Path("runs") / f"sweep-{Path(plan.scenario).stem}"
-    numbered = (base.with_name(f"{base.name}.{number}") for number in count(2))
-    return next(place for place in chain([base], numbered) if not place.exists())
+    return free_folder(Path("runs") / f"sweep-{Path(plan.scenario).stem}")
 
 
 def _remove_if_empty(log: Path) -> None:

@@ -43,11 +43,6 @@ class WorkerProcess:
             )
         self._writing = threading.Lock()
 
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
-
     def run(self, point: Point, folder: Path, cache: bool) -> Outcome:
         """Have a point run; a worker that dies of it makes it a crashed one."""
         assert self._process.stdout is not None  # a pipe
