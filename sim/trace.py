@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ TYPES: dict[str, dict[str, Any]] = {
 ROWS = (np.ndarray, list, Coded)
 """What has a value for each row."""
 
+Watch = Callable[[str, int, Mapping[str, Any]], None]
+"""Is told of every block: its table, how many rows, and the columns as they were given."""
+
 
 class Trace:
     """The tables of a run while it goes on.
@@ -41,6 +45,7 @@ class Trace:
         self._vocabularies: dict[tuple[str, str], Vocabulary] = defaultdict(Vocabulary)
         self._rolling = hashlib.blake2b(digest_size=16)
         self._digested = 0
+        self.watch: Watch | None = None
 
     def add(self, table: str, rows: int = 1, **columns: Any) -> None:
         """Append ``rows`` rows; a scalar column stands in all of them, a missing one is null.
@@ -52,6 +57,8 @@ class Trace:
         """
         if rows == 0:
             return
+        if self.watch is not None:
+            self.watch(table, rows, columns)
         kept = {name: self._kept(table, name, value, rows) for name, value in columns.items()}
         self._blocks.append(Block(table, rows, kept))
 
