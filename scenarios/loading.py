@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from scenarios.canonical import in_canonical_order
 from scenarios.errors import Problem, ProblemsFound, ScenarioError
 from scenarios.explain import first_problem
 from scenarios.files import locate, read_text
@@ -99,13 +100,6 @@ def _validated(mapping: dict[str, Any], origin: Origin, path: Path | None) -> Sc
         scenario = Scenario.model_validate(mapping)
     except ValidationError as error:
         raise origin.error(*first_problem(error)) from None
-    return _in_canonical_order(scenario, path)
-
-
-def _in_canonical_order(scenario: Scenario, path: Path | None) -> Scenario:
-    """Sort the clusters by name; only now, so that findings point at the order of the file."""
-    clusters = tuple(sorted(scenario.ground.clusters, key=lambda cluster: cluster.name))
-    ground = scenario.ground.model_copy(update={"clusters": clusters})
-    ordered = scenario.model_copy(update={"ground": ground})
+    ordered = in_canonical_order(scenario)  # only now: findings point at the order of the file
     ordered._source_path = path
     return ordered

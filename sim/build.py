@@ -16,7 +16,7 @@ from sim.energy import Transmitter
 from sim.errors import InputError
 from sim.finding import Find, find
 from sim.fingerprints import without_places
-from sim.ground import device_places
+from sim.ground import device_kinds, device_places
 from sim.plan import Plan
 from sim.planning import make_plan
 from sim.sidelinks import Sidelinks, sidelinks_of
@@ -104,7 +104,14 @@ def portable(scenario: Scenario) -> dict[str, Any]:
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             places = [asdict(site) for site in device_places(scenario, index) or ()]
-            said["ground"]["clusters"][index] |= {"places_path": None, "places": places}
+            kinds = device_kinds(scenario, index)
+            said["ground"]["clusters"][index] |= {
+                "places_path": None,
+                "places": places,
+                "kinds": None
+                if kinds is None
+                else [kind.model_dump(mode="json") for kind in kinds],
+            }
     _place_files(said["learning"], scenario)
     return said
 

@@ -10,12 +10,11 @@ import scenarios
 from learning.requests import Floats
 from sim.devices import Compute
 from sim.energy import Transmitter
-from sim.errors import InputError
-from sim.ground import device_counts
+from sim.ground import device_counts, device_kinds
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from scenarios.compute_section import DeviceCompute
+    from scenarios.compute_section import DeviceCompute, Kind
     from scenarios.ground_section import Cluster
 
 
@@ -24,8 +23,8 @@ def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
 
     Raises InputError for kinds of devices that do not cover a file of places.
     """
-    pairs = zip(scenario.ground.clusters, device_counts(scenario), strict=True)
-    return tuple(_cluster(scenario, cluster, devices) for cluster, devices in pairs)
+    counts = enumerate(device_counts(scenario))
+    return tuple(_cluster(scenario, index, devices) for index, devices in counts)
 
 
 def transmitter_of(scenario: Scenario) -> Transmitter:
@@ -44,13 +43,14 @@ def _watts(power_dbm: float) -> float:
     return float(10 ** (power_dbm / 10) / 1000)
 
 
-def _cluster(scenario: Scenario, cluster: Cluster, devices: int) -> Compute:
-    rounds = scenario.learning.rounds
+def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
+    cluster, rounds = scenario.ground.clusters[index], scenario.learning.rounds
     per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
     pace_s = None
     if scenario.orbit.source == "slots" and per_contact is not None:
         pace_s = scenario.orbit.slots.seconds / per_contact
-    each = [scenario.compute.but(own) for own in _own(cluster, devices)]
+    kinds = device_kinds(scenario, index)
+    each = [scenario.compute.but(own) for own in _own(cluster, kinds, devices)]
     return Compute(
         seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),
         flops_per_s=_numbers([own.tflops for own in each], np.nan) * 1e12,
@@ -62,17 +62,13 @@ def _cluster(scenario: Scenario, cluster: Cluster, devices: int) -> Compute:
     )
 
 
-def _own(cluster: Cluster, devices: int) -> list[DeviceCompute | None]:
+def _own(
+    cluster: Cluster, kinds: tuple[Kind, ...] | None, devices: int
+) -> list[DeviceCompute | None]:
     """What a cluster says of each of its devices, numbered in the order of its kinds."""
-    if cluster.kinds is None:
+    if kinds is None:
         return [cluster.compute] * devices
-    each = [kind for kind in cluster.kinds for _ in range(kind.devices)]
-    if len(each) != devices:
-        raise InputError(
-            f"ground.clusters {cluster.name!r}: kinds are {len(each)} devices, but places_path "
-            f"holds {devices}; give as many"
-        )
-    return list(each)
+    return [kind for kind in kinds for _ in range(kind.devices)]
 
 
 def _numbers(values: list[float | None], unsaid: float) -> Floats:

@@ -10,10 +10,12 @@ import orbit
 import scenarios
 from learning import stream
 from learning.method import Cluster
+from scenarios.canonical import kinds_in_order, places_order
 from sim.errors import InputError
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from scenarios.compute_section import Kind
 
 
 EARTH_RADIUS_KM = 6371.0
@@ -52,10 +54,11 @@ def cluster_sites(scenario: Scenario) -> list[orbit.Site]:
 
 
 def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
-    """Places of a cluster's devices, if the scenario gives them one by one."""
+    """Places of a cluster's devices in canonical order, if the scenario gives them one by one."""
     cluster = scenario.ground.clusters[index]
     if cluster.places_path is not None:
-        return orbit.read_sites(scenarios.places_file(scenario, index))
+        found = orbit.read_sites(scenarios.places_file(scenario, index))
+        return [found[number] for number in places_order(found, cluster.kinds)]
     if cluster.places is None:
         return None
     return [
@@ -68,6 +71,21 @@ def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
         )
         for number, place in enumerate(cluster.places)
     ]
+
+
+def device_kinds(scenario: Scenario, index: int) -> tuple[Kind, ...] | None:
+    """Kinds of a cluster's devices in their canonical order; those of a file are listed in its."""
+    cluster = scenario.ground.clusters[index]
+    if cluster.places_path is None or cluster.kinds is None:
+        return cluster.kinds
+    found = orbit.read_sites(scenarios.places_file(scenario, index))
+    devices = sum(kind.devices for kind in cluster.kinds)
+    if devices != len(found):
+        raise InputError(
+            f"ground.clusters {cluster.name!r}: kinds are {devices} devices, but places_path "
+            f"holds {len(found)}; give as many"
+        )
+    return kinds_in_order(cluster.kinds, places_order(found, cluster.kinds))
 
 
 def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:

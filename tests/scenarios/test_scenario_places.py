@@ -88,11 +88,6 @@ def test_a_place_is_complete_with_latitude_and_longitude() -> None:
     assert (place.name, place.altitude_m, place.min_elevation_deg) == (None, 0, None)
 
 
-def test_places_keep_the_order_in_which_they_are_listed() -> None:
-    places = [{**PLACE, "name": name} for name in ("z", "a", "m")]
-    assert [place.name for place in cluster_of(places=places).places] == ["z", "a", "m"]
-
-
 @pytest.mark.parametrize(
     ("places", "line"),
     [
