@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUNS   ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench accuracy docs studies clean
+.PHONY: help install demo test lint format bench soak accuracy docs studies clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -46,6 +46,13 @@ bench: install ## time the core against named references
 	else echo "Flower: make bench FLOWER=PYTHON compares with it, in an environment of its own"; fi
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python tests/benchmarks/against_pfl.py $(PFL); \
 	else echo "pfl-research: make bench PFL=PYTHON compares with it, in an environment of its own"; fi
+
+soak: install ## kill, fuzz, mutate, and run random scenarios and a week (hours; SHORT=1: minutes)
+	$(BIN)/python tests/soak/kills.py --count $(if $(SHORT),10,100)
+	$(BIN)/python tests/soak/fuzz.py --count $(if $(SHORT),1000,20000)
+	$(BIN)/python tests/soak/random_scenarios.py --count $(if $(SHORT),25,500)
+	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
+	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20,--count 200)
 
 accuracy: install ## compare windows, link budgets and transfers with others: docs/accuracy.md
 	$(BIN)/python docs/studies/accuracy.py

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from learning.factorising import Factors, factorise
 from learning.models.names import Names, names_of
+from learning.plain_files import read_object
 from learning.task import Task
+from learning.tensor_files import open_tensors
 
 PREFIX = "base_model.model."
 WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"
 
 Tensors = Mapping[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Change(NamedTuple):
@@ -64,31 +66,55 @@ def write_adapter(
     write_peft(folder, tensors, keys | _ranks(ranks), left_out)
 
 
-def read_adapter(folder: Path, names: Names) -> Change:
+def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Change:
     """Return what an adapter adds to, and puts in place of, tensors by stored name.
 
-    Raises :class:`ValueError` for a folder that holds no adapter, or a broken one.
+    ``shapes`` are those of the tensors that it may change. Factors of another shape are refused
+    before they are multiplied: two small ones can have a product that fills any memory. Raises
+    :class:`ValueError` for a folder that holds no adapter, or a broken one.
     """
     try:
-        tensors = load_file(folder / WEIGHTS)
-        said = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        ranks, alphas = said["rank_pattern"], said["alpha_pattern"]
-        plain = said["lora_alpha"], said["r"]
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        file = open_tensors(folder / WEIGHTS)
+        scales = _scales(read_object(folder / CONFIG))
+    except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no PEFT adapter that can be read ({error})") from None
-    change = Change({}, {})
-    for key, tensor in tensors.items():
+    change, keys = Change({}, {}), set(file.keys())
+    for key in sorted(keys):
         path = key.removeprefix(PREFIX)
         module, _, part = path.partition(".lora_")
-        scale = alphas.get(module, plain[0]) / ranks.get(module, plain[1])
         if part == "B.weight":
-            factor = tensors[f"{PREFIX}{module}.lora_A.weight"]
-            change.added[names.stored(f"{module}.weight")] = scale * (tensor @ factor)
+            name, first = names.stored(f"{module}.weight"), f"{PREFIX}{module}.lora_A.weight"
+            _check_factors(folder, file, name, key, first if first in keys else None, shapes)
+            product = file.get_tensor(key) @ file.get_tensor(first)
+            change.added[name] = scales(module) * product
         elif part == "B.bias":
-            change.added[names.stored(f"{module}.bias")] = scale * tensor
+            change.added[names.stored(f"{module}.bias")] = scales(module) * file.get_tensor(key)
         elif not part:
-            change.replaced[names.stored(path)] = tensor
+            change.replaced[names.stored(path)] = file.get_tensor(key)
     return change
+
+
+def _scales(said: Mapping[str, Any]) -> Callable[[str], float]:
+    """Return the number that a module's product is multiplied by, alpha / r, from PEFT's keys."""
+    alphas, ranks = said["alpha_pattern"], said["rank_pattern"]
+    for found in (alphas, ranks):
+        if not isinstance(found, dict):
+            raise ValueError(f"rank_pattern and alpha_pattern are objects, not {found!r:.40}")
+    for number in (said["lora_alpha"], said["r"], *alphas.values(), *ranks.values()):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e9:
+            raise ValueError(f"{number!r:.40} is no rank and no alpha")
+    return lambda module: alphas.get(module, said["lora_alpha"]) / ranks.get(module, said["r"])
+
+
+def _check_factors(
+    folder: Path, file: Any, name: str, second: str, first: str | None, shapes: Shapes | None
+) -> None:
+    """Refuse factors that are no pair of matrices, or make another shape than the model's."""
+    b, a = ([] if k is None else file.get_slice(k).get_shape() for k in (second, first))
+    if len(a) != 2 or len(b) != 2 or b[1] != a[0]:
+        raise ValueError(f"{folder}: the factors of {name!r} have shapes {b} and {a}; save it anew")
+    if shapes is not None and shapes.get(name) != (b[0], a[1]):
+        raise _of_another_model(folder, name, (b[0], a[1]))
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -99,17 +125,24 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     if task.config.model.adapter is None:
         return server
     folder = Path(task.config.model.adapter)
-    change = read_adapter(folder, task.names)
+    shapes = {name: tuple(tensor.shape) for name, tensor in server.items()}
+    change = read_adapter(folder, task.names, shapes)
     changed = dict(server)
     for name, tensor in (change.added | change.replaced).items():
-        if name not in server or server[name].shape != tensor.shape:
-            raise ValueError(
-                f"{folder}: changes {name!r} of shape {tuple(tensor.shape)}, which this model does "
-                "not have or does not train; start from the adapter of a run of the same model"
-            )
+        if shapes.get(name) != tuple(tensor.shape):
+            raise _of_another_model(folder, name, tuple(tensor.shape))
         moved = tensor.to(server[name])
+        if not moved.isfinite().all():
+            raise ValueError(f"{folder}: {name!r} has numbers that are not finite; save it anew")
         changed[name] = server[name] + moved if name in change.added else moved
     return changed
+
+
+def _of_another_model(folder: Path, name: str, shape: tuple[int, ...]) -> ValueError:
+    return ValueError(
+        f"{folder}: changes {name!r} of shape {shape}, which this model does not have or does not "
+        "train; start from the adapter of a run of the same model"
+    )
 
 
 def write_peft(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learning.config import LoraConfig
 from learning.device_state import DELTA, FACTOR
+from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.lora import product
 from learning.models.names import is_of
 from learning.task import Task
@@ -66,6 +67,7 @@ def merge_by_usage(
     merged = dict(server)
     for expert in experts:
         own = [row[expert] for row in weights]
+        check_shares(own, f"the users of expert {expert}", whole=False)
         if any(own):
             merged = merge_experts(task, merged, offered, experts=[expert], weights=own)
     return merged
@@ -132,15 +134,21 @@ def sample_weights(
     """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
 
     ``n_c`` counts the samples of all devices of the cluster that are ``able`` to take part, as in
-    (28), (35) and (36): their weights sum to 1, whether they arrive together or not.
+    (28), (35) and (36): their weights sum to 1, whether they arrive together or not. Raises
+    :class:`~learning.invariants.Violation` for somebody who is not able and yet takes part, with
+    whom they would sum to more.
     """
     counts = task.shards[cluster].sizes
     if len(who) != len(counts) or not any(who):
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
         )
-    total = sum(counts if able is None else compress(counts, able))
-    return tuple(count / total if here else 0.0 for count, here in zip(counts, who, strict=True))
+    able = [True] * len(counts) if able is None else able
+    total = sum(compress(counts, able))
+    shares = [count / total for count in counts]
+    everybody = [a or here for a, here in zip(able, who, strict=True)]
+    check_shares(compress(shares, everybody), f"the devices of {cluster!r}")
+    return tuple(share if here else 0.0 for share, here in zip(shares, who, strict=True))
 
 
 def client_weights(
@@ -159,7 +167,9 @@ def client_weights(
     total = sum(counts)
     if not total:
         raise ValueError("nobody is left to average over; name at least one client")
-    return tuple(count / total for count in counts)
+    shares = tuple(count / total for count in counts)
+    check_shares(shares, "the clients")
+    return shares
 
 
 def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
@@ -179,7 +189,8 @@ def _of_weight(weights: Sequence[float]) -> list[int]:
 
 def _check(stacked: Tensor, weights: Sequence[float], name: str) -> None:
     if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
-        raise ValueError(f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more")
+        what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
+        raise violation(WEIGHTS, f"of {name!r} the {what}")
     finite = torch.isfinite(stacked).reshape(len(stacked), -1).all(1).tolist()
     for device, weight in enumerate(weights):
         if weight > 0 and not finite[device]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from learning.checkpoint_rope import is_positive, rope_of
+from learning.plain_files import read_object
 from learning.text_shape import TextShape
 
 DENSE_TYPES = ("llama", "mistral")
+MOST, MOST_LAYERS, MOST_EXPERTS = 100_000_000, 1_000, 10_000
+"""Far above any published model: numbers beyond are a broken file."""
 SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
 """What dense models that are put together have in common."""
 
@@ -22,20 +24,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise ValueError(f"{folder}: no checkpoint (it has no config.json)")
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(said, dict):
-        raise ValueError(f"{path}: should be a JSON object")
-    return said
+    return read_object(path)
 
 
 def mixture_shape(folder: Path) -> TextShape:
     """Return the shape of a Mixtral checkpoint."""
     said = read_config(folder)
     _check_architecture(folder, said, ("mixtral",))
-    experts = _number(folder, said, "num_local_experts", 8)
+    experts = _number(folder, said, "num_local_experts", 8, most=MOST_EXPERTS)
     return _shape(folder, said, experts, _number(folder, said, "num_experts_per_tok", 2))
 
 
@@ -90,7 +86,7 @@ def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> T
     return TextShape(
         hidden=hidden,
         expert_hidden=_number(folder, said, "intermediate_size"),
-        layers=_number(folder, said, "num_hidden_layers"),
+        layers=_number(folder, said, "num_hidden_layers", most=MOST_LAYERS),
         heads=heads,
         kv_heads=kv_heads,
         head_dim=_number(folder, said, "head_dim", hidden // heads),
@@ -105,11 +101,17 @@ def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> T
     )
 
 
-def _number(folder: Path, said: Mapping[str, Any], key: str, default: int | None = None) -> int:
+def _number(
+    folder: Path,
+    said: Mapping[str, Any],
+    key: str,
+    default: int | None = None,
+    most: int = MOST,
+) -> int:
     value = said.get(key)
     value = default if value is None else value
-    if type(value) is not int or value < 1:
-        raise _wrong(folder, key, value, "a whole number from 1")
+    if type(value) is not int or not 1 <= value <= most:
+        raise _wrong(folder, key, value, f"a whole number from 1 to {most}")
     return value
 
 

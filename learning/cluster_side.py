@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class ClusterSide:
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
         self._through: Floats = np.zeros(k)
+        self._arrivals = 0
 
     # -- downlink
 
@@ -75,6 +77,12 @@ class ClusterSide:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
         self.inbound = []
         self.complete = np.zeros_like(self.complete)
+
+    def abandon(self) -> None:
+        """Give up all that is on its way up or down; the devices begin with the next download."""
+        self.pending = np.zeros_like(self.pending)
+        self._through = np.zeros_like(self._through)
+        self.inbound = []
 
     @property
     def half_way(self) -> Mask:
@@ -270,14 +278,26 @@ class ClusterSide:
         """
         if self.snapshot is None:
             return done
-        return (yield from finite(self.learner, self.snapshot.handle, done))
+        spoilt = self._spoilt(done)
+        handle = self.learner.spoil(self.snapshot.handle, spoilt)
+        self.snapshot = replace(self.snapshot, handle=handle)
+        return (yield from finite(self.learner, handle, done, spoilt))
 
     def finite_gate(self, done: Mask) -> Generator[Request, Any, Mask]:
         """Return those of ``done`` whose gates are finite; the others are refused by name."""
         if self.state is None:
             return done
-        tuned = self.learner.offer(self.state, [], gate=True)
-        return (yield from finite(self.learner, tuned, done))
+        spoilt = self._spoilt(done)
+        tuned = self.learner.spoil(self.learner.offer(self.state, [], gate=True), spoilt)
+        return (yield from finite(self.learner, tuned, done, spoilt))
+
+    def _spoilt(self, done: Mask) -> Mask:
+        """Which of the updates (K,) that have arrived the scenario wants not to be finite."""
+        if not done.any():
+            return done
+        struck = self.learner.spoiling.struck(self.name, self._arrivals, len(done))
+        self._arrivals += 1
+        return struck & done
 
     def merge(self, server: Handle, who: Mask, scale: float = 1.0) -> Handle:
         """Aggregate the snapshots of ``who`` into ``server``, by sample weights (35), (36).

@@ -141,7 +141,7 @@ class Architecture:
         numbers = len(held) * self.expert_parameters + self.gate_parameters
         numbers += self.backbone_parameters + factors * tuned
         numbers += tuned + gate * self.shared_parameters
-        numbers += self.rows.tokens * self._activations(active)
+        numbers += self.rows.tokens * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
 
     @property
@@ -157,7 +157,7 @@ class Architecture:
         )
         return self.backbone_parameters - sum(tables) + sum(again)
 
-    def _activations(self, active: int) -> int:
+    def activations(self, active: int) -> int:
         """Inputs and outputs of the linear maps that one token runs through."""
         in_expert = sum(sum(s) for s in self.tensors.expert.values() if len(s) == 2)
         backbone = self.tensors.backbone.items()

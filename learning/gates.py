@@ -85,16 +85,18 @@ class GateTrainer(ABC):
         """
         turn = Turn(cost=self.cost(me), up=self.up())
         done = yield from self.system.turn(me, turn, who)
-        return (yield from self.count(me, done.rounds))
+        return (yield from self.count(me, done.rounds, sent=True))
 
-    def count(self, me: Cluster, rounds: Ints) -> Generator[Request, Any, Mask]:
+    def count(self, me: Cluster, rounds: Ints, sent: bool = False) -> Generator[Request, Any, Mask]:
         """Train the gates for ``rounds`` (K,) that have taken their time; return whose are new.
 
-        A gate that is not finite is refused: its client keeps the one that it had before.
+        A gate that is not finite is refused, when it was ``sent`` by the satellite: its client
+        keeps the one that it had before.
         """
         gates, who = self.system.gates, rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
-        fine = yield from self.system.finite(trained, who)
+        door = self.system.arrived(me, trained, who) if sent else self.system.finite(trained, who)
+        fine = yield from door
         gates[me.name] = self.kept(fine, who, trained, gates[me.name])
         return fine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from learning.config import LearningConfig
@@ -13,9 +13,10 @@ from learning.costs import Architecture, architecture
 from learning.hardware import compute_device, on_device
 from learning.requests import Cost, Floats, Ints, Mask
 from learning.shapes import resolved
-from learning.sharing import circumstances, why_not
+from learning.sharing import circumstances, gpu_name, why_not
+from learning.spoiling import Spoiling
 from learning.stamps import Stamps, stamps
-from learning.values import Handle, Operation, Tensors, Values
+from learning.values import Apply, Handle, Operation, Tensors, Values
 
 if TYPE_CHECKING:
     from learning.alignment.usage import Served
@@ -29,6 +30,7 @@ TRAIN = Operation("learning.operations:train", 2, trains=True)
 FOLD = Operation("learning.operations:fold")
 OFFER = Operation("learning.operations:offer")
 SELECT = Operation("learning.operations:select")
+SPOIL = Operation("learning.spoiling:spoil")
 MERGE_EXPERTS = Operation("learning.operations:merge_experts", 2)
 MERGE_BY_USAGE = Operation("learning.operations:merge_by_usage")
 MERGE_GATE = Operation("learning.operations:merge_gate", 2)
@@ -41,6 +43,19 @@ USAGE = Operation("learning.alignment.usage:usage")
 RELEVANCE = Operation("learning.relevance:trial_relevance")
 EVALUATE = Operation("learning.evaluation:evaluate")
 """From here on what is taken out of tensors: numbers, not values."""
+
+
+StepSizes = tuple[float, float]
+"""Step size of local training, and that of the gate over it."""
+
+
+def step_sizes(config: LearningConfig) -> StepSizes:
+    """Return what of a task may change while it is learnt."""
+    return config.step_size, config.gate_step_size_ratio
+
+
+def _with(config: LearningConfig, sizes: StepSizes) -> LearningConfig:
+    return dataclasses.replace(config, step_size=sizes[0], gate_step_size_ratio=sizes[1])
 
 
 @lru_cache(maxsize=1)
@@ -57,21 +72,28 @@ class Learner:
     """Makes and trains models for the clusters of ``config``; ``train=False`` only names results.
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked.
+    K devices of one cluster, stacked. ``spoiling`` says which updates are to be not finite.
     """
 
     def __init__(self, config: LearningConfig, train: bool = True) -> None:
         config = dataclasses.replace(config, model=resolved(config.model))
         self.config = config
         self.trains = train
+        self.spoiling = Spoiling()
         self.architecture: Architecture = architecture(config)
         self._shared_files: Stamps | None = None
+        self._tasks: dict[StepSizes, Task] = {}
 
     @cached_property
     def values(self) -> Values:
         """Results by key; what they are computed on is part of every key."""
-        context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
-        return Values(self._apply, context, keep=self.trains)
+        return Values(*self._by(self._placed()), keep=self.trains)
+
+    def turn_to(self, sizes: StepSizes) -> None:
+        """Train with other step sizes from now on; what was asked for before keeps its own."""
+        values = self.values
+        self.config = _with(self.config, sizes)
+        values.turn(*self._by(self._placed()))
 
     @cached_property
     def task(self) -> Task:
@@ -90,6 +112,14 @@ class Learner:
             return self.config
         return dataclasses.replace(self.config, device=compute_device(self.config.device))
 
+    @property
+    def device(self) -> str | None:
+        """What tensors are computed on, a GPU by its name; None in a timing-only run."""
+        if not self.trains:
+            return None
+        device = self._placed().device
+        return f"cuda: {gpu_name()}" if device == "cuda" else device
+
     def build(self) -> None:
         """Build the task, unless a run with the same files has built it before.
 
@@ -107,10 +137,23 @@ class Learner:
         self._shared_files = found["files"]
         return found
 
+    def _by(self, config: LearningConfig) -> tuple[Apply, str]:
+        """How operations are applied with the settings of ``config``, and what names these."""
+        context = json.dumps(dataclasses.asdict(config), sort_keys=True)
+        return partial(self._apply, step_sizes(config)), context
+
     def _apply(
-        self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
+        self,
+        sizes: StepSizes,
+        operation: Operation,
+        parents: list[Tensors],
+        arguments: dict[str, Any],
     ) -> Any:
-        task = self.task
+        if sizes not in self._tasks:
+            same = sizes == step_sizes(self.task.config)
+            with_them = dataclasses.replace(self.task, config=_with(self.task.config, sizes))
+            self._tasks[sizes] = self.task if same else with_them
+        task = self._tasks[sizes]
         here = [on_device(tensors, task.config.device) for tensors in parents]
         return operation.function()(task, *here, **arguments)
 
@@ -223,6 +266,10 @@ class Learner:
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
         return self.values.make(SELECT, new, old, who=who)
+
+    def spoil(self, offered: Handle, who: Mask) -> Handle:
+        """What is offered, not finite for the devices in ``who`` (K,)."""
+        return self.values.make(SPOIL, offered, who=who) if who.any() else offered
 
     def merge_experts(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from learning.closing import WAITS_FOR_ALL, Closing
 from learning.config import LearningConfig
 from learning.experts import ExpertRegistry
 from learning.learner import Learner
@@ -38,7 +39,8 @@ class World:
     """What a method is told before it begins.
 
     ``cycles`` is how many complete cycles the contact plan holds, or fewer where the scenario
-    stops earlier.
+    stops earlier. ``closing`` says whom an aggregation waits for: chains with uploads keep to it by
+    themselves, rounds that wait for clusters are the method's.
     """
 
     clusters: tuple[Cluster, ...]
@@ -46,6 +48,7 @@ class World:
     seed: int
     learner: Learner
     gate_tuning_cycles: int = 2
+    closing: Closing = WAITS_FOR_ALL
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,14 @@ class Method(ABC):
     ``version`` counts the server's models; ``registry`` knows the experts' sizes, what has been
     aggregated into each, and who holds it. ``splits_experts`` says that clusters train experts of
     their own, so that a user is warned where the data do not keep to them; ``uses_lora`` that
-    ``learning.lora`` means something to the method.
+    ``learning.lora`` means something to the method; ``waits_for_all`` that it cannot do without
+    any device, so that ``learning.aggregation`` means nothing to it.
     """
 
     Options: ClassVar[type] = NoOptions
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
+    waits_for_all: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world

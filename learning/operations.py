@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from learning import aggregation, device_state, training, upcycling
+from learning.device_state import BASE, FACTOR
+from learning.frozen import Before
+from learning.models.names import is_of
 from learning.task import Task
 from learning.values import Tensors
 
@@ -39,10 +42,18 @@ def train(
     mask: str,
     **arguments: Any,
 ) -> Tensors:
-    """Local rounds of all devices of one cluster."""
-    return training.train(
+    """Local rounds of all devices of one cluster, on what is to be trained and nothing else."""
+    before, experts = Before(state), arguments["experts"]
+    trained = training.train(
         task, state, cluster=cluster, gate=gate, masked=masked, mask=mask, **_tuples(arguments)
     )
+
+    def moves(name: str) -> bool:
+        of_gate = gate and task.is_shared(name)
+        return not name.startswith(BASE) and (of_gate or is_of(name.removeprefix(FACTOR), experts))
+
+    before.check(trained, moves, f"training in {cluster!r}")
+    return trained
 
 
 def offer(task: Task, state: Tensors, *, experts: list[int], gate: bool) -> Tensors:
@@ -72,8 +83,13 @@ def merge_experts(
     able: list[bool] | None,
 ) -> Tensors:
     """Equation (35), as changes against the version that each device downloaded."""
+    before = Before(server)
     weights = [scale * share for share in aggregation.sample_weights(task, cluster, who, able)]
-    return aggregation.merge_experts(task, server, offered, experts=tuple(experts), weights=weights)
+    merged = aggregation.merge_experts(
+        task, server, offered, experts=tuple(experts), weights=weights
+    )
+    before.check(merged, lambda name: is_of(name, experts), f"the update of {cluster!r}")
+    return merged
 
 
 def merge_by_usage(
@@ -85,9 +101,12 @@ def merge_by_usage(
     weights: list[list[float]],
 ) -> Tensors:
     """Usage-weighted aggregation of experts."""
-    return aggregation.merge_by_usage(
+    before = Before(server)
+    merged = aggregation.merge_by_usage(
         task, server, offered, experts=tuple(experts), weights=weights
     )
+    before.check(merged, lambda name: is_of(name, experts), "an update by usage")
+    return merged
 
 
 def merge_gate(
@@ -101,8 +120,11 @@ def merge_gate(
     able: list[bool] | None,
 ) -> Tensors:
     """Equation (36), as changes against the version that each device downloaded."""
+    before = Before(server)
     weights = [scale * share for share in aggregation.sample_weights(task, cluster, who, able)]
-    return aggregation.merge_gate(task, server, offered, weights=weights)
+    merged = aggregation.merge_gate(task, server, offered, weights=weights)
+    before.check(merged, task.is_shared, f"the gate of {cluster!r}")
+    return merged
 
 
 def _tuples(arguments: dict[str, Any]) -> dict[str, tuple[Any, ...]]:

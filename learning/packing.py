@@ -11,6 +11,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from learning.tensor_files import check_header
+
 if TYPE_CHECKING:
     from learning.values import Tensors
 
@@ -45,14 +47,22 @@ def unpacked(data: bytes) -> Tensors:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    check_header(data)
     try:
         flat = load(data)
     except SafetensorError as error:
         raise ValueError(f"no value: {error}") from None
     if LAYOUT not in flat:
         return {name: _aligned(tensor) for name, tensor in flat.items()}
+    try:
+        return _laid_out(flat, json.loads(bytes(flat[LAYOUT].numpy())))
+    except (ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
+        raise ValueError(f"no value: a layout that does not fit ({error})") from None
+
+
+def _laid_out(flat: Tensors, layout: list[tuple[str, str, int, list[int]]]) -> Tensors:
     tensors, begin = {}, dict.fromkeys(flat, 0)
-    for name, kind, rows, shape in json.loads(bytes(flat[LAYOUT].numpy())):
+    for name, kind, rows, shape in layout:
         end = begin[kind] + math.prod(shape)
         own = _aligned(flat[kind][begin[kind] : end]).view(shape)
         tensors[name] = own.expand(rows, *shape) if rows else own

@@ -19,6 +19,7 @@ from learning.payload import Payload, TensorSize
 from learning.peering import All, Compute, Infer, Reach, Send, Wait
 
 __all__ = [
+    "CORRUPTED",
     "Assign",
     "Chain",
     "Contact",
@@ -42,6 +43,9 @@ __all__ = [
     "Upload",
     "Work",
 ]
+
+CORRUPTED = "corrupted in transit"
+"""Why an upload that was there as a whole is refused: its checksum is wrong."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -258,8 +262,10 @@ class Work:
 class Receipt:
     """What got through: ``done`` (K,), ``end_s`` (K,; inf where not), bytes so far and left (K,).
 
-    ``reason`` is empty, ``contact ended`` or ``no contact``. ``given_up`` (K,) are those whose
-    transfer was cut off and will not be gone on with (None: nobody's).
+    ``reason`` is empty, ``contact ended``, ``no contact``, ``devices away`` (nobody was there),
+    ``corrupted in transit`` (all that is missing is), or ``quorum reached`` or ``deadline reached``
+    of a chain that did not wait for all. ``given_up`` (K,) are those whose
+    transfer was cut off, or refused, and will not be gone on with (None: nobody's).
     """
 
     done: Mask

@@ -60,7 +60,7 @@ def circumstances(config: LearningConfig) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": [platform.system(), platform.machine(), *processor()],
         "mkldnn": _mkldnn(),
-        "gpu": _gpu() if config.device == "cuda" else "",
+        "gpu": gpu_name() if config.device == "cuda" else "",
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
@@ -88,7 +88,8 @@ def _mkldnn() -> bool:
     return torch is None or bool(torch.backends.mkldnn.enabled)
 
 
-def _gpu() -> str:
+def gpu_name() -> str:
+    """Return what the first CUDA device is called."""
     import torch
 
     return torch.cuda.get_device_name()

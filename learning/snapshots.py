@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.learner import Learner
 from learning.requests import Floats, Ints, Mask, Measure, Note, Payload, Request
+from learning.spoiling import INJECTED
 from learning.values import Handle
 
 NEVER_HELD = -1
@@ -108,15 +109,24 @@ def merge(learner: Learner, server: Handle, update: Update, scale: float) -> Han
     return server
 
 
-def finite(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
-    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name."""
+def finite(
+    learner: Learner, offered: Handle, done: Mask, spoilt: Mask | None = None
+) -> Generator[Request, Any, Mask]:
+    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name.
+
+    Those that were ``spoilt`` (K,) are known not to be, in a timing-only run too.
+    """
     if not done.any():
         return done
-    found = yield Measure("not finite", lambda: learner.not_finite(offered), [])
+    known: list[int] = [] if spoilt is None else np.flatnonzero(spoilt).tolist()
+    for device in known:
+        yield Note("fault", detail=f"{INJECTED}update of device {device} is not finite")
+    found = yield Measure("not finite", lambda: learner.not_finite(offered), known)
     refused = [device for device in found if done[device]]
     for device in refused:
         what = f"update of device {device} refused: not finite"
-        yield Note("drop", detail=f"{what}; lower learning.step_size if this goes on")
+        remedy = "" if device in known else "; lower learning.step_size if this goes on"
+        yield Note("drop", detail=what + remedy)
     kept: Mask = done & ~np.isin(np.arange(len(done)), refused)
     return kept
 

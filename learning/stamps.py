@@ -11,14 +11,25 @@ from learning.config import LearningConfig
 Stamps = tuple[tuple[str, int, int], ...]
 
 
+MOST_ENTRIES = 20_000
+"""Files and folders up to which a folder is taken for data or weights, not for half a disk."""
+
+
 def files_under(name: str) -> list[Path]:
-    """Return the file of that name, or all files in the folder of that name, sorted."""
+    """Return the file of that name, or all files in the folder of that name, sorted.
+
+    Raises ValueError for a folder with very many.
+    """
     path = Path(name)
     if path.is_file():
         return [path]
     found: list[Path] = []
     seen: set[Path] = set()
+    entries = 0
     for folder, inner, names in os.walk(path, followlinks=True):
+        entries += len(inner) + len(names)
+        if entries > MOST_ENTRIES:
+            raise ValueError(f"{name}: holds more than {MOST_ENTRIES} files; name a smaller folder")
         inner[:] = [one for one in inner if _is_new(Path(folder, one), seen)]
         found += [file for one in names if (file := Path(folder, one)).is_file()]
     return sorted(found)

@@ -60,9 +60,12 @@ class Handle:
     """A learning result that may not have been computed yet.
 
     ``foreign`` is the place of an operation of somebody else that it comes of, empty if none is.
+    ``apply`` computes it by the settings of when it was asked for.
     """
 
-    __slots__ = ("__weakref__", "arguments", "foreign", "key", "operation", "parents", "value")
+    __slots__ = (
+        *("__weakref__", "apply", "arguments", "foreign", "key", "operation", "parents", "value"),
+    )
 
     def __init__(
         self,
@@ -71,12 +74,14 @@ class Handle:
         parents: tuple[Handle, ...],
         arguments: dict[str, Any],
         foreign: str,
+        apply: Apply,
     ) -> None:
         self.key = key
         self.operation = operation
         self.parents = parents
         self.arguments = arguments
         self.foreign = foreign
+        self.apply = apply
         self.value: Tensors | None = None
 
     def _no_number(self) -> NoReturn:
@@ -107,6 +112,7 @@ class Values:
 
     ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
     ``context`` names everything that all operations depend on (model, data, seed, settings);
+    Both may turn to others: what was asked for until then is still computed as it was meant.
     ``keep=False`` keeps only keys: nothing can be forced (timing-only runs). ``store`` holds what a
     run that is resumed had computed, ``cache`` what any run had; ``reuse`` counts what that saved.
     """
@@ -121,6 +127,10 @@ class Values:
         self.reuse = Reuse()
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
 
+    def turn(self, apply: Apply, context: str) -> None:
+        """Compute what is asked for from now on by other settings, which ``context`` names."""
+        self._apply, self.context = apply, context
+
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
         key = self._key(operation, parents, arguments)
@@ -129,7 +139,8 @@ class Values:
             # A value that the store holds needs no ancestors: let them go at once.
             needed = parents if self.keep and not self._is_stored(key) else ()
             said = _copied(arguments) if self.keep else {}
-            handle = Handle(key, operation, needed, said, _foreign(operation, parents))
+            foreign = _foreign(operation, parents)
+            handle = Handle(key, operation, needed, said, foreign, self._apply)
             self._live[key] = handle
         return handle
 
@@ -206,7 +217,7 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         parents = [p.value for p in handle.parents if p.value is not None]
-        _set(handle, self._apply(handle.operation, parents, handle.arguments))
+        _set(handle, handle.apply(handle.operation, parents, handle.arguments))
         self.computed[handle.operation.name] += 1
         if handle.operation.trains:
             self.reuse.trained(handle)

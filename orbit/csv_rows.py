@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from io import StringIO
 from math import isfinite, nan
 from os import PathLike, fspath
-from pathlib import Path
+
+from orbit.plain_files import read_bytes
 
 
 class TableError(ValueError):
@@ -30,6 +31,9 @@ class Row:
         """A cell that must say something."""
         if not self.cells[column]:
             raise self.error(f"{column} is empty; give a name, or leave the whole column out")
+        if not self.cells[column].isprintable():
+            what = f"{self.cells[column]!r:.60}"
+            raise self.error(f"{column} {what} has characters that cannot be shown; retype it")
         return self.cells[column]
 
     def number(self, column: str) -> float:
@@ -60,7 +64,7 @@ class Table:
 
 def read_text(path: str | PathLike[str]) -> str:
     """Text of a UTF-8 file; raises TableError if it is none, OSError if it cannot be read."""
-    data = Path(path).read_bytes()
+    data = read_bytes(path, TableError)
     if b"\0" in data:
         raise TableError(
             f"{fspath(path)}:1: a binary file, and only CSV is read; save the table as CSV in UTF-8"

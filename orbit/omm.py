@@ -74,6 +74,9 @@ def scan_omm(records: Iterable[Record | ElementError]) -> Iterator[Satellite | E
 
 def _entry(record: Record) -> Satellite | ElementError:
     name = _name(record.fields)
+    if not name.isprintable():  # a terminal would obey it
+        what = f"OBJECT_NAME {name[:40]!r} has characters that cannot be shown"
+        return ElementError.at(record.where, "", what, "retype it")
     try:
         given = {key: _text(key, value) for key, value in record.fields.items() if key in USED}
         _check_present(given, record.fields)

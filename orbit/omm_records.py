@@ -94,9 +94,19 @@ def xml_records(text: str, source: str) -> Iterator[Record | ElementError]:
 
 
 def _segments(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
-    for message in root.iter():
-        if _local(message) == "omm":
-            yield from [part for part in message.iter() if _local(part) == "segment"] or [message]
+    for message in _outermost(root, "omm"):
+        yield from list(_outermost(message, "segment")) or [message]
+
+
+def _outermost(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    """Elements of that name in order; what lies inside of one is not looked at again."""
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if _local(element) == name:
+            yield element
+        else:
+            waiting += reversed(element)
 
 
 def _local(element: ElementTree.Element) -> str:

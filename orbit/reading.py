@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from os import PathLike, fspath
-from pathlib import Path
 
 from orbit.elements import ElementError, Satellite
 from orbit.omm import USED, scan_omm
 from orbit.omm_records import csv_records, json_records, xml_records
+from orbit.plain_files import read_bytes
 from orbit.tle import Checksum, scan_tle
 
 _FORMS = "two-line elements, or OMM as JSON, CSV or XML"
@@ -27,10 +27,11 @@ def read_satellites(path: str | PathLike[str], checksum: Checksum = "verify") ->
 def element_text(path: str | PathLike[str]) -> str:
     """Text of an element file, for `scan_satellites`.
 
-    Raises ElementError where it is not UTF-8, OSError when it cannot be read.
+    Raises ElementError where it is not UTF-8, no regular file or larger than 100 MB, OSError when
+    it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return read_bytes(path, ElementError).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ElementError(
             f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "

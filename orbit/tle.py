@@ -144,6 +144,9 @@ def _satellite(entry: list[_Line], checksum: Checksum) -> Satellite:
     # An orbit that SGP4 cannot carry on is found where it is propagated, with the time.
     model = Satrec.twoline2rv(first.text[:_LENGTH], second.text[:_LENGTH])
     name = _name(entry) if len(entry) == 3 else str(model.satnum)
+    if not name.isprintable():  # a terminal would obey it
+        what = f"the name {name[:40]!r} has characters that cannot be shown"
+        raise _BadLine(entry[0], what, "retype it")
     return Satellite(name, model.satnum, epoch_of(model), model)
 
 

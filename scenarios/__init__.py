@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scenarios.files import shipped, shipped_path
     from scenarios.learning_files import local_path
     from scenarios.link_values import resolved_link
-    from scenarios.loading import from_dict, load, reader, schema
+    from scenarios.loading import from_dict, from_stored, load, reader, schema
     from scenarios.named_files import element_file, places_file, windows_file
     from scenarios.overrides import set_key
     from scenarios.scenario import Scenario
@@ -22,6 +22,7 @@ __all__ = [
     "ScenarioError",
     "element_file",
     "from_dict",
+    "from_stored",
     "load",
     "local_path",
     "places_file",
@@ -40,6 +41,7 @@ _HOME_OF = {
     "ScenarioError": "errors",
     "element_file": "named_files",
     "from_dict": "loading",
+    "from_stored": "loading",
     "load": "loading",
     "local_path": "learning_files",
     "places_file": "named_files",

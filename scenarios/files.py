@@ -25,6 +25,11 @@ def shipped_path(name: str) -> Path:
     return _SHELF / f"{name}.yaml"
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of the shipped ones."""
+    return path.parent == _SHELF
+
+
 def locate(name_or_path: str | Path) -> Path:
     """Return the file meant: a shipped scenario by its bare name, otherwise a path.
 

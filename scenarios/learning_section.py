@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, JsonValue, Tag
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
-from scenarios.section import Section
+from scenarios.section import Positive, Section
 
 # What is shipped, for editors to offer: packages and modules of one's own may add to each.
 METHODS = [
@@ -202,6 +202,30 @@ class Pretraining(Section):
     )
 
 
+class Aggregation(Section):
+    """When a step with uploads ends, and a round that waits for clusters."""
+
+    when: Literal["all", "quorum", "deadline"] = Field(
+        default="all", description="with the last one, a share of them, or after a time"
+    )
+    quorum: float | None = Field(
+        default=None, gt=0, le=1, description="share to wait for; needed with when quorum"
+    )
+    deadline_s: Positive = Field(
+        default=None, le=1e9, description="longest wait, s; needed with when deadline"
+    )
+
+    @model_validator(mode="after")
+    def _each_key_with_its_rule(self) -> "Aggregation":
+        for rule, key, like in (("quorum", "quorum", "0.8"), ("deadline", "deadline_s", "600")):
+            said = getattr(self, key) is not None
+            if said and self.when != rule:
+                raise ValueError(f"{key} is not used with when {self.when!r}; set when: {rule}")
+            if not said and self.when == rule:
+                raise ValueError(f"{key} is missing; when {rule!r} needs it, like {key}: {like}")
+        return self
+
+
 class Learning(Section):
     """The federated learning of the scenario."""
 
@@ -227,6 +251,9 @@ class Learning(Section):
     )
     gate_tuning_cycles: int = Field(
         default=2, ge=0, le=1_000_000, description="last cycles, which tune the gate too"
+    )
+    aggregation: Aggregation = Field(
+        default=Aggregation(), description="whom an aggregation waits for"
     )
     lora: Lora = Field(default=Lora(), description="low-rank adaptation of the experts")
     trains_backbone: bool = Field(

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from scenarios.canonical import in_canonical_order
 from scenarios.errors import Problem, ProblemsFound, ScenarioError
 from scenarios.explain import first_problem
-from scenarios.files import locate, read_text
+from scenarios.files import is_shipped, locate, read_text
 from scenarios.origin import Origin
 from scenarios.overrides import apply_overrides
+from scenarios.own_word import unconsented
 from scenarios.safe_yaml import Document, parse_yaml
 from scenarios.scenario import Scenario
 
@@ -50,7 +51,8 @@ def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
     def read(overrides: Mapping[str, Any]) -> Scenario:
         said = deepcopy(document.value)
         apply_overrides(said, overrides)
-        return _validated(said, Origin(str(path), document.lines, tuple(overrides)), path)
+        origin = Origin(str(path), document.lines, tuple(overrides))
+        return _validated(said, origin, path, stranger=True)
 
     return read
 
@@ -66,6 +68,17 @@ def from_dict(mapping: Mapping[str, Any]) -> Scenario:
     if not isinstance(mapping, Mapping):
         raise ScenarioError(f"a scenario is a mapping of keys, not a {type(mapping).__name__}")
     return _validated(dict(mapping), Origin(), None)
+
+
+def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Scenario:
+    """Validate a scenario out of a run's manifest, with overrides as :func:`load` takes them.
+
+    The run may be somebody else's: what a scenario file may not ask for, it may not either.
+    Raises ScenarioError.
+    """
+    said = deepcopy(dict(mapping))
+    apply_overrides(said, overrides)
+    return _validated(said, Origin(overridden=tuple(overrides)), None, stranger=True)
 
 
 def schema() -> dict[str, Any]:
@@ -95,11 +108,25 @@ def _parsed(text: str, name: str) -> Document:
     return document
 
 
-def _validated(mapping: dict[str, Any], origin: Origin, path: Path | None) -> Scenario:
+def _validated(
+    mapping: dict[str, Any], origin: Origin, path: Path | None, stranger: bool = False
+) -> Scenario:
     try:
         scenario = Scenario.model_validate(mapping)
     except ValidationError as error:
         raise origin.error(*first_problem(error)) from None
+    if stranger:
+        _check_consent(scenario, origin, path)
     ordered = in_canonical_order(scenario)  # only now: findings point at the order of the file
     ordered._source_path = path
     return ordered
+
+
+def _check_consent(scenario: Scenario, origin: Origin, path: Path | None) -> None:
+    """Refuse what the user has to ask for himself, unless it is by an override that he does."""
+    folder = Path.cwd() if path is None else path.parent
+    shipped = path is not None and is_shipped(path)
+    asked = unconsented(scenario, folder, shipped=shipped)
+    for problem in asked:
+        if not origin.is_overridden(problem.path):
+            raise origin.error(problem)

@@ -21,13 +21,14 @@ class Origin:
 
     def _line(self, problem: Problem) -> str:
         key = dotted(problem.path)
-        if self._is_overridden(problem.path):
+        if self.is_overridden(problem.path):
             return f"--set {key}: {problem.text}"
         line = problem.line or self._nearest_line(problem.path)
         place = ":".join(str(part) for part in (self.name, line) if part)
         return ": ".join(part for part in (place, key, problem.text) if part)
 
-    def _is_overridden(self, path: KeyPath) -> bool:
+    def is_overridden(self, path: KeyPath) -> bool:
+        """Whether a key, or one that it lies in, was overridden."""
         parts = [str(part) for part in path]
         keys = (key.split(".") for key in self.overridden)
         return any(parts[: len(key)] == key for key in keys)

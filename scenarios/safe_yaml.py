@@ -15,7 +15,7 @@ import yaml
 from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
 
 MAX_DEPTH = 32
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 _MAX_INT = 2**63 - 1  # what fits the manifest's JSON readers and an int64 column
 
 # YAML 1.2.2, section 10.3.2 (core schema)

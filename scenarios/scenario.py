@@ -7,6 +7,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from scenarios.compute_section import Compute
 from scenarios.consistency import contradictions
 from scenarios.errors import ProblemsFound
+from scenarios.faults_section import Faults
 from scenarios.ground_section import Ground
 from scenarios.learning_section import Learning
 from scenarios.link_section import Link
@@ -54,6 +55,7 @@ class Scenario(Section):
     link: Link = Field(default=Link(), description="the radio link")
     compute: Compute = Field(default=Compute(), description="the devices' computing")
     learning: Learning = Field(default=Learning(), description="the federated learning")
+    faults: Faults = Field(default=Faults(), description="what goes wrong by chance")
 
     _source_path: Path | None = PrivateAttr(default=None)
 

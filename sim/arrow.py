@@ -44,12 +44,23 @@ def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
     return pa.chunked_array(pieces, pa.string())
 
 
+def dictionary(codes: np.ndarray, words: Sequence[str]) -> Any:
+    """Return the same text as a dictionary and codes of it, in one piece."""
+    return _dictionary(codes, _strings(list(words)))
+
+
 def _decoded(codes: np.ndarray, words: Any) -> Any:
+    import pyarrow as pa
+
+    return _dictionary(codes, words).cast(pa.string())
+
+
+def _dictionary(codes: np.ndarray, words: Any) -> Any:
     import pyarrow as pa
 
     known = np.packbits(codes >= 0, bitorder="little") if (codes < 0).any() else None
     numbers = _of(pa.int32(), len(codes), codes.astype(np.int32, copy=False), known=known)
-    return pa.DictionaryArray.from_arrays(numbers, words).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(numbers, words)
 
 
 def _strings(values: list[str]) -> Any:

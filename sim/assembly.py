@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Ints, Mask
-from sim.arrow import array, coded_text
+from learning.requests import Floats, Ints, Mask
+from sim.arrow import array, coded_text, dictionary
 from sim.coded import NOTHING
 from sim.grouping import narrow, stable_order
 from sim.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT
@@ -48,8 +48,22 @@ class Column:
         """Return the column in another order, as an Arrow array."""
         if self.words is not None:
             return coded_text(self.values[order], self.words)
+        return self._numbers(order)
+
+    def coded(self, order: Ints) -> pa.Array:
+        """Return the column in another order, with text as a dictionary and codes."""
+        if self.words is not None:
+            return dictionary(self.values[order], self.words)
+        return self._numbers(order)
+
+    def _numbers(self, order: Ints) -> pa.Array:
         missing = None if self.missing is None else self.missing[order]
         return array(self.values[order], missing)
+
+
+Columns = Callable[[str], Column]
+"""Gives each column of a table. One at a time: all of them together, unsorted, would take as much
+memory as the table."""
 
 
 def assembled(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> pa.Table:
@@ -57,17 +71,71 @@ def assembled(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
 
     Rows are in the order of their key; those that tie stay in the order in which they were written.
     """
+    return _in_order(name, _of_blocks(name, blocks, words), 0)
+
+
+def assembled_window(name: str, window: pa.Table, first: int) -> pa.Table:
+    """Return the part of the table ``name`` whose rows are ``window``, with ``first`` before it.
+
+    ``window`` has the rows as they were written, at least those of one instant, and text as
+    dictionaries.
+    """
+    unified = window.unify_dictionaries()
+    return _in_order(name, lambda key: _column_of(unified.column(key)), first)
+
+
+def _in_order(name: str, column: Columns, first: int) -> pa.Table:
     kinds = COLUMNS[name]
-
-    def column(key: str) -> Column:
-        return _column(blocks, key, kinds[key], words[key] if kinds[key] == TEXT else None)
-
     order = stable_order([_rank(key, column(key)) for key in ORDER[name]])
-    # One at a time: all of them together, unsorted, would take as much memory as the table.
     arrays = {key: column(key).sorted(order) for key in kinds}
     if name == "transfers":
-        arrays["transfer_id"] = array(np.arange(len(order)))
+        arrays["transfer_id"] = array(np.arange(first, first + len(order)))
     return pa.table(arrays, schema=pa.schema(list(kinds.items())))
+
+
+def in_order_of_time(
+    name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]
+) -> tuple[pa.Table, Floats]:
+    """Return the rows of blocks in order of the first column of their key, and that column.
+
+    What does not depend on later rows is done; text is coded still.
+    """
+    column = _of_blocks(name, blocks, words)
+    times_s = _times_s(column(ORDER[name][0]))
+    order = stable_order([times_s])
+    return pa.table({key: column(key).coded(order) for key in COLUMNS[name]}), times_s[order]
+
+
+def times_of(name: str, rows: pa.Table) -> Floats:
+    """Return the first column of the key of rows in that order."""
+    return _times_s(_column_of(rows.column(ORDER[name][0])))
+
+
+def _times_s(column: Column) -> Floats:
+    """Times, those that are missing first; what is no number comes last, but can be compared."""
+    times_s = np.where(np.isnan(column.values), np.inf, column.values)
+    return times_s if column.missing is None else np.where(column.missing, -1.0, times_s)
+
+
+def _of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
+    def column(key: str) -> Column:
+        kind = COLUMNS[name][key]
+        return _column(blocks, key, kind, words.get(key, ()) if kind == TEXT else None)
+
+    return column
+
+
+def _column_of(column: pa.ChunkedArray) -> Column:
+    """Return a column of Arrow's, with text as a dictionary that all chunks share."""
+    held = column.combine_chunks()
+    if pa.types.is_dictionary(held.type):
+        codes = held.indices.fill_null(NOTHING).to_numpy()
+        return Column(codes, None, held.dictionary.to_pylist())
+    if not held.null_count:
+        return Column(held.to_numpy(zero_copy_only=False), None)
+    empty = False if pa.types.is_boolean(held.type) else 0
+    missing = held.is_null().to_numpy(zero_copy_only=False)
+    return Column(held.fill_null(empty).to_numpy(zero_copy_only=False), missing)
 
 
 def _column(

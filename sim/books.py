@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -54,25 +55,50 @@ def _account(ledgers: list[Booked], direction: str) -> dict[str, float]:
     }
 
 
+@dataclass
+class Sums:
+    """Bytes in one direction as the rows of the transfers table have them.
+
+    All that was ``sent``, and the sizes of the payloads that were ``delivered``.
+    """
+
+    sent: float = 0.0
+    delivered: float = 0.0
+
+
 def check_books(books: Books, transfers: pa.Table) -> None:
     """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
-    found = [line for direction in DIRECTIONS for line in _faults(books, direction, transfers)]
-    if found:
+    sums = {direction: _sums(transfers, direction) for direction in DIRECTIONS}
+    if found := check_balance(books, sums):
         raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
 
 
-def _faults(books: Books, direction: str, transfers: pa.Table) -> Iterator[str]:
-    b = books[direction]
+def _sums(transfers: pa.Table, direction: str) -> Sums:
+    mine = transfers.filter(pc.equal(transfers.column("direction"), direction))
+    through = mine.filter(pc.equal(mine.column("outcome"), "delivered"))
+    return Sums(
+        pc.sum(mine.column("delivered_bytes")).as_py() or 0.0,
+        pc.sum(through.column("payload_bytes")).as_py() or 0.0,
+    )
+
+
+def check_balance(books: Mapping[str, Mapping[str, float]], rows: Mapping[str, Sums]) -> list[str]:
+    """Return what does not add up in the books of each direction, or not with its rows."""
+    return [line for way in DIRECTIONS for line in _faults(books[way], way, rows[way])]
+
+
+def _faults(b: Mapping[str, float], direction: str, rows: Sums) -> Iterator[str]:
     fate = b["delivered_bytes"] + b["carried_bytes"] + b["dropped_bytes"]
     if not _equal(b["offered_bytes"], fate):
         yield f"{direction} offered {b['offered_bytes']} bytes, but {fate} have a fate"
     use = b["delivered_bytes"] + b["unfinished_bytes"] + b["vain_bytes"]
     if not _equal(b["sent_bytes"], use):
         yield f"{direction} sent {b['sent_bytes']} bytes, but {use} are accounted for"
-    mine = pc.equal(transfers.column("direction"), direction)
-    rows = pc.sum(transfers.filter(mine).column("delivered_bytes")).as_py() or 0.0
-    if not _equal(b["sent_bytes"], rows):
-        yield f"{direction} sent {b['sent_bytes']} bytes, but the rows have {rows}"
+    if not _equal(b["sent_bytes"], rows.sent):
+        yield f"{direction} sent {b['sent_bytes']} bytes, but the rows have {rows.sent}"
+    if not _equal(b["delivered_bytes"], rows.delivered):
+        whole = f"{direction} delivered payloads of {b['delivered_bytes']} bytes"
+        yield f"{whole}, but the rows those of {rows.delivered}"
 
 
 def _equal(one: float, other: float) -> bool:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learning.learner import Learner
+from learning.closing import Closing
+from learning.learner import Learner, StepSizes
 from learning.method import Method, MethodType, World, find_method, read_options
+from learning.spoiling import Spoiling
 from sim.compute import compute_of, transmitter_of
 from sim.devices import Compute
 from sim.energy import Transmitter
 from sim.errors import InputError
+from sim.faults import Before
 from sim.finding import Find, find
 from sim.fingerprints import without_places
 from sim.ground import device_kinds, device_places
+from sim.limits import CONTACT_BYTES, check_plan
 from sim.plan import Plan
 from sim.planning import make_plan
 from sim.sidelinks import Sidelinks, sidelinks_of
@@ -45,26 +50,45 @@ class Build:
         limit = self.scenario.stop.cycles
         return self.plan.cycles if limit is None else min(limit, self.plan.cycles)
 
-    def new_method(self) -> Method:
-        """Return the method with its server state as it is before the run."""
-        world = World(
+    @property
+    def evaluate_every_s(self) -> float | None:
+        """Seconds between evaluations beside those of cycles; None for none."""
+        hours = self.scenario.learning.evaluate_every_hours
+        return None if hours is None else hours * 3600
+
+    @property
+    def step_sizes(self) -> StepSizes:
+        """Step size of local training, and that of the gate over it."""
+        learning = self.scenario.learning
+        return learning.step_size, learning.gate_step_size_ratio
+
+    @property
+    def world(self) -> World:
+        """What the method is told."""
+        return World(
             clusters=self.plan.clusters,
             cycles=self.cycles,
             seed=self.scenario.seed,
             learner=self.learner,
             gate_tuning_cycles=self.scenario.learning.gate_tuning_cycles,
+            closing=_closing(self.scenario),
         )
-        return self.method(world, self.options)
+
+    def new_method(self) -> Method:
+        """Return the method with its server state as it is before the run."""
+        return self.method(self.world, self.options)
 
 
-def build(scenario: Scenario, find: Find = find) -> Build:
+def build(scenario: Scenario, find: Find = find, before: Before | None = None) -> Build:
     """Check the whole scenario against the rooms and return what a run needs.
 
-    ``find`` looks for the contact windows.
+    ``find`` looks for the contact windows. ``before`` says what faults held until a fork.
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
     method, options, learner = method_of(scenario)
-    plan = make_plan(scenario, find)
+    learner.spoiling = _spoiling(scenario)
+    check_plan(scenario, CONTACT_BYTES)
+    plan = make_plan(scenario, find, before)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     sidelinks = sidelinks_of(scenario)
     return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
@@ -83,12 +107,32 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
         options = read_options(method, scenario.learning.options)
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
+    if method.waits_for_all and scenario.learning.aggregation.when != "all":
+        raise InputError(
+            f"learning.aggregation: method {scenario.learning.method!r} waits for all its clients; "
+            "remove it"
+        )
     learner = learner_of(scenario)
     try:
         method.check(learner.config)
     except ValueError as error:
         raise InputError(str(error)) from None
     return method, options, learner
+
+
+def _closing(scenario: Scenario) -> Closing:
+    """Whom the scenario's aggregation waits for."""
+    said = scenario.learning.aggregation
+    return Closing(
+        1.0 if said.quorum is None else said.quorum,
+        inf if said.deadline_s is None else said.deadline_s,
+    )
+
+
+def _spoiling(scenario: Scenario) -> Spoiling:
+    """Which updates the scenario wants not to be finite."""
+    uploads = scenario.faults.uploads
+    return Spoiling(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
 
 
 def portable(scenario: Scenario) -> dict[str, Any]:
@@ -137,9 +181,12 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8-sig")
 
 
-def identity(said: dict[str, Any], plan: Plan) -> str:
-    """Digest what decides a run: what its portable scenario says, and its contact windows."""
+def identity(said: dict[str, Any], plan: Plan, *earlier: Any) -> str:
+    """Digest what decides a run: what its portable scenario says, and its contact windows.
+
+    Of a fork also what it went by ``earlier``, as JSON.
+    """
     said = {key: value for key, value in without_places(said).items() if key != "description"}
     windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
-    text = json.dumps([said, windows], sort_keys=True)
+    text = json.dumps([said, windows, *earlier], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -13,6 +13,7 @@ from sim.commands import (
     cache,
     contacts,
     export,
+    fork,
     link,
     new,
     report,
@@ -37,9 +38,12 @@ app = typer.Typer(
 # Typer carries its own copy of click from some version on; this is the right class in each.
 UsageError: Any = typer.BadParameter.__base__
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+LONGEST_LINE = 4000
+"""Characters of an error that are shown."""
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
+    "fork": fork.fork_command,
     "sweep": sweep.sweep_command,
     "contacts": contacts.contacts_command,
     "link": link.link_command,
@@ -84,17 +88,23 @@ def _status(arguments: list[str] | None) -> int:
     try:
         status = app(args=arguments, standalone_mode=False, prog_name="leomix")
     except UsageError as error:
-        print(f"leomix: {error.format_message()}", file=sys.stderr)
+        _say(error.format_message())
         return WRONG_INPUT
     except SimulationError as error:
-        print(f"leomix: the run failed: {error}", file=sys.stderr)
+        _say(f"the run failed: {error}")
         return FAILED
     except OSError as error:
-        print(f"leomix: {trouble_text(error)}", file=sys.stderr)
+        _say(trouble_text(error))
         return FAILED if of_the_disk(error) else WRONG_INPUT
     except ValueError as error:
-        print(f"leomix: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(str(error))
         return WRONG_INPUT
+    except RecursionError:
+        _say("something in the input is nested too deeply; get the file again from its source")
+        return WRONG_INPUT
+    except MemoryError:
+        _say("there is not enough memory; leomix validate --estimate tells what a run takes")
+        return FAILED
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         return _interrupted(str(error))
     # Typer makes this status of an interrupt that no command has met.
@@ -102,5 +112,15 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _interrupted(saved: str = "") -> int:
-    print(f"leomix: interrupted: {saved or 'nothing was saved'}", file=sys.stderr)
+    _say(f"interrupted: {saved or 'nothing was saved'}")
     return INTERRUPTED
+
+
+def _say(text: str) -> None:
+    """Tell on one line of stderr what ended the command.
+
+    The text may quote somebody's file: what a terminal would obey is shown, not sent.
+    """
+    line = " ".join(text.split())[:LONGEST_LINE]
+    shown = (c if c.isprintable() else repr(c)[1:-1] for c in line)
+    print(f"leomix: {''.join(shown)}", file=sys.stderr)

@@ -10,9 +10,12 @@ from typing import Any
 import simpy
 from simpy.events import NORMAL, EventPriority
 
-from sim.errors import SimulationError
+from learning.invariants import Violation
+from sim.errors import InvariantError, SimulationError, violated
 
 Process = Generator[simpy.Event, Any, Any]
+
+MONOTONE = "clock monotone"
 
 LAST = EventPriority(2)
 """Priority of what must see everything else that happens at the same instant."""
@@ -38,6 +41,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._env = AbsoluteEnvironment()
+        self._broken: BaseException | None = None
         self._stopped = False
         self.events = 0
 
@@ -70,6 +74,11 @@ class Clock:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
         self._env.process(self._guard(name, process))
 
+    def pass_to(self, time_s: float) -> None:
+        """Let the clock show ``time_s``; whatever happens before that has happened."""
+        assert self._env.peek() >= time_s >= self.now  # callers have run until then
+        self._env._now = time_s
+
     def stop(self) -> None:
         """End the run behind the event that is going on now."""
         self._stopped = True
@@ -85,17 +94,32 @@ class Clock:
         return self._env.peek() == math.inf
 
     def run(self, until_s: float, each_event: Callable[[int], None]) -> None:
-        """Process events up to and including ``until_s``; call ``each_event`` behind each one."""
-        while not self._stopped and self._env.peek() <= until_s and self._env.peek() < math.inf:
+        """Process events up to and including ``until_s``; call ``each_event`` behind each one.
+
+        Raises InvariantError for an event before the last one, or at what is no time.
+        """
+        while not self._stopped:
+            now_s, next_s = self.now, self._env.peek()
+            if not next_s >= now_s:  # nor is it when it is no number
+                raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")
+            if next_s > until_s or next_s == math.inf:
+                return
             self._env.step()
+            if self._broken is not None:
+                # SimPy would go on with what else happens now, in the middle of an event.
+                raise self._broken
             self.events += 1
             each_event(self.events)
 
     def _guard(self, name: str, process: Process) -> Process:
         try:
             return (yield from process)
+        except KeyboardInterrupt as interrupt:
+            self._broken = interrupt
+            raise
         except Exception as error:
-            raise self.failed(name, error) from error
+            self._broken = self.failed(name, error)
+            raise self._broken from error
 
     def _act(self, name: str, act: Callable[[], None]) -> None:
         try:
@@ -105,6 +129,9 @@ class Clock:
 
     def failed(self, name: str, error: Exception) -> SimulationError:
         """Return an error that says who failed when, in one line that survives SimPy."""
-        kind = "" if isinstance(error, SimulationError) else f"{type(error).__name__}: "
+        broken = isinstance(error, InvariantError | Violation)
+        known = broken or isinstance(error, SimulationError)
         text = " ".join(str(error).split())
-        return SimulationError(f"{name} at {self.now:.3f} s: {kind}{text}")
+        kind = "" if known else f"{type(error).__name__}: "
+        raised = InvariantError if broken else SimulationError
+        return raised(f"{name} at {self.now:.3f} s: {kind}{text}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +11,8 @@ import numpy as np
 
 from sim.arrow import array
 from sim.errors import InputError
-from sim.file_trouble import naming
 from sim.units_text import table
+from sim.writing import written
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
 
@@ -48,21 +47,9 @@ def write_batches(batches: Iterable[Any], path: Path) -> None:
     check_path(path)
     many = iter(batches)
     first = next(many)
-    with _at_once(path) as part, _writer(part, path.suffix, first.schema) as writer:
+    with written(path) as part, _writer(part, path.suffix, first.schema) as writer:
         for rows in chain([first], many):
             writer.write_batch(rows)
-
-
-@contextmanager
-def _at_once(path: Path) -> Iterator[Path]:
-    """A temporary name for a file, which gets its own name at the end, or vanishes."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with naming(path):
-            yield part
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _writer(part: Path, suffix: str, schema: Any) -> Any:

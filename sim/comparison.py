@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -54,7 +54,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     }
 
 
-def _pattern(tables: dict[str, Any]) -> dict[str, Any] | None:
+def _pattern(tables: Mapping[str, Any]) -> dict[str, Any] | None:
     found = gating_pattern(tables["assignments"])
     return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 

@@ -10,7 +10,8 @@ import scenarios
 from learning.requests import Floats
 from sim.devices import Compute
 from sim.energy import Transmitter
-from sim.ground import device_counts, device_kinds
+from sim.faults.drawing import slowdown_of
+from sim.ground import clusters_of, device_kinds
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
     """Return the computing of each cluster's devices (K,), in canonical order.
 
-    Raises InputError for kinds of devices that do not cover a file of places.
+    Stragglers take longer. Raises InputError for kinds of devices that do not cover a file of
+    places.
     """
-    counts = enumerate(device_counts(scenario))
-    return tuple(_cluster(scenario, index, devices) for index, devices in counts)
+    clusters = clusters_of(scenario)
+    slow = slowdown_of(scenario, clusters)
+    each = [(c.name, _cluster(scenario, c.index, c.devices)) for c in clusters]
+    return tuple(own.slowed(slow[name]) if name in slow else own for name, own in each)
 
 
 def transmitter_of(scenario: Scenario) -> Transmitter:

@@ -10,6 +10,7 @@ import simpy
 from learning.method import Cluster
 from learning.requests import Contact
 from sim.clock import Clock, Process
+from sim.errors import InputError
 from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession
 from sim.trace import Trace
@@ -34,16 +35,22 @@ class Antenna:
         self._clock = clock
         self._sessions = sessions
         self._left = len(sessions)
+        self._replanned = 0
         self._waiting: list[simpy.Event] = []
         self._handed_out: dict[str, PlannedSession] = {}
 
     def run(self, trace: Trace, served: Callable[[], None]) -> Process:
         """Open and close the cluster's contacts; call ``served`` when a session has ended."""
-        for session in self._sessions:
+        plan = self._replanned
+        while self._left:
+            yield self._clock.at(self._next.start_s)
+            if plan != self._replanned:  # another process looks after what comes instead
+                return
+            session = self.session = self._next
+            self._left -= 1
             for contact in session.contacts:
-                yield self._clock.at(contact.start_s)
-                if self.session is None:
-                    self.session, self._left = session, self._left - 1
+                if contact is not session.contacts[0]:
+                    yield self._clock.at(contact.start_s)
                 self.contact = contact
                 self._emit(trace, "connect", contact)
                 self._wake()
@@ -54,6 +61,35 @@ class Antenna:
             self.sessions_served += 1
             served()
         self._wake()
+
+    def replan(self, sessions: list[PlannedSession]) -> bool:
+        """Take over a plan that begins with the sessions that have begun.
+
+        Returns whether the antenna has to be run anew, as it waits for what does not come now.
+        Raises InputError where somebody was told already that no contact is left.
+        """
+        begun = len(self._sessions) - self._left
+        waits_for_s = self._next.start_s if self._left else None
+        self._sessions = [*self._sessions[:begun], *sessions[begun:]]
+        self._left = len(sessions) - begun
+        if self._left and self.exhausted:
+            raise InputError(
+                f"cluster {self.cluster.name!r} has had its last contact by then; name a time "
+                "before its last one begins"
+            )
+        if self.session is not None:  # what is open is ended first
+            return False
+        if waits_for_s == (self._next.start_s if self._left else None):
+            return False
+        self._replanned += 1
+        if not self._left:
+            self._wake()
+        return self._left > 0
+
+    @property
+    def _next(self) -> PlannedSession:
+        """The first session that is to come."""
+        return self._sessions[-self._left]
 
     @property
     def is_open(self) -> bool:

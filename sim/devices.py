@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from learning.method import Cluster
 from learning.requests import Cost, Floats, Ints, Mask
+from sim.faults.presence import Presence
 from sim.loads import Load
 
 ROUNDING = 1e-9
@@ -23,7 +26,7 @@ class Compute:
     while they compute) None or NaN where it is not known. ``per_contact`` is a number of rounds or
     None for as many as fit; ``per_gap_max`` None for no limit. ``pace_s`` replaces the round time
     in disconnected phases: the paper's slots hold ``per_contact`` rounds each, however long a round
-    of any of the devices is.
+    of any of the devices is; an array (K,) where some are slower than that.
     """
 
     seconds_per_round: float | Floats | None
@@ -31,7 +34,7 @@ class Compute:
     memory_bytes: float | Floats | None
     per_contact: int | None
     per_gap_max: int | None
-    pace_s: float | None = None
+    pace_s: float | Floats | None = None
     power_w: float | Floats | None = None
 
     def round_s(self, cost: Cost) -> Floats:
@@ -41,6 +44,16 @@ class Compute:
         if self.seconds_per_round is None:
             return np.asarray(by_rate)
         return np.where(np.isnan(self.seconds_per_round), by_rate, self.seconds_per_round)
+
+    def slowed(self, times: Floats) -> Compute:
+        """Return the compute of devices that take so many times (K,) as long for everything."""
+        each, rate, pace = self.seconds_per_round, self.flops_per_s, self.pace_s
+        return replace(
+            self,
+            seconds_per_round=None if each is None else each * times,
+            flops_per_s=None if rate is None else rate / times,
+            pace_s=None if pace is None else pace * times,
+        )
 
     def fits(self, cost: Cost) -> Mask:
         """Return whether a device's memory holds what the round needs, () or (K,)."""
@@ -79,11 +92,15 @@ class Devices:
     """The devices of one cluster: until when each is busy, and time left over from a cut round.
 
     ``serving_until_s`` is when each has computed what it was asked for besides its training.
+    ``presence`` says when they are there (None: always); nothing is computed by who is away.
     """
 
-    def __init__(self, cluster: Cluster, compute: Compute) -> None:
+    def __init__(
+        self, cluster: Cluster, compute: Compute, presence: Presence | None = None
+    ) -> None:
         self.cluster = cluster
         self.compute = compute
+        self.presence = presence
         self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
         self.serving_until_s: Floats = np.zeros(cluster.devices)
@@ -91,6 +108,16 @@ class Devices:
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
+
+    @contextmanager
+    def as_before(self, compute: Compute, presence: Presence | None) -> Iterator[None]:
+        """Reckon meanwhile as it was when something began that goes on."""
+        now = self.compute, self.presence
+        self.compute, self.presence = compute, presence
+        try:
+            yield
+        finally:
+            self.compute, self.presence = now
 
     @property
     def computed_s(self) -> Floats:
@@ -117,8 +144,9 @@ class Devices:
         one_s = round_s if paced is None else np.asarray(paced)
         able = who & ~self.excluded(cost)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
-        begin = np.full_like(self.free_s, from_s) if paced else np.maximum(from_s, self.free_s)
-        spent = np.where(able, np.maximum(to_s - begin, 0.0) + self._kept_s, 0.0)
+        at_once = paced is not None
+        begin = np.full_like(self.free_s, from_s) if at_once else np.maximum(from_s, self.free_s)
+        spent = np.where(able, self._there_s(begin, to_s) + self._kept_s, 0.0)
         rounds = whole_rounds(spent, one_s)
         limit = self.compute.per_gap_max
         if limit is not None:
@@ -126,7 +154,9 @@ class Devices:
             spent = np.where(rounds < limit, spent, rounds * one_s)
         left = np.maximum(spent - rounds * one_s, 0.0)
         left = np.where(left < ROUNDING * one_s, 0.0, left)
-        end = np.minimum(begin + rounds * one_s, np.maximum(to_s, begin))
+        end = np.minimum(self.after_s(begin, rounds * one_s), np.maximum(to_s, begin))
+        if self.presence is not None:
+            begin = np.minimum(self.presence.returns_s(begin), end)
         return Gap(
             rounds,
             rounds * round_s,
@@ -135,6 +165,18 @@ class Devices:
             np.where(able, left, self._kept_s),
             np.where(able, left / one_s * round_s, self.open_s),
         )
+
+    def _there_s(self, from_s: Floats, to_s: float) -> Floats:
+        """Seconds (K,) that the devices are there from their times (K,) to another one."""
+        if self.presence is None:
+            return np.maximum(to_s - from_s, 0.0)
+        return self.presence.present_s(from_s, np.full_like(from_s, to_s))
+
+    def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
+        """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
+        if self.presence is None:
+            return from_s + work_s
+        return self.presence.after_s(from_s, work_s)
 
     def gap_rounds(
         self, cost: Cost, who: Mask, from_s: float, to_s: float

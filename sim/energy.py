@@ -46,6 +46,15 @@ class Use:
     sending_s: Floats
     sidelink_s: float = 0.0
 
+    def since(self, before: Use) -> Use:
+        """Return what was done since there was ``before``."""
+        return Use(
+            self.rounds - before.rounds,
+            self.computed_s - before.computed_s,
+            self.sending_s - before.sending_s,
+            self.sidelink_s - before.sidelink_s,
+        )
+
 
 def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
     """Seconds (K,) in which the devices of an uplink send, over its parts."""
@@ -84,6 +93,12 @@ def _transmit_j(air_s: float, sidelink_s: float, transmitter: Transmitter) -> fl
     if transmitter.power_w is None:
         return None
     return air_s * transmitter.power_w + sidelink_s * transmitter.sidelink_w
+
+
+def added(before: dict[str, Any], since: dict[str, Any]) -> dict[str, Any]:
+    """Return time and energy of a cluster's devices over two spans; None for what is not known."""
+    spent = [key for key in before if key not in ("cluster", "devices")]
+    return before | {key: total([before, since], key) for key in spent}
 
 
 def total(rows: Sequence[dict[str, Any]], key: str) -> Any:

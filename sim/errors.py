@@ -8,7 +8,12 @@ class SimulationError(Exception):
 
 
 class InvariantError(SimulationError):
-    """A finished run contradicts itself: its traces are kept, but must not be used."""
+    """A run contradicts itself: its traces are kept, but must not be used."""
+
+
+def violated(invariant: str, what: str) -> InvariantError:
+    """Return the error that says that ``invariant`` is violated, and ``what`` violates it."""
+    return InvariantError(f"invariant '{invariant}' is violated: {what}")
 
 
 class InputError(ValueError):

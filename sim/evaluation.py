@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from learning.method import Method
+from sim.errors import SimulationError
 from sim.journal import Journal
 from sim.plan import Plan
 from sim.trace import Trace
@@ -32,7 +33,7 @@ class Evaluator:
         if (time_s, cycle) == self._last:
             return self._accuracy
         self._last = time_s, cycle
-        rows = self._measure()
+        rows = self._measure(time_s)
         samples = sum(row["samples"] for row in rows)
         measured = [key for key in rows[0] if key not in ("cluster", "samples")]
         pooled: dict[str, Any] = {
@@ -50,13 +51,35 @@ class Evaluator:
         self.listen(time_s, cycle, self._accuracy)
         return self._accuracy
 
-    def _measure(self) -> list[dict[str, Any]]:
+    def _measure(self, time_s: float) -> list[dict[str, Any]]:
         method = self._method
         if method.learner.trains:
-            rows: list[dict[str, Any]] = self._journal.answer("server", "evaluation", method.scores)
+            rows: list[dict[str, Any]] = self._journal.answer(
+                "server", "evaluation", time_s, method.scores
+            )
+            if not _are_scores(rows):
+                raise SimulationError("the journal holds no scores; start anew without --resume")
             return rows
         nothing = {"accuracy": None, "loss": None, "samples": 0}
         return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
+
+
+def _are_scores(rows: Any) -> bool:
+    """Whether rows of the journal, a file, are those of clusters with the same figures each."""
+    return (
+        isinstance(rows, list)
+        and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+        and len(rows) > 0
+        and {"cluster", "samples", "accuracy"} <= rows[0].keys()
+        and all(isinstance(row["cluster"], str) and _is_number(row["samples"]) for row in rows)
+        and all(
+            v is None or _is_number(v) for row in rows for k, v in row.items() if k != "cluster"
+        )
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _mean(values: list[tuple[float | None, int]]) -> float | None:

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from sim.file_trouble import naming
-from sim.journal import write_text
 from sim.schema import APPENDED, COLUMNS, OPTIONAL
+from sim.table_files import described, write_table
+from sim.tables import LARGE, Tables
+from sim.writing import write_text, written
 
 MANIFEST = "manifest.json"
-SCHEMA = "1"
 NEEDED = ("status", "method", "seed", "scenario", "identity", "trace_sha256")
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
 
 
-def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
-    """Write ``NAME.parquet`` for every table."""
+def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
+    """Write ``NAME.parquet`` for every table; one that is a file already goes there."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        part = folder / f".{name}.parquet.part"
-        schema = table.schema.with_metadata({"leomix_schema": SCHEMA})
-        with naming(folder / f"{name}.parquet"):
-            pq.write_table(table.cast(schema), part, compression="zstd")
-        part.replace(folder / f"{name}.parquet")
+    files = tables.files if isinstance(tables, Tables) else {}
+    for name in tables:
+        path = folder / f"{name}.parquet"
+        if name in files:
+            with naming(path):
+                files[name] = files[name].replace(path)
+        else:
+            with written(path) as part:
+                write_table(part, COLUMNS[name], [tables[name]])
 
 
 def write_model(folder: Path, weights: bytes | None, about: dict[str, Any]) -> None:
     """Write the final weights (a safetensors file; none in a timing-only run) and what they are."""
-    from learning.store import write_bytes
+    from learning.at_once import write_bytes
 
     place = folder / "model"
     place.mkdir(parents=True, exist_ok=True)
@@ -93,40 +96,25 @@ def _refuse_sweep(folder: Path) -> None:
         )
 
 
-def read_tables(folder: Path) -> dict[str, pa.Table]:
-    """Return all tables of a run folder; raise InputError for one that is missing or broken."""
-    tables = {}
+def read_tables(folder: Path) -> Tables:
+    """Return all tables of a run folder; raise InputError for one that is missing or broken.
+
+    Large ones stay in their files until they are asked for.
+    """
+    tables = Tables()
     for name in COLUMNS:
         path = folder / f"{name}.parquet"
         if name in OPTIONAL and not path.exists():
             continue
-        tables[name] = _completed(name, _read(path))
-        lacking = [column for column in COLUMNS[name] if column not in tables[name].column_names]
+        rows, columns = described(path)
+        needed = (column for column in COLUMNS[name] if column not in APPENDED.get(name, ()))
+        lacking = [column for column in needed if column not in columns]
         if lacking:
             raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
+        tables.files[name] = path
+        if rows <= LARGE:
+            tables[name] = tables[name]
     return tables
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
-        return pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: is missing; the run has to be done again") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        reason = str(why).splitlines()[0].rstrip(".")
-        raise InputError(
-            f"{path}: cannot be read ({reason}); the run has to be done again"
-        ) from None
-
-
-def _completed(name: str, table: pa.Table) -> pa.Table:
-    """Add the columns, empty, that were not there yet when the table was written."""
-    for column in APPENDED.get(name, ()):
-        if column not in table.column_names:
-            table = table.append_column(column, pa.nulls(len(table), COLUMNS[name][column]))
-    return table
 
 
 def versions() -> dict[str, str]:

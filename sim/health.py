@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.grouping import grouped, numbers_of, says
+from sim.offers import cut_lines
 from sim.summary import density_ratio, own_mass
+from sim.tables import pieces_of
 
 if TYPE_CHECKING:
     from sim.build import Build
@@ -26,21 +28,29 @@ On the digits of docs/results.md EMS-FL loses below it, with 40 % of the data at
 clusters, and still gains above it, with 70 %.
 """
 
-OFFER = ("cluster", "device", "payload", "version")
-"""What tells one payload of a device from another, in one direction."""
+
+class Faults(NamedTuple):
+    """How often each fault occurred, and the devices that had one: cluster and number."""
+
+    details: Counter[str]
+    devices: set[tuple[str, int]]
 
 
-def warnings_of(tables: dict[str, pa.Table], built: Build) -> list[str]:
-    """Return one line for each doubt about a finished run."""
+def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
+    """Return one line for each doubt about a finished run.
+
+    Events and transfers are read piece by piece, and only the columns that count.
+    """
     splits = built.learner.trains and built.method.splits_experts
+    faults = _faults(tables)
     return [
         *(_conditions(tables["assignments"]) if splits else ()),
         *_diverged(tables["metrics"]),
-        *_refused(tables["events"]),
+        *_refused(tables),
         *built.plan.doubts,
-        *_cut(tables["transfers"], built.plan),
-        *_silent(tables, built.plan),
-        *_faults(tables["events"]),
+        *cut_lines(tables, built.plan),
+        *_silent(tables, built.plan, faults.devices),
+        *(f"{count} times: {detail}" for detail, count in sorted(faults.details.items())),
     ]
 
 
@@ -77,64 +87,47 @@ def _diverged(metrics: pa.Table) -> Iterator[str]:
         )
 
 
-def _refused(events: pa.Table) -> Iterator[str]:
+def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     """Updates that the server did not merge."""
-    told = pc.match_substring(pc.fill_null(events.column("detail"), ""), "refused: not finite")
-    if count := pc.sum(told).as_py():
+    count = 0
+    for events in pieces_of(tables, "events", ["detail"]):
+        told = pc.match_substring(pc.fill_null(events.column("detail"), ""), "refused: not finite")
+        count += pc.sum(told).as_py() or 0
+    if count:
         yield f"{count} updates refused by the server, not finite: lower learning.step_size"
 
 
-def _cut(transfers: pa.Table, plan: Plan) -> Iterator[str]:
-    """Payloads that did not get through in the session in which they were sent."""
-    sessions = np.array([contact.session for contact in plan.contacts], np.int64)
-    through = says(transfers, "outcome", "delivered")
-    for direction in ("uplink", "downlink"):
-        rows = np.flatnonzero(says(transfers, "direction", direction))
-        if not len(rows):
-            continue
-        contacts = numbers_of(transfers.column("contact_id"))[rows]
-        keys = [numbers_of(transfers.column(key))[rows] for key in OFFER]
-        order, first = grouped([*keys, sessions[contacts]])
-        done = np.logical_or.reduceat(through[rows][order], first)
-        cut = int((~done).sum())
-        if cut > len(done) / 2:
-            yield (
-                f"{cut} of {len(done)} {direction} transfers were cut by the end of their "
-                "contact: the payload is large for these passes"
-            )
-
-
-def _silent(tables: dict[str, pa.Table], plan: Plan) -> Iterator[str]:
+def _silent(
+    tables: Mapping[str, pa.Table], plan: Plan, faulty: Collection[tuple[str, int]]
+) -> Iterator[str]:
     """Devices that sent nothing in the whole run, while others of their cluster did.
 
-    Those that do not train for want of memory are told of as faults.
+    Those that are ``faulty`` are told of already.
     """
-    transfers, faults = tables["transfers"], faulty(tables["events"])
-    up = says(transfers, "direction", "uplink")
-    device = numbers_of(transfers.column("device"))
-    for cluster in plan.clusters:
-        mine = up & says(transfers, "cluster", cluster.name)
-        heard_of = np.union1d(device[mine], faults.get(cluster.name, []))
-        silent = np.setdiff1d(np.arange(cluster.devices), heard_of)
-        if 0 < len(silent) < cluster.devices:
+    heard = {cluster.name: np.zeros(cluster.devices, bool) for cluster in plan.clusters}
+    for cluster, device in faulty:
+        heard[cluster][device] = True
+    for transfers in pieces_of(tables, "transfers", ["cluster", "device", "direction"]):
+        up = transfers.filter(pc.equal(transfers.column("direction"), "uplink"))
+        pairs = up.group_by(["cluster", "device"]).aggregate([])
+        for cluster, device in zip(*pairs.to_pydict().values(), strict=True):
+            heard[cluster][device] = True
+    for name, there in heard.items():
+        silent = np.flatnonzero(~there)
+        if 0 < len(silent) < len(there):
             yield (
-                f"{len(silent)} of the {cluster.devices} devices of {cluster.name} sent nothing, "
+                f"{len(silent)} of the {len(there)} devices of {name} sent nothing, "
                 f"device {silent[0]} for one: they may never see a satellite above their mask"
             )
 
 
-def faulty(events: pa.Table) -> dict[str, list[int]]:
-    """Devices with a fault of their own, by cluster."""
-    rows = events.filter(
-        pc.and_(pc.equal(events.column("kind"), "fault"), pc.is_valid(events.column("device")))
-    )
-    found: dict[str, list[int]] = {}
-    for row in rows.select(["cluster", "device"]).to_pylist():
-        found.setdefault(row["cluster"], []).append(row["device"])
-    return found
-
-
-def _faults(events: pa.Table) -> Iterator[str]:
-    details = events.column("detail").filter(pc.equal(events.column("kind"), "fault"))
-    for entry in sorted(pc.value_counts(details).to_pylist(), key=lambda entry: entry["values"]):
-        yield f"{entry['counts']} times: {entry['values']}"
+def _faults(tables: Mapping[str, pa.Table]) -> Faults:
+    """How often each fault occurred, and to which devices."""
+    details: Counter[str] = Counter()
+    devices: set[tuple[str, int]] = set()
+    for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
+        rows = events.filter(pc.equal(events.column("kind"), "fault"))
+        details.update(rows.column("detail").to_pylist())
+        mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
+        devices.update(map(tuple, map(dict.values, mine.to_pylist())))
+    return Faults(details, devices)

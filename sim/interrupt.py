@@ -1,30 +1,48 @@
-"""Ctrl-C: the first stops the run at its next event, everything saved; the second at once."""
+"""Ctrl-C and the end of wall time: the run stops at its next event; Ctrl-C again, at once."""
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from sim.errors import Interrupted
 
+GRACE_S = 1.0
+"""How long a second Ctrl-C may take to get through; a library may keep it from getting there."""
+INTERRUPTED = 130
+
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[int], None]]:
-    """Yield what is to be called behind each event; it raises Interrupted after a signal."""
+def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Callable[[int], None]]:
+    """Yield what is to be called behind each event; it raises Interrupted after a signal.
+
+    It does too when ``max_wall_s`` of wall time are over, counted from here.
+    """
     asked = False
+    until = time.monotonic() + max_wall_s
+    last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))
+    last.daemon = True
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
+        if not asked:
+            asked = True
+            return
+        if not last.is_alive():
+            last.start()
+        raise KeyboardInterrupt
 
     def each_event(number: int) -> None:
         if asked:
-            raise Interrupted("stopped on request")
+            raise Interrupted("stopped")
+        if time.monotonic() > until:
+            raise Interrupted("stopped as its wall time is over")
 
     if threading.current_thread() is not threading.main_thread():
         yield each_event
@@ -33,5 +51,6 @@ def stop_on_interrupt() -> Iterator[Callable[[int], None]]:
     try:
         yield each_event
     finally:
+        last.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

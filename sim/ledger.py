@@ -92,11 +92,13 @@ class Ledger:
         moved: Floats,
         carry: bool,
         fate: Fate,
+        refused: Mask | None = None,
     ) -> Mask:
         """Book what ``who`` have sent of an open payload; return who has given it up (K,).
 
         ``fate`` is that of those who are not ``done`` and have begun: of others nothing has been
-        cut off. What is not to be carried over meets it in any case.
+        cut off. What is not to be carried over meets it in any case. What is ``refused`` (K,) was
+        sent as a whole, and is given up.
         """
         entry, account = self._entries[direction, name], self.accounts[direction]
         account.sent += float(moved[who].sum())
@@ -104,6 +106,8 @@ class Ledger:
         through = np.where(who, entry.through + moved, entry.through)
         cut = who & ~done & ((through > 0) | (not carry))
         given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
+        if refused is not None:
+            given_up, again = given_up | refused, again & ~refused
         account.dropped += float(entry.size[given_up].sum())
         account.sent_in_vain += float(through[given_up | again].sum())
         entry.open = entry.open & ~(done | given_up)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sim import folder as run_folder
+from sim.determinism import determinism_of
 from sim.digest import digests
 from sim.health import warnings_of
 
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
 
 
 def manifest_of(
-    built: Build, simulation: Simulation, tables: dict[str, pa.Table], status: str, **said: Any
+    built: Build,
+    simulation: Simulation,
+    tables: Mapping[str, pa.Table],
+    name: str,
+    status: str,
+    **said: Any,
 ) -> dict[str, Any]:
     """Return the manifest of a run as far as it has come; ``said`` is what the run itself knows."""
     scenario, sizes = built.scenario, built.learner.architecture
     whole, timing = digests(tables)
     return {
-        "name": scenario.source_path.stem if scenario.source_path else "scenario",
+        "name": name,
         "status": status,
         "method": scenario.learning.method,
         "seed": scenario.seed,
@@ -40,6 +47,7 @@ def manifest_of(
         "timing_sha256": timing,
         "warnings": warnings_of(tables, built) if status == "complete" else [],
         "versions": run_folder.versions(),
+        "determinism": determinism_of(built.learner),
     }
 
 

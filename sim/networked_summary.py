@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share")
 """Columns of the metrics table that only networked experts fill."""
 
 
-def networked_figures(tables: dict[str, pa.Table]) -> dict[str, Any]:
+def networked_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Return the last measured F1 and local shares, and the figures of inference; None for none."""
     metrics = tables["metrics"]
     last = metrics.filter(pc.equal(metrics.column("scope"), "global"))

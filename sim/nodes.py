@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import simpy
 
+from learning.method import Cluster
 from learning.peering import Compute, Node
-from learning.requests import Cost, Floats
+from learning.requests import Cost, Floats, Mask
 from sim.clock import Clock
 from sim.devices import Devices
 from sim.errors import SimulationError
@@ -55,20 +56,52 @@ class Nodes:
         # Training that is settled has ended by now; a disconnected phase holds nobody up.
         behind_s = max(devices.serving_until_s[k], training_s)
         begin_s = max(self._clock.now, float(behind_s))
-        job = _Job(asked.at, begin_s, begin_s + self._seconds(asked))
+        job = self._planned(asked, begin_s)
         devices.serving_until_s[k] = job.end_s
         self._jobs[job] = None
         yield self._clock.at(job.end_s)
         del self._jobs[job]
-        devices.served(k, job.end_s - job.begin_s)
+        devices.served(k, self._spent_s(job, job.end_s))
         return job.end_s
+
+    def here(self, clusters: Sequence[Cluster]) -> Mask:
+        """Which devices of some clusters are there now (N,), one cluster after the other."""
+        return np.concatenate([self._here(cluster.name) for cluster in clusters])
+
+    def away(self, node: Node) -> bool:
+        """Whether a device is away now."""
+        return not self._here(node.cluster)[node.device]
+
+    def _here(self, cluster: str) -> Mask:
+        presence, k = self._devices[cluster].presence, self._devices[cluster].cluster.devices
+        if presence is None:
+            return np.ones(k, bool)
+        return presence.present(np.full(k, self._clock.now))
+
+    def _planned(self, asked: Compute, from_s: float) -> _Job:
+        """When a device computes from a time on, while it is there."""
+        devices, k, lasts_s = self._devices[asked.at.cluster], asked.at.device, self._seconds(asked)
+        if devices.presence is None or lasts_s == 0.0:
+            return _Job(asked.at, from_s, from_s + lasts_s)
+        begin_s = np.full(devices.cluster.devices, from_s)
+        end_s = devices.presence.after_s(begin_s, np.full_like(begin_s, lasts_s))
+        return _Job(asked.at, float(devices.presence.returns_s(begin_s)[k]), float(end_s[k]))
+
+    def _spent_s(self, job: _Job, by_s: float) -> float:
+        """Seconds that a device has computed for a job by a time."""
+        until_s = min(by_s, job.end_s)
+        devices = self._devices[job.at.cluster]
+        if devices.presence is None:
+            return max(until_s - job.begin_s, 0.0)
+        both = np.full((2, devices.cluster.devices), [[job.begin_s], [until_s]])
+        return float(devices.presence.present_s(*both)[job.at.device])
 
     def computed_s(self, cluster: str, by_s: float) -> Floats:
         """Seconds (K,) that the devices have spent by a time on what is not complete."""
         spent_s: Floats = np.zeros(self._devices[cluster].cluster.devices)
         for job in self._jobs:
             if job.at.cluster == cluster:
-                spent_s[job.at.device] += max(min(by_s, job.end_s) - job.begin_s, 0.0)
+                spent_s[job.at.device] += self._spent_s(job, by_s)
         return spent_s
 
     def _seconds(self, asked: Compute) -> float:

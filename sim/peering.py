@@ -49,8 +49,8 @@ class Peering:
         self._trace = trace
         self._tasks = Tasks(clock)
         self._nodes = Nodes(clock, devices, links)
-        through = Relay(clock, antennas, links, relay)
-        self._peers = Peers(clock, clusters, self._nodes, rows, payloads, sidelinks, through)
+        self._relay = Relay(clock, antennas, links, relay)
+        self._peers = Peers(clock, clusters, self._nodes, rows, payloads, sidelinks, self._relay)
 
     def answer(
         self, actor: str, cluster: Cluster, request: PeerRequest, drive: Drive
@@ -70,6 +70,12 @@ class Peering:
             case Infer():
                 self._nodes.check(request.at)
                 return inference_rows.write(self._trace, request)
+
+    def turn(self, sidelinks: Sidelinks | None, relay: Relaying) -> None:
+        """Let what is sent from now on go over other sidelinks, or another relay."""
+        if self._peers.queues is not None and sidelinks is not None:
+            self._peers.queues.links = sidelinks
+        self._relay.policy = relay
 
     @property
     def ledgers(self) -> Sequence[Booked]:

@@ -21,6 +21,9 @@ from sim.rows import Rows
 from sim.sidelink_queues import SidelinkQueues
 from sim.sidelinks import Sidelinks
 
+AWAY = "away"
+"""Why a message is lost whose source or target is not there when it is sent."""
+
 
 class Peers:
     """Answers to whom devices can send, and carries what they send.
@@ -68,6 +71,9 @@ class Peers:
         self._check(send)
         if send.source == send.target:
             return Arrival(True, self._clock.now)
+        if self._nodes.away(send.source) or self._nodes.away(send.target):
+            self._rows.lost(send, self._clock.now, AWAY)
+            return Arrival(False, self._clock.now, AWAY)
         if self.queues is not None and self.queues.links.exists(send.source, send.target):
             self._payloads.add("sidelink", send.payload, np.ones(1, bool))
             return (yield from self.queues.send(send))
@@ -80,7 +86,10 @@ class Peers:
         return arrival
 
     def reach(self, cluster: Cluster) -> Mask:
-        """Whom each device of a cluster can send to now (K, N), itself too."""
+        """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.
+
+        One who is away itself reaches nobody else.
+        """
         names = [(other.name, other.devices) for other in self._clusters]
         relayed = [
             np.full((cluster.devices, k), not self._relay.unreachable(cluster.name, name))
@@ -89,7 +98,9 @@ class Peers:
         reach = np.concatenate(relayed, axis=1)
         if self.queues is not None:
             reach |= self.queues.links.reach(cluster.name)
+        reach &= self._nodes.here(self._clusters)[None, :]
         first = sum(other.devices for other in self._clusters[: cluster.index])
+        reach &= self._nodes.here([cluster])[:, None]
         own = np.arange(cluster.devices)
         reach[own, first + own] = True
         return reach

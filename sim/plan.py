@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from learning.method import Cluster
+from sim.faults import Faults
 from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession
+from sim.sky import Sky
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,8 @@ class Plan:
 
     ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
     received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
-    satellites.
+    satellites. ``sky`` is None where there is no geometry, ``faults`` where
+    nothing can fail.
     """
 
     start: datetime
@@ -27,6 +30,8 @@ class Plan:
     doubts: tuple[str, ...] = ()
     sync_delay_s: float = 0.0
     constellation: bool = False
+    sky: Sky | None = None
+    faults: Faults | None = None
 
     def served(self, cluster: Cluster) -> list[PlannedContact]:
         """Contacts in which ``cluster`` is served, in order of time."""

@@ -16,8 +16,9 @@ from sim.contact_links import DeviceLinks
 class ContactLinks:
     """The links of one contact, made when first asked for and let go when it is over.
 
-    A plan of thousands of contacts and devices would not fit into memory with all its curves; what
-    they carry, as a whole and while served from ``start_s`` to ``end_s``, is remembered.
+    A plan of thousands of contacts and devices would not fit into memory with all its curves, nor
+    with what they carry for each device; of that only the least is remembered, as a whole and while
+    served from ``start_s`` to ``end_s``.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class ContactLinks:
         self._span_s = start_s, end_s
         self._now: DeviceLinks | None = None
         self._capacities: tuple[Floats, Floats] | None = None
+        self._least: tuple[float, float] | None = None
         self._doppler_hz: tuple[float, float] | None = None
 
     @property
@@ -46,6 +48,7 @@ class ContactLinks:
         elif not np.isnan(start_s):
             served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
         self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
+        self._least = float(self._capacities[0].min()), float(self._capacities[1].min())
         self._doppler_hz = links.doppler_hz
         return links
 
@@ -60,9 +63,18 @@ class ContactLinks:
         return self._capacity(1)
 
     @property
+    def least_bytes(self) -> tuple[float, float]:
+        """What the device with the poorest link could upload: of the whole, and while served."""
+        if self._least is None:
+            self._made()
+        assert self._least is not None
+        return self._least
+
+    @property
     def doppler_hz(self) -> tuple[float, float] | None:
         """Largest Doppler shift, and what is left of it for a device; None without geometry."""
-        self._capacity(0)
+        if self._least is None:
+            self._made()
         return self._doppler_hz
 
     def _capacity(self, which: int) -> Floats:
@@ -73,7 +85,7 @@ class ContactLinks:
 
     def close(self) -> None:
         """Let the curves go; they are made anew if somebody asks again."""
-        self._now = None
+        self._now = self._capacities = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,6 +45,10 @@ class PlannedSession:
         beams = [c.downlink for c in self.contacts if c.downlink is not None]
         return SessionBeam(beams, self._spans_s, self._whole) if beams else None
 
+    def beam(self, direction: str) -> SessionBeam | None:
+        """Return the link in a direction, ``uplink`` or ``downlink``."""
+        return self.uplink if direction == "uplink" else self.downlink
+
     @property
     def capacity_bytes(self) -> float:
         """Bytes that the device with the poorest link can upload in the session, if alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from learning import stream
 from learning.method import Cluster
 from orbit import Site
 from sim.contact_links import DeviceLinks, Pass, bare_links
+from sim.faults import Before, faults_of
 from sim.finding import Find, find
 from sim.ground import clusters_of, device_sites, distance_km
 from sim.link_doubts import link_doubts
@@ -19,17 +20,23 @@ from sim.links_ahead import LinksAhead
 from sim.plan import Plan
 from sim.planned_contact import ContactLinks, PlannedContact
 from sim.radios import Radios, cluster_radios
+from sim.sky import Sky
 from sim.sources import view_of
-from sim.view import View, check_served
+from sim.view import View, check_in_service, check_served
 
 if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-def make_plan(scenario: Scenario, find: Find = find) -> Plan:
-    """Return the plan; raise InputError for a cluster that is never seen or never served."""
-    view, clusters = view_of(scenario, find), clusters_of(scenario)
-    if scenario.orbit.source != "slots":
+def make_plan(scenario: Scenario, find: Find = find, before: Before | None = None) -> Plan:
+    """Return the plan; raise InputError for a cluster that is never seen or never served.
+
+    ``before`` says what faults held until a fork.
+    """
+    view, clusters = view_of(scenario, find, before), clusters_of(scenario)
+    if scenario.orbit.source == "slots":
+        check_in_service(view)
+    else:
         check_served(view, scenario.orbit)
     radios = cluster_radios(scenario)
     places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
@@ -65,14 +72,24 @@ def make_plan(scenario: Scenario, find: Find = find) -> Plan:
         (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=constellation,
+        sky=_sky(view, places),
+        faults=faults_of(scenario, clusters, view.satellite_names, view.span_s, before),
     )
 
 
-def _turns(view: View) -> Iterator[int]:
-    """The how-many-th pass of its satellite over its cluster each window is."""
+def _sky(view: View, devices: Sequence[Sequence[Site]]) -> Sky | None:
+    if not view.places:
+        return None
+    satellites = dict(zip(view.satellite_names, view.satellites, strict=True))
+    return Sky(view.start, satellites, devices, view.min_elevation_deg)
+
+
+def _turns(view: View) -> list[int]:
+    """The how-many-th pass of its satellite over its cluster each window is, or is a piece of."""
     passes: dict[tuple[int, int], count[int]] = {}
-    for pair in zip(view.windows.satellite.tolist(), view.windows.site.tolist(), strict=True):
-        yield next(passes.setdefault(pair, count()))
+    pairs = zip(view.passes.satellite.tolist(), view.passes.site.tolist(), strict=True)
+    turns = [next(passes.setdefault(pair, count())) for pair in pairs]
+    return [turns[number] for number in view.of.tolist()]
 
 
 def _contact(

@@ -10,7 +10,7 @@ import numpy as np
 import simpy
 
 from learning.peering import Arrival, Node, Send
-from learning.requests import Download, Payload, Receipt, Upload
+from learning.requests import CORRUPTED, Download, Payload, Receipt, Upload
 from sim.clock import Clock, Process
 from sim.contacts import Antenna
 from sim.transfers import Link
@@ -47,18 +47,18 @@ class Relay:
         self._clock = clock
         self._antennas = antennas
         self._links = links
-        self._policy = policy
+        self.policy = policy
         self._waiting: dict[Way, list[_Message]] = {}
         self._payloads: dict[Way, int] = {}
 
     def unreachable(self, source: str, target: str) -> str:
         """Say why devices of one cluster cannot reach those of another now; empty if they can."""
         ends = self._antennas[source], self._antennas[target]
-        if self._policy == "none":
+        if self.policy == "none":
             return "no relay"
         if any(antenna.over for antenna in ends):
             return "no contact left"
-        if self._policy == "contact" and not all(antenna.is_open for antenna in ends):
+        if self.policy == "contact" and not all(antenna.is_open for antenna in ends):
             return "not in contact"
         return ""
 
@@ -109,7 +109,8 @@ class Relay:
             if receipt.done[node.device]:
                 return ""
             if receipt.given_up is not None and receipt.given_up[node.device]:
-                return "cut off by the end of a contact"
+                corrupted = receipt.reason == CORRUPTED
+                return CORRUPTED if corrupted else "cut off by the end of a contact"
             if not (yield from self._next_session(way, fresh=True)):
                 return "no contact left"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from sim import notebook
 from sim.critical_path import CriticalPath, critical_path
 from sim.schema import COLUMNS
 from sim.summary import summarise
+from sim.tables import pieces_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +32,13 @@ def load(folder: str | Path) -> Result:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a run has produced; the tables as pandas DataFrames."""
+    """What a run has produced; the tables as pandas DataFrames.
 
-    tables: dict[str, pa.Table]
+    ``tables`` are those of Arrow. Of a run that was written to a folder, those of more than a
+    million rows stay in their files, and are read each time that they are asked for.
+    """
+
+    tables: Mapping[str, pa.Table]
     manifest: dict[str, Any]
     folder: Path | None = None
     _frames: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -72,6 +78,14 @@ class Result:
     def inferences(self) -> pd.DataFrame:
         """Answers of networked experts, one row a group of samples; empty for other methods."""
         return self._frame("inferences")
+
+    def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the table ``name``, or some columns of it, in pieces that fit into memory.
+
+        At least one, which may be empty. Raises KeyError for a table or column that the run does
+        not have.
+        """
+        return pieces_of(self.tables, name, columns)
 
     @property
     def plot(self) -> Pictures:

@@ -9,9 +9,10 @@ import numpy as np
 
 from learning.method import Cluster
 from learning.peering import Send
-from learning.requests import Cost, Floats, Mask
+from learning.requests import CORRUPTED, Cost, Floats, Mask
 from sim.clock import Clock, Process
 from sim.coded import Coded
+from sim.faults.telling import leg_told
 from sim.loads import EXCLUDED
 from sim.plan import Plan
 from sim.planned_contact import PlannedContact
@@ -81,13 +82,17 @@ class Rows:
         there_s: Floats,
         lost: str,
         cluster: Cluster,
+        refused: Mask | None = None,
     ) -> None:
         """What moved in one contact, until it was there, and with which outcome.
 
-        What is not through is carried over, unless ``lost`` says what becomes of it.
+        What is not through is carried over, unless ``lost`` says what becomes of it. What is
+        ``refused`` (K,) was there and is dropped.
         """
         rows = np.flatnonzero(leg.who & (moved > 0))
         given_up = part.last & bool(lost)
+        if refused is not None:
+            given_up = given_up | (part.last & refused)
         outcome = np.where(done, DELIVERED, np.where(given_up, DROPPED, CARRIED))[rows]
         contact_id = part.contact.contact_id
         shared: dict[str, Any] = {
@@ -115,6 +120,10 @@ class Rows:
         add("events", len(rows), time_s=begin, kind=f"{verb}_start", detail=leg.name, **shared)
         add("events", len(rows), time_s=stop, kind=f"{verb}_end", detail=details, **shared)
         gone = outcome == DROPPED
+        if refused is not None:
+            bad = gone & refused[rows]
+            self._drop(leg, rows[bad], stop[bad], cluster, contact_id, f"refused: {CORRUPTED}")
+            gone = gone & ~bad
         self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
 
     def message(self, sent: Transmission, moved: float, end_s: float, outcome: str) -> None:
@@ -146,11 +155,15 @@ class Rows:
             detail=f"{send.payload.name} to {send.target}: {why}",
         )
 
-    def stale(self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int) -> None:
+    def stale(
+        self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int, now_s: float
+    ) -> None:
         """Which devices had a partial transfer of another version, now forgotten."""
         rows = np.flatnonzero(forgotten)
         # A device without a link in this contact forgets too, though it begins nothing.
         time_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, leg.arrival_s)[rows]
+        # One that is not ready before the session ends has forgotten when it was asked.
+        time_s = np.where(np.isfinite(time_s), time_s, now_s)
         self._drop(leg, rows, time_s, cluster, contact_id, "stale part forgotten")
 
     def _drop(
@@ -185,6 +198,8 @@ class Rows:
     def waits(self, plan: Plan, clock: Clock) -> Process:
         """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""
         for time_s, number, why in sorted(_waits(plan)):
+            if time_s < clock.now:  # before the run has turned to this plan
+                continue
             yield clock.at(time_s)
             self._wait(plan.contacts[number], time_s, why)
 
@@ -192,6 +207,14 @@ class Rows:
         """Who still waits for others when the plan has no contacts left, or the run ends."""
         detail = f"no contacts left: {waiting}"
         self._trace.add("events", time_s=time_s, kind="fault", detail=detail)
+
+    def closed(self, contact: PlannedContact, time_s: float, why: str, devices: int) -> None:
+        """How many devices a chain that was over before all had ended it has cut off."""
+        self._wait(contact, time_s, f"{why}: {devices} devices cut")
+
+    def struck(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
+        """What went wrong on a leg while so many bytes of it moved (K,)."""
+        leg_told(self._trace, leg, moved, time_s, **shared)
 
     def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
         """A download that waits for the server's state to reach the satellite."""

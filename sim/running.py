@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import scenarios
-from sim import folder as run_folder
-from sim.books import check_books
-from sim.build import Build, build, identity, portable
+from learning.invariants import Violation
+from sim import limits
+from sim.build import build
 from sim.cache import RunCache, cache_folder
 from sim.contact_table import contacts_table
-from sim.errors import InputError, Interrupted, SimulationError
+from sim.course import Course, course_of
+from sim.errors import InputError, Interrupted, InvariantError, SimulationError
 from sim.final_model import final_model
-from sim.invariants import check
-from sim.journal import CHECKPOINT, Checkpoint, Journal
+from sim.keeping import Keeping, check_place, holding, of_the_run
 from sim.manifest import manifest_of, trained
 from sim.result import Result
-from sim.run_log import LOG, RUN_LOG, log_end, log_evaluation, log_start, run_log
+from sim.run_log import LOG, log_end, log_evaluation, log_start, run_log
 from sim.simulation import Simulation
+from sim.strays import SPILLED
 
 if TYPE_CHECKING:
-    from learning.values import Values
     from scenarios import Scenario
-    from sim.trace import Trace
 
 Listener = Callable[[float, int, float], None]
 EachEvent = Callable[[int], None]
@@ -58,79 +56,80 @@ def run(
     """
     place = None if out is None else Path(out)
     if place is not None:
-        _check_place(place, resume)
+        check_place(place, resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache(cache_folder()) if cache else None
     built = build(scenario) if shared is None else build(scenario, shared.windows.find)
-    this = Run(built, place, checkpoint_every_s, shared)
-    return this.finished_before() or this.execute(listen, each_event, each_time)
+    course = course_of(built)
+    return carry_out(course, place, checkpoint_every_s, shared, listen, each_event, each_time)
 
 
-def _check_place(place: Path, resume: bool) -> None:
-    """Refuse to write over anything that is not a run to be resumed."""
-    if place.exists() and not place.is_dir():
-        raise InputError(f"-o {place}: is a file; name a folder")
-    if not place.exists() or all(path.name == RUN_LOG for path in place.iterdir()):
-        return
-    if not resume:
-        raise InputError(
-            f"-o {place}: is not empty; name another folder, or go on with its run by --resume"
-        )
-    if not (place / run_folder.MANIFEST).exists() and not (place / CHECKPOINT).exists():
-        raise InputError(f"-o {place}: holds no run that could be resumed; name another folder")
+def carry_out(
+    course: Course,
+    place: Path | None,
+    checkpoint_every_s: float,
+    cache: RunCache | None,
+    listen: Listener | None,
+    each_event: EachEvent | None,
+    each_time: EachTime | None,
+) -> Result:
+    """Return the result of a course as :func:`run` does, out of its folder if it is there."""
+    with holding(place):
+        this = Run(course, place, checkpoint_every_s, cache)
+        return this.finished_before() or this.execute(listen, each_event, each_time)
 
 
 class Run:
-    """One execution of a built scenario."""
+    """One execution of the course that a run takes.
+
+    ``built`` is what it goes by at its end.
+    """
 
     def __init__(
         self,
-        built: Build,
+        course: Course,
         place: Path | None,
         checkpoint_every_s: float,
         cache: RunCache | None = None,
     ) -> None:
-        self.built = built
+        self.course = course
+        self.built = course.last
         self.place = place
         self.cache = cache
+        first = course.first
         if cache is not None:
-            cache.serve(built.learner)
-        self.scenario_json = portable(built.scenario)
-        self.identity = identity(self.scenario_json, built.plan)
-        self.method = built.new_method()
-        self.checkpoint: Checkpoint | None = None
-        journal = Journal()
-        if place is not None and built.learner.trains:
-            self.checkpoint = Checkpoint(place, self.identity, checkpoint_every_s)
-            journal = self.checkpoint.load(built.learner.values)
-        stop, every_hours = built.scenario.stop, built.scenario.learning.evaluate_every_hours
+            cache.serve(first.learner)
+        self.method = first.new_method()
+        self.keeping: Keeping | None = None
+        journal = course.journal
+        if place is not None:
+            with of_the_run(place):
+                self.keeping = Keeping(place, course.identity, checkpoint_every_s)
+                values = first.learner.values
+                journal = self.keeping.checkpoint.load(values, journal, course.values)
         self.simulation = Simulation(
-            built.plan,
+            first.plan,
             self.method,
-            built.compute,
+            first.compute,
             journal,
-            stop.cycles,
-            stop.accuracy,
-            None if every_hours is None else every_hours * 3600,
-            built.scenario.link.cut_transfers,
-            built.transmitter,
-            built.sidelinks,
-            built.scenario.link.relay,
+            first.scenario.stop.cycles,
+            first.scenario.stop.accuracy,
+            first.evaluate_every_s,
+            first.scenario.link.cut_transfers,
+            first.transmitter,
+            first.sidelinks,
+            first.scenario.link.relay,
         )
+        self.simulation.watch_over(self.built.plan)
+        if place is not None:
+            self.simulation.trace.folder = place / SPILLED
         self._event = 0
         self._began = time.monotonic()
 
     def finished_before(self) -> Result | None:
         """Return the complete run that the folder holds already, if it is this one."""
-        if self.place is None or not (self.place / run_folder.MANIFEST).exists():
-            return None
-        manifest = run_folder.read_manifest(self.place)
-        if manifest.get("identity") != self.identity:
-            raise InputError(f"{self.place}: holds a run of another scenario; name another folder")
-        if manifest["status"] != "complete":
-            return None
-        return Result(run_folder.read_tables(self.place), manifest, self.place)
+        return None if self.keeping is None else self.keeping.finished()
 
     def execute(
         self,
@@ -140,39 +139,47 @@ class Run:
     ) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         self.simulation.evaluator.listen = partial(_evaluated, listen)
-        if self.built.learner.trains:
-            self._build_task()
         try:
+            limits.check(self.built)
+            if self.built.learner.trains:
+                self._build_task()
+            if self.keeping is not None:
+                with of_the_run(self.place):
+                    self.keeping.checkpoint.begin(self.simulation.journal)
             with run_log(self.place):
                 log_start(self.built.scenario, self.simulation.journal.event)
                 result = self._executed(partial(self._tick, each_event, each_time))
                 log_end(result.manifest)
                 return result
+        except InputError:
+            if self.keeping is not None:
+                self.keeping.give_up()
+            raise
         finally:
+            self.simulation.trace.close()
             if self.cache is not None:
                 self.cache.close()
 
     def _executed(self, tick: EachEvent) -> Result:
         try:
-            self.simulation.run(tick)
+            self.simulation.run(tick, self.course.turns)
+            self.simulation.invariants.conclude(self.built.learner, self.simulation.books)
             result = self._result("complete")
-            check(result.tables)
-            check_books(result.manifest["books"], result.tables["transfers"])
-            with self._disk():
+            with of_the_run(self.place):
                 self._write(result)
-        except Interrupted:
-            with self._disk():
+        except Interrupted as why:
+            with of_the_run(self.place):
                 self._save_checkpoint()
                 self._write(self._result("interrupted"))
-            raise Interrupted(self._where_to_go_on()) from None
+            raise Interrupted(self._where_to_go_on(str(why))) from None
         except KeyboardInterrupt:
-            # In the middle of an event: only the last checkpoint is known to be whole.
-            with self._disk():
-                self._write(self._result("interrupted"))
-            raise Interrupted(self._where_to_go_on()) from None
-        except SimulationError as error:
-            self._keep_failed(str(error))
-            raise
+            # In the middle of an event, and in a hurry: what was saved last is whole.
+            raise Interrupted(self._where_to_go_on("stopped at once")) from None
+        except (SimulationError, Violation) as error:
+            text = self._as_before(str(error))
+            self._keep_failed(text)
+            kind = InvariantError if isinstance(error, Violation) else type(error)
+            raise kind(text) from error.__cause__
         return result
 
     def _build_task(self) -> None:
@@ -182,47 +189,49 @@ class Run:
         except ValueError as error:
             raise InputError(str(error)) from None
 
+    def _as_before(self, error: str) -> str:
+        """Add to an error that the run has failed so before, if it has."""
+        before = None if self.keeping is None else self.keeping.before
+        if before is None or before["status"] != "failed":
+            return error
+        again = "; it failed so before, and --resume does not mend that"
+        return f"{error}{again}" if before.get("error") in (error, f"{error}{again}") else error
+
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""
         try:
-            with self._disk():
+            with of_the_run(self.place):
                 self._write(self._result("failed", error))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
             raise SimulationError(f"{error}; what was traced is lost: {text}") from trouble
 
-    @contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Turn trouble with the run folder into the failure of the run."""
-        try:
-            yield
-        except OSError as error:
-            place = error.filename or self.place
-            raise SimulationError(f"{place}: {error.strerror or error}") from error
-
     def _tick(self, each_event: EachEvent | None, each_time: EachTime | None, number: int) -> None:
         self._event = number
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
-        if self.checkpoint is not None:
-            with self._disk():
-                self._save(self.checkpoint.save_if_due)
+        if self.keeping is not None:
+            with of_the_run(self.place):
+                self._save(self.keeping.checkpoint.save_if_due)
         if each_time is not None:
             each_time(simulation.clock.now)
         if each_event is not None:
             each_event(number)
 
     def _save_checkpoint(self) -> None:
-        if self.checkpoint is not None:
-            self._save(self.checkpoint.save)
+        if self.keeping is not None:
+            self._save(self.keeping.checkpoint.save)
 
-    def _save(self, save: Callable[[int, Journal, Trace, Values], bool]) -> None:
+    def _save(self, save: Callable[..., bool]) -> None:
+        """Save where there is anything that need not be done again: timing is only replayed."""
         simulation, values = self.simulation, self.built.learner.values
-        if save(self._event, simulation.journal, simulation.trace, values):
+        if not self.built.learner.trains:
+            return
+        if save(self._event, simulation.clock.now, simulation.journal, simulation.trace, values):
             LOG.info("checkpoint saved at event %s", self._event)
 
-    def _where_to_go_on(self) -> str:
-        at = f"stopped at {self.simulation.clock.now / 3600:.2f} h"
+    def _where_to_go_on(self, why: str) -> str:
+        at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"
         if self.place is None:
             return at
         return f"{at}; go on with: --resume -o {self.place}"
@@ -234,27 +243,30 @@ class Run:
             self.built,
             self.simulation,
             tables,
+            self.course.name,
             status,
             error=error,
             wall_s=round(time.monotonic() - self._began, 3),
             events=self._event,
-            identity=self.identity,
+            identity=self.course.identity,
+            **({} if self.course.fork is None else {"fork": self.course.fork}),
         )
         # At the end, where a reader of the file looks for it.
-        manifest |= {"scenario": self.scenario_json}
+        manifest |= {"scenario": self.course.scenario_json}
         return Result(tables, manifest, self.place)
 
     def _write(self, result: Result) -> None:
-        if self.place is not None:
-            run_folder.write_tables(self.place, result.tables)
-        complete = result.manifest["status"] == "complete"
-        if complete and self.place is not None:
-            self._write_model(self.place)
+        keeping = self.keeping
+        if keeping is None:
+            self._account(result.manifest)
+            return
+        keeping.write_tables(result)
+        if result.manifest["status"] == "complete":
+            self._write_model(keeping)
+            if self.built.learner.trains:
+                keeping.write_journal(self.simulation.journal)
         self._account(result.manifest)
-        if self.place is not None:
-            run_folder.write_manifest(self.place, result.manifest)
-        if complete and self.checkpoint is not None:
-            self.checkpoint.remove()
+        keeping.write_manifest(result.manifest)
 
     def _account(self, manifest: dict[str, Any]) -> None:
         """Say what was trained, and what came of the cache, when the last of it is done."""
@@ -262,7 +274,7 @@ class Run:
         if self.cache is not None:
             manifest["warnings"] += self.cache.warnings
 
-    def _write_model(self, place: Path) -> None:
+    def _write_model(self, keeping: Keeping) -> None:
         learner, model = self.built.learner, self.method.model()
         results = None if self.cache is None else self.cache.results
         weights = final_model(learner, model, results) if learner.trains else None
@@ -272,8 +284,7 @@ class Run:
             "version": self.method.version,
             "trained": learner.trains,
         }
-        run_folder.write_model(place, weights, about)
-        run_folder.write_payloads(place, self.simulation.payloads.listed())
+        keeping.write_model(weights, about, self.simulation.payloads.listed())
 
 
 def _evaluated(listen: Listener | None, time_s: float, cycle: int, accuracy: float) -> None:

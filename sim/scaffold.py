@@ -8,7 +8,7 @@ from pathlib import Path
 
 import scenarios
 from sim.errors import InputError
-from sim.journal import write_text
+from sim.writing import write_text
 
 SCHEMA = "leomix.schema.json"
 """The schema beside the scenario, named in its first line."""

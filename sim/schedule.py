@@ -23,7 +23,7 @@ def schedule(
     own, and as many as the beam has no sub-channels for beside it.
     """
     leg.session = session
-    leg.beam = session.uplink if leg.direction == "uplink" else session.downlink
+    leg.beam = session.beam(leg.direction)
     in_time = leg.who & (leg.arrival_s <= session.end_s)
     leg.arrival_s = np.where(in_time, session.in_service_s(leg.arrival_s), np.inf)
     leg.los_s = np.full(len(in_time), session.end_s)
@@ -33,7 +33,7 @@ def schedule(
     leg.arrival_s = np.maximum(leg.arrival_s, _beam_free_s(leg, earlier))
     if others:
         leg.arrival_s = np.maximum(leg.arrival_s, _turn_s(leg, others))
-    given = leg.beam.send(leg.arrival_s, (leg.size - leg.before) * 8, in_time, leg.personal)
+    given = leg.beam.send(leg.arrival_s, leg.bits, in_time, leg.personal)
     leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
     there = np.isfinite(given.end_s)
     delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))

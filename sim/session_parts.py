@@ -56,7 +56,8 @@ def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Ite
     begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
     spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in leg.beam.edges_s]
     curve = leg.curve
-    sent = [(curve.delivered_bits(b) - curve.delivered_bits(a)) / 8 for a, b in spans]
+    bits = [curve.delivered_bits(b) - curve.delivered_bits(a) for a, b in spans]
+    sent = [leg.useful_bytes(part) for part in bits]
     final = _last_positive(np.array(sent))
     for number, contact in enumerate(session.contacts):
         a, b = spans[number]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -15,6 +16,7 @@ from learning.requests import (
     Assign,
     Chain,
     Download,
+    Floats,
     Forecast,
     Measure,
     Meet,
@@ -31,10 +33,14 @@ from sim.books import Books, books_of
 from sim.clock import Clock, Process
 from sim.contacts import Antenna
 from sim.devices import Compute, Devices
-from sim.energy import Spending, Transmitter, Use, energy_of
-from sim.errors import SimulationError
+from sim.energy import Spending, Transmitter, Use, added, energy_of
+from sim.errors import InputError, SimulationError
 from sim.evaluation import Evaluator
+from sim.faults.link_faults import LinkFaults
+from sim.faults.presence import Presence
+from sim.faults.telling import told
 from sim.forecast import Forecaster
+from sim.invariants import Invariants
 from sim.journal import Journal
 from sim.ledger import CutTransfers, Ledger
 from sim.legs import Training
@@ -45,15 +51,30 @@ from sim.plan import Plan
 from sim.relay import Relaying
 from sim.rows import Rows
 from sim.sidelinks import Sidelinks
-from sim.steps import everybody
+from sim.steps import Step, everybody
 from sim.synchronisation import Synchronisation
 from sim.trace import Trace
-from sim.transfers import Link
+from sim.transfers import Link, Reply
+
+if TYPE_CHECKING:
+    from sim.build import Build
 
 SERVER = "server"
+Turn = tuple[float, "Build"]
+"""When a run goes over to another build of it."""
 
 AtOnce = Measure | Assign | Note | Forecast
 """Requests that take no simulated time."""
+
+
+class Phase(NamedTuple):
+    """A disconnected phase: what is asked of whom, since when, and how and when they compute."""
+
+    cluster: Cluster
+    request: TrainUntilContact
+    from_s: float
+    compute: Compute
+    presence: Presence | None
 
 
 class Simulation:
@@ -87,6 +108,9 @@ class Simulation:
         self.journal = journal
         self.cycle = 0
         self._ended_at_s: float | None = None
+        self._turns = 0
+        self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
+        self.watch_over(plan)
         self._stop_cycles = stop_cycles
         self._stop_accuracy = stop_accuracy
         self._evaluate_every_s = evaluate_every_s
@@ -97,11 +121,14 @@ class Simulation:
         self._rows = Rows(self.trace)
         self._assignments = AssignmentRows(self.trace, plan.clusters)
         self._meetings = Meetings(self.clock)
-        self._gaps: dict[str, tuple[Cluster, TrainUntilContact, float]] = {}
+        self._gaps: dict[str, Phase] = {}
         self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
         each = [compute] * len(plan.clusters) if isinstance(compute, Compute) else compute
         pairs = zip(plan.clusters, each, strict=True)
-        self._devices = {c.name: Devices(c, own) for c, own in pairs}
+        faults = plan.faults
+        struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
+        churn = {name: own.presence for name, own in struck.items()}
+        self._devices = {c.name: Devices(c, own, churn.get(c.name)) for c, own in pairs}
         self._forecasts = {
             c.name: Forecaster(plan.sessions(c), self._devices[c.name]) for c in plan.clusters
         }
@@ -115,6 +142,8 @@ class Simulation:
                 synchronisation,
                 Ledger(c.devices, cut_transfers),
                 self.payloads,
+                method.world.closing,
+                struck.get(c.name),
             )
             for c in plan.clusters
         }
@@ -131,11 +160,15 @@ class Simulation:
             relay,
         )
 
-    def run(self, each_event: Callable[[int], None]) -> None:
-        """Run to the end; ``each_event`` is called behind every event with its number."""
+    def run(self, each_event: Callable[[int], None], turns: Sequence[Turn] = ()) -> None:
+        """Run to the end; ``each_event`` is called behind every event with its number.
+
+        At each of the ``turns`` the run goes over to another build of it, before whatever happens
+        at that time. Raises InputError where it has ended by then, or come too far.
+        """
         self._at_once(self.method.prepare())
         self._evaluate()
-        self.clock.start("waits", self._rows.waits(self.plan, self.clock))
+        self._tell()
         for cluster in self.plan.clusters:
             antenna = self._antennas[cluster.name]
             self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
@@ -143,9 +176,66 @@ class Simulation:
             actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
         if self._evaluate_every_s is not None:
-            self.clock.start("evaluation", self._evaluate_in_between(self._evaluate_every_s))
+            self._for_now("evaluation", self._evaluate_in_between(self._evaluate_every_s))
+        for at_s, to in turns:
+            self.clock.run(math.nextafter(at_s, -math.inf), each_event)
+            if self.clock.stopped:
+                raise InputError(f"the run ends at {self.clock.now:g} s, before {at_s:g} s")
+            self.clock.pass_to(at_s)
+            self._turn(to)
         self.clock.run(self.plan.stop_s, each_event)
         self._finish()
+
+    def watch_over(self, plan: Plan) -> None:
+        """Let the run be checked against all contacts that it comes by."""
+        self.invariants = Invariants(plan, lambda: self.end_s)
+        self.trace.watch = self.invariants.watch
+
+    def _turn(self, to: Build) -> None:
+        """Go by another build from now on; what is under way ends as it was begun."""
+        self._keep_spent(to)
+        self._turns += 1
+        self.plan, self.method.world, stop = to.plan, to.world, to.scenario.stop
+        self.method.learner.turn_to(to.step_sizes)
+        self._stop_cycles, self._stop_accuracy = stop.cycles, stop.accuracy
+        if self._ended_early():
+            raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
+        for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
+            self._turn_cluster(cluster, compute, to)
+        self._peering.turn(to.sidelinks, to.scenario.link.relay)
+        self._transmitter = to.transmitter
+        self._tell()
+        if to.evaluate_every_s is not None:
+            self._for_now("evaluation", self._evaluate_in_between(to.evaluate_every_s))
+
+    def _turn_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
+        name, sessions = cluster.name, to.plan.sessions
+        antenna, devices = self._antennas[name], self._devices[name]
+        if antenna.replan(sessions(cluster)):
+            self.clock.start(f"antenna {name}", antenna.run(self.trace, self._served))
+        faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
+        devices.compute = compute
+        devices.presence = None if faults is None else faults.presence
+        self._forecasts[name] = Forecaster(sessions(cluster), devices)
+        self._links[name].turn(to.scenario.link.cut_transfers, to.world.closing, faults)
+
+    def _tell(self) -> None:
+        """Have told what the plan says will happen."""
+        self._for_now("waits", self._rows.waits(self.plan, self.clock))
+        if self.plan.faults is not None:
+            self._for_now("faults", told(self.plan.faults, self.clock, self.trace))
+
+    def _for_now(self, name: str, process: Process) -> None:
+        """Run what only waits for times and acts then, until the run turns to another build."""
+        turns = self._turns
+
+        def until_then() -> Process:
+            for event in process:
+                yield event
+                if self._turns != turns:
+                    return
+
+        self.clock.start(name, until_then())
 
     @property
     def end_s(self) -> float:
@@ -154,6 +244,8 @@ class Simulation:
 
     def _evaluate_in_between(self, every_s: float) -> Process:
         for number in range(1, int(self.plan.stop_s / every_s) + 1):
+            if number * every_s < self.clock.now:  # before the run has turned to this
+                continue
             yield self.clock.at(number * every_s)
             self.clock.after_this_instant("evaluation", self._evaluate)
 
@@ -162,8 +254,8 @@ class Simulation:
         for link in self._links.values():
             link.settle_all(self.end_s)
         self._peering.settle_all(self.end_s)
-        for cluster, request, from_s in self._gaps.values():
-            self._train_in_gap(cluster, request, from_s, self.end_s)
+        for phase in self._gaps.values():
+            self._train_in_gap(phase, self.end_s)
         self._gaps.clear()
         try:
             self.evaluator.evaluate(self.end_s, self.cycle)
@@ -186,10 +278,21 @@ class Simulation:
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
-        return [
-            energy_of(c, self._use(c), self._devices[c.name].compute.power_w, self._transmitter)
-            for c in self.plan.clusters
-        ]
+        return [self._energy(cluster) for cluster in self.plan.clusters]
+
+    def _energy(self, cluster: Cluster) -> dict[str, Any]:
+        use, power_w = self._use(cluster), self._devices[cluster.name].compute.power_w
+        if cluster.name not in self._spent:
+            return energy_of(cluster, use, power_w, self._transmitter)
+        before, row = self._spent[cluster.name]
+        return added(row, energy_of(cluster, use.since(before), power_w, self._transmitter))
+
+    def _keep_spent(self, to: Build) -> None:
+        """Settle what was spent so far where powers change now."""
+        for cluster, compute in zip(self.plan.clusters, to.compute, strict=True):
+            now_w, then_w = self._devices[cluster.name].compute.power_w, compute.power_w
+            if self._transmitter != to.transmitter or not _equal(now_w, then_w):
+                self._spent[cluster.name] = self._use(cluster), self._energy(cluster)
 
     def loads(self) -> list[dict[str, Any]]:
         """What each cluster's devices were made to load; nothing of those that never train."""
@@ -200,10 +303,11 @@ class Simulation:
         """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
         use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
         use = self._peering.added_to(use, cluster.name, self.end_s)
-        for mine, request, from_s in self._gaps.values():
-            if mine is cluster:
-                wanted = everybody(request.who, cluster.devices)
-                gap = devices.gap(request.cost, wanted, from_s, self.end_s)
+        for phase in self._gaps.values():
+            if phase.cluster.name == cluster.name:
+                cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
+                with devices.as_before(phase.compute, phase.presence):
+                    gap = devices.gap(cost, wanted, phase.from_s, self.end_s)
                 computed_s = gap.computed_s - devices.open_s + use.computed_s
                 use = replace(use, rounds=use.rounds + gap.rounds, computed_s=computed_s)
         return use
@@ -226,6 +330,7 @@ class Simulation:
 
     def _evaluate(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
+        self.invariants.learnt(self.method.learner)
         self.spending.add(self.clock.now, self.energy())
         reached = self._stop_accuracy is not None and accuracy >= self._stop_accuracy
         if reached or self._ended_early():
@@ -261,16 +366,16 @@ class Simulation:
     def _answer(
         self, actor: str, cluster: Cluster, request: Request
     ) -> Generator[simpy.Event, Any, Any]:
-        antenna, link = self._antennas[cluster.name], self._links[cluster.name]
+        antenna = self._antennas[cluster.name]
         match request:
             case NextContact(fresh=fresh):
                 return (yield from antenna.next_contact(actor, fresh, lambda: self.cycle))
             case TrainUntilContact():
                 return (yield from self._train_until_contact(actor, cluster, request))
             case Train() | Upload() | Download():
-                return (yield from link.chain([request]))[0]
+                return (yield from self._chain(cluster, [request]))[0]
             case Chain(steps=steps):
-                return (yield from link.chain(steps))
+                return (yield from self._chain(cluster, steps))
             case Meet():
                 return (yield from self._meetings.join(actor, request))
             case Measure() | Assign() | Note() | Forecast():
@@ -280,28 +385,37 @@ class Simulation:
             return (yield from self._peering.answer(actor, cluster, request, drive))
         raise SimulationError(f"{request!r} is not a request")
 
+    def _chain(
+        self, cluster: Cluster, steps: Sequence[Step]
+    ) -> Generator[simpy.Event, Any, list[Reply]]:
+        replies = yield from self._links[cluster.name].chain(steps)
+        self.invariants.settled(cluster.name, steps, replies)
+        return replies
+
     def _train_until_contact(
         self, actor: str, cluster: Cluster, request: TrainUntilContact
     ) -> Generator[simpy.Event, Any, Any]:
         """The disconnected phase counts from the set time, so that transfers do not shift it."""
         antenna = self._antennas[cluster.name]
         from_s = antenna.parted_s(actor)
-        self._gaps[actor] = cluster, request, from_s
+        devices = self._devices[cluster.name]
+        phase = Phase(cluster, request, from_s, devices.compute, devices.presence)
+        self._gaps[actor] = phase
         contact = yield from antenna.next_contact(actor, True, lambda: self.cycle)
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(cluster.devices, np.int64)
             return Work(none, np.full(cluster.devices, from_s), none.astype(bool)), None
         del self._gaps[actor]
-        return self._train_in_gap(cluster, request, from_s, contact.start_s), contact
+        return self._train_in_gap(phase, contact.start_s), contact
 
-    def _train_in_gap(
-        self, cluster: Cluster, request: TrainUntilContact, from_s: float, to_s: float
-    ) -> Work:
+    def _train_in_gap(self, phase: Phase, to_s: float) -> Work:
+        cluster, request = phase.cluster, phase.request
         devices = self._devices[cluster.name]
         devices.load.add(request.cost)
         excluded = devices.excluded(request.cost)
         wanted = everybody(request.who, cluster.devices)
-        rounds, begin, end = devices.gap_rounds(request.cost, wanted, from_s, to_s)
+        with devices.as_before(phase.compute, phase.presence):
+            rounds, begin, end = devices.gap_rounds(request.cost, wanted, phase.from_s, to_s)
         training = Training(rounds > 0, request.cost, rounds, begin, end, excluded)
         self._rows.training(training, training.who, cluster, None)
         self._rows.excluded(excluded, devices, request.cost, self.clock.now)
@@ -312,7 +426,7 @@ class Simulation:
             case Measure(name=name, compute=compute, default=default):
                 if not self.method.learner.trains:
                     return default
-                return self.journal.answer(actor, name, compute)
+                return self.journal.answer(actor, name, self.clock.now, compute)
             case Assign():
                 self._assignments.write(request, self.clock.now, self.cycle)
             case Forecast(cluster=name, fresh=fresh):
@@ -329,3 +443,8 @@ class Simulation:
                     detail=detail,
                 )
         return None
+
+
+def _equal(one: float | Floats | None, other: float | Floats | None) -> bool:
+    """Whether two powers of devices are the same, known or not."""
+    return np.array_equal(np.asarray(one, float), np.asarray(other, float), equal_nan=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim import orbit_view, slot_view, window_view
+from sim.faults import Before
 from sim.finding import Find, find
+from sim.limits import WINDOW_BYTES, check_plan
 from sim.view import View
 
 if TYPE_CHECKING:
@@ -14,9 +16,13 @@ if TYPE_CHECKING:
 _WITHOUT_ORBIT = {"contacts": window_view.view_of, "slots": slot_view.view_of}
 
 
-def view_of(scenario: Scenario, find: Find = find) -> View:
-    """Return who sees and who serves whom in any scenario; ``find`` looks for the windows."""
+def view_of(scenario: Scenario, find: Find = find, before: Before | None = None) -> View:
+    """Return who sees and who serves whom in any scenario; ``find`` looks for the windows.
+
+    ``before`` says what faults held until a fork.
+    """
+    check_plan(scenario, WINDOW_BYTES)
     source = scenario.orbit.source
     if source in _WITHOUT_ORBIT:
-        return _WITHOUT_ORBIT[source](scenario)
-    return orbit_view.view_of(scenario, find)
+        return _WITHOUT_ORBIT[source](scenario, before)
+    return orbit_view.view_of(scenario, find, before)

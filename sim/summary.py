@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,15 @@ import pyarrow.compute as pc
 from learning import assignment
 from sim.alignment_summary import alignment_figures
 from sim.energy import total
+from sim.ledger import DIRECTIONS
 from sim.loads import EXCLUDED
 from sim.networked_summary import networked_figures
+from sim.tables import pieces_of
 
 JOULES_PER_KWH = 3.6e6
+
+MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome")
+"""Columns of the transfers that figures of traffic are made of."""
 
 Spent = dict[str, list[Any]]
 """What had been spent by each evaluation, as the manifest says it."""
@@ -23,11 +30,14 @@ TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported."""
 
 
-def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most."""
+def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
+
+    Events and transfers are read once, piece by piece, and only the columns that count.
+    """
     steps = manifest["scenario"]["learning"]["steps_per_round"]
     learning = _learning(tables["metrics"], manifest.get("spent"), steps)
-    contacts = _contacts(tables)
+    contacts, events = _contacts(tables["contacts"]), _events(tables)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
     split = by_cluster(tables["assignments"]) if measured else tables["assignments"].slice(0, 0)
@@ -36,17 +46,18 @@ def summarise(tables: dict[str, pa.Table], manifest: dict[str, Any]) -> dict[str
         **learning,
         "hours": manifest.get("simulated_s", 0.0) / 3600,
         **contacts,
-        "gradient_steps": contacts["device_rounds"] * steps,
+        "waits": events["waits"],
+        "device_rounds": events["device_rounds"],
+        "gradient_steps": events["device_rounds"] * steps,
         "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
         "idle_share": idle_share(manifest),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
         **_energy(manifest.get("energy")),
-        **_traffic(tables["transfers"]),
-        "payloads": _payloads(tables["transfers"]),
+        **_traffic(tables),
         **_loads(manifest.get("loads", [])),
         "model_expert_bytes": manifest.get("model_expert_bytes"),
-        "excluded_devices": _excluded(tables["events"]),
+        "excluded_devices": events["excluded_devices"],
         "own_mass": own_mass(split),
         "expert_classes": expert_classes(split),
         "density_ratio": density_ratio(split),
@@ -121,13 +132,6 @@ def idle_share(manifest: dict[str, Any]) -> float | None:
     return 1.0 - busy_s / whole_s if whole_s > 0.0 else None
 
 
-def _payloads(transfers: pa.Table) -> list[dict[str, Any]]:
-    """Direction, name and largest size of everything of which something moved."""
-    sizes = transfers.group_by(["direction", "payload"]).aggregate([("payload_bytes", "max")])
-    rows = sizes.rename_columns(["direction", "payload", "bytes"]).to_pylist()
-    return sorted(rows, key=lambda row: (row["direction"] != "uplink", row["payload"]))
-
-
 def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
     """The most that any device had to load, and the most that any had to load at the least."""
 
@@ -143,27 +147,32 @@ def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _excluded(events: pa.Table) -> dict[str, int]:
-    """How many devices of which clusters have too little memory."""
-    told = pc.starts_with(pc.fill_null(events.column("detail"), ""), EXCLUDED)
-    rows = events.filter(pc.and_(pc.equal(events.column("kind"), "fault"), told))
-    counts = pc.value_counts(rows.column("cluster")).to_pylist()
-    counts.sort(key=lambda entry: entry["values"])
-    return {entry["values"]: entry["counts"] for entry in counts}
-
-
-def _contacts(tables: dict[str, pa.Table]) -> dict[str, Any]:
-    contacts, events = tables["contacts"], tables["events"]
+def _contacts(contacts: pa.Table) -> dict[str, Any]:
     served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
     duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
-    ended = pc.equal(events.column("kind"), "train_end")
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
         "service_hours": _service_s(contacts) / 3600,
-        "waits": int(_sum(pc.equal(events.column("kind"), "wait"))),
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
-        "device_rounds": int(_sum(events.column("rounds").filter(ended))),
+    }
+
+
+def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Waits, rounds of all devices, and how many devices of a cluster have too little memory."""
+    waits = rounds = 0
+    excluded: Counter[str] = Counter()
+    for events in pieces_of(tables, "events", ["kind", "cluster", "rounds", "detail"]):
+        kind = events.column("kind")
+        waits += int(_sum(pc.equal(kind, "wait")))
+        rounds += int(_sum(events.column("rounds").filter(pc.equal(kind, "train_end"))))
+        faults = events.filter(pc.equal(kind, "fault"))
+        told = pc.starts_with(pc.fill_null(faults.column("detail"), ""), EXCLUDED)
+        excluded.update(faults.column("cluster").filter(told).to_pylist())
+    return {
+        "waits": waits,
+        "device_rounds": rounds,
+        "excluded_devices": dict(sorted(excluded.items())),
     }
 
 
@@ -173,15 +182,29 @@ def _service_s(contacts: pa.Table) -> float:
     return _sum(lasted)
 
 
-def _traffic(transfers: pa.Table) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for direction in ("uplink", "downlink", "sidelink"):
-        there = pc.equal(transfers.column("direction"), direction)
-        figures[f"{direction}_bytes"] = _sum(transfers.column("delivered_bytes").filter(there))
-    figures["transfers"] = len(transfers)
-    cut = pc.not_equal(transfers.column("outcome"), "delivered")
-    figures["transfers_cut"] = int(_sum(cut))
-    return figures
+def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Bytes by direction, rows, and the largest size of everything of which something moved."""
+    moved = dict.fromkeys(DIRECTIONS, 0.0)
+    rows = cut = 0
+    largest: dict[tuple[str, str], float] = {}
+    for transfers in pieces_of(tables, "transfers", MOVED):
+        for direction in DIRECTIONS:
+            there = pc.equal(transfers.column("direction"), direction)
+            moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
+        rows += len(transfers)
+        cut += int(_sum(pc.not_equal(transfers.column("outcome"), "delivered")))
+        groups = transfers.group_by(["direction", "payload"]).aggregate([("payload_bytes", "max")])
+        for direction, payload, size in zip(*groups.to_pydict().values(), strict=True):
+            largest[direction, payload] = max(size, largest.get((direction, payload), 0.0))
+    return {
+        **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},
+        "transfers": rows,
+        "transfers_cut": cut,
+        "payloads": [
+            {"direction": direction, "payload": payload, "bytes": largest[direction, payload]}
+            for direction, payload in sorted(largest, key=lambda key: (key[0] != "uplink", key[1]))
+        ],
+    }
 
 
 def _sum(values: pa.ChunkedArray) -> float:

@@ -2,23 +2,29 @@
 
 Rows are written when a reply is given and may be dated back, so a table is sorted once, at the
 end, by a key that no two runs can disagree on. The rolling digest covers blocks in emission order:
-it tells a resumed run whether its replay is the same run.
+it tells a resumed run whether its replay is the same run. It also covers where blocks went to disk,
+so that a replay needs a folder where the run had one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import operator
+import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from sim.assembly import NUMBERS, Block, assembled
 from sim.coded import Coded, Vocabulary
 from sim.schema import COLUMNS, OPTIONAL, TEXT
+from sim.spilling import SortedRun, merged, spill
+from sim.table_files import write_table
+from sim.tables import Tables
+from sim.writing import written
 
 CODES = NUMBERS[TEXT]
 TYPES: dict[str, dict[str, Any]] = {
@@ -29,8 +35,20 @@ TYPES: dict[str, dict[str, Any]] = {
 ROWS = (np.ndarray, list, Coded)
 """What has a value for each row."""
 
+LIMIT = 1 << 20
+"""Rows of a table that are kept in memory, if there is a folder for more."""
+BLOCK = 25
+"""Rows that take as much memory as a block of them takes beside."""
+
 Watch = Callable[[str, int, Mapping[str, Any]], None]
 """Is told of every block: its table, how many rows, and the columns as they were given."""
+
+
+class Held(NamedTuple):
+    """Rows of a table: sorted runs on disk, and the blocks that came behind them."""
+
+    runs: list[SortedRun]
+    blocks: list[Block]
 
 
 class Trace:
@@ -38,14 +56,20 @@ class Trace:
 
     A block of rows keeps its arrays as they are, and a value that all rows share only once. Text is
     kept as numbers: four bytes a row where rows differ, nothing where they do not.
+
+    With a ``folder``, which can be set before the first block, those of a table that are too many
+    for memory go into a file there.
     """
 
-    def __init__(self) -> None:
-        self._blocks: list[Block] = []
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.watch: Watch | None = None
+        self._limit = LIMIT
+        self._held = {name: Held([], []) for name in COLUMNS}
+        self._weights = dict.fromkeys(COLUMNS, 0)
         self._vocabularies: dict[tuple[str, str], Vocabulary] = defaultdict(Vocabulary)
         self._rolling = hashlib.blake2b(digest_size=16)
-        self._digested = 0
-        self.watch: Watch | None = None
+        self._fresh: list[Block] = []
 
     def add(self, table: str, rows: int = 1, **columns: Any) -> None:
         """Append ``rows`` rows; a scalar column stands in all of them, a missing one is null.
@@ -60,7 +84,12 @@ class Trace:
         if self.watch is not None:
             self.watch(table, rows, columns)
         kept = {name: self._kept(table, name, value, rows) for name, value in columns.items()}
-        self._blocks.append(Block(table, rows, kept))
+        block = Block(table, rows, kept)
+        self._fresh.append(block)
+        self._held[table].blocks.append(block)
+        self._weights[table] += rows + BLOCK
+        if self._weights[table] > self._limit and self.folder is not None:
+            self._spill(table, self.folder)
 
     def _kept(self, table: str, name: str, value: Any, rows: int) -> Any:
         """A number that stands in all rows, an array of them, or None."""
@@ -86,28 +115,60 @@ class Trace:
 
     def digest(self) -> str:
         """Return the digest of everything added so far, in the order it was added."""
-        for block in self._blocks[self._digested :]:
-            self._rolling.update(f"{block.table}:{block.rows}\n".encode())
-            for name, value in block.columns.items():
-                exact = isinstance(value, np.ndarray)
-                self._rolling.update(f"{name}:".encode())
-                self._rolling.update(value.tobytes() if exact else repr(value).encode())
-        self._digested = len(self._blocks)
+        self._roll()
         whole = self._rolling.copy()
         texts = {key: vocabulary.words for key, vocabulary in self._vocabularies.items()}
         whole.update(repr(sorted(texts.items())).encode())
         return whole.hexdigest()
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the tables, sorted and numbered; optional ones if they have rows."""
-        return {
-            name: self._table(name) for name in COLUMNS if name not in OPTIONAL or self._has(name)
-        }
+    def _roll(self) -> None:
+        for block in self._fresh:
+            self._rolling.update(f"{block.table}:{block.rows}\n".encode())
+            for name, value in block.columns.items():
+                exact = isinstance(value, np.ndarray)
+                self._rolling.update(f"{name}:".encode())
+                self._rolling.update(value.tobytes() if exact else repr(value).encode())
+        self._fresh.clear()
 
-    def _has(self, name: str) -> bool:
-        return any(block.table == name for block in self._blocks)
+    def _spill(self, name: str, folder: Path) -> None:
+        """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
+        held, words = self._held[name], self._words(name)
+        run = spill(name, held.blocks, words, folder / f"{name}.{len(held.runs)}.arrow")
+        self._roll()
+        self._rolling.update(repr(sorted(words.items())).encode())
+        # At one stroke: an interrupt finds each block in one place.
+        self._held[name] = Held([*held.runs, run], [])
+        self._weights[name] = 0
+        for column in words:
+            del self._vocabularies[name, column]
 
-    def _table(self, name: str) -> pa.Table:
-        mine = [block for block in self._blocks if block.table == name]
-        words = {column: self._vocabularies[name, column].words for column in COLUMNS[name]}
-        return assembled(name, mine, words)
+    def _words(self, name: str) -> dict[str, Sequence[str]]:
+        known = self._vocabularies.items()
+        return {column: texts.words for (table, column), texts in known if table == name}
+
+    def tables(self) -> Tables:
+        """Return the tables, sorted and numbered; optional ones if they have rows.
+
+        Those of which rows are on disk become files of the ``folder``.
+        """
+        tables = Tables()
+        for name in COLUMNS:
+            held = self._held[name]
+            if held.runs and self.folder is not None:
+                tables.files[name] = self._merged(name, self.folder)
+            elif held.blocks or name not in OPTIONAL:
+                tables[name] = assembled(name, held.blocks, self._words(name))
+        return tables
+
+    def close(self) -> None:
+        """Delete what went to disk and is of no use any more."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _merged(self, name: str, folder: Path) -> Path:
+        if self._held[name].blocks:
+            self._spill(name, folder)
+        path = folder / f"{name}.parquet"
+        with written(path) as part:
+            write_table(part, COLUMNS[name], merged(name, self._held[name].runs))
+        return path

@@ -20,6 +20,8 @@ class View:
 
     ``satellites`` and ``places`` are empty where there is no geometry. ``sessions`` numbers the
     services of each cluster, -1 for windows that are not served. ``doubts`` are lines for the user.
+    Where satellites are out at times, the windows are the pieces in which they work: ``of`` says of
+    which of the ``passes``, the windows as they were.
     """
 
     satellite_names: list[str]
@@ -30,6 +32,8 @@ class View:
     windows: orbit.ContactWindows
     service: orbit.Service
     sessions: Ints
+    passes: orbit.ContactWindows
+    of: Ints
     satellites: tuple[orbit.Satellite, ...] = ()
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
@@ -66,6 +70,8 @@ def check_served(view: View, source: Any) -> None:
         here = view.windows.site == site
         gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
         days = f"{view.span_s / 86400:g} days"
+        if (view.passes.site == site).any() and not here.any():
+            raise InputError(f"ground.clusters {name!r}: {_always_out(view, site)}")
         if not here.any():
             raise InputError(f"ground.clusters {name!r}: {_never_seen(view, site, days)} ({gap})")
         if not view.service.served[here].any():
@@ -82,6 +88,21 @@ def check_served(view: View, source: Any) -> None:
             )
 
 
+def check_in_service(view: View) -> None:
+    """Raise InputError for a cluster whose satellites are out in every one of its windows."""
+    for site, name in enumerate(view.sites):
+        if not (view.windows.site == site).any():
+            raise InputError(f"ground.clusters {name!r}: {_always_out(view, site)}")
+
+
+def _always_out(view: View, site: int) -> str:
+    count = int((view.passes.site == site).sum())
+    return (
+        f"its satellites are out in all of its {count} windows; lower faults.outages.per_day or "
+        "mean_hours, or simulate longer"
+    )
+
+
 def _never_seen(view: View, site: int, days: str) -> str:
     if not view.places:
         return f"no window has this site in {days}; the windows' sites are to be called like it"
@@ -96,7 +117,8 @@ def _never_seen(view: View, site: int, days: str) -> str:
 def _why_never_served(view: View, here: np.ndarray, source: Any) -> str:
     longest_s = float((view.windows.set_s - view.windows.rise_s)[here].max())
     if longest_s < source.min_contact_s:
-        return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s"
+        cut = " or faults.outages.per_day" if len(view.passes) != len(view.windows) else ""
+        return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
     fairer = ", or set orbit.priority: least_recently_served"
     remedy = "raise orbit.beams" + (fairer if source.priority == "highest_elevation" else "")
     return f"the {source.beams} beam(s) always serve another cluster; {remedy}"

@@ -11,6 +11,8 @@ import numpy as np
 import orbit
 import scenarios
 from sim.errors import InputError
+from sim.faults import Before, outages_of
+from sim.faults.outages import cut
 from sim.satellites import chosen
 from sim.view import View, served
 
@@ -27,7 +29,7 @@ class _Satellite:
     norad_id: int = 0
 
 
-def view_of(scenario: Scenario) -> View:
+def view_of(scenario: Scenario, before: Before | None = None) -> View:
     """Return windows and service; raise InputError (or the room's error) for a bad file."""
     source: Any = scenario.orbit
     table = _table(scenario)
@@ -37,16 +39,18 @@ def view_of(scenario: Scenario) -> View:
     windows = _renumbered(table, kept, names)
     days = scenario.stop.days
     span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
-    windows = _within(windows, span_s)
-    if not len(windows):
+    passes = _within(windows, span_s)
+    if not len(passes):
         raise InputError(
             f"orbit: no window is left for the clusters {', '.join(names)} in the first "
             f"{span_s / 86400:g} days from {table.start:%Y-%m-%dT%H:%M:%SZ}; the sites there are "
             f"{', '.join(table.sites)}"
         )
+    kept_names = [satellite.name for satellite in kept]
+    windows, of = cut(passes, outages_of(scenario, kept_names, span_s, before))
     service, sessions = served(windows, source)
     return View(
-        satellite_names=[satellite.name for satellite in kept],
+        satellite_names=kept_names,
         norad_ids=[None] * len(kept),
         sites=names,
         start=table.start,
@@ -54,6 +58,8 @@ def view_of(scenario: Scenario) -> View:
         windows=windows,
         service=service,
         sessions=sessions,
+        passes=passes,
+        of=of,
         doubts=tuple(_strangers(table, names)),
     )
 

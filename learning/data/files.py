@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from learning.config import DataConfig, LearningConfig
+from learning.plain_files import check_regular
 from learning.stamps import files_under
 
 #: What a path to be downloaded begins with (kind hf).
 HUB = "hub:"
+#: Kinds whose paths are files, never folders.
+FILES_ONLY = ("jsonl", "npz")
 
 
 def cluster_files(config: LearningConfig) -> list[str]:
@@ -23,13 +26,21 @@ def cluster_files(config: LearningConfig) -> list[str]:
             "(a file for each cluster)"
         )
     if data.path is not None:
-        return [data.path]
+        return _checked([data.path], data.kind)
     strangers = sorted(set(paths) - set(config.clusters))
     missing = [cluster for cluster in config.clusters if cluster not in paths]
     if strangers or missing:
         what = f"no file for cluster {missing[0]!r}" if missing else f"no cluster {strangers[0]!r}"
         raise ValueError(f"learning.data.paths: {what}; clusters: {', '.join(config.clusters)}")
-    return [paths[cluster] for cluster in config.clusters]
+    return _checked([paths[cluster] for cluster in config.clusters], data.kind)
+
+
+def _checked(paths: list[str], kind: str) -> list[str]:
+    """Refuse what is no regular file, for kinds that read nothing else."""
+    for path in paths if kind in FILES_ONLY else ():
+        if Path(path).exists():  # what is not there is told of where it is opened
+            check_regular(path)
+    return paths
 
 
 def data_files(data: DataConfig) -> list[str]:

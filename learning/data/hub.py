@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -19,6 +20,7 @@ from learning.data.texts import text_dataset
 SAVED = ("dataset_dict.json", "state.json")
 #: The label that stands for one that is kept secret, as in the test splits of GLUE.
 HIDDEN = -1
+_ON_THE_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
 
 
 def hf(config: LearningConfig) -> Dataset:
@@ -63,6 +65,11 @@ def _load(path: str) -> Any:
     if "/" not in name and not Path(path).is_dir():
         # a bare word such as json would make the package read every such file it finds from here
         raise ValueError(f"{path}: is no folder here; a data set's name is OWNER/NAME")
+    if path.startswith(HUB) and not _ON_THE_HUB.fullmatch(name):
+        raise ValueError(f"{path}: is no name on the hub; write {HUB}OWNER/NAME")
+    if Path(path).is_dir() and (scripts := sorted(Path(path).glob("*.py"))):
+        # old versions of the package would run it
+        raise ValueError(f"{scripts[0]}: is a loading script, which is not run; give data files")
     try:
         if path.startswith(HUB):
             return datasets.load_dataset(*name.split(":"))

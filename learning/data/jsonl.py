@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from learning.data.rows import TextTable, read_rows
+
+LONGEST_LINE = 10_000_000
+"""Bytes of one sample: a book has less."""
 
 
 def read_jsonl(path: str, columns: Mapping[str, str]) -> TextTable:
@@ -21,9 +25,11 @@ def read_jsonl(path: str, columns: Mapping[str, str]) -> TextTable:
 def _rows(path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
         with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), 1):
+                place = f"{path}: line {number}"
+                if len(line) > LONGEST_LINE:
+                    raise ValueError(f"{place}: is longer than {LONGEST_LINE} bytes; is it JSON?")
                 if line.strip():
-                    place = f"{path}: line {number}"
                     yield place, _object(line, place)
     except OSError as error:
         raise ValueError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from learning.config import LearningConfig
@@ -16,11 +18,12 @@ from learning.data.files import cluster_files, column_names
 from learning.data.pixels import PixelRows, Pixels, check_pixels
 from learning.data.samples import Dataset, Encoding, InputSpec
 from learning.data.table import Table, check_label, class_numbers
+from learning.memory import free_bytes
 
 #: Name of the array of labels and of that of domains, where the configuration gives none.
 NAMES = {"label": "y", "domain": "domain"}
 ENDINGS = ("", "_train", "_test")
-UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -104,6 +107,7 @@ def _read(path: str, wanted: set[str]) -> Arrays:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ValueError("no .npz file, or one that is cut off")
+        _check_sizes(path, wanted)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: _array(path, arrays, name) for name in arrays.files if name in wanted}
     except OSError as error:
@@ -115,6 +119,39 @@ def _read(path: str, wanted: set[str]) -> Arrays:
         raise ValueError(
             f"{path}: cannot be read ({reason}); save plain numbers with numpy.savez"
         ) from None
+
+
+def _check_sizes(path: str, wanted: set[str]) -> None:
+    """Refuse arrays of another size than their entries, and more than there is memory for.
+
+    A few kilobytes can claim to hold any number of terabytes; nothing but headers is read.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.infolist() if _name(entry) in wanted]
+        for entry in entries:
+            try:
+                with archive.open(entry) as file:
+                    _check_entry(file, entry.file_size)
+            except UNREADABLE as error:
+                raise ValueError(f"{_name(entry)}: {error}") from None
+    needed, free = sum(entry.file_size for entry in entries), free_bytes("cpu")
+    if free is not None and needed > free:
+        raise ValueError(f"its arrays take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free")
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.removesuffix(".npy")
+
+
+def _check_entry(file: IO[bytes], size: int) -> None:
+    """Raise ValueError unless the header's shape and type fill an entry of ``size`` bytes."""
+    version = npy.read_magic(file)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        return  # refused where it is read, in words of its own
+    if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"an array {shape} of {dtype} does not fill its {size} bytes")
 
 
 def _array(path: str, arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:

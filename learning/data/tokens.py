@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learning.config import ModelConfig
+from learning.plain_files import LARGEST_JSON_BYTES, check_size
 
 if TYPE_CHECKING:
     import tokenizers
@@ -67,6 +68,7 @@ def tokenizer_file(model: ModelConfig) -> str | None:
 def _load(file: str) -> tokenizers.Tokenizer:
     import tokenizers
 
+    check_size(file, LARGEST_JSON_BYTES)
     try:
         return tokenizers.Tokenizer.from_file(file)
     except Exception as error:  # the library raises no narrower class

@@ -11,6 +11,7 @@ from learning.masks import MASKS
 from learning.method import Cluster, Protocol
 from learning.methods.split_experts import EmsFlOptions, SplitsExperts
 from learning.requests import (
+    CORRUPTED,
     Chain,
     Cost,
     Download,
@@ -231,6 +232,8 @@ def _named(kind: str, experts: Sequence[int]) -> str:
 
 def _why_lost(down: Receipt, work: Work, up: Receipt) -> str:
     """Say what kept the gates of a contact from the server."""
+    if up.reason == CORRUPTED:
+        return CORRUPTED
     if (work.rounds > 0).any():
         return f"{up.reason or 'no round ended'} before the second upload was through"
     if down.reason == "no contact":

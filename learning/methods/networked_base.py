@@ -33,6 +33,7 @@ class Networked(Method):
 
     Options: ClassVar[type] = NetworkedOptions
     uses_lora: ClassVar[bool] = False
+    waits_for_all: ClassVar[bool] = True
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
@@ -52,6 +53,7 @@ class Networked(Method):
         self.experts: dict[str, Handle] = {}
         self.gates: dict[str, Handle] = {}
         self.samples: dict[str, Ints] = {}
+        self.arrivals: dict[str, int] = {}
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
@@ -109,6 +111,15 @@ class Networked(Method):
     def finite(self, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
         """Return those of ``who`` whose trained tensors are finite; refuse the others by name."""
         return finite(self.learner, trained, who)
+
+    def arrived(self, me: Cluster, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
+        """Return those of ``who`` whose uploads are finite; refuse the others by name."""
+        spoilt = who
+        if who.any():
+            number = self.arrivals.get(me.name, 0)
+            spoilt = self.learner.spoiling.struck(me.name, number, me.devices) & who
+            self.arrivals[me.name] = number + 1
+        return finite(self.learner, self.learner.spoil(trained, spoilt), who, spoilt)
 
     def counted(self, who: Mapping[str, Mask]) -> str:
         """Describe how many of the clients have sent something."""

@@ -101,7 +101,7 @@ class ExtractorStage:
             alpha=self.alpha,
             who=who,
         )
-        who = yield from system.finite(trained, who)
+        who = yield from system.arrived(me, trained, who)
         if who.any():
             self.trained[me.name], self.senders[me.name] = trained, who
 

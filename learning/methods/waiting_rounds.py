@@ -1,7 +1,8 @@
-"""Federated rounds that wait: each takes until every cluster that takes part has been seen."""
+"""Federated rounds that wait: each takes until the clusters that take part have been seen."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +32,11 @@ class WaitingRounds(Method):
     It downloads the round's model at a contact, trains, uploads, and waits. When the updates of
     all clusters but the ``absent`` ones have arrived they are merged, and the next round begins:
     ``version`` counts the rounds. Devices that lack the memory take no part.
+
+    With a quorum that share of the clusters is enough, and of a cluster's devices too. With a
+    deadline a round ends at the first contact so long after it began, if anything has arrived, and
+    a cluster's part when its chain is cut. What is under way then is given up: who missed a round
+    begins the next one with a download.
     """
 
     def __init__(self, world: World, options: object = None) -> None:
@@ -41,6 +47,7 @@ class WaitingRounds(Method):
         self.updates: list[Update] = []
         self.arrived: dict[str, float] = {}
         self.absent: set[str] = set()
+        self.begun_s: float | None = None
 
     # -- what makes a method of it
 
@@ -87,27 +94,52 @@ class WaitingRounds(Method):
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
         side, part = ClusterSide(self.learner, me), Part(me.devices)
-        while (yield NextContact()):
+        while contact := (yield NextContact()):
+            if self.is_late(contact.start_s):
+                yield from self.end_round()
             if me.name in self.absent:
                 yield from self.sit_out()
             elif me.name in self.arrived:
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
-                yield from self.take_part(me, side, part)
+                yield from self.take_part(me, side, part, contact.start_s)
 
-    def take_part(self, me: Cluster, side: ClusterSide, part: Part) -> Protocol:
+    def take_part(self, me: Cluster, side: ClusterSide, part: Part, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
-        part.begin(self.version)
+        if self.begun_s is None:
+            self.begun_s = now_s
+        if part.begin(self.version) and part.under_way(side).any():
+            side.abandon()
         side.holds = self.holds(me)
         if side.pending.any():
             receipt = yield Upload(side.payload("model"), side.pending)
             yield from self.collect(me, side, part, side.deliver(receipt))
-        if not side.pending.any() and not part.is_over(side):
+        if not side.pending.any() and not self.is_over(side, part):
             yield from self.update(me, side, part)
-        if part.is_over(side):
+        if part.round != self.version:
+            return  # others have ended it meanwhile
+        if self.is_over(side, part):
             self.arrived[me.name] = float(self.shares[me.name][self.members(side)].sum())
-        if not self.missing():
+        if self.is_full() or self.is_late(now_s):
             yield from self.end_round()
+
+    def is_over(self, side: ClusterSide, part: Part) -> bool:
+        """Return whether enough of a cluster's updates are there for this round."""
+        if part.is_over(side) or not part.sent.any():
+            return part.is_over(side)
+        members, closing = self.members(side), self.world.closing
+        enough = int((part.sent & members).sum()) >= closing.enough(int(members.sum()))
+        return enough or closing.deadline_s < math.inf
+
+    def is_full(self) -> bool:
+        """Return whether enough clusters have arrived; those that are absent do not count."""
+        parties = {cluster.name for cluster in self.world.clusters} - self.absent
+        return len(parties & set(self.arrived)) >= self.world.closing.enough(len(parties))
+
+    def is_late(self, now_s: float) -> bool:
+        """Return whether the round's deadline has passed, with something to merge."""
+        begun_s = now_s if self.begun_s is None else self.begun_s
+        return bool(self.arrived) and now_s >= begun_s + self.world.closing.deadline_s
 
     def members(self, side: ClusterSide) -> Mask:
         """Return which of a cluster's devices (K,) take part in this round."""
@@ -136,7 +168,10 @@ class WaitingRounds(Method):
         """Keep the updates of the devices ``done`` until the round ends."""
         part.sent = part.sent | done
         update = side.update((yield from side.finite(done)))
-        if update is not None:
+        if update is not None and part.round != self.version:
+            devices = f"devices:{int(update.who.sum())}/{me.devices}"
+            yield Note("drop", self.version, f"update of {devices}: round:{part.round} is over")
+        elif update is not None:
             self.updates.append(replace(update, able=self.members(side) | update.who))
 
     def missing(self) -> str:
@@ -148,10 +183,14 @@ class WaitingRounds(Method):
         """Merge what the clusters have sent, and begin the next round."""
         if not self.arrived:
             return
+        if self.missing():
+            late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
+            yield Note("wait", self.version, late)
+        self.updates = [update for update in self.updates if update.cluster in self.arrived]
         everybody = sum(self.arrived.values())
         moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
         yield Note("aggregate", self.version, self.described(moved))
-        self.updates, self.arrived = [], {}
+        self.updates, self.arrived, self.begun_s = [], {}, None
         yield from self.begin_round()
 
     def described(self, experts: Sequence[int]) -> str:
@@ -174,12 +213,17 @@ class Part:
         self.round = 0
         self.sent = np.zeros(devices, bool)
 
-    def begin(self, number: int) -> None:
-        """Begin round ``number``, unless it is the present one."""
-        if number != self.round:
-            self.round, self.sent = number, np.zeros_like(self.sent)
+    def begin(self, number: int) -> bool:
+        """Begin round ``number``, and return True, unless it is the present one."""
+        if number == self.round:
+            return False
+        self.round, self.sent = number, np.zeros_like(self.sent)
+        return True
 
     def is_over(self, side: ClusterSide) -> bool:
-        """Return whether an update is there and none is half-way; who had no link is left out."""
-        under_way = side.pending | (side.half_way & side.able)
-        return bool(self.sent.any() and not under_way.any())
+        """Return whether an update is there and none is half-way."""
+        return bool(self.sent.any() and not self.under_way(side).any())
+
+    def under_way(self, side: ClusterSide) -> Mask:
+        """Return which devices (K,) are half-way through the round; who had no link is not."""
+        return side.pending | (side.half_way & side.able)

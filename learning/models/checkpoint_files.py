@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from learning.plain_files import read_object
+from learning.tensor_files import open_tensors
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -49,7 +50,7 @@ class CheckpointFolder:
     def _indexed(self) -> dict[str, Path]:
         path = self.folder / INDEX
         try:
-            places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+            places = read_object(path)["weight_map"]
             return {name: self.folder / Path(file).name for name, file in places.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: no index of safetensors files ({error!r})") from None
@@ -66,11 +67,7 @@ class CheckpointFolder:
 
     def _file(self, path: Path) -> Any:
         if path not in self._open:
-            try:
-                self._open[path] = safe_open(str(path), framework="pt")
-            except (SafetensorError, OSError) as error:
-                text = "missing" if not path.is_file() else f"broken ({error})"
-                raise ValueError(f"{path}: is {text}; copy the checkpoint once more") from None
+            self._open[path] = open_tensors(path)
         return self._open[path]
 
     def _why_empty(self) -> str:

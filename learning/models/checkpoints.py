@@ -14,6 +14,7 @@ from typing import NamedTuple
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from learning.at_once import at_once
 from learning.config import ModelConfig
 from learning.models.checkpoint_files import CheckpointFolder
 from learning.models.names import is_gate, names_of
@@ -79,9 +80,8 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Ten
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
     on_disk = {_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()}
-    part = folder / ".model.safetensors.part"
-    save_file(on_disk, part, metadata={"format": "pt"})
-    part.replace(folder / "model.safetensors")
+    with at_once(folder / "model.safetensors") as part:
+        save_file(on_disk, part, metadata={"format": "pt"})
 
 
 def _check_named(config: ModelConfig) -> None:

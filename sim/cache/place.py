@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+from learning.at_once import at_once
+
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
 PART = ".part"
@@ -54,6 +56,5 @@ def mark(folder: Path) -> None:
     """Make ``folder`` and say whose it is. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     if not is_cache(folder):
-        part = folder / f".{uuid4().hex}{PART}"
-        part.write_text(TEXT, encoding="utf-8")
-        part.replace(folder / TAG)
+        with at_once(folder / TAG, uuid4().hex) as part:
+            part.write_text(TEXT, encoding="utf-8")

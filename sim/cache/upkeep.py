@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sim.cache import results, windows
 from sim.cache.place import PART, TAG, VARIABLE, is_cache, may_become_cache
 from sim.errors import InputError
-from sim.journal import write_text
+from sim.writing import write_text
 
 BOUND_BYTES = 5 * 2**30
 """How large the cache may be when a run ends."""

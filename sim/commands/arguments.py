@@ -18,6 +18,11 @@ SetKeys = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the scenario; repeat it"),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="override the scenario's seed")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
+MaxWall = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="save and stop after so much wall time: 90min, 2h, 5400"),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run")]
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs")]
@@ -36,6 +41,15 @@ def overrides_of(set_: list[str] | None, seed: int | None) -> dict[str, Any]:
     if seed is not None:
         overrides["seed"] = seed
     return overrides
+
+
+def wall_s(text: str | None) -> float:
+    """Return the seconds of ``--max-wall``; inf without it."""
+    from math import inf
+
+    from sim.times import seconds
+
+    return inf if text is None else seconds("--max-wall", text)
 
 
 def load(name: str, set_: list[str] | None, seed: int | None) -> Scenario:

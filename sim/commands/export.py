@@ -30,9 +30,11 @@ def export_command(run: Folder, to: Format, out: Place = None) -> None:
 
     In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.
     """
+    from sim.as_written import as_written
     from sim.exports.exporting import export
 
-    exported = export(run, to, out)
+    with as_written([run]):
+        exported = export(run, to, out)
     for note in exported.notes:
         print(note, file=sys.stderr)
     print("\n".join(str(path) for path in exported.paths))

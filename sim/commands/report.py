@@ -20,6 +20,8 @@ def report_command(
     ] = None,
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
+    from sim.as_written import as_written
     from sim.reports import report
 
-    print(report(runs, out))
+    with as_written(runs):
+        print(report(runs, out))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.commands.arguments import Json, ScenarioName, Seed, SetKeys, load, print_json, wrong
+from sim.commands.arguments import (
+    Json,
+    MaxWall,
+    Quiet,
+    ScenarioName,
+    Seed,
+    SetKeys,
+    load,
+    wall_s,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -28,36 +38,19 @@ def run_command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="train anew what has been trained before")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress on stderr")] = False,
+    max_wall: MaxWall = None,
+    quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Simulate a scenario and write its run folder."""
-    from sim.interrupt import stop_on_interrupt
-    from sim.progress import Progress
+    from sim.commands.carrying_out import carried_out
     from sim.running import run
-    from sim.text import summary_text
 
+    within_s = wall_s(max_wall)
     loaded = load(scenario, set_, seed)
     place = out or _default_folder(loaded, resume)
-    with Progress(loaded, quiet) as progress, stop_on_interrupt() as each_event:
-        result = run(
-            loaded,
-            place,
-            resume,
-            listen=progress,
-            each_event=each_event,
-            each_time=progress.at,
-            cache=not no_cache,
-        )
-    for warning in result.manifest["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
-    if json_:
-        print_json({**result.summary, "folder": str(place)})
-    else:
-        print(summary_text(result.summary))
-        print(f"{'run folder':<14} {place}")
-        if progress.shown:
-            print(f"next: leomix report {place}", file=sys.stderr)
+    start = partial(run, loaded, place, resume, cache=not no_cache)
+    carried_out(start, loaded, place, within_s, quiet, json_)
 
 
 def _default_folder(scenario: Scenario, resume: bool) -> Path:

@@ -12,27 +12,31 @@ MOST_CLIENTS = 20
 
 def show_command(run: RunFolder, json_: Json = False) -> None:
     """Show the summary of a run."""
+    from sim.as_written import as_written
     from sim.comparison import read_run
     from sim.text import summary_text
 
-    found = read_run(run)
-    if json_:
-        print_json(found["summary"] | {"gating_pattern": found["gating_pattern"]})
-    else:
-        print(summary_text(found["summary"]))
-        _print_pattern(found["gating_pattern"])
+    with as_written([run]):
+        found = read_run(run)
+        if json_:
+            print_json(found["summary"] | {"gating_pattern": found["gating_pattern"]})
+        else:
+            print(summary_text(found["summary"]))
+            _print_pattern(found["gating_pattern"])
 
 
 def compare_command(runs: RunFolders, json_: Json = False) -> None:
     """Compare runs; those that differ only in their seed are one group."""
+    from sim.as_written import as_written
     from sim.comparison import compare
     from sim.text import comparison_text
 
-    comparison = compare(runs)
-    if json_:
-        print_json(comparison)
-    else:
-        print(comparison_text(comparison))
+    with as_written(runs):
+        comparison = compare(runs)
+        if json_:
+            print_json(comparison)
+        else:
+            print(comparison_text(comparison))
 
 
 def _print_pattern(found: dict[str, Any] | None) -> None:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.commands.arguments import Json, ScenarioName, Seed, SetKeys, overrides_of, print_json
+from sim.commands.arguments import (
+    Json,
+    MaxWall,
+    Quiet,
+    ScenarioName,
+    Seed,
+    SetKeys,
+    overrides_of,
+    print_json,
+    wall_s,
+)
 
 if TYPE_CHECKING:
     from sim.sweeps.sweeping import Sweeping
@@ -60,7 +70,8 @@ def sweep_command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="train anew what has been trained before")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress on stderr")] = False,
+    max_wall: MaxWall = None,
+    quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
@@ -79,6 +90,7 @@ def sweep_command(
         keep_going=keep_going,
         shard=asked.shard(shard),
         cache=not no_cache,
+        max_wall_s=wall_s(max_wall),
     )
     points = command.points_of(plan, yes)
     if dry_run:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
-from sim.commands.arguments import ScenarioName, SetKeys, load
+import typer
+
+from sim.commands.arguments import ScenarioName, SetKeys, load, overrides_of
 
 
-def validate_command(scenario: ScenarioName, set_: SetKeys = None) -> None:
+def validate_command(
+    scenario: ScenarioName,
+    set_: SetKeys = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="also tell memory and time, by a trial of seconds")
+    ] = False,
+) -> None:
     """Check a scenario without running it, and show what it would do."""
     from sim.build import build
     from sim.readiness import missing_data
     from sim.validation import plan_text
 
     built = build(load(scenario, set_, None))
-    for warning in (*built.plan.doubts, *missing_data(built.learner)):
+    missing = missing_data(built.learner)
+    for warning in (*built.plan.doubts, *missing):
         print(f"warning: {warning}", file=sys.stderr)
     print(plan_text(built))
+    if estimate:
+        from sim.estimate import estimate_text
+
+        print(f"\n{estimate_text(built, scenario, overrides_of(set_, None))}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.errors import InputError
 from sim.exports.ephemeris import DEGREE, Ephemeris, ephemerides, longest_s
-from sim.journal import write_text
+from sim.writing import write_text
 
 if TYPE_CHECKING:
     import orbit

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.checkpoint import CHECKPOINT
 from sim.errors import InputError
 from sim.folder import MANIFEST, read_manifest, read_tables
-from sim.journal import CHECKPOINT
 from sim.sweeps.engine import COMPLETE
 from sim.sweeps.folder import ROWS, SWEEP, read_sweep
 
@@ -27,7 +28,7 @@ class Run:
     manifest: dict[str, Any]
 
     @cached_property
-    def tables(self) -> dict[str, pa.Table]:
+    def tables(self) -> Mapping[str, pa.Table]:
         """All tables of the run."""
         return read_tables(self.folder)
 
@@ -57,7 +58,7 @@ class SweepRows:
     """The rows of a sweep."""
 
     folder: Path
-    tables: dict[str, pa.Table]
+    tables: Mapping[str, pa.Table]
 
     @property
     def notes(self) -> list[str]:

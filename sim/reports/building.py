@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.journal import write_text
 from sim.reports import one_run, place, several, swept
 from sim.reports.page import Page, html
+from sim.writing import write_text
 
 
 def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:

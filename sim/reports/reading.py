@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sim.checkpoint import CHECKPOINT
 from sim.critical_path import CriticalPath, critical_path
 from sim.errors import InputError
 from sim.folder import MANIFEST, read_manifest, read_tables
-from sim.journal import CHECKPOINT
 from sim.schema import COLUMNS
 from sim.summary import summarise
 
@@ -30,7 +31,7 @@ class RunData:
 
     folder: Path
     manifest: dict[str, Any]
-    tables: dict[str, pa.Table]
+    tables: Mapping[str, pa.Table]
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -86,5 +87,6 @@ def read(folder: Path) -> RunData:
     if missing:
         raise InputError(f"{folder / MANIFEST}: no manifest of a run (it has no {missing[0]!r})")
     tables = read_tables(folder)
-    none = {name: pa.schema(list(kinds.items())).empty_table() for name, kinds in COLUMNS.items()}
-    return RunData(folder, manifest, none | tables)
+    for name in COLUMNS.keys() - tables.keys():
+        tables[name] = pa.schema(list(COLUMNS[name].items())).empty_table()
+    return RunData(folder, manifest, tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ NOBODY = -1
 """In the place of a device: the lane is the cluster's."""
 
 
-def timeline(tables: dict[str, pa.Table], end_s: float, start_utc: str) -> dict[str, Any]:
+def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> dict[str, Any]:
     """Return lanes and bars up to ``end_s`` as JSON-ready data for the page's script.
 
     A lane has a ``name``, a ``level`` (0 cluster, 1 device), and by kind of bar ``begin`` (each
@@ -68,7 +69,7 @@ def _name(cluster: str, device: int, by_device: bool) -> str:
     return f"device {device}" if by_device else "all devices"
 
 
-def _bars(tables: dict[str, pa.Table]) -> pd.DataFrame:
+def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """All bars: cluster, device, kind, begin_s, end_s, says; each stands for one of what it is."""
     import pandas as pd
 

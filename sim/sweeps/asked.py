@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ class How:
     keep_going: bool
     shard: tuple[int, int]
     cache: bool
+    max_wall_s: float = math.inf
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.checkpoint import CHECKPOINT
 from sim.errors import InputError, Interrupted, SimulationError
-from sim.journal import CHECKPOINT
 from sim.sweeps.engine import COMPLETE, FAILED, INTERRUPTED, REFUSED, Outcome, Point
 
 if TYPE_CHECKING:

@@ -61,7 +61,8 @@ def _run(place: Path, points: list[Point], how: How, quiet: bool) -> Sweeping:
         sweeping = Sweeping(place, points, how.own(points), how.part)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:
-            sweeping.run(how.new_engine(place, lock), how.cache, how.keep_going, progress)
+            engine = how.new_engine(place, lock)
+            sweeping.run(engine, how.cache, how.keep_going, progress, how.max_wall_s)
         if how.shard[1] == 1:  # else others may be writing to it
             _remove_if_empty(place / LOG)
     return sweeping

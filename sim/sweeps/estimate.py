@@ -10,7 +10,7 @@ from sim.sweeps.engine import COMPLETE, FAILED, Point
 from sim.sweeps.progress import duration
 from sim.sweeps.rows import POINTS
 from sim.sweeps.sweeping import Sweeping
-from sim.sweeps.trial import Trial, folder_bytes
+from sim.sweeps.trial import LIMIT_S, Trial, folder_bytes
 from sim.sweeps.worker_process import one_thread, python
 from sim.units_text import data_size
 from sim.yaml_text import as_yaml
@@ -48,7 +48,7 @@ def _estimate(sweeping: Sweeping, left: list[Point], workers: int) -> tuple[str,
     if known is not None:
         wall_s, size_bytes, source = known
     else:
-        found = _tried(left[0])
+        found = tried(left[0])
         if found.error:
             return f"none: point {left[0].number} fails: {found.error}", found.status
         wall_s, size_bytes = found.wall_s, found.all_bytes
@@ -73,10 +73,10 @@ def _from_complete(sweeping: Sweeping) -> tuple[float, float, str] | None:
     return wall_s, median(map(folder_bytes, places)), f"as {len(done)} complete points show"
 
 
-def _tried(point: Point) -> Trial:
-    """Try a point in a process of its own, as a worker would run it."""
+def tried(point: Point, limit_s: float = LIMIT_S) -> Trial:
+    """Try a point for some seconds in a process of its own, as a worker would run it."""
     done = subprocess.run(
-        [*python(), "-m", "sim.sweeps.trial"],
+        [*python(), "-m", "sim.sweeps.trial", str(limit_s)],
         input=json.dumps(point.as_json()),
         capture_output=True,
         text=True,

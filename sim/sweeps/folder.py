@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import InputError
-from sim.file_trouble import naming
 from sim.sweeps.engine import Point
 from sim.sweeps.rows import POINTS, sweep_sha256
+from sim.writing import written
 
 SWEEP = "sweep.json"
 ROWS = "sweep.parquet"
@@ -114,7 +113,8 @@ def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> boo
     if is_new:
         place.mkdir(parents=True, exist_ok=True)
         text = json.dumps(about, indent=1)
-        at_once(place / SWEEP, part, lambda path: _write_synced(path, text))
+        with written(place / SWEEP, part) as path:
+            path.write_text(text, encoding="utf-8")
     (place / POINTS).mkdir(exist_ok=True)
     return is_new
 
@@ -135,22 +135,8 @@ def _asked(about: Mapping[str, Any]) -> list[Any]:
 def write_rows(place: Path, rows: pa.Table, part: str) -> None:
     """Write ``sweep.parquet``."""
     named = rows.replace_schema_metadata({"leomix_schema": SCHEMA})
-    at_once(place / ROWS, part, lambda path: pq.write_table(named, path, compression="zstd"))
-
-
-def at_once(path: Path, part: str, write: Callable[[Path], None]) -> None:
-    """Let ``write`` make a temporary file that becomes ``path`` when it is whole."""
-    temporary = path.with_name(f".{path.name}.{part}.part")
-    with naming(path):
-        write(temporary)
-        temporary.replace(path)
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with written(place / ROWS, part) as path:
+        pq.write_table(named, path, compression="zstd")
 
 
 def about_sweep(points: Sequence[Point], asked: Mapping[str, Any]) -> dict[str, Any]:

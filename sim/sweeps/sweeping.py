@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,15 +65,22 @@ class Sweeping:
         """Points that are to be run: what failed is run again."""
         return [point for point in self.tasks if not self.is_complete(point)]
 
-    def run(self, engine: Engine, cache: bool, keep_going: bool, hear: Hear) -> None:
-        """Run the points that are left; the rows are kept whatever happens.
+    def run(
+        self,
+        engine: Engine,
+        cache: bool,
+        keep_going: bool,
+        hear: Hear,
+        max_wall_s: float = math.inf,
+    ) -> None:
+        """Run the points that are left, for so long at most; the rows are kept whatever happens.
 
-        Raises Interrupted if it was asked to stop.
+        Raises Interrupted if it was asked to stop, or its time was over.
         """
         left = self.left
         self._written_at = time.monotonic()
         try:
-            with asking_to_stop(engine) as asked:
+            with asking_to_stop(engine, max_wall_s) as asked:
                 for outcome in engine.run(left, (self.place / POINTS).resolve(), cache):
                     self._take(outcome, hear)
                     if outcome.status not in (COMPLETE, INTERRUPTED) and not keep_going:

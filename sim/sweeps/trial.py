@@ -1,6 +1,7 @@
 """A point run for some seconds, to see what all of it would take: `python -m sim.sweeps.trial`.
 
-It reads a point as JSON from stdin and writes a :class:`Trial` as JSON on stdout.
+It reads a point as JSON from stdin and writes a :class:`Trial` as JSON on stdout. Its argument is
+how many seconds behind the first event it may take.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Trial:
     """Seconds before the first event and behind it, and how far that went; bytes it wrote.
 
     ``status`` is that of a point: ``complete`` also for one that was ended when its time was up.
+    ``peak_bytes`` is the most memory that the process has had by then.
     """
 
     before_s: float
@@ -37,6 +39,7 @@ class Trial:
     size_bytes: int
     status: str = COMPLETE
     error: str = ""
+    peak_bytes: int = 0
 
     @property
     def wall_s(self) -> float:
@@ -123,7 +126,15 @@ def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
             return _none(REFUSED, error)
         except SimulationError as error:
             return _none(FAILED, error)
-        return Trial(watch.before_s, watch.behind_s, watch.share, folder_bytes(place))
+        size = folder_bytes(place)
+        return Trial(watch.before_s, watch.behind_s, watch.share, size, peak_bytes=_peak_bytes())
+
+
+def _peak_bytes() -> int:
+    """Most memory that this process has had; Linux counts in kibibytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _none(status: str, error: Exception) -> Trial:
@@ -136,10 +147,10 @@ def folder_bytes(place: Path) -> int:
 
 
 def main() -> None:
-    """Try the point on stdin."""
+    """Try the point on stdin, for as many seconds as the command line says."""
     answer = own_stdout()
     point = Point.from_json(json.load(sys.stdin))
-    print(json.dumps(asdict(trial(point))), file=answer, flush=True)
+    print(json.dumps(asdict(trial(point, float(sys.argv[1])))), file=answer, flush=True)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,14 @@ PARTS = {
         "sim.trace:Trace.add",
     ),
     "tables (sort)": ("sim.trace:Trace.tables", "sim.running:contacts_table"),
-    "digests": ("sim.digest:_digest",),
-    "invariants": ("sim.running:check", "sim.running:check_books"),
-    "warnings": ("sim.running:warnings_of",),
+    "digests": ("sim.manifest:digests",),
+    "invariants": (
+        "sim.invariants.watching:Invariants.watch",
+        "sim.invariants.watching:Invariants.settled",
+        "sim.invariants.watching:Invariants.learnt",
+        "sim.invariants.watching:Invariants.conclude",
+    ),
+    "warnings": ("sim.manifest:warnings_of",),
     "summary": ("sim.result:summarise",),
     "writing": ("sim.running:Run._write",),
 }

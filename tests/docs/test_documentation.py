@@ -45,13 +45,15 @@ def test_blocks_run_in_the_order_of_the_page(page: Path, monkeypatch: pytest.Mon
             exec(compile(code, page.name, "exec"), names)
         elif language == "sh":
             for line in code.splitlines():
-                run_line(line, page)
+                run_line(line, page, monkeypatch)
 
 
-def run_line(line: str, page: Path) -> None:
+def run_line(line: str, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(line, comments=True)
     if words[:1] == ["leomix"]:
         assert _status(words[1:]) == 0, line
+    elif words[:1] == ["export"]:
+        monkeypatch.setenv(*words[1].split("="))
     elif words[:1] == ["python"]:
         assert (ROOT / words[1]).is_file(), line
     else:

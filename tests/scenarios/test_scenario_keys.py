@@ -185,8 +185,8 @@ def test_a_wrong_line_is_answered_with_how_to_mend_it(
         ),
         (
             '"a\\nb": 1',
-            "'a\\nb': is not a known key; allowed here: compute, description, ground, learning, "
-            "link, orbit, seed, start, stop",
+            "'a\\nb': is not a known key; allowed here: compute, description, faults, ground, "
+            "learning, link, orbit, seed, start, stop",
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from sim.digest import digests
 from sim.grouping import grouped, numbers_of
-from sim.health import _cut, _faults
-from sim.invariants import TOLERANCE, _sums
+from sim.health import _faults
+from sim.invariants.tables import TOLERANCE, _sums
+from sim.offers import cut_lines
 from sim.schema import COLUMNS, KINDS
+from sim.table_files import write_table
+from sim.tables import Tables
 from sim.trace import Trace
 
 EVENT = st.fixed_dictionaries(
@@ -114,36 +117,75 @@ def test_sums_of_payloads_are_those_of_a_loop(rows: list[dict[str, Any]]) -> Non
     assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
 
 
-@dataclass
-class Numbered:
-    session: int
+def plan_of(sessions: list[int]) -> Any:
+    """Contacts of ten seconds, one after the other, of the two clusters."""
+    names = ("a", "b")
+    return SimpleNamespace(
+        contacts=[
+            SimpleNamespace(
+                cluster=SimpleNamespace(name=name), session=number, served=True, end_s=10.0 * at + 9
+            )
+            for at, number in enumerate(sessions)
+            for name in names
+        ]
+    )
 
 
-@given(st.lists(TRANSFER, min_size=1, max_size=40), st.lists(st.integers(0, 2), min_size=4))
-def test_cut_payloads_are_those_of_a_loop(rows: list[dict[str, Any]], sessions: list[int]) -> None:
+@given(
+    st.lists(TRANSFER, min_size=1, max_size=40),
+    st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    st.integers(1, 9),
+)
+def test_cut_payloads_are_those_of_a_loop(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[dict[str, Any]],
+    sessions: list[int],
+    together: int,
+) -> None:
+    rows = [
+        {**row, "start_s": 10.0 * row["contact_id"], "contact_id": 2 * row["contact_id"]}
+        for row in sorted(rows, key=lambda row: row["contact_id"])
+    ]
+    plan = plan_of(sessions)
     expected = []
     for direction in ("uplink", "downlink"):
         through: dict[tuple[Any, ...], bool] = {}
         for row in rows:
             if row["direction"] == direction:
                 what = (row[k] for k in ("cluster", "device", "payload", "version"))
-                offer = (*what, sessions[row["contact_id"]])
+                offer = (*what, plan.contacts[row["contact_id"]].session)
                 through[offer] = through.get(offer, False) or row["outcome"] == "delivered"
         cut = sum(not done for done in through.values())
         if cut > len(through) / 2:
             expected.append(f"{cut} of {len(through)} {direction} transfers were cut")
-    plan: Any = SimpleNamespace(contacts=[Numbered(number) for number in sessions])
-    said = list(_cut(transfers(rows), plan))
-    assert len(said) == len(expected)
-    assert all(line.startswith(start) for line, start in zip(said, expected, strict=True))
+    whole = {"transfers": transfers(rows)}
+    for tables in (whole, in_groups(whole, together, tmp_path_factory.mktemp("t"))):
+        said = list(cut_lines(tables, plan))
+        assert len(said) == len(expected)
+        assert all(line.startswith(start) for line, start in zip(said, expected, strict=True))
+
+
+def in_groups(tables: dict[str, pa.Table], rows: int, folder: Path) -> Tables:
+    """The same tables in files, read so many rows at a time."""
+    found = Tables()
+    for name, table in tables.items():
+        found.files[name] = folder / f"{name}.parquet"
+        kinds = dict(zip(table.column_names, table.schema.types, strict=True))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sim.table_files.GROUP", rows)
+            write_table(found.files[name], kinds, [table])
+    return found
 
 
 def test_faults_are_counted_by_what_they_say() -> None:
     trace = Trace()
     for detail in ("late", "early", "late"):
         trace.add("events", time_s=0.0, kind="fault", detail=detail)
-    trace.add("events", time_s=0.0, kind="drop", detail="early")
-    assert list(_faults(trace.tables()["events"])) == ["1 times: early", "2 times: late"]
+    trace.add("events", time_s=0.0, kind="fault", detail="early", cluster="a", device=3)
+    trace.add("events", time_s=0.0, kind="drop", detail="early", cluster="a", device=4)
+    found = _faults(trace.tables())
+    assert found.details == {"early": 2, "late": 2}
+    assert found.devices == {("a", 3)}
 
 
 def digest(values: list[Any], kind: pa.DataType, pieces: int = 1) -> str:

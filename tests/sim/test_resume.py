@@ -17,7 +17,7 @@ from small_nmoe import nmoe, options
 
 import sim
 from sim.folder import read_manifest
-from sim.journal import CHECKPOINT
+from sim.checkpoint import CHECKPOINT
 
 
 def stop_at(event: int):
@@ -99,7 +99,7 @@ def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sim", "run", "paper-slots", "-o", str(tmp_path / "run")]
     saved = tmp_path / "run" / CHECKPOINT / "journal.json"
     for stop, expected in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
-        before = saved.stat().st_mtime_ns if saved.exists() else 0
+        before = event_in(saved)
         process = subprocess.Popen(
             [*command, *change, "--resume"],
             stderr=subprocess.PIPE,
@@ -107,7 +107,7 @@ def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONHASHSEED": str(expected % 7)},
         )
         for _ in range(1200):  # until this process has saved something, at most two minutes
-            if saved.exists() and saved.stat().st_mtime_ns != before:
+            if event_in(saved) > before:
                 break
             time.sleep(0.1)
         process.send_signal(stop)
@@ -116,8 +116,12 @@ def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
         if stop == signal.SIGINT:
             assert "--resume" in err
             assert "Traceback" not in err
-    journal = json.loads((tmp_path / "run" / CHECKPOINT / "journal.json").read_text())
-    assert journal["event"] > 10
+    assert event_in(saved) > 10
+
+
+def event_in(journal: Path) -> int:
+    """The event that a run was saved at; 0 where it was not."""
+    return json.loads(journal.read_text())["event"] if journal.exists() else 0
 
 
 def test_a_finished_run_of_another_scenario_is_not_passed_off_as_this_one(tmp_path: Path) -> None:

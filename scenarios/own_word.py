@@ -1,0 +1,111 @@
+"""What a scenario file may not ask for by itself, because somebody else may have written it.
+
+Python code by ``MODULE:NAME``, and files beside its own folder by a relative path. The user says so
+himself by an override, which is his own word, and for code also by the environment. Absolute paths
+are plain to see in a file, and allowed.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenarios.errors import KeyPath, Problem, shown
+from scenarios.learning_files import HUB
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+ALLOW_CODE = "LEOMIX_ALLOW_CODE"
+"""Environment variable that, when 1, lets scenario files name Python code."""
+MOST_ENTRIES = 20_000
+"""Files and folders up to which a named folder is looked through."""
+
+
+def unconsented(scenario: "Scenario", folder: Path, *, shipped: bool) -> Iterator[Problem]:
+    """Yield what the user has to ask for himself, each with the key's path.
+
+    ``folder`` is that of the scenario file; the data of a ``shipped`` one are in no folder of its.
+    """
+    if os.environ.get(ALLOW_CODE) != "1":
+        yield from map(_code_problem, _code(scenario))
+    for path, name, base in [] if shipped else _files(scenario, folder):
+        if not os.path.isabs(name) and not _lies_below(base, base / name):
+            text = f"{shown(name)} leads out of {shown(str(base))}"
+            yield Problem(path, f"{text}; name the file by its absolute path, or by --set")
+
+
+def _code_problem(found: tuple[KeyPath, str]) -> Problem:
+    path, name = found
+    text = f"{shown(name)} names Python code, which a scenario file does not run by itself"
+    return Problem(path, f"{text}; allow it by {ALLOW_CODE}=1, or name it by --set")
+
+
+def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
+    """What may name Python code: all names of methods, kinds and options with a colon in them."""
+    learning = scenario.learning
+    named: list[tuple[KeyPath, Any]] = [
+        (("learning", "method"), learning.method),
+        (("learning", "model", "kind"), learning.model.kind),
+        (("learning", "data", "kind"), learning.data.kind),
+        (("learning", "options"), learning.options),
+    ]
+    while named:
+        path, value = named.pop()
+        if isinstance(value, dict):
+            named += [((*path, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            named += [((*path, number), inner) for number, inner in enumerate(value)]
+        elif isinstance(value, str) and ":" in value:
+            yield path, value
+
+
+def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, Path]]:
+    """The key's path and the name of every file, and the folder that the name counts from."""
+    if (path := getattr(scenario.orbit, "path", None)) is not None:
+        yield ("orbit", "path"), path, folder
+    for number, cluster in enumerate(scenario.ground.clusters):
+        if cluster.places_path is not None:
+            yield ("ground", "clusters", number, "places_path"), cluster.places_path, folder
+    for key, name in _learning_files(scenario):
+        if not name.startswith(HUB):
+            beside = os.path.lexists(_spelt(folder / name))
+            yield key, name, folder if beside else Path.cwd()
+
+
+def _learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
+    model, data = scenario.learning.model, scenario.learning.data
+    for number, name in enumerate(model.checkpoints):
+        yield ("learning", "model", "checkpoints", number), name
+    for key, value in (("tokenizer", model.tokenizer), ("adapter", model.adapter)):
+        if value is not None:
+            yield ("learning", "model", key), value
+    if data.path is not None:
+        yield ("learning", "data", "path"), data.path
+    for cluster, name in data.paths.items():
+        yield ("learning", "data", "paths", cluster), name
+
+
+def _lies_below(folder: Path, path: Path) -> bool:
+    """Whether a path, and all that it holds, lies in a folder when links have been followed."""
+    base, real = os.path.realpath(folder), os.path.realpath(_spelt(path))
+    if not _is_in(base, real):
+        return False
+    entries = 0
+    for inside, folders, names in os.walk(real):
+        entries += len(folders) + len(names)
+        if entries > MOST_ENTRIES:
+            return False
+        for entry in (os.path.join(inside, name) for name in (*folders, *names)):
+            if os.path.islink(entry) and not _is_in(base, os.path.realpath(entry)):
+                return False
+    return True
+
+
+def _is_in(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def _spelt(path: Path) -> str:
+    """A path without what no path can hold: the file is then told of as one that is not there."""
+    return str(path).replace("\0", "?")

@@ -1,0 +1,425 @@
+"""Faults on one cluster's link by hand: lost packets, late and corrupted uploads, who leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cut_transfers import Talk, band, contact, upload
+from test_devices_and_links import COST, START, compute
+
+from learning.closing import WAITS_FOR_ALL, Closing
+from learning.method import Cluster
+from learning.requests import Download, Payload, Train, Upload
+from learning.streams import stream
+from scenarios.faults_section import Packets, Uploads
+from sim.books import books_of, check_books
+from sim.clock import Clock
+from sim.contacts import Antenna
+from sim.devices import Devices
+from sim.faults.drawing import Faults
+from sim.faults.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.faults.presence import Presence
+from sim.faults.spells import NO_SPELLS, Spells
+from sim.ledger import CutTransfers, Ledger
+from sim.plan import Plan
+from sim.planned_contact import PlannedContact
+from sim.rows import Rows
+from sim.synchronisation import Synchronisation
+from sim.trace import Trace
+from sim.transfers import Link
+
+MODEL = [Download(Payload("m", 10.0, 1)), Train(COST), *upload(10.0)]
+"""Ten bytes down, a round of 10 s, ten bytes up."""
+
+
+@dataclass(frozen=True)
+class Told(Talk):
+    """What became of a protocol, and when each chain was over."""
+
+    over_s: list[float]
+
+
+def talk(
+    contacts: Sequence[PlannedContact],
+    protocol: Sequence[Sequence[Upload | Download | Train]],
+    closing: Closing = WAITS_FOR_ALL,
+    policy: CutTransfers = "resume",
+    **faults: Any,
+) -> Told:
+    """Run each chain of a protocol in a session of its own, with faults, and balance the books."""
+    cluster, clock, trace = contacts[0].cluster, Clock(), Trace()
+    churn = {"c": faults.pop("presence")} if "presence" in faults else {}
+    struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster)
+    plan = Plan(START, 1e6, (cluster,), tuple(contacts))
+    antenna = Antenna(clock, cluster, plan.sessions(cluster))
+    ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
+    devices = Devices(cluster, compute(), struck.presence)
+    rows, known = Rows(trace), Synchronisation(0.0)
+    link = Link(clock, antenna, devices, rows, known, ledger, None, closing, struck)
+
+    def actor():
+        for steps in protocol:
+            found = yield from antenna.next_contact("a", True, lambda: 0)
+            assert found is not None
+            replies.append((yield from link.chain(steps)))
+            over_s.append(clock.now)
+
+    clock.start("antenna", antenna.run(trace, lambda: None))
+    clock.start("actor", actor())
+    clock.run(math.inf, lambda number: None)
+    tables, books = trace.tables(), books_of([ledger])
+    check_books(books, tables["transfers"])
+    return Told(replies, tables, books, over_s)
+
+
+def away(*edges_s: float) -> Spells:
+    return Spells(np.array(edges_s[::2]), np.array(edges_s[1::2]))
+
+
+def details(told: Told, kind: str) -> list[tuple[float, int | None, str]]:
+    return [(e["time_s"], e["device"], e["detail"]) for e in told.events(kind)]
+
+
+# -- packets
+
+
+def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_own() -> None:
+    """100 packets of 10 bytes at 1 byte a ms: the time grows by what the stream draws."""
+    told = talk(
+        [contact(0, 0, 10, [8000.0] * 5)], [upload(1000.0)], packets=Packets(loss=0.2, bytes=10)
+    )
+    again = stream(1, "packets", "c", 0).negative_binomial([100] * 5, 0.8)
+    assert len(set(again.tolist())) > 1
+    assert told.rows("device", "payload_bytes", "delivered_bytes", "outcome") == [
+        (k, 1000.0, 1000.0, "delivered") for k in range(5)
+    ]
+    ends_s = np.array([end for (end,) in told.rows("end_s")])
+    assert ends_s == pytest.approx(1.0 + again / 100)
+    assert told.books["uplink"]["sent_bytes"] == told.books["uplink"]["delivered_bytes"] == 5000.0
+    assert details(told, "fault") == [
+        (
+            pytest.approx(ends_s.max()),
+            None,
+            f"injected: {again.sum()} of 500 packets of a sent again",
+        )
+    ]
+
+
+def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() -> None:
+    """Two passes: in the second one the packets that are left are drawn anew."""
+    contacts = [contact(0, 0, 10, [8.0]), contact(1, 100, 200, [8.0])]
+    told = talk(contacts, [upload(15.0)] * 2, packets=Packets(loss=0.5, bytes=1))
+    first = 15 + stream(1, "packets", "c", 0).negative_binomial(15, 0.5)
+    through = 10.0 * 15 / first
+    left = math.ceil(15 - through)
+    second = left + stream(1, "packets", "c", 1).negative_binomial(left, 0.5)
+    sent = told.rows("start_s", "end_s", "delivered_bytes", "outcome")
+    assert sent[0] == (0.0, 10.0, pytest.approx(through), "carried")
+    end_s = 100.0 + (15 - through) * second / left
+    assert sent[1] == (100.0, pytest.approx(end_s), pytest.approx(15 - through), "delivered")
+
+
+@pytest.mark.parametrize("sharing", ["equal_share", "rounds", "fixed_subchannel"])
+def test_devices_that_share_a_beam_share_it_with_what_is_sent_again(sharing: str) -> None:
+    """With one sub-channel for all, the last one ends when all of the air time is used up."""
+    contacts = [contact(0, 0, 100, [1e3] * 4, radio=band(1, sharing))]
+    told = talk(contacts, [upload(1000.0)], packets=Packets(loss=0.3, bytes=50))
+    again = stream(1, "packets", "c", 0).negative_binomial([20] * 4, 0.7)
+    last_s = max(end for (end,) in told.rows("end_s"))
+    assert last_s == pytest.approx(8.0 * (4 + again.sum() / 20))
+
+
+def test_a_downlink_that_takes_no_time_loses_nothing() -> None:
+    steps, lossy = [[Download(Payload("m", 10.0, 1))]], Packets(loss=0.5, bytes=1)
+    slow = talk([contact(0, 0, 60, [8.0], down=band(1))], steps, packets=lossy)
+    again = stream(1, "packets", "c", 0).negative_binomial(10, 0.5)
+    assert slow.rows("end_s") == [(pytest.approx(10.0 + again),)]
+    told = talk([contact(0, 0, 60, [8.0])], steps, packets=lossy)
+    assert told.rows("start_s", "end_s") == [(0.0, 0.0)]
+    assert not told.events("fault")
+
+
+def test_packets_are_sent_as_often_as_chance_says() -> None:
+    """Against packets that are thrown one by one, for each device and for all together."""
+    draws, loss = stream(2, "test"), 0.3
+    packets = np.array([7, 7, 7, 7])
+    alone = np.array([sent_again(draws, packets, loss) for _ in range(4000)]).ravel()
+    together = np.array([sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
+    thrown = draws.geometric(1 - loss, size=(8000, 7, 4))
+    apart, whole = thrown.sum(axis=1).ravel() - 7, thrown.max(axis=2).sum(axis=1) - 7
+    for drawn, counted in ((alone, apart), (together, whole)):
+        shares = [np.bincount(found, minlength=60)[:60] / len(found) for found in (drawn, counted)]
+        assert shares[0] == pytest.approx(shares[1], abs=5 * np.sqrt(0.25 / 8000))
+        assert drawn.mean() == pytest.approx(counted.mean(), rel=0.05)
+    assert (
+        sent_again(draws, packets, 0.0).tolist()
+        == sent_to_all(draws, packets, 0.0).tolist()
+        == [0] * 4
+    )
+
+
+# -- uploads
+
+
+def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
+    one, two = contact(0, 0, 50, [8.0] * 6), contact(1, 100, 150, [8.0] * 6)
+    told = talk([one, two], [upload(10.0)] * 2, uploads=Uploads(corrupted=0.5))
+    bad = [stream(1, "uploads", "c", n).random((2, 6))[0] < 0.5 for n in (0, 1)]
+    assert 0 < bad[0].sum() < 6
+    for number, [receipt] in enumerate(told.replies):
+        assert receipt.done.tolist() == (~bad[number]).tolist()
+        assert receipt.given_up.tolist() == bad[number].tolist()
+        assert receipt.reason == "corrupted in transit"
+        assert receipt.left_bytes.tolist() == np.where(bad[number], 10.0, 0.0).tolist()
+    outcomes = [np.where(mine, "dropped", "delivered").tolist() for mine in bad]
+    assert [row[0] for row in told.rows("outcome")] == [*outcomes[0], *outcomes[1]]
+    assert told.rows("end_s", "delivered_bytes") == [(10.0, 10.0)] * 6 + [(110.0, 10.0)] * 6
+    dropped = float(10 * (bad[0].sum() + bad[1].sum()))
+    account = told.books["uplink"]
+    assert (account["dropped_bytes"], account["vain_bytes"]) == (dropped, dropped)
+    assert (account["offered_bytes"], account["sent_bytes"]) == (120.0, 120.0)
+    said = [(10.0, k, "a refused: corrupted in transit") for k in np.flatnonzero(bad[0]).tolist()]
+    assert details(told, "drop")[: len(said)] == said
+
+
+def test_what_comes_over_two_passes_is_refused_when_it_is_whole() -> None:
+    """Device k is refused in the pass in which it ends, if that one's draw says so."""
+    contacts = [contact(0, 0, 10, [8.0] * 8), contact(1, 100, 200, [8.0] * 8)]
+    told = talk(contacts, [upload(15.0)] * 2, uploads=Uploads(corrupted=0.5))
+    bad = stream(1, "uploads", "c", 1).random((2, 8))[0] < 0.5
+    assert not told.replies[0][0].given_up.any()
+    assert told.replies[1][0].given_up.tolist() == bad.tolist()
+    assert told.books["uplink"]["vain_bytes"] == 15.0 * bad.sum()
+
+
+def test_late_uploads_begin_later_or_miss_the_contact() -> None:
+    told = talk(
+        [contact(0, 0, 100, [8.0] * 20)], [upload(10.0)], uploads=Uploads(late=0.6, late_minutes=2)
+    )
+    draws = stream(1, "uploads", "c", 0)
+    late = draws.random((2, 20))[1] < 0.6
+    delay_s = np.where(late, draws.standard_exponential(20) * 120.0, 0.0)
+    there = delay_s <= 90.0
+    assert 0 < there.sum() < 20
+    receipt = told.replies[0][0]
+    assert receipt.done.tolist() == there.tolist()
+    assert receipt.end_s[there] == pytest.approx(delay_s[there] + 10.0)
+    assert not receipt.given_up.any()
+    begun = np.flatnonzero(delay_s < 100.0)
+    assert sorted(k for (k,) in told.rows("device")) == begun.tolist()
+    said = [
+        (0.0, k, f"injected: upload of a late by {delay_s[k]:.1f} s") for k in np.flatnonzero(late)
+    ]
+    assert details(told, "fault") == said
+
+
+# -- who leaves and returns
+
+
+def test_who_is_away_takes_no_part_and_who_leaves_goes_on_next_time() -> None:
+    """1 byte a second, 15 bytes: device 1 is away at the start, device 2 leaves after 4 s."""
+    presence = Presence([NO_SPELLS, away(-5.0, 2.0), away(4.0, 50.0), away(15.0, 90.0)])
+    contacts = [contact(0, 0, 30, [8.0] * 4), contact(1, 100, 130, [8.0] * 4)]
+    told = talk(contacts, [upload(15.0)] * 2, presence=presence)
+    assert told.rows("device", "start_s", "end_s", "delivered_bytes", "outcome") == [
+        (0, 0.0, 15.0, 15.0, "delivered"),
+        (2, 0.0, 4.0, 4.0, "carried"),
+        (3, 0.0, 15.0, 15.0, "delivered"),
+        (0, 100.0, 115.0, 15.0, "delivered"),
+        (1, 100.0, 115.0, 15.0, "delivered"),
+        (2, 100.0, 111.0, 11.0, "delivered"),
+        (3, 100.0, 115.0, 15.0, "delivered"),
+    ]
+    assert told.replies[0][0].done.tolist() == [True, False, False, True]
+
+
+def test_a_chain_does_not_wait_for_a_device_that_has_left() -> None:
+    """Device 0 leaves while it trains, device 1 while it sends: the chain ends when 1 has left."""
+    presence = Presence([away(12.0, 1000.0), away(25.0, 1000.0)])
+    told = talk([contact(0, 0, 500, [8.0] * 2, down=band(2))], [MODEL], presence=presence)
+    down, work, up = told.replies[0]
+    assert down.done.all()
+    assert work.rounds.tolist() == [0, 1]
+    assert not up.done.any()
+    assert told.rows("device", "direction", "start_s", "end_s") == [
+        (0, "downlink", 0.0, 10.0),
+        (1, "downlink", 0.0, 10.0),
+        (1, "uplink", 20.0, 25.0),
+    ]
+    assert told.over_s == [25.0]
+
+
+def test_who_was_away_keeps_what_it_had_sent_before() -> None:
+    """A payload over three passes, in the second of which the device is away."""
+    presence = Presence([away(90.0, 150.0)])
+    contacts = [contact(n, 100.0 * n, 100.0 * n + 10, [8.0]) for n in range(3)]
+    told = talk(contacts, [upload(15.0)] * 3, presence=presence)
+    assert [reply[0].delivered_bytes[0] for reply in told.replies] == [10.0, 10.0, 15.0]
+    assert [reply[0].reason for reply in told.replies] == ["contact ended", "devices away", ""]
+    assert told.rows("start_s", "outcome") == [(0.0, "carried"), (200.0, "delivered")]
+
+
+def test_training_by_itself_pauses_while_a_device_is_away() -> None:
+    """A round of 10 s that begins at 0: away from 4 to 24, or until 7."""
+    presence = Presence([away(4.0, 24.0), away(-1.0, 7.0), NO_SPELLS])
+    told = talk([contact(0, 0, 500, [8.0] * 3)], [[Train(COST, rounds=1)]], presence=presence)
+    work = told.replies[0][0]
+    assert work.end_s.tolist() == [30.0, 17.0, 10.0]
+    assert work.rounds.tolist() == [1, 1, 1]
+    assert sorted((e["device"], e["time_s"]) for e in told.events("train_start")) == [
+        (0, 0.0), (1, 7.0), (2, 0.0),
+    ]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.lists(st.integers(0, 400), max_size=6, unique=True), min_size=1, max_size=3),
+    st.integers(0, 100),
+    st.integers(0, 300),
+    st.integers(1, 40),
+)
+def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
+    edges: list[list[int]], from_s: int, lasts_s: int, round_s: int
+) -> None:
+    """Two disconnected phases against a walk over seconds; what is open is kept."""
+    spells = [away(*map(float, sorted(e)[: len(e) // 2 * 2])) for e in edges]
+    k = len(spells)
+    devices = Devices(
+        Cluster("c", 0, k), compute(seconds_per_round=float(round_s)), Presence(spells)
+    )
+    worked, counted = np.zeros(k), np.zeros(k, np.int64)
+    for begin_s in (from_s, from_s + lasts_s + 50):
+        rounds, _, end_s = devices.gap_rounds(
+            COST, np.ones(k, bool), float(begin_s), float(begin_s + lasts_s)
+        )
+        for device, mine in enumerate(spells):
+            for second in range(begin_s, begin_s + lasts_s):
+                worked[device] += not ((mine.begin_s <= second) & (second < mine.end_s)).any()
+            assert rounds[device] == worked[device] // round_s - counted[device]
+            counted[device] += rounds[device]
+        assert (end_s <= begin_s + lasts_s).all()
+    assert devices.computed_s == pytest.approx(worked)
+
+
+# -- quorum and deadline
+
+
+RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
+"""100 bytes take 20, 40, 80, 160 and 800 s."""
+
+
+@pytest.mark.parametrize(
+    ("quorum", "over_s", "done"), [(0.2, 20, 1), (0.55, 80, 3), (0.6, 80, 3), (0.8, 160, 4)]
+)
+def test_a_quorum_closes_a_chain_and_the_rest_goes_on_next_time(
+    quorum: float, over_s: float, done: int
+) -> None:
+    contacts = [contact(0, 0, 1000, RATES), contact(1, 2000, 4000, RATES)]
+    told = talk(contacts, [upload(100.0)] * 2, Closing(quorum=quorum))
+    receipt = told.replies[0][0]
+    assert receipt.done.tolist() == [k < done for k in range(5)]
+    assert receipt.reason == "quorum reached"
+    kept = [100.0] * done + [rate * over_s / 8 for rate in RATES[done:]]
+    assert receipt.delivered_bytes.tolist() == pytest.approx(kept)
+    assert details(told, "wait")[0] == (over_s, None, f"quorum reached: {5 - done} devices cut")
+    sent = told.rows("device", "start_s", "delivered_bytes")
+    for device, start_s, size in sent:
+        if start_s >= 2000.0 and device >= done and told.replies[1][0].done[device]:
+            assert size == pytest.approx(100.0 - kept[device])
+
+
+@pytest.mark.parametrize("policy", ["restart", "drop"])
+def test_what_a_quorum_cuts_meets_the_fate_of_cut_transfers(policy: CutTransfers) -> None:
+    told = talk([contact(0, 0, 1000, RATES)], [upload(100.0)], Closing(quorum=0.4), policy)
+    receipt = told.replies[0][0]
+    assert receipt.given_up.tolist() == [policy == "drop" and k >= 2 for k in range(5)]
+    assert told.books["uplink"]["vain_bytes"] == pytest.approx(sum(r * 40 / 8 for r in RATES[2:]))
+
+
+def test_a_deadline_closes_a_chain_so_long_after_it_began() -> None:
+    told = talk([contact(0, 50, 1000, RATES)], [upload(100.0)], Closing(deadline_s=100.0))
+    assert told.replies[0][0].done.tolist() == [True, True, True, False, False]
+    assert details(told, "wait") == [(150.0, None, "deadline reached: 2 devices cut")]
+    assert max(end for (end,) in told.rows("end_s")) == 150.0
+
+
+def test_a_quorum_counts_whole_chains_of_those_who_take_part() -> None:
+    """Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do."""
+    presence = Presence([away(-1.0, 5000.0), *[NO_SPELLS] * 4])
+    one = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
+    told = talk([one], [MODEL], Closing(quorum=0.75), presence=presence)
+    down, work, up = told.replies[0]
+    assert up.done.tolist() == [False, True, True, True, False]
+    assert work.rounds.tolist() == [0, 1, 1, 1, 0]
+    assert down.done.tolist() == [False, True, True, True, True]
+    assert details(told, "wait") == [(26.0, None, "quorum reached: 1 devices cut")]
+    assert [e["time_s"] for e in told.events("train_start") if e["device"] == 4] == []
+    assert told.over_s == [26.0]
+
+
+def test_refused_uploads_are_no_part_of_a_quorum() -> None:
+    """Who is corrupted has not arrived: the quorum waits for others, or in the end for all."""
+    bad = stream(1, "uploads", "c", 0).random((2, 5))[0] < 0.5
+    told = talk(
+        [contact(0, 0, 1000, RATES)],
+        [upload(100.0)],
+        Closing(quorum=0.4),
+        uploads=Uploads(corrupted=0.5),
+    )
+    good = np.flatnonzero(~bad)
+    over_s = 800.0 / RATES[good[1]]
+    assert told.replies[0][0].done.tolist() == [k in good[:2] for k in range(5)]
+    assert details(told, "wait")[-1][0] == over_s
+
+
+def test_a_chain_without_uploads_waits_for_all() -> None:
+    steps = [Download(Payload("m", 100.0, 1)), Train(COST)]
+    told = talk([contact(0, 0, 1000, RATES)], [steps], Closing(quorum=0.2))
+    assert told.replies[0][0].done.all()
+    assert told.replies[0][1].rounds.tolist() == [1] * 5
+
+
+# -- everything at once
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_goes_wrong_the_bytes_are_accounted_for(data: st.DataObject) -> None:
+    """Random passes, rates and faults of all kinds: nothing is lost, nothing leaves its contact."""
+    k, count = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
+    rates = [data.draw(st.floats(1.0, 50.0)) for _ in range(k)]
+    policy = data.draw(st.sampled_from(["resume", "restart", "drop"]))
+    radio = band(
+        data.draw(st.integers(1, 3)), data.draw(st.sampled_from(["fixed_subchannel", "rounds"]))
+    )
+    contacts = [
+        contact(n, 100.0 * n, 100.0 * n + 40, rates, radio=radio, down=radio) for n in range(count)
+    ]
+    edges = st.lists(st.integers(0, 4000), max_size=8, unique=True)
+    spells = [
+        away(*(t / 10 for t in sorted(e)[: len(e) // 2 * 2]))
+        for e in (data.draw(edges) for _ in range(k))
+    ]
+    closing = data.draw(
+        st.sampled_from([WAITS_FOR_ALL, Closing(quorum=0.5), Closing(deadline_s=17.0)])
+    )
+    told = talk(
+        contacts, [MODEL] * count, closing, policy,
+        presence=Presence(spells),
+        packets=Packets(loss=data.draw(st.floats(0.0, 0.8)), bytes=data.draw(st.integers(1, 20))),
+        uploads=Uploads(corrupted=0.3, late=0.5, late_minutes=0.1),
+    )  # fmt: skip
+    moved = told.tables["transfers"].to_pylist()
+    for row in moved:
+        begin_s = 100.0 * row["contact_id"]
+        assert begin_s <= row["start_s"] < row["end_s"] <= begin_s + 40.0 + 1e-9
+        mine = spells[row["device"]]
+        middle_s = (row["start_s"] + row["end_s"]) / 2
+        assert not ((mine.begin_s <= middle_s) & (middle_s < mine.end_s)).any()

@@ -1,0 +1,263 @@
+"""Hypothesis strategies for small scenarios: mappings as a file would hold them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+START = datetime(2026, 8, 22, tzinfo=UTC)
+METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned", "nmoe")
+SOURCES = ("slots", "circular", "walker", "contacts")
+SATELLITES = ("S1", "S2", "S3")
+CUT = ("resume", "restart", "drop")
+Mapping = dict[str, Any]
+
+
+def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
+    """Mappings with any of the keys."""
+    return st.fixed_dictionaries({}, optional=keys)
+
+
+def spread(low: float, high: float) -> st.SearchStrategy[float]:
+    """Numbers of every size between two: as many below 1 as above."""
+    from math import log10
+
+    return st.floats(log10(low), log10(high)).map(lambda power: float(f"{10**power:.4g}"))
+
+
+COMPUTE = st.one_of(
+    st.fixed_dictionaries({"seconds_per_round": spread(1, 5000)}),
+    st.fixed_dictionaries(
+        {"tflops": spread(1e-7, 1e-3)}, optional={"memory_gib": spread(1e-5, 1e-2)}
+    ),
+)
+ROUNDS = some(
+    per_contact=st.sampled_from([1, 2, "fill"]), per_gap_max=st.sampled_from([None, 0, 1, 3])
+)
+AGGREGATION = st.one_of(
+    st.just({"when": "all"}),
+    st.fixed_dictionaries({"when": st.just("quorum"), "quorum": st.sampled_from([0.3, 0.8, 1.0])}),
+    st.fixed_dictionaries({"when": st.just("deadline"), "deadline_s": spread(1, 5000)}),
+)
+SERVING = some(
+    beams=st.integers(1, 3),
+    priority=st.sampled_from(["least_recently_served", "highest_elevation"]),
+    min_contact_s=st.sampled_from([0.0, 30.0, 300.0]),
+)
+SEVERAL = some(
+    hand_over=st.sampled_from(["longest_remaining", "highest_elevation"]),
+    hand_over_gap_s=st.sampled_from([0.0, 60.0, 1800.0]),
+    sync_delay_s=st.sampled_from([0.0, 20.0, 2000.0]),
+)
+
+
+@st.composite
+def scenarios_drawn(draw: st.DrawFn, train: bool = False, faults: bool = True) -> Mapping:
+    """A scenario over any source, method, link and schedule that takes well below a second."""
+    source = draw(st.sampled_from(SOURCES))
+    method = draw(st.sampled_from(METHODS))
+    seen = source in ("circular", "walker")
+    drawn: Mapping = {
+        "seed": draw(st.integers(0, 5)),
+        "start": START.isoformat(),
+        "ground": {"clusters": draw(_clusters(seen))},
+        "compute": draw(COMPUTE),
+    }
+    names = [cluster["name"] for cluster in drawn["ground"]["clusters"]]
+    drawn["orbit"] = draw(_orbit(source, names))
+    drawn["stop"] = {"cycles": draw(st.integers(1, 5))}
+    if source != "slots":
+        drawn["stop"]["days"] = draw(st.sampled_from([0.3, 0.7, 1.0]))
+    drawn["link"] = draw(_link(seen, method))
+    drawn["learning"] = draw(_learning(method, train))
+    if faults:
+        drawn["faults"] = draw(FAULTS)
+    return drawn
+
+
+@st.composite
+def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
+    clusters = []
+    for name in draw(st.permutations("DBCA"))[: draw(st.integers(1, 4))]:
+        cluster: Mapping = {"name": name}
+        count = draw(st.integers(1, 4))
+        if seen:
+            cluster |= draw(_places(count))
+        else:
+            cluster["devices"] = count
+        computing = draw(st.sampled_from(["", "", "compute", "kinds"]))
+        if computing == "compute":
+            cluster["compute"] = draw(COMPUTE)
+        elif computing == "kinds":
+            cluster["kinds"] = [{"devices": 1, **draw(COMPUTE)} for _ in range(count)]
+        clusters.append(cluster)
+    return clusters
+
+
+@st.composite
+def _places(draw: st.DrawFn, count: int) -> Mapping:
+    place = {
+        "latitude_deg": draw(st.integers(-85, 85)),
+        "longitude_deg": draw(st.integers(-180, 180)),
+    }
+    if draw(st.booleans()):
+        return {**place, "devices": count, "radius_km": draw(st.sampled_from([0, 20, 300]))}
+    offset = st.integers(0, 20).map(lambda step: step / 10)
+    own = some(min_elevation_deg=st.sampled_from([0, 20, 40]), altitude_m=st.integers(0, 3000))
+    places = [
+        {
+            "name": name,
+            "latitude_deg": place["latitude_deg"] + draw(offset),
+            "longitude_deg": place["longitude_deg"] + draw(offset),
+            **draw(own),
+        }
+        for name in draw(st.permutations("wxyz"))[:count]
+    ]
+    return {**place, "places": places}
+
+
+@st.composite
+def _orbit(draw: st.DrawFn, source: str, names: list[str]) -> Mapping:
+    if source == "slots":
+        slots = {"seconds": draw(spread(10, 3000)), "idle": draw(st.integers(0, 2))}
+        return {"source": source, "slots": slots}
+    orbit = {"source": source, **draw(SERVING)}
+    if source == "contacts":
+        orbit.pop("priority", None)
+        several = {"serving": "any", **draw(SEVERAL)}
+        several.pop("hand_over", None)
+        return {**orbit, **several, "windows": draw(_windows(names))}
+    orbit |= {
+        "altitude_km": draw(st.integers(400, 1500)),
+        "inclination_deg": draw(st.sampled_from([0, 53, 70.5, 97.8, "sun-synchronous"])),
+        "min_elevation_deg": draw(st.sampled_from([0, 10, 25])),
+    }
+    if source == "walker":
+        planes = draw(st.integers(1, 3))
+        satellites = planes * draw(st.integers(1, 3))
+        orbit |= {"planes": planes, "satellites": satellites, **draw(SEVERAL)}
+        orbit["phasing"] = draw(st.integers(0, planes - 1))
+    return orbit
+
+
+@st.composite
+def _windows(draw: st.DrawFn, names: list[str]) -> str:
+    """Windows of each satellite and site that do not overlap, listed in any order."""
+    rows = []
+    for satellite in SATELLITES[: draw(st.integers(1, 3))]:
+        for name in names:
+            at_s = 0.0
+            for _ in range(draw(st.integers(1, 6))):
+                at_s += draw(spread(1, 20_000))
+                end_s = at_s + draw(spread(1, 2000))
+                rise, set_ = (START + timedelta(seconds=round(x, 3)) for x in (at_s, end_s))
+                rows.append(f"{satellite},{name},{_utc(rise)},{_utc(set_)}")
+                at_s = end_s
+    return "\n".join(["satellite,site,rise_utc,set_utc", *draw(st.permutations(rows))])
+
+
+def _utc(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@st.composite
+def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
+    link: Mapping = {"preset": "physical" if seen and draw(st.booleans()) else "paper"}
+    link["cut_transfers"] = draw(st.sampled_from(CUT))
+    link["uplink"] = draw(_uplink(link["preset"]))
+    narrow = {"rate": "fixed", "fixed_rate_mbps": draw(spread(1e-3, 10))}
+    kinds = ["neglected", narrow, {**narrow, "delivery": "unicast", **draw(_band())}]
+    link["downlink"] = draw(st.sampled_from([*kinds, {}] if seen else kinds))
+    if method == "nmoe" or draw(st.integers(0, 5)) == 0:
+        rate = draw(spread(1e-3, 10))
+        link["sidelink"] = {"rate_mbps": rate, "distance_km": draw(spread(0.01, 10))}
+        link["relay"] = draw(st.sampled_from(["none", "contact", "store"]))
+    return link
+
+
+def _band() -> st.SearchStrategy[Mapping]:
+    """Sub-channels for one to three devices at a time, in turn or all at once."""
+    sharing = st.sampled_from(["fixed_subchannel", "rounds"])
+    total = st.integers(1, 3).map(lambda channels: float(channels))
+    return st.fixed_dictionaries(
+        {"bandwidth_mhz": st.just(1.0), "total_bandwidth_mhz": total, "sharing": sharing}
+    )
+
+
+@st.composite
+def _uplink(draw: st.DrawFn, preset: str) -> Mapping:
+    band = draw(_band())
+    if draw(st.booleans()):
+        band["sharing"] = "equal_share"
+    band = band if draw(st.booleans()) else {}
+    rate = draw(st.sampled_from(["fixed", "ergodic", "shannon", "outage", "modcod"]))
+    uplink: Mapping = {"rate": rate, **band}
+    if rate == "fixed":
+        uplink["fixed_rate_mbps"] = draw(spread(1e-3, 10))
+    elif preset == "paper":
+        uplink["path_gain_db"] = -draw(st.integers(130, 190))
+    if rate == "outage":
+        uplink["outage_probability"] = draw(st.sampled_from([0.01, 0.3]))
+    return uplink
+
+
+@st.composite
+def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
+    learning: Mapping = {
+        "method": method,
+        "train": train,
+        "rounds": draw(ROUNDS),
+        "steps_per_round": 1,
+        "batch_size": 4,
+        "gate_tuning_cycles": draw(st.integers(0, 2)),
+        "upload_format": draw(st.sampled_from(["native", "float16", "int8"])),
+        "model": {"experts": draw(st.integers(1, 4)), "hidden": 16, "expert_hidden": 16},
+        **draw(some(evaluate_every_hours=st.sampled_from([0.5, 3.0]), aggregation=AGGREGATION)),
+    }
+    if method == "nmoe":
+        learning.pop("gate_tuning_cycles"), learning.pop("upload_format")
+        learning["model"] = {"kind": "image-nmoe", "hidden": 8, "expert_hidden": 8}
+        learning["data"] = {"kind": "digit-images"}
+    else:
+        learning["lora"] = {"rank": draw(st.sampled_from([None, 2]))}
+    learning["options"] = draw(OPTIONS.get(method, st.just({})))
+    return learning
+
+
+OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
+    "fedbuff": some(buffer_size=st.integers(0, 4)),
+    "aligned": some(capacity=st.integers(0, 3), exploration=st.sampled_from([0.0, 0.5])),
+    "emsfl-enhanced": some(resplit_cycles=st.integers(0, 3)),
+    "nmoe": st.fixed_dictionaries(
+        {
+            "extractor": st.sampled_from(["fedce", "none", "fedsc"]),
+            "gate": st.sampled_from(["fedgate", "rollgate", "rangate"]),
+            "extractor_rounds": st.integers(0, 2),
+            "expert_rounds": st.integers(1, 2),
+            "gate_rounds": st.integers(1, 2),
+            "exchange": st.sampled_from(["experts", "features"]),
+            "inference_samples": st.sampled_from([0, 5]),
+        }
+    ),
+}
+
+FAULTS = some(
+    outages=st.fixed_dictionaries({"per_day": spread(0.2, 20), "mean_hours": spread(0.05, 5)}),
+    churn=st.fixed_dictionaries(
+        {"mean_present_hours": spread(0.05, 50), "mean_away_hours": spread(0.01, 10)}
+    ),
+    stragglers=st.fixed_dictionaries(
+        {"share": st.sampled_from([0.1, 0.5, 1.0]), "slowdown": spread(1.1, 50)}
+    ),
+    packets=st.fixed_dictionaries(
+        {"loss": st.sampled_from([0.001, 0.1, 0.6]), "bytes": st.sampled_from([50, 1500])}
+    ),
+    uploads=st.one_of(
+        some(corrupted=st.sampled_from([0.1, 0.5]), not_finite=st.sampled_from([0.1, 0.5])),
+        st.fixed_dictionaries(
+            {"late": st.sampled_from([0.2, 1.0]), "late_minutes": spread(0.1, 100)}
+        ),
+    ),
+)

@@ -1,0 +1,14 @@
+"""``leomix`` whose runs save a checkpoint many times a second: ``python eager.py run ...``."""
+
+from __future__ import annotations
+
+from sim import running
+from sim.cli import main
+
+EVERY_S = 0.05
+
+if __name__ == "__main__":
+    defaults = running.run.__kwdefaults__
+    assert "checkpoint_every_s" in defaults
+    defaults["checkpoint_every_s"] = EVERY_S
+    main()

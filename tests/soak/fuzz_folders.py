@@ -1,0 +1,98 @@
+"""Run folders, damaged: the manifest, a table, and the journal of a run that was stopped."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import fuzz_mutations as damage
+from fuzz_kinds import SMALL, Kind, leomix
+
+import scenarios
+import sim
+from sim.errors import Interrupted
+
+TIMING = {"learning.train": False}
+SHORT = {"stop.cycles": 1, "learning.pretraining": dict.fromkeys(
+    ("backbone_steps", "expert_steps", "gate_steps"), 0
+)}  # fmt: skip
+COMMANDS: list[Callable[[Path], int]] = [
+    partial(leomix, "show"),
+    lambda run: leomix("show", run, "--json"),
+    lambda run: leomix("compare", run, run),
+    lambda run: leomix("export", run, "--to", "csv", "-o", _fresh(run.parent / "csv")),
+    lambda run: leomix("export", run, "--to", "perfetto", "-o", _fresh(run.parent / "lanes")),
+]
+
+
+def folder_kinds() -> dict[str, Kind]:
+    """Kinds of files in run folders; runs are made for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "small.yaml").write_text(SMALL, encoding="utf-8")
+        sim.run(scenarios.load(place / "small.yaml", TIMING), place / "run")
+        _stopped(place)
+        done, stopped = _files(place, "run"), _files(place, "stopped")
+    manifest = done.pop("run/manifest.json")
+    journal = stopped.pop("stopped/checkpoint/journal.json")
+    kinds = {
+        "manifest": Kind(
+            [manifest], _shown, 1000, "run/manifest.json", (damage.json_text,), beside=done
+        ),
+        "journal": Kind(
+            [journal],
+            _resumed,
+            300,
+            "stopped/checkpoint/journal.json",
+            (damage.json_text,),
+            may_fail=True,
+            beside=stopped | {"small.yaml": SMALL.encode()},
+        ),
+    }
+    for table in ("events", "metrics"):
+        name = f"run/{table}.parquet"
+        beside = {**done, "run/manifest.json": manifest}
+        kinds[f"{table} table"] = Kind([beside.pop(name)], _shown, 400, name, beside=beside)
+    return kinds
+
+
+def _stopped(place: Path) -> None:
+    def stop(number: int) -> None:
+        if number > 12:
+            raise Interrupted("enough")
+
+    try:
+        sim.run(scenarios.load(place / "small.yaml", SHORT), place / "stopped", each_event=stop)
+    except Interrupted:
+        return
+    raise AssertionError("the run ended before it was stopped")
+
+
+def _files(place: Path, folder: str) -> dict[str, bytes]:
+    found = sorted((place / folder).rglob("*"))
+    return {str(path.relative_to(place)): path.read_bytes() for path in found if path.is_file()}
+
+
+def _shown(path: Path) -> int:
+    """One command after the other reads the run of the file."""
+    return COMMANDS[sum(path.read_bytes()) % len(COMMANDS)](path.parent)
+
+
+def _resumed(path: Path) -> int:
+    """Go on with the run in a copy of its folder."""
+    run = path.parent.parent
+    copy = _fresh(run.parent / "copy")
+    shutil.copytree(run, copy)
+    sets = [f"{key}={str(value).replace(chr(39), '')}" for key, value in SHORT.items()]
+    options = [part for one in sets for part in ("--set", one)]
+    return leomix(
+        "run", run.parent / "small.yaml", *options, "--resume", "-o", copy, "--quiet", "--no-cache"
+    )
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,232 @@
+"""The kinds of files that leomix reads: whole ones, how they are damaged, and who reads them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fuzz_mutations as damage
+import numpy as np
+
+import scenarios
+from sim.cli import _status
+
+SMALL = """\
+seed: 3
+stop: {cycles: 2}
+orbit: {source: slots, slots: {seconds: 600, idle: 1}}
+ground: {clusters: [{name: A, devices: 2}, {name: B, devices: 3}]}
+link: {preset: paper}
+compute: {seconds_per_round: 200}
+learning:
+  method: emsfl
+  steps_per_round: 1
+  batch_size: 4
+  lora: {rank: 2}
+  model: {kind: vector-moe, experts: 2, hidden: 16, expert_hidden: 16}
+"""
+ORBIT = """\
+description: "one pass: or two"
+start: 2026-08-22T00:00:00Z
+stop: {days: 0.2}
+orbit: {source: circular, altitude_km: 600, inclination_deg: 97.8, min_elevation_deg: 5}
+ground:
+  clusters:
+    - {name: North, latitude_deg: 60, longitude_deg: 20, altitude_m: 20, radius_km: 60,
+       kinds: [{devices: 2, seconds_per_round: 60}, {devices: 1, tflops: 1e-3, memory_gib: 0.1}]}
+    - {name: Pole, latitude_deg: 88.5, longitude_deg: 0, places: [{latitude_deg: 88.5, longitude_deg: 1}]}
+link: {preset: physical, uplink: {bandwidth_mhz: 0.5, fading: rician, rate: ergodic}, downlink: {}}
+compute: {seconds_per_round: 6e1}
+learning:
+  method: fedbuff
+  train: false
+  rounds: {per_contact: fill, per_gap_max: 3}
+  evaluate_every_hours: 1
+"""
+TLE = """\
+IRIDIUM 106
+1 41917U 17003A   26234.58488911  .00000059  00000+0  14148-4 0  9999
+2 41917  86.3915  60.7760 0002378  82.9635 277.1831 14.34217750502724
+1 25544U 98067A   26234.50000000  .00016717  00000-0  10270-3 0  9009
+2 25544  51.6400 208.9163 0006703 130.5360 325.0288 15.50000000    11
+"""
+OMM = {
+    "OBJECT_NAME": "ISS (ZARYA)", "OBJECT_ID": "1998-067A", "CENTER_NAME": "EARTH",
+    "REF_FRAME": "TEME", "TIME_SYSTEM": "UTC", "MEAN_ELEMENT_THEORY": "SGP4",
+    "EPOCH": "2026-08-22T12:00:46.125312", "MEAN_MOTION": 15.5, "ECCENTRICITY": 0.00067,
+    "INCLINATION": 51.64, "RA_OF_ASC_NODE": 208.9, "ARG_OF_PERICENTER": 130.5,
+    "MEAN_ANOMALY": 325.0, "EPHEMERIS_TYPE": 0, "NORAD_CAT_ID": 25544, "BSTAR": 0.0001,
+    "MEAN_MOTION_DOT": 0.0001, "MEAN_MOTION_DDOT": 0,
+}  # fmt: skip
+WINDOWS = """\
+satellite,site,rise_utc,culminate_utc,set_utc,duration_s,max_elevation_deg,min_slant_range_km,note
+S 1,A,2026-08-22T00:00:00Z,2026-08-22T00:05:00Z,2026-08-22T00:10:00Z,600,45.5,800,x
+S 1,B,2026-08-22T01:00:00Z,,2026-08-22T01:10:00Z,600.0,,nan,"a, b"
+S 1,A,2026-08-22T04:00:00+02:00,,2026-08-22T02:30:00Z,,10,2000,
+"""
+SITES = """\
+name,latitude_deg,longitude_deg,altitude_m,min_elevation_deg
+Munich,48.14,11.58,520,10
+"São Paulo",-23.55,-46.63,,
+# a comment
+Pole,90,0,0,0
+"""
+NEAR = "2026-08-22T00:00:00Z"
+CONTACTS = ["--start", NEAR, "--days", "0.1", "--min-elevation", "10"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: whole ones, mutations of its own, and what reads it at a place.
+
+    ``share`` is how many of 20,000 inputs are of it; ``may_fail`` says that status 1 with its one
+    line is right too (a run that is found to be another one). ``at`` gives the number-th of count
+    inputs where they are not drawn.
+    """
+
+    whole: list[bytes]
+    read: Callable[[Path], int]
+    share: int
+    name: str = "file"
+    special: tuple[damage.Mutation, ...] = ()
+    may_fail: bool = False
+    beside: dict[str, bytes] = field(default_factory=dict)
+    at: Callable[[int, int], bytes] | None = None
+
+
+def leomix(*arguments: object) -> int:
+    """Run the command line in this process; return its exit status."""
+    return _status([str(argument) for argument in arguments])
+
+
+def _scenario(path: Path) -> int:
+    """Validate a scenario; one that would be planned for long is read, and that is all."""
+    try:
+        if _is_long(scenarios.load(path)):
+            return 0
+    except scenarios.ScenarioError:
+        pass
+    return leomix("validate", path)
+
+
+def _is_long(scenario: scenarios.Scenario) -> bool:
+    days, cycles, orbit = scenario.stop.days or 0, scenario.stop.cycles or 0, scenario.orbit
+    devices = sum(cluster.devices or 1 for cluster in scenario.ground.clusters)
+    model = scenario.learning.model
+    return (
+        20 < days * getattr(orbit, "satellites", 1) < 1e9
+        or 2000 < cycles < 1e8
+        or devices > 500
+        or (scenario.orbit.source == "slots" and cycles == 0)
+        or model.experts * model.layers > 20_000
+    )  # fmt: skip
+
+
+def _elements(path: Path) -> int:
+    return leomix("contacts", "--tle", path, "--site", "10,20", *CONTACTS)
+
+
+def _sites(path: Path) -> int:
+    return leomix("contacts", "--tle", path.parent / "ok.tle", "--sites", path, *CONTACTS)
+
+
+def _data(kind: str) -> Callable[[Path], int]:
+    def read(path: Path) -> int:
+        model = "mixtral" if kind == "jsonl" else "vector-moe"
+        sets = [f"learning.data={{kind: {kind}, path: '{path}'}}", f"learning.model.kind={model}"]
+        sets += ["learning.data.trial_samples=2"]
+        options = [part for one in sets for part in ("--set", one)]
+        return leomix("validate", path.parent / "small.yaml", *options)
+
+    return read
+
+
+def _windows(path: Path) -> int:
+    return leomix("contacts", path.parent / "windows.yaml")
+
+
+def _places(path: Path) -> int:
+    return leomix("validate", path.parent / "places.yaml")
+
+
+def _json_rows() -> bytes:
+    rows = [
+        {"text": f"word{i} and {i % 7}", "label": ["good", "bad"][i % 2], "domain": "ab"[i // 2 % 2],
+         "split": "train" if i % 5 else "test"}
+        for i in range(40)
+    ]  # fmt: skip
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def _questions() -> bytes:
+    rows = [
+        {"question": f"what {i}", "options": ["a", "b", "c"][: 2 + i % 2], "answer": i % 2}
+        for i in range(40)
+    ]
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def _npz() -> bytes:
+    draw = np.random.default_rng(1)
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        x=draw.random((40, 6), dtype=np.float32),
+        y=np.arange(40) % 3,
+        domain=np.arange(40) % 2,
+    )
+    return file.getvalue()
+
+
+def _omm_csv() -> bytes:
+    return "\n".join([",".join(OMM), ",".join(map(str, OMM.values()))]).encode()
+
+
+def _omm_xml() -> bytes:
+    fields = "".join(f"<{key}>{value}</{key}>" for key, value in OMM.items())
+    body = f"<body><segment><data>{fields}</data></segment></body>"
+    return f'<?xml version="1.0"?><ndm><omm id="CCSDS_OMM_VERS">{body}</omm></ndm>'.encode()
+
+
+TEXT_ROWS = _json_rows()
+
+
+def plain_kinds() -> dict[str, Kind]:
+    """Files of orbits and scenarios, and data: read without torch."""
+    windows = SMALL.replace(
+        "{source: slots, slots: {seconds: 600, idle: 1}}", "{source: contacts, path: file}"
+    ).replace("stop: {cycles: 2}", "stop: {days: 2}")
+    places = ORBIT.replace("places: [{latitude_deg: 88.5, longitude_deg: 1}]", "places_path: file")
+    small = {"small.yaml": SMALL.encode()}
+    return {
+        "scenario": Kind(
+            [SMALL.encode(), ORBIT.encode()], _scenario, 4000, "file.yaml", (damage.yaml_text,)
+        ),
+        "TLE": Kind([TLE.encode()], _elements, 3000),
+        "OMM JSON": Kind(
+            [json.dumps([OMM, OMM]).encode()], _elements, 1500, special=(damage.json_text,)
+        ),
+        "OMM CSV": Kind([_omm_csv()], _elements, 1200),
+        "OMM XML": Kind([_omm_xml()], _elements, 1500),
+        "window CSV": Kind(
+            [WINDOWS.encode()], _windows, 2000, beside={"windows.yaml": windows.encode()}
+        ),
+        "site CSV": Kind([SITES.encode()], _sites, 1000, beside={"ok.tle": TLE.encode()}),
+        "places CSV": Kind(
+            [b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"],
+            _places,
+            500,
+            beside={"places.yaml": places.encode()},
+        ),
+        "JSON lines": Kind(
+            [_json_rows(), _questions()],
+            _data("jsonl"),
+            1500,
+            special=(damage.json_lines,),
+            beside=small,
+        ),
+        "npz": Kind([_npz()], _data("npz"), 800, beside=small),
+    }

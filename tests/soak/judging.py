@@ -1,0 +1,117 @@
+"""Whether a test notices a mutant: each is judged in a process of its own, with limits."""
+
+from __future__ import annotations
+
+import compileall
+import importlib
+import importlib.util
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from mutators import Mutant
+
+LIBRARIES = (
+    "numpy scipy.special scipy.interpolate scipy.optimize pandas pyarrow.parquet simpy pydantic"
+)
+LIBRARIES += " skyfield.api sgp4.api hypothesis pytest typer yaml torch"
+MEMORY_BYTES = 4 << 30
+
+
+class Judge:
+    """Runs tests against mutants in ``copy``, a checkout that nobody else writes to.
+
+    The libraries are imported once, here; each mutant then begins as a fork that has them.
+    """
+
+    def __init__(self, copy: Path, work: Path) -> None:
+        self._copy = copy
+        self._work = work
+        for name in LIBRARIES.split():
+            importlib.import_module(name)
+        compileall.compile_dir(copy, quiet=2)
+
+    def killer(self, file: str, mutant: Mutant, tests: list[str], expected_s: float) -> str:
+        """Return the test that fails, "out of time", or "" if none does.
+
+        ``expected_s`` is how long the tests take without the mutant. Files are given back as they
+        were.
+        """
+        if not tests:
+            return ""
+        path = self._copy / file
+        source = path.read_text()
+        path.write_text(mutant.applied(source))
+        # Children write no byte code: that of the unchanged file must not be taken for this one's.
+        Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+        try:
+            return self._outcome(tests, 20.0 + 3.0 * expected_s)
+        finally:
+            path.write_text(source)
+
+    def _outcome(self, tests: list[str], limit_s: float) -> str:
+        said, scratch = self._work / "said", self._work / "scratch"
+        said.unlink(missing_ok=True)
+        scratch.mkdir(exist_ok=True)
+        child = os.fork()
+        if child == 0:
+            self._run(tests, said, scratch, limit_s)
+        status = _waited(child, 5.0 * limit_s)
+        shutil.rmtree(scratch, ignore_errors=True)
+        if said.exists():
+            return said.read_text()
+        if os.WIFSIGNALED(status):
+            return "out of time or memory"
+        if status != 0:
+            raise RuntimeError(f"pytest ended with {os.waitstatus_to_exitcode(status)}: {tests}")
+        return ""
+
+    def _run(self, tests: list[str], said: Path, scratch: Path, limit_s: float) -> None:
+        """Never returns: what a child does."""
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s), int(limit_s) + 5))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        os.chdir(self._copy)
+        os.environ |= {"CI": "1", "TMPDIR": str(scratch), "PYTHONPATH": str(self._copy)}
+        sys.path.insert(0, str(self._copy))
+        sys.dont_write_bytecode = True
+        import pytest
+
+        status = pytest.main(["-x", "-p", "no:xdist", *tests], plugins=[_Listener(said)])
+        os._exit(int(status))
+
+
+class _Listener:
+    """Writes down the first test that fails, or that a file cannot be collected."""
+
+    def __init__(self, said: Path) -> None:
+        self._said = said
+
+    def pytest_runtest_logreport(self, report: object) -> None:
+        self._hear(report)
+
+    def pytest_collectreport(self, report: object) -> None:
+        self._hear(report)
+
+    def _hear(self, report: object) -> None:
+        if getattr(report, "failed", False) and not self._said.exists():
+            self._said.write_text(getattr(report, "nodeid", "") or "collection")
+
+
+def _waited(child: int, limit_s: float) -> int:
+    """Wait for a child and what it started; end them if they take too long."""
+    until_s = time.monotonic() + limit_s
+    while time.monotonic() < until_s:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
