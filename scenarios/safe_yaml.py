@@ -15,7 +15,7 @@ import yaml
 from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
 
 MAX_DEPTH = 32
-MAX_NODES = 10_000
+MAX_NODES = 20_000
 _MAX_INT = 2**63 - 1  # what fits the manifest's JSON readers and an int64 column
 
 # YAML 1.2.2, section 10.3.2 (core schema)
@@ -39,10 +39,22 @@ class Document:
 
 
 class _Refusing(yaml.SafeLoader):
-    """Composes nodes, and stops at the first event that a scenario file has no use for."""
+    """Composes nodes, and stops at the first event that a scenario file has no use for.
+
+    What kind of scalar a node is, is found from its text later.
+    """
 
     depth = 0
     nodes = 0
+
+    def descend_resolver(self, *_: Any) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+    def resolve(self, *_: Any) -> None:
+        pass
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]

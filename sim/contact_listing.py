@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -13,9 +14,11 @@ import numpy as np
 import orbit
 from sim import columns as plain
 from sim.arrow import array
+from sim.exports.spreadsheet import FORMULA
 from sim.units_text import table
 
 BATCH_ROWS = 250_000
+_COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")
 _SHOWN = {
     "duration_s": "{:.1f}",
     "max_elevation_deg": "{:.2f}",
@@ -108,10 +111,19 @@ def _seconds(value: float) -> str:
 
 def _batches(found: Found, times_as_text: bool) -> Iterator[Any]:
     """Arrow record batches of the windows; one without rows if there are none."""
-    names = {"satellite": array(found.satellites), "site": array(found.sites)}
+    listed = {"satellite": found.satellites, "site": found.sites}
+    if times_as_text:  # a CSV file, which may end in a spreadsheet
+        listed = {key: [_no_formula(name) for name in names] for key, names in listed.items()}
+    names = {key: array(values) for key, values in listed.items()}
     for first in range(0, max(len(found.windows), 1), BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
         yield plain.batch(_columns(found, rows, names, times_as_text))
+
+
+def _no_formula(name: str) -> str:
+    """Return a name with a `'` before what would be a formula; places may be called 1.5,-2."""
+    is_formula = re.match(FORMULA, name) and not _COORDINATES.fullmatch(name)
+    return f"'{name}" if is_formula else name
 
 
 def _columns(

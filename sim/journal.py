@@ -15,7 +15,6 @@ from typing import Any
 
 from sim.errors import SimulationError
 from sim.trace import Trace
-from sim.writing import write_text as write_text
 
 FORMAT = 2
 """Number of the form below, so that a journal of another one is known."""

@@ -180,9 +180,12 @@ class Simulation:
         for at_s, to in turns:
             self.clock.run(math.nextafter(at_s, -math.inf), each_event)
             if self.clock.stopped:
-                raise InputError(f"the run ends at {self.clock.now:g} s, before {at_s:g} s")
+                raise InputError(f"--at {at_s:g} s: the run ends at {self.clock.now:g} s")
             self.clock.pass_to(at_s)
-            self._turn(to)
+            try:
+                self._turn(to)
+            except InputError as error:
+                raise InputError(f"--at {at_s:g} s: {error}") from None
         self.clock.run(self.plan.stop_s, each_event)
         self._finish()
 

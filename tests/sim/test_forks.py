@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -249,3 +251,111 @@ def test_measurements_after_that_time_are_not_taken_over(trained: Path, tmp_path
     (bare / JOURNAL).unlink()
     anew, known = fork(bare, SOON_S, later).manifest, fork(trained, SOON_S, later).manifest
     assert anew["trace_sha256"] == known["trace_sha256"] != sha(trained)
+
+
+# -- the command line
+
+
+CHANGE = ("--set", "compute.seconds_per_round=90")
+
+
+def test_a_fork_is_a_run_folder_that_tells_of_its_parent(
+    leomix, timing: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "f"
+    done = leomix("fork", timing, "--at", "20h", *CHANGE, "-o", place, "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["folder"] == str(place)
+    manifest, whole = read_manifest(place), read_manifest(timing)
+    assert manifest["fork"] == {
+        "at_s": AT_S,
+        "set": {"compute.seconds_per_round": "90"},
+        "parent": {
+            "folder": str(timing),
+            "identity": whole["identity"],
+            "trace_sha256": whole["trace_sha256"],
+        },
+        "was": {"compute.seconds_per_round": 200.0},
+        "of": None,
+    }
+    assert manifest["scenario"]["compute"]["seconds_per_round"] == 90.0
+    assert manifest["name"] == whole["name"]
+    assert leomix("show", place).status == 0
+    again = leomix("fork", timing, "--at", "1200min", *CHANGE, "-o", place, "--resume")
+    assert again.status == 0
+    assert sha(place) == json.loads(done.out)["trace_sha256"]
+
+
+def test_a_fork_goes_by_default_beside_its_parent(leomix, timing: Path) -> None:
+    assert leomix("fork", timing, "--at", "72000", "--quiet").status == 0
+    assert sha(timing.with_name("parent-fork")) == sha(timing)
+    shutil.rmtree(timing.with_name("parent-fork"))
+
+
+@pytest.mark.parametrize(
+    ("at", "key", "said"),
+    [
+        (
+            "20h",
+            "seed=4",
+            "--set seed: cannot change within a run; a fork can change link,",
+        ),
+        ("20h", "ground.clusters.0.devices=4", "--set ground.clusters.0.devices: cannot change"),
+        ("20h", "learning.method=fedavg", "--set learning.method: cannot change within a run"),
+        ("20h", "learning={}", "--set learning: cannot change within a run"),
+        ("20h", "compute.second_per_round=4", "did you mean 'seconds_per_round'?"),
+        ("20h", "compute.seconds_per_round=-4", "--set compute.seconds_per_round: "),
+        ("20h", "stop.days=0.5", "--at 72000 s: the fork would end at 43200 s"),
+        ("20h", "link.sidelink={rate_mbps: 1}", "link.sidelink: "),
+        ("36h", "stop.days=2", "--at 129600 s: cluster 'South' has had its last contact by"),
+        ("20h", "stop.cycles=2", "stop.cycles: 4 cycles are complete by then; give more"),
+        ("37h", "compute.power_w=3", "ends at 129600 s; name an earlier time"),
+        ("soon", "compute.power_w=3", "--at soon: is not a time; write it like 36h"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(
+    leomix, timing: Path, tmp_path: Path, at: str, key: str, said: str
+) -> None:
+    done = leomix("fork", timing, "--at", at, "--set", key, "-o", tmp_path / "f")
+    assert (done.status, done.err.count("\n")) == (2, 1), done.err
+    assert said in done.err
+    assert not (tmp_path / "f").exists()
+
+
+def test_another_time_does_not_go_on_with_a_fork(leomix, timing: Path, tmp_path: Path) -> None:
+    place = tmp_path / "f"
+    line = ["fork", timing, *CHANGE, "--quiet", "-o", place]
+    stopped = leomix(*line, "--at", "20h", "--max-wall", "0.001s")
+    assert stopped.status == 130
+    assert stopped.err.endswith(f"go on with: --resume -o {place}\n")
+    other = leomix(*line, "--at", "21h", "--resume")
+    assert (other.status, other.err.count("another scenario")) == (2, 1)
+    assert leomix(*line, "--at", "20h", "--resume").status == 0
+    plain = fork(timing, AT_S, {"compute.seconds_per_round": "90"})
+    assert sha(place) == plain.manifest["trace_sha256"]
+
+
+def test_a_parent_that_was_killed_or_is_none(leomix, timing: Path, tmp_path: Path) -> None:
+    (tmp_path / "k" / CHECKPOINT).mkdir(parents=True)
+    for folder, said in (
+        (tmp_path / "k", "go on with it by --resume"),
+        (tmp_path, "no run folder"),
+    ):
+        done = leomix("fork", folder, "--at", "1h", "-o", tmp_path / "f")
+        assert (done.status, said in done.err) == (2, True)
+    changed = tmp_path / "changed"
+    shutil.copytree(timing, changed)
+    manifest = json.loads((changed / "manifest.json").read_text())
+    (changed / "manifest.json").write_text(json.dumps(manifest | {"identity": "another"}))
+    done = leomix("fork", changed, "--at", "1h", "-o", tmp_path / "f")
+    assert "would not be the same run now" in done.err
+
+
+def test_forks_of_timing_need_no_torch(timing: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from sim.cli import _status; status = _status(sys.argv[1:]); "
+        "assert status == 0; assert not {'torch', 'matplotlib'} & set(sys.modules)"
+    )
+    line = ["fork", timing, "--at", "20h", *CHANGE, "-o", tmp_path / "f"]
+    done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

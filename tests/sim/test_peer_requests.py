@@ -274,6 +274,7 @@ def test_rows_of_inferences() -> None:
 
 def test_nothing_answered_has_no_latency() -> None:
     def script(me: Cluster) -> Generator[Any, Any, None]:
+        yield Wait(41.0)
         yield inference(latency_s=np.full(3, np.nan), outcome=("failed",) * 3)
 
     events = play(ground(), only("B", script)).events
@@ -291,6 +292,7 @@ def test_nothing_answered_has_no_latency() -> None:
 )
 def test_inferences_that_cannot_be(changes: dict[str, Any], line: str) -> None:
     def script(me: Cluster) -> Generator[Any, Any, None]:
+        yield Wait(41.0)
         yield inference(**changes)
 
     with pytest.raises(sim.SimulationError, match=line):

@@ -295,3 +295,17 @@ def test_small_factors_of_a_huge_product_are_not_multiplied(tmp_path: Path) -> N
     shapes = {"expert.0.0.up.weight": (16, 16)}
     with pytest.raises(ValueError, match=r"shape \(1048576, 1048576\), which this model does not"):
         read_adapter(tmp_path, Names(("moe",)), shapes)
+
+
+def test_a_table_of_contacts_holds_no_formulas(leomix: Leomix, tmp_path: Path) -> None:
+    elements = scenarios.shipped_path("quickstart").with_name("iridium-106.tle").read_text()
+    lines = [line for line in elements.splitlines() if line[:2] in ("1 ", "2 ")][:2]
+    (tmp_path / "e.tle").write_text("\n".join(["=HYPERLINK(1)", *lines]))
+    span = ["--start", "2026-08-22T00:00:00Z", "--days", 0.5, "--min-elevation", 5]
+    out = tmp_path / "c.csv"
+    found = leomix("contacts", "--tle", tmp_path / "e.tle", "--site", "@x=1,2", *span, "-o", out)
+    assert found.status == 0
+    rows = out.read_text().splitlines()[1:]
+
+    names = {tuple(row.replace(chr(34), "").split(",")[:2]) for row in rows}
+    assert names == {("'=HYPERLINK(1)", "'@x")}

@@ -33,6 +33,10 @@ COMPUTE = st.one_of(
         {"tflops": spread(1e-7, 1e-3)}, optional={"memory_gib": spread(1e-5, 1e-2)}
     ),
 )
+FEW_ROUNDS = st.fixed_dictionaries(
+    {"per_contact": st.integers(1, 2), "per_gap_max": st.integers(0, 3)}
+)
+"""What a trained run of a day can take in a second or two."""
 ROUNDS = some(
     per_contact=st.sampled_from([1, 2, "fill"]), per_gap_max=st.sampled_from([None, 0, 1, 3])
 )
@@ -208,7 +212,7 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
     learning: Mapping = {
         "method": method,
         "train": train,
-        "rounds": draw(ROUNDS),
+        "rounds": draw(FEW_ROUNDS if train else ROUNDS),
         "steps_per_round": 1,
         "batch_size": 4,
         "gate_tuning_cycles": draw(st.integers(0, 2)),
@@ -220,6 +224,7 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
         learning.pop("gate_tuning_cycles"), learning.pop("upload_format")
         learning["model"] = {"kind": "image-nmoe", "hidden": 8, "expert_hidden": 8}
         learning["data"] = {"kind": "digit-images"}
+        learning.pop("aggregation", None)
     else:
         learning["lora"] = {"rank": draw(st.sampled_from([None, 2]))}
     learning["options"] = draw(OPTIONS.get(method, st.just({})))

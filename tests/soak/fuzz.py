@@ -128,13 +128,17 @@ def main() -> int:
     kinds = {name: kind for name, kind in all_kinds().items() if asked.kind in name}
     shares = sum(kind.share for kind in kinds.values())
     print(
-        f"{'kind':<16}{'inputs':>8}{'accepted':>10}{'refused':>9}{'wrong':>7}{'slowest s':>11}{'peak MB':>9}"
+        f"{'kind':<16}{'inputs':>8}{'accepted':>10}{'refused':>9}{'wrong':>7}"
+        f"{'slowest s':>11}{'peak MB':>9}",
+        flush=True,
     )
     wrong: list[tuple[str, str, bytes]] = []
     inputs = 0
     for name, kind in kinds.items():
         with tempfile.TemporaryDirectory(prefix="leomix-fuzz-") as folder:
             count = max(1, round(asked.count * kind.share / shares))
+            if kind.at is not None and asked.count >= TOTAL:
+                count = kind.share  # cut at every byte
             tally = fuzz(name, kind, count, asked.seed, Path(folder))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         ends, inputs = tally.ends, inputs + count

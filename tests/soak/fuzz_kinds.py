@@ -37,7 +37,8 @@ ground:
   clusters:
     - {name: North, latitude_deg: 60, longitude_deg: 20, altitude_m: 20, radius_km: 60,
        kinds: [{devices: 2, seconds_per_round: 60}, {devices: 1, tflops: 1e-3, memory_gib: 0.1}]}
-    - {name: Pole, latitude_deg: 88.5, longitude_deg: 0, places: [{latitude_deg: 88.5, longitude_deg: 1}]}
+    - {name: Pole, latitude_deg: 88.5, longitude_deg: 0,
+       places: [{latitude_deg: 88.5, longitude_deg: 1}]}
 link: {preset: physical, uplink: {bandwidth_mhz: 0.5, fading: rician, rate: ergodic}, downlink: {}}
 compute: {seconds_per_round: 6e1}
 learning:
@@ -154,8 +155,8 @@ def _places(path: Path) -> int:
 
 def _json_rows() -> bytes:
     rows = [
-        {"text": f"word{i} and {i % 7}", "label": ["good", "bad"][i % 2], "domain": "ab"[i // 2 % 2],
-         "split": "train" if i % 5 else "test"}
+        {"text": f"word{i} and {i % 7}", "label": ["good", "bad"][i % 2],
+         "domain": "ab"[i // 2 % 2], "split": "train" if i % 5 else "test"}
         for i in range(40)
     ]  # fmt: skip
     return "\n".join(map(json.dumps, rows)).encode()
