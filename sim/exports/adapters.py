@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import scenarios
 from sim.errors import InputError
 from sim.task import learner_of
 
@@ -27,7 +28,8 @@ def write_adapters(run: Run, place: Path) -> list[str]:
     from learning.peft_export import export_adapters
     from learning.store import FolderStore
 
-    learner = learner_of(run.scenario)
+    # It may name Python code, and the folder may be somebody else's.
+    learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
     start = learner.final_tensors(learner.start())
     export_adapters(place, learner.task, start, FolderStore(weights).load("model"))
     return []

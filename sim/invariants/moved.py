@@ -49,8 +49,8 @@ class Moved:
         """Whether nothing was cut off."""
         said = self._outcome
         if isinstance(said, Coded) and said.words[0] == "delivered":
-            return not said.codes.any()
-        return bool(self.delivered.all())
+            return not np.count_nonzero(said.codes)
+        return everywhere(self.delivered)
 
     def named(self, row: int) -> str:
         """Say which transfer a row is of."""
@@ -66,6 +66,11 @@ class Moved:
         code = said.words.index(word) if word in said.words else len(said.words)
         rows: Mask = np.asarray(said.codes) == code
         return rows
+
+
+def everywhere(fine: Mask) -> bool:
+    """Whether all rows are fine: to count them is several times quicker than to ask."""
+    return bool(np.count_nonzero(fine) == len(fine))
 
 
 def worst(wrong: Mask) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from learning.requests import Floats, Ints, Mask
 from sim.books import Sums, check_balance
 from sim.errors import violated
-from sim.invariants.moved import Moved, worst
+from sim.invariants.moved import Moved, everywhere, worst
 from sim.ledger import DIRECTIONS
 
 BYTES = "bytes conserved"
@@ -68,7 +68,7 @@ class Payloads:
         slack = ROUNDING * rows.size
         fine = (rows.bytes > 0) & (through <= rows.size + slack)
         fine &= ~rows.delivered | (through >= rows.size - slack)
-        if not fine.all():
+        if not everywhere(fine):
             raise violated(BYTES, _said(rows, through, fine))
         sums.sent += float(rows.bytes.sum())
         sums.delivered += float(rows.size[rows.delivered].sum())
@@ -102,8 +102,8 @@ class Payloads:
 
 
 def _whole(rows: Moved) -> bool:
-    """Whether each row has all bytes of its payload."""
-    return bool((rows.bytes == rows.size).all()) and bool(rows.bytes.min() > 0)
+    """Whether each row has all bytes of its payload, to the last bit."""
+    return rows.bytes.tobytes() == rows.size.tobytes() and everywhere(rows.bytes > 0)
 
 
 def _said(rows: Moved, through: Floats, fine: Mask) -> str:

@@ -11,7 +11,7 @@ from learning.requests import Floats, Ints, Mask
 from sim.clock import MONOTONE
 from sim.contacts import LAST_BITS_S
 from sim.errors import violated
-from sim.invariants.moved import Moved, worst
+from sim.invariants.moved import Moved, everywhere, worst
 
 DURATIONS = "no zero or non-finite durations"
 
@@ -40,9 +40,9 @@ class Times:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
         start_s, end_s, now_s = rows.start_s, rows.end_s, self._now_s()
         fine = end_s > start_s
-        if not fine.all() and self._takes_no_time(rows):
+        if not everywhere(fine) and self._takes_no_time(rows):
             fine = end_s == start_s
-        if not fine.all():
+        if not everywhere(fine):
             raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")
         if not (rows.first_s >= 0.0 and rows.last_s <= now_s):
             wrong = ~((start_s >= 0.0) & (end_s <= now_s))
@@ -88,7 +88,7 @@ class Times:
         if who is not device:
             began_s = _of(device, who, began_s)
         fine: Mask = end_s > began_s
-        if not fine.all():
+        if not everywhere(fine):
             row = worst(~fine)
             span = f"from {began_s[row]} s to {end_s[row]} s"
             what = f"training of device {device[row]} of {cluster} {span}"

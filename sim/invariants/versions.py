@@ -12,7 +12,7 @@ import numpy as np
 from learning.method import Cluster
 from learning.requests import Download, Ints, Mask, Receipt
 from sim.errors import violated
-from sim.invariants.moved import Moved, worst
+from sim.invariants.moved import Moved, everywhere, worst
 
 STALENESS = "staleness counted from the version downloaded"
 
@@ -45,7 +45,7 @@ class _Held:
         Neither is it older than all of those.
         """
         unknown: Mask = self._newest[device] != version
-        if not unknown.any():
+        if not np.count_nonzero(unknown):
             return unknown
         wanted = np.full(len(self._newest), FOUND)
         wanted[device] = version
@@ -54,7 +54,7 @@ class _Held:
             asked = wanted[who]
             wanted[who] = np.where(asked == had, FOUND, asked)
             oldest[who] = had
-            if (wanted == FOUND).all():
+            if everywhere(wanted == FOUND):
                 return np.zeros_like(unknown)
         if len(self._downloads) < REMEMBERED:
             oldest[:] = 0  # nothing is forgotten yet: what was given at the start is the oldest
@@ -87,10 +87,12 @@ class Versions:
             held.take(device, version)
             return
         unknown = held.lacks(device, version)
-        if unknown.any():
+        if np.count_nonzero(unknown):
             self._note(rows, int(np.flatnonzero(rows.delivered)[worst(unknown)]))
         waiting = self._waiting[rows.cluster]
-        waiting.update(version.tolist())
+        if len(version):
+            alike = not np.count_nonzero(version != version[0])
+            waiting.update(version[:1].tolist() if alike else version.tolist())
         if len(waiting) > WAITING:
             waiting.remove(min(waiting))
 
@@ -104,7 +106,7 @@ class Versions:
         """Remember downloads of no bytes, which have no rows: nothing had changed."""
         for step, reply in zip(steps, replies, strict=True):
             down = isinstance(step, Download) and isinstance(reply, Receipt)
-            if down and not np.all(step.payload.bytes):
+            if down and np.count_nonzero(step.payload.bytes) < np.size(step.payload.bytes):
                 empty = reply.done & (np.asarray(step.payload.bytes) == 0)
                 version = np.broadcast_to(step.payload.version, empty.shape)
                 self._held[cluster].take(np.flatnonzero(empty), version[empty])

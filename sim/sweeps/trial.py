@@ -106,6 +106,7 @@ def trial(point: Point, limit_s: float = LIMIT_S) -> Trial:
 
 
 def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
+    from sim.checkpoint import CHECKPOINT
     from sim.running import run
 
     watch = Watch(scenario, limit_s)
@@ -126,7 +127,8 @@ def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
             return _none(REFUSED, error)
         except SimulationError as error:
             return _none(FAILED, error)
-        size = folder_bytes(place)
+        # What is saved to go on from is not there at the end.
+        size = folder_bytes(place) - folder_bytes(place / CHECKPOINT)
         return Trial(watch.before_s, watch.behind_s, watch.share, size, peak_bytes=_peak_bytes())
 
 
