@@ -81,8 +81,6 @@ class Trace:
         """
         if rows == 0:
             return
-        if self.watch is not None:
-            self.watch(table, rows, columns)
         kept = {name: self._kept(table, name, value, rows) for name, value in columns.items()}
         block = Block(table, rows, kept)
         self._fresh.append(block)
@@ -90,6 +88,8 @@ class Trace:
         self._weights[table] += rows + BLOCK
         if self._weights[table] > self._limit and self.folder is not None:
             self._spill(table, self.folder)
+        if self.watch is not None:  # behind the rest: what is wrong shall be in the traces too
+            self.watch(table, rows, columns)
 
     def _kept(self, table: str, name: str, value: Any, rows: int) -> Any:
         """A number that stands in all rows, an array of them, or None."""
