@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.faults.counts import INJECTED
 from sim.offers import cut_lines
 from sim.summary import density_ratio, own_mass
 from sim.tables import pieces_of
@@ -88,10 +89,10 @@ def _diverged(metrics: pa.Table) -> Iterator[str]:
 
 
 def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
-    """Updates that the server did not merge."""
+    """Updates that the server did not merge, but for those that the scenario spoils itself."""
     count = 0
     for events in pieces_of(tables, "events", ["detail"]):
-        told = pc.match_substring(pc.fill_null(events.column("detail"), ""), "refused: not finite")
+        told = pc.match_substring(pc.fill_null(events.column("detail"), ""), "not finite; lower")
         count += pc.sum(told).as_py() or 0
     if count:
         yield f"{count} updates refused by the server, not finite: lower learning.step_size"
@@ -122,12 +123,17 @@ def _silent(
 
 
 def _faults(tables: Mapping[str, pa.Table]) -> Faults:
-    """How often each fault occurred, and to which devices."""
+    """How often each fault occurred that the scenario did not ask for, and to which devices."""
     details: Counter[str] = Counter()
     devices: set[tuple[str, int]] = set()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
         rows = events.filter(pc.equal(events.column("kind"), "fault"))
-        details.update(rows.column("detail").to_pylist())
+        details.update(text for text in _said(rows) if not text.startswith(INJECTED))
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
         devices.update(map(tuple, map(dict.values, mine.to_pylist())))
     return Faults(details, devices)
+
+
+def _said(rows: pa.Table) -> list[str]:
+    said: list[str] = rows.column("detail").drop_null().to_pylist()
+    return said

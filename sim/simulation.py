@@ -166,8 +166,12 @@ class Simulation:
         At each of the ``turns`` the run goes over to another build of it, before whatever happens
         at that time. Raises InputError where it has ended by then, or come too far.
         """
-        self._at_once(self.method.prepare())
-        self._evaluate()
+        try:
+            self._at_once(self.method.prepare())
+            self._evaluate()
+        except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            # Of a method of one's own, or of a journal that holds something else than it asked.
+            raise self.clock.failed("the start", error) from error
         self._tell()
         for cluster in self.plan.clusters:
             antenna = self._antennas[cluster.name]

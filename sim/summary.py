@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from learning import assignment
 from sim.alignment_summary import alignment_figures
 from sim.energy import total
+from sim.faults.counts import fault_counts
 from sim.ledger import DIRECTIONS
 from sim.loads import EXCLUDED
 from sim.networked_summary import networked_figures
@@ -58,11 +59,13 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         **_loads(manifest.get("loads", [])),
         "model_expert_bytes": manifest.get("model_expert_bytes"),
         "excluded_devices": events["excluded_devices"],
+        "faults": events["faults"],
         "own_mass": own_mass(split),
         "expert_classes": expert_classes(split),
         "density_ratio": density_ratio(split),
         **networked_figures(tables),
         "alignment": alignment_figures(tables["assignments"]),
+        "fork": manifest.get("fork"),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }
@@ -159,9 +162,10 @@ def _contacts(contacts: pa.Table) -> dict[str, Any]:
 
 
 def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Waits, rounds of all devices, and how many devices of a cluster have too little memory."""
+    """Waits, rounds, faults, and how many devices of a cluster have too little memory."""
     waits = rounds = 0
     excluded: Counter[str] = Counter()
+    injected: Counter[str] = Counter()
     for events in pieces_of(tables, "events", ["kind", "cluster", "rounds", "detail"]):
         kind = events.column("kind")
         waits += int(_sum(pc.equal(kind, "wait")))
@@ -169,10 +173,12 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         faults = events.filter(pc.equal(kind, "fault"))
         told = pc.starts_with(pc.fill_null(faults.column("detail"), ""), EXCLUDED)
         excluded.update(faults.column("cluster").filter(told).to_pylist())
+        injected.update(fault_counts(events))
     return {
         "waits": waits,
         "device_rounds": rounds,
         "excluded_devices": dict(sorted(excluded.items())),
+        "faults": dict(injected),
     }
 
 

@@ -41,14 +41,13 @@ def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("energy", _energy(summary)),
         *_load(summary),
         *((("excluded", _excluded(summary)),) if summary["excluded_devices"] else ()),
+        *((("faults", _faults(summary)),) if summary["faults"] else ()),
+        *((("fork", _fork(summary["fork"])),) if summary["fork"] else ()),
         ("uplink", data_size(summary["uplink_bytes"])),
         *((("payloads", _payloads(summary)),) if summary["payloads"] else ()),
         ("downlink", data_size(summary["downlink_bytes"])),
         *sidelink_line(summary["sidelink_bytes"]),
-        (
-            "transfers",
-            f"{summary['transfers']}, {summary['transfers_cut']} cut by the end of a pass",
-        ),
+        ("transfers", _transfers(summary)),
         *_trained(summary),
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("trace sha256", str(summary["trace_sha256"])[:16]),
@@ -200,6 +199,20 @@ def _experts(held: float, every: float) -> str:
 def _excluded(summary: Mapping[str, Any]) -> str:
     counts = summary["excluded_devices"].items()
     return ", ".join(f"{count} devices of {cluster}" for cluster, count in counts)
+
+
+def _transfers(summary: Mapping[str, Any]) -> str:
+    why = "not delivered" if summary["faults"] else "cut by the end of a pass"
+    return f"{summary['transfers']}, {summary['transfers_cut']} {why}"
+
+
+def _faults(summary: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in summary["faults"].items())
+
+
+def _fork(fork: Mapping[str, Any]) -> str:
+    changed = ", ".join(f"{key}={value}" for key, value in fork["set"].items())
+    return f"from {fork['at_s'] / 3600:g} h on: {changed or 'nothing changed'}"
 
 
 def _payloads(summary: Mapping[str, Any]) -> str:

@@ -49,7 +49,8 @@ class _Held:
             return unknown
         wanted = np.full(len(self._newest), FOUND)
         wanted[device] = version
-        oldest = np.zeros_like(wanted)
+        # Of a device that has downloaded nothing for so long nothing is known.
+        oldest = np.full_like(wanted, np.iinfo(np.int64).max)
         for who, had in reversed(self._downloads):
             asked = wanted[who]
             wanted[who] = np.where(asked == had, FOUND, asked)

@@ -21,7 +21,7 @@ def test_a_run_leaves_its_folder(leomix, tmp_path: Path) -> None:
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*.*")}
     tables = {f"{n}.parquet" for n in ("contacts", "transfers", "events", "metrics", "assignments")}
     model = {f"model/{n}" for n in ("model.safetensors", "model.json", "payloads.json")}
-    assert files == {*tables, *model, "manifest.json", "run.log"}
+    assert files == {*tables, *model, "journal.json", "manifest.json", "run.log"}
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "complete"
     assert len(manifest["trace_sha256"]) == len(manifest["timing_sha256"]) == 64

@@ -46,7 +46,7 @@ def test_a_resumed_run_goes_on_with_its_log(tmp_path: Path) -> None:
     with pytest.raises(sim.Interrupted):
         sim.run(slots(), tmp_path, each_event=stop_at(15))
     first = lines(tmp_path)
-    assert " WARNING interrupted: stopped at" in first[-1]
+    assert " WARNING interrupted: asked for at" in first[-1]
     assert any("checkpoint saved at event 15" in line for line in first)
     sim.run(slots(), tmp_path, resume=True)
     both = lines(tmp_path)
