@@ -36,7 +36,7 @@ class Journal:
         key = f"{actor}#{self._asked[actor]} {name}"
         if key not in self.entries:
             # Through JSON at once, so that a first run and a replay see the same value.
-            self.entries[key] = time_s, json.loads(json.dumps(compute()))
+            self.entries[key] = float(time_s), json.loads(json.dumps(compute()))
         return self.entries[key][1]
 
     def check_replay(self, event: int, trace: Trace) -> None:

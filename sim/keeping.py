@@ -121,7 +121,8 @@ class Keeping:
 
     def write_journal(self, journal: Journal) -> None:
         """Write what was measured, for forks of the run."""
-        write_text(self.place / JOURNAL, json.dumps(journal.said()))
+        whole = Journal(journal.entries)  # wherever the run was saved on its way
+        write_text(self.place / JOURNAL, json.dumps(whole.said()))
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, behind all that it speaks of; a complete run is resumed no more."""

@@ -31,7 +31,11 @@ def test_faults_are_counted_by_kind(struck: sim.Result) -> None:
     detail = events["detail"].fillna("")
     assert counts["satellite outages"] == detail.str.contains("injected: satellite").sum() > 0
     assert counts["absences of devices"] == detail.str.contains("away until").sum() > 0
-    assert counts["corrupted uploads"] == detail.str.endswith("corrupted in transit").sum() > 0
+    assert (
+        counts["corrupted uploads"]
+        == detail.str.endswith("refused: corrupted in transit").sum()
+        > 0
+    )
     line = next(x for x in summary_text(struck.summary).splitlines() if x.startswith("faults"))
     assert f"{counts['late uploads']} late uploads" in line
 
