@@ -74,6 +74,11 @@ class Build:
             closing=_closing(self.scenario),
         )
 
+    @property
+    def spoiling(self) -> Spoiling:
+        """Which updates are to be not finite."""
+        return _spoiling(self.scenario)
+
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
         return self.method(self.world, self.options)

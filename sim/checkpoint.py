@@ -99,6 +99,15 @@ class Checkpoint:
         write_text(self._file, json.dumps(state))
 
 
+def has_saved(folder: Path) -> bool:
+    """Whether a run folder has more of a run than that it has begun, or something broken."""
+    path = folder / CHECKPOINT / JOURNAL
+    try:
+        return path.exists() and journal_of(path, read_state(path)).event > 0
+    except InputError:
+        return True
+
+
 def read_state(path: Path) -> Any:
     """Return the JSON of a journal's file; raise InputError if it is broken."""
     try:

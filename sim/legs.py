@@ -8,6 +8,7 @@ import numpy as np
 
 from learning.requests import Cost, Floats, Ints, Mask
 from sim.faults.presence import Presence
+from sim.ledger import Fate
 from sim.planned_session import PlannedSession
 from sim.session_beam import SessionBeam
 from sim.sharing import Carried, span_s
@@ -96,6 +97,7 @@ class Transfer:
     end_s: Floats
     los_s: Floats
     personal: bool = False
+    fate: Fate = ""
     session: PlannedSession | None = None
     beam: SessionBeam | None = None
     curve: Carried | None = None

@@ -159,6 +159,7 @@ def _learning(built: Build) -> Iterator[Need]:
     batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
     if compute_device(learner.config.device) == "cpu":
         yield Need("what devices train", found.state, trained, fewer)
-        yield Need("one training step", found.step, batch, "lower learning.batch_size")
+        less = "use a lower learning.batch_size, or learning.train=false"
+        yield Need("one training step", found.step, batch, less)
     files = "as its files, a few copies"
     yield Need("the data", found.data, files, "use fewer samples, or learning.train=false")

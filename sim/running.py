@@ -175,11 +175,12 @@ class Run:
         except KeyboardInterrupt:
             # In the middle of an event, and in a hurry: what was saved last is whole.
             raise Interrupted(self._where_to_go_on("stopped at once")) from None
-        except (SimulationError, Violation) as error:
-            text = self._as_before(str(error))
-            self._keep_failed(text)
-            kind = InvariantError if isinstance(error, Violation) else type(error)
-            raise kind(text) from error.__cause__
+        except Violation as error:
+            self._keep_failed(str(error))
+            raise InvariantError(str(error)) from error
+        except SimulationError as error:
+            self._keep_failed(str(error))
+            raise
         return result
 
     def _build_task(self) -> None:
@@ -188,14 +189,6 @@ class Run:
             self.built.learner.build()
         except ValueError as error:
             raise InputError(str(error)) from None
-
-    def _as_before(self, error: str) -> str:
-        """Add to an error that the run has failed so before, if it has."""
-        before = None if self.keeping is None else self.keeping.before
-        if before is None or before["status"] != "failed":
-            return error
-        again = "; it failed so before, and --resume does not mend that"
-        return f"{error}{again}" if before.get("error") in (error, f"{error}{again}") else error
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from learning.requests import Floats, Mask
+from sim.errors import violated
+from sim.invariants.times import DURATIONS
 from sim.legs import Leg, Transfer
 from sim.planned_session import PlannedSession
 
@@ -35,6 +37,8 @@ def schedule(
         leg.arrival_s = np.maximum(leg.arrival_s, _turn_s(leg, others))
     given = leg.beam.send(leg.arrival_s, leg.bits, in_time, leg.personal)
     leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
+    if np.isnan(given.begin_s).any() or np.isnan(given.end_s).any():
+        raise violated(DURATIONS, f"{leg.direction} of {leg.name} has no time at all (nan)")
     there = np.isfinite(given.end_s)
     delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
     leg.end_s = np.where(there, given.end_s + delay_s, np.inf)

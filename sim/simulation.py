@@ -204,6 +204,7 @@ class Simulation:
         self._turns += 1
         self.plan, self.method.world, stop = to.plan, to.world, to.scenario.stop
         self.method.learner.turn_to(to.step_sizes)
+        self.method.learner.spoiling = to.spoiling
         self._stop_cycles, self._stop_accuracy = stop.cycles, stop.accuracy
         if self._ended_early():
             raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
@@ -435,14 +436,14 @@ class Simulation:
                     return default
                 return self.journal.answer(actor, name, self.clock.now, compute)
             case Assign():
-                self._assignments.write(request, self.clock.now, self.cycle)
+                self._assignments.write(request, self.end_s, self.cycle)
             case Forecast(cluster=name, fresh=fresh):
                 return self._forecasts[name].outlook(self.clock.now, fresh)
             case Note(kind=kind, version=version, detail=detail):
                 contact = None if cluster is None else self._antennas[cluster.name].at_hand()
                 self.trace.add(
                     "events",
-                    time_s=self.clock.now,
+                    time_s=self.end_s,
                     kind=kind,
                     cluster=None if cluster is None else cluster.name,
                     contact_id=None if contact is None else contact.contact_id,

@@ -106,13 +106,13 @@ class Link:
                 if transfer.away is not None:
                     ready = np.where(transfer.away, np.inf, ready)
                 legs.append(transfer)
-        going_on = (session, legs)
+        going_on, closing = (session, legs), self._closing
         self._going_on.append(going_on)
         all_s = self._end_s(legs)
-        over_s = closes_s(self._closing, steps, legs, begun_s, all_s)
+        over_s = closes_s(closing, steps, legs, begun_s, all_s)
         yield self._clock.at(over_s)
         self._going_on.remove(going_on)
-        closed = self._closing.reached if over_s < all_s else ""
+        closed = closing.reached if over_s < all_s else ""
         replies = self._settle(session, legs, over_s, closed=closed)
         cut = cut_off(steps, legs, over_s) if closed else 0
         if cut and session is not None:
@@ -218,6 +218,7 @@ class Link:
             direction, name, who, version, size, before, step.carry, ready, never, never, never, now
         )
         leg.personal = isinstance(step, Download) and step.personal
+        leg.fate = self.ledger.fate(step.carry)
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if self._faults is not None and usable is not None:
             self._faults.strike(leg, usable.beam(direction), self._clock.now)
@@ -311,7 +312,7 @@ class Link:
         if partial.any():
             moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), moved)
         # What the end of the run interrupts has not been cut off by a pass: it stays open.
-        fate = "" if run_over else self.ledger.fate(leg.carry)
+        fate = "" if run_over else leg.fate
         given_up = self.ledger.settle(
             leg.direction, leg.name, leg.who, done, moved, leg.carry, fate, refused
         )

@@ -187,11 +187,23 @@ class WaitingRounds(Method):
             late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
             yield Note("wait", self.version, late)
         self.updates = [update for update in self.updates if update.cluster in self.arrived]
+        if not self.world.closing.waits_for_all:
+            self.count_who_came()
         everybody = sum(self.arrived.values())
         moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
         yield Note("aggregate", self.version, self.described(moved))
         self.updates, self.arrived, self.begun_s = [], {}, None
         yield from self.begin_round()
+
+    def count_who_came(self) -> None:
+        """Let those whose update is there share the weights: no other will add what is missing."""
+        came = {name: np.zeros(len(self.shares[name]), bool) for name in self.arrived}
+        for update in self.updates:
+            came[update.cluster] = came[update.cluster] | update.who
+        self.updates = [replace(update, able=came[update.cluster]) for update in self.updates]
+        shares = {name: float(self.shares[name][who].sum()) for name, who in came.items()}
+        if any(shares.values()):
+            self.arrived = shares
 
     def described(self, experts: Sequence[int]) -> str:
         """Say what a round has aggregated."""

@@ -23,12 +23,20 @@ def carried_out(
     json_: bool,
 ) -> None:
     """Run what ``start`` runs into ``place``, for so long at most, and show what came out."""
+    from sim.errors import SimulationError
     from sim.interrupt import stop_on_interrupt
     from sim.progress import Progress
     from sim.text import summary_text
 
-    with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as each_event:
-        result = start(listen=progress, each_event=each_event, each_time=progress.at)
+    before = _failure(place)
+    try:
+        with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as each_event:
+            result = start(listen=progress, each_event=each_event, each_time=progress.at)
+    except SimulationError as error:
+        if str(error) != before:
+            raise
+        again = f"{error}; it failed so before, and --resume does not mend that"
+        raise SimulationError(again) from error
     for warning in result.manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     if json_:
@@ -38,3 +46,13 @@ def carried_out(
         print(f"{'run folder':<14} {place}")
         if progress.shown:
             print(f"next: leomix report {place}", file=sys.stderr)
+
+
+def _failure(place: Path) -> str | None:
+    """Return why the run in ``place`` has failed, if there is one that has."""
+    from sim.folder import MANIFEST, read_manifest
+
+    if not (place / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(place)
+    return str(manifest.get("error")) if manifest["status"] == "failed" else None

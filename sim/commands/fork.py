@@ -40,6 +40,7 @@ def fork_command(
 ) -> None:
     """Go on with a run from some time on with keys of its scenario changed."""
     import scenarios
+    from sim.as_written import as_written
     from sim.commands.carrying_out import carried_out
     from sim.forking import fork
     from sim.forking.changes import changed
@@ -51,6 +52,9 @@ def fork_command(
     if resume and out is None:
         wrong("--resume: name the fork's folder with -o DIR")
     place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
-    scenario = scenarios.from_dict(changed(Parent.read(run).said, overrides))
+    with as_written([run]):
+        parent = Parent.read(run)
+        parent.check_time(at_s)
+        scenario = scenarios.from_stored(changed(parent.said, overrides), {})
     start = partial(fork, run, at_s, overrides, place, resume, cache=not no_cache)
     carried_out(start, scenario, place, within_s, quiet, json_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import nbinom
 
 from learning import stream
 from learning.method import Cluster
@@ -51,8 +52,9 @@ class LinkFaults:
         if held.uploads is not None and leg.direction == "uplink":
             said = held.uploads
             draws = stream(held.seed, "uploads", self._cluster.name, number)
-            refused, late = draws.random((2, len(leg.who)))
-            delay_s = draws.standard_exponential(len(leg.who)) * said.late_minutes * 60.0
+            # A row for each device, so that the draws of those before a new one stay.
+            refused, late, luck = draws.random((len(leg.who), 3)).T
+            delay_s = -np.log1p(-luck) * said.late_minutes * 60.0
             leg.corrupted = leg.who & (refused < said.corrupted) & (leg.size > leg.before)
             leg.late_s = np.where(late < said.late, delay_s, 0.0)
             leg.arrival_s = leg.arrival_s + leg.late_s
@@ -61,10 +63,12 @@ class LinkFaults:
 def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
     """How many packets (K,) are sent again until all are through, each device for itself.
 
-    A packet is lost with probability ``loss`` whenever it is sent: negative binomial.
+    A packet is lost with probability ``loss`` whenever it is sent: negative binomial, of one
+    uniform draw a device, so that none hangs on what the others send.
     """
-    again = draws.negative_binomial(np.maximum(packets, 1), 1.0 - loss)
-    return np.where(packets > 0, again, 0)
+    luck = draws.random(len(packets))
+    again = nbinom.ppf(luck, np.maximum(packets, 1), 1.0 - loss)
+    return np.where(packets > 0, np.maximum(again, 0), 0).astype(np.int64)
 
 
 def sent_to_all(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:

@@ -39,7 +39,7 @@ def changed(said: Said, overrides: Mapping[str, Any]) -> Said:
     result = deepcopy(said)
     apply_overrides(result, overrides)
     try:
-        return scenarios.from_dict(result).model_dump(mode="json")
+        return scenarios.from_stored(result, {}).model_dump(mode="json")
     except ValueError as error:
         raise InputError(f"--set {error}") from None
 

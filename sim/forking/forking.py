@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import scenarios
+from sim.as_written import as_written
 from sim.build import Build, build
 from sim.cache import RunCache, cache_folder
 from sim.course import Course
@@ -44,9 +45,11 @@ def fork(
     arguments are those of :func:`sim.run`, and so is what is raised; InputError besides for a
     folder without a run, a time that the run does not come by, and a key that cannot change.
     """
-    place, parent = None if out is None else Path(out), Parent.read(Path(folder))
-    parent.check_time(at_s)
-    said = changed(parent.said, overrides)
+    place = None if out is None else Path(out)
+    with as_written([Path(folder)]):
+        parent = Parent.read(Path(folder))
+        parent.check_time(at_s)
+        said = changed(parent.said, overrides)
     if place is not None:
         check_place(place, resume)
     shared = RunCache(cache_folder()) if cache else None
@@ -86,7 +89,7 @@ def _course(
 def _builds(stages: list[tuple[float, Said]], windows: Find) -> list[tuple[float, Build]]:
     """Return the builds of a run, each with the contacts that the run comes by until its end."""
     (_, said), *later = stages
-    builds = [(0.0, build(scenarios.from_dict(said), windows))]
+    builds = [(0.0, build(scenarios.from_stored(said, {}), windows))]
     for at_s, said in later:
         builds.append(_turn(builds[-1][1], at_s, said, windows))
     return builds
@@ -94,7 +97,7 @@ def _builds(stages: list[tuple[float, Said]], windows: Find) -> list[tuple[float
 
 def _turn(before: Build, at_s: float, said: Said, windows: Find) -> tuple[float, Build]:
     """Return the build of ``said`` for a run that went by another one until ``at_s``."""
-    scenario = scenarios.from_dict(said)
+    scenario = scenarios.from_stored(said, {})
     late = build(scenario, windows, Before(before.scenario, at_s))
     if not at_s < late.plan.stop_s:
         raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from sim.checkpoint import CHECKPOINT, JOURNAL, VALUES, journal_of, read_state
 from sim.errors import InputError
 from sim.forking.changes import Said, as_before
 from sim.journal import Journal
+
+MOST_TURNS = 32
+"""How often a fork may be forked again."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,11 @@ class Parent:
 
     def stages(self) -> list[tuple[float, Said]]:
         """Return from when on the run went by which scenario."""
-        found, said, fork = [], self.said, self.fork
+        found: list[tuple[float, Said]] = []
+        said, fork = self.said, self.fork
         while fork is not None:
+            if len(found) == MOST_TURNS:
+                raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_TURNS} times")
             found.append((float(fork["at_s"]), said))
             said, fork = as_before(said, fork["was"]), fork["of"]
         return [(0.0, said), *reversed(found)]
@@ -51,6 +58,8 @@ class Parent:
     def check_time(self, at_s: float) -> None:
         """Raise InputError for a time that the run does not come by."""
         forked_s = self.stages()[-1][0]
+        if not 0.0 < at_s < math.inf:
+            raise InputError(f"--at {at_s:g} s: give a time behind the start of the run")
         if at_s < forked_s:
             raise InputError(
                 f"--at {at_s:g} s: {self.folder} is itself a fork at {forked_s:g} s; name a later "

@@ -34,8 +34,9 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     for key, contact in after.items():
         if contact.rise_s >= at_s:
             contacts.setdefault(key, contact)
-    # Both plans are in order of the rises, and among equal ones in the same order.
-    merged = sorted(contacts.values(), key=lambda contact: contact.rise_s)
+    # What rises at the same time is in the same order in both plans.
+    places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
+    merged = sorted(contacts.values(), key=lambda c: (c.rise_s, places[_key(c)]))
     kept = {id(contact) for contact in early.contacts}
     return replace(late, contacts=tuple(_numbered(_apart(merged, kept, begun), kept, begun)))
 

@@ -76,6 +76,7 @@ class Versions:
     def __init__(self, clusters: Sequence[Cluster]) -> None:
         self._held = {c.name: _Held(c.devices) for c in clusters}
         self._waiting: dict[str, set[int]] = {c.name: set() for c in clusters}
+        self._uncounted: set[str] = set()
         self._strange: Strange = {}
 
     def moved(self, rows: Moved) -> None:
@@ -95,7 +96,8 @@ class Versions:
             alike = not np.count_nonzero(version != version[0])
             waiting.update(version[:1].tolist() if alike else version.tolist())
         if len(waiting) > WAITING:
-            waiting.remove(min(waiting))
+            self._uncounted.add(rows.cluster)
+            waiting.clear()
 
     def _note(self, rows: Moved, row: int) -> None:
         """Remember an upload of a version that its device did not have."""
@@ -129,9 +131,12 @@ class Versions:
             self._check_strange(names, version, low, high)
         for name in names:
             self._waiting[name].clear()
+        self._uncounted.difference_update(names)
 
     def _explains(self, clusters: Sequence[str], version: int, low: int, high: int) -> bool:
         """Whether uploads that wait are as old as is said: the youngest and the oldest."""
+        if not self._uncounted.isdisjoint(clusters):  # too many to be remembered
+            return True
         behind = {version - 1 - v for name in clusters for v in self._waiting[name]}
         return 0 <= low <= high and {low, high} <= behind
 

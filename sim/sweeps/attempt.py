@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.checkpoint import CHECKPOINT
+from sim.checkpoint import has_saved
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.sweeps.engine import COMPLETE, FAILED, INTERRUPTED, REFUSED, Outcome, Point
 
@@ -53,7 +53,7 @@ def _result(
 
     scenario = _scenario(point)
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
-    resumed = (place / CHECKPOINT).exists()
+    resumed = has_saved(place)
     try:
         return run(scenario, place, resume=True, each_event=each_event, cache=cache), ""
     except (InputError, SimulationError) as error:

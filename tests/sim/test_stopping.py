@@ -286,19 +286,18 @@ class Failing(Synchronous):
 
 
 def test_a_failed_run_fails_again_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leomix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     register("failing")(Failing)
-    scenario = slots(learning={"method": "failing", **TIMING})
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"learning": TIMING})))
+    line = ["run", "s.yaml", "--set", "learning.method=failing", "-o", "run", "--quiet", "--resume"]
     (tmp_path / "broken").touch()
-    errors = []
-    for _ in range(3):
-        with pytest.raises(sim.SimulationError) as failure:
-            sim.run(scenario, "run", resume=True)
-        errors.append(str(failure.value))
-    assert errors[0] == "B at 600.000 s: ArithmeticError: on purpose"
-    again = f"{errors[0]}; it failed so before, and --resume does not mend that"
-    assert errors[1:] == [again, again]
+    first, *others = [leomix(*line) for _ in range(3)]
+    said = "leomix: the run failed: B at 600.000 s: ArithmeticError: on purpose"
+    assert (first.status, first.err) == (1, f"{said}\n")
+    again = f"{said}; it failed so before, and --resume does not mend that\n"
+    assert [(other.status, other.err) for other in others] == [(1, again)] * 2
+    assert read_manifest(tmp_path / "run")["status"] == "failed"
     (tmp_path / "broken").unlink()
-    assert sim.run(scenario, "run", resume=True).manifest["status"] == "complete"
+    assert leomix(*line).status == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -89,7 +90,7 @@ def attempt(drawn: Mapping, seen: Counter[str]) -> sim.Result:
 
 
 def _kind(text: str) -> str:
-    return "".join(letter for letter in text if not letter.isdigit())[:90]
+    return re.sub(r"'[^']*'", "'...'", re.sub(r"[\d.]+", "N", text))[:70]
 
 
 def trace(result: sim.Result) -> str:
