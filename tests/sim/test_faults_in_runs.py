@@ -34,7 +34,7 @@ ALL = {
 CLOSINGS = [
     {"when": "all"},
     {"when": "quorum", "quorum": 0.6},
-    {"when": "deadline", "deadline_s": 390},
+    {"when": "deadline", "deadline_s": 330},
 ]
 METHODS = ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned"]
 
