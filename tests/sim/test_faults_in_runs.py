@@ -28,7 +28,7 @@ ALL = {
     "stragglers": {"share": 0.4, "slowdown": 2},
     "packets": {"loss": 0.1, "bytes": 100},
     "uploads": {
-        "corrupted": 0.15, "not_finite": 0.15, "late": 0.2, "late_minutes": 2,
+        "corrupted": 0.15, "not_finite": 0.15, "late": 0.2, "late_minutes": 5,
     },
 }  # fmt: skip
 CLOSINGS = [

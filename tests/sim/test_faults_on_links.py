@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_cut_transfers import Talk, band, contact, upload
 from test_devices_and_links import COST, START, compute
@@ -22,7 +22,7 @@ from scenarios.faults_section import Packets, Uploads
 from sim.books import books_of, check_books
 from sim.clock import Clock
 from sim.contacts import Antenna
-from sim.devices import Devices
+from sim.devices import Compute, Devices
 from sim.faults.drawing import Faults
 from sim.faults.link_faults import LinkFaults, sent_again, sent_to_all
 from sim.faults.presence import Presence
@@ -51,6 +51,7 @@ def talk(
     protocol: Sequence[Sequence[Upload | Download | Train]],
     closing: Closing = WAITS_FOR_ALL,
     policy: CutTransfers = "resume",
+    computing: Compute | None = None,
     **faults: Any,
 ) -> Told:
     """Run each chain of a protocol in a session of its own, with faults, and balance the books."""
@@ -60,7 +61,7 @@ def talk(
     plan = Plan(START, 1e6, (cluster,), tuple(contacts))
     antenna = Antenna(clock, cluster, plan.sessions(cluster))
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
-    devices = Devices(cluster, compute(), struck.presence)
+    devices = Devices(cluster, computing or compute(), struck.presence)
     rows, known = Rows(trace), Synchronisation(0.0)
     link = Link(clock, antenna, devices, rows, known, ledger, None, closing, struck)
 
@@ -126,6 +127,57 @@ def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_
             f"injected: {again.sum()} of 500 packets of a sent again",
         )
     ]
+
+
+@pytest.mark.parametrize("loss", [0.05, 0.5, 0.9])
+@pytest.mark.parametrize("packets", [1, 40])
+def test_packets_sent_again_have_the_mean_and_the_spread_of_a_negative_binomial(
+    packets: int, loss: float
+) -> None:
+    """Five standard errors of the mean; those of the variance out of the fourth moment."""
+    count = 40_000
+    again = sent_again(stream(3, "test"), np.full(count, packets), loss)
+    mean, variance = packets * loss / (1 - loss), packets * loss / (1 - loss) ** 2
+    excess = (6 + (1 - loss) ** 2 / loss) / packets
+    assert again.mean() == pytest.approx(mean, abs=5 * np.sqrt(variance / count))
+    assert again.var() == pytest.approx(variance, rel=5 * np.sqrt((2 + excess) / count))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 99), st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(0, 60))
+def test_what_a_device_sends_again_hangs_on_no_other(
+    seed: int, packets: list[int], more: int
+) -> None:
+    """Neither on one that is added nor on how much the others send."""
+    few, many = (
+        sent_again(stream(seed, "x"), np.array(each), 0.4).tolist()
+        for each in (packets, [*packets, more])
+    )
+    others = sent_again(stream(seed, "x"), np.array([more, *packets[1:]]), 0.4).tolist()
+    assert many[:-1] == few
+    assert others[1:] == few[1:]
+
+
+def test_a_device_more_leaves_the_uploads_of_the_others_as_they_were() -> None:
+    said = Uploads(corrupted=0.5, late=0.6, late_minutes=1)
+    few, many = (
+        talk([contact(0, 0, 200, [8.0] * k)], [upload(10.0)], uploads=said) for k in (9, 10)
+    )
+    mine = [row for row in many.rows("device", "start_s", "outcome") if row[0] < 9]
+    assert mine == few.rows("device", "start_s", "outcome")
+    assert len({(start_s > 0, outcome) for _, start_s, outcome in mine}) >= 3
+    late = [row for row in details(many, "fault") if row[1] != 9]
+    assert late == details(few, "fault")
+
+
+def test_rounds_that_fill_a_contact_leave_time_for_what_is_sent_again_on_the_average() -> None:
+    """Ten bytes at one a second, half of them lost: 20 s of 100, so that 8 rounds of 10 s fit."""
+    chain = [Train(COST), *upload(10.0)]
+    fill = compute(per_contact=None)
+    one = contact(0, 0, 100, [8.0])
+    for packets, rounds in ((None, 9), (Packets(loss=0.5, bytes=1), 8)):
+        told = talk([one], [chain], computing=fill, packets=packets)
+        assert told.replies[0][0].rounds.tolist() == [rounds]
 
 
 def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() -> None:
@@ -273,6 +325,21 @@ def test_a_chain_does_not_wait_for_a_device_that_has_left() -> None:
     assert told.over_s == [25.0]
 
 
+@pytest.mark.parametrize("away_s", [(-1.0, 5.0), (10.0, 15.0), (20.0, 25.0)])
+def test_who_is_away_when_a_step_would_begin_is_out_of_the_later_ones(
+    away_s: tuple[float, float],
+) -> None:
+    """Device 0 is back long before the chain of device 1 ends, and while there is a link."""
+    presence = Presence([away(*away_s), NO_SPELLS])
+    told = talk([contact(0, 0, 500, [8.0] * 2, down=band(2))], [MODEL], presence=presence)
+    down, work, up = told.replies[0]
+    assert down.done.tolist() == [away_s[0] > 0.0, True]
+    assert work.rounds.tolist() == [int(away_s[0] > 10.0), 1]
+    assert up.done.tolist() == [False, True]
+    assert [device for device, way in told.rows("device", "direction") if way == "uplink"] == [1]
+    assert told.over_s == [30.0]
+
+
 def test_who_was_away_keeps_what_it_had_sent_before() -> None:
     """A payload over three passes, in the second of which the device is away."""
     presence = Presence([away(90.0, 150.0)])
@@ -379,6 +446,29 @@ def test_a_quorum_counts_whole_chains_of_those_who_take_part() -> None:
     assert details(told, "wait") == [(26.0, None, "quorum reached: 1 devices cut")]
     assert [e["time_s"] for e in told.events("train_start") if e["device"] == 4] == []
     assert told.over_s == [26.0]
+
+
+def test_a_quorum_counts_only_those_that_have_the_memory() -> None:
+    """Two of five are excluded, so that two of the other three are two thirds."""
+    room = np.where(np.isin(np.arange(5), [0, 3]), 1.0, 1e9)
+    told = talk(
+        [contact(0, 0, 1000, RATES)],
+        [[Train(COST), *upload(100.0)]],
+        Closing(quorum=0.6),
+        computing=compute(memory_bytes=room),
+    )
+    work, up = told.replies[0]
+    assert work.excluded.tolist() == [True, False, False, True, False]
+    assert up.done.tolist() == [False, True, True, False, False]
+    assert details(told, "wait") == [(90.0, None, "quorum reached: 1 devices cut")]
+
+
+@given(st.integers(1, 100), st.integers(1, 400))
+@example(28, 25)
+@example(7, 100)
+def test_a_quorum_is_a_share_in_whole_numbers(percent: int, of: int) -> None:
+    """Against integers: 0.28 of 25 are 7, though 0.28 * 25 is more than 7 in floats."""
+    assert Closing(quorum=percent / 100).enough(of) == -(-percent * of // 100)
 
 
 def test_refused_uploads_are_no_part_of_a_quorum() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small import orbit, slots
 
@@ -99,6 +99,11 @@ EDGE = st.integers(0, 210)
 
 @settings(max_examples=60)
 @given(st.lists(AWAY, min_size=1, max_size=4), EDGE, EDGE, st.integers(1, 90))
+@example([spells(10, 20, 30, 40)], 10, 20, 10)  # from a begin to an end
+@example([spells(10, 20, 30, 40)], 20, 30, 10)  # from an end to a begin, with work until then
+@example([spells(10, 20, 30, 40)], 0, 10, 10)
+@example([spells(10, 20), spells(20, 30)], 20, 20, 1)
+@example([spells(0, 5)], 0, 5, 1)
 def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(
     away: list[Spells], one: int, other: int, work: int
 ) -> None:
