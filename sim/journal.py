@@ -7,16 +7,17 @@ digest of the trace must agree where the interrupted run was saved.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sim.errors import SimulationError
 from sim.trace import Trace
 
-FORMAT = 2
+FORMAT = 3
 """Number of the form below, so that a journal of another one is known."""
 
 
@@ -55,14 +56,15 @@ class Journal:
         return Journal(entries)
 
     def said(self) -> dict[str, Any]:
-        """Return the journal as JSON."""
-        return {
+        """Return the journal as JSON, with a checksum of what it says."""
+        said = {
             "format": FORMAT,
             "event": self.event,
             "time_s": self.time_s,
             "digest": self.digest,
             "entries": self.entries,
         }
+        return {**said, "checksum": _checksum(said)}
 
     @classmethod
     def of(cls, said: Any) -> Journal:
@@ -70,7 +72,16 @@ class Journal:
         try:
             if said["format"] != FORMAT:
                 raise ValueError(f"has format {said['format']}, not {FORMAT}")
+            if said["checksum"] != _checksum(said):
+                raise ValueError("has changed since it was written")
             entries = {key: (float(when), value) for key, (when, value) in said["entries"].items()}
             return cls(entries, int(said["event"]), float(said["time_s"]), str(said["digest"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
+
+
+def _checksum(said: Mapping[str, Any]) -> str:
+    """Digest of what a journal says."""
+    parts = {name: said[name] for name in ("event", "time_s", "digest", "entries")}
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -81,6 +81,16 @@ def of_the_run(place: Path | None) -> Iterator[None]:
         raise SimulationError(f"{where}: {error.strerror or error}") from error
 
 
+def _manifest_before(place: Path) -> dict[str, Any] | None:
+    """The manifest of what was in a folder; a broken one does not stand in a checkpoint's way."""
+    try:
+        return run_folder.read_manifest(place)
+    except InputError:
+        if not (place / CHECKPOINT / JOURNAL).exists():
+            raise
+        return None
+
+
 class Keeping:
     """What is kept of a run in ``place``; ``before`` is the manifest of what was there, if any."""
 
@@ -90,8 +100,8 @@ class Keeping:
         self._is_new = is_free(place)
         self.before: dict[str, Any] | None = None
         if (place / run_folder.MANIFEST).exists():
-            self.before = run_folder.read_manifest(place)
-            if self.before.get("identity") != identity:
+            self.before = _manifest_before(place)
+            if self.before is not None and self.before.get("identity") != identity:
                 raise InputError(f"{place}: holds a run of another scenario; name another folder")
 
     def finished(self) -> Result | None:
