@@ -15,6 +15,7 @@ _PUBLIC = {
     "Result": "sim.result",
     "SimulationError": "sim.errors",
     "compare": "sim.comparison",
+    "fork": "sim.forking.forking",
     "load": "sim.result",
     "run": "sim.running",
 }

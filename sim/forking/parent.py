@@ -51,6 +51,8 @@ class Parent:
         while fork is not None:
             if len(found) == MOST_TURNS:
                 raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_TURNS} times")
+            if not isinstance(fork["at_s"], int | float):
+                raise TypeError(f"fork.at_s is {fork['at_s']!r}")
             found.append((float(fork["at_s"]), said))
             said, fork = as_before(said, fork["was"]), fork["of"]
         return [(0.0, said), *reversed(found)]

@@ -263,6 +263,11 @@ def test_a_manifest_that_is_not_ours_is_wrong_input(
     assert not (tmp_path / "f").exists()
 
 
+def test_a_fork_of_too_many_forks_is_told_so(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(sim.InputError, match=r"sent: is a fork of a fork more than 32 times"):
+        fork(sent(plain, tmp_path / "sent", fork=nested(33)), 3600.0, {})
+
+
 @pytest.mark.parametrize("key", ["model", "data"])
 def test_a_fork_runs_no_code_of_a_run_that_somebody_sent(
     leomix: Any, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str

@@ -16,8 +16,8 @@ from small import slots
 from small_nmoe import nmoe, options
 
 import sim
-from sim.folder import read_manifest
 from sim.checkpoint import CHECKPOINT
+from sim.folder import read_manifest
 
 
 def stop_at(event: int):
