@@ -21,6 +21,7 @@ import simpy
 import scenarios
 import sim
 from sim.build import build
+from sim.course import Course
 from sim.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
@@ -165,7 +166,7 @@ def many_cities() -> None:
     began = time.perf_counter()
     built = build(scenario())
     planned = time.perf_counter()
-    result: sim.Result = Run(built, None, 10.0).execute(None, None)
+    result: sim.Result = Run(Course(built), None, 10.0).execute(None, None)
     done = time.perf_counter()
     rows = sum(len(table) for table in result.tables.values())
     plain = bare_timeouts(rows)

@@ -95,7 +95,7 @@ def test_what_the_csv_module_writes_is_read_back_exactly(written, places):
         ("latitude_deg;longitude_deg\n1;2", 1, "not separated by commas"),
         ("latitude_deg\tlongitude_deg\n1\t2", 1, "not separated by commas; save the table with"),
         ("name\tlatitude_deg\tlongitude_deg\na, b\t1\t2", 1, "not separated by commas"),
-        ('name,latitude_deg,longitude_deg\n"a\nb",1,2', 3, "has a line break"),
+        ('name,latitude_deg,longitude_deg\n"a\nb",1,2', 3, "characters that cannot be shown"),
         ("latitude_deg,longitude_deg\n1,2\n\n91,2", 4, "latitude_deg 91.0 is outside -90 to 90"),
         ("latitude_deg,longitude_deg\n1,360", 2, "longitude_deg 360.0 is outside"),
         ("latitude_deg,longitude_deg\nnorth,2", 2, "latitude_deg 'north' is not a number"),

@@ -12,6 +12,7 @@ from small_nmoe import nmoe, options
 import sim
 from learning.methods.networked_exchange import Exchange
 from sim.build import build
+from sim.course import Course
 from sim.running import Run
 
 D, C, NUMBER = 8, 10, 4
@@ -19,7 +20,7 @@ KINDS = {"experts": ["expert", "experts"], "features": ["features", "outputs"]}
 
 
 def finished(scenario: Any) -> tuple[Any, Any]:
-    run = Run(build(scenario), None, checkpoint_every_s=10.0)
+    run = Run(Course(build(scenario)), None, checkpoint_every_s=10.0)
     return run.method, run.execute(None, None)
 
 

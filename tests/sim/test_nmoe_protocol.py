@@ -12,6 +12,7 @@ from small_nmoe import nmoe, options
 
 import sim
 from sim.build import build
+from sim.course import Course
 from sim.running import Run
 
 CLIENTS = 5
@@ -154,7 +155,7 @@ def test_values_have_equal_keys_on_another_network(gate: str) -> None:
 
 def finished(scenario: Any) -> Any:
     """The method as a run leaves it."""
-    run = Run(build(scenario), None, checkpoint_every_s=10.0)
+    run = Run(Course(build(scenario)), None, checkpoint_every_s=10.0)
     run.execute(None, None)
     return run.method
 

@@ -12,13 +12,14 @@ from small_nmoe import nmoe, options
 import sim
 from learning.methods.networked_extractor import own_share
 from sim.build import build
+from sim.course import Course
 from sim.errors import SimulationError
 from sim.running import Run
 
 
 def finished(scenario: Any) -> tuple[Any, Any]:
     """The method as a run leaves it, and the rows of the run."""
-    run = Run(build(scenario), None, checkpoint_every_s=10.0)
+    run = Run(Course(build(scenario)), None, checkpoint_every_s=10.0)
     return run.method, run.execute(None, None)
 
 

@@ -71,10 +71,10 @@ def test_rows_without_room_still_show_what_is_done(tmp_path: Path, monkeypatch) 
 def test_a_folder_that_cannot_be_claimed_for_want_of_room_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, text: str) -> None:
+    def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as of a write: without a path
 
-    monkeypatch.setattr("sim.sweeps.folder._write_synced", full)
+    monkeypatch.setattr("learning.at_once._sync", full)
     done = Place(tmp_path).sweep(*POINTS)
     assert done.returncode == 1
     assert "out/sweep.json: No space left on device; free some space" in done.stderr

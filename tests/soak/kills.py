@@ -40,11 +40,11 @@ from small import ORBIT, SLOTS, merged
 from sim.sweeps.rows import MACHINE_COLUMNS
 
 EAGER = Path(__file__).with_name("eager.py")
-TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 12}})
+TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 6}})
 TRAINED = merged(SLOTS, {"stop": {"cycles": 20}})
 TICK_S = 0.01
 """How finely the system counts what a process computes."""
-POINTS = ("-p", "stop.days=2:6:2", "--replications", "2", "-j", "2")
+POINTS = ("-p", "stop.days=1:4:1", "-j", "2")
 KINDS = ("timing-only run", "trained run", "sweep")
 
 
@@ -161,20 +161,21 @@ def computed_until(
 
     Return how many seconds it and its workers have computed by then.
     """
-    computed_s = 0.0
+    computed_s, has_workers = 0.0, "sweep" in process.args
     while process.poll() is None and computed_s < most_s and not happened():
         time.sleep(TICK_S)
         with suppress(psutil.NoSuchProcess):
             parent = psutil.Process(process.pid)
-            family = [parent, *parent.children(recursive=True)]
+            family = [parent, *(parent.children() if has_workers else ())]
             computed_s = max(computed_s, sum(sum(one.cpu_times()) for one in family))
     return computed_s
 
 
 def writes_tables(place: Path) -> bool:
-    """Whether a run has begun to write its tables, or a sweep those of its last point."""
-    done = sorted(place.glob("points/*/manifest.json"))
-    return any(place.glob("*.parquet")) if not (place / "sweep.json").exists() else len(done) >= 5
+    """Whether a run has begun to write its tables, or a sweep has all points but the last."""
+    if (place / "sweep.json").exists():
+        return len(list(place.glob("points/*/manifest.json"))) >= 3
+    return any(place.glob("*.parquet"))
 
 
 def result(place: Path) -> tuple[Any, ...]:
