@@ -234,7 +234,7 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line_that_names_it(rows, message
         ({}, "give either path .one file. or paths"),
         ({"path": "{0}/f", "paths": (("a", "{0}/f"), ("b", "{0}/f"))}, "give either path"),
         ({"path": "{0}/none"}, "none: cannot be read .No such file"),
-        ({"path": "{0}"}, "cannot be read .Is a directory"),
+        ({"path": "{0}"}, "is a folder; name a regular file"),
         ({"paths": (("a", "{0}/f"),)}, "no file for cluster 'b'; clusters: a, b"),
         ({"paths": tuple((c, "{0}/f") for c in "abc")}, "no cluster 'c'; clusters: a, b"),
         ({"paths": (("a", "{0}/f"), ("b", "{0}/q"))}, "q: holds choices, but .*f holds text"),
