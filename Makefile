@@ -24,7 +24,7 @@ demo: install ## run EMS-FL and its synchronous baseline through one satellite a
 	$(BIN)/leomix report $(RUNS)/emsfl-enhanced $(RUNS)/synchronous -o $(RUNS)/report.html
 	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
 
-test: install ## run the tests (a quarter of an hour on two cores)
+test: install ## run the tests (up to half an hour on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## ruff, mypy and the import rules of the house
