@@ -64,7 +64,7 @@ class Journal:
             "digest": self.digest,
             "entries": self.entries,
         }
-        return {**said, "checksum": _checksum(said)}
+        return {**said, "checksum": checksum(said)}
 
     @classmethod
     def of(cls, said: Any) -> Journal:
@@ -72,7 +72,7 @@ class Journal:
         try:
             if said["format"] != FORMAT:
                 raise ValueError(f"has format {said['format']}, not {FORMAT}")
-            if said["checksum"] != _checksum(said):
+            if said["checksum"] != checksum(said):
                 raise ValueError("has changed since it was written")
             entries = {key: (float(when), value) for key, (when, value) in said["entries"].items()}
             return cls(entries, int(said["event"]), float(said["time_s"]), str(said["digest"]))
@@ -80,8 +80,8 @@ class Journal:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
 
 
-def _checksum(said: Mapping[str, Any]) -> str:
-    """Digest of what a journal says."""
+def checksum(said: Mapping[str, Any]) -> str:
+    """Return a digest of what a journal says, to find out whether it has changed."""
     parts = {name: said[name] for name in ("event", "time_s", "digest", "entries")}
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -21,6 +21,7 @@ import scenarios
 import sim
 from learning.tensor_files import LARGEST_HEADER_BYTES, check_header, open_tensors
 from sim.errors import Interrupted, SimulationError
+from sim.journal import checksum
 
 SLOTS = """\
 stop: {cycles: 2}
@@ -274,7 +275,8 @@ def test_a_journal_that_holds_no_scores_is_one_line(leomix: Leomix, tmp_path: Pa
     journal = tmp_path / "run" / "checkpoint" / "journal.json"
     text = journal.read_text()
     assert '"accuracy": ' in text
-    journal.write_text(text.replace('"accuracy": ', '"accuracy": [], "was": ', 1))
+    said = json.loads(text.replace('"accuracy": ', '"accuracy": [], "was": ', 1))
+    journal.write_text(json.dumps({**said, "checksum": checksum(said)}))
     with pytest.raises(SimulationError, match=r"the journal holds no scores; start anew"):
         sim.run(scenario, tmp_path / "run", resume=True)
 
