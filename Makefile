@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUNS   ?= runs/demo
+WHICH  ?= not slow and not process
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format bench soak accuracy docs studies clean
@@ -24,8 +25,8 @@ demo: install ## run EMS-FL and its synchronous baseline through one satellite a
 	$(BIN)/leomix report $(RUNS)/emsfl-enhanced $(RUNS)/synchronous -o $(RUNS)/report.html
 	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
 
-test: install ## run the tests (up to half an hour on two cores)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: install ## run the quick tests (below five minutes on two cores; WHICH="not slow" for those of CI)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)
 
 lint: install ## ruff, mypy and the import rules of the house
 	$(BIN)/ruff check .

@@ -81,12 +81,13 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
-    sys.exit(_status(arguments))
+    sys.exit(status(arguments))
 
 
-def _status(arguments: list[str] | None) -> int:
+def status(arguments: list[str] | None) -> int:
+    """Run the command line and return its exit code; errors are one line on stderr."""
     try:
-        status = app(args=arguments, standalone_mode=False, prog_name="leomix")
+        code = app(args=arguments, standalone_mode=False, prog_name="leomix")
     except UsageError as error:
         _say(error.format_message())
         return WRONG_INPUT
@@ -108,7 +109,7 @@ def _status(arguments: list[str] | None) -> int:
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         return _interrupted(str(error))
     # Typer makes this status of an interrupt that no command has met.
-    return _interrupted() if status == INTERRUPTED else status or DONE
+    return _interrupted() if code == INTERRUPTED else code or DONE
 
 
 def _interrupted(saved: str = "") -> int:

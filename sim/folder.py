@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 from collections.abc import Mapping
@@ -117,6 +118,7 @@ def read_tables(folder: Path) -> Tables:
     return tables
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide a result, without importing them."""
     found = {"python": platform.python_version()}

@@ -46,7 +46,7 @@ def manifest_of(
         "trace_sha256": whole,
         "timing_sha256": timing,
         "warnings": warnings_of(tables, built) if status == "complete" else [],
-        "versions": run_folder.versions(),
+        "versions": dict(run_folder.versions()),
         "determinism": determinism_of(built.learner),
     }
 

@@ -1,20 +1,83 @@
-"""A cache folder of the tests' own, and profiles for property tests.
+"""What all tests share: profiles of property tests, the command line in this process, whole runs.
 
-Properties are tried on new examples at every run, on the same ones in CI.
+Property tests are derandomised and short; ``--deep`` tries many new examples. ``--order SEED``
+shuffles the files, and the tests in each.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import random
 import shutil
 import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import pytest
 from hypothesis import settings
+
+from tests.runs import Runs
 
 os.environ["LEOMIX_CACHE"] = tempfile.mkdtemp(prefix="leomix-cache-")
 atexit.register(shutil.rmtree, os.environ["LEOMIX_CACHE"], ignore_errors=True)
+# A process that dies of a signal says where: this one, and all that the tests start.
+os.environ["PYTHONFAULTHANDLER"] = "1"
 
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("here", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+settings.register_profile("quick", max_examples=15, derandomize=True, deadline=None, database=None)
+settings.register_profile("deep", max_examples=500, deadline=None)
+settings.load_profile("quick")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deep", action="store_true", help="try many new examples of each property")
+    parser.addoption("--order", type=int, metavar="SEED", help="shuffle the files and their tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--deep"):
+        settings.load_profile("deep")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--order")
+    if seed is None:
+        return
+    of_file = defaultdict(list)
+    for item in items:
+        of_file[item.path].append(item)
+    files, draw = sorted(of_file), random.Random(seed)
+    draw.shuffle(files)
+    for file in files:
+        draw.shuffle(of_file[file])
+    items[:] = [item for file in files for item in of_file[file]]
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def leomix(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process and return exit status, stdout and stderr."""
+    from tests.kit.sweeps import status
+
+    def call(*arguments: object) -> Outcome:
+        code = status([str(argument) for argument in arguments])
+        return Outcome(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """The shared runs of the session (tests/runs.py)."""
+    place = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        place = place.parent
+    shared = Runs(place / "runs")
+    yield shared
+    assert not shared.changed(), "a shared run is read-only; take runs.copy(name, tmp_path)"

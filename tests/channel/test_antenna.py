@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel.antenna import beamwidth_deg, footprint_km
+from tests.kit.channel import beamwidth_deg, footprint_km
 
 gains = st.floats(0.0, 70.0)
 

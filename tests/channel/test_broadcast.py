@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channel import LinkCurve
-from channel.broadcast import weakest
+from tests.kit.channel import weakest
 
 
 @st.composite

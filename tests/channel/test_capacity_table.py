@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channel import ergodic_capacity, shannon_capacity
-from channel.capacity_table import tabulated_capacity
+from tests.kit.channel import tabulated_capacity
 
 K_LINEAR = st.one_of(st.floats(0.0, 100.0), st.floats(-9.0, 13.0).map(lambda x: 10.0**x))
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel.budget import free_space_path_loss_db
-from channel.environment import Environment, propagation_scenario
+from tests.kit.channel import Environment, free_space_path_loss_db, propagation_scenario
 
 ANGLES = np.arange(10.0, 91.0, 10.0)
 NAMES = ("dense_urban", "urban", "suburban", "rural")

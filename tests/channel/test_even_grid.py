@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 
 from channel import LinkCurve
-from channel.even_grid import LEAST_POINTS, bit_preserving, inside, middle_of_cells, moved
+from tests.kit.channel import LEAST_POINTS, bit_preserving, inside, middle_of_cells, moved
 
 START_S, END_S = -3.0, 5.0
 

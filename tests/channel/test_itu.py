@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from channel.itu import itu_attenuation
+from tests.kit.channel import itu_attenuation
 
 MUNICH = (48.14, 11.58, 520.0)
 SINGAPORE = (1.35, 103.82, 15.0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channel import Link, rate_bps, rate_state
-from channel.modcod import MODCODS, modcod_efficiency_bps_hz, modcod_level, modcod_thresholds_db
+from tests.kit.channel import MODCODS, modcod_efficiency_bps_hz, modcod_level, modcod_thresholds_db
 
 # EN 302 307-1, table 13: bits per symbol and ideal Es/N0 in dB of each modulation.
 TABLE_13 = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
-from channel.not_a_knot import not_a_knot
+from tests.kit.channel import not_a_knot
 
 
 @given(st.integers(4, 200), st.floats(-6, 6), st.integers(0, 99))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import ncx2, norm
 
 from channel import Link, rate_bps, snr_db
-from channel.outage import outage_gain
+from tests.kit.channel import outage_gain
 
 PROBABILITIES = [1e-6, 1e-3, 0.1, 0.5, 0.9]
 

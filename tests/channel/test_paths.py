@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel.environment import Environment
-from channel.paths import (
+from tests.kit.channel import (
     CLEAR_PATH,
+    Environment,
     Path,
     draw_paths,
     excess_loss_db,

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel.atmosphere import atmospheric_attenuation_db
-from channel.slant_attenuation import SlantAttenuation
+from tests.kit.channel import SlantAttenuation, atmospheric_attenuation_db
 
 ROWS = np.array([5.0, 30.0, 90.0])
 TABLE = SlantAttenuation(ROWS, np.array([2.5, 0.5, 0.25]), np.array([40.0, 13.0, 9.0]))

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from channel import Link, LinkCurve, Sidelink, propagation_scenario
-from channel.broadcast import weakest
-from channel.signal import turns_abruptly
-from channel.slant_attenuation import SlantAttenuation
+from tests.kit.channel import SlantAttenuation, turns_abruptly, weakest
 
 EVERYBODY = np.ones(3, bool)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.cli import _status
+from tests.kit.sweeps import status
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,7 +51,7 @@ def test_blocks_run_in_the_order_of_the_page(page: Path, monkeypatch: pytest.Mon
 def run_line(line: str, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(line, comments=True)
     if words[:1] == ["leomix"]:
-        assert _status(words[1:]) == 0, line
+        assert status(words[1:]) == 0, line
     elif words[:1] == ["export"]:
         monkeypatch.setenv(*words[1].split("="))
     elif words[:1] == ["python"]:
@@ -93,9 +93,9 @@ def test_make_targets_that_the_readme_names_exist() -> None:
 def test_the_readme_shows_what_the_demo_prints(capsys: pytest.CaptureFixture[str]) -> None:
     for method in ("emsfl-enhanced", "synchronous"):
         setting = f"learning.method={method}"
-        assert _status(["run", "quickstart", "--set", setting, "-o", method, "--quiet"]) == 0
+        assert status(["run", "quickstart", "--set", setting, "-o", method, "--quiet"]) == 0
     capsys.readouterr()
-    assert _status(["compare", "emsfl-enhanced", "synchronous"]) == 0
+    assert status(["compare", "emsfl-enhanced", "synchronous"]) == 0
     printed = capsys.readouterr().out
     shown = blocks(ROOT / "README.md", "text")[0]
     assert [line.split() for line in printed.splitlines()] == [

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from learning.building import build_task
-from learning.task import Task, use_one_thread
-from learning.upcycling import start_model
-from learning.values import Tensors
+from tests.kit.learning import Tensors
+from tests.kit.training import Task, build_task, start_model, use_one_thread
 
 
 @pytest.fixture(scope="module")

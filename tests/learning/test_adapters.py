@@ -12,19 +12,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
-from tiny_checkpoints import CHOICES, loaded, mixtral, mixtral_config
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from learning.adapters import read_adapter, write_adapter
-from learning.config import ModelConfig
-from learning.data.samples import InputSpec
-from learning.factorising import factorise
-from learning.fused_adapters import write_fused_adapter
-from learning.models.checkpoints import save_checkpoint
-from learning.models.moe import Residency
-from learning.models.names import expert_of, is_gate, names_of
-from learning.models.vector import VectorMoE
+from tests.kit.learning import InputSpec, ModelConfig
+from tests.kit.tiny_checkpoints import CHOICES, loaded, mixtral, mixtral_config
+from tests.kit.training import (
+    Residency,
+    VectorMoE,
+    expert_of,
+    factorise,
+    is_gate,
+    names_of,
+    read_adapter,
+    save_checkpoint,
+    write_adapter,
+    write_fused_adapter,
+)
 
 Tensors = dict[str, Tensor]
 

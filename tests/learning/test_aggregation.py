@@ -8,10 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning.aggregation import merge_experts, merge_gate, sample_weights
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import fold, offer, receive
-from learning.training import train
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
+from tests.kit.training import (
+    fold,
+    merge_experts,
+    merge_gate,
+    offer,
+    receive,
+    sample_weights,
+    train,
+)
 
 ALL = (True, True, True)
 EXPERTS = (0, 1)

@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import variation as scipy_variation
 
-from learning.alignment.fitness import averaged, first_fitness, score
-from learning.alignment.load import LoadMonitor, jain_index, peak, variation
-from learning.alignment.profile import Needs, capacity
-from learning.requests import Cost, Outlook
+from tests.kit.learning import (
+    Cost,
+    LoadMonitor,
+    Needs,
+    Outlook,
+    averaged,
+    capacity,
+    first_fitness,
+    jain_index,
+    peak,
+    score,
+    variation,
+)
 
 LOADS = arrays(np.int64, st.integers(1, 8), elements=st.integers(0, 50))
 

@@ -12,17 +12,29 @@ import pytest
 import torch
 from torch.nn import functional
 
-from learning import aggregation
-from learning.alignment.usage import usage
-from learning.building import build_task
-from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
-from learning.device_state import DELTA, FACTOR, model_of_device, offer, receive
-from learning.models.names import expert_of
-from learning.models.routing import forward_with_routing
-from learning.task import Task
-from learning.training import train
-from learning.upcycling import start_model
-from learning.values import Tensors
+from tests.kit.learning import (
+    DataConfig,
+    LearningConfig,
+    LoraConfig,
+    ModelConfig,
+    Pretraining,
+    Tensors,
+)
+from tests.kit.training import (
+    DELTA,
+    FACTOR,
+    Task,
+    aggregation,
+    build_task,
+    expert_of,
+    forward_with_routing,
+    model_of_device,
+    offer,
+    receive,
+    start_model,
+    train,
+    usage,
+)
 
 CONFIG = LearningConfig(
     1,

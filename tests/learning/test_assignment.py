@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare
 
-from learning.assignment import (
+from tests.kit.learning import (
     assign_experts,
     assignment_probability,
     density_ratio,
     expert_classes,
     own_mass,
+    stream,
 )
-from learning.streams import stream
 
 relevances = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0, 0.05, 0.1, 0.3, 0.9, 1]))

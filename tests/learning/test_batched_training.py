@@ -16,12 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from learning.building import build_task
-from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import fold, receive
-from learning.task import Task, use_one_thread
-from learning.training import train
-from learning.upcycling import start_model
+from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, ModelConfig
+from tests.kit.training import Task, build_task, fold, receive, start_model, train, use_one_thread
 
 MODEL = ModelConfig(
     experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)

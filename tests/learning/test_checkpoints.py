@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_checkpoints import (
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from tests.kit.learning import ModelConfig, check_memory, resolved, text_shape
+from tests.kit.tiny_checkpoints import (
     CHOICES,
     TEXT,
     llamas,
@@ -21,14 +25,7 @@ from tiny_checkpoints import (
     mixtral_config,
     skeleton,
 )
-from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
-from learning.config import ModelConfig
-from learning.memory import check_memory
-from learning.models.checkpoints import checkpoint_weights, save_checkpoint
-from learning.models.names import expert_of
-from learning.shapes import resolved, text_shape
+from tests.kit.training import checkpoint_weights, expert_of, save_checkpoint
 
 
 def read(config: ModelConfig, held: tuple[int, ...] | None = None) -> dict[str, Tensor]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_checkpoints import CHOICES, TOKENS, skeleton
 from torch import Tensor
 from torch.nn import functional
 
-from learning.config import ModelConfig
-from learning.models.mixtral import MixtralMoE, attention_mask
+from tests.kit.learning import ModelConfig
+from tests.kit.tiny_checkpoints import CHOICES, TOKENS, skeleton
+from tests.kit.training import MixtralMoE, attention_mask
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning.cluster_side import ClusterSide
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.learner import Learner
-from learning.method import Cluster
-from learning.requests import Receipt, Work
+from tests.kit.learning import (
+    Cluster,
+    ClusterSide,
+    Learner,
+    LearningConfig,
+    LoraConfig,
+    ModelConfig,
+    Receipt,
+    Work,
+)
 
 MODEL = ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LoraConfig(rank=2))
 EVERY = [0, 1, 2]

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from learning import LearningConfig, ModelConfig
-from learning.config import DataConfig, LoraConfig
-from learning.costs import Architecture, architecture
-from learning.shapes import resolved
+from tests.kit.learning import Architecture, DataConfig, LoraConfig, architecture, resolved
 
 
 def sizes_of(**model: Any) -> Architecture:

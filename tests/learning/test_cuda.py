@@ -6,12 +6,8 @@ import pytest
 import torch
 
 from learning import Learner
-from learning.building import build_task
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import receive
-from learning.hardware import compute_device
-from learning.training import train
-from learning.upcycling import start_model
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_device
+from tests.kit.training import build_task, receive, start_model, train
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 MODEL = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=12, layers=2)

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from learning.config import DataConfig, LearningConfig
 from learning.data import load_samples
-from learning.data.federate import mix_domains
-from learning.data.samples import SampleArrays
+from tests.kit.learning import DataConfig, LearningConfig, SampleArrays, mix_domains
 
 CONFIG = LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
 

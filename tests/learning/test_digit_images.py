@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from learning.config import DataConfig, LearningConfig
 from learning.data import load_samples
+from tests.kit.learning import DataConfig, LearningConfig
 
 CLUSTERS = ("a", "b", "c")
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10.npz"

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load, save
 from scipy.special import erf, log_softmax, softmax
 
-from learning.config import LearningConfig, ModelConfig
-from learning.evaluation import evaluate, final_tensors
+from tests.kit.learning import LearningConfig, ModelConfig
+from tests.kit.training import evaluate, final_tensors
 
 MODEL = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
 CONFIG = LearningConfig(7, ("a", "b"), (2, 2), MODEL)

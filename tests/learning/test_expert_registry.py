@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.experts import NOBODY, ExpertRegistry
+from tests.kit.learning import NOBODY, ExpertRegistry
 
 TURNS = st.lists(
     st.tuples(st.booleans(), st.integers(0, 2), st.lists(st.integers(0, 3), unique=True)),

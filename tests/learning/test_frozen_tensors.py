@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.frozen import Before, Frozen, fingerprint
-from learning.invariants import Violation, check_shares
+from tests.kit.learning import Violation, check_shares
+from tests.kit.training import Before, Frozen, fingerprint
 
 COUNTS = st.lists(st.integers(1, 10**9), min_size=1, max_size=200)
 

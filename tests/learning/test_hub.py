@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data import data_files, load_samples
+from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
 
 needs_datasets = pytest.mark.skipif(
     importlib.util.find_spec("datasets") is None, reason="needs the extra leomix[hf]"

@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data import data_files, load_samples
-from learning.data.jsonl import read_jsonl
-from learning.data.rows import Question, Text
+from tests.kit.learning import DataConfig, LearningConfig, ModelConfig, Question, Text, read_jsonl
 
 MODEL = ModelConfig(kind="mixtral", vocabulary=300)
 
@@ -289,7 +287,7 @@ def shared_data():
 
 
 def test_chinese_questions_survive_the_tokenizer_of_their_trial_texts(shared_data):
-    from learning.data.tokens import as_tokenizer, train_bpe
+    from tests.kit.learning import as_tokenizer, train_bpe
 
     content = read_jsonl(str(shared_data / "cmexam.jsonl"), {}).content
     raw = train_bpe([row.question for row in content[:30]], 4096)

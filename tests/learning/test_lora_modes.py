@@ -8,11 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning.aggregation import merge_experts, truncated_sum
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import fold, not_finite, offer, receive
-from learning.streams import stream
-from learning.training import train
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, stream
+from tests.kit.training import fold, merge_experts, not_finite, offer, receive, train, truncated_sum
 
 MODEL = ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=1, lora=LoraConfig(rank=2))
 CONFIG = LearningConfig(4, ("a", "b"), (3, 2), MODEL)

@@ -5,10 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import receive
-from learning.models.moe import MoELayer, Residency
-from learning.training import train
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
+from tests.kit.training import MoELayer, Residency, receive, train
 
 MODEL = ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LoraConfig(rank=2))
 CONFIG = LearningConfig(2, ("a",), (2,), MODEL)

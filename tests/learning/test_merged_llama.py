@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import CHOICES, TOKENS, llamas, loaded, merged_config
 from torch import Tensor
 from torch.nn import functional
 
-from learning.models.names import is_gate, names_of
+from tests.kit.tiny_checkpoints import CHOICES, TOKENS, llamas, loaded, merged_config
+from tests.kit.training import is_gate, names_of
 
 GATE = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(3, 32) for layer in range(2)}
 

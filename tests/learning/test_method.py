@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learning
-from learning.method import NoOptions, find_method, method_names, read_options
-from learning.methods.emsfl import EmsFl, EnhancedEmsFl
+from tests.kit.learning import (
+    EmsFl,
+    EnhancedEmsFl,
+    NoOptions,
+    find_method,
+    method_names,
+    read_options,
+)
 
 
 def test_shipped_methods_are_found_by_name() -> None:

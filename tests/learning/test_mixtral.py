@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import CHOICES, TEXT, TOKENS, loaded, mixtral, mixtral_config, skeleton
 from torch import Tensor
 from torch.func import functional_call
 from transformers import MixtralForSequenceClassification
 
-from learning.config import ModelConfig
-from learning.data.samples import InputSpec
-from learning.models.moe import MoELayer
-from learning.models.names import names_of
-from learning.shapes import text_shape
+from tests.kit.learning import InputSpec, ModelConfig, text_shape
+from tests.kit.tiny_checkpoints import (
+    CHOICES,
+    TEXT,
+    TOKENS,
+    loaded,
+    mixtral,
+    mixtral_config,
+    skeleton,
+)
+from tests.kit.training import MoELayer, names_of
 
 
 def padded(lengths: list[int], seed: int = 0) -> Tensor:

@@ -7,16 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
-from learning.config import LoraConfig, ModelConfig
-from learning.data.samples import InputSpec
 from learning.models import MODELS, MoELayer, Residency
-from learning.models.dense import initialise
-from learning.models.lora import LoraLinear, fresh_a, with_factors
-from learning.models.names import names_of
-from learning.models.routing import forward_with_routing, gates_of
-from learning.models.vector import VectorMoE
-from learning.streams import stream
-from learning.task import use_one_thread
+from tests.kit.learning import InputSpec, LoraConfig, ModelConfig, stream
+from tests.kit.training import (
+    LoraLinear,
+    VectorMoE,
+    forward_with_routing,
+    fresh_a,
+    gates_of,
+    initialise,
+    names_of,
+    use_one_thread,
+    with_factors,
+)
 
 use_one_thread()
 

@@ -9,11 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.learner import Learner
-from learning.networked.learner import NetworkedLearner
-from learning.peering import Node
-from learning.values import Handle
+from tests.kit.learning import (
+    DataConfig,
+    Handle,
+    Learner,
+    LearningConfig,
+    ModelConfig,
+    NetworkedLearner,
+    Node,
+)
 
 CLIENTS, EXPERT_ROUNDS, GATE_ROUNDS = 10, 40, 100
 CONFIG = LearningConfig(

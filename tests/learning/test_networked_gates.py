@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from learning.batches import rows_of_round
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.learner import Learner
-from learning.networked.combining import answer, losses, mixed
-from learning.networked.gates import reach_of, route, train_gates
-from learning.networked.learner import NetworkedLearner
-from learning.peering import Node
-from learning.values import Handle, Tensors
+from tests.kit.learning import (
+    DataConfig,
+    Handle,
+    Learner,
+    LearningConfig,
+    ModelConfig,
+    NetworkedLearner,
+    Node,
+    Tensors,
+)
+from tests.kit.training import answer, losses, mixed, reach_of, route, rows_of_round, train_gates
 
 MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8)
 CONFIG = LearningConfig(

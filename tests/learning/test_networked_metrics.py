@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.networked.metrics import local_shares, macro_f1, pattern_row
+from tests.kit.learning import local_shares, macro_f1, pattern_row
 
 CLASSES = 10
 

@@ -11,11 +11,16 @@ import torch
 from sklearn.metrics import f1_score, log_loss
 from torch import Tensor
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.learner import Learner
-from learning.networked.learner import NetworkedLearner
-from learning.peering import Node
-from learning.values import Handle, Tensors
+from tests.kit.learning import (
+    DataConfig,
+    Handle,
+    Learner,
+    LearningConfig,
+    ModelConfig,
+    NetworkedLearner,
+    Node,
+    Tensors,
+)
 
 MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8)
 CONFIG = LearningConfig(
@@ -208,7 +213,7 @@ def test_a_gate_of_nan_is_refused(system: System) -> None:
     broken = {name: dict(system.force(handle)) for name, handle in system.gates.items()}
     broken["b"]["weight"] = broken["b"]["weight"] * math.nan
     tested = system.force(system.net._test(system.server, system.experts))
-    from learning.networked.queries import routes as route_queries
+    from tests.kit.training import routes as route_queries
 
     with pytest.raises(ValueError, match="gate of b/1 is not finite"):
         route_queries(
@@ -228,7 +233,7 @@ def test_routes_need_the_clients_gates_alone(system: System) -> None:
 
 
 def test_scores_of_a_gate_of_nan_come_without_a_warning(system: System) -> None:
-    from learning.networked.scoring import scores
+    from tests.kit.training import scores
 
     broken = {name: dict(system.force(handle)) for name, handle in system.gates.items()}
     broken["b"]["weight"] = broken["b"]["weight"] * math.nan
@@ -243,7 +248,7 @@ def test_scores_of_a_gate_of_nan_come_without_a_warning(system: System) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_an_expert_out_of_reach_may_be_anything(system: System, way: str, value: float) -> None:
     """Client a/1 holds no expert: what stands in its place counts for nobody."""
-    from learning.networked import queries, scoring
+    from tests.kit.training import queries, scoring
 
     task, gates = system.task, {n: dict(system.force(h)) for n, h in system.gates.items()}
     whole = np.arange(5) != 1

@@ -11,18 +11,23 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.costs import architecture
-from learning.data.samples import InputSpec
-from learning.hardware import torch_dtype
-from learning.learner import Learner
-from learning.measured import measured_tensors
-from learning.models.networked import PersonalExpert, Pretext, make_extractor
-from learning.networked.learner import NetworkedLearner
-from learning.networked.shapes import extractor_of
-from learning.networked.sizes import sizes_of
-from learning.tensors import input_spec, tensors_of
-from learning.values import Handle
+from tests.kit.learning import (
+    DataConfig,
+    Handle,
+    InputSpec,
+    Learner,
+    LearningConfig,
+    ModelConfig,
+    NetworkedLearner,
+    architecture,
+    extractor_of,
+    input_spec,
+    measured_tensors,
+    sizes_of,
+    tensors_of,
+    torch_dtype,
+)
+from tests.kit.training import PersonalExpert, Pretext, make_extractor
 
 VECTOR = LearningConfig(
     1, ("a", "b"), (4, 3),

@@ -11,15 +11,18 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.batches import rows_of_round
-from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.data.samples import InputSpec
-from learning.learner import Learner
-from learning.models.networked import Pretext, make_extractor
-from learning.networked.descent import Descent, train
-from learning.networked.learner import NetworkedLearner
-from learning.streams import stream
-from learning.values import Handle, Tensors
+from tests.kit.learning import (
+    DataConfig,
+    Handle,
+    InputSpec,
+    Learner,
+    LearningConfig,
+    ModelConfig,
+    NetworkedLearner,
+    Tensors,
+    stream,
+)
+from tests.kit.training import Descent, Pretext, descend, make_extractor, rows_of_round
 
 MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2)
 CONFIG = LearningConfig(
@@ -112,7 +115,8 @@ def test_all_at_once_is_one_after_another(config: LearningConfig, largest: float
 
     descent = Descent(0.1, 0.9, largest)
     both = [
-        train(start, draw, loss, descent, UNEVEN.tolist(), FIRST.tolist(), t) for t in (True, False)
+        descend(start, draw, loss, descent, UNEVEN.tolist(), FIRST.tolist(), t)
+        for t in (True, False)
     ]
     close(*both, rtol=1e-9, atol=1e-11)
 
@@ -202,7 +206,7 @@ def test_matrices_of_correlation() -> None:
 
 @pytest.mark.parametrize("radius", [4.0, 0.01])
 def test_a_matrix_is_that_of_two_views_of_each_sample(radius: float) -> None:
-    from learning.networked.augment import view
+    from tests.kit.training import view
 
     net = net_of(radius=radius)
     task, server = net.learner.task, net.start_extractor("spectral")
@@ -231,7 +235,7 @@ def test_fedsc_follows_the_clients_objective() -> None:
     trained = net.train_extractor(
         server, "a", one, 0 * one, "spectral", own=own[0], total=net.total(own), alpha=alpha
     )
-    from learning.networked.augment import view
+    from tests.kit.training import view
 
     everyone = torch.cat([forced(net, part)["matrix"] for part in own])
     for device in range(3):
@@ -370,7 +374,7 @@ def test_other_networks_other_clocks_same_keys() -> None:
 
 
 def test_views_are_drawn_from_their_stream() -> None:
-    from learning.networked.augment import view
+    from tests.kit.training import view
 
     colour = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     for x in (colour, colour[:, :1], torch.rand(6, 20)):
@@ -388,7 +392,7 @@ def test_views_are_drawn_from_their_stream() -> None:
 
 def test_grey_images_are_never_mirrored() -> None:
     """A view of a bright left half stays brighter on the left."""
-    from learning.networked.augment import view
+    from tests.kit.training import view
 
     x = torch.zeros(500, 1, 8, 8)
     x[..., :4] = 1.0

@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.methods.networked_queries import Asked, grouped
-from learning.networked.checks import LATE
-from learning.networked.outcomes import outcome_of
-from learning.peering import Node
+from tests.kit.learning import LATE, Asked, Node, grouped, outcome_of
 
 EXPERTS = 5
 NODES = [Node("A", device) for device in range(EXPERTS)]

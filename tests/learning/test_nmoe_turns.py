@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.payload import Payload
-from learning.requests import (
+from tests.kit.learning import (
     Chain,
     Contact,
     Cost,
     Download,
     NextContact,
+    NoContactLeft,
+    Payload,
     Receipt,
     Train,
+    Turn,
     Upload,
     Work,
+    take_turn,
 )
-from learning.rounds import NoContactLeft, Turn, take_turn
 
 DEVICES = 4
 MASKS = st.lists(st.booleans(), min_size=DEVICES, max_size=DEVICES).map(np.array)

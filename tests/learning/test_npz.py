@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learning.config import DataConfig, LearningConfig
 from learning.data import load_samples
+from tests.kit.learning import DataConfig, LearningConfig
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (60, 4, 6, 3), np.uint8)

@@ -15,14 +15,11 @@ from torch.nn import functional
 
 import scenarios
 import sim
-from learning.building import build_task
-from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
-from learning.learner import Learner
 from learning.models import MODELS, MoELayer, Residency
-from learning.models.names import expert_of
-from learning.upcycling import start_model
-from sim.cli import main
-from sim.errors import InputError
+from tests.kit.learning import Learner, LearningConfig, LoraConfig, ModelConfig, Pretraining
+from tests.kit.network import InputError
+from tests.kit.sweeps import main
+from tests.kit.training import build_task, expert_of, start_model
 
 CLUSTERS = ("a", "b")
 

@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.config import DataConfig, LearningConfig
 from learning.data import load_samples
-from learning.data.partition import class_parts, dirichlet_parts, share_devices
+from tests.kit.learning import (
+    DataConfig,
+    LearningConfig,
+    class_parts,
+    dirichlet_parts,
+    share_devices,
+)
 
 LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array)
 CONFIG = LearningConfig(3, ("a", "b"), (5, 6))

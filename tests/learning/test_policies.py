@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from learning.alignment.load import LoadMonitor
-from learning.assignment import assign_experts
 from learning.policies import POLICIES, InfeasibleAssignment, Problem
-from learning.policies.exploration import explored
-from learning.policies.problem import asked, checked, even_bounds
-from learning.requests import Mask
+from tests.kit.learning import (
+    LoadMonitor,
+    Mask,
+    asked,
+    assign_experts,
+    checked,
+    even_bounds,
+    explored,
+)
 
 SHIPPED = ["random", "greedy", "balanced-random", "balanced-fitness", "expert-driven", "identity"]
 BALANCED = ["balanced-random", "balanced-fitness"]

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from learning.building import build_task
-from learning.config import LearningConfig, ModelConfig
-from learning.data.samples import InputSpec
 from learning.models import Residency
-from learning.models.dense import initialise
-from learning.models.vector import VectorMoE
-from learning.relevance import expert_relevance, trial_relevance
-from learning.streams import stream
-from learning.task import use_one_thread
-from learning.upcycling import start_model
+from tests.kit.learning import InputSpec, LearningConfig, ModelConfig, stream
+from tests.kit.training import (
+    VectorMoE,
+    build_task,
+    expert_relevance,
+    initialise,
+    start_model,
+    trial_relevance,
+    use_one_thread,
+)
 
 
 def model(experts=5, top_k=2, layers=3):

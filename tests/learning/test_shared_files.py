@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from learning import Learner, LearningConfig
-from learning.sharing import circumstances
-from learning.stamps import files_under, stamps_under
-from learning.values import Operation, Values
+from tests.kit.learning import Operation, Values, circumstances, files_under, stamps_under
 
 
 def reviews(path: Path, word: str) -> Path:

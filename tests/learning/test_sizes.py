@@ -8,19 +8,21 @@ import pytest
 import torch
 
 from learning import LearningConfig, ModelConfig
-from learning.building import build_task
-from learning.config import DataConfig, LoraConfig
-from learning.costs import architecture
-from learning.data.samples import InputSpec
-from learning.measured import measured_tensors
 from learning.models import MODELS, Residency
-from learning.models.names import expert_of, is_gate, names_of
-from learning.precision import precision_of
-from learning.pretraining import Steps, pretraining_of
-from learning.shapes import resolved
-from learning.task import skeleton
-from learning.tensors import tensors_of
-from learning.tokens import Rows
+from tests.kit.learning import (
+    DataConfig,
+    InputSpec,
+    LoraConfig,
+    Rows,
+    Steps,
+    architecture,
+    measured_tensors,
+    precision_of,
+    pretraining_of,
+    resolved,
+    tensors_of,
+)
+from tests.kit.training import build_task, expert_of, is_gate, names_of, skeleton
 
 TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}
 
@@ -96,8 +98,7 @@ def test_looking_at_a_model_finds_what_the_closed_form_says():
 def test_the_bytes_of_an_upload_are_those_of_the_tensors_that_are_offered(
     lora, backbone, upload_format
 ):
-    from learning.device_state import offer, receive
-    from learning.upcycling import start_model
+    from tests.kit.training import offer, receive, start_model
 
     model = ModelConfig(experts=3, hidden=8, expert_hidden=6, layers=2, lora=lora)
     config = LearningConfig(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from learning.networked.spectral import clipped, correlation, mean_of_others, pairs, shared
+from tests.kit.training import clipped, correlation, mean_of_others, pairs, shared
 
 FAR = 1e9
 """A radius that clips nothing."""

@@ -6,12 +6,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from learning.building import build_task
-from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.models import Residency
-from learning.relevance import trial_relevance
-from learning.task import use_one_thread
-from learning.upcycling import gate_loss, home_domains, origin_loss, start_model
+from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
+from tests.kit.training import (
+    build_task,
+    gate_loss,
+    home_domains,
+    origin_loss,
+    start_model,
+    trial_relevance,
+    use_one_thread,
+)
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
 

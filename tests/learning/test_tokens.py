@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.config import ModelConfig
-from learning.data.encoding import cut_pair, encode_questions, encode_texts
-from learning.data.rows import Question, Text
-from learning.data.tokens import as_tokenizer, make_tokenizer, tokenizer_file, train_bpe
+from tests.kit.learning import (
+    ModelConfig,
+    Question,
+    Text,
+    as_tokenizer,
+    cut_pair,
+    encode_questions,
+    encode_texts,
+    make_tokenizer,
+    tokenizer_file,
+    train_bpe,
+)
 
 tokenizers = pytest.importorskip("tokenizers")
 

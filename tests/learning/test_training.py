@@ -6,15 +6,19 @@ import pytest
 import torch
 from torch.nn import functional
 
-from learning.building import build_task
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import experts_held, fold, receive
 from learning.models import Residency
-from learning.models.routing import forward_with_routing
-from learning.streams import stream
-from learning.task import Samples, Shards
-from learning.training import train
-from learning.upcycling import start_model
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, stream
+from tests.kit.training import (
+    Samples,
+    Shards,
+    build_task,
+    experts_held,
+    fold,
+    forward_with_routing,
+    receive,
+    start_model,
+    train,
+)
 
 CONFIG = LearningConfig(
     3,

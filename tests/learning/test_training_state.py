@@ -6,18 +6,9 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from learning.config import LearningConfig, LoraConfig, ModelConfig
-from learning.device_state import (
-    experts_held,
-    fold,
-    offer,
-    receive,
-    receive_gate,
-    select,
-)
 from learning.models import Residency
-from learning.streams import stream
-from learning.wire import as_sent
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, as_sent, stream
+from tests.kit.training import experts_held, fold, offer, receive, receive_gate, select
 
 ALL = (True, True, True)
 SOME = (True, False, True)

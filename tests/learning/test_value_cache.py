@@ -13,11 +13,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.keys import data_keys, model_keys
-from learning.packing import as_file, packed, unpacked
-from learning.values import Handle, Operation, Tensors, Values
-from sim.cache.results import Results
-from sim.cache.shelf import Shelf
+from tests.kit.learning import (
+    Handle,
+    Operation,
+    Tensors,
+    Values,
+    as_file,
+    data_keys,
+    model_keys,
+    packed,
+    unpacked,
+)
+from tests.kit.records import Results, Shelf
 
 ONE = Operation("learning.tests:one")
 TRAIN = Operation("learning.tests:train", trains=True)

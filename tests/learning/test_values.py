@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from learning.store import FolderStore
-from learning.values import Operation, Tensors, Values
+from tests.kit.learning import FolderStore, Operation, Tensors, Values
 
 ONE, ADD, SCALE = (Operation(f"tests:{name}") for name in ("one", "add", "scale"))
 

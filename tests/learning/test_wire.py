@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from learning.wire import as_sent, tensor_bytes
+from tests.kit.learning import as_sent, tensor_bytes
 
 stacks = hnp.arrays(
     np.float32,

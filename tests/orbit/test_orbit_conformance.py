@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import conformance_cases as cases
 import numpy as np
 import pytest
-from conformance import BOUNDS, Differences, View, differences, found
 
 import orbit
+from tests.kit import conformance_cases as cases
+from tests.kit.conformance import BOUNDS, Differences, View, differences, found
 
 DAY_S = 86_400.0
 REFINES = list(BOUNDS)

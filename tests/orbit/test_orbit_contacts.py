@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from skyfield.api import EarthSatellite, wgs84
 
 import orbit
-from orbit import contacts
+from tests.kit.orbit import contacts
 
 DAY = timedelta(days=1)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_windows import windows_of
 
 import orbit
+from tests.kit.plain_windows import windows_of
 
 DAY_S = 86400.0
 

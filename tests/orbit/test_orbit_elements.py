@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import orbit
-from orbit import limits
-from orbit.sites import site_frames
+from tests.kit.orbit import limits, site_frames
 
 EPOCH = datetime(2026, 8, 22, 12, tzinfo=UTC)
 

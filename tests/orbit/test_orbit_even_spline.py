@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
-from orbit.even_spline import EvenSpline, EvenSplines
+from tests.kit.orbit import EvenSpline, EvenSplines
 
 
 def _both(pieces, span, seed):

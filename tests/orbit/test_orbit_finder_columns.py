@@ -10,7 +10,7 @@ import sgp4
 from skyfield.api import EarthSatellite
 
 import orbit
-from orbit import contacts
+from tests.kit.orbit import contacts
 
 DAY = timedelta(days=1)
 NEAR = {"hermite": (1e-4, 1e-4, 5e-5), "sgp4": (2e-6, 2e-5, 1e-6), "skyfield": (1e-9, 1e-9, 1e-9)}

@@ -12,9 +12,7 @@ from sgp4.api import WGS72, Satrec
 from skyfield.api import EarthSatellite, wgs84
 
 import orbit
-from orbit import failures
-from orbit.clock import Start
-from orbit.failures import good_stretch
+from tests.kit.orbit import Start, failures, good_stretch
 
 DAY = timedelta(days=1)
 # Drag so strong that it comes down four days after its epoch, 2026-08-22T12:00:46Z.

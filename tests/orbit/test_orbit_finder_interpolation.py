@@ -7,17 +7,18 @@ from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 
 import orbit
-from orbit.clock import Start
-from orbit.interpolation import (
+from tests.kit.orbit import (
     OVERHANG,
+    Start,
     acceleration,
     derivatives,
     extrapolated,
+    grid_step_s,
     powers,
+    propagate,
+    propagate_tracks,
     value_and_rate,
 )
-from orbit.propagation import propagate, propagate_tracks
-from orbit.steps import grid_step_s
 
 COEFFICIENT = st.floats(-10, 10)
 

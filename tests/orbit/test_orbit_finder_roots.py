@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from orbit.roots import newton_roots
+from tests.kit.orbit import newton_roots
 
 # a (x - r) + b (x - r)^3 + c (x - r)^5 rises and has the one root r.
 ROW = st.tuples(

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 import orbit
-from orbit.geometry import contact_geometries
+from tests.kit.orbit import contact_geometries
 
 CENTRE = orbit.Site("Zurich", 47.37, 8.54, 408.0)
 

@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from skyfield.api import EarthSatellite, wgs84
 
 import orbit
-from orbit.clock import Start
-from orbit.propagation import propagate
-from orbit.rotation import timescale
-from orbit.sites import earth_fixed_km, local_axes
-from orbit.subsatellite import ground_track
+from tests.kit.orbit import Start, earth_fixed_km, ground_track, local_axes, propagate, timescale
 
 START = datetime(2026, 8, 22, 3, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 import orbit
-from orbit.roots import bracketed_roots
+from tests.kit.orbit import bracketed_roots
 
 HEAVY = ("pandas", "torch", "matplotlib", "scipy", "skyfield", "simpy")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain_windows import windows_of
 
 import orbit
+from tests.kit.plain_windows import windows_of
 
 
 def _elevation_deg(window, time_s):

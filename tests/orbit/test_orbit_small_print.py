@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 import orbit
-from orbit.failures import Failure
+from tests.kit.orbit import Failure
 
 ONE = "1 25544U 98067A   26234.50053383  .00009133  00000+0  17025-3 0  999"
 TWO = "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.4957024858203"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import orbit
-from orbit.window_file import parse_windows
+from tests.kit.orbit import parse_windows
 
 START = datetime(2026, 8, 22, 12, tzinfo=UTC)
 SATELLITES, SITES = ["A-1", "B, the second"], ["Troll", "Zürich", "élan"]

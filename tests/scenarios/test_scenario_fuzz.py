@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from every_source import ORBITS, mapping_with
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import scenarios
+from tests.kit.every_source import ORBITS, mapping_with
 
 QUICKSTART = scenarios.shipped_path("quickstart").read_text()
 STORED = {

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from every_source import ORBITS, mapping_with
 
 import scenarios
+from tests.kit.every_source import ORBITS, mapping_with
 
 PLACE = {"latitude_deg": 48.2, "longitude_deg": 11.5}
 KINDS = [{"devices": 3, "tflops": 2.0}, {"devices": 2, "power_w": 5.0}]

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from every_source import ORBITS, mapping_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scenarios
+from tests.kit.every_source import ORBITS, mapping_with
 
 Refusal = Callable[..., str]
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from every_source import ORBITS, SEEN, mapping_with
 
 import scenarios
-from scenarios.link_side import Downlink, Uplink
+from tests.kit.every_source import ORBITS, SEEN, mapping_with
+from tests.kit.scenarios import Downlink, Uplink
 
 SIDES = {"uplink": Uplink, "downlink": Downlink}
 POWER = {"tx_power_dbm": 30, "tx_gain_dbi": 3}

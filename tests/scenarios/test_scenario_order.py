@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
-from scenarios.canonical import kinds_in_order, places_order
-from scenarios.ground_section import Place
+from tests.kit.scenarios import Place, kinds_in_order, places_order
 
 BERN: dict[str, Any] = {"latitude_deg": 46.9, "longitude_deg": 7.4}
 

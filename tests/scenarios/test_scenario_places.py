@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from every_source import ORBITS, mapping_with
 
 import scenarios
+from tests.kit.every_source import ORBITS, mapping_with
 
 PLACE = {"latitude_deg": 48.2, "longitude_deg": 11.5}
 FORMS = {"devices": 3, "places": [PLACE], "places_path": "devices.csv"}

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pydantic
 import pytest
-from every_source import ORBITS, SEEN, mapping_with
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from tests.kit.every_source import ORBITS, SEEN, mapping_with
 
 
 def through_json(scenario: scenarios.Scenario) -> scenarios.Scenario:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from every_source import ORBITS, SERVED, mapping_with
 
 import scenarios
+from tests.kit.every_source import ORBITS, SERVED, mapping_with
 
 ONLY_WITH_ANY = {
     "hand_over": "longest_remaining",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from every_source import ORBITS, SEEN, mapping_with
 
 import scenarios
+from tests.kit.every_source import ORBITS, SEEN, mapping_with
 
 PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from every_source import ORBITS, SEEN, mapping_with
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from tests.kit.every_source import ORBITS, SEEN, mapping_with
 
 
 def orbit_of(source: str, **keys: Any) -> Any:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from scenarios.errors import ProblemsFound
-from scenarios.safe_yaml import MAX_DEPTH, MAX_NODES, parse_yaml
+from tests.kit.scenarios import MAX_DEPTH, MAX_NODES, ProblemsFound, parse_yaml
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 import scenarios
 import sim
 from learning import Learner, stream
-from sim.build import build
+from tests.kit.network import build
 
 SEED, CYCLES, EXPERTS, TOP_K, LAYERS, HIDDEN, INNER, RANK = 5, 2, 3, 2, 2, 16, 8, 4
 STEP, GATE_STEP, STEPS, BATCH = 0.03, 0.003, 5, 32

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import SLOTS, orbit, slots
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
 from learning import stream
-from learning.alignment.load import jain_index, variation
-from sim.build import build
+from tests.kit.learning import jain_index, variation
+from tests.kit.network import build
+from tests.kit.small import SLOTS, orbit, slots
 
 POLICIES = ["random", "greedy", "balanced-random", "balanced-fitness", "expert-driven"]
 MODEL = {"experts": 4, "top_k": 2, "hidden": 16, "expert_hidden": 16}

@@ -14,19 +14,16 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small import merged
-from small import orbit as orbit_scenario
-from small import slots as slot_scenario
-from test_cut_transfers import Talk, band, contact, talk
-from test_devices_and_links import COST
 
 import sim
 from channel import LinkCurve
-from learning.requests import Download, Payload, Train, Upload
 from scenarios import Scenario
-from sim.plan import Plan
-from sim.planned_contact import ContactLinks
-from sim.planning import make_plan
+from tests.kit.learning import Download, Payload, Train, Upload
+from tests.kit.network import ContactLinks, Plan, make_plan
+from tests.kit.small import merged
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.small import slots as slot_scenario
+from tests.kit.talk import COST, Talk, band, contact, talk
 
 SHARINGS = ("fixed_subchannel", "equal_share", "rounds")
 ROUNDING_S = 1e-6

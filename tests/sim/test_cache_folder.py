@@ -9,14 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from small import slots
 
 import sim
 from sim.cache import cache_folder, clear_cache, contents
-from sim.cache.place import TAG
-from sim.cache.shelf import Shelf
-from sim.cache.upkeep import TALLY, keep_within_bound, trim
-from sim.errors import InputError
+from tests.kit.network import InputError
+from tests.kit.records import TAG, TALLY, Shelf, keep_within_bound, trim
+from tests.kit.small import slots
 
 KEY = "results/context/key.number"
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import orbit, slots
-from small_nmoe import nmoe, options
 
 import scenarios
 import sim
 from learning.data import DATASETS
 from sim.cache import contents
+from tests.kit.small import orbit, slots
+from tests.kit.small_nmoe import nmoe, options
 
 RUNS = {
     **{
@@ -137,8 +137,7 @@ def test_an_edited_program_shares_nothing_with_what_it_was(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import learning.sharing
-    from learning.config import LearningConfig
-    from learning.stamps import SOURCE, source_stamps
+    from tests.kit.learning import SOURCE, LearningConfig, source_stamps
 
     assert source_stamps(Path(learning.sharing.__file__).parent) == SOURCE
     config = LearningConfig(1, ("a",), (1,))
@@ -155,7 +154,7 @@ def test_an_edited_program_shares_nothing_with_what_it_was(
 
 
 def test_a_source_file_that_is_touched_or_edited_has_another_stamp(tmp_path: Path) -> None:
-    from learning.stamps import source_stamps
+    from tests.kit.learning import source_stamps
 
     (tmp_path / "inner").mkdir()
     file = tmp_path / "inner" / "maths.py"
@@ -169,7 +168,7 @@ def test_a_source_file_that_is_touched_or_edited_has_another_stamp(tmp_path: Pat
 
 
 def test_data_of_somebody_else_are_not_shared(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from learning.data.digits import digits
+    from tests.kit.learning import digits
 
     monkeypatch.setitem(DATASETS._added, "own-digits", digits)
     for _ in range(2):
@@ -180,8 +179,7 @@ def test_data_of_somebody_else_are_not_shared(cache: Path, monkeypatch: pytest.M
 
 
 def test_a_data_set_that_is_no_local_file_is_not_shared() -> None:
-    from learning.config import DataConfig, LearningConfig
-    from learning.sharing import why_not
+    from tests.kit.learning import DataConfig, LearningConfig, why_not
 
     config = LearningConfig(1, ("a",), (1,), data=DataConfig("hf", path="hub:owner/name"))
     assert "no local file" in why_not(config)

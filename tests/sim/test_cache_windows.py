@@ -8,15 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import orbit as orbit_scenario
 
 import orbit
 import sim
-from sim import finding
-from sim.cache import windows
-from sim.cache.shelf import Shelf
-from sim.cache.windows import WindowCache, key_of
-from sim.finding import Sought
+from tests.kit.network import Sought, finding
+from tests.kit.records import Shelf, WindowCache, key_of, windows
+from tests.kit.small import orbit as orbit_scenario
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 

@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from sim.clock import Clock
-from sim.errors import SimulationError
+from tests.kit.network import Clock, SimulationError
 
 
 def run(clock: Clock, *processes, until: float = math.inf) -> None:

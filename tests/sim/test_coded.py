@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.arrow import coded_text
-from sim.coded import Coded, Vocabulary
-from sim.digest import sha256
-from sim.trace import Trace
+from tests.kit.records import Coded, Trace, Vocabulary, coded_text, sha256
 
 WORDS = ("delivered", "carried", "dropped")
 

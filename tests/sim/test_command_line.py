@@ -31,7 +31,7 @@ def test_the_saved_model_has_the_accuracy_of_the_last_evaluation(leomix, tmp_pat
     from safetensors.torch import load_file
 
     from learning import Learner, LearningConfig
-    from learning.evaluation import evaluate
+    from tests.kit.training import evaluate
 
     leomix("run", "paper-slots", "-o", tmp_path / "run", *SMALL, "--seed", 5)
     weights = load_file(tmp_path / "run" / "model" / "model.safetensors")
@@ -338,7 +338,7 @@ def test_list_validate_doctor_schema(leomix) -> None:
 )
 def test_light_commands_import_neither_torch_nor_pandas(line: list[str]) -> None:
     code = (
-        f"import sys; from sim.cli import _status; _status({line!r}); "
+        f"import sys; from sim.cli import status; status({line!r}); "
         "print([m for m in ('torch', 'pandas', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

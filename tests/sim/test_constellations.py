@@ -10,18 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small import ORBIT, merged
-from small import orbit as orbit_scenario
 
 import channel
 import orbit
 import scenarios
 import sim
-from sim.cli import _status
-from sim.errors import InputError
-from sim.planning import make_plan
-from sim.radios import cluster_radios
-from sim.sources import view_of
+from tests.kit.network import InputError, cluster_radios, make_plan, view_of
+from tests.kit.small import NEAR, ORBIT, merged
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.sweeps import status
 
 WALKER = {
     "source": "walker",
@@ -185,7 +182,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     table = folder / "windows.csv"
     scenario = folder / "orbit.yaml"
     scenario.write_text(json.dumps(ORBIT))
-    assert _status(["contacts", str(scenario), "-o", str(table)]) == 0
+    assert status(["contacts", str(scenario), "-o", str(table)]) == 0
     return scenario, table
 
 
@@ -371,13 +368,6 @@ def test_satellites_that_share_a_name_are_not_mixed_up() -> None:
         make_plan(published(twins, orbit={"satellite": "TWIN"}))
     plan = make_plan(published(twins, orbit={"satellite": "25545"}))
     assert {contact.norad_id for contact in plan.contacts} == {25545}
-
-
-NEAR = [
-    {"name": "Here", "latitude_deg": 60, "longitude_deg": 20},
-    {"name": "There", "latitude_deg": 58, "longitude_deg": 25},
-    {"name": "Yonder", "latitude_deg": 62, "longitude_deg": 27},
-]
 
 
 def test_a_free_beam_goes_to_whoever_stands_highest() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 import orbit
 import scenarios
-from sim import columns, contact_listing
+from tests.kit.network import contact_listing
+from tests.kit.records import columns
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 SPAN = ["--start", "2026-08-22T00:00:00Z", "--days", "2", "--min-elevation", "12.5"]
@@ -317,7 +318,7 @@ def test_contacts_of_elements_import_neither_torch_nor_pandas(
     line = ["contacts", "--tle", str(elements), *PLACES, *SPAN]
     line += ["-o", str(tmp_path / f"c.{ending}")] if ending else ["--summary"]
     code = (
-        f"import sys; from sim.cli import _status; assert _status({line!r}) == 0; "
+        f"import sys; from sim.cli import status; assert status({line!r}) == 0; "
         "print([m for m in ('torch', 'pandas', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

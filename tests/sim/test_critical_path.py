@@ -7,14 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import small
-import small_nmoe
 from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from sim.critical_path import CriticalPath, Spent, critical_path
-from sim.schema import COLUMNS
+from tests.kit import small, small_nmoe
+from tests.kit.records import COLUMNS
+from tests.kit.results import CriticalPath, Spent, critical_path
 
 Rows = list[dict[str, Any]]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,126 +11,29 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import orbit as orbit_scenario
-from test_devices_and_links import COST, START, compute
 
 import sim
-from channel import Link as RadioLink
-from channel import LinkCurve, received_signal
-from learning.method import Cluster
-from learning.requests import Download, Payload, Receipt, Train, Upload
-from sim.beam import Beam, Radio
-from sim.books import Books, books_of, check_books
-from sim.clock import Clock
-from sim.contact_links import DeviceLinks
-from sim.contacts import Antenna
-from sim.devices import Devices
+from channel import LinkCurve
 from sim.invariants import check
-from sim.ledger import CutTransfers, Ledger
-from sim.plan import Plan
-from sim.planned_contact import ContactLinks, PlannedContact
-from sim.rows import Rows
-from sim.synchronisation import Synchronisation
-from sim.trace import Trace
-from sim.transfers import Link
-
-POLICIES: tuple[CutTransfers, ...] = ("resume", "restart", "drop")
-
-
-@dataclass(frozen=True)
-class Talk:
-    """What became of a protocol: the replies, the tables and the books."""
-
-    replies: list[list[Any]]
-    tables: dict[str, pa.Table]
-    books: Books
-
-    def rows(self, *columns: str) -> list[tuple[Any, ...]]:
-        return [tuple(row[c] for c in columns) for row in self.tables["transfers"].to_pylist()]
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        return [row for row in self.tables["events"].to_pylist() if row["kind"] == kind]
-
-
-def talk(
-    contacts: Sequence[PlannedContact],
-    protocol: Sequence[Sequence[Upload | Download | Train]],
-    policy: CutTransfers = "resume",
-    until_s: float = math.inf,
-    plan: Plan | None = None,
-) -> Talk:
-    """Run each chain of a protocol in a session of its own, then settle and check as a run does."""
-    cluster, clock, trace = contacts[0].cluster, Clock(), Trace()
-    plan = plan or Plan(START, 1e6, (cluster,), tuple(contacts))
-    antenna = Antenna(clock, cluster, plan.sessions(cluster))
-    ledger, replies = Ledger(cluster.devices, policy), []
-    devices = Devices(cluster, compute())
-    link = Link(clock, antenna, devices, Rows(trace), Synchronisation(0.0), ledger)
-
-    def actor():
-        for steps in protocol:
-            found = yield from antenna.next_contact("a", True, lambda: 0)
-            assert found is not None
-            replies.append((yield from link.chain(steps)))
-
-    def end():
-        yield clock.at(until_s)
-        clock.stop()
-
-    clock.start("antenna", antenna.run(trace, lambda: None))
-    clock.start("actor", actor())
-    if until_s < math.inf:
-        clock.start("end", end())
-    clock.run(until_s, lambda number: None)
-    link.settle_all(clock.now)
-    tables, books = trace.tables(), books_of([ledger])
-    check_books(books, tables["transfers"])
-    return Talk(replies, tables, books)
-
-
-def contact(
-    number: int,
-    start_s: float,
-    end_s: float,
-    rates: Sequence[float],
-    session: int | None = None,
-    radio: Radio | None = None,
-    down: Radio | None = None,
-) -> PlannedContact:
-    """Device k has the constant rate ``rates[k]`` from start to end, in both directions."""
-    cluster = Cluster("c", 0, len(rates))
-    time_s = np.tile([start_s, end_s], (len(rates), 1))
-    curve = LinkCurve(time_s, np.repeat(np.array(rates)[:, None], 2, axis=1))
-
-    def beam(way: Radio | None) -> Beam:
-        signal = None
-        if way is not None:
-            signal = received_signal(way.link, np.full(time_s.shape, 90.0), 600e3)
-        return Beam(curve, way, signal)
-
-    links = DeviceLinks(beam(radio), None if down is None else beam(down))
-    return PlannedContact(
-        number, number if session is None else session, f"s{number}", None, cluster, start_s,
-        start_s, end_s, 90.0, 600.0, True, start_s, end_s, ContactLinks(lambda: links),
-    )  # fmt: skip
-
-
-def band(channels: float, sharing: Any = "fixed_subchannel") -> Radio:
-    """A beam of so many sub-channels of 1 kHz, each with 1 kbit/s."""
-    link = RadioLink(
-        frequency_hz=2e9, bandwidth_hz=1e3, eirp_dbw=0.0, g_over_t_db_k=0.0,
-        rate="fixed", fixed_rate_bps=1e3,
-    )  # fmt: skip
-    return Radio(link, channels * 1e3, sharing)
-
-
-def passes(rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0) -> list[PlannedContact]:
-    return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
-
-
-def upload(size: float, version: int = 1, **more: Any) -> list[Upload]:
-    return [Upload(Payload("a", size, version), **more)]
-
+from tests.kit.learning import Cluster, Download, Payload, Receipt, Train, Upload
+from tests.kit.network import (
+    Antenna,
+    Beam,
+    Clock,
+    ContactLinks,
+    CutTransfers,
+    DeviceLinks,
+    Devices,
+    Ledger,
+    Link,
+    Plan,
+    PlannedContact,
+    Rows,
+    Synchronisation,
+)
+from tests.kit.records import Trace, books_of, check_books
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.talk import COST, POLICIES, START, Talk, band, compute, contact, passes, talk, upload
 
 # -- by hand: 1 byte a second, passes of 10 s, a payload of 15 bytes
 

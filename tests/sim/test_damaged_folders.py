@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from small import slots
 
 import sim
-from sim.errors import Interrupted
+from tests.kit.network import Interrupted
+from tests.kit.small import slots
 
 
 def stopped(place: Path) -> Path:

@@ -14,10 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
-from sweep_place import Place
 
-from sim.sweeps.dask_worker import run_point
-from sim.sweeps.engine import Outcome, Point
+from tests.kit.sweep_place import Place
+from tests.kit.sweeps import Outcome, Point, run_point
 
 POINTS = ["-p", "stop.cycles=2:4:1", "--replications", 2, "--quiet"]
 

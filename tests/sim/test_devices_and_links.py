@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channel import LinkCurve
-from learning.method import Cluster
-from learning.requests import Chain, Cost, Download, Payload, Train, Upload
-from sim.beam import Beam
-from sim.clock import Clock
-from sim.contact_links import DeviceLinks
-from sim.contacts import Antenna
-from sim.devices import Compute, Devices, whole_rounds
-from sim.plan import Plan
-from sim.planned_contact import ContactLinks, PlannedContact
-from sim.rows import Rows
-from sim.synchronisation import Synchronisation
-from sim.trace import Trace
-from sim.transfers import Link
-
-START = datetime(2026, 8, 22, tzinfo=UTC)
-COST = Cost(flops=1e9, memory_bytes=1e6)
-
-
-def compute(**changes) -> Compute:
-    fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
-    return Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
-
-
-def contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> PlannedContact:
-    """A contact in which device k has the constant rate ``rates[k]`` (bit/s) throughout."""
-    time = np.tile([start, end], (cluster.devices, 1))
-    curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
-    return PlannedContact(
-        int(start), int(start), "sat", None, cluster, start, start, end, 90.0, 600.0, True,
-        start, end, ContactLinks(lambda: DeviceLinks(Beam(curve))),
-    )  # fmt: skip
-
-
-def converse(
-    contacts, protocol, devices: Devices, trace: Trace, delay_s: float = 0.0, fresh=None
-) -> list:
-    """Run a protocol over contacts and return all replies."""
-    clock, replies = Clock(), []
-    plan = Plan(START, 1e6, (devices.cluster,), tuple(contacts))
-    antenna = Antenna(clock, devices.cluster, plan.sessions(devices.cluster))
-    link = Link(clock, antenna, devices, Rows(trace), Synchronisation(delay_s))
-
-    def actor():
-        for number, steps in enumerate(protocol):
-            found = yield from antenna.next_contact("a", fresh is None or fresh[number], lambda: 0)
-            assert found is not None, number
-            replies.append((yield from link.chain(steps)))
-
-    clock.start("antenna", antenna.run(trace, lambda: None))
-    clock.start("actor", actor())
-    clock.run(math.inf, lambda number: None)
-    return replies
+from tests.kit.learning import Chain, Cluster, Download, Payload, Train, Upload
+from tests.kit.network import (
+    Beam,
+    ContactLinks,
+    DeviceLinks,
+    Devices,
+    PlannedContact,
+    whole_rounds,
+)
+from tests.kit.records import Trace
+from tests.kit.talk import COST, compute, converse
+from tests.kit.talk import uplink_contact as contact
 
 
 @pytest.mark.parametrize(("seconds", "round_s"), [(0.7, 0.1), (2.1, 0.3), (1800.0, 600.0)])

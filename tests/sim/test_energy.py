@@ -10,20 +10,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import orbit, slots
-from test_devices_and_links import compute, contact
 
 import learning
 import sim
-from learning.method import Cluster, Method, Protocol, World
-from learning.requests import Cost, NextContact, Payload, Train, TrainUntilContact, Upload
-from sim.comparison import compare
-from sim.energy import Transmitter, energy_of
-from sim.journal import Journal
-from sim.plan import Plan
-from sim.simulation import Simulation
-from sim.task import learner_of
-from sim.text import comparison_text, summary_text
+from tests.kit.learning import (
+    Cluster,
+    Cost,
+    Method,
+    NextContact,
+    Payload,
+    Protocol,
+    Train,
+    TrainUntilContact,
+    Upload,
+    World,
+)
+from tests.kit.network import Plan, Simulation, Transmitter, energy_of, learner_of
+from tests.kit.records import Journal
+from tests.kit.results import compare, comparison_text, summary_text
+from tests.kit.small import orbit, slots
+from tests.kit.talk import compute
+from tests.kit.talk import uplink_contact as contact
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = Cost(flops=1e9, memory_bytes=1e6)

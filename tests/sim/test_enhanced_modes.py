@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import ORBIT, merged, orbit, slots
 
 import scenarios
 import sim
-from learning.cluster_side import ClusterSide
-from learning.methods.emsfl import EnhancedOptions
-from learning.requests import Receipt
-from learning.snapshots import upload_payload
-from sim.build import build
+from tests.kit.learning import ClusterSide, EnhancedOptions, Receipt, upload_payload
+from tests.kit.network import build
+from tests.kit.small import ORBIT, merged, orbit, slots
 
 
 def learned(method: str = "emsfl-enhanced", **more: Any) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import slots
 
 import learning
 import sim
-from learning.cluster_side import ClusterSide
-from learning.requests import Measure, Note, Receipt, Work
+from tests.kit.learning import ClusterSide, Measure, Note, Receipt, Work
+from tests.kit.small import slots
 
 METHODS = ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"]
 

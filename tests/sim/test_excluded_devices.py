@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from small import slots
 
 import sim
-from learning.cluster_side import ClusterSide
-from learning.requests import Work
-from sim.build import build
+from tests.kit.learning import ClusterSide, Work
+from tests.kit.network import build
+from tests.kit.small import slots
 
 LITTLE = {"memory_gib": 1e-9}
 CLUSTERS = [

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import slots
 
 import learning
 import scenarios
 import sim
-from learning.assignment import density_ratio, expert_classes
-from learning.methods.emsfl import EmsFl
-from sim.cli import _status
-from sim.text import summary_text
+from tests.kit.learning import EmsFl, density_ratio, expert_classes
+from tests.kit.results import summary_text
+from tests.kit.small import slots
+from tests.kit.sweeps import status
 
 RELEVANCE = np.zeros((2, 4))
 """What the methods below have measured, shape (C, E)."""
@@ -121,7 +120,7 @@ def test_the_summary_lists_experts_by_their_class_at_the_start() -> None:
 def test_validate_says_what_a_round_takes_before_anything_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert _status(["validate", "paper-exp1", "--set", "learning.train=false"]) == 0
+    assert status(["validate", "paper-exp1", "--set", "learning.train=false"]) == 0
     said = capsys.readouterr().out
     assert "FLOPs, in 18." in said
     assert "40.91 GB with all (estimated)" in said

@@ -13,19 +13,15 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from small import slots
 from torch import nn
 from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
 
 import sim
-from learning.config import ModelConfig
-from learning.data.samples import InputSpec
-from learning.models.mixtral import MixtralMoE
-from learning.models.moe import Residency
-from learning.models.names import names_of
-from learning.models.vector import VectorMoE
-from sim.schema import COLUMNS, OPTIONAL
+from tests.kit.learning import InputSpec, ModelConfig
+from tests.kit.records import COLUMNS, OPTIONAL
+from tests.kit.small import slots
+from tests.kit.training import MixtralMoE, Residency, VectorMoE, names_of
 
 logging.disable_progress_bar()
 SMALL = ModelConfig(experts=2, hidden=16, expert_hidden=16)

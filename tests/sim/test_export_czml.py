@@ -14,14 +14,13 @@ import pytest
 from scipy.interpolate import BarycentricInterpolator
 from skyfield.api import EarthSatellite, load, wgs84
 from skyfield.framelib import itrs
-from small import orbit, slots
 
 import sim
 from orbit import circular_satellite, keplerian_satellite
-from orbit.clock import Start
-from sim.exports import ephemeris
-from sim.exports.ephemeris import ephemerides, longest_s
-from sim.satellites import satellites_of
+from tests.kit.network import satellites_of
+from tests.kit.orbit import Start
+from tests.kit.results import ephemerides, ephemeris, longest_s
+from tests.kit.small import orbit, slots
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 TIMESCALE = load.timescale(builtin=True)
@@ -53,7 +52,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
 
 @pytest.fixture(scope="module")
 def packets(result: sim.Result) -> list[dict[str, Any]]:
-    from sim.exports.exporting import export
+    from tests.kit.results import export
 
     assert result.folder is not None
     [path] = export(result.folder, "czml").paths

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
-from small import ORBIT, orbit
 
 import sim
-from sim.exports.lanes import MARKS, lanes_of
-from sim.schema import COLUMNS, KINDS
+from tests.kit.records import COLUMNS, KINDS
+from tests.kit.results import MARKS, lanes_of
+from tests.kit.small import ORBIT, orbit
 
 NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}
 
@@ -124,7 +124,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
 
 @pytest.fixture(scope="module")
 def trace(result: sim.Result) -> Reader:
-    from sim.exports.exporting import export
+    from tests.kit.results import export
 
     assert result.folder is not None
     [path] = export(result.folder, "perfetto").paths

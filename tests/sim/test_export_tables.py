@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small import slots
 
 import sim
+from tests.kit.small import slots
 
 NAMES = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", 'plain "quoted", =not', "<script>"]
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import slots
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import sim
+from tests.kit.small import slots
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted import B0, B1, B2, ground, only, play, sent
-from small import SLOTS, merged, orbit, slots
-from small_nmoe import nmoe
 
 import scenarios
 import sim
-from learning.method import Cluster
-from learning.peering import Compute, Reach, Wait
-from learning.requests import NextContact
-from sim.build import build
 from sim.faults import FAULT_KINDS, fault_counts, fault_lines
-from sim.planning import make_plan
+from tests.kit.learning import Cluster, Compute, NextContact, Reach, Wait
+from tests.kit.network import build, make_plan
+from tests.kit.scripted import B0, B1, B2, ground, only, play, sent
+from tests.kit.small import SLOTS, merged, orbit, slots
+from tests.kit.small_nmoe import nmoe
 
 ALL = {
     "outages": {"per_day": 5, "mean_hours": 0.5},

@@ -3,81 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_cut_transfers import Talk, band, contact, upload
-from test_devices_and_links import COST, START, compute
 
-from learning.closing import WAITS_FOR_ALL, Closing
-from learning.method import Cluster
-from learning.requests import Download, Payload, Train, Upload
-from learning.streams import stream
-from scenarios.faults_section import Packets, Uploads
-from sim.books import books_of, check_books
-from sim.clock import Clock
-from sim.contacts import Antenna
-from sim.devices import Compute, Devices
-from sim.faults.drawing import Faults
-from sim.faults.link_faults import LinkFaults, sent_again, sent_to_all
-from sim.faults.presence import Presence
-from sim.faults.spells import NO_SPELLS, Spells
-from sim.ledger import CutTransfers, Ledger
-from sim.plan import Plan
-from sim.planned_contact import PlannedContact
-from sim.rows import Rows
-from sim.synchronisation import Synchronisation
-from sim.trace import Trace
-from sim.transfers import Link
-
-MODEL = [Download(Payload("m", 10.0, 1)), Train(COST), *upload(10.0)]
-"""Ten bytes down, a round of 10 s, ten bytes up."""
-
-
-@dataclass(frozen=True)
-class Told(Talk):
-    """What became of a protocol, and when each chain was over."""
-
-    over_s: list[float]
-
-
-def talk(
-    contacts: Sequence[PlannedContact],
-    protocol: Sequence[Sequence[Upload | Download | Train]],
-    closing: Closing = WAITS_FOR_ALL,
-    policy: CutTransfers = "resume",
-    computing: Compute | None = None,
-    **faults: Any,
-) -> Told:
-    """Run each chain of a protocol in a session of its own, with faults, and balance the books."""
-    cluster, clock, trace = contacts[0].cluster, Clock(), Trace()
-    churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster)
-    plan = Plan(START, 1e6, (cluster,), tuple(contacts))
-    antenna = Antenna(clock, cluster, plan.sessions(cluster))
-    ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
-    devices = Devices(cluster, computing or compute(), struck.presence)
-    rows, known = Rows(trace), Synchronisation(0.0)
-    link = Link(clock, antenna, devices, rows, known, ledger, None, closing, struck)
-
-    def actor():
-        for steps in protocol:
-            found = yield from antenna.next_contact("a", True, lambda: 0)
-            assert found is not None
-            replies.append((yield from link.chain(steps)))
-            over_s.append(clock.now)
-
-    clock.start("antenna", antenna.run(trace, lambda: None))
-    clock.start("actor", actor())
-    clock.run(math.inf, lambda number: None)
-    tables, books = trace.tables(), books_of([ledger])
-    check_books(books, tables["transfers"])
-    return Told(replies, tables, books, over_s)
+from tests.kit.learning import (
+    WAITS_FOR_ALL,
+    Closing,
+    Cluster,
+    Download,
+    Payload,
+    Train,
+    stream,
+)
+from tests.kit.network import (
+    NO_SPELLS,
+    CutTransfers,
+    Devices,
+    Presence,
+    Spells,
+    sent_again,
+    sent_to_all,
+)
+from tests.kit.scenarios import Packets, Uploads
+from tests.kit.talk import COST, MODEL, band, compute, contact, talk, upload
+from tests.kit.talk import Talk as Told
 
 
 def away(*edges_s: float) -> Spells:

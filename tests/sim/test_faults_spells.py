@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small import orbit, slots
 
 import orbit as orbits
-from learning.method import Cluster
-from learning.streams import stream
-from sim.errors import InputError
 from sim.faults import Before, faults_of, outages_of
-from sim.faults.outages import cut
-from sim.faults.presence import Presence
-from sim.faults.spells import NO_SPELLS, Spells, drawn_spells
-from sim.planning import make_plan
-from sim.sources import view_of
+from tests.kit.learning import Cluster, stream
+from tests.kit.network import (
+    NO_SPELLS,
+    InputError,
+    Presence,
+    Spells,
+    cut,
+    drawn_spells,
+    make_plan,
+    view_of,
+)
+from tests.kit.small import orbit, slots
 
 DAY_S = 86_400.0
 

@@ -10,14 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
-from small import orbit, slots
 
 import sim
-from learning.cluster_side import ClusterSide
-from learning.method import Cluster
-from learning.methods.waiting_rounds import Part
-from learning.requests import Receipt, Work
-from sim.build import build
+from tests.kit.learning import Cluster, ClusterSide, Part, Receipt, Work
+from tests.kit.network import build
+from tests.kit.small import orbit, slots
 
 FEDAVG = {"method": "fedavg"}
 

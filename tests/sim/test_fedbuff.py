@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import orbit, slots
 
 import sim
-from learning.cluster_side import ClusterSide
-from learning.method import Cluster
-from learning.methods.fedbuff import FedBuff, FedBuffOptions
-from learning.requests import Measure, Note, Receipt, Work
-from sim.build import build
+from tests.kit.learning import (
+    Cluster,
+    ClusterSide,
+    FedBuff,
+    FedBuffOptions,
+    Measure,
+    Note,
+    Receipt,
+    Work,
+)
+from tests.kit.network import build
+from tests.kit.small import orbit, slots
 
 
 def aggregated(result: sim.Result) -> Any:

@@ -14,7 +14,7 @@ import pytest
 import scenarios
 from learning import find_method, method_names
 from learning.data import DATASETS
-from scenarios.learning_section import DATA_KINDS, METHODS, MODEL_KINDS
+from tests.kit.scenarios import DATA_KINDS, METHODS, MODEL_KINDS
 
 HEAVY = (
     "torch",
@@ -64,7 +64,7 @@ def test_a_command_imports_nothing_heavy(what: str, tmp_path: Path) -> None:
         (tmp_path / "mine.yaml").write_text(OWN)
         write_reviews(tmp_path / "my.jsonl")
     code = (
-        f"import sys; from sim.cli import _status; status = _status({line!r}); "
+        f"import sys; from sim.cli import status; status = status({line!r}); "
         "print(status, *sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
@@ -214,7 +214,7 @@ MISTAKES = {
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a newcomer's scenario, elements and data."""
-    from sim.scaffold import write_scenario
+    from tests.kit.results import write_scenario
 
     folder = tmp_path_factory.mktemp("own")
     path, _ = write_scenario(str(folder / "mine"))
@@ -262,8 +262,8 @@ def test_validate_and_run_agree_on_what_a_model_takes(leomix, own: Path, tmp_pat
 
 
 def test_small_scenarios_that_are_shipped_lack_nothing() -> None:
-    from sim.readiness import missing_data
-    from sim.task import learner_of
+    from tests.kit.network import learner_of
+    from tests.kit.results import missing_data
 
     for name in scenarios.shipped():
         if not any(word in name for word in ("gpu", "cifar")):

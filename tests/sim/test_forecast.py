@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted import SCRIPTED, only, play
-from small import merged, slots
 
 import scenarios
-from learning.method import Cluster
-from learning.peering import Wait
-from learning.requests import Cost, Forecast, Outlook
+from tests.kit.learning import Cluster, Cost, Forecast, Outlook, Wait
+from tests.kit.scripted import SCRIPTED, only, play
+from tests.kit.small import merged, slots
 
 DOWN = {"rate": "fixed", "fixed_rate_mbps": 2, "path_gain_db": -150, "delivery": "unicast"}
 BANDS = {"bandwidth_mhz": 1, "total_bandwidth_mhz": 10}

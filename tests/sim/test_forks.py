@@ -13,14 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from small import orbit, slots
 
 import scenarios
 import sim
-from scenarios.overrides import apply_overrides
-from sim.checkpoint import CHECKPOINT, JOURNAL
-from sim.folder import read_manifest, read_tables
 from sim.forking import fork
+from tests.kit.records import CHECKPOINT, JOURNAL, read_manifest, read_tables
+from tests.kit.scenarios import apply_overrides
+from tests.kit.small import orbit, slots
 
 Row = tuple[Any, ...]
 AT_S = 20 * 3600.0
@@ -353,7 +352,7 @@ def test_a_parent_that_was_killed_or_is_none(leomix, timing: Path, tmp_path: Pat
 
 def test_forks_of_timing_need_no_torch(timing: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from sim.cli import _status; status = _status(sys.argv[1:]); "
+        "import sys; from sim.cli import status; status = status(sys.argv[1:]); "
         "assert status == 0; assert not {'torch', 'matplotlib'} & set(sys.modules)"
     )
     line = ["fork", timing, "--at", "20h", *CHANGE, "-o", tmp_path / "f"]

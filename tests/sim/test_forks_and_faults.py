@@ -11,23 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from small import merged, orbit, slots
-from test_cut_transfers import contact, upload
-from test_faults_on_links import talk
 
 import scenarios
 import sim
 from channel import LinkCurve
-from learning.method import Cluster
-from learning.methods.fedavg import FedAvg
-from learning.snapshots import Update
-from scenarios.overrides import apply_overrides
-from sim.build import build
-from sim.coded import Coded
-from sim.folder import read_manifest
 from sim.forking import fork
-from sim.invariants.moved import Moved
-from sim.invariants.versions import WAITING, Versions
+from tests.kit.learning import Cluster, FedAvg, Update
+from tests.kit.network import build
+from tests.kit.records import WAITING, Coded, Moved, Versions, read_manifest
+from tests.kit.scenarios import apply_overrides
+from tests.kit.small import merged, orbit, slots
+from tests.kit.talk import contact, talk, upload
 
 ALL = {
     "outages": {"per_day": 4, "mean_hours": 0.5},

@@ -11,10 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small import SLOTS, merged
 
 import sim
-from sim.sweeps.rows import MACHINE_COLUMNS
+from tests.kit.small import SLOTS, merged
+from tests.kit.sweeps import MACHINE_COLUMNS
 
 SIZE_KIB = 512
 TIMED = merged(SLOTS, {"learning": {"train": False}})

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import orbit as orbit_scenario
-from test_cut_transfers import Talk, band, contact, passes, talk, upload
-from test_devices_and_links import COST
 
 import learning
 import sim
-from learning.cluster_side import ClusterSide
-from learning.requests import Receipt, Train, Work
-from sim.ledger import CutTransfers
+from tests.kit.learning import ClusterSide, Receipt, Train, Work
+from tests.kit.network import CutTransfers
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.talk import COST, Talk, band, contact, passes, talk, upload
 
 # By cut_transfers and carry: whether a device that has not begun gives up too.
 GIVES_UP: list[tuple[CutTransfers, bool, bool]] = [

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from scripted import play
-from small import orbit, slots
-from small_nmoe import nmoe
 
 import scenarios
 import sim
 import sim.simulation
-from learning.requests import Download, NextContact, Note, Payload, Upload
 from sim.invariants import Invariants, check
-from sim.invariants.gate import MANY
-from sim.invariants.versions import WAITING
+from tests.kit.learning import Download, NextContact, Note, Payload, Upload
+from tests.kit.records import MANY, WAITING
+from tests.kit.scripted import play
+from tests.kit.small import orbit, slots
+from tests.kit.small_nmoe import nmoe
 
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
 TIMING = {"train": False}

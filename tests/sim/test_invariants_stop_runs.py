@@ -17,23 +17,27 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from scripted import Scripted
-from small import ORBIT, SLOTS, merged
 
 import learning
 import sim.contact_links
 import sim.planning
-from learning import aggregation, training
-from learning.cluster_side import ClusterSide
-from learning.learner import _built_task
-from learning.methods.aligned import Aligned
-from learning.methods.fedbuff import FedBuff
-from learning.methods.synchronous import Synchronous
-from learning.requests import Download, NextContact, Note, Payload, Upload
-from sim.clock import Clock
-from sim.ledger import Ledger
-from sim.schema import COLUMNS, OPTIONAL
-from sim.trace import Trace
+from tests.kit.learning import (
+    Aligned,
+    ClusterSide,
+    Download,
+    FedBuff,
+    NextContact,
+    Note,
+    Payload,
+    Synchronous,
+    Upload,
+    _built_task,
+)
+from tests.kit.network import Clock, Ledger
+from tests.kit.records import COLUMNS, OPTIONAL, Trace
+from tests.kit.scripted import Scripted
+from tests.kit.small import ORBIT, SLOTS, merged
+from tests.kit.training import aggregation, training
 
 Patch = pytest.MonkeyPatch
 

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import orbit, slots
-from test_devices_and_links import COST, compute, contact, converse
 
 import sim
-from learning.method import Cluster
-from learning.requests import Chain, Cost, Payload, Train, Upload
-from sim.compute import compute_of
-from sim.devices import Devices
-from sim.trace import Trace
+from tests.kit.learning import Chain, Cluster, Cost, Payload, Train, Upload
+from tests.kit.network import Devices, compute_of
+from tests.kit.records import Trace
+from tests.kit.small import orbit, slots
+from tests.kit.talk import COST, compute, converse
+from tests.kit.talk import uplink_contact as contact
 
 SECONDS = st.floats(0.01, 1e4)
 

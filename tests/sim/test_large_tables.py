@@ -12,15 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.digest import digests
-from sim.grouping import grouped, numbers_of
-from sim.health import _faults
-from sim.invariants.tables import TOLERANCE, _sums
-from sim.offers import cut_lines
-from sim.schema import COLUMNS, KINDS
-from sim.table_files import write_table
-from sim.tables import Tables
-from sim.trace import Trace
+from tests.kit.records import (
+    COLUMNS,
+    KINDS,
+    TOLERANCE,
+    Tables,
+    Trace,
+    _faults,
+    _sums,
+    cut_lines,
+    digests,
+    grouped,
+    numbers_of,
+    write_table,
+)
 
 EVENT = st.fixed_dictionaries(
     {

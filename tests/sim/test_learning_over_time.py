@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import SCRIPTED, play
-from small import ORBIT, SLOTS, merged, orbit, slots
 
 import learning
 import scenarios
 import sim
-from learning.cluster_side import ClusterSide
-from learning.method import Cluster
-from learning.requests import Meet, NextContact, Note, Receipt, Work
+from tests.kit.learning import Cluster, ClusterSide, Meet, NextContact, Note, Receipt, Work
+from tests.kit.scripted import SCRIPTED, play
+from tests.kit.small import ORBIT, SLOTS, merged, orbit, slots
 
 
 def aggregations(result: sim.Result, word: str) -> np.ndarray:

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small
 
 import scenarios
 import sim
-from learning import memory
-from sim import limits
-from sim.build import build
-from sim.errors import InputError
-from sim.run_counts import counts_of, end_of
+from tests.kit import small
+from tests.kit.learning import memory
+from tests.kit.network import InputError, build
+from tests.kit.records import counts_of, end_of, limits
 
 Leomix = Callable[..., Any]
 

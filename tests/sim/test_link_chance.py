@@ -7,23 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import ORBIT, merged
-from small import orbit as orbit_scenario
-from small import slots as slot_scenario
-from test_cut_transfers import Talk, talk
 
 import channel
 import orbit
 import scenarios
 from channel import draw_paths
 from learning import stream
-from learning.requests import Payload, Upload
 from scenarios import Scenario
-from sim.ground import cluster_sites, device_sites
-from sim.plan import Plan
-from sim.planned_contact import PlannedContact
-from sim.planning import make_plan
-from sim.satellites import satellites_of
+from tests.kit.learning import Payload, Upload
+from tests.kit.network import (
+    Plan,
+    PlannedContact,
+    cluster_sites,
+    device_sites,
+    make_plan,
+    satellites_of,
+)
+from tests.kit.small import ORBIT, merged
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.small import slots as slot_scenario
+from tests.kit.talk import Talk, talk
 
 HERE = {"name": "Here", "latitude_deg": 60.0, "longitude_deg": 20.0}
 ELSEWHERE = {"name": "Elsewhere", "latitude_deg": -20.0, "longitude_deg": -120.0}

@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from small import merged
-from small import orbit as orbit_scenario
-from small import slots as slot_scenario
-from test_cut_transfers import talk
 
 import channel
 import scenarios
 import sim
-from learning.requests import Download, Payload, Upload
 from scenarios import Scenario
-from scenarios.link_section import Link
-from scenarios.link_side import Downlink, Uplink
-from sim.link_command import budget, one_pass
-from sim.plan import Plan
-from sim.planned_contact import PlannedContact
-from sim.planning import make_plan
-from sim.radios import cluster_radios
+from tests.kit.learning import Download, Payload, Upload
+from tests.kit.network import Plan, PlannedContact, budget, cluster_radios, make_plan, one_pass
+from tests.kit.scenarios import Downlink, Link, Uplink
+from tests.kit.small import merged
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.small import slots as slot_scenario
+from tests.kit.talk import talk
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "frequency_ghz": (2.5,),

@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import orbit as orbit_scenario
 
 import sim.links_ahead
 from channel import CLEAR_PATH, draw_paths
-from sim.contact_links import DeviceLinks, Pass, links_of
-from sim.finding import find
-from sim.ground import device_sites
-from sim.links_ahead import LinksAhead
-from sim.radios import Radios, cluster_radios
-from sim.sources import view_of
+from tests.kit.network import (
+    DeviceLinks,
+    LinksAhead,
+    Pass,
+    Radios,
+    cluster_radios,
+    device_sites,
+    find,
+    links_of,
+    view_of,
+)
+from tests.kit.small import orbit as orbit_scenario
 
 LINKS: dict[str, dict[str, Any]] = {
     "preset": {},

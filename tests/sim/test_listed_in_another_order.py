@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import ORBIT, merged
 
 import scenarios
 import sim
+from tests.kit.small import ORBIT, merged
 
 PLACES = [
     {"name": "b", "latitude_deg": 60.1, "longitude_deg": 20.3},

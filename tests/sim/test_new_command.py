@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 import scenarios
-from scenarios.safe_yaml import parse_yaml
+from tests.kit.scenarios import parse_yaml
 
 
 @pytest.fixture(autouse=True)

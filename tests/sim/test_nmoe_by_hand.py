@@ -10,17 +10,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_nmoe import nmoe, options
 from torch import Tensor
 from torch.nn import functional
 
 import sim
-from learning.batches import rows_of_round
-from learning.models.networked import Pretext, make_extractor
-from learning.networked.augment import view
-from learning.streams import stream
-from learning.task import Task
-from sim.build import build
+from tests.kit.learning import stream
+from tests.kit.network import build
+from tests.kit.small_nmoe import nmoe, options
+from tests.kit.training import Pretext, Task, make_extractor, rows_of_round, view
 
 SEED, ROUNDS, STEP_SIZE, MOMENTUM, RATIO, MU = 3, 2, 0.1, 0.5, 0.5, 4.0
 CLIENTS = [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]

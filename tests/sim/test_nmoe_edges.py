@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import slots
-from small_nmoe import NMOE, nmoe, options
 
 import scenarios
 import sim
-from sim.build import build
+from tests.kit.network import build
+from tests.kit.small import slots
+from tests.kit.small_nmoe import NMOE, nmoe, options
 
 PAIRS = '''
 """Neighbours average their gates in pairs, without the satellite."""

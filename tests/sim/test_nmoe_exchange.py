@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_nmoe import nmoe, options
 
 import sim
-from learning.methods.networked_exchange import Exchange
-from sim.build import build
-from sim.course import Course
-from sim.running import Run
+from tests.kit.learning import Exchange
+from tests.kit.network import Course, Run, build
+from tests.kit.small_nmoe import nmoe, options
 
 D, C, NUMBER = 8, 10, 4
 KINDS = {"experts": ["expert", "experts"], "features": ["features", "outputs"]}

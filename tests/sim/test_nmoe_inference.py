@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_nmoe import nmoe, options
 
 import sim
-from learning.methods.networked_inference import HEADER_BYTES
+from tests.kit.learning import HEADER_BYTES
+from tests.kit.small_nmoe import nmoe, options
 
 ONE_TOWN = {"clusters": [{"name": "A", "devices": 4}]}
 ASK = {"extractor": "none", "inference_samples": 12, "inference_batch": 4}

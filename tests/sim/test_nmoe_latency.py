@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_nmoe import nmoe, options
 
 import sim
-from learning.methods.networked_inference import HEADER_BYTES
-from sim.build import build
+from tests.kit.learning import HEADER_BYTES
+from tests.kit.network import build
+from tests.kit.small_nmoe import nmoe, options
 
 ONE_TOWN = {"clusters": [{"name": "A", "devices": 4}]}
 ROUND_S = 60.0

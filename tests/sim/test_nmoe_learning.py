@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_nmoe import TEN, nmoe, options
 
 import scenarios
 import sim
-from sim.networked_summary import gating_pattern
+from tests.kit.results import gating_pattern
+from tests.kit.small_nmoe import TEN, nmoe, options
 
 IID = {"partition": "even"}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from small_nmoe import nmoe, options
 
 import sim
-from sim.build import build
-from sim.summary import summarise
+from tests.kit.network import build
+from tests.kit.results import summarise
+from tests.kit.small_nmoe import nmoe, options
 
 
 @pytest.mark.parametrize(("exchange", "experts"), [("experts", 5), ("features", 1)])

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from small_nmoe import nmoe, options
 
 import sim
-from sim.build import build
-from sim.course import Course
-from sim.running import Run
+from tests.kit.network import Course, Run, build
+from tests.kit.small_nmoe import nmoe, options
 
 CLIENTS = 5
 

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_nmoe import nmoe, options
 
 import sim
-from learning.methods.networked_extractor import own_share
-from sim.build import build
-from sim.course import Course
-from sim.errors import SimulationError
-from sim.running import Run
+from tests.kit.learning import own_share
+from tests.kit.network import Course, Run, SimulationError, build
+from tests.kit.small_nmoe import nmoe, options
 
 
 def finished(scenario: Any) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.timing_grid import on_grid, stamps_on_grid
+from tests.kit.records import on_grid, stamps_on_grid
 
 RUN = """
 import json, sys

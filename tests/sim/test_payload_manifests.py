@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import orbit
 
 import scenarios
 import sim
-from learning.requests import Payload, TensorSize
-from sim.payloads import PayloadList
-from sim.text import summary_text
+from tests.kit.learning import Payload, TensorSize
+from tests.kit.network import PayloadList
+from tests.kit.results import summary_text
+from tests.kit.small import orbit
 
 
 def test_a_payload_has_its_largest_size_and_all_its_versions() -> None:

@@ -9,13 +9,25 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scripted import B0, B1, B2, ground, only, play, sent
-from small import slots
 
 import sim
-from learning.method import Cluster
-from learning.peering import All, Compute, Infer, Node, Wait
-from learning.requests import Chain, Cost, NextContact, Payload, Train, TrainUntilContact, Upload
+from tests.kit.learning import (
+    All,
+    Chain,
+    Cluster,
+    Compute,
+    Cost,
+    Infer,
+    NextContact,
+    Node,
+    Payload,
+    Train,
+    TrainUntilContact,
+    Upload,
+    Wait,
+)
+from tests.kit.scripted import B0, B1, B2, ground, only, play, sent
+from tests.kit.small import slots
 
 FLOPS = {"seconds_per_round": None, "tflops": 2}
 

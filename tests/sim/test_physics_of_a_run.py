@@ -9,17 +9,15 @@ import pytest
 from scipy.integrate import quad
 from skyfield.api import load as skyfield_load
 from skyfield.api import wgs84
-from small import orbit as orbit_scenario
-from small import slots
 
 import channel
 import orbit
 import scenarios
 import sim
 from learning import stream
-from sim.planning import make_plan
-from sim.radios import cluster_radios
-from sim.satellites import satellites_of
+from tests.kit.network import cluster_radios, make_plan, satellites_of
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.small import slots
 
 
 def test_full_skyfield_sees_the_mask_at_every_rise_and_set_of_quickstart() -> None:

@@ -7,7 +7,6 @@ from importlib import resources
 
 import numpy as np
 import pytest
-import small
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.patches import PathPatch
@@ -15,12 +14,11 @@ from matplotlib.path import Path
 
 import orbit
 import sim
-from orbit.subsatellite import GroundTrack, ground_track
-from sim.ground import cluster_sites, distance_km
-from sim.pictures.canvas import new_axes
-from sim.pictures.ground_map import _rings, broken, circle, east, reach
-from sim.pictures.site_names import write_names
-from sim.result import Result
+from tests.kit import small
+from tests.kit.network import cluster_sites, distance_km
+from tests.kit.orbit import GroundTrack, ground_track
+from tests.kit.records import Result
+from tests.kit.results import _rings, broken, circle, east, new_axes, reach, write_names
 
 EARTH_KM = 6371.0
 START = datetime(2026, 8, 22, tzinfo=UTC)

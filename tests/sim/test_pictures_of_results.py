@@ -8,13 +8,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-import small
 
 import sim
-from sim.critical_path import Spent
-from sim.errors import InputError
-from sim.notebook import spent_text
-from sim.result import Result, load
+from tests.kit import small
+from tests.kit.network import InputError
+from tests.kit.records import Result, load
+from tests.kit.results import Spent, spent_text
 
 
 @pytest.fixture(scope="module")

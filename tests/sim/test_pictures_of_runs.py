@@ -15,21 +15,17 @@ import matplotlib
 import numpy as np
 import pyarrow as pa
 import pytest
-import small
-import small_nmoe
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 import orbit
 import sim
-from sim.errors import InputError
-from sim.ground import cluster_sites
-from sim.pictures import Pictures, comparison
-from sim.pictures.canvas import COLOURS, name, new_axes
-from sim.result import Result
-from sim.schema import COLUMNS
-from sim.summary import TARGETS
+from sim.pictures import Pictures
+from tests.kit import small, small_nmoe
+from tests.kit.network import InputError, cluster_sites
+from tests.kit.records import COLUMNS, Result
+from tests.kit.results import COLOURS, TARGETS, comparison, name, new_axes
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
 ODD = ("$a$ and $b$", "_hidden <b>&", "=cmd|' /C'!A0", r"\alpha $x_1")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
 
-from sim.errors import InputError
-from sim.pictures.sweep import heat_map, lines
+from tests.kit.network import InputError
+from tests.kit.results import heat_map, lines
 
 ROWS = pa.table(
     {

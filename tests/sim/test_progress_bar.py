@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import small
 
-from sim.progress import Progress
+from tests.kit import small
+from tests.kit.results import Progress
 
 pty = pytest.importorskip("pty")
 

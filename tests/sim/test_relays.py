@@ -8,14 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted import B0, B1, B2, SCRIPTED, play, sent
-from small import ORBIT, merged, slots
 
 import scenarios
 import sim
-from learning.method import Cluster
-from learning.peering import All, Node, Reach, Wait
-from learning.requests import Chain, Cost, Download, NextContact, Payload, Train, Upload
+from tests.kit.learning import (
+    All,
+    Chain,
+    Cluster,
+    Cost,
+    Download,
+    NextContact,
+    Node,
+    Payload,
+    Reach,
+    Train,
+    Upload,
+    Wait,
+)
+from tests.kit.scripted import B0, B1, B2, SCRIPTED, play, sent
+from tests.kit.small import ORBIT, merged, slots
 
 A0, A1 = Node("A", 0), Node("A", 1)
 

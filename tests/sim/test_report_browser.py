@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import orbit, slots
 
 import sim
 from sim.reports import report
+from tests.kit.small import orbit, slots
 
 api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")

@@ -19,16 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small import SLOTS, merged, orbit, slots
-from small_nmoe import nmoe
 
 import scenarios
 import sim
-from sim.build import portable
-from sim.comparison import compare
-from sim.critical_path import critical_path
-from sim.folder import read_manifest, read_tables
-from sim.reports import report, spans
+from sim.reports import report
+from tests.kit.network import portable
+from tests.kit.records import read_manifest, read_tables
+from tests.kit.results import compare, critical_path, spans
+from tests.kit.small import SLOTS, merged, orbit, slots
+from tests.kit.small_nmoe import nmoe
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"

@@ -13,18 +13,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import orbit, slots
 
 import learning
 import sim
-from learning.cluster_side import ClusterSide
-from learning.experts import NOBODY, ExpertRegistry
-from learning.methods.emsfl import EmsFl, EnhancedEmsFl
-from learning.methods.splitting import Splitting
-from learning.requests import Upload, Work
-from learning.streams import stream
-from sim.build import build
-from sim.trace import Trace
+from tests.kit.learning import (
+    NOBODY,
+    ClusterSide,
+    EmsFl,
+    EnhancedEmsFl,
+    ExpertRegistry,
+    Splitting,
+    Upload,
+    Work,
+    stream,
+)
+from tests.kit.network import build
+from tests.kit.records import Trace
+from tests.kit.small import orbit, slots
 
 
 class Restless:

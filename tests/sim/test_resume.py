@@ -12,12 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from small import slots
-from small_nmoe import nmoe, options
 
 import sim
-from sim.checkpoint import CHECKPOINT
-from sim.folder import read_manifest
+from tests.kit.records import CHECKPOINT, read_manifest
+from tests.kit.small import slots
+from tests.kit.small_nmoe import nmoe, options
 
 
 def stop_at(event: int):

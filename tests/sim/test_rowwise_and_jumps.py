@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.jumps import HALVINGS, crossings, find_jumps, turns
-from sim.rowwise import along
+from tests.kit.network import HALVINGS, along, crossings, find_jumps, turns
 
 
 @st.composite

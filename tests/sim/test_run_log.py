@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from small import slots
 
 import sim
-from sim.run_log import LOG
+from tests.kit.records import LOG
+from tests.kit.small import slots
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) \S.*")
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import small
 
 import scenarios
 import sim
-from learning.tensor_files import LARGEST_HEADER_BYTES, check_header, open_tensors
-from sim.errors import Interrupted, SimulationError
-from sim.journal import checksum
+from tests.kit import small
+from tests.kit.learning import LARGEST_HEADER_BYTES, check_header, open_tensors
+from tests.kit.network import Interrupted, SimulationError
+from tests.kit.records import checksum
 
 SLOTS = """\
 stop: {cycles: 2}
@@ -285,8 +285,7 @@ def test_small_factors_of_a_huge_product_are_not_multiplied(tmp_path: Path) -> N
     import torch
     from safetensors.torch import save_file
 
-    from learning.adapters import CONFIG, WEIGHTS, read_adapter
-    from learning.models.names import Names
+    from tests.kit.training import CONFIG, WEIGHTS, Names, read_adapter
 
     wide = 1 << 20  # their product would take four terabytes
     key = "base_model.model.moe.experts.0.up"

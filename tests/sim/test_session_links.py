@@ -11,33 +11,48 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.integrate import quad
-from small import orbit as orbit_scenario
-from test_constellations import NEAR
-from test_cut_transfers import band, talk, upload
-from test_cut_transfers import contact as plain_contact
-from test_devices_and_links import COST, START, compute, converse
 
 import learning
 import orbit
 import sim
 from channel import LinkCurve
-from learning.method import Cluster, Method, Protocol, World
-from learning.requests import Download, NextContact, Note, Payload, Train, Upload
-from sim.beam import Beam
-from sim.build import learner_of
-from sim.contact_links import FARTHEST_KM, GRID_S_PER_KM, DeviceLinks
-from sim.contact_table import contacts_table
-from sim.devices import Devices
-from sim.ground import clusters_of, device_sites, distance_km
 from sim.invariants import check
-from sim.journal import Journal
-from sim.plan import Plan
-from sim.planned_contact import ContactLinks, PlannedContact
-from sim.planned_session import PlannedSession
-from sim.planning import make_plan
-from sim.simulation import Simulation
-from sim.sources import view_of
-from sim.trace import Trace
+from tests.kit.learning import (
+    Cluster,
+    Download,
+    Method,
+    NextContact,
+    Note,
+    Payload,
+    Protocol,
+    Train,
+    Upload,
+    World,
+)
+from tests.kit.network import (
+    FARTHEST_KM,
+    GRID_S_PER_KM,
+    Beam,
+    ContactLinks,
+    DeviceLinks,
+    Devices,
+    Plan,
+    PlannedContact,
+    PlannedSession,
+    Simulation,
+    clusters_of,
+    contacts_table,
+    device_sites,
+    distance_km,
+    learner_of,
+    make_plan,
+    view_of,
+)
+from tests.kit.records import Journal, Trace
+from tests.kit.small import NEAR
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.talk import COST, START, band, compute, converse, talk, upload
+from tests.kit.talk import contact as plain_contact
 
 LIGHT_M_S = 299_792_458.0
 

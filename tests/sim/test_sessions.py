@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_devices_and_links import compute, converse
 
 from channel import LinkCurve
-from learning.method import Cluster
-from learning.requests import Download, Payload, Upload
-from sim.beam import Beam
-from sim.contact_links import DeviceLinks
-from sim.devices import Devices
-from sim.planned_contact import ContactLinks, PlannedContact
-from sim.synchronisation import Synchronisation
-from sim.trace import Trace
+from tests.kit.learning import Cluster, Download, Payload, Upload
+from tests.kit.network import (
+    Beam,
+    ContactLinks,
+    DeviceLinks,
+    Devices,
+    PlannedContact,
+    Synchronisation,
+)
+from tests.kit.records import Trace
+from tests.kit.talk import compute, converse
 
 
 def contact(

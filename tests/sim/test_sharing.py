@@ -11,8 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from channel import LinkCurve
-from sim.fluid import Stretch, shared
-from sim.sharing import queued, seconds
+from tests.kit.network import Stretch, queued, seconds, shared
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
 

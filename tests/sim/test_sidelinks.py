@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import B0, B1, B2, SCRIPTED, ground, only, play, sent
-from small import orbit, slots
 
 import scenarios
 import sim
-from learning.method import Cluster
-from learning.peering import All, Node, Reach, Send, Wait
-from sim.build import build
-from sim.sidelinks import sidelinks_of
+from tests.kit.learning import All, Cluster, Node, Reach, Send, Wait
+from tests.kit.network import build, sidelinks_of
+from tests.kit.scripted import B0, B1, B2, SCRIPTED, ground, only, play, sent
+from tests.kit.small import orbit, slots
 
 LIGHT_M_S = 299_792_458.0
 

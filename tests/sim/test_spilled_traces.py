@@ -11,14 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import orbit, slots
 
 import sim
-from sim.coded import Coded
-from sim.digest import digests
-from sim.folder import read_tables, write_tables
-from sim.tables import Tables
-from sim.trace import BLOCK, Trace
+from tests.kit.records import BLOCK, Coded, Tables, Trace, digests, read_tables, write_tables
+from tests.kit.small import orbit, slots
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")

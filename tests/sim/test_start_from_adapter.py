@@ -8,8 +8,8 @@ from safetensors.numpy import load_file
 
 import scenarios
 import sim
-from sim.cli import _status
-from sim.exports.exporting import export
+from tests.kit.results import export
+from tests.kit.sweeps import status
 
 METHODS = ("emsfl", "synchronous")
 
@@ -45,7 +45,7 @@ def test_an_adapter_of_another_model_is_one_line(
     _, adapter = begun(tmp_path)
     for setting in (f"learning.model.adapter={tmp_path}", "learning.model.hidden=32"):
         words = ["run", "paper-slots", "--set", f"learning.model.adapter={adapter}"]
-        assert _status([*words, "--set", setting, "--quiet", "-o", str(tmp_path / "x")]) == 2
+        assert status([*words, "--set", setting, "--quiet", "-o", str(tmp_path / "x")]) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert "adapter" in said

@@ -15,17 +15,13 @@ from typing import Any
 
 import pytest
 import yaml
-from small import ORBIT, SLOTS, merged, slots
-from sweep_place import METHOD
 
 import scenarios
 import sim
-from learning.method import Cluster, Protocol, register
-from learning.methods.synchronous import Synchronous
-from learning.requests import NextContact
-from sim.checkpoint import CHECKPOINT, JOURNAL
-from sim.folder import read_manifest
-from sim.run_log import RUN_LOG
+from tests.kit.learning import Cluster, NextContact, Protocol, Synchronous, register
+from tests.kit.records import CHECKPOINT, JOURNAL, RUN_LOG, read_manifest
+from tests.kit.small import ORBIT, SLOTS, merged, slots
+from tests.kit.sweep_place import METHOD
 
 FULL = Path("/dev/full")
 TIMING = {"train": False}

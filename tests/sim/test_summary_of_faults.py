@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import orbit, slots
 
 import sim
 from sim.forking import fork
-from sim.text import summary_text
+from tests.kit.results import summary_text
+from tests.kit.small import orbit, slots
 
 FAULTS: dict[str, Any] = {
     "outages": {"per_day": 4, "mean_hours": 0.5},

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from sweep_place import Place
 
 from sim.sweeps import read_sweep
+from tests.kit.sweep_place import Place
 
 POINTS = ["-p", "stop.cycles=2:5:1", "--replications", 2, "-o", "out", "--quiet"]
 
@@ -131,9 +131,9 @@ def test_a_folder_is_swept_by_one_process_at_a_time(tmp_path: Path) -> None:
 
 FORBIDDEN = """
 import sys
-from sim.cli import _status
+from sim.cli import status
 
-status = _status(sys.argv[1:])
+status = status(sys.argv[1:])
 assert status == 0, status
 found = {"torch", "pandas", "matplotlib"} & set(sys.modules)
 assert not found, found

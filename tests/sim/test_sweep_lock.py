@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.errors import InputError
-from sim.sweeps.lock import among, locked
+from tests.kit.network import InputError
+from tests.kit.sweeps import among, locked
 
 
 def test_shards_of_one_division_go_together(tmp_path: Path) -> None:

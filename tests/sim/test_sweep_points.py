@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small
 import yaml
 
 import scenarios
-from sim.errors import InputError
-from sim.sweeps.digest import digest_of
-from sim.sweeps.engine import Point
-from sim.sweeps.points import Plan, _written
-from sim.sweeps.spec import Items, read_pair, read_pairs
+from tests.kit import small
+from tests.kit.network import InputError
+from tests.kit.sweeps import Items, Plan, Point, _written, digest_of, read_pair, read_pairs
 
 TIMING = {"learning.train": False}
 

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from sweep_place import Place
 
 import scenarios
-from sim.errors import InputError
 from sim.sweeps import read_sweep
-from sim.sweeps.digest import digest_of
-from sim.sweeps.points import Plan
-from sim.sweeps.spec import read_pairs
-from sim.yaml_text import as_yaml
+from tests.kit.network import InputError
+from tests.kit.results import as_yaml
+from tests.kit.sweep_place import Place
+from tests.kit.sweeps import Plan, digest_of, read_pairs
 
 POINTS = ["-p", "stop.cycles=1,2", "-o", "out"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from sweep_place import Place
 
 import scenarios
 import sim
 from sim.sweeps import read_sweep
+from tests.kit.sweep_place import Place
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 

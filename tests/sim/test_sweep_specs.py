@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.errors import InputError
-from sim.sweeps.sampling import combinations, combinations_count
-from sim.sweeps.spec import Items, Span, Spec, read_pair, read_pairs, read_spec
+from tests.kit.network import InputError
+from tests.kit.sweeps import (
+    Items,
+    Span,
+    Spec,
+    combinations,
+    combinations_count,
+    read_pair,
+    read_pairs,
+    read_spec,
+)
 
 
 def listed(text: str) -> list[Any]:

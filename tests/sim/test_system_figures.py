@@ -13,20 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from learning.alignment.load import jain_index, variation
-from sim import folder
-from sim.alignment_summary import alignment_figures
-from sim.errors import InputError
-from sim.networked_summary import (
+from sim.pictures import Pictures
+from tests.kit.learning import jain_index, variation
+from tests.kit.network import InputError
+from tests.kit.records import COLUMNS, folder
+from tests.kit.results import (
+    alignment_figures,
     gating_pattern,
     inference_figures,
     networked_figures,
+    pattern_text,
+    seconds,
     utilisation,
 )
-from sim.pictures import Pictures
-from sim.schema import COLUMNS
-from sim.system_text import pattern_text
-from sim.units_text import seconds
 
 
 def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from small import slots
 
 import sim
-from sim.digest import sha256
 from sim.invariants import check
-from sim.trace import Trace
+from tests.kit.records import Trace, sha256
+from tests.kit.small import slots
 
 
 def test_rows_come_out_in_order_of_time_then_kind_then_cluster() -> None:

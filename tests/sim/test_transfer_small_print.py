@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cut_transfers import band, contact, passes, talk, upload
-from test_devices_and_links import COST
 
 from channel import LinkCurve
-from sim.beam import Beam
-from sim.legs import Training
-from sim.session_beam import SessionBeam
-from sim.sharing import span_s
+from tests.kit.network import Beam, SessionBeam, Training, span_s
+from tests.kit.talk import COST, band, contact, passes, talk, upload
 
 SECOND = np.array([False, True])
 

@@ -10,23 +10,24 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from small import orbit as orbit_scenario
-from test_cut_transfers import talk
-from test_devices_and_links import COST
 
 import channel
 import orbit
 from channel import CLEAR_PATH, Path, Signal, draw_paths, signal_rate_bps
 from learning import stream
-from learning.requests import Download, Payload, Train, Upload
 from scenarios import Scenario
-from sim.ground import device_sites
-from sim.link_command import one_pass
-from sim.plan import Plan
-from sim.planned_contact import PlannedContact
-from sim.planning import make_plan
-from sim.radios import cluster_radios
-from sim.satellites import satellites_of
+from tests.kit.learning import Download, Payload, Train, Upload
+from tests.kit.network import (
+    Plan,
+    PlannedContact,
+    cluster_radios,
+    device_sites,
+    make_plan,
+    one_pass,
+    satellites_of,
+)
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.talk import COST, talk
 
 ASKED_S = 1e-3
 MASK_DEG = 10.0

@@ -8,12 +8,12 @@ import pytest
 import scenarios
 import sim
 from learning import Learner, LearningConfig, ModelConfig
-from learning.config import DataConfig
 from learning.models import MODELS
-from learning.models.vector import VectorMoE
-from sim.comparison import compare
-from sim.errors import InputError
-from sim.fingerprints import fingerprint, without_places
+from tests.kit.learning import DataConfig
+from tests.kit.network import InputError
+from tests.kit.records import fingerprint, without_places
+from tests.kit.results import compare
+from tests.kit.training import VectorMoE
 
 SLOTS = {"stop.cycles": 1, "learning.train": False}
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small import ORBIT, merged
+
+from tests.kit.small import ORBIT, merged
 
 CODE = """
 import sys
-from sim.cli import _status
+from sim.cli import status
 
 scenario, place = sys.argv[1:]
-status = _status(["run", scenario, "-o", place, "--quiet", "--no-cache"])
-status = status or _status(["show", place, "--json"])
-sys.exit(status or _status(["contacts", scenario]))
+status = status(["run", scenario, "-o", place, "--quiet", "--no-cache"])
+status = status or status(["show", place, "--json"])
+sys.exit(status or status(["contacts", scenario]))
 """
 # In this night summer time ends in Europe.
 SCENARIO = merged(

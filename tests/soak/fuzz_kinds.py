@@ -12,7 +12,7 @@ import fuzz_mutations as damage
 import numpy as np
 
 import scenarios
-from sim.cli import _status
+from sim.cli import status
 
 SMALL = """\
 seed: 3
@@ -100,7 +100,7 @@ class Kind:
 
 def leomix(*arguments: object) -> int:
     """Run the command line in this process; return its exit status."""
-    return _status([str(argument) for argument in arguments])
+    return status([str(argument) for argument in arguments])
 
 
 def _scenario(path: Path) -> int:

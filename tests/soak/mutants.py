@@ -4,8 +4,9 @@
     python tests/soak/mutants.py --again 20                 # kept mutants against the test named
     python tests/soak/mutants.py --report                   # the table of docs/testing.md
 
-Each mutant is written into a copy of the last commit and judged there by the tests that run its
-line, quickest first, until one fails. The sample hangs on the seed and on the source of each room.
+Each mutant is written into a copy of the last commit (or of --commit) and judged there by the
+tests that run its line, quickest first, until one fails. The sample depends on the seed and on
+the source of each room.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--rooms", nargs="+", choices=list(ROOMS), default=list(ROOMS))
     parser.add_argument("--covering", type=Path, default=ROOT / "build" / "soak")
+    parser.add_argument("--commit", default="HEAD")
     parser.add_argument("--again", type=int, default=0)
     parser.add_argument("--report", action="store_true")
     asked = parser.parse_args()
@@ -66,7 +68,9 @@ def main() -> int:
         return report(json.loads(KEPT.read_text()))
     with tempfile.TemporaryDirectory(prefix="leomix-mutants-") as work:
         copy = Path(work, "leomix")
-        subprocess.run(["git", "clone", "-q", ROOT, copy], check=True)
+        git("clone", "-q", str(ROOT), str(copy))
+        git("-C", str(copy), "checkout", "-q", asked.commit)
+        asked.commit = git("-C", str(copy), "rev-parse", "HEAD")[:12]
         judge = Judge(copy, Path(work))
         if asked.again:
             return again(judge, copy, asked.again, asked.seed)
@@ -74,6 +78,11 @@ def main() -> int:
             share = len(range(list(ROOMS).index(room), asked.count, len(ROOMS)))
             keep(room, judge_room(judge, copy, room, share, asked))
     return report(json.loads(KEPT.read_text()))
+
+
+def git(*arguments: str) -> str:
+    """Run git and return what it prints."""
+    return subprocess.check_output(["git", *arguments], text=True).strip()
 
 
 def sample(copy: Path, room: str, count: int, seed: int) -> list[tuple[str, Mutant]]:
@@ -91,15 +100,19 @@ def judge_room(
     judge: Judge, copy: Path, room: str, count: int, asked: argparse.Namespace
 ) -> list[dict[str, object]]:
     """Judge a sample of a room; one line for each mutant."""
-    covering = covered(copy, room, asked.covering)
-    judged = []
-    for file, mutant in sample(copy, room, count, asked.seed):
+    covering = covered(copy, room, asked.covering, asked.commit)
+    so_far = asked.covering / f"judged-{room}-{asked.commit}-{asked.seed}.jsonl"
+    before = so_far.read_text().splitlines() if so_far.exists() else []
+    judged = [json.loads(line) for line in before]
+    for file, mutant in sample(copy, room, count, asked.seed)[len(judged) :]:
         tests = chosen(covering, file, mutant)
         began = time.monotonic()
         killer = judge.killer(file, mutant, tests, sum(covering["tests"][t] for t in tests))
         took_s = time.monotonic() - began
-        change = {"line": mutant.line, "before": mutant.before, "after": mutant.after}
+        change = {key: getattr(mutant, key) for key in ("line", "column", "before", "after")}
         judged.append({"file": file, **change, "tests": len(tests), "killed_by": killer})
+        with so_far.open("a") as kept:  # a campaign that is cut short goes on from here
+            kept.write(json.dumps(judged[-1]) + "\n")
         shown = f"{file}:{mutant.line} {mutant.before!r} -> {mutant.after!r}"
         print(f"{killer or 'SURVIVED'}\t{took_s:.1f} s\t{shown}", flush=True)
     return judged
@@ -119,10 +132,9 @@ def chosen(covering: dict, file: str, mutant: Mutant) -> list[str]:
     return tests
 
 
-def covered(copy: Path, room: str, folder: Path) -> dict:
+def covered(copy: Path, room: str, folder: Path, commit: str) -> dict:
     """Which tests run which lines: measured once for a commit and room."""
-    commit = subprocess.check_output(["git", "-C", copy, "rev-parse", "HEAD"], text=True).strip()
-    file = folder / f"covering-{room}-{commit[:12]}.json"
+    file = folder / f"covering-{room}-{commit}.json"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         paths = [str(copy), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]

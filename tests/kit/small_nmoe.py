@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from small import merged
-
 import scenarios
+from tests.kit.small import merged
 
 NMOE: dict[str, Any] = {
     "seed": 3,

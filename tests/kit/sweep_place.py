@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
-import small
 import yaml
 
-from sim.cli import _status
-from sim.sweeps.rows import MACHINE_COLUMNS
+from tests.kit import small
+from tests.kit.sweeps import MACHINE_COLUMNS, status
 
 METHOD = textwrap.dedent(
     """
@@ -101,8 +100,8 @@ class Place:
         """Sweep with the supervisor in this process."""
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
-            status = _status(self._line(arguments))
-        return Done(status, out.getvalue(), err.getvalue())
+            code = status(self._line(arguments))
+        return Done(code, out.getvalue(), err.getvalue())
 
     def copy(self, folder: Path) -> Place:
         """The same place elsewhere, with all that is in it."""

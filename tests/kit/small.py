@@ -20,6 +20,7 @@ SLOTS: dict[str, Any] = {
         "batch_size": 4,
         "gate_tuning_cycles": 1,
         "lora": {"rank": 2},
+        "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 3},
         "model": {"experts": 2, "hidden": 16, "expert_hidden": 16},
     },
 }
@@ -45,6 +46,13 @@ ORBIT: dict[str, Any] = {
     "link": {"preset": "physical"},
 }
 """A real orbit over two clusters."""
+
+NEAR = [
+    {"name": "Here", "latitude_deg": 60, "longitude_deg": 20},
+    {"name": "There", "latitude_deg": 58, "longitude_deg": 25},
+    {"name": "Yonder", "latitude_deg": 62, "longitude_deg": 27},
+]
+"""Three clusters that one satellite sees at once."""
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
 
-from learning.config import ModelConfig
-from learning.data.samples import InputSpec
-from learning.models.checkpoints import checkpoint_weights
-from learning.models.mixtral import MixtralMoE
-from learning.models.moe import Residency
+from tests.kit.learning import InputSpec, ModelConfig
+from tests.kit.training import MixtralMoE, Residency, checkpoint_weights
 
 logging.disable_progress_bar()
 
@@ -80,7 +77,7 @@ def loaded(
     **others: Tensor,
 ) -> MixtralMoE:
     """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
-    from learning.models.names import names_of
+    from tests.kit.training import names_of
 
     model = skeleton(config, spec, held)
     found = checkpoint_weights(config, model)

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from small import slots
-
 import learning
 import scenarios
 import sim
-from learning.method import Cluster, Method
-from learning.peering import Node, Send
-from learning.requests import Payload
-from learning.values import Handle
+from tests.kit.learning import Cluster, Handle, Method, Node, Payload, Send
+from tests.kit.small import slots
 
 Script = Callable[[Cluster], Generator[Any, Any, Any]]
 

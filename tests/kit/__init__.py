@@ -1,0 +1,1 @@
+"""What tests share: small scenarios, hand-made contacts, and the only imports of inner modules."""

@@ -1,0 +1,80 @@
+"""Small runs that many tests look at, each made once a session and opened read-only.
+
+``runs["slots"]`` is a folder; ``runs.result("slots")`` is read from it. A test that damages or
+continues a run takes ``runs.copy("slots", tmp_path)``. Under xdist all workers share the folders.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+import sim
+from tests.kit import small, small_nmoe
+
+FAULTS = {
+    "outages": {"per_day": 4, "mean_hours": 0.5},
+    "churn": {"mean_present_hours": 12, "mean_away_hours": 3},
+    "packets": {"loss": 0.02},
+    "uploads": {"corrupted": 0.2, "late": 0.3, "late_minutes": 2},
+}
+UNTRAINED = {"train": False}
+SCENARIOS: dict[str, Callable[[], Any]] = {
+    "slots": small.slots,
+    "slots-timing": lambda: small.slots(learning=UNTRAINED),
+    "slots-enhanced": lambda: small.slots(learning={"method": "emsfl-enhanced"}),
+    "slots-synchronous": lambda: small.slots(learning={"method": "synchronous"}),
+    "fedavg": lambda: small.slots(learning={"method": "fedavg"}),
+    "orbit": small.orbit,
+    "orbit-timing": lambda: small.orbit(learning=UNTRAINED),
+    "faults": lambda: small.orbit(learning=UNTRAINED, faults=FAULTS),
+    "nmoe": small_nmoe.nmoe,
+    "aligned": lambda: small.slots(learning={"method": "aligned"}),
+}
+
+
+class Runs:
+    """Folders of the shared runs under ``place``."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        place.mkdir(exist_ok=True)
+
+    def __getitem__(self, name: str) -> Path:
+        return self.made(name, lambda folder: sim.run(SCENARIOS[name](), folder))
+
+    def made(self, name: str, make: Callable[[Path], Any]) -> Path:
+        """The folder that ``make`` writes, once a session."""
+        folder, done = self._place / name, self._place / f"{name}.made"
+        if not done.exists():
+            with FileLock(self._place / f"{name}.lock"):
+                if not done.exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    make(folder)
+                    done.write_text(_state(folder))
+        return folder
+
+    @cache  # noqa: B019 (one object a session)
+    def result(self, name: str) -> sim.Result:
+        return sim.load(self[name])
+
+    def copy(self, name: str, place: Path) -> Path:
+        """A copy that a test may change: ``place / name``."""
+        return Path(shutil.copytree(self[name], place / name))
+
+    def changed(self) -> list[str]:
+        """Names of the runs that somebody has written to."""
+        made = {file: file.with_suffix("") for file in self._place.glob("*.made")}
+        return [run.name for file, run in made.items() if file.read_text() != _state(run)]
+
+
+def _state(folder: Path) -> str:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return "\n".join(
+        f"{f.relative_to(folder)} {(s := f.stat()).st_size} {s.st_mtime_ns}" for f in files
+    )
