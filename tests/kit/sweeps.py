@@ -1,6 +1,6 @@
 """Inner names of ``sim`` that tests use: sweeps and the command line."""
 
-from sim.cli import main, status
+from sim.cli import app, main, status
 from sim.sweeps.dask_worker import run_point
 from sim.sweeps.digest import digest_of
 from sim.sweeps.engine import Outcome, Point

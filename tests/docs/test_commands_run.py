@@ -1,8 +1,8 @@
-"""The studies behind docs/reproduction.md, cut short, and what they make of runs."""
+"""Every command and code block of README and docs is run, and the studies cut short."""
 
 from __future__ import annotations
 
-import math
+import shlex
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -12,15 +12,50 @@ import pytest
 
 import scenarios
 import sim
+from tests.docs.pages import PAGES, ROOT, STUDIES, steps
+from tests.kit.sweeps import status
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_run_in_the_order_of_the_page(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names: dict[str, object] = {"__name__": "docs"}
+    for language, code in steps(page):
+        if language == "python":
+            exec(compile(code, page.name, "exec"), names)
+        for line in code.splitlines() if language == "sh" else ():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["leomix"]:
+                assert status(words[1:]) == 0, line
+            elif words[:1] == ["export"]:
+                monkeypatch.setenv(*words[1].split("="))
+
+
+def test_the_readme_shows_what_the_demo_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for method in ("emsfl-enhanced", "synchronous"):
+        setting = f"learning.method={method}"
+        assert status(["run", "quickstart", "--set", setting, "-o", method, "--quiet"]) == 0
+    capsys.readouterr()
+    assert status(["compare", "emsfl-enhanced", "synchronous"]) == 0
+    [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in printed] == [line.split() for line in shown.splitlines()]
 
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Import a study; what it runs in other processes, here and for two cycles only."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs" / "studies"))
+    monkeypatch.syspath_prepend(str(STUDIES))
     batch = import_module("batch")
 
     def short(points: list[Any]) -> list[Any]:
@@ -33,17 +68,6 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
         return module
 
     return imported
-
-
-def test_the_page_shows_what_full_size_prints(
-    study: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert study("full_size").main() == 0
-    page = (ROOT / "docs" / "results.md").read_text()
-    block = (
-        f"python docs/studies/full_size.py\n```\n\n```text\n{capsys.readouterr().out.rstrip()}\n"
-    )
-    assert block in page
 
 
 def test_the_upload_of_table_1_is_rank_4_on_three_matrices_a_layer(
@@ -78,17 +102,6 @@ def test_an_outcome_says_when_a_run_reached_the_target(study: Callable[[str], An
     assert outcome.fall == max(falls)
 
 
-def test_a_run_that_never_gets_there_has_no_end(study: Callable[[str], Any]) -> None:
-    batch = study("batch")
-    outcome = batch.run_one(("paper-exp1-small", {"stop.cycles": 1, "learning.step_size": 1e-6}))
-    assert [outcome.cycles, outcome.hours, outcome.gradient_steps, outcome.energy_j] == [
-        math.inf
-    ] * 4
-    assert batch.spread([3.0, math.inf, 2.0]) == "3 (2..never)"
-    assert batch.ratio([4.0, 6.0], [math.inf, math.inf]) == "never"
-    assert batch.ratio([4.0, 6.0], [2.0, 2.0]) == "2.5x"
-
-
 @pytest.mark.parametrize(
     ("name", "cut", "arguments", "said"),
     [
@@ -97,6 +110,7 @@ def test_a_run_that_never_gets_there_has_no_end(study: Callable[[str], Any]) -> 
         ("resplit", {"FRACTIONS": (0.4,), "PERIODS": (1,)}, ("1",), "\n0.4 "),
         ("targets", {"METHODS": ("synchronous", "fedavg")}, ("paper-exp2-small", "1"), "\nfedavg "),
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
+        ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
     ],
 )
 def test_a_study_runs(

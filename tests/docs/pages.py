@@ -1,0 +1,34 @@
+"""README and docs as data: their code blocks, and what they show of the studies."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+STUDIES = DOCS / "studies"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SHOWN = re.compile(
+    r"^```sh\npython docs/studies/([^\n]+)\n```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+
+
+def steps(page: Path) -> list[tuple[str, str]]:
+    """Languages and code of a page's blocks, in order.
+
+    A block that begins with a file's name in a comment is written to that file, and left out.
+    """
+    found = []
+    for language, code in _BLOCK.findall(page.read_text()):
+        if named := re.match(r"# ([\w-]+\.(?:py|yaml))\n", code):
+            Path(named[1]).write_text(code)
+        else:
+            found.append((language, code))
+    return found
+
+
+def shown() -> dict[str, str]:
+    """What the pages show of each study, by the command without `python docs/studies/`."""
+    return dict(_SHOWN.findall("".join(page.read_text() + "\n" for page in PAGES)))

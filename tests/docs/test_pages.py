@@ -1,0 +1,137 @@
+"""README and docs: commands and code that exist, links that lead somewhere, printed figures."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+
+import scenarios
+from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
+from tests.kit.sweeps import app, status
+
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@pytest.fixture(autouse=True)
+def in_a_copy_of_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are typed at the root; what they write must not land there."""
+    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def parameters(words: list[str]) -> dict[str, Any]:
+    """Those of a command, as the command line reads them."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands
+    given: dict[str, Any] = commands[words[0]].make_context(words[0], words[1:]).params
+    return given
+
+
+@by_page
+def test_commands_and_code_of_a_page_are_valid(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command is parsed and its scenario loaded; Python compiles and its imports exist.
+
+    ``make docs`` runs them all (test_commands_run.py).
+    """
+    for language, code in steps(page):
+        if language == "python":
+            imports = [
+                n for n in ast.parse(code).body if isinstance(n, ast.Import | ast.ImportFrom)
+            ]
+            exec(compile(ast.Module(imports, []), page.name, "exec"), {})
+        for line in code.splitlines() if language == "sh" else ():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["export"]:
+                monkeypatch.setenv(*words[1].split("="))
+            elif words[:2] == ["leomix", "new"]:
+                assert status(words[1:]) == 0, line
+            elif words[:1] == ["leomix"]:
+                given = parameters(words[1:])
+                if isinstance(scenario := given.get("scenario"), str):
+                    pairs = (pair.partition("=") for pair in given.get("set_") or ())
+                    scenarios.load(scenario, {key: value for key, _, value in pairs})
+            elif words:
+                assert words[0] == "python", line
+                assert (ROOT / words[1]).is_file(), line
+
+
+@by_page
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_and_studies_that_pages_name_exist() -> None:
+    for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+    run = {command.strip() for command in re.findall(r"python docs/studies/([^\n;]+)", MAKEFILE)}
+    assert set(shown()) <= run
+    files = {path.name for path in STUDIES.glob("*.py")} - {"batch.py"}
+    assert files == {command.split()[0] for command in run}
+
+
+@pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])
+def test_a_page_shows_what_a_quick_study_prints(
+    study: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(STUDIES))
+    module: ModuleType = import_module(study)
+    assert module.main() == 0
+    assert capsys.readouterr().out.rstrip() == shown()[f"{study}.py"].rstrip()
+
+
+# -- docs/reproduction.md: every claim has a verdict, and no figure that no command has printed
+
+VERDICTS = ("reproduced", "partly", "not reproduced", "not attempted")
+PARTS = (
+    *("Abstract", "II-B", "III-B", "III-C", "Table I", "Table II"),
+    *(f"Remark {n}" for n in (1, 2, 3, 4)),
+    *(f"Theorem {n}" for n in (1, 2)),
+    *(f"Fig. {n}" for n in (5, 6, 7, 8, 9)),
+)
+
+
+def claims() -> list[list[str]]:
+    """Rows of the table: claim, command, measured, verdict."""
+    lines = (DOCS / "reproduction.md").read_text().splitlines()
+    table = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    head, rule, *rows = ([cell.strip() for cell in cells] for cells in table)
+    assert head == ["claim", "command", "measured", "verdict"]
+    assert set("".join(rule)) == {"-"}
+    return rows
+
+
+def figures(text: str) -> set[float]:
+    return {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
+
+
+def test_every_part_of_the_paper_with_a_claim_is_in_the_table() -> None:
+    named = [claim for claim, *_ in claims()]
+    for part in PARTS:
+        assert any(re.search(rf"\b{re.escape(part)}(?!\w)", claim) for claim in named), part
+
+
+@pytest.mark.parametrize("row", claims(), ids=lambda row: row[0][:40])
+def test_a_claim_has_a_verdict_and_figures_that_its_command_has_printed(row: list[str]) -> None:
+    claim, commands, measured, verdict = row
+    assert verdict.startswith(VERDICTS), claim
+    if verdict.startswith("not attempted"):
+        assert commands == "-", claim
+        return
+    known: set[float] = set()
+    for command in re.findall(r"`([^`]+)`", commands):
+        if command.startswith("tests/"):
+            assert (ROOT / command).is_file()
+        else:
+            known |= figures(shown()[command])
+    assert "`" in commands
+    assert figures(measured) <= known
