@@ -79,12 +79,12 @@ class Judge:
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
         os.chdir(self._copy)
-        os.environ |= {"CI": "1", "TMPDIR": str(scratch), "PYTHONPATH": str(self._copy)}
+        os.environ |= {"TMPDIR": str(scratch), "PYTHONPATH": str(self._copy)}
         sys.path.insert(0, str(self._copy))
         sys.dont_write_bytecode = True
         import pytest
 
-        status = pytest.main(["-x", "-p", "no:xdist", *tests], plugins=[_Listener(said)])
+        status = pytest.main(["-x", "-p", "no:xdist", "-m", "", *tests], plugins=[_Listener(said)])
         os._exit(int(status))
 
 

@@ -1,12 +1,13 @@
 """Mutation testing: of sampled small changes of the core, how many does a test notice?
 
-    python tests/soak/mutants.py --count 200 --seed 8       # the long form: an hour
-    python tests/soak/mutants.py --again 20                 # kept mutants against the test named
-    python tests/soak/mutants.py --report                   # the table of docs/testing.md
+    python tests/soak/mutants.py                     # kept mutants against the tests there are
+    python tests/soak/mutants.py --again 20          # a few of them against the test named
+    python tests/soak/mutants.py --sample 200        # draw others: a new kept file
+    python tests/soak/mutants.py --report            # the table of docs/testing.md
 
-Each mutant is written into a copy of the last commit (or of --commit) and judged there by the
-tests that run its line, quickest first, until one fails. The sample depends on the seed and on
-the source of each room.
+Each mutant is written into a copy of a commit and judged there by the quick and process tests that
+run its line, quickest first, until one fails. A kept mutant is found by its line's text, so that
+code may move; one whose line is gone is reported. A campaign that is cut short continues.
 """
 
 from __future__ import annotations
@@ -21,104 +22,136 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from judging import Judge
 from mutators import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
-TRANSFERS = (
-    "transfers schedule sharing fluid legs ledger session_parts session_beam beam planned_session"
-)
+TRANSFERS = "transfers schedule sharing fluid legs ledger session_parts session_beam beam"
 ROOMS = {
-    "orbit": ("orbit/*.py",),
-    "channel": ("channel/*.py",),
-    "transfers": tuple(f"sim/{name}.py" for name in TRANSFERS.split()),
+    "orbit": ("orbit/**/*.py",),
+    "channel": ("channel/**/*.py",),
+    "transfers": tuple(f"sim/**/{name}.py" for name in (*TRANSFERS.split(), "planned_session")),
 }
-OF_TRANSFERS = (
-    "beam_sharing constellations cut_transfers devices_and_links energy excluded_devices faults_* "
-    "fedbuff forecast given_up kinds_of_devices large_tables link_chance links_in_step "
-    "payload_manifests physics_of_a_run session_links sessions sharing trace_and_invariants "
-    "transfer_small_print upload_exactness"
-)
 TESTS = {
-    "orbit": ("tests/orbit/test_*.py",),
-    "channel": ("tests/channel/test_*.py",),
-    "transfers": tuple(f"tests/sim/test_{name}.py" for name in OF_TRANSFERS.split()),
+    "orbit": ("tests/orbit", "tests/truth"),
+    "channel": ("tests/channel", "tests/truth"),
+    "transfers": ("tests/sim", "tests/truth"),
 }
 """What may notice a mutant of a room."""
-WRITTEN = "test written"
-"""Judgement of a survivor that a new test notices."""
-BUDGET_S = 40.0
+BUDGET_S = 60.0
 """How long the tests of a mutant may take if none notices it, as measured without it."""
+
+One = dict[str, Any]
+"""A kept mutant: file, line, source (the line's text), at, before, after, killed_by, judgement."""
 
 
 def main() -> int:
-    """Judge a sample, or say what is kept of the last one."""
+    """Judge kept or new mutants, or say what is kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--sample", type=int, metavar="COUNT", help="draw new mutants")
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--rooms", nargs="+", choices=list(ROOMS), default=list(ROOMS))
-    parser.add_argument("--covering", type=Path, default=ROOT / "build" / "soak")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "soak")
     parser.add_argument("--commit", default="HEAD")
-    parser.add_argument("--again", type=int, default=0)
+    parser.add_argument("--again", type=int, default=0, metavar="COUNT")
     parser.add_argument("--report", action="store_true")
     asked = parser.parse_args()
     if asked.report:
-        return report(json.loads(KEPT.read_text()))
+        return report(_kept())
+    os.environ["PYTHONFAULTHANDLER"] = "1"
     with tempfile.TemporaryDirectory(prefix="leomix-mutants-") as work:
         copy = Path(work, "leomix")
-        git("clone", "-q", str(ROOT), str(copy))
-        git("-C", str(copy), "checkout", "-q", asked.commit)
-        asked.commit = git("-C", str(copy), "rev-parse", "HEAD")[:12]
+        _git("clone", "-q", str(ROOT), str(copy))
+        _git("-C", str(copy), "checkout", "-q", asked.commit)
+        commit = _git("-C", str(copy), "rev-parse", "HEAD")[:12]
         judge = Judge(copy, Path(work))
         if asked.again:
             return again(judge, copy, asked.again, asked.seed)
         for room in asked.rooms:
-            share = len(range(list(ROOMS).index(room), asked.count, len(ROOMS)))
-            keep(room, judge_room(judge, copy, room, share, asked))
-    return report(json.loads(KEPT.read_text()))
+            share = len(range(list(ROOMS).index(room), asked.sample or 0, len(ROOMS)))
+            ones = sample(copy, room, share, asked.seed) if asked.sample else _kept()[room]
+            asked.folder.mkdir(parents=True, exist_ok=True)
+            log = asked.folder / f"judged-{room}-{commit}-{asked.sample or 'kept'}.jsonl"
+            covering = covered(copy, room, asked.folder / f"covering-{room}-{commit}.json")
+            judged = judge_all(judge, copy, ones, covering, log)
+            KEPT.write_text(json.dumps({**_kept(), room: judged}, indent=1) + "\n")
+    return report(_kept())
 
 
-def git(*arguments: str) -> str:
-    """Run git and return what it prints."""
+def _git(*arguments: str) -> str:
     return subprocess.check_output(["git", *arguments], text=True).strip()
 
 
-def sample(copy: Path, room: str, count: int, seed: int) -> list[tuple[str, Mutant]]:
+def _kept() -> dict[str, list[One]]:
+    kept: dict[str, list[One]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return kept
+
+
+def _sources(copy: Path, room: str) -> dict[str, str]:
+    paths = sorted({path for pattern in ROOMS[room] for path in copy.glob(pattern)})
+    return {str(path.relative_to(copy)): path.read_text() for path in paths}
+
+
+def sample(copy: Path, room: str, count: int, seed: int) -> list[One]:
     """Draw mutants of a room from all there are."""
-    paths = sorted(path for pattern in ROOMS[room] for path in copy.glob(pattern))
     every = [
-        (str(path.relative_to(copy)), mutant)
-        for path in paths
-        for mutant in mutants_of(path.read_text())
+        {"file": file, "line": m.line, "before": m.before, "after": m.after, "killed_by": ""}
+        | dict(zip(("source", "at"), _place(source, m), strict=True))
+        for file, source in _sources(copy, room).items()
+        for m in mutants_of(source)
     ]
     return random.Random(f"{seed} {room}").sample(every, count)
 
 
-def judge_room(
-    judge: Judge, copy: Path, room: str, count: int, asked: argparse.Namespace
-) -> list[dict[str, object]]:
-    """Judge a sample of a room; one line for each mutant."""
-    covering = covered(copy, room, asked.covering, asked.commit)
-    so_far = asked.covering / f"judged-{room}-{asked.commit}-{asked.seed}.jsonl"
-    before = so_far.read_text().splitlines() if so_far.exists() else []
-    judged = [json.loads(line) for line in before]
-    for file, mutant in sample(copy, room, count, asked.seed)[len(judged) :]:
-        tests = chosen(covering, file, mutant)
-        began = time.monotonic()
+def _place(source: str, mutant: Mutant) -> tuple[str, int]:
+    """The text of a mutant's line without its indent, and where in it the change begins."""
+    begins = source.rfind("\n", 0, mutant.start) + 1
+    line = source[begins:].partition("\n")[0]
+    return line.strip(), mutant.start - begins - (len(line) - len(line.lstrip()))
+
+
+def found(copy: Path, one: One) -> tuple[str, Mutant] | None:
+    """Where a kept mutant is now: in its file if that still has the line, or in another one."""
+    files = {name: text for room in ROOMS for name, text in _sources(copy, room).items()}
+    for file in sorted(files, key=lambda name: name != one["file"]):
+        same = [
+            mutant
+            for mutant in mutants_of(files[file])
+            if (mutant.before, mutant.after) == (one["before"], one["after"])
+            and _place(files[file], mutant) == (one["source"], one["at"])
+        ]
+        if same:
+            return file, min(same, key=lambda mutant: abs(mutant.line - one["line"]))
+    return None
+
+
+def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Path) -> list[One]:
+    """Judge the mutants of a room, one line of output and of the log per mutant."""
+    judged = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for one in ones[len(judged) :]:
+        place = found(copy, one)
+        if place is None:
+            judged.append(one)
+            print(f"GONE\t{one['file']}:{one['line']} {one['source']}", flush=True)
+            continue
+        file, mutant = place
+        tests, began = chosen(covering, file, mutant), time.monotonic()
         killer = judge.killer(file, mutant, tests, sum(covering["tests"][t] for t in tests))
-        took_s = time.monotonic() - began
-        change = {key: getattr(mutant, key) for key in ("line", "column", "before", "after")}
-        judged.append({"file": file, **change, "tests": len(tests), "killed_by": killer})
-        with so_far.open("a") as kept:  # a campaign that is cut short goes on from here
+        judged.append({**one, "file": file, "line": mutant.line, "killed_by": killer})
+        if killer:
+            judged[-1].pop("judgement", None)
+        with log.open("a") as kept:
             kept.write(json.dumps(judged[-1]) + "\n")
+        verdict = killer or ("SURVIVED" if not one["killed_by"] else "CAME BACK TO LIFE")
         shown = f"{file}:{mutant.line} {mutant.before!r} -> {mutant.after!r}"
-        print(f"{killer or 'SURVIVED'}\t{took_s:.1f} s\t{shown}", flush=True)
+        print(f"{verdict}\t{time.monotonic() - began:.1f} s\t{shown}", flush=True)
     return judged
 
 
-def chosen(covering: dict, file: str, mutant: Mutant) -> list[str]:
+def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
     """The tests that run a mutant's line, quickest first; those of its module if none is named."""
     lines = covering["lines"].get(file, {})
     numbers = lines.get(str(mutant.line)) or sorted({n for some in lines.values() for n in some})
@@ -132,78 +165,46 @@ def chosen(covering: dict, file: str, mutant: Mutant) -> list[str]:
     return tests
 
 
-def covered(copy: Path, room: str, folder: Path, commit: str) -> dict:
-    """Which tests run which lines: measured once for a commit and room."""
-    file = folder / f"covering-{room}-{commit}.json"
+def covered(copy: Path, room: str, file: Path) -> One:
+    """Which tests run which lines: measured once per commit and room."""
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         paths = [str(copy), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-        said = {"CI": "1", "PYTHONPATH": os.pathsep.join(paths), "LEOMIX_COVERING": str(file)}
-        environment = {**os.environ, **said}
-        tests = sorted(str(path) for pattern in TESTS[room] for path in copy.glob(pattern))
+        environment = {"PYTHONPATH": os.pathsep.join(paths), "LEOMIX_COVERING": str(file)}
+        tests = [str(copy / name) for name in TESTS[room]]
         command = [sys.executable, "-m", "pytest", "-p", "covering", "-m", "not slow", *tests]
-        subprocess.run(command, cwd=copy, env=environment, check=False)
-    return json.loads(file.read_text())
-
-
-def keep(room: str, judged: list[dict[str, object]]) -> None:
-    """Write a room's outcome to the kept file; judgements of survivors are kept with them."""
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    said = {_name(one): one["judgement"] for one in kept.get(room, []) if "judgement" in one}
-    for one in judged:
-        if not one["killed_by"] and _name(one) in said and said[_name(one)] != WRITTEN:
-            one["judgement"] = said[_name(one)]
-    KEPT.write_text(json.dumps({**kept, room: judged}, indent=1) + "\n")
-
-
-def _name(one: dict[str, object]) -> tuple[object, ...]:
-    return one["file"], one["before"], one["after"]
+        subprocess.run(command, cwd=copy, env={**os.environ, **environment}, check=False)
+    measured: One = json.loads(file.read_text())
+    return measured
 
 
 def again(judge: Judge, copy: Path, count: int, seed: int) -> int:
     """Try kept mutants again, each with the test that noticed it; 1 if one does not any more."""
-    kept = json.loads(KEPT.read_text())
-    noticed = [one for room in kept.values() for one in room if one["killed_by"]]
+    noticed = [one for room in _kept().values() for one in room if one["killed_by"]]
     random.Random(seed).shuffle(noticed)
-    outcomes: Counter[str] = Counter()
+    outcomes: Counter[bool] = Counter()
     for one in noticed:
-        if outcomes["killed"] + outcomes["missed"] == count:
-            break
-        mutants = mutants_of((copy / one["file"]).read_text())
-        same = [
-            m
-            for m in mutants
-            if (m.line, m.before, m.after) == (one["line"], one["before"], one["after"])
-        ]
-        if not same or not (copy / one["killed_by"].split("::")[0]).exists():
-            outcomes["gone"] += 1
-            continue
-        killer = judge.killer(one["file"], same[0], [one["killed_by"]], BUDGET_S)
-        outcomes["killed" if killer else "missed"] += 1
-        if not killer:
-            print(f"{one['killed_by']} no longer notices {one['file']}:{one['line']}")
-    print(
-        f"mutants: {outcomes['killed']} of {outcomes['killed'] + outcomes['missed']} killed again"
-    )
-    return int(outcomes["missed"] > 0)
+        place, test = found(copy, one), one["killed_by"]
+        if place is not None and (copy / test.split("::")[0]).exists():
+            killed = bool(judge.killer(*place, [test], BUDGET_S))
+            outcomes[killed] += 1
+            if not killed:
+                print(f"{test} no longer notices {place[0]}:{place[1].line}")
+            if outcomes.total() == count:
+                break
+    print(f"mutants: {outcomes[True]} of {outcomes.total()} killed again")
+    return int(outcomes[False] > 0 or not outcomes)
 
 
-def _is(mutant: Mutant, one: dict) -> bool:
-    return (mutant.line, mutant.before, mutant.after) == (one["line"], one["before"], one["after"])
-
-
-def report(kept: dict[str, list[dict]]) -> int:
-    """Print how many were killed, and who survived at first with what was judged of it."""
-    print("| room | mutants | killed | share | killed by tests written since |")
-    print("|---|---:|---:|---:|---:|")
+def report(kept: dict[str, list[One]]) -> int:
+    """Print how many are killed, and who survives with what was judged of it."""
+    print("| room | mutants | killed | share |\n|---|---:|---:|---:|")
     rooms = {**kept, "all": [one for room in kept.values() for one in room]}
     for room, judged in rooms.items():
-        since = sum(bool(one["killed_by"]) for one in judged if "judgement" in one)
-        killed = sum(bool(one["killed_by"]) for one in judged) - since
-        print(f"| {room} | {len(judged)} | {killed} | {killed / len(judged):.0%} | {since} |")
+        killed = sum(bool(one["killed_by"]) for one in judged)
+        print(f"| {room} | {len(judged)} | {killed} | {killed / len(judged):.0%} |")
     print("\n| survivor | change | judgement |\n|---|---|---|")
     for one in rooms["all"]:
-        if "judgement" in one or not one["killed_by"]:
+        if not one["killed_by"]:
             change = f"`{_short(one['before'])}` -> `{_short(one['after'])}`"
             place = f"`{one['file']}:{one['line']}`"
             print(f"| {place} | {change} | {one.get('judgement', 'not judged yet')} |")
