@@ -85,7 +85,10 @@ def _too_weak(link: Link, best: Place) -> Iterator[str]:
             f"{-terms['margin_db']:.1f} dB less than the receiver needs"
         )
     elif link.rate == "fixed":
-        margin_db = _terms(replace(link, required_snr_db=-np.inf), best)["margin_db"]
+        if link.required_snr_db == -np.inf:
+            margin_db = terms["margin_db"]
+        else:
+            margin_db = _terms(replace(link, required_snr_db=-np.inf), best)["margin_db"]
         if margin_db < 0:
             yield (
                 f"the fixed rate needs {-margin_db:.1f} dB more than the link has at its best, "

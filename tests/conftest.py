@@ -10,6 +10,7 @@ import atexit
 import os
 import random
 import shutil
+import signal
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ os.environ["LEOMIX_CACHE"] = tempfile.mkdtemp(prefix="leomix-cache-")
 atexit.register(shutil.rmtree, os.environ["LEOMIX_CACHE"], ignore_errors=True)
 # A process that dies of a signal says where: this one, and all that the tests start.
 os.environ["PYTHONFAULTHANDLER"] = "1"
+# A shell starts background jobs with SIGINT ignored, and what they start would not see Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("quick", max_examples=15, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=500, deadline=None)
