@@ -1,4 +1,4 @@
-"""Each test module's task, made from its ``CONFIG``, and the start model of its server."""
+"""Each test module's task, made from its ``CONFIG``, its server's start model, its devices."""
 
 from __future__ import annotations
 

@@ -2,35 +2,24 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from learning import Learner
+from tests.kit.devices import Devices
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_device
-from tests.kit.training import build_task, receive, start_model, train
+from tests.kit.training import build_task, start_model
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 MODEL = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=12, layers=2)
 CONFIG = LearningConfig(3, ("a", "b"), (4, 2), MODEL, precision="float64")
 
 
-def trained(config, server=None, *, batched=True, masked=False):
-    task = replace(build_task(config), batched=batched)
-    server = start_model(task) if server is None else server
-    server = {name: tensor.to(config.device) for name, tensor in server.items()}
-    state = receive(
-        task, server, None, cluster="a", who=(True,) * 4, experts=(0, 1, 2), generation=(0,) * 4
-    )
-    after = train(
-        task,
-        state,
-        cluster="a",
-        rounds=(3, 1, 0, 2),
-        first_round=(0,) * 4,
-        experts=(0, 1),
-        gate=not masked,
-        masked=masked,
-    )
+def trained(config, server, batched, masked):
+    devices = Devices(replace(build_task(config), batched=batched))
+    state = devices.receive({name: tensor.to(config.device) for name, tensor in server.items()})
+    after = devices.train(state, (3, 1, 0, 2), experts=(0, 1), gate=not masked, masked=masked)
     return {name: tensor.cpu() for name, tensor in after.items()}
 
 
@@ -41,21 +30,16 @@ def trained(config, server=None, *, batched=True, masked=False):
 def test_cuda_ends_where_the_cpu_does(rank, batched, masked):
     config = replace(CONFIG, model=replace(MODEL, lora=LoraConfig(rank=rank)))
     server = start_model(build_task(config))
-    on_cpu = trained(config, server, batched=batched, masked=masked)
-    on_cuda = trained(replace(config, device="cuda"), server, batched=batched, masked=masked)
+    on_cpu = trained(config, server, batched, masked)
+    on_cuda = trained(replace(config, device="cuda"), server, batched, masked)
     for name, tensor in on_cpu.items():
         torch.testing.assert_close(on_cuda[name], tensor, atol=1e-9, rtol=1e-9)
 
 
 @needs_cuda
 def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
-    config = replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2)
-    learner = Learner(config)
-    state = None
-    server = learner.start()
-    import numpy as np
-
-    who, zero = np.ones(4, bool), np.zeros(4, np.int64)
+    learner = Learner(replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2))
+    server, who, zero = learner.start(), np.ones(4, bool), np.zeros(4, np.int64)
     state = learner.receive(server, None, "a", who, [0, 1, 2], zero)
     state = learner.train(state, "a", zero + 20, zero, [0, 1, 2], gate=True, masked=False)
     offered = learner.offer(state, [0, 1, 2], gate=True)
@@ -75,13 +59,10 @@ def test_peak_memory_stays_near_the_estimate():
     cost = learner.round_cost([0], [0], gate=False)
     torch.cuda.reset_peak_memory_stats()
     held = torch.cuda.memory_allocated()
-    import numpy as np
-
     one, zero = np.ones(1, bool), np.zeros(1, np.int64)
     state = learner.receive(learner.start(), None, "a", one, [0], zero)
     learner.values.force(learner.train(state, "a", zero + 1, zero, [0], False, True))
-    used = torch.cuda.max_memory_allocated() - held
-    assert used > cost.expert_bytes
+    assert torch.cuda.max_memory_allocated() - held > cost.expert_bytes
 
 
 def test_asking_for_cuda_without_one_is_one_clear_line():

@@ -1,0 +1,167 @@
+"""The start: a task, its upcycled experts, gates pretrained on trial data, and scores."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+from scipy.special import erf, log_softmax, softmax
+from torch.nn import functional
+
+from learning.models import Residency
+from tests.kit.devices import moved
+from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
+from tests.kit.training import (
+    build_task,
+    evaluate,
+    final_tensors,
+    gate_loss,
+    home_domains,
+    origin_loss,
+    start_model,
+    trial_relevance,
+)
+
+CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
+DEEP = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
+
+
+@pytest.fixture(scope="module")
+def deep():
+    task = build_task(replace(CONFIG, model=DEEP))
+    return task, start_model(task)
+
+
+def test_the_server_model_has_full_experts_and_gates_by_name(task, server):
+    expected = {"gate.0.weight": (3, 64)}
+    for e in range(3):
+        for matrix in ("up", "down"):
+            expected[f"expert.{e}.0.{matrix}.weight"] = (64, 64)
+            expected[f"expert.{e}.0.{matrix}.bias"] = (64,)
+    assert {name: tuple(tensor.shape) for name, tensor in server.items()} == expected
+    assert all(not tensor.requires_grad for tensor in server.values())
+    assert not set(task.backbone) & set(server)
+    assert {"embed.weight", "norms.0.weight", "norm.bias", "head.weight"} <= set(task.backbone)
+    model = task.skeleton(Residency(held=(0, 2), tuned=(2,)))
+    assert all(parameter.is_meta for parameter in model.parameters())
+
+
+def test_the_start_is_the_same_bit_for_bit_when_built_again(task, server):
+    before = {name: tensor.clone() for name, tensor in task.initial.items()}
+    assert moved(server, start_model(build_task(CONFIG))) == set()
+    start_model(task)
+    assert moved(before, task.initial) == set()
+
+
+def test_each_expert_fits_its_own_domains_trial_data_best(task, server):
+    for domain, cluster in enumerate(CONFIG.clusters):
+        x, y, _ = task.trial[cluster]
+        losses = [
+            functional.cross_entropy(task.model(server, held=(expert,))(x), y).item()
+            for expert in task.all_experts
+        ]
+        untuned = {n.replace("expert.0.", "expert.1."): t for n, t in task.initial.items()}
+        dense = functional.cross_entropy(task.model({**server, **untuned}, (1,))(x), y).item()
+        assert losses.index(min(losses)) == domain
+        assert losses[domain] < dense
+
+
+def test_gates_send_trial_data_to_their_own_experts_and_uniform_data_to_all(task, server):
+    assert torch.tensor(trial_relevance(task, server)).diagonal().min() >= 0.9
+    uniform = DataConfig(own_domain_fraction=1 / 3, trial_samples=60)
+    mixed = build_task(replace(CONFIG, data=uniform))
+    relevance = torch.tensor(trial_relevance(mixed, start_model(mixed)))
+    # 60 draws at 1/3: standard deviation 0.06
+    assert (relevance - 1 / 3).abs().max() < 4 * 0.061
+
+
+@pytest.mark.parametrize(("experts", "layers", "top_k"), [(7, 1, 2), (2, 1, 1), (4, 2, 2)])
+def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(experts, layers, top_k):
+    model = ModelConfig(experts=experts, layers=layers, top_k=top_k, hidden=16, expert_hidden=8)
+    small = build_task(replace(CONFIG, model=model))
+    started = start_model(small)
+    assert len(started) == layers * (4 * experts + 1)
+    relevance = torch.tensor(trial_relevance(small, started))
+    torch.testing.assert_close(relevance.sum(1), torch.full((3,), float(top_k)))
+    # experts beyond the clusters are further specialists and not copies
+    ups = {started[f"expert.{e}.0.up.weight"].numpy().tobytes() for e in range(experts)}
+    assert len(ups) == experts
+
+
+def test_homes_are_modular_both_ways():
+    assert home_domains(5, 2).int().tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
+    assert home_domains(2, 5).int().tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
+    assert home_domains(3, 3).int().tolist() == torch.eye(3).int().tolist()
+
+
+def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
+    share = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]])
+    at_home = torch.tensor([[True, True, False], [True, False, False]])
+    expected = -(torch.tensor([0.8, 0.1]).log()).mean()
+    torch.testing.assert_close(origin_loss(share, at_home), expected)
+    assert torch.isfinite(origin_loss(share, torch.zeros(2, 3, dtype=torch.bool)))
+
+
+def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
+    task, server = deep
+    soft = replace(task, config=replace(task.config, model=replace(DEEP, top_k=3)))
+    model, trial = soft.model(server), task.trial["b"]
+    x, y, _ = trial
+    with torch.no_grad():
+        hidden = functional.gelu(model.embed(x))
+        expected = functional.cross_entropy(model(x), y)
+        for norm, layer in zip(model.norms, model.moe, strict=True):
+            share = (norm(hidden) @ layer.gate.weight.T).softmax(-1)
+            expected = expected - share[:, 1].log().mean()
+            hidden = hidden + layer(norm(hidden))
+        loss = gate_loss(model, trial, home_domains(3, 3))(torch.arange(len(y)))
+    torch.testing.assert_close(loss, expected)
+
+
+# -- scores, against a model written out in numpy
+
+
+def gelu(x):
+    return 0.5 * x * (1 + erf(x / np.sqrt(2)))
+
+
+def logits_by_hand(tensors, x, layers, top_k):
+    """Run the stored tensors through equations (7) to (9) in float64."""
+    t = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+
+    def linear(name, v):
+        return v @ t[f"{name}.weight"].T + t[f"{name}.bias"]
+
+    def norm(name, v):
+        v = (v - v.mean(-1, keepdims=True)) / np.sqrt(v.var(-1, keepdims=True) + 1e-5)
+        return v * t[f"{name}.weight"] + t[f"{name}.bias"]
+
+    hidden = gelu(linear("embed", x.double().numpy()))
+    for layer in range(layers):
+        v = norm(f"norms.{layer}", hidden)
+        share = softmax(v @ t[f"gate.{layer}.weight"].T, axis=-1)
+        share[share < np.sort(share, axis=-1)[:, [-top_k]]] = 0.0
+        for e in range(share.shape[1]):
+            inner = gelu(linear(f"expert.{e}.{layer}.up", v))
+            hidden = hidden + share[:, [e]] * linear(f"expert.{e}.{layer}.down", inner)
+    return linear("head", norm("norm", hidden))
+
+
+def test_scores_are_those_of_the_stored_tensors_run_by_hand(deep):
+    task, server = deep
+    before = {name: tensor.clone() for name, tensor in server.items()}
+    tensors, scores = final_tensors(task, server), evaluate(task, server)
+    for cluster, score in zip("abc", scores, strict=True):
+        x, y, _ = task.test[cluster]
+        logits, labels = logits_by_hand(tensors, x, layers=2, top_k=2), y.numpy()
+        with torch.no_grad():
+            np.testing.assert_allclose(task.model(server)(x).numpy(), logits, atol=2e-5)
+        assert (score["cluster"], score["samples"]) == (cluster, 397)
+        assert score["accuracy"] == pytest.approx((logits.argmax(-1) == labels).mean(), abs=1e-12)
+        loss = -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels].mean()
+        assert score["loss"] == pytest.approx(loss, abs=1e-5)
+    assert set(tensors) == set(task.backbone) | set(server)
+    stored = load(save(tensors))
+    assert evaluate(task, {name: stored[name] for name in server}) == scores
+    assert moved(before, server) == set()
