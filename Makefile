@@ -48,12 +48,14 @@ bench: install ## time the core against named references
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python tests/benchmarks/against_pfl.py $(PFL); \
 	else echo "pfl-research: make bench PFL=PYTHON compares with it, in an environment of its own"; fi
 
-soak: install ## kill, fuzz, mutate, and run random scenarios and a week (hours; SHORT=1: minutes)
+soak: install ## slow tests, many examples, kills, fuzzed files, random scenarios, a week, mutants (hours; SHORT=1: less)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	@if [ -z "$(SHORT)" ]; then $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not process" --deep; fi
 	$(BIN)/python tests/soak/kills.py --count $(if $(SHORT),10,100)
 	$(BIN)/python tests/soak/fuzz.py --count $(if $(SHORT),1000,20000)
 	$(BIN)/python tests/soak/random_scenarios.py --count $(if $(SHORT),25,500)
 	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
-	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20,--count 200)
+	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20)
 
 accuracy: install ## compare windows, link budgets and transfers with others: docs/accuracy.md
 	$(BIN)/python docs/studies/accuracy.py
@@ -62,7 +64,7 @@ accuracy: install ## compare windows, link budgets and transfers with others: do
 
 docs: install ## build the pages (build/docs), and run every command and code block in them
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
-	$(BIN)/python -m pytest tests/docs
+	$(BIN)/python -m pytest -m "" tests/docs
 
 studies: install ## print the tables of docs/results.md and choices.md (an hour on two cores)
 	$(BIN)/python docs/studies/paper_numbers.py

@@ -81,9 +81,10 @@ class Place:
     def __init__(self, folder: Path, train: bool = False) -> None:
         self.folder = folder
         self.train = train
-        folder.mkdir(exist_ok=True)
-        (folder / "watched_method.py").write_text(METHOD)
-        (folder / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS))
+        if not (folder / "tiny.yaml").exists():
+            folder.mkdir(exist_ok=True)
+            (folder / "watched_method.py").write_text(METHOD)
+            (folder / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS))
 
     def _line(self, arguments: tuple[object, ...]) -> list[str]:
         train = [] if self.train else ["--set", "learning.train=false"]

@@ -5,7 +5,7 @@ from sim.sweeps.dask_worker import run_point
 from sim.sweeps.digest import digest_of
 from sim.sweeps.engine import Outcome, Point
 from sim.sweeps.lock import among, locked
-from sim.sweeps.points import Plan, _written
+from sim.sweeps.points import Plan
 from sim.sweeps.rows import MACHINE_COLUMNS
 from sim.sweeps.sampling import (
     combinations,

@@ -7,33 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
 from tests.kit.sweeps import Outcome, Point, run_point
 
+pytestmark = pytest.mark.process
 POINTS = ["-p", "stop.cycles=2:4:1", "--replications", 2, "--quiet"]
-
-
-def wait_until(happened: Callable[[], Any], what: str, patience_s: float = 60.0) -> None:
-    until = time.monotonic() + patience_s
-    while not happened():
-        assert time.monotonic() < until, f"never: {what}"
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 @contextmanager
@@ -56,7 +42,7 @@ class Cluster:
         about = folder / "scheduler.json"
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self.start("scheduler", *options, "--scheduler-file", str(about))
-        wait_until(about.exists, "a scheduler")
+        wait_until(lambda: about.exists() and about.read_text(), "a scheduler")
         self.address = json.loads(about.read_text())["address"]
         self.workers = [self.new_worker(), self.new_worker()]
 
