@@ -1,145 +1,203 @@
-"""Aggregation at the satellite against sums written out in float64."""
+"""Aggregation at the satellite against sums written out in float64, in every mode of LoRA."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
-from tests.kit.training import (
-    fold,
-    merge_experts,
-    merge_gate,
-    offer,
-    receive,
-    sample_weights,
-    train,
+from tests.kit import learning as kit
+from tests.kit.devices import Devices, moved
+from tests.kit.training import merge_experts, merge_gate, sample_weights, truncated_sum
+
+EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
+MODEL = kit.ModelConfig(
+    experts=2, hidden=10, expert_hidden=6, layers=2, lora=kit.LoraConfig(rank=2)
 )
-
-ALL = (True, True, True)
-EXPERTS = (0, 1)
-WEIGHTS = (0.5, 0.2, 0.3)
-
-
-MODEL = ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LoraConfig(rank=2))
-CONFIG = LearningConfig(4, ("a", "b"), (3, 2), MODEL)
+CONFIG = kit.LearningConfig(
+    4, ("a", "b"), (3, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20)
+)  # fmt: skip
+MODES = [{}, {"aggregate": "average"}, {"download": "factors"}]
 
 
-@pytest.fixture(scope="module")
-def state(task, server):
-    new = receive(task, server, None, cluster="a", who=ALL, experts=EXPERTS, generation=(0, 1, 1))
-    return train(
-        task,
-        new,
-        cluster="a",
-        rounds=(3, 5, 4),
-        first_round=(0, 0, 0),
-        experts=EXPERTS,
-        gate=True,
-        masked=False,
-    )
+def with_lora(task, **changes):
+    model = replace(MODEL, lora=replace(MODEL.lora, **changes))
+    return replace(task, config=replace(CONFIG, model=model))
 
 
 @pytest.fixture(scope="module")
-def offered(task, state):
-    return offer(task, state, experts=EXPERTS, gate=True)
+def devices(task):
+    return Devices(task)
 
 
-def rebuilt(offered, matrix):
-    """Return each device's change of one matrix, 2 B A, one by one in float64."""
-    a, b = (offered[f"factor.{matrix}.{factor}"].double().numpy() for factor in "ab")
-    return np.array([2.0 * b[k] @ a[k] for k in range(3)])
+@pytest.fixture(scope="module")
+def state(devices, server):
+    held = devices.receive(server, generation=(0, 1, 1))
+    return devices.train(held, (3, 5, 4), experts=EXPERTS, gate=True)
 
 
-def test_experts_move_by_the_weighted_mean_of_the_rebuilt_changes(task, server, offered):
+@pytest.fixture(scope="module")
+def offered(devices, state):
+    return devices.offer(state, EXPERTS)
+
+
+def factors(offered, matrix="expert.0.0.up"):
+    return (offered[f"factor.{matrix}.{factor}"].double().numpy() for factor in "ab")
+
+
+def change_of(task, server, offered, weights=WEIGHTS, matrix="expert.0.0.up"):
+    merged = merge_experts(task, server, offered, experts=(0,), weights=weights)
+    return (merged[f"{matrix}.weight"] - server[f"{matrix}.weight"]).double().numpy()
+
+
+def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offered):
+    """Each device's change 2 B A is rebuilt one by one: the mean factors' would be another."""
+    before = {name: tensor.clone() for name, tensor in server.items()}
     merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
-    for expert in EXPERTS:
-        for layer in (0, 1):
-            matrix = f"expert.{expert}.{layer}.down"
-            change = (np.array(WEIGHTS)[:, None, None] * rebuilt(offered, matrix)).sum(0)
-            assert np.abs(change).max() > 1e-3
-            expected = server[f"{matrix}.weight"].double().numpy() + change
-            np.testing.assert_allclose(merged[f"{matrix}.weight"].numpy(), expected, atol=1e-6)
+    matrices = [
+        f"expert.{e}.{layer}.{m}" for e in EXPERTS for layer in (0, 1) for m in ("up", "down")
+    ]
+    for matrix in matrices:
+        a, b = factors(offered, matrix)
+        change = sum(w * 2.0 * b[k] @ a[k] for k, w in enumerate(WEIGHTS))
+        assert np.abs(change).max() > 1e-3
+        expected = server[f"{matrix}.weight"].double().numpy() + change
+        np.testing.assert_allclose(merged[f"{matrix}.weight"].numpy(), expected, atol=1e-6)
+    assert moved(server, merged) == {f"{matrix}.weight" for matrix in matrices}
+    one = merge_experts(task, server, offered, experts=(1,), weights=WEIGHTS)
+    assert moved(server, one) == {f"{matrix}.weight" for matrix in matrices if matrix[7] == "1"}
+    gates = merge_gate(task, server, offered, weights=WEIGHTS)
+    assert moved(server, gates) == {"gate.0.weight", "gate.1.weight"}
+    for name in ("gate.0.weight", "gate.1.weight"):
+        change = np.tensordot(WEIGHTS, offered[f"delta.{name}"].double().numpy(), 1)
+        expected = server[name].double().numpy() + change
+        np.testing.assert_allclose(gates[name].numpy(), expected, atol=1e-7)
+    assert moved(before, server) == set()
 
 
-def test_averaging_the_factors_would_give_something_else(task, server, offered):
-    merged = merge_experts(task, server, offered, experts=(0,), weights=WEIGHTS)
-    matrix = "expert.0.0.up"
-    a, b = (
-        (torch.tensor(WEIGHTS)[:, None, None] * offered[f"factor.{matrix}.{f}"]).sum(0)
-        for f in "ab"
-    )
-    change = merged[f"{matrix}.weight"] - server[f"{matrix}.weight"]
-    assert (change - 2.0 * b @ a).abs().max() > 0.1 * change.abs().max()
-
-
-def test_when_all_downloaded_the_servers_version_the_result_is_the_mean_of_their_models(
-    task, server, state, offered
+@pytest.mark.parametrize("weights", [WEIGHTS, (0.0, 1.0, 0.0)])
+def test_against_one_base_the_result_is_the_mean_of_the_devices_models(
+    task, devices, server, state, offered, weights
 ):
-    """Equation (28): replacing by the weighted mean, where changes are against the same base."""
-    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
-    merged = merge_gate(task, merged, offered, weights=WEIGHTS)
-    local = fold(
-        task, state, cluster="a", who=ALL, generation=(2, 2, 2), experts=(0, 1, 2), gate=True
-    )
-    shares = torch.tensor(WEIGHTS, dtype=torch.float64)
+    """Equation (28): replacing by the weighted mean; one device alone hands over its own."""
+    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=weights)
+    merged = merge_gate(task, merged, offered, weights=weights)
+    local = devices.fold(state, generation=2)
+    shares = torch.tensor(weights, dtype=torch.float64)
     for name in merged:
         mean = torch.tensordot(shares, local[f"base.{name}"].double(), dims=1)
         torch.testing.assert_close(merged[name].double(), mean, atol=1e-6, rtol=1e-5)
 
 
-def test_changes_from_overlapping_contacts_add_up_in_any_order(task, server, offered):
-    first = {name: tensor for name, tensor in offered.items() if ".expert.0." in name}
-    second = {name: tensor for name, tensor in offered.items() if ".expert.1." in name}
-    parts = ((first, (0,)), (second, (1,)))
-    results = []
-    for order in (parts, parts[::-1]):
-        merged = server
-        for part, experts in order:
-            merged = merge_experts(task, merged, part, experts=experts, weights=WEIGHTS)
-        results.append(merged)
-    assert all(torch.equal(results[0][name], results[1][name]) for name in server)
+def test_a_backbone_that_is_trained_moves_with_the_gate(task, server):
+    """Equation (36) is about all that is shared: here each device changes it by another number."""
+    whole = replace(task, config=replace(CONFIG, trains_backbone=True))
+    everything = {**task.initial, **server}
+    changes = {
+        f"delta.{name}": torch.stack([torch.full_like(tensor, k + 1.0) for k in range(3)])
+        for name, tensor in everything.items()
+        if not name.startswith("expert.")
+    }
+    merged = merge_gate(whole, everything, changes, weights=WEIGHTS)
+    assert moved(everything, merged) == {name.removeprefix("delta.") for name in changes}
+    assert {f"delta.{n}" for n in ("head.bias", "embed.weight", "gate.0.weight")} <= set(changes)
+    for name in moved(everything, merged):
+        mean = everything[name] + 0.5 * 1 + 0.2 * 2 + 0.3 * 3
+        torch.testing.assert_close(merged[name], mean)
 
 
-def test_nothing_but_the_matrices_of_the_named_experts_moves(task, server, offered):
-    merged = merge_experts(task, server, offered, experts=(1,), weights=WEIGHTS)
-    moved = {name for name in server if not torch.equal(merged[name], server[name])}
-    assert moved == {f"expert.1.{layer}.{m}.weight" for layer in (0, 1) for m in ("up", "down")}
+# -- Remark 1 in its variants: averaged factors, truncated changes, whole matrices
 
 
-def test_the_gate_moves_by_the_weighted_mean_change(task, server, offered):
-    merged = merge_gate(task, server, offered, weights=WEIGHTS)
-    change = offered["delta.gate.1.weight"].double().numpy()
-    expected = server["gate.1.weight"].double().numpy() + np.tensordot(WEIGHTS, change, 1)
-    np.testing.assert_allclose(merged["gate.1.weight"].numpy(), expected, atol=1e-7)
-    assert torch.equal(merged["expert.0.0.up.weight"], server["expert.0.0.up.weight"])
+def test_averaged_factors_make_a_change_of_that_rank(task, server, offered):
+    a, b = factors(offered)
+    shares = np.array(WEIGHTS)[:, None, None]
+    average = with_lora(task, aggregate="average")
+    expected = 2.0 * (shares * b).sum(0) @ (shares * a).sum(0)
+    np.testing.assert_allclose(change_of(average, server, offered), expected, atol=1e-6)
+    apart = change_of(task, server, offered) - expected
+    assert np.abs(apart).max() > 0.1 * np.abs(expected).max()
+    # late devices add their share of an average too
+    found = change_of(average, server, offered, (0.0, 0.2, 0.0))
+    np.testing.assert_allclose(found, 0.2 * 2.0 * b[1] @ a[1], atol=1e-6)
 
 
-def test_one_device_alone_hands_over_its_own_model(task, server, state, offered):
-    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=(0.0, 1.0, 0.0))
-    local = fold(
-        task, state, cluster="a", who=ALL, generation=(2, 2, 2), experts=(0, 1, 2), gate=True
-    )
-    torch.testing.assert_close(
-        merged["expert.1.1.up.weight"], local["base.expert.1.1.up.weight"][1]
-    )
+def test_what_goes_down_as_factors_is_the_best_of_that_rank(task, server, offered):
+    """Eckart and Young: the singular value decomposition of the merged change, cut off."""
+    u, values, v = np.linalg.svd(change_of(task, server, offered))
+    assert values[2] > 1e-3 * values[0]
+    found = change_of(with_lora(task, download="factors"), server, offered)
+    np.testing.assert_allclose(found, (u[:, :2] * values[:2]) @ v[:2], atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.permutations(range(3)), st.lists(st.integers(0, 9), min_size=3, max_size=3))
-def test_the_order_of_the_devices_does_not_matter(task, server, offered, order, parts):
-    parts = parts if sum(parts) else [1, 0, 0]
-    weights = [part / sum(parts) for part in parts]
-    shuffled = {name: tensor[list(order)] for name, tensor in offered.items()}
-    first = merge_experts(task, server, offered, experts=EXPERTS, weights=weights)
-    second = merge_experts(
-        task, server, shuffled, experts=EXPERTS, weights=[weights[k] for k in order]
-    )
-    for name in server:
-        torch.testing.assert_close(first[name], second[name], atol=1e-6, rtol=1e-5)
+@given(
+    st.integers(1, 5), st.integers(1, 3), st.integers(2, 9), st.integers(2, 9), st.integers(0, 999)
+)
+def test_a_truncated_sum_is_exact_where_its_rank_suffices(k, r, rows, columns, seed):
+    rng = kit.stream(seed, "factors")
+    a = torch.from_numpy(rng.standard_normal((k, r, columns)))
+    b = torch.from_numpy(rng.standard_normal((k, rows, r)))
+    weights = rng.random(k).tolist()
+    whole = sum(2.0 * w * (b[i] @ a[i]) for i, w in enumerate(weights))
+    kept = truncated_sum(a, b, weights, k * r, 2.0)
+    torch.testing.assert_close(kept, whole, atol=1e-10, rtol=1e-10)
+    cut = truncated_sum(a, b, weights, r, 2.0)
+    left_out, singular = torch.linalg.norm(whole - cut), torch.linalg.svdvals(whole)
+    torch.testing.assert_close(left_out, torch.linalg.norm(singular[r:]), atol=1e-9, rtol=1e-9)
+
+
+def test_without_a_rank_matrices_and_biases_are_trained_and_sent(task, server):
+    whole = Devices(with_lora(task, rank=None))
+    state = whole.receive(server, experts=(0,))
+    after = whole.train(state, (1, 2, 0), experts=(0,), masked=True)
+    expert = {name for name in server if name.startswith("expert.0.")}
+    assert moved(state, after) == expert and len(expert) == 8
+    sent = whole.offer(after, (0,), gate=False)
+    assert set(sent) == {f"delta.{name}" for name in expert}
+    merged = merge_experts(whole.task, server, sent, experts=(0,), weights=WEIGHTS)
+    for name in expert:
+        mean = torch.tensordot(torch.tensor(WEIGHTS), after[name], dims=1)
+        torch.testing.assert_close(merged[name], mean, atol=1e-6, rtol=1e-5)
+
+
+# -- who counts
+
+
+def test_devices_weigh_by_their_samples_among_those_who_can_take_part(task):
+    counts = np.array(task.shards["a"].sizes)
+    assert len(set(counts)) == 2
+    some = (True, False, True)
+    for who, able, weights in (
+        ((True,) * 3, None, counts / counts.sum()),
+        (some, None, counts * some / counts.sum()),
+        (some, some, counts * some / counts[[0, 2]].sum()),
+        ((True, False, False), some, counts * [1, 0, 0] / counts[[0, 2]].sum()),
+    ):
+        np.testing.assert_allclose(sample_weights(task, "a", who, able), weights, atol=1e-15)
+    for nobody in ((False,) * 3, (True, True)):
+        with pytest.raises(ValueError, match="name at least one of the 3 devices"):
+            sample_weights(task, "a", nobody)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_device_of_weight_zero_may_hold_anything_and_no_other(task, server, offered, mode):
+    some = with_lora(task, **mode)
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    for tensor in broken.values():
+        tensor[1] = torch.nan
+    clean, found = (change_of(some, server, o, (0.5, 0.0, 0.3)) for o in (offered, broken))
+    assert np.abs(clean).max() > 1e-3
+    np.testing.assert_array_equal(found, clean)
+    for part in "ab":
+        broken = {name: tensor.clone() for name, tensor in offered.items()}
+        broken[f"factor.expert.0.0.up.{part}"][1, 0, 0] = torch.inf
+        with pytest.raises(ValueError, match=r"'expert\.0\.0\.up\.weight' from device 1"):
+            merge_experts(some, server, broken, experts=(0,), weights=WEIGHTS)
+    broken["delta.gate.0.weight"][2, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"'gate\.0\.weight' from device 2"):
+        merge_gate(some, server, broken, weights=WEIGHTS)
 
 
 @pytest.mark.parametrize(
@@ -152,33 +210,10 @@ def test_the_order_of_the_devices_does_not_matter(task, server, offered, order, 
     ],
 )
 def test_weights_below_zero_or_not_finite_are_refused(task, server, offered, weights, message):
-    for merge in (
-        lambda: merge_experts(task, server, offered, experts=(0,), weights=weights),
-        lambda: merge_gate(task, server, offered, weights=weights),
-    ):
-        with pytest.raises(ValueError, match=message):
-            merge()
-
-
-def test_an_update_that_is_not_finite_is_refused_by_name_and_device(task, server, offered):
-    broken = {name: tensor.clone() for name, tensor in offered.items()}
-    broken["factor.expert.1.0.up.b"][2, 0, 0] = float("inf")
-    broken["delta.gate.0.weight"][1, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"'expert\.1\.0\.up\.weight' from device 2"):
-        merge_experts(task, server, broken, experts=EXPERTS, weights=WEIGHTS)
-    with pytest.raises(ValueError, match=r"'gate\.0\.weight' from device 1"):
-        merge_gate(task, server, broken, weights=WEIGHTS)
-
-
-def test_a_device_of_weight_zero_may_hold_anything(task, server, offered):
-    broken = {name: tensor.clone() for name, tensor in offered.items()}
-    for tensor in broken.values():
-        tensor[2] = float("nan")
-    weights = (0.25, 0.75, 0.0)
-    clean, other = (
-        merge_experts(task, server, o, experts=EXPERTS, weights=weights) for o in (offered, broken)
-    )
-    assert all(torch.equal(clean[name], other[name]) for name in server)
+    with pytest.raises(ValueError, match=message):
+        merge_experts(task, server, offered, experts=(0,), weights=weights)
+    with pytest.raises(ValueError, match=message):
+        merge_gate(task, server, offered, weights=weights)
 
 
 def test_what_was_not_offered_cannot_be_merged(task, server, offered):
@@ -187,52 +222,3 @@ def test_what_was_not_offered_cannot_be_merged(task, server, offered):
         merge_experts(task, server, fewer, experts=EXPERTS, weights=WEIGHTS)
     with pytest.raises(ValueError, match=r"no change of 'gate\.0"):
         merge_gate(task, server, {}, weights=WEIGHTS)
-
-
-def test_devices_weigh_by_their_samples(task):
-    counts = np.array(task.shards["a"].sizes)
-    assert len(set(counts)) == 2
-    np.testing.assert_allclose(sample_weights(task, "a", ALL), counts / counts.sum())
-    some = sample_weights(task, "a", (True, False, True))
-    np.testing.assert_allclose(some, counts * [1, 0, 1] / counts.sum())
-    rest = sample_weights(task, "a", (False, True, False))
-    assert sum(some) + sum(rest) == pytest.approx(1.0, abs=1e-12)
-
-
-def test_only_devices_that_can_take_part_count_for_the_weights(task):
-    counts = np.array(task.shards["a"].sizes)
-    able = (True, False, True)
-    both = sample_weights(task, "a", able, able)
-    np.testing.assert_allclose(both, counts * able / counts[[0, 2]].sum())
-    alone = sample_weights(task, "a", (True, False, False), able)
-    assert alone == (pytest.approx(counts[0] / counts[[0, 2]].sum()), 0.0, 0.0)
-
-
-def test_a_backbone_that_is_trained_moves_with_the_gate(task, server, offered):
-    """Equation (36) is about all that is shared: here each device changes it by another number."""
-    whole = replace(task, config=replace(CONFIG, trains_backbone=True))
-    everything = {**task.initial, **server}
-    changes = {
-        f"delta.{name}": torch.stack([torch.full_like(tensor, k + 1.0) for k in range(3)])
-        for name, tensor in everything.items()
-        if not name.startswith("expert.")
-    }
-    merged = merge_gate(whole, everything, changes, weights=WEIGHTS)
-    mean = 0.5 * 1 + 0.2 * 2 + 0.3 * 3
-    moved = {name for name, tensor in merged.items() if not torch.equal(tensor, everything[name])}
-    assert moved == {name.removeprefix("delta.") for name in changes}
-    assert {"head.bias", "embed.weight", "gate.0.weight"} <= moved
-    for name in moved:
-        torch.testing.assert_close(merged[name], everything[name] + mean)
-
-
-@pytest.mark.parametrize("who", [(False, False, False), (True, True)])
-def test_no_devices_and_other_clusters_masks_have_no_weights(task, who):
-    with pytest.raises(ValueError, match="name at least one of the 3 devices"):
-        sample_weights(task, "a", who)
-
-
-def test_merging_leaves_the_servers_old_version(task, server, offered):
-    before = {name: tensor.clone() for name, tensor in server.items()}
-    merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
-    assert all(torch.equal(before[name], server[name]) for name in server)

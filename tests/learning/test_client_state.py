@@ -1,0 +1,316 @@
+"""What devices hold between downloads, training and offers, and what arrives of an offer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from torch.func import functional_call
+
+from learning.models import Residency
+from tests.kit import learning as kit
+from tests.kit.devices import Devices, factors_of, moved
+from tests.kit.training import Before, Frozen, experts_held, fingerprint, not_finite, select
+
+SOME = (True, False, True)
+MODEL = kit.ModelConfig(
+    experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=kit.LoraConfig(rank=2)
+)
+SHORT = kit.Pretraining(20, 20, 20)
+CONFIG = kit.LearningConfig(2, ("a", "b"), (3, 3), MODEL, pretraining=SHORT)
+
+
+@pytest.fixture(scope="module")
+def devices(task):
+    return Devices(task)
+
+
+@pytest.fixture(scope="module")
+def state(devices, server):
+    """Devices that hold everything and have trained: B and the gate have moved."""
+    return trained(devices.receive(server))
+
+
+def trained(state):
+    after = dict(state)
+    for name, tensor in state.items():
+        if name.endswith(".b") or name.startswith("gate."):
+            noise = kit.stream(0, name).standard_normal(tuple(tensor.shape))
+            after[name] = tensor + 0.1 * torch.tensor(noise, dtype=torch.float32)
+    return after
+
+
+def logits(task, state, device):
+    """Run one device's model, base and factors as they lie in its state."""
+    experts = experts_held(state)
+    model = task.skeleton(Residency(held=experts, tuned=experts))
+    tensors = {
+        task.names.path(name.removeprefix("base.").removeprefix("factor.")): tensor[device]
+        for name, tensor in state.items()
+        if not name.startswith("base.gate.")
+    }
+    return functional_call(model, {**task.backbone, **tensors}, (task.test["a"].x,))
+
+
+def zero(tensors, but=".a"):
+    return all(t.count_nonzero() == 0 for n, t in tensors.items() if not n.endswith(but))
+
+
+# -- downloads
+
+
+def test_a_first_download_is_the_servers_model_in_its_memory(task, devices, server):
+    state = devices.receive(server)
+    expected = task.model(server)(task.test["a"].x)
+    for device in range(3):
+        torch.testing.assert_close(logits(task, state, device), expected)
+    base = state["base.expert.1.0.up.weight"]
+    assert len(base) == 3 and base.data_ptr() == server["expert.1.0.up.weight"].data_ptr()
+    fewer = devices.receive(server, experts=(0, 2))
+    assert experts_held(fewer) == (0, 2)
+    assert {name for name in fewer if name.startswith("factor.")} == factors_of((0, 2), 2)
+    assert {"base.gate.1.weight", "gate.1.weight"} <= set(fewer)
+
+
+def test_who_did_not_receive_keeps_what_it_has_and_nan_for_what_it_never_had(
+    devices, server, state
+):
+    newer = {name: tensor + 1.0 for name, tensor in server.items()}
+    after = devices.receive(newer, state, who=SOME)
+    for name in ("base.expert.0.1.down.weight", "base.gate.0.weight", "gate.0.weight"):
+        stored = name.removeprefix("base.")
+        assert torch.equal(after[name][1], state[name][1])
+        unsent = state[name][0] - state[f"base.{stored}"][0]
+        torch.testing.assert_close(after[name][0], newer[stored] + unsent)
+    first = devices.receive(server, who=SOME, experts=(1,))["base.expert.1.0.up.weight"]
+    assert first.isnan().flatten(1).any(1).tolist() == [False, True, False]
+
+
+def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices, server, state):
+    fewer = devices.receive(server, state, experts=(1,), generation=7)
+    more = devices.receive(server, fewer, experts=(1, 2), generation=7)
+    assert (experts_held(fewer), experts_held(more)) == ((1,), (1, 2))
+    for kept in (fewer, more):
+        assert all(torch.equal(kept[name], state[name]) for name in factors_of((1,), 2))
+    assert more["factor.expert.2.0.up.b"].count_nonzero() == 0
+    assert not torch.equal(more["factor.expert.2.0.up.a"], state["factor.expert.2.0.up.a"])
+
+
+def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwise(task, server):
+    def first_factor(cluster, generation, expert=0):
+        state = Devices(task, cluster).receive(server, generation=generation)
+        return state[f"factor.expert.{expert}.0.up.a"]
+
+    mixed = first_factor("a", (0, 0, 5))
+    assert torch.equal(mixed[0], mixed[1]) and not torch.equal(mixed[0], mixed[2])
+    assert torch.equal(mixed[2], first_factor("a", 5)[0])
+    assert not torch.equal(mixed[0], first_factor("b", 0)[0])
+    assert not torch.equal(mixed[0], first_factor("a", 0, expert=1)[0])
+
+
+def test_receiving_the_gate_touches_nothing_else(devices, server, state):
+    after = devices.receive_gate(server, state, SOME)
+    for name in ("gate.1.weight", "base.gate.1.weight"):
+        assert torch.equal(after[name][2], server["gate.1.weight"])
+        assert torch.equal(after[name][1], state[name][1])
+    assert all(after[name] is state[name] for name in state if "gate" not in name)
+
+
+@pytest.mark.parametrize(
+    ("rank", "name"),
+    [(2, "gate.0.weight"), (None, "expert.0.0.up.weight"), (None, "gate.1.weight")],
+)
+def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, rank, name):
+    """Such as a gate that goes on training while its last offer is on its way, as in FedBuff."""
+    model = replace(MODEL, lora=kit.LoraConfig(rank=rank))
+    own = Devices(replace(task, config=replace(CONFIG, model=model)))
+    fresh = own.receive(server)
+    state = {**fresh, name: fresh[name] + 0.25}
+    newer = {stored: tensor + 1.0 for stored, tensor in server.items()}
+    after = own.receive(newer, state, who=SOME)
+    torch.testing.assert_close(after[name][0], server[name] + 1.25)
+    torch.testing.assert_close(after[name][1], server[name] + 0.25)
+    change = own.offer(after, (0,))[f"delta.{name}"]
+    torch.testing.assert_close(change, torch.full_like(change, 0.25))
+    folded = own.fold(state)
+    assert zero(own.offer(folded, (0,))) and torch.equal(folded[name], state[name])
+    assert torch.equal(own.receive(newer, folded)[name], newer[name].expand(fresh[name].shape))
+    broken = {**state, name: state[name].clone()}
+    broken[name][1, 0, 0] = torch.inf  # it begins at the download again
+    again = own.receive(server, broken)[name]
+    assert torch.equal(again[1], server[name]) and not torch.equal(again[0], server[name])
+
+
+# -- folds and offers
+
+
+def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, state):
+    folded = devices.fold(state)
+    for device in range(3):
+        before, after = logits(task, state, device), logits(task, folded, device)
+        torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+    assert zero(devices.offer(folded, (0, 1, 2)))
+    assert not torch.equal(folded["factor.expert.0.0.up.a"], state["factor.expert.0.0.up.a"])
+    further = trained(folded)
+    delta = devices.offer(further, (0,))["delta.gate.0.weight"]
+    torch.testing.assert_close(delta, further["gate.0.weight"] - state["gate.0.weight"])
+
+
+def test_what_and_who_is_not_folded_stays(devices, state):
+    one = devices.fold(state, experts=(1,), gate=False)
+    before, after = (devices.offer(some, (0,)) for some in (state, one))
+    assert moved(before, after) == set()
+    assert zero(devices.offer(one, (1,), gate=False))
+    some = devices.fold(state, who=SOME)
+    assert moved(some, state, 1) == set()
+    assert {"base.expert.0.0.up.weight", "factor.expert.0.0.up.b"} <= moved(some, state, 0)
+
+
+def test_selecting_takes_rows_of_states_of_the_same_experts(state):
+    other = {name: tensor * 2 for name, tensor in state.items()}
+    chosen = select(SOME, other, state)
+    assert moved(chosen, state, 1) == set()
+    assert moved(chosen, other, 0) | moved(chosen, other, 2) == set()
+    fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
+    with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
+        select(SOME, state, fewer)
+
+
+def test_an_offer_holds_the_factors_of_its_experts_and_the_gate_if_asked(devices, server, state):
+    assert set(devices.offer(state, (1,), gate=False)) == factors_of((1,), 2)
+    assert set(devices.offer(state, ())) == {"delta.gate.0.weight", "delta.gate.1.weight"}
+    few = devices.receive(server, experts=(1,))
+    with pytest.raises(ValueError, match=r"expert 2 is not held; held: \(1,\)"):
+        devices.offer(few, (1, 2))
+
+
+@pytest.mark.parametrize("who", [(True,), (True,) * 4])
+def test_a_mask_of_another_length_than_the_cluster_is_refused(devices, server, state, who):
+    generation = (0,) * len(who)
+    for call in (
+        lambda: devices.receive(server, state, who=who, generation=generation),
+        lambda: devices.fold(state, who=who, generation=generation),
+        lambda: devices.receive_gate(server, state, who),
+        lambda: select(who, state, state),
+    ):
+        with pytest.raises(ValueError, match="3 devices"):
+            call()
+
+
+def test_devices_with_numbers_that_are_not_finite_are_named(devices, state):
+    offered = devices.offer(state, (1,))
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    broken["factor.expert.1.0.down.b"][2, 0, 0] = torch.inf
+    broken["delta.gate.0.weight"][0, 0, 0] = torch.nan
+    assert (not_finite(offered), not_finite(broken)) == ([], [0, 2])
+
+
+# -- what arrives of numbers that are sent in sixteen or eight bits
+
+
+@pytest.mark.parametrize("upload_format", ["float16", "int8"])
+def test_what_is_offered_is_rounded_as_it_is_sent(task, devices, state, upload_format):
+    exact = devices.offer(state, (0,))
+    rough = Devices(replace(task, config=replace(CONFIG, upload_format=upload_format)))
+    for name, tensor in rough.offer(state, (0,)).items():
+        assert torch.equal(tensor, kit.as_sent(exact[name], upload_format))
+        assert name.endswith(".a") or not torch.equal(tensor, exact[name])
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5)),
+        elements=st.floats(-1e4, 1e4, width=32),
+    )
+)
+def test_bits_that_are_left_are_numpys_half_or_127_steps_of_each_devices_range(values):
+    half, eight = (kit.as_sent(torch.from_numpy(values), f).numpy() for f in ("float16", "int8"))
+    np.testing.assert_array_equal(half, values.astype(np.float16).astype(np.float32))
+    step = np.abs(values).max(axis=(1, 2), keepdims=True) / 127
+    assert (np.abs(eight - values) <= 0.5 * step * (1 + 1e-5) + 1e-30).all()
+    assert len(np.unique(np.rint(eight[0] / max(step[0, 0, 0], 1e-30)))) <= 255
+
+
+def test_native_numbers_arrive_as_they_are_and_broken_ones_stay_broken():
+    values = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
+    assert kit.as_sent(values, "native") is values
+    for upload_format in ("float16", "int8"):
+        assert not_finite({"x": kit.as_sent(values, upload_format)}) == [0]
+    steps = torch.tensor([[127.0, 1.4, -0.6, 0.3], [-254.0, 3.1, 2.9, -1.1]])
+    whole = torch.tensor([[127.0, 1.0, -1.0, 0.0], [-254.0, 4.0, 2.0, -2.0]])
+    assert torch.equal(kit.as_sent(steps, "int8"), whole)
+    sizes = [kit.tensor_bytes((2, 3), f, native_bytes=4) for f in ("native", "float16", "int8")]
+    assert sizes == [4 * 6, 2 * 6, 6 + 4]
+
+
+# -- invariants: shares that sum to one, and tensors that stay as they are
+
+COUNTS = st.lists(st.integers(1, 10**9), min_size=1, max_size=200)
+
+
+@given(COUNTS, st.floats(1e-6, 1e6))
+def test_shares_of_counts_sum_to_one_in_spite_of_rounding(counts, factor):
+    shares = [count / sum(counts) for count in counts]
+    kit.check_shares(shares, "all")
+    scaled = [factor * share for share in shares]
+    if abs(factor - 1.0) > 1e-8:
+        with pytest.raises(kit.Violation, match="weight"):
+            kit.check_shares(scaled, "all")
+    if factor <= 1.0:
+        kit.check_shares(scaled, "some", whole=False)
+
+
+@pytest.mark.parametrize("wrong", [-1e-12, 1.1, float("nan")])
+def test_no_share_is_negative_above_one_or_no_number(wrong):
+    for whole in (True, False):
+        with pytest.raises(kit.Violation, match="sum to one' is violated: a weight of all is"):
+            kit.check_shares([0.0, wrong], "all", whole)
+    kit.check_shares([], "some", whole=False)
+    with pytest.raises(kit.Violation, match=r"sum to 0\.0"):
+        kit.check_shares([], "all")
+
+
+def refused(message, check, *arguments):
+    with pytest.raises(kit.Violation, match=message):
+        check(*arguments)
+
+
+def test_only_what_may_change_does_and_nothing_in_place():
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
+    before, other = Before(tensors), {**tensors, "a": tensors["a"] + 1.0}
+    before.check(other, lambda name: name == "a", "it")
+    before.check({**tensors, "b": tensors["b"].clone()}, lambda name: False, "it")
+    must_not = "it changed '{}', which it must not"
+    refused(must_not.format("a"), before.check, other, lambda name: name == "b", "it")
+    refused(must_not.format("b"), before.check, {"a": tensors["a"]}, lambda name: False, "it")
+    tensors["a"][0, 0] += 1.0
+    refused("changed 'a' in place", before.check, dict(tensors), lambda name: True, "it")
+
+
+@pytest.mark.parametrize("thoroughly", [False, True])
+def test_what_is_frozen_stays(thoroughly):
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
+    frozen = Frozen(tensors)
+    frozen.check(tensors, "it", thoroughly)
+    frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly)
+    tensors["a"].data[1, 2] += 1e-3  # torch does not count this
+    changed = "'a' of it is not what it was"
+    if thoroughly:
+        refused(changed, frozen.check, tensors, "it", thoroughly)
+    refused(changed, frozen.check, {**tensors, "a": tensors["a"].clone()}, "it", thoroughly)
+    refused("'b' of it has come or gone", frozen.check, {"a": tensors["a"]}, "it")
+
+
+def test_a_fingerprint_tells_numbers_shapes_and_formats():
+    numbers = torch.arange(6.0)
+    bit = torch.tensor([0, 0, 0, 0, 0, 1e-6])
+    shaped = [numbers.reshape(2, 3), numbers.reshape(3, 2), torch.zeros(0), torch.tensor(0.0)]
+    different = [numbers, numbers + bit, numbers.double(), numbers.bfloat16(), *shaped]
+    assert len({fingerprint(tensor) for tensor in different}) == len(different)
+    stacked = torch.arange(12.0).reshape(2, 6)
+    assert fingerprint(stacked.T[3]) == fingerprint(torch.tensor([3.0, 9.0]))
+    assert fingerprint(numbers.expand(4, 6)) == fingerprint(numbers.repeat(4, 1))
