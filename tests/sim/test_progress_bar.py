@@ -54,12 +54,9 @@ def on_a_terminal(folder: Path, *line: str, **environment: str) -> Seen:
     return Seen(process.returncode, out, plain)
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    return on_a_terminal(tmp_path_factory.mktemp("terminal"), *RUN)
-
-
-def test_a_terminal_shows_time_cycle_rate_and_rest(seen: Seen) -> None:
+@pytest.mark.process
+def test_a_terminal_shows_time_cycle_rate_and_rest_and_then_what_is_next(tmp_path: Path) -> None:
+    seen = on_a_terminal(tmp_path, *RUN)
     assert seen.status == 0
     days = [float(day) for day in re.findall(r"day (\d+\.\d) of 3\.0, cycle \d+", seen.err)]
     assert days == sorted(days)
@@ -67,35 +64,21 @@ def test_a_terminal_shows_time_cycle_rate_and_rest(seen: Seen) -> None:
     assert days[-1] > 1.0
     assert re.search(r"cycle \d+, [\d.e+]+ h/s", seen.err)
     assert re.search(r"\d+:\d\d:\d\d", seen.err)
-
-
-def test_behind_the_run_one_line_says_what_is_next(seen: Seen) -> None:
     last = seen.err.strip().splitlines()[-1]
     assert last.endswith("next: leomix report runs/circular-emsfl-enhanced-1")
     assert seen.err.count("next:") == 1
     assert "next:" not in seen.out
 
 
-def test_json_on_a_terminal_is_all_that_stands_on_stdout(tmp_path: Path) -> None:
-    done = on_a_terminal(tmp_path, *RUN, "--json")
+@pytest.mark.process
+def test_json_quiet_and_dumb_terminals_are_left_alone(tmp_path: Path) -> None:
+    short = [*RUN, "--set", "stop.days=1"]
+    done = on_a_terminal(tmp_path, *short, "--json")
     assert done.out.startswith("{")
     assert "next:" not in done.err
-
-
-@pytest.mark.parametrize("why", ["--quiet", "TERM=dumb"])
-def test_a_terminal_that_wants_none_gets_none(tmp_path: Path, why: str) -> None:
-    line, name = [*RUN, "--set", "stop.days=1"], why.partition("=")
-    extra = {} if name[2] == "" else {name[0]: name[2]}
-    done = on_a_terminal(tmp_path, *line, *([why] if not extra else []), **extra)
-    assert (done.status, done.err) == (0, "")
-
-
-def test_elsewhere_there_is_nothing_but_warnings(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "sim", *RUN, "-o", "run"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0
-    assert all(text.startswith("warning: ") for text in done.stderr.splitlines())
-    assert "run folder" in done.stdout
+    quiet = on_a_terminal(tmp_path, *short, "--quiet")
+    dumb = on_a_terminal(tmp_path, *short, TERM="dumb")
+    assert (quiet.status, quiet.err, dumb.status, dumb.err) == (0, "", 0, "")
 
 
 def test_the_accuracy_of_the_last_evaluation_stands_there(
