@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from tests.kit import small, small_nmoe
+from tests.kit import small
 from tests.kit.records import COLUMNS
 from tests.kit.results import CriticalPath, Spent, critical_path
+from tests.runs import Runs
 
 Rows = list[dict[str, Any]]
 
@@ -105,16 +106,13 @@ def test_what_is_sent_to_a_peer_occupies_both_ends() -> None:
     assert path.clusters["B"] == Spent(transmitting_s=3, waiting_s=7)
 
 
-def test_a_beam_that_was_taken_over_is_waited_for_again_while_the_satellite_is_in_view() -> None:
+def test_a_beam_is_waited_for_while_the_satellite_is_in_view() -> None:
     taken = event(60, "wait", "A", contact_id=0, detail="beam taken over by a cluster that waited")
     path = critical_path(tables(contacts=[contact(0, "A", 40, 90, 40, 60)], events=[taken]), 100.0)
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
-
-
-def test_another_satellites_beam_ends_the_wait() -> None:
-    served = contact(1, "A", 0, 100, 50, 100)
-    waits = beam_wait(20, "A", 0)
-    path = critical_path(tables(contacts=[contact(0, "A", 20, 80), served], events=[waits]), 100.0)
+    # Another satellite's beam ends the wait.
+    rows = [contact(0, "A", 20, 80), contact(1, "A", 0, 100, 50, 100)]
+    path = critical_path(tables(contacts=rows, events=[beam_wait(20, "A", 0)]), 100.0)
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
 
 
@@ -196,19 +194,9 @@ def test_every_second_counts_once_and_where_the_definition_says(
     assert path.spent.total_s + path.rest_s == SPAN_S
 
 
-RUNS = {
-    **{
-        f"{method} {where.__name__}": where(learning={"method": method, "train": False})
-        for method in ("synchronous", "emsfl-enhanced", "fedbuff", "aligned")
-        for where in (small.slots, small.orbit)
-    },
-    "nmoe": small_nmoe.nmoe(learning={"train": False}),
-}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_parts_of_a_run_sum_up_to_its_time(name: str) -> None:
-    result = sim.run(RUNS[name])
+@pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "aligned", "nmoe"])
+def test_parts_of_a_run_sum_up_to_its_time(name: str, runs: Runs) -> None:
+    result = runs.result(name)
     path, end_s = result.critical_path, result.manifest["simulated_s"]
     for spent in path.clusters.values():
         assert spent.total_s == pytest.approx(end_s, rel=1e-12)
@@ -229,11 +217,6 @@ def test_parts_of_a_run_sum_up_to_its_time(name: str) -> None:
         assert sent_s <= rows.sum() + moved[moved.peer.notna()].lasted.sum() + 1e-6
 
 
-def test_the_last_cluster_of_the_slots_is_critical() -> None:
-    path = sim.run(RUNS["synchronous slots"]).critical_path
-    assert {cycle.cluster for cycle in path.cycles} == {"B"}
-
-
 def test_clusters_that_share_a_beam_queue_for_it_as_long_as_the_plan_says() -> None:
     """Two places side by side see every pass together, and one satellite has one beam."""
     places = [
@@ -252,8 +235,9 @@ def test_clusters_that_share_a_beam_queue_for_it_as_long_as_the_plan_says() -> N
     assert found_s == pytest.approx(queued_s, rel=1e-9)
 
 
-def test_rows_are_json_and_tell_the_whole_run() -> None:
-    path = sim.run(RUNS["synchronous slots"]).critical_path
+def test_rows_are_json_and_cover_the_whole_run(runs: Runs) -> None:
+    path = runs.result("slots-synchronous").critical_path
+    assert {cycle.cluster for cycle in path.cycles} == {"B"}
     rows = json.loads(json.dumps(path.rows()))
     assert [row["what"] for row in rows] == ["cluster"] * 2 + ["cycle"] * 3 + ["rest"]
     assert all(row.keys() == rows[0].keys() for row in rows)

@@ -6,7 +6,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,13 @@ from scipy.interpolate import BarycentricInterpolator
 from skyfield.api import EarthSatellite, load, wgs84
 from skyfield.framelib import itrs
 
+import scenarios
 import sim
 from orbit import circular_satellite, keplerian_satellite
 from tests.kit.network import satellites_of
 from tests.kit.orbit import Start
 from tests.kit.results import ephemerides, ephemeris, longest_s
-from tests.kit.small import orbit, slots
+from tests.kit.small import orbit
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 TIMESCALE = load.timescale(builtin=True)
@@ -113,6 +113,8 @@ def test_references_lead_to_positions(packets: list[dict[str, Any]]) -> None:
         assert properties == ("position", "position")
         assert set(owners) <= placed
         assert link["name"] == f"{kind(link)}: {names[owners[0]]} - {names[owners[1]]}"
+        windows = sorted(window_s(text) for text in link["availability"])
+        assert all(before[1] <= after[0] for before, after in pairwise(windows))
 
 
 @pytest.mark.parametrize(
@@ -170,8 +172,6 @@ def test_positions_are_as_near_to_skyfields_as_the_file_says(
     assert 0 < error_m < 10
     by_name = {packet["name"]: packet for packet in of(packets, "satellite")}
     times_s = np.random.default_rng(1).uniform(0, 0.5 * 86400, 30)
-    import scenarios
-
     satellites = satellites_of(scenarios.from_dict(result.manifest["scenario"]))
     assert {satellite.name for satellite in satellites} == set(by_name)
     for satellite in satellites:
@@ -233,31 +233,3 @@ def test_many_satellites_are_shown_for_as_long_as_the_samples_last(
     assert longest_s(10) > 86400
     assert 3900 < sum(len(track.time_s) for track in tracks if track) <= 4000
     assert all(track is not None and track.error_m < 10 for track in tracks)
-
-
-@pytest.mark.parametrize("source", ["slots", "contacts"])
-def test_a_run_without_orbits_is_one_line(leomix, tmp_path: Path, source: str) -> None:
-    scenario = slots(learning={"train": False})
-    if source == "contacts":
-        (tmp_path / "windows.csv").write_text(
-            "site,rise_utc,set_utc\n"
-            "A,2026-08-22T00:10:00Z,2026-08-22T00:20:00Z\n"
-            "B,2026-08-22T00:30:00Z,2026-08-22T00:40:00Z\n"
-        )
-        said = {"source": "contacts", "path": str(tmp_path / "windows.csv")}
-        import scenarios
-
-        raw = scenario.model_dump(mode="json", exclude_unset=True)
-        scenario = scenarios.from_dict({**raw, "orbit": said, "stop": {"days": 1}})
-    sim.run(scenario, out=tmp_path / "r")
-    outcome = leomix("export", tmp_path / "r", "--to", "czml")
-    assert outcome.status == 2
-    assert f"has no satellites to draw (orbit.source is {source})" in outcome.err
-    assert outcome.err.count("\n") == 1
-    assert not (tmp_path / "r" / "export" / "czml").exists()
-
-
-def test_intervals_of_one_link_do_not_overlap(packets: list[dict[str, Any]]) -> None:
-    for link in of(packets, "contact", "service"):
-        windows = [window_s(text) for text in link["availability"]]
-        assert all(before[1] <= after[0] for before, after in pairwise(sorted(windows)))

@@ -195,7 +195,12 @@ def test_all_other_events_are_marks(result: sim.Result, trace: Reader) -> None:
     assert set(MARKS) | paired == set(KINDS)
 
 
-def test_counters_are_the_metrics(result: sim.Result, trace: Reader) -> None:
+def test_counters_are_the_metrics_and_time_begins_with_the_run(
+    result: sim.Result, trace: Reader
+) -> None:
+    boot_time, real_time = 6, 1
+    start_ns = int(pd.Timestamp("2026-08-22T00:00:00Z").value)
+    assert trace.clocks == {boot_time: 0, real_time: start_ns}
     counters = {track.place: track.values for track in trace.tracks.values() if track.values}
     metrics = result.metrics
     curves = {"global": metrics[metrics.scope == "global"]}
@@ -205,22 +210,6 @@ def test_counters_are_the_metrics(result: sim.Result, trace: Reader) -> None:
         for figure in ("accuracy", "loss"):
             expected = list(zip(nanoseconds(rows.time_s), rows[figure], strict=True))
             assert counters["learning", f"{figure} {name}"] == expected
-
-
-def test_the_zero_of_time_is_the_start_of_the_run(trace: Reader) -> None:
-    boot_time, real_time = 6, 1
-    expected = int(pd.Timestamp("2026-08-22T00:00:00Z").value)
-    assert trace.clocks == {boot_time: 0, real_time: expected}
-
-
-def test_devices_are_in_order_of_their_numbers(trace: Reader) -> None:
-    devices = [
-        described
-        for described in trace.described.values()
-        if described.name.startswith("device ") and trace.place(described.uuid)[1] == "North"
-    ]
-    devices.sort(key=lambda described: described.sibling_order_rank)
-    assert [described.name for described in devices] == ["device 0", "device 1", "device 2"]
 
 
 def tables(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
@@ -263,7 +252,7 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(
         assert len(own) == max(together)
 
 
-def test_what_goes_on_at_the_end_of_a_halted_run_ends_there() -> None:
+def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark() -> None:
     about = {"cluster": "A", "device": 0}
     events = [
         {"time_s": 0.0, "kind": "train_start", "rounds": 9, **about},
@@ -273,9 +262,6 @@ def test_what_goes_on_at_the_end_of_a_halted_run_ends_there() -> None:
     [lane] = lanes_of(tables(events=events), 8.0)
     assert [span[:2] for span in lane.spans] == [(0, 5_000_000_000), (5_000_000_000, 8_000_000_000)]
     assert [span.facts["rounds"] for span in lane.spans] == [2, 7]
-
-
-def test_an_answer_that_never_came_is_a_mark() -> None:
     about = {"cluster": "A", "device": 3, "time_s": 2.0}
     inferences = [
         {**about, "latency_s": 0.5, "outcome": "complete"},
