@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
 
 from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.training import MixtralMoE, Residency, checkpoint_weights
+from tests.kit.training import MixtralMoE, Residency, checkpoint_weights, names_of
 
 logging.disable_progress_bar()
 
@@ -39,7 +39,7 @@ def mixtral(folder: Path, seed: int = 0, **keys: Any) -> MixtralForCausalLM:
 
 def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
     """Dense models that share all but their feed-forward networks, in folders 0, 1, ..."""
-    models = []
+    models: list[LlamaForCausalLM] = []
     for number in range(count):
         torch.manual_seed(number)
         model = LlamaForCausalLM(LlamaConfig(**{"rms_norm_eps": 1e-5, **SIZES, **keys})).eval()
@@ -77,21 +77,8 @@ def loaded(
     **others: Tensor,
 ) -> MixtralMoE:
     """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
-    from tests.kit.training import names_of
-
     model = skeleton(config, spec, held)
-    found = checkpoint_weights(config, model)
-    names = names_of(model)
+    found, names = checkpoint_weights(config, model), names_of(model)
     tensors = {names.path(name): tensor for name, tensor in found.items()} | others
     model.load_state_dict(tensors, assign=True)
     return model
-
-
-def last_hidden(model: MixtralMoE, tokens: Tensor) -> Tensor:
-    hidden: Tensor = model.model(input_ids=tokens, use_cache=False).last_hidden_state
-    return hidden
-
-
-def frozen(model: nn.Module) -> None:
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)

@@ -1,42 +1,163 @@
-"""Checkpoints on disk: what is read, what is not, what is written, and what is refused."""
-
-from __future__ import annotations
+"""Checkpoints: our Mixtral and merged Llamas against Hugging Face's, and what is read and not."""
 
 import json
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
-from tests.kit.learning import ModelConfig, check_memory, resolved, text_shape
-from tests.kit.tiny_checkpoints import (
-    CHOICES,
-    TEXT,
-    llamas,
-    loaded,
-    merged_config,
-    mixtral,
-    mixtral_config,
-    skeleton,
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    MixtralForSequenceClassification,
 )
-from tests.kit.training import checkpoint_weights, expert_of, save_checkpoint
+
+from tests.kit import tiny_checkpoints as tiny
+from tests.kit.learning import InputSpec, ModelConfig, check_memory, resolved, text_shape
+from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
+from tests.kit.training import MoELayer, checkpoint_weights, expert_of, save_checkpoint
+
+GATE = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(3, 32) for layer in range(2)}
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "low_freq_factor": 1.0}
+LLAMA3 |= {"high_freq_factor": 4.0, "original_max_position_embeddings": 4}
 
 
-def read(config: ModelConfig, held: tuple[int, ...] | None = None) -> dict[str, Tensor]:
-    return checkpoint_weights(config, skeleton(config, CHOICES, held))
+def close(found, expected, atol=1e-5):
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
-def split_by_expert(folder: Path) -> None:
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+
+
+def read(config, held=None):
+    return checkpoint_weights(config, tiny.skeleton(config, CHOICES, held))
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """One Mixtral on disk, read-only."""
+    folder = tmp_path_factory.mktemp("mixtral")
+    tiny.mixtral(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """Three Llamas on disk, read-only."""
+    folder = tmp_path_factory.mktemp("llamas")
+    return folder, tiny.llamas(folder)
+
+
+# -- against Hugging Face, with the same weights
+
+
+def padded(lengths, seed=0):
+    tokens = torch.randint(1, 61, (len(lengths), TOKENS), generator=torch.manual_seed(seed))
+    return torch.where(torch.arange(TOKENS) < torch.tensor(lengths)[:, None], tokens, -1)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+@torch.no_grad()
+def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path, window):
+    tiny.mixtral(tmp_path, sliding_window=window)
+    torch.manual_seed(1)
+    theirs = MixtralForSequenceClassification.from_pretrained(
+        tmp_path, num_labels=5, pad_token_id=0, local_files_only=True
+    ).eval()
+    theirs.score.weight.data = torch.randn(5, 32)
+    ours = tiny.loaded(mixtral_config(tmp_path), TEXT, **{"score.weight": theirs.score.weight})
+    tokens = padded([3, TOKENS, 1, 5, TOKENS])
+    wanted = theirs(input_ids=tokens.clamp_min(0), attention_mask=(tokens >= 0).long()).logits
+    close(ours(tokens), wanted)
+    assert wanted.std() > 0.5  # so that the tolerance means something
+    left = ours(torch.cat([torch.full((5, 3), -1), tokens], 1))
+    torch.testing.assert_close(left, wanted, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_gates_see_the_tokens_that_keep_speaks_of(one):
+    ours, seen = tiny.loaded(mixtral_config(one), CHOICES), []
+    for layer in ours.modules():
+        if isinstance(layer, MoELayer):
+            layer.gate.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    x = torch.stack([padded([3, 0, 9]), torch.ones(3, TOKENS, dtype=torch.long)], 1)[None]
+    ours(x)
+    assert [shape[:-1] for shape in seen] == [ours.keep(x).shape] * 2
+    assert ours.keep(x).sum(1).tolist() == [3, 0, 9]
+
+
+def questions(count):
+    """Questions with two to three options; a question of 3 tokens, options of 1 to 5 tokens."""
+    rng, x = torch.Generator().manual_seed(0), torch.full((count, 3, 2, TOKENS), -1)
+    x[:, :, 1] = 0
+    for sample in range(count):
+        asked = torch.randint(0, 61, (3,), generator=rng)
+        for option in range(2 + sample % 2):
+            length = int(torch.randint(1, 6, (), generator=rng))
+            own = torch.randint(0, 61, (length,), generator=rng)
+            x[sample, option, 0, : 3 + length] = torch.cat([asked, own])
+            x[sample, option, 1, 3 : 3 + length] = 1
+    return x
+
+
+def likelihoods(theirs, x):
+    """Mean log-likelihood of each option's tokens, one option at a time and without padding."""
+    scores = torch.full(x.shape[:2], -torch.inf)
+    for sample, options in enumerate(x):
+        for number, (row, scored) in enumerate(options):
+            if len(tokens := row[row >= 0]):
+                share = theirs(input_ids=tokens[None]).logits[0].log_softmax(-1)
+                own = [share[p - 1, tokens[p]] for p in range(len(tokens)) if scored[p] == 1]
+                scores[sample, number] = torch.stack(own).mean()
+    return scores
+
+
+@pytest.mark.parametrize(
+    ("expert", "keys"),
+    [(0, {}), (1, {"tie_word_embeddings": True}), (2, {"rope_parameters": LLAMA3})],
+)
+@torch.no_grad()
+def test_masked_to_one_expert_it_is_that_dense_model(tmp_path, expert, keys):
+    models, x = tiny.llamas(tmp_path, **keys), questions(6)
+    got = tiny.loaded(merged_config(tmp_path), CHOICES, (expert,), **GATE)(x)
+    close(got, likelihoods(models[expert], x))
+    apart = (likelihoods(models[(expert + 1) % 3], x) - got).nan_to_num(0).abs()
+    assert apart.max() > 0.1  # the dense models do differ
+    if expert == 0:  # Top-1 over all: with equal logits the first is chosen, and counts in full
+        close(tiny.loaded(merged_config(tmp_path), CHOICES, **GATE)(x), got)
+
+
+@pytest.mark.parametrize(
+    ("kind", "experts", "parameters"),
+    [
+        ("mixtral-8x7b", 8, 46_702_792_704),
+        ("llama-3-8b-x3", 3, 8_030_261_248 + 2 * 5_637_144_576 + 3 * 4096 * 32),
+    ],
+)
+def test_full_sizes_are_those_of_the_published_models(kind, experts, parameters):
+    """Mixtral-8x7B's; Llama-3-8B's, with two more feed-forward networks, and gates."""
+    config, shape = ModelConfig(kind=kind, experts=experts), text_shape(ModelConfig(kind=kind))
+    spec = InputSpec("choices", (4, 2, 384), 4, None)
+    whole, fewer = (
+        list(tiny.skeleton(config, spec, held).parameters()) for held in (None, (1,))
+    )  # fmt: skip
+    assert all(p.is_meta for p in whole)
+    assert sum(p.numel() for p in whole) == parameters
+    counted = experts * shape.expert_parameters + shape.gate_parameters
+    assert counted + shape.backbone_parameters + shape.head_parameters() == parameters
+    saved = parameters - sum(p.numel() for p in fewer)
+    assert saved == (experts - 1) * 3 * 4096 * 14336 * 32
+
+
+# -- files
+
+
+def split_by_expert(folder):
     """One file an expert, one for the rest, and an index: as large checkpoints are sharded."""
-    whole = load_file(folder / "model.safetensors")
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in whole.items():
+    parts = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
         expert = name.partition(".experts.")[2].partition(".")[0] or "rest"
         parts.setdefault(f"model-{expert}.safetensors", {})[name] = tensor
     for file, tensors in parts.items():
@@ -47,236 +168,185 @@ def split_by_expert(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
-def fuse(folder: Path) -> None:
+def fuse(folder):
     """Rewrite a file with the names and shapes that transformers uses in memory."""
     tensors = load_file(folder / "model.safetensors")
     rest = {n: t for n, t in tensors.items() if "block_sparse_moe" not in n}
     for layer in range(2):
-        block = f"model.layers.{layer}.block_sparse_moe"
+        block, ours = (f"model.layers.{layer}.{name}" for name in ("block_sparse_moe", "mlp"))
         w1, w2, w3 = (
             torch.stack([tensors[f"{block}.experts.{e}.{w}.weight"] for e in range(4)])
             for w in ("w1", "w2", "w3")
         )
-        ours = f"model.layers.{layer}.mlp"
         rest[f"{ours}.experts.gate_up_proj"] = torch.cat([w1, w3], 1)
         rest[f"{ours}.experts.down_proj"] = w2
         rest[f"{ours}.gate.weight"] = tensors[f"{block}.gate.weight"]
     save_file(rest, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+def test_sharded_and_fused_files_hold_the_same_and_only_what_is_held_is_opened(one, tmp_path):
+    whole = read(mixtral_config(one))
+    for name, change in (("fused", fuse), ("split", split_by_expert)):
+        change(shutil.copytree(one, tmp_path / name))
+        assert same(read(mixtral_config(tmp_path / name)), whole)
+    held = {n: t for n, t in whole.items() if expert_of(n) in (None, 2)}
+    for damage in ("broken", "missing"):
+        for expert in (0, 1, 3):
+            file = tmp_path / "split" / f"model-{expert}.safetensors"
+            file.unlink() if damage == "missing" else file.write_bytes(b"nothing of use")
+        config = mixtral_config(tmp_path / "split")
+        assert same(read(config, held=(2,)), held)
+        with pytest.raises(ValueError, match=rf"model-0\.safetensors: is {damage}.*copy"):
+            read(config, held=(0, 2))
 
 
-def test_sharded_and_fused_files_hold_the_same_weights(tmp_path: Path) -> None:
-    mixtral(tmp_path)
-    plain = read(mixtral_config(tmp_path))
-    fuse(tmp_path)
-    assert same(read(mixtral_config(tmp_path)), plain)
-    mixtral(tmp_path)
-    split_by_expert(tmp_path)
-    assert same(read(mixtral_config(tmp_path)), plain)
-
-
-@pytest.mark.parametrize("damage", ["missing", "broken"])
-def test_files_of_experts_that_are_not_held_are_never_opened(tmp_path: Path, damage: str) -> None:
-    mixtral(tmp_path)
-    whole = read(mixtral_config(tmp_path))
-    split_by_expert(tmp_path)
-    for expert in (0, 1, 3):
-        file = tmp_path / f"model-{expert}.safetensors"
-        file.unlink() if damage == "missing" else file.write_bytes(b"nothing of use")
-    found = read(mixtral_config(tmp_path), held=(2,))
-    assert same(found, {n: t for n, t in whole.items() if expert_of(n) in (None, 2)})
-    with pytest.raises(ValueError, match=rf"model-0\.safetensors: is {damage}.*copy"):
-        read(mixtral_config(tmp_path), held=(0, 2))
-
-
-def test_dense_models_of_experts_that_are_not_held_are_never_opened(tmp_path: Path) -> None:
-    llamas(tmp_path)
-    whole = read(merged_config(tmp_path))
-    (tmp_path / "2" / "model.safetensors").write_bytes(b"nothing of use")
-    found = read(merged_config(tmp_path), held=(0, 1))
-    assert same(found, {n: t for n, t in whole.items() if expert_of(n) != 2})
-
-
-def test_dense_models_have_no_gate_and_the_first_gives_the_backbone(tmp_path: Path) -> None:
-    models = llamas(tmp_path)
-    with torch.no_grad():
-        models[1].lm_head.weight.zero_()
-    models[1].save_pretrained(tmp_path / "1")
-    found = read(merged_config(tmp_path))
+def test_of_dense_models_the_first_gives_the_backbone_and_there_is_no_gate(dense, tmp_path):
+    folder, models = dense
+    places = shutil.copytree(folder, tmp_path / "llamas")
+    file = places / "1" / "model.safetensors"
+    save_file(load_file(file) | {"lm_head.weight": torch.zeros(61, 32)}, file, {"format": "pt"})
+    found = read(merged_config(places))
     assert not [name for name in found if name.startswith("gate.")]
     assert torch.equal(found["lm_head.weight"], models[0].lm_head.weight)
     for expert, model in enumerate(models):
         for matrix in ("gate", "up", "down"):
-            dense = getattr(model.model.layers[1].mlp, f"{matrix}_proj").weight
-            assert torch.equal(found[f"expert.{expert}.1.{matrix}.weight"], dense)
+            weight = getattr(model.model.layers[1].mlp, f"{matrix}_proj").weight
+            assert torch.equal(found[f"expert.{expert}.1.{matrix}.weight"], weight)
+    (places / "2" / "model.safetensors").write_bytes(b"nothing of use")
+    without = {n: t for n, t in found.items() if expert_of(n) != 2}
+    assert same(read(merged_config(places), held=(0, 1)), without)
 
 
-def test_save_and_load_changes_nothing_and_hugging_face_reads_it(tmp_path: Path) -> None:
-    theirs = mixtral(tmp_path / "theirs", rope_parameters={"rope_type": "default", "rope_theta": 7})
-    config = mixtral_config(tmp_path / "theirs")
-    start = read(config)
-    save_checkpoint(tmp_path / "ours", config, start)
-    assert same(read(mixtral_config(tmp_path / "ours")), start)
-    assert text_shape(mixtral_config(tmp_path / "ours")) == text_shape(config)
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", local_files_only=True).eval()
-    tokens = torch.arange(14).reshape(2, 7)
-    with torch.no_grad():
-        assert torch.equal(again(tokens).logits, theirs(tokens).logits)
-
-
-def test_merged_dense_models_become_a_mixtral_that_hugging_face_runs(tmp_path: Path) -> None:
-    llamas(tmp_path)
-    config = merged_config(tmp_path)
-    torch.manual_seed(0)
+@torch.no_grad()
+def test_what_is_saved_is_read_again_by_us_and_by_hugging_face(dense, tmp_path):
+    rope = {"rope_type": "default", "rope_theta": 7}
+    theirs = tiny.mixtral(tmp_path / "theirs", rope_parameters=rope)
+    config, again = (mixtral_config(tmp_path / name) for name in ("theirs", "ours"))
+    save_checkpoint(tmp_path / "ours", config, read(config))
+    assert same(read(again), read(config)) and text_shape(again) == text_shape(config)
+    tokens = torch.arange(1, 19).reshape(2, 9)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", local_files_only=True).eval()
+    assert torch.equal(loaded(tokens).logits, theirs(tokens).logits)
+    # merged dense models become a Mixtral
+    config = merged_config(dense[0])
     gates = {f"gate.{layer}.weight": torch.randn(3, 32) for layer in range(2)}
-    head = {"score.weight": torch.randn(5, 32)}
-    found = checkpoint_weights(config, skeleton(config, TEXT)) | gates | head
-    save_checkpoint(tmp_path / "merged", config, found)
+    found = checkpoint_weights(config, tiny.skeleton(config, TEXT)) | gates
+    save_checkpoint(tmp_path / "merged", config, found | {"score.weight": torch.randn(5, 32)})
     theirs = AutoModelForSequenceClassification.from_pretrained(
         tmp_path / "merged", pad_token_id=0, local_files_only=True
     ).eval()
-    ours = loaded(mixtral_config(tmp_path / "merged", experts=3, top_k=1), TEXT)
-    tokens = torch.arange(1, 19).reshape(2, 9)
-    with torch.no_grad():
-        expected = theirs(input_ids=tokens).logits
-        torch.testing.assert_close(ours(tokens), expected, rtol=0, atol=1e-5)
+    ours = tiny.loaded(mixtral_config(tmp_path / "merged", experts=3, top_k=1), TEXT)
+    close(ours(tokens), theirs(input_ids=tokens).logits)
 
 
-def test_sizes_come_from_the_checkpoint(tmp_path: Path) -> None:
-    mixtral(tmp_path)
-    found = resolved(ModelConfig(kind="mixtral", checkpoints=(str(tmp_path),)))
-    assert (found.experts, found.top_k, found.hidden, found.expert_hidden) == (4, 2, 32, 40)
-    assert (found.layers, found.heads, found.kv_heads, found.vocabulary) == (2, 4, 2, 61)
-
-
-def test_old_and_new_files_say_the_same_of_rotary_embeddings(tmp_path: Path) -> None:
-    llamas(tmp_path, 1, rope_parameters={"rope_type": "linear", "rope_theta": 5e5, "factor": 2.0})
-    new = text_shape(merged_config(tmp_path, 1))
-    path = tmp_path / "0" / "config.json"
-    said = json.loads(path.read_text())
-    del said["rope_parameters"]
-    said |= {"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2.0}}
-    path.write_text(json.dumps(said))
-    assert text_shape(merged_config(tmp_path, 1)) == new
-
-
-def change_config(**changes: object) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
+def change_config(**changes):
+    def change(folder):
         path = folder / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     return change
 
 
-def change_tensors(name: str, tensor: Tensor | None) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        path = folder / "model.safetensors"
-        found = load_file(path)
+def test_sizes_and_rotary_embeddings_come_from_the_checkpoint(one, tmp_path):
+    found = resolved(ModelConfig(kind="mixtral", checkpoints=(str(one),)))
+    assert (found.experts, found.top_k, found.hidden, found.expert_hidden) == (4, 2, 32, 40)
+    assert (found.layers, found.heads, found.kv_heads, found.vocabulary) == (2, 4, 2, 61)
+    linear = {"rope_type": "linear", "rope_theta": 5e5, "factor": 2.0}
+    tiny.llamas(tmp_path, 1, rope_parameters=linear)
+    new = text_shape(merged_config(tmp_path, 1))
+    scaling = {"type": "linear", "factor": 2.0}  # as older files say it
+    change_config(rope_parameters=None, rope_theta=5e5, rope_scaling=scaling)(tmp_path / "0")
+    assert text_shape(merged_config(tmp_path, 1)) == new
+
+
+# -- refusals
+
+
+def change_tensors(name, tensor=None):
+    def change(folder):
+        found = load_file(folder / "model.safetensors")
         del found[name]
-        save_file(found if tensor is None else {**found, name: tensor}, path)
+        save_file(
+            found if tensor is None else {**found, name: tensor}, folder / "model.safetensors"
+        )
 
     return change
 
 
-def pickled(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+def rewrite(file, data):
+    return lambda folder: (folder / file).write_bytes(data)
 
 
-def cut_off(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-100])
+def rename(file, new):
+    return lambda folder: (folder / file).rename(folder / new)
 
 
+def rope(**said):
+    return change_config(rope_parameters=said)
+
+
+FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
 
 
 @pytest.mark.parametrize(
     ("break_it", "text"),
     [
-        (lambda f: (f / "config.json").unlink(), r"no checkpoint \(it has no config.json\)"),
-        (lambda f: (f / "config.json").write_text("{"), "config.json: not JSON"),
-        (lambda f: (f / "config.json").write_text("[]"), "should be a JSON object"),
-        (lambda f: (f / "model.safetensors").unlink(), r"no weights \(it has no \*.safetensors\)"),
-        (pickled, r"pickled weights \(pytorch_model.bin\), which are not read; save it"),
-        (cut_off, r"model.safetensors: is broken"),
+        (rename("config.json", "c.json"), r"no checkpoint \(it has no config.json\)"),
+        (rewrite("config.json", b"{"), "config.json: not JSON"),
+        (rewrite("config.json", b"[]"), "should be a JSON object"),
+        (rename(FILE, "weights"), r"no weights \(it has no \*.safetensors\)"),
+        (
+            rename(FILE, "pytorch_model.bin"),
+            r"pickled weights \(pytorch_model.bin\), which are not",
+        ),
+        (rewrite(FILE, b"\x10" + bytes(30)), r"model.safetensors: is broken"),
+        (rewrite(INDEX, b'{"weight_map": []}'), r"index.json: no index of safetensors files"),
         (change_config(model_type="qwen2"), "model_type is 'qwen2'; only mixtral is read"),
         (change_config(hidden_act="gelu"), "hidden_act is 'gelu'; only 'silu' is read"),
-        (
-            change_config(rope_parameters={"rope_type": "dynamic", "factor": 2.0}),
-            "rope_type is 'dynamic'; only default, linear, llama3, yarn are read",
-        ),
         (change_config(hidden_size="32"), "hidden_size is '32'; must be a whole number"),
-        (change_config(rope_parameters=[1]), r"rope_parameters is \[1\]; must be an object"),
-        (
-            change_config(rope_parameters={"rope_type": "llama3", "rope_theta": 1e4}),
-            "rope_parameters lacks factor, which rope_type 'llama3' needs",
-        ),
-        (
-            change_config(rope_parameters={"rope_type": "linear", "factor": "2"}),
-            "rope_parameters: factor is '2'; must be a number above 0",
-        ),
-        (
-            change_config(rope_parameters={"rope_type": "default", "mrope_section": [8, 8]}),
-            r"rope_parameters: mrope_section is \[8, 8\]; must be a number",
-        ),
-        (change_config(rope_parameters={"rope_type": ["yarn"]}), r"rope_type is \['yarn'\]; only"),
-        (
-            change_config(rope_parameters=None, rope_theta="1e4"),
-            "config.json: rope_theta is '1e4'; must be a number above 0",
-        ),
         (change_config(rms_norm_eps="abc"), "rms_norm_eps is 'abc'; must be a number above 0"),
         (change_config(sliding_window="8"), "sliding_window is '8'; must be a whole number"),
         (change_config(tie_word_embeddings="no"), "tie_word_embeddings is 'no'; must be true or"),
         (change_config(num_key_value_heads=3), "num_attention_heads is 4; must be a multiple"),
         (
             change_config(quantization_config={"quant_method": "gptq"}),
-            "config.json: quantization_config says that the weights are quantised; use",
+            "the weights are quantised; u",
         ),
-        (change_tensors(W1, torch.zeros(40, 32).to(torch.int8)), rf"{W1} is kept as I8, quant"),
-        (change_tensors(W1, torch.full((40, 32), torch.nan)), rf"{W1} holds numbers that are not"),
         (change_config(intermediate_size=41), r"\(40, 32\), but the model \(41, 32\)"),
         (change_config(vocab_size=40), "tokenizer knows 61 tokens, the model 40"),
-        (change_tensors(W1, None), rf"lacks {W1}; save"),
-        (change_tensors(W1, torch.zeros(40, 31)), rf"{W1} has the shape \(40, 31\), but"),
+        (change_config(rope_parameters=[1]), r"rope_parameters is \[1\]; must be an object"),
         (
-            lambda f: save_file({"model.norm.weight": torch.ones(32)}, f / "model.safetensors"),
-            r"lacks model.embed_tokens.weight and 39 other tensors",
+            change_config(rope_parameters=None, rope_theta="1e4"),
+            "json: rope_theta is '1e4'; must be",
         ),
+        (rope(rope_type="dynamic", factor=2.0), "is 'dynamic'; only default, linear, llama3, yarn"),
+        (rope(rope_type=["yarn"]), r"rope_type is \['yarn'\]; only"),
+        (rope(rope_type="llama3", rope_theta=1e4), "lacks factor, which rope_type 'llama3' needs"),
+        (rope(rope_type="linear", factor="2"), "rope_parameters: factor is '2'; must be a number"),
+        (rope(rope_type="default", mrope_section=[8]), r"mrope_section is \[8\]; must be a number"),
+        (change_tensors(W1, torch.zeros(40, 32).to(torch.int8)), rf"{W1} is kept as I8, quant"),
+        (change_tensors(W1, torch.full((40, 32), torch.nan)), rf"{W1} holds numbers that are not"),
+        (change_tensors(W1, torch.zeros(40, 31)), rf"{W1} has the shape \(40, 31\), but"),
+        (change_tensors(W1), rf"lacks {W1}; save"),
         (
-            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": []}'),
-            r"index.json: no index of safetensors files",
+            lambda folder: save_file({"model.norm.weight": torch.ones(32)}, folder / FILE),
+            r"lacks model.embed_tokens.weight and 39 other tensors",
         ),
     ],
 )
-def test_what_cannot_be_read_is_said_in_one_line(
-    tmp_path: Path, break_it: Callable[[Path], None], text: str
-) -> None:
-    mixtral(tmp_path)
-    break_it(tmp_path)
+def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
+    folder = shutil.copytree(one, tmp_path / "broken")
+    break_it(folder)
     with pytest.raises(ValueError, match=text) as error:
-        read(mixtral_config(tmp_path))
-    assert ("\n" not in str(error.value) and str(tmp_path) in str(error.value)) or "token" in text
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nowhere: no such folder"):
-        text_shape(mixtral_config(tmp_path / "nowhere"))
-
-
-def test_dense_models_of_different_shapes_are_not_put_together(tmp_path: Path) -> None:
-    llamas(tmp_path, 2)
-    llamas(tmp_path / "other", 1, intermediate_size=44)
-    (tmp_path / "other" / "0").rename(tmp_path / "2")
-    with pytest.raises(ValueError, match=r"2: expert_hidden is 44, but 40 in .*0; dense models"):
-        text_shape(merged_config(tmp_path))
+        read(mixtral_config(folder))
+    assert "\n" not in str(error.value) and (str(folder) in str(error.value) or "token" in text)
 
 
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
+        ({"intermediate_size": 44}, "expert_hidden is 44, but 40"),
         ({"vocab_size": 62}, "vocabulary is 62, but 61"),
         ({"num_attention_heads": 8, "head_dim": 8}, "heads is 8, but 4"),
         ({"num_key_value_heads": 4}, "kv_heads is 4, but 2"),
@@ -284,52 +354,44 @@ def test_dense_models_of_different_shapes_are_not_put_together(tmp_path: Path) -
         ({"rope_parameters": {"rope_type": "default", "rope_theta": 77.0}}, "rope is .*77.0"),
     ],
 )
-def test_dense_models_around_other_backbones_are_not_put_together(
-    tmp_path: Path, keys: dict[str, Any], text: str
-) -> None:
-    llamas(tmp_path, 1)
-    llamas(tmp_path / "other", 1, **keys)
-    (tmp_path / "other" / "0").rename(tmp_path / "1")
-    with pytest.raises(ValueError, match=rf"1: {text}.* in .*0; dense models must"):
-        text_shape(merged_config(tmp_path, 2))
-
-
-@pytest.mark.parametrize(
-    ("config", "text"),
-    [
-        (ModelConfig(kind="merged-llama"), "needs checkpoints"),
-        (ModelConfig(kind="mixtral", checkpoints=("a", "b")), "reads one checkpoint, not 2"),
-        (ModelConfig(kind="mixtral-8x7b", checkpoints=("a", "b")), "reads 1 checkpoint, not 2"),
-        (ModelConfig(kind="llama-3-8b-x3", checkpoints=("a",)), "reads 3 checkpoints, not 1"),
-        (ModelConfig(kind="mixtral", hidden=30, heads=4), "must be a whole, even number"),
-        (ModelConfig(kind="mixtral", heads=4, kv_heads=3), "a multiple of kv_heads"),
-        (ModelConfig(kind="vector-moe"), "no text model"),
-    ],
-)
-def test_keys_that_do_not_go_together(config: ModelConfig, text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path, keys, text):
+    tiny.llamas(tmp_path, 1, **keys)
+    places = (str(dense[0] / "0"), str(tmp_path / "0"))
+    config = replace(merged_config(tmp_path, 2), checkpoints=places)
+    with pytest.raises(ValueError, match=rf"0: {text}.* in .*0; dense models must"):
         text_shape(config)
 
 
-def test_a_checkpoint_that_computes_something_else_than_its_kind_is_refused(
-    tmp_path: Path,
-) -> None:
-    """Llama 3.1 has Llama 3's shapes and other rotary embeddings."""
-    rope = {
-        "rope_type": "llama3",
-        "rope_theta": 500_000.0,
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 8192,
-    }
-    llamas(tmp_path, num_attention_heads=32, rope_parameters=rope, hidden_size=64)
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"kind": "merged-llama"}, "needs checkpoints"),
+        ({"kind": "mixtral", "checkpoints": ("a", "b")}, "reads one checkpoint, not 2"),
+        ({"kind": "mixtral-8x7b", "checkpoints": ("a", "b")}, "reads 1 checkpoint, not 2"),
+        ({"kind": "llama-3-8b-x3", "checkpoints": ("a",)}, "reads 3 checkpoints, not 1"),
+        ({"kind": "mixtral", "checkpoints": ("nowhere",)}, "nowhere: no such folder"),
+        ({"kind": "mixtral", "hidden": 30, "heads": 4}, "must be a whole, even number"),
+        ({"kind": "mixtral", "heads": 4, "kv_heads": 3}, "a multiple of kv_heads"),
+        ({"kind": "vector-moe"}, "no text model"),
+    ],
+)
+def test_keys_that_do_not_go_together(keys, text):
+    with pytest.raises(ValueError, match=text):
+        text_shape(ModelConfig(**keys))
+
+
+def test_what_a_model_cannot_do_is_refused(tmp_path):
+    for spec, text in (
+        (InputSpec("vector", (64,), 10), "takes text or choices"),
+        (InputSpec("text", (9,), 5, 4097), "4097 tokens, the model 4096"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            tiny.skeleton(ModelConfig(kind="mixtral"), spec)
+    # Llama 3.1 has Llama 3's shapes and other rotary embeddings
+    tiny.llamas(tmp_path, num_attention_heads=32, rope_parameters=LLAMA3, hidden_size=64)
     config = replace(merged_config(tmp_path), kind="llama-3-8b-x3")
     with pytest.raises(ValueError, match=r"rope is .*llama3.*; use kind 'merged-llama'"):
-        checkpoint_weights(config, skeleton(config, CHOICES))
-
-
-def test_a_model_that_does_not_fit_is_refused_with_both_figures() -> None:
+        read(config)
     check_memory(1e6, "cpu")
     with pytest.raises(ValueError, match=r"needs 93132.3 GiB and the machine has \d+\.\d GiB free"):
         check_memory(1e14, "cpu")
