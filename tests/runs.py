@@ -33,7 +33,7 @@ SCENARIOS: dict[str, Callable[[], Any]] = {
     "orbit": small.orbit,
     "orbit-timing": lambda: small.orbit(learning=UNTRAINED),
     "faults": lambda: small.orbit(learning=UNTRAINED, faults=FAULTS),
-    "nmoe": small_nmoe.nmoe,
+    "nmoe": lambda: small_nmoe.nmoe(learning={"options": {"inference_samples": 40}}),
     "aligned": lambda: small.slots(learning={"method": "aligned"}),
 }
 

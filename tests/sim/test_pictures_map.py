@@ -13,12 +13,12 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 import orbit
-import sim
 from tests.kit import small
 from tests.kit.network import cluster_sites, distance_km
 from tests.kit.orbit import GroundTrack, ground_track
 from tests.kit.records import Result
 from tests.kit.results import _rings, broken, circle, east, new_axes, reach, write_names
+from tests.runs import Runs
 
 EARTH_KM = 6371.0
 START = datetime(2026, 8, 22, tzinfo=UTC)
@@ -30,9 +30,9 @@ def ground_track_at(satellite: orbit.Satellite, *time_s: float) -> GroundTrack:
     return ground_track(satellite, START, np.array(time_s))
 
 
-@pytest.fixture(scope="module")
-def result() -> Result:
-    return sim.run(small.orbit(learning={"train": False}))
+@pytest.fixture
+def result(runs: Runs) -> Result:
+    return runs.result("orbit-timing")
 
 
 @given(PLACES, st.floats(1.0, 85.0))

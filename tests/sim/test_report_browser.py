@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-import sim
 from sim.reports import report
-from tests.kit.small import orbit, slots
+from tests.runs import Runs
 
-api = pytest.importorskip("playwright.sync_api")
+api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
 CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("no chromium on the path", allow_module_level=True)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(CHROMIUM is None, reason="install chromium: reports are opened in it"),
+]
 
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -54,16 +55,17 @@ CONTRAST = """
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("reports")
-    sim.run(slots(), out=place / "a")
-    sim.run(slots(learning={"method": "synchronous"}), out=place / "b")
-    sim.run(orbit(learning={"train": False}), out=place / "c")
-    report([place / "a"], place / "slots.html")
-    report([place / "c"], place / "orbit.html")
-    report([place / "a", place / "b"], place / "comparison.html")
-    return place
+@pytest.fixture
+def folder(runs: Runs) -> Path:
+    """Reports of three kinds."""
+
+    def make(place: Path) -> None:
+        place.mkdir()
+        report([runs["slots"]], place / "slots.html")
+        report([runs["orbit-timing"]], place / "orbit.html")
+        report([runs["slots"], runs["slots-synchronous"]], place / "comparison.html")
+
+    return runs.made("pages", make)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,14 +19,14 @@ import pytest
 import yaml
 
 import scenarios
-import sim
 from sim.reports import report
 from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
 from tests.kit.results import compare, critical_path, spans
-from tests.kit.small import SLOTS, merged, orbit, slots
-from tests.kit.small_nmoe import nmoe
+from tests.kit.small import SLOTS, merged
+from tests.runs import Runs
 
+SWEPT = merged(SLOTS, {"learning": {"train": False}})
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
 ROUNDING_S = 1e-6
@@ -105,19 +103,11 @@ def seen(path: Path) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs: slots (two seeds, two methods), an orbit by timing only."""
-    folder = tmp_path_factory.mktemp("runs")
-    sim.run(slots(), out=folder / "slots")
-    sim.run(slots(seed=4), out=folder / "slots-4")
-    sim.run(slots(learning={"method": "synchronous"}), out=folder / "synchronous")
-    sim.run(orbit(learning={"train": False}), out=folder / "orbit")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pages(runs: Path) -> dict[str, Seen]:
-    return {name: seen(report([runs / name])) for name in ("slots", "orbit")}
+def pages(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+    place = tmp_path_factory.mktemp("pages")
+    wanted = {"slots": "slots", "orbit": "orbit-timing", "nmoe": "nmoe", "aligned": "aligned"}
+    made = {name: report([runs[run]], place / f"{name}.html") for name, run in wanted.items()}
+    return {name: seen(path) for name, path in made.items()}
 
 
 @pytest.mark.parametrize("name", ["slots", "orbit"])
@@ -168,9 +158,9 @@ def sha256(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def test_names_stay_text(runs: Path, tmp_path: Path) -> None:
+def test_names_stay_text(runs: Runs, tmp_path: Path) -> None:
     """Scenarios refuse such names of clusters; satellites may have them, and tables from others."""
-    folder = changed(runs / "slots", tmp_path / "<i>r", name=ODD, warnings=[ODD])
+    folder = changed(runs["slots"], tmp_path / "<i>r", name=ODD, warnings=[ODD])
     for path in folder.glob("*.parquet"):
         table = pq.read_table(path)
         for name in {"cluster", "satellite"} & set(table.column_names):
@@ -188,22 +178,22 @@ def test_names_stay_text(runs: Path, tmp_path: Path) -> None:
     assert ODD not in (folder / "report.html").read_text()
 
 
-def test_the_summary_is_that_of_show(leomix, runs: Path, pages: dict[str, Seen]) -> None:
-    shown = json.loads(leomix("show", runs / "slots", "--json").out)
+def test_the_summary_is_that_of_show(leomix, runs: Runs, pages: dict[str, Seen]) -> None:
+    shown = json.loads(leomix("show", runs["slots"], "--json").out)
     text = pages["slots"].sections["summary"]
     assert f"{shown['accuracy_start']:.3f} to {shown['accuracy_final']:.3f} accuracy" in text
     assert f"{shown['contacts_served']} of {shown['contacts']} contacts served" in text
     assert f"{shown['cycles']} complete cycles" in text
-    lines = leomix("show", runs / "slots").out.splitlines()
+    lines = leomix("show", runs["slots"]).out.splitlines()
     facts = re.sub(r"\s+", " ", text)
     for line in lines:
         assert " ".join(line[15:].split()) in facts
 
 
 def test_what_held_a_run_back_is_the_largest_part_of_its_critical_path(
-    runs: Path, pages: dict[str, Seen]
+    runs: Runs, pages: dict[str, Seen]
 ) -> None:
-    manifest, tables = read_manifest(runs / "orbit"), read_tables(runs / "orbit")
+    manifest, tables = read_manifest(runs["orbit-timing"]), read_tables(runs["orbit-timing"])
     spent = asdict(critical_path(tables, manifest["simulated_s"]).spent)
     said = {
         "waiting_s": "it waited for contacts",
@@ -227,19 +217,18 @@ def test_unsuited_parts_say_why_they_are_empty(pages: dict[str, Seen]) -> None:
     assert "Only the timing was simulated" in orbit_["summary"]
 
 
-def test_the_scenario_on_the_page_is_that_of_the_run(runs: Path, pages: dict[str, Seen]) -> None:
+def test_the_scenario_on_the_page_is_that_of_the_run_and_bytes_repeat(
+    runs: Runs, pages: dict[str, Seen], tmp_path: Path
+) -> None:
+    for out in ("one.html", "two.html"):
+        report([runs["orbit-timing"]], tmp_path / out)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+    assert (tmp_path / "one.html").stat().st_size < 2e6
     [said] = pages["orbit"].held["pre"]
-    manifest = read_manifest(runs / "orbit")
+    manifest = read_manifest(runs["orbit-timing"])
     assert portable(scenarios.from_dict(yaml.safe_load(said))) == manifest["scenario"]
     for key in ("identity", "trace_sha256", "timing_sha256"):
         assert manifest[key] in pages["orbit"].sections["scenario"]
-
-
-def test_the_same_folder_gives_the_same_bytes(runs: Path, tmp_path: Path) -> None:
-    for out in ("one.html", "two.html"):
-        report([runs / "orbit"], tmp_path / out)
-    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-    assert (tmp_path / "one.html").stat().st_size < 2e6
 
 
 def bars_of(page: Seen, kind: str) -> pd.DataFrame:
@@ -257,9 +246,9 @@ def bars_of(page: Seen, kind: str) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def test_bars_are_the_rows_of_the_tables(runs: Path, pages: dict[str, Seen]) -> None:
-    tables = {name: table.to_pandas() for name, table in read_tables(runs / "orbit").items()}
-    end_s = read_manifest(runs / "orbit")["simulated_s"]
+def test_bars_are_the_rows_of_the_tables(runs: Runs, pages: dict[str, Seen]) -> None:
+    tables = {name: table.to_pandas() for name, table in read_tables(runs["orbit-timing"]).items()}
+    end_s = read_manifest(runs["orbit-timing"])["simulated_s"]
     contacts = tables["contacts"].query("rise_s < @end_s")
     served = contacts[contacts["served"]]
     for kind, rows, begin, end in (
@@ -284,10 +273,10 @@ def test_bars_are_the_rows_of_the_tables(runs: Path, pages: dict[str, Seen]) -> 
             assert abs(longest_s - lasted_s) <= spans.UNIT_S * len(mine)
 
 
-def test_training_lasts_from_its_starts_to_its_ends(runs: Path, pages: dict[str, Seen]) -> None:
+def test_training_lasts_from_its_starts_to_its_ends(runs: Runs, pages: dict[str, Seen]) -> None:
     """All ends less all starts: no matter which end belongs to which start."""
     bars = bars_of(pages["orbit"], "training")
-    events = read_tables(runs / "orbit")["events"].to_pandas()
+    events = read_tables(runs["orbit-timing"])["events"].to_pandas()
     starts, ends = (events[events["kind"] == kind] for kind in ("train_start", "train_end"))
     assert len(bars) == len(starts) > 10
     trained_s = (bars["end_s"] - bars["begin_s"]).sum()
@@ -296,11 +285,11 @@ def test_training_lasts_from_its_starts_to_its_ends(runs: Path, pages: dict[str,
 
 
 def test_too_many_bars_are_joined_and_none_is_lost(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: dict[str, Seen]
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: dict[str, Seen]
 ) -> None:
     whole = pages["orbit"]
     monkeypatch.setattr(spans, "MOST_BARS", 100)
-    few = seen(report([runs / "orbit"], tmp_path / "few.html"))
+    few = seen(report([runs["orbit-timing"]], tmp_path / "few.html"))
     apart = re.search(r"[Bb]ars less than (\S+) s apart are joined", few.sections["timeline"])
     assert apart is not None
     total = 0
@@ -323,37 +312,32 @@ def test_too_many_bars_are_joined_and_none_is_lost(
 
 
 def test_many_devices_share_the_lane_of_their_cluster(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spans, "MOST_DEVICE_LANES", 3)
-    page = seen(report([runs / "orbit"], tmp_path / "r.html"))
+    page = seen(report([runs["orbit-timing"]], tmp_path / "r.html"))
     names = [lane["name"] for lane in page.bars["lanes"]]
     assert names == ["North", "all devices", "South", "all devices"]
     assert "share a lane" in page.sections["timeline"]
 
 
-def test_networked_experts_have_their_own_sections(tmp_path: Path) -> None:
-    wanted = {"options": {"inference_samples": 40}}
-    sim.run(nmoe(stop={"cycles": 9}, learning=wanted), out=tmp_path / "r")
-    page = seen(report([tmp_path / "r"]))
+def test_networked_experts_and_alignment_have_their_own_sections(
+    leomix, runs: Runs, pages: dict[str, Seen]
+) -> None:
+    page = pages["nmoe"]
     assert [*page.sections][-3:] == ["gating", "inference", "scenario"]
-    answers = pq.read_table(tmp_path / "r" / "inferences.parquet").to_pandas()
+    answers = pq.read_table(runs["nmoe"] / "inferences.parquet").to_pandas()
     rows = {row[0]: row[1:] for row in page.tables["inference-1"]}
     assert rows[""] == ["all", "A", "B"]
     counts = answers.groupby("cluster")["samples"].sum()
     assert rows["samples"] == [str(n) for n in (counts.sum(), counts["A"], counts["B"])]
     assert len(of_tag(page, "svg")) >= 4
+    shown = json.loads(leomix("show", runs["aligned"], "--json").out)["alignment"]
+    assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["alignment"]
 
 
-def test_alignment_shows_load_and_fitness(leomix, tmp_path: Path) -> None:
-    sim.run(slots(learning={"method": "aligned"}), out=tmp_path / "r")
-    page = seen(report([tmp_path / "r"]))
-    shown = json.loads(leomix("show", tmp_path / "r", "--json").out)["alignment"]
-    assert f"mean {shown['fitness_mean']:.3f}" in page.sections["alignment"]
-
-
-def test_several_runs_are_compared_as_compare_does(leomix, runs: Path, tmp_path: Path) -> None:
-    folders = [runs / name for name in ("synchronous", "slots", "slots-4")]
+def test_several_runs_are_compared_as_compare_does(leomix, runs: Runs, tmp_path: Path) -> None:
+    folders = [runs[name] for name in ("slots-synchronous", "slots", "slots-enhanced")]
     outcome = leomix("report", *folders, "-o", tmp_path / "c.html")
     assert (outcome.status, outcome.out) == (0, f"{tmp_path / 'c.html'}\n")
     page = seen(tmp_path / "c.html")
@@ -369,24 +353,23 @@ def test_several_runs_are_compared_as_compare_does(leomix, runs: Path, tmp_path:
     assert not of_tag(page, "b")
 
 
-SWEPT = merged(SLOTS, {"learning": {"train": False}})
+@pytest.fixture
+def sweep(leomix, runs: Runs) -> Path:
+    """Of twelve points: six of keys, two seeds each."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "s.yaml").write_text(yaml.safe_dump(SWEPT))
+        line = ["-p", "orbit.slots.idle=0:2:1", "-p", "learning.method=synchronous,emsfl"]
+        more = ["--replications", "2", "-o", folder / "sweep", "--quiet"]
+        assert leomix("sweep", folder / "s.yaml", *line, *more).status == 0
+
+    return runs.made("sweep-of-twelve", make) / "sweep"
 
 
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of twelve points, six a key, two seeds each."""
-    folder = tmp_path_factory.mktemp("swept")
-    (folder / "s.yaml").write_text(yaml.safe_dump(SWEPT))
-    swept = ("-p", "orbit.slots.idle=0:2:1", "-p", "learning.method=synchronous,emsfl")
-    command = [*(sys.executable, "-m", "sim", "sweep", "s.yaml"), *swept]
-    command += ["--replications", "2", "-o", "sweep", "--quiet"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "sweep"
-
-
-def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path) -> None:
-    assert leomix("report", sweep).status == 0
-    page = seen(sweep / "report.html")
+def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path, tmp_path: Path) -> None:
+    assert leomix("report", sweep, "-o", tmp_path / "report.html").status == 0
+    page = seen(tmp_path / "report.html")
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
     assert "12 of 12 points are complete" in page.sections["summary"]
     [heads, *cells] = page.tables["points-1"]
@@ -400,8 +383,8 @@ def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path) -> None
     assert "bytes sent up over orbit.slots.idle" in page.sections["heat"].lower()
 
 
-def test_the_words_of_a_sweep_are_those_of_its_rows(sweep: Path) -> None:
-    page = seen(report([sweep], sweep.parent / "words.html"))
+def test_the_words_of_a_sweep_are_those_of_its_rows(sweep: Path, tmp_path: Path) -> None:
+    page = seen(report([sweep], tmp_path / "words.html"))
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
     words = page.sections["summary"]
     assert "over orbit.slots.idle (3 values) and learning.method (2 values)" in words
@@ -419,7 +402,11 @@ def test_the_words_of_a_sweep_are_those_of_its_rows(sweep: Path) -> None:
     assert "{" not in page.sections["scenario"]
 
 
-def test_points_that_failed_are_listed(sweep: Path, tmp_path: Path) -> None:
+def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
+    sweep: Path, runs: Runs, tmp_path: Path
+) -> None:
+    page = seen(report([sweep, runs["slots"]], tmp_path / "c.html"))
+    assert len(page.tables["runs-1"]) == 1 + 12 + 1
     shutil.copytree(sweep, tmp_path / "sweep")
     rows = pq.read_table(sweep / "sweep.parquet")
     status = ["failed", *rows["status"].to_pylist()[1:]]
@@ -433,20 +420,6 @@ def test_points_that_failed_are_listed(sweep: Path, tmp_path: Path) -> None:
     assert "1 of 12 points are not complete." in (tmp_path / "sweep/report.html").read_text()
 
 
-def test_a_sweep_beside_a_run_is_its_points(sweep: Path, runs: Path, tmp_path: Path) -> None:
-    page = seen(report([sweep, runs / "slots"], tmp_path / "c.html"))
-    assert len(page.tables["runs-1"]) == 1 + 12 + 1
-
-
-@pytest.mark.parametrize("status", ["interrupted", "failed"])
-def test_an_unfinished_run_says_so(runs: Path, tmp_path: Path, status: str) -> None:
-    folder = changed(runs / "slots", tmp_path / "r", status=status, error="no <more>")
-    page = seen(report([folder]))
-    text = (folder / "report.html").read_text()
-    assert f"This run is {status}: no &lt;more&gt;" in text
-    assert list(page.sections) == RUN_SECTIONS
-
-
 def changed(run: Path, folder: Path, **said: Any) -> Path:
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("report.html"))
     manifest = read_manifest(run) | said
@@ -454,23 +427,27 @@ def changed(run: Path, folder: Path, **said: Any) -> Path:
     return folder
 
 
-def test_a_run_that_ended_before_anything_happened(runs: Path, tmp_path: Path) -> None:
-    folder = changed(runs / "slots", tmp_path / "r", status="failed", simulated_s=0.0)
+def test_a_run_that_failed_before_anything_happened_says_so(runs: Runs, tmp_path: Path) -> None:
+    wrong = {"status": "failed", "error": "no <more>", "simulated_s": 0.0}
+    folder = changed(runs["slots"], tmp_path / "r", **wrong)
     for name in ("transfers", "events", "metrics", "assignments"):
         empty = pq.read_table(folder / f"{name}.parquet").slice(0, 0)
         pq.write_table(empty, folder / f"{name}.parquet")
     page = seen(report([folder]))
+    text = (folder / "report.html").read_text()
+    assert "This run is failed: no &lt;more&gt;" in text
+    assert list(page.sections) == RUN_SECTIONS
     assert "Nothing happened in this run" in page.sections["timeline"]
     assert "No cycle was completed" in page.sections["summary"]
     assert "ended before its first evaluation" in page.sections["accuracy"]
 
 
-def test_folders_that_are_no_run_are_refused_in_a_line(leomix, runs: Path, tmp_path: Path) -> None:
+def test_folders_that_are_no_run_are_refused_in_a_line(leomix, runs: Runs, tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     (killed / "checkpoint").mkdir(parents=True)
-    broken = changed(runs / "slots", tmp_path / "broken")
+    broken = changed(runs["slots"], tmp_path / "broken")
     (broken / "events.parquet").write_bytes(b"PAR1")
-    older = changed(runs / "slots", tmp_path / "older")
+    older = changed(runs["slots"], tmp_path / "older")
     manifest = read_manifest(older)
     del manifest["start_utc"]
     (older / "manifest.json").write_text(json.dumps(manifest))
@@ -489,10 +466,15 @@ def test_folders_that_are_no_run_are_refused_in_a_line(leomix, runs: Path, tmp_p
         assert not (folder / "report.html").exists()
 
 
-def test_only_reports_are_written_over(leomix, runs: Path, tmp_path: Path) -> None:
+def test_only_reports_are_written_over(
+    leomix, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert leomix("report", runs["slots"], runs["orbit-timing"]).out == "report.html\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     out = tmp_path / "page.html"
-    assert leomix("report", runs / "orbit", "-o", out).status == 0
-    assert leomix("report", runs / "slots", "-o", out).status == 0
+    assert leomix("report", runs["orbit-timing"], "-o", out).status == 0
+    assert leomix("report", runs["slots"], "-o", out).status == 0
     assert seen(out).sections.keys() == set(RUN_SECTIONS)
     mine = tmp_path / "mine.html"
     mine.write_text("<p>my notes</p>")
@@ -504,16 +486,8 @@ def test_only_reports_are_written_over(leomix, runs: Path, tmp_path: Path) -> No
         (tmp_path / "no" / "r.html", "make it first"),
         (tmp_path / f"{'r' * 250}.html", "cannot be written (File name too long)"),
     ):
-        outcome = leomix("report", runs / "slots", "-o", path)
+        outcome = leomix("report", runs["slots"], "-o", path)
         assert outcome.status == 2
         assert text in outcome.err
         assert outcome.err.count("\n") == 1
     assert mine.read_text() == "<p>my notes</p>"
-
-
-def test_several_runs_go_to_the_current_folder(
-    leomix, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert leomix("report", runs / "slots", runs / "orbit").out == "report.html\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

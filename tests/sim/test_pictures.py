@@ -1,8 +1,10 @@
-"""Pictures of a run: the numbers behind them are those of its tables."""
+"""Pictures of runs and sweeps: the numbers behind them are those of the tables."""
 
 from __future__ import annotations
 
+import base64
 import io
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,32 +15,47 @@ from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 import orbit
 import sim
 from sim.pictures import Pictures
-from tests.kit import small, small_nmoe
+from tests.kit import small
 from tests.kit.network import InputError, cluster_sites
 from tests.kit.records import COLUMNS, Result
-from tests.kit.results import COLOURS, TARGETS, comparison, name, new_axes
+from tests.kit.results import (
+    COLOURS,
+    TARGETS,
+    Spent,
+    comparison,
+    heat_map,
+    lines,
+    name,
+    new_axes,
+    spent_text,
+)
+from tests.runs import Runs
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
 ODD = ("$a$ and $b$", "_hidden <b>&", "=cmd|' /C'!A0", r"\alpha $x_1")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return sim.run(small.slots(), tmp_path_factory.mktemp("runs") / "trained")
+@pytest.fixture
+def trained(runs: Runs) -> Result:
+    return runs.result("slots")
 
 
-@pytest.fixture(scope="module")
-def passes() -> Result:
-    return sim.run(small.orbit(learning={"train": False}))
+@pytest.fixture
+def passes(runs: Runs) -> Result:
+    return runs.result("orbit-timing")
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +188,8 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(trained: Result) 
     assert ordered[-1] == 1.0
 
 
-def test_experts_of_devices_are_counted() -> None:
-    result = sim.run(small_nmoe.nmoe())
+def test_experts_of_devices_are_counted(runs: Runs) -> None:
+    result = runs.result("nmoe")
     rows = result.assignments
     axes = result.plot.assignment()
     devices = np.asarray(axes.images[0].get_array())
@@ -204,19 +221,18 @@ DRAWINGS: dict[str, Callable[[Pictures], Axes]] = {
 }
 
 
-@pytest.mark.parametrize("what", DRAWINGS)
-def test_a_run_without_anything_is_refused_in_a_line(what: str) -> None:
+def test_a_run_without_anything_is_refused_in_a_line() -> None:
     manifest: dict[str, Any] = {"simulated_s": 0.0, "scenario": {"orbit": {"source": "slots"}}}
-    with pytest.raises(InputError) as refused:
-        DRAWINGS[what](Pictures(EMPTY, manifest))
-    assert "\n" not in str(refused.value)
+    for draw in DRAWINGS.values():
+        with pytest.raises(InputError) as refused:
+            draw(Pictures(EMPTY, manifest))
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("what", ["accuracy", "map", "contact", "gating"])
-def test_what_does_not_suit_a_run_is_refused_in_a_line(what: str) -> None:
-    timing = sim.run(small.slots(learning={"train": False}))
+def test_what_does_not_suit_a_run_is_refused_in_a_line(what: str, runs: Runs) -> None:
     with pytest.raises(InputError, match=r"^the run"):
-        DRAWINGS[what](timing.plot)
+        DRAWINGS[what](runs.result("slots-timing").plot)
 
 
 @pytest.mark.parametrize("names", [ODD[:2], ODD[2:]])
@@ -246,12 +262,6 @@ def test_a_name_keeps_both_ends() -> None:
     assert len(name("x" * 99, 14)) == 14
 
 
-def test_given_axes_are_drawn_on_and_returned(passes: Result) -> None:
-    mine = Figure(layout="constrained").subplots(2)
-    assert passes.plot.timeline(mine[0]) is mine[0]
-    assert passes.plot.map(mine[1]) is mine[1]
-
-
 def test_colours_can_be_seen_on_white_and_on_dark_paper() -> None:
     """Contrast as WCAG 2 defines it: 2.5 at least."""
 
@@ -266,7 +276,10 @@ def test_colours_can_be_seen_on_white_and_on_dark_paper() -> None:
     assert len(set(COLOURS)) == len(COLOURS)
 
 
-def test_axes_show_themselves_in_notebooks_and_pyplot_knows_none() -> None:
+def test_given_axes_are_drawn_on_and_axes_show_themselves_in_notebooks(passes: Result) -> None:
+    mine = Figure(layout="constrained").subplots(2)
+    assert passes.plot.timeline(mine[0]) is mine[0]
+    assert passes.plot.map(mine[1]) is mine[1]
     axes = new_axes()
     axes.plot([1, 2], [3, 4])
     png = axes._repr_png_()  # type: ignore[attr-defined]
@@ -274,13 +287,142 @@ def test_axes_show_themselves_in_notebooks_and_pyplot_knows_none() -> None:
     assert axes.figure.canvas.manager is None
 
 
-def test_pictures_of_a_timing_only_run_need_no_torch(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    sim.run(small.orbit(learning={"train": False}), folder)
+@pytest.mark.process
+def test_pictures_of_a_timing_only_run_need_no_torch(runs: Runs) -> None:
     code = (
-        "import sys; from pathlib import Path; from sim.result import load\n"
-        f"plot = load({str(folder)!r}).plot\n"
+        "import sys, sim\n"
+        f"plot = sim.load({str(runs['orbit-timing'])!r}).plot\n"
         "plot.timeline(), plot.map(), plot.contact(), plot.where_time_went()\n"
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- results in notebooks and in the terminal
+
+
+def test_a_result_is_a_line(trained: Result, runs: Runs) -> None:
+    accuracy = trained.summary["accuracy_final"]
+    wanted = f"Result(emsfl, 0.06 days, 3 cycles, accuracy {accuracy:.3f}, {trained.folder})"
+    assert repr(trained) == wanted
+    timing = runs.result("slots-timing")
+    failed = Result(timing.tables, {**timing.manifest, "status": "failed"})
+    assert repr(failed) == "Result(emsfl, 0.06 days, 3 cycles, failed)"
+
+
+def test_a_notebook_gets_an_escaped_table_and_the_picture(runs: Runs, tmp_path: Path) -> None:
+    trained = sim.load(shutil.copytree(runs["slots"], tmp_path / "<i>run"))
+    shown = trained._repr_html_()
+    page = ElementTree.fromstring(shown)  # well-formed, so that nothing of a name is markup
+    cells = {row[0].text: row[1].text for row in page.iter("tr")}
+    assert cells["folder"] == str(trained.folder)
+    assert "<i>" in cells["folder"]
+    assert cells["method"] == "emsfl (seed 3, complete)"
+    assert cells["critical path"] == spent_text(trained.critical_path.spent)
+    image = page.find("img")
+    assert image is not None
+    kind, picture = image.attrib["src"].split(";base64,")
+    assert kind == "data:image/svg+xml"
+    svg = ElementTree.fromstring(base64.b64decode(picture))
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+    timing = runs.result("slots-timing")._repr_html_()
+    assert "<img" not in timing
+    assert "accuracy" not in timing
+
+
+def test_shares_of_time_are_sorted() -> None:
+    spent = Spent(transmitting_s=1, queueing_s=0, training_s=25, waiting_s=74)
+    assert spent_text(spent) == "74.0% waiting, 25.0% training, 1.0% transmitting, 0.0% queueing"
+
+
+# -- pictures of a sweep are what pandas computes from the same rows
+
+ROWS = pa.table(
+    {
+        "orbit.altitude_km": [400, 400, 400, 800, 800, 800, 400, 800],
+        "learning.method": ["emsfl"] * 6 + ["$a$_b"] * 2,
+        "seed": [1, 2, 3, 1, 2, 3, 1, 1],
+        "hours": [5.0, 7.0, 12.0, 3.0, None, 4.0, None, 9.0],
+    }
+)
+
+
+def test_fields_are_the_medians_and_say_where_runs_have_no_value() -> None:
+    axes = heat_map(ROWS, "orbit.altitude_km", "learning.method", "hours")
+    fields = axes.images[0].get_array()
+    # "$a$_b" sorts before "emsfl"; without a value at 400 km.
+    np.testing.assert_array_equal(np.ma.filled(fields, np.nan), [[np.nan, 9.0], [7.0, 3.5]])
+    assert [text.get_text() for text in axes.texts] == ["9", "7", "3.5"]
+    hatched = sorted((patch.get_x(), patch.get_y()) for patch in axes.patches)
+    assert hatched == [(-0.5, -0.5), (0.5, 0.5)]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["400", "800"]
+    axes.figure.draw_without_rendering()
+    assert axes.get_yticklabels()[0].get_text() == r"\$a\$_b"  # matplotlib writes $a$_b
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 3), st.none() | st.floats(-1e6, 1e6)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_any_heat_map_is_the_pivot_table_of_pandas(
+    rows: list[tuple[int, int, float | None]],
+) -> None:
+    frame = pd.DataFrame(rows, columns=["x", "y", "value"]).astype({"value": float})
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    wanted = frame.groupby(["y", "x"]).value.median().unstack("x")
+    axes = heat_map(table, "x", "y", "value")
+    found = np.ma.filled(np.ma.asarray(axes.images[0].get_array(), float), np.nan)
+    np.testing.assert_allclose(found, wanted.to_numpy(), rtol=1e-12)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from("ab"), st.none() | st.floats(-1e6, 1e6)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_any_line_and_band_are_the_median_and_the_range(
+    rows: list[tuple[int, str, float | None]],
+) -> None:
+    frame = pd.DataFrame(rows, columns=["x", "group", "value"]).astype({"value": float})
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    axes = lines(table, "x", "value", "group")
+    every = sorted(set(frame.x))
+    for line, group in zip(axes.lines, sorted(set(frame.group)), strict=True):
+        wanted = frame[frame.group == group].groupby("x").value.median().reindex(every)
+        np.testing.assert_array_equal(line.get_xdata(), every)
+        np.testing.assert_allclose(line.get_ydata(), wanted.to_numpy(), rtol=1e-12)
+
+
+def test_the_band_reaches_from_the_least_to_the_most() -> None:
+    axes = lines(ROWS, "orbit.altitude_km", "hours", "learning.method")
+    band = axes.collections[1]
+    assert isinstance(band, PolyCollection)
+    edge = band.get_paths()[0].vertices
+    assert (edge[:, 1].min(), edge[:, 1].max()) == (3.0, 12.0)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [r"\$a\$_b", "emsfl"]
+
+
+def test_names_on_the_axis_keep_their_order_and_nothing_warns() -> None:
+    rows = ROWS.append_column("kind", pa.array(["_b", "_b", "a", "a", None, "a", "_b", "a"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        axes = lines(rows, "kind", "hours")
+        axes.figure.draw_without_rendering()
+        heat_map(rows, "kind", "seed", "hours").figure.draw_without_rendering()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["_b", "a", "none"]
+
+
+@pytest.mark.parametrize(
+    ("x", "value", "says"),
+    [("altitude", "hours", "no column 'altitude'"), ("seed", "learning.method", "no numbers")],
+)
+def test_a_column_that_cannot_be_drawn_is_named(x: str, value: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        heat_map(ROWS, x, "seed", value)
+    with pytest.raises(InputError, match=says):
+        lines(ROWS, x, value)
