@@ -1,65 +1,78 @@
-"""The budget in decibels against arithmetic in watts and against worked rows."""
+"""Ranges, antennas and budgets in decibels, against triangles and arithmetic in watts."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import exp1
 
-from channel import (
-    atmospheric_attenuation_db,
-    carrier_to_noise_db,
-    eirp_dbw,
-    free_space_path_loss_db,
-    g_over_t_db_k,
-    slant_range_m,
-)
+import channel
+from channel import Link, SlantAttenuation, doppler_hz, propagation_scenario, slant_range_m
 
-LIGHT_M_S = 299_792_458.0
-BOLTZMANN_J_K = 1.380649e-23
-HANDHELD_G_OVER_T_DB_K = -31.62  # 0 dBi, 7 dB noise figure, 290 K (TR 38.821, table 6.1.1.1-3)
+EARTH_M, LIGHT_M_S, BOLTZMANN_J_K = 6_371_000.0, 299_792_458.0, 1.380649e-23
 
 
-def test_a_loss_of_160_db_at_600_km_belongs_to_3_976_ghz():
-    assert free_space_path_loss_db(600e3, 3.976e9) == pytest.approx(160.0, abs=1e-3)
-    assert free_space_path_loss_db(600e3, 2e9) == pytest.approx(154.03, abs=0.005)
-    assert free_space_path_loss_db(600e3, 30e9) == pytest.approx(177.55, abs=0.005)
+def ratio(db):
+    return 10.0 ** (db / 10.0)
 
 
-@given(st.floats(1.0, 1e9), st.floats(1e6, 1e12))
-def test_free_space_loss_is_the_power_over_a_sphere_seen_by_an_isotropic_antenna(distance, hertz):
-    aperture_m2 = (LIGHT_M_S / hertz) ** 2 / (4 * math.pi)
-    received_share = aperture_m2 / (4 * math.pi * distance**2)
-    loss_db = free_space_path_loss_db(distance, hertz)
-    assert loss_db == pytest.approx(-10 * math.log10(received_share), abs=1e-9)
+# Geometry
 
 
-def test_handheld_and_vsat_receivers_have_the_figures_of_merit_of_tr_38_821():
-    assert g_over_t_db_k(0.0, 7.0, 290.0) == pytest.approx(HANDHELD_G_OVER_T_DB_K, abs=0.005)
-    assert g_over_t_db_k(39.7, 1.2, 150.0) == pytest.approx(15.857, abs=0.0005)
+def seen_from_the_ground(central_angle_rad, altitude_m):
+    """Range and elevation of a satellite in a plane through the centre, the site at (0, R)."""
+    east_m = (EARTH_M + altitude_m) * math.sin(central_angle_rad)
+    up_m = (EARTH_M + altitude_m) * math.cos(central_angle_rad) - EARTH_M
+    return math.hypot(east_m, up_m), math.degrees(math.atan2(up_m, east_m))
 
 
-def test_handheld_radiates_minus_7_dbw():
-    assert eirp_dbw(23.0, 0.0) == -7.0
-
-
-def test_s_band_handheld_rows_for_leo_600_at_30_degrees():
-    # Uplink: -7 + 1.1 + 228.599 - 159.097 - (0.1 + 3.0 + 2.2) - 55.563 = 2.739 dB (0.36 MHz).
-    distance_m = slant_range_m(600e3, 30.0)
-    uplink_db = carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, distance_m, losses_db=5.3)
-    assert uplink_db == pytest.approx(2.739, abs=0.001)
-    # Downlink: 34 dBW/MHz over 30 MHz = 48.771; 48.771 - 31.62 + 228.599 - 159.097 - 5.3 - 74.771.
-    downlink_db = carrier_to_noise_db(
-        34.0 + 10 * math.log10(30), HANDHELD_G_OVER_T_DB_K, 30e6, 2e9, distance_m, losses_db=5.3
+@given(st.floats(1e3, 4e7), st.one_of(st.sampled_from([0.0, 90.0]), st.floats(0.0, 90.0)))
+def test_slant_range_is_that_of_the_triangle_through_the_earths_centre(altitude_m, elevation_deg):
+    central_rad = brentq(
+        lambda angle: seen_from_the_ground(angle, altitude_m)[1] - elevation_deg,
+        -1e-3,
+        math.acos(EARTH_M / (EARTH_M + altitude_m)) + 1e-3,
+        xtol=1e-15,
     )
-    assert downlink_db == pytest.approx(6.582, abs=0.001)
+    expected_m, _ = seen_from_the_ground(central_rad, altitude_m)
+    # The reference is good to the angle's rounding times the lever of the Earth's radius.
+    assert slant_range_m(altitude_m, elevation_deg) == pytest.approx(expected_m, rel=1e-9, abs=1e-6)
+    assert slant_range_m(altitude_m, 90.0) == pytest.approx(altitude_m, rel=1e-14)
+
+
+def test_doppler_of_an_overhead_pass_at_ten_degrees_and_2_ghz_is_45_khz():
+    rate_rad_s = math.sqrt(3.986004418e14 / (EARTH_M + 600e3) ** 3)
+    closing_km_s = rate_rad_s * EARTH_M / 1e3 * math.cos(math.radians(10.0))
+    assert doppler_hz(-closing_km_s, 2e9) == pytest.approx(45.4e3, abs=50.0)
+    expected_hz = [5000.0 / 0.149896229, 0.0, -5000.0 / 0.149896229]
+    assert doppler_hz([-5.0, 0.0, 5.0], 2e9) == pytest.approx(expected_hz, rel=1e-12)
+
+
+# Antennas
+
+
+@given(gain_dbi=st.floats(0.0, 70.0), wavelength_m=st.floats(0.005, 0.5))
+def test_the_beam_is_70_wavelengths_over_the_diameter_of_the_dish(gain_dbi, wavelength_m):
+    diameter_m = wavelength_m / np.pi * np.sqrt(ratio(gain_dbi) / 0.6)
+    expected_deg = 70.0 * wavelength_m / diameter_m
+    assert channel.beamwidth_deg(gain_dbi) == pytest.approx(expected_deg, rel=1e-12)
+
+
+@given(width_deg=st.floats(1e-3, 179.0), distance_m=st.floats(1.0, 4e7))
+def test_half_of_the_spot_is_seen_under_half_of_the_beam(width_deg, distance_m):
+    radius_m = 500.0 * channel.footprint_km(width_deg, distance_m)
+    assert 2.0 * np.degrees(np.arctan2(radius_m, distance_m)) == pytest.approx(width_deg)
+
+
+# The sum
 
 
 @given(
-    power_dbm=st.floats(-30.0, 60.0),
-    tx_gain_dbi=st.floats(-10.0, 60.0),
-    rx_gain_dbi=st.floats(-10.0, 60.0),
+    powers=st.tuples(st.floats(-30.0, 60.0), st.floats(-10.0, 60.0), st.floats(-10.0, 60.0)),
     noise_figure_db=st.floats(0.0, 20.0),
     antenna_k=st.floats(1.0, 1000.0),
     bandwidth_hz=st.floats(1e3, 1e10),
@@ -68,87 +81,181 @@ def test_s_band_handheld_rows_for_leo_600_at_30_degrees():
     losses_db=st.floats(0.0, 50.0),
 )
 def test_decibels_agree_with_the_ratio_of_powers_in_watts(
-    power_dbm,
-    tx_gain_dbi,
-    rx_gain_dbi,
-    noise_figure_db,
-    antenna_k,
-    bandwidth_hz,
-    frequency_hz,
-    distance_m,
-    losses_db,
+    powers, noise_figure_db, antenna_k, bandwidth_hz, frequency_hz, distance_m, losses_db
 ):
-    def ratio(db: float) -> float:
-        return 10.0 ** (db / 10.0)
-
+    power_dbm, tx_gain_dbi, rx_gain_dbi = powers
     sent_w = ratio(power_dbm) * 1e-3 * ratio(tx_gain_dbi)
-    path = (LIGHT_M_S / (4 * math.pi * distance_m * frequency_hz)) ** 2 / ratio(losses_db)
+    # The share of a sphere that an isotropic antenna of lambda^2 / 4 pi catches.
+    caught = (LIGHT_M_S / frequency_hz) ** 2 / (4 * math.pi) / (4 * math.pi * distance_m**2)
     system_k = antenna_k + 290.0 * (ratio(noise_figure_db) - 1.0)
     noise_w = BOLTZMANN_J_K * system_k * bandwidth_hz
-    expected_db = 10 * math.log10(sent_w * path * ratio(rx_gain_dbi) / noise_w)
-    cnr_db = carrier_to_noise_db(
-        eirp_dbw(power_dbm, tx_gain_dbi),
-        g_over_t_db_k(rx_gain_dbi, noise_figure_db, antenna_k),
-        bandwidth_hz,
-        frequency_hz,
-        distance_m,
-        losses_db,
-    )
+    received_w = sent_w * caught / ratio(losses_db) * ratio(rx_gain_dbi)
+    expected_db = 10 * math.log10(received_w / noise_w)
+    sent = {"tx_power_dbm": power_dbm, "tx_gain_dbi": tx_gain_dbi}
+    received = {"rx_gain_dbi": rx_gain_dbi, "noise_figure_db": noise_figure_db}
+    received["antenna_temperature_k"] = antenna_k
+    ends = channel.eirp_dbw(**sent), channel.g_over_t_db_k(**received)
+    cnr_db = channel.carrier_to_noise_db(*ends, bandwidth_hz, frequency_hz, distance_m, losses_db)
     assert cnr_db == pytest.approx(expected_db, abs=1e-9)
+    loss_db = channel.free_space_path_loss_db(distance_m, frequency_hz)
+    assert loss_db == pytest.approx(-10 * math.log10(caught), abs=1e-9)
+    parts = Link(frequency_hz, bandwidth_hz, other_losses_db=losses_db, **sent, **received)
+    assert channel.snr_db(parts, 30.0, distance_m) == pytest.approx(expected_db, abs=1e-9)
 
 
-def test_carrier_to_noise_broadcasts_over_its_arguments():
-    cnr_db = carrier_to_noise_db(-7.0, 1.1, [[1e6], [2e6]], 2e9, [600e3, 1200e3, 2400e3])
-    assert cnr_db.shape == (2, 3)
-    assert np.diff(cnr_db, axis=1) == pytest.approx(-20 * math.log10(2), abs=1e-12)
-    assert np.diff(cnr_db, axis=0) == pytest.approx(-10 * math.log10(2), abs=1e-12)
+def test_inputs_broadcast_and_scalars_stay_scalars():
+    rows, columns = np.full((3, 1), 100.0), np.full(4, 30.0)
+    for function in (
+        *(slant_range_m, channel.free_space_path_loss_db, channel.eirp_dbw, doppler_hz),
+        *(channel.footprint_km, channel.atmospheric_attenuation_db, channel.ergodic_capacity),
+        lambda x, y: channel.carrier_to_noise_db(0.0, 0.0, 1e6, x, y),
+        lambda x, y: channel.g_over_t_db_k(0.0, x, y),
+        lambda x, y: channel.log_distance_path_loss_db(x, 1e9, y),
+    ):
+        assert function(rows, columns).shape == (3, 4)
+        assert isinstance(function(100.0, 30.0), float)
+
+
+# Along the ground
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.1, 1000.0), st.floats(1.0, 6.0))
+def test_along_the_ground_power_falls_by_two_laws(distance_m, reference_m, exponent):
+    """By d^-2 up to the reference distance and by d^-n behind it."""
+    near_m = min(distance_m, reference_m)
+    gain = (LIGHT_M_S / 2.4e9 / (4 * math.pi * near_m)) ** 2
+    gain *= (near_m / distance_m) ** exponent if distance_m > reference_m else 1.0
+    loss_db = channel.log_distance_path_loss_db(distance_m, 2.4e9, exponent, reference_m)
+    assert loss_db == pytest.approx(-10 * math.log10(gain), rel=1e-12, abs=1e-9)
+
+
+def test_the_rate_of_a_sidelink_is_shannons_in_thermal_noise():
+    sidelink = channel.Sidelink(915e6, 2e6, 20.0, 3.0, 1.0, 7.0, 2.0)
+    for distance_m in (0.5, 1.0, 100.0, 1e3, 4e3, 1e5):
+        gain = (LIGHT_M_S / 915e6 / (4 * math.pi * min(distance_m, 1.0))) ** 2
+        received_w = 0.1 * gain / max(distance_m, 1.0) ** 3 / ratio(2.0)
+        snr = received_w / (BOLTZMANN_J_K * 290.0 * 2e6 * ratio(7.0))
+        expected = 2e6 * math.log1p(snr) / math.log(2)
+        assert sidelink.rate_bps(distance_m) == pytest.approx(expected, rel=1e-9)
+    plain = channel.Sidelink(915e6, 2e6, 20.0, 3.0)
+    assert plain == replace(plain, reference_distance_m=1, noise_figure_db=0, other_losses_db=0)
+
+
+# The table of a link
+
+LOSSES = [
+    *("free_space_path_loss_db", "atmospheric_loss_db", "scintillation_loss_db"),
+    *("clutter_loss_db", "shadowing_margin_db", "other_losses_db"),
+]
+COLUMNS = [
+    *("elevation_deg", "slant_range_km", "eirp_dbw", *LOSSES, "g_over_t_db_k"),
+    *("noise_bandwidth_dbhz", "c_over_n0_dbhz", "snr_db", "required_snr_db", "margin_db"),
+    *("spectral_efficiency_bps_hz", "rate_mbps"),
+]
+ELEVATION_DEG = np.arange(5.0, 91.0, 5.0)
+UPLINK = Link(
+    2e9, 0.36e6, -7.0, 1.1, other_losses_db=5.2, zenith_attenuation_db=0.035, fading="rician"
+)
+PAPER = Link(3.976e9, 5e6, -7.0, 15.376, path_gain_db=-160.0, rate="fixed", fixed_rate_bps=5e6)
+LOSSY = replace(
+    UPLINK, scintillation_loss_db=2.2, clutter_loss_db=1.5, shadowing_margin_db=3.0, duty=0.5
+)
+RAINY = replace(
+    LOSSY,
+    zenith_attenuation_db=0.0,
+    attenuation=SlantAttenuation([5.0, 30.0, 90.0], [2.0, 0.5, 0.2], [30.0, 6.0, 2.0]),
+)
+URBAN = replace(UPLINK, environment=propagation_scenario("urban", 2e9))
+# TR 38.811, urban, S band, at 10, 50 and 90 degrees.
+AROUND = {
+    "line_of_sight_probability": [0.246, 0.726, 0.992],
+    "nlos_clutter_loss_db": [34.3, 26.8, 25.5],
+    "shadowing_deviation_db": [4.0, 4.0, 4.0],
+    "rician_k_db": [31.83, 6.52, 3.68],
+}
+
+
+@pytest.mark.parametrize("link", [UPLINK, PAPER, LOSSY, RAINY, URBAN])
+def test_a_row_is_the_sum_of_its_terms_and_what_the_single_functions_give(link):
+    table = channel.link_budget(link, ELEVATION_DEG, altitude_m=600e3)
+    rain = ["rain_loss_db"] if link is RAINY else []
+    expected = [*COLUMNS[:5], *rain, *COLUMNS[5:], *(AROUND if link is URBAN else ())]
+    assert list(table.columns) == expected
+    terms = channel.link_budget_terms(link, ELEVATION_DEG, altitude_m=600e3)
+    assert list(terms) == expected and all((terms[name] == table[name]).all() for name in terms)
+    range_m = slant_range_m(600e3, ELEVATION_DEG)
+    assert table.equals(channel.link_budget(link, ELEVATION_DEG, slant_range_m=range_m))
+    assert (table.elevation_deg == ELEVATION_DEG).all()
+    assert (table.slant_range_km == range_m / 1000.0).all()
+
+    density_dbhz = table.eirp_dbw + table.g_over_t_db_k - table[[*LOSSES, *rain]].sum(axis=1)
+    density_dbhz -= 10 * math.log10(BOLTZMANN_J_K)
+    assert table.c_over_n0_dbhz.to_numpy() == pytest.approx(density_dbhz.to_numpy(), abs=1e-9)
+    assert (table.snr_db == table.c_over_n0_dbhz - table.noise_bandwidth_dbhz).all()
+    assert (table.margin_db == table.snr_db - table.required_snr_db).all()
+
+    # Below the mask, at 5 degrees, the sum stands and the rate is 0.
+    assert np.isfinite(table.snr_db).all()
+    assert (table.snr_db == channel.snr_db(link, ELEVATION_DEG, range_m))[1:].all()
+    rate_bps = channel.rate_bps(link, ELEVATION_DEG, range_m)
+    assert table.rate_mbps.to_numpy() * 1e6 == pytest.approx(rate_bps, rel=1e-14)
+    assert (rate_bps > 0).tolist() == [False] + [True] * 17
+    efficiency = table.spectral_efficiency_bps_hz.to_numpy()
+    assert efficiency * link.bandwidth_hz == pytest.approx(rate_bps, rel=1e-14)
+
+
+def row_of(link, elevation_deg=30.0):
+    return channel.link_budget(link, elevation_deg, altitude_m=600e3).iloc[0]
+
+
+def test_every_loss_stands_in_its_own_column():
+    assert row_of(LOSSY)[LOSSES[2:]].tolist() == [2.2, 1.5, 3.0, 5.2]
+    assert row_of(LOSSY).atmospheric_loss_db == pytest.approx(0.07, abs=1e-12)
+    rainy, paper = row_of(RAINY), row_of(PAPER, 90.0)
+    assert (rainy.atmospheric_loss_db, rainy.rain_loss_db) == pytest.approx((0.5, 6.0), abs=1e-12)
+    assert (paper.free_space_path_loss_db, paper.rate_mbps) == (160.0, 5.0)
+    # 1 bit/s/Hz needs 0 dB.
+    assert paper.required_snr_db == pytest.approx(0.0, abs=1e-12)
+    assert paper.margin_db == pytest.approx(9.985, abs=1e-3)
+    urban = channel.link_budget(URBAN, [10.0, 50.0, 90.0], altitude_m=600e3)
+    for name, values in AROUND.items():
+        assert urban[name].tolist() == pytest.approx(values, abs=1e-12)
+    assert (urban.clutter_loss_db == 0).all() and (urban.shadowing_margin_db == 0).all()
+    # 6.22 dB / f^1.5 at 2 GHz, within the rounding of 1.1 dB (f/4)^-1.5 / sqrt(2).
+    assert urban.scintillation_loss_db.to_numpy() == pytest.approx(2.2, abs=5e-3)
+    assert row_of(replace(URBAN, scintillation_loss_db=0.7)).scintillation_loss_db == 0.7
+
+
+def required_db(**fields):
+    return row_of(replace(UPLINK, **{"fading": "none", **fields})).required_snr_db
+
+
+@pytest.mark.parametrize("efficiency", [1e-6, 0.5, 1.0, 4.0, 12.0, 39.0, 45.0, 400.0])
+def test_a_fixed_rate_requires_the_snr_that_carries_it(efficiency):
+    fixed = {"rate": "fixed", "fixed_rate_bps": efficiency * 0.36e6}
+    rest = math.log10(-math.expm1(-efficiency * math.log(2)))
+    expected_db = 10 * (efficiency * math.log10(2) + rest)
+    assert required_db(**fixed) == pytest.approx(expected_db, abs=1e-9)
+    if 0.1 < efficiency < 10:  # over fading the mean capacity, the exponential integral
+        snr = ratio(required_db(**fixed, fading="rayleigh"))
+        mean = math.exp(1 / snr) * exp1(1 / snr) / math.log(2)
+        assert mean == pytest.approx(efficiency, rel=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("position", "name", "bad"),
+    ("needs_db", "fields"),
     [
-        (0, "eirp_dbw", math.nan),
-        (1, "g_over_t_db_k", math.inf),
-        (2, "bandwidth_hz", 0.0),
-        (3, "frequency_hz", -2e9),
-        (4, "distance_m", 0.0),
-        (5, "losses_db", math.nan),
-        (2, "bandwidth_hz", "wide"),
+        (-3.0, {"required_snr_db": -3.0}),
+        (-3.0, {"required_snr_db": -3.0, "rate": "fixed", "fixed_rate_bps": 1e6}),
+        (-2.35 - 10 * math.log10(1.35), {"rate": "modcod", "rolloff": 0.35}),
+        *((-10.0, {"rate": x, "fading": "rician"}) for x in ("ergodic", "shannon", "outage")),
     ],
 )
-def test_a_wrong_number_is_named_in_one_line(position, name, bad):
-    arguments = [-7.0, 1.1, 1e6, 2e9, 600e3, 0.0]
-    arguments[position] = bad
-    with pytest.raises(ValueError, match=f"^{name} is .*; allowed is ") as caught:
-        carrier_to_noise_db(*arguments)
-    assert "\n" not in str(caught.value)
+def test_what_is_required_is_the_links_own_or_that_of_its_rate(needs_db, fields):
+    assert required_db(**fields) == pytest.approx(needs_db, abs=1e-12)
 
 
-def test_a_receiver_without_any_noise_is_refused():
-    with pytest.raises(ValueError, match="system temperature"):
-        g_over_t_db_k(0.0, 0.0, 0.0)
-    with pytest.raises(ValueError, match="noise_figure_db is -1"):
-        g_over_t_db_k(0.0, -1.0, 290.0)
-
-
-def test_gases_attenuate_by_the_cosecant_of_the_elevation():
-    elevation_deg = np.array([90.0, 30.0, 10.0, 5.0])
-    loss_db = atmospheric_attenuation_db(0.25, elevation_deg)
-    assert loss_db == pytest.approx([0.25, 0.5, 0.25 * 5.758770483, 0.25 * 11.47371325], rel=1e-9)
-
-
-def test_gases_attenuate_no_more_below_five_degrees_than_at_five():
-    at_five_db = atmospheric_attenuation_db(0.25, 5.0)
-    assert (atmospheric_attenuation_db(0.25, [4.9, 1.0, 1e-6]) == at_five_db).all()
-    assert atmospheric_attenuation_db(0.25, 5.1) < at_five_db
-
-
-@pytest.mark.parametrize("elevation_deg", [0.0, -1.0, -90.0, 91.0, math.nan])
-def test_below_the_horizon_is_an_error_and_not_a_link_without_loss(elevation_deg):
-    with pytest.raises(ValueError, match="elevation_deg is"):
-        atmospheric_attenuation_db(0.25, [10.0, elevation_deg])
-
-
-def test_an_atmosphere_that_amplifies_is_refused():
-    with pytest.raises(ValueError, match=r"zenith_attenuation_db is -0\.1"):
-        atmospheric_attenuation_db(-0.1, 45.0)
+def test_a_row_needs_one_place_in_the_sky():
+    for given_place in ({}, {"altitude_m": 600e3, "slant_range_m": 1e6}):
+        with pytest.raises(ValueError, match="of altitude_m and slant_range_m given; give exactly"):
+            channel.link_budget(UPLINK, 30.0, **given_place)

@@ -1,4 +1,4 @@
-"""Shannon and ergodic capacity against closed forms, quadrature over the density, and a series."""
+"""Capacities, outages and the steps of DVB-S2, against quadrature, SciPy and the table itself."""
 
 import math
 import tracemalloc
@@ -9,165 +9,219 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.interpolate import CubicSpline
 from scipy.special import exp1
-from scipy.stats import ncx2
+from scipy.stats import ncx2, norm
 
-from channel import ergodic_capacity, shannon_capacity
+from channel import Link, ergodic_capacity, rate_bps, rate_state, shannon_capacity, snr_db
+from tests.kit.channel import (
+    MODCODS,
+    modcod_efficiency_bps_hz,
+    modcod_thresholds_db,
+    not_a_knot,
+    outage_gain,
+    tabulated_capacity,
+)
 
 ACCURACY = 1e-9  # the promise: relative, for every K and -60 to +60 dB
 SNR_DB = st.floats(-60.0, 60.0)
-K_LINEAR = st.one_of(st.floats(0.0, 1e3), st.floats(0.0, 12.0).map(lambda x: 10.0**x))
+K_LINEAR = st.one_of(st.floats(0.0, 1e3), st.floats(-9.0, 13.0).map(lambda x: 10.0**x))
 
 
 def from_db(value_db):
     return 10.0 ** (np.asarray(value_db) / 10.0)
 
 
-def over_the_density(snr: float, k: float) -> float:
+# The mean over fading
+
+
+def over_the_density(snr, k):
     """E[log2(1 + snr X)] where 2 (1+K) X is noncentral chi-square with 2 degrees and 2K."""
     spread = math.sqrt(1.0 + 2.0 * k) / (1.0 + k)
     low, high = max(0.0, 1.0 - 12.0 * spread), 1.0 + 40.0 * spread
     edges = [low, *(x for x in (1.0 - 3 * spread, 1.0, 1.0 + 3 * spread) if x > low), high]
     scale = 2.0 * (1.0 + k)
 
-    def integrand(x: float) -> float:
+    def integrand(x):
         return math.log1p(snr * x) * scale * ncx2.pdf(scale * x, 2, 2.0 * k)
 
-    total = sum(
-        quad(integrand, a, b, epsrel=1e-12, epsabs=0.0, limit=300)[0] for a, b in pairwise(edges)
-    )
-    return total / math.log(2.0)
-
-
-def test_without_a_direct_path_the_capacity_is_the_exponential_integral():
-    snr = from_db(np.linspace(-25.0, 60.0, 171))
-    rayleigh = np.exp(1.0 / snr) * exp1(1.0 / snr) / math.log(2.0)
-    assert ergodic_capacity(snr, 0.0) == pytest.approx(rayleigh, rel=ACCURACY)
-
-
-def test_without_scatter_the_capacity_is_shannons():
-    snr = from_db(np.linspace(-60.0, 60.0, 241))
-    assert ergodic_capacity(snr, np.inf) == pytest.approx(np.log2(1.0 + snr), rel=ACCURACY)
-    # At K = 1e12 the power varies by 2e-12 of its square, far below the accuracy.
-    assert ergodic_capacity(snr, 1e12) == pytest.approx(shannon_capacity(snr), rel=ACCURACY)
-
-
-@pytest.mark.parametrize("k", [0.0, 1e-6, 1.0, 10.0, 1e6, 1e12])
-def test_at_a_vanishing_snr_the_capacity_is_the_mean_power(k):
-    # log2(1 + x) lies between (x - x^2/2) and x over ln 2, and E|g|^4 <= 2.
-    snr = 1e-11
-    assert ergodic_capacity(snr, k) == pytest.approx(snr / math.log(2.0), rel=1e-10)
+    parts = [quad(integrand, *ab, epsrel=1e-12, epsabs=0.0, limit=300) for ab in pairwise(edges)]
+    return sum(part for part, _ in parts) / math.log(2.0)
 
 
 @pytest.mark.parametrize("k", [0.0, 0.1, 1.0, 3.0, 10.0, 100.0, 1000.0])
-@pytest.mark.parametrize("snr_db", [-40.0, -5.0, 0.0, 9.985, 30.0, 60.0])
-def test_capacity_is_the_mean_over_the_rician_density(snr_db, k):
-    snr = float(from_db(snr_db))
-    assert ergodic_capacity(snr, k) == pytest.approx(over_the_density(snr, k), rel=ACCURACY)
+def test_capacity_is_the_mean_over_the_rician_density(k):
+    for snr in from_db([-40.0, -5.0, 0.0, 9.985, 30.0, 60.0]).tolist():
+        assert ergodic_capacity(snr, k) == pytest.approx(over_the_density(snr, k), rel=ACCURACY)
 
 
-@pytest.mark.parametrize("k", ["0", "0.5", "10", "100"])
-@pytest.mark.parametrize("snr", ["1e-6", "1e-2", "1", "1e3", "1e6"])
-def test_capacity_is_the_poisson_series_of_exponential_integrals(snr, k):
-    mpmath = pytest.importorskip("mpmath", reason="the series needs hundreds of digits")
-    with mpmath.workdps(100):
-        z = (1 + mpmath.mpf(k)) / mpmath.mpf(snr)
-    # E_{j+1} = (e^-z - z E_j)/j forwards loses about as many digits as z^j / j! has.
-    terms = int(float(k) + 14 * math.sqrt(float(k)) + 60)
-    digits = 60 + int(terms * max(0.0, math.log10(float(z))))
-    with mpmath.workdps(digits):
-        k_exact, snr_exact = mpmath.mpf(k), mpmath.mpf(snr)
-        z = (1 + k_exact) / snr_exact
-        decay, integral = mpmath.exp(-z), mpmath.e1(z) if z < 500 else continued_e1(mpmath, z)
-        weight, inner, total = mpmath.exp(-k_exact), integral, mpmath.mpf(0)
-        for n in range(terms):
-            total += weight * inner
-            weight *= k_exact / (n + 1)
-            integral = (decay - z * integral) / (n + 1)
-            inner += integral
-        expected = float(total * mpmath.exp(z) / mpmath.log(2))
-    assert ergodic_capacity(float(snr), float(k)) == pytest.approx(expected, rel=ACCURACY)
+def test_capacity_has_its_closed_forms_at_the_limits():
+    snr = from_db(np.linspace(-25.0, 60.0, 171))
+    rayleigh = np.exp(1.0 / snr) * exp1(1.0 / snr) / math.log(2.0)
+    assert ergodic_capacity(snr, 0.0) == pytest.approx(rayleigh, rel=ACCURACY)
+    snr = from_db(np.linspace(-60.0, 60.0, 241))
+    assert shannon_capacity(snr) == pytest.approx(np.log2(1.0 + snr), rel=ACCURACY)
+    # At K = 1e12 the power varies by 2e-12 of its square, far below the accuracy.
+    for k in (1e12, np.inf):
+        assert ergodic_capacity(snr, k) == pytest.approx(shannon_capacity(snr), rel=ACCURACY)
+    # log2(1 + x) lies between (x - x^2/2) and x over ln 2, and E|g|^4 <= 2.
+    weak = ergodic_capacity(1e-11, [0.0, 1e-6, 1.0, 10.0, 1e6, 1e12])
+    assert weak == pytest.approx(1e-11 / math.log(2.0), rel=1e-10)
+    assert ergodic_capacity(0.0, 3.0) == 0.0 == shannon_capacity(0.0)
 
 
-def test_published_gaps_of_one_bit_per_second_and_hertz():
-    # SNR that the mean over the density needs for 1 bit/s/Hz, to a thousandth of a decibel.
-    for k, snr_db in [(0, 0.988), (1, 0.786), (3, 0.475), (10, 0.190), (100, 0.021)]:
-        assert ergodic_capacity(from_db(snr_db - 0.001), k) < 1.0
-        assert ergodic_capacity(from_db(snr_db + 0.001), k) > 1.0
-
-
-@given(SNR_DB, K_LINEAR, K_LINEAR)
-def test_capacity_grows_with_k_from_rayleigh_to_shannon(snr_db, k_one, k_two):
-    snr = from_db(snr_db)
-    low, high = sorted((k_one, k_two))
-    order = [
-        ergodic_capacity(snr, 0.0),
-        ergodic_capacity(snr, low),
-        ergodic_capacity(snr, high),
-        shannon_capacity(snr),
-    ]
-    rounding = 1e-13 * order[-1]
-    assert (np.diff(order) >= -rounding).all()
-
-
-@given(SNR_DB, st.floats(0.01, 3.0), K_LINEAR)
-def test_capacity_grows_with_snr(snr_db, more_db, k):
-    less, more = ergodic_capacity(from_db([snr_db, snr_db + more_db]), k)
-    assert more > less
-
-
-def test_no_signal_carries_nothing():
-    assert ergodic_capacity(0.0, 3.0) == 0.0
-    assert shannon_capacity(0.0) == 0.0
-
-
-def test_shapes_broadcast_and_scalars_stay_scalars():
-    assert ergodic_capacity(np.ones((4, 1)), np.ones(3)).shape == (4, 3)
-    assert ergodic_capacity(np.empty((0, 2)), 1.0).shape == (0, 2)
-    assert np.shape(ergodic_capacity(1.0, 1.0)) == ()
-    assert isinstance(ergodic_capacity(1.0, 1.0), float)
-
-
-def test_a_point_has_the_same_bits_alone_and_among_thousands():
-    rng = np.random.default_rng(5)
-    snr, k = from_db(rng.uniform(-30, 40, 5000)), rng.uniform(0, 50, 5000)
-    together = ergodic_capacity(snr, k)
-    some = rng.integers(0, 5000, 50)
-    assert all(ergodic_capacity(snr[i], k[i]) == together[i] for i in some)
+@given(SNR_DB, st.floats(0.01, 3.0), K_LINEAR, K_LINEAR)
+def test_capacity_grows_with_snr_and_from_rayleigh_to_shannon(snr_db, more_db, k_one, k_two):
+    snr, (low, high) = from_db(snr_db), sorted((k_one, k_two))
+    capacity = [*ergodic_capacity(snr, [0.0, low, high]), shannon_capacity(snr)]
+    assert (np.diff(capacity) >= -1e-13 * capacity[-1]).all()
+    assert ergodic_capacity(from_db(snr_db + more_db), k_one) > ergodic_capacity(snr, k_one)
+    # A table never lifts the capacity above Shannon's, not even by rounding.
+    for k, none in ((low, 0.0), (np.array(low), np.array(0.0))):
+        rayleigh, table = (tabulated_capacity(np.array(snr_db), x) for x in (none, k))
+        assert rayleigh * (1 - 1e-15) <= table <= capacity[-1]
 
 
 def test_memory_grows_with_the_result_and_not_with_the_quadrature():
-    snr = np.ones(200_000)
     tracemalloc.start()
-    ergodic_capacity(snr, 3.0)
+    ergodic_capacity(np.ones(200_000), 3.0)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 64e6  # 412e6 for one array of all points by all nodes
 
 
-@pytest.mark.parametrize("k", [-1e-9, -math.inf, math.nan])
-def test_a_power_ratio_below_zero_is_refused(k):
-    with pytest.raises(ValueError, match=r"^k_linear is .*; allowed is at least 0"):
-        ergodic_capacity(1.0, [1.0, k])
+# Its tables
+
+BEYOND_DB = [-190.0, -70.0, -63.0, -60.0001, -60.0, -59.9999, 59.9999, 60.0, 60.0001, 95.0]
 
 
-@pytest.mark.parametrize("snr", [-1e-9, math.nan, math.inf, 1e13])
-def test_an_snr_out_of_range_is_refused(snr):
-    with pytest.raises(
-        ValueError, match=r"^snr_linear is .*; allowed is a number from 0 to 1e\+12"
-    ):
-        ergodic_capacity([1.0, snr], 1.0)
+def off(snr_db, k_linear):
+    exact = ergodic_capacity(from_db(snr_db), k_linear)
+    return np.abs(tabulated_capacity(snr_db, k_linear) / exact - 1).max()
 
 
-@pytest.mark.parametrize("snr", [-1e-9, math.nan, math.inf])
-def test_shannon_refuses_what_is_no_ratio(snr):
-    with pytest.raises(ValueError, match="snr_linear is"):
-        shannon_capacity(snr)
+@pytest.mark.parametrize("k", [0.0, 0.1, 0.3, 3.0, 10.0, 1e4, 1e12, np.inf])
+def test_the_table_of_one_factor_is_the_quadrature_to_eleven_digits(k):
+    assert off(np.append(np.random.default_rng(1).uniform(-60, 60, 5000), BEYOND_DB), k) < 1e-11
 
 
-def continued_e1(mpmath, z):
-    """E1 by its continued fraction, which converges fast for a large argument."""
-    tail = mpmath.mpf(0)
-    for j in range(4000, 0, -1):
-        tail = j / (1 + j / (z + tail))
-    return mpmath.exp(-z) / (z + tail)
+def test_the_table_of_all_factors_is_the_quadrature_to_eleven_digits():
+    rng = np.random.default_rng(1)
+    snr_db, k = rng.uniform(-60, 60, 40_000), 10.0 ** rng.uniform(-9, 14, 40_000)
+    k[::4] = 10.0 ** rng.uniform(-1, 2, k[::4].size)  # where the surface bends most
+    assert off(snr_db, k) < 1e-11
+    edges = np.array([0.0, 1e-300, 1e-12, 1e-4, 0.1, 1.0, 3.0, 10.0, 1e6, 1e15, 1e300, np.inf])
+    assert off(np.append(snr_db[:500], BEYOND_DB)[:, np.newaxis], edges) < 1e-11
+
+
+def test_a_point_has_the_same_bits_alone_and_among_thousands():
+    snr_db, factors = np.linspace(-80, 80, 5001), np.linspace(0.0, 30.0, 5001)
+    together = ergodic_capacity(from_db(snr_db), factors)
+    by_table = [tabulated_capacity(snr_db, k) for k in (10.0, factors)]
+    for i in range(0, 5001, 100):
+        one = slice(i, i + 1)
+        assert ergodic_capacity(from_db(snr_db[i]), factors[i]) == together[i]
+        assert tabulated_capacity(snr_db[one], 10.0)[0] == by_table[0][i]
+        assert tabulated_capacity(snr_db[one], factors[one])[0] == by_table[1][i]
+
+
+def test_shapes_broadcast_and_no_signal_carries_nothing():
+    for capacity in (ergodic_capacity, tabulated_capacity):
+        assert capacity(np.ones((4, 1)), np.ones(3)).shape == (4, 3)
+        assert capacity(np.zeros((0, 2)), np.ones(2)).shape == (0, 2)
+        assert capacity(np.zeros((0, 2)), 1.0).shape == (0, 2)
+        assert capacity(np.array(1.0), np.array(1.0)).shape == ()
+    for k in (3.0, np.array([3.0])):
+        assert tabulated_capacity(np.array([-np.inf, 0.0]), k)[0] == 0.0
+
+
+@given(st.integers(4, 200), st.floats(-6, 6), st.integers(0, 99))
+def test_the_spline_of_the_tables_is_scipys_to_the_last_bit(points, log_span, seed):
+    rng = np.random.default_rng(seed)
+    x = np.cumsum(rng.uniform(0.1, 1.0, points)) * 10**log_span
+    y = rng.normal(size=points)
+    np.testing.assert_array_equal(not_a_knot(x, y), CubicSpline(x, y).c)
+
+
+# Outages
+
+PROBABILITIES = [1e-6, 1e-3, 0.1, 0.5, 0.9]
+
+
+def failing(gain, k):
+    """P(|g|^2 < gain): 2 (1+K) |g|^2 is noncentral chi-square with 2 degrees and 2K."""
+    rician = ncx2.cdf(2.0 * (1.0 + k) * gain, 2, np.maximum(2.0 * k, 1e-300))
+    return np.where(np.asarray(k) > 0.0, rician, -np.expm1(-gain))
+
+
+@pytest.mark.parametrize("probability", PROBABILITIES)
+def test_fading_falls_below_its_quantile_with_that_probability(probability):
+    for k in (0.0, 1e-9, 0.01, 1.0, 3.0, 10.0, 100.0, 1e4, 1e6):
+        assert failing(outage_gain(k, probability), k) == pytest.approx(probability, rel=1e-9)
+    k = np.append([0.0], 10.0 ** np.random.default_rng(3).uniform(-4, 5, 2000))
+    many = failing(outage_gain(k, probability), k)
+    assert many == pytest.approx(probability, rel=1e-8 if probability >= 1e-3 else 1e-6)
+    # Strong direct path: |g|^2 = 1 + sqrt(2/K) x + terms of the order x^2/K, x standard normal.
+    deviate = norm.ppf(probability)
+    for k in (1e9, 1e12, 1e15):
+        expected, terms = deviate * math.sqrt(2.0 / k), (deviate**2 + 3.0) / k + 1e-15
+        assert outage_gain(k, probability) - 1.0 == pytest.approx(expected, abs=terms)
+        table = outage_gain(np.array([k]), probability)[0]
+        assert table - 1.0 == pytest.approx(expected, abs=terms + 1e-7 * abs(expected))
+    assert outage_gain(math.inf, probability) == 1.0
+    assert outage_gain(np.array([math.inf]), probability) == pytest.approx(1.0, abs=1e-15)
+
+
+@pytest.mark.parametrize(("fading", "k"), [("rayleigh", 0.0), ("rician", 5.0)])
+@pytest.mark.parametrize("p", [1e-3, 0.1, 0.5])
+def test_a_links_rate_fails_with_its_probability_and_is_sent_again(fading, k, p):
+    fields = {"fading": fading, "rician_k_linear": 5.0, "rate": "outage", "outage_probability": p}
+    link = Link(2e9, 0.36e6, -7.0, 1.1, **fields)
+    for elevation_deg, distance_m in [(10.0, 1.93e6), (30.0, 1.075e6), (90.0, 6e5)]:
+        sent_bps_hz = rate_bps(link, elevation_deg, distance_m) / (1.0 - p) / 0.36e6
+        gain = (2.0**sent_bps_hz - 1.0) / from_db(snr_db(link, elevation_deg, distance_m))
+        assert failing(gain, k) == pytest.approx(p, rel=1e-8)
+
+
+# Steps
+
+# EN 302 307-1, table 13: bits per symbol and ideal Es/N0 in dB of each modulation.
+TABLE_13 = {
+    "QPSK": """1/4 .490243 -2.35, 1/3 .656448 -1.24, 2/5 .789412 -.30, 1/2 .988858 1.00,
+        3/5 1.188304 2.23, 2/3 1.322253 3.10, 3/4 1.487473 4.03, 4/5 1.587196 4.68,
+        5/6 1.654663 5.18, 8/9 1.766451 6.20, 9/10 1.788612 6.42""",
+    "8PSK": """3/5 1.779991 5.50, 2/3 1.980636 6.62, 3/4 2.228124 7.91, 5/6 2.478562 9.35,
+        8/9 2.646012 10.69, 9/10 2.679207 10.98""",
+    "16APSK": """2/3 2.637201 8.97, 3/4 2.966728 10.21, 4/5 3.165623 11.03, 5/6 3.300184 11.61,
+        8/9 3.523143 12.89, 9/10 3.567342 13.13""",
+    "32APSK": """3/4 3.703295 12.73, 4/5 3.951571 13.64, 5/6 4.119540 14.28, 8/9 4.397854 15.69,
+        9/10 4.453027 16.05""",
+}
+STEPS = [
+    (f"{modulation} {code}", float(bits), float(es_n0_db))
+    for modulation, text in TABLE_13.items()
+    for code, bits, es_n0_db in (row.split() for row in text.split(","))
+]
+
+
+def best(snr_db, rolloff):
+    """Look through all steps for the most bits whose threshold is met, per hertz occupied."""
+    es_n0_db = snr_db + 10 * math.log10(1 + rolloff)
+    met = [bits for _, bits, need_db in STEPS if es_n0_db >= need_db]
+    return max(met, default=0.0) / (1 + rolloff)
+
+
+@pytest.mark.parametrize("rolloff", [0.0, 0.2, 0.35, 1.0])
+def test_a_link_climbs_the_steps_of_the_standard(rolloff):
+    assert list(MODCODS) == STEPS
+    thresholds_db = np.array([es_n0_db for *_, es_n0_db in STEPS]) - 10 * math.log10(1 + rolloff)
+    at_db = np.sort([*(thresholds_db + 1e-9), *(thresholds_db - 1e-9), -40.0, 60.0])
+    noise_dbw = -228.59916717321767 + 10 * math.log10(5e6)
+    modem = {"path_gain_db": -160.0, "rate": "modcod", "rolloff": rolloff}
+    links = [Link(2e9, 5e6, x + 160.0 + noise_dbw - 12.0, 12.0, **modem) for x in at_db]
+    rates, states = ([f(x, 90.0, 6e5) for x in links] for f in (rate_bps, rate_state))
+    assert rates == pytest.approx([5e6 * best(x, rolloff) for x in at_db], rel=1e-12)
+    # A step that a better one undercuts is none: each of the 22 others has a state of its own.
+    assert (np.diff(states) == (np.diff(rates) > 0)).all()
+    assert (states[0], states[-1], rate_bps(links[-1], 5.0, 6e5)) == (0, 22, 0.0)
+    assert modcod_efficiency_bps_hz(modcod_thresholds_db(0.0), 0.0).all()  # met at themselves

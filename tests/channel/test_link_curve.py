@@ -1,4 +1,4 @@
-"""Link curves against numerical integration and root finding, and their own laws."""
+"""Link curves against numerical integration and root finding, and rates that keep their bits."""
 
 import math
 from itertools import pairwise
@@ -7,72 +7,61 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.polynomial import Polynomial
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from channel import LinkCurve
+from channel import LinkCurve, bit_preserving, joined
+from tests.kit.channel import inside, middle_of_cells, moved
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
-
-RATES_BPS = st.one_of(st.just(0.0), st.floats(1e2, 1e8))
-STEPS_S = st.one_of(st.just(0.0), st.floats(1e-2, 60.0))
-
-
-@st.composite
-def curves(draw):
-    """Curves with stretches of no rate, jumps and a start up to a year after the scenario's."""
-    steps = draw(st.lists(STEPS_S, min_size=1, max_size=12))
-    rates = draw(st.lists(RATES_BPS, min_size=len(steps) + 1, max_size=len(steps) + 1))
-    start_s = draw(st.sampled_from([0.0, 5400.1, 3.2e7]))
-    return LinkCurve(start_s + np.cumsum([0.0, *steps]), rates)
+SEEDS = st.integers(0, 10**6)
+STEPS_S = [0.0, 10.0, 10.0, 30.0, 30.0, 40.0]
 
 
 @st.composite
 def curves_and_starts(draw):
-    curve = draw(curves())
-    first_s, last_s = float(curve.time_s[0]), float(curve.time_s[-1])
-    return curve, draw(st.floats(first_s - 10.0, last_s + 10.0))
+    """Curves with stretches of no rate, jumps and a start up to a year after the scenario's."""
+    steps = draw(st.lists(st.just(0.0) | st.floats(1e-2, 60.0), min_size=1, max_size=12))
+    points = len(steps) + 1
+    rates = draw(st.lists(st.just(0.0) | st.floats(1e2, 1e8), min_size=points, max_size=points))
+    start_s = draw(st.sampled_from([0.0, 5400.1, 3.2e7]))
+    time_s = start_s + np.cumsum([0.0, *steps])
+    return LinkCurve(time_s, rates), draw(st.floats(time_s[0] - 10.0, time_s[-1] + 10.0))
 
 
-def resolution_bits(curve: LinkCurve) -> float:
+def resolution_bits(curve):
     """What float64 cannot tell apart: rounding of the sum, and ticks of the clock at peak rate."""
     tick_s = np.spacing(np.abs(curve.time_s).max())
     return 1e-12 * float(curve.capacity_bits) + 2.0 * tick_s * float(curve.rate_bps.max())
 
 
-def bits_by_quadrature(time_s, rate_bps, until_s: float) -> float:
-    """Sum of scipy's integrals of the interpolated rate over the segments."""
-    total = 0.0
-    for a, b in pairwise(time_s):
-        if a < until_s and a < b:
-            end = min(b, until_s)
-            total += quad(lambda t: np.interp(t, time_s, rate_bps), a, end, epsrel=1e-12)[0]
-    return total
-
-
-def a_pass() -> LinkCurve:
+def a_pass():
     time_s = np.linspace(5400.0, 5900.0, 64)
     return LinkCurve(time_s, 5e6 * np.sin(np.pi * (time_s - 5400.0) / 500.0) ** 2)
 
 
-def test_delivered_bits_are_the_integral_of_the_rate():
+def bits_by_quadrature(curve, until_s):
+    """Sum of scipy's integrals of the interpolated rate over the segments."""
+    cells = [(a, min(b, until_s)) for a, b in pairwise(curve.time_s) if a < min(b, until_s)]
+
+    def rate(t):
+        return np.interp(t, curve.time_s, curve.rate_bps)
+
+    return sum(quad(rate, *cell, epsrel=1e-12)[0] for cell in cells)
+
+
+def test_delivered_bits_are_the_integral_of_the_rate_and_completion_is_its_root():
     curve = a_pass()
-    for until_s in [5400.0, 5400.5, 5483.1, 5650.0, 5899.9, 5900.0]:
-        expected = bits_by_quadrature(curve.time_s, curve.rate_bps, until_s)
+    for until_s in (5000.0, 5400.0, 5400.5, 5483.1, 5650.0, 5899.9, 5900.0, 6000.0):
+        expected = bits_by_quadrature(curve, until_s)
         assert curve.delivered_bits(until_s) == pytest.approx(expected, rel=1e-10)
-
-
-def test_completion_is_the_root_of_the_integral():
-    curve = a_pass()
-    for start_s in [5300.0, 5400.0, 5512.3, 5801.0]:
-        before = bits_by_quadrature(curve.time_s, curve.rate_bps, start_s)
-        left = float(curve.capacity_bits) - before
-        for share in [1e-3, 0.2, 0.5, 0.999]:
-            bits = share * left
+    for start_s in (5300.0, 5400.0, 5512.3, 5801.0):
+        before = bits_by_quadrature(curve, start_s)
+        for share in (1e-3, 0.2, 0.5, 0.999):
+            bits = share * (float(curve.capacity_bits) - before)
             expected_s = brentq(
-                lambda t, goal=before + bits: (
-                    bits_by_quadrature(curve.time_s, curve.rate_bps, t) - goal
-                ),
+                lambda t, goal=before + bits: bits_by_quadrature(curve, t) - goal,
                 max(start_s, 5400.0),
                 5900.0,
                 xtol=1e-9,
@@ -80,57 +69,40 @@ def test_completion_is_the_root_of_the_integral():
             assert curve.completion_time_s(bits, start_s) == pytest.approx(expected_s, abs=1e-6)
 
 
-def test_a_constant_rate_takes_size_over_rate():
-    curve = LinkCurve([100.0, 700.0], [5e6, 5e6])
-    assert curve.capacity_bits == 3e9
-    assert curve.completion_time_s(3e9) == 700.0
-    assert curve.completion_time_s(1e6, 200.0) == 200.2
-    assert curve.completion_time_s(1e6, 0.0) == 100.2
-    assert curve.completion_time_s(1e6, 699.9) == math.inf
-
-
-def test_a_ramp_from_nothing_takes_the_square_root():
+def test_constant_rates_ramps_and_silence_by_hand():
+    constant = LinkCurve([100.0, 700.0], [5e6, 5e6])
+    assert constant.capacity_bits == 3e9
+    ends_s = constant.completion_time_s([3e9, 1e6, 1e6, 1e6], [100.0, 200.0, 0.0, 699.9])
+    assert ends_s.tolist() == [700.0, 200.2, 100.2, math.inf]
     up = LinkCurve([0.0, 100.0], [0.0, 200.0])  # t^2 bits by t
     assert up.completion_time_s([1.0, 4.0, 10_000.0]) == pytest.approx([1.0, 2.0, 100.0], rel=1e-14)
     down = LinkCurve([0.0, 100.0], [200.0, 0.0])  # 10000 - (100 - t)^2 bits by t
     assert down.completion_time_s([7500.0, 9999.0, 10_000.0]) == pytest.approx([50.0, 99.0, 100.0])
+    silent = LinkCurve(STEPS_S, [8.0, 8.0, 0.0, 0.0, 4.0, 4.0])
+    assert silent.capacity_bits == 120.0
+    assert silent.completion_time_s([80.0, 84.0, 120.0]).tolist() == [10.0, 31.0, 40.0]
+    assert silent.completion_time_s([4.0, 1.0], [15.0, 30.0]).tolist() == [31.0, 30.25]
+    assert silent.completion_time_s(100.0, 30.0) == math.inf
+    assert silent.delivered_bits([5.0, 10.0, 20.0, 30.0, 35.0]).tolist() == [40, 80, 80, 80, 100]
+    # Nothing is through at once, and what starts after the contact or never is never through.
+    starts_s = [-math.inf, 0.0, 15.0, 40.0, math.inf]
+    assert silent.completion_time_s(0.0, starts_s).tolist() == starts_s
+    assert up.completion_time_s(0.0) == 0.0 and constant.completion_time_s(0.0) == 100.0
+    assert silent.completion_time_s(1e-9, [40.0, 50.0, math.inf]).tolist() == [math.inf] * 3
+    assert (
+        silent.delivered_bits([-math.inf, -1.0, 0.0, 41.0, math.inf]).tolist()
+        == [0] * 3 + [120] * 2
+    )
+    # A payload too small for float64 is not through before it is sent.
+    assert 15.0 <= silent.completion_time_s(1e-20, start_s=15.0) <= 30.0
 
 
-def test_a_silent_stretch_is_waited_through():
-    curve = LinkCurve([0.0, 10.0, 10.0, 30.0, 30.0, 40.0], [8.0, 8.0, 0.0, 0.0, 4.0, 4.0])
-    assert curve.capacity_bits == 120.0
-    assert curve.completion_time_s([80.0, 84.0, 120.0]).tolist() == [10.0, 31.0, 40.0]
-    assert curve.completion_time_s(4.0, start_s=15.0) == 31.0
-    assert curve.delivered_bits([5.0, 10.0, 20.0, 30.0, 35.0]).tolist() == [40, 80, 80, 80, 100]
-
-
-def test_the_earliest_time_counts_when_the_rate_ends_before_the_grid():
-    curve = LinkCurve([0.0, 10.0, 20.0, 90.0], [5.0, 5.0, 0.0, 0.0])
-    assert curve.completion_time_s(75.0) == 20.0
-    assert curve.completion_time_s(1.0, start_s=30.0) == math.inf
-
-
-def test_the_whole_rest_is_through_when_the_satellite_sets():
-    rng = np.random.default_rng(2)
-    for _ in range(200):
-        time_s = rng.uniform(0.0, 3e7) + np.cumsum(rng.uniform(0.1, 9.0, 40))
-        curve = LinkCurve(time_s, rng.uniform(1e5, 5e6, 40))
-        assert curve.completion_time_s(curve.capacity_bits) == time_s[-1]
-        start_s = rng.uniform(time_s[0], time_s[-1])
-        rest = curve.capacity_bits - curve.delivered_bits(start_s)
-        assert curve.completion_time_s(rest, start_s) == time_s[-1]
-        parts = rng.uniform(0.0, 1.0, 9)
-        summed = sum((parts / parts.sum() * curve.capacity_bits).tolist())
-        assert curve.completion_time_s(summed) == pytest.approx(time_s[-1], abs=1e-6)
-        assert curve.completion_time_s(curve.capacity_bits + 8.0) == math.inf
-
-
-def test_rounding_carries_nothing_past_a_grid_point():
+def test_rounding_neither_holds_up_the_rest_nor_carries_anything_past_a_grid_point():
     rng = np.random.default_rng(3)
-    for _ in range(1000):
-        points = rng.integers(2, 20)
-        time_s = rng.choice([0.0, 1.0, 5e3]) + np.cumsum(rng.uniform(0.01, 9.0, points))
-        curve = LinkCurve(time_s, rng.uniform(0.0, 5e6, points) * (rng.random(points) > 0.3))
+    for origin_s in [0.0, 1.0, 5e3, 3e7] * 100:
+        time_s = origin_s + np.cumsum(rng.uniform(0.01, 9.0, rng.integers(2, 40)))
+        rate_bps, some = rng.uniform(1e5, 5e6, time_s.shape), rng.random(time_s.shape) > 0.3
+        curve = LinkCurve(time_s, rate_bps * some)
         by_point = curve.delivered_bits(time_s)
         assert by_point[-1] == curve.capacity_bits
         assert (curve.delivered_bits(np.nextafter(time_s, 0.0)) <= by_point).all()
@@ -139,44 +111,23 @@ def test_rounding_carries_nothing_past_a_grid_point():
         assert (curve.completion_time_s(goals) == time_s[carried]).all()
         for fewer in (np.nextafter(goals, 0.0), goals * (1 - 3e-16), goals * (1 - 1e-15)):
             assert (curve.completion_time_s(fewer) <= time_s[carried]).all()
-
-
-def test_a_rate_times_a_duration_gets_through_at_any_date():
+        time_s = time_s + rng.uniform(0.0, 3e7)
+        curve, start_s = LinkCurve(time_s, rate_bps), rng.uniform(time_s[0], time_s[-1])
+        rest = curve.capacity_bits - curve.delivered_bits(start_s)
+        assert curve.completion_time_s(rest, start_s) == time_s[-1]
+        parts = rng.uniform(0.0, 1.0, 9)
+        summed = sum((parts / parts.sum() * curve.capacity_bits).tolist())
+        assert curve.completion_time_s(summed) == pytest.approx(time_s[-1], abs=1e-6)
+        assert curve.completion_time_s(curve.capacity_bits + 8.0) == math.inf
     # 600.1 s added to a late date rounds, half of the time to a shorter contact.
-    starts_s = [0.0, 5400.1, *np.random.default_rng(4).uniform(0.0, 3e9, 200)]
-    assert any(start_s + 600.1 - start_s < 600.1 for start_s in starts_s)
-    for start_s in starts_s:
-        curve = LinkCurve([start_s, start_s + 600.1], [5e6, 5e6])
-        end_s = curve.completion_time_s(5e6 * 600.1)
+    for start_s in [0.0, 5400.1, *rng.uniform(0.0, 3e9, 200)]:
+        end_s = LinkCurve([start_s, start_s + 600.1], [5e6, 5e6]).completion_time_s(5e6 * 600.1)
         assert abs(end_s - (start_s + 600.1)) <= np.spacing(start_s + 600.1)
 
 
-def test_a_payload_too_small_for_float64_is_not_through_before_it_is_sent():
-    curve = LinkCurve([0.0, 10.0, 10.0, 30.0, 30.0, 40.0], [8.0, 8.0, 0.0, 0.0, 4.0, 4.0])
-    assert 15.0 <= curve.completion_time_s(1e-20, start_s=15.0) <= 30.0
-
-
-def test_nothing_is_through_at_once():
-    curve = a_pass()
-    starts_s = np.array([0.0, 5400.0, 5500.0, 9999.0, np.inf])
-    assert (curve.completion_time_s(0.0, starts_s) == starts_s).all()
-    assert curve.completion_time_s(0.0) == 5400.0
-
-
-def test_what_starts_after_the_contact_or_never_is_never_through():
-    curve = a_pass()
-    assert curve.completion_time_s(1e-9, [5900.0, 6000.0, np.inf]).tolist() == [math.inf] * 3
-
-
-def test_before_the_contact_nothing_and_after_it_everything_is_delivered():
-    curve = a_pass()
-    assert curve.delivered_bits([-np.inf, 0.0, 5400.0]).tolist() == [0.0, 0.0, 0.0]
-    assert (curve.delivered_bits([5900.0, 1e9, np.inf]) == curve.capacity_bits).all()
-
-
-@given(curves_and_starts(), st.floats(1e-6, 1.0))
-def test_what_is_sent_is_delivered_at_its_completion(curve_and_start, share):
-    curve, start_s = curve_and_start
+@given(curves_and_starts(), st.floats(1e-6, 1.0), st.floats(0.0, 1.1))
+def test_what_is_sent_is_delivered_at_its_completion_and_more_not_sooner(drawn, share, other):
+    curve, start_s = drawn
     before = curve.delivered_bits(start_s)
     bits = share * (curve.capacity_bits - before)
     end_s = curve.completion_time_s(bits, start_s)
@@ -185,49 +136,14 @@ def test_what_is_sent_is_delivered_at_its_completion(curve_and_start, share):
         assert delivered == pytest.approx(bits, rel=1e-9, abs=resolution_bits(curve))
     else:  # only at the very end of the curve, and by less than its resolution
         assert bits <= resolution_bits(curve)
-
-
-@given(curves_and_starts(), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
-def test_more_bits_are_never_through_sooner(curve_and_start, share_one, share_two):
-    curve, start_s = curve_and_start
-    few, many = np.sort([share_one, share_two]) * 1.1 * curve.capacity_bits
+    few, many = sorted([bits, other * curve.capacity_bits])
     first_s, second_s = curve.completion_time_s([few, many], start_s)
-    tick_s = np.spacing(abs(curve.time_s).max())
-    assert first_s <= second_s + tick_s
-    assert first_s >= start_s
+    assert start_s <= first_s <= second_s + np.spacing(abs(curve.time_s).max())
+    sooner, later = curve.delivered_bits(start_s + np.array([0.0, 20.0 * other]))
+    assert 0.0 <= sooner * (1.0 - 1e-15) <= later <= curve.capacity_bits
 
 
-@given(curves(), st.floats(-0.1, 1.1), st.floats(-0.1, 1.1))
-def test_delivered_bits_never_decrease(curve, share_one, share_two):
-    first_s, last_s = curve.time_s[0], curve.time_s[-1]
-    sooner_s, later_s = first_s + np.sort([share_one, share_two]) * (last_s - first_s)
-    sooner, later = curve.delivered_bits([sooner_s, later_s])
-    assert 0.0 <= sooner <= curve.capacity_bits
-    assert later >= sooner * (1.0 - 1e-15)
-
-
-@given(curves(), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
-def test_a_payload_in_two_parts_is_through_when_the_whole_is(curve, share, part):
-    bits = share * curve.capacity_bits
-    whole_s = curve.completion_time_s(bits)
-    first_s = curve.completion_time_s(part * bits)
-    second_s = curve.completion_time_s((1.0 - part) * bits, first_s)
-    if np.isfinite(second_s):
-        rest = curve.delivered_bits(second_s) - curve.delivered_bits(whole_s)
-        assert abs(rest) <= 1e-9 * bits + 2 * resolution_bits(curve)
-    else:
-        assert (1.0 - part) * bits <= resolution_bits(curve)
-
-
-@given(st.lists(RATES_BPS, min_size=2, max_size=9), st.floats(0.0, 1.0), st.integers(-99, 99))
-def test_a_contact_moved_in_time_moves_its_completions(rates, share, shift_s):
-    time_s = 4.0 * np.arange(len(rates))  # binary fractions: the move itself does not round
-    here, there = LinkCurve(time_s, rates), LinkCurve(time_s + shift_s, rates)
-    assert there.capacity_bits == here.capacity_bits
-    bits = share * here.capacity_bits
-    assert there.completion_time_s(bits) - shift_s == pytest.approx(
-        here.completion_time_s(bits), abs=1e-12
-    )
+# Batches
 
 
 @pytest.mark.parametrize("shared", ["times", "rates", "neither"])
@@ -235,95 +151,148 @@ def test_a_batch_is_its_devices_one_by_one(shared):
     rng = np.random.default_rng(8)
     time_s = np.sort(rng.uniform(0.0, 500.0, (6, 30)).round(0), axis=1)
     rate_bps = rng.uniform(0.0, 5e6, (6, 30)) * (rng.random((6, 30)) > 0.3)
-    batch = LinkCurve(
-        time_s[0] if shared == "times" else time_s, rate_bps[0] if shared == "rates" else rate_bps
-    )
+    time_s = time_s[0] if shared == "times" else time_s
+    batch = LinkCurve(time_s, rate_bps[0] if shared == "rates" else rate_bps)
     bits, start_s = rng.uniform(0.0, 1e9, 6), rng.uniform(-10.0, 510.0, 6)
     bits[0] = 0.0
     for k in range(6):
         alone = batch.device(k)
         assert alone.time_s.shape == (30,)
         assert batch.capacity_bits[k] == alone.capacity_bits
-        assert batch.delivered_bits(start_s)[k] == alone.delivered_bits(start_s[k])
+        for when_s in (start_s, np.full(6, 250.0)):
+            assert batch.delivered_bits(when_s)[k] == alone.delivered_bits(when_s[k])
+            assert batch.rate_at_bps(when_s)[k] == alone.rate_at_bps(when_s[k])
         assert batch.delivered_bits(250.0)[k] == alone.delivered_bits(250.0)
         assert batch.completion_time_s(1e8)[k] == alone.completion_time_s(1e8)
-        assert batch.completion_time_s(bits, start_s)[k] == alone.completion_time_s(
-            bits[k], start_s[k]
-        )
+        found_s = batch.completion_time_s(bits, start_s)[k]
+        assert found_s == alone.completion_time_s(bits[k], start_s[k])
 
 
-def test_a_batch_waits_through_silent_stretches_row_by_row():
-    rates = [[8.0, 8.0, 0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 8.0, 8.0, 8.0, 8.0], [0.0] * 6]
-    batch = LinkCurve([0.0, 10.0, 10.0, 30.0, 30.0, 40.0], rates)
-    assert batch.capacity_bits.tolist() == [120.0, 240.0, 0.0]
-    assert batch.completion_time_s(80.0).tolist() == [10.0, 20.0, math.inf]
-    assert batch.completion_time_s([84.0, 240.0, 0.0]).tolist() == [31.0, 40.0, 0.0]
-    assert batch.delivered_bits([10.0, 10.0, 10.0]).tolist() == [80.0, 0.0, 0.0]
-
-
-def test_times_and_sizes_of_one_curve_have_any_shape():
+def test_questions_to_one_curve_have_any_shape_and_its_grid_is_its_own():
     curve = a_pass()
-    assert curve.delivered_bits(np.full((2, 3, 4), 5500.0)).shape == (2, 3, 4)
+    for answer in (curve.delivered_bits, curve.rate_at_bps):
+        assert answer(np.full((2, 3, 4), 5500.0)).shape == (2, 3, 4)
+        assert np.shape(answer(5500.0)) == ()
     assert curve.completion_time_s(np.ones((3, 1)), np.full(4, 5500.0)).shape == (3, 4)
     assert np.shape(curve.completion_time_s(1.0)) == () == np.shape(curve.capacity_bits)
-
-
-def test_a_curve_keeps_its_own_copy_of_the_grid():
-    time_s, rate_bps = np.array([0.0, 10.0]), np.array([1.0, 1.0])
-    curve = LinkCurve(time_s, rate_bps)
+    rate_bps = np.array([1.0, 1.0])
+    curve = LinkCurve([0.0, 10.0], rate_bps)
     rate_bps[:] = 99.0
     assert curve.delivered_bits(10.0) == 10.0
     with pytest.raises(ValueError, match="read-only"):
         curve.rate_bps[0] = 7.0
 
 
-@pytest.mark.parametrize(
-    ("time_s", "rate_bps", "name"),
-    [
-        ([0.0, math.nan], [1.0, 1.0], "time_s is nan"),
-        ([0.0, math.inf], [1.0, 1.0], "time_s is inf"),
-        ([1.0, 0.0], [1.0, 1.0], "a step of time_s is -1"),
-        ([0.0, 1.0], [1.0, -1.0], "rate_bps is -1"),
-        ([0.0, 1.0], [1.0, math.inf], "rate_bps is inf"),
-        ([0.0], [1.0], r"time_s has shape \(1,\)"),
-        ([0.0, 1.0], [1.0, 1.0, 1.0], "and rate_bps"),
-        ([0.0, 1.0], [1.0], "and rate_bps"),
-        (0.0, [1.0, 1.0], r"time_s has shape \(\)"),
-        ([0.0, 1.0], 5e6, r"rate_bps \(\)"),
-        ([], [], r"time_s has shape \(0,\)"),
-        (np.zeros((2, 2)), np.zeros((3, 2)), "and rate_bps"),
-        (np.zeros((1, 2, 2)), np.zeros(2), "and rate_bps"),
-        ("soon", [1.0, 1.0], "time_s is 'soon'"),
-    ],
-)
-def test_a_wrong_grid_is_named_in_one_line(time_s, rate_bps, name):
-    with pytest.raises(ValueError, match=name) as caught:
-        LinkCurve(time_s, rate_bps)
-    assert "\n" not in str(caught.value)
+def test_questions_that_do_not_fit_are_refused():
+    one, batch = LinkCurve([0.0, 1.0], [1.0, 1.0]), LinkCurve([0.0, 1.0], np.ones((3, 2)))
+    two = LinkCurve([0.0, 1.0], np.ones((2, 2)))
+    for text, function, arguments in (
+        (r"shape \(2,\) does not fit a batch", batch.completion_time_s, ([1.0, 2.0],)),
+        ("device is -1; this curve is a batch of 3 devices", batch.device, (-1,)),
+        ("device is 3; this curve is a batch of 3 devices", batch.device, (3,)),
+        ("device is 0; this curve is a batch of 0 devices", one.device, (0,)),
+        ("and rate_bps", LinkCurve, (np.zeros((2, 2)), np.zeros((3, 2)))),
+        ("0 curves", joined, ([], [])),
+        ("1 curves and 2 spans", joined, ([batch], [(0, 1), (2, 3)])),
+        ("batches of the same devices", joined, ([batch, two], [(0, 1), (2, 3)])),
+        ("batches of the same devices", joined, ([one], [(0, 1)])),
+        ("overlap", joined, ([batch, batch], [(0, 3), (2, 4)])),
+    ):
+        with pytest.raises(ValueError, match=text):
+            function(*arguments)
 
 
-def test_wrong_questions_are_refused():
-    curve = a_pass()
-    batch = LinkCurve([0.0, 1.0], np.ones((3, 2)))
-    with pytest.raises(ValueError, match="bits is -1"):
-        curve.completion_time_s(-1.0)
-    with pytest.raises(ValueError, match="bits is inf"):
-        curve.completion_time_s(np.inf)
-    with pytest.raises(ValueError, match="start_s is nan"):
-        curve.completion_time_s(1.0, np.nan)
-    with pytest.raises(ValueError, match="time_s is nan"):
-        curve.delivered_bits([0.0, np.nan])
-    with pytest.raises(ValueError, match=r"shape \(2,\) does not fit a batch"):
-        batch.completion_time_s([1.0, 2.0])
-    with pytest.raises(ValueError, match="device is 3; this curve is a batch of 3 devices"):
-        batch.device(3)
-    with pytest.raises(ValueError, match="device is 0; this curve is a batch of 0 devices"):
-        curve.device(0)
+# Several contacts as one
 
 
-def test_a_million_questions_take_seconds_and_agree_with_the_integral():
-    rng = np.random.default_rng(1)
-    curve = a_pass()
-    bits = rng.uniform(0.0, 1.0, 1_000_000) * curve.capacity_bits
-    end_s = curve.completion_time_s(bits)
-    assert np.abs(curve.delivered_bits(end_s) - bits).max() <= resolution_bits(curve)
+def some_batch(rng, devices, start_s):
+    """A batch of curves of random grids that begin at or after `start_s`."""
+    time = start_s + np.sort(rng.uniform(0, 100, (devices, rng.integers(2, 7))), axis=1)
+    return LinkCurve(time, rng.uniform(0, 1e6, time.shape))
+
+
+@given(SEEDS, st.integers(1, 4), st.integers(1, 4))
+def test_what_is_carried_by_any_time_is_the_sum_over_the_spans(seed, devices, parts):
+    rng = np.random.default_rng(seed)
+    curves = [some_batch(rng, devices, 60.0 * n) for n in range(parts)]
+    edges = np.sort(rng.uniform(0, 60.0 * parts + 60, 2 * parts))
+    spans = list(zip(edges[::2], edges[1::2], strict=True))
+    whole = joined(curves, spans)
+    for now in rng.uniform(-10, 60.0 * parts + 100, 8):
+        carried = [
+            curve.delivered_bits(np.clip(now, a, b)) - curve.delivered_bits(a)
+            for curve, (a, b) in zip(curves, spans, strict=True)
+        ]
+        np.testing.assert_allclose(whole.delivered_bits(now), sum(carried), rtol=1e-9, atol=1e-3)
+        one = curves[0].device(0)
+        expected = np.interp(now, one.time_s, one.rate_bps, left=0.0, right=0.0)
+        assert one.rate_at_bps(now) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_payload_goes_on_in_the_next_contact():
+    time = np.array([[0.0, 10.0]])
+    first, second = LinkCurve(time, np.full((1, 2), 8.0)), LinkCurve(time + 5, np.full((1, 2), 4.0))
+    whole = joined([first, second], [(0.0, 7.0), (9.0, 15.0)])
+    assert whole.capacity_bits.tolist() == [7 * 8 + 6 * 4]
+    assert whole.completion_time_s(60.0).tolist() == [10.0]
+    rates = [whole.rate_at_bps(when_s).item() for when_s in (6.5, 8.0, 9.5)]
+    assert rates == [8.0, 0.0, 4.0]
+
+
+# Rates on an even grid whose cells carry the right bits
+
+
+def bits(rate_bps, time_s):
+    return (rate_bps[..., 1:] + rate_bps[..., :-1]) / 2 * np.diff(time_s)
+
+
+@pytest.mark.parametrize("points", [4, 5, 7, 8, 9, 30])
+def test_every_cell_of_a_cubic_rate_has_its_true_bits(points):
+    """At the ends as well; and rows do not know of each other."""
+    rng, time_s = np.random.default_rng(points), np.linspace(-3.0, 5.0, points)
+    laws = [Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)]) for _ in range(9)]
+    rate = np.array([law(time_s) for law in laws])
+    before, changed = rate.copy(), bit_preserving(rate)
+    assert (rate == before).all()
+    for law, row, own in zip(laws, changed, rate, strict=True):
+        assert bits(row, time_s) == pytest.approx(np.diff(law.integ()(time_s)), rel=1e-12)
+        assert (row == bit_preserving(own[None, :])[0]).all()
+
+
+def test_short_rows_are_left_and_no_rate_is_negative():
+    for points in (1, 2, 3):
+        rate = np.random.default_rng(points).uniform(0.0, 9.0, (2, points))
+        assert (bit_preserving(rate) == rate).all()
+        assert (moved(rate, inside(np.ones((2, points - 1), bool))) == rate).all()
+    spikes = np.array([[0.0, 0.0, 9.0, 0.0, 0.0] * 4])
+    assert bit_preserving(spikes).min() == 0.0 == moved(spikes, np.ones((1, 20), bool)).min()
+    assert middle_of_cells((0.0, 0.0), 0.0, (9.0, 9.0)) == 0.0
+
+
+def test_the_error_of_a_cell_falls_to_the_seventh_order_and_the_sixth_at_the_ends():
+    inner, ends = [], []
+    for points in (33, 65, 129):
+        time_s = np.linspace(-3.0, 5.0, points)
+        changed = bit_preserving(10.0 + 4.0 * np.sin(1.3 * time_s)[None, :])[0]
+        true = np.diff(10.0 * time_s - 4.0 / 1.3 * np.cos(1.3 * time_s))
+        error = np.abs(bits(changed, time_s) - true)
+        inner.append(error[4:-4].max())
+        ends.append(max(error[:3].max(), error[-3:].max()))
+    assert -np.diff(np.log2(inner)) == pytest.approx([7.0, 7.0], abs=0.15)
+    assert (-np.diff(np.log2(ends)) > 5.7).all()
+
+
+@given(SEEDS, st.integers(8, 20))
+def test_near_a_jump_points_are_left_and_the_middle_of_a_cell_makes_up_for_it(seed, points):
+    rng, time_s = np.random.default_rng(seed), np.linspace(-3.0, 5.0, points)
+    law = Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)])
+    rate, smooth = law(time_s)[None, :], rng.random((1, points - 1)) < 0.8
+    inner = inside(smooth)
+    beside = np.pad(smooth[0], 2)  # a point needs two smooth cells on either side
+    assert inner.tolist() == [[beside[i : i + 4].all() for i in range(points)]]
+    used = moved(rate, inner)
+    assert (used == np.where(inner, bit_preserving(rate), rate)).all()
+    middle_s, ends = (time_s[1:] + time_s[:-1]) / 2, (rate[0, :-1], rate[0, 1:])
+    middle = middle_of_cells(ends, law(middle_s), (used[0, :-1], used[0, 1:]))
+    halves = (used[0, :-1] + 2 * middle + used[0, 1:]) / 4
+    assert halves * np.diff(time_s) == pytest.approx(np.diff(law.integ()(time_s)), rel=1e-12)
