@@ -20,6 +20,7 @@ from sim.folder import (
 )
 from sim.grouping import grouped, numbers_of
 from sim.health import _faults
+from sim.invariants import Invariants, check
 from sim.invariants.gate import MANY
 from sim.invariants.moved import Moved
 from sim.invariants.tables import TOLERANCE, _sums

@@ -11,6 +11,7 @@ from sim.exports import ephemeris
 from sim.exports.ephemeris import ephemerides, longest_s
 from sim.exports.exporting import export
 from sim.exports.lanes import MARKS, lanes_of
+from sim.faults import FAULT_KINDS, fault_counts, fault_lines
 from sim.networked_summary import (
     gating_pattern,
     inference_figures,

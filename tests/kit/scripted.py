@@ -1,14 +1,27 @@
-"""A method whose clusters do what a test says, to ask simulated time for anything."""
+"""Methods of tests: one whose clusters do what a script says, and one that splits at random."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from typing import Any
 
+import numpy as np
+
 import learning
 import scenarios
 import sim
-from tests.kit.learning import Cluster, Handle, Method, Node, Payload, Send
+from tests.kit.learning import (
+    All,
+    Cluster,
+    EmsFl,
+    EnhancedEmsFl,
+    Handle,
+    Method,
+    Node,
+    Payload,
+    Send,
+    Wait,
+)
 from tests.kit.small import slots
 
 Script = Callable[[Cluster], Generator[Any, Any, Any]]
@@ -53,8 +66,44 @@ def only(name: str, script: Any) -> Any:
     return each
 
 
+def at(time_s: float, request: Any) -> Generator[Any, Any, Any]:
+    yield Wait(time_s)
+    return (yield request)
+
+
+def replies(
+    scenario: Any, *tasks: Any, by: str = "B", deadline_s: float | None = None
+) -> tuple[list[Any], sim.Result]:
+    """Let one cluster run tasks side by side; return what they reply, and the run."""
+    found: list[Any] = []
+
+    def script(me: Cluster) -> Generator[Any, Any, None]:
+        found.extend((yield All(tasks, deadline_s)))
+
+    result = play(scenario, only(by, script))
+    return found, result
+
+
 def sent(source: Node, target: Node, size: float, name: str = "feature") -> Send:
     return Send(source, target, Payload(name, size))
 
 
 B0, B1, B2 = (Node("B", k) for k in range(3))
+A0, A1 = (Node("A", k) for k in range(2))
+
+
+class _Restless:
+    """Relevance that has nothing to do with what it was before."""
+
+    def measure_relevance(self: Any, name: str) -> Generator[Any, Any, Any]:
+        yield from ()
+        shape = len(self.world.clusters), len(self.experts)
+        number = self.splitting.number
+        draw = learning.stream(self.world.seed, "relevance of a test", name, number)
+        return draw.dirichlet(np.ones(shape[1]), size=shape[0])
+
+
+RESTLESS = ("restless", "restless-enhanced")
+"""Both forms of EMS-FL, with experts that change hands at most splittings."""
+for _name, _form in zip(RESTLESS, (EmsFl, EnhancedEmsFl), strict=True):
+    learning.register(_name)(type(_form.__name__, (_Restless, _form), {}))

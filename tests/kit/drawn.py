@@ -1,14 +1,32 @@
-"""Hypothesis strategies for small scenarios: mappings as a file would hold them."""
+"""Small scenarios drawn at random, as mappings that a file would hold, and a campaign of them.
+
+Each must end, keep what its tables promise, and have the same trace when it is repeated and when
+clusters, places and windows are listed in another order. What the simulator refuses in one line is
+counted apart.
+"""
 
 from __future__ import annotations
 
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from math import log10
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
+
+import scenarios
+import sim
+from tests.kit import promises
+from tests.kit.spy import Spy
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned", "nmoe")
+"""All shipped methods."""
 SOURCES = ("slots", "circular", "walker", "contacts")
 SATELLITES = ("S1", "S2", "S3")
 CUT = ("resume", "restart", "drop")
@@ -22,8 +40,6 @@ def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
 
 def spread(low: float, high: float) -> st.SearchStrategy[float]:
     """Numbers of every size between two: as many below 1 as above."""
-    from math import log10
-
     return st.floats(log10(low), log10(high)).map(lambda power: float(f"{10**power:.4g}"))
 
 
@@ -58,13 +74,15 @@ SEVERAL = some(
 
 
 @st.composite
-def scenarios_drawn(draw: st.DrawFn, train: bool = False) -> Mapping:
-    """A scenario over any source, method, link and schedule that takes well below a second.
+def scenarios_drawn(
+    draw: st.DrawFn, methods: tuple[str, ...], train: bool = False, struck: float = 0.9
+) -> Mapping:
+    """A scenario over any source, link and schedule that takes about a second at most.
 
-    Nine of ten have faults.
+    A share of them, ``struck``, has faults.
     """
     source = draw(st.sampled_from(SOURCES))
-    method = draw(st.sampled_from(METHODS))
+    method = draw(st.sampled_from(methods))
     seen = source in ("circular", "walker")
     drawn: Mapping = {
         "seed": draw(st.integers(0, 5)),
@@ -74,12 +92,12 @@ def scenarios_drawn(draw: st.DrawFn, train: bool = False) -> Mapping:
     }
     names = [cluster["name"] for cluster in drawn["ground"]["clusters"]]
     drawn["orbit"] = draw(_orbit(source, names))
-    drawn["stop"] = {"cycles": draw(st.integers(1, 5))}
+    drawn["stop"] = {"cycles": draw(st.integers(1, 5 if train else 12))}
     if source != "slots":
-        drawn["stop"]["days"] = draw(st.sampled_from([0.3, 0.7, 1.0]))
+        drawn["stop"]["days"] = draw(st.sampled_from([0.3, 0.7, 1.0] if train else [0.3, 1, 3]))
     drawn["link"] = draw(_link(seen, method))
     drawn["learning"] = draw(_learning(method, train))
-    if draw(st.integers(0, 9)):
+    if draw(st.integers(1, 10)) > 10 * (1 - struck):
         drawn["faults"] = draw(FAULTS.filter(bool))
     return drawn
 
@@ -174,11 +192,11 @@ def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
     link: Mapping = {"preset": "physical" if seen and draw(st.booleans()) else "paper"}
     link["cut_transfers"] = draw(st.sampled_from(CUT))
     link["uplink"] = draw(_uplink(link["preset"]))
-    narrow = {"rate": "fixed", "fixed_rate_mbps": draw(spread(1e-3, 10))}
+    narrow = {"rate": "fixed", "fixed_rate_mbps": draw(spread(1e-5, 10))}
     kinds = ["neglected", narrow, {**narrow, "delivery": "unicast", **draw(_band())}]
     link["downlink"] = draw(st.sampled_from([*kinds, {}] if seen else kinds))
     if method == "nmoe" or draw(st.integers(0, 5)) == 0:
-        rate = draw(spread(1e-3, 10))
+        rate = draw(spread(1e-5, 10))
         link["sidelink"] = {"rate_mbps": rate, "distance_km": draw(spread(0.01, 10))}
         link["relay"] = draw(st.sampled_from(["none", "contact", "store"]))
     return link
@@ -202,7 +220,7 @@ def _uplink(draw: st.DrawFn, preset: str) -> Mapping:
     rate = draw(st.sampled_from(["fixed", "ergodic", "shannon", "outage", "modcod"]))
     uplink: Mapping = {"rate": rate, **band}
     if rate == "fixed":
-        uplink["fixed_rate_mbps"] = draw(spread(1e-3, 10))
+        uplink["fixed_rate_mbps"] = draw(spread(1e-5, 10))
     elif preset == "paper":
         uplink["path_gain_db"] = -draw(st.integers(130, 190))
     if rate == "outage":
@@ -222,6 +240,7 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
         "upload_format": draw(st.sampled_from(["native", "float16", "int8"])),
         "model": {"experts": draw(st.integers(1, 4)), "hidden": 16, "expert_hidden": 16},
         **draw(some(evaluate_every_hours=st.sampled_from([0.5, 3.0]), aggregation=AGGREGATION)),
+        **draw(some(trains_backbone=st.booleans()) if "enhanced" in method else st.just({})),
     }
     if method == "nmoe":
         learning.pop("gate_tuning_cycles"), learning.pop("upload_format")
@@ -238,6 +257,8 @@ OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
     "fedbuff": some(buffer_size=st.integers(0, 4)),
     "aligned": some(capacity=st.integers(0, 3), exploration=st.sampled_from([0.0, 0.5])),
     "emsfl-enhanced": some(resplit_cycles=st.integers(0, 3)),
+    "restless": some(resplit_cycles=st.integers(1, 3)),
+    "restless-enhanced": some(resplit_cycles=st.integers(1, 3)),
     "nmoe": st.fixed_dictionaries(
         {
             "extractor": st.sampled_from(["fedce", "none", "fedsc"]),
@@ -269,3 +290,70 @@ FAULTS = some(
         ),
     ),
 )
+
+
+def campaign(
+    count: int, seen: Counter[str], number: int, shrink: bool = True, **how: Any
+) -> Callable[[], None]:
+    """Return a property that tries ``count`` scenarios and counts in ``seen`` what they were.
+
+    ``how`` is what :func:`scenarios_drawn` takes; ``number`` seeds the draws. To ``shrink`` a
+    scenario that fails may take minutes.
+    """
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+    )
+    @given(scenarios_drawn(**how), st.data())
+    def holds(drawn: Mapping, data: st.DataObject) -> None:
+        with Spy().watching() as spy:
+            first = _attempt(drawn, seen)
+        promises.check(drawn, first, spy)
+        digest = first.manifest["trace_sha256"]
+        again = sim.run(scenarios.from_dict(drawn)).manifest["trace_sha256"]
+        assert again == digest, "a repeat differs"
+        other = _rearranged(drawn, data.draw(st.randoms(use_true_random=False)))
+        listed = sim.run(scenarios.from_dict(other)).manifest["trace_sha256"]
+        assert listed == digest, "listed otherwise"
+        seen["tried"] += 1
+        seen[drawn["orbit"]["source"]] += 1
+        seen[drawn["learning"]["method"]] += 1
+        seen["trained"] += drawn["learning"]["train"]
+        seen["with faults"] += bool(drawn.get("faults"))
+        seen["with transfers"] += len(first.transfers) > 0
+
+    return seed(number)(holds)
+
+
+def _attempt(drawn: Mapping, seen: Counter[str]) -> sim.Result:
+    """Run a scenario; one that is refused for what it says does not count."""
+    try:
+        return sim.run(scenarios.from_dict(drawn))
+    except ValueError as error:
+        text = str(error)
+        assert "\n" not in text, "one line"
+        seen["refused: " + re.sub(r"'[^']*'", "'...'", re.sub(r"[\d.]+", "N", text))[:70]] += 1
+        reject()
+
+
+def _rearranged(drawn: Mapping, chance: random.Random) -> Mapping:
+    """The same scenario, listed in another order; each place keeps its kind of device."""
+    other = deepcopy(drawn)
+    clusters: list[dict[str, Any]] = other["ground"]["clusters"]
+    chance.shuffle(clusters)
+    for cluster in clusters:
+        if "places" in cluster:
+            order = list(range(len(cluster["places"])))
+            chance.shuffle(order)
+            for key in {"places", "kinds"} & set(cluster):
+                cluster[key] = [cluster[key][number] for number in order]
+    if "windows" in other["orbit"]:
+        head, *rows = other["orbit"]["windows"].split("\n")
+        chance.shuffle(rows)
+        other["orbit"]["windows"] = "\n".join([head, *rows])
+    return other

@@ -1,0 +1,198 @@
+"""What a finished run promises, seen in its tables alone: every run, and those of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import sim
+from tests.kit.records import check as check_tables
+from tests.kit.results import fault_counts
+from tests.kit.spy import (
+    Spy,
+    changes_of_hands,
+    check_conserved,
+    new_owners_that_trained,
+    owners,
+)
+
+Mapping = dict[str, Any]
+
+
+def check(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """What every run promises, and then what its method does."""
+    check_tables(result.tables)
+    contacts, moved, events = result.contacts, result.transfers, result.events
+    assert result.manifest["status"] == "complete"
+    assert (events.time_s.diff().dropna() >= 0).all(), "the clock runs backwards"
+    assert np.isfinite(events.time_s).all() and (events.time_s >= 0).all()
+    assert (contacts.set_s > contacts.rise_s).all()
+    assert ((moved.delivered_bytes > 0) & (moved.delivered_bytes <= moved.payload_bytes)).all()
+    assert (moved.end_s >= moved.start_s).all()
+    assert result.metrics.accuracy.dropna().between(0, 1).all()
+    over = moved[moved.contact_id.notna()].merge(contacts, on="contact_id", suffixes=("", "_its"))
+    tick_s = 1e-6 + 1e-9 * over.set_s
+    assert (over.start_s >= over.rise_s - tick_s).all(), "before the rise"
+    # The last bit is on its way for less than a tenth of a second.
+    assert (over.end_s <= over.set_s + 0.1 + tick_s).all(), "after the set"
+    assert (over.cluster == over.cluster_its).all()
+    _whole_payloads(over)
+    _one_thing_at_a_time(events, drawn["orbit"]["source"] == "slots")
+    _said_as_it_is(drawn, result)
+    PROMISES[drawn["learning"]["method"]](drawn, result, spy)
+
+
+def _whole_payloads(moved: pd.DataFrame) -> None:
+    """What is delivered has come in parts that add up, none of them twice."""
+    offer = ["cluster", "device", "direction", "payload", "version"]
+    for _, rows in moved.groupby(offer, dropna=False, sort=False):
+        through = 0.0
+        for row in rows.itertuples():
+            through += row.delivered_bytes
+            assert through <= row.payload_bytes * (1 + 1e-9), "more than the payload"
+            if row.outcome == "delivered":
+                assert abs(through - row.payload_bytes) <= 1e-9 * row.payload_bytes, "torn"
+            if row.outcome != "carried":
+                through = 0.0
+
+
+def _one_thing_at_a_time(events: pd.DataFrame, slots: bool) -> None:
+    """A device begins to train only when it has ended the training before.
+
+    The paper's slots hold a number of rounds between contacts, however long these are: there
+    contacts and gaps count apart.
+    """
+    training = events[events.kind.isin(["train_start", "train_end"])]
+    apart = training.contact_id.isna() & slots
+    for device, rows in training.groupby(["cluster", "device", apart], sort=False):
+        begun = (rows.kind == "train_start").cumsum() - (rows.kind == "train_end").cumsum()
+        assert begun.between(0, 1).all(), f"{device} trains twice at a time"
+
+
+def _said_as_it_is(drawn: Mapping, result: sim.Result) -> None:
+    """Events, contacts, transfers, versions and faults tell the same story."""
+    events, moved = result.events, result.transfers
+    kinds, texts = events.kind.value_counts(), events.detail.fillna("")
+    up = int((moved.direction == "uplink").sum())
+    assert kinds.get("upload_start", 0) == kinds.get("upload_end", 0) == up
+    # One that opens at the very end of a run is no longer served.
+    opened = events[(events.kind == "connect") & (events.time_s < result.manifest["simulated_s"])]
+    assert len(opened) == result.contacts.served.sum()
+    injected = texts[events.kind == "fault"].str.startswith("injected: ").sum()
+    refused = texts[events.kind == "drop"].str.endswith("refused: corrupted in transit").sum()
+    assert injected + refused == sum(fault_counts(result.tables["events"]).values())
+    if drawn["learning"].get("aggregation", {"when": "all"})["when"] == "all":
+        assert not texts[events.kind == "wait"].str.contains(" reached").any()
+    if drawn["learning"]["train"]:
+        assert np.isfinite(result.metrics.loss.dropna()).all()
+
+
+# -- methods
+
+
+def plain(drawn: Mapping) -> bool:
+    """Whether nothing is struck by faults and every aggregation waits for all."""
+    waits_for = drawn["learning"].get("aggregation", {"when": "all"})["when"]
+    return not drawn.get("faults") and waits_for == "all"
+
+
+def versions(result: sim.Result) -> Any:
+    """Aggregations, of which each makes the next version of the server's model."""
+    made = result.events[result.events.kind == "aggregate"]
+    assert made.version.tolist() == list(range(1, len(made) + 1))
+    return made
+
+
+def delivered(result: sim.Result) -> Any:
+    """Updates that are through, in order of time."""
+    moved = result.transfers
+    through = moved[(moved.direction == "uplink") & (moved.outcome == "delivered")]
+    return through[through.payload != "relay"].sort_values("end_s", kind="stable")
+
+
+def synchronous(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """Nobody trains outside a contact."""
+    versions(result)
+    training = result.events[result.events.kind.isin(["train_start", "train_end"])]
+    assert training.contact_id.notna().all()
+
+
+def emsfl(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """Two clusters never train one expert, and nothing that was trained gets lost unseen."""
+    versions(result)
+    changes_of_hands(spy, result)
+    check_conserved(spy)
+    owners(result)
+    new_owners_that_trained(spy, result)
+
+
+def fedavg(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """A round has every device at most once; with nothing in the way it has all that can train."""
+    clusters, made, through = drawn["ground"]["clusters"], versions(result), delivered(result)
+    for row in made.itertuples():
+        # A round's updates stem from the version before it.
+        mine = through[through.version == row.version - 1]
+        assert not mine.duplicated(["cluster", "device"]).any()
+        assert "staleness:0" in row.detail
+        if plain(drawn):
+            assert f"devices:{len(mine)}/" in row.detail
+            assert f"clusters:{mine.cluster.nunique()}/{len(clusters)}" in row.detail
+            assert mine.end_s.max() <= row.time_s + 1e-9
+    if plain(drawn):
+        trained = result.events[result.events.kind == "train_end"]
+        rounds = np.searchsorted(made.time_s.to_numpy(), trained.time_s, side="left")
+        again = trained.assign(round=rounds).duplicated(["cluster", "device", "round"])
+        assert not again.any(), "trained twice in a round"
+
+
+def aligned(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """Rounds as those of FedAvg; no device holds more experts than fit."""
+    made, through = versions(result), delivered(result)
+    for row in made.itertuples():
+        mine = through[through.version == row.version - 1]
+        assert not mine.duplicated(["cluster", "device"]).any()
+    capacity = drawn["learning"]["options"].get("capacity", 0)
+    held = result.assignments.groupby(["time_s", "cluster", "device"]).assigned.sum()
+    assert not capacity or (held <= capacity).all()
+
+
+def fedbuff(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """As many updates go into the buffer as come out; nobody trains in a contact."""
+    made, through = versions(result), delivered(result)
+    size = drawn["learning"]["options"].get("buffer_size", 0)
+    size = size or max(2, (len(drawn["ground"]["clusters"]) + 1) // 2)
+    assert made.detail.str.contains(f"updates:{size} ").all()
+    merged = made.detail.str.extract(r"devices:(\d+)")[0].astype(int).sum()
+    assert merged <= len(through)
+    if plain(drawn) and drawn["orbit"]["source"] in ("slots", "circular"):
+        updates = through.groupby("contact_id").size()
+        assert len(made) == len(updates) // size
+        left = len(updates) % size
+        assert len(through) - merged == (updates.tail(left).sum() if left else 0)
+    assert result.events[result.events.kind == "train_end"].contact_id.isna().all()
+
+
+def nmoe(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+    """Stages follow each other; what was answered took some time, and what failed has none."""
+    rows = result.inferences
+    assert (rows.latency_s.isna() == (rows.outcome == "failed")).all()
+    assert (rows.sent_bytes[rows.outcome == "local"] == 0).all()
+    asked = drawn["learning"]["options"]["inference_samples"]
+    assert not len(rows) or asked > 0
+
+
+PROMISES: dict[str, Callable[[Mapping, sim.Result, Spy], None]] = {
+    "synchronous": synchronous,
+    "emsfl": emsfl,
+    "emsfl-enhanced": emsfl,
+    "restless": emsfl,
+    "restless-enhanced": emsfl,
+    "fedavg": fedavg,
+    "fedbuff": fedbuff,
+    "aligned": aligned,
+    "nmoe": nmoe,
+}
+"""What the runs of a method promise beyond what all do."""
