@@ -1,7 +1,4 @@
-"""What devices ask of each other: to compute, tasks side by side, messages over sidelinks.
-
-Against hand computation, and queues against second implementations of them.
-"""
+"""What clusters and devices ask for besides contacts: computing, tasks side by side, meetings."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import scenarios
 import sim
 from tests.kit.learning import (
     All,
@@ -23,18 +19,16 @@ from tests.kit.learning import (
     Compute,
     Cost,
     Infer,
+    Meet,
     NextContact,
     Node,
     Payload,
-    Reach,
     Train,
     TrainUntilContact,
     Upload,
     Wait,
 )
-from tests.kit.network import build, device_sites, sidelinks_of
-from tests.kit.scripted import A1, B0, B1, B2, SCRIPTED, at, ground, only, play, replies, sent
-from tests.kit.small import orbit, slots
+from tests.kit.scripted import B0, B1, B2, at, ground, only, play, replies, sent
 
 LIGHT_M_S = 299_792_458.0
 FIRST = np.array([True, False, False])
@@ -210,6 +204,63 @@ def test_a_chain_of_hops_is_serial_and_rounds_side_by_side_are_not() -> None:
     assert max(found) == pytest.approx(20.0 + hop_s, rel=1e-12)
 
 
+# -- barriers
+
+
+def test_a_meeting_hands_everyone_what_everyone_brought_and_can_be_held_again() -> None:
+    """Every cluster tells the others its name at its first contact, twice."""
+    said: list[Any] = []
+
+    def script(me: Cluster) -> Requests:
+        for _ in range(2):
+            contact = yield NextContact()
+            names = yield Meet("all", 2, me.name.lower())
+            said.append((contact.start_s, (yield Compute(B0, 0.0, 1.0)), names))
+
+    play(ground(), script)
+    whole = {"A": "a", "B": "b"}
+    assert sorted(said, key=lambda one: one[:2]) == [
+        (0.0, 600.0, whole), (600.0, 600.0, whole), (1800.0, 2400.0, whole), (2400.0, 2400.0, whole)
+    ]  # fmt: skip
+
+
+def meets(key: str | None, parties: int, out_of_contacts: str) -> Any:
+    """All come to a meeting (of their own name without a key), one when it has no contact left."""
+
+    def script(me: Cluster) -> Requests:
+        while me.name == out_of_contacts and (yield NextContact()):
+            pass
+        yield Meet(key or me.name, parties)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        (meets("never", 3, ""), r"still wait: A, B at 'never' with 2 of 3"),
+        (meets("never", 3, "A"), r"still wait: A, B at 'never' with 2 of 3"),
+        # A has come to another meeting than the one at which B waits for it.
+        (meets(None, 2, "A"), r"still wait: A at 'A' with 1"),
+    ],
+)
+def test_a_meeting_that_never_fills_fails_the_run(script: Any, line: str) -> None:
+    with pytest.raises(sim.SimulationError, match=line + "[^;]*$"):
+        play(ground(), script)
+
+
+def test_a_cluster_without_contacts_left_is_excused_and_the_run_says_so() -> None:
+    def script(me: Cluster) -> Requests:
+        while me.name == "A" and (yield NextContact()):
+            pass
+        if me.name == "B":
+            yield Meet("both", 2)
+
+    events = play(ground(), script).events
+    faults = events[events.kind == "fault"].detail.tolist()
+    assert faults == ["no contacts left: B at 'both' with 1 of 2"]
+
+
 # -- inferences
 
 
@@ -266,160 +317,3 @@ def test_rows_of_inferences() -> None:
 def test_what_cannot_be_asked_fails_the_run(request_: Any, line: str) -> None:
     with pytest.raises(sim.SimulationError, match=line):
         replies(ground(), at(41.0, request_))
-
-
-# -- messages over sidelinks
-
-
-@pytest.mark.parametrize(("rate_mbps", "distance_km"), [(0.05, 25.0), (1.0, 0.3), (54.0, 0.001)])
-def test_a_message_on_an_idle_link_takes_its_bits_and_the_way(
-    rate_mbps: float, distance_km: float
-) -> None:
-    starts_s, sizes = (17.25, 400.0, 900.0, 1000.0), (1.0, 40.0, 2048.0, 1e6)
-    tasks = [at(t, sent(B0, B2, size)) for t, size in zip(starts_s, sizes, strict=True)]
-    found, result = replies(ground(rate_mbps, distance_km), *tasks)
-    rows = result.transfers.to_dict("records")
-    for number, (start_s, size) in enumerate(zip(starts_s, sizes, strict=True)):
-        there_s = start_s + size * 8 / (rate_mbps * 1e6) + distance_km * 1000 / LIGHT_M_S
-        assert found[number].delivered
-        assert found[number].time_s == pytest.approx(there_s, rel=1e-15)
-        assert math.isnan(rows[number].pop("contact_id"))
-        assert rows[number] == {
-            "transfer_id": number, "cluster": "B", "device": 0, "peer": "B/2",
-            "direction": "sidelink", "payload": "feature", "version": 0, "payload_bytes": size,
-            "delivered_bytes": size, "start_s": start_s, "end_s": found[number].time_s,
-            "outcome": "delivered",
-        }  # fmt: skip
-
-
-MS = st.integers(0, 50_000).map(lambda ms: ms / 1000)
-SENT = st.tuples(MS, st.integers(0, 2), st.integers(0, 2), st.integers(0, 200_000))
-
-
-@given(st.lists(SENT, max_size=25))
-@example([(5.0, 1, 1, 10**9), (5.0, 0, 1, 125_000), (5.0, 0, 1, 125_000), (5.0, 1, 0, 125_000)])
-def test_each_directed_link_has_a_queue_of_its_own(messages: list[Any]) -> None:
-    """Lindley's recursion, in order of arrival; what is for oneself is there at once."""
-    tasks = [at(t, sent(Node("B", a), Node("B", b), size)) for t, a, b, size in messages]
-    radio = {"rate_mbps": 1, "distance_km": 1.5, "tx_power_dbm": 23}
-    found, result = replies(slots(learning=SCRIPTED, link={"sidelink": radio}), *tasks)
-    waited: dict[tuple[int, int], tuple[float, float]] = {}
-    for number in sorted(range(len(messages)), key=lambda n: (messages[n][0], n)):
-        at_s, source, target, size = messages[number]
-        expected_s = at_s
-        if source != target:
-            last_at_s, behind_s = waited.get((source, target), (at_s, 0.0))
-            queue_s = max(behind_s - (at_s - last_at_s), 0.0)
-            service_s = size * 8 / 1e6
-            waited[source, target] = at_s, queue_s + service_s
-            expected_s = at_s + queue_s + service_s + 1500 / LIGHT_M_S
-        assert found[number].delivered
-        assert found[number].time_s == pytest.approx(expected_s, rel=1e-9, abs=1e-9)
-    between = [size for _, source, target, size in messages if source != target]
-    books = result.manifest["books"]["sidelink"]
-    assert books["offered_bytes"] == books["delivered_bytes"] == books["sent_bytes"] == sum(between)
-    assert result.summary["sidelink_bytes"] == sum(between)
-    rows = result.transfers
-    assert sorted(rows.payload_bytes) == sorted(size for size in between if size)
-    assert (rows.end_s > rows.start_s).all()
-    spent = {row["cluster"]: row for row in result.manifest["energy"]}
-    assert spent["B"]["air_s"] == pytest.approx(sum(between) * 8e-6, rel=1e-9)
-    assert spent["B"]["transmit_j"] == pytest.approx(sum(between) * 8e-6 * 10**-0.7, rel=1e-9)
-    assert spent["A"]["air_s"] == 0.0
-
-
-def test_the_end_of_the_run_cuts_a_message_off() -> None:
-    """Half of a message of 200 s is through, and those behind it have not begun."""
-    tasks = [at(4700.0, sent(B0, B1, size)) for size in (25e6, 8.0, 0.0)]
-    found, result = replies(ground(), *tasks)
-    assert found == []
-    assert result.manifest["simulated_s"] == 4800.0
-    row = result.transfers.iloc[0]
-    assert (row.outcome, row.delivered_bytes, row.end_s) == ("carried", 12.5e6, 4800.0)
-    assert len(result.transfers) == 1
-    books = result.manifest["books"]["sidelink"]
-    assert (books["offered_bytes"], books["carried_bytes"]) == (25e6 + 8, 25e6 + 8)
-    assert (books["sent_bytes"], books["unfinished_bytes"]) == (12.5e6, 12.5e6)
-    air_s = sum(row["air_s"] for row in result.manifest["energy"])
-    assert air_s == pytest.approx(100.0, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("sidelinks", "target", "reason"), [(False, B1, "no relay"), (True, A1, "out of range")]
-)
-def test_without_a_link_or_a_relay_nobody_is_reached(
-    sidelinks: bool, target: Node, reason: str
-) -> None:
-    """Without places a sidelink ends at the cluster."""
-    scenario = ground() if sidelinks else slots(learning=SCRIPTED)
-    (arrival, reach), result = replies(scenario, at(0.0, sent(B0, target, 10)), at(0.0, Reach()))
-    assert (arrival.delivered, arrival.time_s, arrival.reason) == (False, 0.0, reason)
-    own = np.ones((3, 3), bool) if sidelinks else np.eye(3, dtype=bool)
-    assert np.array_equal(reach, np.hstack([np.zeros((3, 2), bool), own]))
-    drops = result.events[result.events.kind == "drop"]
-    assert drops.detail.tolist() == [f"feature to {target}: {reason}"]
-
-
-def test_sidelinks_that_nobody_uses_change_nothing(runs: Any) -> None:
-    link = {"sidelink": {"rate_mbps": 1, "distance_km": 1}, "relay": "store"}
-    beside = sim.run(slots(learning={"train": False}, link=link)).manifest
-    assert beside["trace_sha256"] == runs.result("slots-timing").manifest["trace_sha256"]
-
-
-# -- over real ground
-
-
-def real(next_deg: float = -35.0, devices: int = 3, **sidelink: Any) -> scenarios.Scenario:
-    """North with its devices, and South or another one next to it with one."""
-    north = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": devices}
-    south = {"name": "South", "latitude_deg": next_deg, "longitude_deg": 20, "devices": 1}
-    clusters = [{**north, "radius_km": 60 if devices > 1 else 0}, south]
-    return orbit(learning=SCRIPTED, link={"sidelink": sidelink}, ground={"clusters": clusters})
-
-
-def far_km(one: Any, other: Any) -> float:
-    """Angle between two places by their vectors, not by the haversine."""
-    vectors = []
-    for site in (one, other):
-        north, east = math.radians(site.latitude_deg), math.radians(site.longitude_deg)
-        flat = math.cos(north)
-        vectors.append((flat * math.cos(east), flat * math.sin(east), math.sin(north)))
-    cross = np.linalg.norm(np.cross(*vectors))
-    return 6371.0 * math.atan2(cross, float(np.dot(*vectors)))
-
-
-def test_the_rate_follows_from_the_distance_of_the_places() -> None:
-    """Each figure is worked out here anew, in numbers and not in decibels."""
-    radio = {"frequency_ghz": 2.4, "bandwidth_mhz": 10, "path_loss_exponent": 2.2}
-    scenario = real(**radio, other_losses_db=3)
-    links = sidelinks_of(scenario)
-    assert links is not None
-    sites = device_sites(scenario, 0)
-
-    def expected(apart_m: float) -> float:
-        gain = (LIGHT_M_S / 2.4e9 / (4 * math.pi)) ** 2 * apart_m**-2.2 / 10**0.3
-        return 10e6 * math.log2(1 + 0.1 * gain / (1.380649e-23 * 290 * 10e6 * 10**0.7))
-
-    for one, other in ((0, 1), (1, 0), (0, 2), (2, 1)):
-        apart_m = links.apart_m(Node("North", one), Node("North", other))
-        assert apart_m == pytest.approx(1000 * far_km(sites[one], sites[other]), rel=1e-9)
-        assert links.rate_bps(apart_m) == pytest.approx(expected(apart_m), rel=1e-9)
-    # Below a metre the formula has no meaning, and the rate stays.
-    assert links.rate_bps(1.0) == pytest.approx(expected(1.0), rel=1e-9)
-    assert links.rate_bps(0.0) == links.rate_bps(0.3) == links.rate_bps(1.0)
-
-
-def test_a_range_joins_clusters_and_parts_devices() -> None:
-    scenario = real(range_km=18.0, rate_mbps=1)
-    sites = [*device_sites(scenario, 0), *device_sites(scenario, 1)]
-    expected = [[far_km(one, other) <= 18.0 for other in sites] for one in sites]
-    assert 3 < np.array(expected)[:3, :3].sum() < 9
-    links = sidelinks_of(scenario)
-    assert links is not None
-    reach = np.concatenate([links.reach("North"), links.reach("South")])
-    assert np.array_equal(reach, expected)
-    # Two clusters 5.56 km apart; without a range a sidelink ends at the cluster.
-    for range_km, reached in ((None, False), (5, False), (6, True)):
-        near = build(real(60.05, devices=1, rate_mbps=1, range_km=range_km)).sidelinks
-        assert near is not None
-        assert near.exists(Node("South", 0), Node("North", 0)) is reached
