@@ -79,7 +79,7 @@ class Devices:
 
 def moved(before: State, after: State, device: int | None = None) -> set[str]:
     """Names of the tensors that differ, of one device or of any."""
-    where = slice(None) if device is None else device
+    where = ... if device is None else device
     return {name for name in before if not torch.equal(before[name][where], after[name][where])}
 
 

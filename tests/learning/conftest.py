@@ -7,10 +7,11 @@ import pytest
 from tests.kit.learning import Tensors
 from tests.kit.training import Task, build_task, start_model, use_one_thread
 
+use_one_thread()
+
 
 @pytest.fixture(scope="module")
 def task(request: pytest.FixtureRequest) -> Task:
-    use_one_thread()
     return build_task(request.module.CONFIG)
 
 

@@ -14,7 +14,6 @@ from tests.kit import training
 from tests.kit.tiny_checkpoints import CHOICES, TOKENS, skeleton
 from tests.kit.training import LoraLinear, VectorMoE, names_of
 
-training.use_one_thread()
 SPEC = kit.InputSpec("vector", (4,), 3, None)
 
 

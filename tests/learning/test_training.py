@@ -31,7 +31,6 @@ from tests.kit.training import (
     experts_held,
     forward_with_routing,
     start_model,
-    use_one_thread,
 )
 
 MODEL = ModelConfig(
@@ -290,7 +289,6 @@ def assert_alike(devices, state, rounds=UNEVEN, **arguments):
 @cache
 def made(kind):
     """Devices of one kind of training: fresh from their download, and drifted apart."""
-    use_one_thread()
     devices = Devices(build_task(KINDS[kind]))
     return devices, (devices.receive(start_model(devices.task)), apart(devices))
 

@@ -1,110 +1,280 @@
-"""Lazy values: named by content, computed once, replayed from a store."""
+"""Lazy values: named by content, computed once, kept in a store, shared between runs."""
 
-from __future__ import annotations
-
+import dataclasses
 import gc
-from collections.abc import Callable
-from pathlib import Path
+import json
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.kit.learning import FolderStore, Operation, Tensors, Values
+from learning import Learner, LearningConfig
+from learning.data import DATASETS
+from learning.models import MODELS
+from tests.kit import learning as kit
+from tests.kit.learning import Operation, Values, circumstances
+from tests.kit.records import Results, Shelf
 
-ONE, ADD, SCALE = (Operation(f"tests:{name}") for name in ("one", "add", "scale"))
+ONE, ADD, TOTAL = (Operation(f"learning.tests:{name}") for name in ("one", "add", "total"))
+SCALE, TRAIN = (Operation(f"learning.tests:{n}", trains=n == "train") for n in ("scale", "train"))
+OWN = Operation("own.maths:train", trains=True)
+FUNCTIONS = {
+    "one": lambda: {"x": torch.ones(1)},
+    "train": lambda a, by=1: {"x": a["x"] * 1.25 + by},
+    "add": lambda *parts: {"x": sum(part["x"] for part in parts)},
+    "scale": lambda a, by: {"x": a["x"] * sum(by)},
+    "total": lambda *parts: [float(part["x"]) for part in parts],
+}
 
 
-def numbers(keep: bool = True, context: str = "c") -> Values:
-    """Operations on one number, enough to see what is computed when."""
-    functions: dict[str, Callable[..., Tensors]] = {
-        "one": lambda **_: {"x": torch.ones(1)},
-        "add": lambda a, b, **_: {"x": a["x"] + b["x"]},
-        "scale": lambda a, by: {"x": a["x"] * sum(by)},
-    }
-    return Values(lambda op, parents, said: functions[op.name](*parents, **said), context, keep)
+class Numbers(Values):
+    """Operations on one number, and how often each was applied."""
+
+    def __init__(self, folder=None, context="c", keep=True):
+        super().__init__(self.count, context, keep)
+        self.applied = Counter()
+        self.cache = None if folder is None else Results(Shelf(folder), context)
+
+    def count(self, operation, parents, said):
+        self.applied[operation.name] += 1
+        return FUNCTIONS[operation.name](*parents, **said)
+
+    def chain(self, length=3):
+        handles = [self.make(ONE)]
+        for step in range(length):
+            handles.append(self.make(TRAIN, handles[-1], by=step))
+        return handles
 
 
-def test_nothing_is_computed_before_it_is_forced_and_then_once() -> None:
-    values = numbers()
+# -- in one run
+
+
+def test_nothing_is_computed_before_it_is_forced_and_then_once():
+    values = Numbers()
     one = values.make(ONE)
     two = values.make(ADD, one, one)
     assert not values.computed
-    assert values.force(two)["x"].item() == 2
-    assert values.force(two)["x"].item() == 2
+    assert values.force(two)["x"].item() == values.force(two)["x"].item() == 2
     assert values.computed == {"one": 1, "add": 1}
+    for use in (bool, float):
+        with pytest.raises(TypeError, match="yield Measure"):
+            use(two)
 
 
-def test_equal_content_is_the_same_value() -> None:
-    values = numbers()
+def test_equal_content_is_the_same_value_and_other_content_another():
+    values, by = Numbers(), np.array([2.0])
     one = values.make(ONE)
-    assert values.make(SCALE, one, by=[2]) is values.make(SCALE, one, by=np.array([2]))
-    assert values.make(SCALE, one, by=[2]).key != values.make(SCALE, one, by=[3]).key
-    assert numbers(context="other").make(ONE).key != one.key
-
-
-def test_an_array_that_changes_later_does_not_change_what_was_asked_for() -> None:
-    values = numbers()
-    by = np.array([2.0])
-    doubled = values.make(SCALE, values.make(ONE), by=by)
-    by[0] = 100.0
+    doubled = values.make(SCALE, one, by=by)
+    assert values.make(SCALE, one, by=[2.0]) is doubled
+    others = [values.make(SCALE, one, by=[3]), Numbers(context="other").make(SCALE, one, by=by)]
+    newer = values.make(Operation(SCALE.place, version=2), one, by=by)
+    assert len({handle.key for handle in (doubled, newer, *others)}) == 4
+    by[0] = 100.0  # an array that changes later does not change what was asked for
     assert values.force(doubled)["x"].item() == 2
 
 
-def test_a_chain_of_ten_thousand_values_needs_no_recursion() -> None:
-    values = numbers()
-    total = one = values.make(ONE)
-    for _ in range(10_000):
-        total = values.make(ADD, total, one)
-    assert values.force(total)["x"].item() == 10_001
-
-
-def test_values_that_nobody_holds_are_forgotten() -> None:
-    values = numbers()
-    total = one = values.make(ONE)
-    for _ in range(20):
-        total = values.make(ADD, total, one)
-    values.force(total)
+def test_long_chains_need_no_recursion_and_are_forgotten(tmp_path):
+    """So long that a call, or the end, of one inside of the other would end the process."""
+    first, second = Numbers(tmp_path), Numbers(tmp_path)
+    for values in (first, second):
+        total = one = values.make(ONE)
+        for _ in range(30_000):
+            total = values.make(ADD, total, one)
+        assert values.number(TOTAL, total) == [30_001.0]
+        assert len(values.live()) == (2 if values is first else 30_001)
+    assert not second.applied
+    del total, one
     gc.collect()
-    assert len(values.live()) == 2
+    assert not second.live()
 
 
-def test_a_stored_value_is_loaded_and_its_ancestors_are_never_needed(tmp_path: Path) -> None:
-    first, store = numbers(), FolderStore(tmp_path)
-    total = first.make(ADD, first.make(ONE), first.make(ONE))
+def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_path):
+    first, store = Numbers(), kit.FolderStore(tmp_path)
+    one = first.make(ONE)
+    total = first.make(ADD, one, one)
     first.force(total)
-    store.save(total)
-    second = numbers()
-    second.store = FolderStore(tmp_path)
+    for handle in (one, total):
+        store.save(handle)
+    store.keep_only([total.key])
+    assert [path.name for path in tmp_path.iterdir()] == [f"{total.key}.safetensors"]
+    second = Numbers()
+    second.store = kit.FolderStore(tmp_path)
+    assert one.key not in second.store and total.key in second.store
     again = second.make(ADD, second.make(ONE), second.make(ONE))
     assert again.parents == ()
-    assert second.force(again)["x"].item() == 2
-    assert not second.computed
+    assert second.force(again)["x"].item() == 2 and not second.computed
 
 
-def test_a_store_keeps_what_it_is_told(tmp_path: Path) -> None:
-    values, store = numbers(), FolderStore(tmp_path)
-    one = values.make(ONE)
-    two = values.make(ADD, one, one)
-    values.force(two)
-    for handle in (one, two):
-        store.save(handle)
-    store.keep_only([two.key])
-    again = FolderStore(tmp_path)
-    assert one.key not in again
-    assert two.key in again
-    assert [path.name for path in tmp_path.iterdir()] == [f"{two.key}.safetensors"]
-
-
-def test_timing_only_values_have_keys_and_no_tensors() -> None:
-    values = numbers(keep=False)
+def test_timing_only_values_have_keys_and_no_tensors_or_numbers():
+    values = Numbers(keep=False)
     two = values.make(ADD, values.make(ONE), values.make(ONE))
     assert two.parents == ()
-    with pytest.raises(RuntimeError, match="timing-only"):
-        values.force(two)
+    for ask in (lambda: values.force(two), lambda: values.number(TOTAL, two)):
+        with pytest.raises(RuntimeError, match="timing-only"):
+            ask()
 
 
-@pytest.mark.parametrize("use", [bool, float])
-def test_a_value_is_not_a_number(use: type) -> None:
-    with pytest.raises(TypeError, match="yield Measure"):
-        use(numbers().make(ONE))
+# -- shared between runs
+
+
+def test_what_was_trained_is_read_and_what_it_rests_on_is_never_made(tmp_path):
+    first, second, third = (Numbers(tmp_path) for _ in range(3))
+    wanted = first.force(first.chain()[-1])["x"]
+    assert first.applied == {"one": 1, "train": 3}
+    assert torch.equal(second.force(second.chain()[-1])["x"], wanted)
+    assert not second.applied and (second.reuse.done, second.reuse.spared) == (0, 3)
+    trained = third.chain(2)  # what is quick to compute is not kept
+    third.force(third.make(ADD, *trained[1:]))
+    assert third.applied == {"add": 1}
+
+
+def test_a_number_that_is_known_forces_nothing_and_others_are_other_numbers(tmp_path):
+    first, second, other = Numbers(tmp_path), Numbers(tmp_path), Numbers(tmp_path, "another")
+    wanted = first.number(TOTAL, *first.chain())
+    handles = second.chain()
+    assert second.number(TOTAL, *handles) == wanted
+    assert not second.applied and all(handle.value is None for handle in handles)
+    assert second.reuse.spared == first.reuse.done == 3
+    second.number(TOTAL, *handles[1:])
+    other.number(TOTAL, *other.chain())
+    assert second.applied["total"] == other.applied["total"] == 1
+    assert other.applied["train"] == 3
+
+
+PLACES = st.integers(0, 12)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=3), min_size=1, max_size=12),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+    st.sets(PLACES),
+    st.lists(PLACES, min_size=1),
+    st.sets(st.integers(0, 40)),
+)
+def test_any_part_of_a_cache_gives_the_values_of_none_and_counts_them(
+    tmp_path_factory, parents, trains, first, second, lost
+):
+    """Whatever a run had asked, and whatever of it is lost again."""
+    folder = tmp_path_factory.mktemp("cache")
+
+    def ask(values, places):
+        made = [values.make(ONE)]
+        for number, wanted in enumerate(parents):
+            chosen = [made[parent % len(made)] for parent in wanted]
+            train = trains[number]
+            made.append(
+                values.make(TRAIN, chosen[0], by=number) if train else values.make(ADD, *chosen)
+            )
+        return [values.number(TOTAL, made[place % len(made)]) for place in places]
+
+    ask(Numbers(folder), sorted(first))
+    for number, path in enumerate(sorted(folder.rglob("*.*"))):
+        if number in lost:
+            path.unlink()
+    plain, cached = Numbers(), Numbers(folder)
+    assert ask(cached, second) == ask(plain, second)
+    assert cached.reuse.done == cached.applied["train"]
+    assert cached.reuse.done + cached.reuse.spared == plain.applied["train"]
+
+
+def test_what_somebody_elses_operation_makes_is_not_shared_nor_what_comes_of_it(tmp_path):
+    for _ in range(2):
+        values = Numbers(tmp_path)
+        own = values.make(OWN, values.make(ONE))
+        after = values.make(TRAIN, values.make(ADD, own))
+        values.number(TOTAL, after)
+        assert values.applied == {"one": 1, "train": 2, "add": 1, "total": 1}
+        assert (values.reuse.foreign, values.reuse.spared) == ({"own.maths:train"}, 0)
+
+
+# -- as bytes
+
+TENSORS = {
+    "a*b": torch.arange(6.0).reshape(2, 3),
+    "rows": torch.randn(4, 3).expand(5, 4, 3),
+    "one row": torch.randn(1, 4),
+    "flags": torch.tensor([True, False]),
+    "number": torch.tensor(3),
+    "nothing": torch.zeros(0, 4),
+    "short": torch.randn(7).bfloat16(),
+    "ill": torch.tensor([float("nan"), float("inf"), -0.0]),
+    "turned": torch.randn(3, 4).t(),
+}
+
+
+def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
+    for back in (kit.unpacked(kit.packed(TENSORS)), kit.unpacked(kit.as_file(TENSORS))):
+        assert set(back) == set(TENSORS)
+        for name, tensor in TENSORS.items():
+            assert (back[name].dtype, back[name].shape) == (tensor.dtype, tensor.shape)
+            one, other = (
+                t.contiguous().reshape(-1).view(torch.uint8) for t in (back[name], tensor)
+            )
+            assert torch.equal(one, other), name
+    alike = {"w": torch.randn(100, 100).expand(50, 100, 100)}
+    data = kit.packed(alike)
+    assert len(data) < 2 * 100 * 100 * 4
+    assert kit.unpacked(data)["w"].stride() == alike["w"].stride()
+    with pytest.raises(ValueError, match="no value"):
+        kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
+
+
+# -- what results of others hang on: files, machine and program
+
+
+def test_kinds_that_may_be_shared_are_known_without_importing_them():
+    assert all(kit.model_keys(kind, False) is not None for kind in MODELS.shipped)
+    assert all(kit.data_keys(kind) is not None for kind in DATASETS.shipped)
+    assert kit.model_keys("own:Model", False) is None and kit.data_keys("own:data") is None
+
+
+def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
+    def reviews(word):
+        lines = [{"text": f"{word} {n}", "label": "ab"[n % 2]} for n in range(400)]
+        (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    reviews("good")
+    plain = LearningConfig(1, ("A", "B"), (1, 1))
+    path = str(tmp_path / "data.jsonl")
+    data = dataclasses.replace(plain.data, kind="jsonl", path=path, tokens=8)
+    model = dataclasses.replace(plain.model, kind="mixtral", hidden=16, layers=1)
+    learner = Learner(dataclasses.replace(plain, data=data, model=model))
+    learner.circumstances()  # what is shared is named by the file as it is now
+    reviews("changed")
+    with pytest.raises(ValueError, match="has changed since the run began"):
+        learner.task  # noqa: B018
+
+
+def test_folders_behind_links_count_once(tmp_path):
+    deep, near = tmp_path / "far" / "deep", tmp_path / "near"
+    deep.mkdir(parents=True)
+    near.mkdir()
+    (deep / "one").write_text("1")
+    (deep / "round").symlink_to(tmp_path / "far")
+    (near / "train").symlink_to(tmp_path / "far")
+    assert kit.files_under(str(near)) == [near / "train" / "deep" / "one"]
+    before = kit.stamps_under([str(near)])
+    (deep / "one").write_text("12")
+    assert kit.stamps_under([str(near)]) != before
+
+
+def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch):
+    plain, here = LearningConfig(1, ("A",), (1,)), circumstances.__globals__
+    before = circumstances(plain)
+    changes = [
+        lambda patch: patch.setitem(here, "processor", lambda: ["another one"]),
+        lambda patch: patch.setitem(here, "version", lambda name: "9.9"),
+        lambda patch: patch.setattr("platform.python_version", lambda: "3.99"),
+        lambda patch: patch.setattr("platform.machine", lambda: "pdp11"),
+        lambda patch: patch.setattr(torch.backends.mkldnn, "enabled", False),
+        lambda patch: patch.setenv("ATEN_CPU_CAPABILITY", "default"),
+        lambda patch: patch.setenv("MKL_CBWR", "COMPATIBLE"),
+    ]
+    for change in changes:
+        with monkeypatch.context() as patch:
+            change(patch)
+            assert circumstances(plain) != before
+        assert circumstances(plain) == before
