@@ -2,8 +2,8 @@
 
     python docs/studies/accuracy.py
 
-Satellites, sites and masks are those of tests/orbit/conformance_cases.py, the comparison is that of
-tests/orbit/conformance.py. Exits with 1 if a bound is broken; docs/accuracy.md reads the table.
+Satellites and sites are those of tests/kit/skies.py, masks and the comparison are those of
+tests/truth/skyfield_views.py. Exits with 1 if a bound is broken; docs/accuracy.md reads the table.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import orbit
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "orbit"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import conformance_cases as cases
-from conformance import BOUNDS, Differences, View, differences, found
+from tests.kit import skies
+from tests.truth.skyfield_views import BOUNDS, MASKS_DEG, Differences, View, differences, found
 
 SPAN_S = 129_600.0
 # Smaller differences are rounding; the truth's own instants are bisected to a microsecond.
@@ -28,8 +28,8 @@ HEADS = {"elevation_deg": "deg", "time_ms": "ms", "range_m": "m"}
 def measure(satellite: orbit.Satellite) -> dict[str, Differences]:
     """All differences of one satellite, by refinement."""
     worst = dict.fromkeys(BOUNDS, Differences())
-    for site in cases.SITES:
-        whole = View(satellite, site, cases.start_of(satellite), SPAN_S)
+    for site in skies.SITES:
+        whole = View(satellite, site, skies.start_of(satellite), SPAN_S)
         for view, mask_deg in views_and_masks(whole):
             true = view.windows(mask_deg)
             for refine in BOUNDS:
@@ -40,11 +40,11 @@ def measure(satellite: orbit.Satellite) -> dict[str, Differences]:
 
 def views_and_masks(view: View) -> Iterator[tuple[View, float]]:
     """Even masks, masks next to the peaks of passes, and the span cut inside passes."""
-    yield from ((view, mask_deg) for mask_deg in cases.MASKS_DEG)
-    yield from ((view, mask_deg) for mask_deg in cases.grazing_masks(view, 7))
-    cut = cases.cut_in_passes(view, 5.0)
+    yield from ((view, mask_deg) for mask_deg in MASKS_DEG)
+    yield from ((view, mask_deg) for mask_deg in view.grazing_masks(7))
+    cut = view.cut_in_passes(5.0)
     if cut is not None:
-        yield from ((cut, mask_deg) for mask_deg in cases.MASKS_DEG[:3])
+        yield from ((cut, mask_deg) for mask_deg in MASKS_DEG[:3])
 
 
 def row(name: str, refine: str, worst: Differences) -> str:
@@ -68,7 +68,7 @@ def main() -> int:
     heads = " ".join(f"{head:>9}    {'bound':<6}" for head in HEADS.values())
     print(f"{'object':<13} {'refine':<8} passes missed extra flags {heads}".rstrip())
     broken = 0
-    for satellite in cases.typed_in() + cases.verification():
+    for satellite in skies.typed_in() + skies.verification():
         for refine, worst in measure(satellite).items():
             print(row(satellite.name, refine, worst), flush=True)
             broken |= not worst.within(BOUNDS[refine])

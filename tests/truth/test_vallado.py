@@ -1,29 +1,20 @@
-"""The verification set of AIAA 2006-6753, through our own reading of elements."""
-
-from pathlib import Path
+"""The verification set of SGP4 (Vallado et al., AIAA 2006-6753), through our reading of it."""
 
 import numpy as np
 import pytest
-import sgp4
 
 import orbit
+from tests.kit.skies import VERIFICATION_FILE
 
-FOLDER = Path(sgp4.__file__).parent
-ELEMENTS = FOLDER / "SGP4-VER.TLE"
 # The table prints eight decimals of a kilometre and nine of a kilometre a second.
 HALF_A_DIGIT_KM, HALF_A_DIGIT_KM_S = 5e-9, 5e-10
 
 
 @pytest.fixture(scope="module")
-def satellites():
-    return orbit.read_satellites(ELEMENTS, checksum="ignore")
-
-
-@pytest.fixture(scope="module")
 def published():
     """Catalogue number and rows (minutes, position, velocity) of each block, in file order."""
-    blocks: list[tuple[int, list[list[float]]]] = []
-    for line in (FOLDER / "tcppver.out").read_text().splitlines():
+    blocks = []
+    for line in VERIFICATION_FILE.with_name("tcppver.out").read_text().splitlines():
         words = line.split()
         if words[1:] == ["xx"]:
             blocks.append((int(words[0]), []))
@@ -32,12 +23,9 @@ def published():
     return blocks
 
 
-def test_all_entries_are_read_when_checksums_are_ignored(satellites, published):
-    assert len(satellites) == 33
+def test_states_are_the_published_ones_to_the_last_digit(published):
+    satellites = orbit.read_satellites(VERIFICATION_FILE, checksum="ignore")
     assert [satellite.norad_id for satellite in satellites] == [number for number, _ in published]
-
-
-def test_states_are_the_published_ones_to_the_last_digit(satellites, published):
     checked = 0
     for satellite, (_, rows) in zip(satellites, published, strict=True):
         for minutes, *state in rows:
@@ -57,13 +45,12 @@ def test_states_are_the_published_ones_to_the_last_digit(satellites, published):
 
 
 def test_the_three_bad_checksums_are_refused_by_name():
-    entries = list(orbit.scan_satellites(ELEMENTS.read_text(), "ver"))
+    entries = list(orbit.scan_satellites(VERIFICATION_FILE.read_text(), "ver"))
     refused = [str(entry) for entry in entries if isinstance(entry, orbit.ElementError)]
-    assert len(entries) == 33
+    assert (len(entries), len(refused)) == (33, 3)
     for message, start in zip(
         refused, ("ver:100 (33333)", "ver:103 (33334)", "ver:106 (33335)"), strict=True
     ):
-        assert message.startswith(f"{start}: line 1 gives checksum")
-        assert message.count("\n") == 0
+        assert message.startswith(f"{start}: line 1 gives checksum") and "\n" not in message
     with pytest.raises(orbit.ElementError, match=r"SGP4-VER\.TLE:100 \(33333\): line 1 gives"):
-        orbit.read_satellites(ELEMENTS)
+        orbit.read_satellites(VERIFICATION_FILE)

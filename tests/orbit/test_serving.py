@@ -1,12 +1,12 @@
-"""Slots, and who is served when beams are scarce."""
+"""Who is served when beams are scarce: the rule again second by second, and its cases."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import orbit
-from tests.kit.plain_windows import windows_of
+from tests.kit.skies import windows_of
 
 
 def _elevation_deg(window, time_s):
@@ -95,6 +95,8 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
     return np.array(none), np.array([np.nan if v is None else v for v in end]), waited
 
 
+# Four rules, beams and lengths of contacts: fifteen plans would leave most of them untried.
+@settings(max_examples=60)
 @given(plans(), st.integers(1, 3), st.sampled_from(RULES), st.integers(0, 4))
 def test_service_follows_the_rule_second_by_second(windows, beams, rules, min_contact_s):
     service = orbit.serve(
@@ -105,29 +107,11 @@ def test_service_follows_the_rule_second_by_second(windows, beams, rules, min_co
     )
     np.testing.assert_array_equal(service.start_s, start_s)
     np.testing.assert_array_equal(service.end_s, end_s)
+    np.testing.assert_array_equal(service.served, ~np.isnan(start_s))
     np.testing.assert_allclose(service.waited_s, waited_s, atol=1e-9)
     waits = service.waited_s > 0
     assert (np.isnan(service.wait_from_s) == ~waits).all()
     assert (service.wait_from_s[waits] >= windows.rise_s[waits]).all()
-
-
-@given(plans(), st.integers(1, 3), st.sampled_from(RULES))
-def test_service_keeps_to_its_windows_and_its_beams(windows, beams, rules):
-    service = orbit.serve(windows, beams, **rules, elevation_deg=_elevation_deg)
-    served = service.served
-    assert (service.start_s[served] >= windows.rise_s[served]).all()
-    assert (service.end_s[served] <= windows.set_s[served]).all()
-    assert (service.end_s[served] > service.start_s[served]).all()
-    assert np.isnan(service.start_s[~served]).all()
-    assert np.isnan(service.end_s[~served]).all()
-    for now in np.arange(0, 26) + 0.5:
-        on = served & (service.start_s < now) & (service.end_s > now)
-        given_up = served & (service.end_s < now)
-        in_view = (windows.rise_s < now) & (windows.set_s > now) & ~given_up
-        assert len(set(windows.site[on])) == on.sum()  # a site has one satellite at a time
-        for w in np.flatnonzero(in_view & ~np.isin(windows.site, windows.site[on])):
-            # Nobody waits while the satellite that it sees has a beam free.
-            assert (on & (windows.satellite == windows.satellite[w])).sum() == beams
 
 
 def test_the_least_recently_served_of_the_waiting_gets_the_beam():
@@ -183,14 +167,6 @@ def test_whoever_gives_up_a_beam_does_not_turn_to_a_satellite_that_sets_just_the
     np.testing.assert_array_equal(service.end_s, [1, 3, np.nan, 4])
 
 
-def test_what_is_too_short_is_not_used():
-    windows = windows_of([(0, 0, 0, 10), (0, 1, 5, 14), (0, 2, 6, 20)])
-    service = orbit.serve(windows, min_contact_s=5.0)
-    np.testing.assert_array_equal(service.start_s, [0, np.nan, 10])
-    # The second site waited for as long as what was left was worth it: 5 s to 9 s.
-    assert service.waited_s.tolist() == [0, 4, 4]
-
-
 def test_ties_go_to_the_lower_site_and_each_satellite_has_its_own_beams():
     together = windows_of([(0, 2, 0, 10), (0, 1, 0, 9), (1, 2, 0, 5)])
     service = orbit.serve(together)
@@ -200,27 +176,18 @@ def test_ties_go_to_the_lower_site_and_each_satellite_has_its_own_beams():
 
 
 def test_slots_that_touch_are_all_served_without_waiting():
-    windows = orbit.slot_windows(4, 0.1, 1, 50)
-    service = orbit.serve(windows)
-    assert service.served.all()
-    assert (service.waited_s == 0).all()
-
-
-def test_no_windows_no_service():
-    service = orbit.serve(windows_of([]))
-    assert len(service.served) == len(service.start_s) == 0
+    service = orbit.serve(orbit.slot_windows(4, 0.1, 1, 50))
+    assert service.served.all() and (service.waited_s == 0).all()
+    assert len(orbit.serve(windows_of([])).served) == 0
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"beams": 0}, "beams 0"),
-        ({"beams": -2}, "beams -2"),
-        ({"beams": "1"}, "beams '1' is not a whole number"),
+        ({"beams": 0}, "beams 0 is too few"),
         ({"beams": 1.5}, "beams 1.5 is not a whole number"),
-        ({"min_contact_s": None}, "min_contact_s None is not a number"),
-        ({"min_contact_s": -1.0}, "min_contact_s -1.0"),
-        ({"min_contact_s": float("nan")}, "min_contact_s nan"),
+        ({"min_contact_s": -1.0}, "min_contact_s -1.0 is not a time"),
+        ({"min_contact_s": float("nan")}, "min_contact_s nan is not finite"),
         ({"priority": "loudest"}, "priority 'loudest' is unknown"),
         ({"hand_over": "nearest"}, "hand_over 'nearest' is unknown"),
         ({"hand_over": "highest_elevation"}, "needs elevations"),
@@ -229,45 +196,3 @@ def test_no_windows_no_service():
 def test_rules_that_cannot_be_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
         orbit.serve(windows_of([(0, 0, 0, 1)]), **change)
-
-
-@given(st.integers(1, 8), st.floats(1e-3, 1e4), st.integers(0, 3), st.integers(1, 40))
-def test_slots_come_in_turn_at_exact_multiples(sites, slot_s, idle, cycles):
-    windows = orbit.slot_windows(sites, slot_s, idle, cycles)
-    assert len(windows) == sites * cycles
-    assert windows.site.tolist() == list(range(sites)) * cycles
-    for w in (0, len(windows) // 2, len(windows) - 1):
-        slot = (w // sites) * (sites + idle) + w % sites
-        assert windows.rise_s[w] == slot * slot_s
-        assert windows.set_s[w] == (slot + 1) * slot_s
-        assert windows.rise_s[w] < windows.culminate_s[w] < windows.set_s[w]
-    assert (windows.max_elevation_deg == 90).all()
-    assert np.isnan(windows.min_slant_range_km).all()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ((0, 60.0, 0, 1), "sites 0"),
-        ((1, 0.0, 0, 1), "slot_s 0.0"),
-        ((1, float("nan"), 0, 1), "slot_s nan"),
-        ((1, 60.0, -1, 1), "idle -1"),
-        ((1, 60.0, 0, 0), "cycles 0"),
-    ],
-)
-def test_impossible_slots_are_refused(arguments, words):
-    with pytest.raises(ValueError, match=words):
-        orbit.slot_windows(*arguments)
-
-
-def test_windows_that_cannot_be_are_refused():
-    good = windows_of([(0, 0, 0, 1), (0, 1, 2, 3)])
-    columns = vars(good)
-    for change, words in (
-        ({"set_s": np.array([0.0, 3.0])}, "window 0 rises at 0.0 s, sets at 0.0 s"),
-        ({"rise_s": np.array([0.0, np.nan])}, "times must be finite"),
-        ({"site": np.array([0])}, "site has shape"),
-        ({"rise_s": np.array([0.5, 0.0])}, "not sorted"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            orbit.ContactWindows(**{**columns, **change})

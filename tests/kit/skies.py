@@ -1,0 +1,104 @@
+"""Satellites, sites and windows that tests of orbits share; docs/studies/accuracy.py reads some."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sgp4
+
+import orbit
+
+START, DAY, DAY_S = datetime(2026, 8, 22, 12, tzinfo=UTC), timedelta(days=1), 86_400.0
+MUNICH = orbit.Site("Munich", 48.14, 11.58, 520.0)
+SITES = (
+    orbit.Site("north pole", 90.0, 0.0),
+    orbit.Site("equator", 0.0, 10.0),
+    orbit.Site("west of the antimeridian", -16.8, 179.99),
+    orbit.Site("east of the antimeridian", 64.8, -179.9),
+    orbit.Site("Altiplano", -16.5, -68.15, 5000.0),
+    MUNICH,
+)
+EIGHT_SITES = (
+    *SITES,
+    orbit.Site("south pole", -90.0, 40.0, 2835.0),
+    orbit.Site("Dead Sea", 31.5, 35.5, -430.0),
+)
+_ANGLES_DEG = np.random.default_rng(5).uniform(0, 360, (12, 2))
+# From 300 to 1400 km, and from the equator to past the poles.
+CIRCLES = [
+    orbit.circular_satellite(f"c{k}", 300 + 100 * k, 15 * k + 5, *_ANGLES_DEG[k], START)
+    for k in range(12)
+]
+_ELEMENTS = (
+    "semi_major_axis_km", "inclination_deg", "eccentricity", "raan_deg",
+    "argument_of_perigee_deg", "mean_anomaly_deg", "bstar",
+)  # fmt: skip
+# Like those of objects in orbit; the drag term is in 1 / earth radii.
+TYPED_IN = {
+    "ISS": (6796.0, 51.64, 6e-4, 120.0, 80.0, 10.0, 2.5e-4),
+    "OneWeb": (7578.0, 87.9, 2e-4, 30.0, 90.0, 50.0, 1e-4),
+    "Starlink": (6928.0, 53.05, 1e-4, 200.0, 90.0, 270.0, 3e-4),
+    "polar": (7078.0, 90.0, 1e-3, 60.0, 0.0, 0.0, 5e-5),
+    "Molniya": (26562.0, 63.4, 0.72, 250.0, 270.0, 0.0, 0.0),
+    "geostationary": (42165.0, 0.05, 1e-4, 60.0, 0.0, 0.0, 0.0),
+}
+# Catalogue numbers in the verification file of SGP4 (Vallado et al., AIAA 2006-6753).
+VERIFICATION = {28057: "CBERS 2", 9880: "MOLNIYA 1-36", 8195: "MOLNIYA 2-14", 28626: "XM-3"}
+VERIFICATION_FILE = Path(sgp4.__file__).parent / "SGP4-VER.TLE"
+
+ONE = "1 25544U 98067A   26234.50053383  .00009133  00000+0  17025-3 0  9997"
+TWO = "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.49570248582031"
+# The same with so much drag that it comes down four days later.
+FALLING = orbit.parse_satellites(
+    f"FALLING\n{ONE[:33]} .09133000  00000+0  90000-1 0  9997\n{TWO}", checksum="ignore"
+)[0]
+
+
+def typed_in():
+    """Satellites of elements that are typed in above."""
+    return [
+        orbit.keplerian_satellite(name, START, **dict(zip(_ELEMENTS, row, strict=True)))
+        for name, row in TYPED_IN.items()
+    ]
+
+
+@cache
+def verified(number):
+    """A satellite that SGP4 itself is verified with, by its catalogue number."""
+    every = orbit.read_satellites(VERIFICATION_FILE, checksum="ignore")
+    return next(satellite for satellite in every if satellite.norad_id == number)
+
+
+def verification():
+    """Real elements that come with the sgp4 package, under the names of their objects."""
+    return [
+        orbit.Satellite(name, number, verified(number).epoch, verified(number).model)
+        for number, name in VERIFICATION.items()
+    ]
+
+
+def start_of(satellite):
+    """A whole second at which to start: the epoch of real elements."""
+    return satellite.epoch.replace(microsecond=0) if satellite.norad_id else START
+
+
+def element_file(name):
+    """A shared element file; the test is skipped where there is none."""
+    root = Path(__file__).resolve().parents[2]
+    folder = Path(os.environ.get("LEOMIX_DATA", root.parent / "shared" / "data")) / "tle"
+    if not folder.is_dir():
+        pytest.skip("no element files here: set LEOMIX_DATA to the folder that holds tle/")
+    return folder / name
+
+
+def windows_of(rows):
+    """ContactWindows of (satellite, site, rise, set) rows, and nothing of geometry."""
+    rows = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
+    satellite, site, rise_s, set_s = np.array(rows, dtype=float).reshape(-1, 4).T
+    return orbit.bare_windows(
+        satellite=satellite.astype(int), site=site.astype(int),
+        rise_s=rise_s, culminate_s=(rise_s + set_s) / 2, set_s=set_s,
+    )  # fmt: skip

@@ -1,0 +1,335 @@
+"""Interpolation beside SGP4, SGP4's failures, and how far elements and spans can be trusted."""
+
+import tracemalloc
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from sgp4.api import WGS72, Satrec
+from sgp4.io import fix_checksum
+from skyfield.api import EarthSatellite
+
+import orbit
+from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, FALLING, ONE, START, TWO, verified
+from tests.truth.skyfield_views import TIMESCALE
+
+LATTICE = [
+    orbit.Site(f"{latitude} {longitude}", float(latitude), float(longitude))
+    for latitude in range(-75, 90, 30)
+    for longitude in range(-180, 180, 40)
+]
+
+
+@pytest.mark.parametrize(
+    ("axis_km", "eccentricity", "bstar", "inclination_deg"),
+    [
+        (6578.0, 0.0, 0.0, 63.4), (6700.0, 0.001, 1e-2, 63.4), (6928.0, 0.0001, 3e-4, 63.4),
+        (7578.0, 0.0, 0.0, 63.4), (9378.0, 0.05, 0.0, 63.4), (12000.0, 0.4, 1e-4, 63.4),
+        (26560.0, 0.01, 0.0, 63.4), (26562.0, 0.73, 1e-4, 63.4), (42165.0, 0.0, 0.0, 63.4),
+        # Against the Earth's rotation, where it is not small beside the satellite's own.
+        (10366.0, 0.056, 0.0, 137.7), (12000.0, 0.0, 0.0, 178.0), (15882.0, 0.0, 0.0, 154.9),
+        (16000.0, 0.04, 0.0, 90.0), (18312.0, 0.032, 0.0, 151.5), (20000.0, 0.0, 0.0, 178.0),
+        (23000.0, 0.1, 0.0, 120.0),
+    ],
+)  # fmt: skip
+def test_windows_are_within_a_decimetre_of_sgp4_at_a_moderate_cost(
+    axis_km, eccentricity, bstar, inclination_deg
+):
+    satellite = orbit.keplerian_satellite(
+        "s", START, semi_major_axis_km=axis_km, inclination_deg=inclination_deg, bstar=bstar,
+        eccentricity=eccentricity, raan_deg=40.0, argument_of_perigee_deg=270.0,
+    )  # fmt: skip
+    tracemalloc.start()
+    orbit.contact_windows([satellite], EIGHT_SITES, START, START + DAY / 24, 0.0)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 3e6
+    windows = orbit.contact_windows([satellite], LATTICE, START, START + DAY, 0.0)
+    assert len(windows) > 20
+    for name in ("rise", "culminate", "set"):
+        range_km, rate_km_s = _off(windows, name, satellite, LATTICE, START)
+        assert range_km.max() < 1e-4
+        # SGP4's own velocity, which here and there is a metre a second off the derivative.
+        assert rate_km_s.max() < 5e-5
+
+
+def _off(windows, name, satellite, sites, start):
+    """How far ranges (km) and range rates (km/s) of an instant are from exact SGP4's."""
+    time_s = getattr(windows, f"{name}_s")
+    seen = orbit.look_angles(satellite, sites, start, time_s)
+    own = np.arange(len(time_s)), windows.site
+    return (
+        np.abs(getattr(windows, f"{name}_slant_range_km") - seen.slant_range_km[own]),
+        np.abs(getattr(windows, f"{name}_range_rate_km_s") - seen.range_rate_km_s[own]),
+    )
+
+
+# Nothing beyond the first SGP4 error on the way from the epoch is trusted.
+
+
+def _codes(satellite, start, time_s):
+    fraction = (start - start.replace(hour=0, minute=0, second=0)).total_seconds() / DAY_S
+    whole = np.full(len(time_s), start.toordinal() + 1721424.5)
+    return satellite.model.sgp4_array(whole, fraction + time_s / DAY_S)[0]
+
+
+def _with(satellite, **elements):
+    """The satellite with other elements, as SGP4's own initialiser takes them."""
+    names = ("bstar", "ecco", "argpo", "inclo", "mo", "no_kozai", "nodeo")
+    old, model = satellite.model, Satrec()
+    bstar, *others = (elements.get(name, getattr(old, name)) for name in names)
+    days = old.jdsatepoch - 2433281.5 + old.jdsatepochF
+    model.sgp4init(WGS72, "i", 5, days, bstar, 0.0, 0.0, *others)
+    return replace(satellite, model=model)
+
+
+def _contacts(satellites, sites, start, end, *refine):
+    told = []
+    asked = (satellites, sites, start, end, 5.0, *(refine or ("hermite",)))
+    return orbit.contact_windows(*asked, told.append), told
+
+
+# It decays hours after its epoch, and has good codes again later on, and before.
+DEBRIS = verified(29141)
+FAILING = {
+    "decay in the span": (FALLING, 0, 8),
+    "decay hours after the epoch": (DEBRIS, 0, 2),
+    "errors before the epoch": (DEBRIS, -3, 0),
+    "a month away": (_with(CIRCLES[0], bstar=0.0014 / 2), 28, 32),
+    "months away": (_with(CIRCLES[0], bstar=0.0014 / 9), 134, 138),
+    "on both sides": (verified(22312), -3, 3),
+    "decay before the span": (FALLING, 6, 7),
+    "decay a year before the span": (FALLING, 400, 401),
+}
+
+
+@pytest.mark.parametrize(("satellite", "first", "last"), FAILING.values(), ids=FAILING)
+def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, first, last):
+    epoch = satellite.epoch.replace(microsecond=0)
+    start, span_s = epoch + first * DAY, (last - first) * DAY_S
+    # Out from the epoch both ways, each to its first error.
+    away_s = np.arange(0.0, max(-first, last) * DAY_S + 60, 60.0)
+    good_s = [0.0, span_s]
+    for side, sign in ((0, -1), (1, 1)):
+        bad = np.flatnonzero(_codes(satellite, epoch, sign * away_s))
+        if bad.size:
+            edge_s = sign * away_s[bad[0]] - first * DAY_S
+            good_s[side] = min(edge_s, span_s) if side else max(edge_s, 0.0)
+    windows, told = _contacts(
+        [CIRCLES[1], satellite], EIGHT_SITES, start, start + span_s * DAY / DAY_S
+    )
+    (failure,) = told
+    assert (failure.satellite, failure.name) == (1, satellite.name)
+    assert failure.whole == (good_s[1] <= good_s[0] or good_s[1] < 0)
+    alone, _ = _contacts([CIRCLES[1]], EIGHT_SITES, start, start + span_s * DAY / DAY_S)
+    np.testing.assert_array_equal(windows.where(windows.satellite == 0).rise_s, alone.rise_s)
+    mine = windows.where(windows.satellite == 1)
+    assert (len(mine) > 3) == (not failure.whole)
+    assert (mine.rise_s >= good_s[0] - 60).all() and (mine.set_s <= good_s[1] + 60).all()
+    cut = mine.clipped_start & (good_s[0] > 0) | mine.clipped_end & (good_s[1] < span_s)
+    np.testing.assert_array_equal(mine.sgp4_error, cut)
+    if failure.whole or (min(good_s) > 0 and good_s[1] < span_s):
+        assert failure.whole or "; it works from 2006-04-0" in str(failure)
+        return
+    edge_s, into = (failure.first_s, 1) if good_s[1] < span_s else (failure.last_s, -1)
+    around = _codes(satellite, start, edge_s + into * np.array([-0.002, 0.002]))
+    assert (around[0], around[1] > 0) == (0, True)
+    assert (failure.first_s if into < 0 else failure.last_s) == (0.0 if into < 0 else span_s)
+    first_utc, last_utc = (start + timedelta(seconds=s) for s in (failure.first_s, failure.last_s))
+    text, form = str(failure), "%Y-%m-%dT%H:%M:%SZ"
+    assert (
+        f"SGP4 fails for {satellite.name!r} from {first_utc:{form}} to {last_utc:{form}} (" in text
+    )
+    assert "; use elements of" in text and "\n" not in text
+
+
+def test_good_codes_through_a_span_beyond_a_failure_are_not_believed():
+    # Now and then for more than an hour SGP4 says nothing of the decay five days before.
+    time_s = np.arange(4 * DAY_S, 6 * DAY_S, 10.0)
+    bad_s = time_s[_codes(DEBRIS, DEBRIS.epoch, time_s) != 0]
+    widest = np.argmax(np.diff(bad_s))
+    start = DEBRIS.epoch + timedelta(seconds=bad_s[widest] + 1600)
+    end = DEBRIS.epoch + timedelta(seconds=bad_s[widest + 1] - 1600)
+    assert end - start > timedelta(minutes=20)
+    windows, (failure,) = _contacts([DEBRIS], EIGHT_SITES, start, end)
+    assert (len(windows), failure.whole) == (0, True)
+    assert "its position leaves its orbit" in str(failure)
+
+
+@pytest.mark.parametrize("refine", ["hermite", "sgp4", "skyfield"])
+def test_positions_far_outside_the_orbit_are_no_positions(refine):
+    """SGP4 sends 33333 to 59 million km within a minute before it owns up to an error."""
+    wild, site, words = verified(33333), orbit.Site("here", 48.1, 11.6, 0.0, 10.0), []
+    for minutes in (20, 21, 300):
+        end = wild.epoch + timedelta(minutes=minutes)
+        windows, told = _contacts([wild], [site], wild.epoch, end, refine)
+        assert windows.rise_s.tolist() == [0.0]
+        looks = orbit.look_angles(wild, site, wild.epoch, windows.set_s)
+        assert looks.elevation_deg[0, 0] == pytest.approx(10.0, abs=2e-4)
+        words += map(str, told)
+    assert ["its position leaves its orbit" in text for text in words] == [True, True]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_next_to_a_failure_ranges_are_sgp4s(before):
+    satellite, days = (DEBRIS, timedelta(minutes=10) - DAY) if before else (FALLING, 3.5 * DAY)
+    start = satellite.epoch.replace(microsecond=0) + days
+    _, (failure,) = _contacts([satellite], EIGHT_SITES, start, start + DAY)
+    edge_s = failure.last_s if before else failure.first_s
+    away_s = np.concatenate([np.geomspace(2e-3, 4.0, 20), np.arange(5.0, 1500.0, 25.0)])
+    under = orbit.ground_track(satellite, start, edge_s + (1 if before else -1) * away_s)
+    places = zip(under.latitude_deg.tolist(), under.longitude_deg.tolist(), strict=True)
+    sites = [orbit.Site("below", *place, -500.0) for place in places]
+    windows, _ = _contacts([satellite], sites, start, start + DAY)
+    near = windows.where(np.abs(windows.culminate_s - edge_s) < 1500.0)
+    assert len(near) > 50
+    for name in ("rise", "culminate", "set"):
+        assert _off(near, name, satellite, sites, start)[0].max() < 1e-3
+    cut = near.clipped_start if before else near.clipped_end
+    assert cut.sum() > 5
+    np.testing.assert_array_equal(near.sgp4_error, cut)
+    if not before:
+        # A span that ends before the failure knows nothing of it.
+        end = start + timedelta(seconds=edge_s - 30)
+        windows, told = _contacts([satellite], sites, end - DAY / 24, end)
+        assert len(windows) > 50 and not told and not windows.sgp4_error.any()
+
+
+@pytest.mark.parametrize("name", ["bstar", "mo", "ecco", "inclo", "no_kozai"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_elements_that_give_no_finite_position_are_a_failure(name, value):
+    broken = _with(CIRCLES[3], **{name: value})
+    for given in (broken, EarthSatellite.from_satrec(broken.model, TIMESCALE)):
+        windows, (failure,) = _contacts([given, CIRCLES[4]], EIGHT_SITES, START, START + DAY)
+        assert set(windows.satellite) == {1} and failure.whole and failure.reason
+    with pytest.raises(ValueError, match=r"^SGP4 fails[^\n]+$") as caught:
+        orbit.look_angles(broken, EIGHT_SITES, START, np.array([0.0]))
+    assert ("its elements give no finite position" in str(caught.value)) or name != "bstar"
+
+
+@pytest.mark.parametrize("number", [11801, 6251, 33333])
+def test_decades_from_the_epoch_cost_neither_memory_nor_minutes(number):
+    old, start = verified(number), datetime(2026, 3, 1, tzinfo=UTC)
+    tracemalloc.start()
+    windows, (failure,) = _contacts([old], EIGHT_SITES, start, start + DAY)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert failure.whole and len(windows) == 0 and peak_bytes < 200e6
+
+
+def test_a_failure_is_a_warning_or_an_error_where_nobody_asks():
+    with pytest.warns(orbit.OrbitWarning, match="SGP4 fails for 'FALLING'") as warned:
+        orbit.contact_windows([FALLING], EIGHT_SITES, START, START + 8 * DAY, 10.0)
+    assert [warning.filename for warning in warned] == [__file__]
+    later = START + 9 * DAY
+    with pytest.raises(orbit.ElementError, match=r"^SGP4 fails for 'FALLING'[^\n]+$"):
+        orbit.contact_windows([CIRCLES[0], FALLING], EIGHT_SITES, later, later + DAY, 10.0)
+    with pytest.warns(orbit.OrbitWarning, match="from their epoch"):
+        table = orbit.find_contacts(
+            FALLING, EIGHT_SITES, later, later + DAY, 10.0, on_failure=lambda failure: None
+        )
+    assert len(table) == 0
+    for ask in (
+        lambda: orbit.look_angles(FALLING, EIGHT_SITES, START, np.arange(40) * DAY_S),
+        lambda: orbit.contact_track(FALLING, START, 0.0, 40 * DAY_S),
+    ):
+        with pytest.raises(ValueError, match=r"SGP4 fails for 'FALLING' at 2026-0.*decayed"):
+            ask()
+
+
+# What is doubtful: old elements, names that come twice, leap seconds, the end of the UT1 table.
+
+(ISS,) = orbit.parse_satellites(f"ISS\n{ONE}\n{TWO}")
+OLDER = fix_checksum("1 25545" + ONE[7:18] + "26200.50053383" + ONE[32:])
+(OLD,) = orbit.parse_satellites(f"OLD ONE\n{OLDER}\n{fix_checksum('2 25545' + TWO[7:])}")
+MADE = orbit.circular_satellite("c", 550.0, 53.0, 0.0, 0.0, ISS.epoch - 900 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("satellites", "first", "last", "words"),
+    [
+        ([ISS], -7, 7, []),
+        ([MADE], 0, 1, []),
+        ([ISS], -1, 60, ["1 of 1 element sets", "ISS the most with 60.0 days", "to minutes"]),
+        ([ISS], -9.5, 1, ["ISS the most with 9.5 days"]),
+        (
+            [MADE, OLD, ISS],
+            0,
+            1,
+            ["1 of 3 element sets lie more than 7", "OLD ONE the most with 35"],
+        ),
+        ([replace(ISS, norad_id=0)], 20, 21, ["ISS the most with 21.0 days"]),
+    ],
+)
+def test_elements_far_from_the_span_are_named_with_their_age(satellites, first, last, words):
+    lines = orbit.doubts(satellites, ISS.epoch + first * DAY, ISS.epoch + last * DAY)
+    assert len(lines) == bool(words)
+    assert all(word in lines[0] and "\n" not in lines[0] for word in words)
+
+
+NAMES = "tables tell them by name only, so rename one"
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ([("A", 1), ("B", 2), ("C", 0), ("D", 0)], []),
+        ([("ISS (ZARYA)", 25544), ("B", 2), ("ISS (ZARYA)", 44714)],
+         [f"2 satellites are called 'ISS (ZARYA)' (25544, 44714); {NAMES}"]),
+        ([("A", 1), ("B", 2), ("A", 0), ("B", 3), ("A", 4)],
+         ["3 satellites are called 'A' (1, 4), and 1 more name comes more than once; " + NAMES]),
+        ([("A", 0), ("A", 0)], [f"2 satellites are called 'A'; {NAMES}"]),
+        ([("A", k) for k in range(1, 9)],
+         [f"8 satellites are called 'A' (1, 2, 3, 4, 5, ...); {NAMES}"]),
+        ([("A", 41917), ("B", 41917)],
+         ["41917 comes twice: two element sets of one satellite count as two; keep one of them"]),
+        ([("A", 5), ("B", 6), ("C", 7), ("D", 6), ("E", 7), ("F", 8), ("G", 8), ("H", 6)],
+         ["6 comes 3 times, and 2 more numbers come more than once: 3 element sets of one "
+          "satellite count as 3; keep one of them"]),
+    ],
+)  # fmt: skip
+def test_names_and_numbers_that_come_more_than_once_are_told(given, lines):
+    satellites = [replace(ISS, name=name, norad_id=number) for name, number in given]
+    assert orbit.doubts(iter(satellites), ISS.epoch, ISS.epoch + DAY) == lines
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "days"),
+    [
+        # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.
+        ((2012, 1, 1), (2018, 1, 1), ["2012-06-30", "2015-06-30", "2016-12-31"]),
+        ((2016, 12, 31), (2017, 1, 1), ["2016-12-31"]),
+        ((2017, 1, 1), (2017, 1, 2), []),
+        ((2016, 12, 30), (2016, 12, 31), []),
+    ],
+)
+def test_each_leap_second_within_the_span_is_told(start, end, days):
+    lines = orbit.doubts([MADE], datetime(*start, tzinfo=UTC), datetime(*end, tzinfo=UTC))
+    assert [line.split(",")[0] for line in lines] == [f"a leap second ends {day}" for day in days]
+
+
+def test_a_span_outside_the_table_of_ut1_is_told():
+    last = TIMESCALE.tt_jd(TIMESCALE.delta_t_table[0][-1]).utc_datetime()
+    # The table's dates are TT; its rows are midnights of UTC to the rounding of a Julian date.
+    last = (last + timedelta(seconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert orbit.doubts([MADE], last - DAY, last) == []
+    early = datetime(1972, 8, 1, tzinfo=UTC)
+    for span in ((last - DAY, last + DAY), (early, early + DAY)):
+        (line,) = orbit.doubts([MADE], *span)
+        assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "end", "words"),
+    [
+        (None, START + DAY, "satellites: a NoneType is no list of satellites; give a list"),
+        (ISS, START + DAY, "satellites: a Satellite is no list of satellites; give a list"),
+        ("ISS", START + DAY, "a str is no satellite; give one of"),
+        ([ISS], START, "is not after start"),
+        ([ISS], datetime(2026, 8, 23), "has no time zone"),
+    ],
+)
+def test_what_is_no_list_of_satellites_or_span_is_refused(given, end, words):
+    with pytest.raises(ValueError, match=words):
+        orbit.doubts(given, START, end)

@@ -1,0 +1,302 @@
+"""Contact windows against exact SGP4, by brute force, and against themselves."""
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from skyfield.api import EarthSatellite, load
+
+import orbit
+from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, MUNICH, START, verified
+
+# What the interpolation may err by on either side of the mask.
+NEAR_DEG = 2e-5
+SKIES = {
+    "circles": (CIRCLES, 1, 2.0, {0.0: 500, 10.0: 400, 25.0: 100, 60.0: 30, 80.0: 5}),
+    "half-day eccentric": ((8195, 9880, 21897), 2, 10.0, {5.0: 20, 40.0: 20}),
+    "geostationary, inclined": ((14128, 28626), 4, 30.0, {5.0: 2}),
+    "half-day circular": ((28129,), 4, 30.0, {5.0: 8}),
+    "transfer": ((26975, 23599), 2, 10.0, {5.0: 8}),
+}
+
+
+def _sky(satellites, days):
+    """Satellites, given themselves or by number, a start for them, and the end."""
+    found = [s if isinstance(s, orbit.Satellite) else verified(s) for s in satellites]
+    start = max(satellite.epoch for satellite in found).replace(microsecond=0)
+    return found, start, start + days * DAY
+
+
+def _elevations_deg(satellites, sites, start, time_s):
+    looks = [orbit.look_angles(satellite, sites, start, time_s) for satellite in satellites]
+    return np.stack([look.elevation_deg for look in looks], axis=1)
+
+
+def _assert_as_sampled(windows, time_s, elevation_deg, mask_deg):
+    """Windows hold the samples (T, N, K) above the mask and no others."""
+    left, right = (np.searchsorted(time_s, edge_s) for edge_s in (windows.rise_s, windows.set_s))
+    inside = np.zeros(elevation_deg.shape, dtype=bool)
+    for w in range(len(windows)):
+        inside[left[w] : right[w], windows.satellite[w], windows.site[w]] = True
+    sure = np.abs(elevation_deg - mask_deg) > NEAR_DEG
+    np.testing.assert_array_equal(inside[sure], (elevation_deg >= mask_deg)[sure])
+    unseen = right == left
+    assert ((windows.set_s - windows.rise_s)[unseen] <= time_s[1] - time_s[0]).all()
+
+
+@pytest.mark.parametrize(("satellites", "days", "step_s", "masks_deg"), SKIES.values(), ids=SKIES)
+def test_no_window_or_culmination_is_missed_or_invented(satellites, days, step_s, masks_deg):
+    satellites, start, end = _sky(satellites, days)
+    time_s = np.arange(0.0, days * DAY_S, step_s)
+    elevation_deg = _elevations_deg(satellites, EIGHT_SITES, start, time_s)
+    inner = elevation_deg[1:-1]
+    peaks = (inner > elevation_deg[:-2]) & (inner >= elevation_deg[2:])
+    for mask_deg, least in masks_deg.items():
+        windows = orbit.contact_windows(satellites, EIGHT_SITES, start, end, mask_deg)
+        assert len(windows) >= least
+        _assert_as_sampled(windows, time_s, elevation_deg, mask_deg)
+        for w in np.flatnonzero(windows.set_s - windows.rise_s > 20 * step_s):
+            at_s = time_s[1:-1][peaks[:, windows.satellite[w], windows.site[w]]]
+            count = ((at_s > windows.rise_s[w]) & (at_s < windows.set_s[w])).sum()
+            assert windows.culminations[w] == count
+
+
+@given(
+    perigee_km=st.floats(200, 5000),
+    eccentricity=st.one_of(st.just(0.0), st.floats(0, 0.01), st.floats(0, 0.8)),
+    angles_deg=st.tuples(*[st.floats(0, 360)] * 3),
+    inclination_deg=st.floats(0, 180),
+    place=st.tuples(st.floats(-90, 90), st.just(12.0), st.floats(-500, 9000)),
+    mask_deg=st.floats(0, 89),
+    start=st.sampled_from(
+        [START, datetime(1985, 3, 1, tzinfo=UTC), datetime(2035, 3, 1, tzinfo=UTC)]
+    ),
+)
+@example(200.0, 0.0, (0.0, 0.0, 0.0), 0.0, (0.0, 12.0, 0.0), 0.0, START)
+@example(400.0, 0.72, (0.0, 270.0, 0.0), 63.4, (70.0, 12.0, 0.0), 85.0, START)
+@example(300.0, 0.001, (10.0, 20.0, 30.0), 90.0, (90.0, 12.0, 5000.0), 45.0, START)
+@settings(max_examples=60)  # orbits, sites, masks: many a case has no window at all
+def test_any_orbit_over_any_site_and_mask(
+    perigee_km, eccentricity, angles_deg, inclination_deg, place, mask_deg, start
+):
+    satellite = orbit.keplerian_satellite(
+        "any", start, semi_major_axis_km=(6378.135 + perigee_km) / (1 - eccentricity),
+        inclination_deg=inclination_deg, eccentricity=eccentricity, raan_deg=angles_deg[0],
+        argument_of_perigee_deg=angles_deg[1], mean_anomaly_deg=angles_deg[2],
+    )  # fmt: skip
+    site, end, told = orbit.Site("any", *place), start + timedelta(hours=10), []
+    windows = orbit.contact_windows(
+        [satellite], [site], start, end, mask_deg, "hermite", told.append
+    )
+    time_s = np.arange(0.0, 36000.0, 7.0)
+    if told:
+        time_s = time_s[(time_s < told[0].first_s) & (not told[0].whole)]
+    if len(time_s) < 2:
+        assert not len(windows)
+        return
+    elevation_deg = _elevations_deg([satellite], [site], start, time_s)
+    _assert_as_sampled(windows, time_s, elevation_deg, mask_deg)
+    edges_s = [windows.rise_s[~windows.clipped_start], windows.set_s[~windows.clipped_end]]
+    at_edges = orbit.look_angles(satellite, site, start, np.concatenate([*edges_s, [0.0]]))
+    assert np.abs(at_edges.elevation_deg[:-1, 0] - mask_deg).max(initial=0) < NEAR_DEG
+    assert (windows.max_elevation_deg >= mask_deg - NEAR_DEG).all()
+
+
+@pytest.mark.parametrize(
+    ("refine", "below_deg", "within_s"), [("hermite", 0.002, 0.05), ("sgp4", 5e-5, 1e-5)]
+)
+def test_passes_that_only_graze_the_mask_hide_between_samples(refine, below_deg, within_s):
+    long = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, START + DAY, 10.0, refine)
+    hidden = 0
+    for w in np.flatnonzero(~long.clipped_start & ~long.clipped_end)[::40]:
+        satellite, site = CIRCLES[long.satellite[w]], EIGHT_SITES[long.site[w]]
+        mask_deg, peak_s = float(long.max_elevation_deg[w]) - below_deg, float(long.culminate_s[w])
+
+        def above(time_s, satellite=satellite, site=site, mask_deg=mask_deg):
+            seen = orbit.look_angles(satellite, site, START, np.array([time_s]))
+            return seen.elevation_deg[0, 0] - mask_deg
+
+        short = orbit.contact_windows([satellite], [site], START, START + DAY, mask_deg, refine)
+        at = np.abs(short.culminate_s - peak_s).argmin()
+        assert abs(short.culminate_s[at] - peak_s) < 1e-3
+        rise_s = brentq(above, peak_s - 30, peak_s, xtol=1e-9)
+        set_s = brentq(above, peak_s, peak_s + 30, xtol=1e-9)
+        assert short.rise_s[at] == pytest.approx(rise_s, abs=within_s)
+        assert short.set_s[at] == pytest.approx(set_s, abs=within_s)
+        hidden += set_s - rise_s < 20
+    assert hidden > 5
+
+
+@pytest.mark.parametrize(
+    ("satellites", "hours", "below_deg"),
+    # In eccentric orbits the range is least hours away from the culmination; the closest approach
+    # of a short pass may lie outside of it.
+    [(CIRCLES[::2], 24.0, (1e-5, 1e-3)), (CIRCLES[::5], 24.0, (30.0, 80.0)),
+     *(((8195, 9880, 21897, 26975), hours, (0.5, 5.0, 20.0)) for hours in (48.0, 17.3, 3.1))],
+)  # fmt: skip
+def test_culmination_and_closest_approach_are_the_extrema_of_the_window(
+    satellites, hours, below_deg
+):
+    satellites, start, end = _sky(satellites, hours / 24)
+    all_ = orbit.contact_windows(satellites, EIGHT_SITES, start, start + 2 * DAY, 5.0)
+    best_deg = {k: float(all_.max_elevation_deg[all_.site == k].max()) for k in set(all_.site)}
+    masked = [
+        replace(EIGHT_SITES[k], min_elevation_deg=max(0.0, top_deg - below))
+        for k, top_deg in best_deg.items()
+        for below in below_deg
+    ]
+    windows = orbit.contact_windows(satellites, masked, start, end, 5.0, "sgp4")
+    assert len(windows) >= 10
+    for w in range(0, len(windows), 1 + len(windows) // 80):
+        time_s = np.linspace(windows.rise_s[w], windows.set_s[w], 3001)
+        seen = orbit.look_angles(
+            satellites[windows.satellite[w]], masked[windows.site[w]], start, time_s
+        )
+        off_deg = windows.max_elevation_deg[w] - seen.elevation_deg.max()
+        assert -1e-9 <= off_deg < 0.5 * (time_s[1] - time_s[0]) ** 2
+        assert -1e-3 < windows.min_slant_range_km[w] - seen.slant_range_km.min() < 2e-4
+        assert windows.rise_s[w] <= windows.culminate_s[w] <= windows.set_s[w]
+
+
+@given(cut=st.floats(600.0, 20000.0))
+@example(cut=7946.199230495777)  # an even step times the count is not this span
+def test_a_span_cut_in_two_gives_the_same_windows_flagged_at_the_cut(cut):
+    pairs, end, middle = (
+        (CIRCLES[::2], EIGHT_SITES),
+        START + DAY / 4,
+        START + timedelta(seconds=cut),
+    )
+    cut = (middle - START).total_seconds()
+    whole = orbit.contact_windows(*pairs, START, end, 10.0, "sgp4")
+    early = orbit.contact_windows(*pairs, START, middle, 10.0, "sgp4")
+    late = orbit.contact_windows(*pairs, middle, end, 10.0, "sgp4")
+    across = (whole.rise_s < cut) & (whole.set_s > cut)
+    assert len(early) + len(late) == len(whole) + across.sum()
+    assert early.clipped_end.sum() == late.clipped_start.sum() == across.sum()
+    assert (early.set_s[early.clipped_end] == cut).all()
+    assert (late.rise_s[late.clipped_start] == 0).all()
+    rises = np.sort(np.append(early.rise_s, cut + late.rise_s[~late.clipped_start]))
+    sets = np.sort(np.append(early.set_s[~early.clipped_end], cut + late.set_s))
+    np.testing.assert_allclose(rises, np.sort(whole.rise_s), atol=1e-5)
+    np.testing.assert_allclose(sets, np.sort(whole.set_s), atol=1e-5)
+
+
+def test_a_span_inside_a_pass_is_one_window_clipped_at_both_ends():
+    whole = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, START + DAY, 10.0)
+    w = int(np.flatnonzero(whole.culminate_s - whole.rise_s > 100)[0])
+    pair = [CIRCLES[whole.satellite[w]]], [EIGHT_SITES[whole.site[w]]]
+    for after_s, lasts_s, peaks in (
+        (20, 50, 0),
+        (whole.culminate_s[w] - whole.rise_s[w] - 1, 3, 1),
+    ):
+        begin = START + timedelta(seconds=float(whole.rise_s[w] + after_s))
+        part = orbit.contact_windows(*pair, begin, begin + timedelta(seconds=lasts_s), 10.0)
+        assert (part.rise_s.tolist(), part.set_s.tolist()) == ([0.0], [float(lasts_s)])
+        assert part.clipped_start.all() and part.clipped_end.all()
+        assert part.culminations.tolist() == [peaks]
+        # A window cut before its culmination is highest at its end.
+        top_s = np.array([1.0 if peaks else lasts_s])
+        seen = orbit.look_angles(pair[0][0], pair[1], begin, top_s)
+        assert part.culminate_s == pytest.approx(top_s, abs=1e-3)
+        assert part.max_elevation_deg == pytest.approx(seen.elevation_deg[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("refine", ["hermite", "sgp4"])
+def test_neither_company_nor_the_length_of_the_span_changes_a_window(refine):
+    """The span is so long that a few sites of one satellite fill a block."""
+    days, alike = 160, orbit.walker_delta(600.0, 80.0, 3, 3, 1, START)
+    together = orbit.contact_windows(alike, EIGHT_SITES, START, START + days * DAY, 10.0, refine)
+    later = START + (days - 1) * DAY
+    for i, k in ((0, 0), (1, 7), (2, 3)):
+        same = together.where((together.satellite == i) & (together.site == k))
+        alone = orbit.contact_windows(
+            [alike[i]], [EIGHT_SITES[k]], START, START + days * DAY, 10.0, refine
+        )
+        assert len(alone) > 500
+        for column in fields(alone)[2:]:
+            ours, theirs = getattr(same, column.name), getattr(alone, column.name)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7, err_msg=column.name)
+        day = orbit.contact_windows([alike[i]], [EIGHT_SITES[k]], later, later + DAY, 10.0, refine)
+        late_s = (days - 1) * DAY_S
+        last = alone.where((alone.rise_s > late_s) & (alone.set_s < days * DAY_S))
+        free = ~day.clipped_start & ~day.clipped_end
+        np.testing.assert_allclose(last.rise_s - late_s, day.rise_s[free], atol=2e-3)
+
+
+def test_a_sites_own_mask_wins_over_the_argument():
+    own = [replace(site, min_elevation_deg=10.0 + 5 * k) for k, site in enumerate(EIGHT_SITES)]
+    mixed = orbit.contact_windows(CIRCLES, own, START, START + DAY, 3.0)
+    for k, site in enumerate(EIGHT_SITES):
+        alone = orbit.contact_windows(CIRCLES, [site], START, START + DAY, 10.0 + 5 * k)
+        mine = mixed.site == k
+        np.testing.assert_array_equal(mixed.satellite[mine], alone.satellite)
+        np.testing.assert_allclose(mixed.rise_s[mine], alone.rise_s, atol=1e-6)
+
+
+COLUMNS = [
+    "satellite", "site", "rise_utc", "culminate_utc", "set_utc", "duration_s",
+    "max_elevation_deg", "min_slant_range_km",
+    "rise_azimuth_deg", "culminate_azimuth_deg", "set_azimuth_deg",
+    "rise_slant_range_km", "culminate_slant_range_km", "set_slant_range_km",
+    "rise_range_rate_km_s", "culminate_range_rate_km_s", "set_range_rate_km_s",
+    "culminations", "clipped_start", "clipped_end", "sgp4_error",
+]  # fmt: skip
+
+
+def test_the_table_holds_the_windows_with_names_and_utc():
+    end = START + DAY / 2
+    table = orbit.find_contacts(CIRCLES, EIGHT_SITES, START, end, 10.0)
+    windows = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, end, 10.0)
+    assert list(table.columns) == COLUMNS
+    assert str(table["rise_utc"].dt.tz) == "UTC"
+    for name in ("rise", "culminate", "set"):
+        since = (table[f"{name}_utc"] - pd.Timestamp(START)) / pd.Timedelta(seconds=1)
+        np.testing.assert_allclose(since, getattr(windows, f"{name}_s"), atol=1e-8)
+    np.testing.assert_array_equal(table["duration_s"], windows.set_s - windows.rise_s)
+    for name in COLUMNS[6:]:
+        np.testing.assert_array_equal(table[name], getattr(windows, name))
+    assert list(table["site"]) == [EIGHT_SITES[k].name for k in windows.site]
+    assert list(table["satellite"]) == [CIRCLES[k].name for k in windows.satellite]
+
+
+def test_one_satellite_and_site_may_stand_alone_in_another_zone_or_as_skyfields():
+    end, there = START + DAY, START.astimezone(timezone(timedelta(hours=9)))
+    body = EarthSatellite.from_satrec(CIRCLES[3].model, load.timescale(builtin=True))
+    listed = orbit.find_contacts([CIRCLES[3]], [MUNICH], START, end, 10.0)
+    assert len(listed) > 0
+    for satellite in (CIRCLES[3], [body]):
+        table = orbit.find_contacts(satellite, MUNICH, there, end, 10.0)
+        pd.testing.assert_frame_equal(table.iloc[:, 1:], listed.iloc[:, 1:])
+    low = orbit.circular_satellite("equatorial", 500, 0.0, 0, 0, START)
+    empty = orbit.find_contacts(low, MUNICH, START, end, 10.0)
+    assert (list(empty.columns), len(empty)) == (COLUMNS, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"satellites": []}, "no satellite given"),
+        ({"satellites": [CIRCLES[0], "ISS"]}, "a str is no satellite"),
+        ({"sites": []}, "no site given"),
+        ({"sites": None}, "sites: a NoneType is no list of sites; give a list"),
+        ({"sites": [(48.1, 11.6)]}, r"a tuple is no site; give orbit\.Site\(name, latitude_deg"),
+        ({"start": datetime(2026, 8, 22)}, "no time zone; write datetime"),
+        ({"end": "2026-08-23"}, "is not a datetime"),
+        ({"end": START}, "not after start"),
+        ({"min_elevation_deg": 90.0}, "min_elevation_deg 90.0 is outside 0 up to but not"),
+        ({"min_elevation_deg": "10"}, "min_elevation_deg '10' is not a number; give one from 0 up"),
+        ({"min_elevation_deg": True}, "min_elevation_deg True is not a number"),
+        ({"min_elevation_deg": 10**400}, "min_elevation_deg is larger than any float"),
+        ({"refine": "exact"}, "refine 'exact' is unknown"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(change, words):
+    good = {"satellites": CIRCLES, "sites": [MUNICH], "start": START, "end": START + DAY}
+    with pytest.raises(ValueError, match=words) as caught:
+        orbit.contact_windows(**{**good, "min_elevation_deg": 10.0, **change})
+    assert "\n" not in str(caught.value)

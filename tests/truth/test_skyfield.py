@@ -1,0 +1,196 @@
+"""Contact windows and look angles against full Skyfield: orbits, sites, masks, dates."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import orbit
+from tests.kit import skies
+from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, MUNICH, SITES, START
+from tests.truth import skyfield_views as truth
+from tests.truth.skyfield_views import View
+
+KINDS = [*skies.TYPED_IN, *skies.VERIFICATION.values()]
+# The reference itself is slow: it is tried where it costs little.
+FAST = ["hermite", "sgp4"]
+
+
+@cache
+def view(name, site):
+    """A view of one day."""
+    kinds = skies.typed_in() + skies.verification()
+    satellite = next(s for s in kinds if s.name == name)
+    return View(satellite, site, skies.start_of(satellite), DAY_S)
+
+
+def views_of(name):
+    """From half of the sites, which half in turn; from all for those that stand still."""
+    still = name in ("geostationary", "XM-3")
+    return [view(name, site) for site in (SITES if still else SITES[KINDS.index(name) % 2 :: 2])]
+
+
+def assert_conformance(views_and_masks, least_passes, refines=FAST):
+    true = [(seen, mask_deg, seen.windows(mask_deg)) for seen, mask_deg in views_and_masks]
+    for refine in refines:
+        each = (truth.differences(*one, truth.found(*one[:2], refine)) for one in true)
+        worst = sum(each, truth.Differences())
+        assert worst.within(truth.BOUNDS[refine]), (refine, worst)
+        assert worst.passes >= least_passes
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_windows_of_every_kind_of_orbit_over_sites_and_masks(name):
+    assert_conformance([(seen, mask) for seen in views_of(name) for mask in truth.MASKS_DEG], 4)
+
+
+@pytest.mark.parametrize("name", ["ISS", "OneWeb", "polar", "Molniya"])
+def test_masks_next_to_the_peak_of_a_pass(name):
+    grazing = [(seen, mask) for seen in views_of(name) for mask in seen.grazing_masks(5)]
+    assert len(grazing) >= 10
+    assert_conformance(grazing, 5)
+
+
+@pytest.mark.parametrize("name", ["Starlink", "polar", "Molniya", "MOLNIYA 1-36"])
+def test_spans_that_start_and_end_inside_a_pass(name):
+    cuts = [cut for seen in views_of(name) if (cut := seen.cut_in_passes(5.0)) is not None]
+    assert len(cuts) >= 2
+    assert_conformance([(cut, mask_deg) for cut in cuts for mask_deg in (0.0, 5.0, 10.0)], 2)
+
+
+def test_the_slow_reference():
+    for seen in (view("ISS", MUNICH), view("Molniya", SITES[3])):
+        assert_conformance([(seen, 10.0), (seen, 45.0)], 1, ["skyfield"])
+
+
+def test_windows_of_real_elements():
+    satellites = orbit.read_satellites(skies.element_file("earth2026_stations.tle"))[::15]
+    satellites += orbit.read_satellites(skies.element_file("earth2026_oneweb.tle"))[::400]
+    start = max(s.epoch for s in satellites).replace(microsecond=0)
+    pairs = zip(satellites, SITES * 9, strict=False)
+    views = [View(satellite, site, start, DAY_S) for satellite, site in pairs]
+    assert_conformance([(seen, mask_deg) for seen in views for mask_deg in (0.0, 10.0, 25.0)], 20)
+
+
+def random_satellite(rng):
+    """From low circles to eccentricity 0.75, with a perigee above 300 km, and some with drag."""
+    eccentricity = rng.choice([0.0, 1e-3, 0.02, 0.2, 0.5, 0.7, 0.75])
+    perigee_km = 6378.0 + rng.uniform(300, 1500)
+    epoch = datetime(1985, 1, 1, tzinfo=UTC) + timedelta(seconds=int(rng.uniform(0, 1.3e9)))
+    return orbit.keplerian_satellite(
+        f"e={eccentricity:g} perigee={perigee_km:.0f} {epoch:%Y-%m-%d}", epoch,
+        semi_major_axis_km=perigee_km / (1 - eccentricity), inclination_deg=rng.uniform(0, 180),
+        eccentricity=eccentricity, raan_deg=rng.uniform(0, 360),
+        argument_of_perigee_deg=rng.uniform(0, 360), mean_anomaly_deg=rng.uniform(0, 360),
+        bstar=rng.choice([0.0, 1e-5, 2e-4]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(2, 1), pytest.param(30, 20261120, marks=pytest.mark.slow(reason="half a minute"))],
+)
+def test_random_satellites_sites_and_dates(count, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        satellite = random_satellite(rng)
+        start = satellite.epoch + timedelta(days=int(rng.integers(-3, 4)))
+        place = rng.uniform((-90, -180, 0), (90, 180, 5e3)).tolist()
+        seen = View(satellite, orbit.Site(satellite.name, *place), start, DAY_S)
+        masks_deg = [*rng.uniform(0, 60, 3).tolist(), *seen.grazing_masks(5)]
+        assert_conformance([(seen, mask_deg) for mask_deg in masks_deg], 1)
+
+
+def test_the_comparison_itself_sees_what_is_wrong():
+    seen = view("ISS", MUNICH)
+    true, good = seen.windows(10.0), truth.found(seen, 10.0, "sgp4")
+    place, middle_s = np.arange(len(good)), (good.rise_s[0] + good.set_s[0]) / 2
+    twice = good.where(np.append(0, place))
+    halves = replace(
+        twice,
+        set_s=np.append(middle_s - 1, twice.set_s[1:]),
+        rise_s=np.r_[twice.rise_s[0], middle_s + 1, twice.rise_s[2:]],
+    )
+    far = replace(good, set_slant_range_km=good.set_slant_range_km + 0.03)
+    for windows, wrong, amount in (
+        (good.where(place != 2), "missed", 1),
+        (halves, "extra", 1),
+        (replace(good, rise_s=good.rise_s + 0.02), "time_ms", 20.0),
+        (far, "range_m", 30.0),
+        (replace(good, clipped_start=place >= 0), "wrong_flags", len(good)),
+    ):
+        told = truth.differences(seen, 10.0, true, windows)
+        assert getattr(told, wrong) == pytest.approx(amount, abs=0.1)
+        assert not told.within(truth.EXACT)
+
+
+@pytest.mark.slow(reason="two minutes")
+def test_the_page_shows_what_the_study_prints(monkeypatch, capsys):
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    monkeypatch.syspath_prepend(str(docs / "studies"))
+    import accuracy
+
+    assert accuracy.main() == 0
+    assert capsys.readouterr().out in (docs / "accuracy.md").read_text()
+
+
+def _apart_deg(elevation, azimuth, other_elevation, other_azimuth):
+    """Angle between two directions: azimuth alone means nothing near the zenith."""
+    turn = (azimuth - other_azimuth + 180) % 360 - 180
+    return np.hypot(elevation - other_elevation, turn * np.cos(np.radians(elevation)))
+
+
+# Elevation of edges (deg), angles (deg), ranges (km), range rates (km/s).
+NEAR = {"hermite": (2e-5, 1e-4, 1e-4, 5e-5), "sgp4": (1e-6, 2e-6, 2e-5, 1e-6)}
+
+
+@pytest.mark.parametrize("refine", FAST)
+def test_what_a_window_says_of_its_rise_culmination_and_set(refine):
+    edge_deg, angle_deg, range_km, rate_km_s = NEAR[refine]
+    windows = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, START + DAY / 2, 10.0, refine)
+    assert len(windows) > 200
+    for i, k in sorted(set(zip(windows.satellite, windows.site, strict=True))):
+        mine = windows.where((windows.satellite == i) & (windows.site == k))
+        for name, wanted_deg, free in (
+            ("rise", 10.0, ~mine.clipped_start),
+            ("culminate", mine.max_elevation_deg, True),
+            ("set", 10.0, ~mine.clipped_end),
+        ):
+            elevation, azimuth, distance, rate = truth.look_angles(
+                CIRCLES[i], EIGHT_SITES[k], START, getattr(mine, f"{name}_s")
+            )
+            off = _apart_deg(elevation, getattr(mine, f"{name}_azimuth_deg"), elevation, azimuth)
+            assert (np.abs(elevation - wanted_deg) * free).max() < edge_deg
+            assert off.max() < angle_deg
+            assert np.abs(getattr(mine, f"{name}_slant_range_km") - distance).max() < range_km
+            assert np.abs(getattr(mine, f"{name}_range_rate_km_s") - rate).max() < rate_km_s
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_look_angles_over_weeks(real):
+    stations = skies.element_file("earth2026_stations.tle") if real else None
+    time_s = np.linspace(-1, 20, 99) * DAY_S
+    for satellite in orbit.read_satellites(stations)[:4] if real else CIRCLES[::3]:
+        ours = orbit.look_angles(satellite, EIGHT_SITES, START, time_s)
+        for k, site in enumerate(EIGHT_SITES):
+            elevation, azimuth, distance, rate = truth.look_angles(satellite, site, START, time_s)
+            apart = _apart_deg(ours.elevation_deg[:, k], ours.azimuth_deg[:, k], elevation, azimuth)
+            assert apart.max() < 1e-6
+            assert np.abs(ours.slant_range_km[:, k] - distance).max() < 5e-5
+            assert np.abs(ours.range_rate_km_s[:, k] - rate).max() < 1e-6
+
+
+@pytest.mark.parametrize("inclination_deg", [0.0, 51.6, 90.0, 97.8])
+def test_subsatellite_points(inclination_deg):
+    satellite = orbit.circular_satellite("made", 700.0, inclination_deg, 40.0, 10.0, START)
+    time_s = np.linspace(0.0, 7200.0, 61)
+    track = orbit.ground_track(satellite, START, time_s)
+    latitude_deg, longitude_deg, altitude_km = truth.subpoints(satellite, START, time_s)
+    # Skyfield stops earlier in its search for the latitude: 2 mm at 45 degrees.
+    apart_deg = (track.longitude_deg - longitude_deg + 180.0) % 360.0 - 180.0
+    assert np.abs(apart_deg * np.cos(np.radians(track.latitude_deg))).max() < 1e-10
+    np.testing.assert_allclose(track.latitude_deg, latitude_deg, atol=3e-8)
+    np.testing.assert_allclose(track.altitude_km, altitude_km, atol=1e-9)
