@@ -12,10 +12,12 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+import sim
 from learning.models import Residency
+from tests.kit import small, training
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit import training
 from tests.kit.learning import InputSpec, ModelConfig
+from tests.kit.results import export
 from tests.kit.training import expert_of, names_of, read_adapter, write_adapter
 
 
@@ -161,3 +163,19 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
     start = stored(vectors)
     with pytest.raises(ValueError, match=r"'moe.0.experts.1' has trained tensors of its own"):
         write_adapter(tmp_path, vectors, start, trained(start, {1: 2}, bias=True))
+
+
+@pytest.mark.parametrize("rank", [2, None])
+def test_a_run_goes_on_from_the_experts_of_another(tmp_path, rank, leomix):
+    how = {"method": "emsfl", "lora": {"rank": rank}, "step_size": 0.3, "steps_per_round": 5}
+    first = sim.run(small.slots(stop={"cycles": 6}, learning=how), tmp_path / "first")
+    export(tmp_path / "first", "peft", tmp_path / "peft")
+    [adapter] = [p.parent for p in (tmp_path / "peft").rglob("adapter_config.json")]
+    second = small.slots(stop={"cycles": 1}, learning={**how, "model": {"adapter": str(adapter)}})
+    end = first.summary["accuracy_final"]
+    assert end > first.summary["accuracy_start"] + 0.02
+    assert sim.run(second).summary["accuracy_start"] == pytest.approx(end, abs=1e-3)
+    base = ["run", "paper-slots", "--quiet", "-o", tmp_path / "x", "--set"]
+    for path in (adapter, tmp_path):  # of another model, and no adapter at all
+        refused = leomix(*base, f"learning.model.adapter={path}")
+        assert (refused.status, refused.err.count("\n")) == (2, 1) and "adapter" in refused.err

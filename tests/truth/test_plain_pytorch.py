@@ -7,25 +7,28 @@ masks, LoRA, local steps, aggregation and the order of the protocol are written 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
 from learning import Learner, stream
+from tests.kit import small
 from tests.kit.network import build
 
 SEED, CYCLES, EXPERTS, TOP_K, LAYERS, HIDDEN, INNER, RANK = 5, 2, 3, 2, 2, 16, 8, 4
 STEP, GATE_STEP, STEPS, BATCH = 0.03, 0.003, 5, 32
 CLUSTERS, MATRICES = "AB", (("up", HIDDEN, INNER), ("down", INNER, HIDDEN))
+EVERY = list(range(EXPERTS))
 Model = dict[str, Tensor]
 
 
 def scenario(method: str, tuning: int) -> scenarios.Scenario:
+    sizes = {"experts": EXPERTS, "top_k": TOP_K, "layers": LAYERS}
     return scenarios.load(
         "paper-slots",
         {
@@ -35,13 +38,8 @@ def scenario(method: str, tuning: int) -> scenarios.Scenario:
             "ground.clusters": [{"name": name, "devices": 2} for name in CLUSTERS],
             "learning.method": method,
             "learning.gate_tuning_cycles": tuning,
-            "learning.model": {
-                "experts": EXPERTS,
-                "top_k": TOP_K,
-                "layers": LAYERS,
-                "hidden": HIDDEN,
-                "expert_hidden": INNER,
-            },
+            "learning.pretraining": {"backbone_steps": 30, "expert_steps": 20, "gate_steps": 20},
+            "learning.model": {**sizes, "hidden": HIDDEN, "expert_hidden": INNER},
         },
     )
 
@@ -119,9 +117,15 @@ def gates_of(model: Model) -> list[Tensor]:
     return [model[f"gate.{layer}.weight"].clone() for layer in range(LAYERS)]
 
 
-def shares(learner: Learner, cluster: str) -> list[float]:
+def fleet(
+    learner: Learner, cluster: str, server: Model, done: int
+) -> tuple[list[Device], list[float]]:
+    """The devices of a cluster with the server's model, and their shares of the samples."""
     counts = learner.task.shards[cluster].sizes
-    return [count / sum(counts) for count in counts]
+    devices = [
+        Device(cluster, number, server, gates_of(server), {}, done, done) for number in range(2)
+    ]
+    return devices, [count / sum(counts) for count in counts]
 
 
 def add_experts(server: Model, devices: list[Device], weights: list[float]) -> Model:
@@ -144,39 +148,29 @@ def add_gates(server: Model, devices: list[Device], weights: list[float]) -> Mod
 
 def synchronous(learner: Learner, server: Model) -> Model:
     """Section III-A: broadcast, one local round, aggregation (28), one cluster a slot."""
-    everything = list(range(EXPERTS))
     for cycle in range(CYCLES):
         for cluster in CLUSTERS:
-            devices = []
-            for number in range(2):
-                device = Device(cluster, number, server, gates_of(server), {}, cycle, cycle)
-                device.restart(everything)
-                device.train(learner, everything, gate=True)
-                devices.append(device)
-            weights = shares(learner, cluster)
-            merged = add_experts(server, devices, weights)
-            server = add_gates(merged, devices, weights)
+            devices, weights = fleet(learner, cluster, server, cycle)
+            for device in devices:
+                device.restart(EVERY)
+                device.train(learner, EVERY, gate=True)
+            server = add_gates(add_experts(server, devices, weights), devices, weights)
     return server
 
 
 def emsfl(learner: Learner, server: Model, own: dict[str, list[int]], tuned: set[int]) -> Model:
     """Algorithms 2 and 3; the gate is tuned, and nothing masked, in the cycles ``tuned``."""
-    everything = list(range(EXPERTS))
-    fleet = {
-        cluster: [Device(cluster, number, server, gates_of(server), {}) for number in range(2)]
-        for cluster in CLUSTERS
-    }
-    for cluster, devices in fleet.items():
+    fleets = {cluster: fleet(learner, cluster, server, 0) for cluster in CLUSTERS}
+    for cluster, (devices, _) in fleets.items():
         for device in devices:
             device.restart(own[cluster])
     for cycle in range(CYCLES):
-        for place, cluster in enumerate(CLUSTERS):
-            devices, weights = fleet[cluster], shares(learner, cluster)
+        for place, (cluster, (devices, weights)) in enumerate(fleets.items()):
             # The gap before this contact: the slots of the others, under the mask of that time.
             open_gap = max(cycle - 1, 0) in tuned
             for device in devices:
                 for _ in range(place if cycle == 0 else len(CLUSTERS) - 1):
-                    device.train(learner, everything if open_gap else own[cluster], gate=False)
+                    device.train(learner, EVERY if open_gap else own[cluster], gate=False)
             if any(device.unsent for device in devices):
                 server = add_experts(server, devices, weights)
                 for device in devices:
@@ -187,7 +181,7 @@ def emsfl(learner: Learner, server: Model, own: dict[str, list[int]], tuned: set
                 device.base = server
                 if tunes:
                     device.gates = gates_of(server)
-                device.train(learner, everything if tunes else own[cluster], gate=tunes)
+                device.train(learner, EVERY if tunes else own[cluster], gate=tunes)
             if tunes:
                 server = add_gates(server, devices, weights)
                 for device in devices:
@@ -204,11 +198,7 @@ def emsfl(learner: Learner, server: Model, own: dict[str, list[int]], tuned: set
         ("emsfl-enhanced", 1, {1}),
     ],
 )
-def test_the_server_ends_with_the_weights_that_plain_pytorch_gives(
-    method: str, tuning: int, tuned: set[int], tmp_path: Any
-) -> None:
-    from safetensors.torch import load_file
-
+def test_the_server_ends_with_the_weights_that_plain_pytorch_gives(method, tuning, tuned, tmp_path):
     wanted = scenario(method, tuning)
     result = sim.run(wanted, tmp_path / "run")
     final = load_file(tmp_path / "run" / "model" / "model.safetensors")
@@ -226,3 +216,17 @@ def test_the_server_ends_with_the_weights_that_plain_pytorch_gives(
     assert moved > 0.01
     # Single precision, summed in another order; what moved is ten thousand times larger.
     assert apart < 2e-6
+    frozen = learner.task.backbone | {n: t for n, t in start.items() if n.endswith(".bias")}
+    assert set(final) == set(start) | set(frozen)
+    assert all(torch.equal(final[name], tensor) for name, tensor in frozen.items())
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedbuff"])
+def test_factors_and_gates_are_all_that_other_methods_move(method, runs):
+    wanted = small.slots(learning={"method": method})
+    folder = runs.made(method, lambda folder: sim.run(wanted, folder))
+    final, learner = load_file(folder / "model" / "model.safetensors"), build(wanted).learner
+    start = learner.final_tensors(learner.start())
+    moved = {name for name in start if not torch.equal(final[name], start[name])}
+    ending = {f"{name.split('.')[0]} {name.rpartition('.')[2]}" for name in moved}
+    assert ending == {"expert weight", "gate weight"}

@@ -1,0 +1,337 @@
+"""The seam of methods: their register and options, and what each device is sent, owes and loses."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import learning
+from tests.kit import learning as kit
+from tests.kit.learning import find_method, read_options
+
+SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
+
+# -- the register and its options
+
+
+@dataclass(frozen=True)
+class Options:
+    alpha: float = 0.5
+    name: str = "x"
+    often: bool = False
+
+
+class WithOptions(kit.EmsFl):
+    Options = Options
+
+
+def test_methods_are_found_by_name_and_options_filled_with_defaults():
+    assert set(SHIPPED) <= set(kit.method_names())
+    assert all(issubclass(find_method(name), learning.Method) for name in SHIPPED)
+    assert find_method("emsfl-enhanced") is kit.EnhancedEmsFl
+    with pytest.raises(ValueError, match="did you mean 'synchronous'"):
+        find_method("syncronous")
+    assert read_options(WithOptions, {"alpha": 1}) == Options(alpha=1)
+    assert read_options(find_method("synchronous"), {}) == kit.NoOptions()
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "line"),
+    [
+        (WithOptions, {"beta": 1}, "alpha, name, often"),
+        (WithOptions, {"alpha": "1"}, "float"),
+        (WithOptions, {"alpha": True}, "float"),
+        (WithOptions, {"often": 1}, "bool"),
+        (WithOptions, {"name": 3}, "str"),
+        ("emsfl", {"resplit_cycles": -1}, "resplit_cycles: -1 should be 0 or more"),
+        ("emsfl", {"threshold": 1.5}, "threshold: 1.5 should lie in 0 to 1"),
+        ("emsfl-enhanced", {"threshold": -0.1}, "threshold: -0.1 should lie in 0 to 1"),
+        ("emsfl-enhanced", {"mask": "0"}, "mask: '0' should be -inf or zero"),
+        ("fedbuff", {"buffer_size": 1.5}, "buffer_size: 1.5 should be a int"),
+        ("fedbuff", {"server_step_size": -1}, "server_step_size: -1 should be above 0"),
+        ("fedavg", {"threshold": 0.1}, "this method's options are: none"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(method, given, line):
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        read_options(find_method(method) if isinstance(method, str) else method, given)
+    assert line in str(refused.value)
+
+
+@pytest.mark.process
+def test_public_names_methods_and_data_need_no_torch():
+    code = (
+        "import sys, learning, learning.data\n"
+        "for name in learning.__all__: assert name in ('expert_relevance', 'Learner') or "
+        "getattr(learning, name)\n"
+        f"for name in {SHIPPED}: learning.find_method(name)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert all(getattr(learning, name) for name in learning.__all__)
+    with pytest.raises(AttributeError):
+        learning.nothing  # noqa: B018
+
+
+class Counts(learning.Method):
+    def cluster(self, me):
+        yield from ()
+
+    def model(self):
+        raise NotImplementedError
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(0, 3)), st.integers(0, 3)), max_size=10))
+def test_versions_and_changes_are_counted_and_what_was_handed_out_stays(steps):
+    """Against a plain count; arrays that a download has kept must not change behind it."""
+    architecture = SimpleNamespace(experts=4, expert_bytes=1.0)
+    method = Counts(SimpleNamespace(learner=SimpleNamespace(architecture=architecture)))
+    counts, seen = [0] * 4, []
+    for number, (experts, changes) in enumerate(steps):
+        seen.append((method.changes, list(counts)))
+        method.aggregated(sorted(experts), changes)
+        counts = [n + changes * (expert in experts) for expert, n in enumerate(counts)]
+        assert method.version == number + 1
+        assert method.changes.tolist() == counts
+    assert all(kept.tolist() == then for kept, then in seen)
+
+
+# -- a cluster's side: devices, each by itself
+
+EVERY, ALL = [0, 1, 2], np.ones(3, bool)
+MODEL = kit.ModelConfig(
+    experts=3, hidden=12, expert_hidden=10, layers=1, lora=kit.LoraConfig(rank=2)
+)
+CONFIG = kit.LearningConfig(
+    1, ("A",), (3,), MODEL, batch_size=4, pretraining=kit.Pretraining(20, 20, 20)
+)  # fmt: skip
+
+
+@cache
+def learner_of(train, download, upload_format):
+    model = replace(MODEL, lora=kit.LoraConfig(rank=2, download=download))
+    return learning.Learner(replace(CONFIG, model=model, upload_format=upload_format), train)
+
+
+def some_side(train=False, download="full", upload_format="native"):
+    learner = learner_of(train, download, upload_format)
+    side = kit.ClusterSide(learner, kit.Cluster("A", 0, 3))
+    side.provide(learner.start(), EVERY)
+    return side
+
+
+def work(*rounds, excluded=()):
+    lacks = np.isin(np.arange(3), excluded)
+    return kit.Work(np.array(rounds), np.array(rounds, float), lacks)
+
+
+def receipt(*parts):
+    """What a transfer of one byte has come to: 1 is done."""
+    through = np.array(parts)
+    done = through == 1
+    return kit.Receipt(done, np.where(done, 1.0, np.inf), through, 1 - through)
+
+
+def asked(side, version, **more):
+    return side.download("model", side.learner.start(), version, EVERY, **more)
+
+
+def who(down):
+    return np.broadcast_to(True if down.who is None else down.who, 3).tolist()
+
+
+def versions(down):
+    return np.asarray(down.payload.version).tolist()
+
+
+def weights(side, handle):
+    return {n: t.numpy().copy() for n, t in side.learner.values.force(handle).items()}
+
+
+def test_a_device_that_is_stuck_half_way_holds_up_nobody_and_is_not_forgotten():
+    """Device 1 gets a part of version 1 and then hears nothing for two contacts."""
+    side = some_side()
+    for version in (1, 2, 3):
+        down = asked(side, version)
+        assert (who(down), versions(down)) == ([True] * 3, [version, 1, version])
+        side.receive(receipt(1, 0.5, 1))
+        assert side.version.tolist() == [version, 0, version]
+        assert side.half_way.tolist() == [False, True, False]
+    asked(side, 4)
+    side.receive(receipt(0, 1, 0))
+    assert side.version.tolist() == [3, 1, 3]  # finished in the version it was begun in
+    assert not side.half_way.any() and versions(asked(side, 5)) == [5, 5, 5]
+
+
+def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
+    side, other = some_side(train=True), some_side(train=True)
+    servers = [side.learner.start()]
+    for _ in range(2):
+        other.train(work(1, 1, 1), EVERY, gate=True)
+        other.offer(EVERY, gate=True)
+        servers.append(other.merge(servers[-1], other.deliver(receipt(1, 1, 1))))
+    for version, parts, held in (
+        (1, (0.5, 0.9, 1), [0, 0, 1]),
+        (2, (1, 0.9, 0.2), [1, 0, 1]),
+        (2, (1, 1, 1), [2, 1, 2]),
+    ):
+        side.download("model", servers[version], version, EVERY)
+        side.receive(receipt(*parts))
+        assert side.version.tolist() == held
+    got, first, second = (
+        weights(s, h) for s, h in ((side, side.state), (other, servers[1]), (other, servers[2]))
+    )
+    for name, tensor in first.items():
+        np.testing.assert_array_equal(got[f"base.{name}"], [second[name], tensor, second[name]])
+    assert not np.array_equal(first["gate.0.weight"], second["gate.0.weight"])
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=3, max_size=3), max_size=8))
+def test_every_device_downloads_as_if_it_were_alone(contacts):
+    """In versions and in bytes, where only the changes that are missing go down."""
+    side = some_side(download="factors")
+    sizes, changes = side.learner.architecture, np.zeros(3, np.int64)
+    whole, change = sizes.download_bytes([0], False), sizes.factor_bytes(1)
+    held, way, through = [0] * 3, [None] * 3, [0.0] * 3
+    for version, parts in enumerate(contacts, 1):
+        changes = changes + 1
+        down = asked(side, version, changes=changes)
+        for k in range(3):
+            way[k] = version if way[k] is None else way[k]
+            assert versions(down)[k] == way[k]
+            missed = 3 * min(whole, change * (way[k] - held[k])) + sizes.download_bytes([], True)
+            assert np.asarray(down.payload.bytes)[k] == pytest.approx(missed)
+            through[k] = max(through[k], parts[k])
+        side.receive(receipt(*through))
+        for k in range(3):
+            held[k] = way[k] if through[k] == 1 else held[k]
+            way[k] = None if through[k] in (0, 1) else way[k]
+            through[k] = 0.0 if way[k] is None else through[k]
+        assert side.version.tolist() == held
+
+
+def test_another_payload_and_who_expects_a_model_begin_anew():
+    side = some_side()
+    without = side.download("experts:0,1,2", side.learner.start(), 1, EVERY, gate=False)
+    side.receive(receipt(0.5, 0.5, 0.5))
+    model = asked(side, 2)
+    assert (np.asarray(model.payload.bytes) > without.payload.bytes).all()
+    assert versions(model) == [2, 2, 2]
+    # a new owner must train from a model in which its expert is aggregated
+    side.receive(receipt(0.5, 1, 0))
+    side.expect()
+    assert not side.complete.any() and versions(asked(side, 4)) == [4, 4, 4]
+    side.receive(receipt(1, 0.5, 0))
+    assert side.complete.tolist() == [True, False, False]
+    assert side.version.tolist() == [4, 2, 0]
+
+
+def test_devices_that_cannot_train_are_not_sent_the_model_again():
+    side = some_side()
+    assert who(asked(side, 1)) == [True] * 3
+    side.receive(receipt(1, 1, 1))
+    side.train(work(1, 0, 1, excluded=(1,)), EVERY)
+    assert who(asked(side, 2)) == [True, False, True]
+    assert who(asked(side, 2, who=np.array([True, True, False]))) == [True, False, False]
+    side.train(work(1, 1, 1), [0])  # less to hold, such as under the mask
+    assert who(asked(side, 3)) == [True] * 3
+
+
+def test_an_offer_takes_its_experts_from_what_is_owed_and_its_devices_versions():
+    side = some_side()
+    side.train(work(1, 2, 0), [0, 1])
+    side.offer([0])
+    assert side.unsent.tolist() == [[0, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert side.owing([0]).tolist() == [False, False, False]
+    assert side.owing([0, 1]).tolist() == [True, True, False]
+    side = some_side()
+    for version, got, rounds in ((4, (1, 1, 0), (1, 0, 0)), (7, (1, 1, 1), (1, 1, 0))):
+        asked(side, version)
+        side.receive(receipt(*got))
+        side.train(work(*rounds), EVERY)
+        side.offer(EVERY)  # the second time device 0 has its first snapshot still on its way
+        expected = [4, 0, 0] if version == 4 else [4, 7, 0]
+        assert side.offered_version.tolist() == expected
+        assert side.generation.tolist() == side.pending.tolist() == [v > 0 for v in expected]
+
+
+def test_what_is_forgotten_is_never_offered_and_not_owed():
+    """Device 1 forgets its round; its next one is all that the server hears of."""
+    side, kept = some_side(train=True), some_side(train=True)
+    start = side.learner.start()
+    side.train(work(1, 1, 1), [0])
+    side.forget([0], np.array([False, True, False]))
+    assert side.owing([0]).tolist() == [True, False, True]
+    side.offer([0])
+    assert side.pending.tolist() == [True, False, True]
+    side.deliver(receipt(1, 0, 1))
+    changes = []
+    for some, rounds in ((side, 1), (kept, 2)):
+        some.train(work(0, rounds, 0), [0])
+        some.offer([0])
+        after = weights(some, some.merge(start, some.deliver(receipt(0, 1, 0))))
+        changes.append(after["expert.0.0.up.weight"] - weights(some, start)["expert.0.0.up.weight"])
+    moved, whole = (float(np.abs(change).max()) for change in changes)
+    assert 0 < moved < 0.9 * whole
+
+
+@pytest.mark.parametrize("upload_format", ["native", "int8"])
+def test_the_gate_goes_on_from_an_upload_that_is_carried_over(upload_format):
+    """Trained, offered, trained on, downloaded, offered again: the server gets both changes."""
+    side = some_side(train=True, upload_format=upload_format)
+    start, gate, ends = side.learner.start(), "gate.0.weight", []
+    for _ in range(2):
+        side.train(work(3, 3, 3), EVERY, gate=True)
+        ends.append(weights(side, side.state)[gate])
+        side.offer(EVERY, gate=True)  # the second one waits for the first
+    first = weights(side, side.merge(start, ALL))[gate]
+    side.download("model", start, 1, EVERY)
+    side.receive(receipt(1, 1, 1))
+    side.deliver(receipt(1, 1, 1))
+    side.offer(EVERY, gate=True)
+    second, begin = weights(side, side.merge(start, ALL))[gate], weights(side, start)[gate]
+    [shares] = side.learner.shares()
+    assert sum(shares) == pytest.approx(1.0)
+    apart = 0.02 * np.abs(ends[1] - ends[0]).max()
+    for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):
+        expected = np.tensordot(shares, change, 1)
+        atol = 1e-7 if upload_format == "native" else apart
+        np.testing.assert_allclose(found - begin, expected, atol=atol)
+    assert np.abs(second - begin).max() > 1e-4
+
+
+def test_a_gate_that_was_lost_is_in_no_later_offer():
+    side = some_side(train=True)
+    side.train(work(2, 2, 2), [0], gate=True)
+    side.forget_gate(np.array([True, False, True]))
+    asked(side, 1)
+    side.receive(receipt(1, 1, 1))
+    offered = weights(side, side.learner.offer(side.state, [], gate=True))
+    change = np.abs(offered["delta.gate.0.weight"]).max(axis=(1, 2))
+    assert (change > 0).tolist() == [False, True, False]
+    assert side.owing([0]).all()  # the experts' rounds are still to be sent
+
+
+def test_devices_that_cannot_take_part_do_not_shrink_the_step():
+    side = some_side(train=True)
+    start = side.learner.start()
+    side.train(work(1, 0, 1, excluded=(1,)), EVERY, gate=True)
+    side.offer(EVERY, gate=True)
+    both = side.deliver(receipt(1, 0, 1))
+    assert both.tolist() == [True, False, True]
+    begin, after = weights(side, start), weights(side, side.merge(start, both))
+    alone = [weights(side, side.merge(start, np.arange(3) == k)) for k in (0, 2)]
+    [shares] = side.learner.shares()
+    counts, moved = np.array(shares)[both], after["gate.0.weight"] - begin["gate.0.weight"]
+    delta = weights(side, side.snapshot.handle)["delta.gate.0.weight"][both]
+    np.testing.assert_allclose(moved, np.tensordot(counts / counts.sum(), delta, 1), atol=1e-7)
+    assert np.abs(moved).max() > 1e-4
+    for name, tensor in begin.items():  # who comes late adds what was missing
+        parts = sum(one[name] - tensor for one in alone)
+        np.testing.assert_allclose(after[name] - tensor, parts, atol=1e-6)
