@@ -175,7 +175,7 @@ def test_a_run_goes_on_from_the_experts_of_another(tmp_path, rank, leomix):
     end = first.summary["accuracy_final"]
     assert end > first.summary["accuracy_start"] + 0.02
     assert sim.run(second).summary["accuracy_start"] == pytest.approx(end, abs=1e-3)
-    base = ["run", "paper-slots", "--quiet", "-o", tmp_path / "x", "--set"]
     for path in (adapter, tmp_path):  # of another model, and no adapter at all
-        refused = leomix(*base, f"learning.model.adapter={path}")
+        key, out = f"learning.model.adapter={path}", tmp_path / "x" / path.name
+        refused = leomix("run", "paper-slots", "--quiet", "-o", out, "--set", key)
         assert (refused.status, refused.err.count("\n")) == (2, 1) and "adapter" in refused.err
