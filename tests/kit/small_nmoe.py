@@ -1,10 +1,23 @@
-"""Small scenarios of networked experts for the tests of ``sim``."""
+"""Networked experts for tests: small scenarios, and a small system without any network."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 import scenarios
+from tests.kit.learning import (
+    DataConfig,
+    Handle,
+    Learner,
+    LearningConfig,
+    ModelConfig,
+    NetworkedLearner,
+    Tensors,
+)
+from tests.kit.network import Course, Run, build
 from tests.kit.small import merged
 
 NMOE: dict[str, Any] = {
@@ -61,3 +74,60 @@ def nmoe(base: dict[str, Any] = NMOE, **changes: Any) -> scenarios.Scenario:
 
 def options(**changes: Any) -> dict[str, Any]:
     return {"options": changes}
+
+
+def kinds(memory_gib: float) -> dict[str, Any]:
+    """Five clients, of whom B/0 has little memory."""
+    own = [{"devices": 1, "memory_gib": memory_gib}, {"devices": 2}]
+    return {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "devices": 3, "kinds": own}]}
+
+
+def finished(scenario: scenarios.Scenario) -> tuple[Any, Any]:
+    """The method as a run leaves it, and the result of the run."""
+    run = Run(Course(build(scenario)), None, checkpoint_every_s=10.0)
+    return run.method, run.execute(None, None)
+
+
+def events(result: Any, kind: str) -> Any:
+    return result.events[result.events.kind == kind]
+
+
+MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2)
+VECTOR = LearningConfig(
+    3, ("a", "b"), (3, 2), MODEL, DataConfig(kind="digits", trial_samples=1),
+    step_size=0.1, gate_step_size_ratio=0.5, steps_per_round=2, batch_size=8, precision="float64",
+)  # fmt: skip
+IMAGES = replace(
+    VECTOR,
+    model=replace(MODEL, kind="image-nmoe", hidden=8, layers=1),
+    data=DataConfig(kind="digit-images", trial_samples=1),
+)
+EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
+
+
+class System:
+    """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
+
+    def __init__(self, config: LearningConfig = VECTOR, rounds: int = 10, **how: Any) -> None:
+        self.learner = Learner(config)
+        self.task = self.learner.task
+        self.net = NetworkedLearner(self.learner, **how)
+        self.devices = dict(zip(config.clusters, config.devices, strict=True))
+        self.server = self.net.start_extractor("none")
+        self.experts = {
+            n: self.net.train_experts(self.server, n, np.full(k, rounds), np.zeros(k, int))
+            for n, k in self.devices.items()
+        }
+        self.known = {n: self.net.knowledge(self.server, self.experts, n) for n in self.devices}
+
+    def start(self) -> dict[str, Handle]:
+        return {n: self.net.spread(self.net.start_gate(), n) for n in self.devices}
+
+    def train(self, rounds: int, gates: dict[str, Handle] | None = None) -> dict[str, Handle]:
+        """The gates after so many rounds of every client by itself."""
+        gates = gates or self.start()
+        counts = {n: (np.full(k, rounds), np.zeros(k, int)) for n, k in self.devices.items()}
+        return {n: self.net.train_gates(gates[n], self.known[n], n, *counts[n]) for n in counts}
+
+    def force(self, handle: Handle) -> Tensors:
+        return self.learner.force(handle)

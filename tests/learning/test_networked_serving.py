@@ -1,277 +1,232 @@
-"""How clients answer, against the assembled model and against arithmetic by hand."""
+"""How clients answer: scores, patterns and routes against the assembled model and by hand."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 from torch import Tensor
 
-from tests.kit.learning import (
-    DataConfig,
-    Handle,
-    Learner,
-    LearningConfig,
-    ModelConfig,
-    NetworkedLearner,
-    Node,
-    Tensors,
-)
+from tests.kit.learning import Handle, Node, Tensors, local_shares, macro_f1, pattern_row
+from tests.kit.small_nmoe import IMAGES, VECTOR, System
+from tests.kit.training import queries, scoring
 
-MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8)
-CONFIG = LearningConfig(
-    3, ("a", "b"), (3, 2), MODEL, DataConfig(kind="digits", trial_samples=1),
-    step_size=0.1, gate_step_size_ratio=1.0, steps_per_round=5, batch_size=8, precision="float64",
-)  # fmt: skip
-IMAGES = replace(
-    CONFIG,
-    model=replace(MODEL, kind="image-nmoe", hidden=8),
-    data=DataConfig(kind="digit-images", trial_samples=1),
-)
+ME = Node("b", 1)
+LATE = ("wait", "renormalise", "local")
 
 
-class System:
-    """A system with gates that differ from client to client."""
+class Serving(System):
+    """Gates that differ from client to client, and the samples that all are tested on."""
 
-    def __init__(self, config: LearningConfig = CONFIG, combine: str = "prob") -> None:
-        self.net = NetworkedLearner(Learner(config), combine=combine)
-        self.task = self.net.learner.task
-        devices = list(zip(config.clusters, config.devices, strict=True))
-        self.server = self.net.start_extractor("none")
-        self.experts: dict[str, Handle] = {}
-        self.gates: dict[str, Handle] = {}
-        for name, k in devices:
-            rounds, zero = np.full(k, 20), np.zeros(k, int)
-            self.experts[name] = self.net.train_experts(self.server, name, rounds, zero)
-        for name, k in devices:
-            known = self.net.knowledge(self.server, self.experts, name)
-            start = self.net.spread(self.net.start_gate(), name)
-            rounds, zero = np.full(k, 5), np.zeros(k, int)
-            self.gates[name] = self.net.train_gates(start, known, name, rounds, zero)
+    def __init__(self, config: Any, **how: Any) -> None:
+        super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20, **how)
+        self.gates: dict[str, Handle] = self.train(5)
+        # Images have one test set for all clusters.
+        parts = [self.task.test[name] for name in ("a" if config is IMAGES else "ab")]
+        self.x = torch.cat([part.x for part in parts])
+        self.y = torch.cat([part.y for part in parts]).numpy()
+        self.tested = self.force(self.net._test(self.server, self.experts))
 
-    def force(self, handle: Handle) -> Tensors:
-        return self.net.learner.force(handle)
-
-    def assembled(self, cluster: str, device: int) -> torch.nn.Module:
+    def assembled(self, cluster: str, device: int) -> Any:
         """The whole model as one client sees it."""
-        experts = [self.force(self.experts[name]) for name in self.task.config.clusters]
-        stacked = {name: torch.cat([part[name] for part in experts]) for name in experts[0]}
-        weights = {f"expert.{e}.0.{n}": t[e] for n, t in stacked.items() for e in range(5)}
+        parts = [self.force(self.experts[name]) for name in "ab"]
+        stacked = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        layer = {f"expert.{e}.0.{n}": t[e] for n, t in stacked.items() for e in range(5)}
         gate = self.force(self.gates[cluster])
-        weights |= {f"gate.0.{name}": tensor[device] for name, tensor in gate.items()}
-        return self.task.model(weights)
+        return self.task.model(layer | {f"gate.0.{n}": t[device] for n, t in gate.items()})
+
+    def routes(self, batch: int = 0, **how: Any) -> dict[str, Any]:
+        return self.net.routes(self.server, self.experts, self.gates, ME, batch, 20, **how)
+
+    def answers(self, routed: Any, arrived: list[list[bool]], late: str) -> dict[str, Any]:
+        return self.net.answered(self.server, self.experts, ME, routed, arrived, late)
+
+    def broken(self) -> dict[str, Tensors]:
+        """All gates, that of B/1 not finite."""
+        gates = {name: dict(self.force(handle)) for name, handle in self.gates.items()}
+        gates["b"]["weight"] = gates["b"]["weight"] * math.nan
+        return gates
 
 
-@pytest.fixture(scope="module", params=[CONFIG, IMAGES], ids=["vector", "image"])
-def system(request: pytest.FixtureRequest) -> System:
-    return System(request.param)
+@pytest.fixture(scope="module", params=[VECTOR, IMAGES], ids=["vector", "image"])
+def system(request: pytest.FixtureRequest) -> Serving:
+    return Serving(request.param)
 
 
-def global_samples(system: System) -> tuple[Tensor, np.ndarray]:
-    parts = system.task.test.values()
-    if system.task.spec.form == "image":  # one test set for all clusters
-        parts = [system.task.test["a"]]
-    return torch.cat([p.x for p in parts]), torch.cat([p.y for p in parts]).numpy()
+def by_hand(system: Serving, shares: Tensor) -> list[float]:
+    """Accuracy, loss and F1 of one client's probabilities, by scikit-learn."""
+    guesses, y = shares.argmax(-1).numpy(), system.y
+    f1 = f1_score(y, guesses, average="macro", labels=range(10), zero_division=0)
+    return [(guesses == y).mean(), log_loss(y, shares.numpy(), labels=range(10)), f1]
 
 
-def test_scores_are_those_of_the_assembled_models(system: System) -> None:
-    x, y = global_samples(system)
-    for score, k in zip(
-        system.net.scores(system.server, system.experts, system.gates), (3, 2), strict=True
-    ):
+@pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
+@pytest.mark.parametrize("combine", ["prob", "logit"])
+def test_scores_are_those_of_the_assembled_models(config: Any, combine: str) -> None:
+    system, logit = Serving(config, combine=combine), combine == "logit"
+    scores = system.net.scores(system.server, system.experts, system.gates)
+    for score, k in zip(scores, (3, 2), strict=True):
         found = []
         for device in range(k):
+            model = system.assembled(score["cluster"], device)
+            for expert in model.moe.experts.values():
+                expert.combine = combine
             with torch.no_grad():
-                logits = system.assembled(score["cluster"], device)(x)
-            guesses = logits.argmax(-1).numpy()
-            loss = log_loss(y, logits.exp().numpy(), labels=range(10))
-            f1 = f1_score(y, guesses, average="macro", labels=range(10), zero_division=0)
-            found.append(((guesses == y).mean(), loss, f1))
-        means = np.mean(found, axis=0)
-        assert score["samples"] == len(y)
-        assert [score["accuracy"], score["loss"], score["f1"]] == pytest.approx(means, rel=1e-9)
+                out = model.moe(model.extractor(system.x)) if logit else model(system.x)
+            found.append(by_hand(system, out.softmax(-1) if logit else out.exp()))
+        assert score["samples"] == len(system.y)
+        means = [score["accuracy"], score["loss"], score["f1"]]
+        assert means == pytest.approx(np.mean(found, axis=0), rel=1e-9)
 
 
-def test_alone_a_client_is_its_expert(system: System) -> None:
-    x, y = global_samples(system)
+def test_alone_a_client_is_its_expert(system: Serving) -> None:
     (_, score) = system.net.scores(system.server, system.experts, None, "local")
     accuracies = []
     for device, client in enumerate((3, 4)):
         model = system.assembled("b", device)
         with torch.no_grad():
-            shares = model.moe.experts[str(client)](model.extractor(x))
-        accuracies.append((shares.argmax(-1).numpy() == y).mean())
+            shares = model.moe.experts[str(client)](model.extractor(system.x))
+        accuracies.append((shares.argmax(-1).numpy() == system.y).mean())
     assert score["accuracy"] == pytest.approx(np.mean(accuracies))
     assert score["local_ratio"] == score["local_count_share"] == score["local_weight_share"] == 1.0
+    assert system.routes(way="local")["chosen"] == [[4]] * 20
 
 
-def test_random_routes_are_even(system: System) -> None:
-    pattern = system.net.pattern(system.server, system.experts, None, "random")
-    samples = len(global_samples(system)[1])
-    error = 5 * (0.2 * 0.8 / samples) ** 0.5
+def test_random_routes_are_even_and_keep_to_those_in_reach(system: Serving) -> None:
+    reach = {"a": np.ones((3, 5), bool), "b": np.ones((2, 5), bool)}
+    pattern = system.net.pattern(system.server, system.experts, None, "random", reach)
+    error = 5 * (0.2 * 0.8 / len(system.y)) ** 0.5
     for name in ("top1", "weights"):
         assert np.array(pattern[name]) == pytest.approx(np.full((5, 5), 0.2), abs=error)
-
-
-def test_random_routes_keep_to_those_in_reach(system: System) -> None:
-    reach = {"a": np.ones((3, 5), bool), "b": np.ones((2, 5), bool)}
-    reach["b"][1] = [False, False, False, False, True]
+    reach["b"][1, :4] = False
     pattern = system.net.pattern(system.server, system.experts, None, "random", reach)
     assert pattern["weights"][4] == [0, 0, 0, 0, 1]
 
 
-def test_mixed_logits_are_an_option() -> None:
-    system = System(combine="logit")
-    x, y = global_samples(system)
-    (score, _) = system.net.scores(system.server, system.experts, system.gates)
-    accuracies, losses = [], []
-    for device in range(3):
-        model = system.assembled("a", device)
-        for expert in model.moe.experts.values():
-            expert.combine = "logit"
-        with torch.no_grad():
-            logits = model.moe(model.extractor(x))
-        accuracies.append((logits.argmax(-1).numpy() == y).mean())
-        losses.append(log_loss(y, logits.softmax(-1).numpy(), labels=range(10)))
-    assert score["accuracy"] == pytest.approx(np.mean(accuracies))
-    assert score["loss"] == pytest.approx(np.mean(losses), rel=1e-9)
-
-
-# -- queries
-
-ME = Node("b", 1)
-
-
-def routes(system: System, batch: int = 0, **how: object) -> dict:  # type: ignore[type-arg]
-    return system.net.routes(system.server, system.experts, system.gates, ME, batch, 20, **how)  # type: ignore[arg-type]
-
-
-def test_routes_are_those_of_the_clients_gate(system: System) -> None:
-    found = routes(system)
-    model = system.assembled("b", 1)
-    x, _ = global_samples(system)
+def test_routes_are_those_of_the_clients_gate(system: Serving) -> None:
+    found, model = system.routes(), system.assembled("b", 1)
     with torch.no_grad():
-        routing = model.moe.gate(model.extractor(x[found["rows"]]))
+        routing = model.moe.gate(model.extractor(system.x[found["rows"]]))
     assert found["chosen"] == routing.chosen.tolist()
     for weights, chosen, row in zip(found["weights"], found["chosen"], routing.weight, strict=True):
         assert weights == pytest.approx(row[chosen].tolist())
         assert sum(weights) == pytest.approx(1.0)
-    assert routes(system) == found
-    assert routes(system, batch=1)["rows"] != found["rows"]
-
-
-def test_routes_keep_to_those_in_reach(system: System) -> None:
-    only = np.array([False, True, False, False, True])
-    assert {e for row in routes(system, reach=only)["chosen"] for e in row} <= {1, 4}
-    alone = np.arange(5) == 4
-    found = routes(system, reach=alone)
-    assert found["chosen"] == [[4]] * 20
-    assert found["weights"] == [[1.0]] * 20
-    assert routes(system, way="local")["chosen"] == [[4]] * 20
-
-
-def answers(system: System, routed: dict, arrived: list[list[bool]], late: str) -> dict:  # type: ignore[type-arg]
-    return system.net.answered(system.server, system.experts, ME, routed, arrived, late)
-
-
-def test_all_arrived_is_the_assembled_model(system: System) -> None:
-    routed = routes(system)
-    x, y = global_samples(system)
-    with torch.no_grad():
-        guesses = system.assembled("b", 1)(x[routed["rows"]]).argmax(-1)
-    for late in ("wait", "renormalise", "local"):
-        found = answers(system, routed, [[True, True]] * 20, late)
-        assert found["predictions"] == guesses.tolist()
-        assert found["correct"] == int((guesses.numpy() == y[routed["rows"]]).sum())
-
-
-def test_what_is_late(system: System) -> None:
-    routed, first = routes(system), [[True, False]] * 20
-    _, y = global_samples(system)
-    tested = system.force(system.net._test(system.server, system.experts))
-    outputs = tested["outputs"][routed["rows"]].numpy()
-    waited = answers(system, routed, first, "wait")
-    assert waited["predictions"] == [-1] * 20
-    assert waited["correct"] == 0
-    there = answers(system, routed, first, "renormalise")
-    wanted = [outputs[row, chosen[0]].argmax() for row, chosen in enumerate(routed["chosen"])]
-    assert there["predictions"] == wanted
-    own = [outputs[row, 4].argmax() for row in range(20)]
-    for found in (
-        answers(system, routed, first, "local"),
-        answers(system, routed, [[False, False]] * 20, "renormalise"),
-    ):
-        assert found["predictions"] == own
-        assert found["correct"] == int((np.array(own) == y[routed["rows"]]).sum())
-
-
-def test_a_gate_of_nan_is_refused(system: System) -> None:
-    broken = {name: dict(system.force(handle)) for name, handle in system.gates.items()}
-    broken["b"]["weight"] = broken["b"]["weight"] * math.nan
-    tested = system.force(system.net._test(system.server, system.experts))
-    from tests.kit.training import routes as route_queries
-
-    with pytest.raises(ValueError, match="gate of b/1 is not finite"):
-        route_queries(
-            system.task, tested, broken, "gate",
-            client=ME, batch=0, size=4, in_reach=None,
-        )  # fmt: skip
-
-
-def test_routes_need_the_clients_gates_alone(system: System) -> None:
+    assert system.routes() == found
+    assert system.routes(batch=1)["rows"] != found["rows"]
+    for here in ([1, 4], [4]):
+        limited = system.routes(reach=np.isin(np.arange(5), here))
+        assert {e for row in limited["chosen"] for e in row} <= set(here)
+    assert limited["weights"] == [[1.0]] * 20
+    # The gates of the client's own cluster do.
     only = {"b": system.gates["b"]}
-    found = system.net.routes(system.server, system.experts, only, ME, 0, 20)
-    assert found == routes(system)
+    assert system.net.routes(system.server, system.experts, only, ME, 0, 20) == found
     with pytest.raises(ValueError, match="no gates of cluster 'a'"):
         system.net.routes(system.server, system.experts, only, Node("a", 0), 0, 20)
-    with pytest.raises(ValueError, match="no gates of cluster 'a'"):
-        system.net.scores(system.server, system.experts, only)
 
 
-def test_scores_of_a_gate_of_nan_come_without_a_warning(system: System) -> None:
-    from tests.kit.training import scores
+def test_answers_by_what_has_arrived(system: Serving) -> None:
+    routed = system.routes()
+    labels, outputs = system.y[routed["rows"]], system.tested["outputs"][routed["rows"]].numpy()
+    with torch.no_grad():
+        whole = system.assembled("b", 1)(system.x[routed["rows"]]).argmax(-1).tolist()
+    first = [outputs[row, chosen[0]].argmax() for row, chosen in enumerate(routed["chosen"])]
+    own, none = [outputs[row, 4].argmax() for row in range(20)], [-1] * 20
+    for came, wanted in (
+        ([True, True], (whole, whole, whole)),
+        ([True, False], (none, first, own)),
+        ([False, False], (none, own, own)),
+    ):
+        for late, predictions in zip(LATE, wanted, strict=True):
+            found = system.answers(routed, [came] * 20, late)
+            assert found["predictions"] == predictions
+            assert found["correct"] == int((np.array(predictions) == labels).sum())
 
-    broken = {name: dict(system.force(handle)) for name, handle in system.gates.items()}
-    broken["b"]["weight"] = broken["b"]["weight"] * math.nan
-    tested = system.force(system.net._test(system.server, system.experts))
-    (fine, ill) = scores(system.task, tested, broken, "gate", None, "prob")
+
+def test_a_gate_of_nan_is_refused_and_scores_nan(system: Serving) -> None:
+    """Without a warning, which is an error here."""
+    how = {"client": ME, "batch": 0, "size": 4, "in_reach": None}
+    with pytest.raises(ValueError, match="gate of b/1 is not finite"):
+        queries.routes(system.task, system.tested, system.broken(), "gate", **how)
+    (fine, ill) = scoring.scores(system.task, system.tested, system.broken(), "gate", None, "prob")
     assert fine == system.net.scores(system.server, system.experts, system.gates)[0]
     assert math.isnan(ill["loss"] or 0.0)
     assert math.isnan(ill["local_ratio"])
 
 
 @pytest.mark.parametrize("way", ["gate", "random"])
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_an_expert_out_of_reach_may_be_anything(system: System, way: str, value: float) -> None:
+def test_an_expert_out_of_reach_may_be_anything(system: Serving, way: str) -> None:
     """Client a/1 holds no expert: what stands in its place counts for nobody."""
-    from tests.kit.training import queries, scoring
-
     task, gates = system.task, {n: dict(system.force(h)) for n, h in system.gates.items()}
     whole = np.arange(5) != 1
     reach = {"a": np.tile(whole, (3, 1)), "b": np.tile(whole, (2, 1))}
-    tested = dict(system.force(system.net._test(system.server, system.experts)))
-    broken = tested | {"outputs": tested["outputs"].clone()}
-    broken["outputs"][:, 1] = value
 
-    def everything(held: Tensors) -> list[object]:
+    def everything(value: float) -> list[object]:
+        held = {**system.tested, "outputs": system.tested["outputs"].clone()}
+        held["outputs"][:, 1] = value
         routed = queries.routes(task, held, gates, way, client=ME, batch=0, size=20, in_reach=whole)
         answered = [
             queries.answered(task, held, ME, routed, [came] * 20, late, "prob")
             for came in ([True, True], [True, False], [False, False])
-            for late in ("wait", "renormalise", "local")
+            for late in LATE
         ]
         found = scoring.scores(task, held, gates, way, reach, "prob")
         return [found, scoring.pattern(task, held, gates, way, reach), routed, *answered]
 
-    assert everything(broken) == everything(tested)
+    assert everything(math.nan) == everything(math.inf) == everything(0.5)
 
 
-def test_gates_are_needed_to_route_by(system: System) -> None:
-    with pytest.raises(ValueError, match="no gates"):
-        system.net.scores(system.server, system.experts, None)
-    with pytest.raises(ValueError, match="no experts of cluster 'b'"):
-        system.net.scores(system.server, {"a": system.experts["a"]}, None, "local")
+def test_gates_and_experts_are_needed_to_route_by(system: Serving) -> None:
+    for experts, gates, way, message in (
+        (system.experts, None, "gate", "no gates"),
+        (system.experts, {"b": system.gates["b"]}, "gate", "no gates of cluster 'a'"),
+        ({"a": system.experts["a"]}, None, "local", "no experts of cluster 'b'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            system.net.scores(system.server, experts, gates, way)
+
+
+# -- what clients are judged by
+
+
+def test_f1_of_who_knows_m_classes() -> None:
+    """The published percentages, of one who spreads all other classes evenly over those m."""
+    y = np.repeat(np.arange(10), 2520)  # divisible by 1 to 10
+    for m, percent in ((1, 1.82), (2, 6.67), (3, 13.85), (5, 33.3), (10, 100.0)):
+        f1 = macro_f1(y, np.where(y < m, y, np.arange(len(y)) % m), 10)
+        assert 100 * f1 == pytest.approx(percent, abs=0.05)
+        assert f1 == pytest.approx(m / 10 * 2 / (2 + (10 - m) / m), rel=1e-12)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 2))
+def test_f1_by_hand(seed: int, classes: int, unmet: int) -> None:
+    """A class that nobody meets counts 0."""
+    rng = np.random.default_rng(seed)
+    y, guesses = rng.integers(unmet, classes + unmet, (2, 20))
+    found = []
+    for c in range(classes + unmet):
+        hits = ((y == c) & (guesses == c)).sum()
+        asked = (y == c).sum() + (guesses == c).sum()
+        found.append(2 * hits / asked if asked else 0.0)
+    assert macro_f1(y, guesses, classes + unmet) == pytest.approx(np.mean(found))
+
+
+def test_three_local_shares() -> None:
+    weights = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
+    shares = local_shares(weights, weights.argmax(1), 1)
+    assert shares.ratio == pytest.approx(1 / 3)
+    assert shares.count_share == pytest.approx(3 / 6)
+    assert shares.weight_share == pytest.approx(1.7 / 3)
+    row = pattern_row(weights, weights.argmax(1))
+    assert row.top1 == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert row.weights == pytest.approx([0.8 / 3, 1.7 / 3, 0.5 / 3])
+    weights[1] = np.nan  # not finite: no shares, and no warning
+    for ill in (weights, np.full((3, 3), np.nan)):
+        assert np.isnan(local_shares(ill, np.zeros(3, int), 0)).all()
+        assert np.isnan(pattern_row(ill, np.zeros(3, int)).weights).all()

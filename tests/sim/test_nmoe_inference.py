@@ -1,4 +1,4 @@
-"""Collaborative inference: what queries send, how long they take, and who answers them."""
+"""Queries to networked experts in whole runs: bytes, latencies in closed form, and outcomes."""
 
 from __future__ import annotations
 
@@ -9,175 +9,210 @@ import pytest
 
 import sim
 from tests.kit.learning import HEADER_BYTES
-from tests.kit.small_nmoe import nmoe, options
+from tests.kit.network import build
+from tests.kit.small_nmoe import events, nmoe, options
 
-ONE_TOWN = {"clusters": [{"name": "A", "devices": 4}]}
-ASK = {"extractor": "none", "inference_samples": 12, "inference_batch": 4}
-QUICK = {"seconds_per_round": 0.01}
-IDLE = {"seconds_per_round": 1e-6}
+FEATURE, OUTPUT = 8 * 4, 10 * 4
+ALONE, NO_RELAY = {"relay": "none", "sidelink": None}, {"relay": "none"}
 
 
-def asked(ground: Any = ONE_TOWN, link: Any = None, compute: Any = None, **changes: Any) -> Any:
+def towns(*devices: int, **more: Any) -> dict[str, Any]:
+    names = zip("AB", devices, strict=False)
+    return {"clusters": [{"name": name, "devices": count, **more} for name, count in names]}
+
+
+def lacking(devices: int) -> dict[str, Any]:
+    """One town, where device 0 has no memory for an expert."""
+    kinds = [{"devices": 1, "memory_gib": 1e-6}, {"devices": devices - 1}]
+    return towns(devices, kinds=kinds)
+
+
+def at(rate_mbps: float) -> dict[str, Any]:
+    return {"sidelink": {"rate_mbps": rate_mbps}}
+
+
+def scenario(ground: Any = None, link: Any = (), round_s: float = 0.01, **said: Any) -> Any:
+    cycles, k = said.pop("cycles", 12), said.pop("k", 1)
+    asking = {"extractor": "none", "inference_samples": 12, "inference_batch": 4, **said}
     return nmoe(
-        ground=ground,
-        link=link or {},
-        compute=compute or QUICK,
-        learning={**options(**{**ASK, **changes})},
+        ground=ground or towns(4),
+        link=dict(link),
+        compute={"seconds_per_round": round_s},
+        stop={"cycles": cycles},
+        learning={"model": {"top_k": k}, **options(**asking)},
     )
 
 
-def test_local_experts_send_nothing() -> None:
-    result = sim.run(asked(gate="local"))
-    assert set(result.inferences.outcome) == {"local"}
-    assert result.inferences.samples.sum() == 4 * 12
-    assert result.inferences.sent_bytes.sum() == 0.0
-    assert not (result.transfers.direction == "sidelink").any()
+def asked(*arguments: Any, **said: Any) -> tuple[sim.Result, Any]:
+    """A run and its queries; what a cluster tells in the end is what its queries' rows say."""
+    result = sim.run(scenario(*arguments, **said))
+    rows = result.inferences
+    failed = rows.outcome == "failed"
+    assert (rows.latency_s.isna() == failed).all()
+    for event in events(result, "infer").itertuples():
+        if event.detail.startswith("served "):
+            here = rows.cluster == event.cluster
+            right = event.detail.split("correct:")[1]
+            counts = rows[here].samples.sum(), rows[here & ~failed].samples.sum()
+            assert event.detail == "served samples:{} answered:{} correct:{}".format(*counts, right)
+            assert int(right) <= counts[1]
+    return result, rows
 
 
 def test_bytes_of_inference_are_those_of_the_links() -> None:
     """And of the formula: each message has the samples' features or outputs and one header."""
-    result = sim.run(asked())
+    result, asking = asked(inference_interval_s=7.0)
     rows = result.transfers[result.transfers.payload.isin(["feature", "output"])]
-    assert rows.delivered_bytes.sum() == pytest.approx(result.inferences.sent_bytes.sum())
-    out = rows[rows.payload == "feature"].payload_bytes.to_numpy()
-    back = rows[rows.payload == "output"].payload_bytes.to_numpy()
-    remote = result.inferences[result.inferences.outcome == "complete"].samples.sum()
-    assert 0 < remote < 48
-    assert (out - HEADER_BYTES).sum() == pytest.approx(remote * 8 * 4)
-    assert (back - HEADER_BYTES).sum() == pytest.approx(remote * 10 * 4)
+    assert rows.delivered_bytes.sum() == pytest.approx(asking.sent_bytes.sum())
+    remote = asking[asking.outcome == "complete"].samples.sum()
+    assert 0 < remote < 48 == asking.samples.sum()
+    for payload, size in (("feature", FEATURE), ("output", OUTPUT)):
+        own = rows[rows.payload == payload].payload_bytes
+        assert (own - HEADER_BYTES).sum() == pytest.approx(remote * size)
+    for _, own in asking.groupby("device"):
+        moments = own.drop_duplicates("batch").sort_values("batch").time_s
+        assert np.diff(moments) == pytest.approx([7.0] * 2)
 
 
 def test_a_query_takes_two_messages_and_no_more_on_an_idle_network() -> None:
-    """With compute that takes no time: bytes x 8 / rate + distance / c, out and back."""
-    rows = sim.run(
-        asked(compute=IDLE, inference_batch=1, inference_samples=3, inference_interval_s=1000.0)
-    ).inferences
-    remote = rows[rows.outcome == "complete"]
-    out, back = 8 * 4 + HEADER_BYTES, 10 * 4 + HEADER_BYTES
-    wanted = (out + back) * 8 / 1e6 + 2 * 300 / 299792458
-    assert len(remote)
+    """With compute that takes no time: bytes x 8 / rate + distance / c, out and back.
+
+    By random routes k = 1 of N clients is another one's expert for a share of 1 - 1/N.
+    """
+    said = {"gate": "random", "inference_batch": 1, "inference_interval_s": 1000.0, "cycles": 80}
+    _, rows = asked(round_s=1e-6, inference_samples=40, **said)
+    remote, both = rows[rows.outcome == "complete"], FEATURE + OUTPUT + 2 * HEADER_BYTES
+    wanted = both * 8 / 1e6 + 2 * 300 / 299792458
     assert remote.latency_s.to_numpy() == pytest.approx([wanted] * len(remote), abs=1e-5)
-    assert remote.sent_bytes.tolist() == [out + back] * len(remote)
+    assert remote.sent_bytes.tolist() == [both] * len(remote)
+    assert abs(len(remote) - 4 * 40 * 3 / 4) < 4 * np.sqrt(4 * 40 * 3 / 16)
 
 
-def test_random_routing_asks_the_share_that_it_should() -> None:
-    """k = 1 over N clients: n (1 - 1/N) (d b + C b + 2 h) bytes expected, one sample a message."""
-    n = 400
-    rows = sim.run(asked(gate="random", inference_samples=n, inference_batch=1)).inferences
-    each = 8 * 4 + 10 * 4 + 2 * HEADER_BYTES
-    wanted = 4 * n * (1 - 1 / 4) * each
-    spread = each * np.sqrt(4 * n * 3 / 16)
-    assert abs(rows.sent_bytes.sum() - wanted) < 4 * spread
+def late(policy: str, **said: Any) -> dict[str, Any]:
+    return {"gate": "random", "inference_late": policy, **said}
 
 
 @pytest.mark.parametrize(
-    ("late", "outcome"), [("renormalise", "fallback"), ("local", "fallback"), ("wait", "complete")]
+    ("ground", "link", "said", "outcomes", "span_s"),
+    [
+        # A sidelink of 10 bit/s: nothing is there by the deadline; who waits gets it in the end.
+        (towns(4), at(1e-5), late("renormalise", inference_deadline_s=2.0), {"fallback"}, (2, 2.1)),
+        (towns(4), at(1e-5), late("local", inference_deadline_s=2.0), {"fallback"}, (2, 2.1)),
+        (towns(4), at(1e-5), late("wait", inference_deadline_s=2.0), {"complete"}, (60, 1e9)),
+        # Top-2: the own expert is in time, the other is not.
+        (towns(2), at(1e-5), {"k": 2, "inference_deadline_s": 5}, {"renormalised"}, (5, 5 + 1e-6)),
+        # Top-3 of four, but only two devices reach each other at any time.
+        (towns(2, 2), NO_RELAY, {"k": 3}, {"complete"}, (0, 1)),
+        (towns(1), (), {}, set(), (0, 1)),
+        (towns(4), ALONE, {}, set(), (0, 1)),
+        (towns(1, 1), NO_RELAY, {"gate": "random"}, set(), (0, 1)),
+        (lacking(2), ALONE, {"gate": "fedgate"}, {"failed"}, (0, 1)),
+        (lacking(2), ALONE, {"gate": "local"}, {"failed"}, (0, 1)),
+        (lacking(3), (), late("renormalise"), {"complete"}, (0, 1)),
+        (lacking(3), (), late("local"), {"complete"}, (0, 1)),
+        (lacking(3), (), late("wait"), {"complete"}, (0, 1)),
+        (lacking(3), at(1e-6), late("local"), {"failed", "fallback"}, (60, 61)),
+    ],
 )
-def test_what_is_late_goes_by_the_policy(late: str, outcome: str) -> None:
-    """A sidelink of 10 bit/s: nothing is there by the deadline; who waits gets it in the end."""
-    link = {"sidelink": {"rate_mbps": 1e-5}}
-    rows = sim.run(
-        asked(link=link, inference_late=late, inference_deadline_s=2.0, inference_samples=4)
-    ).inferences
+def test_how_queries_end(
+    ground: Any, link: Any, said: Any, outcomes: set[str], span_s: tuple[float, float]
+) -> None:
+    """Beside those that the own expert answers alone."""
+    result, rows = asked(ground, link, **said)
+    told = events(result, "infer").detail.str.startswith("served")
+    assert told.sum() == len(ground["clusters"])
     remote = rows[rows.outcome != "local"]
-    assert set(remote.outcome) == {outcome}
-    if late == "wait":
-        assert (remote.latency_s > 60.0).all()
-    else:
-        # To a rounding of the clock, plus the time of the own expert.
-        assert remote.latency_s.to_numpy() == pytest.approx([2.0] * len(remote), abs=1e-3)
-
-
-def test_some_of_several_experts_are_renormalised() -> None:
-    """Top-2: the own expert is in time, the other is not."""
-    scenario = nmoe(
-        ground={"clusters": [{"name": "A", "devices": 2}]},
-        link={"sidelink": {"rate_mbps": 1e-5}},
-        compute=QUICK,
-        learning={"model": {"top_k": 2}, **options(**ASK, inference_deadline_s=5.0)},
-    )
-    rows = sim.run(scenario).inferences
-    assert set(rows.outcome) == {"renormalised"}
-    assert set(rows.experts) == {"A/0,A/1"}
-    assert rows.latency_s.to_numpy() == pytest.approx([5.0] * len(rows))
-
-
-def test_an_isolated_client_answers_by_itself() -> None:
-    result = sim.run(asked(link={"relay": "none", "sidelink": None}))
-    rows = result.inferences
-    assert set(rows.outcome) == {"local"}
-    [fault] = result.events[result.events.kind == "fault"].detail
-    assert fault == (
-        "clients A/0, A/1, A/2, A/3 reach nobody else's expert: they answer by their own expert"
-    )
-    assert (rows.experts == rows.cluster + "/" + rows.device.astype(int).astype(str)).all()
-
-
-def test_one_client_alone_is_its_own_network() -> None:
-    result = sim.run(asked(ground={"clusters": [{"name": "A", "devices": 1}]}))
-    last = result.metrics.iloc[-1]
-    assert last.local_ratio == last.local_count_share == last.local_weight_share == 1.0
-    assert set(result.inferences.outcome) == {"local"}
-    assert not result.transfers.payload.isin(["experts", "feature"]).any()
-
-
-def test_more_experts_than_there_are_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"learning\.model\.top_k is 5, but there are 4 clients"):
-        sim.run(nmoe(ground=ONE_TOWN, learning={"model": {"top_k": 5}}))
-
-
-def test_k_is_limited_to_the_experts_in_reach() -> None:
-    """Top-3 of four, but only two devices reach each other at any time."""
-    ground = {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "devices": 2}]}
-    learning = {"model": {"top_k": 3}, **options(**ASK)}
-    scenario = nmoe(ground=ground, link={"relay": "none"}, compute=QUICK, learning=learning)
-    rows = sim.run(scenario).inferences
-    assert set(rows.outcome) == {"complete"}
-    assert {(c, e) for c, e in zip(rows.cluster, rows.experts, strict=True)} == {
-        ("A", "A/0,A/1"),
-        ("B", "B/0,B/1"),
-    }
+    assert set(remote.outcome) == outcomes
+    answered = remote[remote.outcome != "failed"].latency_s
+    assert answered.between(*span_s).all()
+    names = {str(client) for client in rows.cluster + "/" + rows.device.astype(int).astype(str)}
+    if ground == lacking(3) or ground == lacking(2):
+        assert not rows.experts.str.contains("A/0").any()
+        missing = rows[rows.device == 0].outcome
+        assert set(missing) == outcomes - {"fallback"}
+    elif said.get("k", 1) > 1:
+        assert set(rows.experts) <= {"A/0,A/1", "B/0,B/1"}
+        assert (rows.experts.str[0] == rows.cluster).all()
+    elif not outcomes:
+        assert set(rows.experts) == names
+        told = " ".join(events(result, "fault").detail)
+        alone = told.count("reach nobody else's expert: they answer by their own expert")
+        assert alone == (0 if len(names) == 1 else len(ground["clusters"]))
+        assert not result.transfers.payload.isin(["experts", "feature"]).any() or len(names) > 1
 
 
 def test_what_was_right_is_told_as_it_was_served() -> None:
     """With everything in time, the count of right answers is that of the whole mixture."""
-    scenario = asked(gate="local", inference_samples=200, inference_batch=50)
-    result = sim.run(scenario)
-    rows = result.events[(result.events.kind == "infer") & result.events.device.isna()]
-    [detail] = rows.detail
-    told = dict(part.split(":") for part in detail.removeprefix("served ").split())
-    assert told["samples"] == told["answered"] == "800"
+    result, rows = asked(gate="local", inference_samples=200, inference_batch=50)
+    [told] = events(result, "infer").detail[lambda d: d.str.startswith("served")]
     accuracy = result.metrics[result.metrics.scope == "global"].accuracy.iloc[-1]
-    assert int(told["correct"]) / 800 == pytest.approx(accuracy, abs=0.06)
-
-
-def test_queries_come_at_their_interval() -> None:
-    rows = sim.run(asked(inference_interval_s=7.0)).inferences
-    for _, own in rows.groupby("device"):
-        moments = own.drop_duplicates("batch").sort_values("batch").time_s.to_numpy()
-        assert np.diff(moments) == pytest.approx([7.0] * 2)
+    assert float(told.split("correct:")[1]) / 800 == pytest.approx(accuracy, abs=0.06)
+    assert (set(rows.outcome), rows.sent_bytes.sum()) == ({"local"}, 0.0)
+    assert not (result.transfers.direction == "sidelink").any()
 
 
 def test_through_the_satellite_to_another_cluster() -> None:
-    """Store and forward in slots: features up in A's slot, down in B's, and the same way back."""
-    ground = {"clusters": [{"name": "A", "devices": 1}, {"name": "B", "devices": 1}]}
-    learning = options(**ASK, gate="random", inference_late="wait")
-    result = sim.run(nmoe(ground=ground, link={"sidelink": None}, learning=learning))
-    remote = result.inferences[result.inferences.outcome == "complete"]
+    """Store and forward in slots; what no contact is left for at the end is a failure."""
+    said = late("wait", inference_interval_s=600.0, inference_samples=400, cycles=6)
+    result, rows = asked(towns(1, 1), {"sidelink": None}, **said)
+    remote = rows[rows.outcome == "complete"]
     assert len(remote)
     assert (remote.latency_s > 300.0).all()
     relayed = result.transfers[result.transfers.payload == "relay"]
     assert set(relayed.direction) == {"uplink", "downlink"}
+    assert (rows.outcome == "failed").any()
 
 
-def test_a_message_that_no_contact_is_left_for_is_a_failure() -> None:
-    """Queries of the last minutes: whoever waits for the other cluster is told so in the end."""
-    ground = {"clusters": [{"name": "A", "devices": 1}, {"name": "B", "devices": 1}]}
-    asking = {**ASK, "inference_late": "wait", "inference_interval_s": 600.0}
-    learning = options(**{**asking, "gate": "random", "inference_samples": 400})
-    scenario = nmoe(ground=ground, link={"sidelink": None}, stop={"cycles": 6}, learning=learning)
-    rows = sim.run(scenario).inferences
-    failed = rows[rows.outcome == "failed"]
-    assert len(failed)
-    assert failed.latency_s.isna().all()
-    assert rows[rows.outcome != "failed"].latency_s.notna().all()
+# -- latencies: queries of four samples, of which extraction and experts take seconds
+
+SLOW: dict[str, Any] = {"round_s": 60.0, "inference_interval_s": 1000.0, "cycles": 30}
+
+
+def seconds(**said: Any) -> tuple[float, float]:
+    """Of the extraction and routing of a query, and of one expert on one sample."""
+    sizes = build(scenario(**SLOW, **said)).new_method().sizes
+    rate = sizes.extractor_round("ce").flops / 60.0
+    return 4 * (sizes.extractor_flops + sizes.gate_flops) / rate, sizes.expert_flops / rate
+
+
+@pytest.mark.parametrize("extractor", ["fedsc", "fedce", "none"])
+def test_a_local_answer_takes_extraction_gate_and_expert(extractor: str) -> None:
+    """At the rate of one reference round, however the extractor was trained."""
+    said = {"gate": "local", "extractor": extractor}
+    (before_s, each_s), (_, rows) = seconds(**said), asked(**SLOW, **said)
+    assert set(rows.outcome) == {"local"}
+    assert rows.latency_s.to_numpy() == pytest.approx([before_s + 4 * each_s] * 12)
+
+
+def stood_in(rows: Any, begin_s: float, each_s: float, own_first: bool) -> None:
+    """Fallbacks of a query are computed one after the other from ``begin_s`` on."""
+    assert rows.experts.nunique() > 2
+    for (client, _), own in rows.groupby(["device", "batch"]):
+        mine, end_s = own.experts == f"A/{int(client)}", begin_s
+        if own_first:
+            end_s += own[mine].samples.sum() * each_s
+            assert own[mine].latency_s.tolist() == pytest.approx([end_s] * mine.sum())
+        for row in own[~mine].sort_values("experts").itertuples():
+            end_s += row.samples * each_s
+            assert (row.outcome, row.latency_s) == ("fallback", pytest.approx(end_s))
+
+
+@pytest.mark.parametrize("policy", ["renormalise", "local"])
+def test_a_deadline_before_the_routing_sends_nothing(policy: str) -> None:
+    said = late(policy, inference_deadline_s=0.1)
+    (before_s, each_s), (result, rows) = seconds(**said), asked(**SLOW, **said)
+    assert before_s > 0.1
+    assert (set(rows.outcome), rows.sent_bytes.sum()) == ({"fallback"}, 0.0)
+    assert not result.transfers.payload.isin(["feature", "output"]).any()
+    stood_in(rows, before_s, each_s, own_first=True)
+
+
+def test_each_fallback_is_computed_at_the_deadline() -> None:
+    """Whatever else the own expert was asked for in that query; and what was sent counts."""
+    said = late("renormalise", inference_deadline_s=100.0)
+    _, rows = asked(link=at(1e-6), **SLOW, **said)
+    assert (rows.outcome == "local").any()
+    stood_in(rows, 100.0, seconds(**said)[1], own_first=False)
+    remote = rows[rows.outcome == "fallback"]
+    wanted = remote.samples * FEATURE + HEADER_BYTES
+    assert remote.sent_bytes.to_numpy() == pytest.approx(wanted.to_numpy())

@@ -1,0 +1,265 @@
+"""Client-expert alignment: fitness, load, capacity, experts of one's own, and their use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import variation as scipy_variation
+from torch.nn import functional
+
+from tests.kit import learning as kit
+from tests.kit import training
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, Tensors
+from tests.kit.training import Task, expert_of, forward_with_routing, model_of_device, usage
+
+# -- fitness and load
+
+
+def test_fitness_is_a_moving_average_of_the_pairs_that_are_used() -> None:
+    """Q_t = s + (Q_0 - s) (1 - beta)^t, for Q_0 = .3, beta = .2, s = .9 and t = 10."""
+    fitness, scored, used = np.array([[0.3, 0.4]]), np.full((1, 2), 0.9), np.array([[7, 0]])
+    for _ in range(10):
+        fitness = kit.averaged(fitness, scored, used, beta=0.2)
+    assert fitness[0, 0] == pytest.approx(0.9 + (0.3 - 0.9) * (1 - 0.2) ** 10, rel=1e-14)
+    assert fitness[0, 1] == 0.4
+    assert kit.averaged(fitness, scored, used, beta=1.0).tolist() == [[0.9, 0.4]]
+    accuracy, loss = np.array([[0.25]]), np.array([[2.0, np.nan, np.inf, 0.0]])
+    assert kit.score("accuracy", 3.0, accuracy, loss) is accuracy
+    expected = [np.exp(-6.0), 0.0, 0.0, 1.0]
+    assert kit.score("loss", 3.0, accuracy, loss)[0].tolist() == pytest.approx(expected)
+
+
+def test_first_fitness_is_a_half_and_tells_pairs_apart() -> None:
+    first, same, other = (kit.first_fitness(5, 4, seed=seed) for seed in (3, 3, 4))
+    assert np.abs(first - 0.5).max() <= 1e-6
+    assert len(set(first.ravel().tolist())) == 20
+    assert (first == same).all()
+    assert (first != other).any()
+
+
+@given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
+def test_figures_of_load(load: np.ndarray) -> None:
+    found = kit.variation(load), kit.peak(load), kit.jain_index(load)
+    if not load.any():
+        assert found == (0.0, 1.0, 1.0)
+        return
+    numbers = load.tolist()
+    mean, squares = sum(numbers) / len(numbers), sum(x * x for x in numbers)
+    jain = sum(numbers) ** 2 / (len(numbers) * squares)
+    assert found == pytest.approx((float(scipy_variation(load)), max(numbers) / mean, jain))
+    assert jain == pytest.approx(1 / (1 + found[0] ** 2))  # both say the same
+
+
+def test_the_monitor_adds_up_and_finds_who_has_fallen_behind() -> None:
+    monitor = kit.LoadMonitor(3)
+    assert monitor.deficit().tolist() == [0.0, 0.0, 0.0]
+    monitor.assigned(np.array([[True, True, False], [True, False, False]]))
+    monitor.served(np.array([[4, 1, 0], [2, 0, 0]]))
+    assert monitor.assignments.tolist() == [2, 1, 0]
+    assert monitor.samples.tolist() == [6, 1, 0]
+    assert monitor.deficit().tolist() == [0.0, 0.0, 1.0]
+    monitor.assigned(np.array([[True, False, False]] * 4))
+    # N = 6, 1, 0 with mean 7 / 3: behind by 4 / 3 and 7 / 3.
+    assert monitor.deficit().tolist() == pytest.approx([0.0, 4 / 7, 1.0])
+
+
+# -- capacity: k experts take 10 k s a round, 100 + 50 k of memory, 7 k down and 3 k up
+
+
+def capacity(experts: int, rounds: int, **changes: Any) -> Any:
+    plan: dict[str, Any] = {
+        "start_s": 1000.0, "end_s": 1600.0, "rounds": 1, "sessions": 2,
+        "uplink_bytes": np.full(3, 1e9), "downlink_bytes": np.full(3, np.inf),
+        "memory_bytes": np.full(3, np.inf), "round_s": lambda cost: np.full(3, cost.flops),
+    }  # fmt: skip
+    needs = [
+        kit.Needs(kit.Cost(10.0 * k, 100.0 + 50.0 * k), 7.0 * k, 3.0 * k)
+        for k in range(1, experts + 1)
+    ]
+    return kit.capacity(kit.Outlook(**{**plan, **changes}), needs, rounds)
+
+
+@given(
+    memory=st.lists(st.floats(0, 700), min_size=3, max_size=3),
+    up=st.lists(st.just(0.0) | st.floats(0.1, 40), min_size=3, max_size=3),
+    down=st.lists(st.just(0.0) | st.floats(0.1, 90), min_size=3, max_size=3),
+    pace=st.floats(0.1, 30),
+    rounds=st.integers(0, 3),
+)
+def test_capacity_is_within_memory_compute_and_link_together(
+    memory: list[float], up: list[float], down: list[float], pace: float, rounds: int
+) -> None:
+    """The most experts that fit the memory, and with all three legs the session's 600 s."""
+    means = {"memory_bytes": memory, "uplink_bytes": up, "downlink_bytes": down}
+    arrays_of = {name: np.array(values) for name, values in means.items()}
+    found = capacity(8, rounds, **arrays_of, round_s=lambda cost: np.full(3, pace * cost.flops))
+    for own, up_, down_, most, why in zip(memory, up, down, found.experts, found.why, strict=True):
+        legs = [
+            600 * (7 * k / down_ + 3 * k / up_) + rounds * pace * 10 * k
+            for k in range(1, 9)
+            if up_ and down_ and own >= 100 + 50 * k
+        ]
+        assert most == sum(leg <= 600 * (1 + 1e-12) for leg in legs)
+        assert (most == 0) == bool(why)
+
+
+def test_who_sits_out_is_told_why() -> None:
+    memory, up = np.array([10.0, 1e9, 1e9]), np.array([1e9, 2.0, 3.5])
+    assert capacity(2, 30, memory_bytes=memory, uplink_bytes=up).why == (
+        "its memory holds no expert",
+        "its next contact carries no expert down and up",
+        "its next contact is too short for download, local rounds and upload",
+    )
+    assert set(capacity(2, 61).why) == {"its next contact is too short for its local rounds"}
+
+
+# -- experts of one's own: gates kept to them, what they serve, aggregation by their use
+
+CONFIG = LearningConfig(
+    1, ("A", "B"), (3, 2),
+    ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)),
+    batch_size=8, steps_per_round=2, step_size=0.5, trains_backbone=True,
+)  # fmt: skip
+EVERY = (0, 1, 2, 3)
+REACH = [[True, True, False, False], [False, True, False, True], [False, False, True, False]]
+
+
+def mine_of(row: list[bool]) -> tuple[int, ...]:
+    return tuple(expert for expert, here in enumerate(row) if here)
+
+
+def held(task: Task, server: Tensors, experts: tuple[int, ...] = EVERY) -> Tensors:
+    cluster = task.config.clusters[0]
+    some = {"who": [True] * task.devices(cluster), "generation": [0] * task.devices(cluster)}
+    return training.receive(task, server, None, experts=experts, cluster=cluster, **some)
+
+
+def trained(
+    task: Task, server: Tensors, reach: Any = REACH, experts: Any = EVERY, rounds: Any = (2, 2, 2)
+) -> Tensors:
+    return training.train(
+        task, held(task, server, experts), cluster="A", rounds=rounds, first_round=[0] * 3,
+        experts=experts, gate=True, masked=True, **({} if reach is None else {"reach": reach}),
+    )  # fmt: skip
+
+
+def moved(task: Task, before: Tensors, after: Tensors, device: int) -> set[int | None]:
+    """Experts (None: what is shared) of a device's model that have changed at all."""
+    first, last = (model_of_device(task, state, device) for state in (before, after))
+    return {expert_of(name) for name in first if not torch.equal(first[name], last[name])}
+
+
+@pytest.mark.parametrize("rank", [2, None])
+@pytest.mark.parametrize("batched", [True, False])
+def test_devices_together_do_what_each_does_alone_under_its_mask(
+    task: Task, server: Tensors, rank: int | None, batched: bool
+) -> None:
+    """Against the mask of EMS-FL, which is one for the whole cluster."""
+    model = replace(CONFIG.model, lora=replace(CONFIG.model.lora, rank=rank))
+    task = replace(task, config=replace(CONFIG, model=model), batched=batched)
+    before, together = held(task, server), trained(task, server)
+    for device, row in enumerate(REACH):
+        assert moved(task, before, together, device) == {*mine_of(row), None}
+        alone = trained(task, server, reach=None, experts=mine_of(row))
+        found = model_of_device(task, together, device)
+        for name, tensor in model_of_device(task, alone, device).items():
+            torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_who_trains_reaches_an_expert_and_who_rests_need_not(task: Task, server: Tensors) -> None:
+    nobody = [REACH[0], [False] * 4, REACH[2]]
+    after = trained(task, server, nobody, rounds=(2, 0, 2))
+    assert moved(task, held(task, server), after, 1) == set()
+    assert moved(task, held(task, server), after, 2) == {2, None}
+    with pytest.raises(ValueError, match="device 1 trains with no expert in reach"):
+        trained(task, server, nobody)
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_what_experts_serve_counted_again_sample_by_sample(
+    task: Task, server: Tensors, top_k: int
+) -> None:
+    """Device 2 has one expert in reach: a second that Top-2 chooses has weight 0, and no use."""
+    task = replace(task, config=replace(CONFIG, model=replace(CONFIG.model, top_k=top_k)))
+    state = trained(task, server)
+    found = usage(task, state, "A", REACH)
+    for device, row in enumerate(REACH):
+        model = task.model(model_of_device(task, state, device), mine_of(row))
+        samples = task.shards["A"].of(device)
+        count, right, loss = np.zeros((3, 4))
+        for x, y in zip(samples.x, samples.y, strict=True):
+            with torch.no_grad():
+                logits, routings = forward_with_routing(model, x[None])
+            used = np.array([(routing.weight[0] > 0).numpy() for routing in routings]).any(0)
+            count += used
+            right += used * float(logits[0].argmax() == y)
+            loss += used * float(functional.cross_entropy(logits[0], y))
+        assert found["samples"][device] == count.tolist()
+        assert found["accuracy"][device] == pytest.approx((right / np.maximum(count, 1)).tolist())
+        mean = (loss / np.maximum(count, 1)).tolist()
+        assert found["loss"][device] == pytest.approx(mean, rel=1e-5)
+        assert set(np.flatnonzero(count)) <= set(mine_of(row))
+        # With both experts of Top-2 in reach every sample is served by both.
+        if top_k == 2:
+            assert {int(count[expert]) for expert in mine_of(row)} == {len(samples.y)}
+    assert not np.any(usage(task, state, "A", [[False] * 4] * 3)["samples"])
+
+
+def test_padding_is_served_by_nobody(tmp_path: Path) -> None:
+    """Counted again for each text by itself, cut down to its own tokens."""
+    texts = ["a", "bc", "the cat", "d", "e f", "gh", "a mat", "no", "i", "so", "we", "xyz"] * 4
+    rows = [json.dumps({"text": text, "label": n % 2}) + "\n" for n, text in enumerate(texts)]
+    (tmp_path / "texts.jsonl").write_text("".join(rows))
+    sizes = {"experts": 4, "top_k": 1, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
+    path = str(tmp_path / "texts.jsonl")
+    data = kit.DataConfig(kind="jsonl", path=path, tokens=24, trial_samples=2)
+    rest = kit.Pretraining(backbone_steps=0, expert_steps=0, gate_steps=0)
+    model = ModelConfig(kind="mixtral", **sizes)
+    config = LearningConfig(3, ("A",), (2,), model=model, data=data, pretraining=rest)
+    task = training.build_task(config)
+    state = held(task, training.start_model(task))
+    found = usage(task, state, "A", [[True] * 4] * 2)
+    idle = 0
+    for device in range(2):
+        own = task.model(model_of_device(task, state, device), EVERY)
+        x, count = task.shards["A"].of(device).x, np.zeros(4)
+        for tokens in x:
+            with torch.no_grad():
+                _, routings = forward_with_routing(own, tokens[None, tokens >= 0])
+            used = torch.stack([routing.weight.reshape(-1, 4) > 0 for routing in routings])
+            count += used.flatten(0, 1).any(0).numpy()
+        assert found["samples"][device] == count.tolist()
+        assert (x < 0).any(1).all()
+        idle += int(4 * len(x) - count.sum())
+    assert idle > 0  # else padding could not be told from the rest
+
+
+def test_experts_move_by_their_use(task: Task, server: Tensors) -> None:
+    """One user: a copy. Equal use: the mean. Nobody: as it was. Else: the weighted mean."""
+    state = trained(task, server, [[True] * 4] * 3)
+    sent = training.offer(task, state, experts=EVERY, gate=True)
+    use = np.array([[5, 2, 0, 1], [0, 2, 0, 2], [0, 2, 0, 5]], float)
+    weights = use / np.maximum(use.sum(axis=0), 1)
+    how = {"experts": EVERY, "weights": weights.tolist()}
+    merged = training.aggregation.merge_by_usage(task, server, sent, **how)
+    seen = set()
+    for name, tensor in server.items():
+        expert, matrix = expert_of(name), training.FACTOR + name.removesuffix(".weight")
+        if expert is None or f"{matrix}.a" not in sent:
+            assert torch.equal(merged[name], tensor)
+            continue
+        seen.add(expert)
+        changes = 2.0 * sent[f"{matrix}.b"] @ sent[f"{matrix}.a"]
+        wanted = torch.einsum("k,kij->ij", torch.tensor(weights[:, expert]).float(), changes)
+        torch.testing.assert_close(merged[name] - tensor, wanted, rtol=0, atol=1e-6)
+        assert expert != 2 or torch.equal(merged[name], tensor)
+    assert seen == {0, 1, 2, 3}

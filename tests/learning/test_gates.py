@@ -1,0 +1,198 @@
+"""Gates of networked experts: how they are trained, shared, routed by and combined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from tests.kit.learning import Node, Tensors
+from tests.kit.small_nmoe import VECTOR, System
+from tests.kit.training import answer, losses, mixed, reach_of, route, rows_of_round, train_gates
+
+PARTS = ("weight", "bias")
+COUNTS = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(np.array)
+
+
+@pytest.fixture(scope="module")
+def system() -> System:
+    return System()
+
+
+def equal(one: Tensors, other: Tensors) -> bool:
+    return set(one) == set(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# -- training
+
+
+def batch_loss(
+    system: System, gate: Tensors, cluster: str, rows: np.ndarray
+) -> tuple[Tensor, Tensors]:
+    """A client's loss in plain torch (dense softmax, log of mixed probabilities) and its leaves."""
+    known, y = system.force(system.known[cluster]), system.task.shards[cluster].samples.y
+    leaves = {name: gate[name].detach().requires_grad_() for name in PARTS}
+    share = (known["features"][rows] @ leaves["weight"].T + leaves["bias"]).softmax(-1)
+    shares = (share[:, :, None] * known["outputs"][rows]).sum(1)
+    return functional.nll_loss(shares.log(), y[rows]), leaves
+
+
+def by_torch(system: System, cluster: str, device: int, rounds: range, ratio: float) -> Tensors:
+    gate = system.force(system.net.start_gate())
+    for number in rounds:
+        for rows in rows_of_round(system.task, cluster, device, number):
+            loss, leaves = batch_loss(system, gate, cluster, rows)
+            steps = torch.autograd.grad(loss, list(leaves.values()))
+            moved = zip(leaves.items(), steps, strict=True)
+            gate = {name: (t - 0.1 * ratio * step).detach() for (name, t), step in moved}
+    return gate
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_training_is_plain_gradient_descent(ratio: float) -> None:
+    """Of each client on its own data, whoever else trains; extractor and experts are frozen."""
+    system = System(replace(VECTOR, gate_step_size_ratio=ratio))
+    frozen = [system.server, *system.experts.values()]
+    before = [{name: t.clone() for name, t in system.force(handle).items()} for handle in frozen]
+    rounds, first = np.array([2, 0, 3]), np.array([0, 0, 1])
+    gates, known = system.start()["a"], system.known["a"]
+    trained = system.force(system.net.train_gates(gates, known, "a", rounds, first))
+    for device in range(3):
+        span = range(first[device], first[device] + rounds[device])
+        wanted = by_torch(system, "a", device, span, ratio)
+        for name in PARTS:
+            own = trained[name][device]
+            torch.testing.assert_close(own, wanted[name], rtol=1e-9, atol=1e-12)
+    for handle, kept in zip(frozen, before, strict=True):
+        assert equal(system.force(handle), kept)
+
+
+@given(COUNTS, COUNTS)
+def test_rounds_in_several_calls_are_rounds_in_one(first: np.ndarray, more: np.ndarray) -> None:
+    """So FedGate and RollGate of one client are central training of its gate, bit for bit."""
+    gates, known, nothing = SPLIT.start()["a"], SPLIT.known["a"], np.zeros(3, int)
+    part = SPLIT.net.train_gates(gates, known, "a", first, nothing)
+    alone = {"a": np.array([False, True, False])}
+    shared = SPLIT.net.share_gates({"a": part}, alone)["a"]
+    rolled = SPLIT.net.spread(SPLIT.net.take_gate({"a": part}, Node("a", 1)), "a")
+    whole = SPLIT.force(SPLIT.net.train_gates(gates, known, "a", first + more, nothing))
+    for start, devices in ((part, [0, 1, 2]), (shared, [1]), (rolled, [1])):
+        found = SPLIT.force(SPLIT.net.train_gates(start, known, "a", more, first))
+        for name in PARTS:
+            assert torch.equal(found[name][devices], whole[name][devices])
+
+
+SPLIT = System()
+
+
+@pytest.mark.parametrize("upload_format", ["native", "float16", "int8"])
+def test_gates_are_averaged_as_they_were_sent(upload_format: str) -> None:
+    """Only what is named is shared, by samples or plainly; the rest stays each client's own."""
+    system = System(replace(VECTOR, upload_format=upload_format))
+    trained = system.train(2)
+    before = {name: system.force(handle) for name, handle in trained.items()}
+    who = {"a": np.array([True, False, True]), "b": np.array([True, False])}
+    counted = system.net.samples()
+    sizes = [counted[0][0], counted[0][2], counted[1][0]]
+    for name, other in (PARTS, PARTS[::-1]):
+        copies = torch.cat([before["a"][name][[0, 2]], before["b"][name][[0]]]).numpy()
+        sent = np.array([as_sent(copy, upload_format) for copy in copies])
+        assert upload_format == "native" or np.abs(sent - copies).max() > 1e-7
+        for weighted, weights in ((True, sizes), (False, [1, 1, 1])):
+            wanted = np.average(sent, axis=0, weights=weights)
+            for cluster, gates in system.net.share_gates(trained, who, (name,), weighted).items():
+                found = system.force(gates)
+                for own in found[name].numpy():
+                    np.testing.assert_allclose(own, wanted, rtol=0, atol=1e-15)
+                assert torch.equal(found[other], before[cluster][other])
+
+
+def as_sent(values: np.ndarray, upload_format: str) -> np.ndarray:
+    if upload_format == "int8":
+        step = np.abs(values).max() / 127
+        return np.rint(values / step) * step
+    return values.astype(np.float16 if upload_format == "float16" else float).astype(float)
+
+
+def test_an_expert_out_of_reach_leaves_training_as_it_was(system: System) -> None:
+    """Its row of the gate stays as drawn, whatever stands in its place."""
+    reach = np.ones((3, 5), bool)
+    reach[:, 3] = False
+    gates, known = system.start()["a"], system.known["a"]
+    rounds, zero = np.full(3, 2), np.zeros(3, int)
+    wanted = system.force(system.net.train_gates(gates, known, "a", rounds, zero, reach))
+    start = system.force(gates)
+    assert torch.equal(wanted["weight"][:, 3], start["weight"][:, 3])
+    assert not torch.equal(wanted["weight"][:, 2], start["weight"][:, 2])
+    for value in (torch.nan, torch.inf):
+        held = dict(system.force(known))
+        held["outputs"] = held["outputs"].clone()
+        held["outputs"][:, 3] = value
+        how = {"cluster": "a", "rounds": [2] * 3, "first_round": [0] * 3, "combine": "prob"}
+        found = train_gates(system.task, start, held, reach=reach.tolist(), **how)
+        assert equal(found, wanted)
+
+
+# -- routing and combining
+
+
+@given(
+    st.lists(st.floats(-60, 60), min_size=5, max_size=5),
+    st.lists(st.booleans(), min_size=5, max_size=5).filter(any),
+    st.none() | st.integers(1, 5),
+)
+def test_routing_is_a_softmax_of_the_top_k_in_reach(
+    logits: list[float], reach: list[bool], k: int | None
+) -> None:
+    gate = {"weight": torch.zeros(5, 12, dtype=torch.float64)}
+    gate["bias"] = torch.tensor(logits, dtype=torch.float64)
+    features = torch.ones(1, 12, dtype=torch.float64)
+    found = route(SPLIT.task, gate, features, k, reach_of(SPLIT.task, reach))
+    weights = found.weight[0].numpy()
+    here = np.exp(np.sort(np.array(logits)[reach])[::-1][:k] - 60)
+    np.testing.assert_allclose(np.sort(weights)[::-1][: len(here)], here / here.sum(), rtol=1e-9)
+    assert weights.sum() == pytest.approx(1.0)
+    assert not weights[~np.array(reach)].any()
+    first = int(found.chosen[0, 0])
+    assert reach[first]
+    assert weights[first] == weights.max()
+
+
+def test_a_client_without_any_expert_is_refused() -> None:
+    with pytest.raises(ValueError, match="reaches no expert"):
+        reach_of(SPLIT.task, [False] * 5)
+
+
+@pytest.mark.parametrize("combine", ["prob", "logit"])
+def test_how_outputs_are_combined(combine: str) -> None:
+    """Neither the mixture nor its gradient knows an expert of weight 0; equal ones give none."""
+    weights = torch.tensor([[0.25, 0.0, 0.75]], dtype=torch.float64, requires_grad=True)
+    outputs = torch.rand(1, 3, 4, dtype=torch.float64).softmax(-1)
+    outputs[0, 1] = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.0])
+    out = mixed(weights, outputs)
+    torch.testing.assert_close(out[0], 0.25 * outputs[0, 0] + 0.75 * outputs[0, 2])
+    (gradient,) = torch.autograd.grad(answer(out, combine).sum(), weights)
+    assert torch.isfinite(gradient).all()
+    assert not torch.isfinite(mixed(weights + 0.1, outputs)).all()  # any weight counts
+    one = torch.rand(7, 1, 10, dtype=torch.float64).softmax(-1)
+    logits = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
+    same = answer(mixed(logits.softmax(-1), one.expand(7, 5, 10)), combine)
+    torch.testing.assert_close(same, answer(one[:, 0], combine))
+    (gradient,) = torch.autograd.grad(same[:, 0].sum(), logits)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-15, rtol=0)
+
+
+def test_a_probability_of_zero_has_a_finite_loss() -> None:
+    weights = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    outputs = torch.tensor([[[1.0, 0.0], [0.5, 0.5]]])
+    logits = answer(mixed(weights, outputs), "prob")
+    loss = losses(logits, torch.tensor([1]), "prob")
+    assert loss.item() == pytest.approx(-np.log(torch.finfo(torch.float32).tiny), rel=1e-6)
+    (gradient,) = torch.autograd.grad(loss.sum(), weights)
+    assert torch.isfinite(gradient).all()

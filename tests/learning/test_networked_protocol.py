@@ -1,0 +1,168 @@
+"""Parts of the protocol of networked experts driven by hand: turns with the satellite, queries."""
+
+from __future__ import annotations
+
+import math
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kit import learning as kit
+
+DEVICES = 4
+MASKS = st.lists(st.booleans(), min_size=DEVICES, max_size=DEVICES).map(np.array)
+MODEL, ALL, NOBODY = kit.Payload("model", 1.0), np.ones(DEVICES, bool), np.zeros(DEVICES, bool)
+
+
+class Passes:
+    """Answers a turn: in each contact the next of ``masks`` says whom a transfer gets through to.
+
+    Checks on the way that nobody trains before it has received, or sends before it has trained.
+    """
+
+    def __init__(
+        self, turn: kit.Turn, who: np.ndarray, unfit: np.ndarray, masks: list[Any]
+    ) -> None:
+        self.turn, self.who, self.unfit, self.masks = turn, who, unfit, masks
+        self.received = NOBODY | (turn.down is None)
+        self.trained, self.sent = np.zeros(DEVICES, int), NOBODY
+        self.contacts: list[bool] = []
+
+    def drive(self) -> Any:
+        protocol, reply = kit.take_turn(self.turn, self.who), None
+        while True:
+            try:
+                request = protocol.send(reply)
+            except StopIteration as end:
+                return end.value
+            if isinstance(request, kit.NextContact):
+                self.contacts.append(request.fresh)
+                left = len(self.contacts) <= len(self.masks)
+                reply = kit.Contact(0, 0, "s", 0.0, 1.0, 0, 0.0) if left else None
+            else:
+                assert isinstance(request, kit.Chain)
+                reply = self.through(request.steps)
+
+    def through(self, steps: Any) -> list[Any]:
+        going, replies = ALL, []
+        for step in steps:
+            asked = step.who & going
+            replies.append(self.step(step, asked))
+            stuck = self.unfit if isinstance(step, kit.Train) else asked & ~replies[-1].done
+            going = going & ~stuck
+        return replies
+
+    def step(self, step: Any, asked: np.ndarray) -> Any:
+        assert not (step.who & ~self.who).any()
+        if isinstance(step, kit.Train):
+            does = asked & ~self.unfit
+            assert self.received[does].all()
+            self.trained += does
+            return kit.Work(2 * does.astype(np.int64), np.zeros(DEVICES), self.unfit)
+        # The first step may come before a contact was asked for: nothing gets through then.
+        done = asked & (self.masks[len(self.contacts) - 1] if self.contacts else NOBODY)
+        if isinstance(step, kit.Download):
+            self.received = self.received | done
+        else:
+            assert isinstance(step, kit.Upload)
+            assert not (self.sent & done).any()
+            assert self.turn.cost is None or (self.trained[done] == 1).all()
+            self.sent = self.sent | done
+        return kit.Receipt(done, *np.zeros((3, DEVICES)))
+
+
+@given(MASKS, MASKS, st.lists(MASKS, max_size=8), st.booleans(), st.booleans(), st.booleans())
+def test_everybody_goes_through_a_turn_once(
+    who: np.ndarray, unfit: np.ndarray, masks: list[Any], down: bool, cost: bool, up: bool
+) -> None:
+    turn = kit.Turn(MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None)
+    passes = Passes(turn, who, unfit, [*masks, ALL, ALL])
+    trained = passes.drive()
+    assert (trained.rounds == 2 * passes.trained).all()
+    fit = who & ~unfit if cost else who
+    assert (passes.trained == (fit if cost else 0)).all()
+    assert (passes.sent == (fit if up else False)).all()
+    assert not down or passes.received[fit].all()
+    assert not (trained.excluded & ~(who & unfit)).any()
+    # The rest of an open session will do for the first one only; nobody needs no contact.
+    assert passes.contacts == [number > 0 for number in range(len(passes.contacts))]
+    assert who.any() or not passes.contacts
+
+
+def test_without_a_contact_left_the_turn_ends() -> None:
+    with pytest.raises(kit.NoContactLeft):
+        Passes(kit.Turn(up=MODEL), ALL, NOBODY, [NOBODY]).drive()
+
+
+def test_the_share_of_ones_own_falls_to_one_in_j() -> None:
+    """FedSC, five clients, ten rounds: 1 at first, then by (1 - 1/5) / 10 a round."""
+    shares = [kit.own_share(number, 10, 5) for number in (0, 5, 9, 10)]
+    assert shares == pytest.approx([1.0, 0.6, 0.28, 0.2])
+
+
+# -- queries
+
+EXPERTS = 5
+NODES = [kit.Node("A", device) for device in range(EXPERTS)]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "came", "own", "outcomes"),
+    [
+        ([0], [0], 0, ["local"] * 3),
+        ([0, 1], [0, 1], 0, ["complete"] * 3),
+        ([1, 2], [2], 0, ["failed", "renormalised", "fallback"]),
+        ([1, 2], [], 0, ["failed", "fallback", "fallback"]),
+        ([1, 2], [2], None, ["failed", "renormalised", "renormalised"]),
+        ([1, 2], [], None, ["failed"] * 3),
+        ([1], [1], None, ["complete"] * 3),
+    ],
+)
+def test_outcomes_by_policy(
+    chosen: list[int], came: list[int], own: int | None, outcomes: list[str]
+) -> None:
+    assert kit.LATE == ("wait", "renormalise", "local")
+    assert [kit.outcome_of(chosen, came, own, late) for late in kit.LATE] == outcomes
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True), min_size=1),
+    st.sets(st.integers(0, EXPERTS - 1)),
+    st.sampled_from(kit.LATE),
+)
+def test_groups_keep_all_samples_and_all_bytes(
+    chosen: list[list[int]], lost: set[int], late: str
+) -> None:
+    counts = {e: sum(e in row for row in chosen) for e in set(chain.from_iterable(chosen))}
+    asked = {
+        e: kit.Asked(NODES[e], n, e not in lost, 1.0 + e, 0.0 if e == 0 else 100.0 * n + 48.0)
+        for e, n in counts.items()
+    }
+    groups = kit.grouped(chosen, asked, 0, late, routed_s=2.5, deadline_s=4.5)
+    assert sum(group.samples for group in groups) == len(chosen)
+    sent = sum(one.sent_bytes for one in asked.values())
+    assert sum(group.sent_bytes for group in groups) == pytest.approx(sent)
+    for group in groups:
+        assert group.settled_s == max(2.5, min(1.0 + max(group.experts), 4.5))
+        assert group.samples == sum(sorted(row) == list(group.experts) for row in chosen)
+        whole = not {*lost, 4}.intersection(group.experts)  # expert 4 answers at 5.0: too late
+        assert (group.outcome in ("local", "complete")) == whole
+
+
+@pytest.mark.parametrize(
+    ("asked", "late", "routed_s", "deadline_s", "outcome", "settled_s"),
+    [
+        (kit.Asked(NODES[1], 2), "renormalise", 3.0, 7.0, "fallback", 7.0),  # on its way
+        (kit.Asked(NODES[1], 2, False, 3.0), "wait", 1.0, math.inf, "failed", 3.0),
+        (kit.Asked(NODES[1], 2), "local", 9.0, 7.0, "fallback", 9.0),  # late before it was routed
+    ],
+)
+def test_when_a_missing_answer_settles(
+    asked: kit.Asked, late: str, routed_s: float, deadline_s: float, outcome: str, settled_s: float
+) -> None:
+    [group] = kit.grouped([[1], [1]], {1: asked}, 0, late, routed_s, deadline_s)
+    assert (group.outcome, group.settled_s, group.samples) == (outcome, settled_s, 2)
