@@ -32,12 +32,11 @@ def seen_from_the_ground(central_angle_rad, altitude_m):
 
 @given(st.floats(1e3, 4e7), st.one_of(st.sampled_from([0.0, 90.0]), st.floats(0.0, 90.0)))
 def test_slant_range_is_that_of_the_triangle_through_the_earths_centre(altitude_m, elevation_deg):
-    central_rad = brentq(
-        lambda angle: seen_from_the_ground(angle, altitude_m)[1] - elevation_deg,
-        -1e-3,
-        math.acos(EARTH_M / (EARTH_M + altitude_m)) + 1e-3,
-        xtol=1e-15,
-    )
+    def too_high(angle_rad):
+        return seen_from_the_ground(angle_rad, altitude_m)[1] - elevation_deg
+
+    horizon_rad = math.acos(EARTH_M / (EARTH_M + altitude_m))
+    central_rad = brentq(too_high, -1e-3, horizon_rad + 1e-3, xtol=1e-15)
     expected_m, _ = seen_from_the_ground(central_rad, altitude_m)
     # The reference is good to the angle's rounding times the lever of the Earth's radius.
     assert slant_range_m(altitude_m, elevation_deg) == pytest.approx(expected_m, rel=1e-9, abs=1e-6)
@@ -71,19 +70,14 @@ def test_half_of_the_spot_is_seen_under_half_of_the_beam(width_deg, distance_m):
 # The sum
 
 
-@given(
-    powers=st.tuples(st.floats(-30.0, 60.0), st.floats(-10.0, 60.0), st.floats(-10.0, 60.0)),
-    noise_figure_db=st.floats(0.0, 20.0),
-    antenna_k=st.floats(1.0, 1000.0),
-    bandwidth_hz=st.floats(1e3, 1e10),
-    frequency_hz=st.floats(1e8, 1e11),
-    distance_m=st.floats(1e5, 1e8),
-    losses_db=st.floats(0.0, 50.0),
-)
-def test_decibels_agree_with_the_ratio_of_powers_in_watts(
-    powers, noise_figure_db, antenna_k, bandwidth_hz, frequency_hz, distance_m, losses_db
-):
-    power_dbm, tx_gain_dbi, rx_gain_dbi = powers
+POWERS = (-30.0, 60.0), (-10.0, 60.0), (-10.0, 60.0), (0.0, 20.0), (1.0, 1000.0)
+PLACES = (1e3, 1e10), (1e8, 1e11), (1e5, 1e8), (0.0, 50.0)
+
+
+@given(*(st.tuples(*(st.floats(*ends) for ends in part)) for part in (POWERS, PLACES)))
+def test_decibels_agree_with_the_ratio_of_powers_in_watts(powers, place):
+    power_dbm, tx_gain_dbi, rx_gain_dbi, noise_figure_db, antenna_k = powers
+    bandwidth_hz, frequency_hz, distance_m, losses_db = place
     sent_w = ratio(power_dbm) * 1e-3 * ratio(tx_gain_dbi)
     # The share of a sphere that an isotropic antenna of lambda^2 / 4 pi catches.
     caught = (LIGHT_M_S / frequency_hz) ** 2 / (4 * math.pi) / (4 * math.pi * distance_m**2)
@@ -95,8 +89,7 @@ def test_decibels_agree_with_the_ratio_of_powers_in_watts(
     received = {"rx_gain_dbi": rx_gain_dbi, "noise_figure_db": noise_figure_db}
     received["antenna_temperature_k"] = antenna_k
     ends = channel.eirp_dbw(**sent), channel.g_over_t_db_k(**received)
-    cnr_db = channel.carrier_to_noise_db(*ends, bandwidth_hz, frequency_hz, distance_m, losses_db)
-    assert cnr_db == pytest.approx(expected_db, abs=1e-9)
+    assert channel.carrier_to_noise_db(*ends, *place) == pytest.approx(expected_db, abs=1e-9)
     loss_db = channel.free_space_path_loss_db(distance_m, frequency_hz)
     assert loss_db == pytest.approx(-10 * math.log10(caught), abs=1e-9)
     parts = Link(frequency_hz, bandwidth_hz, other_losses_db=losses_db, **sent, **received)
@@ -153,18 +146,12 @@ COLUMNS = [
     *("spectral_efficiency_bps_hz", "rate_mbps"),
 ]
 ELEVATION_DEG = np.arange(5.0, 91.0, 5.0)
-UPLINK = Link(
-    2e9, 0.36e6, -7.0, 1.1, other_losses_db=5.2, zenith_attenuation_db=0.035, fading="rician"
-)
+UPLINK = Link(2e9, 0.36e6, -7.0, 1.1, 5.2, 0.035, fading="rician")
 PAPER = Link(3.976e9, 5e6, -7.0, 15.376, path_gain_db=-160.0, rate="fixed", fixed_rate_bps=5e6)
-LOSSY = replace(
-    UPLINK, scintillation_loss_db=2.2, clutter_loss_db=1.5, shadowing_margin_db=3.0, duty=0.5
-)
-RAINY = replace(
-    LOSSY,
-    zenith_attenuation_db=0.0,
-    attenuation=SlantAttenuation([5.0, 30.0, 90.0], [2.0, 0.5, 0.2], [30.0, 6.0, 2.0]),
-)
+LOSSES_DB = {"scintillation_loss_db": 2.2, "clutter_loss_db": 1.5, "shadowing_margin_db": 3.0}
+LOSSY = replace(UPLINK, duty=0.5, **LOSSES_DB)
+AIR = SlantAttenuation([5.0, 30.0, 90.0], [2.0, 0.5, 0.2], [30.0, 6.0, 2.0])
+RAINY = replace(LOSSY, zenith_attenuation_db=0.0, attenuation=AIR)
 URBAN = replace(UPLINK, environment=propagation_scenario("urban", 2e9))
 # TR 38.811, urban, S band, at 10, 50 and 90 degrees.
 AROUND = {

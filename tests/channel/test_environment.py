@@ -32,21 +32,18 @@ def test_air_weighs_by_the_cosecant_or_the_inverse_of_the_elevation(elevation_de
     assert inverse_db >= air_db(zenith_db, elevation_deg) * (1 - 1e-15) >= zenith_db * (1 - 1e-15)
 
 
-ROWS = np.array([0.5, 30.0, 90.0])
-TABLE = SlantAttenuation(ROWS, np.array([2.5, 0.5, 0.25]), np.array([40.0, 13.0, 9.0]))
-
-
 def test_a_table_of_losses_is_linear_in_the_length_of_the_path():
+    rows = [0.5, 30.0, 90.0]
+    losses_db = np.array([2.5, 0.5, 0.25])
+    table = SlantAttenuation(rows, losses_db, [40.0, 13.0, 9.0])
     # 1 / sin is 2 at 30 degrees and 1 at 90: 1.5 lies half way. Below the first row losses hold.
-    elevation_deg = np.array([*ROWS, np.degrees(np.arcsin(1.0 / 1.5)), 1e-6, 0.499])
-    gas_db, rain_db = TABLE.gas_loss_db(elevation_deg), TABLE.rain_loss_db(elevation_deg)
+    elevation_deg = np.array([*rows, np.degrees(np.arcsin(1.0 / 1.5)), 1e-6, 0.499])
+    gas_db, rain_db = table.gas_loss_db(elevation_deg), table.rain_loss_db(elevation_deg)
     assert gas_db == pytest.approx([2.5, 0.5, 0.25, 0.375, 2.5, 2.5], rel=1e-12)
     assert rain_db == pytest.approx([40.0, 13.0, 9.0, 11.0, 40.0, 40.0], rel=1e-12)
-    assert TABLE.gas_loss_db(np.full((3, 4), 30.0)).shape == (3, 4)
-    assert np.ndim(TABLE.rain_loss_db(30.0)) == 0
+    assert table.gas_loss_db(np.full((3, 4), 30.0)).shape == (3, 4)
+    assert np.ndim(table.rain_loss_db(30.0)) == 0
     # It keeps what it was made from.
-    losses_db = np.array([2.5, 0.5, 0.25])
-    table = SlantAttenuation(ROWS, losses_db, losses_db)
     losses_db[:] = 99.0
     assert table.gas_loss_db(30.0) == 0.5
     with pytest.raises(ValueError, match="read-only"):

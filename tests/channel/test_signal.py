@@ -60,22 +60,22 @@ def test_a_signal_is_the_snr_with_the_links_fading_and_none_below_the_mask(link)
 
 
 def test_shapes_broadcast_and_scalars_stay_scalars():
-    paths = channel.draw_paths(5, np.random.default_rng(0))
+    paths, place = (
+        channel.draw_paths(5, np.random.default_rng(0)),
+        (np.full((5, 1), 30.0), [1e6] * 7),
+    )
     for link in (UPLINK, URBAN):
-        place = np.full((5, 1), 30.0), np.full(7, 1e6)
-        signal = received_signal(link, *place, paths)
-        assert signal.snr_db.shape == signal.rician_k_linear.shape == (5, 7)
-        assert carried_bps(link, signal).shape == (5, 7)
-        assert rate_state(link, *place, paths).shape == (5, 7)
-        alone = received_signal(link, 30.0, 1e6)
-        assert np.shape(alone.snr_db) == () == np.shape(alone.rician_k_linear)
-        assert np.shape(carried_bps(link, alone)) == () == np.shape(snr_db(link, 5.0, 1e6))
-    assert received_signal(URBAN, 30.0, 1e6, paths).snr_db.shape == (5, 1)
+        signal, alone = received_signal(link, *place, paths), received_signal(link, 30.0, 1e6)
+        rate, state = carried_bps(link, signal), rate_state(link, *place, paths)
+        for grid in (signal.snr_db, signal.rician_k_linear, rate, state):
+            assert grid.shape == (5, 7)
+        for one in (alone.snr_db, alone.rician_k_linear, carried_bps(link, alone)):
+            assert np.shape(one) == () == np.shape(snr_db(link, 5.0, 1e6))
     assert rate_bps(URBAN, [5.0, 30.0], 1e6, paths).shape == (5, 2)
-    signal, widths_hz = received_signal(UPLINK, *place), np.geomspace(1e4, 1e6, 5)
-    rate = carried_bps(UPLINK, signal, widths_hz[:, None])
+    widths_hz = np.geomspace(1e4, 1e6, 5)
+    rate = carried_bps(link, signal, widths_hz[:, None])
     assert rate.shape == (5, 7)
-    assert (rate[1] == carried_bps(UPLINK, signal, widths_hz[1])[1]).all()
+    assert (rate[1] == carried_bps(link, signal, widths_hz[1])[1]).all()
 
 
 # Paths through an environment
