@@ -1,146 +1,251 @@
 """A run that is cut short anywhere and resumed is the run that was never cut short."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 import sim
-from tests.kit.records import CHECKPOINT, read_manifest
-from tests.kit.small import slots
+from tests.kit.folders import cut, held
+from tests.kit.learning import NextContact, Synchronous, register
+from tests.kit.records import (
+    CHECKPOINT,
+    JOURNAL,
+    RUN_LOG,
+    fingerprint,
+    read_manifest,
+    without_places,
+)
+from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe, options
+from tests.runs import SCENARIOS
+
+FULL = Path("/dev/full")
+TIMING = {"train": False}
+# A norm over all gradients is summed in the order of the tensors, computed or loaded alike.
+CLIPPED = options(extractor_rounds=5, largest_gradient=0.5, gate="local", expert_rounds=1)
+CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 0.1}
+ALONE = {"clusters": [{"name": "A", "devices": 5}]}
+SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nmoe")
+CUT = {name: SCENARIOS[name] for name in SHARED}
+CUT["fedbuff"] = lambda: slots(learning={"method": "fedbuff"})
+CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
 
 
-def stop_at(event: int):
-    def each_event(number: int) -> None:
-        if number == event:
-            raise sim.Interrupted("asked for")
-
-    return each_event
-
-
-@pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced"])
-def test_killed_at_every_event_and_resumed(method: str, tmp_path: Path) -> None:
-    """The folder as it lies on disk behind each event is what a kill there leaves."""
-    scenario = slots(learning={"method": method})
-
-    def leave(event: int) -> None:
-        shutil.copytree(tmp_path / "whole", tmp_path / str(event))
-
-    whole = sim.run(scenario, tmp_path / "whole", each_event=leave, checkpoint_every_s=0.0)
-    events = whole.manifest["events"]
-    assert events > 20
-    for event in range(1, events + 1):
-        resumed = sim.run(scenario, tmp_path / str(event), resume=True)
-        assert resumed.manifest["trace_sha256"] == whole.manifest["trace_sha256"], event
-        assert resumed.manifest["trainings"] <= whole.manifest["trainings"]
-
-
-def test_nothing_is_trained_twice(tmp_path: Path) -> None:
-    scenario = slots()
-    whole = sim.run(scenario)
-    middle = whole.manifest["events"] // 2
-    with pytest.raises(sim.Interrupted, match="--resume"):
-        sim.run(scenario, tmp_path / "run", each_event=stop_at(middle))
-    before = read_manifest(tmp_path / "run")
-    assert before["status"] == "interrupted"
-    after = sim.run(scenario, tmp_path / "run", resume=True).manifest
-    assert 0 < before["trainings"] < whole.manifest["trainings"]
-    assert before["trainings"] + after["trainings"] == whole.manifest["trainings"]
-
-
-def test_interrupted_many_times(tmp_path: Path) -> None:
-    scenario = slots(learning={"method": "emsfl-enhanced"})
-    whole = sim.run(scenario).manifest
-    for event in range(3, whole["events"], 5):
-        with pytest.raises(sim.Interrupted):
-            sim.run(scenario, tmp_path, resume=True, each_event=stop_at(event))
+@pytest.mark.parametrize("name", CUT)
+def test_what_is_cut_twice_and_resumed_is_the_same_run(name, runs, tmp_path):
+    """Its tables and weights, byte by byte; and nothing is trained twice."""
+    scenario = CUT[name]()
+    whole = runs.made(name, lambda folder: sim.run(scenario, folder))
+    said, trained = read_manifest(whole), []
+    for share in (1 / 12, 1 / 4):
+        cut(scenario, tmp_path, int(share * said["events"]), resume=True)
+        before = read_manifest(tmp_path)
+        assert before["status"] == "interrupted"
         assert (tmp_path / "events.parquet").exists()
-    assert (
-        sim.run(scenario, tmp_path, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]
-    )
-    assert not (tmp_path / CHECKPOINT).exists()
+        trained.append(before["trainings"])
+    after = sim.run(scenario, tmp_path, resume=True).manifest
+    assert after["trace_sha256"] == said["trace_sha256"]
+    assert sum(trained) > 0 and trained[0] < said["trainings"]
+    assert sum(trained) + after["trainings"] == said["trainings"]
+    assert held(tmp_path) == held(whole)
 
 
-def test_a_finished_run_is_returned_as_it_is(tmp_path: Path) -> None:
-    first = sim.run(slots(), tmp_path)
-    again = sim.run(slots(), tmp_path, resume=True)
-    assert again.manifest == json.loads((tmp_path / "manifest.json").read_text())
-    assert again.metrics.equals(first.metrics)
+class Snapshots:
+    """Copies of a run folder behind each event and before each step that changes what is in it."""
+
+    def __init__(self, place, to, patch):
+        self.place, self.to, self.events, self.steps = place, to, [], []
+        for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "rmdir"), (os, "unlink")):
+            patch.setattr(owner, name, self.around(getattr(owner, name)))
+
+    def around(self, act):
+        def acting(*given, **named):
+            if CHECKPOINT in map(str, given) or self.place in Path(str(given[0])).parents:
+                self.take(self.steps, "step")
+            return act(*given, **named)
+
+        return acting
+
+    def take(self, taken, what):
+        taken.append(self.to / f"{what}{len(taken) + 1}")
+        shutil.copytree(self.place, taken[-1], symlinks=True)
 
 
-def test_another_scenario_does_not_go_on_with_a_run(tmp_path: Path) -> None:
-    with pytest.raises(sim.Interrupted):
-        sim.run(slots(), tmp_path, each_event=stop_at(12))
-    with pytest.raises(ValueError, match="another scenario"):
-        sim.run(slots(learning={"step_size": 0.2}), tmp_path, resume=True)
+ALL = pytest.param(True, True, marks=pytest.mark.slow(reason="a resume for every snapshot"))
 
 
-def test_a_folder_in_use_is_not_written_over(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(ValueError, match="not empty"):
-        sim.run(slots(), tmp_path)
-    with pytest.raises(ValueError, match="no run"):
-        sim.run(slots(), tmp_path, resume=True)
+@pytest.mark.parametrize(("train", "all_of_them"), [(True, False), (False, False), ALL])
+def test_what_is_killed_anywhere_and_resumed_is_the_same_run(train, all_of_them, tmp_path):
+    """A kill leaves the folder as it lies there behind an event, or amid writing."""
+    scenario, place = slots(learning={"train": train}), tmp_path / "run"
+    (tmp_path / "copies").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        shots = Snapshots(place, tmp_path / "copies", patch)
+        behind = lambda number: shots.take(shots.events, "event")  # noqa: E731
+        sim.run(scenario, place, each_event=behind, checkpoint_every_s=0.0)
+    whole = read_manifest(place)
+    assert len(shots.events) == whole["events"] and len(shots.steps) > (100 if train else 8)
+    chosen = [*shots.events[4 :: 5 if train else 20], *shots.steps[-12::3]]  # the end is written
+    for copy in [*shots.events, *shots.steps] if all_of_them else chosen:
+        resumed = sim.run(scenario, copy, resume=True).manifest
+        assert resumed["trace_sha256"] == whole["trace_sha256"], copy
+        assert resumed["trainings"] <= whole["trainings"]
+        assert held(copy) == held(place), copy
+        shutil.rmtree(copy)
 
 
-def test_kill_minus_nine_and_ctrl_c_from_outside(tmp_path: Path) -> None:
-    """A real process: SIGINT saves and exits 130, SIGKILL leaves what was saved before it."""
-    change = ["--set", "stop.cycles=2000", "--set", "learning.batch_size=4", "--quiet"]
-    command = [sys.executable, "-m", "sim", "run", "paper-slots", "-o", str(tmp_path / "run")]
-    saved = tmp_path / "run" / CHECKPOINT / "journal.json"
-    for stop, expected in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
-        before = event_in(saved)
-        process = subprocess.Popen(
-            [*command, *change, "--resume"],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONHASHSEED": str(expected % 7)},
-        )
-        for _ in range(1200):  # until this process has saved something, at most two minutes
-            if event_in(saved) > before:
-                break
-            time.sleep(0.1)
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == expected, err
-        if stop == signal.SIGINT:
-            assert "--resume" in err
-            assert "Traceback" not in err
-    assert event_in(saved) > 10
+@pytest.mark.parametrize("method", ["emsfl-enhanced", "fedbuff"])
+def test_values_are_dropped_that_nobody_can_ask_for_again(method, tmp_path):
+    """Saved behind every event, in the last third of a run as few are kept as in the first."""
+    values, kept = tmp_path / CHECKPOINT / "values", []
+
+    def count(number):
+        kept.append(len(list(values.iterdir())) if values.exists() else 0)
+
+    scenario = slots(learning={"method": method}, stop={"cycles": 9})
+    sim.run(scenario, tmp_path, each_event=count, checkpoint_every_s=0.0)
+    third = len(kept) // 3
+    assert max(kept[-third:]) <= max(kept[:third]) + 1
+    assert 3 <= max(kept) < 20
 
 
-def event_in(journal: Path) -> int:
-    """The event that a run was saved at; 0 where it was not."""
-    return json.loads(journal.read_text())["event"] if journal.exists() else 0
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("name", [JOURNAL, "values"])
+def test_a_full_disk_leaves_what_was_saved_before(name, runs, tmp_path):
+    folder = tmp_path / CHECKPOINT
+
+    def fill(number):
+        if number == 30 and name == JOURNAL:
+            (folder / f".{JOURNAL}.part").symlink_to(FULL)
+        elif number == 30:
+            shutil.move(folder / name, folder / "elsewhere")
+            (folder / name).symlink_to("/proc")  # where nothing can be written
+
+    with pytest.raises(sim.SimulationError, match=str(folder)):
+        sim.run(slots(), tmp_path, each_event=fill, checkpoint_every_s=0.0)
+    assert read_manifest(tmp_path)["status"] == "failed"
+    if name == "values":
+        (folder / name).unlink()
+        shutil.move(folder / "elsewhere", folder / name)
+    sim.run(slots(), tmp_path, resume=True)
+    assert held(tmp_path) == held(runs["slots"])
 
 
-def test_a_finished_run_of_another_scenario_is_not_passed_off_as_this_one(tmp_path: Path) -> None:
-    sim.run(slots(), tmp_path)
+def test_what_lies_in_a_folder_decides_whether_a_run_may_go_there(runs, tmp_path):
+    finished, own = runs.copy("slots-timing", tmp_path), tmp_path / "own"
+    again = sim.run(slots(learning=TIMING), finished, resume=True)
+    assert again.manifest == read_manifest(runs["slots-timing"])
+    assert again.metrics.equals(runs.result("slots-timing").metrics)
+    own.mkdir()
+    (own / "mine.txt").write_text("precious")
+    for place, resume, said in (
+        (finished, True, "another scenario"),
+        (cut(slots(), tmp_path / "cut", 12), True, "another scenario"),
+        (finished, False, "not empty"),
+        (own, False, "not empty"),
+        (own, True, "no run"),
+        (own / "mine.txt", False, "is a file"),
+    ):
+        with pytest.raises(sim.InputError, match=said):
+            sim.run(slots(learning={"step_size": 0.2}), place, resume=resume)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_a_killed_process_left_is_swept_and_nothing_else(resume, tmp_path):
+    half = [".events.parquet.part", ".spilled/events.0.arrow"]
+    if resume:
+        half += ["model/.model.json.part", f"{CHECKPOINT}/values/.a.part"]
+        (tmp_path / ".mine").write_text("kept")
+    for name in half:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / RUN_LOG).write_text("all that there was\n")
+
+    def again(number):
+        if number == 5:
+            with pytest.raises(sim.InputError, match="another process is running in it"):
+                sim.run(slots(learning=TIMING), tmp_path, resume=True)
+
+    result = sim.run(slots(learning=TIMING), tmp_path, resume=resume, each_event=again)
+    assert result.manifest["status"] == "complete"
+    assert (tmp_path / RUN_LOG).read_text().startswith("all that there was\n")
+    hidden = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob(".*")}
+    assert hidden == ({".mine"} if resume else set())
+
+
+class Failing(Synchronous):
+    """Fails as long as a file of that name is there, in the second cluster's first contact."""
+
+    def cluster(self, me):
+        yield NextContact()
+        if me.index and Path("broken").exists():
+            raise ArithmeticError("on purpose")
+
+
+def test_a_failed_run_fails_again_and_says_so(leomix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    register("failing")(Failing)
+    said = merged(SLOTS, {"learning": {"method": "failing", **TIMING}})
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(said))
+    line = ["run", "s.yaml", "-o", "run", "--quiet", "--resume"]
+    (tmp_path / "broken").touch()
+    first, *others = [leomix(*line) for _ in range(3)]
+    told = "leomix: the run failed: B at 600.000 s: ArithmeticError: on purpose"
+    assert (first.status, first.err) == (1, f"{told}\n")
+    again = f"{told}; it failed so before, and --resume does not mend that\n"
+    assert [(other.status, other.err) for other in others] == [(1, again)] * 2
+    assert read_manifest(tmp_path / "run")["status"] == "failed"
+    (tmp_path / "broken").unlink()
+    assert leomix(*line).status == 0
+
+
+# -- what makes two runs the same one
+
+
+def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_path):
+    file, run = tmp_path / "data.jsonl", tmp_path / "run"
+    model = {"kind": "mixtral", "experts": 4, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
+    lines = [json.dumps({"text": f"word{n % 7} word{n % 3}", "label": n % 2}) for n in range(240)]
+
+    def scenario(path):
+        data = {"kind": "jsonl", "path": str(path), "tokens": 8}
+        return slots(learning={**TIMING, "lora": {}, "model": model, "data": data})
+
+    file.write_text("\n".join(lines))
+    first = sim.run(scenario(file), run).manifest
+    moved = file.rename(tmp_path / "elsewhere.jsonl")
+    assert sim.run(scenario(moved), run, resume=True).manifest == first
+    said = scenario(moved).model_dump(mode="json")
+    plain = without_places(said)
+    assert plain["learning"]["data"].pop("path") == fingerprint(str(moved))
+    assert said["learning"]["data"].pop("path") and plain == said
+    moved.write_text("\n".join(lines[::-1]))
     with pytest.raises(sim.InputError, match="another scenario"):
-        sim.run(slots(learning={"step_size": 0.2}), tmp_path, resume=True)
+        sim.run(scenario(moved), run, resume=True)
 
 
-def test_weights_that_hang_on_all_tensors_together_resume_bit_for_bit(tmp_path: Path) -> None:
-    """A norm over all gradients is summed in the order of the tensors: computed or loaded alike."""
-    clipped = options(extractor_rounds=5, largest_gradient=0.5, gate="local", expert_rounds=1)
-    own = {**clipped, "steps_per_round": 5, "batch_size": 16, "step_size": 0.1}
-    scenario = nmoe(ground={"clusters": [{"name": "A", "devices": 5}]}, learning=own)
+def test_a_fingerprint_is_of_everything_in_a_folder(tmp_path):
+    found = []
+    for name, text in (("data", "same"), ("data", "same"), ("data", "else"), ("other", "same")):
+        folder = tmp_path / str(len(found)) / "train"
+        folder.mkdir(parents=True)
+        (folder / name).write_text(text)
+        found.append(fingerprint(str(folder.parent)))
+    assert found[0] == found[1] and len(set(found)) == 3
+    assert fingerprint("owner/name") == "owner/name"
 
-    def leave(event: int) -> None:
-        if event in (10, 16, 22):
-            shutil.copytree(tmp_path / "whole", tmp_path / str(event))
 
-    sim.run(scenario, tmp_path / "whole", each_event=leave, checkpoint_every_s=0.0)
-    weights = (tmp_path / "whole" / "model" / "model.safetensors").read_bytes()
-    for event in (10, 16, 22):
-        sim.run(scenario, tmp_path / str(event), resume=True)
-        assert (tmp_path / str(event) / "model" / "model.safetensors").read_bytes() == weights
+def test_runs_that_differ_in_a_long_value_are_not_seeds_of_one_group(tmp_path):
+    folders = [tmp_path / f"{devices}-{seed}" for devices in (5, 2) for seed in (1, 2)]
+    for folder in folders:
+        devices, seed = map(int, folder.name.split("-"))
+        many = [{"name": f"cluster {number}", "devices": devices} for number in range(9)]
+        sim.run(slots(seed=seed, ground={"clusters": many}, stop={"cycles": 1},
+                      learning=TIMING), folder)  # fmt: skip
+    groups = sim.compare(folders)["groups"]
+    assert [(group["runs"], group["seeds"]) for group in groups] == [(2, [1, 2])] * 2
+    assert len({group["label"] for group in groups}) == 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sim import running
-from sim.cli import main
+from runpy import run_module
+
+import sim
 
 EVERY_S = 0.05
 
 if __name__ == "__main__":
-    defaults = running.run.__kwdefaults__
+    defaults = sim.run.__kwdefaults__
     assert "checkpoint_every_s" in defaults
     defaults["checkpoint_every_s"] = EVERY_S
-    main()
+    run_module("sim", run_name="__main__")

@@ -8,17 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import fuzz_mutations as damage
-from fuzz_kinds import SMALL, Kind, leomix
-
 import scenarios
-import sim
-from sim.errors import Interrupted
+from tests.kit.folders import cut
+from tests.soak import fuzz_mutations as damage
+from tests.soak.fuzz_kinds import SMALL, Kind, leomix
 
-TIMING = {"learning.train": False}
-SHORT = {"stop.cycles": 1, "learning.pretraining": dict.fromkeys(
-    ("backbone_steps", "expert_steps", "gate_steps"), 0
-)}  # fmt: skip
+WITHOUT = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
+SHORT = {"stop__cycles": 1, "learning__pretraining": WITHOUT}
+QUIET = ("--quiet", "--no-cache")
 COMMANDS: list[Callable[[Path], int]] = [
     partial(leomix, "show"),
     lambda run: leomix("show", run, "--json"),
@@ -33,8 +30,10 @@ def folder_kinds() -> dict[str, Kind]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "small.yaml").write_text(SMALL, encoding="utf-8")
-        sim.run(scenarios.load(place / "small.yaml", TIMING), place / "run")
-        _stopped(place)
+        scenario = place / "small.yaml"
+        assert not leomix("run", scenario, "-o", place / "run", *QUIET, learning__train=False)
+        load = {key.replace("__", "."): value for key, value in SHORT.items()}
+        cut(scenarios.load(scenario, load), place / "stopped", 13)
         done, stopped = _files(place, "run"), _files(place, "stopped")
     manifest = done.pop("run/manifest.json")
     journal = stopped.pop("stopped/checkpoint/journal.json")
@@ -59,18 +58,6 @@ def folder_kinds() -> dict[str, Kind]:
     return kinds
 
 
-def _stopped(place: Path) -> None:
-    def stop(number: int) -> None:
-        if number > 12:
-            raise Interrupted("enough")
-
-    try:
-        sim.run(scenarios.load(place / "small.yaml", SHORT), place / "stopped", each_event=stop)
-    except Interrupted:
-        return
-    raise AssertionError("the run ended before it was stopped")
-
-
 def _files(place: Path, folder: str) -> dict[str, bytes]:
     found = sorted((place / folder).rglob("*"))
     return {str(path.relative_to(place)): path.read_bytes() for path in found if path.is_file()}
@@ -86,11 +73,7 @@ def _resumed(path: Path) -> int:
     run = path.parent.parent
     copy = _fresh(run.parent / "copy")
     shutil.copytree(run, copy)
-    sets = [f"{key}={str(value).replace(chr(39), '')}" for key, value in SHORT.items()]
-    options = [part for one in sets for part in ("--set", one)]
-    return leomix(
-        "run", run.parent / "small.yaml", *options, "--resume", "-o", copy, "--quiet", "--no-cache"
-    )
+    return leomix("run", run.parent / "small.yaml", "--resume", "-o", copy, *QUIET, **SHORT)
 
 
 def _fresh(folder: Path) -> Path:

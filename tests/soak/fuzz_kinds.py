@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import fuzz_mutations as damage
 import numpy as np
 
 import scenarios
-from sim.cli import status
+from tests.kit.sweeps import status
+from tests.soak import fuzz_mutations as damage
 
 SMALL = """\
 seed: 3
@@ -98,9 +98,10 @@ class Kind:
     at: Callable[[int, int], bytes] | None = None
 
 
-def leomix(*arguments: object) -> int:
-    """Run the command line in this process; return its exit status."""
-    return status([str(argument) for argument in arguments])
+def leomix(*arguments: object, **settings: object) -> int:
+    """Run the command line in this process, with settings by key; return its exit status."""
+    said = (f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in settings.items())
+    return status([*map(str, arguments), *(part for one in said for part in ("--set", one))])
 
 
 def _scenario(path: Path) -> int:
@@ -136,11 +137,11 @@ def _sites(path: Path) -> int:
 
 def _data(kind: str) -> Callable[[Path], int]:
     def read(path: Path) -> int:
+        data = {"kind": kind, "path": str(path), "trial_samples": 2}
         model = "mixtral" if kind == "jsonl" else "vector-moe"
-        sets = [f"learning.data={{kind: {kind}, path: '{path}'}}", f"learning.model.kind={model}"]
-        sets += ["learning.data.trial_samples=2"]
-        options = [part for one in sets for part in ("--set", one)]
-        return leomix("validate", path.parent / "small.yaml", *options)
+        return leomix(
+            "validate", path.parent / "small.yaml", learning__data=data, learning__model__kind=model
+        )
 
     return read
 

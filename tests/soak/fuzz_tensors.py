@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import fuzz_mutations as damage
-from fuzz_kinds import SMALL, TEXT_ROWS, Kind, leomix
+from tests.kit.learning import train_bpe
+from tests.soak import fuzz_mutations as damage
+from tests.soak.fuzz_folders import QUIET, SHORT
+from tests.soak.fuzz_kinds import SMALL, TEXT_ROWS, Kind, leomix
 
-import scenarios
-import sim
-from learning.adapters import CONFIG, WEIGHTS
-from learning.data.tokens import train_bpe
-from sim.cli import WRONG_INPUT, _say
-from sim.exports.exporting import export
-from sim.task import learner_of
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 SIZES = {
     "vocab_size": 280,
@@ -28,11 +24,9 @@ SIZES = {
     "num_local_experts": 2,
     "num_experts_per_tok": 1,
 }
-TEXT = {
-    "learning.model": {"kind": "mixtral", "checkpoints": ["model"]},
-    "learning.data": {"kind": "jsonl", "path": "rows.jsonl", "tokens": 8, "trial_samples": 2},
-}
-WITHOUT = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
+ROWS = {"kind": "jsonl", "path": "rows.jsonl", "tokens": 8, "trial_samples": 2}
+TEXT = {"learning__model": {"kind": "mixtral", "checkpoints": ["model"]}, "learning__data": ROWS}
+ADAPTED = {"learning__model__adapter": "adapter"}
 
 
 def tensor_kinds() -> dict[str, Kind]:
@@ -48,11 +42,11 @@ def tensor_kinds() -> dict[str, Kind]:
         factors, about = (adapter / WEIGHTS).read_bytes(), (adapter / CONFIG).read_bytes()
         vocabulary = tokenizer.read_bytes()
     small = {"small.yaml": SMALL.encode(), "rows.jsonl": TEXT_ROWS}
-    model, peft = f"model/{'model.safetensors'}", f"adapter/{WEIGHTS}"
+    model, peft = "model/model.safetensors", f"adapter/{WEIGHTS}"
     return {
         "checkpoint": Kind(
             [weights],
-            _built(TEXT),
+            _begun(TEXT),
             1500,
             model,
             (damage.safetensors,),
@@ -60,7 +54,7 @@ def tensor_kinds() -> dict[str, Kind]:
         ),
         "cut checkpoint": Kind(
             [weights],
-            _built(TEXT),
+            _begun(TEXT),
             len(weights),
             model,
             beside=small | {"model/config.json": config},
@@ -68,7 +62,7 @@ def tensor_kinds() -> dict[str, Kind]:
         ),
         "config.json": Kind(
             [config],
-            _built(TEXT),
+            _begun(TEXT),
             700,
             "model/config.json",
             (damage.json_text,),
@@ -76,7 +70,7 @@ def tensor_kinds() -> dict[str, Kind]:
         ),
         "adapter": Kind(
             [factors],
-            _built({"learning.model.adapter": "adapter"}),
+            _begun(ADAPTED),
             500,
             peft,
             (damage.safetensors,),
@@ -84,7 +78,7 @@ def tensor_kinds() -> dict[str, Kind]:
         ),
         "adapter config": Kind(
             [about],
-            _built({"learning.model.adapter": "adapter"}),
+            _begun(ADAPTED),
             300,
             f"adapter/{CONFIG}",
             (damage.json_text,),
@@ -109,34 +103,26 @@ def _checkpoint(folder: Path) -> None:
 def _adapter(place: Path) -> Path:
     """An adapter of a run of the small scenario."""
     (place / "small.yaml").write_text(SMALL, encoding="utf-8")
-    settings = {"stop.cycles": 1, "learning.pretraining": WITHOUT}
-    sim.run(scenarios.load(place / "small.yaml", settings), place / "run")
-    export(place / "run", "peft", place / "peft")
+    assert not leomix("run", place / "small.yaml", "-o", place / "run", *QUIET, **SHORT)
+    assert not leomix("export", place / "run", "--to", "peft", "-o", place / "peft")
     [found] = [path.parent for path in (place / "peft").rglob(CONFIG)]
     return found
 
 
-def _built(settings: dict[str, object]) -> Callable[[Path], int]:
-    """Make the start model as a run does before it begins, and end as a run does if it cannot."""
+def _begun(settings: dict[str, object]) -> Callable[[Path], int]:
+    """Run until the first event: the start model has been made by then, and was tried."""
 
     def read(path: Path) -> int:
         folder = path.parent.parent
-        said = {**settings, "learning.pretraining": WITHOUT}
-        try:
-            learner = learner_of(scenarios.load(folder / "small.yaml", said))
-            learner.build()
-            learner.force(learner.start())
-        except ValueError as error:
-            _say(str(error))
-            return WRONG_INPUT
-        return 0
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        line = ["run", folder / "small.yaml", "-o", folder / "out", *QUIET, "--max-wall", "0.001s"]
+        status = leomix(*line, **{**SHORT, **settings})
+        return 0 if status == 130 else status
 
     return read
 
 
 def _tokenized(path: Path) -> int:
-    said = {"kind": "mixtral", "tokenizer": path.name}
-    sets = [f"learning.model={json.dumps(said)}"]
-    sets.append(f"learning.data={json.dumps(TEXT['learning.data'])}")
-    options = [part for one in sets for part in ("--set", one)]
-    return leomix("validate", path.parent / "small.yaml", *options)
+    model = {"kind": "mixtral", "tokenizer": path.name}
+    scenario = path.parent / "small.yaml"
+    return leomix("validate", scenario, learning__model=model, learning__data=ROWS)

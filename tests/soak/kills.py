@@ -34,10 +34,11 @@ import pyarrow.parquet as pq
 import yaml
 from safetensors.numpy import load_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sim"))
-from small import ORBIT, SLOTS, merged
+if not __package__:  # called by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from sim.sweeps.rows import MACHINE_COLUMNS
+from tests.kit.small import ORBIT, SLOTS, merged
+from tests.kit.sweeps import MACHINE_COLUMNS
 
 EAGER = Path(__file__).with_name("eager.py")
 TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 6}})
@@ -144,9 +145,9 @@ def start(command: tuple[str, ...], place: Path) -> subprocess.Popen[bytes]:
     place.parent.mkdir(parents=True, exist_ok=True)
     resume = ("--resume",) if place.exists() and any(place.iterdir()) else ()
     line = [sys.executable, str(EAGER), *command, "-o", str(place), "--quiet", *resume]
-    environment = {**os.environ, "LEOMIX_CACHE": str(place.parent / "cache")}
+    own = {"LEOMIX_CACHE": str(place.parent / "cache"), "PYTHONFAULTHANDLER": "1"}
     with (place.parent / "said.txt").open("wb") as out:
-        return subprocess.Popen(line, stdout=out, stderr=out, env=environment)
+        return subprocess.Popen(line, stdout=out, stderr=out, env={**os.environ, **own})
 
 
 def said(place: Path) -> str:

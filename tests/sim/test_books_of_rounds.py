@@ -1,0 +1,72 @@
+"""What is counted of rounds and links: shares of those who came, versions that wait, durations."""
+
+import numpy as np
+import pytest
+
+import sim
+from channel import LinkCurve
+from tests.kit.learning import Cluster, FedAvg, Update
+from tests.kit.network import build
+from tests.kit.records import WAITING, Coded, Moved, Versions
+from tests.kit.small import slots
+from tests.kit.talk import contact, talk, upload
+
+
+@pytest.mark.parametrize("came", [((0, 1), (0,)), ((1,), (2,)), ((0,),)])
+def test_the_weights_of_a_round_are_shared_by_those_who_came(came):
+    """What each device's update moves the model by, as a share, is 1 altogether."""
+    built = build(slots(learning={"method": "fedavg", "train": False}))
+    method = built.new_method()
+    assert isinstance(method, FedAvg)
+    drawn = iter((0.1, 0.25, 0.2, 0.3, 0.15))
+    clusters = built.plan.clusters
+    method.shares = {c.name: np.array([next(drawn) for _ in range(c.devices)]) for c in clusters}
+    for cluster, who in zip(clusters, came, strict=False):
+        there, able = np.isin(np.arange(cluster.devices), who), np.ones(cluster.devices, bool)
+        version = np.zeros(cluster.devices, np.int64)
+        method.updates.append(Update(cluster.name, None, there, able, version))
+        method.arrived[cluster.name] = float(method.shares[cluster.name].sum())
+    method.count_who_came()
+    everybody, weights = sum(method.arrived.values()), []
+    for update in method.updates:
+        own = method.shares[update.cluster]
+        # As `merge` weighs them: a device by its share of those that are able.
+        inside = own[update.who] / own[update.able].sum()
+        weights += (inside * method.arrived[update.cluster] / everybody).tolist()
+    counted = [method.shares[c.name][list(who)] for c, who in zip(clusters, came, strict=False)]
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights == pytest.approx(np.concatenate(counted) / np.concatenate(counted).sum())
+
+
+def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):
+    def nowhere(self, bits, start_s=None):
+        return np.full(np.shape(bits), np.nan)
+
+    monkeypatch.setattr(LinkCurve, "completion_time_s", nowhere)
+    with pytest.raises(sim.InvariantError, match=r"no zero or non-finite durations"):
+        sim.run(slots(learning={"train": False}))
+    with pytest.raises(sim.InvariantError, match=r"uplink of a has no time at all \(nan\)"):
+        talk([contact(0, 0, 100, [8.0])], [upload(10.0)])
+
+
+def test_more_versions_than_are_remembered_are_no_reason_to_stop():
+    versions = Versions([Cluster("c", 0, 400)])
+    said = {"cluster": "c", "version": 401, "detail": "buffer staleness:1-400", "time_s": 2.0}
+
+    def uploaded(count, direction):
+        """Device k moves a payload of version k."""
+        device, size = np.arange(count), np.full(count, 10.0)
+        shared = {"cluster": "c", "contact_id": 0, "direction": direction, "payload": "update"}
+        times = {"start_s": np.zeros(count), "end_s": np.ones(count)}
+        outcome = Coded(np.zeros(count, np.int64), ("delivered", "carried"))
+        own = {"device": device, "version": device, "payload_bytes": size, "delivered_bytes": size}
+        versions.moved(Moved({**shared, **own, **times, "outcome": outcome}))
+
+    assert WAITING < 400
+    uploaded(400, "downlink")
+    uploaded(400, "uplink")
+    versions.aggregated(said)
+    # All of these have been aggregated: from here on they are counted again.
+    uploaded(5, "uplink")
+    with pytest.raises(sim.InvariantError, match=r"staleness counted"):
+        versions.aggregated(said)

@@ -1,0 +1,427 @@
+"""Results that runs share: the same traces, files and weights, and nothing trained twice."""
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import orbit
+import sim
+from learning import Learner, LearningConfig, ModelConfig
+from sim.cache import cache_folder, clear_cache, contents
+from tests.kit.folders import cut, held, limited
+from tests.kit.learning import SOURCE, DataConfig, circumstances, digits, source_stamps, why_not
+from tests.kit.network import Sought, finding
+from tests.kit.records import (
+    TALLY,
+    Shelf,
+    WindowCache,
+    keep_within_bound,
+    key_of,
+    read_manifest,
+    trim,
+    windows,
+)
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.small import slots
+from tests.kit.small_nmoe import nmoe, options
+from tests.runs import SCENARIOS
+
+MORE = {
+    "fedbuff": lambda: slots(learning={"method": "fedbuff"}),
+    "nmoe-inference": lambda: nmoe(learning=options(inference_samples=4)),
+    "nmoe-fedsc": lambda: nmoe(learning=options(extractor="fedsc")),
+    "nmoe-central": lambda: nmoe(learning=options(gate="central")),
+}
+RUNS = {k: SCENARIOS[k] for k in ("slots", "slots-enhanced", "fedavg", "aligned")} | MORE
+KEY = "results/context/key.number"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("LEOMIX_CACHE", str(folder))
+    return folder
+
+
+def kept(cache):
+    return sorted((cache / "results").rglob("*.*"))
+
+
+def cached(scenario, *out):
+    """The manifest of a run with the cache."""
+    return sim.run(scenario, *out, cache=True).manifest
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_are_the_same_with_without_and_with_half_a_cache(name, runs, cache, tmp_path):
+    scenario = RUNS[name]()
+    whole = runs.made(name, lambda folder: sim.run(scenario, folder))
+    plain = read_manifest(whole)
+    assert (plain["trainings_reused"], plain["cache"]) == (0, None)
+
+    def again(place):
+        manifest = cached(scenario, tmp_path / place)
+        assert held(tmp_path / place) == held(whole)
+        assert manifest["trainings"] + manifest["trainings_reused"] == plain["trainings"]
+        return manifest
+
+    assert again("first")["trainings_reused"] == 0
+    second = again("second")
+    assert second["trainings"] == second["cache"]["tensors_read"] == 0
+    for path in random.Random(name).sample(kept(cache), len(kept(cache)) // 2):
+        path.unlink()
+    assert again("half")["trainings_reused"] > 0
+    for path in kept(cache):
+        if path.suffix != ".tensors":
+            path.unlink()
+    third = again("tensors alone")
+    assert third["trainings"] == 0 < third["cache"]["tensors_read"]
+
+
+@pytest.mark.parametrize("left", ["all of it", "nothing", "half"])
+def test_a_run_is_resumed_whatever_has_become_of_the_cache(left, runs, cache, tmp_path):
+    scenario, whole = RUNS["slots-enhanced"](), read_manifest(runs["slots-enhanced"])
+    cached(slots(learning={"method": "emsfl-enhanced"}, stop={"cycles": 2}))
+    place = cut(scenario, tmp_path / "cut", whole["events"] // 2, cache=True)
+    before = read_manifest(place)
+    assert before["trainings_reused"] > 0
+    for number, path in enumerate(kept(cache)):
+        if left == "nothing" or (left == "half" and number % 2):
+            path.unlink()
+    resumed = sim.run(scenario, place, resume=True, cache=left != "nothing").manifest
+    assert held(place) == held(runs["slots-enhanced"])
+    if left == "all of it":
+        assert before["trainings"] + resumed["trainings"] < whole["trainings"]
+
+
+def test_what_is_shared_is_what_is_the_same(cache, runs):
+    """Another power trains nothing where the rounds are the same; a seed or a step shares none."""
+    first = cached(slots())["trainings"]
+    for change in ({"seed": 4}, {"learning": {"step_size": 0.05}}):
+        assert cached(slots(**change))["trainings_reused"] == 0
+    longer = cached(slots(stop={"cycles": 4}))
+    assert longer["trainings_reused"] == first and longer["trainings"] > 0
+    short = {"stop": {"days": 0.8}}
+    quiet = cached(orbit_scenario(**short))
+    louder = orbit_scenario(link={"uplink": {"tx_power_dbm": 26.0}}, **short)
+    second = sim.run(louder, cache=True)
+    assert second.manifest["timing_sha256"] != quiet["timing_sha256"]
+    assert second.summary["trainings"] == 0
+    assert second.summary["trainings_reused"] == quiet["trainings"] > 0
+    assert sim.run(louder).manifest["trace_sha256"] == second.manifest["trace_sha256"]
+
+
+def test_broken_files_are_removed_and_cost_only_themselves(cache, runs):
+    plain = cached(slots())
+    whole = {path: path.read_bytes() for path in kept(cache)}
+    for number, (path, data) in enumerate(whole.items()):
+        half, middle = data[: len(data) // 2], len(data) // 2
+        flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        path.write_bytes((half, flipped, b"")[number % 3])
+    again = cached(slots())
+    for key in ("trace_sha256", "trainings", "warnings"):
+        assert again[key] == plain[key]
+    assert {path: path.read_bytes() for path in kept(cache)} == whole
+
+
+# -- what must not be shared
+
+
+def test_a_data_file_that_changed_is_other_data(cache, tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "data.npz"
+    scenario = slots(learning={"data": {"kind": "npz", "path": str(path), "trial_samples": 8}})
+    digests = []
+    for _ in range(2):
+        x, y = rng.normal(size=(80, 6)).astype(np.float32), np.arange(80) % 3
+        np.savez(path, x=x, y=y, domain=np.arange(80) % 2)
+        first, second = cached(scenario), cached(scenario)
+        assert (first["trainings_reused"], second["trainings"]) == (0, 0)
+        digests.append(first["trace_sha256"])
+    assert sim.run(scenario).manifest["trace_sha256"] == digests[1] != digests[0]
+
+
+def test_a_model_that_is_registered_anew_is_the_one_that_runs():
+    from learning.models import MODELS
+    from tests.kit.training import VectorMoE
+
+    config = LearningConfig(1, ("a", "b"), (1, 1), ModelConfig(kind="edited", experts=2))
+    sizes = []
+    for width in (16, 24):
+
+        def made(model, spec, here, width=width):
+            return VectorMoE(replace(model, expert_hidden=width), spec, here)
+
+        MODELS.add("edited")(made)
+        sizes.append(Learner(config).task.initial["expert.0.0.up.weight"].shape[0])
+    assert sizes == [16, 24]
+
+
+def test_an_edited_program_shares_nothing_with_what_it_was(cache, tmp_path):
+    config = LearningConfig(1, ("a",), (1,))
+    before = circumstances(config)
+    cached(slots())
+    # As if this program had begun before a file of the package was edited.
+    name, size, changed_ns = SOURCE[0]
+    with limited(source_at_the_start=((name, size, changed_ns - 1), *SOURCE[1:])):
+        assert circumstances(config) != before
+        manifest = cached(slots())
+    assert "has changed" in manifest["cache"]["why_not"]
+    assert (manifest["trainings"] > 0, manifest["trainings_reused"]) == (True, 0)
+    stamps = set()
+    for number, text in enumerate(("x = 1\n", "x = 1\n", "x = 12\n")):
+        (tmp_path / "maths.py").write_text(text)
+        os.utime(tmp_path / "maths.py", ns=(0, number))
+        stamps.add(source_stamps(tmp_path))
+    assert len(stamps) == 3
+
+
+def test_data_of_somebody_else_are_not_shared(cache, monkeypatch):
+    from learning.data import DATASETS
+
+    monkeypatch.setitem(DATASETS._added, "own-digits", digits)
+    for _ in range(2):
+        manifest = cached(slots(learning={"data": {"kind": "own-digits"}}))
+        assert "'own-digits' is not part of leomix" in manifest["cache"]["why_not"]
+        assert manifest["trainings"] > 0
+    assert not kept(cache)
+    hub = LearningConfig(1, ("a",), (1,), data=DataConfig("hf", path="hub:owner/name"))
+    assert "no local file" in why_not(hub)
+    timed = cached(slots(learning={"train": False}))
+    assert timed["cache"]["why_not"] == "nothing is trained"
+    assert (timed["trainings"], timed["trainings_reused"], cache.exists()) == (0, 0, False)
+
+
+CHILD = """
+import sys
+import sim
+from tests.kit.small import slots
+manifest = sim.run(slots(), cache=True).manifest
+print(manifest["trace_sha256"], manifest["trainings"], "torch" in sys.modules)
+"""
+
+
+@pytest.mark.process
+def test_two_processes_at_once_and_one_without_torch(cache, runs):
+    plain, command = read_manifest(runs["slots"]), [sys.executable, "-c", CHILD]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0].split() for process in both]
+    last = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    assert {line[0] for line in (*said, last)} == {plain["trace_sha256"]}
+    assert last[1:] == ["0", "False"]
+    assert contents(cache)["kinds"]["trainings"]["entries"] == plain["trainings"]
+    assert not list(cache.rglob("*.part"))
+
+
+# -- the folder
+
+
+def test_where_the_cache_is(monkeypatch):
+    for platform, variable, value, expected in (
+        ("linux", "LEOMIX_CACHE", "~/mine", Path.home() / "mine"),
+        ("linux", "XDG_CACHE_HOME", "", Path.home() / ".cache" / "leomix"),
+        ("linux", "XDG_CACHE_HOME", "/elsewhere", Path("/elsewhere/leomix")),
+        ("darwin", "XDG_CACHE_HOME", "", Path.home() / "Library" / "Caches" / "leomix"),
+        ("win32", "LOCALAPPDATA", "/local", Path("/local/leomix")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.delenv("LEOMIX_CACHE", raising=False)
+            patch.setattr("sys.platform", platform)
+            patch.setenv(variable, value)
+            assert cache_folder() == expected
+
+
+@pytest.mark.parametrize("trouble", ["a file", "somebody's folder"])
+def test_a_folder_that_cannot_be_used_costs_one_warning(trouble, runs, tmp_path, monkeypatch):
+    (tmp_path / "thesis.tex").write_text("text")
+    root = tmp_path if trouble == "somebody's folder" else tmp_path / "thesis.tex" / "cache"
+    monkeypatch.setenv("LEOMIX_CACHE", str(root))
+    plain, manifest = read_manifest(runs["slots"]), cached(slots())
+    assert manifest["trace_sha256"] == plain["trace_sha256"]
+    assert manifest["trainings"] == plain["trainings"]
+    (warning,) = (line for line in manifest["warnings"] if line not in plain["warnings"])
+    assert "nothing more is kept" in warning and "LEOMIX_CACHE" in warning
+    assert ("holds other things" in warning) is (root == tmp_path)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_full_disk_ends_the_writing_and_leaves_no_torso(tmp_path):
+    shelf = Shelf(tmp_path)
+    shelf.write(KEY, b"1")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        shelf.write("results/context/large.tensors", b"0" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert shelf.trouble
+    shelf.write("results/context/other.number", b"2")
+    assert [path.name for path in (tmp_path / "results" / "context").iterdir()] == ["key.number"]
+    assert shelf.read(KEY) == b"1"
+
+
+def test_what_was_used_longest_ago_goes_first(tmp_path):
+    shelf, now = Shelf(tmp_path), time.time()
+    for age in range(6):
+        shelf.write(f"results/c{age % 2}/{age}.tensors", b"0" * 5000)
+        os.utime(tmp_path / f"results/c{age % 2}/{age}.tensors", (now - age, now - age))
+    assert shelf.read("results/c1/5.tensors") is not None  # the oldest, used again
+    parts = [tmp_path / "results" / "c1" / f".{age}.part" for age in ("old", "new")]
+    for part in parts:  # never finished
+        part.write_bytes(b"half")
+    os.utime(parts[0], (0, 0))
+    assert trim(tmp_path, 4 * 8192) == trim(tmp_path, 10**9) == 4 * 8192
+    left = sorted(path.name for path in tmp_path.rglob("*.tensors"))
+    assert left == ["0.tensors", "1.tensors", "2.tensors", "5.tensors"]
+    assert contents(tmp_path)["bytes"] == 4 * 8192
+    assert [part.exists() for part in parts] == [False, True]
+    parts[1].unlink()
+    assert trim(tmp_path, 0) == 0
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
+    shelf, bound = Shelf(tmp_path), 10 * 8192
+    for number in range(40):
+        shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
+        keep_within_bound(tmp_path, 8192, bound)
+        assert contents(tmp_path)["bytes"] <= int((tmp_path / TALLY).read_text()) <= bound
+    for wrong in ("", "no number", "0"):
+        for number in range(30):
+            shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
+        (tmp_path / TALLY).write_text(wrong)
+        for _ in range(11):
+            keep_within_bound(tmp_path, 8192, bound)
+        assert contents(tmp_path)["bytes"] <= bound
+    with limited(cache_bytes=100_000):
+        first, again = cached(slots()), cached(slots())
+    assert first["cache"]["kept_bytes"] > 0
+    assert 0 < contents(cache)["bytes"] <= 100_000
+    assert again["trace_sha256"] == first["trace_sha256"]
+
+
+def test_the_command_shows_and_clears(leomix, cache, tmp_path):
+    empty = json.loads(leomix("cache", "--json").out)
+    assert (empty["bytes"], empty["kinds"]["trainings"]["last_used_s"]) == (0, None)
+    (tmp_path / "s.yaml").write_text(json.dumps(slots().model_dump(mode="json")))
+    outs = [leomix("run", tmp_path / "s.yaml", "-o", tmp_path / k, "--quiet").out for k in "ab"]
+    assert ["known from other runs" in out for out in outs] == [False, True]
+    found, shown = json.loads(leomix("cache", "--json").out), leomix("cache")
+    assert found["folder"] == str(cache)
+    entries = {kind: about["entries"] for kind, about in found["kinds"].items()}
+    assert entries["trainings"] == read_manifest(tmp_path / "a")["trainings"]
+    assert entries["models"] == 1
+    assert time.time() - found["kinds"]["numbers"]["last_used_s"] < 3600
+    on_disk = sum(p.stat().st_size for p in cache.rglob("*.*"))
+    assert on_disk < found["bytes"] < on_disk + 4096 * 200
+    assert str(cache) in shown.out and "trainings" in shown.out
+    alien = next(cache.glob("results/*")) / "notes.txt"
+    alien.write_text("somebody else's")
+    assert "removed" in leomix("cache", "--clear").out
+    assert [path for path in cache.rglob("*") if path.is_file()] == [alien]
+    clear_cache(cache / "none")
+    assert not (cache / "none").exists()
+
+
+@pytest.mark.parametrize("line", [["cache"], ["cache", "--clear"]])
+@pytest.mark.parametrize("place", ["/dev/null", "/", "somebody's"])
+def test_what_is_no_cache_is_told_and_not_cleared(leomix, tmp_path, monkeypatch, place, line):
+    own = tmp_path / "results" / "a.number"
+    own.parent.mkdir()
+    own.write_text("1")
+    root = tmp_path if place == "somebody's" else Path(place)
+    monkeypatch.setenv("LEOMIX_CACHE", str(root))
+    said = "no folder" if place == "/dev/null" else "no leomix cache"
+    outcome = leomix(*line)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert outcome.err.startswith(f"leomix: {root}: is {said}")
+    assert own.exists()
+
+
+# -- contact windows
+
+START = datetime(2026, 8, 22, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def sought(**changes):
+    satellites = orbit.walker_delta(600, 60, 3, 3, 1, START, 0.0, 0.0)
+    sites = [orbit.Site("a", 50.0, 10.0), orbit.Site("b", -20.0, 100.0, 300.0, 5.0)]
+    return replace(Sought(satellites, sites, START, START + DAY, 10.0), **changes)
+
+
+def asked_twice(root, question, worth_keeping_s=0.0):
+    """How the same windows come, twice, that are found without a cache."""
+    wanted, used = finding.find(question), []
+    for _ in range(2):
+        cache = WindowCache(Shelf(root))
+        with limited(worth_keeping_s=worth_keeping_s):
+            found = cache.find(question)
+        assert found[1] == wanted[1]
+        for field in fields(orbit.ContactWindows):
+            mine, theirs = (getattr(each[0], field.name) for each in (found, wanted))
+            assert mine.dtype == theirs.dtype
+            np.testing.assert_array_equal(mine, theirs)
+        used.append(cache.used)
+    return used
+
+
+def test_windows_are_read_as_they_were_found(tmp_path):
+    """So are lines about a satellite so low, with so much drag, that SGP4 gives it up in days."""
+    low = orbit.keplerian_satellite(
+        "falling", START, semi_major_axis_km=6560.0, inclination_deg=60.0, bstar=0.02
+    )
+    falling = sought(satellites=[low], end=START + 12 * DAY)
+    assert "falling" in finding.find(falling)[1][0]
+    assert asked_twice(tmp_path, falling) == ["found", "read"]
+    assert asked_twice(tmp_path / "slow", sought(), worth_keeping_s=60.0) == ["found", "found"]
+    for data in (None, b"", b"no archive", b"PK\x03\x04 torn"):
+        if data is not None:  # well sealed: somebody else's format
+            Shelf(tmp_path).write(f"windows/{key_of(sought())}.windows", data)
+        assert asked_twice(tmp_path, sought()) == ["found", "read"]
+
+
+def test_a_run_by_kept_windows_is_the_same_run(cache, runs):
+    plain = read_manifest(runs["orbit-timing"])
+    for used in ("found", "read"):
+        with limited(worth_keeping_s=0.0):
+            manifest = cached(orbit_scenario(learning={"train": False}))
+        assert manifest["cache"]["contact_windows"] == used
+        for key in ("trace_sha256", "identity"):
+            assert manifest[key] == plain[key]
+
+
+def test_every_part_of_the_question_counts():
+    one = sought()
+    (first, *others), (a, b) = one.satellites, one.sites
+    plain = {name: getattr(first.model, name) for name in (*windows.ELEMENTS, "operationmode")}
+    near = [{**plain, name: plain[name] + 1e-9} for name in windows.ELEMENTS]
+    changed = [replace(first, model=SimpleNamespace(**model)) for model in near]
+    changed += [replace(first, name="other"), replace(first, norad_id=7)]
+    questions = [
+        one,
+        *(sought(satellites=[satellite, *others]) for satellite in changed),
+        sought(satellites=[*others, first]),
+        sought(satellites=others),
+        sought(sites=[a]),
+        sought(sites=[a, replace(b, min_elevation_deg=None)]),
+        sought(sites=[a, replace(b, altitude_m=301.0)]),
+        sought(start=START + timedelta(microseconds=1)),
+        sought(end=one.end + timedelta(seconds=1)),
+        sought(min_elevation_deg=10.5),
+    ]
+    keys = [key_of(question) for question in questions]
+    assert len(set(keys)) == len(keys)
+    assert key_of(sought()) == keys[0]
+    with limited(version=lambda name: "0"):
+        assert key_of(sought()) not in keys

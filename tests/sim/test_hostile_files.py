@@ -1,0 +1,296 @@
+"""Files that somebody else has sent: what they may name, and what is never opened."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import scenarios
+import sim
+from tests.kit.learning import LARGEST_HEADER_BYTES, check_header, open_tensors
+from tests.soak import fuzz
+
+SLOTS = """\
+stop: {cycles: 2}
+orbit: {source: slots}
+ground: {clusters: [{name: A, devices: 2}, {name: B}]}
+link: {preset: paper}
+compute: {seconds_per_round: 60}
+"""
+DATA = SLOTS + "learning: {train: false, data: {kind: npz, path: PATH}}\n"
+CODE = {"method": "of_a_stranger:Method"}
+ELEMENTS = """\
+stop: {days: 0.1}
+orbit: {source: tle, path: PATH}
+ground: {clusters: [{name: A, latitude_deg: 1, longitude_deg: 2}]}
+"""
+SHIPPED = scenarios.shipped_path("quickstart").with_name("iridium-106.tle")
+LINES = [line for line in SHIPPED.read_text().splitlines() if line[:2] in ("1 ", "2 ")][:2]
+SPAN = ["--start", "2026-08-22T00:00:00Z", "--days", 0.5, "--min-elevation", 5]
+
+
+def refused(found, *words):
+    assert found.status == 2, found
+    assert found.err.count("\n") == 1
+    assert all(word in found.err for word in words), found.err
+
+
+@cache
+def kinds():
+    return fuzz.all_kinds()
+
+
+KINDS = ("manifest", "journal", "events table", "metrics table", "checkpoint", "cut checkpoint")
+KINDS += ("config.json", "adapter", "adapter config", "tokenizer")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_damaged_file_is_accepted_or_refused_in_one_line(name, tmp_path):
+    """Of a run folder, or of tensors; `make soak` damages thousands of all kinds."""
+    tally = fuzz.fuzz(name, kinds()[name], settings().max_examples, 7, tmp_path)
+    assert not tally.wrong
+    assert tally.ends.total() == settings().max_examples
+
+
+@pytest.mark.process
+def test_no_damaged_file_takes_a_gigabyte_of_memory():
+    line = [sys.executable, fuzz.__file__, "--count", "100", "--seed", "7"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1].endswith(" inputs, 0 wrong"), done.stdout + done.stderr
+
+
+# -- code
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A folder that somebody has sent, with a module in it, and a file outside of it."""
+    folder = tmp_path / "sent"
+    folder.mkdir()
+    (folder / "of_a_stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    (tmp_path / "secret.tle").write_text("nothing of theirs\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "of_a_stranger", raising=False)
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+    return folder
+
+
+def theirs(folder, learning):
+    said = json.dumps({"learning": {"train": False, **learning}})
+    (folder / "theirs.yaml").write_text(SLOTS + said[1:-1])
+    return "theirs.yaml"
+
+
+@pytest.mark.parametrize(
+    ("command", "learning"),
+    [
+        ("run", CODE),
+        ("sweep", CODE),
+        ("validate", {"model": {"kind": "of_a_stranger:Model"}}),
+        ("validate", {"data": {"kind": "of_a_stranger:data"}}),
+        ("validate", {"method": "aligned", "options": {"policy": "of_a_stranger:policy"}}),
+        ("validate", {"method": "aligned", "options": {"deep": [{"er": "of_a_stranger:x"}]}}),
+    ],
+)
+def test_a_scenario_file_runs_no_code_of_its_own(leomix, stranger, command, learning):
+    more = ["-p", "seed=1,2", "-o", "out"] if command == "sweep" else []
+    found = leomix(command, theirs(stranger, learning), *more)
+    refused(found, "theirs.yaml", "learning.", "names Python code", "LEOMIX_ALLOW_CODE=1", "--set")
+    assert not (stranger.parent / "ran").exists()
+
+
+def test_code_that_the_user_names_himself_is_run(leomix, stranger, monkeypatch):
+    line = ["validate", theirs(stranger, CODE)]
+    said = "has no attribute 'Method'"
+    refused(leomix(*line, "--set", f"learning.method={CODE['method']}"), said)
+    assert (stranger.parent / "ran").exists()
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    refused(leomix(*line), said)
+
+
+KIND = {"model": '"kind": "vector-moe"', "data": '"kind": "digits"'}
+
+
+@pytest.mark.parametrize("key", KIND)
+def test_a_manifest_runs_no_code_either(leomix, stranger, runs, monkeypatch, key):
+    said = scenarios.load("paper-slots").model_dump(mode="json")
+    said["learning"][key]["kind"] = "of_a_stranger:Model"
+    with pytest.raises(scenarios.ScenarioError, match=rf"learning\.{key}\.kind: .*ALLOW_CODE"):
+        scenarios.from_stored(said, {"stop.cycles": 1})
+    own = scenarios.from_stored(said, {f"learning.{key}.kind": "of_a_stranger:Model"})
+    assert own == scenarios.from_dict(said)
+    folder = sent(runs, stranger, KIND[key], '"kind": "of_a_stranger:Model"')
+    fork = ["fork", folder, "--at", "1000", "-o", "f", "--quiet"]
+    refused(leomix(*fork), "LEOMIX_ALLOW_CODE=1")
+    with pytest.raises(ValueError, match=r"names Python code"):
+        sim.fork(folder, 1000.0, {})
+    assert not (stranger.parent / "ran").exists()
+    if key == "model":  # data is not asked for in a run that trains nothing
+        monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+        assert leomix(*fork).status != 0
+        assert (stranger.parent / "ran").exists()
+
+
+# -- paths
+
+
+def test_relative_paths_stay_in_the_folder_of_their_scenario(leomix, stranger):
+    (stranger / "link.tle").symlink_to(stranger.parent / "secret.tle")
+    (stranger / "deep").mkdir()
+    (stranger / "deep" / "out").symlink_to(stranger.parent)
+    for text, key in ((ELEMENTS, "orbit.path"), (DATA, "learning.data.path")):
+        for path in ("../secret.tle", "link.tle", "deep/../../secret.tle", "deep/out/secret.tle"):
+            (stranger / "theirs.yaml").write_text(text.replace("PATH", path))
+            refused(leomix("validate", "theirs.yaml"), key, "leads out of", "absolute path")
+    (stranger / "theirs.yaml").write_text(DATA.replace("npz, path: PATH", "hf, path: deep"))
+    refused(leomix("validate", "theirs.yaml"), "learning.data.path", "leads out of")
+    # Absolute paths, and the user's own word, may lead anywhere.
+    real = stranger.parent / "real.tle"
+    shutil.copy(SHIPPED, real)
+    for path, *more in ([str(real)], ["../real.tle", "--set", "orbit.path=../real.tle"]):
+        (stranger / "theirs.yaml").write_text(ELEMENTS.replace("PATH", path))
+        assert leomix("contacts", "theirs.yaml", *more).status == 0
+
+
+@pytest.mark.parametrize("kind", ["tle", "npz", "jsonl"])
+def test_what_is_no_regular_file_is_never_opened(leomix, tmp_path, kind):
+    os.mkfifo(tmp_path / "pipe")
+    text = ELEMENTS if kind == "tle" else DATA.replace("npz", kind).replace("false", "true")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        (tmp_path / "s.yaml").write_text(text.replace("PATH", str(path)))
+        refused(leomix("validate", tmp_path / "s.yaml"), str(path))
+        if kind == "tle":
+            refused(leomix("contacts", "--tle", path, "--site", "1,2", *SPAN), str(path))
+
+
+# -- claims
+
+
+def test_arrays_and_headers_that_claim_too_much_are_refused(leomix, tmp_path):
+    header, path = io.BytesIO(), tmp_path / "model.safetensors"
+    said = {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**4)}
+    np.lib.format.write_array_header_1_0(header, said)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(8))
+        archive.writestr("y.npy", header.getvalue())
+    text = DATA.replace("PATH", "bomb.npz").replace("false", "true")
+    (tmp_path / "s.yaml").write_text(text)
+    refused(leomix("validate", tmp_path / "s.yaml"), "bomb.npz", "does not fill its")
+    for length in (LARGEST_HEADER_BYTES + 1, 2**63, 2**64 - 1):
+        path.write_bytes(length.to_bytes(8, "little") + b"{}")
+        with pytest.raises(ValueError, match=rf"broken \(its header would have {length} bytes"):
+            open_tensors(path)
+    entry = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    many = b"{" + b",".join(entry % number for number in range(100_001)) + b"}"
+    with pytest.raises(ValueError, match=r"100001 tensors"):
+        check_header(len(many).to_bytes(8, "little") + many)
+
+
+def test_small_factors_of_a_huge_product_are_not_multiplied(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    from tests.kit.training import CONFIG, WEIGHTS, Names, read_adapter
+
+    wide = 1 << 20  # their product would take four terabytes
+    key = "base_model.model.moe.experts.0.up"
+    factors = {"lora_A": torch.ones(1, wide), "lora_B": torch.ones(wide, 1)}
+    save_file({f"{key}.{name}.weight": t for name, t in factors.items()}, tmp_path / WEIGHTS)
+    said = {"r": 1, "lora_alpha": 1, "rank_pattern": {}, "alpha_pattern": {}}
+    (tmp_path / CONFIG).write_text(json.dumps(said))
+    shapes = {"expert.0.0.up.weight": (16, 16)}
+    with pytest.raises(ValueError, match=r"shape \(1048576, 1048576\), which this model does not"):
+        read_adapter(tmp_path, Names(("moe",)), shapes)
+
+
+def test_messages_within_messages_are_not_read_over_and_over(leomix, tmp_path):
+    depth, path = 20_000, tmp_path / "nested.xml"
+    path.write_text("<omm>" * depth + "<segment>" * depth + "</segment>" * depth + "</omm>" * depth)
+    began = time.process_time()
+    refused(leomix("contacts", "--tle", path, "--site", "1,2", *SPAN), "nested.xml")
+    assert time.process_time() - began < 1  # quadratic work would take minutes
+
+
+# -- names
+
+HOSTILE = "=1+1\x1b]0;x\x07"
+
+
+@pytest.mark.parametrize("form", ["tle", "omm", "windows"])
+def test_names_that_a_terminal_would_obey_are_refused(leomix, tmp_path, form):
+    line = ["--tle", tmp_path / "elements", "--site", "1,2", *SPAN]
+    texts = {"tle": "\n".join([HOSTILE, *LINES]), "omm": json.dumps({"OBJECT_NAME": HOSTILE})}
+    (tmp_path / "elements").write_text(texts.get(form, ""))
+    if form == "windows":
+        span = "2026-01-01T00:00:00Z,2026-01-01T00:01:00Z"
+        (tmp_path / "w.csv").write_text(f"satellite,site,rise_utc,set_utc\n{HOSTILE},A,{span}\n")
+        text = ELEMENTS.replace("{source: tle, path: PATH}", "{source: contacts, path: w.csv}")
+        (tmp_path / "s.yaml").write_text(f"{text}link: {{preset: paper}}\n")
+        line = [tmp_path / "s.yaml"]
+    found = leomix("contacts", *line)
+    refused(found, "cannot be shown")
+    assert "\x1b" not in found.err
+
+
+def test_a_table_of_contacts_holds_no_formulas(leomix, tmp_path):
+    path, out = tmp_path / "e.tle", tmp_path / "c.csv"
+    path.write_text("\n".join(["=HYPERLINK(1)", *LINES]))
+    assert leomix("contacts", "--tle", path, "--site", "@x=1,2", *SPAN, "-o", out).status == 0
+    rows = out.read_text().replace('"', "").splitlines()[1:]
+    assert {tuple(row.split(",")[:2]) for row in rows} == {("'=HYPERLINK(1)", "'@x")}
+
+
+# -- manifests
+
+
+def sent(runs, place, old, new):
+    """A run folder of which the manifest says something else."""
+    manifest = runs.copy("slots-timing", place) / "manifest.json"
+    text = json.dumps(json.loads(manifest.read_text()))
+    assert old in text
+    manifest.write_text(text.replace(old, new, 1))
+    return manifest.parent
+
+
+NESTED = "null"
+for number in range(33):
+    NESTED = f'{{"at_s": {1 + number / 1000}, "was": {{}}, "of": {NESTED}}}'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"status"', f'"x": {"[" * 5000 + "]" * 5000}, "status"'),
+        ('"energy": [', '"energy": [5, '),
+        ('"scenario": {', '"scenario": {"ground": 5}, "was": {'),
+        ('"scenario": {', '"scenario": [1], "was": {'),
+        ('"simulated_s": ', '"simulated_s": "soon", "was": '),
+        ('"status"', '"fork": "x", "status"'),
+        ('"status"', f'"fork": {NESTED}, "status"'),
+        ('"status"', '"fork": {"at_s": "x", "was": {}, "of": null}, "status"'),
+        ('"status"', '"fork": {"at_s": 1.0, "was": [], "of": null}, "status"'),
+        ('"status"', '"fork": {"at_s": 1.0, "was": {"seed.x": 1}, "of": null}, "status"'),
+    ],
+    ids=lambda text: text[:50],
+)
+def test_a_manifest_that_is_not_ours_is_one_line(leomix, runs, tmp_path, old, new):
+    folder = sent(runs, tmp_path, old, new)
+    fork = ["fork", folder, "--at", "1h", "-o", tmp_path / "f", "--quiet"]
+    report = ["report", folder, "-o", tmp_path / "x.html"]
+    found = [leomix(*line) for line in (["show", folder], ["compare", folder], report, fork)]
+    for one in found:
+        if one.status:
+            refused(one, "leomix: ")
+    assert found[0 if '"fork"' not in new else 3].status == 2
+    assert (tmp_path / "f").exists() is (found[3].status == 0)

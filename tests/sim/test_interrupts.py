@@ -1,0 +1,207 @@
+"""Runs and sweeps that are asked to end, killed, out of time, or on a disk that is full."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+import sim
+from tests.kit.folders import held
+from tests.kit.records import read_manifest
+from tests.kit.small import SLOTS, merged, slots
+from tests.kit.sweeps import MACHINE_COLUMNS
+from tests.soak import kills
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMED = merged(SLOTS, {"learning": {"train": False}})
+KINDS = {"slots-timing": TIMED, "slots": SLOTS}
+GO_ON = "go on with: --resume -o out\n"
+
+
+def written(place, mapping):
+    path = place / "scenario.yaml"
+    path.write_text(yaml.safe_dump(mapping))
+    return path
+
+
+def test_wall_time_that_is_over_saves_and_stops(leomix, runs, tmp_path):
+    place = tmp_path / "run"
+    line = ["run", written(tmp_path, SLOTS), "--quiet", "--no-cache", "-o", place]
+    stopped = leomix(*line, "--max-wall", "0.001s")
+    assert stopped.status == 130
+    assert "stopped as its wall time is over at" in stopped.err
+    assert stopped.err.endswith(f"go on with: --resume -o {place}\n")
+    assert read_manifest(place)["status"] == "interrupted"
+    assert leomix(*line, "--resume", "--max-wall", "2h").status == 0
+    assert held(place) == held(runs["slots"])
+    for text in ("soon", "-5", "0", "3 weeks", "1e3x"):
+        refused = leomix("run", "paper-slots", "-o", tmp_path / "none", "--max-wall", text)
+        assert refused.status == 2
+        assert refused.err.startswith(f"leomix: --max-wall {text}:")
+    assert not (tmp_path / "none").exists()
+
+
+# -- processes that are asked to end
+
+
+def wait_for(path, most_s=90.0):
+    until = time.monotonic() + most_s
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_waits_for_what_is_trained_and_a_second_one_does_not(times, runs, tmp_path):
+    written(tmp_path, SLOTS)
+    (tmp_path / "slow").touch()
+    line = [sys.executable, "-m", "tests.kit.slow_training", "run", "scenario.yaml", "--quiet"]
+    running = subprocess.Popen(
+        [*line, "--no-cache", "-o", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(tmp_path / "in-training")
+    running.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.wait(0.5)
+    asked = time.monotonic()
+    if times == 2:
+        running.send_signal(signal.SIGINT)
+    else:
+        (tmp_path / "slow").unlink()
+    _, err = running.communicate(timeout=60)
+    how = "stopped at once" if times == 2 else "stopped"
+    said = rf"leomix: interrupted: {how} at \d\.\d\d h; {GO_ON}"
+    assert (running.returncode, bool(re.fullmatch(said, err))) == (130, True), err
+    out = tmp_path / "out"
+    if times == 2:
+        assert time.monotonic() - asked < 3.0
+    else:
+        assert read_manifest(out)["status"] == "interrupted"
+    sim.run(slots(), out, resume=True)
+    assert held(out) == held(runs["slots"])
+
+
+INTERRUPTED_AT = """
+import os, signal, sys, time
+from runpy import run_module
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+sys.meta_path.insert(0, Finder())
+sys.argv[1:] = ["contacts", "quickstart"]
+run_module("sim", run_name="__main__")
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["scenarios", "numpy", "sgp4"])
+def test_an_interrupt_during_the_start_is_told(name):
+    line = [sys.executable, "-c", INTERRUPTED_AT.format(name=name)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
+    assert done.stderr == "leomix: interrupted: nothing was saved\n"
+
+
+@pytest.mark.process
+def test_what_is_killed_and_resumed_is_what_it_would_have_been(tmp_path):
+    """Kill -9 at random moments; `make soak` kills a hundred times."""
+    assert kills.campaign(tmp_path, 4, 8, ("timing-only run", "trained run"), (2,)).total() == 4
+
+
+# -- a disk that is full
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk of its own, where this may be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    line = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
+    try:
+        mounted = subprocess.run(line, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting a small disk (tmpfs) is not permitted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk, free_kib):
+    """Fill a disk but for some KiB; return the file that does."""
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        room = os.statvfs(disk)
+        file.write(bytes(room.f_bavail * room.f_frsize - free_kib * 1024))
+    return ballast
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("kind", "free_kib"),
+    [("slots-timing", 0), ("slots-timing", 4), ("slots-timing", 24), ("slots", 40)],
+)
+def test_a_run_says_what_is_full_and_goes_on(leomix, disk, tmp_path, runs, kind, free_kib):
+    scenario, place = written(tmp_path, KINDS[kind]), disk / "run"
+    ballast = fill(disk, free_kib)
+    status, out, err = leomix("run", scenario, "-o", place, "--quiet", "--no-cache")
+    assert (status, out, err.count("\n")) == (1, "", 1), err
+    assert f"{place}" in err and "No space left on device" in err
+    ballast.unlink()
+    again = leomix("run", scenario, "-o", place, "--quiet", "--no-cache", "--resume")
+    assert again.status == 0, again.err
+    assert read_manifest(place)["status"] == "complete"
+    assert held(place) == held(runs[kind])
+    fill(disk, 8)
+    status, out, err = leomix("export", runs[kind], "--to", "csv", "-o", disk / "e")
+    assert (status, out, err.startswith(f"leomix: {disk / 'e'}")) == (1, "", True)
+    assert err.endswith("No space left on device; free some space and try again\n")
+    assert not (disk / "e").exists()
+
+
+@pytest.mark.process
+def test_a_sweep_on_a_full_disk_keeps_the_points_that_are_done(leomix, disk, tmp_path):
+    line = ["sweep", written(tmp_path, TIMED), "-p", "stop.cycles=1:3:1", "--quiet", "--no-cache"]
+    whole, place = tmp_path / "whole", disk / "sweep"
+    assert leomix(*line, "-o", whole).status == 0
+    ballast = fill(disk, 64)
+    status, _, err = leomix(*line, "-o", place, "--keep-going")
+    assert status in (1, 3), err
+    assert "No space left on device" in err and str(place) in err and "Traceback" not in err
+    ballast.unlink()
+    again = leomix(*line, "-o", place, "--keep-going", "--resume")
+    assert again.status == 0, again.err
+    tables = [pq.ParquetFile(one / "sweep.parquet").read() for one in (place, whole)]
+    found, wanted = (table.drop_columns(list(MACHINE_COLUMNS)).to_pylist() for table in tables)
+    assert found == wanted
+
+
+@pytest.mark.process
+def test_a_cache_without_room_costs_nothing_but_the_cache(
+    leomix, disk, tmp_path, runs, monkeypatch
+):
+    monkeypatch.setenv("LEOMIX_CACHE", str(disk / "cache"))
+    fill(disk, 8)
+    place = tmp_path / "run"
+    outcome = leomix("run", written(tmp_path, SLOTS), "-o", place, "--quiet")
+    assert outcome.status == 0, outcome.err
+    manifest = json.loads((place / "manifest.json").read_text())
+    assert held(place) == held(runs["slots"])
+    assert any(line.startswith("cache: ") for line in manifest["warnings"])

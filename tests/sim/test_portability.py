@@ -1,0 +1,118 @@
+"""Where and when a run is done, on which processor and in which language: the same traces."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scenarios
+from tests.kit.records import on_grid, stamps_on_grid
+
+# In this night summer time ends in Europe.
+KEYS = {"learning.train": False, "stop.days": 1, "start": "2026-10-24T20:00:00Z"}
+CODE = """
+import sys
+from runpy import run_module
+
+scenario, place = sys.argv[1:]
+for line in (["run", scenario, "-o", place, "--quiet", "--no-cache"],
+             ["show", place, "--json"], ["contacts", scenario]):
+    sys.argv = ["leomix", *line]
+    try:
+        run_module("sim", run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+HOME = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+NO_UTF_8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+FAR_EAST = {"TZ": "Pacific/Chatham", "PYTHONHASHSEED": "4321", **NO_UTF_8}
+IN_GERMAN = {"TZ": "<CET>-1<CEST>,M3.5.0,M10.5.0/3", "LC_ALL": "de_DE.UTF-8"}
+OLDER = {
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX_Fast_Unaligned_Load,-FMA4",
+}
+"""What makes a newer x86-64 compute as an older one does."""
+
+
+def outcome(folder, environment, start):
+    """What a run and a look at its contacts print, without how long it took; the manifest."""
+    scenario, place = folder / "scenario.yaml", folder / "run"
+    scenario.write_text(json.dumps(scenarios.load("walker", KEYS).model_dump(mode="json")))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CODE, str(scenario), str(place)],
+        cwd=start,
+        env={**os.environ, **HOME, **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = (done.stdout + done.stderr).splitlines()
+    shown = [line for line in said if "wall" not in line]
+    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    return "\n".join(shown).replace(str(place), "RUN"), manifest
+
+
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    return outcome(folder, {}, folder)
+
+
+def german(folder):
+    """The environment of a locale that is made here; a process that uses it writes 1,5."""
+    localedef = shutil.which("localedef")
+    if localedef is None:
+        pytest.skip("this system cannot make locales (localedef)")
+    line = [localedef, "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
+    subprocess.run(line, capture_output=True, check=False)
+    environment = {**IN_GERMAN, "LOCPATH": str(folder)}
+    comma = "import locale; locale.setlocale(locale.LC_ALL, ''); print(locale.str(1.5))"
+    here, line = {**os.environ, **environment}, [sys.executable, "-c", comma]
+    if subprocess.run(line, env=here, capture_output=True, check=False).stdout != b"1,5\n":
+        pytest.skip("this system has no source of the locale de_DE")
+    return environment
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("where", ["another zone and encoding", "a locale with decimal commas"])
+def test_a_run_elsewhere_is_the_same_run(where, at_home, tmp_path):
+    elsewhere = tmp_path / "a folder" / "ünder"
+    elsewhere.mkdir(parents=True)
+    environment = FAR_EAST if where == "another zone and encoding" else german(elsewhere)
+    shown, manifest = outcome(tmp_path, environment, elsewhere)
+    assert "Munich" in shown
+    assert shown == at_home[0]
+    for key in ("identity", "trace_sha256", "timing_sha256"):
+        assert manifest[key] == at_home[1][key]
+
+
+@pytest.mark.process
+def test_on_an_older_processor_timing_is_the_same(at_home, tmp_path):
+    """Where the last bits of sines and products are other ones."""
+    here, there = at_home[1], outcome(tmp_path, OLDER, tmp_path)[1]
+    if "X86_V3" not in here["determinism"]["instructions"]:
+        pytest.skip("this processor has no instructions that could be switched off")
+    assert here["timing_sha256"] == there["timing_sha256"]
+    assert here["determinism"]["instructions"] != there["determinism"]["instructions"]
+
+
+@given(st.floats(-1e15, 1e15), st.integers(-(2**30), 2**30), st.floats(-1e-4, 1e-4))
+def test_numbers_stay_near_and_on_the_grid_and_rounding_does_not_count(value, steps, off):
+    once = float(on_grid(np.array([value]))[0])
+    assert abs(once - value) <= max(2.0**-11, abs(value) * 2.0**-31)
+    assert on_grid(np.array([once]))[0] == once
+    if value:
+        assert abs(once - value) * 2 <= max(2.0**-10, 2.0 ** (np.frexp(value)[1] - 31))
+    assert abs(steps) == 2**30 or on_grid(np.array([steps / 1024 + off]))[0] == steps / 1024
+    assert not np.signbit(on_grid(np.array([-0.0, -1e-9]))).any()
+    stamp, jitter = abs(steps) * 12_345_000, int(off * 4_990_000)  # to the millisecond
+    assert stamps_on_grid(np.array([stamp + jitter]))[0] == stamp // 1000

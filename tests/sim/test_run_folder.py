@@ -1,0 +1,305 @@
+"""Run folders: damaged, in trouble with the disk, too large for memory, and the log in them."""
+
+import json
+import logging
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import scenarios
+import sim
+from tests.kit import small
+from tests.kit.folders import cut, held, limited
+from tests.kit.learning import memory
+from tests.kit.network import build
+from tests.kit.records import CHECKPOINT, JOURNAL, LOG, checksum, counts_of, end_of, limits
+from tests.kit.small import slots
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+NO_ROOM = "No space left on device; free some space and try again\n"
+UNTAUGHT = slots(learning={"pretraining": dict.fromkeys(small.SLOTS["learning"]["pretraining"], 0)})
+
+
+# -- damaged
+
+
+@pytest.fixture
+def stopped(runs, tmp_path):
+    """Folder of a trained run that was stopped in its middle."""
+    runs.made("stopped", lambda place: cut(slots(), place, 20))
+    return runs.copy("stopped", tmp_path)
+
+
+def damage(place, how):
+    journal, manifest = place / CHECKPOINT / JOURNAL, place / "manifest.json"
+    values = sorted((place / CHECKPOINT / "values").iterdir())
+    if how in ("torn", "another digit"):
+        text = journal.read_text()
+        digit = re.sub(r"0\.(\d)", lambda one: f"0.{(int(one[1]) + 1) % 10}", text, count=1)
+        assert digit != text
+        journal.write_text(digit if how == "another digit" else text[:100])
+    if how == "no scores":
+        said = json.loads(journal.read_text())
+        key = next(key for key, (_, value) in said["entries"].items() if "accuracy" in str(value))
+        said["entries"][key][1] = {"accuracy": [], "was": 0}
+        journal.write_text(json.dumps({**said, "checksum": checksum(said)}))
+    if how == "a value less":
+        values[0].unlink()
+    if how == "torn values":
+        for value in values:
+            value.write_bytes(value.read_bytes()[:-9])
+    if how in ("torn manifest", "a run no more"):
+        manifest.write_text(manifest.read_text()[:100])
+    if how == "a run no more":
+        shutil.rmtree(place / CHECKPOINT)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("torn", r"journal\.json: is broken \(.*begins anew"),
+        ("another digit", r"journal\.json: is broken \(has changed since.*begins anew"),
+        ("no scores", r"the journal holds no scores; start anew"),
+        ("a value less", r"values are missing\); remove .*begins anew"),
+        ("torn values", r"safetensors: is broken \(.*begins anew"),
+        ("a run no more", r"manifest\.json: not JSON"),
+        ("torn manifest", ""),
+    ],
+)
+def test_a_stopped_run_that_was_damaged_is_refused_with_its_cure(stopped, runs, how, said):
+    damage(stopped, how)
+    if said:
+        with pytest.raises((sim.InputError, sim.SimulationError), match=said) as told:
+            sim.run(slots(), stopped, resume=True)
+        assert "\n" not in str(told.value)
+        shutil.rmtree(stopped / CHECKPOINT, ignore_errors=True)
+    if how != "a run no more":  # a torn manifest does not stand in the way of a checkpoint
+        sim.run(slots(), stopped, resume=True)
+        assert held(stopped) == held(runs["slots"])
+
+
+@pytest.mark.parametrize("size", [0, 3, 200, None])
+def test_a_table_that_is_torn_or_missing_is_named_once(leomix, runs, tmp_path, size):
+    path = runs.copy("slots-timing", tmp_path) / "transfers.parquet"
+    data = path.read_bytes()
+    path.unlink() if size is None else path.write_bytes(data[:size])
+    status, out, err = leomix("show", path.parent)
+    assert (status, out, err.count("transfers.parquet"), err.count("\n")) == (2, "", 1, 1)
+    said = "is missing" if size is None else "cannot be read ("
+    assert err.startswith(f"leomix: {path}: {said}")
+    assert err.endswith("; the run has to be done again\n")
+
+
+def test_a_sweep_is_no_run(leomix, tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    for command in ("show", "compare"):
+        outcome = leomix(command, tmp_path)
+        assert outcome.status == 2
+        assert f"{tmp_path}: is a sweep; use leomix report or leomix export" in outcome.err
+        assert f"{tmp_path / 'points'}/..." in outcome.err
+
+
+@pytest.mark.process
+def test_reading_a_run_needs_no_pandas(runs):
+    code = (
+        "import sys, sim; result = sim.load(sys.argv[1]); "
+        "print(len(result.tables['events']), 'pandas' in sys.modules)"
+    )
+    line = [sys.executable, "-c", code, str(runs["slots-timing"])]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60)
+    rows = pq.read_metadata(runs["slots-timing"] / "events.parquet").num_rows
+    assert done.stdout == f"{rows} False\n"
+
+
+# -- trouble with the disk
+
+
+@needs_full
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_full_disk_is_named_and_no_fault_of_the_input(leomix, tmp_path, ending):
+    out = tmp_path / f"c.{ending}"
+    (tmp_path / f".{out.name}.part").symlink_to(FULL)
+    outcome = leomix("contacts", "quickstart", "-o", out)
+    assert (outcome.status, outcome.err) == (1, f"leomix: {out}: {NO_ROOM}")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    assert leomix("contacts", "quickstart", "-o", tmp_path / "file" / out.name).status == 2
+
+
+# -- the log
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) \S.*")
+
+
+def lines(run):
+    found = (run / "run.log").read_text(encoding="utf-8").splitlines()
+    assert all(LINE.fullmatch(line) for line in found)
+    return found
+
+
+def test_a_run_says_what_it_did_and_goes_on_with_its_log(runs, stopped):
+    result, said, first = runs.result("slots"), lines(runs["slots"]), lines(stopped)
+    assert "method emsfl, seed 3" in said[0]
+    assert "numpy" in said[1]
+    measured = result.metrics[result.metrics.scope == "global"]
+    logged = [line for line in said if "evaluated" in line]
+    assert len(logged) == len(measured)
+    assert logged[-1].endswith(f"accuracy {measured.accuracy.iloc[-1]:.4f}")
+    assert result.manifest["trace_sha256"] in said[-1]
+    assert " WARNING interrupted: asked for at" in first[-1]
+    assert any("checkpoint saved at event 20" in line for line in first)
+    sim.run(slots(), stopped, resume=True)
+    both = lines(stopped)
+    assert both[: len(first)] == first
+    assert any("up to event 20" in line for line in both[len(first) :])
+    assert not LOG.handlers[1:]
+
+
+def test_a_failed_run_says_why_and_wrong_input_leaves_no_folder(tmp_path):
+    def fail(number):
+        if number == 10:
+            raise sim.SimulationError("a reason\nin two lines")
+
+    with pytest.raises(sim.SimulationError):
+        sim.run(slots(), tmp_path / "failed", each_event=fail)
+    assert lines(tmp_path / "failed")[-1].endswith("ERROR failed: a reason in two lines")
+    data = {"kind": "npz", "path": str(tmp_path / "none.npz")}
+    with pytest.raises(sim.InputError):
+        sim.run(slots(learning={"data": data}), tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()
+
+
+@pytest.mark.parametrize("what", ["a folder", pytest.param("a full disk", marks=needs_full)])
+def test_a_log_that_cannot_be_written_is_none(what, tmp_path, capsys):
+    log = tmp_path / "run.log"
+    log.mkdir() if what == "a folder" else log.symlink_to(FULL)
+    assert sim.run(slots(), tmp_path).manifest["status"] == "complete"
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_folder_nothing_is_logged_and_all_is_heard(capsys, caplog):
+    times = []
+    numbers = []
+    result = sim.run(slots(), each_time=times.append, each_event=numbers.append)
+    assert numbers == [*range(1, result.manifest["events"] + 1)]
+    assert times == sorted(times) and len(times) == len(numbers)
+    assert times[-1] == result.manifest["simulated_s"]
+    assert capsys.readouterr().err == ""
+    assert any("evaluated" in message for message in caplog.messages)
+    assert logging.getLogger("leomix.run").level == logging.NOTSET
+
+
+# -- memory and time, before a run
+
+
+def test_rows_and_the_end_are_counted_before_a_run(runs):
+    """Rows within a factor of two; the end is that of the last cycle that is asked for."""
+    walker = scenarios.load("walker", {"learning.train": False, "stop.days": 0.5})
+    timed = small.orbit(learning={"train": False})
+    for scenario, run in ((timed, runs.result("orbit-timing")), (walker, sim.run(walker))):
+        rows = len(run.tables["transfers"]) + len(run.tables["events"])
+        assert rows / 2 < counts_of(build(scenario)).rows < rows * 2
+    # Cycles of two served slots and an idle one; the last ends with its second slot.
+    ends_s = end_of(build(slots(learning={"train": False})))
+    assert ends_s == 2 * 1800 + 1200 == runs.result("slots-timing").manifest["simulated_s"]
+
+
+@pytest.mark.parametrize("key", ["alpha", "targets", "aggregate", "download"])
+def test_keys_of_factors_are_refused_where_there_are_none(key):
+    values = {"alpha": 3.0, "targets": ["up"], "aggregate": "average", "download": "factors"}
+    with pytest.raises(
+        sim.InputError, match=rf"learning\.lora\.{key}: is not used without factors"
+    ):
+        sim.run(slots(learning={"lora": {"rank": None, key: values[key]}}))
+
+
+def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
+    keys = ["learning.model.experts=1000", "learning.model.hidden=100000"]
+    keys += ["learning.model.expert_hidden=100000", "stop.cycles=1"]
+    sets = [part for key in keys for part in ("--set", key)]
+    found = leomix("run", "paper-slots", *sets, "-o", tmp_path / "run", "--quiet")
+    assert found.status == 2
+    said = (
+        r"leomix: the run needs about [\d.]+ TB of memory and [\d.]+ [GM]B are free; .*: use .*\n"
+    )
+    assert re.fullmatch(said, found.err)
+    assert not (tmp_path / "run").exists()
+    assert leomix("validate", "paper-slots", *sets, "--set", "learning.train=false").status == 0
+
+
+def test_a_plan_of_too_many_contacts_is_refused_at_once(leomix):
+    many = ["--set", "orbit.satellites=20000", "--set", "orbit.planes=100"]
+    for name, key, more in (
+        ("paper-slots", "stop.cycles=1000000000", []),
+        ("walker", "stop.days=36525", many),
+    ):
+        began = time.process_time()
+        found = leomix("validate", name, "--set", key, *more)
+        assert found.status == 2
+        assert "of memory and" in found.err
+        assert time.process_time() - began < 1
+
+
+def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
+    files = {
+        "meminfo": "MemTotal: 9 kB\nMemAvailable: 4000 kB\n",
+        "cgroup": "3:cpu:/x\n4:memory:/job/step\n0::/two\n",
+        "fs/memory/job/step/memory.limit_in_bytes": "9223372036854771712\n",
+        "fs/memory/job/step/memory.usage_in_bytes": "5\n",
+        "fs/memory/job/step/memory.stat": "cache 1\n",
+        "fs/memory/job/memory.limit_in_bytes": "3000000\n",
+        "fs/memory/job/memory.usage_in_bytes": "1000000\n",
+        "fs/memory/job/memory.stat": "inactive_file 1\ntotal_inactive_file 500000\n",
+        "fs/two/memory.max": "max\n",
+        "fs/two/memory.current": "7\n",
+        "fs/two/memory.stat": "inactive_file 3\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    small_one = build(slots(learning={"train": False}))
+    built = build(scenarios.load("walker", {"learning.train": False}))
+    began = time.process_time()
+    limits.check(built)
+    assert time.process_time() - began < 0.05
+    places = {"meminfo": "meminfo", "cgroup": "cgroup", "cgroups": "fs"}
+    with limited(**{name: tmp_path / path for name, path in places.items()}):
+        assert memory.free_bytes("cpu") == 2_500_000
+        (tmp_path / "fs/two/memory.max").write_text("1000003\n")
+        assert memory.free_bytes("cpu") == 1_000_003 - 7 + 3
+        (tmp_path / "fs/two/memory.max").write_text("5\n")
+        assert memory.free_bytes("cpu") == 1
+        with pytest.raises(sim.InputError, match=r"are free; .* is the program"):
+            limits.check(small_one)
+
+
+def test_a_limit_of_the_process_counts():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
+    try:
+        free = memory.free_bytes("cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert free is not None and (1 << 29) < free <= 1 << 30
+
+
+@pytest.mark.process
+def test_the_estimate_is_a_table_of_figures(leomix):
+    keys = ["--set", "learning.train=false", "--set", "stop.cycles=3"]
+    plain = leomix("validate", "paper-slots", *keys).out
+    found = leomix("validate", "paper-slots", *keys, "--estimate")
+    assert found.status == 0
+    assert found.out.startswith(plain)
+    shown = [re.split(r"  +", line.strip())[0] for line in found.out[len(plain) :].splitlines()]
+    parts = ["memory", "the program", "the contact plan", "link curves", "rows of the traces"]
+    assert [line for line in shown if line] == [*parts, "time", "disk", "tried in"]
+    assert re.search(r"time +about [\d.]+ s +tried: 100.0% of it took", found.out)

@@ -1,0 +1,380 @@
+"""Tables of a run: order, groups, sums and digests, in memory, on disk and as Arrow arrays."""
+
+import math
+import tracemalloc
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sim
+from tests.kit.folders import cut, limited
+from tests.kit.records import (
+    BLOCK,
+    COLUMNS,
+    KINDS,
+    TOLERANCE,
+    Coded,
+    Tables,
+    Trace,
+    _sums,
+    array,
+    cut_lines,
+    digests,
+    grouped,
+    read_tables,
+    write_table,
+    write_tables,
+)
+from tests.kit.small import orbit, slots
+
+FULL = Path("/dev/full")
+WORDS = ("delivered", "carried", "dropped")
+TIMES = [0.0, 1.5, 1.5000001, 7.0, 1e6, None]
+EVENTS = {
+    "table": st.just("events"),
+    "time_s": st.sampled_from([*TIMES, math.nan, math.inf]),
+    "kind": st.sampled_from(["connect", "wait", "of a later version"]),
+    "cluster": st.sampled_from(["b", "a", None]),
+    "device": st.sampled_from([0, 300, None]),
+    "detail": st.sampled_from(["takes expert 1", "x", None]),
+}
+TRANSFERS = {
+    "table": st.just("transfers"),
+    "start_s": st.lists(st.sampled_from(TIMES[:-1]), min_size=1, max_size=5),
+    "cluster": st.sampled_from(["b", "a"]),
+    "version": st.integers(0, 2),
+    "outcome": st.lists(st.integers(-1, 2), min_size=5, max_size=5),
+}
+ASSIGNMENTS = {
+    "table": st.just("assignments"),
+    "time_s": st.sampled_from([0.0, 1.0]),
+    "expert": st.integers(0, 9),
+    "assigned": st.sampled_from([True, False, None]),
+}
+BLOCKS = st.lists(
+    st.one_of(*map(st.fixed_dictionaries, (EVENTS, TRANSFERS, ASSIGNMENTS))), max_size=12
+)
+
+
+def trace_of(folder, limit=10**9):
+    """A trace that keeps so many rows of a table in memory."""
+    with limited(rows_in_memory=limit):
+        return Trace(folder)
+
+
+def add(trace, block, coded=True):
+    """Add a block of rows, with its text as codes or as it is."""
+    given, rows = dict(block), 1
+    if "outcome" in given:
+        rows = len(given["start_s"])
+        codes = given["outcome"][:rows]
+        text = [None if code < 0 else WORDS[code] for code in codes]
+        given["outcome"] = Coded(np.array(codes, np.int8), WORDS) if coded else text
+        given["start_s"] = np.array(given["start_s"])
+    trace.add(given.pop("table"), rows, **given)
+
+
+def written(trace, folder):
+    """The files of a trace's tables, in groups of four rows."""
+    with limited(rows_of_a_group=4):
+        write_tables(folder, trace.tables())
+    return files_in(folder)
+
+
+def files_in(place):
+    return {path.name: path.read_bytes() for path in place.glob("*.parquet")}
+
+
+@given(BLOCKS, st.integers(1, 4 * BLOCK), st.integers(1, 5))
+def test_what_left_memory_comes_back_as_if_it_had_stayed(tmp_path_factory, blocks, limit, batch):
+    """And text that is coded as the text that it is."""
+    place = tmp_path_factory.mktemp("spilled")
+    kept, spilled = trace_of(None), trace_of(place / "rows", limit)
+    with limited(rows_read_at_once=batch):
+        for block in blocks:
+            add(kept, block, coded=False)
+            add(spilled, block)
+        assert digests(spilled.tables()) == digests(kept.tables())
+        assert written(spilled, place / "one") == written(kept, place / "other")
+    spilled.close()
+    assert not (place / "rows").exists()
+
+
+@given(BLOCKS.filter(len), st.data())
+def test_the_rolling_digest_covers_what_has_left_memory(tmp_path_factory, blocks, data):
+    """It is the same however often it is asked for, and another one when a block is another."""
+    asked = data.draw(st.sets(st.integers(0, len(blocks))))
+    changed = data.draw(st.integers(0, len(blocks) - 1))
+    others = [*blocks]
+    others[changed] = {**others[changed], "cluster": "another"}
+
+    def digest(blocks, asked):
+        trace = trace_of(tmp_path_factory.mktemp("rows"), 2 * BLOCK)
+        for number, block in enumerate(blocks):
+            add(trace, block)
+            if number in asked:
+                trace.digest()
+        return trace.digest()
+
+    assert digest(blocks, asked) == digest(blocks, set()) != digest(others, asked)
+
+
+def test_memory_does_not_grow_with_what_was_traced(tmp_path):
+    """Neither with rows nor with texts; a row costs a time, a device, a version and a code."""
+    trace, held, rows = trace_of(tmp_path / "rows", 20_000), np.zeros(300), 1000
+    tracemalloc.start()
+    for number in range(len(held)):
+        shared = {"kind": "upload_end", "cluster": f"said only once: {number}", "contact_id": 7}
+        own = {"device": np.arange(rows), "version": np.full(rows, number)}
+        coded, times_s = Coded(np.arange(rows) % 3, WORDS), np.linspace(number, number + 50, rows)
+        trace.add("events", rows, time_s=times_s, detail=coded, **shared, **own)
+        held[number] = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held[200:].max() < 1.05 * held[:100].max()
+    assert held.max() / 20_000 < 50
+    assert len(trace.tables()["events"]) == len(held) * rows
+
+
+def test_what_does_not_fit_a_column_is_refused():
+    trace = Trace()
+    for error, said, rows, columns in (
+        (ValueError, r"events.time_s has shape \(3,\); give \(2,\)", 2, {"time_s": np.zeros(3)}),
+        (ValueError, "code is 3", 2, {"kind": Coded(np.array([0, 3]), WORDS)}),
+        (ValueError, "code is -2", 2, {"kind": Coded(np.array([0, -2]), WORDS)}),
+        (TypeError, None, 2, {"device": np.array([0.5, 1.5])}),
+        (TypeError, None, 1, {"device": 0.5}),
+        (TypeError, "3 is no text", 1, {"kind": 3}),
+        (KeyError, "no column 'colour'", 1, {"colour": 3}),
+    ):
+        with pytest.raises(error, match=said):
+            trace.add("events", rows, **columns)
+    assert all(len(table) == 0 for table in trace.tables().values())
+
+
+# -- whole runs
+
+
+def test_a_run_that_spills_is_the_same_run(tmp_path):
+    """Whole, or interrupted, or read from files that are large."""
+    scenario, found = orbit(learning={"train": False, "rounds": {"per_gap_max": 4}}), []
+    for rows in (10**9, 100):
+        place = tmp_path / str(rows)
+        with limited(rows_in_memory=rows, rows_of_a_group=50, rows_read_at_once=40):
+            run, stopped = sim.run(scenario, place / "whole"), cut(scenario, place / "cut", 60)
+        found.append((run, files_in(place / "whole"), files_in(stopped)))
+        assert not list(place.rglob(".*"))
+        assert len(read_tables(stopped)["events"]) > 20
+    (kept, *files), (spilled, *parts) = found
+    assert parts == files and len(files[0]) == 5
+    assert {"events", "transfers"} <= set(spilled.tables.files)
+    for key in ("trace_sha256", "timing_sha256", "warnings", "books"):
+        assert spilled.manifest[key] == kept.manifest[key]
+    with limited(rows_of_a_large_table=100):
+        loaded = sim.load(spilled.folder)
+    assert loaded.tables["transfers"] is not loaded.tables["transfers"]
+    assert loaded.tables["contacts"] is loaded.tables["contacts"]
+    assert digests(loaded.tables) == digests(kept.tables)
+    for run in (spilled, loaded):
+        for key, value in run.summary.items():  # sums of groups differ in their last bits
+            same = pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+            assert key == "wall_s" or kept.summary[key] == same
+        for name in ("contacts", "transfers", "events", "metrics", "assignments", "inferences"):
+            assert getattr(run, name).equals(getattr(kept, name))
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_a_disk_that_is_full_meanwhile_is_named(tmp_path):
+    file = tmp_path / ".spilled" / "events.0.arrow"
+
+    def each_event(number):
+        if number == 1:
+            file.parent.mkdir()
+            file.symlink_to(FULL)
+
+    with limited(rows_in_memory=100), pytest.raises(sim.SimulationError) as told:
+        sim.run(slots(learning={"train": False}), tmp_path, each_event=each_event)
+    assert f"No space left on device: '{file}'" in str(told.value)
+    assert not file.parent.exists()
+
+
+def test_the_share_of_idle_time_is_that_of_events_and_transfers():
+    """Rounds of 200 s that are complete, and what the uplink's rows say of time on air."""
+    learning = {"train": False, "rounds": {"per_gap_max": 1}}
+    result = sim.run(slots(stop={"cycles": 2}, learning=learning))
+    trained_s = 200.0 * result.events[result.events.kind == "train_end"].rounds.sum()
+    up = result.transfers[result.transfers.direction == "uplink"]
+    share = (trained_s + (up.end_s - up.start_s).sum()) / (5 * result.manifest["simulated_s"])
+    assert 0 < share < 1
+    assert result.summary["idle_share"] == pytest.approx(1 - share, 1e-3)
+
+
+# -- against plain loops over rows
+
+EVENT = st.fixed_dictionaries(
+    {
+        "time_s": st.sampled_from([0.0, 1.5, 1e6]),
+        "kind": st.sampled_from([*KINDS[:4], "of a later version"]),
+        "cluster": st.sampled_from(["a", "b", None]),
+        "device": st.sampled_from([0, 1, 300, None]),
+        "contact_id": st.sampled_from([0, 70_000, None]),
+        "detail": st.sampled_from(["x", "y", None]),
+    }
+)
+
+
+@given(st.lists(EVENT, min_size=1))
+@settings(max_examples=50)  # five columns decide, and each must in some example
+def test_tables_are_sorted_as_pythons_stable_sort_does(rows):
+    def place(row):
+        """By time, kind, cluster, device and contact; nothing comes first."""
+        kind = KINDS.index(row["kind"]) if row["kind"] in KINDS else len(KINDS)
+        numbers = [-1 if row[key] is None else row[key] for key in ("device", "contact_id")]
+        return row["time_s"], kind, row["cluster"] or "", *numbers
+
+    trace = Trace()
+    for row in rows:
+        trace.add("events", **row)
+    found = trace.tables()["events"].select(list(rows[0])).to_pylist()
+    assert found == sorted(rows, key=place)
+
+
+@given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 70_000) | st.just(5))))
+def test_groups_are_those_of_a_dictionary(rows):
+    expected = {}
+    for number, key in enumerate(rows):
+        expected.setdefault(key, []).append(number)
+    keys = np.array(rows, np.int64).reshape(-1, 2)
+    order, first = grouped([keys[:, 0], keys[:, 1]])
+    groups = np.split(order, first[1:]) if len(rows) else []
+    assert {rows[group[0]]: group.tolist() for group in groups} == expected
+
+
+TRANSFER = st.fixed_dictionaries(
+    {
+        "cluster": st.sampled_from(["a", "b"]),
+        "device": st.integers(0, 1),
+        "direction": st.sampled_from(["uplink", "downlink"]),
+        "payload": st.sampled_from(["gate", "model"]),
+        "version": st.integers(0, 1),
+        "contact_id": st.integers(0, 3),
+        "payload_bytes": st.just(3.0),
+        "delivered_bytes": st.sampled_from([1.0, 2.0, 3.0]),
+        "outcome": st.sampled_from(["carried", "delivered", "dropped"]),
+    }
+)
+
+
+def transfers(rows):
+    schema = pa.schema([field for field in COLUMNS["transfers"].items() if field[0] in rows[0]])
+    return pa.Table.from_pylist(rows, schema)
+
+
+@given(st.lists(TRANSFER, min_size=1, max_size=40))
+@settings(max_examples=50)  # more than three wrong payloads are told of otherwise
+def test_sums_of_payloads_are_those_of_a_loop(rows):
+    so_far, wrong = {}, 0
+    for row in rows:
+        name = tuple(row[k] for k in ("cluster", "device", "direction", "payload", "version"))
+        total = so_far.pop(name, 0.0) + row["delivered_bytes"]
+        wrong += row["outcome"] == "delivered" and abs(total - 3.0) > TOLERANCE * 3.0
+        if row["outcome"] == "carried":
+            so_far[name] = total
+    table = transfers(rows)
+    size, delivered = (table.column(f"{k}_bytes").to_numpy() for k in ("payload", "delivered"))
+    said = list(_sums(table, size, delivered))
+    assert sum("were sent of a delivered payload of 3.0" in line for line in said) == min(wrong, 3)
+    assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
+
+
+@given(
+    st.lists(TRANSFER, min_size=1, max_size=40),
+    st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    st.integers(1, 9),
+)
+@settings(max_examples=50)  # most payloads of a direction must be cut in some
+def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, together):
+    """Contacts of ten seconds of two clusters, one after the other; in memory, or in a file."""
+    rows = [
+        {**row, "start_s": 10.0 * row["contact_id"], "contact_id": 2 * row["contact_id"]}
+        for row in sorted(rows, key=lambda row: row["contact_id"])
+    ]
+    contacts = [
+        SimpleNamespace(cluster=SimpleNamespace(name=name), session=number, served=True, end_s=end)
+        for end, number in zip((9.0, 19.0, 29.0, 39.0), sessions, strict=True)
+        for name in ("a", "b")
+    ]
+    expected = []
+    for direction in ("uplink", "downlink"):
+        through = {}
+        for row in rows:
+            if row["direction"] == direction:
+                what = (row[k] for k in ("cluster", "device", "payload", "version"))
+                offer = (*what, contacts[row["contact_id"]].session)
+                through[offer] = through.get(offer, False) or row["outcome"] == "delivered"
+        missed = sum(not done for done in through.values())
+        if missed > len(through) / 2:
+            expected.append(f"{missed} of {len(through)} {direction} transfers were cut")
+    table, filed = transfers(rows), Tables()
+    filed.files["transfers"] = tmp_path_factory.mktemp("groups") / "transfers.parquet"
+    with limited(rows_of_a_group=together):
+        write_table(filed.files["transfers"], {f.name: f.type for f in table.schema}, [table])
+    for tables in ({"transfers": table}, filed):
+        said = list(cut_lines(tables, SimpleNamespace(contacts=contacts)))
+        assert len(said) == len(expected)
+        assert all(line.startswith(start) for line, start in zip(said, expected, strict=True))
+
+
+# -- digests, and Arrow arrays without pyarrow's own constructor
+
+
+def digest(values, kind, pieces=1):
+    held = np.empty(len(values), object)
+    held[:] = values
+    chunks = [pa.array(part.tolist(), kind) for part in np.array_split(held, pieces)]
+    return digests({"events": pa.table({"detail": pa.chunked_array(chunks, kind)})})[0]
+
+
+SOME = {
+    pa.string(): ["a", "b", "", None],
+    pa.float64(): [0.0, 1.0, float("nan"), None],
+    pa.int64(): [0, 1, None],
+    pa.bool_(): [False, True, None],
+}
+
+
+@pytest.mark.parametrize("kind", SOME, ids=str)
+def test_a_digest_tells_columns_apart_and_not_how_they_are_stored(kind):
+    columns = [[x, y, z] for x in SOME[kind] for y in SOME[kind] for z in SOME[kind]]
+    assert len({digest(column, kind) for column in columns}) == len(columns)
+    for column in columns:
+        whole = digest(column, kind)
+        assert digest(column, kind, 2) == digest(column, kind, 5) == whole
+        # The same words in memory in another order.
+        longer = pa.chunked_array([pa.array([SOME[kind][1], SOME[kind][0], *column], kind)])
+        assert digests({"events": pa.table({"detail": longer.slice(2)})})[0] == whole
+
+
+ARRAYS = (
+    (pa.string(), str, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))),
+    (pa.bool_(), bool, st.booleans()),
+    (pa.float64(), float, st.floats(allow_nan=False)),
+    (pa.int64(), np.int64, st.integers(-(2**63), 2**63 - 1)),
+    (pa.timestamp("us", tz="UTC"), "M8[us]", st.integers(-(2**60), 2**60)),
+)
+
+
+@given(st.data(), st.integers(1, 3))
+def test_arrays_are_those_of_pyarrow(data, step):
+    for kind, dtype, values in ARRAYS:
+        drawn = np.array(data.draw(st.lists(values, max_size=20)), dtype=dtype)[::step]
+        made = array(drawn)
+        made.validate(full=True)
+        assert made.equals(pa.array(drawn, type=kind))
+    assert array(np.array([np.nan])).null_count == 0
+    with pytest.raises(TypeError, match="object"):
+        array([1, None])
