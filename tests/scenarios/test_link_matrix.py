@@ -1,0 +1,233 @@
+"""The link: each key under each form is resolved or refused; presets; directions; sidelinks."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scenarios
+from tests.kit.every_source import ORBITS, SEEN, read, refused
+from tests.kit.link_cells import (
+    FORMS,
+    KEYS,
+    PLACES,
+    cells,
+    held,
+    idle,
+    refusals,
+    scenario_of,
+    values,
+)  # fmt: skip
+
+OTHERWISE = r"cannot stand beside|is missing|is not a known key|must be (one of|at most)|with which"
+
+
+def check(place: str, side: str, keys: dict[str, Any], expected: set[str]) -> None:
+    """Taken as it was said, or refused by an expected key and what is in its way."""
+    try:
+        scenario = scenario_of(place, side, keys)
+    except scenarios.ScenarioError as error:
+        [line] = str(error).splitlines()
+        key, _, text = line.partition(": ")
+        section, _, name = key.rpartition(".")
+        assert name in expected, line
+        assert section == ("link" if name == "environment" else f"link.{side}"), line
+        has = held(place, side, keys)
+        beside = re.findall(r"(rate|fading|atmosphere|delivery|environment|source) '(\w+)'", text)
+        beside += re.findall(r"(path_gain_db) (-\d+)", text)
+        assert beside or re.search(OTHERWISE, text), line
+        assert all(str(has[key]).startswith(value) for key, value in beside), line
+    else:
+        assert not expected, (place, side, keys)
+        resolved = scenarios.resolved_link(scenario)
+        assert keys.items() <= resolved[side].items()
+        assert {f"link.{side}.{key}" for key in keys} <= set(resolved["overridden"])
+        # Of the preset nothing is left that changes nothing, but every radio has a band.
+        left = idle(place, side, keys) - {"frequency_ghz", "total_bandwidth_mhz"}
+        assert not left & resolved[side].keys()
+
+
+@pytest.mark.parametrize("side", KEYS)
+@pytest.mark.parametrize("place", PLACES)
+def test_each_key_under_each_form_is_used_or_refused(place: str, side: str) -> None:
+    """Those that are used change something: tests/sim/test_link_matrix.py."""
+    for form, keys in FORMS.items():
+        check(place, side, keys, refusals(place, side, keys))
+        for key, value, expected in cells(place, side, form):
+            check(place, side, {**keys, key: value}, expected)
+
+
+WIDER = {"bandwidth_mhz": [40.0], "total_bandwidth_mhz": [80.0]}
+ANY_KEYS = {
+    key: st.sampled_from([*values(side, key), *WIDER.get(key, [])])
+    for side in KEYS for key in KEYS[side] if key not in ("sharing", "delivery")
+}  # fmt: skip
+
+
+@settings(max_examples=settings().max_examples * 10)  # most draws of four keys are refused
+@given(
+    keys=st.fixed_dictionaries({}, optional=ANY_KEYS),
+    place=st.sampled_from(sorted(PLACES)),
+    side=st.sampled_from(sorted(KEYS)),
+)
+def test_any_keys_together_are_used_or_refused(keys: dict[str, Any], place: str, side: str) -> None:
+    check(place, side, keys, refusals(place, side, keys))
+
+
+# -- presets, and what is left of them beside the user's keys
+
+
+def link_of(name: str = "quickstart", **link: Any) -> Any:
+    return scenarios.resolved_link(scenarios.load(name, {f"link.{k}": v for k, v in link.items()}))
+
+
+def noise_k(noise_figure_db: float, antenna_k: float) -> float:
+    return antenna_k + 290 * (10 ** (noise_figure_db / 10) - 1)
+
+
+def test_the_paper_preset_gives_the_papers_ten_decibels() -> None:
+    link = link_of("paper-slots")
+    up = link["uplink"]
+    received_dbw = (
+        up["tx_power_dbm"] - 30 + up["tx_gain_dbi"] + up["rx_gain_dbi"] + up["path_gain_db"]
+    )
+    system_k = noise_k(up["noise_figure_db"], up["antenna_temperature_k"])
+    noise_dbw = 10 * math.log10(1.380649e-23 * system_k * up["bandwidth_mhz"] * 1e6)
+    assert received_dbw - noise_dbw == pytest.approx(9.985, abs=1e-3)
+    assert (up["rate"], up["fixed_rate_mbps"], link["downlink"]) == ("fixed", 5, "neglected")
+    assert up["total_bandwidth_mhz"] / up["bandwidth_mhz"] == 1000
+    wavelength_m = 299_792_458 / (up["frequency_ghz"] * 1e9)
+    free_space_db = 20 * math.log10(4 * math.pi * 600e3 / wavelength_m)
+    assert free_space_db == pytest.approx(-up["path_gain_db"], abs=1e-2)
+
+
+def test_the_physical_preset_holds_the_figures_of_the_3gpp() -> None:
+    """TR 38.821, section 6.1; G/T by 7 dB at 290 K; scintillation: TR 38.811, section 6.6.6."""
+    link = link_of()
+    up, down = link["uplink"], link["downlink"]
+    assert down["eirp_dbw"] == pytest.approx(48.77, abs=5e-3)
+    assert down["g_over_t_db_k"] == pytest.approx(-10 * math.log10(noise_k(7, 290)), abs=0.05)
+    ionosphere_db = 1.1 * (up["frequency_ghz"] / 4) ** -1.5 / math.sqrt(2)
+    assert up["scintillation_loss_db"] == pytest.approx(ionosphere_db, abs=0.05)
+    assert (link["environment"], link["beamwidth_deg"]) == (None, 4.4127)
+    assert (link["cut_transfers"], link["overridden"]) == ("resume", [])
+
+
+def test_a_downlink_has_a_band_of_its_own_and_is_physical_beside_the_paper() -> None:
+    down = link_of(downlink={"bandwidth_mhz": 40})["downlink"]
+    assert (down["total_bandwidth_mhz"], "sharing" in down) == (40, False)
+    turns = link_of(downlink={"delivery": "unicast"})["downlink"]
+    assert (turns["total_bandwidth_mhz"], turns["sharing"]) == (30, "fixed_subchannel")
+    fixed = {"rate": "fixed", "fixed_rate_mbps": 20.0}
+    # A fixed rate needs no threshold, and slots have no elevation.
+    plain = {k: v for k, v in link_of()["downlink"].items() if k != "atmosphere"}
+    assert link_of("paper-slots", downlink=fixed)["downlink"] == plain | fixed
+    wide = link_of(environment="urban", beamwidth_deg=4, cut_transfers="drop", downlink="neglected")
+    named = ("environment", "beamwidth_deg", "cut_transfers", "downlink")
+    assert [wide[key] for key in named] == ["urban", 4, "drop", "neglected"]
+    assert wide["overridden"] == [f"link.{key}" for key in named]
+
+
+# -- rules between the directions, and for both
+
+FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"uplink.duty": 0.5}, "uplink.duty: .*downlink.duty is 1: set that to 0.5 or less"),
+        ({"downlink.duty": 0.25}, "downlink.duty: .*uplink.duty is 1: set that to 0.75 or less"),
+        ({"uplink.duty": 0.6, "downlink.duty": 0.7}, "uplink.duty: .*is 0.7: set that to 0.4"),
+        ({"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
+        ({"uplink.duty": 0.9, "downlink": "neglected"}, ""),
+        ({"uplink.duty": 0.9, "preset": "paper"}, ""),
+        ({"environment": "urban", "preset": "paper"}, "environment: .*link.uplink has path_gain"),
+        ({"environment": "urban", "uplink.frequency_ghz": 12}, "uplink.frequency_ghz: .*1 to 6"),
+        ({"environment": "urban", "downlink.frequency_ghz": 0.9}, "downlink.frequency_ghz: got"),
+        ({"downlink.frequency_ghz": 0.9}, ""),
+        ({"environment": "urban", "uplink": FIXED, "downlink": "neglected"}, "environment: .*rate"),
+        ({"environment": "urban", "uplink": {**FIXED, "required_snr_db": 1}}, ""),
+        ({"environment": "urban", "uplink": FIXED}, ""),
+        ({"environment": "sub-urban"}, "environment: got 'sub-urban'; .*did you mean 'suburban'"),
+    ],
+)  # fmt: skip
+def test_directions_share_time_and_surroundings(link: dict[str, Any], words: str) -> None:
+    keys = {f"link.{key}": value for key, value in link.items()}
+    if words:
+        assert re.match(f"link.{words}", refused("circular", keys))
+    else:
+        assert read("circular", keys).link
+
+
+@pytest.mark.parametrize("source", ORBITS)
+def test_without_geometry_there_is_no_environment_no_beam_and_no_rate(source: str) -> None:
+    for key, value in (("environment", "urban"), ("beamwidth_deg", 3.5)):
+        keys = {"link.preset": "physical", "link.uplink": FIXED, f"link.{key}": value}
+        if source in SEEN:
+            assert scenarios.resolved_link(read(source, (keys)))[key] == value
+        else:
+            line = f"link.{key}: is not used by source {source!r}, which has no geometry"
+            assert refused(source, keys).startswith(line)
+    if source not in SEEN:
+        line = f"link.uplink.rate: got 'ergodic', but source {source!r} has no slant range"
+        assert refused(source, {"link.preset": "physical"}).startswith(line)
+
+
+# -- sidelinks
+
+
+def sidelink_of(source: str = "circular", **keys: Any) -> Any:
+    scenario = read(source, {"link.sidelink": keys, "link.relay": "store"})
+    assert scenarios.from_dict(scenario.model_dump(mode="json")) == scenario
+    return scenarios.resolved_sidelink(scenario)
+
+
+def test_a_sidelink_is_a_radio_below_one_gigahertz_with_what_is_given() -> None:
+    radio = sidelink_of()
+    given = {"bandwidth_mhz": 20, "range_km": 2}
+    assert sidelink_of(**given) == radio | given
+    assert sidelink_of(rate_mbps=6) == {"rate_mbps": 6.0, "tx_power_dbm": 20.0}
+    for key in radio.keys() - {"tx_power_dbm"}:
+        said = refused("circular", {"link.sidelink": {"rate_mbps": 6, key: 2}})
+        assert said.startswith(f"link.sidelink.{key}: is not used with rate_mbps 6")
+
+
+@pytest.mark.parametrize("source", ORBITS)
+def test_a_sidelink_needs_a_distance_within_its_range(source: str) -> None:
+    plain = read(source, ({}))
+    assert (plain.link.relay, scenarios.resolved_sidelink(plain)) == ("none", None)
+    assert sidelink_of(source, distance_km=0.2)["distance_km"] == 0.2
+    far = {"link.sidelink": {"distance_km": 3, "range_km": 2}}
+    crowd: dict[str, Any] = {"link.sidelink": {}, "ground.clusters.0.devices": 3}
+    if source not in SEEN:
+        beyond = f"range_km: is not used by source {source!r}, which has no geometry"
+        assert refused(source, far).startswith(f"link.sidelink.{beyond}")
+        none = f"distance_km: is missing; source {source!r} has no places"
+        assert refused(source, {"link.sidelink.rate_mbps": 1}).startswith(f"link.sidelink.{none}")
+        return
+    assert refused(source, far).startswith("link.sidelink.distance_km: got 3; beyond range_km 2 ")
+    assert sidelink_of(source, distance_km=2, range_km=2)
+    line = "link.sidelink.distance_km: is missing; the devices of cluster 'A' are all in one place"
+    assert refused(source, crowd).startswith(line)
+    for key in ("link.sidelink.rate_mbps", "link.sidelink.distance_km",
+                "ground.clusters.0.radius_km", "ground.clusters.0.devices"):  # fmt: skip
+        assert read(source, crowd | {key: 1}).link.sidelink is not None
+    twins = [{"latitude_deg": 48, "longitude_deg": 11}] * 2
+    assert read(
+        source,
+        {
+            "link.sidelink": {},
+            "ground.clusters.0": {
+                "name": "A",
+                "latitude_deg": 48,
+                "longitude_deg": 11,
+                "places": twins,
+            },
+        },
+    ).link.sidelink

@@ -1,0 +1,75 @@
+"""Messages of refusals, word for word: golden_messages.yaml is the only place that has them.
+
+All other tests ask for the key and the nearest right one, in one line.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import scenarios
+from tests.kit.every_source import CIRCULAR
+from tests.kit.link_cells import WINDOWS
+
+GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden_messages.yaml").read_text())
+OF_FILES = [
+    (command, file, *row)
+    for command, files in GOLDEN["files"].items()
+    for file, rows in files.items()
+    for row in rows
+]
+ELEMENTS = {
+    "OBJECT_NAME": "A", "NORAD_CAT_ID": 41917, "EPOCH": "2026-08-22T14:02:00",
+    "MEAN_MOTION": 14.34, "ECCENTRICITY": 0.0002, "INCLINATION": 86.4, "RA_OF_ASC_NODE": 100,
+    "ARG_OF_PERICENTER": 80, "MEAN_ANOMALY": 280, "BSTAR": 0,
+}  # fmt: skip
+READY = """\
+stop: {}
+orbit: {source: contacts, path: x.csv}
+ground: {clusters: [{name: A}]}
+link: {preset: paper}
+"""
+FILES = {
+    "mine.yaml": CIRCULAR,
+    "windows.yaml": READY,
+    "x.csv": WINDOWS,
+    "x.json": json.dumps([ELEMENTS]),
+    "x.tle": scenarios.element_file(scenarios.load("quickstart")).read_text(),
+    "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
+}
+
+
+@pytest.fixture
+def said(leomix: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a command that is refused says, in a folder of right files but for some."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+
+    def line(command: str, **wrong: str) -> str:
+        for name, text in (FILES | wrong).items():
+            Path(name).write_text(text, encoding="utf-8")
+        found = leomix(*command.split())
+        assert (found.status, found.out) == (2, "")
+        [text] = found.err.splitlines()
+        return text.removeprefix("leomix: ")
+
+    return line
+
+
+@pytest.mark.parametrize(("command", "file", "right", "wrong", "line"), OF_FILES)
+def test_a_wrong_file_is_told_with_what_to_do(
+    said: Any, command: str, file: str, right: str | None, wrong: str, line: str
+) -> None:
+    assert right is None or right in FILES[file]
+    text = wrong if right is None else FILES[file].replace(right, wrong)
+    assert said(command, **{file: text}) == line
+
+
+@pytest.mark.parametrize(("command", "line"), GOLDEN["commands"].items())
+def test_a_wrong_command_is_told_with_what_to_do(said: Any, command: str, line: str) -> None:
+    assert said(command) == line

@@ -1,0 +1,405 @@
+"""From a file's text and overrides to a scenario: safe YAML, files, `--set`, order, round trip."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scenarios
+from tests.kit.every_source import CIRCULAR, ORBITS, SEEN, changed, mapping_with, read
+from tests.kit.scenarios import MAX_DEPTH, MAX_NODES, ProblemsFound, parse_yaml
+
+BERN: dict[str, Any] = {"latitude_deg": 46.9, "longitude_deg": 7.4}
+
+# -- YAML 1.2, core schema, without what a scenario has no use for
+
+SCALARS: dict[str, Any] = {
+    "1e6": 1e6, "5e-3": 5e-3, "1.": 1.0, ".5": 0.5, "-3.25E+2": -325.0, "12": 12, "-7": -7,
+    "+7": 7, "0": 0, "0x1F": 31, "0o17": 15, "true": True, "False": False, "null": None, "~": None,
+    "no": "no", "on": "on", "Yes": "Yes", "1_000": "1_000", "12:30:45": "12:30:45",
+    "2026-08-22": "2026-08-22", "2026-08-22T00:00:00Z": "2026-08-22T00:00:00Z", "'12'": "12",
+    '"1e6"': "1e6", "'null'": "null", "''": "", "|\n  a\n  b\n": "a\nb\n", "'<<'": "<<",
+    "[1, two, 3.0]": [1, "two", 3.0], "{a: {b: 1}}": {"a": {"b": 1}},
+    "{no: 1, 1: 2, null: 3}": {"no": 1, "1": 2, "null": 3}, "": None, "# only a comment\n": None,
+    "---\n": None,
+}  # fmt: skip
+
+
+def test_a_scalar_has_the_type_that_yaml_1_2_gives_it() -> None:
+    for text, value in SCALARS.items():
+        parsed = parse_yaml(text).value
+        assert (parsed, type(parsed)) == (value, type(value)), text
+
+
+REFUSED_YAML: list[tuple[str, int | None, str]] = [
+    ("a: 1\nb: &x 2\n", 2, "anchor 'x'"),
+    ("a: 1\nb: *x\n", 2, "alias 'x'"),
+    ("a: !!python/object/apply:os.system [ls]\n", 1, "tag"),
+    ("!mine\na: 1\n", 1, "tag '!mine'"),
+    ("a: 1\n\na: 2\n", 3, "is given twice (first on line 1)"),
+    ("a: 010\n", 1, "'010' is ambiguous"),
+    ("a: -.inf\n", 1, "-.inf is not allowed; numbers must be finite"),
+    ("a: 1e400\n", 1, "'1e400' is too large; numbers must be finite"),
+    ("a: 99999999999999999999\n", 1, "whole numbers go up to 9223372036854775807"),
+    ("a: 0x" + "f" * 9999 + "\n", 1, "whole numbers go up to 9223372036854775807"),
+    ("a: 1\n? [b]\n: 1\n", 2, "a key must be a word"),
+    ("a: [1\nb: 2\n", 2, "is not valid YAML"),
+    ("a: 1\n---\na: 2\n", 2, "expected a single document"),
+    ("a: 1\nb: \x07\n", 2, "a character that YAML does not allow"),
+    ('a: "\\uD800"\n', 1, "half of a surrogate pair"),
+    ('"\\UFFFFFFFF"', None, "escape that stands for no character"),
+    ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), 1, "nested too deeply"),
+    ("[" * 20_000, 1, "nested too deeply"),
+    ("[" + "1," * MAX_NODES + "]", 1, "too many values"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "words"), REFUSED_YAML, ids=lambda v: str(v)[:20])
+def test_what_a_scenario_has_no_use_for_is_refused_with_its_line(
+    text: str, line: int | None, words: str
+) -> None:
+    with pytest.raises(ProblemsFound) as caught:
+        parse_yaml(text)
+    [problem] = caught.value.problems
+    assert problem.line == line
+    assert words in problem.text
+
+
+def test_what_is_at_the_limits_is_read_and_lines_are_those_of_keys_and_items() -> None:
+    assert parse_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH).value is not None
+    assert len(parse_yaml("[" + "1," * (MAX_NODES - 1) + "]").value) == MAX_NODES - 1
+    lines = parse_yaml("\na:\n  b: 1\nc:\n  - x\n  - {d: 2,\n     e: 3}\n").lines
+    assert [lines[p] for p in (("a",), ("a", "b"), ("c", 1), ("c", 1, "e"))] == [2, 3, 6, 7]
+
+
+# -- files
+
+
+def saved(folder: Path, content: str | bytes | dict[str, Any]) -> Path:
+    text = json.dumps(content) if isinstance(content, dict) else content
+    (folder / "mine.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+    return folder / "mine.yaml"
+
+
+def refusal(path: str | Path, overrides: dict[str, Any] | None = None) -> str:
+    with pytest.raises(scenarios.ScenarioError) as caught:
+        scenarios.load(path, overrides)
+    [line] = str(caught.value).splitlines()
+    assert len(line) < 600
+    return line
+
+
+def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path) -> None:
+    for content, words in [
+        (b"\xff\xfea\x00", ": is not text; "),
+        (b"a: \xe9\n", ": is not text; "),
+        ("null\n", ": is empty; "),
+        ("\n5\n", ":2: is not a mapping; "),
+        (f"{CIRCULAR}learning: [1\n", ":12: is not valid YAML: "),
+        (f"{CIRCULAR}{'#' * (1_000_001 - len(CIRCULAR))}", ": is too large; "),
+    ]:
+        path = saved(tmp_path, content)
+        assert refusal(path).startswith(f"{path}{words}")
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in [
+        (tmp_path, "is a folder"),
+        (tmp_path / "pipe", "is not a regular file"),
+        (path / "deeper.yaml", "Not a directory"),
+        ("a\0b.yaml", "is not a path"),
+        ("a" * 5000, "File name too long"),
+        ("nowhere.yaml", "no such file; shipped scenarios: "),
+        ("paper-slot", "did you mean 'paper-slots'?"),
+        (tmp_path / "mine.yml", f"did you mean '{path}'?"),
+    ]:
+        assert words in refusal(name)
+    # A megabyte, Windows line ends and a byte order mark are fine.
+    text = CIRCULAR.replace("\n", "\r\n")
+    whole = f"{text}{'#' * (1_000_000 - 3 - len(text))}"
+    found = scenarios.load(saved(tmp_path, b"\xef\xbb\xbf" + whole.encode()))
+    assert found == scenarios.load(saved(tmp_path, CIRCULAR))
+
+
+NAMED: dict[str, tuple[str, Callable[..., Path], str]] = {
+    "tle": ("orbit.path", scenarios.element_file, "element file"),
+    "omm": ("orbit.path", scenarios.element_file, "element file"),
+    "contacts": ("orbit.path", scenarios.windows_file, "window file"),
+    "circular": ("ground.clusters.0.places_path", lambda s: scenarios.places_file(s, 0), "places"),
+}
+
+
+@pytest.mark.parametrize("source", NAMED)
+def test_a_named_file_counts_from_the_folder_of_the_scenario(tmp_path: Path, source: str) -> None:
+    key, found, kind = NAMED[source]
+    (tmp_path / "sets").mkdir()
+    one = tmp_path / "sets" / "one.txt"
+    one.touch()
+    for name in ("sets/one.txt", str(one), "none.txt", ".", "x" * 3000, "a\0b"):
+        said = changed(source, {"ground.clusters.0.devices": None, key: name})
+        scenario = scenarios.load(saved(tmp_path, said))
+        if name.endswith("/one.txt"):
+            assert found(scenario) == one
+        else:
+            with pytest.raises(scenarios.ScenarioError, match=rf"^{tmp_path}/mine.*: no file "):
+                found(scenario)
+    other = read("contacts" if kind == "element file" else "walker", {})
+    with pytest.raises(scenarios.ScenarioError, match=f"path: is not given; there is no .*{kind}"):
+        found(other)
+
+
+CODE, OUT = "names Python code.*LEOMIX_ALLOW_CODE=1.*--set", "leads out of .*absolute path.*--set"
+STRANGE: list[tuple[str, Any, str]] = [
+    ("learning.method", "theirs:Method", CODE),
+    ("learning.data.kind", "theirs:data", CODE),
+    ("learning.model.kind", "theirs:Model", CODE),
+    ("learning.options", {"gate": ["theirs:Gate"]}, CODE),
+    ("orbit.path", "../secret.tle", OUT),
+    ("ground.clusters.0.places_path", "link/x.csv", OUT),
+    ("learning.data.path", "a/../../x.npz", OUT),
+    ("learning.model.tokenizer", "link", OUT),
+    ("learning.model.checkpoints", ["fine", "full"], OUT),
+]
+
+
+def test_code_and_files_elsewhere_are_the_users_own_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a file nor a manifest may name them, unless by --set or LEOMIX_ALLOW_CODE."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    for link in (tmp_path / "link", tmp_path / "full" / "link"):
+        link.symlink_to("/")
+    for key, value, words in STRANGE:
+        monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+        path = saved(tmp_path, changed("tle", {"ground.clusters.0.devices": None, key: value}))
+        assert re.search(rf"mine.yaml:1: {key}[\w.]*: '.*{words}", refusal(path))
+        allowed = scenarios.load(path, {key: value})
+        stored = allowed.model_dump(mode="json")
+        with pytest.raises(scenarios.ScenarioError, match=words):
+            scenarios.from_stored(stored, {})
+        assert scenarios.from_stored(stored, {key: value}) == allowed
+        monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+        assert scenarios.load(path) == allowed if words == CODE else re.search(OUT, refusal(path))
+
+
+# -- overrides
+
+
+def test_an_override_acts_as_if_the_file_had_said_so(tmp_path: Path) -> None:
+    """Text is read as YAML, other values are taken as they are."""
+    path = saved(tmp_path, CIRCULAR)
+    said = {
+        "orbit.altitude_km": "1.2e3", "learning.train": "false", "seed": 7,
+        "learning.options": "{layers: [1, 2]}", "start": "2027-01-01T00:00:00Z",
+        "compute.seconds_per_round": "null", "compute.tflops": "2",
+        "ground.clusters.0.devices": "9",
+        "ground.clusters.1": "{name: Oslo, latitude_deg: 59.9, longitude_deg: 10.8}",
+    }  # fmt: skip
+    found = scenarios.load(path, said)
+    assert (found.orbit.altitude_km, found.learning.train, found.seed) == (1200, False, 7)
+    assert (found.learning.options, found.start.year) == ({"layers": [1, 2]}, 2027)
+    assert (found.compute.seconds_per_round, found.compute.tflops) == (None, 2)
+    assert {c.name: c.devices for c in found.ground.clusters} == {"Munich": 9, "Oslo": 1}
+    both = scenarios.load(path, {"orbit.altitude_km": "550", "orbit.raan_deg": "3"})
+    assert both != scenarios.load(path)
+    assert both == scenarios.load(saved(tmp_path, CIRCULAR.replace("600", "550\n  raan_deg: 3")))
+    mapping: dict[str, Any] = {"a": [1, {"b": 2}]}
+    for key, value in {"a.1.b": 3, "a.0": "zero", "c.d.e": None}.items():
+        scenarios.set_key(mapping, key, value)
+    assert mapping == {"a": ["zero", {"b": 3}], "c": {"d": {"e": None}}}
+
+
+def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
+    path = saved(tmp_path, CIRCULAR)
+    for key, value, words in [
+        ("orbit.path", "x", "orbit.path: is not used by source 'circular'"),
+        ("seed", "[1", "seed: is not valid YAML: "),
+        ("seed", "&a 1", "seed: the anchor 'a' is not allowed"),
+        ("seed", float("inf"), "seed: got inf; must be a whole number"),
+        ("orbit.beams", None, "orbit.beams: got nothing; must be a whole number"),
+        ("ground.clusters.B.name", "3", "ground.clusters.B.name: 'B' is not an item of this list"),
+        ("ground.clusters.1", "{name: 7}", "ground.clusters.1.name: got 7; must be text"),
+        ("", "1", "'': is not a key"),
+        (".".join("a" * 40), "1", "'a.a.a.a.a"),
+        ("a\nb", "1", "'a\\nb': is not a known key"),
+    ]:
+        assert refusal(path, {key: value}).startswith(f"--set {words}")
+    path = saved(tmp_path, CIRCULAR.replace("97.8", "300"))
+    line = refusal(path, {"orbit.altitude_km": 550})
+    assert line.startswith(f"{path}:6: orbit.inclination_deg: got 300")
+
+
+# -- one order, whatever the file's
+
+
+def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
+    def clusters(*listed: dict[str, Any]) -> Any:
+        said = {"ground.clusters": [{**BERN, **cluster} for cluster in listed]}
+        return read("circular", said).ground.clusters
+
+    names = ("Thun", "Bern", "Chur")
+    for order in itertools.permutations(names):
+        assert [c.name for c in clusters(*({"name": name} for name in order))] == sorted(names)
+    east = [{**BERN, "longitude_deg": degrees} for degrees in (7.5, 7.3, 7.4)]
+    [mixed] = clusters({"name": "A", "places": east})
+    assert [place.longitude_deg for place in mixed.places] == [7.3, 7.4, 7.5]
+    pairs = [("z", 1.0), ("a", 2.0), ("m", 2.0), ("b", 1.0)]
+    for mix in itertools.permutations(pairs):
+        places = [{**BERN, "name": name} for name, _ in mix]
+        kinds = [{"devices": 1, "seconds_per_round": pace_s} for _, pace_s in mix]
+        [cluster] = clusters({"name": "A", "places": places, "kinds": kinds})
+        each = [kind.seconds_per_round for kind in cluster.kinds for _ in range(kind.devices)]
+        found = list(zip([place.name for place in cluster.places], each, strict=True))
+        assert found == sorted(pairs)
+    [listed] = clusters({"name": "A", "kinds": [{"devices": 2, "tflops": 9}, {"devices": 1}]})
+    assert [kind.devices for kind in listed.kinds] == [2, 1]
+
+
+# -- what a manifest stores is the same scenario
+
+
+def through_json(scenario: scenarios.Scenario) -> scenarios.Scenario:
+    again = scenarios.from_dict(json.loads(json.dumps(scenario.model_dump(mode="json"))))
+    assert again == scenario
+    assert again.model_dump() == scenario.model_dump()
+    return again
+
+
+def test_a_scenario_is_a_value(tmp_path: Path) -> None:
+    path = saved(tmp_path, CIRCULAR)
+    scenario = scenarios.load(path)
+    assert (scenario.source_path, through_json(scenario).source_path) == (path, None)
+    assert scenario != scenarios.load(path, {"learning.rounds.per_gap_max": 3}) != "scenario"
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        scenario.learning.step_size = 3.0
+    for start in (
+        datetime(2026, 8, 22, 2, 30, tzinfo=timezone(timedelta(hours=2.5))),
+        datetime(2000, 3, 26, 2, tzinfo=ZoneInfo("Asia/Novokuznetsk")),  # skipped by the clocks
+        datetime(2025, 10, 26, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),  # the second one
+    ):
+        found = through_json(scenarios.load(path, {"start": start}))
+        assert found.start == start.astimezone(UTC)
+    stored = scenario.model_dump(mode="json")
+    stored["ground"]["clusters"].reverse()
+    before = json.dumps(stored)
+    scenarios.from_dict(stored)
+    assert json.dumps(stored) == before
+
+
+OPTIONS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(0, 1) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+SAID = {
+    "seed": st.integers(0, 2**63 - 1),
+    "start": st.datetimes(datetime(1958, 1, 2), datetime(2099, 1, 1), timezones=st.timezones()),
+    "ground.clusters.0.latitude_deg": st.floats(-90, 90),
+    "ground.clusters.0.places_path": st.none() | st.text(min_size=1),
+    "link.uplink.rician_k_db": st.none() | st.floats(-300, 300),
+    "compute.tflops": st.none() | st.floats(0, 1, exclude_min=True),
+    "learning.rounds.per_contact": st.just("fill") | st.integers(1, 99),
+    "learning.options": st.dictionaries(st.text(max_size=3), OPTIONS, max_size=3),
+}
+
+
+@given(said=st.fixed_dictionaries(SAID), source=st.sampled_from(SEEN))
+def test_every_scenario_survives_json(said: dict[str, Any], source: str) -> None:
+    again = through_json(read(source, said))
+    # In UTC: Python calls local times that a clock change skips or repeats unequal to all others.
+    assert again.start == said["start"].astimezone(UTC)
+    assert again.learning.options == said["learning.options"]
+    assert again.ground.clusters[0].latitude_deg == said["ground.clusters.0.latitude_deg"]
+
+
+# -- the campaign: anything validates, or is refused in one line
+
+QUICKSTART = scenarios.shipped_path("quickstart").read_text()
+PIECES = [
+    *("- ", "? ", ": ", "{", "}", "[", "]", "'", '"', "|", ">", "#", "%", "\n", "  ", "\t", "&a "),
+    *("*a", "!!int ", "!x ", "<<", "---\n", "...", "\\UFFFFFFFF", "\x85", "\ufeff", "\u2028"),
+    *("0x", "1e999", ".nan", "010", "null", "true", "2026-08-22", "source: slots", "stop: {}"),
+]
+ANY_TEXT = st.text() | st.lists(st.sampled_from(PIECES) | st.text(max_size=4)).map("".join)
+HUGE = st.integers(300, 4000).map(lambda digits: 10**digits)
+ANY_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | HUGE | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+STORED = {
+    s: scenarios.from_dict(mapping_with(o)).model_dump(mode="json") for s, o in ORBITS.items()
+}
+ORBIT_KEYS = sorted({key for mapping in STORED.values() for key in mapping["orbit"]})
+WORDS = [*ORBITS, "any", "single", "contact", "highest_elevation", "sun-synchronous", "star"]
+
+
+def keys_in(value: Any, above: str = "") -> list[str]:
+    items = dict(enumerate(value)) if isinstance(value, list) else value
+    pairs = [(f"{above}{key}", items[key]) for key in items] if isinstance(items, dict) else []
+    return [found for key, inner in pairs for found in (key, *keys_in(inner, f"{key}."))]
+
+
+def loaded(text: str) -> scenarios.Scenario:
+    with tempfile.TemporaryDirectory() as folder:
+        return scenarios.load(saved(Path(folder), text.encode("utf-8", "surrogatepass")))
+
+
+def damaged(at: int, gone: int, text: str) -> scenarios.Scenario:
+    return loaded(QUICKSTART[:at] + text + QUICKSTART[at + gone :])
+
+
+def replaced(spot: tuple[str, str], value: Any, extra: str | None) -> scenarios.Scenario:
+    source, key = spot
+    mapping = copy.deepcopy(STORED[source])
+    scenarios.set_key(mapping, key, value)
+    if extra is not None:
+        mapping["orbit" if isinstance(mapping["orbit"], dict) else "link"][extra] = value
+    return scenarios.from_dict(mapping)
+
+
+CAMPAIGN: dict[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]] = {
+    loaded: (ANY_TEXT,),
+    damaged: (st.integers(0, len(QUICKSTART)), st.integers(0, 12), ANY_TEXT),
+    replaced: (
+        st.sampled_from([(source, key) for source in STORED for key in keys_in(STORED[source])]),
+        ANY_VALUE | st.sampled_from(WORDS) | st.integers(1, 4) | st.floats(0, 1),
+        st.none() | st.text(max_size=9) | st.sampled_from(ORBIT_KEYS),
+    ),
+    scenarios.load: (
+        st.just("quickstart"),
+        st.dictionaries(
+            st.sampled_from(keys_in(STORED["tle"])) | st.text(max_size=12) | st.just("[key]"),
+            ANY_TEXT | ANY_VALUE,
+            max_size=3,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("make", CAMPAIGN, ids=lambda make: make.__name__)
+@given(data=st.data())
+def test_anything_validates_or_is_refused_in_one_line(make: Any, data: st.DataObject) -> None:
+    try:
+        scenario = make(*(data.draw(values) for values in CAMPAIGN[make]))
+    except scenarios.ScenarioError as error:
+        assert len(str(error).splitlines()) == 1
+        assert len(str(error)) < 2000
+    else:
+        through_json(scenario)

@@ -1,0 +1,194 @@
+"""What is said of a link that cannot work as it was written: doubts of a plan, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import channel
+import sim
+from tests.kit.network import Plan, PlannedContact, cluster_radios, make_plan
+from tests.kit.small import orbit, slots
+
+DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
+FIXED = {"rate": "fixed", "fading": "none"}
+
+
+def doubts_of(radius_km: float = 0.0, **link: Any) -> list[str]:
+    """Doubts of a day over one cluster that a satellite passes overhead, 619 km away."""
+    place = {"latitude_deg": -40.693186649, "longitude_deg": -130.256454933}
+    clusters = [{"name": "A", **place, "devices": 30, "radius_km": radius_km}]
+    plan = make_plan(orbit(stop={"days": 0.6}, ground={"clusters": clusters}, link=link))
+    return [doubt for doubt in plan.doubts if "beam" in doubt or "link." in doubt]
+
+
+def highest(plan: Plan) -> dict[str, PlannedContact]:
+    """The contact of each cluster in which a satellite stands highest."""
+    rising = sorted(plan.contacts, key=lambda contact: contact.max_elevation_deg)
+    return {contact.cluster.name: contact for contact in rising}
+
+
+def snr_db(at: PlannedContact, carrier_hz: float = 2e9, air_db: float | None = None) -> float:
+    """By the terms of preset physical at a contact's best: 2.2 dB and 3 dB, and the air."""
+    cosecant_db = 0.035 / np.sin(np.radians(at.max_elevation_deg))
+    losses_db = 5.2 + (cosecant_db if air_db is None else air_db)
+    range_m = at.min_slant_range_km * 1e3
+    return float(channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, carrier_hz, range_m, losses_db))
+
+
+OVERHEAD_DB = float(channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, 618.6e3, 0.035 + 5.2))
+
+
+@pytest.mark.parametrize("degrees", [(0.3, -0.1), (-0.3, 0.1), (0.3, -0.3), (0.05, 0.3, 0.1)])
+def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees: tuple[float, ...]) -> None:
+    """Twice the farthest device, on the Earth's circle of 6371 km, against 2 d tan(width / 2)."""
+    width_km = 2 * 0.3 * np.pi / 180 * 6371.0
+    middle = {"latitude_deg": -40.0, "longitude_deg": -130.0}
+    places = [{**middle, "latitude_deg": -40.0 + north} for north in degrees]
+    cluster = {"name": "A", **middle, "places": places}
+    around = {"stop": {"days": 1}, "ground": {"clusters": [cluster]}}
+    nearest_km = highest(make_plan(orbit(**around)))["A"].min_slant_range_km
+    exact_deg = 2 * float(np.degrees(np.arctan(width_km / 2 / nearest_km)))
+    for factor, said in ((0.999, 1), (1.001, 0)):
+        doubts = make_plan(orbit(**around, link={"beamwidth_deg": exact_deg * factor})).doubts
+        wide = [doubt for doubt in doubts if "beam" in doubt]
+        assert len(wide) == said
+        for doubt in wide:
+            assert doubt.startswith(f"cluster A is {width_km:.0f} km wide")
+            assert f"beam of {exact_deg:.2g} deg lights {width_km * factor:.0f} km" in doubt
+            assert f"({nearest_km:.0f} km)" in doubt
+
+
+def test_the_beam_follows_from_the_satellites_gain() -> None:
+    """40 dBi is a dish of 41.1 wavelengths at 60 %: a beam of 70 / 41.1 = 1.70 degrees, 18 km."""
+    lit_km = 2 * 618.6 * np.tan(np.radians(1.703 / 2))
+    [doubt] = doubts_of(60.0, uplink=DISH)
+    assert f"beam of 1.7 deg lights {lit_km:.0f} km" in doubt
+    assert not doubts_of(4.0, uplink=DISH)
+    assert doubts_of(60.0, downlink={"tx_power_dbm": 40.0, "tx_gain_dbi": 40.0}) == [doubt]
+    assert "beam of 2 deg" in doubts_of(60.0, uplink=DISH, beamwidth_deg=2.0)[0]
+    assert "beam of 4.4 deg" in doubts_of(300.0)[0]  # preset physical: that of its satellite
+    # One without gain has no beam that could be too narrow, but the other direction's counts.
+    for gain_dbi in (0.0, -3.0, -20.0):
+        strong = {**DISH, "rx_gain_dbi": gain_dbi, "tx_power_dbm": 50.0, "tx_gain_dbi": 20.0}
+        for downlink in ("neglected", {"tx_power_dbm": 40.0, "tx_gain_dbi": gain_dbi}):
+            assert not doubts_of(400.0, uplink=strong, downlink=downlink)
+        down = {"tx_power_dbm": 40.0, "tx_gain_dbi": 40.0}
+        assert "beam of 1.7 deg" in doubts_of(400.0, uplink=strong, downlink=down)[0]
+
+
+def test_a_fixed_rate_beyond_the_capacity_is_a_doubt() -> None:
+    """Without fading the rate needs 2^(R/B) - 1; the link has its SNR where it is strongest."""
+    [doubt] = doubts_of(uplink={**FIXED, "fixed_rate_mbps": 3.6})
+    lacks_db = 10 * np.log10(2.0**10 - 1) - OVERHEAD_DB
+    assert doubt.startswith(f"link.uplink: the fixed rate needs {lacks_db:.1f} dB more")
+    assert f"{OVERHEAD_DB:.1f} dB of SNR" in doubt
+    enough = 0.36 * np.log2(1 + 10 ** (OVERHEAD_DB / 10))
+    assert doubts_of(uplink={**FIXED, "fixed_rate_mbps": 1.01 * enough})
+    assert not doubts_of(uplink={**FIXED, "fixed_rate_mbps": 0.99 * enough})
+    # A threshold does not hide it, and a downlink is doubted by itself.
+    loud = {"rate": "fixed", "fixed_rate_mbps": 5000.0}
+    for link in ({"uplink": {**loud, "required_snr_db": -10.0}}, {"downlink": loud}):
+        [doubt] = doubts_of(**link)
+        assert doubt.startswith(f"link.{next(iter(link))}: the fixed rate needs ")
+    # The paper's rate is none, and doubts are warnings of a run.
+    assert not [doubt for doubt in make_plan(slots()).doubts if "fixed" in doubt]
+    beyond = {"uplink": {"fixed_rate_mbps": 50.0}}
+    result = sim.run(slots(stop={"cycles": 1}, link=beyond, learning={"train": False}))
+    assert [w for w in result.manifest["warnings"] if "link.uplink: the fixed rate needs" in w]
+
+
+@cache
+def over_two_clusters(**uplink: Any) -> Plan:
+    """Some hours in which one of two clusters is seen much better than the other."""
+    return make_plan(orbit(stop={"days": 0.5}, link={"uplink": {"rate": "shannon", **uplink}}))
+
+
+def weak_lines(plan: Plan) -> list[str]:
+    return [doubt for doubt in plan.doubts if "nothing gets through" in doubt]
+
+
+@pytest.mark.parametrize("rate", [{"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "shannon"}])
+def test_a_link_that_is_too_weak_names_its_clusters(rate: dict[str, Any]) -> None:
+    [doubt] = doubts_of(uplink={**rate, "required_snr_db": 30.0})
+    lacks = f"{30.0 - OVERHEAD_DB:.1f} dB less than the receiver needs (over A)"
+    assert doubt.startswith("link.uplink: nothing gets through") and doubt.endswith(lacks)
+    best_db = {name: snr_db(contact) for name, contact in highest(over_two_clusters()).items()}
+    weak, strong = sorted(best_db, key=best_db.__getitem__)
+    assert best_db[strong] - best_db[weak] > 0.5
+    between_db = (best_db[strong] + best_db[weak]) / 2
+    [doubt] = weak_lines(over_two_clusters(required_snr_db=between_db))
+    assert f"the SNR is {best_db[weak]:.1f} dB at its best" in doubt
+    assert f"{between_db - best_db[weak]:.1f} dB less" in doubt
+    assert doubt.endswith(f"than the receiver needs (over {weak})")
+    assert not weak_lines(over_two_clusters(required_snr_db=best_db[weak] - 0.1))
+    dead = weak_lines(over_two_clusters(required_snr_db=60.0))
+    assert {line.split("(over ")[1] for line in dead} == {"North)", "South)"}
+    # With a path gain of its own a link is dead in the same way everywhere: one line.
+    paper = {"preset": "paper", "uplink": {"rate": "shannon", "required_snr_db": 60.0}}
+    [line] = weak_lines(make_plan(slots(link=paper)))
+    assert line.endswith("(over A, B)")
+
+
+def test_rain_makes_a_link_too_weak_over_the_cluster_that_has_it() -> None:
+    """ITU-R's air is that above each cluster: with a threshold in between only one is named."""
+    pytest.importorskip("itur")
+    clusters = [{"name": "Dry", "latitude_deg": 75.0, "longitude_deg": 20.0},
+                {"name": "Wet", "latitude_deg": 0.0, "longitude_deg": 110.0}]  # fmt: skip
+
+    def plan(required_snr_db: float) -> Plan:
+        up = {"atmosphere": "itu", "exceedance_pct": 0.01, "frequency_ghz": 14.0, "rate": "shannon"}
+        link = {"uplink": {**up, "required_snr_db": required_snr_db}}
+        return make_plan(orbit(stop={"days": 1}, ground={"clusters": clusters}, link=link))
+
+    weak = plan(60.0)
+    said_db = {line.split("over ")[1][:-1]: float(line.split()[7]) for line in weak_lines(weak)}
+    for cluster in clusters:
+        name, *place = cluster.values()
+        contact, air = highest(weak)[name], channel.itu_attenuation(*place, 0.0, 14e9, 0.01)
+        at_deg = contact.max_elevation_deg
+        air_db = air.gas_loss_db(at_deg) + air.rain_loss_db(at_deg)
+        assert said_db[name] == pytest.approx(snr_db(contact, 14e9, air_db), abs=0.051)
+    [line] = weak_lines(plan((said_db["Wet"] + said_db["Dry"]) / 2))
+    assert line.endswith("(over Wet)")
+
+
+@pytest.mark.parametrize("side", ["uplink", "downlink"])
+def test_a_link_beyond_all_radios_is_refused(side: str) -> None:
+    """Where it is strongest: overhead at 160 km, the lowest orbit that a scenario can make."""
+    none = ("g_over_t_db_k", "other_losses_db", "zenith_attenuation_db", "shadowing_margin_db",
+            "scintillation_loss_db")  # fmt: skip
+    plain = {**dict.fromkeys(none, 0.0), "frequency_ghz": 2.0, "bandwidth_mhz": 0.36}
+    at_0_dbw = float(channel.carrier_to_noise_db(0.0, 0.0, 0.36e6, 2e9, 160e3, 0.0))
+    for high_db in (119.99, 120.01, 120.51):
+        scenario = orbit(link={side: {**plain, "eirp_dbw": high_db - at_0_dbw}})
+        if high_db < 120:
+            assert len(cluster_radios(scenario)) == 2
+            continue
+        said = f"^link.{side}: the SNR is {high_db:.0f} dB overhead; allowed is at most 120 dB.*"
+        with pytest.raises(sim.InputError, match=f"{said}check.*power.*path_gain_db.*units"):
+            cluster_radios(scenario)
+
+
+@pytest.mark.parametrize("edge_ghz", [1.0, 6.0, 17.0, 40.0])
+def test_scenario_and_channel_have_the_same_bands_of_environments(edge_ghz: float) -> None:
+    """Tables are there from 1 to 6 and from 17 to 40 GHz, edges included."""
+
+    def taken(make: Callable[..., Any], *given: Any, **more: Any) -> bool:
+        try:
+            return bool(make(*given, **more))
+        except ValueError:
+            return False
+
+    around = [np.nextafter(edge_ghz, 0.0), edge_ghz, np.nextafter(edge_ghz, np.inf)]
+    for frequency_ghz in map(float, around):
+        inside = 1.0 <= frequency_ghz <= 6.0 or 17.0 <= frequency_ghz <= 40.0
+        assert taken(channel.propagation_scenario, "urban", frequency_ghz * 1e9) == inside
+        for side in ("uplink", "downlink"):
+            link = {"environment": "urban", side: {"frequency_ghz": frequency_ghz}}
+            assert taken(orbit, link=link) == inside
+            assert not inside or cluster_radios(orbit(link=link))

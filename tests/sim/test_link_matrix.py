@@ -1,0 +1,116 @@
+"""Every key of ``link:`` that is accepted changes the budget, a pass, doubts or transfers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scenarios
+from tests.kit.link_cells import FEWER, FORMS, KEYS, NUMBERS, PLACES, cells, refusals, scenario_of
+from tests.kit.network import budget, make_plan, one_pass, sidelinks_of
+from tests.kit.small import ORBIT, orbit
+from tests.kit.talk import download, talk, upload
+
+Form = tuple[str, str, str]
+
+
+def outputs(scenario: scenarios.Scenario) -> Iterator[Any]:
+    """The cheapest first."""
+    yield budget(scenario)
+    plan = make_plan(scenario)
+    yield plan.doubts
+    if scenario.orbit.source == "circular":
+        yield one_pass(scenario, 0)
+    steps = [*download(3e5), *upload(2e5)]
+    said = talk(plan.contacts, [steps], scenario.link.cut_transfers, plan=plan)
+    yield said.rows("device", "direction", "start_s", "end_s", "outcome")
+
+
+def the_same(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(the_same(one[key], other[key]) for key in one)
+    if isinstance(one, np.ndarray) and one.dtype.kind == "f":
+        return np.array_equal(one, other, equal_nan=True)
+    return bool(np.array_equal(np.asarray(one, object), np.asarray(other, object)))
+
+
+@cache
+def plain_outputs(form: Form) -> list[Any]:
+    return list(outputs(scenario_of(*form[:2], FORMS[form[2]])))
+
+
+def changes(form: Form, key: str, value: Any) -> bool:
+    changed = outputs(scenario_of(*form[:2], {**FORMS[form[2]], key: value}))
+    pairs = zip(plain_outputs(form), changed, strict=False)
+    return any(not the_same(one, other) for one, other in pairs)
+
+
+def tried(form: Form) -> Iterator[tuple[str, Any]]:
+    """Keys and values that a form accepts, but those that it has anyway."""
+    has = scenarios.resolved_link(scenario_of(*form[:2], FORMS[form[2]]))[form[1]]
+    for key, value, refused in cells(*form):
+        # With a rate that is fixed, equal bandwidths and turns give everybody the same.
+        alike = {value, has.get(key)} == {"rounds", "equal_share"} and has["rate"] == "fixed"
+        if not (refused or alike or has.get(key) == value):
+            yield key, value
+
+
+HELD = [
+    (place, side, name)
+    for place in PLACES for side in KEYS for name in FEWER.get(place, FORMS)
+    if not refusals(place, side, FORMS[name])
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", HELD, ids="-".join)
+def test_every_key_that_a_form_accepts_changes_something(form: Form, pytestconfig: Any) -> None:
+    if form[2] == "computed air":
+        pytest.importorskip("itur")
+    cells = list(tried(form))
+    all_of = pytestconfig.getoption("--deep") or form[2] == "plain" or form[0] != "country"
+    few = slice(None, None, 1 if all_of else 3)
+    assert not [(key, value) for key, value in cells[few] if not changes(form, key, value)]
+
+
+def test_every_key_of_the_schema_is_in_a_form_that_accepts_it() -> None:
+    """So that the test above is about it."""
+    for side in KEYS:
+        accepted = {key for form in HELD if form[1] == side for key, _ in tried(form)}
+        assert accepted == KEYS[side].keys()
+
+
+SLOW = {"rate": "fixed", "fixed_rate_mbps": 1e-3}
+WIDE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "preset": ({}, {"preset": "paper"}),
+    "environment": ({}, {"environment": "urban"}),
+    "beamwidth_deg": ({"beamwidth_deg": 2.0}, {"beamwidth_deg": 1.5}),
+    "cut_transfers": ({"uplink": SLOW}, {"uplink": SLOW, "cut_transfers": "drop"}),
+    "uplink": ({}, {"uplink": {"other_losses_db": 1.0}}),
+    "downlink": ({}, {"downlink": "neglected"}),
+}
+
+
+@pytest.mark.parametrize("key", WIDE)
+def test_every_key_of_the_whole_link_changes_something(key: str) -> None:
+    one, other = (list(outputs(orbit(stop={"days": 0.5}, link=link))) for link in WIDE[key])
+    assert not the_same(dict(enumerate(one)), dict(enumerate(other)))
+
+
+def test_every_key_of_a_sidelink_changes_whom_it_reaches_or_how_fast() -> None:
+    def seen(**keys: Any) -> tuple[Any, ...]:
+        crowd = {"clusters": ORBIT["ground"]["clusters"][:1]}
+        found = sidelinks_of(orbit(ground=crowd, link={"sidelink": keys}))
+        return found.reach("North").tolist(), found.rate_bps(300.0), found.distance_m
+
+    plain = seen()
+    numbers = {**NUMBERS, "rate_mbps": 6.0, "path_loss_exponent": 2.5, "reference_distance_m": 9.0,
+               "range_km": 5.0, "distance_km": 0.5}  # fmt: skip
+    keys = scenarios.schema()["$defs"]["Sidelink"]["properties"]
+    assert [key for key in keys if seen(**{key: numbers[key]}) == plain] == []
+    whole = scenarios.schema()["$defs"]["Link"]["properties"]
+    # What a relay carries, test_relays.py says.
+    assert WIDE.keys() | {"sidelink", "relay"} == whole.keys()
