@@ -1,8 +1,7 @@
-"""Whole runs in which much goes wrong: every method ends, says what happened, and does it again."""
+"""Whole runs in which much goes wrong: every method ends, and says what happened."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ import pytest
 
 import scenarios
 import sim
-from sim.faults import FAULT_KINDS, fault_counts, fault_lines
-from tests.kit.learning import Cluster, Compute, NextContact, Reach, Wait
+from tests.kit.learning import Cluster, Compute, NextContact, Reach
 from tests.kit.network import build, make_plan
-from tests.kit.scripted import B0, B1, B2, ground, only, play, sent
+from tests.kit.results import FAULT_KINDS, fault_counts, fault_lines, summary_text
+from tests.kit.scripted import B0, B1, B2, at, ground, only, play, replies, sent
 from tests.kit.small import SLOTS, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
 
@@ -24,10 +23,8 @@ ALL = {
     "churn": {"mean_present_hours": 3, "mean_away_hours": 0.5},
     "stragglers": {"share": 0.4, "slowdown": 2},
     "packets": {"loss": 0.1, "bytes": 100},
-    "uploads": {
-        "corrupted": 0.15, "not_finite": 0.15, "late": 0.2, "late_minutes": 5,
-    },
-}  # fmt: skip
+    "uploads": {"corrupted": 0.15, "not_finite": 0.15, "late": 0.2, "late_minutes": 5},
+}
 CLOSINGS = [
     {"when": "all"},
     {"when": "quorum", "quorum": 0.6},
@@ -48,51 +45,60 @@ def texts(result: sim.Result, kind: str) -> list[str]:
 @pytest.mark.parametrize("closing", CLOSINGS, ids=lambda said: said["when"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_on_through_all_faults_at_once(method: str, closing: Any) -> None:
-    """The run checks its own books and invariants; learning goes on, and a repeat is the same."""
+    """The run checks its own books and invariants; learning goes on, and each fault is told."""
     result = sim.run(rough(method, learning={"aggregation": closing}))
     assert result.manifest["status"] == "complete"
     counts = fault_counts(result.tables["events"])
     assert set(counts) == set(FAULT_KINDS)
     assert len(texts(result, "aggregate")) > 0
-    told = texts(result, "fault")
-    injected = sum(text.startswith("injected: ") for text in told)
+    injected = sum(text.startswith("injected: ") for text in texts(result, "fault"))
     drops = sum(text.endswith("refused: corrupted in transit") for text in texts(result, "drop"))
     assert injected + drops == sum(counts.values())
     waits = [text for text in texts(result, "wait") if f"{closing['when']} reached" in text]
     assert bool(waits) == (closing["when"] != "all")
-    if closing["when"] == "quorum":
-        again = sim.run(rough(method, learning={"aggregation": closing}))
-        assert again.manifest["trace_sha256"] == result.manifest["trace_sha256"]
 
 
-def test_what_a_run_had_of_faults_is_said_in_a_line() -> None:
+def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs: Any) -> None:
+    result, plain = runs.result("faults"), runs.result("slots-timing")
+    counts, detail = result.summary["faults"], result.events["detail"].fillna("")
+    assert counts["satellite outages"] == detail.str.contains("injected: satellite").sum() > 0
+    assert counts["absences of devices"] == detail.str.contains("away until").sum() > 0
+    corrupted = detail.str.endswith("refused: corrupted in transit").sum()
+    assert counts["corrupted uploads"] == corrupted > 0
+    line = next(x for x in summary_text(result.summary).splitlines() if x.startswith("faults"))
+    assert f"{counts['late uploads']} late uploads" in line
+    warnings = result.summary["warnings"]
+    assert not [text for text in warnings if "injected" in text or "not finite" in text]
+    assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
+    assert "faults" not in summary_text(plain.summary)
     assert fault_lines({}) == []
-    assert fault_counts(sim.run(slots(learning={"train": False})).tables["events"]) == {}
-    line = fault_lines({"satellite outages": 3, "late uploads": 1})
-    assert line == ["faults of the scenario: 3 satellite outages, 1 late uploads"]
+
+
+def test_a_fork_is_told_of(runs: Any, tmp_path: Path) -> None:
+    changed = {"compute.seconds_per_round": 50}
+    result = sim.fork(runs["slots-timing"], 900.0, changed, tmp_path / "fork")
+    assert result.summary["fork"]["set"] == changed
+    assert "from 0.25 h on: compute.seconds_per_round=50" in summary_text(result.summary)
 
 
 # -- each kind against what it is without it
 
 
-def test_a_run_without_faults_is_one_whose_faults_never_happen() -> None:
-    """Draws that never strike change no row."""
-    never = {
-        "packets": {"loss": 0.0},
-        "uploads": {"corrupted": 0.0, "not_finite": 0.0, "late": 0.0},
-    }
-    for method in METHODS:
-        plain = sim.run(slots(learning={"method": method, "train": False}))
-        same = sim.run(slots(learning={"method": method, "train": False}, faults=never))
-        assert same.manifest["trace_sha256"] == plain.manifest["trace_sha256"]
+@pytest.mark.parametrize("method", METHODS)
+def test_faults_that_never_strike_change_no_row(method: str) -> None:
+    uploads = {"corrupted": 0.0, "not_finite": 0.0, "late": 0.0}
+    never = {"packets": {"loss": 0.0}, "uploads": uploads}
+    said = {"learning": {"method": method, "train": False}}
+    plain, same = sim.run(slots(**said)), sim.run(slots(**said, faults=never))
+    assert same.manifest["trace_sha256"] == plain.manifest["trace_sha256"]
 
 
 @pytest.mark.parametrize("method", ["synchronous", "fedavg"])
 def test_updates_that_are_not_finite_are_so_in_trained_runs_and_never_merged(method: str) -> None:
     """A timing-only run refuses the same ones; and what is merged in a trained one is finite."""
     faults = {"uploads": {"not_finite": 0.4}}
-    trained, timed = (rough(method, train, cycles=2, faults=faults) for train in (True, False))
-    trained, timed = sim.run(trained), sim.run(timed)
+    both = (sim.run(rough(method, train, cycles=2, faults=faults)) for train in (True, False))
+    trained, timed = both
     refused = [text for text in texts(trained, "drop") if "refused: not finite" in text]
     made = [text for text in texts(trained, "fault") if "is not finite" in text]
     counted = fault_counts(trained.tables["events"])["updates that were not finite"]
@@ -104,7 +110,6 @@ def test_updates_that_are_not_finite_are_so_in_trained_runs_and_never_merged(met
 
 
 def test_stragglers_take_so_many_times_as_long_and_nothing_else_does() -> None:
-    """Rounds of 200 s in the contact and 600 s a slot: three times as long for who is slow."""
     said = {
         "learning": {"method": "synchronous", "train": False},
         "compute": {"seconds_per_round": 50},
@@ -115,9 +120,10 @@ def test_stragglers_take_so_many_times_as_long_and_nothing_else_does() -> None:
     assert 0 < len(rows) < 5
     assert (rows.time_s == 0.0).all()
     for result, times in ((plain, 1.0), (slow, 3.0)):
-        events = result.events
-        ends = events[events.kind == "train_end"].set_index(["cluster", "device", "version"])
-        begins = events[events.kind == "train_start"].set_index(["cluster", "device", "version"])
+        ends, begins = (
+            result.events[result.events.kind == kind].set_index(["cluster", "device", "version"])
+            for kind in ("train_end", "train_start")
+        )
         lasts_s = (ends.time_s.to_numpy() - begins.time_s.to_numpy()).round(6)
         assert set(lasts_s) == {50.0, 50.0 * times}
     assert slow.manifest["computed_device_s"] > plain.manifest["computed_device_s"]
@@ -139,17 +145,18 @@ def test_nothing_is_sent_while_its_satellite_is_out_or_its_device_away() -> None
     assert faults is not None
     moved = result.transfers
     assert len(moved) > 5
-    middle_s = ((moved.start_s + moved.end_s) / 2).to_numpy()
     out = faults.outages["circular"]
-    assert not ((out.begin_s[:, None] <= middle_s) & (middle_s < out.end_s[:, None])).any()
+
+    def struck(spells: Any, rows: Any) -> Any:
+        middle_s = ((rows.start_s + rows.end_s) / 2).to_numpy()
+        return (spells.begin_s[:, None] <= middle_s) & (middle_s < spells.end_s[:, None])
+
+    assert not struck(out, moved).any()
     for (name, k), mine in moved.groupby(["cluster", "device"]):
-        away = faults.churn[name].away[k]
-        when_s = ((mine.start_s + mine.end_s) / 2).to_numpy()
-        assert not ((away.begin_s[:, None] <= when_s) & (when_s < away.end_s[:, None])).any()
+        assert not struck(faults.churn[name].away[k], mine).any()
     told = result.events[result.events.detail.fillna("").str.startswith("injected: satellite")]
-    assert (
-        told.time_s.tolist() == out.begin_s[out.begin_s <= result.manifest["simulated_s"]].tolist()
-    )
+    begun_s = out.begin_s[out.begin_s <= result.manifest["simulated_s"]]
+    assert told.time_s.tolist() == begun_s.tolist()
     assert told.cluster.isna().all()
 
 
@@ -176,34 +183,25 @@ def test_a_killed_run_with_faults_is_resumed_to_the_same(method: str, tmp_path: 
 # -- rounds that wait for clusters
 
 
-FOUR = [{"name": name, "devices": 2} for name in "ABCD"]
+def closed(cycles: int, **closing: Any) -> sim.Result:
+    """FedAvg over A to D at 0, 600, 1200 and 1800 s of a cycle of 3000 s."""
+    four = {"clusters": [{"name": name, "devices": 2} for name in "ABCD"]}
+    learning = {"method": "fedavg", "train": False, "aggregation": closing}
+    return sim.run(slots(learning=learning, ground=four, stop={"cycles": cycles}))
 
 
 def test_a_round_ends_with_a_quorum_of_the_clusters() -> None:
     """Of four clusters in turn three are enough: the fourth begins the next round."""
-    learning = {
-        "method": "fedavg",
-        "train": False,
-        "aggregation": {"when": "quorum", "quorum": 0.75},
-    }
-    result = sim.run(slots(learning=learning, ground={"clusters": FOUR}, stop={"cycles": 3}))
+    result = closed(3, when="quorum", quorum=0.75)
     merged_by = [text.split("clusters:")[1][:3] for text in texts(result, "aggregate")]
     assert merged_by == ["3/4"] * 4
-    waits = texts(result, "wait")
-    assert [text for text in waits if "reached" in text] == [
+    assert [text for text in texts(result, "wait") if "reached" in text] == [
         f"quorum reached: round:{n} without {name}" for n, name in enumerate("DCBA")
     ]
 
 
 def test_a_round_ends_at_the_first_contact_behind_its_deadline() -> None:
-    """Clusters A to D at 0, 600, 1200 and 1800 s, a cycle of 3000 s; a round lasts 1000 s."""
-    learning = {
-        "method": "fedavg",
-        "train": False,
-        "aggregation": {"when": "deadline", "deadline_s": 1000},
-    }
-    scenario = slots(learning=learning, ground={"clusters": FOUR}, stop={"cycles": 2})
-    result = sim.run(scenario)
+    result = closed(2, when="deadline", deadline_s=1000)
     ended = result.events[result.events.kind == "aggregate"]
     # A and B arrive, C's contact ends the round; C and D, then A's; A and B, then C's.
     assert ended.time_s.tolist() == [1200.0, 3000.0, 4200.0]
@@ -211,16 +209,7 @@ def test_a_round_ends_at_the_first_contact_behind_its_deadline() -> None:
     assert missing == ["C,D", "A,B", "C,D"]
 
 
-def test_a_method_that_waits_for_all_its_clients_says_so(leomix: Any, tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(scenarios.shipped_path("nmoe-digits").read_text())
-    said = ["--set", "learning.aggregation.when=quorum", "--set", "learning.aggregation.quorum=0.5"]
-    outcome = leomix("validate", path, *said)
-    assert outcome.status == 2
-    assert "learning.aggregation: method 'nmoe' waits for all its clients; remove it" in outcome.err
-
-
-# -- networked experts and messages
+# -- networked experts, messages and scripts
 
 
 def test_networked_experts_go_through_all_stages_in_spite_of_faults() -> None:
@@ -230,8 +219,8 @@ def test_networked_experts_go_through_all_stages_in_spite_of_faults() -> None:
     said = {"stop": {"cycles": 60}, "faults": mild, "learning": {"train": False, **options}}
     result = sim.run(nmoe(**said))
     assert any(text.startswith("gate ") for text in texts(result, "aggregate"))
-    assert "corrupted uploads" in fault_counts(result.tables["events"])
-    assert "updates that were not finite" in fault_counts(result.tables["events"])
+    counts = fault_counts(result.tables["events"])
+    assert {"corrupted uploads", "updates that were not finite"} <= set(counts)
     assert len(result.inferences) > 0
 
 
@@ -242,7 +231,6 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits() -> None
     assert faults is not None
     presence = faults.churn["B"]
     away, others = presence.away[1], [presence.away[0], presence.away[2]]
-    found: dict[str, Any] = {}
 
     def absent(of: Any, time_s: float) -> bool:
         return bool(((of.begin_s <= time_s) & (time_s < of.end_s)).any())
@@ -250,61 +238,17 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits() -> None
     middles = (away.begin_s + away.end_s) / 2
     when_s = next(float(t) for t in middles if not any(absent(o, float(t)) for o in others))
     back_s = float(away.end_s[(away.begin_s <= when_s) & (when_s < away.end_s)][0])
-
-    def script(me: Cluster) -> Generator[Any, Any, None]:
-        yield Wait(when_s)
-        found["to"] = yield sent(B0, B1, 100.0)
-        found["from"] = yield sent(B1, B2, 100.0)
-        found["between"] = yield sent(B0, B2, 100.0)
-        found["reach"] = yield Reach()
-        found["computed"] = yield Compute(B1, 1e9, 1e10)
-
-    result = play(scenario, only("B", script))
-    assert [found[key].delivered for key in ("to", "from", "between")] == [False, False, True]
-    assert found["to"].reason == "away"
+    messages = (sent(B0, B1, 100.0), sent(B1, B2, 100.0), sent(B0, B2, 100.0))
+    asked = [at(when_s, request) for request in (*messages, Reach(), Compute(B1, 1e9, 1e10))]
+    (*arrivals, reach, computed_s), result = replies(scenario, *asked)
+    assert [arrival.delivered for arrival in arrivals] == [False, False, True]
+    assert arrivals[0].reason == "away"
     assert texts(result, "drop") == ["feature to B/1: away", "feature to B/2: away"]
-    assert found["reach"][:, 2:].tolist() == [
-        [True, False, True], [False, True, False], [True, False, True],
-    ]  # fmt: skip
+    there = np.array([True, False, True])
+    assert np.array_equal(reach[:, 2:], np.outer(there, there) | np.eye(3, dtype=bool))
     lasts_s = float(presence.after_s(*np.full((2, 3), [[when_s], [20.0]]))[1])
-    assert found["computed"] == lasts_s >= back_s + 20.0
-    assert math.isclose(result.manifest["computed_device_s"], 20.0)
-
-
-# -- what may be asked for
-
-
-@pytest.mark.parametrize(
-    ("said", "line"),
-    [
-        ({"faults": {"outages": {}}}, r"faults.outages.per_day: is missing"),
-        ({"faults": {"outages": {"per_day": 0}}}, r"faults.outages.per_day: got 0; must be > 0"),
-        ({"faults": {"packets": {"loss": 1.0}}}, r"packets.loss: got 1.0; must be .* <= 0.9"),
-        (
-            {"faults": {"stragglers": {"share": 0.1, "slowdown": 0.5}}},
-            r"slowdown: got 0.5; must be >= 1",
-        ),
-        ({"faults": {"uploads": {"late_minutes": 3.0}}}, r"late_minutes is not used without late"),
-        ({"faults": {"upload": {}}}, r"faults.upload: is not a known key; did you mean 'uploads'"),
-        ({"learning": {"aggregation": {"quorum": 0.5}}}, r"quorum is not used with when 'all'"),
-        ({"learning": {"aggregation": {"when": "deadline"}}}, r"deadline_s is missing; when"),
-        (
-            {"learning": {"aggregation": {"when": "quorum", "quorum": 0.5, "deadline_s": 9.0}}},
-            r"deadline_s is not used with when 'quorum'",
-        ),
-    ],
-)  # fmt: skip
-def test_keys_of_faults_are_refused_by_name(said: dict[str, Any], line: str) -> None:
-    with pytest.raises(scenarios.ScenarioError, match=line):
-        scenarios.from_dict(merged(SLOTS, said))
-
-
-def test_a_satellite_that_is_never_there_ends_in_one_line(leomix: Any) -> None:
-    never = ["--set", "faults.outages.per_day=100", "--set", "faults.outages.mean_hours=8760"]
-    outcome = leomix("validate", "circular", *never)
-    assert outcome.status == 2
-    assert outcome.err.count("\n") == 1
-    assert "lower faults.outages.per_day or mean_hours" in outcome.err
+    assert computed_s == lasts_s >= back_s + 20.0
+    assert result.manifest["computed_device_s"] == pytest.approx(20.0, rel=1e-9)
 
 
 def test_contacts_are_those_that_outages_leave() -> None:
@@ -317,7 +261,54 @@ def test_contacts_are_those_that_outages_leave() -> None:
 
     scenario = ground(faults={"outages": {"per_day": 20, "mean_hours": 0.3}}, stop={"cycles": 20})
     play(scenario, only("B", script))
-    plan = make_plan(scenario)
-    first = {c.session: c.start_s for c in reversed(plan.contacts) if c.cluster.name == "B"}
+    contacts = make_plan(scenario).contacts
+    first = {c.session: c.start_s for c in reversed(contacts) if c.cluster.name == "B"}
     assert starts == sorted(first.values())
     assert 5 < len(starts) < 20
+
+
+# -- what may be asked for
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"faults": {"outages": {}}}, r"faults.outages.per_day: is missing"),
+        ({"faults": {"packets": {"loss": 1.0}}}, r"packets.loss: got 1.0; must be .* <= 0.9"),
+        ({"faults": {"uploads": {"late_minutes": 3.0}}}, r"late_minutes is not used without late"),
+        ({"faults": {"upload": {}}}, r"faults.upload: is not a known key; did you mean 'uploads'"),
+        ({"learning": {"aggregation": {"quorum": 0.5}}}, r"quorum is not used with when 'all'"),
+        ({"learning": {"aggregation": {"when": "deadline"}}}, r"deadline_s is missing; when"),
+        (
+            {"learning": {"aggregation": {"when": "quorum", "quorum": 0.5, "deadline_s": 9.0}}},
+            r"deadline_s is not used with when 'quorum'",
+        ),
+    ],
+)
+def test_keys_of_faults_are_refused_by_name(said: dict[str, Any], line: str) -> None:
+    with pytest.raises(scenarios.ScenarioError, match=line):
+        scenarios.from_dict(merged(SLOTS, said))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "line"),
+    [
+        (
+            "circular",
+            ["faults.outages.per_day=100", "faults.outages.mean_hours=8760"],
+            "lower faults.outages.per_day or mean_hours",
+        ),
+        (
+            "nmoe-digits",
+            ["learning.aggregation.when=quorum", "learning.aggregation.quorum=0.5"],
+            "learning.aggregation: method 'nmoe' waits for all its clients; remove it",
+        ),
+    ],
+)
+def test_what_can_never_run_is_told_in_one_line(
+    leomix: Any, name: str, said: list[str], line: str
+) -> None:
+    outcome = leomix("validate", name, *(word for key in said for word in ("--set", key)))
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert line in outcome.err
