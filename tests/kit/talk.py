@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,48 +47,13 @@ from tests.kit.records import Books, Trace, books_of, check_books
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = Cost(flops=1e9, memory_bytes=1e6)
 POLICIES: tuple[CutTransfers, ...] = ("resume", "restart", "drop")
+LIGHT_M_S = 299_792_458.0
+Steps = Sequence[Upload | Download | Train]
 
 
 def compute(**changes: Any) -> Compute:
     fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
     return Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
-
-
-def contact(
-    number: int,
-    start_s: float,
-    end_s: float,
-    rates: Sequence[float],
-    session: int | None = None,
-    radio: Radio | None = None,
-    down: Radio | None = None,
-) -> PlannedContact:
-    """Device k has the constant rate ``rates[k]`` from start to end, in both directions."""
-    cluster = Cluster("c", 0, len(rates))
-    time_s = np.tile([start_s, end_s], (len(rates), 1))
-    curve = LinkCurve(time_s, np.repeat(np.array(rates)[:, None], 2, axis=1))
-
-    def beam(way: Radio | None) -> Beam:
-        signal = None
-        if way is not None:
-            signal = received_signal(way.link, np.full(time_s.shape, 90.0), 600e3)
-        return Beam(curve, way, signal)
-
-    links = DeviceLinks(beam(radio), None if down is None else beam(down))
-    return PlannedContact(
-        number, number if session is None else session, f"s{number}", None, cluster, start_s,
-        start_s, end_s, 90.0, 600.0, True, start_s, end_s, ContactLinks(lambda: links),
-    )  # fmt: skip
-
-
-def uplink_contact(cluster: Cluster, start: float, end: float, rates: np.ndarray) -> PlannedContact:
-    """A contact without a downlink; device k has the constant rate ``rates[k]`` (bit/s)."""
-    time = np.tile([start, end], (cluster.devices, 1))
-    curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
-    return PlannedContact(
-        int(start), int(start), "sat", None, cluster, start, start, end, 90.0, 600.0, True,
-        start, end, ContactLinks(lambda: DeviceLinks(Beam(curve))),
-    )  # fmt: skip
 
 
 def band(channels: float, sharing: Any = "fixed_subchannel") -> Radio:
@@ -100,15 +65,72 @@ def band(channels: float, sharing: Any = "fixed_subchannel") -> Radio:
     return Radio(link, channels * 1e3, sharing)
 
 
+def contact(
+    number: int,
+    start_s: float,
+    end_s: float,
+    rates: Sequence[float],
+    session: int | None = None,
+    radio: Radio | None = None,
+    down: Radio | None = None,
+    *,
+    satellite: str | None = None,
+    delays_s: Sequence[float] | None = None,
+) -> PlannedContact:
+    """Device k has the constant rate ``rates[k]`` from start to end, in both directions.
+
+    Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
+    """
+    cluster = Cluster("c", 0, len(rates))
+    time_s = np.tile([start_s, end_s], (len(rates), 1))
+    curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
+
+    def beam(way: Radio | None) -> Beam:
+        signal = None
+        if way is not None:
+            signal = received_signal(way.link, np.full(time_s.shape, 90.0), 600e3)
+        return Beam(curve, way, signal)
+
+    links = DeviceLinks(beam(radio), None if down is None else beam(down))
+    if delays_s is not None:
+        range_m = np.array(delays_s)[:, None] * LIGHT_M_S * np.ones_like(time_s)
+        links = replace(links, time_s=time_s, slant_range_m=range_m)
+    return PlannedContact(
+        number, number if session is None else session, satellite or f"s{number}", None, cluster,
+        start_s, start_s, end_s, 90.0, 600.0, True, start_s, end_s,
+        ContactLinks(lambda: links, start_s, end_s),
+    )  # fmt: skip
+
+
+def cut(made: PlannedContact, start_s: float, end_s: float) -> PlannedContact:
+    """The same contact, served for a part of it."""
+    links = ContactLinks(lambda: made.links.devices, start_s, end_s)
+    return replace(made, start_s=start_s, end_s=end_s, links=links)
+
+
+def seen(made: PlannedContact, time_s: Any, rate_bps: Any) -> PlannedContact:
+    """The same contact with other links: points (K, T) of both directions."""
+    links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
+    down = links.downlink
+    links = replace(links, uplink=replace(links.uplink, curve=curve))
+    if down is not None:
+        links = replace(links, downlink=replace(down, curve=curve))
+    return replace(made, links=ContactLinks(lambda: links, made.start_s, made.end_s))
+
+
 def passes(rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0) -> list[PlannedContact]:
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
-def upload(size: float, version: int = 1, **more: Any) -> list[Upload]:
+def upload(size: Any, version: Any = 1, **more: Any) -> list[Upload]:
     return [Upload(Payload("a", size, version), **more)]
 
 
-MODEL = [Download(Payload("m", 10.0, 1)), Train(COST), *upload(10.0)]
+def download(size: float, **more: Any) -> list[Download]:
+    return [Download(Payload("m", size, 1), **more)]
+
+
+MODEL = [*download(10.0), Train(COST), *upload(10.0)]
 """Ten bytes down, a round of 10 s, ten bytes up."""
 
 
@@ -120,39 +142,63 @@ class Talk:
     tables: dict[str, pa.Table]
     books: Books
     over_s: list[float]
+    devices: Devices
+
+    def moved(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
+        return found
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
-        return [tuple(row[c] for c in columns) for row in self.tables["transfers"].to_pylist()]
+        return [tuple(row[c] for c in columns) for row in self.moved()]
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [row for row in self.tables["events"].to_pylist() if row["kind"] == kind]
 
+    def told(self, kind: str) -> list[tuple[float, int | None, str]]:
+        return [(e["time_s"], e["device"], e["detail"]) for e in self.events(kind)]
+
+    def ends(self, step: int = 0, chain: int = 0) -> list[float]:
+        found: list[float] = self.replies[chain][step].end_s.tolist()
+        return found
+
 
 def talk(
     contacts: Sequence[PlannedContact],
-    protocol: Sequence[Sequence[Upload | Download | Train]],
+    protocol: Sequence[Steps],
     policy: CutTransfers = "resume",
     until_s: float = math.inf,
     plan: Plan | None = None,
+    *,
     closing: Closing = WAITS_FOR_ALL,
     computing: Compute | None = None,
+    delay_s: float = 0.0,
+    fresh: Sequence[bool | None] | None = None,
+    at_s: float = 0.0,
     **faults: Any,
 ) -> Talk:
-    """Run each chain of a protocol in a session of its own, then settle and check as a run does."""
+    """Run each chain of a protocol in a session of its own, then settle and check as a run does.
+
+    A chain that is not ``fresh`` may go on in the session of the one before; one for which that is
+    None asks for no contact. The first one begins not before ``at_s``.
+    """
     cluster, clock, trace = contacts[0].cluster, Clock(), Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster)
+    struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster) if churn or faults else None
     plan = plan or Plan(START, 1e6, (cluster,), tuple(contacts))
     antenna = Antenna(clock, cluster, plan.sessions(cluster))
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
-    devices = Devices(cluster, computing or compute(), struck.presence)
-    rows, known = Rows(trace), Synchronisation(0.0)
-    link = Link(clock, antenna, devices, rows, known, ledger, None, closing, struck)
+    devices = Devices(cluster, computing or compute(), struck and struck.presence)
+    known = Synchronisation(delay_s)
+    link = Link(clock, antenna, devices, Rows(trace), known, ledger, None, closing, struck)
 
     def actor():
-        for steps in protocol:
-            found = yield from antenna.next_contact("a", True, lambda: 0)
-            assert found is not None
+        if at_s:
+            yield clock.at(at_s)
+        for number, steps in enumerate(protocol):
+            anew = True if fresh is None else fresh[number]
+            if anew is not None:
+                found = yield from antenna.next_contact("a", anew, lambda: 0)
+                assert found is not None, number
             replies.append((yield from link.chain(steps)))
             over_s.append(clock.now)
 
@@ -168,30 +214,4 @@ def talk(
     link.settle_all(clock.now)
     tables, books = trace.tables(), books_of([ledger])
     check_books(books, tables["transfers"])
-    return Talk(replies, tables, books, over_s)
-
-
-def converse(
-    contacts: Sequence[PlannedContact],
-    protocol: Sequence[Sequence[Upload | Download | Train]],
-    devices: Devices,
-    trace: Trace,
-    delay_s: float = 0.0,
-    fresh: Sequence[bool] | None = None,
-) -> list[Any]:
-    """Run a protocol over contacts and return all replies."""
-    clock, replies = Clock(), []
-    plan = Plan(START, 1e6, (devices.cluster,), tuple(contacts))
-    antenna = Antenna(clock, devices.cluster, plan.sessions(devices.cluster))
-    link = Link(clock, antenna, devices, Rows(trace), Synchronisation(delay_s))
-
-    def actor():
-        for number, steps in enumerate(protocol):
-            found = yield from antenna.next_contact("a", fresh is None or fresh[number], lambda: 0)
-            assert found is not None, number
-            replies.append((yield from link.chain(steps)))
-
-    clock.start("antenna", antenna.run(trace, lambda: None))
-    clock.start("actor", actor())
-    clock.run(math.inf, lambda number: None)
-    return replies
+    return Talk(replies, tables, books, over_s, devices)

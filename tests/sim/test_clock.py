@@ -15,66 +15,32 @@ def run(clock: Clock, *processes, until: float = math.inf) -> None:
     clock.run(until, lambda number: None)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 4.999])
+def at(clock: Clock, *times_s: float, seen: list | None = None):
+    for time_s in times_s:
+        yield clock.at(time_s)
+        if seen is not None:
+            seen.append(time_s)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 4.999])
 def test_a_time_that_is_none_or_past_is_an_error(bad: float) -> None:
     clock = Clock()
-
-    def process():
-        yield clock.at(5.0)
-        yield clock.at(bad)
-
     with pytest.raises(SimulationError, match=r"p0 at 5.000 s.*the clock shows 5.0"):
-        run(clock, process())
+        run(clock, at(clock, 5.0, bad))
 
 
 def test_an_event_at_exactly_the_end_happens_and_a_later_one_does_not() -> None:
     clock, seen = Clock(), []
-
-    def process():
-        for time_s in (1.0, 10.0, 10.000001):
-            yield clock.at(time_s)
-            seen.append(time_s)
-
-    run(clock, process(), until=10.0)
+    run(clock, at(clock, 1.0, 10.0, 10.000001, seen=seen), until=10.0)
     assert seen == [1.0, 10.0]
 
 
-def test_absolute_times_do_not_drift() -> None:
-    clock = Clock()
-
-    def process():
-        for tick in range(1, 100_001):
-            yield clock.at(tick * 0.1)
-
-    run(clock, process())
-    assert clock.now == 100_000 * 0.1
-
-
-def test_an_event_happens_at_its_time_to_the_last_bit() -> None:
+def test_events_happen_at_their_times_to_the_last_bit() -> None:
     """now + (t - now) would be one bit early here."""
     clock, before, time_s = Clock(), 258.53841300585947, 862.6985453196259
     assert before + (time_s - before) != time_s
-
-    def process():
-        yield clock.at(before)
-        yield clock.at(time_s)
-
-    run(clock, process())
+    run(clock, at(clock, before, time_s))
     assert clock.now == time_s
-
-
-def test_an_error_behind_an_instant_is_named_too() -> None:
-    clock = Clock()
-
-    def fail() -> None:
-        raise ValueError("no\nnumber")
-
-    def process():
-        yield clock.at(2.0)
-        clock.after_this_instant("evaluation", fail)
-
-    with pytest.raises(SimulationError, match=r"evaluation at 2.000 s: ValueError: no number"):
-        run(clock, process())
 
 
 def test_what_waits_for_the_instant_sees_all_that_happens_in_it() -> None:
@@ -87,29 +53,31 @@ def test_what_waits_for_the_instant_sees_all_that_happens_in_it() -> None:
         seen.append("early")
 
     def late():
-        yield clock.at(3.0)
-        yield clock.at(3.0)
-        yield clock.at(3.0)
+        yield from at(clock, 3.0, 3.0, 3.0)
         seen.append("late")
 
     run(clock, early(), late())
     assert seen == ["early", "late", "last"]
 
 
-def test_an_error_with_a_demanding_constructor_keeps_its_text() -> None:
+def test_errors_keep_their_text_whoever_fails() -> None:
     """SimPy rebuilds exceptions from their args; ours must survive that."""
 
     class Demanding(Exception):
         def __init__(self, *, first: int, second: int) -> None:
-            super().__init__(f"{first} and {second}")
+            super().__init__(f"{first} and\n{second}")
 
-    def process():
-        yield clock.at(1.0)
+    def fail() -> None:
         raise Demanding(first=1, second=2)
 
-    clock = Clock()
-    with pytest.raises(SimulationError, match=r"p0 at 1.000 s: Demanding: 1 and 2"):
-        run(clock, process())
+    def process(behind: bool):
+        yield clock.at(2.0)
+        clock.after_this_instant("evaluation", fail) if behind else fail()
+
+    for behind, name in ((False, "p0"), (True, "evaluation")):
+        clock = Clock()
+        with pytest.raises(SimulationError, match=rf"{name} at 2.000 s: Demanding: 1 and 2"):
+            run(clock, process(behind))
 
 
 def test_stop_ends_behind_the_event_that_is_going_on() -> None:

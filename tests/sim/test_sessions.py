@@ -1,63 +1,69 @@
-"""Sessions of several contacts: transfers that go over a hand-over, and what satellites know."""
+"""Sessions: what links carry from when to when, hand-overs, what satellites know, forecasts."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+import learning
+import sim
 from channel import LinkCurve
-from tests.kit.learning import Cluster, Download, Payload, Upload
-from tests.kit.network import (
-    Beam,
-    ContactLinks,
-    DeviceLinks,
-    Devices,
-    PlannedContact,
-    Synchronisation,
+from sim.invariants import check
+from tests.kit import learning as ask
+from tests.kit import network
+from tests.kit.learning import Payload, Train, Upload
+from tests.kit.network import PlannedSession
+from tests.kit.records import Journal
+from tests.kit.scripted import SCRIPTED, only, play
+from tests.kit.small import orbit, slots
+from tests.kit.talk import (
+    COST,
+    START,
+    Talk,
+    band,
+    compute,
+    contact,
+    cut,
+    download,
+    seen,
+    talk,
+    upload,
 )
-from tests.kit.records import Trace
-from tests.kit.talk import compute, converse
+
+# -- a contact that is not served from its rise to its set
 
 
-def contact(
-    cluster: Cluster, number: int, session: int, satellite: str, start_s: float, end_s: float,
-    rates: np.ndarray, down: bool = False,
-) -> PlannedContact:  # fmt: skip
-    """A contact that is served from start to end; device k has the constant rate ``rates[k]``."""
-    time = np.tile([start_s, end_s], (cluster.devices, 1))
-    curve = LinkCurve(time, np.repeat(rates[:, None], 2, axis=1))
-    links = ContactLinks(lambda: DeviceLinks(Beam(curve), Beam(curve) if down else None))
-    return PlannedContact(
-        number, session, satellite, number, cluster, start_s, start_s, end_s, 90.0, 600.0, True,
-        start_s, end_s, links,
-    )  # fmt: skip
+@pytest.mark.parametrize("sharing", ["fixed_subchannel", "rounds", "broadcast"])
+def test_nothing_is_carried_while_another_cluster_has_the_beam(sharing: str) -> None:
+    """From 4 to 6 s; alone the 9 bytes would be through at 9 s."""
+    lone = cut(contact(0, 0.0, 10.0, [8.0, 8.0], radio=band(4, sharing)), 4.0, 6.0)
+    told = talk([lone], [upload(9.0)])
+    [[up]] = told.replies
+    assert up.delivered_bytes.tolist() == [2.0, 2.0]
+    assert up.left_bytes.tolist() == [7.0, 7.0]
+    assert told.rows("start_s", "end_s", "outcome") == [(4.0, 6.0, "carried")] * 2
+    for spans_s, bits in (((0.0, 5.0), 40.0), ((4.0, 10.0), 48.0)):
+        assert PlannedSession(0, (cut(lone, *spans_s),)).uplink.curve.capacity_bits[0] == bits
 
 
-def rows_of(trace: Trace, table: str) -> list[dict]:
-    return trace.tables()[table].to_pylist()
+# -- several contacts
 
 
 def test_an_upload_goes_on_over_a_hand_over_and_a_gap() -> None:
-    cluster, trace = Cluster("c", 0, 2), Trace()
-    rates = np.array([8.0, 16.0])
-    session = [
-        contact(cluster, 0, 0, "first", 0.0, 10.0, rates),
-        contact(cluster, 1, 0, "second", 10.0, 20.0, rates),
-        contact(cluster, 2, 0, "third", 25.0, 40.0, rates),
-    ]
-    payload = Payload("a", 30.0)
-    [(up,)] = converse(session, [[Upload(payload)]], Devices(cluster, compute()), trace)
+    times_s = [(0.0, 10.0), (10.0, 20.0), (25.0, 40.0)]
+    session = [contact(n, *span_s, [8.0, 16.0], 0) for n, span_s in enumerate(times_s)]
+    told = talk(session, [upload(30.0)])
     # 1 byte a second: 20 s of two contacts, a gap of 5 s, 10 s of the third; twice as fast: 15 s.
-    assert up.end_s.tolist() == [35.0, 15.0]
-    told = [
-        (r["device"], r["contact_id"], r["start_s"], r["end_s"], r["delivered_bytes"], r["outcome"])
-        for r in rows_of(trace, "transfers")
-    ]
-    assert sorted(told) == [
+    assert told.ends() == [35.0, 15.0]
+    rows = told.rows("device", "contact_id", "start_s", "end_s", "delivered_bytes", "outcome")
+    assert sorted(rows) == [
         (0, 0, 0.0, 10.0, 10.0, "carried"),
         (0, 1, 10.0, 20.0, 10.0, "carried"),
         (0, 2, 25.0, 35.0, 10.0, "delivered"),
@@ -66,144 +72,240 @@ def test_an_upload_goes_on_over_a_hand_over_and_a_gap() -> None:
     ]
 
 
-def test_what_is_given_up_is_dropped_in_the_sessions_last_contact_only() -> None:
-    cluster, trace = Cluster("c", 0, 1), Trace()
-    session = [
-        contact(cluster, n, 0, f"s{n}", 10.0 * n, 10.0 * n + 10, np.array([8.0])) for n in (0, 1)
-    ]
-    steps = [[Upload(Payload("gate", 25.0), carry=False)]]
-    [(up,)] = converse(session, steps, Devices(cluster, compute()), trace)
-    assert up.left_bytes.tolist() == [25.0]
-    assert up.given_up.tolist() == [True]
-    assert [r["outcome"] for r in rows_of(trace, "transfers")] == ["carried", "dropped"]
-    assert [r["kind"] for r in rows_of(trace, "events")].count("drop") == 1
-
-
 def test_a_device_may_see_only_one_of_the_satellites() -> None:
-    cluster, trace = Cluster("c", 0, 2), Trace()
-    first = contact(cluster, 0, 0, "first", 0.0, 10.0, np.array([8.0, 8.0]))
-    late = LinkCurve(np.array([[10.0, 30.0], [14.0, 14.0]]), np.array([[8.0, 8.0], [0.0, 0.0]]))
-    second = contact(cluster, 1, 0, "second", 10.0, 30.0, np.array([8.0, 8.0]))
-    second = PlannedContact(
-        **{**vars(second), "links": ContactLinks(lambda: DeviceLinks(Beam(late)))}
-    )
-    steps = [[Upload(Payload("a", 15.0))]]
-    [(up,)] = converse([first, second], steps, Devices(cluster, compute()), trace)
-    assert up.done.tolist() == [True, False]
-    assert up.left_bytes.tolist() == [0.0, 5.0]
-    told = [(r["device"], r["contact_id"], r["outcome"]) for r in rows_of(trace, "transfers")]
-    assert sorted(told) == [(0, 0, "carried"), (0, 1, "delivered"), (1, 0, "carried")]
+    first, second = contact(0, 0.0, 10.0, [8.0] * 2, 0), contact(1, 10.0, 30.0, [8.0] * 2, 0)
+    second = seen(second, [[10, 30], [14, 14]], [[8, 8], [0, 0]])
+    told = talk([first, second], [upload(15.0)])
+    assert told.replies[0][0].left_bytes.tolist() == [0.0, 5.0]
+    rows = sorted(told.rows("device", "contact_id", "outcome"))
+    assert rows == [(0, 0, "carried"), (0, 1, "delivered"), (1, 0, "carried")]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 10_000),
-    devices=st.integers(1, 3),
-    sizes=st.lists(st.floats(1.0, 3e3), min_size=1, max_size=3),
+    st.integers(0, 10_000),
+    st.integers(1, 3),
+    st.lists(st.floats(1.0, 3e3), min_size=1, max_size=3),
 )
 def test_bytes_are_conserved_over_any_sessions(seed: int, devices: int, sizes: list[float]) -> None:
+    """One payload after the other, never two at once, and never more than the rate allows."""
     rng = np.random.default_rng(seed)
-    cluster, trace = Cluster("c", 0, devices), Trace()
-    rates, at_s, number, contacts = rng.uniform(1, 1e3, devices), 0.0, 0, []
+    rates, at_s, contacts = rng.uniform(1, 1e3, devices), 0.0, []
     for session in range(3):
         at_s += 500.0
         for _ in range(rng.integers(1, 4)):
             lasts_s = rng.uniform(1, 60)
-            place = (at_s, at_s + lasts_s, rates)
-            contacts.append(contact(cluster, number, session, f"s{number}", *place))
-            number, at_s = number + 1, at_s + lasts_s + rng.choice([0.0, rng.uniform(0, 20)])
-    steps = [Upload(Payload(f"p{i}", size)) for i, size in enumerate(sizes)]
-    replies = converse(contacts, [steps] * 3, Devices(cluster, compute()), trace)
-    rows = trace.tables()["transfers"].to_pandas()
+            contacts.append(contact(len(contacts), at_s, at_s + lasts_s, rates, session))
+            at_s += lasts_s + rng.choice([0.0, rng.uniform(0, 20)])
+    told = talk(contacts, [[Upload(Payload(f"p{i}", size)) for i, size in enumerate(sizes)]] * 3)
+    rows = told.tables["transfers"].to_pandas().sort_values("start_s")
     for row in rows.itertuples():
         there = contacts[row.contact_id]
         assert there.start_s <= row.start_s < row.end_s <= there.end_s
         lasted_s = row.end_s - row.start_s
         assert row.delivered_bytes * 8 == pytest.approx(rates[row.device] * lasted_s, rel=1e-6)
     for k in range(devices):
-        first = rows[(rows.device == k) & (rows.payload == "p0")]
-        through = sum(reply[0].done[k] for reply in replies) * sizes[0]
-        rest = 0.0 if replies[-1][0].done[k] else sizes[0] - replies[-1][0].left_bytes[k]
-        assert first.delivered_bytes.sum() == pytest.approx(through + rest, rel=1e-9)
+        mine = rows[rows.device == k]
+        assert (mine.start_s.to_numpy()[1:] >= mine.end_s.to_numpy()[:-1] - 1e-9).all()
+        last, size = told.replies[-1][0], sizes[0]
+        through = sum(reply[0].done[k] for reply in told.replies) * size
+        through += 0.0 if last.done[k] else size - last.left_bytes[k]
+        sent = mine[mine.payload == "p0"].delivered_bytes.sum()
+        assert sent == pytest.approx(through, rel=1e-9)
 
 
-def test_a_satellite_knows_what_others_received_after_the_delay() -> None:
-    knows = Synchronisation(30.0)
-    assert knows.known_s("a") == -math.inf
-    knows.received("a", 100.0)
-    knows.received("a", 90.0)
-    assert knows.known_s("a") == -math.inf
-    assert knows.known_s("b") == 130.0
-    ideal = Synchronisation(0.0)
-    ideal.received("a", 100.0)
-    assert ideal.known_s("b") == -math.inf
+def test_the_delay_is_that_of_the_contact_in_use() -> None:
+    far = contact(0, 0.0, 10.0, [8.0] * 2, 0, delays_s=[0.010, 0.020])
+    near = contact(1, 15.0, 30.0, [8.0] * 2, 0, delays_s=[0.003, 0.004])
+    session = PlannedSession(0, (far, near))
+    for time_s in (0.0, 10.0, 14.9):  # in the gap the last one is in use
+        assert session.delay_s(np.full(2, time_s)) == pytest.approx([0.010, 0.020], rel=1e-12)
+    for time_s in (15.0, 29.0):
+        assert session.delay_s(np.full(2, time_s)) == pytest.approx([0.003, 0.004], rel=1e-12)
+    assert session.delay_s(np.array([20.0, 5.0])) == pytest.approx([0.003, 0.020], rel=1e-12)
+    told = talk([far, near], [upload(np.array([12.0, 6.0]))])
+    assert told.ends() == pytest.approx([17.003, 6.020], abs=1e-12)
+
+
+def test_ready_in_a_gap_is_in_service_when_the_next_contact_begins() -> None:
+    contacts = (contact(0, 0.0, 10.0, [8.0] * 6), contact(1, 15.0, 20.0, [8.0] * 6))
+    ready_s = np.array([-3.0, 9.0, 10.0, 12.0, 15.0, 25.0])
+    in_service_s = PlannedSession(0, contacts).in_service_s(ready_s)
+    assert in_service_s.tolist() == [0.0, 9.0, 10.0, 15.0, 15.0, 20.0]
+
+
+@pytest.mark.parametrize(("size", "down_s"), [(10.0, 10.0), (10.5, 15.5)])
+def test_who_is_ready_when_a_contact_ends_is_ready_then(size: float, down_s: float) -> None:
+    """A neglected downlink takes no time: it is through at once, with a gap of 5 s behind."""
+    contacts = [contact(0, 0.0, 10.0, [8.0], session=0), contact(1, 15.0, 30.0, [8.0], session=0)]
+    told = talk(contacts, [[*upload(size), *download(1.0)]])
+    assert told.ends(0) == told.ends(1) == [down_s]
+
+
+FITS = {
+    "fixed_subchannel": {2: 7, 3: 5, 4: 5, 6: 2},
+    "rounds": {2: 7, 3: 6, 4: 5, 6: 2},
+    "equal_share": {2: 7, 3: 6, 4: 5, 6: 2},
+}
+"""Rounds of 10 s that 100 s hold in front of an upload, by sharing and devices."""
+
+
+@pytest.mark.parametrize("devices", [2, 3, 4, 6])
+@pytest.mark.parametrize("sharing", FITS)
+def test_rounds_leave_time_for_an_upload_in_a_crowd(sharing: Any, devices: int) -> None:
+    """An upload takes 25 s on one of two sub-channels, and 25 s K / 2 for K devices.
+
+    Where they queue, the last of an odd number takes a whole turn.
+    """
+    here = contact(0, 0.0, 100.0, [1e3] * devices, radio=band(2, sharing))
+    fill = compute(per_contact=None)
+    [[work, up]] = talk([here], [[Train(COST), *upload(25.0 * 125.0)]], computing=fill).replies
+    assert work.rounds.tolist() == [FITS[sharing][devices]] * devices
+    assert up.done.all()
+    assert (up.end_s <= 100.0).all()
+
+
+# -- what a contact can carry
+
+
+# 10 + 2 t and 20 - t bit/s from 0 to 10 s.
+RAMP = network.DeviceLinks(
+    network.Beam(LinkCurve(np.tile([0.0, 10.0], (2, 1)), np.array([[10.0, 30.0], [20.0, 10.0]])))
+)
+
+
+def test_a_contact_carries_what_falls_into_its_service() -> None:
+    """The integrals: 10 t + t^2 and 20 t - t^2 / 2."""
+    for (start_s, end_s), bits in (((2.0, 7.0), [95.0, 77.5]), ((math.nan, math.nan), [0.0, 0.0])):
+        links = network.ContactLinks(lambda: RAMP, start_s, end_s)
+        assert (links.capacity_bytes * 8).tolist() == [200.0, 150.0]
+        assert (links.capacity_in_service_bytes * 8) == pytest.approx(bits, rel=1e-12)
+    whole = contact(0, 0.0, 10.0, [8.0, 8.0], session=0)
+    whole = replace(whole, links=network.ContactLinks(lambda: RAMP))
+    session = PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
+    # 75 + 69 bits and 87.5 + 40.5 bits: a session has the sum of its poorest device.
+    assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)
+
+
+# -- the last bits
+
+
+class OneUpload(ask.Method):
+    """Sends 10 bytes and tells of it when they are there."""
+
+    def cluster(self, me: ask.Cluster) -> ask.Protocol:
+        yield ask.NextContact()
+        yield upload(10.0)[0]
+        yield ask.Note("aggregate", 1, "a")
+
+    def model(self) -> learning.Handle:
+        return self.learner.start()
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.010, 0.3, 2.0])
+def test_what_arrives_right_behind_a_contact_belongs_to_it(delay_s: float) -> None:
+    """Sent until 10 s. No satellite is 2 s away: such a row contradicts its contact."""
+    here = contact(0, 0.0, 10.0, [8.0], delays_s=[delay_s])
+    plan = network.Plan(START, 100.0, (here.cluster,), (here,))
+    learner = network.learner_of(orbit(learning={"train": False}))
+    world = ask.World(plan.clusters, 1, 1, learner, 0)
+    run = network.Simulation(plan, OneUpload(world), compute(), Journal())
+    if delay_s > 1.0:
+        with pytest.raises(sim.InvariantError, match="no transfer outside its contact"):
+            run.run(lambda number: None)
+        return
+    run.run(lambda number: None)
+    tables = {**run.trace.tables(), "contacts": network.contacts_table(plan, run.end_s)}
+    check(tables)
+    [row] = tables["transfers"].to_pylist()
+    assert row["end_s"] == pytest.approx(10.0 + delay_s, abs=1e-12)
+    assert (row["contact_id"], row["outcome"]) == (0, "delivered")
+    [made] = [event for event in tables["events"].to_pylist() if event["kind"] == "aggregate"]
+    assert (made["time_s"], made["contact_id"]) == (row["end_s"], 0)
+
+
+# -- what the satellites of a server know
+
+
+def synchronised(*times_s: tuple[str, int, float, float], down: bool, steps: Any, **more) -> Talk:
+    """Contacts of (satellite, session, start, end); a state takes 150 s to another satellite."""
+    radio, rates = band(9) if down else None, more.pop("rates", [8.0])
+    contacts = [
+        contact(n, start_s, end_s, rates, session, down=radio, satellite=name)
+        for n, (name, session, start_s, end_s) in enumerate(times_s)
+    ]
+    return talk(contacts, steps, delay_s=150.0, **more)
 
 
 @pytest.mark.parametrize("down", [False, True])
 def test_a_download_waits_for_what_another_satellite_has_received(down: bool) -> None:
-    cluster, trace = Cluster("c", 0, 1), Trace()
-    rates = np.array([8.0])
-    contacts = [
-        contact(cluster, 0, 0, "first", 0.0, 20.0, rates, down),
-        contact(cluster, 1, 1, "second", 100.0, 200.0, rates, down),
-        contact(cluster, 2, 2, "second", 300.0, 400.0, rates, down),
-    ]
-    download = Download(Payload("m", 5.0))
-    steps = [[Upload(Payload("a", 10.0)), download], [download], [download]]
-    devices = Devices(cluster, compute())
-    replies = converse(contacts, steps, devices, trace, delay_s=150.0)
-    takes_s = 5.0 if down else 0.0
+    times_s = [("first", 0, 0, 20), ("second", 1, 100, 200), ("second", 2, 300, 400)]
+    steps, takes_s = [[*upload(10.0), *download(5.0)], download(5.0)], 5.0 if down else 0.0
+    told = synchronised(*times_s, down=down, steps=[*steps, download(5.0)])
     # Up at 10 s, and of use when the chain ends: the other satellite knows it 150 s later.
-    assert replies[0][1].end_s.tolist() == [10.0 + takes_s]
-    assert replies[1][0].end_s.tolist() == [160.0 + takes_s + takes_s]
-    assert replies[2][0].end_s.tolist() == [300.0 + takes_s]
-    waits = [r for r in rows_of(trace, "events") if r["kind"] == "wait"]
-    assert [(r["time_s"], r["contact_id"]) for r in waits] == [(100.0, 1)]
-    assert waits[0]["detail"] == f"synchronisation: until {160.0 + takes_s:.3f} s"
-
-
-def test_a_state_that_comes_after_the_contact_is_not_downloaded_in_it() -> None:
-    cluster, trace = Cluster("c", 0, 1), Trace()
-    contacts = [
-        contact(cluster, 0, 0, "first", 0.0, 20.0, np.array([8.0])),
-        contact(cluster, 1, 1, "second", 100.0, 120.0, np.array([8.0])),
-    ]
-    steps = [[Upload(Payload("a", 10.0))], [Download(Payload("m", 5.0))]]
-    replies = converse(contacts, steps, Devices(cluster, compute()), trace, delay_s=150.0)
-    assert not replies[1][0].done.any()
+    assert told.ends(1) == [10.0 + takes_s]
+    assert told.ends(chain=1) == [160.0 + takes_s + takes_s]
+    assert told.ends(chain=2) == [300.0 + takes_s]
+    [wait] = told.events("wait")
+    assert (wait["time_s"], wait["contact_id"]) == (100.0, 1)
+    assert wait["detail"] == f"synchronisation: until {160.0 + takes_s:.3f} s"
+    # A state that comes after the contact is not downloaded in it.
+    told = synchronised(times_s[0], ("second", 1, 100, 120), down=down, steps=steps)
+    assert not told.replies[1][0].done.any()
 
 
 def test_what_is_aggregated_when_the_last_device_is_cut_off_is_known_only_from_then_on() -> None:
     """One device is through at 10 s; the other never, so that its chain ends at the set, 60 s."""
-    cluster, trace = Cluster("c", 0, 2), Trace()
-    contacts = [
-        contact(cluster, 0, 0, "first", 0.0, 60.0, np.array([8.0, 0.1])),
-        contact(cluster, 1, 1, "second", 100.0, 400.0, np.array([8.0, 8.0]), True),
-    ]
-    steps = [[Upload(Payload("a", 10.0))], [Download(Payload("m", 5.0))]]
-    replies = converse(contacts, steps, Devices(cluster, compute()), trace, delay_s=150.0)
-    assert replies[0][0].done.tolist() == [True, False]
-    assert replies[1][0].end_s.tolist() == [215.0, 215.0]
+    times_s = [("first", 0, 0, 60), ("second", 1, 100, 400)]
+    told = synchronised(*times_s, down=True, steps=[upload(10.0), download(5.0)], rates=[8.0, 0.1])
+    assert told.replies[0][0].done.tolist() == [True, False]
+    assert told.ends(chain=1)[0] == 215.0
 
 
 @pytest.mark.parametrize("down", [False, True])
 def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down: bool) -> None:
-    cluster, trace = Cluster("c", 0, 1), Trace()
-    rates = np.array([8.0])
-    contacts = [
-        contact(cluster, 0, 0, "other", 0.0, 20.0, rates, down),
-        contact(cluster, 1, 1, "first", 100.0, 130.0, rates, down),
-        contact(cluster, 2, 1, "second", 130.0, 300.0, rates, down),
-    ]
-    up, download = Upload(Payload("a", 10.0)), Download(Payload("m", 5.0))
-    # The first satellite receives an upload at 110 s; asked for there, a download waits to 160 s
-    # for what the other satellite received at 10 s. By then the second one serves, which learns of
-    # the upload at 110 s + 150 s only.
-    steps = [[up], [Upload(Payload("b", 10.0))], [download]]
-    devices = Devices(cluster, compute())
-    got = converse(contacts, steps, devices, trace, 150.0, fresh=[True, True, False])
-    takes_s = 5.0 if down else 0.0
-    assert got[2][0].end_s.tolist() == [260.0 + takes_s]
+    """The first satellite receives an upload at 110 s; asked for there, a download waits to 160 s
+    for what the other satellite received at 10 s. By then the second one serves, which learns of
+    the upload at 110 s + 150 s only."""
+    times_s = [("other", 0, 0, 20), ("first", 1, 100, 130), ("second", 1, 130, 300)]
+    steps = [upload(10.0), [Upload(Payload("b", 10.0))], download(5.0)]
+    told = synchronised(*times_s, down=down, steps=steps, fresh=[True, True, False])
+    assert told.ends(chain=2) == [265.0 if down else 260.0]
     if down:
-        rows = [r for r in rows_of(trace, "transfers") if r["direction"] == "downlink"]
-        assert [(r["contact_id"], r["start_s"], r["end_s"]) for r in rows] == [(2, 260.0, 265.0)]
+        rows = told.rows("direction", "contact_id", "start_s", "end_s")
+        assert [row for row in rows if row[0] == "downlink"] == [("downlink", 2, 260.0, 265.0)]
+
+
+# -- forecasts
+
+
+def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next() -> None:
+    """B is served from 600 to 1200 s and from 2400 s on; 5 Mbit/s up and 2 Mbit/s down."""
+    down = {"rate": "fixed", "fixed_rate_mbps": 2, "path_gain_db": -150, "delivery": "unicast"}
+    down |= {"bandwidth_mhz": 1, "total_bandwidth_mhz": 10}
+    wanted = {
+        (0.0, False): (600.0, 1200.0),
+        (750.0, False): (750.0, 1200.0),
+        (750.0, True): (2400.0, 3000.0),
+        (1200.0, False): (2400.0, 3000.0),
+        (4700.0, True): None,
+    }
+    found: list[Any] = []
+
+    def script(me: ask.Cluster) -> Generator[Any, Any, None]:
+        for time_s, fresh in wanted:
+            yield ask.Wait(time_s)
+            found.append((yield ask.Forecast("B", fresh)))
+
+    play(slots(learning=SCRIPTED, link={"downlink": down}), only("B", script))
+    assert found.pop() is None
+    for told, (start_s, end_s) in zip(found, list(wanted.values())[:-1], strict=True):
+        assert (told.start_s, told.end_s, told.rounds) == (start_s, end_s, 1)
+        lasts_s = end_s - start_s
+        assert told.uplink_bytes == pytest.approx(np.full(3, 5e6 / 8 * lasts_s), rel=1e-9)
+        assert told.downlink_bytes == pytest.approx(np.full(3, 2e6 / 8 * lasts_s), rel=1e-9)
+        assert told.round_s(ask.Cost(1e9)).tolist() == [200.0] * 3
+        assert np.isinf(told.memory_bytes).all()
+    found.clear()
+    play(slots(learning=SCRIPTED | {"rounds": {"per_contact": 7}}), only("B", script))
+    assert found[0].rounds == 7
+    assert np.isinf(found[0].downlink_bytes).all()  # a neglected downlink carries anything

@@ -1,0 +1,370 @@
+"""What devices compute, who is left out for want of memory, and what energy it all takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+import learning
+import sim
+from tests.kit import network, results
+from tests.kit import small as scenario
+from tests.kit.learning import (
+    Cluster,
+    ClusterSide,
+    Cost,
+    Method,
+    NextContact,
+    Protocol,
+    Train,
+    TrainUntilContact,
+    Work,
+    World,
+)
+from tests.kit.network import Devices, compute_of
+from tests.kit.records import Journal
+from tests.kit.talk import COST, START, compute, contact, talk, upload
+
+SECONDS = st.floats(0.01, 1e4)
+QUIET = {"train": False}
+CHEAP = settings(max_examples=60)  # milliseconds; limits, pauses and paces have to meet
+
+
+# -- rounds in disconnected phases
+
+
+def devices_of(k: int = 1, **changes: Any) -> Devices:
+    return Devices(Cluster("c", 0, k), compute(**changes))
+
+
+def rounds_in(devices: Devices, *gaps: tuple[float, float]) -> list[list[int]]:
+    who = np.ones(devices.cluster.devices, bool)
+    return [devices.gap_rounds(COST, who, *gap)[0].tolist() for gap in gaps]
+
+
+@pytest.mark.parametrize(("seconds", "round_s"), [(0.7, 0.1), (2.1, 0.3), (1800.0, 600.0)])
+def test_rounds_are_counted_whole_in_spite_of_rounding(seconds: float, round_s: float) -> None:
+    wanted = round(seconds / round_s)
+    times_s = np.array([seconds, seconds - 0.01 * round_s, -1.0])
+    assert network.whole_rounds(times_s, round_s).tolist() == [wanted, wanted - 1, 0]
+
+
+def test_what_a_gap_cuts_off_goes_on_in_the_next_one() -> None:
+    # 16 s hold one round and 6 s of the next: 22 s, then 18 s.
+    gaps = [(t, t + 16.0) for t in (0.0, 100.0, 200.0)]
+    assert rounds_in(devices_of(), *gaps) == [[1], [2], [1]]
+    # Who rests saves no time up.
+    devices = devices_of(2)
+    devices.gap_rounds(COST, np.array([True, False]), 0.0, 6000.0)
+    assert rounds_in(devices, (6000.0, 6060.0)) == [[6, 6]]
+    # At most 3 rounds: the first keeps nothing of a forbidden fourth, the second 5 s of its third.
+    devices = devices_of(2, per_gap_max=3)
+    devices.free_s = np.array([0.0, 14.0])
+    assert rounds_in(devices, (0.0, 39.0), (100.0, 115.0)) == [[3, 2], [1, 2]]
+    # Who is busy begins later.
+    devices = devices_of(2)
+    devices.free_s = np.array([0.0, 30.0])
+    rounds, begin_s, end_s = devices.gap_rounds(COST, np.ones(2, bool), 5.0, 45.0)
+    assert (rounds.tolist(), begin_s.tolist(), end_s.tolist()) == ([4, 1], [5, 30], [45, 40])
+    # A slot holds whole rounds, however long the contact was used.
+    devices = devices_of(pace_s=600.0)
+    devices.free_s = np.array([600.0065])
+    assert rounds_in(devices, (600.0, 2400.0)) == [[3]]
+
+
+@CHEAP
+@given(
+    st.lists(SECONDS, min_size=1, max_size=4),
+    st.lists(st.tuples(SECONDS, SECONDS, st.booleans()), min_size=1, max_size=6),
+    st.none() | st.integers(0, 5),
+    st.none() | SECONDS,
+)
+def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s) -> None:
+    """And without limit, pace or rest they compute all the time that they may."""
+    pace, k = {"per_gap_max": limit, "pace_s": pace_s}, len(round_s)
+    together = devices_of(k, seconds_per_round=np.array(round_s), **pace)
+    free = devices_of(k, seconds_per_round=np.array(round_s))
+    alone = [devices_of(seconds_per_round=s, **pace) for s in round_s]
+    now = 0.0
+    for rests, lasts, others in gaps:
+        now += rests
+        who = np.array([others or k == 0 for k in range(k)])
+        every = together.gap_rounds(COST, who, now, now + lasts)
+        each = [
+            device.gap_rounds(COST, who[n : n + 1], now, now + lasts)
+            for n, device in enumerate(alone)
+        ]
+        for column, one in zip(every, zip(*each, strict=True), strict=True):
+            assert column.tolist() == np.concatenate(one).tolist()
+        rounds_in(free, (now, now + lasts))
+        now += lasts
+    assert together.computed_s.tolist() == [float(device.computed_s[0]) for device in alone]
+    # What a whole round lacks by less than a billionth counts as done.
+    assert free.computed_s == pytest.approx(sum(lasts for _, lasts, _ in gaps), rel=1e-7)
+    assert (free.rounds * round_s <= free.computed_s * (1 + 1e-7)).all()
+
+
+# -- in contacts
+
+
+def test_each_device_runs_through_the_chain_on_its_own_clock() -> None:
+    each = compute(seconds_per_round=np.array([10.0, 30.0]))
+    told = talk([contact(0, 100.0, 200.0, [80.0, 8.0])], [[Train(COST), *upload(20.0)]],
+                computing=each)  # fmt: skip
+    assert told.ends() == [110.0, 130.0]
+    assert told.ends(1) == [112.0, 150.0]
+    assert told.devices.free_s.tolist() == [110.0, 130.0]
+    assert told.devices.computed_s.tolist() == [10.0, 30.0]
+    assert told.over_s == [150.0]
+
+
+def test_fill_gives_every_device_the_rounds_that_fit_it() -> None:
+    """75 s are left beside the upload: rounds of 10 s, 30 s, and 1e9 / 5e7 = 20 s."""
+    own = compute(
+        seconds_per_round=np.array([10.0, 30.0, np.nan]),
+        flops_per_s=np.array([1.0, 1.0, 5e7]),
+        per_contact=None,
+    )
+    chain = [Train(COST), *upload(25.0)]
+    [[work, up]] = talk([contact(0, 0, 100, [8.0] * 3)], [chain], computing=own).replies
+    assert work.rounds.tolist() == [7, 2, 3]
+    assert up.done.all()
+
+
+def test_who_trains_no_round_has_not_computed() -> None:
+    told = talk([contact(0, 0, 50, [8.0])], [[Train(COST, rounds=0)]])
+    assert told.replies[0][0].rounds.tolist() == [0]
+    assert told.devices.computed_s.tolist() == [0.0]
+    who, begin_s, nobody = np.array([True, False, True]), np.full(3, 5.0), np.zeros(3, bool)
+    leg = network.Training(who, COST, np.array([3, 3, 0]), begin_s, begin_s + 30.0, nobody)
+    assert leg.computed_s(15.0).tolist() == [10.0, 0.0, 0.0]
+
+
+def test_a_device_without_the_memory_is_told_of_with_its_figures() -> None:
+    room, cost = compute(memory_bytes=np.array([16e9, np.inf, 24e9])), Cost(1.0, 38.6e9)
+    chain = [Train(cost), *upload(1.0)]
+    told = talk([contact(0, 0, 100, [8.0] * 3)], [chain], computing=room)
+    [[work, up]] = told.replies
+    assert work.excluded.tolist() == [True, False, True]
+    assert work.rounds.tolist() == [0, 1, 0]
+    assert up.done.tolist() == [False, True, False]
+    assert told.told("fault") == [
+        (11.0, 0, "does not train: needs 38.60 GB of memory, has 16.00 GB"),
+        (11.0, 2, "does not train: needs 38.60 GB of memory, has 24.00 GB"),
+    ]
+
+
+# -- kinds of devices, and those that are left out
+
+LITTLE = {"memory_gib": 1e-9}
+KINDS: list[dict[str, Any]] = [
+    {"devices": 1, "seconds_per_round": 50, **LITTLE},
+    {"devices": 2, "tflops": 1e-6},
+]
+
+
+def test_kinds_become_numbers_of_each_device(tmp_path: Path) -> None:
+    clusters = [
+        {"name": "A", "kinds": KINDS},
+        {"name": "B", "devices": 2, "compute": {"power_w": 7}},
+    ]
+    all_of_them = {"memory_gib": 2, "power_w": 5}
+    first, second = compute_of(scenario.slots(ground={"clusters": clusters}, compute=all_of_them))
+    assert first.round_s(Cost(flops=3e6)).tolist() == [50.0, 3.0, 3.0]
+    assert np.asarray(first.memory_bytes).tolist() == [2**30 * 1e-9, 2.0**31, 2.0**31]
+    assert np.asarray(first.power_w).tolist() == [5.0] * 3
+    assert second.round_s(Cost(flops=3e6)).tolist() == [200.0, 200.0]
+    assert np.asarray(second.power_w).tolist() == [7.0] * 2
+    places = tmp_path / "places.csv"
+    places.write_text("latitude_deg,longitude_deg\n60,20\n60.1,20\n60,20.1")
+    north = {"name": "N", "latitude_deg": 60, "longitude_deg": 20, "places_path": str(places)}
+    whole = scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS}]})
+    assert compute_of(whole)[0].round_s(COST).shape == (3,)
+    with pytest.raises(sim.InputError, match="kinds are 1 devices, but places_path holds 3"):
+        compute_of(scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS[:1]}]}))
+
+
+METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method: str) -> None:
+    """One of three devices of B lacks the memory, and all of C."""
+    clusters = [
+        {"name": "A", "devices": 2},
+        {"name": "B", "kinds": KINDS},
+        {"name": "C", "devices": 2, "compute": LITTLE},
+    ]
+    how = {"method": method} | QUIET
+    if method == "fedbuff":
+        how["options"] = {"buffer_size": 1}
+    made = scenario.slots(stop={"cycles": 5}, ground={"clusters": clusters}, learning=how)
+    result = sim.run(made)
+    assert result.summary["excluded_devices"] == {"B": 1, "C": 2}
+    [line] = [line for line in result.manifest["warnings"] if "does not train" in line]
+    assert line.endswith(", has 1 B")
+    assert (result.events.kind == "aggregate").sum() >= 3
+    trained = result.events[result.events.kind == "train_end"]
+    assert set(zip(trained.cluster, trained.device, strict=True)) == {
+        ("A", 0), ("A", 1), ("B", 1), ("B", 2),
+    }  # fmt: skip
+    rows = result.transfers[result.transfers.payload != "gate"]
+    times = rows.groupby(["cluster", "device", "direction"]).size()
+    for who in (("B", 0), ("C", 0), ("C", 1)):
+        assert times.get((*who, "downlink"), 0) <= 1
+        assert (*who, "uplink") not in times
+    assert times["B", 1, "downlink"] >= 4 and times["B", 1, "uplink"] >= 3
+    gates = result.transfers[result.transfers.payload == "gate"]
+    assert gates[(gates.cluster == "B") & (gates.device == 0)].empty
+
+
+def test_the_baselines_step_is_the_mean_over_those_who_can_take_part(tmp_path: Path) -> None:
+    """Equation (28) by hand for a single contact: n_c counts the samples of two of three."""
+    how = {"method": "synchronous", "step_size": 0.3}
+    ground = {"clusters": [{"name": "B", "kinds": [{"devices": 1, **LITTLE}, {"devices": 2}]}]}
+    one = scenario.slots(stop={"cycles": 1}, ground=ground, learning=how)
+    sim.run(one, tmp_path / "run")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    built = network.build(one)
+    learner, [cluster] = built.learner, built.plan.clusters
+    side, start = ClusterSide(learner, cluster), learner.start()
+    side.provide(start, [0, 1])
+    side.train(Work(np.ones(3, np.int64), np.ones(3), np.zeros(3, bool)), [0, 1], gate=True)
+    side.offer([0, 1], gate=True)
+    able, [shares] = np.array([False, True, True]), learner.shares()
+    expected = learner.final_tensors(side.merge(start, able, 1 / sum(shares[1:])))
+    for name, tensor in expected.items():
+        np.testing.assert_allclose(found[name], np.asarray(tensor), atol=1e-6)
+    whole = learner.final_tensors(side.merge(start, able))
+    assert any(not np.allclose(found[n], np.asarray(t), atol=1e-5) for n, t in whole.items())
+
+
+# -- energy
+
+
+class TrainAndSend(Method):
+    """Trains two rounds in a contact and uploads 20 bytes, then trains on."""
+
+    def cluster(self, me: Cluster) -> Protocol:
+        yield NextContact()
+        yield Train(COST, rounds=2)
+        yield upload(20.0)[0]
+        yield TrainUntilContact(COST)
+
+    def model(self) -> learning.Handle:
+        return self.learner.start()
+
+
+def energy_until(stop_s: float, *times_s: tuple[float, float]) -> dict[str, Any]:
+    """Energy of two devices with rounds of 10 and 20 s and 8 bit/s, in one session."""
+    cluster = Cluster("c", 0, 2)
+    passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
+    plan = network.Plan(START, stop_s, (cluster,), tuple(passes))
+    method = TrainAndSend(
+        World((cluster,), 1, 1, network.learner_of(scenario.slots(learning=QUIET)), 0)
+    )
+    own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
+    sender = network.Transmitter(0.5, duty=0.8)
+    run = network.Simulation(plan, method, (own,), Journal(), transmitter=sender)
+    run.run(lambda number: None)
+    [row] = run.energy()
+    return row
+
+
+@pytest.mark.parametrize(
+    ("stop_s", "computed_s", "air_s", "rounds"),
+    [
+        (4.0, (4.0, 4.0), 0.0, 0),  # in the first round of both
+        (25.0, (20.0, 25.0), 0.0, 2),  # the fast one waits, the slow one is in its second round
+        (50.0, (20.0, 40.0), 20.0, 4),  # half of the upload, which both begin at 40 s
+        (100.0, (20.0, 40.0), 40.0, 4),  # all is through at 60 s
+        (125.0, (45.0, 65.0), 40.0, 7),  # disconnected from 100 s: the third and fourth are open
+    ],
+)
+def test_energy_is_power_times_time_up_to_any_end(stop_s, computed_s, air_s, rounds) -> None:
+    row = energy_until(stop_s, (0.0, 100.0))
+    assert row["computed_s"] == pytest.approx(sum(computed_s), rel=1e-12)
+    assert row["training_j"] == pytest.approx(3 * computed_s[0] + 5 * computed_s[1], rel=1e-12)
+    assert row["air_s"] == pytest.approx(0.8 * air_s, rel=1e-12)
+    assert row["transmit_j"] == pytest.approx(0.5 * 0.8 * air_s, rel=1e-12)
+    assert (row["devices"], row["device_rounds"]) == (2, rounds)
+
+
+def test_nobody_sends_between_the_contacts_of_a_session() -> None:
+    # The upload begins at 40 s; 10 s are left of the first contact, 10 s fall into the second.
+    row = energy_until(900.0, (0.0, 50.0), (200.0, 300.0))
+    assert row["air_s"] == pytest.approx(0.8 * 2 * 20.0, rel=1e-12)
+
+
+def test_the_energy_of_a_run_is_what_its_rows_say() -> None:
+    kinds = [{"devices": 1, "seconds_per_round": 50, "power_w": 4}, {"devices": 2, "power_w": 9}]
+    result = sim.run(
+        scenario.slots(
+            ground={"clusters": [{"name": "A", "kinds": kinds}, {"name": "B", "devices": 2}]},
+            compute={"power_w": 2},
+            learning=QUIET,
+            link={"uplink": {"tx_power_dbm": 30.0, "tx_gain_dbi": 3.0}},
+        )
+    )
+    trained = result.events[result.events.kind == "train_end"]
+    first = trained[trained.cluster == "A"].groupby("device").rounds.sum()
+    second = trained[trained.cluster == "B"].rounds.sum()
+    a_j, b_j = first[0] * 50 * 4 + (first[1] + first[2]) * 200 * 9, second * 200 * 2
+    energy_j = [row["training_j"] for row in result.manifest["energy"]]
+    assert energy_j == pytest.approx([a_j, b_j], rel=1e-12)
+    up, summary = result.transfers[result.transfers.direction == "uplink"], result.summary
+    air_j, train_j = summary["transmit_energy_j"], summary["training_energy_j"]
+    assert air_j == pytest.approx((up.end_s - up.start_s).sum() * 1.0, rel=1e-9)
+    assert summary["energy_j"] == train_j + air_j
+    assert summary["training_energy_kwh"] == pytest.approx(train_j / 3.6e6)
+    spent = result.manifest["spent"]
+    assert summary["gradient_steps"] == summary["device_rounds"] == spent["device_rounds"][-1]
+    assert spent["time_s"] == sorted(set(result.metrics.time_s))
+    for key in ("device_rounds", "training_j", "transmit_j"):
+        assert len(spent[key]) == len(spent["time_s"])
+        assert spent[key][0] == 0 and (np.diff(spent[key]) >= 0).all() and spent[key][-1] > 0
+
+
+def test_what_is_not_known_is_said(runs) -> None:
+    use = sim.energy.Use(np.ones(2, int), np.full(2, 10.0), np.ones(2))
+    for power_w, training_j in ((None, None), (np.array([3.0, np.nan]), None), (3.0, 60.0)):
+        row = network.energy_of(Cluster("c", 0, 2), use, power_w, network.Transmitter())
+        assert (row["training_j"], row["transmit_j"]) == (training_j, None)
+    plain = runs.result("slots-timing").summary
+    assert plain["training_energy_j"] is plain["energy_j"] is None
+    assert plain["transmit_energy_j"] > 0
+    text = results.summary_text(plain)
+    assert "training not known (compute.power_w), transmitting " in text
+    sent, watts = {"uplink": {"eirp_dbw": 0.0}}, {"power_w": 2}
+    known = sim.run(scenario.slots(learning=QUIET, compute=watts, link=sent)).summary
+    assert known["transmit_energy_j"] is None
+    text = results.summary_text(known)
+    assert "transmitting not known (link.uplink.tx_power_dbm)" in text
+
+
+def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path: Path) -> None:
+    how = {"method": "synchronous", "step_size": 0.5, "steps_per_round": 8, "batch_size": 32}
+    how["pretraining"] = {"backbone_steps": 60, "expert_steps": 60, "gate_steps": 60}
+    base = scenario.slots(stop={"cycles": 10}, compute={"power_w": 10}, learning=how)
+    whole = sim.run(base, tmp_path / "whole").summary
+    targets = [(name, found) for name, found in whole["targets"].items() if found is not None]
+    name, reached = targets[-1]
+    assert reached["cycles"] > 0
+    stop = base.stop.model_copy(update={"accuracy": float(name)})
+    there = sim.run(base.model_copy(update={"stop": stop})).summary
+    assert reached["hours"] == there["hours"] < whole["hours"]
+    assert reached["device_rounds"] == there["device_rounds"] > 0
+    assert reached["gradient_steps"] == there["gradient_steps"] == 8 * there["device_rounds"]
+    assert reached["energy_j"] == pytest.approx(there["energy_j"], rel=1e-9)
+    compared = results.compare([tmp_path / "whole"])
+    [group] = compared["groups"]
+    assert group["gradient_steps_to"][name]["median"] == reached["gradient_steps"]
+    text = results.comparison_text(compared)
+    assert f"gradient steps to {name}" in text
+    assert f"{reached['energy_j'] / 1e3:,.1f} kJ" in text

@@ -1,0 +1,503 @@
+"""Faults of links: lost packets, late and corrupted uploads, spells of devices and satellites."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import orbit as orbits
+from sim.faults import Before, faults_of, outages_of
+from tests.kit import network
+from tests.kit.learning import WAITS_FOR_ALL, Closing, Cluster, Train, stream
+from tests.kit.network import NO_SPELLS, CutTransfers, Presence, Spells, drawn_spells
+from tests.kit.scenarios import Packets, Uploads
+from tests.kit.small import orbit, slots
+from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, download, talk, upload
+
+DAY_S = 86_400.0
+
+
+def away(*edges_s: float) -> Spells:
+    return Spells(np.array(edges_s[::2], float), np.array(edges_s[1::2], float))
+
+
+# -- packets: 1 byte a second unless said
+
+
+def resent(number: int, packets: list[int], loss: float) -> np.ndarray:
+    """How many packets a leg sends again: its draws, where the summed probabilities reach them."""
+    found, draws = [], stream(1, "packets", "c", number).random(len(packets))
+    for n, luck in zip(packets, draws, strict=True):
+        again, likely = 0, (1.0 - loss) ** n
+        below = likely
+        while below < luck:
+            again += 1
+            likely *= loss * (n + again - 1) / again
+            below += likely
+        found.append(again)
+    return np.array(found)
+
+
+def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_own() -> None:
+    """100 packets of 10 bytes at 1 byte a ms: the time grows by what the stream draws."""
+    lossy, here = Packets(loss=0.2, bytes=10), contact(0, 0, 10, [8000.0] * 5)
+    told = talk([here], [upload(1000.0)], packets=lossy)
+    again = resent(0, [100] * 5, 0.2)
+    assert len(set(again.tolist())) > 1
+    columns = ("device", "payload_bytes", "delivered_bytes", "outcome")
+    assert told.rows(*columns) == [(k, 1000.0, 1000.0, "delivered") for k in range(5)]
+    assert told.ends() == pytest.approx(1.0 + again / 100)
+    assert told.books["uplink"]["sent_bytes"] == told.books["uplink"]["delivered_bytes"] == 5000.0
+    [(time_s, device, detail)] = told.told("fault")
+    assert (time_s, device) == (pytest.approx(max(told.ends())), None)
+    assert detail == f"injected: {again.sum()} of 500 packets of a sent again"
+
+
+def test_packets_are_sent_as_often_as_chance_says() -> None:
+    """Against packets that are thrown one by one, for each device and for all together."""
+    draws, loss, packets = stream(2, "test"), 0.3, np.array([7, 7, 7, 7])
+    alone = np.array([network.sent_again(draws, packets, loss) for _ in range(2000)]).ravel()
+    together = np.array([network.sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
+    thrown = draws.geometric(1 - loss, size=(8000, 7, 4))
+    apart, whole = thrown.sum(axis=1).ravel() - 7, thrown.max(axis=2).sum(axis=1) - 7
+    for drawn, counted in ((alone, apart), (together, whole)):
+        shares = [np.bincount(found, minlength=60)[:60] / len(found) for found in (drawn, counted)]
+        assert shares[0] == pytest.approx(shares[1], abs=5 * np.sqrt(0.25 / 8000))
+        assert drawn.mean() == pytest.approx(counted.mean(), rel=0.05)
+    for sent in (network.sent_again, network.sent_to_all):
+        assert sent(draws, packets, 0.0).tolist() == [0] * 4
+
+
+def test_rounds_that_fill_a_contact_leave_time_for_what_is_sent_again_on_the_average() -> None:
+    """Ten bytes at one a second, half of them lost: 20 s of 100, so that 8 rounds of 10 s fit."""
+    for faults, rounds in (({}, 9), ({"packets": Packets(loss=0.5, bytes=1)}, 8)):
+        fill = compute(per_contact=None)
+        chain = [Train(COST), *upload(10.0)]
+        told = talk([contact(0, 0, 100, [8.0])], [chain], computing=fill, **faults)
+        assert told.replies[0][0].rounds.tolist() == [rounds]
+
+
+def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() -> None:
+    """Two passes: in the second one the packets that are left are drawn anew."""
+    contacts = [contact(0, 0, 10, [8.0]), contact(1, 100, 200, [8.0])]
+    told = talk(contacts, [upload(15.0)] * 2, packets=Packets(loss=0.5, bytes=1))
+    through = 10.0 * 15 / (15 + resent(0, [15], 0.5)[0])
+    left = math.ceil(15 - through)
+    end_s = 100.0 + (15 - through) * (left + resent(1, [left], 0.5)[0]) / left
+    assert told.rows("start_s", "end_s", "delivered_bytes", "outcome") == [
+        (0.0, 10.0, pytest.approx(through), "carried"),
+        (100.0, pytest.approx(end_s), pytest.approx(15 - through), "delivered"),
+    ]
+
+
+@pytest.mark.parametrize("sharing", ["equal_share", "rounds", "fixed_subchannel"])
+def test_devices_that_share_a_beam_share_it_with_what_is_sent_again(sharing: str) -> None:
+    """With one sub-channel for all, the last one ends when all of the air time is used up."""
+    contacts = [contact(0, 0, 100, [1e3] * 4, radio=band(1, sharing))]
+    told = talk(contacts, [upload(1000.0)], packets=Packets(loss=0.3, bytes=50))
+    again = resent(0, [20] * 4, 0.3)
+    assert max(told.ends()) == pytest.approx(8.0 * (4 + again.sum() / 20))
+
+
+def test_a_downlink_that_takes_no_time_loses_nothing() -> None:
+    steps, lossy = [download(10.0)], Packets(loss=0.5, bytes=1)
+    slow = talk([contact(0, 0, 60, [8.0], down=band(1))], steps, packets=lossy)
+    assert slow.ends() == pytest.approx(10.0 + resent(0, [10], 0.5))
+    told = talk([contact(0, 0, 60, [8.0])], steps, packets=lossy)
+    assert told.rows("start_s", "end_s") == [(0.0, 0.0)]
+    assert not told.events("fault")
+
+
+# -- uploads
+
+
+def refused_by(number: int, devices: int, share: float) -> np.ndarray:
+    return stream(1, "uploads", "c", number).random((devices, 3))[:, 0] < share
+
+
+def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
+    one, two = contact(0, 0, 50, [8.0] * 6), contact(1, 100, 150, [8.0] * 6)
+    told = talk([one, two], [upload(10.0)] * 2, uploads=Uploads(corrupted=0.5))
+    bad = [refused_by(n, 6, 0.5) for n in (0, 1)]
+    assert 0 < bad[0].sum() < 6
+    for mine, [receipt] in zip(bad, told.replies, strict=True):
+        assert receipt.done.tolist() == (~mine).tolist()
+        assert receipt.given_up.tolist() == mine.tolist()
+        assert receipt.reason == "corrupted in transit"
+        assert receipt.left_bytes.tolist() == np.where(mine, 10.0, 0.0).tolist()
+    assert told.rows("end_s", "delivered_bytes", "outcome") == [
+        (end_s, 10.0, "dropped" if refused else "delivered")
+        for end_s, mine in zip((10.0, 110.0), bad, strict=True)
+        for refused in mine
+    ]
+    account, dropped = told.books["uplink"], float(10 * np.sum(bad))
+    assert (account["dropped_bytes"], account["vain_bytes"]) == (dropped, dropped)
+    assert (account["offered_bytes"], account["sent_bytes"]) == (120.0, 120.0)
+    said = [(10.0, k, "a refused: corrupted in transit") for k in np.flatnonzero(bad[0]).tolist()]
+    assert told.told("drop")[: len(said)] == said
+    # What comes over two passes is refused when it is whole, by the draw of the second.
+    contacts = [contact(0, 0, 10, [8.0] * 8), contact(1, 100, 200, [8.0] * 8)]
+    told = talk(contacts, [upload(15.0)] * 2, uploads=Uploads(corrupted=0.5))
+    bad = refused_by(1, 8, 0.5)
+    assert [reply[0].given_up.tolist() for reply in told.replies] == [[False] * 8, bad.tolist()]
+    assert told.books["uplink"]["vain_bytes"] == 15.0 * bad.sum()
+
+
+def test_late_uploads_begin_later_or_miss_the_contact() -> None:
+    late = Uploads(late=0.6, late_minutes=2)
+    told = talk([contact(0, 0, 100, [8.0] * 20)], [upload(10.0)], uploads=late)
+    _, luck, wait = stream(1, "uploads", "c", 0).random((20, 3)).T
+    delay_s = np.where(luck < 0.6, -np.log(1.0 - wait) * 120.0, 0.0)
+    there = delay_s <= 90.0
+    assert 0 < there.sum() < 20
+    receipt = told.replies[0][0]
+    assert receipt.done.tolist() == there.tolist()
+    assert receipt.end_s[there] == pytest.approx(delay_s[there] + 10.0)
+    assert not receipt.given_up.any()
+    assert sorted(told.rows("device")) == [(k,) for k in np.flatnonzero(delay_s < 100.0)]
+    text = "injected: upload of a late by {:.1f} s"
+    said = [(0.0, k, text.format(delay_s[k])) for k in np.flatnonzero(luck < 0.6)]
+    assert told.told("fault") == said
+
+
+# -- who leaves and returns
+
+
+def test_who_is_away_takes_no_part_and_who_leaves_goes_on_next_time() -> None:
+    """15 bytes: device 1 is away at the start, device 2 leaves after 4 s."""
+    presence = Presence([NO_SPELLS, away(-5.0, 2.0), away(4.0, 50.0), away(15.0, 90.0)])
+    contacts = [contact(0, 0, 30, [8.0] * 4), contact(1, 100, 130, [8.0] * 4)]
+    told = talk(contacts, [upload(15.0)] * 2, presence=presence)
+    assert told.rows("device", "start_s", "end_s", "delivered_bytes", "outcome") == [
+        (0, 0.0, 15.0, 15.0, "delivered"),
+        (2, 0.0, 4.0, 4.0, "carried"),
+        (3, 0.0, 15.0, 15.0, "delivered"),
+        (0, 100.0, 115.0, 15.0, "delivered"),
+        (1, 100.0, 115.0, 15.0, "delivered"),
+        (2, 100.0, 111.0, 11.0, "delivered"),
+        (3, 100.0, 115.0, 15.0, "delivered"),
+    ]
+    assert told.replies[0][0].done.tolist() == [True, False, False, True]
+    # Who is away for a whole pass keeps what it had sent before.
+    contacts = [contact(n, 100.0 * n, 100.0 * n + 10, [8.0]) for n in range(3)]
+    told = talk(contacts, [upload(15.0)] * 3, presence=Presence([away(90.0, 150.0)]))
+    assert [reply[0].delivered_bytes[0] for reply in told.replies] == [10.0, 10.0, 15.0]
+    assert [reply[0].reason for reply in told.replies] == ["contact ended", "devices away", ""]
+    assert told.rows("start_s", "outcome") == [(0.0, "carried"), (200.0, "delivered")]
+
+
+def test_a_chain_does_not_wait_for_a_device_that_has_left() -> None:
+    """Device 0 leaves while it trains, device 1 while it sends: the chain ends when 1 has left."""
+    presence = Presence([away(12.0, 1000.0), away(25.0, 1000.0)])
+    told = talk([contact(0, 0, 500, [8.0] * 2, down=band(2))], [MODEL], presence=presence)
+    down, work, up = told.replies[0]
+    assert down.done.all() and not up.done.any()
+    assert work.rounds.tolist() == [0, 1]
+    assert told.rows("device", "direction", "start_s", "end_s") == [
+        (0, "downlink", 0.0, 10.0),
+        (1, "downlink", 0.0, 10.0),
+        (1, "uplink", 20.0, 25.0),
+    ]
+    assert told.over_s == [25.0]
+
+
+@pytest.mark.parametrize("away_s", [(-1.0, 5.0), (10.0, 15.0), (20.0, 25.0)])
+def test_who_is_away_when_a_step_would_begin_is_out_of_the_later_ones(away_s) -> None:
+    """Device 0 is back long before the chain of device 1 ends, and while there is a link."""
+    presence = Presence([away(*away_s), NO_SPELLS])
+    told = talk([contact(0, 0, 500, [8.0] * 2, down=band(2))], [MODEL], presence=presence)
+    down, work, up = told.replies[0]
+    assert down.done.tolist() == [away_s[0] > 0.0, True]
+    assert work.rounds.tolist() == [int(away_s[0] > 10.0), 1]
+    assert up.done.tolist() == [False, True]
+    assert [device for device, way in told.rows("device", "direction") if way == "uplink"] == [1]
+    assert told.over_s == [30.0]
+
+
+def test_training_by_itself_pauses_while_a_device_is_away() -> None:
+    """A round of 10 s that begins at 0: away from 4 to 24, or until 7."""
+    presence = Presence([away(4.0, 24.0), away(-1.0, 7.0), NO_SPELLS])
+    told = talk([contact(0, 0, 500, [8.0] * 3)], [[Train(COST, rounds=1)]], presence=presence)
+    assert told.ends() == [30.0, 17.0, 10.0]
+    assert told.replies[0][0].rounds.tolist() == [1, 1, 1]
+    begun = {event["device"]: event["time_s"] for event in told.events("train_start")}
+    assert begun == {0: 0.0, 1: 7.0, 2: 0.0}
+
+
+AWAY = st.lists(st.integers(0, 400), max_size=6, unique=True).map(
+    lambda edges: away(*sorted(edges)[: len(edges) // 2 * 2])
+)
+SOME_AWAY = st.lists(AWAY, min_size=1, max_size=3)
+
+
+def inside(of: Spells, time_s: np.ndarray) -> np.ndarray:
+    held = (of.begin_s[:, None] <= time_s) & (time_s < of.end_s[:, None])
+    return np.asarray(held.any(axis=0))
+
+
+@given(SOME_AWAY, st.integers(0, 100), st.integers(0, 300), st.integers(1, 40))
+def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
+    spells: list[Spells], from_s: int, lasts_s: int, round_s: int
+) -> None:
+    """Two disconnected phases against a walk over seconds; what is open is kept."""
+    k, each = len(spells), compute(seconds_per_round=float(round_s))
+    devices = network.Devices(Cluster("c", 0, k), each, Presence(spells))
+    worked, counted = np.zeros(k), np.zeros(k, np.int64)
+    for begin_s in (from_s, from_s + lasts_s + 50):
+        end_s = begin_s + lasts_s
+        rounds, _, ends_s = devices.gap_rounds(COST, np.ones(k, bool), float(begin_s), float(end_s))
+        worked += [(~inside(mine, np.arange(begin_s, end_s))).sum() for mine in spells]
+        assert rounds.tolist() == (worked // round_s - counted).tolist()
+        counted += rounds
+        assert (ends_s <= end_s).all()
+    assert devices.computed_s == pytest.approx(worked)
+
+
+@given(SOME_AWAY, st.integers(0, 410), st.integers(0, 410), st.integers(1, 90))
+@example([away(10, 20, 30, 40)], 10, 20, 10)  # from a begin to an end
+@example([away(10, 20, 30, 40)], 20, 30, 10)  # from an end to a begin, with work until then
+@example([away(10, 20), away(20, 30)], 20, 20, 1)
+@example([away(0, 5)], 0, 5, 1)
+def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(
+    spells: list[Spells], one: int, other: int, work: int
+) -> None:
+    """All edges are whole seconds, so that a walk in half seconds is exact."""
+    presence, k = Presence(spells), len(spells)
+    from_s, to_s = np.full(k, float(min(one, other))), np.full(k, float(max(one, other)))
+    grid_s = np.arange(0.0, 1300.0, 0.5)
+    there = np.array([~inside(each, grid_s) for each in spells])
+    assert np.array_equal(presence.present(from_s), there[:, grid_s == from_s[0]][:, 0])
+    between, after = (grid_s >= from_s[0]) & (grid_s < to_s[0]), grid_s >= from_s[0]
+    assert presence.present_s(from_s, to_s) == pytest.approx(there[:, between].sum(axis=1) * 0.5)
+    first = [grid_s[after][row[after]][0] for row in there]
+    assert presence.returns_s(from_s).tolist() == first
+    worked = np.cumsum(there[:, after], axis=1) * 0.5
+    done = [grid_s[after][row >= work][0] + 0.5 for row in worked]
+    assert presence.after_s(from_s, np.full(k, float(work))).tolist() == done
+    for leaves_s, each in zip(presence.leaves_s(from_s), spells, strict=True):
+        assert leaves_s == min(each.begin_s[each.begin_s > from_s[0]], default=np.inf)
+    never = np.full(k, np.inf)
+    assert presence.present(never).all() and not np.isnan(presence.leaves_s(never)).any()
+
+
+# -- quorum and deadline
+
+
+RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
+"""100 bytes take 20, 40, 80, 160 and 800 s."""
+
+
+@pytest.mark.parametrize(
+    ("quorum", "over_s", "done"), [(0.2, 20, 1), (0.55, 80, 3), (0.6, 80, 3), (0.8, 160, 4)]
+)
+def test_a_quorum_closes_a_chain_and_the_rest_goes_on_next_time(quorum, over_s, done) -> None:
+    contacts = [contact(0, 0, 1000, RATES), contact(1, 2000, 4000, RATES)]
+    told = talk(contacts, [upload(100.0)] * 2, closing=Closing(quorum=quorum))
+    receipt = told.replies[0][0]
+    assert receipt.done.tolist() == [k < done for k in range(5)]
+    assert receipt.reason == "quorum reached"
+    kept = [100.0] * done + [rate * over_s / 8 for rate in RATES[done:]]
+    assert receipt.delivered_bytes.tolist() == pytest.approx(kept)
+    assert told.told("wait")[0] == (over_s, None, f"quorum reached: {5 - done} devices cut")
+    for device, start_s, size in told.rows("device", "start_s", "delivered_bytes"):
+        if start_s >= 2000.0 and device >= done and told.replies[1][0].done[device]:
+            assert size == pytest.approx(100.0 - kept[device])
+
+
+def test_a_deadline_closes_a_chain_with_uploads_so_long_after_it_began() -> None:
+    one, deadline = contact(0, 50, 1000, RATES), Closing(deadline_s=100.0)
+    told = talk([one], [upload(100.0)], closing=deadline)
+    assert told.replies[0][0].done.tolist() == [True, True, True, False, False]
+    assert told.told("wait") == [(150.0, None, "deadline reached: 2 devices cut")]
+    assert max(told.rows("end_s")) == (150.0,)
+    told = talk([one], [[*download(100.0), Train(COST)]], closing=deadline)
+    assert told.replies[0][0].done.all() and told.replies[0][1].rounds.all()
+
+
+@pytest.mark.parametrize("policy", ["restart", "drop"])
+def test_what_a_quorum_cuts_meets_the_fate_of_cut_transfers(policy: CutTransfers) -> None:
+    closing = Closing(quorum=0.4)
+    told = talk([contact(0, 0, 1000, RATES)], [upload(100.0)], policy, closing=closing)
+    receipt = told.replies[0][0]
+    assert receipt.given_up.tolist() == [policy == "drop" and k >= 2 for k in range(5)]
+    assert told.books["uplink"]["vain_bytes"] == pytest.approx(sum(r * 40 / 8 for r in RATES[2:]))
+
+
+def test_a_quorum_counts_whole_chains_of_those_who_take_part() -> None:
+    """Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do."""
+    presence = Presence([away(-1.0, 5000.0), *[NO_SPELLS] * 4])
+    one = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
+    told = talk([one], [MODEL], closing=Closing(quorum=0.75), presence=presence)
+    down, work, up = told.replies[0]
+    assert up.done.tolist() == [False, True, True, True, False]
+    assert work.rounds.tolist() == [0, 1, 1, 1, 0]
+    assert down.done.tolist() == [False, True, True, True, True]
+    assert told.told("wait") == [(26.0, None, "quorum reached: 1 devices cut")]
+    assert 4 not in [event["device"] for event in told.events("train_start")]
+    assert told.over_s == [26.0]
+    # Two of five have not the memory, so that two of the other three are two thirds.
+    room = compute(memory_bytes=np.where(np.isin(np.arange(5), [0, 3]), 1.0, 1e9))
+    chain, here = [Train(COST), *upload(100.0)], contact(0, 0, 1000, RATES)
+    told = talk([here], [chain], closing=Closing(quorum=0.6), computing=room)
+    work, up = told.replies[0]
+    assert work.excluded.tolist() == [True, False, False, True, False]
+    assert up.done.tolist() == [False, True, True, False, False]
+    assert told.told("wait") == [(90.0, None, "quorum reached: 1 devices cut")]
+
+
+@given(st.integers(1, 100), st.integers(1, 400))
+@example(28, 25)
+@example(7, 100)
+def test_a_quorum_is_a_share_in_whole_numbers(percent: int, of: int) -> None:
+    """Against integers: 0.28 of 25 are 7, though 0.28 * 25 is more than 7 in floats."""
+    assert Closing(quorum=percent / 100).enough(of) == -(-percent * of // 100)
+
+
+def test_refused_uploads_are_no_part_of_a_quorum() -> None:
+    """Who is corrupted has not arrived: the quorum waits for others, or in the end for all."""
+    assert refused_by(0, 5, 0.02).tolist() == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]  # the second to end
+    few, here = Uploads(corrupted=0.02), contact(0, 0, 1000, RATES)
+    told = talk([here], [upload(100.0)], closing=Closing(quorum=0.4), uploads=few)
+    assert told.replies[0][0].done.tolist() == [True, False, True, False, False]
+    assert told.told("wait")[-1][0] == 80.0
+
+
+@given(st.data(), SOME_AWAY, st.integers(1, 4), st.sampled_from(POLICIES))
+def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, policy) -> None:
+    """Random passes, rates and faults of all kinds: nothing is lost, nothing leaves its contact."""
+    rates = [data.draw(st.floats(1.0, 50.0)) for _ in spells]
+    sharing = data.draw(st.sampled_from(["fixed_subchannel", "rounds"]))
+    radio = band(data.draw(st.integers(1, 3)), sharing)
+    starts_s = [100.0 * n for n in range(count)]
+    contacts = [contact(n, t, t + 40, rates, None, radio, radio) for n, t in enumerate(starts_s)]
+    closings = [WAITS_FOR_ALL, Closing(quorum=0.5), Closing(deadline_s=17.0)]
+    told = talk(
+        contacts, [MODEL] * count, policy, closing=data.draw(st.sampled_from(closings)),
+        presence=Presence(spells),
+        packets=Packets(loss=data.draw(st.floats(0.0, 0.8)), bytes=data.draw(st.integers(1, 20))),
+        uploads=Uploads(corrupted=0.3, late=0.5, late_minutes=0.1),
+    )  # fmt: skip
+    for row in told.moved():
+        begin_s = starts_s[row["contact_id"]]
+        assert begin_s <= row["start_s"] < row["end_s"] <= begin_s + 40.0 + 1e-9
+        middle_s = np.array([(row["start_s"] + row["end_s"]) / 2])
+        assert not inside(spells[row["device"]], middle_s).any()
+
+
+# -- spells by chance
+
+
+def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start() -> None:
+    """Mean, spread and memory of both kinds of times are those of exponentials."""
+    drawn = drawn_spells(stream(1, "test"), 600.0, 200.0, 8e6)
+    apart_s, lasting_s = drawn.begin_s[1:] - drawn.end_s[:-1], drawn.end_s - drawn.begin_s
+    assert len(apart_s) == pytest.approx(10_000, rel=0.05)
+    for times, mean_s in ((apart_s, 600.0), (lasting_s[:-1], 200.0)):
+        assert times.min() > 0.0
+        # Five standard errors of mean and standard deviation of an exponential.
+        assert times.mean() == pytest.approx(mean_s, rel=5 / np.sqrt(len(times)))
+        assert times.std() == pytest.approx(mean_s, rel=5 * np.sqrt(2 / len(times)))
+        assert abs(np.corrcoef(times[:-1], times[1:])[0, 1]) < 5 / np.sqrt(len(times))
+    longer = drawn_spells(stream(1, "test"), 600.0, 200.0, 1e7).between(0.0, 8e6)
+    assert np.array_equal(longer.begin_s, drawn.begin_s)
+    at_once = [len(drawn_spells(stream(k, "s"), 600.0, 200.0, 1e-3).begin_s) for k in range(2000)]
+    assert np.mean(at_once) == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / 2000))
+
+
+def test_another_satellite_or_cluster_shifts_nobody_elses_faults() -> None:
+    assert faults_of(slots(), [Cluster("A", 0, 2)], ["slots"], DAY_S) is None
+    churn, slow = {"mean_present_hours": 3}, {"share": 0.5}
+    scenario = slots(faults={"outages": {"per_day": 3}, "churn": churn, "stragglers": slow})
+    few = faults_of(scenario, [Cluster("A", 0, 4)], ["S2"], DAY_S)
+    many = faults_of(scenario, [Cluster("0", 0, 9), Cluster("A", 1, 5)], ["S1", "S2"], DAY_S)
+    assert np.array_equal(few.outages["S2"].begin_s, many.outages["S2"].begin_s)
+    assert np.array_equal(few.slowdown["A"], many.slowdown["A"][:4])
+    for mine, same in zip(few.churn["A"].away, many.churn["A"].away[:4], strict=True):
+        assert np.array_equal(mine.begin_s, same.begin_s)
+
+
+@given(st.floats(0.0, 1.0))
+def test_a_fork_keeps_what_was_before_and_takes_what_comes_after(share: float) -> None:
+    old, new = (slots(faults={"outages": {"per_day": count}}) for count in (9, 30))
+    early, late = (outages_of(s, ["A"], DAY_S)[0] for s in (old, new))
+    both = outages_of(new, ["A"], DAY_S, Before(old, share * DAY_S))[0]
+    grid_s = np.linspace(0.0, DAY_S, 4001)[:-1]
+    wanted = np.where(grid_s < share * DAY_S, inside(early, grid_s), inside(late, grid_s))
+    assert np.array_equal(inside(both, grid_s), wanted)
+    assert (both.begin_s[1:] > both.end_s[:-1]).all()
+
+
+# -- outages of satellites
+
+
+@given(st.lists(AWAY, min_size=2, max_size=2), st.data(), st.integers(1, 6))
+def test_pieces_of_windows_are_the_windows_without_the_outages(out, data, count: int) -> None:
+    """As sets of instants; and none of no length, in the promised order."""
+    rise_s = np.array(sorted(data.draw(st.integers(0, 300)) for _ in range(count)), float)
+    lasts_s = np.array([data.draw(st.integers(1, 60)) for _ in range(count)], float)
+    satellite = np.sort(np.array([data.draw(st.integers(0, 1)) for _ in range(count)]))
+    windows = orbits.bare_windows(
+        rise_s=rise_s + np.arange(count) / 8, culminate_s=rise_s + lasts_s / 2,
+        set_s=rise_s + lasts_s + 1, satellite=satellite, site=np.arange(count),
+    )  # fmt: skip
+    pieces, of = network.cut(windows, out)
+    grid_s = np.arange(0.0, 400.0, 1 / 16) + 1 / 64
+    for number in range(count):
+        mine = Spells(pieces.rise_s[of == number], pieces.set_s[of == number])
+        whole = away(windows.rise_s[number], windows.set_s[number])
+        wanted = inside(whole, grid_s) & ~inside(out[satellite[number]], grid_s)
+        assert np.array_equal(inside(mine, grid_s), wanted)
+    assert np.array_equal(pieces.site, of)
+    assert np.array_equal(pieces.clipped_start, pieces.rise_s > windows.rise_s[of])
+    assert ((pieces.culminate_s >= pieces.rise_s) & (pieces.culminate_s <= pieces.set_s)).all()
+
+
+def test_what_is_cut_off_a_pass_shows_what_is_seen_at_its_ends() -> None:
+    """Against look angles all along a piece; the pass's own where its highest point is left."""
+    often = {"outages": {"per_day": 100, "mean_hours": 0.1}}
+    view, lower = network.view_of(orbit(faults=often, stop={"days": 3})), 0
+    for number, of in enumerate(view.of.tolist()):
+        piece = {name: values[number] for name, values in vars(view.windows).items()}
+        time_s = np.linspace(piece["rise_s"], piece["set_s"], 3001)
+        satellite, site = view.satellites[piece["satellite"]], view.places[piece["site"]]
+        seen = orbits.look_angles(satellite, site, view.start, time_s)
+        highest_deg = seen.elevation_deg[:, 0].max()
+        assert piece["max_elevation_deg"] == pytest.approx(highest_deg, abs=0.01)
+        assert piece["min_slant_range_km"] == pytest.approx(seen.slant_range_km.min(), rel=1e-4)
+        for event, row in (("rise", 0), ("set", -1)):
+            for name in ("azimuth_deg", "slant_range_km", "range_rate_km_s"):
+                there = getattr(seen, name)[row, 0]
+                assert piece[f"{event}_{name}"] == pytest.approx(there, rel=1e-6)
+        lower += view.passes.culminate_s[of] != piece["culminate_s"]
+    assert 2 < lower < len(view.of) < len(view.passes) + 10
+
+
+def test_the_chance_of_a_pass_stays_its_own_when_others_are_lost() -> None:
+    """The draws of paths are numbered by passes, not by the pieces that are left."""
+    said: dict[str, Any] = {"link": {"environment": "suburban"}, "stop": {"days": 1.0}}
+    whole = {c.rise_s: c for c in network.make_plan(orbit(**said)).contacts}
+    plan = network.make_plan(orbit(**said, faults={"outages": {"per_day": 6, "mean_hours": 2}}))
+    same = [c for c in plan.contacts if c.rise_s in whole and whole[c.rise_s].set_s == c.set_s]
+    assert 0 < len(same) <= len(plan.contacts) < len(whole)
+    assert same[-1].contact_id < whole[same[-1].rise_s].contact_id
+    for each in same:
+        other = whole[each.rise_s]
+        assert np.array_equal(each.uplink.curve.rate_bps, other.uplink.curve.rate_bps)
+
+
+@pytest.mark.parametrize("make", [slots, orbit])
+def test_a_cluster_whose_satellite_is_always_out_is_told_so(make: Any) -> None:
+    out = make(faults={"outages": {"per_day": 100, "mean_hours": 8000}})
+    with pytest.raises(network.InputError, match=r"satellites are out in all of its .* windows;"):
+        network.make_plan(out)

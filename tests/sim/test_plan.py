@@ -1,0 +1,496 @@
+"""Plans: who is served by whom and when, where devices stand, and what chance gives their links."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import channel
+import orbit
+import scenarios
+import sim
+from channel import CLEAR_PATH, draw_paths
+from learning import stream
+from scenarios import Scenario
+from tests.kit import network
+from tests.kit.network import InputError, PlannedContact, cluster_radios, make_plan, view_of
+from tests.kit.small import NEAR, ORBIT, merged, slots
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.sweeps import status
+from tests.kit.talk import talk, upload
+
+QUIET = {"train": False}
+WALKER = {
+    "source": "walker", "altitude_km": 600, "inclination_deg": 70,
+    "satellites": 12, "planes": 3, "phasing": 1,
+}  # fmt: skip
+DENSE = {"satellites": 48, "planes": 6}
+
+
+def made(base: dict[str, Any], *changes: dict[str, Any]) -> Scenario:
+    base = {**ORBIT, "learning": QUIET} | base
+    for change in changes:
+        base = merged(base, change)
+    return scenarios.from_dict(base)
+
+
+def walker(**changes: Any) -> Scenario:
+    return made({"orbit": WALKER, "stop": {"days": 1}}, changes)
+
+
+def served(plan: Any, **of: Any) -> list[PlannedContact]:
+    """Contacts in use, those of a cluster or a satellite, in order of time."""
+    found = [c for c in plan.contacts if c.served and all(getattr(c, k) == of[k] for k in of)]
+    return sorted(found, key=lambda contact: contact.start_s)
+
+
+# -- constellations
+
+
+def test_a_constellation_serves_clusters_one_by_one_in_the_windows_of_its_satellites() -> None:
+    scenario = walker()
+    plan = make_plan(scenario)
+    assert len({contact.satellite for contact in served(plan)}) > 6
+    for of in ("cluster", "satellite"):
+        for whom in {getattr(contact, of) for contact in plan.contacts}:
+            assert all(b.start_s >= a.end_s for a, b in pairwise(served(plan, **{of: whom})))
+    sites = [orbit.Site(c.name, c.latitude_deg, c.longitude_deg) for c in scenario.ground.clusters]
+    span = scenario.start, scenario.start + timedelta(days=1), 10.0, "sgp4"
+    for satellite in orbit.walker_delta(600, 70, 12, 3, 1, scenario.start)[::5]:
+        alone = orbit.contact_windows([satellite], sites, *span)
+        mine = [c for c in plan.contacts if c.satellite == satellite.name]
+        np.testing.assert_allclose([c.rise_s for c in mine], alone.rise_s, atol=1e-4)
+        np.testing.assert_allclose([c.set_s for c in mine], alone.set_s, atol=1e-4)
+
+
+def test_a_cycle_is_a_session_of_every_cluster() -> None:
+    every, cycles = {"session": "contact"}, []
+    for rule, gap_s in (({"hand_over_gap_s": 3600.0}, 3600.0), ({}, 0.0), (every, -1.0)):
+        plan = make_plan(walker(orbit=rule))
+        mine = [pairwise(served(plan, cluster=cluster)) for cluster in plan.clusters]
+        sessions = [1 + sum(b.start_s - a.end_s > gap_s for a, b in each) for each in mine]
+        assert plan.cycles == min(sessions)
+        cycles.append(plan.cycles)
+    assert cycles[0] < cycles[1] <= cycles[2]
+
+
+@pytest.mark.parametrize("rule", ["longest_remaining", "highest_elevation"])
+def test_a_hand_over_goes_to_the_best_satellite_in_view(rule: str) -> None:
+    scenario = walker(orbit={"hand_over": rule} | DENSE, stop={"days": 0.5})
+    plan, choices = make_plan(scenario), 0
+    flown = {s.name: s for s in orbit.walker_delta(600, 70, 48, 6, 1, scenario.start)}
+    place = {c.name: orbit.Site(c.name, c.latitude_deg, c.longitude_deg)
+             for c in scenario.ground.clusters}  # fmt: skip
+    for mine in served(plan)[::3]:
+        now_s, site = mine.start_s, place[mine.cluster.name]
+        taken = [c.satellite for c in plan.contacts if c.start_s <= now_s < c.end_s]
+        here = [c for c in plan.contacts if c.rise_s <= now_s < c.set_s]
+        here = [c for c in here if c.cluster == mine.cluster]
+        rivals = [c for c in here if c is mine or c.satellite not in taken]
+        choices += len(rivals) > 1
+        if rule == "longest_remaining":
+            assert mine.set_s == max(rival.set_s for rival in rivals)
+            continue
+        look = partial(orbit.look_angles, sites=site, start=scenario.start, time_s=[now_s])
+        heights = {r.satellite: look(flown[r.satellite]).elevation_deg[0, 0] for r in rivals}
+        assert heights[mine.satellite] == max(heights.values())
+    assert choices > 5
+
+
+def test_contacts_too_short_or_not_needed_are_left_out() -> None:
+    plan = make_plan(walker(orbit={"min_contact_s": 400.0} | DENSE, stop={"days": 0.5}))
+    assert min(contact.end_s - contact.start_s for contact in served(plan)) >= 400 - 1e-9
+    lasted_s = [c.set_s - c.rise_s for c in plan.contacts if not c.served]
+    assert min(lasted_s) < 400 < max(lasted_s)
+
+
+def test_no_satellite_sends_what_it_cannot_know_yet() -> None:
+    late = sim.run(walker(orbit={"sync_delay_s": 600.0, "hand_over_gap_s": 60.0}))
+    waits = late.events[late.events.kind == "wait"]
+    assert waits.detail.str.startswith("synchronisation").sum() > 5
+    satellite = late.contacts.set_index("contact_id").satellite
+    new = late.events[late.events.kind == "aggregate"]
+    maker = satellite[new.contact_id].to_numpy()
+    downloads = late.transfers[late.transfers.direction == "downlink"]
+    assert len(downloads) > 100
+    for row in downloads.itertuples():
+        others = maker != satellite[row.contact_id]
+        known = new[(new.version <= row.version).to_numpy() & others]
+        assert (known.time_s <= row.start_s - 600.0 + 1e-6).all()
+
+
+def test_what_a_constellation_cannot_do_is_refused() -> None:
+    crowd = {"satellites": 1000, "planes": 40, "min_elevation_deg": 5}
+    with pytest.raises(InputError, match=r"session never ends.*orbit\.session: contact"):
+        make_plan(walker(orbit=crowd, stop={"days": 0.2}))
+    plan = make_plan(walker(orbit=crowd | {"session": "contact"}, stop={"days": 0.2}))
+    assert plan.cycles > 20
+    with pytest.raises(InputError, match=r"name one of the 12 satellites.*orbit\.serving: any"):
+        make_plan(walker(orbit={"serving": "single"}))
+    alone = make_plan(walker(orbit={"serving": "single", "satellite": "P02-S03"}))
+    assert {contact.satellite for contact in alone.contacts} == {"P02-S03"}
+
+
+# -- one beam for several clusters
+
+
+def test_whoever_finds_the_beam_busy_waits_and_may_take_it_over() -> None:
+    result = sim.run(orbit_scenario(ground={"clusters": NEAR}, learning=QUIET))
+    contacts, told = result.contacts.set_index("contact_id"), result.events
+    why = told.detail.fillna("").str
+    waits = told[why.startswith("beam busy")]
+    assert len(waits) > 3
+    for wait in waits.itertuples():
+        in_use = (contacts.service_start_s <= wait.time_s) & (contacts.service_end_s > wait.time_s)
+        assert in_use.any() and wait.cluster not in set(contacts[in_use].cluster)
+    cut = contacts[contacts.service_end_s < contacts.set_s - 1e-6]
+    assert len(cut) > 3
+    assert sorted(told[why.startswith("beam taken over")].contact_id) == sorted(cut.index)
+    for row in cut.itertuples():
+        after = contacts[np.abs(contacts.service_start_s - row.service_end_s) < 1e-6]
+        assert len(after) == 1 and after.cluster.iloc[0] != row.cluster
+    in_use = contacts[contacts.served].sort_values("service_start_s")
+    assert (in_use.service_start_s.to_numpy()[1:] >= in_use.service_end_s.to_numpy()[:-1]).all()
+
+
+def test_a_free_beam_goes_to_whoever_stands_highest() -> None:
+    rules = {"priority": "highest_elevation"}
+    view = view_of(orbit_scenario(ground={"clusters": NEAR}, orbit=rules, stop={"days": 6}))
+    windows, service = view.windows, view.service
+    contested = 0
+    for w in np.flatnonzero(service.served & (service.start_s > windows.rise_s)):
+        now_s = service.start_s[w]
+        waiting = (windows.rise_s <= now_s) & (windows.set_s > now_s) & ~(service.start_s < now_s)
+        looks = orbit.look_angles(view.satellites[0], view.places, view.start, [now_s])
+        heights = looks.elevation_deg[0, windows.site[waiting]]
+        contested += len(heights) > 1
+        assert looks.elevation_deg[0, windows.site[w]] == max(heights)
+    assert contested > 0
+
+
+def test_slots_follow_each_other_and_hold_one_round_each(runs) -> None:
+    result = runs.result("slots-timing")
+    assert result.contacts.rise_s.tolist() == [600.0 * (3 * (i // 2) + i % 2) for i in range(6)]
+    gaps = result.events[(result.events.kind == "train_end") & result.events.contact_id.isna()]
+    later = gaps[(gaps.time_s > 1800) & (gaps.time_s <= 4200)]  # the last one is cut by the end
+    assert set(later.rounds) == {2}
+    assert make_plan(slots()).contacts[0].links.doppler_hz is None
+
+
+# -- windows from files, and published elements
+
+
+def ready(table: Path, **changes: Any) -> Scenario:
+    link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 1.0}, "downlink": "neglected"}
+    source = {"orbit": {"source": "contacts", "path": str(table)}}
+    return made({**source, "link": {"preset": "physical", **link}}, changes)
+
+
+def test_an_export_read_back_gives_the_same_contacts(tmp_path: Path) -> None:
+    """To the millisecond that the file is written with."""
+    table, scenario = tmp_path / "windows.csv", tmp_path / "orbit.yaml"
+    scenario.write_text(json.dumps(ORBIT))
+    assert status(["contacts", str(scenario), "-o", str(table)]) == 0
+    flown, read = make_plan(scenarios.load(scenario)), make_plan(ready(table))
+    assert len(read.contacts) == len(flown.contacts) > 10
+    for one, other in zip(read.contacts, flown.contacts, strict=True):
+        same = [(c.served, c.cluster.name, c.satellite) for c in (one, other)]
+        assert same[0] == same[1]
+        assert (one.rise_s, one.set_s) == pytest.approx((other.rise_s, other.set_s), abs=1.1e-3)
+        assert one.max_elevation_deg == pytest.approx(other.max_elevation_deg)
+    middle_s = 0.5 * (flown.contacts[4].rise_s + flown.contacts[4].set_s)
+    span = {"start": flown.start.isoformat(), "stop": {"days": middle_s / 86400}}
+    plan = make_plan(ready(table, **span))
+    assert plan.contacts[-1].set_s == pytest.approx(middle_s)
+    assert len(plan.contacts) == sum(contact.rise_s < middle_s for contact in flown.contacts)
+
+
+def test_another_tools_windows_are_read_by_their_columns(tmp_path: Path) -> None:
+    table, day = tmp_path / "access.csv", "22 Aug 2026 {}:00.000"
+    rows = [("North", "01:00", "01:10"), ("South", "02:00", "02:08"), ("Nowhere", "02:00", "02:08")]
+    lines = [",".join([name, day.format(a), day.format(b)]) for name, a, b in rows]
+    table.write_text("\n".join(["Station,Start Time (UTCG),Stop Time (UTCG)", *lines]))
+    times = {"rise_utc": "Start Time (UTCG)", "set_utc": "Stop Time (UTCG)"}
+    columns = {"columns": {"site": "Station"} | times}
+    plan = make_plan(ready(table, orbit=columns, stop={"days": 1}))
+    found = [(c.cluster.name, c.rise_s, c.set_s) for c in plan.contacts]
+    assert found == [("North", 3600.0, 4200.0), ("South", 7200.0, 7680.0)]
+    unused = "windows of Nowhere are not used: no cluster is called so"
+    assert [line for line in plan.doubts if "windows" in line] == [unused]
+    with pytest.raises(InputError, match=r"'South'.*no window has this site"):
+        make_plan(ready(table, orbit=columns, stop={"days": 0.07}))
+
+
+DECAYING = (
+    "1 25544U 98067A   26234.50053383  .09133000  00000+0  90000-1 0  9997\n"
+    "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.49570248582031\n"
+)
+"""So much drag that SGP4 gives up some days after the epoch, 2026-08-22."""
+IRIDIUM = Path(scenarios.shipped_path("quickstart")).with_name("iridium-106.tle").read_text()
+
+
+def published(elements: str, **changes: Any) -> Scenario:
+    source = {"source": "tle", "elements": elements, "checksum": "ignore", "min_elevation_deg": 5}
+    return made({"orbit": source, "stop": {"days": 1}}, changes)
+
+
+def test_published_satellites_begin_at_the_latest_epoch_and_are_told_by_number() -> None:
+    def flown(elements: str, **orbit_changes: Any) -> set[int | None]:
+        plan = make_plan(published(elements, orbit=orbit_changes))
+        return {contact.norad_id for contact in plan.contacts}
+
+    both = f"{IRIDIUM}\n{DECAYING}"
+    plan = make_plan(published(both, start=None, orbit={"serving": "any"}))
+    [satellite] = orbit.parse_satellites(IRIDIUM)
+    assert plan.start == satellite.epoch  # 14:02 on the day of the other's 12:00
+    assert {contact.norad_id for contact in plan.contacts} == {41917, 25544}
+    assert flown(both, satellite="41917") == {41917}
+    twins = "TWIN\n" + DECAYING + "TWIN\n" + DECAYING.replace("25544", "25545")
+    assert flown(twins, satellite="25545") == {25545}
+    with pytest.raises(InputError, match="2 satellites are called 'TWIN'; with serving any"):
+        flown(twins, serving="any")
+    with pytest.raises(InputError, match=r"called 'TWIN': TWIN \(25544\), TWIN \(25545\)"):
+        flown(twins, satellite="TWIN")
+
+
+def test_a_satellite_that_decays_on_the_way_is_told_of() -> None:
+    plan = make_plan(published(DECAYING, stop={"days": 12}))
+    assert sum(line.startswith("SGP4 fails for '25544'") for line in plan.doubts) == 1
+    assert 0 < max(contact.set_s for contact in plan.contacts) < 11 * 86400
+    with pytest.raises(ValueError, match=r"SGP4 fails for '25544'.*no contacts"):
+        make_plan(published(DECAYING, start="2026-10-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize("days", [0.39405497087868085, 0.7000000000123])
+def test_a_span_of_any_number_of_days_ends_with_its_windows(days: float) -> None:
+    """Datetimes have whole microseconds: the span must not be shorter than the windows reach."""
+    plan = make_plan(scenarios.load("walker", {"stop.days": days}))
+    assert plan.stop_s == pytest.approx(days * 86400, abs=1e-6)
+    assert max(contact.set_s for contact in plan.contacts) <= plan.stop_s
+
+
+# -- where devices stand
+
+
+def at_north(*places: dict[str, Any], **changes: Any) -> Scenario:
+    north = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "places": [*places]}
+    south = {"name": "South", "latitude_deg": -35, "longitude_deg": 150}
+    return orbit_scenario(ground={"clusters": [north, south]}, learning=QUIET, **changes)
+
+
+def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clusters(runs) -> None:
+    """The ends of its curve are at its mask, and its rate is that of its own look angles."""
+    masks, degrees = (2.0, 20.0, 30.0), (22.0, 20.1, 20.2)
+    places = [
+        {"name": f"d{k}", "latitude_deg": 60, "longitude_deg": east, "min_elevation_deg": mask}
+        for k, (east, mask) in enumerate(zip(degrees, masks, strict=True))
+    ]
+    scenario = at_north(*places, orbit={"min_elevation_deg": 10})
+    plan, checked, below = make_plan(scenario), 0, 0
+    assert [cluster.devices for cluster in plan.clusters] == [3, 1]
+    satellite, uplink = view_of(scenario).satellites[0], cluster_radios(scenario)[0][0].link
+    for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
+        for k, mask in enumerate(masks):
+            curve = contact.uplink.curve.device(k)
+            ends_s = curve.time_s[[0, -1]]
+            if ends_s[1] <= ends_s[0]:
+                continue
+            times_s = np.append(ends_s, ends_s.mean())
+            site = orbit.Site("d", 60, degrees[k])
+            looks = orbit.look_angles(satellite, site, scenario.start, times_s)
+            inside = (ends_s > contact.rise_s + 1e-6) & (ends_s < contact.set_s - 1e-6)
+            np.testing.assert_allclose(looks.elevation_deg[:2, 0][inside], mask, atol=1e-5)
+            middle = looks.elevation_deg[2, 0], looks.slant_range_km[2, 0] * 1e3
+            rate_bps = channel.rate_bps(uplink, *middle)
+            assert curve.rate_at_bps(times_s[2]) == pytest.approx(rate_bps, rel=1e-3)
+            checked += inside.sum()
+            below += (looks.elevation_deg[:2, 0] < 9.9).any()
+    assert checked > 10 and below > 2
+    result = runs.result("orbit-timing")
+    for row in result.contacts.itertuples():
+        utc = row.rise_utc.to_pydatetime() - scenario.start
+        assert utc.total_seconds() == pytest.approx(row.rise_s, abs=2e-6)
+
+
+def test_a_run_carries_its_places_and_windows_with_it(tmp_path: Path) -> None:
+    file, table = tmp_path / "north.csv", tmp_path / "windows.csv"
+    file.write_text("name,latitude_deg,longitude_deg\nd0,60,20\nd1,60.1,20.1")
+    times = "2026-08-22T0{0}:00:00Z,2026-08-22T0{0}:10:00Z"
+    rows = [f"North,{times.format(1)}", f"South,{times.format(2)}"]
+    table.write_text("\n".join(["site,rise_utc,set_utc", *rows]))
+    north = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "places_path": str(file)}
+    placed = orbit_scenario(ground={"clusters": [north]}, learning=QUIET)
+    for scenario, path in ((placed, file), (ready(table), table)):
+        result = sim.run(scenario)
+        path.unlink()
+        again = sim.run(scenarios.from_dict(result.manifest["scenario"]))
+        assert again.manifest["trace_sha256"] == result.manifest["trace_sha256"]
+
+
+def test_places_that_do_not_fit_are_told_of() -> None:
+    high = [{**ORBIT["ground"]["clusters"][0], "min_elevation_deg": 40}]
+    plan = make_plan(orbit_scenario(ground={"clusters": high}))
+    assert min(contact.max_elevation_deg for contact in plan.contacts) >= 40
+    near = {"latitude_deg": 60, "longitude_deg": 20}
+    told = sim.run(at_north(near, near | {"min_elevation_deg": 89.9})).manifest["warnings"]
+    [line] = [line for line in told if "sent nothing" in line]
+    assert line.startswith("1 of the 2 devices of North sent nothing, device 1 for one")
+    with pytest.raises(InputError, match="'North': device 'lost' is 1112 km"):
+        make_plan(at_north(near, {"name": "lost", "latitude_deg": 50, "longitude_deg": 20}))
+
+
+# -- what chance gives the links
+
+
+def by_chance(name: str | None = "urban", devices: int = 3, *others: Any, **more: Any) -> Scenario:
+    here = {"name": "Here", "latitude_deg": 60.0, "longitude_deg": 20.0, "devices": devices}
+    here["radius_km"] = more.pop("radius_km", 0.0)
+    link = {"environment": name} | more.pop("link", {})
+    return orbit_scenario(stop={"days": 1}, ground={"clusters": [here, *others]}, link=link, **more)
+
+
+def mine(plan: Any) -> list[PlannedContact]:
+    return [contact for contact in plan.contacts if contact.cluster.name == "Here"]
+
+
+def rows_of(scenario: Scenario) -> list[tuple[Any, ...]]:
+    """The same payload in every session of the cluster Here: rows of the first three devices."""
+    plan = make_plan(scenario)
+    contacts = mine(plan)
+    sessions = range(len(plan.sessions(contacts[0].cluster)))
+    told = talk(contacts, [upload(3e6, n) for n in sessions], plan=plan)
+    rows = told.rows("device", "version", "start_s", "end_s", "delivered_bytes", "outcome")
+    return [row for row in rows if row[0] < 3]
+
+
+def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does() -> None:
+    """With a radius of 0 all devices are in one place, whatever the seed."""
+    rows = rows_of(by_chance())
+    assert len(rows) > 6
+    elsewhere = {"name": "Elsewhere", "latitude_deg": -20.0, "longitude_deg": -120.0}
+    assert rows_of(by_chance("urban", 3, elsewhere)) == rows_of(by_chance("urban", 4)) == rows
+    assert rows_of(by_chance(seed=4)) != rows
+    assert rows_of(by_chance(None)) == rows_of(by_chance(None, seed=4))
+    one = "\n".join(["ONE", *IRIDIUM.splitlines()[1:3], ""])
+    two = one.replace("ONE", "TWO").replace("41917", "41918")
+    both = {}
+    for elements, serving in ((one, {}), (two + one, {"serving": "any"})):
+        plan = make_plan(published(elements, orbit=serving, link={"environment": "urban"}))
+        each = [c for c in plan.contacts if c.satellite == "ONE"]
+        both[elements] = [(c.rise_s, c.links.capacity_bytes.tolist()) for c in each]
+    assert both[one] == both[two + one] != []
+
+
+def test_every_pass_and_device_has_luck_of_its_own_in_both_directions() -> None:
+    """The draws behind the rates: the named stream of each pass, one row a device."""
+    scenario, seen = by_chance(devices=40), []
+    chance = channel.propagation_scenario("urban", 2e9).line_of_sight_probability
+    for turn, contact in enumerate(mine(make_plan(scenario))):
+        name = ("path", contact.cluster.name, contact.satellite, turn)
+        path = draw_paths(40, stream(scenario.seed, *name))
+        in_sight = path.los_quantile[:, 0] < chance(contact.max_elevation_deg)
+        for beam in (contact.uplink, contact.downlink):
+            assert ((beam.signal.rician_k_linear.max(axis=1) > 0) == in_sight).all()
+        seen.append(tuple(in_sight))
+    assert len(set(seen)) == len(seen) > 3
+
+
+def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_a_device() -> None:
+    """Largest at the rise or set, 40 kHz at 2 GHz; against a quarter of a second all along."""
+    scenario = by_chance(None, 8, radius_km=50.0)
+    contacts, [satellite] = make_plan(scenario).contacts, network.satellites_of(scenario)
+    centre, devices = network.cluster_sites(scenario)[0], list(network.device_sites(scenario, 0))
+    assert len(contacts) > 5
+    for contact in contacts[:6]:
+        largest_hz, left_hz = contact.links.doppler_hz
+        time_s = np.append(np.arange(contact.rise_s, contact.set_s, 0.25), contact.set_s)
+        over, looks = (
+            orbit.look_angles(satellite, sites, scenario.start, time_s)
+            for sites in ([centre], devices)
+        )
+        ends = over.range_rate_km_s[[0, -1], 0]
+        assert largest_hz == pytest.approx(np.abs(channel.doppler_hz(ends, 2e9)).max(), rel=1e-6)
+        left = (looks.range_rate_km_s - over.range_rate_km_s)[looks.elevation_deg >= 10.0]
+        assert left_hz == pytest.approx(2e9 * np.abs(left).max() / 299_792.458, rel=3e-3)
+        assert 0 < left_hz < largest_hz < 2e9 * 7.6 / 299_792.458
+    assert max(contact.links.doppler_hz[0] for contact in contacts) > 40e3
+    here = make_plan(by_chance(None, 8, link={"uplink": {"frequency_ghz": 4.0}})).contacts[0]
+    largest_hz, left_hz = here.links.doppler_hz
+    assert largest_hz == pytest.approx(2 * contacts[0].links.doppler_hz[0], rel=1e-12)
+    assert left_hz < 1e-5 * largest_hz  # all devices are at the centre
+
+
+# -- links of several passes made together
+
+LINKS: dict[str, dict[str, Any]] = {
+    "preset": {},
+    "environment": {"environment": "dense_urban"},
+    "modcods": {"uplink": {"rate": "modcod"}, "downlink": {"rate": "modcod"}},
+    "threshold": {"uplink": {"required_snr_db": 9.0}},
+    "shared band": {"uplink": {"sharing": "equal_share"}, "environment": "rural"},
+    "kink": {"uplink": {"atmosphere": "inverse_elevation"}, "downlink": "neglected"},
+}
+
+
+def passes_and_radios(link: dict[str, Any], days: float) -> tuple[list[network.Pass], Any]:
+    """All passes over the northern cluster, each device with its own luck where there is any."""
+    scenario = orbit_scenario(stop={"days": days}, link=link)
+    view, radios = view_of(scenario), cluster_radios(scenario)[0]
+    devices, rng, w = network.device_sites(scenario, 0), np.random.default_rng(1), view.windows
+    luck = CLEAR_PATH if radios[0].link.environment is None else None
+    return [
+        network.Pass(
+            view.satellites[w.satellite[n]], view.places[0], devices, view.start,
+            float(w.rise_s[n]), float(w.set_s[n]), float(w.min_slant_range_km[n]) - 60.0,
+            view.min_elevation_deg, luck or draw_paths(len(devices), rng),
+        )
+        for n in np.flatnonzero(w.site == 0)
+    ], radios  # fmt: skip
+
+
+def assert_same(*links: network.DeviceLinks) -> None:
+    """All that is known of a contact's links, to the last bit."""
+    numbers = []
+    for each in links:
+        found = [each.time_s, each.slant_range_m, np.array(each.doppler_hz)]
+        for beam in [b for b in (each.uplink, each.downlink) if b is not None]:
+            found += [beam.curve.time_s, beam.curve.rate_bps]
+            if beam.signal is not None:
+                found += [beam.signal.snr_db, beam.signal.rician_k_linear]
+        numbers.append(found)
+    for one, other in zip(*numbers, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_passes_together_have_the_links_of_each_alone_to_the_last_bit(name: str) -> None:
+    passes, radios = passes_and_radios(LINKS[name], 1.0)
+    assert len(passes) > 4
+    for one, together in zip(passes, network.links_of(passes, radios), strict=True):
+        assert_same(together, one.links(radios))
+
+
+def test_links_are_made_ahead_once_each_and_only_those_that_are_wanted() -> None:
+    """Some 300 devices together: four passes of 75."""
+    passes, radios = passes_and_radios({}, 3.0)
+    new, ahead = [], network.LinksAhead(radios, 75)
+
+    def make(number: int) -> network.Pass:
+        new.append(number)
+        return passes[number]
+
+    for number in range(len(passes)):
+        ahead.add(number, partial(make, number), number in {0, 2, 3, 5, 6, 7, 8})
+    # Nobody was to ask for 1, but it has links all the same; the second 2 was let go already.
+    wanted = [(0, [0, 2, 3, 5]), (5, []), (2, []), (3, []), (1, [1]), (6, [6, 7, 8]), (2, [2])]
+    for number, expected in wanted:
+        new.clear()
+        assert_same(ahead.links(number), passes[number].links(radios))
+        assert new == expected

@@ -1,0 +1,313 @@
+"""When an upload is through, against the rate integrated along exact SGP4, to a millisecond."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+import channel
+import orbit
+from channel import CLEAR_PATH, Path, Signal, draw_paths, signal_rate_bps
+from learning import stream
+from scenarios import Scenario
+from tests.kit import network
+from tests.kit.small import orbit as orbit_scenario
+from tests.kit.talk import COST, LIGHT_M_S, MODEL, Talk, download, talk, upload
+
+ASKED_S = 1e-3
+OVERHEAD_S = 40_000.0
+"""The satellite of ``orbit_scenario`` is straight above the cluster at this time."""
+PANEL_S = 0.1
+LEVELS = 45
+MODCOD = {"rate": "modcod", "g_over_t_db_k": 9.0}
+CROWD = {"total_bandwidth_mhz": 0.36}
+LINKS: dict[str, dict[str, Any]] = {
+    "ergodic": {},
+    "ergodic rayleigh": {"uplink": {"fading": "rayleigh"}},
+    "shannon": {"uplink": {"rate": "shannon"}},
+    "outage": {"uplink": {"rate": "outage", "outage_probability": 0.01}},
+    "fixed": {"uplink": {"rate": "fixed", "fixed_rate_mbps": 0.4}},
+    "modcod": {"uplink": {"rate": "modcod"}},
+    "modcod of a strong link": {"uplink": MODCOD},
+    "half of the time": {"uplink": {"duty": 0.5}, "downlink": {"duty": 0.5}},
+    "a lock in the middle": {"uplink": {"required_snr_db": -1.0}},
+    "a fixed rate that locks": {
+        "uplink": {"rate": "fixed", "fixed_rate_mbps": 0.4, "required_snr_db": 0.0}
+    },
+    "air that weighs": {"uplink": {"zenith_attenuation_db": 0.5}},
+    "the paper's air": {"uplink": {"atmosphere": "inverse_elevation"}},
+    "no lock at the mask": {
+        "uplink": {"atmosphere": "inverse_elevation", "zenith_attenuation_db": 1.0}
+    },
+    "rural": {"environment": "rural"},
+    "suburban": {"environment": "suburban"},
+    "urban": {"environment": "urban"},
+    "dense_urban": {"environment": "dense_urban"},
+    "dense_urban modcod": {"environment": "dense_urban", "uplink": MODCOD | {"g_over_t_db_k": 15}},
+    "suburban lock": {"environment": "suburban", "uplink": {"required_snr_db": -2.0}},
+    "urban modcod": {"environment": "urban", "uplink": MODCOD},
+    "suburban Ka": {
+        "environment": "suburban",
+        "uplink": {"frequency_ghz": 28.0, "tx_gain_dbi": 30.0, "g_over_t_db_k": 12.0},
+        "downlink": "neglected",
+    },
+    "urban, down to the horizon": {"environment": "urban", "mask_deg": 0.0},
+    "a wide cluster": {"radius_km": 400.0},
+    "fixed_subchannel": {"uplink": CROWD},
+    "rounds": {"uplink": CROWD | {"sharing": "rounds"}},
+    "equal_share": {"uplink": CROWD | {"sharing": "equal_share"}},
+    "equal_share modcod": {"uplink": CROWD | {"sharing": "equal_share", "rate": "modcod"}},
+}
+CROWDED = ("fixed_subchannel", "rounds", "equal_share", "equal_share modcod")
+
+
+@cache
+def scenario_of(name: str, radius_km: float = 40.0) -> Scenario:
+    place = {"latitude_deg": -40.693186649, "longitude_deg": -130.256454933}
+    link = {"radius_km": radius_km, "mask_deg": 10.0} | LINKS[name]
+    mask = {"min_elevation_deg": link.pop("mask_deg")}
+    clusters = [{"name": "Over", **place, "devices": 3, "radius_km": link.pop("radius_km")}]
+    return orbit_scenario(stop={"days": 1.2}, ground={"clusters": clusters}, orbit=mask, link=link)
+
+
+class Passes:
+    """The plan of a link, the number of its pass overhead, and talks that begin there."""
+
+    def __init__(self, name: str, radius_km: float = 40.0) -> None:
+        self.scenario = scenario_of(name, radius_km)
+        self.plan = network.make_plan(self.scenario)
+        contacts = self.plan.contacts
+        [self.number] = [c.contact_id for c in contacts if c.rise_s < OVERHEAD_S < c.set_s]
+        self.here, self.there = contacts[self.number : self.number + 2]
+        assert self.here.max_elevation_deg > 89.9
+
+    def truth(self, device: int, later: bool = False, band_share: float = 1.0) -> Truth:
+        return Truth(self.scenario, self.there if later else self.here, device, band_share)
+
+    def talk(self, steps: Any, times: int = 1) -> Talk:
+        return talk(self.plan.contacts, [[]] * self.number + [steps] * times, plan=self.plan)
+
+    def ends_s(self, bits: Any, times: int = 1) -> list[np.ndarray]:
+        told = self.talk(upload(np.asarray(bits) / 8), times)
+        return [reply[0].end_s for reply in told.replies[self.number :]]
+
+
+passes_of = cache(Passes)
+
+
+@dataclass
+class Truth:
+    """Bits that one device can have sent by any time of a contact, by Gauss' rule on panels.
+
+    Panels of 0.1 s, cut where the rate jumps, along SGP4 at every point of its own. ``band_share``
+    is that of the device's own bandwidth, with all of its power.
+    """
+
+    scenario: Scenario
+    contact: network.PlannedContact
+    device: int
+    band_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        [self._satellite] = network.satellites_of(self.scenario)
+        self._site = network.device_sites(self.scenario, 0)[self.device]
+        self._mask_deg = self.scenario.orbit.min_elevation_deg
+        link = network.cluster_radios(self.scenario)[0][0].link
+        self.link = replace(link, bandwidth_hz=link.bandwidth_hz * self.band_share)
+        self._path = self._drawn()
+        self.aos_s, self.los_s = self._edges()
+        self._edges_s = self._panels()
+        nodes, weights = np.polynomial.legendre.leggauss(3)
+        half = np.diff(self._edges_s)[:, None] / 2
+        when = self._edges_s[:-1, None] + half * (1 + nodes)
+        rate = self.rate_bps(when.ravel()).reshape(when.shape)
+        cells = (rate * weights * half).sum(axis=1)
+        self._bits = np.concatenate([[0.0], np.cumsum(cells)])
+        self.capacity_bits = float(self._bits[-1])
+
+    def _drawn(self) -> Path:
+        """What chance gave this device: the stream of the cluster, the satellite and the pass."""
+        if self.link.environment is None:
+            return CLEAR_PATH
+        here, cluster = self.contact, self.contact.cluster
+        name = ("path", cluster.name, here.satellite, here.contact_id)
+        drawn = draw_paths(cluster.devices, stream(self.scenario.seed, *name))
+        fields = drawn.los_quantile, drawn.shadowing_deviate, drawn.k_deviate
+        return Path(*(float(np.asarray(field)[self.device, 0]) for field in fields))
+
+    def look(self, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        looks = orbit.look_angles(self._satellite, [self._site], self.scenario.start, time_s)
+        return looks.elevation_deg[:, 0], looks.slant_range_km[:, 0] * 1e3
+
+    def delay_s(self, time_s: float) -> float:
+        return float(self.look(np.array([time_s]))[1][0]) / LIGHT_M_S
+
+    def rate_bps(self, time_s: Any) -> np.ndarray:
+        elevation, distance_m = self.look(np.atleast_1d(time_s))
+        elevation = np.maximum(elevation, self._mask_deg)
+        return channel.rate_bps(self.link, elevation, distance_m, self._path)
+
+    def _edges(self) -> tuple[float, float]:
+        def above(time_s: float) -> float:
+            return float(self.look(np.array([time_s]))[0][0]) - self._mask_deg
+
+        middle_s = (self.contact.rise_s + self.contact.set_s) / 2
+        rise_s = brentq(above, self.contact.rise_s - 90, middle_s, xtol=1e-9)
+        set_s = brentq(above, middle_s, self.contact.set_s + 90, xtol=1e-9)
+        return max(rise_s, self.contact.rise_s), min(set_s, self.contact.set_s)
+
+    def _panels(self) -> np.ndarray:
+        """Even panels, and the jumps: what changes by 4 % or, with modcod, at all."""
+        even = np.linspace(self.aos_s, self.los_s, int((self.los_s - self.aos_s) / PANEL_S) + 2)
+        rate = self.rate_bps(even)
+        largest = np.maximum(np.maximum(rate[1:], rate[:-1]), 1.0)
+        least = 1e-9 if self.link.rate in ("modcod", "fixed") else 0.04
+        cells = np.flatnonzero(np.abs(np.diff(rate)) / largest > least)
+        low, high, left, right = even[cells], even[cells + 1], rate[cells], rate[cells + 1]
+        for _ in range(LEVELS if cells.size else 0):
+            middle = (low + high) / 2
+            here = self.rate_bps(middle)
+            near = np.abs(here - left) < np.abs(here - right)
+            low, high = np.where(near, middle, low), np.where(near, high, middle)
+        return np.unique(np.concatenate([even, low, high]))
+
+    def sent_s(self, bits: float) -> float:
+        """When so many bits are sent; linear inside a panel, right to 0.03 ms."""
+        return float(np.interp(bits, self._bits, self._edges_s))
+
+    def through_s(self, bits: float) -> float:
+        """When the last of so many bits has arrived."""
+        return self.sent_s(bits) + self.delay_s(self.sent_s(bits))
+
+    def by_s(self, time_s: float) -> float:
+        return float(np.interp(time_s, self._edges_s, self._bits))
+
+
+@pytest.mark.parametrize("name", [name for name in LINKS if name not in CROWDED])
+def test_what_fits_is_through_within_a_millisecond(name: str) -> None:
+    passes = passes_of(name)
+    truths = [passes.truth(device) for device in range(3)]
+    for fraction in (0.003, 0.05, 0.37, 0.81, 0.9995):
+        bits = fraction * np.array([truth.capacity_bits for truth in truths])
+        [end_s] = passes.ends_s(bits)
+        wanted_s = [truth.through_s(size) for truth, size in zip(truths, bits, strict=True)]
+        assert end_s == pytest.approx(wanted_s, abs=ASKED_S)
+
+
+def test_a_coding_that_holds_for_two_seconds_overhead_is_used() -> None:
+    """G/T with which the SNR is above a ModCod's threshold for a second either side of its peak."""
+    plain = passes_of("modcod").truth(1)
+    snr_db = channel.snr_db(plain.link, *plain.look(OVERHEAD_S + np.arange(-20.0, 20.0, 0.01)))
+    finer_db = snr_db.max() + np.arange(0.0, 2.0, 1e-5)
+    rate = signal_rate_bps(plain.link, Signal(finer_db, np.zeros_like(finer_db)))
+    threshold_db = finer_db[1:][np.diff(rate) > 0][0]
+    needed = float(plain.link.g_over_t_db_k + threshold_db - snr_db[snr_db.argmax() + 100])
+    LINKS["brief"] = {"uplink": MODCOD | {"g_over_t_db_k": needed}}
+    passes = passes_of("brief")
+    exact = passes.truth(1)
+    bits = 0.9 * exact.capacity_bits
+    assert abs(passes.ends_s(np.full(3, bits))[0][1] - exact.through_s(bits)) < ASKED_S
+
+
+@pytest.mark.parametrize("name", ["ergodic", "outage", "fixed", "modcod", "half of the time"])
+def test_what_just_fits_just_fits_and_what_just_does_not_is_resumed(name: str) -> None:
+    """Bits of two milliseconds less, or more, than the whole pass."""
+    passes = passes_of(name)
+    for device in range(3):
+        truth, later = passes.truth(device), passes.truth(device, later=True)
+        spare = 2 * ASKED_S * float(truth.rate_bps(truth.los_s)[0])
+        [ends_s] = passes.ends_s(np.full(3, truth.capacity_bits - spare))
+        assert 0 < truth.los_s - (ends_s[device] - truth.delay_s(truth.los_s)) < 3 * ASKED_S
+        first, second = passes.ends_s(np.full(3, truth.capacity_bits + spare), 2)
+        assert np.isinf(first[device])
+        # Two milliseconds of the weak rate at the mask, in the beginning of the next pass.
+        assert abs(second[device] - later.through_s(spare)) < 2 * ASKED_S
+
+
+@pytest.mark.parametrize("name", ["ergodic", "modcod"])
+def test_what_a_cut_transfer_has_sent_is_the_integral_to_the_set(name: str) -> None:
+    """To the bits of a millisecond, device by device."""
+    rows = passes_of(name).talk(upload(1e12)).moved()
+    assert len(rows) == 3
+    for row in rows:
+        truth = passes_of(name).truth(row["device"])
+        top_bps = float(truth.rate_bps(OVERHEAD_S)[0])
+        assert abs(row["delivered_bytes"] * 8 - truth.capacity_bits) < ASKED_S * top_bps
+        assert row["start_s"] == pytest.approx(truth.aos_s, abs=2e-4)
+        assert row["end_s"] == pytest.approx(truth.los_s, abs=2e-4)
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_three_devices_in_one_place_share_a_sub_channel(name: str) -> None:
+    """One after the other, each a third of the time, or a third of the band at thrice the density.
+
+    Also more power or bandwidth is never later then.
+    """
+    passes = passes_of(name, 0.0)
+    alone = passes.truth(0, band_share=1 / 3 if "equal" in name else 1.0)
+    each = {"fixed_subchannel": np.arange(1.0, 4.0), "rounds": np.full(3, 3.0)}
+    times = each.get(name, np.ones(3))
+    for fraction in (0.05, 0.3, 0.6, 0.95):
+        bits = fraction * alone.capacity_bits / times[-1]
+        told = passes.talk(upload(bits / 8))
+        wanted_s = [alone.through_s(bits * many) for many in times]
+        assert told.replies[-1][0].end_s == pytest.approx(wanted_s, abs=ASKED_S)
+        assert bool(told.events("wait")) == (name == "fixed_subchannel")
+
+
+def test_a_broadcast_over_a_pass_to_three_places() -> None:
+    """The least of three exact rates, from the last AOS to the first LOS."""
+    passes = passes_of("ergodic")
+    link = network.cluster_radios(passes.scenario)[0][1].link
+    truths = [passes.truth(device) for device in range(3)]
+    start_s, end_s = max(t.aos_s for t in truths), min(t.los_s for t in truths)
+    time_s = np.linspace(start_s, end_s, 50_001)
+    looks = [truth.look(time_s) for truth in truths]
+    # AOS is on the mask; rounding must not put it below.
+    above = [(np.maximum(elevation, 10.0), distance_m) for elevation, distance_m in looks]
+    rate = np.min([channel.rate_bps(link, *look) for look in above], axis=0)
+    cells = (rate[1:] + rate[:-1]) / 2 * np.diff(time_s)
+    carried = np.concatenate([[0.0], np.cumsum(cells)])
+    for bits in np.array([0.05, 0.4, 0.6, 0.95]) * carried[-1]:
+        told = passes.talk(download(bits / 8))
+        sent_s = float(np.interp(bits, carried, time_s))
+        wanted_s = [sent_s + truth.delay_s(sent_s) for truth in truths]
+        assert told.replies[-1][0].end_s == pytest.approx(wanted_s, abs=ASKED_S)
+
+
+@pytest.mark.parametrize("name", ["ergodic", "modcod", "no lock at the mask"])
+def test_the_command_shows_the_bits_of_a_run(name: str) -> None:
+    """For a device in the centre, at every time that is shown."""
+    passes = passes_of(name, 0.0)
+    tables = network.one_pass(passes.scenario, passes.number)
+    for side in ("uplink", "downlink"):
+        time_s = np.array(tables[side]["time_s"]) + passes.here.rise_s
+        run_mbit = getattr(passes.here, side).curve.device(0).delivered_bits(time_s) / 1e6
+        assert tables[side]["delivered_mbit"] == pytest.approx(run_mbit, rel=1e-6)
+
+
+def test_an_upload_that_begins_in_the_middle_of_a_pass() -> None:
+    """Behind a training of 20 rounds of 10 s; the link of before does not count."""
+    passes, truth = passes_of("ergodic"), passes_of("ergodic").truth(0)
+    bits = 0.3 * truth.capacity_bits
+    told = passes.talk([replace(MODEL[1], cost=COST, rounds=20), *upload(bits / 8)])
+    ready_s = passes.here.start_s + 200.0
+    wanted_s = truth.through_s(truth.by_s(ready_s) + bits)
+    assert abs(told.replies[-1][1].end_s[0] - wanted_s) < ASKED_S
+
+
+def test_the_delay_is_the_distance_at_the_last_bit_over_the_speed_of_light() -> None:
+    """At a fixed rate the last bit is sent at a time that needs no integral."""
+    passes = passes_of("fixed")
+    bits = np.array([0.1, 0.5, 0.9]) * passes.here.links.capacity_bytes * 8
+    [end_s] = passes.ends_s(bits)
+    for device, found_s in enumerate(end_s):
+        truth = passes.truth(device)
+        sent_s = truth.aos_s + bits[device] / 0.4e6
+        assert found_s - sent_s == pytest.approx(truth.delay_s(sent_s), abs=2e-6)
+        assert 0.002 < truth.delay_s(sent_s) < 0.007
