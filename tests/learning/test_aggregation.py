@@ -108,9 +108,6 @@ def test_a_backbone_that_is_trained_moves_with_the_gate(task, server):
         torch.testing.assert_close(merged[name], mean)
 
 
-# -- Remark 1 in its variants: averaged factors, truncated changes, whole matrices
-
-
 def test_averaged_factors_make_a_change_of_that_rank(task, server, offered):
     a, b = factors(offered)
     shares = np.array(WEIGHTS)[:, None, None]
@@ -160,9 +157,6 @@ def test_without_a_rank_matrices_and_biases_are_trained_and_sent(task, server):
     for name in expert:
         mean = torch.tensordot(torch.tensor(WEIGHTS), after[name], dims=1)
         torch.testing.assert_close(merged[name], mean, atol=1e-6, rtol=1e-5)
-
-
-# -- who counts
 
 
 def test_devices_weigh_by_their_samples_among_those_who_can_take_part(task):

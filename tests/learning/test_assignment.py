@@ -19,9 +19,6 @@ RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
 )
 
 
-# -- relevance, against counting token by token
-
-
 def model(top_k=2):
     config = kit.ModelConfig(experts=5, top_k=top_k, layers=3, hidden=12, expert_hidden=6)
     spec = kit.InputSpec("vector", (4,), 3, None)
@@ -80,9 +77,6 @@ def test_nothing_to_count_and_other_masks_are_refused(batches, message):
         training.expert_relevance(model(), batches)
     with pytest.raises(ValueError, match="Linear has no MoE layer"):
         training.expert_relevance(torch.nn.Linear(4, 2), [rows(2)])
-
-
-# -- Algorithm 1
 
 
 def draws(relevance, count, threshold=0.1):
@@ -172,9 +166,6 @@ def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
         refused()
 
 
-# -- Remark 2, and the conditions for a gain: local over global density
-
-
 def test_classes_and_own_mass_by_hand():
     top_2 = [[1.0, 0.6, 0.4], [0.5, 0.5, 1.0]]
     assert own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
@@ -211,9 +202,6 @@ def test_the_density_ratio_is_that_of_counted_samples(clusters, experts, seed):
         related = owner[chosen] == c
         expected = related[home == c].mean() / related.mean() if related.any() else np.nan
         assert ratio[c] == pytest.approx(expected, nan_ok=True)
-
-
-# -- the registry
 
 
 @given(

@@ -50,9 +50,6 @@ def dense(tmp_path_factory):
     return folder, tiny.llamas(folder)
 
 
-# -- against Hugging Face, with the same weights
-
-
 def padded(lengths, seed=0):
     tokens = torch.randint(1, 61, (len(lengths), TOKENS), generator=torch.manual_seed(seed))
     return torch.where(torch.arange(TOKENS) < torch.tensor(lengths)[:, None], tokens, -1)
@@ -149,9 +146,6 @@ def test_full_sizes_are_those_of_the_published_models(kind, experts, parameters)
     assert counted + shape.backbone_parameters + shape.head_parameters() == parameters
     saved = parameters - sum(p.numel() for p in fewer)
     assert saved == (experts - 1) * 3 * 4096 * 14336 * 32
-
-
-# -- files
 
 
 def split_by_expert(folder):
@@ -257,9 +251,6 @@ def test_sizes_and_rotary_embeddings_come_from_the_checkpoint(one, tmp_path):
     scaling = {"type": "linear", "factor": 2.0}  # as older files say it
     change_config(rope_parameters=None, rope_theta=5e5, rope_scaling=scaling)(tmp_path / "0")
     assert text_shape(merged_config(tmp_path, 1)) == new
-
-
-# -- refusals
 
 
 def change_tensors(name, tensor=None):

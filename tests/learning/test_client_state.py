@@ -59,9 +59,6 @@ def zero(tensors, but=".a"):
     return all(t.count_nonzero() == 0 for n, t in tensors.items() if not n.endswith(but))
 
 
-# -- downloads
-
-
 def test_a_first_download_is_the_servers_model_in_its_memory(task, devices, server):
     state = devices.receive(server)
     expected = task.model(server)(task.test["a"].x)
@@ -144,9 +141,6 @@ def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, r
     assert torch.equal(again[1], server[name]) and not torch.equal(again[0], server[name])
 
 
-# -- folds and offers
-
-
 def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, state):
     folded = devices.fold(state)
     for device in range(3):
@@ -208,9 +202,6 @@ def test_devices_with_numbers_that_are_not_finite_are_named(devices, state):
     assert (not_finite(offered), not_finite(broken)) == ([], [0, 2])
 
 
-# -- what arrives of numbers that are sent in sixteen or eight bits
-
-
 @pytest.mark.parametrize("upload_format", ["float16", "int8"])
 def test_what_is_offered_is_rounded_as_it_is_sent(task, devices, state, upload_format):
     exact = devices.offer(state, (0,))
@@ -246,8 +237,6 @@ def test_native_numbers_arrive_as_they_are_and_broken_ones_stay_broken():
     sizes = [kit.tensor_bytes((2, 3), f, native_bytes=4) for f in ("native", "float16", "int8")]
     assert sizes == [4 * 6, 2 * 6, 6 + 4]
 
-
-# -- invariants: shares that sum to one, and tensors that stay as they are
 
 COUNTS = st.lists(st.integers(1, 10**9), min_size=1, max_size=200)
 

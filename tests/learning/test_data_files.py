@@ -1,10 +1,10 @@
 """Texts, questions and images from files: what users write, what they get, what they are told."""
 
-import importlib.util
 import io
 import json
 import os
 import socket
+import sys
 import zipfile
 from pathlib import Path
 
@@ -68,8 +68,6 @@ def numbered(count, **more):
     return [{"text": f"t{i:03}", "label": i % 2, **more} for i in range(count)]
 
 
-# -- JSON lines
-
 ROW = {"question": "q", "options": ["x", "y"], "answer": 1, "tag": "good", "second": "s"}
 NAMED = {"text": "question", "label": "tag", "text_pair": "second"}
 
@@ -117,21 +115,12 @@ def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp
     samples = load("jsonl", paths=(("b", two), ("a", one)))
     assert (samples.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
     assert sizes(samples) == [(16, 4), (24, 6)]
+    three = write(tmp_path / "3", [{"text": f"y{i}", "label": "qr"[i % 2]} for i in range(50)])
+    other = load("jsonl", paths=(("b", three), ("a", one)))  # does not change what "a" holds
+    for part, same in zip(trained(other, "a"), trained(samples, "a"), strict=True):
+        assert part.y.tolist() == same.y.tolist()
     assert data_files(DataConfig(paths=(("b", two), ("a", one)))) == sorted([one, two])
     assert data_files(DataConfig()) == []
-
-
-def test_a_clusters_samples_do_not_depend_on_another_clusters_file(tmp_path):
-    tokenizers = pytest.importorskip("tokenizers")
-    words = tokenizers.models.WordLevel({"[UNK]": 0, "a": 1}, "[UNK]")
-    tokenizers.Tokenizer(words).save(str(tmp_path / "tokenizer.json"))
-    model = ModelConfig(tokenizer=str(tmp_path / "tokenizer.json"))
-    one, *others = (write(tmp_path / f"{n}", numbered(n)) for n in (40, 50, 60))
-    both = [(("a", one), ("b", other)) for other in others]
-    mine, theirs = (load("jsonl", model=model, paths=p, partition="dirichlet") for p in both)
-    for part, other in zip(trained(mine, "a"), trained(theirs, "a"), strict=True):
-        assert np.array_equal(part.y, other.y)
-    assert np.array_equal(mine.test["a"].y, theirs.test["a"].y)
 
 
 def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_path):
@@ -234,9 +223,6 @@ def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monke
     refused(message, "jsonl", **data)
     with pytest.raises(ValueError, match="none: no such file"):
         data_files(DataConfig(kind="jsonl", path="none"))
-
-
-# -- arrays
 
 
 def split(**more):
@@ -375,9 +361,6 @@ def test_what_is_wrong_in_arrays_is_said_in_one_line_that_names_them(message, ar
     assert file in said or "one and the same" in message
 
 
-# -- published data sets, where they lie beside the repository
-
-
 def published(name):
     root = Path(__file__).resolve().parents[2]
     file = Path(os.environ.get("LEOMIX_DATA", root.parent / "shared" / "data")) / name
@@ -386,38 +369,25 @@ def published(name):
     return str(file)
 
 
-def test_cifar_classes_are_domains_of_four_clusters():
+def test_published_images_and_texts_load():
     file = published("cifar10.npz")
     samples = load("npz", "abcd", 50, path=file, columns=(("domain", "y"),))
     assert (samples.spec.shape, samples.spec.classes) == ((3, 32, 32), 10)
     assert [len(np.unique(samples.test[c].y)) for c in "abcd"] == [3, 3, 2, 2]
     parts = trained(samples, "abcd")
-    with np.load(file) as arrays:
-        total = arrays["x_train"].sum(dtype="i8") / 255
+    total = np.load(file)["x_train"].sum(dtype="i8") / 255
     assert sum(len(part.y) for part in parts) == 10_000
     assert sum(part.x.sum(dtype="f8") for part in parts) == pytest.approx(total, rel=1e-7)
+    for names, shape in (("glue_cola", "glue_rte"), (24,)), (("cmexam", "mmlu"), (5, 2, 24)):
+        files = [published(f"{name}.jsonl") for name in names]
+        samples = load("jsonl", names, paths=tuple(zip(names, files, strict=True)))
+        assert samples.spec.shape == shape and samples.classes == (5 if len(shape) > 1 else 2)
+        for name, file in zip(names, files, strict=True):
+            tested = read_jsonl(file, {}).table.is_test
+            counted = sum(len(part.y) for part in trained(samples, [name]))
+            assert [counted, len(samples.test[name].y)] == [(~tested).sum(), tested.sum()]
 
 
-@pytest.mark.parametrize(
-    ("names", "shape"),
-    [
-        (("glue_cola", "glue_qnli", "glue_rte", "glue_sst2"), (24,)),
-        (("cmexam", "medmcqa", "mmlu"), (5, 2, 24)),
-    ],
-)
-def test_published_texts_and_questions_load(names, shape):
-    files = [published(f"{name}.jsonl") for name in names]
-    samples = load("jsonl", names, paths=tuple(zip(names, files, strict=True)))
-    assert samples.spec.shape == shape and samples.classes == (5 if len(shape) > 1 else 2)
-    for name, file in zip(names, files, strict=True):
-        tested = read_jsonl(file, {}).table.is_test
-        counted = sum(len(part.y) for part in trained(samples, [name]))
-        assert [counted, len(samples.test[name].y)] == [(~tested).sum(), tested.sum()]
-
-
-# -- data sets of the package ``datasets``: from disk, offline
-
-INSTALLED = importlib.util.find_spec("datasets") is not None
 SENTENCES = [{"sentence": f"t{i}", "label": i % 2} for i in range(20)]
 COLUMNS = (("text", "sentence"),)
 
@@ -435,14 +405,14 @@ def datasets(monkeypatch, tmp_path):
     return library
 
 
-@pytest.mark.skipif(INSTALLED, reason="datasets is installed here")
-def test_without_the_package_one_line_names_the_extra(tmp_path):
+def test_without_the_package_one_line_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
     refused(r"pip install 'leomix\[hf\]'", "hf", path=str(tmp_path))
 
 
-def test_saved_splits_are_kept_and_hidden_labels_left_out(datasets, tmp_path):
-    hidden = [row | {"label": -1} for row in SENTENCES]
-    parts = {"train": SENTENCES, "validation": SENTENCES[:7], "test": hidden}
+def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(datasets, tmp_path):
+    parts = {"train": SENTENCES, "validation": SENTENCES[:7]}
+    parts["test"] = [row | {"label": -1} for row in SENTENCES]  # hidden labels are left out
     made = {name: datasets.Dataset.from_list(rows) for name, rows in parts.items()}
     datasets.DatasetDict(made).save_to_disk("all")
     samples = load("hf", path="all", columns=COLUMNS)
@@ -450,11 +420,7 @@ def test_saved_splits_are_kept_and_hidden_labels_left_out(datasets, tmp_path):
     files = data_files(DataConfig(kind="hf", path=str(tmp_path / "all")))
     assert str(tmp_path / "all" / "train" / "state.json") in files
     made["train"].save_to_disk("one")
-    one = load("hf", path="one", columns=COLUMNS, test_fraction=0.25)
-    assert sizes(one) == [(8, 5), (7, 5)]
-
-
-def test_a_folder_of_files_is_the_same_as_jsonl_of_its_rows(datasets, tmp_path):
+    assert sizes(load("hf", path="one", columns=COLUMNS, test_fraction=0.25)) == [(8, 5), (7, 5)]
     (tmp_path / "folder").mkdir()
     for name in ("train", "test"):
         write(tmp_path / "folder" / f"{name}.jsonl", SENTENCES)

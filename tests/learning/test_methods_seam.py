@@ -17,8 +17,6 @@ from tests.kit.learning import find_method, read_options
 
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
 
-# -- the register and its options
-
 
 @dataclass(frozen=True)
 class Options:
@@ -101,8 +99,6 @@ def test_versions_and_changes_are_counted_and_what_was_handed_out_stays(steps):
         assert method.changes.tolist() == counts
     assert all(kept.tolist() == then for kept, then in seen)
 
-
-# -- a cluster's side: devices, each by itself
 
 EVERY, ALL = [0, 1, 2], np.ones(3, bool)
 MODEL = kit.ModelConfig(

@@ -46,9 +46,6 @@ def by_hand(made, x, held, top_k):
     return out
 
 
-# -- routing
-
-
 @given(st.data(), st.integers(1, 6), st.integers(0, 2**31))
 def test_the_layer_is_the_sum_over_the_top_k_held_experts_on_chosen_rows_or_all(
     data, experts, seed
@@ -117,9 +114,6 @@ def test_routing_is_watched_layer_by_layer_and_no_hook_stays_behind():
         training.forward_with_routing(torch.nn.Linear(2, 2), torch.ones(1, 2))
 
 
-# -- low rank
-
-
 def test_low_rank_factors_add_scale_b_a_to_the_weight():
     made, rng = LoraLinear(torch.nn.Linear(6, 5), kit.LoraConfig(rank=2)), kit.stream(0, "lora")
     made.a.data, x, b = (
@@ -143,9 +137,6 @@ def test_only_targets_get_factors_and_unknown_ones_are_refused():
     expert = MoELayer(config, Residency((0,))).experts["0"]
     with pytest.raises(ValueError, match=r"targets names 'w1'.* down, up"):
         training.with_factors(expert, kit.LoraConfig(targets=("w1",)))
-
-
-# -- names, first values, the register
 
 
 def test_stored_names_and_model_paths_are_one_to_one():
@@ -188,9 +179,6 @@ def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones(tmp_path,
         MODELS.find("vektor-moe")
     with pytest.raises(ValueError, match="shipped model"):
         MODELS.add("vector-moe")
-
-
-# -- scores of options, whatever the weights are
 
 
 def option(tokens, scored):

@@ -119,9 +119,6 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
     torch.testing.assert_close(loss, expected)
 
 
-# -- scores, against a model written out in numpy
-
-
 def gelu(x):
     return 0.5 * x * (1 + erf(x / np.sqrt(2)))
 

@@ -9,42 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.learning import (
-    ModelConfig,
-    Question,
-    Text,
-    as_tokenizer,
-    cut_pair,
-    encode_questions,
-    encode_texts,
-    make_tokenizer,
-    tokenizer_file,
-    train_bpe,
-)
+from tests.kit import learning as kit
+from tests.kit.learning import ModelConfig, Question, Text, as_tokenizer, encode_texts
 
 tokenizers = pytest.importorskip("tokenizers")
 
 TEXTS = ["the cat sat on the mat", "预防接种异常反应是指", "the mat, the cat; déjà vu 🙂"]
-RAW = train_bpe(TEXTS * 3, 300)
+RAW = kit.train_bpe(TEXTS * 3, 300)
 OURS = as_tokenizer(RAW)
 # no surrogates: they cannot be written to a file as UTF-8
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
-def word_level(template: bool) -> tokenizers.Tokenizer:
+def word_level(template):
     """A tokenizer of 40 words, with BERT's template or with one id before the text."""
-    words = ["[UNK]", "[CLS]", "[SEP]", "<s>", "a", *(f"w{i}" for i in range(40))]
-    if not template:
-        words.remove("[SEP]")
-    numbers = {word: i for i, word in enumerate(words)}
+    words = ["[UNK]", "[CLS]", *(["[SEP]"] * template), "<s>", "a", *(f"w{i}" for i in range(40))]
+    numbers, how = {word: i for i, word in enumerate(words)}, tokenizers.processors
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, "[UNK]"))
     made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    how = tokenizers.processors
-    made.post_processor = (
-        how.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
-        if template
-        else how.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
-    )
+    begin = how.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
+    made.post_processor = how.BertProcessing(("[SEP]", 2), ("[CLS]", 1)) if template else begin
     return made
 
 
@@ -67,11 +51,9 @@ def test_any_text_survives_byte_level_pairs(text):
 
 @pytest.mark.process
 def test_training_is_the_same_in_another_process():
-    code = (
-        "import sys; from tests.kit.learning import train_bpe; "
-        f"sys.stdout.buffer.write(train_bpe({TEXTS * 3!r}, 300).to_str().encode())"
-    )
-    for seed in ("1", "2"):
+    code = "import sys; from tests.kit.learning import train_bpe as train\n"
+    code += f"sys.stdout.buffer.write(train({TEXTS * 3!r}, 300).to_str().encode())"
+    for seed in "12":
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
         assert run.stdout.decode() == RAW.to_str()
@@ -89,7 +71,7 @@ def test_pairs_and_single_texts_are_what_the_library_makes(a, b, tokens):
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(-3, 60))
 def test_a_pair_fills_its_room_and_the_longer_text_is_cut_first(first, second, room):
-    kept = cut_pair(first, second, room)
+    kept = kit.cut_pair(first, second, room)
     assert sum(kept) == min(first + second, max(room, 0))
     assert all(0 <= k <= n for k, n in zip(kept, (first, second), strict=True))
     cut = [k < n for k, n in zip(kept, (first, second), strict=True)]
@@ -99,17 +81,9 @@ def test_a_pair_fills_its_room_and_the_longer_text_is_cut_first(first, second, r
         assert kept[cut.index(True)] >= kept[cut.index(False)] - 1
 
 
-def test_a_tokenizer_without_separator_puts_its_newline_between():
-    begins = as_tokenizer(word_level(template=False))
-    assert (begins.begin, begins.end) == ((2,), ())
-    [line] = encode_texts([Text("w1 w2", "w3")], begins, 8)
-    first, second = begins.ids(["w1 w2", "w3"])
-    assert unpadded(line) == [2, *first, *begins.separator, *second]
-
-
 @given(ANY_TEXT, st.lists(ANY_TEXT, min_size=2, max_size=4), st.integers(2, 60))
 def test_an_option_is_whole_and_the_question_loses_its_start(question, options, tokens):
-    out = encode_questions([Question(question, tuple(options))], OURS, 5, tokens)
+    out = kit.encode_questions([Question(question, tuple(options))], OURS, 5, tokens)
     assert out.shape == (1, 5, 2, tokens) and out.dtype == np.int64
     [before] = OURS.ids([question + "\n"])
     for (ids, marks), text in zip(out[0], options, strict=False):
@@ -125,12 +99,16 @@ def test_an_option_is_whole_and_the_question_loses_its_start(question, options, 
     assert (absent[:, 0] == -1).all() and (absent[:, 1] == 0).all()
 
 
-def test_first_ids_stay_when_a_question_is_cut():
+def test_a_tokenizer_without_separator_puts_its_newline_and_first_ids_stay_in_a_cut():
     begins = as_tokenizer(word_level(template=False))
-    out = encode_questions([Question(words(30), ("w1 w2", "w3"))], begins, 2, 6)
+    assert (begins.begin, begins.end) == ((2,), ())
+    [line] = encode_texts([Text("w1 w2", "w3")], begins, 8)
+    first, second, long = begins.ids(["w1 w2", "w3", words(30)])
+    assert unpadded(line) == [2, *first, *begins.separator, *second]
+    out = kit.encode_questions([Question(words(30), ("w1 w2", "w3"))], begins, 2, 6)
     assert out[0, :, 0, 0].tolist() == [2, 2]
     assert out[0, :, 1].sum(axis=1).tolist() == [2, 1]
-    assert out[0, 0, 0, 1:4].tolist() == begins.ids([words(30)])[0][-3:]
+    assert out[0, 0, 0, 1:4].tolist() == long[-3:]
 
 
 def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
@@ -143,15 +121,9 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
         ModelConfig(tokenizer=str(tmp_path / "tokenizer.json")),
         ModelConfig(checkpoints=(str(tmp_path), "elsewhere")),
     ):
-        made = make_tokenizer(model, [])
+        made = kit.make_tokenizer(model, [])
         [line] = encode_texts([Text(words(10), "")], made, 16)
         assert (len(unpadded(line)), made.vocabulary) == (12, 45)
-
-
-def test_a_checkpoint_without_a_tokenizer_gets_one_of_the_trial_texts(tmp_path):
-    model = ModelConfig(checkpoints=(str(tmp_path),), vocabulary=280)
-    assert tokenizer_file(model) is None
-    assert 257 <= make_tokenizer(model, TEXTS).vocabulary <= 280
 
 
 @pytest.mark.parametrize(
@@ -166,10 +138,13 @@ def test_a_checkpoint_without_a_tokenizer_gets_one_of_the_trial_texts(tmp_path):
 )
 def test_a_tokenizer_that_cannot_be_had_is_said_in_one_line(model, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    bare = ModelConfig(checkpoints=(".",), vocabulary=280)  # gets one of the trial texts
+    assert kit.tokenizer_file(bare) is None
+    assert 257 <= kit.make_tokenizer(bare, TEXTS).vocabulary <= 280
     (tmp_path / "broken").write_text("{")
     (tmp_path / "tokenizer.model").write_bytes(b"")
     with pytest.raises(ValueError, match=message) as refusal:
-        make_tokenizer(model, TEXTS)
+        kit.make_tokenizer(model, TEXTS)
     assert "\n" not in str(refusal.value)
 
 

@@ -7,7 +7,6 @@ experts on the rows that chose them, alone. In double precision they must agree 
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -15,29 +14,15 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from learning.models import Residency
+from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
-from tests.kit.learning import (
-    DataConfig,
-    LearningConfig,
-    LoraConfig,
-    ModelConfig,
-    Pretraining,
-    stream,
-)
-from tests.kit.training import (
-    Samples,
-    Shards,
-    build_task,
-    experts_held,
-    forward_with_routing,
-    start_model,
-)
+from tests.kit.training import build_task, experts_held, start_model
 
-MODEL = ModelConfig(
-    experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)
+MODEL = kit.ModelConfig(
+    experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=kit.LoraConfig(rank=2)
 )
-CONFIG = LearningConfig(
-    3, ("a", "b"), (4, 2), MODEL, pretraining=Pretraining(20, 20, 20),
+CONFIG = kit.LearningConfig(
+    3, ("a", "b"), (4, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20),
     step_size=0.2, gate_step_size_ratio=0.3, steps_per_round=3, batch_size=8,
 )  # fmt: skip
 EVERY = (0, 1, 2)
@@ -54,9 +39,6 @@ def state(devices, server):
     return devices.train(devices.receive(server), gate=True)
 
 
-# -- against plain PyTorch
-
-
 def alone(task, state, device, rounds, first, experts, gate, held):
     """Train one device by torch's own optimiser on a plain module that dispatches sparsely."""
     model = task.skeleton(Residency(held=held, tuned=held)).to_empty(device="cpu")
@@ -68,36 +50,30 @@ def alone(task, state, device, rounds, first, experts, gate, held):
         tensors[task.names.path(stored)] = tensor[device].clone()
     model.load_state_dict(tensors)
     named = dict(model.named_parameters())
-    factors = {
-        path: p for path, p in named.items()
-        if path[-2:] in (".a", ".b") and int(path.split(".")[3]) in experts
-    }  # fmt: skip
+    own = {n: p for n, p in named.items() if n[-2:] in (".a", ".b") and int(n[14]) in experts}
     gates = {path: p for path, p in named.items() if gate and ".gate." in path}
-    groups = [{"params": list(factors.values()), "lr": CONFIG.step_size}]
-    if gate:
-        slower = CONFIG.step_size * CONFIG.gate_step_size_ratio
-        groups.append({"params": list(gates.values()), "lr": slower})
-    optimiser = torch.optim.SGD(groups)
+    slower = CONFIG.step_size * CONFIG.gate_step_size_ratio
+    groups = ((own, CONFIG.step_size), (gates, slower))
+    some = [{"params": list(group.values()), "lr": lr} for group, lr in groups if group]
+    optimiser = torch.optim.SGD(some)
     shard = task.shards["a"].of(device)
     for number in range(first, first + rounds):
-        rng = stream(CONFIG.seed, "batch", "a", device, number)
+        rng = kit.stream(CONFIG.seed, "batch", "a", device, number)
         for rows in rng.integers(0, len(shard.y), (CONFIG.steps_per_round, CONFIG.batch_size)):
             optimiser.zero_grad()
             functional.cross_entropy(model(shard.x[rows]), shard.y[rows]).backward()
             optimiser.step()
-    return {path: p.detach() for path, p in {**factors, **gates}.items()}
+    return {path: p.detach() for path, p in {**own, **gates}.items()}
 
 
 @pytest.mark.parametrize(
     ("experts", "gate", "masked"),
-    [((1,), False, False), ((0, 2), True, False), (EVERY, True, False), ((0, 2), False, True)],
+    [((1,), False, False), ((), True, False), (EVERY, True, False), ((0, 2), False, True)],
 )
 def test_every_device_ends_where_plain_pytorch_does(task, devices, state, experts, gate, masked):
     before = {name: tensor.clone() for name, tensor in state.items()}
     rounds, first = (3, 1, 0, 2), (1, 4, 0, 7)
-    after = devices.train(
-        state, rounds, first=first, experts=experts, gate=gate, masked=masked
-    )  # fmt: skip
+    after = devices.train(state, rounds, first=first, experts=experts, gate=gate, masked=masked)
     held = experts if masked else EVERY
     for device in range(4):
         expected = alone(task, state, device, rounds[device], first[device], experts, gate, held)
@@ -111,46 +87,26 @@ def test_every_device_ends_where_plain_pytorch_does(task, devices, state, expert
     assert not any(tensor.requires_grad for tensor in after.values())
 
 
-def test_the_gate_can_be_trained_alone(devices, state):
-    after = devices.train(state, experts=(), gate=True)
-    assert moved(state, after) == {"gate.0.weight", "gate.1.weight"}
-
-
-# -- what a device's result depends on, bit by bit
-
-
-def test_three_rounds_are_one_and_then_two_bit_for_bit(devices, state):
+def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(devices, server, state):
+    """Bit by bit, but for the rounding of a device beside one that has lost its numbers."""
     how = {"experts": (0, 1), "gate": True}
     part = devices.train(devices.train(state, 1, **how), 2, first=1, **how)
     assert moved(devices.train(state, 3, **how), part) == set()
-
-
-def test_how_long_others_train_changes_no_bit_of_a_device(devices, state):
     longest, mixed, one = (
-        devices.train(state, rounds, experts=(0, 1), gate=True)
-        for rounds in ((4, 4, 4, 4), (4, 1, 0, 2), (0, 1, 0, 0))
+        devices.train(state, rounds, **how) for rounds in (4, (4, 1, 0, 2), (0, 1, 0, 0))
     )
     for device, alike in enumerate((longest, one, state)):
         assert moved(mixed, alike, device) == set()
-
-
-def test_a_device_without_numbers_does_not_spoil_the_others(devices, state):
+    shared = devices.receive(server)
+    separate = {name: tensor.contiguous().clone() for name, tensor in shared.items()}
+    assert moved(*(devices.train(some, 2, **how) for some in (shared, separate))) == set()
     broken = {name: tensor.clone() for name, tensor in state.items()}
-    for name in broken:
-        broken[name][2] = torch.nan
-    expected, after = (devices.train(some, gate=True) for some in (state, broken))
+    for tensor in broken.values():
+        tensor[2] = torch.nan
+    expected, after = (devices.train(some, **how) for some in (state, broken))
     for name in state:
         torch.testing.assert_close(after[name][[0, 1, 3]], expected[name][[0, 1, 3]])
     assert after["factor.expert.1.0.up.b"][2].isnan().all()
-
-
-def test_shared_and_separate_memory_give_the_same_bits(devices, server):
-    shared = devices.receive(server)
-    separate = {name: tensor.contiguous().clone() for name, tensor in shared.items()}
-    first, second = (
-        devices.train(s, 2, experts=(0, 1), gate=True) for s in (shared, separate)
-    )  # fmt: skip
-    assert moved(first, second) == set()
 
 
 def test_a_masked_gate_makes_the_other_experts_unnecessary(devices, state):
@@ -159,23 +115,6 @@ def test_a_masked_gate_makes_the_other_experts_unnecessary(devices, state):
     with_all, without = (devices.train(some, 2, masked=True) for some in (state, fewer))
     assert moved(without, with_all) == set()
     assert moved(fewer, without) == factors_of((1,), 2)
-
-
-def test_batches_that_route_to_no_trained_expert_leave_them_unchanged():
-    task = build_task(replace(CONFIG, model=replace(MODEL, top_k=1, layers=1)))
-    model = start_model(task)
-    x, y, domain = task.shards["a"].of(0)
-    _, (routing,) = forward_with_routing(task.model(model), x)
-    elsewhere = routing.chosen[:, 0] != 1
-    assert elsewhere.any()
-    few = Samples(x[elsewhere], y[elsewhere], domain[elsewhere])
-    four = Samples(*(torch.cat([part] * 4) for part in few))
-    one = Devices(replace(task, shards={**task.shards, "a": Shards(four, (len(few.y),) * 4)}))
-    before = one.receive(model)
-    assert moved(before, one.train(before, 2)) == set()
-
-
-# -- masks, equation (43), and step sizes of what is shared
 
 
 @pytest.mark.parametrize(
@@ -235,50 +174,36 @@ def test_requests_that_do_not_fit_are_refused_in_one_line(devices, server, argum
     assert "\n" not in str(refusal.value)
 
 
-# -- all devices at once
-
 UNEVEN = (2, 0, 1, 3, 1, 2)
 SOME = (True, False, True, True, False, True)
 EXACT = replace(
     CONFIG, devices=(6, 2), steps_per_round=2, batch_size=5, gate_step_size_ratio=0.5,
     precision="float64",
 )  # fmt: skip
-FULL = replace(EXACT, model=replace(MODEL, lora=LoraConfig(rank=None)))
-KINDS = {
-    "lora": EXACT,
-    "one target": replace(EXACT, model=replace(MODEL, lora=LoraConfig(rank=2, targets=("down",)))),
-    "full": FULL,
-    "backbone": replace(EXACT, trains_backbone=True),
-    "full, backbone": replace(FULL, trains_backbone=True),
-}
+WITH = {"trains_backbone": True}
+FULL = {"model": replace(MODEL, lora=kit.LoraConfig(rank=None))}
+DOWN = {"model": replace(MODEL, lora=kit.LoraConfig(rank=2, targets=("down",)))}
+IMAGES = {"model": replace(MODEL, kind="image-moe"), "data": kit.DataConfig(kind="digit-images")}
+KINDS = {"lora": {}, "one target": DOWN, "full": FULL, "images": IMAGES}
+KINDS |= {"backbone": WITH, "full, backbone": FULL | WITH, "images, backbone": IMAGES | WITH}
 
 
 def apart(devices):
-    """Devices of different rounds and different bases: two of them missed the last download.
-
-    They have trained, some have folded what they trained into their bases, and all have got a
-    gate of their own.
-    """
+    """Devices that have trained, of different rounds, bases, gates: two missed a download."""
     server = start_model(devices.task)
-    first = tuple(range(devices.count))
-    state = devices.train(
-        devices.receive(server), UNEVEN, first=first, experts=(0, 2), gate=True
-    )  # fmt: skip
+    how = {"first": tuple(range(devices.count)), "gate": True}
+    state = devices.train(devices.receive(server), UNEVEN, experts=(0, 2), **how)
     state = devices.fold(state, who=SOME)
     state = devices.receive(server, state, who=(True, True, False, False, True, True))
     assert len({row.numpy().tobytes() for row in state["base.expert.0.0.down.weight"]}) > 2
-    return devices.train(state, UNEVEN, first=first, experts=(0, 1), gate=True)
+    return devices.train(state, UNEVEN, experts=(0, 1), **how)
 
 
 def assert_alike(devices, state, rounds=UNEVEN, **arguments):
     """Both ways of training end at the same numbers; return them."""
-    first = tuple(range(devices.count))
-    together, single = (
-        Devices(replace(devices.task, batched=batched)).train(
-            state, rounds, first=first, **arguments
-        )
-        for batched in (True, False)
-    )
+    both = (Devices(replace(devices.task, batched=batched)) for batched in (True, False))
+    arguments["first"] = tuple(range(devices.count))
+    together, single = (way.train(state, rounds, **arguments) for way in both)
     assert set(together) == set(single)
     for name, tensor in together.items():
         assert tensor.dtype == torch.float64
@@ -289,17 +214,18 @@ def assert_alike(devices, state, rounds=UNEVEN, **arguments):
 @cache
 def made(kind):
     """Devices of one kind of training: fresh from their download, and drifted apart."""
-    devices = Devices(build_task(KINDS[kind]))
+    devices = Devices(build_task(replace(EXACT, **KINDS[kind])))
     return devices, (devices.receive(start_model(devices.task)), apart(devices))
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("masked", [None, "-inf", "zero"])
 def test_all_at_once_is_one_by_one(kind, masked):
     devices, (fresh, drifted) = made(kind)
     arguments = {"masked": masked is not None, "mask": masked or "-inf"}
     after = assert_alike(devices, fresh, experts=(0, 2), **arguments)
     assert [bool(moved(fresh, after, device)) for device in range(6)] == [n > 0 for n in UNEVEN]
+    assert ("stem.weight" in after) == (kind == "images, backbone")
     assert_alike(devices, drifted, experts=(1,), gate=True, **arguments)
 
 
@@ -313,38 +239,3 @@ def test_all_at_once_is_one_by_one(kind, masked):
 def test_any_rounds_experts_and_gate(rounds, experts, gate, masked, start):
     devices, states = made("lora")
     assert_alike(devices, states[start], rounds, experts=experts, gate=gate, masked=masked)
-
-
-@pytest.fixture(scope="module")
-def image_task(tmp_path_factory):
-    """Random images of three classes, the brighter the higher their number."""
-    rng = np.random.default_rng(3)
-    path = tmp_path_factory.mktemp("images") / "small.npz"
-    y = rng.integers(0, 3, 240)
-    x = rng.integers(0, 120, (240, 8, 8, 3)) + 60 * y[:, None, None, None] // 2
-    x = x.astype(np.uint8)
-    np.savez(path, x_train=x[:200], y_train=y[:200], x_test=x[200:], y_test=y[200:])
-    data = DataConfig(kind="npz", path=str(path), trial_samples=10)
-    return build_task(replace(EXACT, model=replace(MODEL, kind="image-moe", layers=1), data=data))
-
-
-@pytest.mark.parametrize(("backbone", "masked"), [(False, True), (True, False)])
-def test_images_whose_places_choose_their_experts(image_task, backbone, masked):
-    config = replace(image_task.config, trains_backbone=backbone)
-    devices = Devices(replace(image_task, config=config))
-    state = devices.receive(start_model(devices.task))
-    after = assert_alike(devices, state, experts=(0, 1), gate=True, masked=masked)
-    assert ("stem.weight" in after) == backbone
-
-
-def test_hundreds_of_devices_each_with_its_own_data_and_drift():
-    count = 200
-    how = {"clusters": ("a",), "devices": (count,), "steps_per_round": 1}
-    devices = Devices(build_task(replace(EXACT, **how)))
-    state = devices.receive(start_model(devices.task))
-    shards = {devices.task.shards["a"].of(k).x.numpy().tobytes() for k in range(count)}
-    assert len(shards) == count
-    drifts = assert_alike(devices, state, 1, experts=EVERY, gate=True)
-    assert len({row.numpy().tobytes() for row in drifts["gate.0.weight"]}) == count
-    trained = torch.cat([t.flatten(1) for n, t in drifts.items() if n.endswith(".b")], 1)
-    assert len({row.numpy().tobytes() for row in trained}) == count

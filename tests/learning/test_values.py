@@ -49,9 +49,6 @@ class Numbers(Values):
         return handles
 
 
-# -- in one run
-
-
 def test_nothing_is_computed_before_it_is_forced_and_then_once():
     values = Numbers()
     one = values.make(ONE)
@@ -115,9 +112,6 @@ def test_timing_only_values_have_keys_and_no_tensors_or_numbers():
     for ask in (lambda: values.force(two), lambda: values.number(TOTAL, two)):
         with pytest.raises(RuntimeError, match="timing-only"):
             ask()
-
-
-# -- shared between runs
 
 
 def test_what_was_trained_is_read_and_what_it_rests_on_is_never_made(tmp_path):
@@ -190,8 +184,6 @@ def test_what_somebody_elses_operation_makes_is_not_shared_nor_what_comes_of_it(
         assert (values.reuse.foreign, values.reuse.spared) == ({"own.maths:train"}, 0)
 
 
-# -- as bytes
-
 TENSORS = {
     "a*b": torch.arange(6.0).reshape(2, 3),
     "rows": torch.randn(4, 3).expand(5, 4, 3),
@@ -220,9 +212,6 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
     assert kit.unpacked(data)["w"].stride() == alike["w"].stride()
     with pytest.raises(ValueError, match="no value"):
         kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
-
-
-# -- what results of others hang on: files, machine and program
 
 
 def test_kinds_that_may_be_shared_are_known_without_importing_them():
