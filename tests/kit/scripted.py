@@ -46,6 +46,16 @@ def play(scenario: Any, script: Script, out: Any = None, **how: Any) -> sim.Resu
     return sim.run(scenario, out, **how)
 
 
+def interrupted_at(event: int) -> Callable[[int], None]:
+    """Stop a run behind an event of its clock, as ``each_event`` of it."""
+
+    def each_event(number: int) -> None:
+        if number == event:
+            raise sim.Interrupted("asked for")
+
+    return each_event
+
+
 SCRIPTED = {"method": "scripted", "train": False}
 
 

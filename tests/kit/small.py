@@ -69,3 +69,8 @@ def slots(**changes: Any) -> scenarios.Scenario:
 
 def orbit(**changes: Any) -> scenarios.Scenario:
     return scenarios.from_dict(merged(ORBIT, changes))
+
+
+def fixed(**rates_mbps: float) -> dict[str, Any]:
+    """Links of fixed rates: ``fixed(uplink=1e-5)``."""
+    return {way: {"rate": "fixed", "fixed_rate_mbps": rate} for way, rate in rates_mbps.items()}

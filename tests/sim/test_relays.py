@@ -1,31 +1,25 @@
 """Messages through the satellites: when they are there, what they use, and when they are lost."""
 
-from __future__ import annotations
-
-from collections.abc import Generator
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 import scenarios
 import sim
-from tests.kit.learning import (
-    All,
-    Chain,
-    Cluster,
-    Cost,
-    Download,
-    NextContact,
-    Node,
-    Payload,
-    Reach,
-    Train,
-    Upload,
-    Wait,
+from tests.kit import learning as do
+from tests.kit.scripted import (
+    A0,
+    A1,
+    B0,
+    B1,
+    B2,
+    SCRIPTED,
+    at,
+    interrupted_at,
+    only,
+    play,
+    replies,
+    sent,
 )
-from tests.kit.scripted import A0, A1, B0, B1, B2, SCRIPTED, at, only, play, replies, sent
 from tests.kit.small import ORBIT, merged, slots
 
 DOWN = {
@@ -34,39 +28,34 @@ DOWN = {
 }  # fmt: skip
 BROADCAST = DOWN | {"delivery": "broadcast", "total_bandwidth_mhz": None}
 NEAR = {"rate_mbps": 1, "distance_km": 0.1}
-Requests = Generator[Any, Any, Any]
 
 
-def relayed(relay: str = "store", **changes: Any) -> scenarios.Scenario:
+def relayed(relay="store", **changes):
     """Slots of 600 s: A in 0 to 600, B in 600 to 1200, nobody to 1800; 5 Mbit/s up, 2 down."""
-    link = {"relay": relay, "downlink": DOWN}
-    return slots(**merged({"learning": SCRIPTED, "link": link}, changes))
+    return slots(
+        **merged({"learning": SCRIPTED, "link": {"relay": relay, "downlink": DOWN}}, changes)
+    )
 
 
-def test_messages_go_up_in_the_slot_of_the_source_and_down_in_that_of_the_target() -> None:
+def test_messages_go_up_in_the_slot_of_the_source_and_down_in_that_of_the_target():
     """1 MB takes 1.6 s up and 4 s down; the last slots begin at 3600 s (A) and 4200 s (B)."""
 
-    def there_and_back() -> Requests:
-        yield Wait(200.0)
-        there = yield sent(A0, B0, 1e6)
+    def there_and_back():
+        there = yield from at(200.0, sent(A0, B0, 1e6))
         back = yield sent(B0, A0, 500_000)
         return there.time_s, back.time_s
 
-    found, result = replies(
-        relayed(),
-        at(100.0, sent(A0, B2, 1e6)),
-        at(150.0, sent(A0, A1, 1e6)),
-        there_and_back(),
-        at(2450.0, sent(B0, A0, 8)),
-        at(4250.0, sent(B0, A0, 8)),
-        by="A",
+    asked = (100.0, A0, B2, 1e6), (150.0, A0, A1, 1e6), (2450.0, B0, A0, 8), (4250.0, B0, A0, 8)
+    tasks = [at(time_s, sent(*message)) for time_s, *message in asked]
+    (across, within, late, too_late, both), result = replies(
+        relayed(), *tasks, there_and_back(), by="A"
     )
-    assert found[0].delivered and found[0].time_s == pytest.approx(604.0, rel=1e-12)
-    assert found[1].time_s == pytest.approx(150 + 1.6 + 4.0)
-    assert found[2] == pytest.approx((604.0, 1802.0))
-    assert found[3].delivered and found[3].time_s == pytest.approx(3600.0, abs=1e-3)
-    assert (found[4].delivered, found[4].time_s) == (False, 4250.0)
-    assert found[4].reason == "no contact left"
+    assert across.delivered and across.time_s == pytest.approx(604.0, rel=1e-12)
+    assert within.time_s == pytest.approx(150 + 1.6 + 4.0)
+    assert both == pytest.approx((604.0, 1802.0))
+    assert late.delivered and late.time_s == pytest.approx(3600.0, abs=1e-3)
+    assert (too_late.delivered, too_late.time_s) == (False, 4250.0)
+    assert too_late.reason == "no contact left"
     shown = ["direction", "cluster", "device", "payload", "contact_id", "payload_bytes"]
     rows = result.transfers[result.transfers.payload_bytes == 1e6]
     spans = rows[[*shown, "start_s", "end_s"]].to_numpy().tolist()
@@ -74,15 +63,13 @@ def test_messages_go_up_in_the_slot_of_the_source_and_down_in_that_of_the_target
     assert ["downlink", "B", 2, "relay", 1, 1e6, 600.0, pytest.approx(604.0)] in spans
 
 
-def test_what_waits_together_is_sent_together() -> None:
+def test_what_waits_together_is_sent_together():
     """Three messages of one device wait for its slot: one payload up, one for each target down."""
-    sizes = (B0, 2e5), (B1, 3e5), (B0, 5e5)
-    tasks = [at(1000.0, sent(A0, target, size)) for target, size in sizes]
+    tasks = [at(1000.0, sent(A0, *to)) for to in ((B0, 2e5), (B1, 3e5), (B0, 5e5))]
     found, result = replies(relayed(), *tasks, by="A")
     rows = result.transfers
-    up, down = rows[rows.direction == "uplink"], rows[rows.direction == "downlink"]
-    assert up.payload_bytes.tolist() == [1e6]
-    assert (up.start_s.iloc[0], up.end_s.iloc[0]) == (1800.0, pytest.approx(1801.6))
+    [up], down = rows[rows.direction == "uplink"].itertuples(), rows[rows.direction == "downlink"]
+    assert (up.payload_bytes, up.start_s, up.end_s) == (1e6, 1800.0, pytest.approx(1801.6))
     assert dict(zip(down.device, down.payload_bytes, strict=True)) == {0: 7e5, 1: 3e5}
     assert [a.time_s for a in found] == pytest.approx([2402.8, 2401.2, 2402.8])
 
@@ -95,7 +82,7 @@ def test_what_waits_together_is_sent_together() -> None:
         ("restart", 4200.0, "no contact left"),
     ],
 )
-def test_what_a_pass_cuts_off_is_finished_or_lost(cut: str, time_s: float, reason: str) -> None:
+def test_what_a_pass_cuts_off_is_finished_or_lost(cut, time_s, reason):
     """600 s at 5 Mbit/s are 375 MB; the rest of 400 MB takes 40 s of the next slot."""
     scenario = relayed(link={"downlink": "neglected", "cut_transfers": cut})
     [arrival], result = replies(scenario, at(0.0, sent(A0, B0, 400e6)), by="A")
@@ -110,21 +97,21 @@ def test_what_a_pass_cuts_off_is_finished_or_lost(cut: str, time_s: float, reaso
         assert up.end_s.iloc[1] == pytest.approx(1840.0)
 
 
-def test_who_reaches_whom() -> None:
+def test_who_reaches_whom():
     """Slots of two clusters never meet; A's last one is over at 4200 s."""
-    times_s = (10.0, 700.0, 4199.0, 4300.0)
-    asked = [at(time_s, Reach()) for time_s in times_s]
-    stored, _ = replies(relayed(), *asked, by="A")
-    asked = [at(time_s, Reach()) for time_s in times_s]
-    found, _ = replies(relayed("contact"), *asked, at(700.0, sent(A0, A1, 8)), by="A")
+
+    def asked():
+        return [at(time_s, do.Reach()) for time_s in (10.0, 700.0, 4199.0, 4300.0)]
+
+    stored, _ = replies(relayed(), *asked(), by="A")
+    found, _ = replies(relayed("contact"), *asked(), at(700.0, sent(A0, A1, 8)), by="A")
     alone, own = np.eye(2, 5, dtype=bool), np.array([[True, True, False, False, False]] * 2)
-    everybody = np.ones((2, 5), bool)
-    assert np.array_equal(stored, [everybody, everybody, everybody, alone])
+    assert np.array_equal(stored, [np.ones((2, 5), bool)] * 3 + [alone])
     assert np.array_equal(found[:4], [own, alone, own, alone])
     assert found[4].reason == "not in contact"
 
 
-def test_the_books_have_each_message_once_a_hop() -> None:
+def test_the_books_have_each_message_once_a_hop():
     """Bytes over the links = bytes of the messages x hops: one over a sidelink, two by relay."""
     draw = np.random.default_rng(7)
     nodes = [A0, A1, B0, B1, B2]
@@ -142,40 +129,30 @@ def test_the_books_have_each_message_once_a_hop() -> None:
         assert books[direction]["sent_bytes"] == pytest.approx(far, rel=1e-12)
 
 
-# -- beside what a method sends itself
+@pytest.mark.parametrize("channels", [None, 1, 2])
+def test_no_device_sends_two_things_at_a_time_nor_more_than_there_are_sub_channels(channels):
+    """All devices upload 20 MB again and again, while each sends its relayed messages."""
+    model, update = do.Payload("model", 3e6), do.Payload("update", 2e7)
 
+    def learn():
+        while (yield do.NextContact()):
+            yield do.Chain((do.Download(model), do.Train(do.Cost(1e9)), do.Upload(update)))
 
-def side_by_side(scenario: scenarios.Scenario) -> sim.Result:
-    """A's and B's devices upload 20 MB each, while every device sends its relayed messages."""
-
-    def model() -> Requests:
-        steps = Download(Payload("model", 3e6)), Train(Cost(1e9)), Upload(Payload("update", 2e7))
-        while (yield NextContact()):
-            yield Chain(steps)
-
-    def talk(source: Node) -> Requests:
+    def talk(source):
         for number in range(12):
-            yield Wait(number * 130.0)
-            other = Node("B" if source.cluster == "A" else "A", number % 2)
-            arrival = yield sent(source, other, 1e6)
+            other = do.Node("B" if source.cluster == "A" else "A", number % 2)
+            arrival = yield from at(number * 130.0, sent(source, other, 1e6))
             assert arrival.delivered, arrival
 
-    def script(me: Cluster) -> Requests:
-        yield All((model(), *(talk(Node(me.name, k)) for k in range(me.devices))))
+    def script(me):
+        yield do.All((learn(), *(talk(do.Node(me.name, k)) for k in range(me.devices))))
 
-    return play(scenario, script)
-
-
-@pytest.mark.parametrize("channels", [None, 1, 2])
-def test_no_device_sends_two_things_at_a_time_nor_more_than_there_are_sub_channels(
-    channels: int | None,
-) -> None:
-    link: dict[str, Any] = {}
+    link = {}
     if channels is not None:
         up = {"bandwidth_mhz": 5, "total_bandwidth_mhz": 5 * channels}
         down = DOWN | {"fixed_rate_mbps": 20, "total_bandwidth_mhz": channels}
         link = {"uplink": up, "downlink": down}
-    rows = side_by_side(relayed(link=link, stop={"cycles": 30})).transfers
+    rows = play(relayed(link=link, stop={"cycles": 30}), script).transfers
     assert set(rows.payload) == {"model", "update", "relay"}
     for _, mine in rows.groupby(["cluster", "device", "direction"]):
         begin_s, end_s = np.sort(mine.start_s), np.sort(mine.end_s)
@@ -186,46 +163,42 @@ def test_no_device_sends_two_things_at_a_time_nor_more_than_there_are_sub_channe
         assert channels is None or at_once <= channels
 
 
-def test_a_satellite_that_broadcasts_serves_relayed_messages_one_after_the_other() -> None:
-    """2 and 3 MB at 2 Mbit/s to two devices: 8 s and then 12 s, not both at once."""
+def test_a_satellite_that_broadcasts_serves_single_devices_one_after_the_other():
+    """2 and 3 MB at 2 Mbit/s to two devices: 8 s and then 12 s, not both at once.
+
+    1 MB for three devices takes 4 s: once for all of them, or for each where it is personal.
+    """
+    scenario = relayed(link={"downlink": BROADCAST})
     tasks = at(0.0, sent(A0, B0, 2e6)), at(5.0, sent(A1, B1, 3e6))
-    found, _ = replies(relayed(link={"downlink": BROADCAST}), *tasks, by="A")
+    found, _ = replies(scenario, *tasks, by="A")
     assert [a.time_s for a in found] == pytest.approx([608.0, 620.0])
 
+    def download(personal):
+        yield do.NextContact()
+        return (yield do.Download(do.Payload("state", 1e6), personal=personal))
 
-@pytest.mark.parametrize("personal", [False, True])
-def test_a_personal_download_is_not_broadcast(personal: bool) -> None:
-    """1 MB at 2 Mbit/s take 4 s: once for all three devices, or once for each of them."""
-
-    def download() -> Requests:
-        yield NextContact()
-        return (yield Download(Payload("state", 1e6), personal=personal))
-
-    [receipt], result = replies(relayed(link={"downlink": BROADCAST}), download())
-    assert receipt.end_s == pytest.approx([604.0, 608.0, 612.0] if personal else [604.0] * 3)
-    waits = result.events[result.events.kind == "wait"].detail.tolist()
-    assert waits == (["sub-channel busy: state: 2 devices, up to 8.000 s"] if personal else [])
-
-
-# -- over an orbit, and interrupted
-
-
-def flown(*clusters: dict[str, Any], **changes: Any) -> scenarios.Scenario:
-    keys = {"learning": SCRIPTED, "link": {"relay": "store"}, "stop": {"days": 2}}
-    if clusters:
-        keys["ground"] = {"clusters": list(clusters)}
-    return scenarios.from_dict(merged(merged(ORBIT, keys), changes))
+    busy = "sub-channel busy: state: 2 devices, up to 8.000 s"
+    for personal, ends_s, waits in ((0, [604.0] * 3, []), (1, [604.0, 608.0, 612.0], [busy])):
+        [receipt], result = replies(scenario, download(bool(personal)))
+        assert receipt.end_s == pytest.approx(ends_s)
+        assert result.events[result.events.kind == "wait"].detail.tolist() == waits
 
 
 NORTH = {"name": "North", "latitude_deg": 60, "longitude_deg": 20}
 SOUTH = {"name": "South", "latitude_deg": -35, "longitude_deg": 150, "devices": 2}
 
 
-def test_a_device_that_sees_no_satellite_sends_nothing_and_delays_nobody() -> None:
+def flown(*clusters, **changes):
+    keys = {"learning": SCRIPTED, "link": {"relay": "store"}, "stop": {"days": 2}}
+    ground = {"ground": {"clusters": list(clusters)}} if clusters else {}
+    return scenarios.from_dict(merged(merged(ORBIT, keys | ground), changes))
+
+
+def test_a_device_that_sees_no_satellite_sends_nothing_and_delays_nobody():
     """Its mask hides every pass from it: its message waits for all of them, and is then lost."""
     here = {"latitude_deg": 60, "longitude_deg": 20}
     places = [here, {**here, "longitude_deg": 20.1, "min_elevation_deg": 89.9}]
-    tasks = [at(0.0, sent(Node("North", k), Node("South", k), 1e4)) for k in (0, 1)]
+    tasks = [at(0.0, sent(do.Node("North", k), do.Node("South", k), 1e4)) for k in (0, 1)]
     found, result = replies(flown({**NORTH, "places": places}, SOUTH), *tasks, by="North")
     last = result.contacts[result.contacts.cluster == "North"].iloc[-1]
     assert found[0].delivered and found[0].time_s < last.rise_s / 2
@@ -233,51 +206,51 @@ def test_a_device_that_sees_no_satellite_sends_nothing_and_delays_nobody() -> No
     assert last.rise_s < found[1].time_s <= last.set_s
 
 
-def test_two_clusters_reach_each_other_while_both_are_served() -> None:
+def test_two_clusters_reach_each_other_while_both_are_served():
     near = {"name": "Near", "latitude_deg": 60.9, "longitude_deg": 20, "devices": 1}
     changes = {"link": {"relay": "contact"}, "stop": {"days": 0.5}, "orbit": {"beams": 2}}
     times_s = [30.0 * number for number in range(1, 1400)]
-    asked = [at(time_s, Reach()) for time_s in times_s]
+    asked = [at(time_s, do.Reach()) for time_s in times_s]
     found, result = replies(flown(near, {**NORTH, "devices": 1}, **changes), *asked, by="North")
     reached = [bool(reach[0, 0]) for reach in found]
-    spans = {
-        name: [(row.service_start_s, row.service_end_s) for row in mine.itertuples()]
-        for name, mine in result.contacts.groupby("cluster")
-    }
+    spans = [
+        [(row.service_start_s, row.service_end_s) for row in mine.itertuples()]
+        for _, mine in result.contacts.groupby("cluster")
+    ]
     assert 10 < sum(reached) < 1000
     for time_s, both in zip(times_s, reached, strict=True):
-        assert both == all(any(a <= time_s < b for a, b in mine) for mine in spans.values())
+        assert both == all(any(a <= time_s < b for a, b in mine) for mine in spans)
 
 
-def test_over_an_orbit_every_byte_goes_up_once_and_down_once() -> None:
+def test_over_an_orbit_every_byte_goes_up_once_and_down_once():
     """Each device asks one of the next city and waits for the answer, three times."""
     names = ["Munich", "Nairobi", "Osaka", "Sao Paulo"]
 
-    def asks(me: Cluster, device: int) -> Requests:
-        other, mine = Node(names[(me.index + 1) % 4], device), Node(me.name, device)
+    def asks(me, device):
+        other, mine = do.Node(names[(me.index + 1) % 4], device), do.Node(me.name, device)
         for _ in range(3):
             there = yield sent(mine, other, 2e5)
             back = yield sent(other, mine, 1e3, "result")
             assert there.delivered and back.delivered
 
-    def script(me: Cluster) -> Requests:
-        yield All(tuple(asks(me, k) for k in range(me.devices)))
+    def script(me):
+        yield do.All(tuple(asks(me, k) for k in range(me.devices)))
 
     keys = {"learning": SCRIPTED, "link": {"relay": "store"}}
     books = play(scenarios.load("quickstart", keys), script).manifest["books"]
-    for direction in ("uplink", "downlink"):
-        sent_bytes = books[direction]["sent_bytes"]
-        assert sent_bytes == pytest.approx(20 * 3 * (2e5 + 1e3), rel=1e-9)
+    whole = pytest.approx(20 * 3 * (2e5 + 1e3), rel=1e-9)
+    assert books["uplink"]["sent_bytes"] == whole
+    assert books["downlink"]["sent_bytes"] == whole
 
 
-def test_another_satellite_has_a_message_only_after_the_synchronisation() -> None:
+def test_another_satellite_has_a_message_only_after_the_synchronisation():
     """Each satellite is an access point of one server, some time behind the others."""
     orbit = {"source": "walker", "inclination_deg": 70, "satellites": 12, "planes": 3}
     orbit |= {"phasing": 1, "serving": "any", "sync_delay_s": 900.0}
 
-    def script(me: Cluster) -> Requests:
+    def script(me):
         for device in (0, 1) * 10:
-            yield sent(Node("North", device), Node("South", device), 1e4)
+            yield sent(do.Node("North", device), do.Node("South", device), 1e4)
 
     result = play(flown(orbit=orbit, stop={"days": 1}), only("North", script))
     satellite = result.contacts.set_index("contact_id").satellite
@@ -290,31 +263,26 @@ def test_another_satellite_has_a_message_only_after_the_synchronisation() -> Non
     assert len(set(satellite[ups.contact_id])) > 2
 
 
-def test_killed_while_messages_wait_and_resumed(tmp_path: Path) -> None:
-    scenario = relayed(link={"sidelink": NEAR}, learning={"method": "scripted"})
-
-    def script(me: Cluster) -> Requests:
+def test_killed_while_messages_wait_and_resumed(tmp_path):
+    def script(me):
         other = "B" if me.name == "A" else "A"
 
-        def one(number: int) -> Requests:
-            yield Wait(number * 170.0)
-            yield sent(Node(me.name, number % 2), Node(other, number % 2), 3e6)
-            yield sent(Node(me.name, 0), Node(me.name, 1), 3e5)
+        def one(number):
+            ends = do.Node(me.name, number % 2), do.Node(other, number % 2)
+            yield from at(number * 170.0, sent(*ends, 3e6))
+            yield sent(do.Node(me.name, 0), do.Node(me.name, 1), 3e5)
 
-        yield All(tuple(one(number) for number in range(10)), deadline_s=1500.0)
+        yield do.All(tuple(one(number) for number in range(10)), deadline_s=1500.0)
 
-    def stop(event: int) -> Any:
-        def each_event(number: int) -> None:
-            if number == event:
-                raise sim.Interrupted("asked for")
+    def run(*place, **how):
+        scenario = relayed(link={"sidelink": NEAR}, learning={"method": "scripted"})
+        return play(scenario, script, *place, **how)
 
-        return each_event
-
-    whole = play(scenario, script)
+    whole = run()
     assert {"relay", "feature"} <= set(whole.transfers.payload)
     for event in range(5, whole.manifest["events"], 46):
         place = tmp_path / str(event)
         with pytest.raises(sim.Interrupted):
-            play(scenario, script, place, each_event=stop(event))
-        again = play(scenario, script, place, resume=True)
-        assert again.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
+            run(place, each_event=interrupted_at(event))
+        again = run(place, resume=True).manifest
+        assert again["trace_sha256"] == whole.manifest["trace_sha256"]
