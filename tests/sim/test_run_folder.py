@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 import scenarios
@@ -25,7 +24,6 @@ from tests.kit.small import slots
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 NO_ROOM = "No space left on device; free some space and try again\n"
-UNTAUGHT = slots(learning={"pretraining": dict.fromkeys(small.SLOTS["learning"]["pretraining"], 0)})
 
 
 # -- damaged
@@ -40,16 +38,16 @@ def stopped(runs, tmp_path):
 
 def damage(place, how):
     journal, manifest = place / CHECKPOINT / JOURNAL, place / "manifest.json"
-    values = sorted((place / CHECKPOINT / "values").iterdir())
-    if how in ("torn", "another digit"):
-        text = journal.read_text()
+    text, values = journal.read_text(), sorted((place / CHECKPOINT / "values").iterdir())
+    if how == "torn":
+        journal.write_text(text[:100])
+    if how == "another digit":
         digit = re.sub(r"0\.(\d)", lambda one: f"0.{(int(one[1]) + 1) % 10}", text, count=1)
+        journal.write_text(digit)
         assert digit != text
-        journal.write_text(digit if how == "another digit" else text[:100])
     if how == "no scores":
-        said = json.loads(journal.read_text())
-        key = next(key for key, (_, value) in said["entries"].items() if "accuracy" in str(value))
-        said["entries"][key][1] = {"accuracy": [], "was": 0}
+        said = json.loads(text.replace('"accuracy": ', '"accuracy": [], "was": ', 1))
+        assert said != json.loads(text)
         journal.write_text(json.dumps({**said, "checksum": checksum(said)}))
     if how == "a value less":
         values[0].unlink()
@@ -110,13 +108,10 @@ def test_a_sweep_is_no_run(leomix, tmp_path):
 @pytest.mark.process
 def test_reading_a_run_needs_no_pandas(runs):
     code = (
-        "import sys, sim; result = sim.load(sys.argv[1]); "
-        "print(len(result.tables['events']), 'pandas' in sys.modules)"
+        "import sys, sim; assert len(sim.load(sys.argv[1]).tables['events']) > 100; "
+        "assert 'pandas' not in sys.modules"
     )
-    line = [sys.executable, "-c", code, str(runs["slots-timing"])]
-    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60)
-    rows = pq.read_metadata(runs["slots-timing"] / "events.parquet").num_rows
-    assert done.stdout == f"{rows} False\n"
+    subprocess.run([sys.executable, "-c", code, runs["slots-timing"]], check=True, timeout=60)
 
 
 # -- trouble with the disk
@@ -171,27 +166,22 @@ def test_a_failed_run_says_why_and_wrong_input_leaves_no_folder(tmp_path):
     with pytest.raises(sim.SimulationError):
         sim.run(slots(), tmp_path / "failed", each_event=fail)
     assert lines(tmp_path / "failed")[-1].endswith("ERROR failed: a reason in two lines")
-    data = {"kind": "npz", "path": str(tmp_path / "none.npz")}
     with pytest.raises(sim.InputError):
-        sim.run(slots(learning={"data": data}), tmp_path / "wrong")
+        sim.run(slots(learning={"data": {"kind": "npz", "path": "none.npz"}}), tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists()
 
 
-@pytest.mark.parametrize("what", ["a folder", pytest.param("a full disk", marks=needs_full)])
-def test_a_log_that_cannot_be_written_is_none(what, tmp_path, capsys):
-    log = tmp_path / "run.log"
-    log.mkdir() if what == "a folder" else log.symlink_to(FULL)
-    assert sim.run(slots(), tmp_path).manifest["status"] == "complete"
-    assert capsys.readouterr().err == ""
-
-
-def test_without_a_folder_nothing_is_logged_and_all_is_heard(capsys, caplog):
-    times = []
-    numbers = []
-    result = sim.run(slots(), each_time=times.append, each_event=numbers.append)
-    assert numbers == [*range(1, result.manifest["events"] + 1)]
+@pytest.mark.parametrize("what", ["no folder", "a folder", pytest.param("full", marks=needs_full)])
+def test_a_log_that_cannot_be_written_is_none_and_all_is_heard(what, tmp_path, capsys, caplog):
+    if what == "a folder":
+        (tmp_path / "run.log").mkdir()
+    elif what == "full":
+        (tmp_path / "run.log").symlink_to(FULL)
+    place, times, numbers = None if what == "no folder" else tmp_path, [], []
+    manifest = sim.run(slots(), place, each_time=times.append, each_event=numbers.append).manifest
+    assert numbers == [*range(1, manifest["events"] + 1)]
     assert times == sorted(times) and len(times) == len(numbers)
-    assert times[-1] == result.manifest["simulated_s"]
+    assert times[-1] == manifest["simulated_s"]
     assert capsys.readouterr().err == ""
     assert any("evaluated" in message for message in caplog.messages)
     assert logging.getLogger("leomix.run").level == logging.NOTSET
@@ -222,29 +212,23 @@ def test_keys_of_factors_are_refused_where_there_are_none(key):
 
 
 def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
-    keys = ["learning.model.experts=1000", "learning.model.hidden=100000"]
-    keys += ["learning.model.expert_hidden=100000", "stop.cycles=1"]
-    sets = [part for key in keys for part in ("--set", key)]
+    keys = ("learning.model.experts=1000", "learning.model.hidden=100000", "stop.cycles=1")
+    sets = [
+        part for key in (*keys, "learning.model.expert_hidden=100000") for part in ("--set", key)
+    ]
     found = leomix("run", "paper-slots", *sets, "-o", tmp_path / "run", "--quiet")
-    assert found.status == 2
     said = (
         r"leomix: the run needs about [\d.]+ TB of memory and [\d.]+ [GM]B are free; .*: use .*\n"
     )
-    assert re.fullmatch(said, found.err)
+    assert (found.status, bool(re.fullmatch(said, found.err))) == (2, True), found
     assert not (tmp_path / "run").exists()
     assert leomix("validate", "paper-slots", *sets, "--set", "learning.train=false").status == 0
-
-
-def test_a_plan_of_too_many_contacts_is_refused_at_once(leomix):
-    many = ["--set", "orbit.satellites=20000", "--set", "orbit.planes=100"]
-    for name, key, more in (
-        ("paper-slots", "stop.cycles=1000000000", []),
-        ("walker", "stop.days=36525", many),
-    ):
+    # A plan of too many contacts is refused at once.
+    many = ("stop.days=36525", "--set", "orbit.satellites=20000", "--set", "orbit.planes=100")
+    for line in (("paper-slots", "--set", "stop.cycles=1000000000"), ("walker", "--set", *many)):
         began = time.process_time()
-        found = leomix("validate", name, "--set", key, *more)
-        assert found.status == 2
-        assert "of memory and" in found.err
+        found = leomix("validate", *line)
+        assert (found.status, "of memory and" in found.err) == (2, True)
         assert time.process_time() - began < 1
 
 

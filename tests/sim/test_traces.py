@@ -2,6 +2,7 @@
 
 import math
 import tracemalloc
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,6 @@ from tests.kit.records import (
     array,
     cut_lines,
     digests,
-    grouped,
     read_tables,
     write_table,
     write_tables,
@@ -215,26 +215,23 @@ def test_the_share_of_idle_time_is_that_of_events_and_transfers():
 
 # -- against plain loops over rows
 
-EVENT = st.fixed_dictionaries(
-    {
-        "time_s": st.sampled_from([0.0, 1.5, 1e6]),
-        "kind": st.sampled_from([*KINDS[:4], "of a later version"]),
-        "cluster": st.sampled_from(["a", "b", None]),
-        "device": st.sampled_from([0, 1, 300, None]),
-        "contact_id": st.sampled_from([0, 70_000, None]),
-        "detail": st.sampled_from(["x", "y", None]),
-    }
-)
+ONE_EVENT = {
+    **{name: values for name, values in EVENTS.items() if name != "table"},
+    "time_s": st.sampled_from([0.0, 1.5, 1e6]),
+    "kind": st.sampled_from([*KINDS[:4], "of a later version"]),
+    "contact_id": st.sampled_from([0, 70_000, None]),
+}
 
 
-@given(st.lists(EVENT, min_size=1))
+@given(st.lists(st.fixed_dictionaries(ONE_EVENT), min_size=1))
 @settings(max_examples=50)  # five columns decide, and each must in some example
 def test_tables_are_sorted_as_pythons_stable_sort_does(rows):
     def place(row):
-        """By time, kind, cluster, device and contact; nothing comes first."""
+        """By time, kind, what is taken last, cluster and numbers; nothing comes first."""
         kind = KINDS.index(row["kind"]) if row["kind"] in KINDS else len(KINDS)
         numbers = [-1 if row[key] is None else row[key] for key in ("device", "contact_id")]
-        return row["time_s"], kind, row["cluster"] or "", *numbers
+        taken = (row["detail"] or "").startswith("takes ")
+        return row["time_s"], kind, taken, row["cluster"] or "", *numbers
 
     trace = Trace()
     for row in rows:
@@ -243,30 +240,18 @@ def test_tables_are_sorted_as_pythons_stable_sort_does(rows):
     assert found == sorted(rows, key=place)
 
 
-@given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 70_000) | st.just(5))))
-def test_groups_are_those_of_a_dictionary(rows):
-    expected = {}
-    for number, key in enumerate(rows):
-        expected.setdefault(key, []).append(number)
-    keys = np.array(rows, np.int64).reshape(-1, 2)
-    order, first = grouped([keys[:, 0], keys[:, 1]])
-    groups = np.split(order, first[1:]) if len(rows) else []
-    assert {rows[group[0]]: group.tolist() for group in groups} == expected
-
-
-TRANSFER = st.fixed_dictionaries(
-    {
-        "cluster": st.sampled_from(["a", "b"]),
-        "device": st.integers(0, 1),
-        "direction": st.sampled_from(["uplink", "downlink"]),
-        "payload": st.sampled_from(["gate", "model"]),
-        "version": st.integers(0, 1),
-        "contact_id": st.integers(0, 3),
-        "payload_bytes": st.just(3.0),
-        "delivered_bytes": st.sampled_from([1.0, 2.0, 3.0]),
-        "outcome": st.sampled_from(["carried", "delivered", "dropped"]),
-    }
-)
+ONE_TRANSFER = {
+    "cluster": st.sampled_from(["a", "b"]),
+    "device": st.integers(0, 1),
+    "direction": st.sampled_from(["uplink", "downlink"]),
+    "payload": st.sampled_from(["gate", "model"]),
+    "version": st.integers(0, 1),
+    "contact_id": st.integers(0, 3),
+    "payload_bytes": st.just(3.0),
+    "delivered_bytes": st.sampled_from([1.0, 2.0, 3.0]),
+    "outcome": st.sampled_from(["carried", "delivered", "dropped"]),
+}
+ROWS = st.lists(st.fixed_dictionaries(ONE_TRANSFER), min_size=1, max_size=40)
 
 
 def transfers(rows):
@@ -274,7 +259,7 @@ def transfers(rows):
     return pa.Table.from_pylist(rows, schema)
 
 
-@given(st.lists(TRANSFER, min_size=1, max_size=40))
+@given(ROWS)
 @settings(max_examples=50)  # more than three wrong payloads are told of otherwise
 def test_sums_of_payloads_are_those_of_a_loop(rows):
     so_far, wrong = {}, 0
@@ -291,11 +276,7 @@ def test_sums_of_payloads_are_those_of_a_loop(rows):
     assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
 
 
-@given(
-    st.lists(TRANSFER, min_size=1, max_size=40),
-    st.lists(st.integers(0, 2), min_size=4, max_size=4),
-    st.integers(1, 9),
-)
+@given(ROWS, st.lists(st.integers(0, 2), min_size=4, max_size=4), st.integers(1, 9))
 @settings(max_examples=50)  # most payloads of a direction must be cut in some
 def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, together):
     """Contacts of ten seconds of two clusters, one after the other; in memory, or in a file."""
@@ -332,13 +313,6 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
 # -- digests, and Arrow arrays without pyarrow's own constructor
 
 
-def digest(values, kind, pieces=1):
-    held = np.empty(len(values), object)
-    held[:] = values
-    chunks = [pa.array(part.tolist(), kind) for part in np.array_split(held, pieces)]
-    return digests({"events": pa.table({"detail": pa.chunked_array(chunks, kind)})})[0]
-
-
 SOME = {
     pa.string(): ["a", "b", "", None],
     pa.float64(): [0.0, 1.0, float("nan"), None],
@@ -349,14 +323,17 @@ SOME = {
 
 @pytest.mark.parametrize("kind", SOME, ids=str)
 def test_a_digest_tells_columns_apart_and_not_how_they_are_stored(kind):
-    columns = [[x, y, z] for x in SOME[kind] for y in SOME[kind] for z in SOME[kind]]
-    assert len({digest(column, kind) for column in columns}) == len(columns)
-    for column in columns:
-        whole = digest(column, kind)
-        assert digest(column, kind, 2) == digest(column, kind, 5) == whole
+    def digest(*chunks):
+        return digests({"events": pa.table({"detail": pa.chunked_array(chunks, kind)})})[0]
+
+    found, some = set(), SOME[kind]
+    for x, y, z in product(some, repeat=3):
+        whole = digest(pa.array([x, y, z], kind))
+        assert digest(*(pa.array(part, kind) for part in ([x], [], [y, z]))) == whole
         # The same words in memory in another order.
-        longer = pa.chunked_array([pa.array([SOME[kind][1], SOME[kind][0], *column], kind)])
-        assert digests({"events": pa.table({"detail": longer.slice(2)})})[0] == whole
+        assert digest(pa.array([some[1], some[0], x, y, z], kind).slice(2)) == whole
+        found.add(whole)
+    assert len(found) == len(some) ** 3
 
 
 ARRAYS = (
