@@ -5,12 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, moved
-from tests.kit.training import merge_experts, merge_gate, sample_weights, truncated_sum
+from tests.kit.training import merge_experts, merge_gate, sample_weights
 
 EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
 MODEL = kit.ModelConfig(
@@ -77,20 +75,6 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
     assert moved(before, server) == set()
 
 
-@pytest.mark.parametrize("weights", [WEIGHTS, (0.0, 1.0, 0.0)])
-def test_against_one_base_the_result_is_the_mean_of_the_devices_models(
-    task, devices, server, state, offered, weights
-):
-    """Equation (28): replacing by the weighted mean; one device alone hands over its own."""
-    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=weights)
-    merged = merge_gate(task, merged, offered, weights=weights)
-    local = devices.fold(state, generation=2)
-    shares = torch.tensor(weights, dtype=torch.float64)
-    for name in merged:
-        mean = torch.tensordot(shares, local[f"base.{name}"].double(), dims=1)
-        torch.testing.assert_close(merged[name].double(), mean, atol=1e-6, rtol=1e-5)
-
-
 def test_a_backbone_that_is_trained_moves_with_the_gate(task, server):
     """Equation (36) is about all that is shared: here each device changes it by another number."""
     whole = replace(task, config=replace(CONFIG, trains_backbone=True))
@@ -127,22 +111,6 @@ def test_what_goes_down_as_factors_is_the_best_of_that_rank(task, server, offere
     assert values[2] > 1e-3 * values[0]
     found = change_of(with_lora(task, download="factors"), server, offered)
     np.testing.assert_allclose(found, (u[:, :2] * values[:2]) @ v[:2], atol=1e-5)
-
-
-@given(
-    st.integers(1, 5), st.integers(1, 3), st.integers(2, 9), st.integers(2, 9), st.integers(0, 999)
-)
-def test_a_truncated_sum_is_exact_where_its_rank_suffices(k, r, rows, columns, seed):
-    rng = kit.stream(seed, "factors")
-    a = torch.from_numpy(rng.standard_normal((k, r, columns)))
-    b = torch.from_numpy(rng.standard_normal((k, rows, r)))
-    weights = rng.random(k).tolist()
-    whole = sum(2.0 * w * (b[i] @ a[i]) for i, w in enumerate(weights))
-    kept = truncated_sum(a, b, weights, k * r, 2.0)
-    torch.testing.assert_close(kept, whole, atol=1e-10, rtol=1e-10)
-    cut = truncated_sum(a, b, weights, r, 2.0)
-    left_out, singular = torch.linalg.norm(whole - cut), torch.linalg.svdvals(whole)
-    torch.testing.assert_close(left_out, torch.linalg.norm(singular[r:]), atol=1e-9, rtol=1e-9)
 
 
 def test_without_a_rank_matrices_and_biases_are_trained_and_sent(task, server):

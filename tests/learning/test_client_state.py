@@ -163,43 +163,35 @@ def test_what_and_who_is_not_folded_stays(devices, state):
     assert {"base.expert.0.0.up.weight", "factor.expert.0.0.up.b"} <= moved(some, state, 0)
 
 
-def test_selecting_takes_rows_of_states_of_the_same_experts(state):
-    other = {name: tensor * 2 for name, tensor in state.items()}
-    chosen = select(SOME, other, state)
-    assert moved(chosen, state, 1) == set()
-    assert moved(chosen, other, 0) | moved(chosen, other, 2) == set()
-    fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
-    with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
-        select(SOME, state, fewer)
-
-
-def test_an_offer_holds_the_factors_of_its_experts_and_the_gate_if_asked(devices, server, state):
+def test_an_offer_holds_what_was_asked_for_and_names_what_is_broken(devices, server, state):
     assert set(devices.offer(state, (1,), gate=False)) == factors_of((1,), 2)
     assert set(devices.offer(state, ())) == {"delta.gate.0.weight", "delta.gate.1.weight"}
-    few = devices.receive(server, experts=(1,))
     with pytest.raises(ValueError, match=r"expert 2 is not held; held: \(1,\)"):
-        devices.offer(few, (1, 2))
-
-
-@pytest.mark.parametrize("who", [(True,), (True,) * 4])
-def test_a_mask_of_another_length_than_the_cluster_is_refused(devices, server, state, who):
-    generation = (0,) * len(who)
-    for call in (
-        lambda: devices.receive(server, state, who=who, generation=generation),
-        lambda: devices.fold(state, who=who, generation=generation),
-        lambda: devices.receive_gate(server, state, who),
-        lambda: select(who, state, state),
-    ):
-        with pytest.raises(ValueError, match="3 devices"):
-            call()
-
-
-def test_devices_with_numbers_that_are_not_finite_are_named(devices, state):
+        devices.offer(devices.receive(server, experts=(1,)), (1, 2))
     offered = devices.offer(state, (1,))
     broken = {name: tensor.clone() for name, tensor in offered.items()}
     broken["factor.expert.1.0.down.b"][2, 0, 0] = torch.inf
     broken["delta.gate.0.weight"][0, 0, 0] = torch.nan
     assert (not_finite(offered), not_finite(broken)) == ([], [0, 2])
+
+
+def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, state):
+    other = {name: tensor * 2 for name, tensor in state.items()}
+    chosen = select(SOME, other, state)
+    assert moved(chosen, state, 1) | moved(chosen, other, 0) | moved(chosen, other, 2) == set()
+    fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
+    with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
+        select(SOME, state, fewer)
+    for who in ((True,), (True,) * 4):
+        generation = (0,) * len(who)
+        for call in (
+            lambda who=who, g=generation: devices.receive(server, state, who=who, generation=g),
+            lambda who=who, g=generation: devices.fold(state, who=who, generation=g),
+            lambda who=who: devices.receive_gate(server, state, who),
+            lambda who=who: select(who, state, state),
+        ):
+            with pytest.raises(ValueError, match="3 devices"):
+                call()
 
 
 @pytest.mark.parametrize("upload_format", ["float16", "int8"])
@@ -238,29 +230,24 @@ def test_native_numbers_arrive_as_they_are_and_broken_ones_stay_broken():
     assert sizes == [4 * 6, 2 * 6, 6 + 4]
 
 
-COUNTS = st.lists(st.integers(1, 10**9), min_size=1, max_size=200)
-
-
-@given(COUNTS, st.floats(1e-6, 1e6))
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200), st.floats(1e-6, 1e6))
 def test_shares_of_counts_sum_to_one_in_spite_of_rounding(counts, factor):
     shares = [count / sum(counts) for count in counts]
     kit.check_shares(shares, "all")
     scaled = [factor * share for share in shares]
     if abs(factor - 1.0) > 1e-8:
-        with pytest.raises(kit.Violation, match="weight"):
-            kit.check_shares(scaled, "all")
+        refused("weight", kit.check_shares, scaled, "all")
     if factor <= 1.0:
         kit.check_shares(scaled, "some", whole=False)
 
 
-@pytest.mark.parametrize("wrong", [-1e-12, 1.1, float("nan")])
-def test_no_share_is_negative_above_one_or_no_number(wrong):
-    for whole in (True, False):
-        with pytest.raises(kit.Violation, match="sum to one' is violated: a weight of all is"):
-            kit.check_shares([0.0, wrong], "all", whole)
+def test_no_share_is_negative_above_one_or_no_number():
+    for wrong in (-1e-12, 1.1, float("nan")):
+        for whole in (True, False):
+            message = "sum to one' is violated: a weight of all is"
+            refused(message, kit.check_shares, [0.0, wrong], "all", whole)
     kit.check_shares([], "some", whole=False)
-    with pytest.raises(kit.Violation, match=r"sum to 0\.0"):
-        kit.check_shares([], "all")
+    refused(r"sum to 0\.0", kit.check_shares, [], "all")
 
 
 def refused(message, check, *arguments):
@@ -268,26 +255,29 @@ def refused(message, check, *arguments):
         check(*arguments)
 
 
+def frozen_tensors():
+    return {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
+
+
 def test_only_what_may_change_does_and_nothing_in_place():
-    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
+    tensors = frozen_tensors()
     before, other = Before(tensors), {**tensors, "a": tensors["a"] + 1.0}
     before.check(other, lambda name: name == "a", "it")
     before.check({**tensors, "b": tensors["b"].clone()}, lambda name: False, "it")
-    must_not = "it changed '{}', which it must not"
-    refused(must_not.format("a"), before.check, other, lambda name: name == "b", "it")
-    refused(must_not.format("b"), before.check, {"a": tensors["a"]}, lambda name: False, "it")
+    for name, after in (("a", other), ("b", {"a": tensors["a"]})):
+        message = f"it changed '{name}', which it must not"
+        refused(message, before.check, after, lambda some: False, "it")
     tensors["a"][0, 0] += 1.0
     refused("changed 'a' in place", before.check, dict(tensors), lambda name: True, "it")
 
 
 @pytest.mark.parametrize("thoroughly", [False, True])
 def test_what_is_frozen_stays(thoroughly):
-    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.full((2,), torch.nan)}
-    frozen = Frozen(tensors)
+    tensors = frozen_tensors()
+    frozen, changed = Frozen(tensors), "'a' of it is not what it was"
     frozen.check(tensors, "it", thoroughly)
     frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly)
     tensors["a"].data[1, 2] += 1e-3  # torch does not count this
-    changed = "'a' of it is not what it was"
     if thoroughly:
         refused(changed, frozen.check, tensors, "it", thoroughly)
     refused(changed, frozen.check, {**tensors, "a": tensors["a"].clone()}, "it", thoroughly)
@@ -295,8 +285,7 @@ def test_what_is_frozen_stays(thoroughly):
 
 
 def test_a_fingerprint_tells_numbers_shapes_and_formats():
-    numbers = torch.arange(6.0)
-    bit = torch.tensor([0, 0, 0, 0, 0, 1e-6])
+    numbers, bit = torch.arange(6.0), torch.tensor([0, 0, 0, 0, 0, 1e-6])
     shaped = [numbers.reshape(2, 3), numbers.reshape(3, 2), torch.zeros(0), torch.tensor(0.0)]
     different = [numbers, numbers + bit, numbers.double(), numbers.bfloat16(), *shaped]
     assert len({fingerprint(tensor) for tensor in different}) == len(different)

@@ -138,31 +138,12 @@ def asked(side, version, **more):
     return side.download("model", side.learner.start(), version, EVERY, **more)
 
 
-def who(down):
-    return np.broadcast_to(True if down.who is None else down.who, 3).tolist()
-
-
 def versions(down):
     return np.asarray(down.payload.version).tolist()
 
 
 def weights(side, handle):
     return {n: t.numpy().copy() for n, t in side.learner.values.force(handle).items()}
-
-
-def test_a_device_that_is_stuck_half_way_holds_up_nobody_and_is_not_forgotten():
-    """Device 1 gets a part of version 1 and then hears nothing for two contacts."""
-    side = some_side()
-    for version in (1, 2, 3):
-        down = asked(side, version)
-        assert (who(down), versions(down)) == ([True] * 3, [version, 1, version])
-        side.receive(receipt(1, 0.5, 1))
-        assert side.version.tolist() == [version, 0, version]
-        assert side.half_way.tolist() == [False, True, False]
-    asked(side, 4)
-    side.receive(receipt(0, 1, 0))
-    assert side.version.tolist() == [3, 1, 3]  # finished in the version it was begun in
-    assert not side.half_way.any() and versions(asked(side, 5)) == [5, 5, 5]
 
 
 def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
@@ -226,17 +207,6 @@ def test_another_payload_and_who_expects_a_model_begin_anew():
     side.receive(receipt(1, 0.5, 0))
     assert side.complete.tolist() == [True, False, False]
     assert side.version.tolist() == [4, 2, 0]
-
-
-def test_devices_that_cannot_train_are_not_sent_the_model_again():
-    side = some_side()
-    assert who(asked(side, 1)) == [True] * 3
-    side.receive(receipt(1, 1, 1))
-    side.train(work(1, 0, 1, excluded=(1,)), EVERY)
-    assert who(asked(side, 2)) == [True, False, True]
-    assert who(asked(side, 2, who=np.array([True, True, False]))) == [True, False, False]
-    side.train(work(1, 1, 1), [0])  # less to hold, such as under the mask
-    assert who(asked(side, 3)) == [True] * 3
 
 
 def test_an_offer_takes_its_experts_from_what_is_owed_and_its_devices_versions():
@@ -312,22 +282,3 @@ def test_a_gate_that_was_lost_is_in_no_later_offer():
     change = np.abs(offered["delta.gate.0.weight"]).max(axis=(1, 2))
     assert (change > 0).tolist() == [False, True, False]
     assert side.owing([0]).all()  # the experts' rounds are still to be sent
-
-
-def test_devices_that_cannot_take_part_do_not_shrink_the_step():
-    side = some_side(train=True)
-    start = side.learner.start()
-    side.train(work(1, 0, 1, excluded=(1,)), EVERY, gate=True)
-    side.offer(EVERY, gate=True)
-    both = side.deliver(receipt(1, 0, 1))
-    assert both.tolist() == [True, False, True]
-    begin, after = weights(side, start), weights(side, side.merge(start, both))
-    alone = [weights(side, side.merge(start, np.arange(3) == k)) for k in (0, 2)]
-    [shares] = side.learner.shares()
-    counts, moved = np.array(shares)[both], after["gate.0.weight"] - begin["gate.0.weight"]
-    delta = weights(side, side.snapshot.handle)["delta.gate.0.weight"][both]
-    np.testing.assert_allclose(moved, np.tensordot(counts / counts.sum(), delta, 1), atol=1e-7)
-    assert np.abs(moved).max() > 1e-4
-    for name, tensor in begin.items():  # who comes late adds what was missing
-        parts = sum(one[name] - tensor for one in alone)
-        np.testing.assert_allclose(after[name] - tensor, parts, atol=1e-6)

@@ -114,23 +114,18 @@ def test_routing_is_watched_layer_by_layer_and_no_hook_stays_behind():
         training.forward_with_routing(torch.nn.Linear(2, 2), torch.ones(1, 2))
 
 
-def test_low_rank_factors_add_scale_b_a_to_the_weight():
+def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
     made, rng = LoraLinear(torch.nn.Linear(6, 5), kit.LoraConfig(rank=2)), kit.stream(0, "lora")
-    made.a.data, x, b = (
-        torch.tensor(rng.standard_normal(s)).float() for s in ((2, 6), (3, 6), (5, 2))
-    )
+    shapes = ((2, 6), (3, 6), (5, 2))
+    made.a.data, x, b = (torch.tensor(rng.standard_normal(shape)).float() for shape in shapes)
     torch.testing.assert_close(made(x), x @ made.weight.T + made.bias)
     made.b.data = b
     whole = array(made.weight) + 2.0 * array(made.b) @ array(made.a)
     np.testing.assert_allclose(array(made(x)), array(x) @ whole.T + array(made.bias), atol=1e-5)
     assert (kit.LoraConfig(rank=8).scale, kit.LoraConfig(rank=8, alpha=4.0).scale) == (2.0, 0.5)
     drawn = training.fresh_a(200, 500, kit.stream(0, "variance"))
-    assert drawn.shape == (200, 500)
     # the variance of 1e5 normal draws has a relative standard error of sqrt(2e-5) = 0.45 %
-    assert drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
-
-
-def test_only_targets_get_factors_and_unknown_ones_are_refused():
+    assert drawn.shape == (200, 500) and drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
     config = kit.ModelConfig(experts=1, hidden=6, lora=kit.LoraConfig(rank=2, targets=("down",)))
     names = [n for n, _ in MoELayer(config, Residency((0,), (0,))).named_parameters()]
     assert [n for n in names if n.endswith(".a")] == ["experts.0.down.a"]

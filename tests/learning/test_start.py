@@ -7,21 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from scipy.special import erf, log_softmax, softmax
-from torch.nn import functional
+from torch.nn.functional import cross_entropy, gelu
 
 from learning.models import Residency
+from tests.kit import training
 from tests.kit.devices import moved
 from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
-from tests.kit.training import (
-    build_task,
-    evaluate,
-    final_tensors,
-    gate_loss,
-    home_domains,
-    origin_loss,
-    start_model,
-    trial_relevance,
-)
+from tests.kit.training import build_task, start_model, trial_relevance
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
 DEEP = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
@@ -47,22 +39,19 @@ def test_the_server_model_has_full_experts_and_gates_by_name(task, server):
     assert all(parameter.is_meta for parameter in model.parameters())
 
 
-def test_the_start_is_the_same_bit_for_bit_when_built_again(task, server):
+def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domains(task, server):
     before = {name: tensor.clone() for name, tensor in task.initial.items()}
     assert moved(server, start_model(build_task(CONFIG))) == set()
     start_model(task)
     assert moved(before, task.initial) == set()
-
-
-def test_each_expert_fits_its_own_domains_trial_data_best(task, server):
+    untuned = {n.replace("expert.0.", "expert.1."): t for n, t in task.initial.items()}
     for domain, cluster in enumerate(CONFIG.clusters):
         x, y, _ = task.trial[cluster]
-        losses = [
-            functional.cross_entropy(task.model(server, held=(expert,))(x), y).item()
-            for expert in task.all_experts
-        ]
-        untuned = {n.replace("expert.0.", "expert.1."): t for n, t in task.initial.items()}
-        dense = functional.cross_entropy(task.model({**server, **untuned}, (1,))(x), y).item()
+        models = [task.model(server, held=(expert,)) for expert in task.all_experts]
+        *losses, dense = (
+            cross_entropy(model(x), y).item()
+            for model in (*models, task.model({**server, **untuned}, (1,)))
+        )
         assert losses.index(min(losses)) == domain
         assert losses[domain] < dense
 
@@ -89,17 +78,13 @@ def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(expert
     assert len(ups) == experts
 
 
-def test_homes_are_modular_both_ways():
-    assert home_domains(5, 2).int().tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
-    assert home_domains(2, 5).int().tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
-    assert home_domains(3, 3).int().tolist() == torch.eye(3).int().tolist()
-
-
 def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
+    homes, origin_loss = training.home_domains, training.origin_loss
+    assert homes(5, 2).int().tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
+    assert homes(2, 5).int().tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
     share = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]])
     at_home = torch.tensor([[True, True, False], [True, False, False]])
-    expected = -(torch.tensor([0.8, 0.1]).log()).mean()
-    torch.testing.assert_close(origin_loss(share, at_home), expected)
+    torch.testing.assert_close(origin_loss(share, at_home), -torch.tensor([0.8, 0.1]).log().mean())
     assert torch.isfinite(origin_loss(share, torch.zeros(2, 3, dtype=torch.bool)))
 
 
@@ -109,23 +94,22 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
     model, trial = soft.model(server), task.trial["b"]
     x, y, _ = trial
     with torch.no_grad():
-        hidden = functional.gelu(model.embed(x))
-        expected = functional.cross_entropy(model(x), y)
+        hidden = gelu(model.embed(x))
+        expected = cross_entropy(model(x), y)
         for norm, layer in zip(model.norms, model.moe, strict=True):
             share = (norm(hidden) @ layer.gate.weight.T).softmax(-1)
             expected = expected - share[:, 1].log().mean()
             hidden = hidden + layer(norm(hidden))
-        loss = gate_loss(model, trial, home_domains(3, 3))(torch.arange(len(y)))
+        loss = training.gate_loss(model, trial, training.home_domains(3, 3))(torch.arange(len(y)))
     torch.testing.assert_close(loss, expected)
-
-
-def gelu(x):
-    return 0.5 * x * (1 + erf(x / np.sqrt(2)))
 
 
 def logits_by_hand(tensors, x, layers, top_k):
     """Run the stored tensors through equations (7) to (9) in float64."""
     t = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+
+    def by_erf(v):
+        return 0.5 * v * (1 + erf(v / np.sqrt(2)))
 
     def linear(name, v):
         return v @ t[f"{name}.weight"].T + t[f"{name}.bias"]
@@ -134,13 +118,13 @@ def logits_by_hand(tensors, x, layers, top_k):
         v = (v - v.mean(-1, keepdims=True)) / np.sqrt(v.var(-1, keepdims=True) + 1e-5)
         return v * t[f"{name}.weight"] + t[f"{name}.bias"]
 
-    hidden = gelu(linear("embed", x.double().numpy()))
+    hidden = by_erf(linear("embed", x.double().numpy()))
     for layer in range(layers):
         v = norm(f"norms.{layer}", hidden)
         share = softmax(v @ t[f"gate.{layer}.weight"].T, axis=-1)
         share[share < np.sort(share, axis=-1)[:, [-top_k]]] = 0.0
         for e in range(share.shape[1]):
-            inner = gelu(linear(f"expert.{e}.{layer}.up", v))
+            inner = by_erf(linear(f"expert.{e}.{layer}.up", v))
             hidden = hidden + share[:, [e]] * linear(f"expert.{e}.{layer}.down", inner)
     return linear("head", norm("norm", hidden))
 
@@ -148,7 +132,7 @@ def logits_by_hand(tensors, x, layers, top_k):
 def test_scores_are_those_of_the_stored_tensors_run_by_hand(deep):
     task, server = deep
     before = {name: tensor.clone() for name, tensor in server.items()}
-    tensors, scores = final_tensors(task, server), evaluate(task, server)
+    tensors, scores = training.final_tensors(task, server), training.evaluate(task, server)
     for cluster, score in zip("abc", scores, strict=True):
         x, y, _ = task.test[cluster]
         logits, labels = logits_by_hand(tensors, x, layers=2, top_k=2), y.numpy()
@@ -160,5 +144,5 @@ def test_scores_are_those_of_the_stored_tensors_run_by_hand(deep):
         assert score["loss"] == pytest.approx(loss, abs=1e-5)
     assert set(tensors) == set(task.backbone) | set(server)
     stored = load(save(tensors))
-    assert evaluate(task, {name: stored[name] for name in server}) == scores
+    assert training.evaluate(task, {name: stored[name] for name in server}) == scores
     assert moved(before, server) == set()

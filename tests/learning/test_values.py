@@ -114,28 +114,21 @@ def test_timing_only_values_have_keys_and_no_tensors_or_numbers():
             ask()
 
 
-def test_what_was_trained_is_read_and_what_it_rests_on_is_never_made(tmp_path):
-    first, second, third = (Numbers(tmp_path) for _ in range(3))
-    wanted = first.force(first.chain()[-1])["x"]
-    assert first.applied == {"one": 1, "train": 3}
-    assert torch.equal(second.force(second.chain()[-1])["x"], wanted)
+def test_what_another_run_has_trained_or_measured_is_not_made_again(tmp_path):
+    first, second, third, other = (Numbers(tmp_path, c) for c in ("c", "c", "c", "another"))
+    trained = first.chain()
+    wanted, number = first.force(trained[-1])["x"], first.number(TOTAL, *trained)
+    assert first.applied == {"one": 1, "train": 3, "total": 1}
+    assert torch.equal(second.force(second.chain()[-1])["x"], wanted)  # and not what it rests on
     assert not second.applied and (second.reuse.done, second.reuse.spared) == (0, 3)
-    trained = third.chain(2)  # what is quick to compute is not kept
-    third.force(third.make(ADD, *trained[1:]))
-    assert third.applied == {"add": 1}
-
-
-def test_a_number_that_is_known_forces_nothing_and_others_are_other_numbers(tmp_path):
-    first, second, other = Numbers(tmp_path), Numbers(tmp_path), Numbers(tmp_path, "another")
-    wanted = first.number(TOTAL, *first.chain())
-    handles = second.chain()
-    assert second.number(TOTAL, *handles) == wanted
-    assert not second.applied and all(handle.value is None for handle in handles)
-    assert second.reuse.spared == first.reuse.done == 3
-    second.number(TOTAL, *handles[1:])
+    handles = third.chain()
+    assert third.number(TOTAL, *handles) == number
+    assert not third.applied and all(handle.value is None for handle in handles)
+    assert third.reuse.spared == first.reuse.done == 3
+    third.number(TOTAL, *handles[1:])
+    third.force(third.make(ADD, *handles[1:3]))  # what is quick to compute is not kept
     other.number(TOTAL, *other.chain())
-    assert second.applied["total"] == other.applied["total"] == 1
-    assert other.applied["train"] == 3
+    assert third.applied == {"total": 1, "add": 1} and other.applied["train"] == 3
 
 
 PLACES = st.integers(0, 12)
