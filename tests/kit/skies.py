@@ -1,6 +1,7 @@
 """Satellites, sites and windows that tests of orbits share; docs/studies/accuracy.py reads some."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sgp4
+from skyfield.api import load
 
 import orbit
 
 START, DAY, DAY_S = datetime(2026, 8, 22, 12, tzinfo=UTC), timedelta(days=1), 86_400.0
+TIMESCALE = load.timescale(builtin=True)
 MUNICH = orbit.Site("Munich", 48.14, 11.58, 520.0)
 SITES = (
     orbit.Site("north pole", 90.0, 0.0),
@@ -51,6 +54,7 @@ VERIFICATION_FILE = Path(sgp4.__file__).parent / "SGP4-VER.TLE"
 
 ONE = "1 25544U 98067A   26234.50053383  .00009133  00000+0  17025-3 0  9997"
 TWO = "2 25544  51.6331 331.8814 0007668  72.6488 287.5339 15.49570248582031"
+(ISS,) = orbit.parse_satellites(f"ISS\n{ONE}\n{TWO}")
 # The same with so much drag that it comes down four days later.
 FALLING = orbit.parse_satellites(
     f"FALLING\n{ONE[:33]} .09133000  00000+0  90000-1 0  9997\n{TWO}", checksum="ignore"
@@ -74,10 +78,7 @@ def verified(number):
 
 def verification():
     """Real elements that come with the sgp4 package, under the names of their objects."""
-    return [
-        orbit.Satellite(name, number, verified(number).epoch, verified(number).model)
-        for number, name in VERIFICATION.items()
-    ]
+    return [replace(verified(number), name=name) for number, name in VERIFICATION.items()]
 
 
 def start_of(satellite):
@@ -102,3 +103,10 @@ def windows_of(rows):
         satellite=satellite.astype(int), site=site.astype(int),
         rise_s=rise_s, culminate_s=(rise_s + set_s) / 2, set_s=set_s,
     )  # fmt: skip
+
+
+def refused(words, ask, *asked, **named):
+    """A call raises ValueError with these words (a regular expression), in one line."""
+    with pytest.raises(ValueError, match=words) as caught:
+        ask(*asked, **named)
+    assert "\n" not in str(caught.value)

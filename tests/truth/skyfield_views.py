@@ -54,15 +54,12 @@ class Differences:
 
 
 EXACT = Differences(elevation_deg=1e-6, time_ms=0.1, range_m=0.02)
-BOUNDS = {
-    "hermite": Differences(elevation_deg=2e-4, time_ms=5.0, range_m=10.0),
-    "sgp4": EXACT,
-    "skyfield": EXACT,
-}
+BOUNDS = {"hermite": Differences(elevation_deg=2e-4, time_ms=5.0, range_m=10.0)}
+BOUNDS |= {"sgp4": EXACT, "skyfield": EXACT}
 
 
 class Windows(NamedTuple):
-    """Windows of one satellite and one site, arrays of one length; `peak_deg` is the highest.
+    """Windows (n,); `peak_deg` is the highest elevation. `clipped` and `steep` (2, n): of edges.
 
     An edge is steep where it crosses the mask fast enough for its time to mean something.
     """
@@ -91,14 +88,11 @@ class View:
         elevation, _, distance = self._line.at(_times(self.start, time_s)).altaz()
         return elevation.degrees, distance.km
 
-    def peaks_deg(self):
-        """The elevations of the maxima inside the span."""
-        before, middle, after = _three(self._elevation_deg)
-        return middle[(middle >= before) & (middle > after)]
-
     def grazing_masks(self, every):
         """Masks next to the peaks of every so manieth pass."""
-        peaks_deg = [float(peak) for peak in self.peaks_deg() if 0.1 < peak < 80][::every]
+        at = self._elevation_deg
+        peaks_deg = at[1:-1][(at[1:-1] >= at[:-2]) & (at[1:-1] > at[2:])]
+        peaks_deg = [float(peak) for peak in peaks_deg if 0.1 < peak < 80][::every]
         return [peak + graze for peak in peaks_deg for graze in GRAZES_DEG]
 
     def cut_in_passes(self, mask_deg):
@@ -135,10 +129,9 @@ class View:
         """The grid, with all maxima and minima of the elevation put in."""
         time_s, times = _grid(self.start, self.span_s)
         elevation_deg = self._line.at(times).altaz()[0].degrees
-        before, middle, after = _three(elevation_deg)
-        turns = (middle >= before) & (middle > after) | (middle <= before) & (middle < after)
+        slope = np.sign(np.diff(elevation_deg))
         # No pass rises by three degrees from a sample that is a maximum.
-        at = 1 + np.flatnonzero(turns & (middle > -3))
+        at = 1 + np.flatnonzero((slope[:-1] != slope[1:]) & (elevation_deg[1:-1] > -3))
         turns_s = _roots(self._change_deg, time_s[at - 1], time_s[at + 1], 1e-4)
         order = np.argsort(np.append(time_s, turns_s), kind="stable")
         all_deg = np.append(elevation_deg, self.look(turns_s)[0])
@@ -165,11 +158,9 @@ def subpoints(satellite, start, time_s):
 
 
 def found(view, mask_deg, refine):
-    """The windows that `contact_windows` finds in a view's span."""
-    end = view.start + timedelta(seconds=view.span_s)
-    return orbit.contact_windows(
-        [view.satellite], [view.site], view.start, end, mask_deg, refine=refine
-    )
+    """The windows that leomix finds in a view's span."""
+    span = view.start, view.start + timedelta(seconds=view.span_s)
+    return orbit.contact_windows([view.satellite], [view.site], *span, mask_deg, refine)
 
 
 def differences(view, mask_deg, true, windows):
@@ -203,10 +194,7 @@ def _alone(counts, overlap):
 
 
 def _roots(function, a, b, tolerance_s):
-    """A root of a function between each a and b, by regula falsi in its Illinois form.
-
-    An end that stays counts half.
-    """
+    """Roots between each a and b by regula falsi, Illinois form: an end that stays counts half."""
     if not a.size:
         return a
     at_a, at_b, step = function(a), function(b), b - a
@@ -220,11 +208,6 @@ def _roots(function, a, b, tolerance_s):
     return b
 
 
-def _three(values):
-    """Each value but the first and last, with its neighbours."""
-    return values[:-2], values[1:-1], values[2:]
-
-
 def _line(satellite, site):
     place = wgs84.latlon(site.latitude_deg, site.longitude_deg, site.altitude_m)
     return EarthSatellite.from_satrec(satellite.model, TIMESCALE) - place, place
@@ -233,8 +216,7 @@ def _line(satellite, site):
 @lru_cache(maxsize=4)
 def _grid(start, span_s):
     """An even grid that reaches beyond both ends of the span, which are in it too."""
-    time_s = np.arange(-GRID_S, span_s + 2 * GRID_S, GRID_S)
-    time_s = np.union1d(time_s, [0.0, span_s])
+    time_s = np.union1d(np.arange(-GRID_S, span_s + 2 * GRID_S, GRID_S), [0.0, span_s])
     return time_s, _times(start, time_s)
 
 
