@@ -1,11 +1,7 @@
 """Client-expert alignment: fitness, load, capacity, experts of one's own, and their use."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +14,13 @@ from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, Tensors
-from tests.kit.training import Task, expert_of, forward_with_routing, model_of_device, usage
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
+from tests.kit.training import expert_of, forward_with_routing, model_of_device, usage
 
 # -- fitness and load
 
 
-def test_fitness_is_a_moving_average_of_the_pairs_that_are_used() -> None:
+def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
     """Q_t = s + (Q_0 - s) (1 - beta)^t, for Q_0 = .3, beta = .2, s = .9 and t = 10."""
     fitness, scored, used = np.array([[0.3, 0.4]]), np.full((1, 2), 0.9), np.array([[7, 0]])
     for _ in range(10):
@@ -38,16 +34,14 @@ def test_fitness_is_a_moving_average_of_the_pairs_that_are_used() -> None:
     assert kit.score("loss", 3.0, accuracy, loss)[0].tolist() == pytest.approx(expected)
 
 
-def test_first_fitness_is_a_half_and_tells_pairs_apart() -> None:
+def test_first_fitness_is_a_half_and_tells_pairs_apart():
     first, same, other = (kit.first_fitness(5, 4, seed=seed) for seed in (3, 3, 4))
-    assert np.abs(first - 0.5).max() <= 1e-6
-    assert len(set(first.ravel().tolist())) == 20
-    assert (first == same).all()
-    assert (first != other).any()
+    assert np.abs(first - 0.5).max() <= 1e-6 and len(set(first.ravel().tolist())) == 20
+    assert (first == same).all() and (first != other).any()
 
 
 @given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
-def test_figures_of_load(load: np.ndarray) -> None:
+def test_figures_of_load(load):
     found = kit.variation(load), kit.peak(load), kit.jain_index(load)
     if not load.any():
         assert found == (0.0, 1.0, 1.0)
@@ -59,13 +53,12 @@ def test_figures_of_load(load: np.ndarray) -> None:
     assert jain == pytest.approx(1 / (1 + found[0] ** 2))  # both say the same
 
 
-def test_the_monitor_adds_up_and_finds_who_has_fallen_behind() -> None:
+def test_the_monitor_adds_up_and_finds_who_has_fallen_behind():
     monitor = kit.LoadMonitor(3)
     assert monitor.deficit().tolist() == [0.0, 0.0, 0.0]
     monitor.assigned(np.array([[True, True, False], [True, False, False]]))
     monitor.served(np.array([[4, 1, 0], [2, 0, 0]]))
-    assert monitor.assignments.tolist() == [2, 1, 0]
-    assert monitor.samples.tolist() == [6, 1, 0]
+    assert monitor.assignments.tolist() == [2, 1, 0] and monitor.samples.tolist() == [6, 1, 0]
     assert monitor.deficit().tolist() == [0.0, 0.0, 1.0]
     monitor.assigned(np.array([[True, False, False]] * 4))
     # N = 6, 1, 0 with mean 7 / 3: behind by 4 / 3 and 7 / 3.
@@ -75,8 +68,8 @@ def test_the_monitor_adds_up_and_finds_who_has_fallen_behind() -> None:
 # -- capacity: k experts take 10 k s a round, 100 + 50 k of memory, 7 k down and 3 k up
 
 
-def capacity(experts: int, rounds: int, **changes: Any) -> Any:
-    plan: dict[str, Any] = {
+def capacity(experts, rounds, **changes):
+    plan = {
         "start_s": 1000.0, "end_s": 1600.0, "rounds": 1, "sessions": 2,
         "uplink_bytes": np.full(3, 1e9), "downlink_bytes": np.full(3, np.inf),
         "memory_bytes": np.full(3, np.inf), "round_s": lambda cost: np.full(3, cost.flops),
@@ -95,9 +88,7 @@ def capacity(experts: int, rounds: int, **changes: Any) -> Any:
     pace=st.floats(0.1, 30),
     rounds=st.integers(0, 3),
 )
-def test_capacity_is_within_memory_compute_and_link_together(
-    memory: list[float], up: list[float], down: list[float], pace: float, rounds: int
-) -> None:
+def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, pace, rounds):
     """The most experts that fit the memory, and with all three legs the session's 600 s."""
     means = {"memory_bytes": memory, "uplink_bytes": up, "downlink_bytes": down}
     arrays_of = {name: np.array(values) for name, values in means.items()}
@@ -108,11 +99,10 @@ def test_capacity_is_within_memory_compute_and_link_together(
             for k in range(1, 9)
             if up_ and down_ and own >= 100 + 50 * k
         ]
-        assert most == sum(leg <= 600 * (1 + 1e-12) for leg in legs)
-        assert (most == 0) == bool(why)
+        assert most == sum(leg <= 600 * (1 + 1e-12) for leg in legs) and (most == 0) == bool(why)
 
 
-def test_who_sits_out_is_told_why() -> None:
+def test_who_sits_out_is_told_why():
     memory, up = np.array([10.0, 1e9, 1e9]), np.array([1e9, 2.0, 3.5])
     assert capacity(2, 30, memory_bytes=memory, uplink_bytes=up).why == (
         "its memory holds no expert",
@@ -133,26 +123,24 @@ EVERY = (0, 1, 2, 3)
 REACH = [[True, True, False, False], [False, True, False, True], [False, False, True, False]]
 
 
-def mine_of(row: list[bool]) -> tuple[int, ...]:
+def mine_of(row):
     return tuple(expert for expert, here in enumerate(row) if here)
 
 
-def held(task: Task, server: Tensors, experts: tuple[int, ...] = EVERY) -> Tensors:
+def held(task, server, experts=EVERY):
     cluster = task.config.clusters[0]
     some = {"who": [True] * task.devices(cluster), "generation": [0] * task.devices(cluster)}
     return training.receive(task, server, None, experts=experts, cluster=cluster, **some)
 
 
-def trained(
-    task: Task, server: Tensors, reach: Any = REACH, experts: Any = EVERY, rounds: Any = (2, 2, 2)
-) -> Tensors:
+def trained(task, server, reach=REACH, experts=EVERY, rounds=(2, 2, 2)):
     return training.train(
         task, held(task, server, experts), cluster="A", rounds=rounds, first_round=[0] * 3,
         experts=experts, gate=True, masked=True, **({} if reach is None else {"reach": reach}),
     )  # fmt: skip
 
 
-def moved(task: Task, before: Tensors, after: Tensors, device: int) -> set[int | None]:
+def moved(task, before, after, device):
     """Experts (None: what is shared) of a device's model that have changed at all."""
     first, last = (model_of_device(task, state, device) for state in (before, after))
     return {expert_of(name) for name in first if not torch.equal(first[name], last[name])}
@@ -160,9 +148,7 @@ def moved(task: Task, before: Tensors, after: Tensors, device: int) -> set[int |
 
 @pytest.mark.parametrize("rank", [2, None])
 @pytest.mark.parametrize("batched", [True, False])
-def test_devices_together_do_what_each_does_alone_under_its_mask(
-    task: Task, server: Tensors, rank: int | None, batched: bool
-) -> None:
+def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, rank, batched):
     """Against the mask of EMS-FL, which is one for the whole cluster."""
     model = replace(CONFIG.model, lora=replace(CONFIG.model.lora, rank=rank))
     task = replace(task, config=replace(CONFIG, model=model), batched=batched)
@@ -175,7 +161,7 @@ def test_devices_together_do_what_each_does_alone_under_its_mask(
             torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
 
 
-def test_who_trains_reaches_an_expert_and_who_rests_need_not(task: Task, server: Tensors) -> None:
+def test_who_trains_reaches_an_expert_and_who_rests_need_not(task, server):
     nobody = [REACH[0], [False] * 4, REACH[2]]
     after = trained(task, server, nobody, rounds=(2, 0, 2))
     assert moved(task, held(task, server), after, 1) == set()
@@ -185,9 +171,7 @@ def test_who_trains_reaches_an_expert_and_who_rests_need_not(task: Task, server:
 
 
 @pytest.mark.parametrize("top_k", [1, 2])
-def test_what_experts_serve_counted_again_sample_by_sample(
-    task: Task, server: Tensors, top_k: int
-) -> None:
+def test_what_experts_serve_counted_again_sample_by_sample(task, server, top_k):
     """Device 2 has one expert in reach: a second that Top-2 chooses has weight 0, and no use."""
     task = replace(task, config=replace(CONFIG, model=replace(CONFIG.model, top_k=top_k)))
     state = trained(task, server)
@@ -214,7 +198,7 @@ def test_what_experts_serve_counted_again_sample_by_sample(
     assert not np.any(usage(task, state, "A", [[False] * 4] * 3)["samples"])
 
 
-def test_padding_is_served_by_nobody(tmp_path: Path) -> None:
+def test_padding_is_served_by_nobody(tmp_path):
     """Counted again for each text by itself, cut down to its own tokens."""
     texts = ["a", "bc", "the cat", "d", "e f", "gh", "a mat", "no", "i", "so", "we", "xyz"] * 4
     rows = [json.dumps({"text": text, "label": n % 2}) + "\n" for n, text in enumerate(texts)]
@@ -237,13 +221,12 @@ def test_padding_is_served_by_nobody(tmp_path: Path) -> None:
                 _, routings = forward_with_routing(own, tokens[None, tokens >= 0])
             used = torch.stack([routing.weight.reshape(-1, 4) > 0 for routing in routings])
             count += used.flatten(0, 1).any(0).numpy()
-        assert found["samples"][device] == count.tolist()
-        assert (x < 0).any(1).all()
+        assert found["samples"][device] == count.tolist() and (x < 0).any(1).all()
         idle += int(4 * len(x) - count.sum())
     assert idle > 0  # else padding could not be told from the rest
 
 
-def test_experts_move_by_their_use(task: Task, server: Tensors) -> None:
+def test_experts_move_by_their_use(task, server):
     """One user: a copy. Equal use: the mean. Nobody: as it was. Else: the weighted mean."""
     state = trained(task, server, [[True] * 4] * 3)
     sent = training.offer(task, state, experts=EVERY, gate=True)

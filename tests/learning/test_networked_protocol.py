@@ -1,10 +1,7 @@
 """Parts of the protocol of networked experts driven by hand: turns with the satellite, queries."""
 
-from __future__ import annotations
-
 import math
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,15 +21,13 @@ class Passes:
     Checks on the way that nobody trains before it has received, or sends before it has trained.
     """
 
-    def __init__(
-        self, turn: kit.Turn, who: np.ndarray, unfit: np.ndarray, masks: list[Any]
-    ) -> None:
+    def __init__(self, turn, who, unfit, masks):
         self.turn, self.who, self.unfit, self.masks = turn, who, unfit, masks
         self.received = NOBODY | (turn.down is None)
         self.trained, self.sent = np.zeros(DEVICES, int), NOBODY
-        self.contacts: list[bool] = []
+        self.contacts = []
 
-    def drive(self) -> Any:
+    def drive(self):
         protocol, reply = kit.take_turn(self.turn, self.who), None
         while True:
             try:
@@ -47,7 +42,7 @@ class Passes:
                 assert isinstance(request, kit.Chain)
                 reply = self.through(request.steps)
 
-    def through(self, steps: Any) -> list[Any]:
+    def through(self, steps):
         going, replies = ALL, []
         for step in steps:
             asked = step.who & going
@@ -56,7 +51,7 @@ class Passes:
             going = going & ~stuck
         return replies
 
-    def step(self, step: Any, asked: np.ndarray) -> Any:
+    def step(self, step, asked):
         assert not (step.who & ~self.who).any()
         if isinstance(step, kit.Train):
             does = asked & ~self.unfit
@@ -68,17 +63,14 @@ class Passes:
         if isinstance(step, kit.Download):
             self.received = self.received | done
         else:
-            assert isinstance(step, kit.Upload)
-            assert not (self.sent & done).any()
+            assert isinstance(step, kit.Upload) and not (self.sent & done).any()
             assert self.turn.cost is None or (self.trained[done] == 1).all()
             self.sent = self.sent | done
         return kit.Receipt(done, *np.zeros((3, DEVICES)))
 
 
 @given(MASKS, MASKS, st.lists(MASKS, max_size=8), st.booleans(), st.booleans(), st.booleans())
-def test_everybody_goes_through_a_turn_once(
-    who: np.ndarray, unfit: np.ndarray, masks: list[Any], down: bool, cost: bool, up: bool
-) -> None:
+def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
     turn = kit.Turn(MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None)
     passes = Passes(turn, who, unfit, [*masks, ALL, ALL])
     trained = passes.drive()
@@ -93,12 +85,12 @@ def test_everybody_goes_through_a_turn_once(
     assert who.any() or not passes.contacts
 
 
-def test_without_a_contact_left_the_turn_ends() -> None:
+def test_without_a_contact_left_the_turn_ends():
     with pytest.raises(kit.NoContactLeft):
         Passes(kit.Turn(up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
 
-def test_the_share_of_ones_own_falls_to_one_in_j() -> None:
+def test_the_share_of_ones_own_falls_to_one_in_j():
     """FedSC, five clients, ten rounds: 1 at first, then by (1 - 1/5) / 10 a round."""
     shares = [kit.own_share(number, 10, 5) for number in (0, 5, 9, 10)]
     assert shares == pytest.approx([1.0, 0.6, 0.28, 0.2])
@@ -122,9 +114,7 @@ NODES = [kit.Node("A", device) for device in range(EXPERTS)]
         ([1], [1], None, ["complete"] * 3),
     ],
 )
-def test_outcomes_by_policy(
-    chosen: list[int], came: list[int], own: int | None, outcomes: list[str]
-) -> None:
+def test_outcomes_by_policy(chosen, came, own, outcomes):
     assert kit.LATE == ("wait", "renormalise", "local")
     assert [kit.outcome_of(chosen, came, own, late) for late in kit.LATE] == outcomes
 
@@ -134,9 +124,7 @@ def test_outcomes_by_policy(
     st.sets(st.integers(0, EXPERTS - 1)),
     st.sampled_from(kit.LATE),
 )
-def test_groups_keep_all_samples_and_all_bytes(
-    chosen: list[list[int]], lost: set[int], late: str
-) -> None:
+def test_groups_keep_all_samples_and_all_bytes(chosen, lost, late):
     counts = {e: sum(e in row for row in chosen) for e in set(chain.from_iterable(chosen))}
     asked = {
         e: kit.Asked(NODES[e], n, e not in lost, 1.0 + e, 0.0 if e == 0 else 100.0 * n + 48.0)
@@ -161,8 +149,6 @@ def test_groups_keep_all_samples_and_all_bytes(
         (kit.Asked(NODES[1], 2), "local", 9.0, 7.0, "fallback", 9.0),  # late before it was routed
     ],
 )
-def test_when_a_missing_answer_settles(
-    asked: kit.Asked, late: str, routed_s: float, deadline_s: float, outcome: str, settled_s: float
-) -> None:
+def test_when_a_missing_answer_settles(asked, late, routed_s, deadline_s, outcome, settled_s):
     [group] = kit.grouped([[1], [1]], {1: asked}, 0, late, routed_s, deadline_s)
     assert (group.outcome, group.settled_s, group.samples) == (outcome, settled_s, 2)

@@ -1,10 +1,7 @@
 """How clients answer: scores, patterns and routes against the assembled model and by hand."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
-from torch import Tensor
 
-from tests.kit.learning import Handle, Node, Tensors, local_shares, macro_f1, pattern_row
+from tests.kit.learning import Node, local_shares, macro_f1, pattern_row
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
 from tests.kit.training import queries, scoring
 
@@ -25,16 +21,16 @@ LATE = ("wait", "renormalise", "local")
 class Serving(System):
     """Gates that differ from client to client, and the samples that all are tested on."""
 
-    def __init__(self, config: Any, **how: Any) -> None:
+    def __init__(self, config, **how):
         super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20, **how)
-        self.gates: dict[str, Handle] = self.train(5)
+        self.gates = self.train(5)
         # Images have one test set for all clusters.
         parts = [self.task.test[name] for name in ("a" if config is IMAGES else "ab")]
         self.x = torch.cat([part.x for part in parts])
         self.y = torch.cat([part.y for part in parts]).numpy()
         self.tested = self.force(self.net._test(self.server, self.experts))
 
-    def assembled(self, cluster: str, device: int) -> Any:
+    def assembled(self, cluster, device):
         """The whole model as one client sees it."""
         parts = [self.force(self.experts[name]) for name in "ab"]
         stacked = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -42,13 +38,13 @@ class Serving(System):
         gate = self.force(self.gates[cluster])
         return self.task.model(layer | {f"gate.0.{n}": t[device] for n, t in gate.items()})
 
-    def routes(self, batch: int = 0, **how: Any) -> dict[str, Any]:
+    def routes(self, batch=0, **how):
         return self.net.routes(self.server, self.experts, self.gates, ME, batch, 20, **how)
 
-    def answers(self, routed: Any, arrived: list[list[bool]], late: str) -> dict[str, Any]:
+    def answers(self, routed, arrived, late):
         return self.net.answered(self.server, self.experts, ME, routed, arrived, late)
 
-    def broken(self) -> dict[str, Tensors]:
+    def broken(self):
         """All gates, that of B/1 not finite."""
         gates = {name: dict(self.force(handle)) for name, handle in self.gates.items()}
         gates["b"]["weight"] = gates["b"]["weight"] * math.nan
@@ -56,11 +52,11 @@ class Serving(System):
 
 
 @pytest.fixture(scope="module", params=[VECTOR, IMAGES], ids=["vector", "image"])
-def system(request: pytest.FixtureRequest) -> Serving:
+def system(request):
     return Serving(request.param)
 
 
-def by_hand(system: Serving, shares: Tensor) -> list[float]:
+def by_hand(system, shares):
     """Accuracy, loss and F1 of one client's probabilities, by scikit-learn."""
     guesses, y = shares.argmax(-1).numpy(), system.y
     f1 = f1_score(y, guesses, average="macro", labels=range(10), zero_division=0)
@@ -69,7 +65,7 @@ def by_hand(system: Serving, shares: Tensor) -> list[float]:
 
 @pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
 @pytest.mark.parametrize("combine", ["prob", "logit"])
-def test_scores_are_those_of_the_assembled_models(config: Any, combine: str) -> None:
+def test_scores_are_those_of_the_assembled_models(config, combine):
     system, logit = Serving(config, combine=combine), combine == "logit"
     scores = system.net.scores(system.server, system.experts, system.gates)
     for score, k in zip(scores, (3, 2), strict=True):
@@ -86,7 +82,7 @@ def test_scores_are_those_of_the_assembled_models(config: Any, combine: str) -> 
         assert means == pytest.approx(np.mean(found, axis=0), rel=1e-9)
 
 
-def test_alone_a_client_is_its_expert(system: Serving) -> None:
+def test_alone_a_client_is_its_expert(system):
     (_, score) = system.net.scores(system.server, system.experts, None, "local")
     accuracies = []
     for device, client in enumerate((3, 4)):
@@ -99,7 +95,7 @@ def test_alone_a_client_is_its_expert(system: Serving) -> None:
     assert system.routes(way="local")["chosen"] == [[4]] * 20
 
 
-def test_random_routes_are_even_and_keep_to_those_in_reach(system: Serving) -> None:
+def test_random_routes_are_even_and_keep_to_those_in_reach(system):
     reach = {"a": np.ones((3, 5), bool), "b": np.ones((2, 5), bool)}
     pattern = system.net.pattern(system.server, system.experts, None, "random", reach)
     error = 5 * (0.2 * 0.8 / len(system.y)) ** 0.5
@@ -110,16 +106,14 @@ def test_random_routes_are_even_and_keep_to_those_in_reach(system: Serving) -> N
     assert pattern["weights"][4] == [0, 0, 0, 0, 1]
 
 
-def test_routes_are_those_of_the_clients_gate(system: Serving) -> None:
+def test_routes_are_those_of_the_clients_gate(system):
     found, model = system.routes(), system.assembled("b", 1)
     with torch.no_grad():
         routing = model.moe.gate(model.extractor(system.x[found["rows"]]))
     assert found["chosen"] == routing.chosen.tolist()
     for weights, chosen, row in zip(found["weights"], found["chosen"], routing.weight, strict=True):
-        assert weights == pytest.approx(row[chosen].tolist())
-        assert sum(weights) == pytest.approx(1.0)
-    assert system.routes() == found
-    assert system.routes(batch=1)["rows"] != found["rows"]
+        assert weights == pytest.approx(row[chosen].tolist()) and sum(weights) == pytest.approx(1.0)
+    assert system.routes() == found and system.routes(batch=1)["rows"] != found["rows"]
     for here in ([1, 4], [4]):
         limited = system.routes(reach=np.isin(np.arange(5), here))
         assert {e for row in limited["chosen"] for e in row} <= set(here)
@@ -131,7 +125,7 @@ def test_routes_are_those_of_the_clients_gate(system: Serving) -> None:
         system.net.routes(system.server, system.experts, only, Node("a", 0), 0, 20)
 
 
-def test_answers_by_what_has_arrived(system: Serving) -> None:
+def test_answers_by_what_has_arrived(system):
     routed = system.routes()
     labels, outputs = system.y[routed["rows"]], system.tested["outputs"][routed["rows"]].numpy()
     with torch.no_grad():
@@ -149,25 +143,24 @@ def test_answers_by_what_has_arrived(system: Serving) -> None:
             assert found["correct"] == int((np.array(predictions) == labels).sum())
 
 
-def test_a_gate_of_nan_is_refused_and_scores_nan(system: Serving) -> None:
+def test_a_gate_of_nan_is_refused_and_scores_nan(system):
     """Without a warning, which is an error here."""
     how = {"client": ME, "batch": 0, "size": 4, "in_reach": None}
     with pytest.raises(ValueError, match="gate of b/1 is not finite"):
         queries.routes(system.task, system.tested, system.broken(), "gate", **how)
     (fine, ill) = scoring.scores(system.task, system.tested, system.broken(), "gate", None, "prob")
     assert fine == system.net.scores(system.server, system.experts, system.gates)[0]
-    assert math.isnan(ill["loss"] or 0.0)
-    assert math.isnan(ill["local_ratio"])
+    assert math.isnan(ill["loss"] or 0.0) and math.isnan(ill["local_ratio"])
 
 
 @pytest.mark.parametrize("way", ["gate", "random"])
-def test_an_expert_out_of_reach_may_be_anything(system: Serving, way: str) -> None:
+def test_an_expert_out_of_reach_may_be_anything(system, way):
     """Client a/1 holds no expert: what stands in its place counts for nobody."""
     task, gates = system.task, {n: dict(system.force(h)) for n, h in system.gates.items()}
     whole = np.arange(5) != 1
     reach = {"a": np.tile(whole, (3, 1)), "b": np.tile(whole, (2, 1))}
 
-    def everything(value: float) -> list[object]:
+    def everything(value):
         held = {**system.tested, "outputs": system.tested["outputs"].clone()}
         held["outputs"][:, 1] = value
         routed = queries.routes(task, held, gates, way, client=ME, batch=0, size=20, in_reach=whole)
@@ -182,7 +175,7 @@ def test_an_expert_out_of_reach_may_be_anything(system: Serving, way: str) -> No
     assert everything(math.nan) == everything(math.inf) == everything(0.5)
 
 
-def test_gates_and_experts_are_needed_to_route_by(system: Serving) -> None:
+def test_gates_and_experts_are_needed_to_route_by(system):
     for experts, gates, way, message in (
         (system.experts, None, "gate", "no gates"),
         (system.experts, {"b": system.gates["b"]}, "gate", "no gates of cluster 'a'"),
@@ -195,7 +188,7 @@ def test_gates_and_experts_are_needed_to_route_by(system: Serving) -> None:
 # -- what clients are judged by
 
 
-def test_f1_of_who_knows_m_classes() -> None:
+def test_f1_of_who_knows_m_classes():
     """The published percentages, of one who spreads all other classes evenly over those m."""
     y = np.repeat(np.arange(10), 2520)  # divisible by 1 to 10
     for m, percent in ((1, 1.82), (2, 6.67), (3, 13.85), (5, 33.3), (10, 100.0)):
@@ -205,7 +198,7 @@ def test_f1_of_who_knows_m_classes() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 2))
-def test_f1_by_hand(seed: int, classes: int, unmet: int) -> None:
+def test_f1_by_hand(seed, classes, unmet):
     """A class that nobody meets counts 0."""
     rng = np.random.default_rng(seed)
     y, guesses = rng.integers(unmet, classes + unmet, (2, 20))
@@ -217,11 +210,10 @@ def test_f1_by_hand(seed: int, classes: int, unmet: int) -> None:
     assert macro_f1(y, guesses, classes + unmet) == pytest.approx(np.mean(found))
 
 
-def test_three_local_shares() -> None:
+def test_three_local_shares():
     weights = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
     shares = local_shares(weights, weights.argmax(1), 1)
-    assert shares.ratio == pytest.approx(1 / 3)
-    assert shares.count_share == pytest.approx(3 / 6)
+    assert shares.ratio == pytest.approx(1 / 3) and shares.count_share == pytest.approx(3 / 6)
     assert shares.weight_share == pytest.approx(1.7 / 3)
     row = pattern_row(weights, weights.argmax(1))
     assert row.top1 == pytest.approx([1 / 3, 1 / 3, 1 / 3])

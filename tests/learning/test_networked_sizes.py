@@ -1,11 +1,8 @@
 """Sizes of networked experts in closed form against modules, and against torch's FLOP counter."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,16 +18,16 @@ KINDS = pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "imag
 HIDDEN, CLIENTS, CLASSES = 8, 5, 10
 
 
-def shapes(module: torch.nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
+def shapes(module, prefix=""):
     return {prefix + name: tuple(p.shape) for name, p in module.named_parameters()}
 
 
-def numbers(part: Any, least_dim: int = 1, most_dim: int = 9) -> int:
+def numbers(part, least_dim=1, most_dim=9):
     return sum(int(np.prod(s)) for s in part.values() if least_dim <= len(s) <= most_dim)
 
 
 @KINDS
-def test_parts_are_those_of_the_modules(config: kit.LearningConfig) -> None:
+def test_parts_are_those_of_the_modules(config):
     sizes, spec, d = kit.sizes_of(config), kit.input_spec(config), config.model.hidden
     assert replace(kit.tensors_of(config), places={}) == kit.measured_tensors(config, spec)
     assert sizes.extractor == shapes(make_extractor(config.model, spec), "extractor.")
@@ -42,10 +39,10 @@ def test_parts_are_those_of_the_modules(config: kit.LearningConfig) -> None:
 
 
 @KINDS
-def test_bytes_are_those_of_the_tensors(config: kit.LearningConfig) -> None:
+def test_bytes_are_those_of_the_tensors(config):
     system, sizes = System(config), kit.sizes_of(config)
 
-    def held(handle: kit.Handle) -> int:
+    def held(handle):
         return sum(t.nbytes for t in system.force(handle).values())
 
     server = system.net.start_extractor("spectral")
@@ -60,7 +57,7 @@ def test_bytes_are_those_of_the_tensors(config: kit.LearningConfig) -> None:
     assert sizes.correlation_bytes == matrix[np.triu_indices(len(matrix))].nbytes
 
 
-def test_the_published_figures_and_sixteen_bits_up_only() -> None:
+def test_the_published_figures_and_sixteen_bits_up_only():
     """d = 512, ten classes, ten clients, float32 (section 1.6 of the notes)."""
     single = replace(VECTOR, devices=(5, 5), precision="float32")
     model = replace(VECTOR.model, experts=10, hidden=512)
@@ -75,7 +72,7 @@ def test_the_published_figures_and_sixteen_bits_up_only() -> None:
     assert [(tensor.name, tensor.format) for tensor in bias] == [("bias", "float16")]
 
 
-def flops_of(module: torch.nn.Module, x: torch.Tensor, backward: bool = False) -> int:
+def flops_of(module, x, backward=False):
     with FlopCounterMode(display=False) as counter:
         out = module(x)
         if backward:
@@ -85,7 +82,7 @@ def flops_of(module: torch.nn.Module, x: torch.Tensor, backward: bool = False) -
 
 @KINDS
 @pytest.mark.parametrize("side", [8, 11])
-def test_flops_are_those_that_torch_counts(config: kit.LearningConfig, side: int) -> None:
+def test_flops_are_those_that_torch_counts(config, side):
     form, shape = ("vector", (side,)) if config is VECTOR else ("image", (3, side, side))
     spec, d = kit.InputSpec(form, shape, CLASSES), config.model.hidden
     made = kit.extractor_of(config.model, spec)
@@ -101,7 +98,7 @@ def test_flops_are_those_that_torch_counts(config: kit.LearningConfig, side: int
 
 
 @KINDS
-def test_rounds_compute_what_they_train(config: kit.LearningConfig) -> None:
+def test_rounds_compute_what_they_train(config):
     """Three passes over what is trained, one over what is frozen; two views for FedSC."""
     sizes, d = kit.sizes_of(config), config.model.hidden
     contrast, labels = sizes.extractor_round("spectral"), sizes.extractor_round("ce")
@@ -117,9 +114,7 @@ def test_rounds_compute_what_they_train(config: kit.LearningConfig) -> None:
 
 @KINDS
 @pytest.mark.parametrize(("precision", "each"), [("float32", 4), ("float64", 8)])
-def test_memory_is_what_a_client_holds(
-    config: kit.LearningConfig, precision: str, each: int
-) -> None:
+def test_memory_is_what_a_client_holds(config, precision, each):
     """Weights, gradients and momentum, and what the maps of one sample take and give."""
     sizes, d = kit.sizes_of(replace(config, precision=precision)), config.model.hidden
     extractor = numbers(sizes.extractor)
@@ -128,8 +123,7 @@ def test_memory_is_what_a_client_holds(
     matrices = [(s, sizes.places[n]) for n, s in sizes.extractor.items() if len(s) > 1]
     through = sum((s[0] + s[1]) * places for s, places in matrices)
     stage_1, stage_2 = sizes.extractor_round("none"), sizes.expert_round
-    assert stage_1.memory_bytes == each * (3 * extractor + through)
-    assert stage_1.expert_bytes == 0
+    assert stage_1.memory_bytes == each * (3 * extractor + through) and stage_1.expert_bytes == 0
     maps = (d + HIDDEN) + (HIDDEN + CLASSES)
     assert stage_2.memory_bytes == each * (extractor + through + 2 * expert + maps)
     assert stage_2.expert_bytes == sizes.expert_bytes == each * expert
@@ -144,7 +138,7 @@ def test_memory_is_what_a_client_holds(
         assert np.array_equal(stage_3.flops, [sizes.samples * flops] * 2)
 
 
-def test_other_methods_count_every_place_of_an_image() -> None:
+def test_other_methods_count_every_place_of_an_image():
     """An image's convolutions run at many places, its experts on one row of features."""
     cost = kit.architecture(IMAGES).round_cost((), (0,), False, samples=1)
     sizes = kit.sizes_of(IMAGES)
@@ -154,7 +148,7 @@ def test_other_methods_count_every_place_of_an_image() -> None:
 
 
 @pytest.mark.process
-def test_a_run_that_only_keeps_time_needs_no_torch() -> None:
+def test_a_run_that_only_keeps_time_needs_no_torch():
     said = merged(NMOE, {"learning": {"train": False}})
     code = f"import sys, scenarios, sim; sim.run(scenarios.from_dict({said!r}))"
     code = f"{code}; print('torch' in sys.modules)"

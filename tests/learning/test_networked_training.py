@@ -3,38 +3,37 @@
 FedCE, FedSC without shared matrices, personal experts and FedGate: ``tests/sim/test_nmoe_runs.py``.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
-from tests.kit.training import Pretext, make_extractor, rows_of_round, view
+from tests.kit.training import Pretext, make_extractor, pairs, rows_of_round, shared, view
 
 ONES, ZERO = np.ones(3, int), np.zeros(3, int)
 
 
-def net_of(config: kit.LearningConfig = VECTOR, **options: Any) -> kit.NetworkedLearner:
+def net_of(config=VECTOR, **options):
     return kit.NetworkedLearner(kit.Learner(config), **options)
 
 
-def forced(net: kit.NetworkedLearner, handle: kit.Handle) -> kit.Tensors:
+def forced(net, handle):
     return net.learner.force(handle)
 
 
-def close(one: kit.Tensors, other: kit.Tensors, tolerance: float = 1e-9) -> None:
+def close(one, other, tolerance=1e-9):
     assert set(one) == set(other)
     for name, tensor in one.items():
         torch.testing.assert_close(tensor, other[name], rtol=tolerance, atol=tolerance / 1000)
 
 
-def projecting(net: kit.NetworkedLearner, server: kit.Handle) -> Pretext:
+def projecting(net, server):
     model = Pretext(net.learner.config.model, net.learner.task.spec, "spectral").double()
     model.load_state_dict(forced(net, server))
     return model
@@ -42,9 +41,7 @@ def projecting(net: kit.NetworkedLearner, server: kit.Handle) -> Pretext:
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("upload_format", ["native", "float16"])
-def test_the_average_is_a_mean_of_changes_as_they_are_sent(
-    weighted: bool, upload_format: str
-) -> None:
+def test_the_average_is_a_mean_of_changes_as_they_are_sent(weighted, upload_format):
     net = net_of(replace(VECTOR, upload_format=upload_format, steps_per_round=4))
     server = net.start_extractor("ce")
     trained = {
@@ -63,7 +60,7 @@ def test_the_average_is_a_mean_of_changes_as_they_are_sent(
         torch.testing.assert_close(mean[name], wanted, rtol=1e-12, atol=1e-14)
 
 
-def test_what_is_not_finite_is_refused_by_name() -> None:
+def test_what_is_not_finite_is_refused_by_name():
     net = net_of(replace(VECTOR, step_size=1e200))
     server = net.start_extractor("ce")
     trained = net.train_extractor(server, "a", 3 * ONES, ZERO, "ce")
@@ -77,7 +74,7 @@ def test_what_is_not_finite_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("radius", [4.0, 0.01])
-def test_a_matrix_is_that_of_two_views_of_each_sample(radius: float) -> None:
+def test_a_matrix_is_that_of_two_views_of_each_sample(radius):
     net = net_of(radius=radius)
     task, server = net.learner.task, net.start_extractor("spectral")
     model, found = projecting(net, server), forced(net, net.correlation(server, "b", 7))["matrix"]
@@ -90,7 +87,7 @@ def test_a_matrix_is_that_of_two_views_of_each_sample(radius: float) -> None:
         np.testing.assert_allclose(found[device].numpy(), wanted, rtol=1e-9, atol=1e-14)
 
 
-def test_matrices_are_summed_over_those_that_count_and_may_have_noise() -> None:
+def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
     net = net_of()
     server = net.start_extractor("spectral")
     parts = [net.correlation(server, name, 0) for name in "ab"]
@@ -106,7 +103,7 @@ def test_matrices_are_summed_over_those_that_count_and_may_have_noise() -> None:
     assert abs(noise.mean()) < 5 * 0.01 / noise.size**0.5
 
 
-def test_fedsc_follows_the_clients_objective() -> None:
+def test_fedsc_follows_the_clients_objective():
     """One step of each device, by the formula of the notes with everything written out."""
     net = net_of(replace(VECTOR, steps_per_round=1), momentum=0.0)
     task, server, alpha = net.learner.task, net.start_extractor("spectral"), 0.3
@@ -129,7 +126,7 @@ def test_fedsc_follows_the_clients_objective() -> None:
         close({name: tensor[device] for name, tensor in trained.items()}, stepped)
 
 
-def test_for_one_client_alpha_is_1() -> None:
+def test_for_one_client_alpha_is_1():
     model = replace(MODEL, experts=1, top_k=1)
     net = net_of(replace(VECTOR, clusters=("a",), devices=(1,), model=model))
     server, one = net.start_extractor("spectral"), np.ones(1, int)
@@ -142,11 +139,58 @@ def test_for_one_client_alpha_is_1() -> None:
     close(shared, alone)
 
 
+FAR = 1e9
+"""A radius that clips nothing."""
+
+
+def drawn(seed, *shape):
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
+
+
+def test_closed_forms_of_the_spectral_loss():
+    """One sample a direction; the optimum -d; all samples in one direction; nothing at all."""
+    for d in (3, 4, 8):
+        eye = torch.eye(d, dtype=torch.float64)
+        assert shared(eye, eye, FAR).item() == pytest.approx(-2 + 1 / d, rel=1e-12)
+        assert FAR * pairs(eye, eye, FAR).item() == pytest.approx(-2.0, rel=1e-12)
+        best = d**0.5 * eye
+        assert shared(best, best, float(d)).item() == pytest.approx(-d, rel=1e-12)
+    z = drawn(0, 1, 6).expand(10, 6)
+    z = (z / z.norm(dim=1, keepdim=True)).requires_grad_()
+    for estimator in (pairs, shared):
+        assert estimator(z, z, 1.0).item() == pytest.approx(-1.0, rel=1e-12)
+        nothing = estimator(0 * z, 0 * z, 1.0)
+        assert nothing.item() == 0.0 and torch.autograd.grad(nothing, z)[0].isfinite().all()
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 9), d=st.integers(1, 6))
+def test_both_estimators_by_loops_over_pairs(seed, n, d):
+    """``pairs`` of different samples, one view each; ``shared`` of all, both views."""
+    z0, z1 = drawn(seed, n, d), drawn(seed + 1, n, d)
+    clipped = [z / (z.norm(dim=1, keepdim=True) / 2**0.5).clamp_min(1) for z in (z0, z1)]
+    c0, c1 = (z.numpy() for z in clipped)
+    near = sum(c0[i] @ c1[i] for i in range(n)) / n
+    far = sum((c0[i] @ c1[j]) ** 2 for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    assert 2 * pairs(z0, z1, 2.0).item() == pytest.approx(far - 2 * near, rel=1e-9, abs=1e-12)
+    both = np.concatenate((c0, c1))
+    wanted = ((both @ both.T) ** 2).mean() - 2 * near
+    for views in ((z0, z1), clipped):
+        assert shared(*views, 2.0).item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+
+
+def test_gradients_of_the_spectral_loss_by_finite_differences():
+    views, others = [drawn(n, 5, 3).requires_grad_() for n in (0, 1)], drawn(2, 3, 3)
+    for loss, more in ((pairs, ()), (shared, ()), (shared, (others @ others.T, 0.3))):
+        assert torch.autograd.gradcheck(lambda a, b: loss(a, b, 2.0, *more), views)  # noqa: B023
+    with pytest.raises(ValueError, match=r"learning\.batch_size"):
+        pairs(views[0][:1], views[1][:1], 1.0)
+
+
 # -- the rest
 
 
 @pytest.mark.parametrize("largest", [None, 0.5])
-def test_central_training_is_the_module_trained_as_a_whole(largest: float | None) -> None:
+def test_central_training_is_the_module_trained_as_a_whole(largest):
     net = net_of(momentum=0.9, largest_gradient=largest)
     task, whole = net.learner.task, net.central(3)
     drawn = {n: t for n, t in task.initial.items() if n.startswith(("expert.", "gate."))}
@@ -180,21 +224,18 @@ def test_central_training_is_the_module_trained_as_a_whole(largest: float | None
     )
 
 
-def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored() -> None:
+def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
     colour = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     for x in (colour, colour[:, :1], torch.rand(6, 20)):
         one, same, other = (view(x, np.random.default_rng(seed)) for seed in (1, 1, 2))
-        assert torch.equal(one, same)
-        assert one.shape == x.shape
-        assert not torch.equal(one, other)
+        assert torch.equal(one, same) and one.shape == x.shape and not torch.equal(one, other)
         assert torch.isfinite(one).all()
         assert x.dim() == 2 or (one.min() >= 0 and one.max() <= 1)
     grey = torch.zeros(500, 1, 8, 8)
     grey[..., :4] = 1.0  # a view of a bright left half stays brighter on the left
     seen = [view(x, np.random.default_rng(0)) for x in (grey, grey.repeat(1, 3, 1, 1))]
     plain, mirrored = (s[..., 0].mean((1, 2)) < s[..., -1].mean((1, 2)) for s in seen)
-    assert not plain.any()
-    assert 0.3 < mirrored.float().mean().item() < 0.6
+    assert not plain.any() and 0.3 < mirrored.float().mean().item() < 0.6
 
 
 @pytest.mark.parametrize(
@@ -212,14 +253,12 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored() ->
         ({"kind": "image-nmoe"}, {}, "'vector-nmoe' takes them"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
-    changes: dict[str, Any], options: dict[str, Any], words: str
-) -> None:
+def test_what_does_not_go_together_is_refused(changes, options, words):
     with pytest.raises(ValueError, match=words):
         net_of(replace(VECTOR, model=replace(MODEL, **changes)), **options)
 
 
-def test_data_of_another_form_are_refused() -> None:
+def test_data_of_another_form_are_refused():
     with pytest.raises(ValueError, match="multiple of 4"):
         net_of(replace(IMAGES, model=replace(IMAGES.model, hidden=10)))
     with pytest.raises(ValueError, match="takes vector data, but these are text"):
