@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from tests.kit.records import CHECKPOINT, JOURNAL, read_manifest, read_tables
 from tests.kit.scenarios import apply_overrides
 from tests.kit.small import merged, orbit, slots
 
-Row = tuple[Any, ...]
 HOURS = 3600.0
 AT_S = 20 * HOURS
 SOON_S = 2 * 1800.0 + 700.0
@@ -195,21 +193,20 @@ def test_what_was_by_then_stays_and_what_comes_is_changed(timing, idle, by_then,
     assert early.manifest["trace_sha256"] != sha(folder)
 
 
-def test_step_sizes_hold_from_then_on(tmp_path):
-    later = {"learning.step_size": "0.2", "learning.gate_step_size_ratio": "0.5"}
-    steps = {"step_size": 0.2, "gate_step_size_ratio": 0.5}
-    short = {"stop": {"days": 0.5}, "compute": {"seconds_per_round": 3000}}
-    plain = sim.run(orbit(learning=steps, **short)).manifest["trace_sha256"]
-    sim.run(orbit(**short), tmp_path)
-    assert sim.fork(tmp_path, 1.0, later).manifest["trace_sha256"] == plain != sha(tmp_path)
+STEPS = {"learning.step_size": "0.2", "learning.gate_step_size_ratio": "0.5"}
+IN_TIME = [
+    (orbit(stop={"days": 0.5}, compute={"seconds_per_round": 3000}), 1.0, STEPS),
+    (slots(learning={"gate_tuning_cycles": 0}), 2400.0, {"stop.cycles": "6"}),
+]
 
 
-def test_more_cycles_are_those_of_a_longer_run(tmp_path):
-    """Of a run in slots, forked before its end comes into sight."""
-    few, many = (slots(stop={"cycles": n}, learning={"gate_tuning_cycles": 0}) for n in (3, 6))
-    sim.run(few, tmp_path)
-    forked = sim.fork(tmp_path, 2400.0, {"stop.cycles": "6"}).manifest
-    assert forked["trace_sha256"] == sim.run(many).manifest["trace_sha256"]
+@pytest.mark.parametrize(("scenario", "at_s", "later"), IN_TIME, ids=["steps", "cycles"])
+def test_before_it_counts_a_fork_learns_as_the_changed_run(scenario, at_s, later, tmp_path):
+    """Nobody has trained by then; the end of the slots is not in sight yet."""
+    said = sim.run(scenario, tmp_path).manifest["scenario"]
+    apply_overrides(said, later)
+    plain = sim.run(scenarios.from_dict(said)).manifest["trace_sha256"]
+    assert sim.fork(tmp_path, at_s, later).manifest["trace_sha256"] == plain != sha(tmp_path)
 
 
 def test_rates_and_powers_change_at_that_time(tmp_path):
@@ -217,20 +214,17 @@ def test_rates_and_powers_change_at_that_time(tmp_path):
     fixed = {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 2.0}}
     learning = {"method": "synchronous", "train": False}
     at_s = 4 * 1800.0
-    sim.run(slots(link=fixed, learning=learning, compute={"power_w": 3.0}, stop={"cycles": 8}),
-            tmp_path)  # fmt: skip
+    more = {"compute": {"power_w": 3.0}, "stop": {"cycles": 8}}
+    sim.run(slots(link=fixed, learning=learning, **more), tmp_path)
     later = {"link.uplink.fixed_rate_mbps": "0.5", "compute.power_w": "11"}
     done = sim.fork(tmp_path, at_s, later)
     sent = done.transfers[done.transfers.direction == "uplink"]
     assert sent.start_s.min() < at_s < sent.start_s.max()
     rate_bps = sent.start_s.map(lambda start_s: 2e6 if start_s < at_s else 0.5e6)
-    assert (sent.end_s - sent.start_s).to_numpy() == pytest.approx(
-        (8 * sent.payload_bytes / rate_bps).to_numpy()
-    )
+    took_s = 8 * sent.payload_bytes / rate_bps
+    assert (sent.end_s - sent.start_s).tolist() == pytest.approx(took_s.tolist())
     ended = done.events[done.events.kind == "train_end"]
-    old, new = (
-        ended[is_old].rounds.sum() for is_old in (ended.time_s <= at_s, ended.time_s > at_s)
-    )
+    old, new = ended[ended.time_s <= at_s].rounds.sum(), ended[ended.time_s > at_s].rounds.sum()
     assert old and new
     joules = sum(row["training_j"] for row in done.manifest["energy"])
     assert joules == pytest.approx(200 * (3.0 * old + 11.0 * new))

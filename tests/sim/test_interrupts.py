@@ -1,6 +1,5 @@
 """Runs and sweeps that are asked to end, killed, out of time, or on a disk that is full."""
 
-import json
 import os
 import re
 import signal
@@ -9,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -17,7 +15,6 @@ import sim
 from tests.kit.folders import held
 from tests.kit.records import read_manifest
 from tests.kit.small import SLOTS, merged, slots
-from tests.kit.sweeps import MACHINE_COLUMNS
 from tests.soak import kills
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,34 +155,3 @@ def test_a_run_says_what_is_full_and_goes_on(leomix, disk, tmp_path, runs, kind,
     assert (status, out, err.startswith(f"leomix: {disk / 'e'}")) == (1, "", True)
     assert err.endswith("No space left on device; free some space and try again\n")
     assert not (disk / "e").exists()
-
-
-@pytest.mark.process
-def test_a_sweep_on_a_full_disk_keeps_the_points_that_are_done(leomix, disk, tmp_path):
-    line = ["sweep", written(tmp_path, TIMED), "-p", "stop.cycles=1:3:1", "--quiet", "--no-cache"]
-    whole, place = tmp_path / "whole", disk / "sweep"
-    assert leomix(*line, "-o", whole).status == 0
-    ballast = fill(disk, 64)
-    status, _, err = leomix(*line, "-o", place, "--keep-going")
-    assert status in (1, 3), err
-    assert "No space left on device" in err and str(place) in err and "Traceback" not in err
-    ballast.unlink()
-    again = leomix(*line, "-o", place, "--keep-going", "--resume")
-    assert again.status == 0, again.err
-    tables = [pq.ParquetFile(one / "sweep.parquet").read() for one in (place, whole)]
-    found, wanted = (table.drop_columns(list(MACHINE_COLUMNS)).to_pylist() for table in tables)
-    assert found == wanted
-
-
-@pytest.mark.process
-def test_a_cache_without_room_costs_nothing_but_the_cache(
-    leomix, disk, tmp_path, runs, monkeypatch
-):
-    monkeypatch.setenv("LEOMIX_CACHE", str(disk / "cache"))
-    fill(disk, 8)
-    place = tmp_path / "run"
-    outcome = leomix("run", written(tmp_path, SLOTS), "-o", place, "--quiet")
-    assert outcome.status == 0, outcome.err
-    manifest = json.loads((place / "manifest.json").read_text())
-    assert held(place) == held(runs["slots"])
-    assert any(line.startswith("cache: ") for line in manifest["warnings"])

@@ -231,10 +231,10 @@ def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_pat
 def test_a_fingerprint_is_of_everything_in_a_folder(tmp_path):
     found = []
     for name, text in (("data", "same"), ("data", "same"), ("data", "else"), ("other", "same")):
-        folder = tmp_path / str(len(found)) / "train"
-        folder.mkdir(parents=True)
-        (folder / name).write_text(text)
-        found.append(fingerprint(str(folder.parent)))
+        folder = tmp_path / str(len(found))
+        (folder / "train").mkdir(parents=True)
+        (folder / "train" / name).write_text(text)
+        found.append(fingerprint(str(folder)))
     assert found[0] == found[1] and len(set(found)) == 3
     assert fingerprint("owner/name") == "owner/name"
 

@@ -1,4 +1,4 @@
-"""Tables of a run: order, groups, sums and digests, in memory, on disk and as Arrow arrays."""
+"""Tables of a run: their order, sums and digests, in memory and on disk."""
 
 import math
 import tracemalloc
@@ -154,6 +154,8 @@ def test_what_does_not_fit_a_column_is_refused():
         with pytest.raises(error, match=said):
             trace.add("events", rows, **columns)
     assert all(len(table) == 0 for table in trace.tables().values())
+    with pytest.raises(TypeError, match="object"):
+        array([1, None])
 
 
 # -- whole runs
@@ -310,7 +312,7 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
         assert all(line.startswith(start) for line, start in zip(said, expected, strict=True))
 
 
-# -- digests, and Arrow arrays without pyarrow's own constructor
+# -- digests
 
 
 SOME = {
@@ -334,24 +336,3 @@ def test_a_digest_tells_columns_apart_and_not_how_they_are_stored(kind):
         assert digest(pa.array([some[1], some[0], x, y, z], kind).slice(2)) == whole
         found.add(whole)
     assert len(found) == len(some) ** 3
-
-
-ARRAYS = (
-    (pa.string(), str, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))),
-    (pa.bool_(), bool, st.booleans()),
-    (pa.float64(), float, st.floats(allow_nan=False)),
-    (pa.int64(), np.int64, st.integers(-(2**63), 2**63 - 1)),
-    (pa.timestamp("us", tz="UTC"), "M8[us]", st.integers(-(2**60), 2**60)),
-)
-
-
-@given(st.data(), st.integers(1, 3))
-def test_arrays_are_those_of_pyarrow(data, step):
-    for kind, dtype, values in ARRAYS:
-        drawn = np.array(data.draw(st.lists(values, max_size=20)), dtype=dtype)[::step]
-        made = array(drawn)
-        made.validate(full=True)
-        assert made.equals(pa.array(drawn, type=kind))
-    assert array(np.array([np.nan])).null_count == 0
-    with pytest.raises(TypeError, match="object"):
-        array([1, None])

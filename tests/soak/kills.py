@@ -45,6 +45,8 @@ TIMING = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 6}})
 TRAINED = merged(SLOTS, {"stop": {"cycles": 20}})
 TICK_S = 0.01
 """How finely the system counts what a process computes."""
+MOST_S = 600.0
+"""How long anything may take."""
 POINTS = ("-p", "stop.days=1:4:1", "-j", "2")
 KINDS = ("timing-only run", "trained run", "sweep")
 
@@ -118,7 +120,7 @@ def live(kind: Kind, work: Path, chance: random.Random, kills: int) -> int:
     place = work / "out"
     met = sum(killed(kind, place, chance) for _ in range(kills))
     end = start(kind.command, place)
-    status = end.wait(timeout=600)
+    status = end.wait(timeout=MOST_S)
     assert status == 0, f"{kind.name}: exit {status} when resumed: {said(place)}"
     assert result(place) == kind.result, f"{kind.name}: another result in {place}"
     differ = files(place) ^ kind.files
@@ -162,8 +164,9 @@ def computed_until(
 
     Return how many seconds it and its workers have computed by then.
     """
-    computed_s, has_workers = 0.0, "sweep" in process.args
+    computed_s, has_workers, until = 0.0, "sweep" in process.args, time.monotonic() + MOST_S
     while process.poll() is None and computed_s < most_s and not happened():
+        assert time.monotonic() < until, "a process that hangs"
         time.sleep(TICK_S)
         with suppress(psutil.NoSuchProcess):
             parent = psutil.Process(process.pid)
