@@ -1,67 +1,44 @@
 """EMS-FL and its forms: Remark 3, masks, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import learning
 import scenarios
 import sim
-from tests.kit.learning import (
-    ClusterSide,
-    EmsFl,
-    EnhancedOptions,
-    Receipt,
-    density_ratio,
-    expert_classes,
-    upload_payload,
-)
+from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.results import summary_text
-from tests.kit.small import orbit, slots
+from tests.kit.small import fixed, orbit, slots
 from tests.kit.spy import around
 
-FACTORS = {"rank": 1, "download": "factors"}
 
-
-def learned(method: str = "emsfl-enhanced", **more: Any) -> dict[str, Any]:
+def learned(method="emsfl-enhanced", **more):
     model = {"experts": 4, "hidden": 16, "expert_hidden": 16, "top_k": 2}
     said = {"method": method, "model": model, "gate_tuning_cycles": 1, "train": False}
     return said | more
 
 
-def aggregates(result: sim.Result, word: str) -> Any:
+def aggregates(result, word):
     events = result.events
     return events[(events.kind == "aggregate") & events.detail.str.startswith(word)]
 
 
-def names(result: sim.Result, direction: str) -> set[str]:
+def names(result, direction):
     return set(result.transfers[result.transfers.direction == direction].payload)
-
-
-def narrow(uplink_mbps: float, downlink_mbps: float) -> dict[str, Any]:
-    rates = {"uplink": uplink_mbps, "downlink": downlink_mbps}
-    return {side: {"rate": "fixed", "fixed_rate_mbps": rate} for side, rate in rates.items()}
 
 
 @pytest.mark.parametrize(
     ("method", "gates"), [("emsfl", [4] * 6), ("emsfl-enhanced", [0, 0, 0, 0, 4, 4])]
 )
-def test_remark_3_each_expert_once_and_the_gate_c_times_in_a_cycle(
-    method: str, gates: list[int]
-) -> None:
+def test_remark_3_each_expert_once_and_the_gate_c_times_in_a_cycle(method, gates):
     """The enhanced form's gate rests until its tuning."""
     changes = {"stop.cycles": 6, "learning.method": method, "learning.train": False}
     result = sim.run(scenarios.load("paper-slots", changes))
     ends = result.metrics[result.metrics.scope == "global"].time_s.to_numpy()[1:]
 
-    def in_each_cycle(word: str) -> list[int]:
+    def in_each_cycle(word):
         times_s = aggregates(result, word).time_s
         return np.bincount(np.searchsorted(ends, times_s, side="left"), minlength=6).tolist()
 
@@ -72,10 +49,7 @@ def test_remark_3_each_expert_once_and_the_gate_c_times_in_a_cycle(
     assert in_each_cycle("gate") == gates
 
 
-# -- the mask, and the backbone
-
-
-def test_the_literal_mask_trains_another_model_in_the_same_time() -> None:
+def test_the_literal_mask_trains_another_model_in_the_same_time():
     said = [learned(train=True, step_size=0.3, options={"mask": mask}) for mask in ("-inf", "zero")]
     minus_inf, zero = (sim.run(slots(learning=one)) for one in said)
     assert zero.transfers.equals(minus_inf.transfers)
@@ -83,9 +57,9 @@ def test_the_literal_mask_trains_another_model_in_the_same_time() -> None:
     assert not zero.metrics.loss.equals(minus_inf.metrics.loss)
 
 
-def test_a_mask_that_is_none_of_the_two_is_refused_where_it_stands() -> None:
+def test_a_mask_that_is_none_of_the_two_is_refused_where_it_stands():
     with pytest.raises(ValueError, match="mask: 'none' should be -inf or zero"):
-        EnhancedOptions(mask="none")
+        seam.EnhancedOptions(mask="none")
     with pytest.raises(sim.InputError, match=r"learning\.options\.mask: 'one'"):
         sim.run(slots(learning=learned(options={"mask": "one"})))
     with pytest.raises(sim.InputError, match="options are: threshold, resplit_cycles"):
@@ -93,13 +67,13 @@ def test_a_mask_that_is_none_of_the_two_is_refused_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too(train: bool) -> None:
+def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too(train):
     """Under the mask only own experts and what is shared come down."""
-    scenarios_ = [
+    plain, scenario = (
         slots(stop={"cycles": 4}, learning=learned(trains_backbone=backbone, train=train))
         for backbone in (False, True)
-    ]
-    plain, whole = (sim.run(scenario) for scenario in scenarios_)
+    )
+    plain, whole = sim.run(plain), sim.run(scenario)
     # The last cycle of four tunes the gate; here two clusters are connected in each.
     assert (len(aggregates(plain, "gate")), len(aggregates(whole, "gate"))) == (2, 8)
     assert len(aggregates(plain, "experts")) == len(aggregates(whole, "experts"))
@@ -111,18 +85,15 @@ def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too(train
     if train:
         assert np.isfinite(whole.metrics.loss).all()
         return
-    sizes, rows = build(scenarios_[1]).learner.architecture, whole.transfers
+    sizes, rows = build(scenario).learner.architecture, whole.transfers
     down = rows[rows.payload.str.startswith("experts") & (rows.direction == "downlink")]
     assert set(down.payload_bytes) == {sizes.download_bytes([0, 2], True)}
     assert set(rows[rows.payload == "gate"].payload_bytes) == {sizes.upload_bytes([], True)}
     assert sizes.upload_bytes([], True) > sizes.gate_parameters * 4
 
 
-# -- a pass that is too short for the second upload
-
-
 @pytest.mark.parametrize(
-    ("uplink_mbps", "downlink_mbps", "why"),
+    ("uplink", "downlink", "why"),
     [
         (1e-5, 1.0, "contact ended before the second upload was through"),
         (1.0, 1e-5, "contact ended before the download was through"),
@@ -130,18 +101,15 @@ def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too(train
         (5e-6, 1.0, "the upload of the experts took the whole contact"),
     ],
 )
-def test_a_lost_gate_says_what_it_was_lost_to(
-    uplink_mbps: float, downlink_mbps: float, why: str
-) -> None:
+def test_a_lost_gate_says_what_it_was_lost_to(uplink, downlink, why):
     """The experts of the first upload are carried over and arrive, a gate is given up."""
-    link = narrow(uplink_mbps, downlink_mbps)
+    link = fixed(uplink=uplink, downlink=downlink)
     result = sim.run(orbit(stop={"days": 3}, link=link, learning=learned("emsfl")))
-    lost = result.events[result.events.kind == "fault"]
+    lost, rows = result.events[result.events.kind == "fault"], result.transfers
     mine = lost[lost.detail == f"gate lost: {why}"]
     assert len(mine) > 5
     assert any(f"gate lost: {why}" in warning for warning in result.summary["warnings"])
     assert len(aggregates(result, "experts")) > 2
-    rows = result.transfers
     gates = rows[(rows.payload == "gate") & (rows.direction == "uplink")]
     assert not (gates.outcome == "carried").any()
     assert not lost.detail.str.contains("no contact").any()
@@ -149,28 +117,24 @@ def test_a_lost_gate_says_what_it_was_lost_to(
         assert not mine.contact_id.isin(rows[rows.payload == "model"].contact_id).any()
 
 
-def test_what_a_lost_gate_had_learnt_is_gone_with_it() -> None:
+def test_what_a_lost_gate_had_learnt_is_gone_with_it():
     """It would be out of date: the next gate is what the contact trains from the server's."""
-    unsent: list[float] = []
+    unsent = []
 
-    def look(side: ClusterSide, *_: Any) -> Any:
-        assert side.state is not None
+    def look(side, *_):
         gate = side.learner.values.force(side.learner.offer(side.state, [], gate=True))
         unsent.append(max(float(tensor.abs().max()) for tensor in gate.values()))
         return lambda _: None
 
-    link, said = narrow(3e-6, 1.0), learned("emsfl", train=True)
+    said = learned("emsfl", train=True)
     with around(download=look):
-        result = sim.run(slots(stop={"cycles": 4}, link=link, learning=said))
+        result = sim.run(slots(stop={"cycles": 4}, link=fixed(uplink=3e-6), learning=said))
     assert result.events.detail.fillna("").str.startswith("gate lost").sum() > 2
     assert len(unsent) > 4
     assert not any(unsent)
 
 
-# -- ages
-
-
-def test_ages_count_versions_and_rounds_since_the_download() -> None:
+def test_ages_count_versions_and_rounds_since_the_download():
     """A cycle has three slots: a round in the contact and two in the gap behind it."""
     result = sim.run(slots(stop={"cycles": 6}, learning=learned("emsfl")))
     experts = aggregates(result, "experts").detail.str
@@ -180,37 +144,32 @@ def test_ages_count_versions_and_rounds_since_the_download() -> None:
     assert aggregates(result, "gate").detail.str.endswith("staleness:0 rounds:1").all()
 
 
-# -- what goes up and down
-
-
-@pytest.mark.parametrize("upload_format", ["native", "float16", "int8"])
-def test_only_uploads_are_rounded(upload_format: str) -> None:
+@pytest.mark.parametrize(("upload_format", "smaller"), [("native", 1), ("float16", 2), ("int8", 4)])
+def test_only_uploads_are_rounded(upload_format, smaller):
     """A payload is the sum of its tensors; what comes down has native numbers, and their bytes."""
     scenario = slots(learning=learned("emsfl", upload_format=upload_format))
     learner = build(scenario).learner
     for experts, gate in (([0, 2], False), ([], True), ([0, 1, 2, 3], True)):
-        payload = upload_payload(learner, "some", experts, gate, 3)
+        payload = seam.upload_payload(learner, "some", experts, gate, 3)
         assert payload.bytes == sum(tensor.bytes for tensor in payload.tensors) > 0
         assert len({tensor.name for tensor in payload.tensors}) == len(payload.tensors)
     sizes, rows = learner.architecture, sim.run(scenario).transfers
     gates = rows[rows.payload == "gate"].groupby("direction").payload_bytes.unique()
     assert gates["downlink"].tolist() == [sizes.gate_parameters * 4.0]
     assert gates["uplink"].tolist() == [sizes.upload_bytes([], True)]
-    smaller = {"native": 1, "float16": 2, "int8": 4}[upload_format]
     assert gates["uplink"][0] <= gates["downlink"][0] / smaller + 4 * sizes.layers
 
 
 @pytest.mark.parametrize("rank", [1, 16])
-def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank: int) -> None:
+def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank):
     """In slots every expert has changed once since a cluster's last contact."""
     lora = {"rank": rank, "download": "factors"}
     scenario = slots(stop={"cycles": 6}, learning=learned("emsfl", lora=lora))
     sizes = build(scenario).learner.architecture
     change, expert = sizes.factor_bytes(1), sizes.download_bytes([0], False)
     assert (change < expert) == (rank == 1)
-    rows = sim.run(scenario).transfers
+    rows, gate = sim.run(scenario).transfers, sizes.download_bytes([], True)
     models = rows[(rows.payload == "model") & (rows.device == 0)].sort_values("start_s")
-    gate = sizes.download_bytes([], True)
     for _, mine in models.groupby("cluster"):
         assert (mine.payload_bytes.tail(5) == 4 * min(change, expert) + gate).all()
     full = sim.run(slots(stop={"cycles": 6}, learning=learned("emsfl"))).transfers
@@ -218,11 +177,11 @@ def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank: int)
     assert set(sent) == {sizes.download_bytes([0, 1, 2, 3], True)}
 
 
-def test_whoever_has_never_held_an_expert_needs_all_of_it() -> None:
+def test_whoever_has_never_held_an_expert_needs_all_of_it():
     """The enhanced form turns to its gate: two experts are new, two have changed once."""
-    scenario = slots(stop={"cycles": 4}, learning=learned(lora=FACTORS))
-    sizes = build(scenario).learner.architecture
-    rows = sim.run(scenario).transfers
+    lora = {"rank": 1, "download": "factors"}
+    scenario = slots(stop={"cycles": 4}, learning=learned(lora=lora))
+    sizes, rows = build(scenario).learner.architecture, sim.run(scenario).transfers
     models = rows[(rows.payload == "model") & (rows.device == 0)]
     expected = 2 * sizes.factor_bytes(1) + sizes.download_bytes([0, 1], True)
     assert models.payload_bytes.tolist() == [expected] * 2
@@ -230,72 +189,41 @@ def test_whoever_has_never_held_an_expert_needs_all_of_it() -> None:
     assert own.payload_bytes.max() == 2 * sizes.factor_bytes(1)
 
 
-STEP = st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans())
-
-
-@given(steps=st.lists(STEP, min_size=3, max_size=12))
-def test_bytes_down_are_those_of_a_device_that_counts_for_itself(steps: Any) -> None:
-    """Experts change in any order, and devices get what they asked for or do not."""
-    built = build(slots(learning=learned("emsfl", lora={"rank": 2, "download": "factors"})))
-    learner, method = built.learner, built.new_method()
-    sizes, side = learner.architecture, ClusterSide(learner, built.plan.clusters[0])
-    side.provide(learner.start(), [0, 1, 2, 3])
-    missed = [[0, 0, 0, 0], [0, 0, 0, 0]]
-    whole, change = sizes.download_bytes([0], False), sizes.factor_bytes(1)
-    for expert, times, *got in steps:
-        method.aggregated([expert], changes=times)
-        for device in missed:
-            device[expert] += times
-        asked = side.download("model", learner.start(), 1, [0, 1, 2, 3], True, method.changes)
-        for device, count in enumerate(missed):
-            parts = sum(min(whole, change * n) for n in count)
-            expected = parts + sizes.download_bytes([], True)
-            assert np.asarray(asked.payload.bytes)[device] == pytest.approx(expected)
-        done, none = np.array(got), np.zeros(2)
-        side.receive(Receipt(done, none, none, none))
-        missed = [[0] * 4 if done[d] else count for d, count in enumerate(missed)]
-
-
-# -- what a run says of its experts, and of the conditions for a gain
-
-
 @learning.register("measured")
-class Measured(EmsFl):
+class Measured(seam.EmsFl):
     """EMS-FL with relevance (C, E) that a test has set."""
 
-    relevance = np.zeros((2, 4))
-
-    def measure_relevance(self, name: str) -> Any:
+    def measure_relevance(self, name):
         yield from ()
-        return Measured.relevance
+        return np.array(Measured.relevance)
 
 
-def measured(relevance: list[list[float]], **said: Any) -> sim.Result:
-    Measured.relevance = np.array(relevance)
+def measured(relevance, **said):
+    Measured.relevance = relevance
     return sim.run(slots(learning=learned("measured", **said)))
 
 
-def test_the_class_of_an_expert_is_that_of_its_relevance(runs: Any) -> None:
+def test_the_class_of_an_expert_is_that_of_its_relevance(runs):
     table = measured([[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]]).assignments
     for _, rows in table.groupby(["time_s", "cluster"]):
         classes = rows.sort_values("expert").expert_class.tolist()
         assert classes == ["shared", "domain", "shared", "seldom"]
     result = runs.result("slots")
+    said = result.summary["expert_classes"]
     for time_s, rows in result.assignments.groupby("time_s"):
         wide = rows.pivot(index="cluster", columns="expert", values="relevance").to_numpy()
         named = rows[rows.cluster == "A"].sort_values("expert").expert_class.tolist()
-        assert named == expert_classes(wide, 0.1)
+        assert named == seam.expert_classes(wide, 0.1)
         if time_s == 0:
-            listed = {name: [e for e, n in enumerate(named) if n == name] for name in named}
-            said = result.summary["expert_classes"]
-            assert said == {key: [] for key in ("shared", "domain", "seldom")} | listed
-            assert f"{len(said['domain'])} domain" in summary_text(result.summary)
+            listed = {key: [e for e, name in enumerate(named) if name == key] for key in said}
+            assert said == listed.fromkeys(("shared", "domain", "seldom")) | listed
+    assert f"{len(said['domain'])} domain" in summary_text(result.summary)
     baseline = runs.result("slots-synchronous").summary
     assert baseline["expert_classes"] is baseline["density_ratio"] is None
     assert runs.result("slots-timing").summary["density_ratio"] is None
 
 
-def said(result: sim.Result) -> tuple[bool, bool]:
+def said(result):
     """Whether a run warns of low own mass, and of uniform data."""
     text = result.summary["warnings"]
     return any("own gate mass" in w for w in text), any("hardly denser" in w for w in text)
@@ -313,20 +241,18 @@ THIN = [[0.35, 0.35, 0.15, 0.15], [0.15, 0.15, 0.35, 0.35]]
         ([[0.25] * 4] * 2, {}, (True, True)),
     ],
 )
-def test_density_and_mass_are_told_of_apart(relevance: Any, options: Any, warned: Any) -> None:
+def test_density_and_mass_are_told_of_apart(relevance, options, warned):
     result = measured(relevance, options=options, train=True)
     assert said(result) == warned
     rows = result.assignments[(result.assignments.time_s == 0) & result.assignments.assigned]
     owner = rows.sort_values("expert").cluster.map({"A": 0, "B": 1}).tolist()
-    expected = density_ratio(np.array(relevance), owner)
-    ratio = dict(zip("AB", expected, strict=True))
+    ratio = dict(zip("AB", seam.density_ratio(np.array(relevance), owner), strict=True))
     assert result.summary["density_ratio"] == pytest.approx(ratio)
-    if warned == (True, True):
-        [line] = [w for w in result.summary["warnings"] if "hardly denser" in w]
-        assert "A 1.00, B 1.00 (1 is uniform, 2 all at home)" in line
+    line = "A 1.00, B 1.00 (1 is uniform, 2 all at home)"
+    assert any(line in w for w in result.summary["warnings"]) == warned[1]
 
 
-def test_a_cluster_without_experts_is_named_without_a_ratio() -> None:
+def test_a_cluster_without_experts_is_named_without_a_ratio():
     clusters = [{"name": name, "devices": 1} for name in "ABC"]
     data = {"data": {"own_domain_fraction": 0.34}}
     result = sim.run(slots(ground={"clusters": clusters}, learning={"method": "emsfl", **data}))
@@ -336,10 +262,3 @@ def test_a_cluster_without_experts_is_named_without_a_ratio() -> None:
     for method in ("synchronous", "fedavg", "fedbuff"):  # the conditions are not theirs
         mixed = {"method": method, "data": {"own_domain_fraction": 0.5}}
         assert said(sim.run(slots(learning=mixed))) == (False, False)
-
-
-def test_validate_says_what_a_round_takes_before_anything_runs(leomix: Any) -> None:
-    outcome = leomix("validate", "paper-exp1", "--set", "learning.train=false")
-    assert outcome.status == 0
-    assert "FLOPs, in 18." in outcome.out
-    assert "40.91 GB with all (estimated)" in outcome.out

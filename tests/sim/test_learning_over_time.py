@@ -1,11 +1,6 @@
 """How methods, contacts and learning meet: time, rounds, memory, evaluations, a run's end."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,20 +12,20 @@ from tests.kit.small import ORBIT, SLOTS, merged, orbit, slots
 TIMING = {"train": False}
 
 
-def timed(method: str, **more: Any) -> dict[str, Any]:
+def timed(method, **more):
     return {"method": method, "train": False, **more}
 
 
-def moved(result: sim.Result, direction: str) -> Any:
+def moved(result, direction):
     return result.transfers[result.transfers.direction == direction]
 
 
-def trained(result: sim.Result) -> Any:
+def trained(result):
     return result.events[result.events.kind == "train_end"]
 
 
 @pytest.mark.parametrize("base", ["orbit", "slots-synchronous"])
-def test_a_timing_only_run_has_the_timing_of_the_trained_one(base: str, runs: Any) -> None:
+def test_a_timing_only_run_has_the_timing_of_the_trained_one(base, runs):
     whole = runs.result(base)
     if base == "orbit":
         timing = runs.result("orbit-timing")
@@ -46,39 +41,21 @@ def test_a_timing_only_run_has_the_timing_of_the_trained_one(base: str, runs: An
     assert timing.manifest["trainings"] == 0 < whole.manifest["trainings"]
 
 
-@pytest.mark.process
-def test_a_timing_only_run_imports_no_torch_and_knows_large_models() -> None:
-    code = (
-        "import sys, scenarios, sim\n"
-        "s = scenarios.load('quickstart', {'learning.train': False, 'stop.days': 3, "
-        "'learning.model': {'kind': 'llama-3-8b-x3'}, 'learning.method': 'synchronous'})\n"
-        "r = sim.run(s)\n"
-        "print('torch' in sys.modules, r.transfers.payload_bytes.max())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    torch_imported, size = done.stdout.split()
-    assert torch_imported == "False"
-    assert float(size) == 3 * 3 * 4096 * 14336 * 32 * 2 + 4096 * 3 * 32 * 2  # all experts and gate
-
-
-def large(base: dict[str, Any], method: str, kind: str, **changes: Any) -> sim.Result:
+def large(base, method, kind, **changes):
     learning = {"method": method, "train": False, "model": {"kind": kind}}
     return sim.run(scenarios.from_dict(merged(base, changes) | {"learning": learning}))
 
 
 @pytest.mark.parametrize("kind", ["llama-3-8b-x3", "mixtral-8x7b", "vector-moe"])
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced"])
-def test_every_architecture_can_be_timed_with_every_method(kind: str, method: str) -> None:
+def test_every_architecture_can_be_timed_with_every_method(kind, method):
     result = large(SLOTS, method, kind)
     assert (result.events.kind == "aggregate").sum() >= 5
     sums = result.assignments.groupby(["time_s", "cluster"]).relevance.sum()
     assert np.allclose(sums, 2 if kind.startswith("mixtral") else 1)
 
 
-# -- rounds
-
-
-def test_rounds_per_contact_fill_the_pass_and_still_leave_time_for_the_upload() -> None:
+def test_rounds_per_contact_fill_the_pass_and_still_leave_time_for_the_upload():
     result = sim.run(orbit(learning=timed("synchronous", rounds={"per_contact": "fill"})))
     contacts, rows = result.contacts.set_index("contact_id"), trained(result)
     lasts = contacts.duration_s[rows.contact_id].to_numpy()
@@ -90,12 +67,7 @@ def test_rounds_per_contact_fill_the_pass_and_still_leave_time_for_the_upload() 
     assert (result.transfers.outcome == "delivered").mean() > 0.95
 
 
-def test_a_gap_holds_at_most_the_rounds_it_may() -> None:
-    rows = trained(sim.run(orbit(learning={"rounds": {"per_gap_max": 5}, **TIMING})))
-    assert rows[rows.contact_id.isna()].rounds.max() == 5
-
-
-def test_a_round_longer_than_the_gap_leaves_no_time_to_train_in_it() -> None:
+def test_a_round_longer_than_the_gap_leaves_no_time_to_train_in_it():
     """The chain ends inside the next contact; that contact comes at once, with an empty gap."""
     slow = {"compute": {"seconds_per_round": 1500}, "stop": {"cycles": 4}}
     events = sim.run(slots(**slow, learning=TIMING)).events
@@ -107,7 +79,7 @@ def test_a_round_longer_than_the_gap_leaves_no_time_to_train_in_it() -> None:
     assert len(rows) > 8
 
 
-def test_a_device_without_the_memory_does_not_train_and_says_so() -> None:
+def test_a_device_without_the_memory_does_not_train_and_says_so():
     changes = {"compute": {"memory_gib": 40}, "link": {"downlink": "neglected"}}
     result = large(ORBIT, "synchronous", "mixtral-8x7b", **changes)
     faults = result.events[result.events.kind == "fault"]
@@ -117,10 +89,7 @@ def test_a_device_without_the_memory_does_not_train_and_says_so() -> None:
     assert not len(moved(result, "uplink"))
 
 
-# -- links that carry little
-
-
-def test_a_model_that_never_comes_down_leaves_the_devices_training_under_the_mask() -> None:
+def test_a_model_that_never_comes_down_leaves_the_devices_training_under_the_mask():
     """Entering gate tuning needs the whole model; without it there is nothing to route to."""
     slow = {"downlink": {"rate": "fixed", "fixed_rate_mbps": 1e-5}}
     result = sim.run(slots(link=slow, learning={"method": "emsfl-enhanced"}, stop={"cycles": 4}))
@@ -132,7 +101,7 @@ def test_a_model_that_never_comes_down_leaves_the_devices_training_under_the_mas
     assert result.metrics.accuracy.notna().all()
 
 
-def test_a_large_model_comes_down_over_several_passes_in_the_version_it_was_begun_in() -> None:
+def test_a_large_model_comes_down_over_several_passes_in_the_version_it_was_begun_in():
     slow = {"downlink": {"rate": "fixed", "fixed_rate_mbps": 4e-5}}
     result = sim.run(orbit(stop={"days": 4}, link=slow, learning=timed("synchronous")))
     downs = moved(result, "downlink")
@@ -144,7 +113,7 @@ def test_a_large_model_comes_down_over_several_passes_in_the_version_it_was_begu
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced"])
-def test_training_through_narrow_links_ends_with_a_finite_model(method: str) -> None:
+def test_training_through_narrow_links_ends_with_a_finite_model(method):
     """Partial uploads and downloads, devices out of reach: the tensors must still fit together."""
     rates = {"uplink": 2e-5, "downlink": 1e-4}
     link = {side: {"rate": "fixed", "fixed_rate_mbps": rate} for side, rate in rates.items()}
@@ -157,7 +126,7 @@ def test_training_through_narrow_links_ends_with_a_finite_model(method: str) -> 
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl"])
-def test_two_beams_at_once_lose_nobodys_update(method: str) -> None:
+def test_two_beams_at_once_lose_nobodys_update(method):
     """Clusters train on the same version and overlap; each change is one more in the server's."""
     near = [
         {"name": "Here", "latitude_deg": 60, "longitude_deg": 20, "devices": 2},
@@ -175,20 +144,13 @@ def test_two_beams_at_once_lose_nobodys_update(method: str) -> None:
     assert overlap.any()
 
 
-# -- evaluations, energy, and the end
-
-
-def test_days_end_a_run_in_slots_too_and_energy_is_rounds_times_their_time() -> None:
+def test_days_end_a_run_in_slots_too():
     result = sim.run(slots(stop={"cycles": 30, "days": 0.1}, learning=TIMING))
     assert result.contacts.set_s.max() <= 8640
     assert result.summary["cycles"] == 5
-    result = sim.run(slots(compute={"power_w": 100}, learning=TIMING))
-    rounds = result.summary["device_rounds"]
-    assert rounds == trained(result).rounds.sum() > 10
-    assert result.summary["training_energy_kwh"] == pytest.approx(rounds * 200 / 3600 * 0.1)
 
 
-def test_the_last_accuracy_is_that_of_the_saved_model(runs: Any) -> None:
+def test_the_last_accuracy_is_that_of_the_saved_model(runs):
     result = runs.result("orbit")
     last = result.metrics[result.metrics.scope == "global"].iloc[-1]
     about = json.loads((runs["orbit"] / "model" / "model.json").read_text())
@@ -196,22 +158,7 @@ def test_the_last_accuracy_is_that_of_the_saved_model(runs: Any) -> None:
     assert last.time_s == result.manifest["simulated_s"] == 1.5 * 86400
 
 
-def test_a_run_ends_where_an_accuracy_is_reached_and_only_what_happened_was_served() -> None:
-    whole = sim.run(slots(stop={"cycles": 6}))
-    start = whole.summary["accuracy_start"]
-    there = sim.run(slots(stop={"cycles": 30, "accuracy": start}))
-    assert there.summary["hours"] == there.summary["cycles"] == len(there.transfers) == 0
-    scores = whole.metrics[whole.metrics.scope == "global"].accuracy
-    assert scores.max() > start
-    result = sim.run(slots(stop={"cycles": 6, "accuracy": scores.max()}))
-    cycles = result.metrics[result.metrics.scope == "global"].cycle
-    assert cycles.max() == int(np.argmax(scores))
-    connected = (result.events.kind == "connect").sum()
-    assert result.summary["contacts_served"] == result.contacts.served.sum() == connected
-    assert result.summary["hours"] == pytest.approx(result.metrics.time_s.max() / 3600)
-
-
-def test_evaluations_in_between_are_on_their_own_grid(runs: Any) -> None:
+def test_evaluations_in_between_are_on_their_own_grid(runs):
     plain = runs.result("slots")
     fine = sim.run(slots(learning={"evaluate_every_hours": 600 / 3600}))
     times = fine.metrics[fine.metrics.scope == "global"].time_s
@@ -222,6 +169,6 @@ def test_evaluations_in_between_are_on_their_own_grid(runs: Any) -> None:
     assert (coarse.accuracy_x == coarse.accuracy_y).all()
 
 
-def test_another_seed_is_another_run(runs: Any) -> None:
+def test_another_seed_is_another_run(runs):
     other = sim.run(slots(seed=4)).manifest
     assert other["trace_sha256"] != runs.result("slots").manifest["trace_sha256"]

@@ -128,25 +128,6 @@ def test_tasks_run_side_by_side_and_reply_in_their_order_or_run_on_behind_a_dead
     assert done == [10.0, 15.0, 18.0, 20.0, 30.0, "all", 90.0]
 
 
-def test_a_chain_of_hops_is_serial_and_rounds_side_by_side_are_not():
-    """A gate that goes round N clients takes N x (train + hop), side by side only the slowest."""
-    hop_s, nodes = 1.0 + 300 / 299_792_458, (B0, B1, B2)
-
-    def visit(mine, following):
-        yield do.Compute(mine, 1e9, 1e10)
-        return (yield sent(mine, following, 125_000)).time_s
-
-    def roll():
-        for number, node in enumerate(nodes):
-            end_s = yield from visit(node, nodes[(number + 1) % 3])
-        return end_s
-
-    found, _ = replies(ground(), roll())
-    assert found == [pytest.approx(3 * (20.0 + hop_s), rel=1e-12)]
-    found, _ = replies(ground(), *(visit(node, nodes[n - 1]) for n, node in enumerate(nodes)))
-    assert max(found) == pytest.approx(20.0 + hop_s, rel=1e-12)
-
-
 def test_a_meeting_hands_everyone_what_everyone_brought_and_can_be_held_again():
     """Every cluster tells the others its name at its first contact, twice."""
     said = []

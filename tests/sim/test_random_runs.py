@@ -4,10 +4,7 @@ Each must end, keep every invariant and what its method promises, and give the s
 is repeated and when its lists are in another order.
 """
 
-from __future__ import annotations
-
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +30,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_runs_keep_what_they_promise_and_repeat(case: str) -> None:
+def test_runs_keep_what_they_promise_and_repeat(case):
     """Of the two (three without faults) hypothesis makes the first as plain as it can."""
     method, how = case.split()
     seen: Counter[str] = Counter()
@@ -51,10 +48,8 @@ PLACES = {
 SECONDS = {"a": 100, "b": 300, "c": 200}
 
 
-def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_same(
-    tmp_path: Path,
-) -> None:
-    def run(order: str, inline: bool) -> dict[str, Any]:
+def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_same(tmp_path):
+    def run(order, inline):
         whole = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 0.5}})
         north = whole["ground"]["clusters"][0]
         del north["devices"], north["radius_km"]

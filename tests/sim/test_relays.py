@@ -206,43 +206,6 @@ def test_a_device_that_sees_no_satellite_sends_nothing_and_delays_nobody():
     assert last.rise_s < found[1].time_s <= last.set_s
 
 
-def test_two_clusters_reach_each_other_while_both_are_served():
-    near = {"name": "Near", "latitude_deg": 60.9, "longitude_deg": 20, "devices": 1}
-    changes = {"link": {"relay": "contact"}, "stop": {"days": 0.5}, "orbit": {"beams": 2}}
-    times_s = [30.0 * number for number in range(1, 1400)]
-    asked = [at(time_s, do.Reach()) for time_s in times_s]
-    found, result = replies(flown(near, {**NORTH, "devices": 1}, **changes), *asked, by="North")
-    reached = [bool(reach[0, 0]) for reach in found]
-    spans = [
-        [(row.service_start_s, row.service_end_s) for row in mine.itertuples()]
-        for _, mine in result.contacts.groupby("cluster")
-    ]
-    assert 10 < sum(reached) < 1000
-    for time_s, both in zip(times_s, reached, strict=True):
-        assert both == all(any(a <= time_s < b for a, b in mine) for mine in spans)
-
-
-def test_over_an_orbit_every_byte_goes_up_once_and_down_once():
-    """Each device asks one of the next city and waits for the answer, three times."""
-    names = ["Munich", "Nairobi", "Osaka", "Sao Paulo"]
-
-    def asks(me, device):
-        other, mine = do.Node(names[(me.index + 1) % 4], device), do.Node(me.name, device)
-        for _ in range(3):
-            there = yield sent(mine, other, 2e5)
-            back = yield sent(other, mine, 1e3, "result")
-            assert there.delivered and back.delivered
-
-    def script(me):
-        yield do.All(tuple(asks(me, k) for k in range(me.devices)))
-
-    keys = {"learning": SCRIPTED, "link": {"relay": "store"}}
-    books = play(scenarios.load("quickstart", keys), script).manifest["books"]
-    whole = pytest.approx(20 * 3 * (2e5 + 1e3), rel=1e-9)
-    assert books["uplink"]["sent_bytes"] == whole
-    assert books["downlink"]["sent_bytes"] == whole
-
-
 def test_another_satellite_has_a_message_only_after_the_synchronisation():
     """Each satellite is an access point of one server, some time behind the others."""
     orbit = {"source": "walker", "inclination_deg": 70, "satellites": 12, "planes": 3}

@@ -3,10 +3,6 @@
 Whom an expert belongs to, and what became of each local round, is kept by tests/kit/spy.py.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,35 +10,20 @@ from hypothesis import strategies as st
 
 import learning
 import sim
-from tests.kit.learning import (
-    NOBODY,
-    ClusterSide,
-    EmsFl,
-    ExpertRegistry,
-    Splitting,
-    Upload,
-    Work,
-)
+from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.scripted import RESTLESS
-from tests.kit.small import orbit, slots
-from tests.kit.spy import (
-    Spy,
-    changes_of_hands,
-    check_conserved,
-    new_owners_that_trained,
-    numbers,
-    owners,
-)
+from tests.kit.small import fixed, orbit, slots
+from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
 
 
-def learned(method: str, experts: int = 5, every: int = 1, **more: Any) -> dict[str, Any]:
+def learned(method, experts=5, every=1, **more):
     options = {"threshold": 0.1, "resplit_cycles": every}
     model = {"experts": experts, "hidden": 16, "expert_hidden": 16}
     return {"method": method, "train": False, "options": options, "model": model, **more}
 
 
-def watched(scenario: Any) -> tuple[Spy, sim.Result, int]:
+def watched(scenario):
     """Run a scenario and check what holds of all; return how often an expert changed hands."""
     with Spy().watching() as spy:
         result = sim.run(scenario)
@@ -52,17 +33,13 @@ def watched(scenario: Any) -> tuple[Spy, sim.Result, int]:
     return spy, result, changes_of_hands(spy, result)
 
 
-def fixed(**rates_mbps: float) -> dict[str, Any]:
-    return {way: {"rate": "fixed", "fixed_rate_mbps": rate} for way, rate in rates_mbps.items()}
-
-
-def carried(result: sim.Result, direction: str) -> int:
+def carried(result, direction):
     rows = result.transfers
     return int(((rows.direction == direction) & (rows.outcome == "carried")).sum())
 
 
 @pytest.mark.parametrize("method", RESTLESS)
-def test_experts_do_change_hands(method: str) -> None:
+def test_experts_do_change_hands(method):
     """In slots every cluster meets the server once a cycle: a hand-over takes two of them."""
     _, result, changes = watched(slots(stop={"cycles": 12}, learning=learned(method)))
     assert changes > 5
@@ -71,7 +48,7 @@ def test_experts_do_change_hands(method: str) -> None:
     assert times == pytest.approx([1800.0 * n for n in range(12)] + [12 * 1800.0 - 600])
 
 
-def test_the_last_assignment_is_that_of_the_holders() -> None:
+def test_the_last_assignment_is_that_of_the_holders():
     """Whom experts were drawn for in the last cycle holds them one or two contacts later."""
     result = sim.run(slots(stop={"cycles": 6}, learning=learned("restless")))
     table, times = result.assignments, result.assignments.time_s.unique()
@@ -84,22 +61,7 @@ def test_the_last_assignment_is_that_of_the_holders() -> None:
     assert held != drawn
 
 
-def test_a_new_owner_downloads_what_the_old_one_has_trained() -> None:
-    """It trains nothing before a version has come down in which the expert was aggregated."""
-    said = learned("restless-enhanced", gate_tuning_cycles=0)
-    result = sim.run(slots(stop={"cycles": 12}, learning=said))
-    events, downs = result.events, result.transfers[result.transfers.direction == "downlink"]
-    takes = events[(events.kind == "assign") & events.detail.str.startswith("takes")]
-    assert len(takes) > 3
-    for row in takes.itertuples():
-        got = downs[(downs.start_s >= row.time_s) & (downs.contact_id == row.contact_id)]
-        got = got[got.cluster == row.cluster]
-        assert len(got) > 0
-        assert (got.version >= row.version).all()
-        assert set(numbers(row.detail.split()[1])) <= set(numbers(got.payload.iloc[0]))
-
-
-def test_splitting_as_before_changes_nothing_else() -> None:
+def test_splitting_as_before_changes_nothing_else():
     """A timing-only run measures the same relevance every time, and one expert a cluster."""
     runs = [
         sim.run(slots(stop={"cycles": 6}, learning=learned("emsfl", every=every, experts=2)))
@@ -110,7 +72,7 @@ def test_splitting_as_before_changes_nothing_else() -> None:
         assert run.transfers.equals(runs[0].transfers)
 
 
-def test_a_device_that_never_answers_does_not_hold_a_hand_over_up() -> None:
+def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
     """Device 1 of North sees nothing but the zenith, and never a satellite."""
     here = {"latitude_deg": 60, "longitude_deg": 20}
     places = [{**here, "name": "a"}, {**here, "name": "b", "min_elevation_deg": 89.9}]
@@ -136,9 +98,7 @@ def test_a_device_that_never_answers_does_not_hold_a_hand_over_up() -> None:
         (learned("restless-enhanced", trains_backbone=True), fixed(uplink=2e-5), 6, 4),
     ],
 )
-def test_a_large_snapshot_is_finished_before_its_expert_goes(
-    said: Any, link: Any, days: int, fewest: int
-) -> None:
+def test_a_large_snapshot_is_finished_before_its_expert_goes(said, link, days, fewest):
     spy, result, changes = watched(orbit(stop={"days": days}, link=link, learning=said))
     assert changes >= fewest
     assert carried(result, "uplink") > 10
@@ -146,7 +106,7 @@ def test_a_large_snapshot_is_finished_before_its_expert_goes(
 
 
 @pytest.mark.parametrize(("method", "down"), [(RESTLESS[0], 3e-5), (RESTLESS[1], 1e-5)])
-def test_a_new_owner_rests_until_its_download_is_through(method: str, down: float) -> None:
+def test_a_new_owner_rests_until_its_download_is_through(method, down):
     """Downloads of several passes: the devices hold the model before, and must not train it."""
     said = learned(method, every=2, experts=3)
     scenario = orbit(stop={"days": 8}, link=fixed(downlink=down), learning=said)
@@ -156,7 +116,7 @@ def test_a_new_owner_rests_until_its_download_is_through(method: str, down: floa
 
 
 @pytest.mark.parametrize("method", ["emsfl", "emsfl-enhanced"])
-def test_training_goes_on_while_experts_change_hands(method: str) -> None:
+def test_training_goes_on_while_experts_change_hands(method):
     """On data that do not keep to their experts, so that splittings differ."""
     said = learned(method, experts=4, train=True, data={"own_domain_fraction": 0.5})
     result = sim.run(slots(stop={"cycles": 5}, learning=said))
@@ -168,9 +128,9 @@ TURN = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 1000))
 
 
 @given(st.lists(TURN, min_size=5, max_size=40))
-def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns: Any) -> None:
+def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
     """Any order of splittings and contacts ends with every expert where it was last drawn to."""
-    splitting = Splitting(ExpertRegistry(np.ones(6)), 4)
+    splitting = seam.Splitting(seam.ExpertRegistry(np.ones(6)), 4)
     splitting.begin(np.arange(6) % 4)
     for again, cluster, seed in turns:
         before = splitting.owner.copy()
@@ -179,24 +139,24 @@ def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns: Any) -> N
             continue
         splitting.change_hands(cluster)
         for expert in np.flatnonzero(before != splitting.owner):
-            assert {int(before[expert]), int(splitting.owner[expert])} == {NOBODY, cluster}
+            assert {int(before[expert]), int(splitting.owner[expert])} == {seam.NOBODY, cluster}
     for cluster in (0, 1, 2, 3) * 2:
         splitting.change_hands(cluster)
     assert splitting.owner.tolist() == splitting.drawn.tolist()
 
 
-def test_while_experts_leave_only_those_are_offered_who_owe_something_of_them() -> None:
+def test_while_experts_leave_only_those_are_offered_who_owe_something_of_them():
     method = build(slots(learning=learned("restless", experts=2))).new_method()
-    assert isinstance(method, EmsFl)
+    assert isinstance(method, seam.EmsFl)
     cluster, nobody = method.world.clusters[0], np.zeros(2, bool)
-    side = ClusterSide(method.learner, cluster)
+    side = seam.ClusterSide(method.learner, cluster)
     side.provide(method.server, [0, 1])
     method.splitting.begin(np.zeros(2, np.int64))
     method.splitting.redraw(1, np.array([0, 1]))
-    side.train(Work(np.array([1, 1]), np.ones(2), nobody), [0])
-    side.train(Work(np.array([1, 0]), np.ones(2), nobody), [1])
+    side.train(seam.Work(np.array([1, 1]), np.ones(2), nobody), [0])
+    side.train(seam.Work(np.array([1, 0]), np.ones(2), nobody), [1])
     upload = next(method.upload_experts(cluster, side, changing=True))
-    assert isinstance(upload, Upload)
+    assert isinstance(upload, seam.Upload)
     assert upload.who is not None
     assert upload.who.tolist() == [True, False]
     assert side.owing([0]).tolist() == [False, True]

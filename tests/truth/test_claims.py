@@ -1,10 +1,7 @@
 """The claims of EMS-FL in the paper's own slots, and the honest other side of them."""
 
-from __future__ import annotations
-
 import math
 from statistics import mean, median
-from typing import Any
 
 import pytest
 
@@ -14,7 +11,7 @@ import sim
 MINUTES = "runs of forty cycles"
 
 
-def reach(scenario: str, **changes: Any) -> tuple[float, float, float, dict[str, float] | None]:
+def reach(scenario, **changes):
     """Cycles and slots to 85 %, final accuracy, own gate mass."""
     keys = {key.replace("__", "."): value for key, value in changes.items()}
     result = sim.run(scenarios.load(scenario, keys))
@@ -27,7 +24,7 @@ def reach(scenario: str, **changes: Any) -> tuple[float, float, float, dict[str,
 
 
 @pytest.mark.slow(reason=MINUTES)
-def test_in_slots_emsfl_needs_at_most_half_the_cycles_and_ends_no_lower() -> None:
+def test_in_slots_emsfl_needs_at_most_half_the_cycles_and_ends_no_lower():
     methods = ("synchronous", "emsfl", "emsfl-enhanced")
     found = {
         method: [reach("paper-slots", learning__method=method, seed=seed) for seed in (0, 1, 2)]
@@ -43,7 +40,7 @@ def test_in_slots_emsfl_needs_at_most_half_the_cycles_and_ends_no_lower() -> Non
         assert min(min(mass.values()) for mass in masses) >= 0.9
 
 
-def test_in_slots_emsfl_needs_at_most_half_the_cycles_with_one_seed() -> None:
+def test_in_slots_emsfl_needs_at_most_half_the_cycles_with_one_seed():
     stop = {"stop__accuracy": 0.85, "seed": 0}
     cycles, *_, mass = reach("paper-slots", learning__method="emsfl", stop__cycles=10, **stop)
     assert mass is not None and min(mass.values()) >= 0.9
@@ -53,7 +50,7 @@ def test_in_slots_emsfl_needs_at_most_half_the_cycles_with_one_seed() -> None:
 
 
 @pytest.mark.slow(reason=MINUTES)
-def test_idle_slots_raise_the_advantage_to_five_times_and_more() -> None:
+def test_idle_slots_raise_the_advantage_to_five_times_and_more():
     every_slot = {"learning__evaluate_every_hours": 1 / 6, "stop__cycles": 25, "seed": 0}
     slots = {
         method: reach("paper-slots-idle", learning__method=method, **every_slot)[1]
@@ -63,7 +60,7 @@ def test_idle_slots_raise_the_advantage_to_five_times_and_more() -> None:
 
 
 @pytest.mark.slow(reason=MINUTES)
-def test_with_the_same_mix_everywhere_the_advantage_is_gone() -> None:
+def test_with_the_same_mix_everywhere_the_advantage_is_gone():
     mixed = {"learning__data__own_domain_fraction": 0.25, "seed": 0}
     base, enhanced = (
         reach("paper-slots", learning__method=method, **mixed)
