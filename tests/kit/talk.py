@@ -151,6 +151,11 @@ class Talk:
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
         return [tuple(row[c] for c in columns) for row in self.moved()]
 
+    def lines(self) -> list[str]:
+        """Rows as text: device and contact, from when to when, bytes and outcome."""
+        form = "{device} in {contact_id}: {start_s:g}-{end_s:g} {delivered_bytes:g} {outcome}"
+        return [form.format(**row) for row in self.moved()]
+
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [row for row in self.tables["events"].to_pylist() if row["kind"] == kind]
 

@@ -26,9 +26,6 @@ def away(*edges_s: float) -> Spells:
     return Spells(np.array(edges_s[::2], float), np.array(edges_s[1::2], float))
 
 
-# -- packets: 1 byte a second unless said
-
-
 def resent(number: int, packets: list[int], loss: float) -> np.ndarray:
     """How many packets a leg sends again: its draws, where the summed probabilities reach them."""
     found, draws = [], stream(1, "packets", "c", number).random(len(packets))
@@ -44,13 +41,10 @@ def resent(number: int, packets: list[int], loss: float) -> np.ndarray:
 
 
 def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_own() -> None:
-    """100 packets of 10 bytes at 1 byte a ms: the time grows by what the stream draws."""
     lossy, here = Packets(loss=0.2, bytes=10), contact(0, 0, 10, [8000.0] * 5)
-    told = talk([here], [upload(1000.0)], packets=lossy)
-    again = resent(0, [100] * 5, 0.2)
+    told, again = talk([here], [upload(1000.0)], packets=lossy), resent(0, [100] * 5, 0.2)
     assert len(set(again.tolist())) > 1
-    columns = ("device", "payload_bytes", "delivered_bytes", "outcome")
-    assert told.rows(*columns) == [(k, 1000.0, 1000.0, "delivered") for k in range(5)]
+    assert told.rows("delivered_bytes", "outcome") == [(1000.0, "delivered")] * 5
     assert told.ends() == pytest.approx(1.0 + again / 100)
     assert told.books["uplink"]["sent_bytes"] == told.books["uplink"]["delivered_bytes"] == 5000.0
     [(time_s, device, detail)] = told.told("fault")
@@ -59,7 +53,6 @@ def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_
 
 
 def test_packets_are_sent_as_often_as_chance_says() -> None:
-    """Against packets that are thrown one by one, for each device and for all together."""
     draws, loss, packets = stream(2, "test"), 0.3, np.array([7, 7, 7, 7])
     alone = np.array([network.sent_again(draws, packets, loss) for _ in range(2000)]).ravel()
     together = np.array([network.sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
@@ -75,15 +68,17 @@ def test_packets_are_sent_as_often_as_chance_says() -> None:
 
 def test_rounds_that_fill_a_contact_leave_time_for_what_is_sent_again_on_the_average() -> None:
     """Ten bytes at one a second, half of them lost: 20 s of 100, so that 8 rounds of 10 s fit."""
+    here, chain, fill = (
+        contact(0, 0, 100, [8.0]),
+        [Train(COST), *upload(10.0)],
+        {"per_contact": None},
+    )
     for faults, rounds in (({}, 9), ({"packets": Packets(loss=0.5, bytes=1)}, 8)):
-        fill = compute(per_contact=None)
-        chain = [Train(COST), *upload(10.0)]
-        told = talk([contact(0, 0, 100, [8.0])], [chain], computing=fill, **faults)
+        told = talk([here], [chain], computing=compute(**fill), **faults)
         assert told.replies[0][0].rounds.tolist() == [rounds]
 
 
 def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() -> None:
-    """Two passes: in the second one the packets that are left are drawn anew."""
     contacts = [contact(0, 0, 10, [8.0]), contact(1, 100, 200, [8.0])]
     told = talk(contacts, [upload(15.0)] * 2, packets=Packets(loss=0.5, bytes=1))
     through = 10.0 * 15 / (15 + resent(0, [15], 0.5)[0])
@@ -95,15 +90,6 @@ def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() ->
     ]
 
 
-@pytest.mark.parametrize("sharing", ["equal_share", "rounds", "fixed_subchannel"])
-def test_devices_that_share_a_beam_share_it_with_what_is_sent_again(sharing: str) -> None:
-    """With one sub-channel for all, the last one ends when all of the air time is used up."""
-    contacts = [contact(0, 0, 100, [1e3] * 4, radio=band(1, sharing))]
-    told = talk(contacts, [upload(1000.0)], packets=Packets(loss=0.3, bytes=50))
-    again = resent(0, [20] * 4, 0.3)
-    assert max(told.ends()) == pytest.approx(8.0 * (4 + again.sum() / 20))
-
-
 def test_a_downlink_that_takes_no_time_loses_nothing() -> None:
     steps, lossy = [download(10.0)], Packets(loss=0.5, bytes=1)
     slow = talk([contact(0, 0, 60, [8.0], down=band(1))], steps, packets=lossy)
@@ -113,17 +99,10 @@ def test_a_downlink_that_takes_no_time_loses_nothing() -> None:
     assert not told.events("fault")
 
 
-# -- uploads
-
-
-def refused_by(number: int, devices: int, share: float) -> np.ndarray:
-    return stream(1, "uploads", "c", number).random((devices, 3))[:, 0] < share
-
-
 def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
     one, two = contact(0, 0, 50, [8.0] * 6), contact(1, 100, 150, [8.0] * 6)
     told = talk([one, two], [upload(10.0)] * 2, uploads=Uploads(corrupted=0.5))
-    bad = [refused_by(n, 6, 0.5) for n in (0, 1)]
+    bad = [stream(1, "uploads", "c", n).random((6, 3))[:, 0] < 0.5 for n in (0, 1)]
     assert 0 < bad[0].sum() < 6
     for mine, [receipt] in zip(bad, told.replies, strict=True):
         assert receipt.done.tolist() == (~mine).tolist()
@@ -143,7 +122,7 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
     # What comes over two passes is refused when it is whole, by the draw of the second.
     contacts = [contact(0, 0, 10, [8.0] * 8), contact(1, 100, 200, [8.0] * 8)]
     told = talk(contacts, [upload(15.0)] * 2, uploads=Uploads(corrupted=0.5))
-    bad = refused_by(1, 8, 0.5)
+    bad = stream(1, "uploads", "c", 1).random((8, 3))[:, 0] < 0.5
     assert [reply[0].given_up.tolist() for reply in told.replies] == [[False] * 8, bad.tolist()]
     assert told.books["uplink"]["vain_bytes"] == 15.0 * bad.sum()
 
@@ -165,58 +144,53 @@ def test_late_uploads_begin_later_or_miss_the_contact() -> None:
     assert told.told("fault") == said
 
 
-# -- who leaves and returns
-
-
-def test_who_is_away_takes_no_part_and_who_leaves_goes_on_next_time() -> None:
-    """15 bytes: device 1 is away at the start, device 2 leaves after 4 s."""
-    presence = Presence([NO_SPELLS, away(-5.0, 2.0), away(4.0, 50.0), away(15.0, 90.0)])
-    contacts = [contact(0, 0, 30, [8.0] * 4), contact(1, 100, 130, [8.0] * 4)]
-    told = talk(contacts, [upload(15.0)] * 2, presence=presence)
-    assert told.rows("device", "start_s", "end_s", "delivered_bytes", "outcome") == [
-        (0, 0.0, 15.0, 15.0, "delivered"),
-        (2, 0.0, 4.0, 4.0, "carried"),
-        (3, 0.0, 15.0, 15.0, "delivered"),
-        (0, 100.0, 115.0, 15.0, "delivered"),
-        (1, 100.0, 115.0, 15.0, "delivered"),
-        (2, 100.0, 111.0, 11.0, "delivered"),
-        (3, 100.0, 115.0, 15.0, "delivered"),
-    ]
-    assert told.replies[0][0].done.tolist() == [True, False, False, True]
+ONE_WAY, BOTH_WAYS = contact(0, 0, 30, [8.0] * 4), contact(0, 0, 500, [8.0] * 2, down=band(2))
+LEAVING: dict[str, tuple[list[Any], Any, list[Spells], list[str], list[float]]] = {
+    # Contacts, protocol, who is away when; rows, and when each chain is over.
+    # 15 bytes: device 1 is away at the start, device 2 leaves after 4 s and goes on next time.
+    "in a pass": (
+        [ONE_WAY, contact(1, 100, 130, [8.0] * 4)], [upload(15.0)] * 2,
+        [NO_SPELLS, away(-5, 2), away(4, 50), away(15, 90)],
+        ["0 in 0: 0-15 15 delivered", "2 in 0: 0-4 4 carried", "3 in 0: 0-15 15 delivered",
+         "0 in 1: 100-115 15 delivered", "1 in 1: 100-115 15 delivered",
+         "2 in 1: 100-111 11 delivered", "3 in 1: 100-115 15 delivered"], [15, 115],
+    ),
     # Who is away for a whole pass keeps what it had sent before.
-    contacts = [contact(n, 100.0 * n, 100.0 * n + 10, [8.0]) for n in range(3)]
-    told = talk(contacts, [upload(15.0)] * 3, presence=Presence([away(90.0, 150.0)]))
-    assert [reply[0].delivered_bytes[0] for reply in told.replies] == [10.0, 10.0, 15.0]
-    assert [reply[0].reason for reply in told.replies] == ["contact ended", "devices away", ""]
-    assert told.rows("start_s", "outcome") == [(0.0, "carried"), (200.0, "delivered")]
+    "for a pass": (
+        [contact(n, 100.0 * n, 100.0 * n + 10, [8.0]) for n in range(3)], [upload(15.0)] * 3,
+        [away(90, 150)], ["0 in 0: 0-10 10 carried", "0 in 2: 200-205 5 delivered"], [10, 100, 205],
+    ),
+    # Device 0 leaves while it trains, device 1 while it sends: the chain ends when 1 has left.
+    "for good": (
+        [BOTH_WAYS], [MODEL], [away(12, 1000), away(25, 1000)],
+        ["0 in 0: 0-10 10 delivered", "1 in 0: 0-10 10 delivered", "1 in 0: 20-25 5 carried"], [25],
+    ),
+    # Who is away when a step would begin is out of the later ones, though it is soon back.
+    "at the download": (
+        [BOTH_WAYS], [MODEL], [away(-1, 5), NO_SPELLS],
+        ["1 in 0: 0-10 10 delivered", "1 in 0: 20-30 10 delivered"], [30],
+    ),
+    "at the training": (
+        [BOTH_WAYS], [MODEL], [away(10, 15), NO_SPELLS],
+        ["0 in 0: 0-10 10 delivered", "1 in 0: 0-10 10 delivered", "1 in 0: 20-30 10 delivered"],
+        [30],
+    ),
+}  # fmt: skip
 
 
-def test_a_chain_does_not_wait_for_a_device_that_has_left() -> None:
-    """Device 0 leaves while it trains, device 1 while it sends: the chain ends when 1 has left."""
-    presence = Presence([away(12.0, 1000.0), away(25.0, 1000.0)])
-    told = talk([contact(0, 0, 500, [8.0] * 2, down=band(2))], [MODEL], presence=presence)
-    down, work, up = told.replies[0]
-    assert down.done.all() and not up.done.any()
-    assert work.rounds.tolist() == [0, 1]
-    assert told.rows("device", "direction", "start_s", "end_s") == [
-        (0, "downlink", 0.0, 10.0),
-        (1, "downlink", 0.0, 10.0),
-        (1, "uplink", 20.0, 25.0),
-    ]
-    assert told.over_s == [25.0]
-
-
-@pytest.mark.parametrize("away_s", [(-1.0, 5.0), (10.0, 15.0), (20.0, 25.0)])
-def test_who_is_away_when_a_step_would_begin_is_out_of_the_later_ones(away_s) -> None:
-    """Device 0 is back long before the chain of device 1 ends, and while there is a link."""
-    presence = Presence([away(*away_s), NO_SPELLS])
-    told = talk([contact(0, 0, 500, [8.0] * 2, down=band(2))], [MODEL], presence=presence)
-    down, work, up = told.replies[0]
-    assert down.done.tolist() == [away_s[0] > 0.0, True]
-    assert work.rounds.tolist() == [int(away_s[0] > 10.0), 1]
-    assert up.done.tolist() == [False, True]
-    assert [device for device, way in told.rows("device", "direction") if way == "uplink"] == [1]
-    assert told.over_s == [30.0]
+@pytest.mark.parametrize("name", LEAVING)
+def test_who_is_away_takes_no_part_and_nobody_waits_for_it(name: str) -> None:
+    contacts, protocol, spells, rows, over_s = LEAVING[name]
+    told = talk(contacts, protocol, presence=Presence(spells))
+    assert (told.lines(), told.over_s) == (rows, over_s)
+    for contact_id, reply in enumerate(told.replies):
+        up = told.rows("contact_id", "direction", "outcome", "device")
+        through = {row[3] for row in up if row[:3] == (contact_id, "uplink", "delivered")}
+        assert set(np.flatnonzero(reply[-1].done)) == through
+    if name == "for a pass":
+        replies = [reply[0] for reply in told.replies]
+        assert [reply.delivered_bytes[0] for reply in replies] == [10.0, 10.0, 15.0]
+        assert [reply.reason for reply in replies] == ["contact ended", "devices away", ""]
 
 
 def test_training_by_itself_pauses_while_a_device_is_away() -> None:
@@ -244,7 +218,6 @@ def inside(of: Spells, time_s: np.ndarray) -> np.ndarray:
 def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
     spells: list[Spells], from_s: int, lasts_s: int, round_s: int
 ) -> None:
-    """Two disconnected phases against a walk over seconds; what is open is kept."""
     k, each = len(spells), compute(seconds_per_round=float(round_s))
     devices = network.Devices(Cluster("c", 0, k), each, Presence(spells))
     worked, counted = np.zeros(k), np.zeros(k, np.int64)
@@ -285,69 +258,73 @@ def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(
     assert presence.present(never).all() and not np.isnan(presence.leaves_s(never)).any()
 
 
-# -- quorum and deadline
-
-
 RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
 """100 bytes take 20, 40, 80, 160 and 800 s."""
-
-
-@pytest.mark.parametrize(
-    ("quorum", "over_s", "done"), [(0.2, 20, 1), (0.55, 80, 3), (0.6, 80, 3), (0.8, 160, 4)]
-)
-def test_a_quorum_closes_a_chain_and_the_rest_goes_on_next_time(quorum, over_s, done) -> None:
-    contacts = [contact(0, 0, 1000, RATES), contact(1, 2000, 4000, RATES)]
-    told = talk(contacts, [upload(100.0)] * 2, closing=Closing(quorum=quorum))
-    receipt = told.replies[0][0]
-    assert receipt.done.tolist() == [k < done for k in range(5)]
-    assert receipt.reason == "quorum reached"
-    kept = [100.0] * done + [rate * over_s / 8 for rate in RATES[done:]]
-    assert receipt.delivered_bytes.tolist() == pytest.approx(kept)
-    assert told.told("wait")[0] == (over_s, None, f"quorum reached: {5 - done} devices cut")
-    for device, start_s, size in told.rows("device", "start_s", "delivered_bytes"):
-        if start_s >= 2000.0 and device >= done and told.replies[1][0].done[device]:
-            assert size == pytest.approx(100.0 - kept[device])
-
-
-def test_a_deadline_closes_a_chain_with_uploads_so_long_after_it_began() -> None:
-    one, deadline = contact(0, 50, 1000, RATES), Closing(deadline_s=100.0)
-    told = talk([one], [upload(100.0)], closing=deadline)
-    assert told.replies[0][0].done.tolist() == [True, True, True, False, False]
-    assert told.told("wait") == [(150.0, None, "deadline reached: 2 devices cut")]
-    assert max(told.rows("end_s")) == (150.0,)
-    told = talk([one], [[*download(100.0), Train(COST)]], closing=deadline)
-    assert told.replies[0][0].done.all() and told.replies[0][1].rounds.all()
-
-
-@pytest.mark.parametrize("policy", ["restart", "drop"])
-def test_what_a_quorum_cuts_meets_the_fate_of_cut_transfers(policy: CutTransfers) -> None:
-    closing = Closing(quorum=0.4)
-    told = talk([contact(0, 0, 1000, RATES)], [upload(100.0)], policy, closing=closing)
-    receipt = told.replies[0][0]
-    assert receipt.given_up.tolist() == [policy == "drop" and k >= 2 for k in range(5)]
-    assert told.books["uplink"]["vain_bytes"] == pytest.approx(sum(r * 40 / 8 for r in RATES[2:]))
-
-
-def test_a_quorum_counts_whole_chains_of_those_who_take_part() -> None:
-    """Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do."""
-    presence = Presence([away(-1.0, 5000.0), *[NO_SPELLS] * 4])
-    one = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
-    told = talk([one], [MODEL], closing=Closing(quorum=0.75), presence=presence)
-    down, work, up = told.replies[0]
-    assert up.done.tolist() == [False, True, True, True, False]
-    assert work.rounds.tolist() == [0, 1, 1, 1, 0]
-    assert down.done.tolist() == [False, True, True, True, True]
-    assert told.told("wait") == [(26.0, None, "quorum reached: 1 devices cut")]
-    assert 4 not in [event["device"] for event in told.events("train_start")]
-    assert told.over_s == [26.0]
+HERE, LATER = contact(0, 0, 1000, RATES), contact(0, 50, 1000, RATES)
+ROOM = compute(memory_bytes=np.where(np.isin(np.arange(5), [0, 3]), 1.0, 1e9))
+DOWN_TOO = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
+CLOSED: dict[str, tuple[Any, Any, Closing, dict[str, Any], str, float, str]] = {
+    # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
+    "one": (HERE, upload(100.0), Closing(quorum=0.2), {}, "10000", 20, "quorum: 4"),
+    "three": (HERE, upload(100.0), Closing(quorum=0.55), {}, "11100", 80, "quorum: 2"),
+    "exactly three": (HERE, upload(100.0), Closing(quorum=0.6), {}, "11100", 80, "quorum: 2"),
+    "four": (HERE, upload(100.0), Closing(quorum=0.8), {}, "11110", 160, "quorum: 1"),
+    "deadline": (LATER, upload(100.0), Closing(deadline_s=100.0), {}, "11100", 150, "deadline: 2"),
+    # A chain without uploads waits for all, here for device 0 that trains 10 s.
+    "no upload": (
+        LATER, [Train(COST, who=np.arange(5) < 1), *download(9.0)], Closing(quorum=0.2), {},
+        "11111", 60, "",
+    ),
+    # Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do.
+    "whole chains": (
+        DOWN_TOO, MODEL, Closing(quorum=0.75),
+        {"presence": Presence([away(-1, 5000), *[NO_SPELLS] * 4])}, "01110", 26, "quorum: 1",
+    ),
     # Two of five have not the memory, so that two of the other three are two thirds.
-    room = compute(memory_bytes=np.where(np.isin(np.arange(5), [0, 3]), 1.0, 1e9))
-    chain, here = [Train(COST), *upload(100.0)], contact(0, 0, 1000, RATES)
-    told = talk([here], [chain], closing=Closing(quorum=0.6), computing=room)
-    work, up = told.replies[0]
-    assert work.excluded.tolist() == [True, False, False, True, False]
-    assert up.done.tolist() == [False, True, True, False, False]
-    assert told.told("wait") == [(90.0, None, "quorum reached: 1 devices cut")]
+    "memory": (
+        HERE, [Train(COST), *upload(100.0)], Closing(quorum=0.6), {"computing": ROOM},
+        "01100", 90, "quorum: 1",
+    ),
+    # Who is corrupted has not arrived: here the second to end, so that the quorum waits for one.
+    "corrupted": (
+        HERE, upload(100.0), Closing(quorum=0.4), {"uploads": Uploads(corrupted=0.02)},
+        "10100", 80, "quorum: 3",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_quorum_or_a_deadline_closes_a_chain(name: str) -> None:
+    here, steps, closing, how, done, over_s, why = CLOSED[name]
+    told = talk([here], [steps], closing=closing, **how)
+    [replies] = told.replies
+    assert "".join(str(int(k)) for k in replies[-1].done) == done
+    assert told.over_s == [over_s]
+    if why:
+        word, cut = why.split(":")
+        text = f"{word} reached:{cut} devices cut"
+        assert told.told("wait") == [(over_s, None, text)]
+        assert replies[-1].reason == f"{word} reached"
+        assert max(told.rows("end_s")) == (over_s,)
+    if name == "whole chains":
+        assert replies[1].rounds.tolist() == [0, 1, 1, 1, 0]
+        assert replies[0].done.tolist() == [False, True, True, True, True]
+        assert 4 not in [event["device"] for event in told.events("train_start")]
+    if name == "memory":
+        assert replies[0].excluded.tolist() == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_a_quorum_cuts_meets_the_fate_of_cut_transfers(policy: CutTransfers) -> None:
+    """Two are through at 40 s; the others have sent as much as their rates by then."""
+    told = talk([HERE], [upload(100.0)], policy, closing=Closing(quorum=0.4))
+    receipt, sent = told.replies[0][0], np.array([100.0, 100, 50, 25, 5])
+    kept = sent if policy == "resume" else np.where(sent == 100.0, 100.0, 0.0)
+    assert receipt.delivered_bytes.tolist() == pytest.approx(kept.tolist())
+    assert receipt.given_up.tolist() == [policy == "drop" and k >= 2 for k in range(5)]
+    assert told.rows("delivered_bytes") == [(pytest.approx(each),) for each in sent]
+    vain = 0.0 if policy == "resume" else 80.0
+    assert told.books["uplink"]["vain_bytes"] == pytest.approx(vain)
 
 
 @given(st.integers(1, 100), st.integers(1, 400))
@@ -358,24 +335,8 @@ def test_a_quorum_is_a_share_in_whole_numbers(percent: int, of: int) -> None:
     assert Closing(quorum=percent / 100).enough(of) == -(-percent * of // 100)
 
 
-def test_refused_uploads_are_no_part_of_a_quorum() -> None:
-    """Who is corrupted has not arrived: the quorum waits for others, or in the end for all."""
-    assert refused_by(0, 5, 0.02).tolist() == [
-        False,
-        True,
-        False,
-        False,
-        False,
-    ]  # the second to end
-    few, here = Uploads(corrupted=0.02), contact(0, 0, 1000, RATES)
-    told = talk([here], [upload(100.0)], closing=Closing(quorum=0.4), uploads=few)
-    assert told.replies[0][0].done.tolist() == [True, False, True, False, False]
-    assert told.told("wait")[-1][0] == 80.0
-
-
 @given(st.data(), SOME_AWAY, st.integers(1, 4), st.sampled_from(POLICIES))
 def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, policy) -> None:
-    """Random passes, rates and faults of all kinds: nothing is lost, nothing leaves its contact."""
     rates = [data.draw(st.floats(1.0, 50.0)) for _ in spells]
     sharing = data.draw(st.sampled_from(["fixed_subchannel", "rounds"]))
     radio = band(data.draw(st.integers(1, 3)), sharing)
@@ -395,11 +356,7 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
         assert not inside(spells[row["device"]], middle_s).any()
 
 
-# -- spells by chance
-
-
 def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start() -> None:
-    """Mean, spread and memory of both kinds of times are those of exponentials."""
     drawn = drawn_spells(stream(1, "test"), 600.0, 200.0, 8e6)
     apart_s, lasting_s = drawn.begin_s[1:] - drawn.end_s[:-1], drawn.end_s - drawn.begin_s
     assert len(apart_s) == pytest.approx(10_000, rel=0.05)
@@ -438,9 +395,6 @@ def test_a_fork_keeps_what_was_before_and_takes_what_comes_after(share: float) -
     assert (both.begin_s[1:] > both.end_s[:-1]).all()
 
 
-# -- outages of satellites
-
-
 @given(st.lists(AWAY, min_size=2, max_size=2), st.data(), st.integers(1, 6))
 def test_pieces_of_windows_are_the_windows_without_the_outages(out, data, count: int) -> None:
     """As sets of instants; and none of no length, in the promised order."""
@@ -461,26 +415,6 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, data, count:
     assert np.array_equal(pieces.site, of)
     assert np.array_equal(pieces.clipped_start, pieces.rise_s > windows.rise_s[of])
     assert ((pieces.culminate_s >= pieces.rise_s) & (pieces.culminate_s <= pieces.set_s)).all()
-
-
-def test_what_is_cut_off_a_pass_shows_what_is_seen_at_its_ends() -> None:
-    """Against look angles all along a piece; the pass's own where its highest point is left."""
-    often = {"outages": {"per_day": 100, "mean_hours": 0.1}}
-    view, lower = network.view_of(orbit(faults=often, stop={"days": 3})), 0
-    for number, of in enumerate(view.of.tolist()):
-        piece = {name: values[number] for name, values in vars(view.windows).items()}
-        time_s = np.linspace(piece["rise_s"], piece["set_s"], 3001)
-        satellite, site = view.satellites[piece["satellite"]], view.places[piece["site"]]
-        seen = orbits.look_angles(satellite, site, view.start, time_s)
-        highest_deg = seen.elevation_deg[:, 0].max()
-        assert piece["max_elevation_deg"] == pytest.approx(highest_deg, abs=0.01)
-        assert piece["min_slant_range_km"] == pytest.approx(seen.slant_range_km.min(), rel=1e-4)
-        for event, row in (("rise", 0), ("set", -1)):
-            for name in ("azimuth_deg", "slant_range_km", "range_rate_km_s"):
-                there = getattr(seen, name)[row, 0]
-                assert piece[f"{event}_{name}"] == pytest.approx(there, rel=1e-6)
-        lower += view.passes.culminate_s[of] != piece["culminate_s"]
-    assert 2 < lower < len(view.of) < len(view.passes) + 10
 
 
 def test_the_chance_of_a_pass_stays_its_own_when_others_are_lost() -> None:

@@ -19,66 +19,10 @@ from sim.invariants import check
 from tests.kit import learning as ask
 from tests.kit import network
 from tests.kit.learning import Payload, Train, Upload
-from tests.kit.network import PlannedSession
 from tests.kit.records import Journal
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import orbit, slots
-from tests.kit.talk import (
-    COST,
-    START,
-    Talk,
-    band,
-    compute,
-    contact,
-    cut,
-    download,
-    seen,
-    talk,
-    upload,
-)
-
-# -- a contact that is not served from its rise to its set
-
-
-@pytest.mark.parametrize("sharing", ["fixed_subchannel", "rounds", "broadcast"])
-def test_nothing_is_carried_while_another_cluster_has_the_beam(sharing: str) -> None:
-    """From 4 to 6 s; alone the 9 bytes would be through at 9 s."""
-    lone = cut(contact(0, 0.0, 10.0, [8.0, 8.0], radio=band(4, sharing)), 4.0, 6.0)
-    told = talk([lone], [upload(9.0)])
-    [[up]] = told.replies
-    assert up.delivered_bytes.tolist() == [2.0, 2.0]
-    assert up.left_bytes.tolist() == [7.0, 7.0]
-    assert told.rows("start_s", "end_s", "outcome") == [(4.0, 6.0, "carried")] * 2
-    for spans_s, bits in (((0.0, 5.0), 40.0), ((4.0, 10.0), 48.0)):
-        assert PlannedSession(0, (cut(lone, *spans_s),)).uplink.curve.capacity_bits[0] == bits
-
-
-# -- several contacts
-
-
-def test_an_upload_goes_on_over_a_hand_over_and_a_gap() -> None:
-    times_s = [(0.0, 10.0), (10.0, 20.0), (25.0, 40.0)]
-    session = [contact(n, *span_s, [8.0, 16.0], 0) for n, span_s in enumerate(times_s)]
-    told = talk(session, [upload(30.0)])
-    # 1 byte a second: 20 s of two contacts, a gap of 5 s, 10 s of the third; twice as fast: 15 s.
-    assert told.ends() == [35.0, 15.0]
-    rows = told.rows("device", "contact_id", "start_s", "end_s", "delivered_bytes", "outcome")
-    assert sorted(rows) == [
-        (0, 0, 0.0, 10.0, 10.0, "carried"),
-        (0, 1, 10.0, 20.0, 10.0, "carried"),
-        (0, 2, 25.0, 35.0, 10.0, "delivered"),
-        (1, 0, 0.0, 10.0, 20.0, "carried"),
-        (1, 1, 10.0, 15.0, 10.0, "delivered"),
-    ]
-
-
-def test_a_device_may_see_only_one_of_the_satellites() -> None:
-    first, second = contact(0, 0.0, 10.0, [8.0] * 2, 0), contact(1, 10.0, 30.0, [8.0] * 2, 0)
-    second = seen(second, [[10, 30], [14, 14]], [[8, 8], [0, 0]])
-    told = talk([first, second], [upload(15.0)])
-    assert told.replies[0][0].left_bytes.tolist() == [0.0, 5.0]
-    rows = sorted(told.rows("device", "contact_id", "outcome"))
-    assert rows == [(0, 0, "carried"), (0, 1, "delivered"), (1, 0, "carried")]
+from tests.kit.talk import COST, START, Talk, band, compute, contact, cut, download, talk, upload
 
 
 @given(
@@ -87,7 +31,6 @@ def test_a_device_may_see_only_one_of_the_satellites() -> None:
     st.lists(st.floats(1.0, 3e3), min_size=1, max_size=3),
 )
 def test_bytes_are_conserved_over_any_sessions(seed: int, devices: int, sizes: list[float]) -> None:
-    """One payload after the other, never two at once, and never more than the rate allows."""
     rng = np.random.default_rng(seed)
     rates, at_s, contacts = rng.uniform(1, 1e3, devices), 0.0, []
     for session in range(3):
@@ -116,21 +59,16 @@ def test_bytes_are_conserved_over_any_sessions(seed: int, devices: int, sizes: l
 def test_the_delay_is_that_of_the_contact_in_use() -> None:
     far = contact(0, 0.0, 10.0, [8.0] * 2, 0, delays_s=[0.010, 0.020])
     near = contact(1, 15.0, 30.0, [8.0] * 2, 0, delays_s=[0.003, 0.004])
-    session = PlannedSession(0, (far, near))
-    for time_s in (0.0, 10.0, 14.9):  # in the gap the last one is in use
-        assert session.delay_s(np.full(2, time_s)) == pytest.approx([0.010, 0.020], rel=1e-12)
-    for time_s in (15.0, 29.0):
-        assert session.delay_s(np.full(2, time_s)) == pytest.approx([0.003, 0.004], rel=1e-12)
-    assert session.delay_s(np.array([20.0, 5.0])) == pytest.approx([0.003, 0.020], rel=1e-12)
+    session = network.PlannedSession(0, (far, near))
+    for one_s, other_s, delays_s in (
+        (0.0, 10.0, [0.010, 0.020]),
+        (14.9, 15.0, [0.010, 0.004]),  # in the gap the last one is in use
+        (29.0, 5.0, [0.003, 0.020]),
+    ):
+        times_s = np.array([one_s, other_s])
+        assert session.delay_s(times_s) == pytest.approx(delays_s, rel=1e-12)
     told = talk([far, near], [upload(np.array([12.0, 6.0]))])
     assert told.ends() == pytest.approx([17.003, 6.020], abs=1e-12)
-
-
-def test_ready_in_a_gap_is_in_service_when_the_next_contact_begins() -> None:
-    contacts = (contact(0, 0.0, 10.0, [8.0] * 6), contact(1, 15.0, 20.0, [8.0] * 6))
-    ready_s = np.array([-3.0, 9.0, 10.0, 12.0, 15.0, 25.0])
-    in_service_s = PlannedSession(0, contacts).in_service_s(ready_s)
-    assert in_service_s.tolist() == [0.0, 9.0, 10.0, 15.0, 15.0, 20.0]
 
 
 @pytest.mark.parametrize(("size", "down_s"), [(10.0, 10.0), (10.5, 15.5)])
@@ -164,9 +102,6 @@ def test_rounds_leave_time_for_an_upload_in_a_crowd(sharing: Any, devices: int) 
     assert (up.end_s <= 100.0).all()
 
 
-# -- what a contact can carry
-
-
 # 10 + 2 t and 20 - t bit/s from 0 to 10 s.
 RAMP = network.DeviceLinks(
     network.Beam(LinkCurve(np.tile([0.0, 10.0], (2, 1)), np.array([[10.0, 30.0], [20.0, 10.0]])))
@@ -174,19 +109,15 @@ RAMP = network.DeviceLinks(
 
 
 def test_a_contact_carries_what_falls_into_its_service() -> None:
-    """The integrals: 10 t + t^2 and 20 t - t^2 / 2."""
     for (start_s, end_s), bits in (((2.0, 7.0), [95.0, 77.5]), ((math.nan, math.nan), [0.0, 0.0])):
         links = network.ContactLinks(lambda: RAMP, start_s, end_s)
         assert (links.capacity_bytes * 8).tolist() == [200.0, 150.0]
         assert (links.capacity_in_service_bytes * 8) == pytest.approx(bits, rel=1e-12)
     whole = contact(0, 0.0, 10.0, [8.0, 8.0], session=0)
     whole = replace(whole, links=network.ContactLinks(lambda: RAMP))
-    session = PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
+    session = network.PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
     # 75 + 69 bits and 87.5 + 40.5 bits: a session has the sum of its poorest device.
     assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)
-
-
-# -- the last bits
 
 
 class OneUpload(ask.Method):
@@ -221,9 +152,6 @@ def test_what_arrives_right_behind_a_contact_belongs_to_it(delay_s: float) -> No
     assert (row["contact_id"], row["outcome"]) == (0, "delivered")
     [made] = [event for event in tables["events"].to_pylist() if event["kind"] == "aggregate"]
     assert (made["time_s"], made["contact_id"]) == (row["end_s"], 0)
-
-
-# -- what the satellites of a server know
 
 
 def synchronised(*times_s: tuple[str, int, float, float], down: bool, steps: Any, **more) -> Talk:
@@ -273,9 +201,6 @@ def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down: bool
     if down:
         rows = told.rows("direction", "contact_id", "start_s", "end_s")
         assert [row for row in rows if row[0] == "downlink"] == [("downlink", 2, 260.0, 265.0)]
-
-
-# -- forecasts
 
 
 def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next() -> None:

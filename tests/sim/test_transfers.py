@@ -12,183 +12,224 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import learning
 import sim
-from tests.kit.learning import ClusterSide, Download, Payload, Receipt, Train, Upload, Work
-from tests.kit.network import CutTransfers, Ledger, PlannedContact
+from tests.kit import talk as kit
+from tests.kit.learning import Download, Payload, Receipt, Train, Upload
+from tests.kit.network import Ledger, PlannedContact
 from tests.kit.records import check_books
 from tests.kit.small import orbit as orbit_scenario
-from tests.kit.talk import COST, POLICIES, band, contact, download, passes, seen, talk, upload
-
-# -- by hand: 1 byte a second, passes of 10 s, a payload of 15 bytes
-
-FATE = ("start_s", "end_s", "delivered_bytes", "outcome")
+from tests.kit.talk import COST, band, contact, cut, download, passes, seen, talk, upload
 
 
-def books(offered, delivered, carried, dropped, sent, unfinished, vain) -> dict[str, float]:
-    return {
-        "offered_bytes": offered, "delivered_bytes": delivered, "carried_bytes": carried,
-        "dropped_bytes": dropped, "sent_bytes": sent, "unfinished_bytes": unfinished,
-        "vain_bytes": vain,
-    }  # fmt: skip
+def only(*takes_part: int) -> np.ndarray:
+    return np.array(takes_part, bool)
 
 
-def test_resume_goes_on_where_it_was() -> None:
-    told = talk(passes([8.0], 0, 100, 200), [upload(15.0)] * 3)
-    assert told.rows(*FATE) == [
-        (0.0, 10.0, 10.0, "carried"),
-        (100.0, 105.0, 5.0, "delivered"),
-        (200.0, 210.0, 10.0, "carried"),
-    ]
-    assert [reply[0].left_bytes[0] for reply in told.replies] == [5.0, 0.0, 5.0]
-    assert [reply[0].end_s[0] for reply in told.replies] == [math.inf, 105.0, math.inf]
-    assert told.books["uplink"] == books(30.0, 15.0, 15.0, 0.0, 25.0, 10.0, 0.0)
-    assert not told.events("drop")
+TWICE = passes([8.0], 0, 100)
+PAIR = passes([8.0, 8.0], 0, 100, 200)
+GROWING = [contact(0, 0, 10, [8.0]), contact(1, 100, 110, [8.0]), contact(2, 200, 220, [8.0])]
+HANDED_OVER = [contact(n, 10.0 * n, 10.0 * n + 10, [8.0], session=0) for n in (0, 1)]
+IN_SIGHT = seen(contact(0, 0, 500, [8.0] * 2), [[0, 500], [40, 40]], [[8, 8], [0, 0]])
+UNREADY, LONG = Train(COST, rounds=2, who=only(0, 0, 1)), contact(1, 100, 200, [8.0] * 3)
+LONG_ROWS = [f"{k} in 1: 100-107 7 delivered" for k in range(3)]
+OTHERS = upload(np.array([15.0, 4.0]), np.array([1, 0]), who=only(1, 0))
+LOST = ["0 in 0: 0-10 10 dropped", "1 in 0: 0-7.5 15 delivered",
+        "0 in 1: 100-110 10 dropped", "1 in 1: 100-107.5 15 delivered"]  # fmt: skip
+GIVEN_UP = (passes([8.0, 16.0], 0, 100), LOST, (60, 30, 0, 30, 50, 0, 20),
+            [[15, 0]] * 2, ["10 0 a given up", "110 0 a given up"])  # fmt: skip
+
+Case = tuple[list[PlannedContact], list[Any], dict[str, Any], list[str], Any, Any, list[str]]
+# Contacts, protocol, and how; rows, books (in the order of `BOOKS`), what is left of the last step
+# of each chain, and who drops what when.
+CASES: dict[str, Case] = {
+    "resume": (
+        passes([8.0], 0, 100, 200), [upload(15.0)] * 3, {},
+        ["0 in 0: 0-10 10 carried", "0 in 1: 100-105 5 delivered", "0 in 2: 200-210 10 carried"],
+        (30, 15, 15, 0, 25, 10, 0), [[5], [0], [5]], [],
+    ),
+    "restart": (
+        GROWING, [upload(15.0)] * 3, {"policy": "restart"},
+        ["0 in 0: 0-10 10 dropped", "0 in 1: 100-110 10 dropped", "0 in 2: 200-215 15 delivered"],
+        (15, 15, 0, 0, 35, 0, 20), [[15], [15], [0]], ["10 0 a begins anew", "110 0 a begins anew"],
+    ),
+    **{
+        f"{policy}, carry {carry}": (
+            GIVEN_UP[0], [upload(15.0, carry=carry)] * 2, {"policy": policy}, *GIVEN_UP[1:]
+        )
+        for policy, carry in (("drop", 1), ("drop", 0), ("resume", 0), ("restart", 0))
+    },
+    "a newer version": (
+        passes([8.0], 0, 100, 200), [upload(15.0, version) for version in (1, 2, 2)], {},
+        ["0 in 0: 0-10 10 carried", "0 in 1: 100-110 10 carried", "0 in 2: 200-205 5 delivered"],
+        (30, 15, 0, 15, 25, 0, 10), [[5], [5], [0]], ["100 0 a stale part forgotten"],
+    ),
+    "another size": (
+        TWICE, [upload(15.0), upload(12.0)], {},
+        ["0 in 0: 0-10 10 carried", "0 in 1: 100-110 10 carried"],
+        (27, 0, 12, 15, 20, 10, 10), [[5], [2]], ["100 0 a stale part forgotten"],
+    ),
+    "a newer version of one device": (
+        PAIR[:2], [upload(15.0, np.array([1, version])) for version in (1, 2)], {},
+        ["0 in 0: 0-10 10 carried", "1 in 0: 0-10 10 carried",
+         "0 in 1: 100-105 5 delivered", "1 in 1: 100-110 10 carried"],
+        (45, 15, 15, 15, 35, 10, 10), [[5, 5], [0, 5]], ["100 1 a stale part forgotten"],
+    ),
+    # Who is not asked keeps its part, though that is more than the others are asked for.
+    "not asked": (
+        PAIR, [upload(15.0), OTHERS, upload(15.0)], {},
+        ["0 in 0: 0-10 10 carried", "1 in 0: 0-10 10 carried", "0 in 1: 100-105 5 delivered",
+         "0 in 2: 200-210 10 carried", "1 in 2: 200-205 5 delivered"],
+        (45, 30, 15, 0, 40, 10, 0), [[5, 5], [0, 4], [5, 0]], [],
+    ),
+    # 4 s up, 6 of 12 bytes down; then 4 s up again, the other 6 down and no time for b: b was
+    # asked for when a was down.
+    "both directions": (
+        [contact(n, t, t + 10, [8.0], down=band(9)) for n, t in enumerate((0.0, 100.0))],
+        [[*upload(4.0), Download(Payload("a", 12.0)), Upload(Payload("b", 2.0))]] * 2, {},
+        ["0 in 0: 0-4 4 delivered", "0 in 0: 4-10 6 carried",
+         "0 in 1: 100-104 4 delivered", "0 in 1: 104-110 6 delivered"],
+        (10, 8, 2, 0, 8, 0, 0), [[2], [2]], [],
+    ),
+    # A hand-over is no end of a pass; what begins anew loses all parts of the session.
+    "hand-over": (
+        HANDED_OVER, [upload(15.0)], {"policy": "restart"},
+        ["0 in 0: 0-10 10 carried", "0 in 1: 10-15 5 delivered"],
+        (15, 15, 0, 0, 15, 0, 0), [[0]], [],
+    ),
+    "anew after a hand-over": (
+        [*HANDED_OVER, contact(2, 100, 130, [8.0])], [upload(25.0)] * 2, {"policy": "restart"},
+        ["0 in 0: 0-10 10 carried", "0 in 1: 10-20 10 dropped", "0 in 2: 100-125 25 delivered"],
+        (25, 25, 0, 0, 45, 0, 20), [[25], [0]], ["20 0 a begins anew"],
+    ),
+    # 20 s of two contacts, a gap of 5 s, 10 s of the third; twice as fast: 15 s.
+    "over a gap": (
+        [contact(n, *t, [8.0, 16.0], 0) for n, t in enumerate([(0, 10), (10, 20), (25, 40)])],
+        [upload(30.0)], {},
+        ["0 in 0: 0-10 10 carried", "1 in 0: 0-10 20 carried", "0 in 1: 10-20 10 carried",
+         "1 in 1: 10-15 10 delivered", "0 in 2: 25-35 10 delivered"],
+        (60, 60, 0, 0, 60, 0, 0), [[0, 0]], [],
+    ),
+    "one sees one satellite": (
+        [contact(0, 0, 10, [8.0] * 2, 0),
+         seen(contact(1, 10, 30, [8.0] * 2, 0), [[10, 30], [14, 14]], [[8, 8], [0, 0]])],
+        [upload(15.0)], {},
+        ["0 in 0: 0-10 10 carried", "1 in 0: 0-10 10 carried", "0 in 1: 10-15 5 delivered"],
+        (30, 15, 15, 0, 25, 10, 0), [[0, 5]], [],
+    ),
+    # Another cluster has the beam but from 4 to 6 s.
+    **{
+        f"served for 2 s, {sharing}": (
+            [cut(contact(0, 0, 10, [8.0] * 2, None, band(4, sharing)), 4.0, 6.0)], [upload(9.0)],
+            {}, ["0 in 0: 4-6 2 carried", "1 in 0: 4-6 2 carried"],
+            (18, 0, 18, 0, 4, 4, 0), [[7, 7]], [],
+        )
+        for sharing in ("fixed_subchannel", "rounds", "broadcast")
+    },
+    # The end of a run is no end of a pass.
+    **{
+        f"the end of a run, {policy}": (
+            passes([8.0, 80.0], 0), [upload(15.0)], {"policy": policy, "until_s": 4.0},
+            ["0 in 0: 0-4 4 carried", "1 in 0: 0-1.5 15 delivered"],
+            (30, 15, 15, 0, 19, 4, 0), None, [],
+        )
+        for policy in kit.POLICIES
+    },
+    # Device 1 trains until 30 s, in the second contact; the run ends in the gap at 15 s.
+    "the end in a gap": (
+        [contact(n, *span_s, [8.0, 8.0], 0) for n, span_s in enumerate([(0, 10), (20, 40)])],
+        [[Train(COST, rounds=3, who=only(0, 1)), *upload(15.0)]], {"until_s": 15.0},
+        ["0 in 0: 0-10 10 carried"], (30, 0, 30, 0, 10, 10, 0), None, [],
+    ),
+    # One round of 10 s is longer than the pass: nothing has begun that could be cut off.
+    **{
+        f"never begun, {policy}": (
+            passes([8.0], 0, lasts_s=8.0), [[Train(COST), *upload(15.0)]], {"policy": policy},
+            [], (15, 0, 15, 0, 0, 0, 0), [[15]], [],
+        )
+        for policy in kit.POLICIES
+    },
+    "begun by one of two": (
+        passes([8.0, 0.0], 0), [upload(15.0)], {"policy": "drop"},
+        ["0 in 0: 0-10 10 dropped"], (30, 0, 15, 15, 10, 0, 10), [[15, 15]], ["10 0 a given up"],
+    ),
+    # Only device 1 has begun what is cut off: the last in the queue has had no turn, one has no
+    # link, and one trains longer than the pass lasts. They go on with the payload that they have.
+    "no turn": (
+        [contact(0, 0, 10, [8.0] * 3, radio=band(1)), LONG], [upload(7.0)] * 2, {"policy": "drop"},
+        ["0 in 0: 0-7 7 delivered", "1 in 0: 7-10 3 dropped", *LONG_ROWS],
+        (35, 28, 0, 7, 31, 0, 3), [[0, 7, 7], [0, 0, 0]], ["10 1 a given up"],
+    ),
+    "no link": (
+        [contact(0, 0, 7, [8.0, 4.0, 0.0]), LONG], [upload(7.0)] * 2, {"policy": "drop"},
+        ["0 in 0: 0-7 7 delivered", "1 in 0: 0-7 3.5 dropped", *LONG_ROWS],
+        (35, 28, 0, 7, 31.5, 0, 3.5), [[0, 7, 7], [0, 0, 0]], ["7 1 a given up"],
+    ),
+    "not ready": (
+        [contact(0, 0, 7, [8.0, 4.0, 8.0]), LONG], [[UNREADY, *upload(7.0)], upload(7.0)],
+        {"policy": "drop"}, ["0 in 0: 0-7 7 delivered", "1 in 0: 0-7 3.5 dropped", *LONG_ROWS],
+        (35, 28, 0, 7, 31.5, 0, 3.5), [[0, 7, 7], [0, 0, 0]], ["7 1 a given up"],
+    ),
+    "not carried": (
+        [contact(0, 0, 10, [8.0] * 3, radio=band(1))], [upload(7.0, carry=False)], {},
+        ["0 in 0: 0-7 7 delivered", "1 in 0: 7-10 3 dropped"],
+        (21, 7, 0, 14, 10, 0, 3), [[0, 7, 7]], ["10 1 a given up"],
+    ),
+    # A neglected downlink takes no time and is never cut.
+    "neglected": (
+        TWICE[:1], [download(1e9, carry=False)], {"policy": "drop"},
+        ["0 in 0: 0-0 1e+09 delivered"], (0,) * 7, [[0]], [],
+    ),
+    "nothing to send": (passes([8.0], 3), [upload(0.0)], {}, [], (0,) * 7, [[0]], []),
+    "out of reach": (
+        [IN_SIGHT], [upload(100.0)], {}, ["0 in 0: 0-100 100 delivered"],
+        (200, 100, 100, 0, 100, 0, 0), [[0, 100]], [],
+    ),
+}  # fmt: skip
+BOOKS = ("offered", "delivered", "carried", "dropped", "sent", "unfinished", "vain")
 
 
-def test_restart_begins_anew_and_is_through_in_a_longer_pass() -> None:
-    contacts = [contact(0, 0, 10, [8.0]), contact(1, 100, 110, [8.0]), contact(2, 200, 220, [8.0])]
-    told = talk(contacts, [upload(15.0)] * 3, "restart")
-    assert told.rows(*FATE) == [
-        (0.0, 10.0, 10.0, "dropped"),
-        (100.0, 110.0, 10.0, "dropped"),
-        (200.0, 215.0, 15.0, "delivered"),
-    ]
-    assert [reply[0].left_bytes[0] for reply in told.replies] == [15.0, 15.0, 0.0]
-    assert not any(reply[0].given_up.any() for reply in told.replies)
-    assert told.books["uplink"] == books(15.0, 15.0, 0.0, 0.0, 35.0, 0.0, 20.0)
-    assert [event["detail"] for event in told.events("drop")] == ["a begins anew"] * 2
+@pytest.mark.parametrize("name", CASES)
+def test_what_becomes_of_a_payload(name: str) -> None:
+    contacts, protocol, how, rows, books, left, drops = CASES[name]
+    told = talk(contacts, protocol, **how)
+    assert told.lines() == rows
+    assert told.books["uplink"] == {f"{key}_bytes": b for key, b in zip(BOOKS, books, strict=True)}
+    receipts = [reply[-1] for reply in told.replies]
+    assert left is None or [receipt.left_bytes.tolist() for receipt in receipts] == left
+    assert [f"{t:g} {device} {detail}" for t, device, detail in told.told("drop")] == drops
+    for receipt in receipts:
+        through = receipt.left_bytes == 0
+        assert receipt.done.tolist() == np.isfinite(receipt.end_s).tolist() == through.tolist()
+        partly = name in ("not asked", "both directions")
+        assert partly or receipt.reason == ("" if through.all() else "contact ended")
+    given_up = {device for _, device, detail in told.told("drop") if detail.endswith("up")}
+    lost = {k for receipt in receipts for k in np.flatnonzero(receipt.given_up).tolist()}
+    assert lost == given_up | ({2} if name == "not carried" else set())
+    last_s = max([row["end_s"] for row in told.moved()] or [3.0])
+    assert name not in ("out of reach", "nothing to send") or told.over_s == [last_s]
 
 
-@pytest.mark.parametrize(
-    ("policy", "carry"), [("drop", True), ("drop", False), ("resume", False), ("restart", False)]
-)
-def test_drop_gives_up_and_offers_anew(policy: CutTransfers, carry: bool) -> None:
-    told = talk(passes([8.0, 16.0], 0, 100), [upload(15.0, carry=carry)] * 2, policy)
-    once = [(0, 10.0, "dropped"), (1, 15.0, "delivered")]
-    assert told.rows("device", "delivered_bytes", "outcome") == once * 2
-    for [receipt] in told.replies:
-        assert receipt.given_up.tolist() == [True, False]
-        assert receipt.left_bytes.tolist() == [15.0, 0.0]
-        assert receipt.reason == "contact ended"
-    assert told.books["uplink"] == books(60.0, 30.0, 0.0, 30.0, 50.0, 0.0, 20.0)
-    assert told.told("drop") == [(10.0, 0, "a given up"), (110.0, 0, "a given up")]
-
-
-def test_a_newer_version_drops_what_was_open() -> None:
-    told = talk(passes([8.0], 0, 100, 200), [upload(15.0, v) for v in (1, 2, 2)])
-    assert told.rows("version", "delivered_bytes", "outcome") == [
-        (1, 10.0, "carried"),
-        (2, 10.0, "carried"),
-        (2, 5.0, "delivered"),
-    ]
-    assert told.told("drop") == [(100.0, 0, "a stale part forgotten")]
-    assert told.books["uplink"] == books(30.0, 15.0, 0.0, 15.0, 25.0, 0.0, 10.0)
-    # Another size of the same version is another payload too.
-    told = talk(passes([8.0], 0, 100), [upload(15.0), upload(12.0)])
-    assert told.books["uplink"]["offered_bytes"] == 27.0
-
-
-def test_versions_and_parts_are_those_of_each_device() -> None:
-    told = talk(passes([8.0, 8.0], 0, 100), [upload(15.0, np.array(v)) for v in ([1, 1], [1, 2])])
-    assert told.replies[1][0].left_bytes.tolist() == [0.0, 5.0]
-    assert [event["device"] for event in told.events("drop")] == [1]
-    # Who is not asked has nothing delivered, and keeps more than the others are asked for.
-    asked = upload(np.array([15.0, 4.0]), np.array([1, 0]), who=np.array([True, False]))
-    told = talk(passes([8.0, 8.0], 0, 100, 200), [upload(15.0), asked, upload(15.0)])
-    assert told.replies[1][0].delivered_bytes.tolist() == [15.0, 0.0]
-    assert told.replies[1][0].left_bytes.tolist() == [0.0, 4.0]
-    once = [(0, 10.0, "carried"), (1, 10.0, "carried"), (0, 5.0, "delivered")]
-    again = [(0, 10.0, "carried"), (1, 5.0, "delivered")]
-    assert told.rows("device", "delivered_bytes", "outcome") == [*once, *again]
-
-
-def test_a_hand_over_is_no_end_of_a_pass_and_what_begins_anew_loses_the_whole_session() -> None:
-    contacts = [contact(n, 10.0 * n, 10.0 * n + 10, [8.0], session=0) for n in (0, 1)]
-    columns = ("contact_id", "delivered_bytes", "outcome")
-    told = talk(contacts, [upload(15.0)], "restart")
-    assert told.rows(*columns) == [(0, 10.0, "carried"), (1, 5.0, "delivered")]
-    assert told.books["uplink"]["vain_bytes"] == 0.0
-    told = talk([*contacts, contact(2, 100, 130, [8.0])], [upload(25.0)] * 2, "restart")
-    assert told.rows(*columns) == [
-        (0, 10.0, "carried"),
-        (1, 10.0, "dropped"),
-        (2, 25.0, "delivered"),
-    ]
-    assert told.books["uplink"]["vain_bytes"] == 20.0
-    assert len(told.events("drop")) == 1
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_the_end_of_a_run_is_no_end_of_a_pass(policy: CutTransfers) -> None:
-    told = talk(passes([8.0, 80.0], 0), [upload(15.0)], policy, until_s=4.0)
-    rows = told.rows("device", "end_s", "delivered_bytes", "outcome")
-    assert rows == [(0, 4.0, 4.0, "carried"), (1, 1.5, 15.0, "delivered")]
-    assert told.books["uplink"] == books(30.0, 15.0, 15.0, 0.0, 19.0, 4.0, 0.0)
-    # At 0.01 light seconds the last bit is sent at 5 s, and not there when the run ends.
+def test_bytes_on_their_way_at_the_end_of_a_run_are_sent_but_not_delivered() -> None:
+    """A distance of 0.01 light seconds: the last bit is sent at 5 s and there at 5.01 s."""
     far = contact(0, 0, 10, [8.0], delays_s=[0.01])
-    told = talk([far], [upload(5.0)], policy, until_s=5.005)
-    assert told.rows("delivered_bytes", "outcome") == [(5.0, "carried")]
-    assert told.books["uplink"]["delivered_bytes"] == 0.0
-    told = talk([far], [upload(5.0)], policy)
+    for policy in kit.POLICIES:
+        told = talk([far], [upload(5.0)], policy, until_s=5.005)
+        assert told.rows("delivered_bytes", "outcome") == [(5.0, "carried")]
+        assert told.books["uplink"]["delivered_bytes"] == 0.0
+    told = talk([far], [upload(5.0)])
     assert told.rows("outcome") == [("delivered",)]
     assert told.ends() == pytest.approx([5.01], abs=1e-12)
 
 
-def test_a_run_that_ends_before_a_device_begins_in_a_later_contact() -> None:
-    """Device 1 trains until 30 s, in the second contact; the run ends in the gap at 15 s."""
-    times_s = [(0.0, 10.0), (20.0, 40.0), (50.0, 60.0)]
-    contacts = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
-    train = Train(COST, rounds=3, who=np.array([False, True]))
-    told = talk(contacts, [[train, *upload(15.0)]], until_s=15.0)
-    assert told.rows("device", "contact_id", "delivered_bytes") == [(0, 0, 10.0)]
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_who_never_begins_is_offered_and_writes_no_row(policy: CutTransfers) -> None:
-    """One round of 10 s is longer than the pass: the upload behind it has no time."""
-    told = talk(passes([8.0], 0, lasts_s=8.0), [[Train(COST), *upload(15.0)]], policy)
-    assert not told.rows("device")
-    account = told.books["uplink"]
-    assert account["offered_bytes"] == account["carried_bytes"] == 15.0  # nothing was cut off
-    [[work, up]] = told.replies
-    assert (work.rounds.tolist(), up.given_up.tolist()) == ([1], [False])
-
-
 def test_without_a_session_nothing_moves_and_carry_says_what_becomes_of_it() -> None:
-    """A request between two sessions: the reply comes at once."""
-    lost = [Upload(Payload("b", 5.0), carry=False)]
-    asked = {"at_s": 50.0, "fresh": [None, None]}
-    told = talk(passes([8.0], 0, 100), [upload(15.0), lost], **asked)
+    lost, fresh = [Upload(Payload("b", 5.0), carry=False)], [None, None]
+    told = talk(TWICE, [upload(15.0), lost], at_s=50.0, fresh=fresh)
     receipts = [reply[0] for reply in told.replies]
     assert told.over_s == [50.0, 50.0]
     assert [receipt.reason for receipt in receipts] == ["no contact"] * 2
     assert [receipt.given_up.tolist() for receipt in receipts] == [[False], [True]]
     assert told.books["uplink"]["carried_bytes"] == 15.0
     assert told.books["uplink"]["dropped_bytes"] == 5.0
-
-
-def test_a_neglected_downlink_takes_no_time_and_is_never_cut() -> None:
-    told = talk(passes([8.0], 0), [download(1e9, carry=False)], "drop")
-    assert told.replies[0][0].given_up.tolist() == [False]
-    assert told.rows(*FATE) == [(0.0, 0.0, 1e9, "delivered")]
-    assert told.books["downlink"]["delivered_bytes"] == told.books["downlink"]["sent_bytes"] == 1e9
-
-
-def test_nothing_to_send_is_through_at_once() -> None:
-    told = talk(passes([8.0], 3), [upload(0.0)])
-    assert (told.ends(), told.rows("device")) == ([3.0], [])
-
-
-def test_one_device_out_of_reach_does_not_hold_the_others_to_the_set_time() -> None:
-    here = seen(contact(0, 0, 500, [8.0] * 2), [[0, 500], [40, 40]], [[8, 8], [0, 0]])
-    told = talk([here], [upload(100.0)])
-    assert told.replies[0][0].done.tolist() == [True, False]
-    assert [event["time_s"] for event in told.events("upload_end")] == [100.0]
-    assert told.over_s == [100.0]
-
-
-# -- the books always balance
 
 
 def steps_of(draw: st.DrawFn, rng: np.random.Generator, k: int, sizes: dict[str, float]) -> Any:
@@ -233,7 +274,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[PlannedContact], list[list[Any]
 
 
 @settings(max_examples=60)  # 10 ms each; a rare mix of steps, sharing and cuts finds mistakes
-@given(conversations(), st.sampled_from(POLICIES), st.sampled_from([math.inf, 320.0, 650.0]))
+@given(conversations(), st.sampled_from(kit.POLICIES), st.sampled_from([math.inf, 320.0, 650.0]))
 def test_the_books_balance_whatever_happens(drawn, policy, until_s) -> None:
     """``talk`` raises unless they do. And the rows agree with the contacts and the receipts."""
     contacts, protocol = drawn
@@ -275,7 +316,6 @@ def test_every_figure_of_the_books_and_every_row_counts() -> None:
 
 
 def test_a_run_whose_books_are_cooked_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte that is sent and not booked is found at the end of the run."""
     honest = Ledger.settle
 
     def cooked(self: Ledger, *arguments: Any) -> Any:
@@ -287,7 +327,7 @@ def test_a_run_whose_books_are_cooked_fails(monkeypatch: pytest.MonkeyPatch) -> 
         sim.run(orbit_scenario(stop={"days": 0.5}, learning={"train": False}))
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", kit.POLICIES)
 def test_a_run_over_passes_too_short_for_its_payloads(policy: str) -> None:
     slow = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 5e-6}, "cut_transfers": policy}
     result = sim.run(orbit_scenario(stop={"days": 2}, link=slow, learning={"train": False}))
@@ -311,71 +351,7 @@ def test_a_run_over_passes_too_short_for_its_payloads(policy: str) -> None:
             assert rows.delivered_bytes.sum() == pytest.approx(rows.payload_bytes.iloc[0])
 
 
-# -- what is given up: only what has begun, and it reaches nobody
-
-EVERYBODY = [8.0] * 3
-UNREADY = Train(COST, rounds=2, who=np.array([False, False, True]))
-WHY: dict[str, tuple[PlannedContact, float, list[Any]]] = {
-    # 7 of 10 s for device 0, 3 s for device 1, and none for the last in the queue.
-    "no turn": (contact(0, 0.0, 10.0, EVERYBODY, radio=band(1)), 7.0, []),
-    # Device 1 has half of what it takes, device 2 has no link in the first pass.
-    "no link": (contact(0, 0.0, 10.0, [8.0, 4.0, 0.0]), 10.0, []),
-    # Device 2 trains longer than the pass lasts.
-    "not ready": (contact(0, 0.0, 15.0, [8.0, 4.0, 8.0]), 10.0, [UNREADY]),
-}
-
-
-@pytest.mark.parametrize(
-    ("policy", "carry", "too"),
-    [("drop", True, False), ("drop", False, True), ("resume", False, True)],
-)
-@pytest.mark.parametrize("why", WHY)
-def test_who_has_not_begun_gives_up_only_without_carry(
-    why: str, policy: CutTransfers, carry: bool, too: bool
-) -> None:
-    """Device 0 is through, device 1 gave up what it had begun and device 2 never began."""
-    first, size, steps = WHY[why]
-    contacts = [first, contact(1, 100.0, 200.0, EVERYBODY, radio=band(1))]
-    sent = upload(size, carry=carry)
-    told = talk(contacts, [[*steps, *sent], sent], policy)
-    one, two = (reply[-1] for reply in told.replies)
-    assert one.done.tolist() == [True, False, False]
-    assert one.given_up.tolist() == [False, True, too]
-    assert one.left_bytes.tolist() == [0.0, size, size]
-    # Device 2 goes on with the payload that it has, unless it has given it up.
-    assert two.done.all()
-    account = told.books["uplink"]
-    assert account["offered_bytes"] == (5 + too) * size
-    assert account["delivered_bytes"] == 4 * size
-    assert account["dropped_bytes"] == (1 + too) * size
-    assert [event["device"] for event in told.events("drop")] == [1]
-
-
-def test_a_snapshot_that_was_given_up_is_followed_by_a_fresh_one() -> None:
-    """The server then gets the second round of device 1, and otherwise its first."""
-    learner = learning.Learner(learning.LearningConfig(1, ("A",), (2,), batch_size=8))
-    one, start, second = np.ones(2, np.int64), learner.start(), np.array([False, True])
-    after = {}
-    for name, given_up in (("lost", second), ("kept", ~second & second), ("no word", None)):
-        side = ClusterSide(learner, learning.Cluster("A", 0, 2))
-        side.provide(start, [0, 1, 2, 3])
-        for _ in range(2):
-            side.train(Work(one, one.astype(float), np.zeros(2, bool)), [0])
-            side.offer([0])
-            if not side.version.any():
-                receipt = Receipt(~second, *np.zeros((3, 2)), "contact ended", given_up)
-                assert side.deliver(receipt).tolist() == [True, False]
-                assert side.pending.tolist() == [False, name != "lost"]
-                side.version = side.version + 3
-        assert side.offered_version.tolist() == [3, 3 if name == "lost" else 0]
-        values = learner.values.force(side.merge(start, second))
-        after[name] = np.concatenate([tensor.numpy().ravel() for tensor in values.values()])
-    assert np.array_equal(after["kept"], after["no word"])
-    assert not np.array_equal(after["kept"], after["lost"])
-
-
 def test_in_a_run_what_was_dropped_is_trained_anew_and_never_reaches_the_server() -> None:
-    """Two clusters whose passes are sometimes long enough for a model, and mostly not."""
     slow = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 2.3e-5}, "cut_transfers": "drop"}
     quiet = {"method": "synchronous", "train": False}
     result = sim.run(orbit_scenario(stop={"days": 3}, link=slow, learning=quiet))
