@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ import pytest
 
 import orbit
 import sim
-from learning import LearningConfig
+from learning import Learner, LearningConfig, ModelConfig
+from learning.data import DATASETS
+from learning.models import MODELS
 from sim.cache import cache_folder, contents
 from tests.kit.folders import cut, held, limited
 from tests.kit.learning import SOURCE, DataConfig, circumstances, digits, source_stamps, why_not
@@ -151,9 +154,22 @@ def test_a_data_file_that_changed_is_other_data(cache, tmp_path):
     assert sim.run(scenario).manifest["trace_sha256"] == digests[1] != digests[0]
 
 
-def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
-    from learning.data import DATASETS
+def test_a_model_that_is_registered_anew_is_the_one_that_runs():
+    model, sizes = ModelConfig(kind="edited", experts=2), []
+    for width in (16, 24):
+        MODELS.add("edited")(partial(of_width, width))
+        learner = Learner(LearningConfig(1, ("a", "b"), (1, 1), model))
+        sizes.append(learner.task.initial["expert.0.0.up.weight"].shape[0])
+    assert sizes == [16, 24]
 
+
+def of_width(width, model, spec, here):
+    from tests.kit.training import VectorMoE
+
+    return VectorMoE(replace(model, expert_hidden=width), spec, here)
+
+
+def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
     config = LearningConfig(1, ("a",), (1,))
     before, first = circumstances(config), cached(slots())
     # As if this program had begun before a file of the package was edited.
