@@ -151,29 +151,23 @@ def test_a_killed_run_with_faults_is_resumed_to_the_same(method, tmp_path):
     assert resumed["trace_sha256"] == whole["trace_sha256"]
 
 
-def closed(cycles, **closing):
+def test_a_round_ends_with_a_quorum_or_at_the_first_contact_behind_its_deadline():
     """FedAvg over A to D at 0, 600, 1200 and 1800 s of a cycle of 3000 s."""
     four = {"clusters": [{"name": name, "devices": 2} for name in "ABCD"]}
-    learning = {"method": "fedavg", "aggregation": closing, **UNTRAINED}
-    return sim.run(slots(learning=learning, ground=four, stop={"cycles": cycles}))
 
+    def closed(cycles, **closing):
+        learning = {"method": "fedavg", "aggregation": closing, **UNTRAINED}
+        result = sim.run(slots(learning=learning, ground=four, stop={"cycles": cycles}))
+        return texts(result, "wait", "reached"), result.events[result.events.kind == "aggregate"]
 
-def test_a_round_ends_with_a_quorum_of_the_clusters():
-    """Of four clusters in turn three are enough: the fourth begins the next round."""
-    result = closed(3, when="quorum", quorum=0.75)
-    merged_by = [text.split("clusters:")[1][:3] for text in texts(result, "aggregate")]
-    assert merged_by == ["3/4"] * 4
-    without = [f"quorum reached: round:{n} without {name}" for n, name in enumerate("DCBA")]
-    assert texts(result, "wait", "reached") == without
-
-
-def test_a_round_ends_at_the_first_contact_behind_its_deadline():
-    result = closed(2, when="deadline", deadline_s=1000)
-    ended = result.events[result.events.kind == "aggregate"]
+    # Three of four clusters in turn are enough: the fourth begins the next round.
+    waits, made = closed(3, when="quorum", quorum=0.75)
+    assert made.detail.str.contains("clusters:3/4").tolist() == [True] * 4
+    assert waits == [f"quorum reached: round:{n} without {name}" for n, name in enumerate("DCBA")]
     # A and B arrive, C's contact ends the round; C and D, then A's; A and B, then C's.
-    assert ended.time_s.tolist() == [1200.0, 3000.0, 4200.0]
-    missing = [text.split("without ")[1] for text in texts(result, "wait", "reached")]
-    assert missing == ["C,D", "A,B", "C,D"]
+    waits, made = closed(2, when="deadline", deadline_s=1000)
+    assert made.time_s.tolist() == [1200.0, 3000.0, 4200.0]
+    assert [text.split("without ")[1] for text in waits] == ["C,D", "A,B", "C,D"]
 
 
 def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits():

@@ -215,11 +215,44 @@ def low_flight(**north):
     return scenario
 
 
+@learning.register("weighs-first")
+class Unable(seam.Synchronous):
+    """Weighs by the samples of its first device, whoever takes part."""
+
+    def aggregate(self, me, side, done):
+        if done.any():
+            first, experts = np.arange(len(done)) == 0, self.experts
+            given = side.snapshot.handle, me.name, experts, done, 1.0, first
+            self.server = self.learner.merge_experts(self.server, *given)
+            self.aggregated(experts)
+        yield seam.Note("aggregate", self.version, "by the first device")
+
+
+@learning.register("weighs-less")
+class Below(seam.FedBuff):
+    """Takes updates away instead of adding them."""
+
+    def aggregate(self, updates):
+        for update in updates:
+            self.server = learning.snapshots.merge(self.learner, self.server, update, -1.0)
+        self.aggregated(self.experts)
+        return seam.Note("aggregate", self.version, "less and less")
+
+
+@learning.register("weighs-twice")
+class Twice(seam.Aligned):
+    """Counts every use of an expert twice."""
+
+    def weights(self, update):
+        return 2.0 * super().weights(update)
+
+
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
 CLOCK, BYTES = "clock monotone", "bytes conserved"
 INSIDE, GATE = "no transfer outside its contact", "no transfer below its gate"
 LASTS, FROZEN = "no zero or non-finite durations", "frozen parameters unchanged"
 STALE = "staleness counted from the version downloaded"
+WEIGHTS = "aggregation weights sum to one"
 TAMPERED = [
     (swap(Clock, "at", late_clock), OFTEN, CLOCK, "an event at 10.0 s comes behind one at"),
     *(
@@ -258,6 +291,24 @@ TAMPERED = [
     (swap(training, "train", trained_in_place), SLOTS, FROZEN, "training in 'A' changed.*in place"),
     (swap(seam.ClusterSide, "staleness", lambda _: lambda *given: "staleness:0 rounds:1"), OFTEN,
      STALE, "aggregated 'experts:"),
+    *(
+        (lambda patch, up=up, old=old: patch.setattr(
+            Scripted, "script", staticmethod(talk(3, up, 6, f"update staleness:{old}"))),
+         merged(OFTEN, {"learning": {"method": "scripted"}}), STALE, said)
+        for up, old, said in (
+            (3, 1, r"of uploads in versions \[3\]"),
+            (5, 0, "is of version 5, which the device has not downloaded"),
+            (2, 3, "is of version 2, which the device has not downloaded"),
+        )
+    ),
+    *(
+        (lambda patch: None, merged(SLOTS, {"learning": {"method": name}}), WEIGHTS, said)
+        for name, said in (
+            ("weighs-first", "those of the devices of 'A' sum to "),
+            ("weighs-less", "the weights are "),
+            ("weighs-twice", "the users of expert "),
+        )
+    ),
 ]  # fmt: skip
 
 
@@ -290,66 +341,6 @@ def test_the_backbone_moves(stopped, monkeypatch, unnoticed):
         seam._built_task.cache_clear()
     assert f"invariant '{FROZEN}' is violated: 'head.weight' of the backbone" in told
     assert ("evaluation at" in told) == (not unnoticed)
-
-
-class Unable(seam.Synchronous):
-    """Weighs by the samples of its first device, whoever takes part."""
-
-    def aggregate(self, me, side, done):
-        if done.any():
-            first, experts = np.arange(len(done)) == 0, self.experts
-            given = side.snapshot.handle, me.name, experts, done, 1.0, first
-            self.server = self.learner.merge_experts(self.server, *given)
-            self.aggregated(experts)
-        yield seam.Note("aggregate", self.version, "by the first device")
-
-
-class Below(seam.FedBuff):
-    """Takes updates away instead of adding them."""
-
-    def aggregate(self, updates):
-        for update in updates:
-            self.server = learning.snapshots.merge(self.learner, self.server, update, -1.0)
-        self.aggregated(self.experts)
-        return seam.Note("aggregate", self.version, "less and less")
-
-
-class Twice(seam.Aligned):
-    """Counts every use of an expert twice."""
-
-    def weights(self, update):
-        return 2.0 * super().weights(update)
-
-
-@pytest.mark.parametrize(
-    ("method", "says"),
-    [
-        (Unable, "those of the devices of 'A' sum to "),
-        (Below, "the weights are "),
-        (Twice, "the users of expert "),
-    ],
-)
-def test_weights_that_do_not_sum_to_one(stopped, method, says):
-    name = f"weighs-{method.__name__.lower()}"
-    learning.register(name)(method)
-    told = stopped(merged(SLOTS, {"learning": {"method": name}}))
-    assert "invariant 'aggregation weights sum to one' is violated: " in told
-    assert says in told
-
-
-@pytest.mark.parametrize(
-    ("uploaded", "stale", "says"),
-    [
-        (3, 1, "of uploads in versions [3]"),
-        (5, 0, "is of version 5, which the device has not"),
-        (2, 3, "is of version 2, which the device has not"),
-    ],
-)
-def test_staleness_of_what_was_not_downloaded(stopped, uploaded, stale, says):
-    Scripted.script = staticmethod(talk(3, uploaded, 6, f"update staleness:{stale}"))
-    told = stopped(merged(OFTEN, {"learning": {"method": "scripted"}}))
-    assert f"invariant '{STALE}' is violated: " in told
-    assert says in told
 
 
 @pytest.fixture(scope="module")
@@ -392,3 +383,5 @@ def test_the_digest_covers_every_value_and_timing_leaves_learning_out(tables):
     timed = changed(tables, "transfers", "end_s", 3, 601.5)
     assert records.sha256(timed) != whole
     assert records.sha256(timed, timing_only=True) != timing
+    with pytest.raises(KeyError, match="colour"):
+        records.Trace().add("events", colour="red")

@@ -140,6 +140,18 @@ def test_who_is_done_waits_for_the_others_and_says_so():
     assert not waits.contact_id.isin(result.transfers.contact_id.dropna()).any()
 
 
+def test_a_round_that_nobody_can_take_part_in_never_ends():
+    nobody = {"clusters": [{"name": "A", "devices": 2, "compute": LITTLE}, WITHOUT_B]}
+    assert not len(aggregated(sim.run(slots(ground=nobody, learning={**FEDAVG, "train": False}))))
+
+
+def test_only_methods_are_registered_and_under_names_of_their_own():
+    with pytest.raises(ValueError, match="shipped"):
+        learning.register("emsfl")
+    with pytest.raises(TypeError, match="subclass"):
+        learning.register("number")(int)
+
+
 def test_a_device_that_goes_silent_half_way_is_waited_for_unless_it_lacks_the_memory():
     side, part = (
         seam.ClusterSide(build(slots(learning=FEDAVG)).learner, seam.Cluster("A", 0, 2)),
