@@ -1,7 +1,5 @@
 """What a finished run promises, seen in its tables alone: every run, and those of each method."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +20,7 @@ from tests.kit.spy import (
 Mapping = dict[str, Any]
 
 
-def check(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def check(drawn, result, spy):
     """What every run promises, and then what its method does."""
     check_tables(result.tables)
     contacts, moved, events = result.contacts, result.transfers, result.events
@@ -45,7 +43,7 @@ def check(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
     PROMISES[drawn["learning"]["method"]](drawn, result, spy)
 
 
-def _whole_payloads(moved: pd.DataFrame) -> None:
+def _whole_payloads(moved):
     """What is delivered has come in parts that add up, none of them twice."""
     offer = ["cluster", "device", "direction", "payload", "version"]
     for _, rows in moved.groupby(offer, dropna=False, sort=False):
@@ -59,7 +57,7 @@ def _whole_payloads(moved: pd.DataFrame) -> None:
                 through = 0.0
 
 
-def _one_thing_at_a_time(events: pd.DataFrame, slots: bool) -> None:
+def _one_thing_at_a_time(events, slots):
     """A device begins to train only when it has ended the training before.
 
     The paper's slots hold a number of rounds between contacts, however long these are: there
@@ -72,7 +70,7 @@ def _one_thing_at_a_time(events: pd.DataFrame, slots: bool) -> None:
         assert begun.between(0, 1).all(), f"{device} trains twice at a time"
 
 
-def _said_as_it_is(drawn: Mapping, result: sim.Result) -> None:
+def _said_as_it_is(drawn, result):
     """Events, contacts, transfers, versions and faults tell the same story."""
     events, moved = result.events, result.transfers
     kinds, texts = events.kind.value_counts(), events.detail.fillna("")
@@ -90,37 +88,34 @@ def _said_as_it_is(drawn: Mapping, result: sim.Result) -> None:
         assert np.isfinite(result.metrics.loss.dropna()).all()
 
 
-# -- methods
-
-
-def plain(drawn: Mapping) -> bool:
+def plain(drawn):
     """Whether nothing is struck by faults and every aggregation waits for all."""
     waits_for = drawn["learning"].get("aggregation", {"when": "all"})["when"]
     return not drawn.get("faults") and waits_for == "all"
 
 
-def versions(result: sim.Result) -> Any:
+def versions(result):
     """Aggregations, of which each makes the next version of the server's model."""
     made = result.events[result.events.kind == "aggregate"]
     assert made.version.tolist() == list(range(1, len(made) + 1))
     return made
 
 
-def delivered(result: sim.Result) -> Any:
+def delivered(result):
     """Updates that are through, in order of time."""
     moved = result.transfers
     through = moved[(moved.direction == "uplink") & (moved.outcome == "delivered")]
     return through[through.payload != "relay"].sort_values("end_s", kind="stable")
 
 
-def synchronous(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def synchronous(drawn, result, spy):
     """Nobody trains outside a contact."""
     versions(result)
     training = result.events[result.events.kind.isin(["train_start", "train_end"])]
     assert training.contact_id.notna().all()
 
 
-def emsfl(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def emsfl(drawn, result, spy):
     """Two clusters never train one expert, and nothing that was trained gets lost unseen."""
     versions(result)
     changes_of_hands(spy, result)
@@ -129,7 +124,7 @@ def emsfl(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
     new_owners_that_trained(spy, result)
 
 
-def fedavg(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def fedavg(drawn, result, spy):
     """A round has every device at most once; with nothing in the way it has all that can train."""
     clusters, made, through = drawn["ground"]["clusters"], versions(result), delivered(result)
     for row in made.itertuples():
@@ -148,7 +143,7 @@ def fedavg(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
         assert not again.any(), "trained twice in a round"
 
 
-def aligned(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def aligned(drawn, result, spy):
     """Rounds as those of FedAvg; no device holds more experts than fit."""
     made, through = versions(result), delivered(result)
     for row in made.itertuples():
@@ -159,7 +154,7 @@ def aligned(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
     assert not capacity or (held <= capacity).all()
 
 
-def fedbuff(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def fedbuff(drawn, result, spy):
     """As many updates go into the buffer as come out; nobody trains in a contact."""
     made, through = versions(result), delivered(result)
     size = drawn["learning"]["options"].get("buffer_size", 0)
@@ -175,7 +170,7 @@ def fedbuff(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
     assert result.events[result.events.kind == "train_end"].contact_id.isna().all()
 
 
-def nmoe(drawn: Mapping, result: sim.Result, spy: Spy) -> None:
+def nmoe(drawn, result, spy):
     """Stages follow each other; what was answered took some time, and what failed has none."""
     rows = result.inferences
     assert (rows.latency_s.isna() == (rows.outcome == "failed")).all()

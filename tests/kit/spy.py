@@ -1,7 +1,5 @@
 """Who trained what and when, and what became of it: kept beside a run, outside of its method."""
 
-from __future__ import annotations
-
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -16,11 +14,11 @@ from tests.kit.learning import ClusterSide
 
 
 @contextmanager
-def around(**looks: Callable[..., Callable[[Any], None]]) -> Iterator[None]:
+def around(**looks):
     """Let ``looks[name](side, *given)`` see each call of a cluster's side, and what it answers."""
 
-    def seen(name: str, call: Any) -> Any:
-        def method(side: ClusterSide, *given: Any, **named: Any) -> Any:
+    def seen(name, call):
+        def method(side, *given, **named):
             after = looks[name](side, *given)
             answer = call(side, *given, **named)
             after(answer)
@@ -36,53 +34,53 @@ def around(**looks: Callable[..., Callable[[Any], None]]) -> Iterator[None]:
 class Spy:
     """Local rounds (K, E) of each cluster by what became of them, and the trainings of devices."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.sides: dict[str, ClusterSide] = {}
         self.trainings: list[tuple[str, tuple[int, ...], int, float]] = []
         self.counts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
 
     @contextmanager
-    def watching(self) -> Iterator[Spy]:
+    def watching(self):
         names = ("train", "offer", "forget", "deliver", "receive")
         with around(**{name: getattr(self, f"_{name}") for name in names}):
             yield self
 
-    def of(self, side: ClusterSide, what: str) -> np.ndarray:
+    def of(self, side, what):
         self.sides[side.name] = side
         return self.counts[side.name].setdefault(what, np.zeros_like(side.unsent))
 
-    def lost(self) -> int:
+    def lost(self):
         """Rounds of all devices on all experts that the server never hears of."""
         return sum(int(counts.get("lost", np.zeros(1)).sum()) for counts in self.counts.values())
 
-    def _train(self, side: ClusterSide, work: Any, experts: Any, *rest: Any) -> Any:
+    def _train(self, side, work, experts, *rest):
         trained = work.rounds[:, None] * _among(side, experts)
 
-        def after(_: Any) -> None:
+        def after(_):
             self.of(side, "trained")[:] += trained
             for device in np.flatnonzero(work.rounds):
                 self.trainings.append((side.name, tuple(experts), device, work.end_s[device]))
 
         return after
 
-    def _offer(self, side: ClusterSide, *rest: Any) -> Any:
+    def _offer(self, side, *rest):
         return self._gone_to(side, "on its way")
 
-    def _forget(self, side: ClusterSide, *rest: Any) -> Any:
+    def _forget(self, side, *rest):
         return self._gone_to(side, "lost")
 
-    def _gone_to(self, side: ClusterSide, what: str) -> Any:
+    def _gone_to(self, side, what):
         before = side.unsent.copy()
 
-        def after(_: Any) -> None:
+        def after(_):
             self.of(side, what)[:] += before - side.unsent
 
         return after
 
-    def _deliver(self, side: ClusterSide, *rest: Any) -> Any:
+    def _deliver(self, side, *rest):
         pending = side.pending.copy()
 
-        def after(done: Any) -> None:
+        def after(done):
             way = self.of(side, "on its way")
             self.of(side, "delivered")[done] += way[done]
             gone = pending & ~side.pending & ~done
@@ -91,15 +89,15 @@ class Spy:
 
         return after
 
-    def _receive(self, side: ClusterSide, *rest: Any) -> Any:
-        def after(_: Any) -> None:
+    def _receive(self, side, *rest):
+        def after(_):
             dropped = side.unsent[:, ~_among(side, side.held)]
             assert not dropped.any(), "a device drops an expert before it has sent what it trained"
 
         return after
 
 
-def _among(side: ClusterSide, experts: Any) -> np.ndarray:
+def _among(side, experts):
     return np.isin(np.arange(side.unsent.shape[1]), list(experts))
 
 
@@ -107,7 +105,7 @@ Training = tuple[float, float, str, int, int]
 """Begin, end, cluster, device and expert."""
 
 
-def trainings(spy: Spy, result: sim.Result) -> list[Training]:
+def trainings(spy, result):
     """All trainings, as the events table and the spy say together."""
     events, begin = result.events, {}
     starts, ends = (events[events.kind == kind] for kind in ("train_start", "train_end"))
@@ -122,7 +120,7 @@ def trainings(spy: Spy, result: sim.Result) -> list[Training]:
     ]
 
 
-def changes_of_hands(spy: Spy, result: sim.Result) -> int:
+def changes_of_hands(spy, result):
     """Return how often an expert went to another cluster; no two may train one at a time."""
     spans = defaultdict(list)
     for begin_s, end_s, cluster, _, expert in sorted(trainings(spy, result)):
@@ -138,7 +136,7 @@ def changes_of_hands(spy: Spy, result: sim.Result) -> int:
     return changes
 
 
-def check_conserved(spy: Spy) -> None:
+def check_conserved(spy):
     """All rounds that were trained are delivered, lost, on their way, or not yet sent."""
     for name, side in spy.sides.items():
         counts = spy.counts[name]
@@ -146,7 +144,7 @@ def check_conserved(spy: Spy) -> None:
         assert np.array_equal(counts.get("trained", 0 * side.unsent), sum(parts) + side.unsent)
 
 
-def owners(result: sim.Result) -> dict[int, str | None]:
+def owners(result):
     """Who owns each expert at the end; what an owner gives is taken by the next one."""
     rows = result.events[result.events.kind == "assign"]
     owner: dict[int, str | None] = {}
@@ -160,7 +158,7 @@ def owners(result: sim.Result) -> dict[int, str | None]:
     return owner
 
 
-def new_owners_that_trained(spy: Spy, result: sim.Result) -> int:
+def new_owners_that_trained(spy, result):
     """Return how often a device trained an expert that its cluster had taken.
 
     Before, a version has come down to it whole in which all of the expert was aggregated.
@@ -179,5 +177,5 @@ def new_owners_that_trained(spy: Spy, result: sim.Result) -> int:
     return found
 
 
-def numbers(listed: str) -> list[int]:
+def numbers(listed):
     return [int(number) for number in listed.removeprefix("experts:").split(",") if number]
