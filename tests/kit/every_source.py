@@ -56,7 +56,7 @@ def changed(source: str, changes: dict[str, Any]) -> dict[str, Any]:
         if any(key.startswith(f"{section}.") for key in changes):
             scenarios.set_key(mapping, section, deepcopy(least))
     for key, value in changes.items():
-        scenarios.set_key(mapping, key, value)
+        scenarios.set_key(mapping, key, deepcopy(value))
     return mapping
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scenarios
-from tests.kit.every_source import ORBITS, SEEN, read, refused
+from tests.kit.every_source import read, refused
 from tests.kit.link_cells import (
     FORMS,
     KEYS,
@@ -133,101 +133,15 @@ def test_a_downlink_has_a_band_of_its_own_and_is_physical_beside_the_paper() -> 
     assert wide["overridden"] == [f"link.{key}" for key in named]
 
 
-# -- rules between the directions, and for both
+def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page() -> None:
+    def sidelink(**keys: Any) -> Any:
+        return scenarios.resolved_sidelink(read("circular", {"link.sidelink": keys}))
 
-FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
-
-
-@pytest.mark.parametrize(
-    ("link", "words"),
-    [
-        ({"uplink.duty": 0.5}, "uplink.duty: .*downlink.duty is 1: set that to 0.5 or less"),
-        ({"downlink.duty": 0.25}, "downlink.duty: .*uplink.duty is 1: set that to 0.75 or less"),
-        ({"uplink.duty": 0.6, "downlink.duty": 0.7}, "uplink.duty: .*is 0.7: set that to 0.4"),
-        ({"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
-        ({"uplink.duty": 0.9, "downlink": "neglected"}, ""),
-        ({"uplink.duty": 0.9, "preset": "paper"}, ""),
-        ({"environment": "urban", "preset": "paper"}, "environment: .*link.uplink has path_gain"),
-        ({"environment": "urban", "uplink.frequency_ghz": 12}, "uplink.frequency_ghz: .*1 to 6"),
-        ({"environment": "urban", "downlink.frequency_ghz": 0.9}, "downlink.frequency_ghz: got"),
-        ({"downlink.frequency_ghz": 0.9}, ""),
-        ({"environment": "urban", "uplink": FIXED, "downlink": "neglected"}, "environment: .*rate"),
-        ({"environment": "urban", "uplink": {**FIXED, "required_snr_db": 1}}, ""),
-        ({"environment": "urban", "uplink": FIXED}, ""),
-        ({"environment": "sub-urban"}, "environment: got 'sub-urban'; .*did you mean 'suburban'"),
-    ],
-)  # fmt: skip
-def test_directions_share_time_and_surroundings(link: dict[str, Any], words: str) -> None:
-    keys = {f"link.{key}": value for key, value in link.items()}
-    if words:
-        assert re.match(f"link.{words}", refused("circular", keys))
-    else:
-        assert read("circular", keys).link
-
-
-@pytest.mark.parametrize("source", ORBITS)
-def test_without_geometry_there_is_no_environment_no_beam_and_no_rate(source: str) -> None:
-    for key, value in (("environment", "urban"), ("beamwidth_deg", 3.5)):
-        keys = {"link.preset": "physical", "link.uplink": FIXED, f"link.{key}": value}
-        if source in SEEN:
-            assert scenarios.resolved_link(read(source, (keys)))[key] == value
-        else:
-            line = f"link.{key}: is not used by source {source!r}, which has no geometry"
-            assert refused(source, keys).startswith(line)
-    if source not in SEEN:
-        line = f"link.uplink.rate: got 'ergodic', but source {source!r} has no slant range"
-        assert refused(source, {"link.preset": "physical"}).startswith(line)
-
-
-# -- sidelinks
-
-
-def sidelink_of(source: str = "circular", **keys: Any) -> Any:
-    scenario = read(source, {"link.sidelink": keys, "link.relay": "store"})
-    assert scenarios.from_dict(scenario.model_dump(mode="json")) == scenario
-    return scenarios.resolved_sidelink(scenario)
-
-
-def test_a_sidelink_is_a_radio_below_one_gigahertz_with_what_is_given() -> None:
-    radio = sidelink_of()
-    given = {"bandwidth_mhz": 20, "range_km": 2}
-    assert sidelink_of(**given) == radio | given
-    assert sidelink_of(rate_mbps=6) == {"rate_mbps": 6.0, "tx_power_dbm": 20.0}
+    radio, given = sidelink(), {"bandwidth_mhz": 20, "range_km": 2}
+    assert sidelink(**given) == radio | given
+    assert sidelink(rate_mbps=6) == {"rate_mbps": 6.0, "tx_power_dbm": 20.0}
     for key in radio.keys() - {"tx_power_dbm"}:
         said = refused("circular", {"link.sidelink": {"rate_mbps": 6, key: 2}})
         assert said.startswith(f"link.sidelink.{key}: is not used with rate_mbps 6")
-
-
-@pytest.mark.parametrize("source", ORBITS)
-def test_a_sidelink_needs_a_distance_within_its_range(source: str) -> None:
-    plain = read(source, ({}))
+    plain = read("circular", {})
     assert (plain.link.relay, scenarios.resolved_sidelink(plain)) == ("none", None)
-    assert sidelink_of(source, distance_km=0.2)["distance_km"] == 0.2
-    far = {"link.sidelink": {"distance_km": 3, "range_km": 2}}
-    crowd: dict[str, Any] = {"link.sidelink": {}, "ground.clusters.0.devices": 3}
-    if source not in SEEN:
-        beyond = f"range_km: is not used by source {source!r}, which has no geometry"
-        assert refused(source, far).startswith(f"link.sidelink.{beyond}")
-        none = f"distance_km: is missing; source {source!r} has no places"
-        assert refused(source, {"link.sidelink.rate_mbps": 1}).startswith(f"link.sidelink.{none}")
-        return
-    assert refused(source, far).startswith("link.sidelink.distance_km: got 3; beyond range_km 2 ")
-    assert sidelink_of(source, distance_km=2, range_km=2)
-    line = "link.sidelink.distance_km: is missing; the devices of cluster 'A' are all in one place"
-    assert refused(source, crowd).startswith(line)
-    for key in ("link.sidelink.rate_mbps", "link.sidelink.distance_km",
-                "ground.clusters.0.radius_km", "ground.clusters.0.devices"):  # fmt: skip
-        assert read(source, crowd | {key: 1}).link.sidelink is not None
-    twins = [{"latitude_deg": 48, "longitude_deg": 11}] * 2
-    assert read(
-        source,
-        {
-            "link.sidelink": {},
-            "ground.clusters.0": {
-                "name": "A",
-                "latitude_deg": 48,
-                "longitude_deg": 11,
-                "places": twins,
-            },
-        },
-    ).link.sidelink

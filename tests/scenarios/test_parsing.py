@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
-from tests.kit.every_source import CIRCULAR, ORBITS, SEEN, changed, mapping_with, read
+from tests.kit.every_source import CIRCULAR, ORBITS, SEEN, changed, read
 from tests.kit.scenarios import MAX_DEPTH, MAX_NODES, ProblemsFound, parse_yaml
 
 BERN: dict[str, Any] = {"latitude_deg": 46.9, "longitude_deg": 7.4}
@@ -45,19 +45,16 @@ def test_a_scalar_has_the_type_that_yaml_1_2_gives_it() -> None:
         assert (parsed, type(parsed)) == (value, type(value)), text
 
 
+# The golden messages have the others: anchors, keys given twice, leading zeros, broken syntax.
 REFUSED_YAML: list[tuple[str, int | None, str]] = [
-    ("a: 1\nb: &x 2\n", 2, "anchor 'x'"),
     ("a: 1\nb: *x\n", 2, "alias 'x'"),
     ("a: !!python/object/apply:os.system [ls]\n", 1, "tag"),
     ("!mine\na: 1\n", 1, "tag '!mine'"),
-    ("a: 1\n\na: 2\n", 3, "is given twice (first on line 1)"),
-    ("a: 010\n", 1, "'010' is ambiguous"),
     ("a: -.inf\n", 1, "-.inf is not allowed; numbers must be finite"),
     ("a: 1e400\n", 1, "'1e400' is too large; numbers must be finite"),
     ("a: 99999999999999999999\n", 1, "whole numbers go up to 9223372036854775807"),
     ("a: 0x" + "f" * 9999 + "\n", 1, "whole numbers go up to 9223372036854775807"),
     ("a: 1\n? [b]\n: 1\n", 2, "a key must be a word"),
-    ("a: [1\nb: 2\n", 2, "is not valid YAML"),
     ("a: 1\n---\na: 2\n", 2, "expected a single document"),
     ("a: 1\nb: \x07\n", 2, "a character that YAML does not allow"),
     ('a: "\\uD800"\n', 1, "half of a surrogate pair"),
@@ -109,7 +106,6 @@ def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path) -> None:
         (b"a: \xe9\n", ": is not text; "),
         ("null\n", ": is empty; "),
         ("\n5\n", ":2: is not a mapping; "),
-        (f"{CIRCULAR}learning: [1\n", ":12: is not valid YAML: "),
         (f"{CIRCULAR}{'#' * (1_000_001 - len(CIRCULAR))}", ": is too large; "),
     ]:
         path = saved(tmp_path, content)
@@ -225,9 +221,7 @@ def test_an_override_acts_as_if_the_file_had_said_so(tmp_path: Path) -> None:
 def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
     path = saved(tmp_path, CIRCULAR)
     for key, value, words in [
-        ("orbit.path", "x", "orbit.path: is not used by source 'circular'"),
         ("seed", "[1", "seed: is not valid YAML: "),
-        ("seed", "&a 1", "seed: the anchor 'a' is not allowed"),
         ("seed", float("inf"), "seed: got inf; must be a whole number"),
         ("orbit.beams", None, "orbit.beams: got nothing; must be a whole number"),
         ("ground.clusters.B.name", "3", "ground.clusters.B.name: 'B' is not an item of this list"),
@@ -235,6 +229,7 @@ def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
         ("", "1", "'': is not a key"),
         (".".join("a" * 40), "1", "'a.a.a.a.a"),
         ("a\nb", "1", "'a\\nb': is not a known key"),
+        ("[key]", "1", "'[key]': is not a known key"),
     ]:
         assert refusal(path, {key: value}).startswith(f"--set {words}")
     path = saved(tmp_path, CIRCULAR.replace("97.8", "300"))
@@ -343,9 +338,7 @@ ANY_VALUE = st.recursive(
     ),
     max_leaves=8,
 )
-STORED = {
-    s: scenarios.from_dict(mapping_with(o)).model_dump(mode="json") for s, o in ORBITS.items()
-}
+STORED = {source: read(source, {}).model_dump(mode="json") for source in ORBITS}
 ORBIT_KEYS = sorted({key for mapping in STORED.values() for key in mapping["orbit"]})
 WORDS = [*ORBITS, "any", "single", "contact", "highest_elevation", "sun-synchronous", "star"]
 
@@ -370,7 +363,9 @@ def replaced(spot: tuple[str, str], value: Any, extra: str | None) -> scenarios.
     mapping = copy.deepcopy(STORED[source])
     scenarios.set_key(mapping, key, value)
     if extra is not None:
-        mapping["orbit" if isinstance(mapping["orbit"], dict) else "link"][extra] = value
+        mapping["orbit" if isinstance(mapping["orbit"], dict) else "link"][extra] = copy.deepcopy(
+            value
+        )
     return scenarios.from_dict(mapping)
 
 

@@ -19,7 +19,6 @@ NUMBERS = [spot for spot, form in SPOTS.items() if form.get("type") in ("integer
 CHOICES = [spot for spot, form in SPOTS.items() if "enum" in form]
 PLACE = {"latitude_deg": 48.2, "longitude_deg": 11.5}
 KINDS = [{"devices": 3, "tflops": 2.0}, {"devices": 2, "power_w": 5.0}]
-FORMS = {"devices": 3, "places": [PLACE], "places_path": "devices.csv"}
 
 # -- every key, by the schema
 
@@ -81,81 +80,145 @@ def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source: str) -> Non
         assert refused(source, {key: 1}).startswith(start)
 
 
-# -- what a source needs
+# -- rules between keys: for which sources, what is said, and why not ("": it is taken)
+
+SINGLE, ANY = {"serving": "single"}, {"serving": "any"}
+BESIDE, PACES = "cannot stand beside", {"tflops": 1.0, "seconds_per_round": 2.0}
+BARE = "is not used by source '{source}', which has no geometry; leave it out"
+FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
+PHYSICAL = {"preset": "physical", "uplink": FIXED, "downlink": "neglected"}
+CROWD: dict[str, Any] = {"sidelink": {}, "relay": "store"}
+TURNS = "directions that take turns have at most 1 together, and link"
+INSTEAD = "but source 'contacts' has no elevations; use"
+Rules = list[tuple[str, dict[str, Any], str]]
+OF_ALL: Rules = [
+    ("seen", {"stop": {"cycles": 3, "accuracy": 0.9}}, "stop: days is missing; source '{source}'"),
+    ("slots", {"stop": {"days": 3}}, "stop: cycles is missing; source 'slots' runs a number of"),
+    ("contacts", {"stop": {"accuracy": 0.9}}, ""),
+    ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch, so"),
+    ("tle omm bare", {"start": None}, ""),
+    ("slots", {"orbit": {}}, "orbit.source: is missing; it must be one of 'tle', 'omm', "),
+    ("slots", {"stop": None}, "stop: got nothing; must be a mapping of keys"),
+    ("slots", {"stop.cycles": 10**5000}, "stop.cycles: got a very large int; must be"),
+    ("slots", {"zzz": 8}, "zzz: is not a known key; allowed here: compute, description, faults"),
+    ("slots", {"memory_gib": 8}, "memory_gib: is not a known key; did you mean 'compute.memo"),
+]  # fmt: skip
+OF_CLUSTERS: Rules = [
+    ("seen", {"latitude_deg": None}, "latitude_deg: is missing for cluster 'A'; source '{source}'"),
+    ("seen", {"longitude_deg": None}, "longitude_deg: is missing for cluster 'A'; source"),
+    ("bare", {"latitude_deg": 1.0}, ""),
+    ("bare", {"min_elevation_deg": 5.0}, f"min_elevation_deg: {BARE}"),
+    ("bare", {"places": [PLACE]}, f"places: {BARE}"),
+    ("bare", {"places_path": "x"}, f"places_path: {BARE}"),
+    ("seen", {"places": [PLACE], "radius_km": 0}, ""),
+    ("seen", {"devices": 3, "places": [PLACE]}, f"places: {BESIDE} devices; keep one of them"),
+    ("seen", {"places": [PLACE], "places_path": "x"}, f"places_path: {BESIDE} places; keep one"),
+    ("seen", {"devices": 3, "places": [PLACE], "places_path": "x"},
+     f"places_path: {BESIDE} devices and places; keep one of them"),
+    ("seen", {"radius_km": 5, "places": [PLACE]}, "radius_km: is not used with places, where"),
+    ("seen", {"radius_km": 5, "places_path": "x"}, "radius_km: is not used with places_path, "),
+    ("seen", {"places": [PLACE, {"latitude_deg": 1}]}, "places.1.longitude_deg: is missing; give"),
+    ("made", {"places": [PLACE | {"name": n} for n in ("b", "a", "b")]}, "places.2.name: 'b' is t"),
+    ("made", {"places": [PLACE | {"name": ""}]}, "places.0.name: got ''; must be text that is no"),
+    ("made", {"places": []}, "places: got a list; must be a list that is not empty"),
+    ("made", {"places": [PLACE] * 10_001}, "places: got a list; must be a shorter list"),
+    ("made", {"places": [7]}, "places.0: got 7; must be a mapping of keys"),
+    ("made", {"name": "x" * 65}, "name: got 'xxxxxxxxxxx"),
+    ("made", {"kinds": KINDS, "places": [PLACE] * 5}, ""),
+    ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: are 5 devices in all, but places"),
+    ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} compute; keep one"),
+    ("made", {"compute": PACES}, f"compute.tflops: {BESIDE} compute.seconds_per_round; keep"),
+    ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} kinds.0.seconds_p"),
+    ("made", {"kinds": [{"devices": 1}, {"tflops": 1.0}]}, "kinds.1.devices: is missing; give"),
+    ("made", {"kinds": [{"devices": 9_999}] * 2}, "devices: got 19998; must be >= 1 and <= 10000"),
+]  # fmt: skip
+OF_ORBITS: Rules = [
+    ("files", {"path": None}, "path: is missing; give the "),
+    ("tle omm", {"elements": "x"}, f"elements: {BESIDE} orbit.path; keep one of the two"),
+    ("tle omm", {"elements": "x", "path": None}, ""),
+    ("contacts", {"windows": "x"}, f"windows: {BESIDE} orbit.path; keep one of the two"),
+    ("contacts", {"windows": "x", "path": None}, ""),
+    ("omm", {"elements": 5}, "elements: got 5; must be text"),
+    ("contacts", {"columns": "AOS"}, "columns: got 'AOS'; must be a mapping"),
+    ("slots", {"slots.count": 1}, ""),
+    ("slots", {"slots.count": 3}, "slots.count: got 3; must be the number of clusters, 1"),
+    ("files walker", {**SINGLE, "satellite": 41917}, ""),
+    ("files walker", {**ANY, "satellite": "A"}, "satellite: is not used with serving 'any'; set"),
+    ("served", {**ANY, "session": "contact"}, ""),
+    ("served", {**ANY, "session": "contact", "hand_over_gap_s": 0},
+     "hand_over_gap_s: is not used with session 'contact'; set session: joined"),
+    ("seen", {**ANY, "priority": "highest_elevation", "hand_over": "highest_elevation"}, ""),
+    ("contacts", {"priority": "highest_elevation"},
+     f"priority: got 'highest_elevation', {INSTEAD} 'least_recently_served'"),
+    ("contacts", {**ANY, "hand_over": "highest_elevation"},
+     f"hand_over: got 'highest_elevation', {INSTEAD} 'longest_remaining'"),
+    ("keplerian", {"inclination_deg": "sun-synchronous"}, "inclination_deg: got 'sun-synchronou"),
+]  # fmt: skip
+for key, value in {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "session": "joined",
+                   "sync_delay_s": 0.0}.items():  # fmt: skip
+    OF_ORBITS += [
+        ("served", {**ANY, key: value}, ""),
+        ("served", {**SINGLE, key: value}, f"{key}: is not used with serving 'single'; "),
+    ]
+for right in (0, 180, 97.8, "sun-synchronous"):
+    OF_ORBITS.append(("circular walker", {"inclination_deg": right}, ""))
+for wrong in ("polar", "97.8", True, None, [97.8], 180.5, -0.5):
+    OF_ORBITS.append(("circular walker", {"inclination_deg": wrong}, "inclination_deg: got "))
+OF_LEARNING: Rules = [
+    ("slots", {"model": {"experts": 2, "top_k": 2}}, ""),
+    ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
+    ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
+    ("slots", {"aggregation": {"when": "quorum", "quorum": 0.5}}, ""),
+    ("slots", {"aggregation.when": "deadline"}, "aggregation: deadline_s is missing; when 'dead"),
+    ("slots", {"aggregation.quorum": 0.5}, "aggregation: quorum is not used with when 'all'; "),
+]  # fmt: skip
+OF_LINKS: Rules = [
+    ("seen", {"downlink.duty": 0.25},
+     f"downlink.duty: got 0.25; {TURNS}.uplink.duty is 1: set that to 0.75 or less"),
+    ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},
+     f"uplink.duty: got 0.6; {TURNS}.downlink.duty is 0.7: set that to 0.4 or less"),
+    ("seen", {"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
+    ("seen", {"uplink.duty": 0.9, "downlink": "neglected"}, ""),
+    ("seen", {"uplink.duty": 0.9, "preset": "paper"}, ""),
+    ("seen", {"environment": "urban", "preset": "paper"}, "environment: got 'urban', but link.upl"),
+    ("seen", {"environment": "urban", "uplink.frequency_ghz": 12}, "uplink.frequency_ghz: got 12;"),
+    ("seen", {"downlink.frequency_ghz": 0.9}, ""),
+    ("seen", {"environment": "urban", "uplink": FIXED, "downlink": "neglected"},
+     "environment: got 'urban', but rate 'fixed' does not change with it; give required_snr_db"),
+    ("seen", {"environment": "urban", "uplink": {**FIXED, "required_snr_db": 1}}, ""),
+    ("seen", {"environment": "urban", "uplink": FIXED}, ""),
+    ("bare", {**PHYSICAL, "environment": "urban"}, f"environment: {BARE}"),
+    ("bare", {**PHYSICAL, "beamwidth_deg": 3.5}, f"beamwidth_deg: {BARE}"),
+    ("bare", {"preset": "physical"}, "uplink.rate: got 'ergodic', but source '{source}' has no"),
+    ("bare", PHYSICAL, ""),
+    ("seen", CROWD, "sidelink.distance_km: is missing; the devices of cluster 'A' are all in one "),
+    ("bare", CROWD, "sidelink.distance_km: is missing; source '{source}' has no places"),
+    ("all", {**CROWD, "sidelink.distance_km": 1}, ""),
+    ("seen", {**CROWD, "sidelink.rate_mbps": 1}, ""),
+    ("seen", {"sidelink": {"distance_km": 2, "range_km": 2}}, ""),
+    ("seen", {"sidelink": {"distance_km": 3, "range_km": 2}}, "sidelink.distance_km: got 3; beyon"),
+    ("bare", {"sidelink": {"distance_km": 1, "range_km": 2}}, f"sidelink.range_km: {BARE}"),
+]  # fmt: skip
+GROUPS = {"all": [*ORBITS], "seen": SEEN, "served": SERVED, "bare": ["contacts", "slots"],
+          "files": ["tle", "omm", "contacts"], "made": ["circular", "walker"]}  # fmt: skip
+RULES = {"": OF_ALL, "ground.clusters.0.": OF_CLUSTERS, "orbit.": OF_ORBITS,
+         "learning.": OF_LEARNING, "link.": OF_LINKS}  # fmt: skip
 
 
-@pytest.mark.parametrize("source", ORBITS)
-def test_what_a_source_needs(source: str) -> None:
-    made, geometry = source in ("circular", "keplerian", "walker"), source in SEEN
-    for changes, needed, line in [
-        ({"stop": {"cycles": 3, "accuracy": 0.9}}, geometry, "stop: days is missing; source "),
-        ({"stop": {"days": 3}}, source == "slots", "stop: cycles is missing; source "),
-        ({"start": None}, made, f"start: is missing; source {source!r} has no epoch, so write it"),
-        ({"ground.clusters.0.latitude_deg": None}, geometry,
-         "ground.clusters.0.latitude_deg: is missing for cluster 'A'; source "),
-        ({"ground.clusters.0.longitude_deg": None}, geometry,
-         "ground.clusters.0.longitude_deg: is missing for cluster 'A'; source "),
-        ({"ground.clusters.0.min_elevation_deg": 5.0}, not geometry,
-         f"ground.clusters.0.min_elevation_deg: is not used by source {source!r}, which has no"),
-    ]:  # fmt: skip
-        if needed:
-            assert refused(source, changes).startswith(line)
+@pytest.mark.parametrize(
+    ("section", "sources", "changes", "line"),
+    [(section, *rule) for section, rules in RULES.items() for rule in rules],
+)
+def test_rules_between_keys(section: str, sources: str, changes: dict[str, Any], line: str) -> None:
+    crowd = {"ground.clusters.0.devices": 3} if "relay" in changes else {}
+    said = crowd | {f"{section}{key}": value for key, value in changes.items()}
+    for source in [name for group in sources.split() for name in GROUPS.get(group, [group])]:
+        if line:
+            found = refused(source, said)
+            assert found.startswith(f"{section}{line.format(source=source)}"), found
         else:
-            assert read(source, changes).orbit.source == source
-    for key in ("places", "places_path") if not geometry else ():
-        line = f"ground.clusters.0.{key}: is not used by source {source!r}, which has no geometry"
-        assert refused(source, {f"ground.clusters.0.{key}": FORMS[key]}).startswith(line)
-    if source in ("tle", "omm", "contacts"):
-        text = "windows" if source == "contacts" else "elements"
-        assert refused(source, {"orbit.path": None}).startswith("orbit.path: is missing; give the ")
-        both = refused(source, {f"orbit.{text}": "text"})
-        assert both == f"orbit.{text}: cannot stand beside orbit.path; keep one of the two"
-        assert read(source, {"orbit.path": None, f"orbit.{text}": "text"})
-
-
-@pytest.mark.parametrize("source", SERVED)
-def test_keys_of_several_satellites_go_with_serving_any(source: str) -> None:
-    orbit = read(source, {}).orbit
-    assert (orbit.beams, orbit.priority, orbit.min_contact_s) == (1, "least_recently_served", 0)
-    assert orbit.serving == ("any" if source == "walker" else "single")
-    serving, of_one = {"orbit.serving": "any"}, {"orbit.serving": "single"}
-    several = {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "session": "joined",
-               "sync_delay_s": 0.0}  # fmt: skip
-    for key, value in several.items():
-        assert getattr(orbit, key) is None
-        assert getattr(read(source, {f"orbit.{key}": value, **serving}).orbit, key) == value
-        line = f"orbit.{key}: is not used with serving 'single'; set serving: any"
-        assert refused(source, {f"orbit.{key}": value, **of_one}) == line
-    contact = {**serving, "orbit.session": "contact"}
-    assert read(source, contact).orbit.session == "contact"
-    line = "orbit.hand_over_gap_s: is not used with session 'contact'; set session: joined"
-    assert refused(source, contact | {"orbit.hand_over_gap_s": 0}) == line
-    if source not in ("circular", "keplerian"):
-        named = {"orbit.satellite": 41917}
-        assert read(source, named | of_one).orbit.satellite == "41917"
-        line = "orbit.satellite: is not used with serving 'any'; set serving: single"
-        assert refused(source, named | serving) == line
-    for key, other in {
-        "priority": "least_recently_served",
-        "hand_over": several["hand_over"],
-    }.items():
-        highest = serving | {f"orbit.{key}": "highest_elevation"}
-        if source == "contacts":
-            line = f"orbit.{key}: got 'highest_elevation', but source 'contacts' has no elevations"
-            assert refused(source, highest) == f"{line}; use {other!r}"
-        else:
-            assert read(source, highest)
-
-
-@pytest.mark.parametrize("source", ["circular", "walker"])
-def test_an_inclination_is_a_number_or_sun_synchronous(source: str) -> None:
-    for right in (0, 180, 97.8, "sun-synchronous"):
-        assert read(source, {"orbit.inclination_deg": right}).orbit.inclination_deg == right
-    for wrong in ("polar", "97.8", True, None, [97.8]):
-        line = refused(source, {"orbit.inclination_deg": wrong})
-        assert "; must be a number 0..180 or 'sun-synchronous' (inclination" in line
-    keplerian = refused("keplerian", {"orbit.inclination_deg": "sun-synchronous"})
-    assert "must be a number >= 0 and <= 180" in keplerian
+            scenario = read(source, said)
+            assert scenarios.from_dict(scenario.model_dump(mode="json")) == scenario
 
 
 @given(semi_major_axis_km=st.floats(6500, 60_000), eccentricity=st.floats(0, 1, exclude_max=True))
@@ -184,7 +247,7 @@ def test_a_walker_pattern_fills_its_planes(satellites: int, planes: int, phasing
         assert read("walker", said).orbit.satellites == satellites
 
 
-# -- devices, and the rest
+# -- what is taken in the place of what is not said
 
 
 def test_devices_are_counted_listed_of_a_file_or_of_kinds() -> None:
@@ -192,48 +255,24 @@ def test_devices_are_counted_listed_of_a_file_or_of_kinds() -> None:
         said = {f"ground.clusters.0.{key}": value for key, value in keys.items()}
         return read("circular", said).ground.clusters[0]
 
-    for key, value in FORMS.items():
+    forms = {"devices": 3, "places": [PLACE], "places_path": "devices.csv"}
+    for key, value in forms.items():
         given = cluster(**{key: value})
-        assert [name for name in FORMS if getattr(given, name) is not None] == [key]
+        assert [name for name in forms if getattr(given, name) is not None] == [key]
     for nothing in ({}, {"devices": None}, {"places": None, "places_path": None}):
         assert cluster(**nothing).devices == 1
     for keys in ({}, {"devices": 5}, {"devices": None}):
         assert cluster(kinds=KINDS, **keys).devices == 5
-    placed = cluster(kinds=KINDS, places=[PLACE] * 5, radius_km=0)
-    assert (placed.devices, len(placed.places), placed.places[0].name) == (None, 5, None)
+    assert cluster(kinds=KINDS, places=[PLACE] * 5).devices is None
 
 
-TWO_PACES = {"tflops": 1.0, "seconds_per_round": 2.0}
-CLUSTERS: list[tuple[dict[str, Any], str]] = [
-    ({"devices": 3, "places": [PLACE]}, "places: cannot stand beside devices; keep one of them"),
-    ({"places": [PLACE], "places_path": "x"}, "places_path: cannot stand beside places; "),
-    (FORMS, "places_path: cannot stand beside devices and places; keep one of them"),
-    ({"radius_km": 5, "places": [PLACE]}, "radius_km: is not used with places, where every"),
-    ({"radius_km": 5, "places_path": "x"}, "radius_km: is not used with places_path, where"),
-    ({"places": []}, "places: got a list; must be a list that is not empty"),
-    ({"places": [PLACE] * 10_001}, "places: got a list; must be a shorter list"),
-    ({"places": [7]}, "places.0: got 7; must be a mapping of keys"),
-    ({"places": [PLACE, {"latitude_deg": 1}]}, "places.1.longitude_deg: is missing; give the long"),
-    ({"places": [{**PLACE, "name": n} for n in ("b", "a", "b")]}, "places.2.name: 'b' is taken; "),
-    ({"places": [{**PLACE, "name": ""}]}, "places.0.name: got ''; must be text that is not empty"),
-    ({"kinds": KINDS, "places": [PLACE] * 3}, "kinds: are 5 devices in all, but places says 3; "),
-    ({"kinds": KINDS, "compute": {"power_w": 3.0}}, "kinds: cannot stand beside compute; keep"),
-    ({"compute": TWO_PACES}, "compute.tflops: cannot stand beside compute.seconds_per_round"),
-    (
-        {"kinds": [{"devices": 1, **TWO_PACES}]},
-        "kinds.0.tflops: cannot stand beside kinds.0.seconds_per_",
-    ),
-    ({"kinds": [{"devices": 1}, {"tflops": 1.0}]}, "kinds.1.devices: is missing; give the num"),
-    ({"kinds": []}, "kinds: got a list; must be a list that is not empty"),
-    ({"kinds": [{"devices": 9_999}] * 2}, "devices: got 19998; must be >= 1 and <= 10000"),
-    ({"name": "x" * 65}, "name: got 'xxxxxxxxxxx"),
-]
-
-
-@pytest.mark.parametrize(("keys", "line"), CLUSTERS)
-def test_a_contradiction_in_a_cluster_is_told(keys: dict[str, Any], line: str) -> None:
-    found = refused("circular", {f"ground.clusters.0.{key}": value for key, value in keys.items()})
-    assert found.startswith(f"ground.clusters.0.{line}") and "more)" not in found
+def test_what_a_source_does_not_say_is_that_of_one_satellite_or_of_a_constellation() -> None:
+    for source in SERVED:
+        orbit = read(source, {}).orbit
+        assert (orbit.beams, orbit.priority, orbit.min_contact_s) == (1, "least_recently_served", 0)
+        assert orbit.serving == ("any" if source == "walker" else "single")
+        assert {orbit.hand_over, orbit.hand_over_gap_s, orbit.session, orbit.sync_delay_s} == {None}
+    assert read("tle", {"orbit.satellite": 41917}).orbit.satellite == "41917"
 
 
 @pytest.mark.parametrize(
@@ -250,39 +289,11 @@ def test_what_a_device_does_not_say_is_the_scenarios(own: dict[str, float], pace
     whole = read("circular", base)
     found = whole.compute.but(whole.ground.clusters[0].compute)
     assert (found.seconds_per_round, found.tflops, found.memory_gib, found.power_w) == paces
+    tflops = read("circular", {"compute": {"tflops": 1.0}}).compute
+    assert (tflops.seconds_per_round, tflops.tflops) == (None, 1.0)
 
 
-REST: list[tuple[dict[str, Any], str]] = [
-    ({"orbit.slots.count": 3}, "orbit.slots.count: got 3; must be the number of clusters, 1"),
-    (
-        {"learning.model": {"experts": 2, "top_k": 3}},
-        "learning.model.top_k: got 3; must be at most",
-    ),
-    ({"learning.aggregation.when": "deadline"}, "learning.aggregation: deadline_s is missing; "),
-    ({"learning.aggregation.quorum": 0.5}, "learning.aggregation: quorum is not used with when "),
-    ({"memory_gib": 8}, "memory_gib: is not a known key; did you mean 'compute.memory_gib'?"),
-    ({"zzz": 8}, "zzz: is not a known key; allowed here: compute, description, faults, ground"),
-    ({"orbit": {}}, "orbit.source: is missing; it must be one of 'tle', 'omm', 'circular', "),
-    ({"stop.cycles": 10**5000}, "stop.cycles: got a very large int; must be"),
-    ({"learning.model.tokenizer": 5}, "learning.model.tokenizer: got 5; must be text"),
-    ({"stop": None}, "stop: got nothing; must be a mapping of keys"),
-]
-
-
-@pytest.mark.parametrize(("changes", "line"), REST)
-def test_what_does_not_fit_is_told_by_its_key(changes: dict[str, Any], line: str) -> None:
-    assert refused("slots", changes).startswith(line)
-
-
-def test_what_fits_by_a_hair_is_taken() -> None:
-    aggregation = {"when": "quorum", "quorum": 0.5}
-    paced = {"seconds_per_round": None, "tflops": 1}
-    found = read("slots", {"orbit.slots.count": 1, "learning.model": {"experts": 2, "top_k": 2},
-                           "compute": paced, "learning.aggregation": aggregation})  # fmt: skip
-    assert (found.compute.seconds_per_round, found.compute.tflops) == (None, 1.0)
-    assert read("slots", {}).compute.seconds_per_round == 60
-    networked = {"experts": 2, "top_k": 3, "kind": "image-nmoe"}  # one expert a device
-    assert read("slots", {"learning.model": networked})
+def test_what_is_no_mapping_and_what_has_many_errors_is_told_in_one_line() -> None:
     for wrong, line in (([], "a scenario is a mapping of keys, not a list"),
                         ({1: 2}, "1: is not a known key; allowed here: compute, ")):  # fmt: skip
         with pytest.raises(scenarios.ScenarioError, match=line):
