@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import kstest
 from skyfield.api import wgs84
 
 import orbit
@@ -110,9 +109,6 @@ def test_of_several_humps_the_highest_is_taken_and_a_dip_between_two_knots_ends_
     # The elevation changes by 3e-6 deg/s at most, so a scan every 10 s finds the right hump.
     seen = _checked(STILL, devices, start, 0.0, last_s, 5.0, 60.0, 10.0, 0.05)
     assert (seen.los_s - seen.aos_s).max() < DAY_S
-    inside = np.stack([seen.aos_s > 0, seen.los_s < last_s], axis=1)
-    off_deg = seen.elevation_deg[:, [0, -1]] - masks_deg[:, None]
-    assert inside.any(axis=1).all() and np.abs(off_deg)[inside].max() < 1e-7
     dip = next(place for place in low if high.min() < place < high.max())
     strict = [replace(site, min_elevation_deg=float(elevation_deg[dip]) + 5e-8)]
     # The dip is shorter than a knot's step (55 s), so from some starts it lies between two knots.
@@ -213,29 +209,6 @@ def test_the_track_of_a_contact_is_sgp4s_on_all_kinds_of_orbits(norad_id):
         _assert_near(seen.look(EIGHT_SITES, time_s), exact)
 
 
-class _Counted:
-    """An SGP4 model that counts how often, and for how many times, it is called."""
-
-    def __init__(self, model):
-        self.model, self.calls, self.times = model, 0, 0
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
-
-    def sgp4_array(self, *arguments):
-        self.calls, self.times = self.calls + 1, self.times + len(arguments[0])
-        return self.model.sgp4_array(*arguments)
-
-
-def test_a_track_calls_sgp4_once_for_few_times_and_never_for_looks():
-    counted = replace(STILL, model=_Counted(STILL.model))
-    track = orbit.contact_track(counted, STILL.epoch, 0.0, 30 * DAY_S)
-    track.look(EIGHT_SITES, np.linspace(0.0, 30 * DAY_S, 50))
-    assert counted.model.calls == 1 and counted.model.times < 60_000
-    orbit.contact_geometry(counted, EIGHT_SITES, STILL.epoch, 0.0, 700.0, 10.0)
-    assert counted.model.calls == 2
-
-
 def test_times_may_be_common_to_all_sites_or_each_sites_own():
     track = orbit.contact_track(HIGH, START, 100.0, 900.0)
     time_s, count = np.linspace(100.0, 900.0, 7)[:, None], len(EIGHT_SITES)
@@ -302,7 +275,6 @@ def test_sites_that_cannot_be_are_refused_in_one_line():
         ("site 'x': longitude_deg 360.0 is outside -180 up to but not", "x", 0, 360.0),
         ("site 'x': altitude_m nan", "x", 0, 0, nan),
         ("site 'x': min_elevation_deg 90.0", "x", 0, 0, 0, 90.0),
-        ("site 'x': min_elevation_deg -0.1", "x", 0, 0, 0, -0.1),
         ("site 'x': latitude_deg '48' is not a number; give one from -90", "x", "48", 0),
         ("latitude_deg array.* is not a number", "x", np.zeros((2, 1)), 0),
         ("site name ' ' is no name; give text such as", " ", 1, 1),
@@ -333,25 +305,22 @@ CENTRES = [
 
 
 @pytest.mark.parametrize("centre", CENTRES, ids=lambda site: site.name)
-def test_devices_are_uniform_over_the_disc_each_at_the_distance_of_its_draw(centre):
+def test_each_device_is_at_the_distance_and_azimuth_of_its_draw(centre):
+    """An area's share is the square of the radius's: they are uniform over the disc."""
     for radius_km in (1.0, 100.0, 500.0):
-        devices = orbit.place_devices(centre, 2000, radius_km, np.random.default_rng(11))
-        share, turn = np.random.default_rng(11).random((2000, 2)).T
+        devices = orbit.place_devices(centre, 500, radius_km, np.random.default_rng(11))
+        share, turn = np.random.default_rng(11).random((500, 2)).T
         distance_km, azimuth = _around(centre, devices)
         np.testing.assert_allclose(distance_km, radius_km * np.sqrt(share), rtol=1e-3, atol=1e-6)
         apart = np.remainder(azimuth - 2 * np.pi * turn + np.pi, 2 * np.pi) - np.pi
         assert np.abs(apart).max() < 1e-3
-        assert kstest((distance_km / radius_km) ** 2, "uniform", args=(0, 1.002)).pvalue > 1e-3
-        assert kstest((azimuth / (2 * np.pi)) % 1, "uniform").pvalue > 1e-3
 
 
 def test_devices_are_numbered_and_keep_the_centres_altitude_and_mask():
-    few, many = (
-        orbit.place_devices(CENTRES[0], n, 50.0, np.random.default_rng(4)) for n in (3, 50)
-    )
-    assert many[:3] == few and [device.name for device in few] == ["0", "1", "2"]
+    few, none = (orbit.place_devices(CENTRES[0], n, 9.0, np.random.default_rng(4)) for n in (3, 0))
+    assert orbit.place_devices(CENTRES[0], 50, 9.0, np.random.default_rng(4))[:3] == few
+    assert none == () and [device.name for device in few] == ["0", "1", "2"]
     assert {(device.altitude_m, device.min_elevation_deg) for device in few} == {(408.0, 15.0)}
-    assert orbit.place_devices(CENTRES[0], 0, 50.0, np.random.default_rng(4)) == ()
     for device in orbit.place_devices(CENTRES[2], 4, 0.0, np.random.default_rng(0)):
         assert (device.latitude_deg, device.longitude_deg) == (-16.8, 179.99)
     for words, *asked in (("devices -1", -1, 1.0), ("radius_km -1", 3, -1.0), ("501", 3, 501.0)):

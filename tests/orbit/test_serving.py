@@ -103,18 +103,6 @@ def test_service_follows_the_rule_second_by_second(windows, beams, hand_over, pr
     assert (service.wait_from_s[waits] >= windows.rise_s[waits]).all()
 
 
-def test_the_least_recently_served_of_the_waiting_gets_the_beam():
-    windows = windows_of([
-        (0, 1, 0, 10), (0, 2, 20, 30), (0, 0, 40, 50),
-        (0, 0, 45, 70), (0, 3, 46, 48), (0, 2, 47, 80), (0, 1, 48, 90),
-    ])  # fmt: skip
-    service = orbit.serve(windows)
-    np.testing.assert_array_equal(service.start_s, [0, 20, 40, np.nan, np.nan, np.nan, 50])
-    # The first site is served up to 50 s, so that its second window waits from then on only.
-    assert service.waited_s.tolist() == [0, 0, 0, 20, 2, 33, 2]
-    assert service.wait_from_s[3:].tolist() == [50, 46, 47, 48]
-
-
 def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
     windows = windows_of([(0, 0, 0, 10), (1, 0, 4, 30), (2, 0, 6, 20), (1, 0, 40, 44)])
     service = orbit.serve(windows)
@@ -139,11 +127,6 @@ def test_whoever_has_waited_longer_takes_over_a_busy_beam():
     assert [times for *times, served in told if served] == [
         [0, 0, 60], [0, 100, 120], [1, 120, 150], [0, 200, 260], [0, 300, 320], [1, 320, 350],
     ]  # fmt: skip
-    patient = orbit.serve(windows, min_contact_s=25.0)
-    second = np.flatnonzero((windows.site == 1) & patient.served)
-    # The first keeps its beam for 25 s, and what is then left is just long enough for the second.
-    assert patient.start_s[second].tolist() == [125.0, 325.0]
-    assert patient.waited_s[second].tolist() == [5.0, 5.0]
 
 
 @pytest.mark.parametrize(

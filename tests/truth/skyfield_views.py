@@ -150,13 +150,6 @@ def look_angles(satellite, site, start, time_s):
     return elevation.degrees, azimuth.degrees, distance.km, rate.km_per_s
 
 
-def subpoints(satellite, start, time_s):
-    """Geodetic latitude, longitude (deg) and altitude (km) of a satellite, by Skyfield."""
-    body = EarthSatellite.from_satrec(satellite.model, TIMESCALE)
-    place = wgs84.geographic_position_of(body.at(_times(start, time_s)))
-    return place.latitude.degrees, place.longitude.degrees, place.elevation.km
-
-
 def found(view, mask_deg, refine):
     """The windows that leomix finds in a view's span."""
     span = view.start, view.start + timedelta(seconds=view.span_s)

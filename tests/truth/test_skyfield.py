@@ -48,17 +48,12 @@ def test_windows_of_every_kind_of_orbit_over_sites_and_masks(name):
 
 
 @pytest.mark.parametrize("name", ["ISS", "OneWeb", "polar", "Molniya"])
-def test_masks_next_to_the_peak_of_a_pass(name):
+def test_masks_next_to_the_peak_of_a_pass_and_spans_cut_inside_one(name):
+    cuts = [cut for seen in views_of(name) if (cut := seen.cut_in_passes(5.0)) is not None]
+    assert_conformance([(cut, mask_deg) for cut in cuts for mask_deg in (0.0, 5.0, 10.0)], 2)
     grazing = [(seen, mask) for seen in views_of(name) for mask in seen.grazing_masks(5)]
     assert len(grazing) >= 10
     assert_conformance(grazing, 5)
-
-
-@pytest.mark.parametrize("name", ["Starlink", "polar", "Molniya", "MOLNIYA 1-36"])
-def test_spans_that_start_and_end_inside_a_pass(name):
-    cuts = [cut for seen in views_of(name) if (cut := seen.cut_in_passes(5.0)) is not None]
-    assert len(cuts) >= 2
-    assert_conformance([(cut, mask_deg) for cut in cuts for mask_deg in (0.0, 5.0, 10.0)], 2)
 
 
 def test_the_slow_reference():
@@ -66,42 +61,29 @@ def test_the_slow_reference():
         assert_conformance([(seen, 10.0), (seen, 45.0)], 1, ["skyfield"])
 
 
-def test_windows_of_real_elements():
-    satellites = orbit.read_satellites(skies.element_file("earth2026_stations.tle"))[::15]
-    satellites += orbit.read_satellites(skies.element_file("earth2026_oneweb.tle"))[::400]
-    start = max(s.epoch for s in satellites).replace(microsecond=0)
-    pairs = zip(satellites, SITES * 9, strict=False)
-    views = [View(satellite, site, start, DAY_S) for satellite, site in pairs]
-    assert_conformance([(seen, mask_deg) for seen in views for mask_deg in (0.0, 10.0, 25.0)], 20)
-
-
-def random_satellite(rng):
-    """From low circles to eccentricity 0.75, with a perigee above 300 km, and some with drag."""
-    eccentricity = rng.choice([0.0, 1e-3, 0.02, 0.2, 0.5, 0.7, 0.75])
-    perigee_km = 6378.0 + rng.uniform(300, 1500)
-    epoch = datetime(1985, 1, 1, tzinfo=UTC) + timedelta(seconds=int(rng.uniform(0, 1.3e9)))
-    return orbit.keplerian_satellite(
-        f"e={eccentricity:g} perigee={perigee_km:.0f} {epoch:%Y-%m-%d}", epoch,
-        semi_major_axis_km=perigee_km / (1 - eccentricity), inclination_deg=rng.uniform(0, 180),
-        eccentricity=eccentricity, raan_deg=rng.uniform(0, 360),
-        argument_of_perigee_deg=rng.uniform(0, 360), mean_anomaly_deg=rng.uniform(0, 360),
-        bstar=rng.choice([0.0, 1e-5, 2e-4]),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("count", "seed"),
-    [(2, 1), pytest.param(30, 20261120, marks=pytest.mark.slow(reason="half a minute"))],
+    [(3, 1), pytest.param(30, 20261120, marks=pytest.mark.slow(reason="half a minute"))],
 )
 def test_random_satellites_sites_and_dates(count, seed):
+    """From low circles to eccentricity 0.75, some with drag, some over poles and the equator."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        satellite = random_satellite(rng)
-        start = satellite.epoch + timedelta(days=int(rng.integers(-3, 4)))
-        place = rng.uniform((-90, -180, 0), (90, 180, 5e3)).tolist()
-        seen = View(satellite, orbit.Site(satellite.name, *place), start, DAY_S)
-        masks_deg = [*rng.uniform(0, 60, 3).tolist(), *seen.grazing_masks(5)]
-        assert_conformance([(seen, mask_deg) for mask_deg in masks_deg], 1)
+        eccentricity = rng.choice([0.0, 1e-3, 0.02, 0.2, 0.5, 0.7, 0.75])
+        axis_km = (6378.0 + rng.uniform(300, 1500)) / (1 - eccentricity)
+        epoch = datetime(1985, 1, 1, tzinfo=UTC) + timedelta(seconds=int(rng.uniform(0, 1.3e9)))
+        satellite = orbit.keplerian_satellite(
+            f"{axis_km} {eccentricity}", epoch, semi_major_axis_km=axis_km,
+            inclination_deg=rng.choice([0.0, 90.0, *rng.uniform(0, 180, 6)]),
+            eccentricity=eccentricity, raan_deg=rng.uniform(0, 360),
+            argument_of_perigee_deg=rng.uniform(0, 360), mean_anomaly_deg=rng.uniform(0, 360),
+            bstar=rng.choice([0.0, 1e-5, 2e-4]),
+        )  # fmt: skip
+        latitude = float(rng.choice([-90.0, 0.0, *rng.uniform(-90, 90, 6)]))
+        site = orbit.Site("any", latitude, rng.uniform(-180, 180), rng.uniform(-500, 9e3))
+        seen = View(satellite, site, epoch + int(rng.integers(-3, 4)) * DAY, DAY_S)
+        masks_deg = [*rng.uniform(0, 85, 3).tolist(), *seen.grazing_masks(5)]
+        assert_conformance([(seen, mask_deg) for mask_deg in masks_deg], 0)
 
 
 def test_the_comparison_itself_sees_what_is_wrong():
@@ -163,11 +145,10 @@ def test_what_a_window_says_of_its_rise_culmination_and_set(refine):
             assert np.abs(getattr(mine, f"{name}_range_rate_km_s") - rate).max() < rate_km_s
 
 
-@pytest.mark.parametrize("real", [False, True])
-def test_look_angles_over_weeks(real):
-    stations = skies.element_file("earth2026_stations.tle") if real else None
+def test_look_angles_over_weeks():
+    stations = orbit.read_satellites(skies.element_file("earth2026_stations.tle"))
     time_s = np.linspace(-1, 20, 99) * DAY_S
-    for satellite in orbit.read_satellites(stations)[:4] if real else CIRCLES[::3]:
+    for satellite in [*CIRCLES[::3], *stations[:3]]:
         ours = orbit.look_angles(satellite, EIGHT_SITES, START, time_s)
         for k, site in enumerate(EIGHT_SITES):
             elevation, azimuth, distance, rate = truth.look_angles(satellite, site, START, time_s)
@@ -175,16 +156,3 @@ def test_look_angles_over_weeks(real):
             assert apart.max() < 1e-6
             assert np.abs(ours.slant_range_km[:, k] - distance).max() < 5e-5
             assert np.abs(ours.range_rate_km_s[:, k] - rate).max() < 1e-6
-
-
-@pytest.mark.parametrize("inclination_deg", [0.0, 51.6, 90.0, 97.8])
-def test_subsatellite_points(inclination_deg):
-    satellite = orbit.circular_satellite("made", 700.0, inclination_deg, 40.0, 10.0, START)
-    time_s = np.linspace(0.0, 7200.0, 61)
-    track = orbit.ground_track(satellite, START, time_s)
-    latitude_deg, longitude_deg, altitude_km = truth.subpoints(satellite, START, time_s)
-    # Skyfield stops earlier in its search for the latitude: 2 mm at 45 degrees.
-    apart_deg = (track.longitude_deg - longitude_deg + 180.0) % 360.0 - 180.0
-    assert np.abs(apart_deg * np.cos(np.radians(track.latitude_deg))).max() < 1e-10
-    np.testing.assert_allclose(track.latitude_deg, latitude_deg, atol=3e-8)
-    np.testing.assert_allclose(track.altitude_km, altitude_km, atol=1e-9)
