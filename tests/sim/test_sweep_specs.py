@@ -18,7 +18,6 @@ from tests.kit import small
 from tests.kit.network import InputError
 from tests.kit.results import as_yaml
 from tests.kit.sweeps import (
-    Items,
     Plan,
     Point,
     Span,
@@ -27,7 +26,6 @@ from tests.kit.sweeps import (
     combinations_count,
     digest_of,
     locked,
-    read_pair,
     read_pairs,
     read_spec,
 )
@@ -94,41 +92,6 @@ def test_values_have_the_types_that_yaml_gives_them() -> None:
         assert listed(text) == [text.strip("'")]
 
 
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("", "no values"),
-        ("a,,b", "no list"),
-        ("a,", "empty item"),
-        ("[1,2", "no list"),
-        ("900:400:100", "reversed"),
-        ("900:400", "reversed"),
-        ("400:900:0", "above 0"),
-        ("400:900:-100", "above 0"),
-        ("0:inf:1", "finite"),
-        ("nan:1:1", "finite"),
-        ("0:1e400:1", "finite"),
-        ("0:99999999999999999999:1", "too large"),
-        ("0:1:1e-300", "far too many"),
-        ("1,.inf", "finite"),
-        ("010,020", "leading zero"),
-        ("!!python/object:os.system x", "no list"),
-    ],
-)
-def test_a_wrong_spec_is_one_line_with_its_key(text: str, word: str) -> None:
-    with pytest.raises(InputError, match=rf"^-p some\.key: .*{word}") as found:
-        read_pair(f"some.key={text}")
-    assert "\n" not in str(found.value)
-
-
-def test_pairs_have_a_key_each_once() -> None:
-    for pair in ("", "key", "=1,2", " =1"):
-        with pytest.raises(InputError, match="KEY=SPEC"):
-            read_pair(pair)
-    with pytest.raises(InputError, match=r"^-p a\.b: is given twice"):
-        read_pairs(["a.b=1", "c=2", "a.b=3"])
-
-
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=4), min_size=1, max_size=3))
 def test_a_grid_is_the_product_with_the_last_key_fastest(lists: list[list[int]]) -> None:
     pairs = [f"k{n}={','.join(map(str, values))}" for n, values in enumerate(lists)]
@@ -137,11 +100,10 @@ def test_a_grid_is_the_product_with_the_last_key_fastest(lists: list[list[int]])
     assert combinations_count(read_pairs(pairs), "grid", None) == len(found)
 
 
-def test_zip_takes_one_of_each() -> None:
-    pairs = ["a=1,2,3", "b=10:30:10"]
-    assert sampled(pairs, "zip") == [{"a": n, "b": 10 * n} for n in (1, 2, 3)]
-    with pytest.raises(InputError, match=r"^-p b: has 2 values and -p a 3"):
-        combinations_count(read_pairs(["a=1,2,3", "b=1,2"]), "zip", None)
+def test_zip_takes_one_of_each_and_counting_visits_none() -> None:
+    assert sampled(["a=1,2,3", "b=10:30:10"], "zip") == [{"a": n, "b": 10 * n} for n in (1, 2, 3)]
+    many = read_pairs([f"k{n}=0:1000000:1" for n in range(5)])
+    assert combinations_count(many, "grid", None) == 1000001**5
 
 
 def test_random_values_depend_on_key_and_seed_only() -> None:
@@ -160,25 +122,6 @@ def test_random_values_depend_on_key_and_seed_only() -> None:
     assert sum(v["a"] for v in found) / 200 == pytest.approx(1.5, abs=5 * 0.041)
 
 
-def test_samplings_that_do_not_fit_are_refused() -> None:
-    for sampling, samples, word in (
-        ("random", None, "--samples"),
-        ("random", 0, "at least 1"),
-        ("grid", 5, "goes with --sampling random"),
-        ("latin", None, "one of grid, zip, random"),
-    ):
-        with pytest.raises(InputError, match=word):
-            combinations_count({"a": Items((1, 2))}, sampling, samples)
-    for sampling in ("grid", "zip"):
-        with pytest.raises(InputError, match=r"^-p a: .*without a step"):
-            combinations_count({"a": Span(0, 1)}, sampling, None)
-
-
-def test_counting_visits_no_combination() -> None:
-    specs = read_pairs([f"k{n}=0:1000000:1" for n in range(5)])
-    assert combinations_count(specs, "grid", None) == 1000001**5
-
-
 # -- points
 
 TIMING = {"learning.train": False}
@@ -193,7 +136,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def made(file: str, *pairs: str, **more: Any) -> list[Point]:
     overrides = {**TIMING, **more.pop("overrides", {})}
-    return list(Plan(file, overrides, read_pairs(pairs), **more).points())
+    plan = Plan(file, overrides, read_pairs(pairs), **more)
+    count, points = plan.count, list(plan.points())
+    assert len(points) == count
+    return points
 
 
 def test_a_point_is_the_scenario_that_a_run_would_load(file: str) -> None:
@@ -220,13 +166,15 @@ def test_equal_scenarios_have_one_digest_however_they_are_said(file: str, tmp_pa
     (one,) = made(file, "stop.cycles=3", overrides={"seed": 3})
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump({**small.SLOTS, "description": "another text"}))
-    assert made(str(other), "seed=3,4,3") != []
     digests = [point.digest for point in made(str(other), "seed=3,4,3")]
     assert digests[0] == digests[2] == one.digest
     assert digests[1] != one.digest
     assert made(file, "link.uplink.eirp_dbw=1")[0].digest == (
         made(file, "link.uplink.eirp_dbw=1.0")[0].digest
     )
+    # What is refused for changing nothing (below) changes no digest.
+    said = [scenarios.load("circular", {"description": text}) for text in ("a", "b")]
+    assert digest_of(said[0]) == digest_of(said[1])
 
 
 def test_a_digest_says_what_files_hold_and_not_where_they_lie(tmp_path: Path) -> None:
@@ -251,48 +199,58 @@ def test_random_points_are_within_their_range_and_depend_on_no_order(file: str) 
     assert [point.digest for point in again] == [point.digest for point in found]
 
 
-WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
-    "unknown": (["orbit.altitud_km=500"], {}, r"^-p orbit\.altitud_km: is not a known key"),
-    "unused": (["orbit.altitude_km=500"], {}, r"^-p orbit\.altitude_km: is not used by .*'slots'"),
-    "inside": (["link.uplink={eirp_db: 1}"], {}, r"^-p link\.uplink\.eirp_db: .*did you mean"),
-    "value": (["stop.cycles=2,x"], {}, r"^-p stop\.cycles: got 'x'; must be a whole number"),
-    "method": (["learning.method=emsfl,emsfk"], {}, r"^-p learning\.method: .*did you mean"),
-    "option": (["learning.options.x=1"], {}, r"^-p learning\.options\.x: .*threshold"),
-    "elsewhere": (["stop.cycles=2"], {"overrides": {"seed": -1}}, r"^--set seed.*stop\.cycles=2\)"),
-    "twice": (["stop.cycles=2"], {"overrides": {"stop.cycles": 3}}, r"^-p stop\.cycles: .*--set"),
-    "seed": (["seed=2"], {"overrides": {"seed": 3}}, r"^-p seed: .*--seed"),
-    "undone": (["link={}", "link.uplink.eirp_dbw=1"], {}, r"^-p link: would undo link\.uplink"),
-    "seeds": (["seed=1,2"], {"replications": 2}, r"^-p seed: replications"),
-    "none": (["stop.cycles=2"], {"replications": 0}, r"--replications 0"),
-    "too far": (["stop.cycles=2"], {"replications": 2, "overrides": {"seed": 2**63 - 1}}, r"seed"),
+CIRCULAR, RANDOM = {"file": "circular"}, {"sampling": "random"}
+SPECS = {
+    "no values": [""],
+    "no list": ["a,,b", "[1,2", "!!python/object:os.system x"],
+    "empty item": ["a,"],
+    "reversed": ["900:400:100", "900:400"],
+    "above 0": ["400:900:0", "400:900:-100"],
+    "finite": ["0:inf:1", "nan:1:1", "0:1e400:1", "1,.inf"],
+    "too large": ["0:99999999999999999999:1"],
+    "far too many": ["0:1:1e-300"],
+    "leading zero": ["010,020"],
 }
+WRONG: list[tuple[list[str], dict[str, Any], str]] = [
+    *[([f"a.b={s}"], {}, rf"^-p a\.b: .*{word}") for word, texts in SPECS.items() for s in texts],
+    *[([pair], {}, "KEY=SPEC") for pair in ("", "key", "=1,2", " =1")],
+    (["a.b=1", "c=2", "a.b=3"], {}, r"^-p a\.b: is given twice"),
+    (["seed=1,2,3", "stop.cycles=1,2"], {"sampling": "zip"}, r"^-p stop\.cycles: has 2 .* seed 3"),
+    (["seed=1,2"], RANDOM, "--samples"),
+    (["seed=1,2"], {**RANDOM, "samples": 0}, "at least 1"),
+    (["seed=1,2"], {"samples": 5}, "goes with --sampling random"),
+    (["seed=1,2"], {"sampling": "latin"}, "one of grid, zip, random"),
+    (["learning.step_size=0:1"], {}, r"^-p learning\.step_size: .*without a step"),
+    (["learning.step_size=0:1"], {"sampling": "zip"}, r"^-p learning\.step_size: .*without a step"),
+    (["orbit.altitud_km=500"], {}, r"^-p orbit\.altitud_km: is not a known key"),
+    (["orbit.altitude_km=500"], {}, r"^-p orbit\.altitude_km: is not used by .*'slots'"),
+    (["link.uplink={eirp_db: 1}"], {}, r"^-p link\.uplink\.eirp_db: .*did you mean"),
+    (["stop.cycles=2,x"], {}, r"^-p stop\.cycles: got 'x'; must be a whole number"),
+    (["learning.method=emsfl,emsfk"], {}, r"^-p learning\.method: .*did you mean"),
+    (["learning.options.x=1"], {}, r"^-p learning\.options\.x: .*threshold"),
+    (["stop.cycles=2"], {"overrides": {"seed": -1}}, r"^--set seed.*stop\.cycles=2\)"),
+    (["stop.cycles=2"], {"overrides": {"stop.cycles": 3}}, r"^-p stop\.cycles: .*--set"),
+    (["seed=2"], {"overrides": {"seed": 3}}, r"^-p seed: .*--seed"),
+    (["link={}", "link.uplink.eirp_dbw=1"], {}, r"^-p link: would undo link\.uplink"),
+    (["seed=1,2"], {"replications": 2}, r"^-p seed: replications"),
+    (["stop.cycles=2"], {"replications": 0}, r"--replications 0"),
+    (["stop.cycles=2"], {"replications": 2, "overrides": {"seed": 2**63 - 1}}, r"seed"),
+    # Refusals name whole keys and YAML values.
+    (["description=a,b"], CIRCULAR, r"^-p description: changes nothing in a run"),
+    (["altitude_km=1,2"], CIRCULAR, r"did you mean 'orbit\.altitude_km'\?$"),
+    (["link.uplink={eirp_db: 1}"], CIRCULAR, r"did you mean 'link\.uplink\.eirp_dbw'\?$"),
+    (["stop.days=null,2"], CIRCULAR, r"\(at stop\.days=null\)$"),
+]
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_sweep_is_one_line_with_its_key(file: str, what: str) -> None:
-    pairs, more, line = WRONG[what]
+@pytest.mark.parametrize(("pairs", "more", "line"), WRONG)
+def test_a_wrong_sweep_is_one_line_with_its_key(
+    file: str, pairs: list[str], more: dict[str, Any], line: str
+) -> None:
+    source, rest = more.get("file", file), {k: v for k, v in more.items() if k != "file"}
     with pytest.raises(InputError, match=line) as found:
-        made(file, *pairs, **more)
+        made(source, *pairs, **rest)
     assert "\n" not in str(found.value)
-
-
-@pytest.mark.parametrize(
-    ("pair", "said"),
-    [
-        ("description=a,b", r"^-p description: changes nothing in a run"),
-        ("altitude_km=1,2", r"did you mean 'orbit\.altitude_km'\?$"),
-        ("link.uplink={eirp_db: 1}", r"did you mean 'link\.uplink\.eirp_dbw'\?$"),
-        ("stop.days=null,2", r"\(at stop\.days=null\)$"),
-    ],
-)
-def test_refusals_name_whole_keys_and_yaml_values(pair: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        list(Plan("circular", {}, read_pairs([pair])).points())
-
-
-def test_what_is_refused_for_changing_nothing_changes_no_digest() -> None:
-    said = [scenarios.load("circular", {"description": text}) for text in ("a", "b")]
-    assert digest_of(said[0]) == digest_of(said[1])
 
 
 def test_values_are_written_as_yaml() -> None:
