@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,7 +19,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -58,15 +56,6 @@ def passes(runs: Runs) -> Result:
     return runs.result("orbit-timing")
 
 
-@pytest.fixture(scope="module")
-def crowded() -> Result:
-    """Two places that see every pass together, with one beam for both; the run ends early."""
-    both = [{"latitude_deg": 60 - k, "longitude_deg": 20, "devices": 2} for k in range(2)]
-    places = [{"name": name, **place} for name, place in zip("AB", both, strict=True)]
-    changes = {"ground": {"clusters": places}, "stop": {"cycles": 4}}
-    return sim.run(small.orbit(**changes, learning={"train": False}))
-
-
 def renamed(result: Result, names: dict[str, str]) -> Pictures:
     """The pictures of a run whose clusters are called otherwise."""
     tables = dict(result.tables)
@@ -77,7 +66,7 @@ def renamed(result: Result, names: dict[str, str]) -> Pictures:
     return Pictures(tables, result.manifest)
 
 
-def test_accuracy_over_time_is_that_of_the_metrics(trained: Result) -> None:
+def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained: Result) -> None:
     rows = trained.metrics[trained.metrics.scope == "global"]
     axes = trained.plot.accuracy()
     line = axes.lines[0]
@@ -87,9 +76,6 @@ def test_accuracy_over_time_is_that_of_the_metrics(trained: Result) -> None:
     low, high = axes.get_ylim()
     targets = [other.get_ydata()[0] for other in axes.lines[1:]]
     assert targets == [target for target in TARGETS if low <= target <= high]
-
-
-def test_accuracy_over_cycles_has_each_cycle_once(trained: Result) -> None:
     rows = trained.metrics.groupby(["scope", "cluster", "cycle"], dropna=False).accuracy.first()
     axes = trained.plot.accuracy(over="cycle", clusters=True)
     for line, cluster in zip(axes.lines, ("A", "B"), strict=False):
@@ -155,7 +141,14 @@ def test_a_contact_is_as_high_as_the_satellite_stands(passes: Result) -> None:
     assert max(rates.lines[0].get_ydata()) > 0
 
 
-def test_of_a_named_contact_what_is_not_served_is_shaded(crowded: Result) -> None:
+def test_of_a_named_contact_what_is_not_served_is_shaded() -> None:
+    """Two places see every pass together, with one beam for both; the run ends early."""
+    places = [
+        {"name": name, "latitude_deg": latitude_deg, "longitude_deg": 20, "devices": 2}
+        for name, latitude_deg in (("A", 60), ("B", 59))
+    ]
+    changes = {"ground": {"clusters": places}, "stop": {"cycles": 4}}
+    crowded = sim.run(small.orbit(**changes, learning={"train": False}))
     contacts = crowded.contacts
     served_s = (contacts.service_end_s - contacts.service_start_s).fillna(0.0)
     shares = served_s / contacts.duration_s
@@ -210,29 +203,17 @@ def test_bars_of_where_time_went_are_the_critical_path(passes: Result) -> None:
     np.testing.assert_allclose(widths_s.sum(axis=0), [part.total_s for part in spent])
 
 
-DRAWINGS: dict[str, Callable[[Pictures], Axes]] = {
-    "accuracy": lambda plot: plot.accuracy(),
-    "timeline": lambda plot: plot.timeline(),
-    "map": lambda plot: plot.map(),
-    "contact": lambda plot: plot.contact(),
-    "assignment": lambda plot: plot.assignment(),
-    "where_time_went": lambda plot: plot.where_time_went(),
-    "gating": lambda plot: plot.gating(),
-}
+DRAWINGS = ("accuracy", "timeline", "map", "contact", "assignment", "where_time_went", "gating")
 
 
-def test_a_run_without_anything_is_refused_in_a_line() -> None:
+def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
     manifest: dict[str, Any] = {"simulated_s": 0.0, "scenario": {"orbit": {"source": "slots"}}}
-    for draw in DRAWINGS.values():
-        with pytest.raises(InputError) as refused:
-            draw(Pictures(EMPTY, manifest))
-        assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("what", ["accuracy", "map", "contact", "gating"])
-def test_what_does_not_suit_a_run_is_refused_in_a_line(what: str, runs: Runs) -> None:
-    with pytest.raises(InputError, match=r"^the run"):
-        DRAWINGS[what](runs.result("slots-timing").plot)
+    empty, untrained = Pictures(EMPTY, manifest), runs.result("slots-timing").plot
+    refused = [(empty, what, r"\A[^\n]+\Z") for what in DRAWINGS]
+    refused += [(untrained, what, "^the run") for what in ("accuracy", "map", "contact", "gating")]
+    for plot, what, says in refused:
+        with pytest.raises(InputError, match=says):
+            getattr(plot, what)()
 
 
 @pytest.mark.parametrize("names", [ODD[:2], ODD[2:]])
@@ -362,40 +343,24 @@ def test_fields_are_the_medians_and_say_where_runs_have_no_value() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 4), st.integers(0, 3), st.none() | st.floats(-1e6, 1e6)),
+        st.tuples(st.integers(0, 4), st.sampled_from("abcd"), st.none() | st.floats(-1e6, 1e6)),
         min_size=1,
         max_size=40,
     )
 )
-def test_any_heat_map_is_the_pivot_table_of_pandas(
-    rows: list[tuple[int, int, float | None]],
-) -> None:
-    frame = pd.DataFrame(rows, columns=["x", "y", "value"]).astype({"value": float})
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    wanted = frame.groupby(["y", "x"]).value.median().unstack("x")
-    axes = heat_map(table, "x", "y", "value")
-    found = np.ma.filled(np.ma.asarray(axes.images[0].get_array(), float), np.nan)
-    np.testing.assert_allclose(found, wanted.to_numpy(), rtol=1e-12)
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 4), st.sampled_from("ab"), st.none() | st.floats(-1e6, 1e6)),
-        min_size=1,
-        max_size=40,
-    )
-)
-def test_any_line_and_band_are_the_median_and_the_range(
+def test_any_heat_map_and_any_lines_are_the_medians_of_pandas(
     rows: list[tuple[int, str, float | None]],
 ) -> None:
     frame = pd.DataFrame(rows, columns=["x", "group", "value"]).astype({"value": float})
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    axes = lines(table, "x", "value", "group")
-    every = sorted(set(frame.x))
-    for line, group in zip(axes.lines, sorted(set(frame.group)), strict=True):
-        wanted = frame[frame.group == group].groupby("x").value.median().reindex(every)
-        np.testing.assert_array_equal(line.get_xdata(), every)
-        np.testing.assert_allclose(line.get_ydata(), wanted.to_numpy(), rtol=1e-12)
+    wanted = frame.groupby(["group", "x"]).value.median().unstack("x")
+    fields = heat_map(table, "x", "group", "value").images[0].get_array()
+    found = np.ma.filled(np.ma.asarray(fields, float), np.nan)
+    np.testing.assert_allclose(found, wanted.to_numpy(), rtol=1e-12)
+    drawn = lines(table, "x", "value", "group").lines
+    for line, medians in zip(drawn, wanted.to_numpy(), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), wanted.columns)
+        np.testing.assert_allclose(line.get_ydata(), medians, rtol=1e-12)
 
 
 def test_the_band_reaches_from_the_least_to_the_most() -> None:

@@ -26,7 +26,8 @@ SITES = {site.name: site for site in cluster_sites(small.orbit())}
 PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 359.9))
 
 
-def ground_track_at(satellite: orbit.Satellite, *time_s: float) -> GroundTrack:
+def ground_track_at(*time_s: float) -> GroundTrack:
+    satellite = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, START)
     return ground_track(satellite, START, np.array(time_s))
 
 
@@ -36,25 +37,18 @@ def result(runs: Runs) -> Result:
 
 
 @given(PLACES, st.floats(1.0, 85.0))
-def test_all_points_of_a_circle_are_equally_far(
+def test_all_points_of_a_circle_are_equally_far_and_its_line_breaks_at_the_edge(
     place: tuple[float, float], radius_deg: float
 ) -> None:
     site = orbit.Site("here", *place)
-    longitude_deg, latitude_deg = circle(site, radius_deg)
-    far_km = [
-        distance_km(site, orbit.Site("there", y, x))
-        for x, y in zip(longitude_deg[::20].tolist(), latitude_deg[::20].tolist(), strict=True)
-    ]
+    around = circle(site, radius_deg)
+    there = zip(*(angles_deg[::20].tolist() for angles_deg in around), strict=True)
+    far_km = [distance_km(site, orbit.Site("there", y, x)) for x, y in there]
     np.testing.assert_allclose(far_km, EARTH_KM * np.radians(radius_deg), rtol=1e-6)
-
-
-@given(PLACES, st.floats(1.0, 85.0))
-def test_a_line_never_runs_across_the_map(place: tuple[float, float], radius_deg: float) -> None:
-    around = circle(orbit.Site("here", *place), radius_deg)
+    # A line never runs across the map.
     longitude_deg, latitude_deg = broken(*around)
     assert np.nanmax(np.abs(longitude_deg)) <= 180.0
-    steps = np.abs(np.diff(longitude_deg))
-    assert np.nanmax(steps) <= 180.0
+    assert np.nanmax(np.abs(np.diff(longitude_deg))) <= 180.0
     # Nothing is lost, and every break is at the edge, at the same latitude on both sides.
     breaks = np.flatnonzero(np.isnan(longitude_deg))
     assert len(longitude_deg) == len(around[0]) + 3 * len(breaks)
@@ -66,9 +60,8 @@ def test_a_line_never_runs_across_the_map(place: tuple[float, float], radius_deg
 def test_a_satellite_rises_over_the_circle(result: Result) -> None:
     """At the rise of every contact the point below the satellite is as far away as the circle."""
     contacts = result.contacts
-    satellite = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, START)
     for row in contacts[contacts.rise_s > 0].itertuples():
-        track = ground_track_at(satellite, float(row.rise_s))
+        track = ground_track_at(float(row.rise_s))
         site = SITES[str(row.cluster)]
         below = orbit.Site("below", float(track.latitude_deg[0]), float(track.longitude_deg[0]))
         away_deg = np.degrees(distance_km(site, below) / EARTH_KM)
@@ -79,18 +72,15 @@ def test_a_satellite_rises_over_the_circle(result: Result) -> None:
 def test_lines_and_marks_are_those_of_the_run(result: Result) -> None:
     axes = result.plot.map(hours=3.0)
     track, first, *others = axes.lines
-    satellite = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, START)
-    wanted = ground_track_at(satellite, *np.linspace(0.0, 3 * 3600.0, 541).tolist())
+    wanted = ground_track_at(*np.linspace(0.0, 3 * 3600.0, 541).tolist())
     whole = np.ma.masked_invalid(track.get_xdata())
-    drawn = {(x, y) for x, y in zip(track.get_xdata(), track.get_ydata(), strict=True)}
+    drawn = set(zip(track.get_xdata(), track.get_ydata(), strict=True))
     assert drawn >= set(zip(wanted.longitude_deg, wanted.latitude_deg, strict=True))
     assert np.abs(whole).max() <= 180.0
     assert first.get_xdata()[0] == wanted.longitude_deg[0]
     for mark, site in zip(others[1::2], SITES.values(), strict=True):
-        assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (
-            east(site.longitude_deg),
-            site.latitude_deg,
-        )
+        assert mark.get_xdata()[0] == east(site.longitude_deg)
+        assert mark.get_ydata()[0] == site.latitude_deg
     assert sorted(text.get_text() for text in axes.texts) == sorted(SITES)
 
 
