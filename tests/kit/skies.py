@@ -35,10 +35,8 @@ CIRCLES = [
     orbit.circular_satellite(f"c{k}", 300 + 100 * k, 15 * k + 5, *_ANGLES_DEG[k], START)
     for k in range(12)
 ]
-_ELEMENTS = (
-    "semi_major_axis_km", "inclination_deg", "eccentricity", "raan_deg",
-    "argument_of_perigee_deg", "mean_anomaly_deg", "bstar",
-)  # fmt: skip
+_NAMES = "semi_major_axis_km inclination_deg eccentricity raan_deg argument_of_perigee_deg"
+_NAMES = [*_NAMES.split(), "mean_anomaly_deg", "bstar"]
 # Like those of objects in orbit; the drag term is in 1 / earth radii.
 TYPED_IN = {
     "ISS": (6796.0, 51.64, 6e-4, 120.0, 80.0, 10.0, 2.5e-4),
@@ -63,10 +61,8 @@ FALLING = orbit.parse_satellites(
 
 def typed_in():
     """Satellites of elements that are typed in above."""
-    return [
-        orbit.keplerian_satellite(name, START, **dict(zip(_ELEMENTS, row, strict=True)))
-        for name, row in TYPED_IN.items()
-    ]
+    named = {name: dict(zip(_NAMES, row, strict=True)) for name, row in TYPED_IN.items()}
+    return [orbit.keplerian_satellite(name, START, **given) for name, given in named.items()]
 
 
 @cache

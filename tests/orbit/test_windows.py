@@ -21,14 +21,9 @@ GEOMETRY = [
 TIMES = ["rise_s", "culminate_s", "set_s"]
 
 
-@pytest.fixture
-def written(tmp_path):
-    def write(text, encoding="utf-8"):
-        path = tmp_path / "table.csv"
-        path.write_bytes(text.encode(encoding))
-        return path
-
-    return write
+def _written(folder, text, encoding="utf-8"):
+    (folder / "table.csv").write_bytes(text.encode(encoding))
+    return folder / "table.csv"
 
 
 def _sorted(windows, satellites, sites):
@@ -42,14 +37,14 @@ def _sorted(windows, satellites, sites):
 
 @pytest.mark.parametrize("start", [START, START - DAY, None])
 @pytest.mark.parametrize(("unit", "atol_s"), [("us", 1e-6), ("ms", 1.001e-3)])
-def test_the_table_of_contacts_is_read_back(written, start, unit, atol_s):
+def test_the_table_of_contacts_is_read_back(tmp_path, start, unit, atol_s):
     satellites = [replace(CIRCLES[4], name="A-1"), replace(CIRCLES[9], name="B, the sécond")]
     asked = satellites, EIGHT_SITES, START, START + DAY, 5.0
     table, windows = orbit.find_contacts(*asked), orbit.contact_windows(*asked)
     for name in ("rise_utc", "culminate_utc", "set_utc"):
         table[name] = table[name].dt.floor(unit)
     table.loc[::5, "max_elevation_deg"] = windows.max_elevation_deg[::5] = np.nan
-    path = written(table.sample(frac=1, random_state=1).to_csv(index=False))
+    path = _written(tmp_path, table.sample(frac=1, random_state=1).to_csv(index=False))
     found = orbit.read_windows(path, start)
     told = _sorted(found.windows, found.satellites, found.sites)
     wanted = _sorted(windows, [s.name for s in satellites], [s.name for s in EIGHT_SITES])
@@ -162,7 +157,6 @@ TABLES = {
         (f"{HEAD}a,{AT}15:00Z,{AT}15:00Z", 2, "not after it rises"),
         (f"{HEAD}{ROW}\n# again\nb{ROW[1:]}a,{AT}04:59Z,{AT}09:00Z", 6,
          "the window overlaps that of line 2, of the same satellite and site"),
-        (f"{HEAD}{ROW}a,2026-08-22T11:59:59Z,{AT}09:00Z", 3, "overlaps that of line 2"),
         (f"{HEAD},{ROW[2:]}", 2, "site is empty"),
         (f"{HEAD}a,0001-01-01T00:00:00+02:00,{AT}15:00Z", 2, "is not in 1957 to 2156"),
         (f"site,rise_utc,duration_s\na,{AT}00:00Z,1e10", 2, "is outside 0 to 1e+09"),
@@ -182,10 +176,8 @@ TABLES = {
         ("latitude_deg;longitude_deg\n1;2", 1, "not separated by commas; save the table with"),
         (NAMED + '"a\nb",1,2', 3, "characters that cannot be shown"),
         (PLACE + "1,2\n\n91,2", 4, "latitude_deg 91.0 is outside -90 to 90"),
-        (PLACE + ",2", 2, "latitude_deg '' is not a number"),
         (PLACE + "1_0,2", 2, "latitude_deg '1_0' is not a number"),
         (PLACE + "1,2,3", 2, "cells in the row: 3, in the header: 2"),
-        (NAMED + "a,1,2\n,3,4", 3, "name is empty; give a name"),
         (NAMED + "a,1,2\na,3,4", 3, "site 'a' is there already"),
         (NAMED + '"a,1,2\nb,3,4', 3, "check the quotation marks"),
         (PLACE + "\0", 1, "a binary file, and only CSV is read; save the table as CSV"),
@@ -197,8 +189,8 @@ TABLES = {
     ("read", "text", "line", "words"),
     [(read, *row) for read, rows in TABLES.items() for row in rows],
 )
-def test_every_mistake_is_one_line_that_names_its_place(written, read, text, line, words):
-    path = written(text)
+def test_every_mistake_is_one_line_that_names_its_place(tmp_path, read, text, line, words):
+    path = _written(tmp_path, text)
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))}:{line}: ") as caught:
         read(path)
     assert words in str(caught.value) and "\n" not in str(caught.value)
@@ -213,9 +205,9 @@ CELLS = [
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.sampled_from(CELLS), min_size=2, max_size=5), max_size=4))
-def test_whatever_is_written_the_mistake_is_one_line(written, rows):
+def test_whatever_is_written_the_mistake_is_one_line(tmp_path, rows):
     for head, read in ((HEAD, orbit.read_windows), (PLACE, orbit.read_sites)):
-        path = written(head + "\n".join(map(",".join, rows)))
+        path = _written(tmp_path, head + "\n".join(map(",".join, rows)))
         try:
             assert read(path)
         except ValueError as error:
@@ -235,17 +227,17 @@ longitude_deg , latitude_deg,name,altitude_m,min_elevation_deg
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_sites_are_read_in_order_with_comments_and_blanks(written, line_end):
+def test_sites_are_read_in_order_with_comments_and_blanks(tmp_path, line_end):
     for encoding in ("utf-8", "utf-8-sig"):
-        assert orbit.read_sites(written(GOOD.replace("\n", line_end), encoding)) == [
+        assert orbit.read_sites(_written(tmp_path, GOOD.replace("\n", line_end), encoding)) == [
             orbit.Site("Zurich", 47.37, 8.54, 408.0, 10.0),
             orbit.Site("Svalbard, Platåberget", 78.23, 15.39),
             orbit.Site("Troll", -72.01, 2.53, 1000.0, 5.5),
         ]
-    unnamed = orbit.read_sites(str(written(f"{PLACE}47,8.5{line_end}-3,1")))
+    unnamed = orbit.read_sites(str(_written(tmp_path, f"{PLACE}47,8.5{line_end}-3,1")))
     assert unnamed == [orbit.Site("0", 47.0, 8.5), orbit.Site("1", -3.0, 1.0)]
     with pytest.raises(ValueError, match=r"table.csv:1: not UTF-8 text .* save the table as CSV"):
-        orbit.read_sites(written(GOOD, "latin-1"))
+        orbit.read_sites(_written(tmp_path, GOOD, "latin-1"))
 
 
 # Windows themselves, slots, and coverage.

@@ -6,7 +6,6 @@ docs/studies/accuracy.py prints the same comparison.
 """
 
 from copy import copy
-from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -27,8 +26,7 @@ GRAZING_DEG = 1e-3
 FLAT_DEG_S = 0.02
 
 
-@dataclass(frozen=True)
-class Differences:
+class Differences(NamedTuple):
     """What differs, at worst: degrees at an edge, milliseconds of an edge, metres of range."""
 
     passes: int = 0
@@ -41,16 +39,12 @@ class Differences:
 
     def __add__(self, other):
         """Counts add up; of two errors the worse one counts."""
-        pairs = {c.name: (getattr(self, c.name), getattr(other, c.name)) for c in fields(self)}
-        worst = {
-            n: sum(pair) if isinstance(pair[0], int) else max(pair) for n, pair in pairs.items()
-        }
-        return Differences(**worst)
+        counts = [mine + more for mine, more in zip(self[:4], other[:4], strict=True)]
+        return Differences(*counts, *map(max, self[4:], other[4:]))
 
     def within(self, bound):
         """Whether all but the number of passes is at most that of `bound`."""
-        names = [column.name for column in fields(self)[1:]]
-        return all(getattr(self, name) <= getattr(bound, name) for name in names)
+        return all(mine <= most for mine, most in zip(self[1:], bound[1:], strict=True))
 
 
 EXACT = Differences(elevation_deg=1e-6, time_ms=0.1, range_m=0.02)
@@ -59,10 +53,7 @@ BOUNDS |= {"sgp4": EXACT, "skyfield": EXACT}
 
 
 class Windows(NamedTuple):
-    """Windows (n,); `peak_deg` is the highest elevation. `clipped` and `steep` (2, n): of edges.
-
-    An edge is steep where it crosses the mask fast enough for its time to mean something.
-    """
+    """Arrays (n,), of rises and sets (2, n); a steep one crosses the mask fast."""
 
     rise_s: np.ndarray
     set_s: np.ndarray
