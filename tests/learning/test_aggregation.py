@@ -11,12 +11,9 @@ from tests.kit.devices import Devices, moved
 from tests.kit.training import merge_experts, merge_gate, sample_weights
 
 EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
-MODEL = kit.ModelConfig(
-    experts=2, hidden=10, expert_hidden=6, layers=2, lora=kit.LoraConfig(rank=2)
-)
-CONFIG = kit.LearningConfig(
-    4, ("a", "b"), (3, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20)
-)  # fmt: skip
+LORA, SHORT = kit.LoraConfig(rank=2), kit.Pretraining(20, 20, 20)
+MODEL = kit.ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LORA)
+CONFIG = kit.LearningConfig(4, ("a", "b"), (3, 2), MODEL, pretraining=SHORT)
 MODES = [{}, {"aggregate": "average"}, {"download": "factors"}]
 
 
@@ -26,19 +23,10 @@ def with_lora(task, **changes):
 
 
 @pytest.fixture(scope="module")
-def devices(task):
-    return Devices(task)
-
-
-@pytest.fixture(scope="module")
-def state(devices, server):
+def offered(task, server):
+    devices = Devices(task)
     held = devices.receive(server, generation=(0, 1, 1))
-    return devices.train(held, (3, 5, 4), experts=EXPERTS, gate=True)
-
-
-@pytest.fixture(scope="module")
-def offered(devices, state):
-    return devices.offer(state, EXPERTS)
+    return devices.offer(devices.train(held, (3, 5, 4), experts=EXPERTS, gate=True), EXPERTS)
 
 
 def factors(offered, matrix="expert.0.0.up"):
@@ -55,7 +43,7 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
     before = {name: tensor.clone() for name, tensor in server.items()}
     merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
     matrices = [
-        f"expert.{e}.{layer}.{m}" for e in EXPERTS for layer in (0, 1) for m in ("up", "down")
+        f"expert.{e}.{layer}.{m}" for e in EXPERTS for layer in "01" for m in ("up", "down")
     ]
     for matrix in matrices:
         a, b = factors(offered, matrix)
@@ -92,7 +80,7 @@ def test_a_backbone_that_is_trained_moves_with_the_gate(task, server):
         torch.testing.assert_close(merged[name], mean)
 
 
-def test_averaged_factors_make_a_change_of_that_rank(task, server, offered):
+def test_averages_have_the_rank_of_the_factors_and_factors_down_are_the_best(task, server, offered):
     a, b = factors(offered)
     shares = np.array(WEIGHTS)[:, None, None]
     average = with_lora(task, aggregate="average")
@@ -103,10 +91,7 @@ def test_averaged_factors_make_a_change_of_that_rank(task, server, offered):
     # late devices add their share of an average too
     found = change_of(average, server, offered, (0.0, 0.2, 0.0))
     np.testing.assert_allclose(found, 0.2 * 2.0 * b[1] @ a[1], atol=1e-6)
-
-
-def test_what_goes_down_as_factors_is_the_best_of_that_rank(task, server, offered):
-    """Eckart and Young: the singular value decomposition of the merged change, cut off."""
+    # what goes down as factors is the best of that rank (Eckart and Young: cut off after two)
     u, values, v = np.linalg.svd(change_of(task, server, offered))
     assert values[2] > 1e-3 * values[0]
     found = change_of(with_lora(task, download="factors"), server, offered)
@@ -162,23 +147,16 @@ def test_a_device_of_weight_zero_may_hold_anything_and_no_other(task, server, of
         merge_gate(some, server, broken, weights=WEIGHTS)
 
 
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
+def test_wrong_weights_and_what_was_not_offered_cannot_be_merged(task, server, offered):
+    for weights, message in (
         ((0.5, 0.5), "give 3 that are"),
         ((0.5, 0.6, -0.1), "that are 0 or more"),
         ((0.5, 0.5, float("nan")), "that are 0 or more"),
         ((float("inf"), 0.0, 0.0), "that are 0 or more"),
-    ],
-)
-def test_weights_below_zero_or_not_finite_are_refused(task, server, offered, weights, message):
-    with pytest.raises(ValueError, match=message):
-        merge_experts(task, server, offered, experts=(0,), weights=weights)
-    with pytest.raises(ValueError, match=message):
-        merge_gate(task, server, offered, weights=weights)
-
-
-def test_what_was_not_offered_cannot_be_merged(task, server, offered):
+    ):
+        for merge, experts in ((merge_experts, {"experts": (0,)}), (merge_gate, {})):
+            with pytest.raises(ValueError, match=message):
+                merge(task, server, offered, weights=weights, **experts)
     fewer = {name: tensor for name, tensor in offered.items() if ".expert.1." not in name}
     with pytest.raises(ValueError, match=r"no factors of 'expert\.1"):
         merge_experts(task, server, fewer, experts=EXPERTS, weights=WEIGHTS)

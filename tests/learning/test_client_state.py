@@ -16,9 +16,8 @@ from tests.kit.devices import Devices, factors_of, moved
 from tests.kit.training import Before, Frozen, experts_held, fingerprint, not_finite, select
 
 SOME = (True, False, True)
-MODEL = kit.ModelConfig(
-    experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=kit.LoraConfig(rank=2)
-)
+LORA, SIZES = kit.LoraConfig(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
+MODEL = kit.ModelConfig(experts=3, top_k=2, lora=LORA, **SIZES)
 SHORT = kit.Pretraining(20, 20, 20)
 CONFIG = kit.LearningConfig(2, ("a", "b"), (3, 3), MODEL, pretraining=SHORT)
 
@@ -46,13 +45,12 @@ def trained(state):
 def logits(task, state, device):
     """Run one device's model, base and factors as they lie in its state."""
     experts = experts_held(state)
-    model = task.skeleton(Residency(held=experts, tuned=experts))
-    tensors = {
-        task.names.path(name.removeprefix("base.").removeprefix("factor.")): tensor[device]
-        for name, tensor in state.items()
-        if not name.startswith("base.gate.")
-    }
-    return functional_call(model, {**task.backbone, **tensors}, (task.test["a"].x,))
+    model, tensors = task.skeleton(Residency(held=experts, tuned=experts)), dict(task.backbone)
+    for name, tensor in state.items():
+        if not name.startswith("base.gate."):
+            stored = name.removeprefix("base.").removeprefix("factor.")
+            tensors[task.names.path(stored)] = tensor[device]
+    return functional_call(model, tensors, (task.test["a"].x,))
 
 
 def zero(tensors, but=".a"):
@@ -72,9 +70,7 @@ def test_a_first_download_is_the_servers_model_in_its_memory(task, devices, serv
     assert {"base.gate.1.weight", "gate.1.weight"} <= set(fewer)
 
 
-def test_who_did_not_receive_keeps_what_it_has_and_nan_for_what_it_never_had(
-    devices, server, state
-):
+def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server, state):
     newer = {name: tensor + 1.0 for name, tensor in server.items()}
     after = devices.receive(newer, state, who=SOME)
     for name in ("base.expert.0.1.down.weight", "base.gate.0.weight", "gate.0.weight"):
@@ -84,6 +80,11 @@ def test_who_did_not_receive_keeps_what_it_has_and_nan_for_what_it_never_had(
         torch.testing.assert_close(after[name][0], newer[stored] + unsent)
     first = devices.receive(server, who=SOME, experts=(1,))["base.expert.1.0.up.weight"]
     assert first.isnan().flatten(1).any(1).tolist() == [False, True, False]
+    after = devices.receive_gate(server, state, SOME)
+    for name in ("gate.1.weight", "base.gate.1.weight"):
+        assert torch.equal(after[name][2], server["gate.1.weight"])
+        assert torch.equal(after[name][1], state[name][1])
+    assert all(after[name] is state[name] for name in state if "gate" not in name)
 
 
 def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices, server, state):
@@ -106,14 +107,6 @@ def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwi
     assert torch.equal(mixed[2], first_factor("a", 5)[0])
     assert not torch.equal(mixed[0], first_factor("b", 0)[0])
     assert not torch.equal(mixed[0], first_factor("a", 0, expert=1)[0])
-
-
-def test_receiving_the_gate_touches_nothing_else(devices, server, state):
-    after = devices.receive_gate(server, state, SOME)
-    for name in ("gate.1.weight", "base.gate.1.weight"):
-        assert torch.equal(after[name][2], server["gate.1.weight"])
-        assert torch.equal(after[name][1], state[name][1])
-    assert all(after[name] is state[name] for name in state if "gate" not in name)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +137,16 @@ def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, r
 def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, state):
     folded = devices.fold(state)
     for device in range(3):
-        before, after = logits(task, state, device), logits(task, folded, device)
+        before, after = (logits(task, some, device) for some in (state, folded))
         torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
     assert zero(devices.offer(folded, (0, 1, 2)))
     assert not torch.equal(folded["factor.expert.0.0.up.a"], state["factor.expert.0.0.up.a"])
     further = trained(folded)
     delta = devices.offer(further, (0,))["delta.gate.0.weight"]
     torch.testing.assert_close(delta, further["gate.0.weight"] - state["gate.0.weight"])
-
-
-def test_what_and_who_is_not_folded_stays(devices, state):
+    # and what and who is not folded stays
     one = devices.fold(state, experts=(1,), gate=False)
-    before, after = (devices.offer(some, (0,)) for some in (state, one))
-    assert moved(before, after) == set()
+    assert moved(*(devices.offer(some, (0,)) for some in (state, one))) == set()
     assert zero(devices.offer(one, (1,), gate=False))
     some = devices.fold(state, who=SOME)
     assert moved(some, state, 1) == set()
@@ -182,34 +172,22 @@ def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, st
     fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
     with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
         select(SOME, state, fewer)
-    for who in ((True,), (True,) * 4):
-        generation = (0,) * len(who)
-        for call in (
-            lambda who=who, g=generation: devices.receive(server, state, who=who, generation=g),
-            lambda who=who, g=generation: devices.fold(state, who=who, generation=g),
-            lambda who=who: devices.receive_gate(server, state, who),
-            lambda who=who: select(who, state, state),
+    for count in (1, 4):
+        who, generation = (True,) * count, (0,) * count
+        for call, arguments in (
+            (devices.receive, {"server": server, "state": state, "generation": generation}),
+            (devices.fold, {"state": state, "generation": generation}),
+            (devices.receive_gate, {"server": server, "state": state}),
+            (select, {"new": state, "old": state}),
         ):
             with pytest.raises(ValueError, match="3 devices"):
-                call()
+                call(who=who, **arguments)
 
 
-@pytest.mark.parametrize("upload_format", ["float16", "int8"])
-def test_what_is_offered_is_rounded_as_it_is_sent(task, devices, state, upload_format):
-    exact = devices.offer(state, (0,))
-    rough = Devices(replace(task, config=replace(CONFIG, upload_format=upload_format)))
-    for name, tensor in rough.offer(state, (0,)).items():
-        assert torch.equal(tensor, kit.as_sent(exact[name], upload_format))
-        assert name.endswith(".a") or not torch.equal(tensor, exact[name])
+SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
 
 
-@given(
-    hnp.arrays(
-        np.float32,
-        st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5)),
-        elements=st.floats(-1e4, 1e4, width=32),
-    )
-)
+@given(hnp.arrays(np.float32, SHAPES, elements=st.floats(-1e4, 1e4, width=32)))
 def test_bits_that_are_left_are_numpys_half_or_127_steps_of_each_devices_range(values):
     half, eight = (kit.as_sent(torch.from_numpy(values), f).numpy() for f in ("float16", "int8"))
     np.testing.assert_array_equal(half, values.astype(np.float16).astype(np.float32))
@@ -218,11 +196,15 @@ def test_bits_that_are_left_are_numpys_half_or_127_steps_of_each_devices_range(v
     assert len(np.unique(np.rint(eight[0] / max(step[0, 0, 0], 1e-30)))) <= 255
 
 
-def test_native_numbers_arrive_as_they_are_and_broken_ones_stay_broken():
-    values = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
+def test_offers_are_rounded_as_sent_native_ones_not_and_broken_ones_stay(task, devices, state):
+    values, exact = torch.tensor([[1.0, torch.nan], [2.0, 3.0]]), devices.offer(state, (0,))
     assert kit.as_sent(values, "native") is values
     for upload_format in ("float16", "int8"):
         assert not_finite({"x": kit.as_sent(values, upload_format)}) == [0]
+        rough = Devices(replace(task, config=replace(CONFIG, upload_format=upload_format)))
+        for name, tensor in rough.offer(state, (0,)).items():
+            assert torch.equal(tensor, kit.as_sent(exact[name], upload_format))
+            assert name.endswith(".a") or not torch.equal(tensor, exact[name])
     steps = torch.tensor([[127.0, 1.4, -0.6, 0.3], [-254.0, 3.1, 2.9, -1.1]])
     whole = torch.tensor([[127.0, 1.0, -1.0, 0.0], [-254.0, 4.0, 2.0, -2.0]])
     assert torch.equal(kit.as_sent(steps, "int8"), whole)

@@ -18,15 +18,12 @@ from tests.kit.learning import find_method, read_options
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
 
 
-@dataclass(frozen=True)
-class Options:
-    alpha: float = 0.5
-    name: str = "x"
-    often: bool = False
-
-
 class WithOptions(kit.EmsFl):
-    Options = Options
+    @dataclass(frozen=True)
+    class Options:
+        alpha: float = 0.5
+        name: str = "x"
+        often: bool = False
 
 
 def test_methods_are_found_by_name_and_options_filled_with_defaults():
@@ -35,7 +32,7 @@ def test_methods_are_found_by_name_and_options_filled_with_defaults():
     assert find_method("emsfl-enhanced") is kit.EnhancedEmsFl
     with pytest.raises(ValueError, match="did you mean 'synchronous'"):
         find_method("syncronous")
-    assert read_options(WithOptions, {"alpha": 1}) == Options(alpha=1)
+    assert read_options(WithOptions, {"alpha": 1}) == WithOptions.Options(alpha=1)
     assert read_options(find_method("synchronous"), {}) == kit.NoOptions()
 
 
@@ -64,13 +61,11 @@ def test_wrong_options_are_refused_by_name(method, given, line):
 
 @pytest.mark.process
 def test_public_names_methods_and_data_need_no_torch():
-    code = (
-        "import sys, learning, learning.data\n"
-        "for name in learning.__all__: assert name in ('expert_relevance', 'Learner') or "
-        "getattr(learning, name)\n"
-        f"for name in {SHIPPED}: learning.find_method(name)\n"
-        "sys.exit('torch' in sys.modules)"
-    )
+    plain = set(learning.__all__) - {"expert_relevance", "Learner"}
+    code = f"""import sys, learning, learning.data
+for name in {plain}: assert getattr(learning, name)
+for name in {SHIPPED}: learning.find_method(name)
+sys.exit('torch' in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert all(getattr(learning, name) for name in learning.__all__)
     with pytest.raises(AttributeError):
@@ -87,7 +82,6 @@ class Counts(learning.Method):
 
 @given(st.lists(st.tuples(st.sets(st.integers(0, 3)), st.integers(0, 3)), max_size=10))
 def test_versions_and_changes_are_counted_and_what_was_handed_out_stays(steps):
-    """Against a plain count; arrays that a download has kept must not change behind it."""
     architecture = SimpleNamespace(experts=4, expert_bytes=1.0)
     method = Counts(SimpleNamespace(learner=SimpleNamespace(architecture=architecture)))
     counts, seen = [0] * 4, []
@@ -101,17 +95,14 @@ def test_versions_and_changes_are_counted_and_what_was_handed_out_stays(steps):
 
 
 EVERY, ALL = [0, 1, 2], np.ones(3, bool)
-MODEL = kit.ModelConfig(
-    experts=3, hidden=12, expert_hidden=10, layers=1, lora=kit.LoraConfig(rank=2)
-)
-CONFIG = kit.LearningConfig(
-    1, ("A",), (3,), MODEL, batch_size=4, pretraining=kit.Pretraining(20, 20, 20)
-)  # fmt: skip
+LORA, SHORT = kit.LoraConfig(rank=2), kit.Pretraining(20, 20, 20)
+MODEL = kit.ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LORA)
+CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SHORT)
 
 
 @cache
 def learner_of(train, download, upload_format):
-    model = replace(MODEL, lora=kit.LoraConfig(rank=2, download=download))
+    model = replace(MODEL, lora=replace(LORA, download=download))
     return learning.Learner(replace(CONFIG, model=model, upload_format=upload_format), train)
 
 
@@ -161,9 +152,8 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
         side.download("model", servers[version], version, EVERY)
         side.receive(receipt(*parts))
         assert side.version.tolist() == held
-    got, first, second = (
-        weights(s, h) for s, h in ((side, side.state), (other, servers[1]), (other, servers[2]))
-    )
+    got = weights(side, side.state)
+    first, second = (weights(other, server) for server in servers[1:])
     for name, tensor in first.items():
         np.testing.assert_array_equal(got[f"base.{name}"], [second[name], tensor, second[name]])
     assert not np.array_equal(first["gate.0.weight"], second["gate.0.weight"])
@@ -257,7 +247,7 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over(upload_format):
         ends.append(weights(side, side.state)[gate])
         side.offer(EVERY, gate=True)  # the second one waits for the first
     first = weights(side, side.merge(start, ALL))[gate]
-    side.download("model", start, 1, EVERY)
+    asked(side, 1)
     side.receive(receipt(1, 1, 1))
     side.deliver(receipt(1, 1, 1))
     side.offer(EVERY, gate=True)

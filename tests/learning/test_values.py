@@ -59,6 +59,13 @@ def test_nothing_is_computed_before_it_is_forced_and_then_once():
     for use in (bool, float):
         with pytest.raises(TypeError, match="yield Measure"):
             use(two)
+    # timing-only values have keys, and no tensors or numbers
+    values = Numbers(keep=False)
+    two = values.make(ADD, values.make(ONE), values.make(ONE))
+    assert two.parents == ()
+    for ask in (lambda: values.force(two), lambda: values.number(TOTAL, two)):
+        with pytest.raises(RuntimeError, match="timing-only"):
+            ask()
 
 
 def test_equal_content_is_the_same_value_and_other_content_another():
@@ -105,15 +112,6 @@ def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_pa
     assert second.force(again)["x"].item() == 2 and not second.computed
 
 
-def test_timing_only_values_have_keys_and_no_tensors_or_numbers():
-    values = Numbers(keep=False)
-    two = values.make(ADD, values.make(ONE), values.make(ONE))
-    assert two.parents == ()
-    for ask in (lambda: values.force(two), lambda: values.number(TOTAL, two)):
-        with pytest.raises(RuntimeError, match="timing-only"):
-            ask()
-
-
 def test_what_another_run_has_trained_or_measured_is_not_made_again(tmp_path):
     first, second, third, other = (Numbers(tmp_path, c) for c in ("c", "c", "c", "another"))
     trained = first.chain()
@@ -144,17 +142,16 @@ PLACES = st.integers(0, 12)
 def test_any_part_of_a_cache_gives_the_values_of_none_and_counts_them(
     tmp_path_factory, parents, trains, first, second, lost
 ):
-    """Whatever a run had asked, and whatever of it is lost again."""
     folder = tmp_path_factory.mktemp("cache")
 
     def ask(values, places):
         made = [values.make(ONE)]
         for number, wanted in enumerate(parents):
             chosen = [made[parent % len(made)] for parent in wanted]
-            train = trains[number]
-            made.append(
-                values.make(TRAIN, chosen[0], by=number) if train else values.make(ADD, *chosen)
-            )
+            if trains[number]:
+                made.append(values.make(TRAIN, chosen[0], by=number))
+            else:
+                made.append(values.make(ADD, *chosen))
         return [values.number(TOTAL, made[place % len(made)]) for place in places]
 
     ask(Numbers(folder), sorted(first))
@@ -195,10 +192,8 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
         assert set(back) == set(TENSORS)
         for name, tensor in TENSORS.items():
             assert (back[name].dtype, back[name].shape) == (tensor.dtype, tensor.shape)
-            one, other = (
-                t.contiguous().reshape(-1).view(torch.uint8) for t in (back[name], tensor)
-            )
-            assert torch.equal(one, other), name
+            flat = [t.contiguous().reshape(-1) for t in (back[name], tensor)]
+            assert torch.equal(*(t.view(torch.uint8) for t in flat)), name
     alike = {"w": torch.randn(100, 100).expand(50, 100, 100)}
     data = kit.packed(alike)
     assert len(data) < 2 * 100 * 100 * 4
@@ -246,7 +241,7 @@ def test_folders_behind_links_count_once(tmp_path):
 def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch):
     plain, here = LearningConfig(1, ("A",), (1,)), circumstances.__globals__
     before = circumstances(plain)
-    changes = [
+    for change in (
         lambda patch: patch.setitem(here, "processor", lambda: ["another one"]),
         lambda patch: patch.setitem(here, "version", lambda name: "9.9"),
         lambda patch: patch.setattr("platform.python_version", lambda: "3.99"),
@@ -254,8 +249,7 @@ def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(m
         lambda patch: patch.setattr(torch.backends.mkldnn, "enabled", False),
         lambda patch: patch.setenv("ATEN_CPU_CAPABILITY", "default"),
         lambda patch: patch.setenv("MKL_CBWR", "COMPATIBLE"),
-    ]
-    for change in changes:
+    ):
         with monkeypatch.context() as patch:
             change(patch)
             assert circumstances(plain) != before
