@@ -37,7 +37,7 @@ CIRCLES = [
 ]
 _NAMES = "semi_major_axis_km inclination_deg eccentricity raan_deg argument_of_perigee_deg"
 _NAMES = [*_NAMES.split(), "mean_anomaly_deg", "bstar"]
-# Like those of objects in orbit; the drag term is in 1 / earth radii.
+# Drag is in 1 / earth radii.
 TYPED_IN = {
     "ISS": (6796.0, 51.64, 6e-4, 120.0, 80.0, 10.0, 2.5e-4),
     "OneWeb": (7578.0, 87.9, 2e-4, 30.0, 90.0, 50.0, 1e-4),
@@ -60,7 +60,6 @@ FALLING = orbit.parse_satellites(
 
 
 def typed_in():
-    """Satellites of elements that are typed in above."""
     named = {name: dict(zip(_NAMES, row, strict=True)) for name, row in TYPED_IN.items()}
     return [orbit.keplerian_satellite(name, START, **given) for name, given in named.items()]
 
@@ -73,12 +72,11 @@ def verified(number):
 
 
 def verification():
-    """Real elements that come with the sgp4 package, under the names of their objects."""
     return [replace(verified(number), name=name) for number, name in VERIFICATION.items()]
 
 
 def start_of(satellite):
-    """A whole second at which to start: the epoch of real elements."""
+    """A whole second: the epoch of real elements."""
     return satellite.epoch.replace(microsecond=0) if satellite.norad_id else START
 
 

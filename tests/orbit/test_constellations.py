@@ -88,9 +88,8 @@ def test_mean_elements_out_of_range_are_refused():
     ):
         refused(words, orbit.keplerian_satellite, "k", **{**good, **change})
     assert 175 < orbit.sun_synchronous_inclination_deg(5975.0) < 180
-    ask = orbit.sun_synchronous_inclination_deg
-    refused("altitude_km 5990.0 is too high for a sun-synchronous orbit", ask, 5990.0)
-    refused("altitude_km 159.0 is outside 160 to 6000", ask, 159.0)
+    refused("altitude_km 5990.0 is too high", orbit.sun_synchronous_inclination_deg, 5990.0)
+    refused("altitude_km 159.0 is outside 160 to", orbit.sun_synchronous_inclination_deg, 159.0)
 
 
 @st.composite

@@ -189,9 +189,6 @@ def test_a_scan_gives_the_good_and_the_bad_in_order():
     assert len(orbit.parse_satellites(lines, checksum="ignore")) == 3
 
 
-# What is refused, in one line that names the place and the remedy.
-
-
 def _json(change):
     return json.dumps([{**ISS, **change}])
 

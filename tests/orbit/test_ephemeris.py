@@ -4,6 +4,7 @@ import re
 import tracemalloc
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,9 +15,8 @@ from tests.kit import skies
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, FALLING, ISS, START, refused, verified
 
 LATTICE = [
-    orbit.Site(f"{latitude} {longitude}", float(latitude), float(longitude))
-    for latitude in range(-75, 90, 30)
-    for longitude in range(-180, 180, 40)
+    orbit.Site("any", float(latitude), float(longitude))
+    for latitude, longitude in product(range(-75, 90, 30), range(-180, 180, 40))
 ]
 
 
@@ -209,8 +209,6 @@ def test_a_failure_is_a_warning_or_an_error_where_nobody_asks():
     ):
         refused("SGP4 fails for 'FALLING' at 2026-0.*decayed", ask, *asked)
 
-
-# What is doubtful: old elements, names that come twice, leap seconds, the end of the UT1 table.
 
 OLD = replace(ISS, name="OLD ONE", norad_id=25545, epoch=ISS.epoch - 34 * DAY)
 MADE = orbit.circular_satellite("c", 550.0, 53.0, 0.0, 0.0, ISS.epoch - 900 * DAY)

@@ -89,13 +89,12 @@ def test_random_satellites_sites_and_dates(count, seed):
 def test_the_comparison_itself_sees_what_is_wrong():
     seen = view("ISS", MUNICH)
     true, good = seen.windows(10.0), truth.found(seen, 10.0, "sgp4")
-    place = np.arange(len(good))
-    far = replace(good, set_slant_range_km=good.set_slant_range_km + 0.03)
+    place, far_km = np.arange(len(good)), good.set_slant_range_km + 0.03
     for windows, wrong, amount in (
         (good.where(place != 2), "missed", 1),
         (good.where(np.append(0, place)), "extra", 1),
         (replace(good, rise_s=good.rise_s + 0.02), "time_ms", 20.0),
-        (far, "range_m", 30.0),
+        (replace(good, set_slant_range_km=far_km), "range_m", 30.0),
         (replace(good, clipped_start=place >= 0), "wrong_flags", len(good)),
     ):
         told = truth.differences(seen, 10.0, true, windows)
