@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sgp4.exporter import export_omm, export_tle
+from sgp4.io import compute_checksum
 
 import orbit
 import scenarios
@@ -39,9 +42,6 @@ def truth(elements: Path) -> pd.DataFrame:
 
 def tle(satellite: orbit.Satellite, number: int) -> str:
     """Two-line elements of a satellite made from scratch, under a catalogue number."""
-    from sgp4.exporter import export_tle
-    from sgp4.io import compute_checksum
-
     lines = [line[:2] + f"{number:05d}" + line[7:68] for line in export_tle(satellite.model)]
     return "\n".join([satellite.name, *(f"{x}{compute_checksum(x)}" for x in lines)]) + "\n"
 
@@ -97,8 +97,6 @@ def test_a_list_a_summary_or_a_file_even_of_nothing(
 
 
 def test_sites_and_omm_elements_come_from_files_too(leomix, elements: Path, tmp_path: Path) -> None:
-    from sgp4.exporter import export_omm
-
     (tmp_path / "sites.csv").write_text(
         "name,latitude_deg,longitude_deg,altitude_m\nHere,60,20,\nThere,-10.5,20.25,300\n"
     )
@@ -115,11 +113,10 @@ def test_sites_and_omm_elements_come_from_files_too(leomix, elements: Path, tmp_
 
 def test_batches_make_the_same_file(monkeypatch, elements: Path, tmp_path: Path, leomix) -> None:
     line = ["contacts", "--tle", elements, *PLACES, *SPAN, "-o"]
-    leomix(*line, tmp_path / "one.csv")
-    leomix(*line, tmp_path / "one.parquet")
-    monkeypatch.setattr(contact_listing, "BATCH_ROWS", 3)
-    leomix(*line, tmp_path / "many.csv")
-    leomix(*line, tmp_path / "many.parquet")
+    for name, rows in (("one", contact_listing.BATCH_ROWS), ("many", 3)):
+        monkeypatch.setattr(contact_listing, "BATCH_ROWS", rows)
+        leomix(*line, tmp_path / f"{name}.csv")
+        leomix(*line, tmp_path / f"{name}.parquet")
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "many.csv").read_bytes()
     assert pq.read_table(tmp_path / "one.parquet") == pq.read_table(tmp_path / "many.parquet")
     assert pq.ParquetFile(tmp_path / "many.parquet").num_row_groups > 3
@@ -127,8 +124,6 @@ def test_batches_make_the_same_file(monkeypatch, elements: Path, tmp_path: Path,
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, ending: str) -> None:
-    import pyarrow as pa
-
     out = tmp_path / f"c.{ending}"
     columns.write({"a": [1, 2]}, out)
     before = out.read_bytes()
@@ -180,16 +175,14 @@ def test_bad_satellites_are_counted_or_left_out(
     (tmp_path / "three.tle").write_text(good + bad + decayed)
     line = ["contacts", "--tle", tmp_path / "three.tle", *PLACES, *SPAN]
     refused = leomix(*line)
-    assert refused.status == 2
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
     assert "IRIDIUM 107" in refused.err
     assert "1 of 3" in refused.err
-    assert refused.err.count("\n") == 1
     done = leomix(*line, "--skip-bad")
     assert done.status == 0
-    left_out = [row for row in done.err.splitlines() if row.startswith("left out: ")]
-    assert len(left_out) == 2
-    assert "IRIDIUM 107" in left_out[0]
-    assert "FALLEN" in left_out[1]
+    first, second = [row for row in done.err.splitlines() if row.startswith("left out: ")]
+    assert "IRIDIUM 107" in first
+    assert "FALLEN" in second
     assert "FALLEN" not in done.out
     assert "IRIDIUM 106" in done.out
     alone = leomix("contacts", "--tle", elements, *line[3:])
@@ -235,50 +228,46 @@ def changed(option: str, value: str) -> list[str]:
     return line
 
 
+GOOD = [*SPAN, *SITE]
 WRONG = {
-    "mask": (changed("--min-elevation", "90"), "--min-elevation 90"),
-    "latitude": (changed("--site", "91,0"), "--site 91,0: latitude_deg"),
-    "no site": (SPAN, "--site"),
-    "negative days": (changed("--days", "-3"), "--days -3"),
-    "days that are none": (changed("--days", "nan"), "--days nan"),
-    "naive start": (changed("--start", "2026-08-22T00:00:00"), "--start 2026-08-22T00:00:00: "),
-    "end of the calendar": (changed("--start", "9999-12-31T00:00:00Z"), "--start 9999"),
-    "ending": ([*SPAN, *SITE, "-o", "contacts.xlsx"], ".csv or .parquet"),
-    "folder": ([*SPAN, *SITE, "-o", "nowhere/contacts.csv"], "nowhere"),
-    "two of one name": ([*SPAN, "--site", "A=1,2", "--site", "A=3,4"], "'A' comes twice"),
-    "sites file": ([*SPAN, "--sites", "nowhere.csv"], "nowhere.csv"),
+    "mask": (None, changed("--min-elevation", "90"), "--min-elevation 90"),
+    "latitude": (None, changed("--site", "91,0"), "--site 91,0: latitude_deg"),
+    "no site": (None, SPAN, "--site"),
+    "negative days": (None, changed("--days", "-3"), "--days -3"),
+    "days that are none": (None, changed("--days", "nan"), "--days nan"),
+    "naive start": (
+        None,
+        changed("--start", "2026-08-22T00:00:00"),
+        "--start 2026-08-22T00:00:00: ",
+    ),
+    "end of the calendar": (None, changed("--start", "9999-12-31T00:00:00Z"), "--start 9999"),
+    "ending": (None, [*GOOD, "-o", "contacts.xlsx"], ".csv or .parquet"),
+    "folder": (None, [*GOOD, "-o", "nowhere/contacts.csv"], "nowhere"),
+    "two of one name": (None, [*SPAN, "--site", "A=1,2", "--site", "A=3,4"], "'A' comes twice"),
+    "sites file": (None, [*SPAN, "--sites", "nowhere.csv"], "nowhere.csv"),
+    "checksum": (lambda good, _: good.replace("9999\n", "9990\n", 1), GOOD, "checksum"),
+    "blank lines": (lambda *_: "\n \n", [*GOOD, "--skip-bad"], "no elements"),
+    "decayed": (lambda _, decayed: decayed, GOOD, "FALLEN"),
+    "nothing left": (lambda _, bad: bad, [*GOOD, "--skip-bad"], "no good elements are left"),
+    "not text": (lambda good, _: good.replace("U", "\0", 1), GOOD, "bad.tle:"),
+    "latin-1": (lambda good, _: "M\udcfcnchen\n" + good, GOOD, "UTF-8"),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_wrong_options_are_one_line(leomix, elements: Path, what: str, tmp_path, monkeypatch):
+def test_wrong_options_and_files_are_one_line(
+    leomix, elements: Path, decayed: str, what: str, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    options, word = WRONG[what]
+    spoiled, options, word = WRONG[what]
+    if spoiled is not None:
+        text = spoiled(elements.read_text(), decayed)
+        elements = tmp_path / "bad.tle"
+        elements.write_bytes(text.encode(errors="surrogateescape"))
+    files = list(tmp_path.iterdir())
     done = leomix("contacts", "--tle", elements, *options)
     assert done.status == 2, done
     assert word in done.err
     assert done.err.count("\n") == 1
     assert done.out == ""
-    assert not list(tmp_path.iterdir())
-
-
-FILES = {
-    "checksum": (lambda good, _: good.replace("9999\n", "9990\n", 1), [], "checksum"),
-    "blank lines": (lambda *_: "\n \n", ["--skip-bad"], "no elements"),
-    "decayed": (lambda _, decayed: decayed, [], "FALLEN"),
-    "nothing left": (lambda _, decayed: decayed, ["--skip-bad"], "no good elements are left"),
-    "not text": (lambda good, _: good.replace("U", "\0", 1), [], "bad.tle:"),
-    "latin-1": (lambda good, _: b"M\xfcnchen\n" + good.encode(), [], "UTF-8"),
-}
-
-
-@pytest.mark.parametrize("what", FILES)
-def test_wrong_files_are_one_line(leomix, elements: Path, decayed: str, what: str, tmp_path: Path):
-    make, options, word = FILES[what]
-    text = make(elements.read_text(), decayed)
-    (tmp_path / "bad.tle").write_bytes(text if isinstance(text, bytes) else text.encode())
-    done = leomix("contacts", "--tle", tmp_path / "bad.tle", *SITE, *SPAN, *options)
-    assert done.status == 2, done
-    assert word in done.err
-    assert done.err.count("\n") == 1
-    assert done.out == ""
+    assert list(tmp_path.iterdir()) == files

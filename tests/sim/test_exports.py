@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +17,17 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
-from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
-from transformers.utils import logging
+from transformers import AutoModelForCausalLM
 
 import sim
 from learning import ModelConfig
 from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
+from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, VectorMoE, names_of
 from tests.runs import Runs
 
-logging.disable_progress_bar()
 SMALL = ModelConfig(experts=2, hidden=16, expert_hidden=16)
 
 
@@ -37,14 +35,19 @@ SMALL = ModelConfig(experts=2, hidden=16, expert_hidden=16)
 
 
 @pytest.mark.parametrize("to", ["csv", "parquet"])
-def test_tables_are_those_of_the_run(leomix, runs: Runs, tmp_path: Path, to: str) -> None:
-    run = runs["slots"]
+def test_tables_are_those_of_the_run_even_without_rows(
+    leomix, runs: Runs, tmp_path: Path, to: str
+) -> None:
+    run = runs.copy("slots", tmp_path)
+    empty = pq.read_table(run / "assignments.parquet").slice(0, 0)
+    pq.write_table(empty, run / "assignments.parquet")
     assert leomix("export", run, "--to", to, "-o", tmp_path / "t").status == 0
     read = pyarrow.csv.read_csv if to == "csv" else pq.read_table
     for name in COLUMNS.keys() - set(OPTIONAL):
         table, own = read(tmp_path / "t" / f"{name}.{to}"), pq.read_table(run / f"{name}.parquet")
         assert table.column_names == own.column_names
         assert table.num_rows == own.num_rows
+        assert to == "csv" or table.equals(own)
     end_s = read(tmp_path / "t" / f"transfers.{to}")["end_s"].to_pylist()
     assert end_s == pq.read_table(run / "transfers.parquet")["end_s"].to_pylist()
 
@@ -168,50 +171,30 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(leomix, odd: Path, tmp_path
     assert exported.equals(pq.read_table(odd / "contacts.parquet"))
 
 
-def write_sweep(folder: Path, columns: dict[str, Any]) -> Path:
-    folder.mkdir()
-    about = {"keys": ["orbit.raan_deg"], "points": []}
-    (folder / "sweep.json").write_text(json.dumps(about))
-    pq.write_table(pa.table(columns), folder / "sweep.parquet")
-    return folder
-
-
 def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
-    sweep = write_sweep(
-        tmp_path / "s",
-        {
-            "orbit.raan_deg": [-30, 0, None],
-            "hours": [-1.5, 1e-9, 3.0],
-            "error": ["=1+1", None, "-p: wrong"],
-            "status": ["complete", "complete", "failed"],
-        },
-    )
+    sweep = tmp_path / "s"
+    sweep.mkdir()
+    (sweep / "sweep.json").write_text(json.dumps({"keys": ["orbit.raan_deg"], "points": []}))
+    columns = {
+        "orbit.raan_deg": [-30, 0, None],
+        "hours": [-1.5, 1e-9, 3.0],
+        "error": ["=1+1", None, "-p: wrong"],
+        "status": ["complete", "complete", "failed"],
+    }
+    pq.write_table(pa.table(columns), sweep / "sweep.parquet")
     outcome = leomix("export", sweep, "--to", "csv")
     assert outcome.status == 0
     assert outcome.err == f"{sweep}: 1 of 3 points are not complete\n"
-    assert cells(sweep / "export" / "csv" / "sweep.csv") == (
-        ["orbit.raan_deg", "hours", "error", "status"],
-        [
-            ["-30", "-1.5", "'=1+1", "complete"],
-            ["0", "1e-9", "", "complete"],
-            ["", "3", "'-p: wrong", "failed"],
-        ],
-    )
+    head, rows = cells(sweep / "export" / "csv" / "sweep.csv")
+    assert head == [*columns]
+    assert rows == [
+        ["-30", "-1.5", "'=1+1", "complete"],
+        ["0", "1e-9", "", "complete"],
+        ["", "3", "'-p: wrong", "failed"],
+    ]
     refused = leomix("export", sweep, "--to", "perfetto")
     assert (refused.status, refused.err.count("\n")) == (2, 1)
     assert "is a sweep, which --to csv or parquet writes; for --to perfetto name" in refused.err
-
-
-@pytest.mark.parametrize("to", ["csv", "parquet"])
-def test_a_table_without_rows_has_its_columns(leomix, runs: Runs, tmp_path: Path, to: str) -> None:
-    own = runs.copy("slots-timing", tmp_path)
-    empty = pq.read_table(own / "transfers.parquet").slice(0, 0)
-    pq.write_table(empty, own / "transfers.parquet")
-    assert leomix("export", own, "--to", to, "-o", tmp_path / "e").status == 0
-    if to == "csv":
-        assert cells(tmp_path / "e" / "transfers.csv") == (empty.column_names, [])
-    else:
-        assert pq.read_table(tmp_path / "e" / "transfers.parquet").equals(empty)
 
 
 # -- TensorBoard: curves, read back by its own reader
@@ -221,7 +204,9 @@ def read(folder: Path) -> EventAccumulator:
     return EventAccumulator(str(folder)).Reload()
 
 
-def test_curves_are_those_of_the_metrics(leomix, runs: Runs, tmp_path: Path) -> None:
+def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(
+    leomix, runs: Runs, tmp_path: Path
+) -> None:
     result = runs.result("slots")
     outcome = leomix("export", runs["slots"], "--to", "tensorboard", "-o", tmp_path / "t")
     assert (outcome.status, outcome.err) == (0, "")
@@ -244,11 +229,7 @@ def test_curves_are_those_of_the_metrics(leomix, runs: Runs, tmp_path: Path) -> 
             wall = [point.wall_time for point in by_cycle]
             np.testing.assert_allclose(wall, start + rows.time_s, rtol=0, atol=1e-5)
     assert len(events.Tags()["scalars"]) == 3 * 2 * 2
-
-
-def test_the_summary_is_shown_as_it_is(leomix, runs: Runs, tmp_path: Path) -> None:
-    leomix("export", runs["slots"], "--to", "tensorboard", "-o", tmp_path / "t")
-    [summary] = read(tmp_path / "t").Tensors("summary")
+    [summary] = events.Tensors("summary")
     lines = summary.tensor_proto.string_val[0].decode().splitlines()
     shown = leomix("show", runs["slots"]).out.splitlines()
     assert [line[4:] for line in lines[1:]] == shown
@@ -292,63 +273,32 @@ def test_start_model_and_adapter_make_the_final_model(leomix, runs: Runs, tmp_pa
 
 
 def write_questions(path: Path) -> None:
-    words = {"A": ["sun", "sky", "air"], "B": ["sea", "ice", "mud"]}
+    asked = [("sun", "A"), ("sky", "A"), ("air", "A"), ("sea", "B"), ("ice", "B"), ("mud", "B")]
     with path.open("w", encoding="utf-8") as file:
-        for number in range(48):
-            domain = "AB"[number % 2]
-            asked = words[domain][number // 2 % 3]
+        for number, (what, domain) in enumerate(8 * asked):
             row = {
-                "question": f"what about {asked}?",
-                "options": ["yes", "no", f"maybe {asked}"],
-                "answer": len(asked) * number % 3,
+                "question": f"what about {what}?",
+                "options": ["yes", "no", f"maybe {what}"],
+                "answer": number % 3,
                 "domain": domain,
                 "split": "train" if number < 36 else "test",
             }
             file.write(json.dumps(row) + "\n")
 
 
-@pytest.fixture(scope="module")
-def text_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_path: Path) -> None:
     """Multiple choice on a Mixtral checkpoint, through a whole run."""
-    folder = tmp_path_factory.mktemp("text")
-    torch.manual_seed(0)
-    config = MixtralConfig(
-        vocab_size=300,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        num_local_experts=3,
-        initializer_range=0.3,
-    )
-    MixtralForCausalLM(config).save_pretrained(folder / "mixtral")
-    write_questions(folder / "ask.jsonl")
+    mixtral(tmp_path / "mixtral", num_local_experts=3, vocab_size=300)
+    write_questions(tmp_path / "ask.jsonl")
+    path, text_run = str(tmp_path / "ask.jsonl"), tmp_path / "r"
+    unsaid = {"experts": 4, "hidden": 64, "expert_hidden": 64}  # what a checkpoint fixes
     learning = {
-        "method": "emsfl",
         "step_size": 0.1,
         "pretraining": {"gate_steps": 2},
-        "model": {
-            "kind": "mixtral",
-            "checkpoints": [str(folder / "mixtral")],
-            "experts": 4,
-            "hidden": 64,
-            "expert_hidden": 64,
-        },
-        "data": {
-            "kind": "jsonl",
-            "path": str(folder / "ask.jsonl"),
-            "tokens": 24,
-            "trial_samples": 4,
-        },
+        "model": {"kind": "mixtral", "checkpoints": [str(tmp_path / "mixtral")], **unsaid},
+        "data": {"kind": "jsonl", "path": path, "tokens": 24, "trial_samples": 4},
     }
-    sim.run(slots(stop={"cycles": 2}, learning=learning), out=folder / "r")
-    return folder / "r"
-
-
-def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(
-    leomix, text_run: Path, tmp_path: Path
-) -> None:
+    sim.run(slots(stop={"cycles": 2}, learning=learning), out=text_run)
     outcome = leomix("export", text_run, "--to", "peft", "-o", tmp_path / "p")
     assert (outcome.status, outcome.err) == (0, "")
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "p" / "base", local_files_only=True)
@@ -364,14 +314,12 @@ def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(
         expected = final.lm_head(hidden)
         torch.testing.assert_close(adapted(tokens).logits, expected, rtol=0, atol=1e-5)
         assert (before - expected).abs().max() > 1e-3
-
-
-def test_weights_that_a_method_leaves_frozen_are_those_of_the_checkpoint(text_run: Path) -> None:
-    start = load_file(text_run.parent / "mixtral" / "model.safetensors")
-    final = load_file(text_run / "model" / "model.safetensors")
-    frozen = [name for name in final if not name.startswith(("expert.", "gate."))]
+    # Weights that the method leaves frozen are those of the checkpoint.
+    start = load_file(tmp_path / "mixtral" / "model.safetensors")
+    end = load_file(text_run / "model" / "model.safetensors")
+    frozen = [name for name in end if not name.startswith(("expert.", "gate."))]
     assert len(frozen) == 3 + 6 * 2
-    assert all(torch.equal(final[name], start[name]) for name in frozen)
+    assert all(torch.equal(end[name], start[name]) for name in frozen)
 
 
 def test_a_checkpoint_that_is_not_there_is_one_line(leomix, tmp_path: Path) -> None:

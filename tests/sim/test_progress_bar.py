@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from scenarios import Scenario
 from tests.kit import small
 from tests.kit.results import Progress
 
@@ -81,11 +82,17 @@ def test_json_quiet_and_dumb_terminals_are_left_alone(tmp_path: Path) -> None:
     assert (quiet.status, quiet.err, dumb.status, dumb.err) == (0, "", 0, "")
 
 
-def test_the_accuracy_of_the_last_evaluation_stands_there(
+def shown(monkeypatch: pytest.MonkeyPatch, scenario: Scenario) -> Progress:
+    """Progress as on a terminal."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    return Progress(scenario, quiet=False)
+
+
+def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bar = shown(monkeypatch, stop={"cycles": 4})
-    with bar:
+    with shown(monkeypatch, small.slots(stop={"cycles": 4})) as bar:
         bar(0.0, 0, 0.25)
         bar(900.0, 1, 0.5)
         bar.at(1200.0)
@@ -93,23 +100,7 @@ def test_the_accuracy_of_the_last_evaluation_stands_there(
         # Two slots and an idle one, four times, are two hours; one took 900 s, so four take 3600.
         assert "hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500" in text.description
         assert text.completed == pytest.approx(900.0 / 3600.0)
-    capsys.readouterr()
-
-
-def shown(monkeypatch: pytest.MonkeyPatch, **changes: object) -> Progress:
-    """Progress of the small scenario of slots as on a terminal."""
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    return Progress(small.slots(**changes), quiet=False)
-
-
-def test_what_is_left_counts_the_sooner_of_days_and_cycles(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = Progress(small.orbit(stop={"days": 10, "cycles": 4}), quiet=False)
-    with bar:
+    with shown(monkeypatch, small.orbit(stop={"days": 10, "cycles": 4})) as bar:
         bar(43_200.0, 0, 0.1)
         assert bar._bar.tasks[0].completed == pytest.approx(0.05)
         bar(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
@@ -123,7 +114,7 @@ def test_an_event_costs_next_to_nothing(
     """SimPy needs about 10 us for one; nothing shown is below 1 us, a bar not far above."""
     with Progress(small.slots(), quiet=True) as hidden:
         assert min(timeit.repeat(lambda: hidden.at(1.0), number=10_000, repeat=7)) < 0.01
-    with shown(monkeypatch) as bar:
+    with shown(monkeypatch, small.slots()) as bar:
         bar.at(1.0)
         assert min(timeit.repeat(lambda: bar.at(1.0), number=10_000, repeat=7)) < 0.02
     capsys.readouterr()
