@@ -21,6 +21,7 @@ from tests.kit.training import MoELayer, checkpoint_weights, expert_of, save_che
 GATE = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(3, 32) for layer in range(2)}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "low_freq_factor": 1.0}
 LLAMA3 |= {"high_freq_factor": 4.0, "original_max_position_embeddings": 4}
+FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def close(found, expected, atol=1e-5):
@@ -50,8 +51,8 @@ def dense(tmp_path_factory):
     return folder, tiny.llamas(folder)
 
 
-def padded(lengths, seed=0):
-    tokens = torch.randint(1, 61, (len(lengths), TOKENS), generator=torch.manual_seed(seed))
+def padded(lengths):
+    tokens = torch.randint(1, 61, (len(lengths), TOKENS), generator=torch.manual_seed(0))
     return torch.where(torch.arange(TOKENS) < torch.tensor(lengths)[:, None], tokens, -1)
 
 
@@ -137,45 +138,40 @@ def test_full_sizes_are_those_of_the_published_models(kind, experts, parameters)
     """Mixtral-8x7B's; Llama-3-8B's, with two more feed-forward networks, and gates."""
     config, shape = ModelConfig(kind=kind, experts=experts), text_shape(ModelConfig(kind=kind))
     spec = InputSpec("choices", (4, 2, 384), 4, None)
-    whole, fewer = (
-        list(tiny.skeleton(config, spec, held).parameters()) for held in (None, (1,))
-    )  # fmt: skip
+    whole, one = (list(tiny.skeleton(config, spec, held).parameters()) for held in (None, (1,)))
     assert all(p.is_meta for p in whole)
     assert sum(p.numel() for p in whole) == parameters
     counted = experts * shape.expert_parameters + shape.gate_parameters
     assert counted + shape.backbone_parameters + shape.head_parameters() == parameters
-    saved = parameters - sum(p.numel() for p in fewer)
+    saved = parameters - sum(p.numel() for p in one)
     assert saved == (experts - 1) * 3 * 4096 * 14336 * 32
 
 
 def split_by_expert(folder):
     """One file an expert, one for the rest, and an index: as large checkpoints are sharded."""
     parts = {}
-    for name, tensor in load_file(folder / "model.safetensors").items():
+    for name, tensor in load_file(folder / FILE).items():
         expert = name.partition(".experts.")[2].partition(".")[0] or "rest"
         parts.setdefault(f"model-{expert}.safetensors", {})[name] = tensor
     for file, tensors in parts.items():
         save_file(tensors, folder / file, metadata={"format": "pt"})
     index = {name: file for file, tensors in parts.items() for name in tensors}
-    text = json.dumps({"metadata": {}, "weight_map": index})
-    (folder / "model.safetensors.index.json").write_text(text)
-    (folder / "model.safetensors").unlink()
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (folder / FILE).unlink()
 
 
 def fuse(folder):
     """Rewrite a file with the names and shapes that transformers uses in memory."""
-    tensors = load_file(folder / "model.safetensors")
+    tensors = load_file(folder / FILE)
     rest = {n: t for n, t in tensors.items() if "block_sparse_moe" not in n}
     for layer in range(2):
         block, ours = (f"model.layers.{layer}.{name}" for name in ("block_sparse_moe", "mlp"))
-        w1, w2, w3 = (
-            torch.stack([tensors[f"{block}.experts.{e}.{w}.weight"] for e in range(4)])
-            for w in ("w1", "w2", "w3")
-        )
+        every = [[tensors[f"{block}.experts.{e}.w{w}.weight"] for e in range(4)] for w in (1, 2, 3)]
+        w1, w2, w3 = map(torch.stack, every)
         rest[f"{ours}.experts.gate_up_proj"] = torch.cat([w1, w3], 1)
         rest[f"{ours}.experts.down_proj"] = w2
         rest[f"{ours}.gate.weight"] = tensors[f"{block}.gate.weight"]
-    save_file(rest, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(rest, folder / FILE, metadata={"format": "pt"})
 
 
 def test_sharded_and_fused_files_hold_the_same_and_only_what_is_held_is_opened(one, tmp_path):
@@ -197,7 +193,7 @@ def test_sharded_and_fused_files_hold_the_same_and_only_what_is_held_is_opened(o
 def test_of_dense_models_the_first_gives_the_backbone_and_there_is_no_gate(dense, tmp_path):
     folder, models = dense
     places = shutil.copytree(folder, tmp_path / "llamas")
-    file = places / "1" / "model.safetensors"
+    file = places / "1" / FILE
     save_file(load_file(file) | {"lm_head.weight": torch.zeros(61, 32)}, file, {"format": "pt"})
     found = read(merged_config(places))
     assert not [name for name in found if name.startswith("gate.")]
@@ -206,7 +202,7 @@ def test_of_dense_models_the_first_gives_the_backbone_and_there_is_no_gate(dense
         for matrix in ("gate", "up", "down"):
             weight = getattr(model.model.layers[1].mlp, f"{matrix}_proj").weight
             assert torch.equal(found[f"expert.{expert}.1.{matrix}.weight"], weight)
-    (places / "2" / "model.safetensors").write_bytes(b"nothing of use")
+    (places / "2" / FILE).write_bytes(b"nothing of use")
     without = {n: t for n, t in found.items() if expert_of(n) != 2}
     assert same(read(merged_config(places), held=(0, 1)), without)
 
@@ -233,6 +229,9 @@ def test_what_is_saved_is_read_again_by_us_and_by_hugging_face(dense, tmp_path):
     close(ours(tokens), theirs(input_ids=tokens).logits)
 
 
+OLD, GPTQ = {"rope_parameters": None, "rope_theta": 5e5}, {"quant_method": "gptq"}
+
+
 def change_config(**changes):
     def change(folder):
         path = folder / "config.json"
@@ -249,17 +248,15 @@ def test_sizes_and_rotary_embeddings_come_from_the_checkpoint(one, tmp_path):
     tiny.llamas(tmp_path, 1, rope_parameters=linear)
     new = text_shape(merged_config(tmp_path, 1))
     scaling = {"type": "linear", "factor": 2.0}  # as older files say it
-    change_config(rope_parameters=None, rope_theta=5e5, rope_scaling=scaling)(tmp_path / "0")
+    change_config(**OLD, rope_scaling=scaling)(tmp_path / "0")
     assert text_shape(merged_config(tmp_path, 1)) == new
 
 
 def change_tensors(name, tensor=None):
     def change(folder):
-        found = load_file(folder / "model.safetensors")
+        found = load_file(folder / FILE)
         del found[name]
-        save_file(
-            found if tensor is None else {**found, name: tensor}, folder / "model.safetensors"
-        )
+        save_file(found if tensor is None else {**found, name: tensor}, folder / FILE)
 
     return change
 
@@ -268,7 +265,7 @@ def rewrite(file, data):
     return lambda folder: (folder / file).write_bytes(data)
 
 
-def rename(file, new):
+def rename(new, file=FILE):
     return lambda folder: (folder / file).rename(folder / new)
 
 
@@ -276,21 +273,21 @@ def rope(**said):
     return change_config(rope_parameters=said)
 
 
-FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+def only_norm(folder):
+    save_file({"model.norm.weight": torch.ones(32)}, folder / FILE)
+
+
 W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
 
 
 @pytest.mark.parametrize(
     ("break_it", "text"),
     [
-        (rename("config.json", "c.json"), r"no checkpoint \(it has no config.json\)"),
+        (rename("c.json", "config.json"), r"no checkpoint \(it has no config.json\)"),
         (rewrite("config.json", b"{"), "config.json: not JSON"),
         (rewrite("config.json", b"[]"), "should be a JSON object"),
-        (rename(FILE, "weights"), r"no weights \(it has no \*.safetensors\)"),
-        (
-            rename(FILE, "pytorch_model.bin"),
-            r"pickled weights \(pytorch_model.bin\), which are not",
-        ),
+        (rename("weights"), r"no weights \(it has no \*.safetensors\)"),
+        (rename("pytorch_model.bin"), r"pickled weights \(pytorch_model.bin\), which are not"),
         (rewrite(FILE, b"\x10" + bytes(30)), r"model.safetensors: is broken"),
         (rewrite(INDEX, b'{"weight_map": []}'), r"index.json: no index of safetensors files"),
         (change_config(model_type="qwen2"), "model_type is 'qwen2'; only mixtral is read"),
@@ -300,17 +297,11 @@ W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
         (change_config(sliding_window="8"), "sliding_window is '8'; must be a whole number"),
         (change_config(tie_word_embeddings="no"), "tie_word_embeddings is 'no'; must be true or"),
         (change_config(num_key_value_heads=3), "num_attention_heads is 4; must be a multiple"),
-        (
-            change_config(quantization_config={"quant_method": "gptq"}),
-            "the weights are quantised; u",
-        ),
+        (change_config(quantization_config=GPTQ), "the weights are quantised; u"),
         (change_config(intermediate_size=41), r"\(40, 32\), but the model \(41, 32\)"),
         (change_config(vocab_size=40), "tokenizer knows 61 tokens, the model 40"),
         (change_config(rope_parameters=[1]), r"rope_parameters is \[1\]; must be an object"),
-        (
-            change_config(rope_parameters=None, rope_theta="1e4"),
-            "json: rope_theta is '1e4'; must be",
-        ),
+        (change_config(**OLD | {"rope_theta": "1e4"}), "json: rope_theta is '1e4'; must be"),
         (rope(rope_type="dynamic", factor=2.0), "is 'dynamic'; only default, linear, llama3, yarn"),
         (rope(rope_type=["yarn"]), r"rope_type is \['yarn'\]; only"),
         (rope(rope_type="llama3", rope_theta=1e4), "lacks factor, which rope_type 'llama3' needs"),
@@ -320,10 +311,7 @@ W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
         (change_tensors(W1, torch.full((40, 32), torch.nan)), rf"{W1} holds numbers that are not"),
         (change_tensors(W1, torch.zeros(40, 31)), rf"{W1} has the shape \(40, 31\), but"),
         (change_tensors(W1), rf"lacks {W1}; save"),
-        (
-            lambda folder: save_file({"model.norm.weight": torch.ones(32)}, folder / FILE),
-            r"lacks model.embed_tokens.weight and 39 other tensors",
-        ),
+        (only_norm, r"lacks model.embed_tokens.weight and 39 other tensors"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
@@ -366,17 +354,14 @@ def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path, keys
         ({"kind": "vector-moe"}, "no text model"),
     ],
 )
-def test_keys_that_do_not_go_together(keys, text):
+def test_what_a_model_cannot_do_is_refused(keys, text, tmp_path):
     with pytest.raises(ValueError, match=text):
         text_shape(ModelConfig(**keys))
-
-
-def test_what_a_model_cannot_do_is_refused(tmp_path):
-    for spec, text in (
+    for spec, said in (
         (InputSpec("vector", (64,), 10), "takes text or choices"),
         (InputSpec("text", (9,), 5, 4097), "4097 tokens, the model 4096"),
     ):
-        with pytest.raises(ValueError, match=text):
+        with pytest.raises(ValueError, match=said):
             tiny.skeleton(ModelConfig(kind="mixtral"), spec)
     # Llama 3.1 has Llama 3's shapes and other rotary embeddings
     tiny.llamas(tmp_path, num_attention_heads=32, rope_parameters=LLAMA3, hidden_size=64)

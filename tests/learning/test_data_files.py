@@ -140,55 +140,49 @@ TRAIN, TEST = {"split": "train"}, {"split": "test"}
 BOM = b'\xef\xbb\xbf{"text": "x", "label": 0}\r\n\r\n{"text": "y", "label": -1}\r\n'
 
 
-@pytest.mark.parametrize(
-    ("message", "rows"),
-    [
-        ("holds no samples", ["", "  "]),
-        ("line 2: is not JSON", [T, "{"]),
-        ("line 1: is not JSON", ["[" * 100_000]),
-        ("line 2: is no JSON object", [T, "[1]"]),
-        ("line 2: is not UTF-8", json.dumps(T).encode() + b'\n{"text": "\xe9"}\n'),
-        ("line 3: label is -1; labels are numbered from 0", BOM),
-        ("line 1: has 'a', and neither text and label nor question", [{"a": 1}]),
-        ("line 1: no column 'label'.*learning.data.columns.label", [{"text": "x"}]),
-        ("line 2: no column 'text' or 'text_a'", [T, {"label": 0}]),
-        ("line 2: text is 3; it must be a string", [T, T | {"text": 3}]),
-        ("line 1: text is blank", [T | {"text": " "}]),
-        ("line 1: text holds half a surrogate", ['{"text": "\\ud800", "label": 0}']),
-        ("line 1: text_pair is ", [T | {"text_pair": ["y"]}]),
-        ("line 1: label is 1.0; it must be a whole number", [T | {"label": 1.0}]),
-        ("line 1: label is True; it must be a whole number", [T | {"label": True}]),
-        ("line 1: label is 10{5}; .* less than 100000", [T | {"label": 10**5}]),
-        ("line 2: label 'x' and 0 before it", [T, T | {"label": "x"}]),
-        ("line 2: label 3 is in no train sample", [T | TRAIN, T | TEST | {"label": 3}]),
-        ("line 2: label 5, but no .* label 1; ", [T | {"label": n % 2 * 5} for n in range(9)]),
-        ("line 3: label 7, but no .* has label 2; n", [T | {"label": n} for n in [0, 1, 7]]),
-        ("line 2: no column 'split'", [T | TRAIN, T]),
-        ("line 1: no column 'split'", [T, T | TRAIN]),
-        ("line 1: split is 'exam'; it must be one of train, test", [T | {"split": "exam"}]),
-        ("holds no test samples", [T | TRAIN] * 9),
-        ("holds no train samples", [T | TEST] * 9),
-        ("one sample cannot be both", [T]),
-        ("1 train samples for 2 clusters", [T, T]),
-        ("1 samples are left for 2 devices", [T] * 6),
-        ("line 1: answer is 2; it must be the number of one of the 2", [Q | {"answer": 2}]),
-        ("line 1: answer is -1", [Q | {"answer": -1}]),
-        ("line 1: answer is True", [Q | {"answer": True}]),
-        ("line 1: options is .* list of two strings or more", [Q | {"options": ["x"]}]),
-        ("line 1: options is 'xy'", [Q | {"options": "xy"}]),
-        (r"line 1: options\[1\] is 2", [Q | {"options": ["x", 2]}]),
-        ("line 2: no column 'options'", [Q, {"question": "q", "answer": 0}]),
-        ("line 1: domain is 1.5", [T | {"domain": 1.5}] * 9),
-        ("1 domains for 2 clusters", [T | X] * 9),
-        ("line 2: domain 1 and 'x' before it", [T | X, T | {"domain": 1}]),
-        ("line 1: no column 'domain'", [T, T | X]),
-        ("domains of cluster 'a' .'x'.: no test samples", [T | X | TRAIN, T | Y | TEST]),
-        ("cluster 'b' .'y'.: one sample", [T | X] * 9 + [T | Y]),
-    ],
-)
-def test_what_is_wrong_in_lines_is_said_in_one_line_that_names_them(message, rows, tmp_path):
-    file = write(tmp_path / "data.jsonl", rows)
-    assert file in refused(message, "jsonl", path=file) or "left for" in message
+LINES = [
+    ("holds no samples", ["", "  "]),
+    ("line 2: is not JSON", [T, "{"]),
+    ("line 1: is not JSON", ["[" * 100_000]),
+    ("line 2: is no JSON object", [T, "[1]"]),
+    ("line 2: is not UTF-8", json.dumps(T).encode() + b'\n{"text": "\xe9"}\n'),
+    ("line 3: label is -1; labels are numbered from 0", BOM),
+    ("line 1: has 'a', and neither text and label nor question", [{"a": 1}]),
+    ("line 1: no column 'label'.*learning.data.columns.label", [{"text": "x"}]),
+    ("line 2: no column 'text' or 'text_a'", [T, {"label": 0}]),
+    ("line 2: text is 3; it must be a string", [T, T | {"text": 3}]),
+    ("line 1: text is blank", [T | {"text": " "}]),
+    ("line 1: text holds half a surrogate", ['{"text": "\\ud800", "label": 0}']),
+    ("line 1: text_pair is ", [T | {"text_pair": ["y"]}]),
+    ("line 1: label is 1.0; it must be a whole number", [T | {"label": 1.0}]),
+    ("line 1: label is True; it must be a whole number", [T | {"label": True}]),
+    ("line 1: label is 10{5}; .* less than 100000", [T | {"label": 10**5}]),
+    ("line 2: label 'x' and 0 before it", [T, T | {"label": "x"}]),
+    ("line 2: label 3 is in no train sample", [T | TRAIN, T | TEST | {"label": 3}]),
+    ("line 2: label 5, but no .* label 1; ", [T | {"label": n % 2 * 5} for n in range(9)]),
+    ("line 3: label 7, but no .* has label 2; n", [T | {"label": n} for n in [0, 1, 7]]),
+    ("line 2: no column 'split'", [T | TRAIN, T]),
+    ("line 1: no column 'split'", [T, T | TRAIN]),
+    ("line 1: split is 'exam'; it must be one of train, test", [T | {"split": "exam"}]),
+    ("holds no test samples", [T | TRAIN] * 9),
+    ("holds no train samples", [T | TEST] * 9),
+    ("one sample cannot be both", [T]),
+    ("1 train samples for 2 clusters", [T, T]),
+    ("1 samples are left for 2 devices", [T] * 6),
+    ("line 1: answer is 2; it must be the number of one of the 2", [Q | {"answer": 2}]),
+    ("line 1: answer is -1", [Q | {"answer": -1}]),
+    ("line 1: answer is True", [Q | {"answer": True}]),
+    ("line 1: options is .* list of two strings or more", [Q | {"options": ["x"]}]),
+    ("line 1: options is 'xy'", [Q | {"options": "xy"}]),
+    (r"line 1: options\[1\] is 2", [Q | {"options": ["x", 2]}]),
+    ("line 2: no column 'options'", [Q, {"question": "q", "answer": 0}]),
+    ("line 1: domain is 1.5", [T | {"domain": 1.5}] * 9),
+    ("1 domains for 2 clusters", [T | X] * 9),
+    ("line 2: domain 1 and 'x' before it", [T | X, T | {"domain": 1}]),
+    ("line 1: no column 'domain'", [T, T | X]),
+    ("domains of cluster 'a' .'x'.: no test samples", [T | X | TRAIN, T | Y | TEST]),
+    ("cluster 'b' .'y'.: one sample", [T | X] * 9 + [T | Y]),
+]
 
 
 F, TRIAL, DOMAIN = {"path": "f"}, {"trial_samples": 3}, (("domain", "label"),)
@@ -221,20 +215,20 @@ def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monke
     refused(message, "jsonl", **data)
     with pytest.raises(ValueError, match="none: no such file"):
         data_files(DataConfig(kind="jsonl", path="none"))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    refused(r"pip install 'leomix\[hf\]'", "hf", path=str(tmp_path))
 
 
 def split(**more):
-    x = {"x_train": IMAGES[:40], "x_test": IMAGES[40:]}
-    return {**x, "y_train": LABELS[:40], "y_test": LABELS[40:], **more}
+    """Arrays of 60 rows as 40 train and 20 test samples."""
+    arrays = {"x": IMAGES, "y": LABELS, **more}
+    train = {f"{name}_train": array[:40] for name, array in arrays.items()}
+    return train | {f"{name}_test": array[40:] for name, array in arrays.items()}
 
 
 def features(image):
     """One image (H, W, C) by the definition: channels first, float32 of v / 255."""
-    high, wide, channels = (range(size) for size in image.shape)
-    one = np.float32
-    return np.array(
-        [[[one(image[h, w, c]) / one(255) for w in wide] for h in high] for c in channels]
-    )
+    return np.stack([image[:, :, c].astype("f4") / np.float32(255) for c in range(3)])
 
 
 def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
@@ -273,14 +267,9 @@ def test_without_test_arrays_a_share_is_held_out_of_arrays_too(x, form, shape, t
 
 
 def test_domains_labels_and_files_of_arrays(tmp_path):
-    fields, words = (
-        np.array(["sea", "air"])[LABELS % 2],
-        np.array(["cat", "ant", "bee"])[LABELS % 3],
-    )
-    more = {f"{name}_{part}": array[rows]
-            for name, array in (("domain", fields), ("kind", words))
-            for part, rows in (("train", slice(40)), ("test", slice(40, None)))}  # fmt: skip
-    one = write(tmp_path / "1.npz", split(**more))
+    fields = np.array(["sea", "air"])[LABELS % 2]
+    words = np.array(["cat", "ant", "bee"])[LABELS % 3]
+    one = write(tmp_path / "1.npz", split(domain=fields, kind=words))
     by_field = load("npz", path=one)
     for cluster, odd in zip("ab", (1, 0), strict=True):
         tested = set(by_field.test[cluster].y.tolist())
@@ -317,46 +306,47 @@ def xy(x=IMAGES, y=LABELS, **more):
     return {"x": x, "y": y, **more}
 
 
-@pytest.mark.parametrize(
-    ("message", "arrays"),
-    [
-        ("cannot be read .no .npz file", b""),
-        ("cannot be read .no .npz file", b"PK\x03\x04 broken"),
-        ("cannot be read .no .npz file", PICKLE),
-        ("cannot be read", NUMPY),
-        ("cannot be read", packed(x=IMAGES.tobytes(), y=b"")[:3000]),
-        (r"cannot be read \([xy]: ", packed(x=NUMPY, y=NUMPY)),
-        (r"cannot be read \([xy]: ", packed(x=PICKLE, y=PICKLE)),
-        ("x: Python objects or no array", xy(OBJECTS)),
-        ("y: Python objects or no array", xy(y=OBJECTS)),
-        ("no array 'x_train' or 'x'", {"y": LABELS}),
-        ("no array 'y'; add it", {"x": IMAGES}),
-        ("no array 'y_test'", xy(x_test=IMAGES)),
-        (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
-        (r"y has shape \(60, 1\); it must be \(60,\)", xy(y=LABELS[:, None])),
-        ("y is float64; save whole numbers", xy(y=LABELS * 1.0)),
-        (r"y\[0\] is -1; labels are numbered from 0", xy(y=LABELS - 1)),
-        (r"y_test\[0\]: label 8 is in no train sample", split(y_test=np.full(20, 8))),
-        ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
-        (r"x\[0\] holds .* in 0 to 1 .or uint8.", xy(IMAGES.astype("f4"))),
-        (r"x\[7\] holds nan; it must be finite", xy(NAN)),
-        (r"x\[0\] holds 1e\+300; it must be finite", xy(NAN * 0 + 1e300)),
-        (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
-        ("put channels last", xy(IMAGES.transpose(0, 3, 1, 2))),
-        (r"x has shape \(60, 0, 6, 3\)", xy(IMAGES[:, :0])),
-        ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
-        ("holds no test samples", split(x_test=IMAGES[:0], y_test=LABELS[:0])),
-        (r"x_test: one sample has shape \(2, 6, 3\)", split(x_test=IMAGES[40:, :2])),
-        ("no array 'domain_test'", split(domain_train=LABELS[:40])),
-        ("1 domains for 2 clusters", xy(domain=LABELS * 0)),
-        (r"y\[1\]: label 2, but no train sample has label 1", xy(y=LABELS * 2)),
-        ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
-    ],
-)
-def test_what_is_wrong_in_arrays_is_said_in_one_line_that_names_them(message, arrays, tmp_path):
-    file = write(tmp_path / "data.npz", arrays)
-    said = refused(message, "npz", trial_samples=3, path=file)
-    assert file in said or "one and the same" in message
+ARRAYS = [
+    ("cannot be read .no .npz file", b""),
+    ("cannot be read .no .npz file", b"PK\x03\x04 broken"),
+    ("cannot be read .no .npz file", PICKLE),
+    ("cannot be read", NUMPY),
+    ("cannot be read", packed(x=IMAGES.tobytes(), y=b"")[:3000]),
+    (r"cannot be read \([xy]: ", packed(x=NUMPY, y=NUMPY)),
+    (r"cannot be read \([xy]: ", packed(x=PICKLE, y=PICKLE)),
+    ("x: Python objects or no array", xy(OBJECTS)),
+    ("y: Python objects or no array", xy(y=OBJECTS)),
+    ("no array 'x_train' or 'x'", {"y": LABELS}),
+    ("no array 'y'; add it", {"x": IMAGES}),
+    ("no array 'y_test'", xy(x_test=IMAGES)),
+    (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
+    (r"y has shape \(60, 1\); it must be \(60,\)", xy(y=LABELS[:, None])),
+    ("y is float64; save whole numbers", xy(y=LABELS * 1.0)),
+    (r"y\[0\] is -1; labels are numbered from 0", xy(y=LABELS - 1)),
+    (r"y_test\[0\]: label 8 is in no train sample", split() | {"y_test": np.full(20, 8)}),
+    ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
+    (r"x\[0\] holds .* in 0 to 1 .or uint8.", xy(IMAGES.astype("f4"))),
+    (r"x\[7\] holds nan; it must be finite", xy(NAN)),
+    (r"x\[0\] holds 1e\+300; it must be finite", xy(NAN * 0 + 1e300)),
+    (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
+    ("put channels last", xy(IMAGES.transpose(0, 3, 1, 2))),
+    (r"x has shape \(60, 0, 6, 3\)", xy(IMAGES[:, :0])),
+    ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
+    ("holds no test samples", split() | {"x_test": IMAGES[:0], "y_test": LABELS[:0]}),
+    (r"x_test: one sample has shape \(2, 6, 3\)", split() | {"x_test": IMAGES[40:, :2]}),
+    ("no array 'domain_test'", split() | {"domain_train": LABELS[:40]}),
+    ("1 domains for 2 clusters", xy(domain=LABELS * 0)),
+    (r"y\[1\]: label 2, but no train sample has label 1", xy(y=LABELS * 2)),
+    ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
+]
+WRONG = [("jsonl", *row) for row in LINES] + [("npz", *row) for row in ARRAYS]
+
+
+@pytest.mark.parametrize(("kind", "message", "rows"), WRONG)
+def test_what_is_wrong_in_a_file_is_said_in_one_line_that_names_it(kind, message, rows, tmp_path):
+    file = write(tmp_path / f"data.{kind}", rows)
+    said = refused(message, kind, path=file)
+    assert file in said or "left for" in message or "one and the same" in message
 
 
 SENTENCES = [{"sentence": f"t{i}", "label": i % 2} for i in range(20)]
@@ -373,14 +363,9 @@ def datasets(monkeypatch, tmp_path):
     return library
 
 
-def test_without_the_package_one_line_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    refused(r"pip install 'leomix\[hf\]'", "hf", path=str(tmp_path))
-
-
 def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(datasets, tmp_path):
-    parts = {"train": SENTENCES, "validation": SENTENCES[:7]}
-    parts["test"] = [row | {"label": -1} for row in SENTENCES]  # hidden labels are left out
+    hidden = [row | {"label": -1} for row in SENTENCES]  # left out
+    parts = {"train": SENTENCES, "validation": SENTENCES[:7], "test": hidden}
     made = {name: datasets.Dataset.from_list(rows) for name, rows in parts.items()}
     datasets.DatasetDict(made).save_to_disk("all")
     samples = load("hf", path="all", columns=COLUMNS)
@@ -401,12 +386,11 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     datasets.DatasetDict({"train": datasets.Dataset.from_list(rows)}).save_to_disk("wrong")
     write(tmp_path / "mine.json", SENTENCES)
     offline = datasets.config.HF_HUB_OFFLINE
-    for name, message in (
-        ("no-such-owner/no-such-data", r"cannot be loaded .* or hub:OWNER/NAME to download"),
-        ("./none", r"cannot be loaded .* or hub:OWNER/NAME to download"),
-        ("json", "is no folder here; a data set's name is OWNER/NAME"),
-        ("hub:json", "is no folder here; a data set's name is OWNER/NAME"),
-        ("wrong", r"train\[3\]: sentence is blank"),
+    for message, paths in (
+        (r"cannot be loaded .* or hub:OWNER/NAME to download", ("no-such-owner/none", "./none")),
+        ("is no folder here; a data set's name is OWNER/NAME", ("json", "hub:json")),
+        (r"train\[3\]: sentence is blank", ("wrong",)),
     ):
-        refused(message, "hf", path=name, columns=COLUMNS)
+        for path in paths:
+            refused(message, "hf", path=path, columns=COLUMNS)
     assert offline == datasets.config.HF_HUB_OFFLINE
