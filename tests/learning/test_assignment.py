@@ -98,12 +98,6 @@ def test_probabilities_owners_and_classes_of_any_relevance(relevance, threshold,
         assert (name == "shared") == (related >= 2 and 10 * related >= 9 * clusters)
 
 
-def test_probability_is_the_truncated_column_over_its_sum():
-    relevance = [[0.6, 0.04, 0.02], [0.2, 0.90, 0.01], [0.05, 0.06, 0.03]]
-    expected = [[0.75, 0, 0], [0.25, 1, 0], [0, 0, 1]]
-    np.testing.assert_allclose(assignment_probability(relevance, 0.1), expected)
-
-
 @pytest.mark.parametrize(
     ("relevance", "owners"),
     [
@@ -137,6 +131,11 @@ def test_an_expert_is_drawn_with_its_assignment_probability(relevance, expert, s
     assert chisquare(drawn[possible], expected).pvalue > 1e-4
 
 
+HALF = np.full((2, 3), 0.5)
+NO_OWNERS = [[0, 1], [0, 1, 2], [0, 1, -2], [0.5, 0, 1]]
+NO_WEIGHTS = [[1.0], [1, -1], [0, 0], [1, np.inf]]
+
+
 @pytest.mark.parametrize(
     ("refused", "message"),
     [
@@ -147,16 +146,10 @@ def test_an_expert_is_drawn_with_its_assignment_probability(relevance, expert, s
         (lambda: assignment_probability([[0.5, 2.0]], 0.1), "holds 2.0"),
         (lambda: assignment_probability([[0.5]], 1.5), "threshold is 1.5"),
         (lambda: assign_experts([[0.5]], np.nan, kit.stream(0, "")), "threshold is nan"),
-        (lambda: own_mass(np.full((2, 3), 0.5), [0, 1]), "owner is"),
-        (lambda: own_mass(np.full((2, 3), 0.5), [0, 1, 2]), "owner is"),
-        (lambda: own_mass(np.full((2, 3), 0.5), [0, 1, -2]), "owner is"),
-        (lambda: own_mass(np.full((2, 3), 0.5), [0.5, 0, 1]), "owner is"),
+        *[(lambda o=o: own_mass(HALF, o), "owner is") for o in NO_OWNERS],
         (lambda: kit.expert_classes([[0.5]], 0.1, shared_share=0.0), "shared_share is"),
         (lambda: kit.expert_classes([[0.5]], 0.1, shared_share=1.1), "shared_share is"),
-        (lambda: density_ratio(np.full((2, 3), 0.5), [0, 1, 1], [1.0]), "weights are"),
-        (lambda: density_ratio(np.full((2, 3), 0.5), [0, 1, 1], [1, -1]), "weights are"),
-        (lambda: density_ratio(np.full((2, 3), 0.5), [0, 1, 1], [0, 0]), "weights are"),
-        (lambda: density_ratio(np.full((2, 3), 0.5), [0, 1, 1], [1, np.inf]), "weights are"),
+        *[(lambda w=w: density_ratio(HALF, [0, 1, 1], w), "weights are") for w in NO_WEIGHTS],
     ],
 )
 def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
@@ -164,7 +157,10 @@ def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
         refused()
 
 
-def test_classes_and_own_mass_by_hand():
+def test_probabilities_classes_and_own_mass_by_hand():
+    relevance = [[0.6, 0.04, 0.02], [0.2, 0.90, 0.01], [0.05, 0.06, 0.03]]
+    expected = [[0.75, 0, 0], [0.25, 1, 0], [0, 0, 1]]  # the truncated column over its sum
+    np.testing.assert_allclose(assignment_probability(relevance, 0.1), expected)
     top_2 = [[1.0, 0.6, 0.4], [0.5, 0.5, 1.0]]
     assert own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
     assert own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)  # an expert that nobody holds
@@ -193,12 +189,10 @@ def test_the_density_ratio_is_that_of_counted_samples(clusters, experts, seed):
         assert ratio[c] == pytest.approx(expected, nan_ok=True)
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.integers(0, 2), st.lists(st.integers(0, 3), unique=True)),
-        max_size=20,
-    )
-)
+TURN = st.tuples(st.booleans(), st.integers(0, 2), st.sets(st.integers(0, 3)).map(list))
+
+
+@given(st.lists(TURN, max_size=20))
 def test_holders_are_the_sets_that_they_were_given(turns):
     registry = kit.ExpertRegistry(np.full(4, 10.0))
     assert registry.owner.tolist() == [kit.NOBODY] * 4
@@ -208,9 +202,7 @@ def test_holders_are_the_sets_that_they_were_given(turns):
     expected = [set(), set(), set()]
     for gives, client, experts in turns:
         (registry.give if gives else registry.release)(client, experts)
-        expected[client] = (
-            expected[client] | set(experts) if gives else expected[client] - set(experts)
-        )
+        (expected[client].update if gives else expected[client].difference_update)(experts)
     for client, mine in enumerate(expected):
         assert registry.held_by(client) == sorted(mine)
     for expert, owner in enumerate(registry.owner.tolist()):

@@ -115,13 +115,11 @@ def each_once(parts, count):
     return sorted(np.concatenate(parts).tolist()) == list(range(count))
 
 
-@given(
-    st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array),
-    st.data(),
-    st.sampled_from(["even", "dirichlet"]),
-    st.floats(1e-12, 1e6),
-    st.integers(0, 99),
-)
+LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array)
+PARTITIONS = st.sampled_from(["even", "dirichlet"])
+
+
+@given(LABELS, st.data(), PARTITIONS, st.floats(1e-12, 1e6), st.integers(0, 99))
 def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, partition, alpha, seed):
     devices = data.draw(st.integers(1, len(y)))
     how = DataConfig(partition=partition, dirichlet_alpha=alpha)
@@ -174,9 +172,7 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
         assert "\n" not in str(refusal)
         found = False
     assert found == possible
-
-
-def test_labels_with_more_samples_go_to_more_devices():
+    # labels with more samples go to more devices
     y = np.repeat([0, 1, 2], [600, 300, 100])
     parts = class_parts(y, 10, 1, rng())
     assert np.bincount([int(y[rows[0]]) for rows in parts]).tolist() == [6, 3, 1]
@@ -216,8 +212,7 @@ def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
 )
 def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, clusters, devices):
     count = len(clusters)
+    wrong = LearningConfig(1, tuple(clusters), (devices,) * count, data=DataConfig(**data))
     with pytest.raises(ValueError, match=message) as refusal:
-        load_samples(
-            LearningConfig(1, tuple(clusters), (devices,) * count, data=DataConfig(**data))
-        )
+        load_samples(wrong)
     assert "\n" not in str(refusal.value)

@@ -18,9 +18,8 @@ from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
 from tests.kit.training import build_task, experts_held, start_model
 
-MODEL = kit.ModelConfig(
-    experts=3, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=kit.LoraConfig(rank=2)
-)
+SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
+MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.LoraConfig(rank=2), **SIZES)
 CONFIG = kit.LearningConfig(
     3, ("a", "b"), (4, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20),
     step_size=0.2, gate_step_size_ratio=0.3, steps_per_round=3, batch_size=8,
@@ -92,9 +91,8 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     how = {"experts": (0, 1), "gate": True}
     part = devices.train(devices.train(state, 1, **how), 2, first=1, **how)
     assert moved(devices.train(state, 3, **how), part) == set()
-    longest, mixed, one = (
-        devices.train(state, rounds, **how) for rounds in (4, (4, 1, 0, 2), (0, 1, 0, 0))
-    )
+    counts = (4, (4, 1, 0, 2), (0, 1, 0, 0))
+    longest, mixed, one = (devices.train(state, rounds, **how) for rounds in counts)
     for device, alike in enumerate((longest, one, state)):
         assert moved(mixed, alike, device) == set()
     shared = devices.receive(server)
@@ -107,9 +105,7 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     for name in state:
         torch.testing.assert_close(after[name][[0, 1, 3]], expected[name][[0, 1, 3]])
     assert after["factor.expert.1.0.up.b"][2].isnan().all()
-
-
-def test_a_masked_gate_makes_the_other_experts_unnecessary(devices, state):
+    # a masked gate makes the other experts unnecessary
     fewer = {n: t for n, t in state.items() if ".expert." not in n or ".expert.1." in n}
     assert experts_held(fewer) == (1,)
     with_all, without = (devices.train(some, 2, masked=True) for some in (state, fewer))
@@ -121,15 +117,10 @@ def test_a_masked_gate_makes_the_other_experts_unnecessary(devices, state):
     ("mask", "logit", "moves"),
     [("zero", -1.0, False), ("zero", 1.0, True), ("-inf", -1.0, True)],
 )
-def test_under_the_zero_mask_data_of_negative_logits_train_nothing(
-    task, server, mask, logit, moves
-):
+def test_under_the_zero_mask_negative_logits_train_nothing(task, server, mask, logit, moves):
     """The norm before the gate gives 1 everywhere, so that expert 1 has the same logit always."""
-    ones = {
-        name: torch.full_like(tensor, float(name.endswith("bias")))
-        for name, tensor in task.initial.items()
-        if name.startswith("norms.")
-    }
+    norms = {name: tensor for name, tensor in task.initial.items() if name.startswith("norms.")}
+    ones = {n: torch.full_like(tensor, float(n.endswith("bias"))) for n, tensor in norms.items()}
     gate = torch.zeros_like(server["gate.0.weight"])
     gate[1] = logit / gate.shape[1]
     same = Devices(replace(task, initial={**task.initial, **ones}))
@@ -229,13 +220,11 @@ def test_all_at_once_is_one_by_one(kind, masked):
     assert_alike(devices, drifted, experts=(1,), gate=True, **arguments)
 
 
-@given(
-    st.tuples(*[st.integers(0, 2)] * 6).filter(any),
-    st.sets(st.integers(0, 2), min_size=1),
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from([0, 1]),
-)
+ROUNDS = st.tuples(*[st.integers(0, 2)] * 6).filter(any)
+SOME_EXPERTS = st.sets(st.integers(0, 2), min_size=1)
+
+
+@given(ROUNDS, SOME_EXPERTS, st.booleans(), st.booleans(), st.sampled_from([0, 1]))
 def test_any_rounds_experts_and_gate(rounds, experts, gate, masked, start):
     devices, states = made("lora")
     assert_alike(devices, states[start], rounds, experts=experts, gate=gate, masked=masked)
