@@ -19,26 +19,20 @@ import sim
 from orbit import circular_satellite, keplerian_satellite
 from tests.kit.network import satellites_of
 from tests.kit.orbit import Start
-from tests.kit.results import ephemerides, ephemeris, longest_s
+from tests.kit.results import ephemerides, ephemeris, export, longest_s
 from tests.kit.small import orbit
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 TIMESCALE = load.timescale(builtin=True)
 CONSTELLATION = {
-    "source": "walker",
-    "altitude_km": 600,
-    "inclination_deg": 60,
-    "satellites": 6,
-    "planes": 3,
-    "phasing": 1,
-    "serving": "any",
+    **{"source": "walker", "satellites": 6, "planes": 3, "phasing": 1},
+    **{"altitude_km": 600, "inclination_deg": 60, "serving": "any"},
 }
+PLACED = {"id", "name", "description", "position", "point", "label"}
 KEYS = {
     "document": {"id", "name", "version", "description", "clock"},
-    "satellite": {
-        *("id", "name", "description", "availability", "position", "point", "label", "path"),
-    },
-    "site": {"id", "name", "description", "position", "point", "label"},
+    "satellite": PLACED | {"availability", "path"},
+    "site": PLACED,
     "contact": {"id", "name", "availability", "polyline"},
     "service": {"id", "name", "availability", "polyline"},
 }
@@ -52,8 +46,6 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
 
 @pytest.fixture(scope="module")
 def packets(result: sim.Result) -> list[dict[str, Any]]:
-    from tests.kit.results import export
-
     assert result.folder is not None
     [path] = export(result.folder, "czml").paths
     found = json.loads(path.read_text(), parse_constant=pytest.fail)
@@ -100,8 +92,8 @@ def test_colours_are_four_bytes_and_those_of_sites_differ(packets: list[dict[str
     for colour in colours(packets):
         assert len(colour) == 4
         assert all(isinstance(part, int) and 0 <= part <= 255 for part in colour)
-    sites = [tuple(packet["point"]["color"]["rgba"]) for packet in of(packets, "site")]
-    assert len(set(sites)) == len(sites) == 2
+    one, other = [packet["point"]["color"]["rgba"] for packet in of(packets, "site")]
+    assert one != other
 
 
 def test_references_lead_to_positions(packets: list[dict[str, Any]]) -> None:
@@ -130,11 +122,10 @@ def test_links_are_there_when_contacts_are(
         for text in packet["availability"]
     }
     contacts = result.contacts[result.contacts[begin].notna()]
+    columns = [contacts[name] for name in ("satellite", "cluster", begin, end)]
     expected = {
-        (f"{which}: {row.satellite} - {row.cluster}", round(first, 6), round(last, 6))
-        for row, first, last in zip(
-            contacts.itertuples(), contacts[begin], contacts[end], strict=True
-        )
+        (f"{which}: {satellite} - {cluster}", round(first_s, 6), round(last_s, 6))
+        for satellite, cluster, first_s, last_s in zip(*columns, strict=True)
     }
     assert len(expected) > 5
     assert shown == expected
@@ -152,15 +143,13 @@ def as_cesium(packet: dict[str, Any], time_s: float) -> np.ndarray:
     right = int(np.searchsorted(samples[:, 0], time_s, side="right"))
     first = min(max(right - points // 2, 0), len(samples) - points)
     near = samples[first : first + points]
-    value: np.ndarray = BarycentricInterpolator(near[:, 0], near[:, 1:])(time_s)
-    return value
+    return np.asarray(BarycentricInterpolator(near[:, 0], near[:, 1:])(time_s))
 
 
 def skyfield_m(satellite: Any, time_s: float) -> np.ndarray:
     own = EarthSatellite.from_satrec(satellite.model, TIMESCALE)
     at = TIMESCALE.from_datetime(START + timedelta(seconds=time_s))
-    position: np.ndarray = own.at(at).frame_xyz(itrs).m
-    return position
+    return np.asarray(own.at(at).frame_xyz(itrs).m)
 
 
 def test_positions_are_as_near_to_skyfields_as_the_file_says(
@@ -170,12 +159,12 @@ def test_positions_are_as_near_to_skyfields_as_the_file_says(
     assert said is not None
     error_m = float(said[1])
     assert 0 < error_m < 10
-    by_name = {packet["name"]: packet for packet in of(packets, "satellite")}
+    packet_of = {packet["name"]: packet for packet in of(packets, "satellite")}
     times_s = np.random.default_rng(1).uniform(0, 0.5 * 86400, 30)
     satellites = satellites_of(scenarios.from_dict(result.manifest["scenario"]))
-    assert {satellite.name for satellite in satellites} == set(by_name)
+    assert {satellite.name for satellite in satellites} == set(packet_of)
     for satellite in satellites:
-        packet = by_name[satellite.name]
+        packet = packet_of[satellite.name]
         assert window_s(packet["availability"]) == (0.0, 0.5 * 86400)
         for time_s in [0.0, 0.5 * 86400, *times_s]:
             off_m = np.linalg.norm(as_cesium(packet, time_s) - skyfield_m(satellite, time_s))
@@ -198,24 +187,19 @@ def test_a_link_ends_at_sites_that_see_the_satellite(packets: list[dict[str, Any
         assert elevation_deg > 9.5  # the mask is 10 from the ellipsoid's normal, not the radius
 
 
-def test_an_eccentric_orbit_is_sampled_more_densely() -> None:
-    start = Start.of(START)
-    round_, long_ = (
-        keplerian_satellite(
-            "m", START, semi_major_axis_km=26600, inclination_deg=63.4, eccentricity=eccentricity
-        )
-        for eccentricity in (0.0, 0.74)
-    )
-    [even], [odd] = (ephemerides([one], start, 86400.0) for one in (round_, long_))
+def test_an_eccentric_orbit_is_sampled_more_densely_and_where_sgp4_fails_nothing_is_shown() -> None:
+    start, angle = Start.of(START), {"inclination_deg": 63.4}
+    satellites = [
+        keplerian_satellite("even", START, semi_major_axis_km=26600, **angle),
+        keplerian_satellite("odd", START, semi_major_axis_km=26600, eccentricity=0.74, **angle),
+    ]
+    even, odd = ephemerides(satellites, start, 86400.0)
+    low = keplerian_satellite("low", START, semi_major_axis_km=6578, inclination_deg=53, bstar=0.05)
+    [track] = ephemerides([low], start, 10 * 86400.0)
     assert even is not None
     assert odd is not None
     assert len(odd.time_s) > 1.5 * len(even.time_s)
     assert max(even.error_m, odd.error_m) <= 10
-
-
-def test_where_sgp4_fails_nothing_is_shown() -> None:
-    low = keplerian_satellite("low", START, semi_major_axis_km=6578, inclination_deg=53, bstar=0.05)
-    [track] = ephemerides([low], Start.of(START), 10 * 86400.0)
     assert track is not None
     assert track.first_s == pytest.approx(0, abs=1e-6)
     assert 0.1 * 86400 < track.last_s < 86400

@@ -18,7 +18,7 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 import sim
 from tests.kit.records import COLUMNS, KINDS
-from tests.kit.results import MARKS, lanes_of
+from tests.kit.results import MARKS, export, lanes_of
 from tests.kit.small import ORBIT, orbit
 
 NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}
@@ -76,7 +76,7 @@ class Reader:
             assert "end_ns" not in track.slices[-1]
             track.slices[-1]["end_ns"] = time_ns
         elif event.type == TrackEvent.TYPE_INSTANT:
-            track.marks.append(self.said(time_ns, event))
+            track.marks.append({**self.said(time_ns, event), "end_ns": time_ns})
         else:
             # A slice that begins while another one of its track is open would overlap it.
             assert event.type == TrackEvent.TYPE_SLICE_BEGIN
@@ -100,10 +100,7 @@ class Reader:
             for track in self.tracks.values()
             if len(track.place) == len(place)
             and all(b in (None, a) for a, b in zip(track.place, place, strict=True))
-            for one in (
-                *track.slices,
-                *({**mark, "end_ns": mark["begin_ns"]} for mark in track.marks),
-            )
+            for one in (*track.slices, *track.marks)
         ]
         return pd.DataFrame(found).sort_values(["begin_ns", "name"], ignore_index=True)
 
@@ -114,9 +111,8 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
     clusters, folder = [*ORBIT["ground"]["clusters"], NEAR], tmp_path_factory.mktemp("run") / "r"
     scenario = orbit(ground={"clusters": clusters}, stop={"days": 1}, learning={"train": False})
     done = sim.run(scenario, out=folder)
-    metrics = done.metrics.assign(
-        accuracy=np.linspace(0.1, 0.9, len(done.metrics)), loss=1 / (1 + done.metrics.index)
-    )
+    accuracy, loss = np.linspace(0.1, 0.9, len(done.metrics)), 1 / (1 + done.metrics.index)
+    metrics = done.metrics.assign(accuracy=accuracy, loss=loss)
     pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), folder / "metrics.parquet")
     measured = pq.read_table(folder / "metrics.parquet")
     return sim.Result({**done.tables, "metrics": measured}, done.manifest, folder)
@@ -124,8 +120,6 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
 
 @pytest.fixture(scope="module")
 def trace(result: sim.Result) -> Reader:
-    from tests.kit.results import export
-
     assert result.folder is not None
     [path] = export(result.folder, "perfetto").paths
     return Reader(path)
@@ -137,10 +131,9 @@ def nanoseconds(seconds: pd.Series) -> list[int]:
 
 def test_transfers_are_those_of_the_table(result: sim.Result, trace: Reader) -> None:
     for direction in ("uplink", "downlink"):
-        shown = trace.rows("clusters", None, None, direction)
-        rows = result.transfers[result.transfers.direction == direction]
+        shown = trace.rows("clusters", None, None, direction).sort_values("transfer_id")
+        rows = result.transfers[result.transfers.direction == direction].sort_values("transfer_id")
         assert len(rows) > 30
-        shown, rows = shown.sort_values("transfer_id"), rows.sort_values("transfer_id")
         assert shown.begin_ns.tolist() == nanoseconds(rows.start_s)
         assert shown.end_ns.tolist() == nanoseconds(rows.end_s)
         assert shown.name.tolist() == rows.payload.tolist()
@@ -165,34 +158,30 @@ def test_training_lasts_as_long_as_its_rounds(result: sim.Result, trace: Reader)
 def test_contacts_are_split_where_a_satellite_sees_two_clusters(
     result: sim.Result, trace: Reader
 ) -> None:
-    lanes = [track for track in trace.tracks.values() if track.place == ("satellites", "circular")]
-    assert len(lanes) == 2
-    shown, contacts = trace.rows("satellites", None), result.contacts
-    contacts = contacts.sort_values("contact_id")
-    shown = shown.sort_values("contact_id")
+    places = [track.place for track in trace.tracks.values()]
+    assert places.count(("satellites", "circular")) == 2
+    shown = trace.rows("satellites", None).sort_values("contact_id")
+    contacts = result.contacts.sort_values("contact_id")
     assert shown.name.tolist() == contacts.cluster.tolist()
     assert shown.begin_ns.tolist() == nanoseconds(contacts.rise_s)
     assert shown.end_ns.tolist() == nanoseconds(contacts.set_s)
     assert shown.served.tolist() == contacts.served.tolist()
 
 
-def test_clusters_are_connected_as_the_events_say(result: sim.Result, trace: Reader) -> None:
+def test_clusters_are_connected_as_the_events_say_and_all_others_are_marks(
+    result: sim.Result, trace: Reader
+) -> None:
     shown = trace.rows("clusters", None, "connected").sort_values("contact_id")
     for kind, column in (("connect", "begin_ns"), ("disconnect", "end_ns")):
         events = result.events[result.events.kind == kind].sort_values("contact_id")
         assert shown[column].tolist() == nanoseconds(events.time_s)
-
-
-def test_all_other_events_are_marks(result: sim.Result, trace: Reader) -> None:
     shown = trace.rows("clusters", None, "events")
     events = result.events[result.events.kind.isin(MARKS)]
     assert shown.name.value_counts().to_dict() == events.kind.value_counts().to_dict()
     assert sorted(shown.detail) == sorted(events.detail)
-    paired = {"connect", "disconnect", "evaluate"}
-    paired |= {
-        f"{what}_{end}" for what in ("upload", "download", "train") for end in ("start", "end")
-    }
-    assert set(MARKS) | paired == set(KINDS)
+    lasting = ("upload", "download", "train")
+    paired = {f"{what}_{end}" for what in lasting for end in ("start", "end")}
+    assert {*MARKS, *paired, "connect", "disconnect", "evaluate"} == set(KINDS)
 
 
 def test_counters_are_the_metrics_and_time_begins_with_the_run(
@@ -219,24 +208,13 @@ def tables(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
     }
 
 
-intervals = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, 30), st.integers(1, 12)), max_size=40
-)
-
-
-@given(intervals)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 30), st.integers(1, 12)), max_size=40))
 def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(
     drawn: list[tuple[int, int, int]],
 ) -> None:
+    about = {"cluster": "A", "direction": "uplink", "payload": "gate"}
     rows = [
-        {
-            "cluster": "A",
-            "device": device,
-            "direction": "uplink",
-            "payload": "gate",
-            "start_s": float(begin),
-            "end_s": float(begin + lasts),
-        }
+        {**about, "device": device, "start_s": float(begin), "end_s": float(begin + lasts)}
         for device, begin, lasts in drawn
     ]
     lanes = lanes_of(tables(transfers=rows), 100.0)
@@ -269,7 +247,5 @@ def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark() -
     ]
     lanes = lanes_of(tables(inferences=inferences), 8.0)
     shown = sorted((s.name, s.begin_ns, s.end_ns) for lane in lanes for s in lane.spans)
-    assert shown == [
-        ("complete", 2_000_000_000, 2_500_000_000),
-        ("failed", 2_000_000_000, 2_000_000_000),
-    ]
+    at_ns = 2_000_000_000
+    assert shown == [("complete", at_ns, at_ns + 500_000_000), ("failed", at_ns, at_ns)]
