@@ -2,6 +2,7 @@
 
 import copy
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -69,11 +70,8 @@ def test_peft_makes_the_final_model_of_the_start(tmp_path, vectors, bias, backbo
     final = trained(start, {0: 3, 2: 24}, bias, backbone)
     write_adapter(tmp_path, vectors, start, final)
     adapted = assert_peft_makes(tmp_path, vectors, start, final, torch.randn(50, 10))
-    ranks = {
-        path.split(".")[3]: module.r["default"]
-        for path, module in adapted.base_model.model.named_modules()
-        if hasattr(module, "r")
-    }
+    layers = [m for m in adapted.base_model.model.named_modules() if hasattr(m[1], "r")]
+    ranks = {path.split(".")[3]: module.r["default"] for path, module in layers}
     assert ranks == {"0": 3, "2": 16}  # the rank of expert 2 is that of its matrices; none for 1
     change = read_adapter(tmp_path, names_of(vectors))
     assert {expert_of(name) for name in change.added} == {0, 2}
@@ -97,10 +95,8 @@ def test_our_mixtral_takes_an_adapter_and_hugging_faces_the_fused_one(tmp_path):
     final = trained(start, {0: 1, 2: 4}, backbone="model.norm.weight")
     training.save_checkpoint(tmp_path / "final", config, final)
     training.write_fused_adapter(tmp_path / "fused", start, final)
-    base, expected = (
-        AutoModelForCausalLM.from_pretrained(tmp_path / name, local_files_only=True)
-        for name in ("start", "final")
-    )
+    load = AutoModelForCausalLM.from_pretrained
+    base, expected = (load(tmp_path / name, local_files_only=True) for name in ("start", "final"))
     tokens = torch.arange(18).reshape(2, 9)
     with torch.no_grad():
         before, wanted = base(tokens).logits, expected(tokens).logits
@@ -115,13 +111,12 @@ def test_a_smaller_rank_says_what_it_leaves_out(tmp_path, vectors):
     write_adapter(tmp_path, vectors, start, final, rank=2)
     left_out = json.loads((tmp_path / "leomix.json").read_text())["left_out"]
     change = read_adapter(tmp_path, names_of(vectors))
-    for layer in (0, 1):
-        for matrix in ("up", "down"):
-            name = f"expert.0.{layer}.{matrix}.weight"
-            whole = final[name] - start[name]
-            error = float((change.added[name] - whole).norm() / whole.norm())
-            assert left_out[f"moe.{layer}.experts.0.{matrix}"] == pytest.approx(error)
-            assert torch.linalg.matrix_rank(change.added[name]) == 2
+    for layer, matrix in product((0, 1), ("up", "down")):
+        name = f"expert.0.{layer}.{matrix}.weight"
+        whole = final[name] - start[name]
+        error = float((change.added[name] - whole).norm() / whole.norm())
+        assert left_out[f"moe.{layer}.experts.0.{matrix}"] == pytest.approx(error)
+        assert torch.linalg.matrix_rank(change.added[name]) == 2
 
 
 SIDE = st.integers(2, 40)
@@ -140,15 +135,6 @@ def test_rounding_of_several_merges_does_not_count_as_rank(rows, columns, rank, 
     torch.testing.assert_close(start + found.b @ found.a, final, rtol=1e-4, atol=1e-5)
 
 
-class OddExpert(nn.Module):
-    """An expert with a trained vector that is in no linear map."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.map = nn.Linear(16, 16)
-        self.scale = nn.Parameter(torch.ones(16))
-
-
 def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, vectors):
     start = stored(vectors)
     with pytest.raises(ValueError, match="no linear map of an expert has changed"):
@@ -158,8 +144,10 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
         (tmp_path / file / file).write_text("{}")
         with pytest.raises(ValueError, match="no PEFT adapter that can be read"):
             read_adapter(tmp_path / file, names_of(vectors))
-    for expert in vectors.moe[0].experts:
-        vectors.moe[0].experts[expert] = OddExpert()
+    for expert in vectors.moe[0].experts:  # a trained vector that is in no linear map
+        odd = nn.ModuleDict({"map": nn.Linear(16, 16)})
+        odd.register_parameter("scale", nn.Parameter(torch.ones(16)))
+        vectors.moe[0].experts[expert] = odd
     start = stored(vectors)
     with pytest.raises(ValueError, match=r"'moe.0.experts.1' has trained tensors of its own"):
         write_adapter(tmp_path, vectors, start, trained(start, {1: 2}, bias=True))

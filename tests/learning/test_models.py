@@ -47,9 +47,8 @@ def by_hand(made, x, held, top_k):
 
 
 @given(st.data(), st.integers(1, 6), st.integers(0, 2**31))
-def test_the_layer_is_the_sum_over_the_top_k_held_experts_on_chosen_rows_or_all(
-    data, experts, seed
-):
+def test_the_layer_is_the_sum_over_the_top_k_held_experts(data, experts, seed):
+    """Whether experts run on the rows that chose them or on all."""
     top_k = data.draw(st.integers(1, experts))
     held = tuple(sorted(data.draw(st.sets(st.integers(0, experts - 1), min_size=1))))
     x = kit.stream(seed, "x").standard_normal((12, 6))
@@ -85,22 +84,17 @@ def test_a_zero_mask_leaves_absent_experts_their_share_as_the_paper_writes():
     torch.testing.assert_close(routing.weight[:, 1], share.expand(3))
 
 
-@pytest.mark.parametrize("top_k", [1, 2])
-def test_normalised_weights_sum_to_one_and_keep_a_gradient(top_k):
-    made = layer(4, top_k, (0, 1, 2, 3), normalised=True)
-    x = torch.tensor(kit.stream(0, "x").standard_normal((5, 6)), dtype=torch.float32)
-    torch.testing.assert_close(made.gate(x).weight.sum(-1), torch.ones(5))
-    made(x).sum().backward()
-    assert made.gate.weight.grad.abs().max() > 1e-4
-
-
-@pytest.mark.parametrize(
-    ("held", "top_k", "message"),
-    [((), 1, "held experts"), ((0, 4), 1, "0 to 3"), ((0,), 0, "top_k is 0"), ((0,), 5, "1 to 4")],
-)
-def test_impossible_layers_are_refused_with_the_allowed_range(held, top_k, message):
-    with pytest.raises(ValueError, match=message):
-        layer(4, top_k, held)
+def test_normalised_weights_sum_to_one_with_a_gradient_and_impossible_layers_are_refused():
+    for top_k in (1, 2):
+        made = layer(4, top_k, (0, 1, 2, 3), normalised=True)
+        x = torch.tensor(kit.stream(0, "x").standard_normal((5, 6)), dtype=torch.float32)
+        torch.testing.assert_close(made.gate(x).weight.sum(-1), torch.ones(5))
+        made(x).sum().backward()
+        assert made.gate.weight.grad.abs().max() > 1e-4
+    wrong = {"held experts": ((), 1), "0 to 3": ((0, 4), 1)}
+    for message, (held, top_k) in (wrong | {"top_k is 0": ((0,), 0), "1 to 4": ((0,), 5)}).items():
+        with pytest.raises(ValueError, match=message):
+            layer(4, top_k, held)
 
 
 def test_routing_is_watched_layer_by_layer_and_no_hook_stays_behind():
@@ -149,10 +143,8 @@ def test_stored_names_and_model_paths_are_one_to_one():
 
 def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there_is():
     small, large = (kit.ModelConfig(experts=experts, hidden=6) for experts in (2, 5))
-    first, second = (
-        dict(start(VectorMoE(c, SPEC, Residency(held=(0, 1))), 3).named_parameters())
-        for c in (small, large)
-    )
+    models = (start(VectorMoE(c, SPEC, Residency(held=(0, 1))), 3) for c in (small, large))
+    first, second = (dict(model.named_parameters()) for model in models)
     same = [name for name in first if first[name].shape == second[name].shape]
     assert len(same) == len(first) - 1
     assert all(torch.equal(first[name], second[name]) for name in same)
@@ -184,16 +176,14 @@ def option(tokens, scored):
 
 
 def test_scores_leave_out_the_first_token_and_options_that_do_not_exist():
-    config = kit.ModelConfig(
-        kind="mixtral", hidden=16, expert_hidden=8, kv_heads=2, vocabulary=61
-    )  # fmt: skip
-    model = skeleton(config, CHOICES)
+    sizes = {"hidden": 16, "expert_hidden": 8, "kv_heads": 2, "vocabulary": 61}
+    model = skeleton(kit.ModelConfig(kind="mixtral", **sizes), CHOICES)
     torch.manual_seed(0)
     values = {name: 0.5 * torch.randn(p.shape) for name, p in model.named_parameters()}
     model.load_state_dict(values, assign=True)
-    first_too, second_only = model(
-        torch.stack([option([5, 6], [0, 1]), option([5, 6], [1])])[None]
-    )[0]
+    [[first_too, second_only]] = model(
+        torch.stack([option([5, 6], marks) for marks in ([0, 1], [1])])[None]
+    )
     assert first_too == second_only
     x = torch.stack([option([5, 6, 7], [2]), option([5, 6, 9, 3], [2, 3]), option([], [])])[None]
     assert model(x)[0, 2] == -torch.inf

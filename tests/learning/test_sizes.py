@@ -16,6 +16,7 @@ from tests.kit.learning import DataConfig, InputSpec, LearningConfig, LoraConfig
 from tests.kit.training import expert_of, is_gate
 
 TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}
+TEXT |= {"vocabulary": 50}
 SMALL = {"experts": 3, "hidden": 16, "expert_hidden": 24, "layers": 2}
 IMAGES = {"experts": 3, "hidden": 16, "expert_hidden": 8, "layers": 2}
 LLAMA = {"kind": "llama-3-8b-x3", "data": DataConfig(tokens=384)}
@@ -35,21 +36,14 @@ def sizes_of(**how):
     [
         ("vector-moe", InputSpec("vector", (64,), 10), SMALL),
         ("image-moe", InputSpec("image", (3, 12, 8), 3), IMAGES),
-        (
-            "mixtral",
-            InputSpec("choices", (4, 2, 16), 4, 50),
-            {"experts": 4, "vocabulary": 50, **TEXT},
-        ),
+        ("mixtral", InputSpec("choices", (4, 2, 16), 4, 50), {"experts": 4, **TEXT}),
     ],
 )
 def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys, tmp_path):
     data = None
     if kind == "image-moe":
-        x, y = (
-            np.random.default_rng(0).integers(0, 256, (80, 12, 8, 3), np.uint8),
-            np.arange(80) % 3,
-        )
-        np.savez(tmp_path / "i.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+        x = np.random.default_rng(0).integers(0, 256, (80, 12, 8, 3), np.uint8)
+        np.savez(tmp_path / "i.npz", x=x, y=np.arange(80) % 3)
         data = DataConfig(kind="npz", path=str(tmp_path / "i.npz"), trial_samples=10)
     config = config_of(kind, data=data, **keys)
     said = kit.tensors_of(config)
@@ -83,14 +77,11 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
         (LoraConfig(rank=None), False, "int8"),
     ],
 )
-def test_the_bytes_of_an_upload_are_those_of_the_tensors_that_are_offered(
-    lora, backbone, upload_format
-):
+def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, upload_format):
     model = ModelConfig(experts=3, hidden=8, expert_hidden=6, layers=2, lora=lora)
-    config = LearningConfig(
-        1, ("a", "b"), (2, 1), model, trains_backbone=backbone, upload_format=upload_format,
-        pretraining=kit.Pretraining(1, 1, 1),
-    )  # fmt: skip
+    how = {"trains_backbone": backbone, "upload_format": upload_format}
+    how["pretraining"] = kit.Pretraining(1, 1, 1)
+    config = LearningConfig(1, ("a", "b"), (2, 1), model, **how)
     task, sizes = training.build_task(config), kit.architecture(config)
     devices = Devices(task)
     offered = devices.offer(devices.receive(training.start_model(task), experts=(0, 2)), (0, 2))
@@ -136,10 +127,10 @@ def test_a_question_costs_as_many_sequences_as_it_has_options(tmp_path):
     """One option is in memory at a time in the estimate; all are computed."""
     some = ["yes", "no", "?"]
     lines = [{"question": f"is {n} odd", "options": some, "answer": n % 2} for n in range(90)]
-    (tmp_path / "questions.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    path = str(tmp_path / "questions.jsonl")
-    data = DataConfig(kind="jsonl", path=path, tokens=16, trial_samples=5)
-    sizes = sizes_of(kind="mixtral", data=data, experts=2, vocabulary=400, top_k=1, **TEXT)
+    file = tmp_path / "questions.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    data = DataConfig(kind="jsonl", path=str(file), tokens=16, trial_samples=5)
+    sizes = sizes_of(kind="mixtral", data=data, experts=2, top_k=1, **TEXT | {"vocabulary": 400})
     assert sizes.rows == Rows(3, 16)
     one = replace(sizes, rows=Rows(1, 16))
     cost, single = (s.round_cost([0], [0], False, 8) for s in (sizes, one))
@@ -148,7 +139,7 @@ def test_a_question_costs_as_many_sequences_as_it_has_options(tmp_path):
 
 def test_flops_are_those_that_torch_counts():
     """Experts, gate, head and the backbone's linear maps of a text model; scores left out."""
-    config = config_of("mixtral", experts=2, vocabulary=50, top_k=1, **TEXT)
+    config = config_of("mixtral", experts=2, top_k=1, **TEXT)
     spec = InputSpec("choices", (4, 2, 16), 4, 50)
     model = training.skeleton(config, spec, MODELS.find("mixtral"), Residency((0,)))
     model.to_empty(device="cpu").eval()
@@ -164,8 +155,7 @@ def test_flops_are_those_that_torch_counts():
 
 
 def test_memory_counts_weights_factors_gradients_and_one_sequence():
-    lora = LoraConfig(rank=2)
-    sizes = sizes_of(kind="mixtral", experts=3, vocabulary=50, top_k=2, lora=lora, **TEXT)
+    sizes = sizes_of(kind="mixtral", experts=3, top_k=2, lora=LoraConfig(rank=2), **TEXT)
     sizes = replace(sizes, rows=Rows(4, 16))
     expert, gate, factors = 2 * 3 * 32 * 48, 2 * 3 * 32, 2 * 3 * 2 * (32 + 48)
     attention = 2 * (32 * 32 + 2 * 16 * 32 + 32 * 32 + 2 * 32)

@@ -27,10 +27,8 @@ def deep():
 
 def test_the_server_model_has_full_experts_and_gates_by_name(task, server):
     expected = {"gate.0.weight": (3, 64)}
-    for e in range(3):
-        for matrix in ("up", "down"):
-            expected[f"expert.{e}.0.{matrix}.weight"] = (64, 64)
-            expected[f"expert.{e}.0.{matrix}.bias"] = (64,)
+    for name in (f"expert.{e}.0.{matrix}" for e in range(3) for matrix in ("up", "down")):
+        expected |= {f"{name}.weight": (64, 64), f"{name}.bias": (64,)}
     assert {name: tuple(tensor.shape) for name, tensor in server.items()} == expected
     assert all(not tensor.requires_grad for tensor in server.values())
     assert not set(task.backbone) & set(server)
@@ -48,10 +46,8 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
     for domain, cluster in enumerate(CONFIG.clusters):
         x, y, _ = task.trial[cluster]
         models = [task.model(server, held=(expert,)) for expert in task.all_experts]
-        *losses, dense = (
-            cross_entropy(model(x), y).item()
-            for model in (*models, task.model({**server, **untuned}, (1,)))
-        )
+        models.append(task.model({**server, **untuned}, (1,)))
+        *losses, dense = (cross_entropy(model(x), y).item() for model in models)
         assert losses.index(min(losses)) == domain
         assert losses[domain] < dense
 

@@ -103,12 +103,9 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
     raw.enable_truncation(3)
     raw.enable_padding(length=50)
     raw.save(str(tmp_path / "tokenizer.json"))
-    for model in (
-        ModelConfig(tokenizer=str(tmp_path)),
-        ModelConfig(tokenizer=str(tmp_path / "tokenizer.json")),
-        ModelConfig(checkpoints=(str(tmp_path), "elsewhere")),
-    ):
-        made = kit.make_tokenizer(model, [])
+    folder, file = str(tmp_path), str(tmp_path / "tokenizer.json")
+    for keys in ({"tokenizer": folder}, {"tokenizer": file}, {"checkpoints": (folder, "other")}):
+        made = kit.make_tokenizer(ModelConfig(**keys), [])
         [line] = encode_texts([Text(words(10), "")], made, 16)
         assert (len(unpadded(line)), made.vocabulary) == (12, 45)
 
@@ -133,9 +130,7 @@ def test_a_tokenizer_that_cannot_be_had_is_said_in_one_line(model, message, tmp_
     with pytest.raises(ValueError, match=message) as refusal:
         kit.make_tokenizer(model, TEXTS)
     assert "\n" not in str(refusal.value)
-
-
-def test_a_text_without_tokens_is_refused():
+    # and a text without tokens
     raw = word_level(template=True)
     raw.normalizer = tokenizers.normalizers.Replace("w1", " ")
     with pytest.raises(ValueError, match="makes no token of 'w1'"):
