@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import scenarios
+from learning.gates import GATE_TRAINERS, GateTrainer
 from tests.kit.learning import (
     DataConfig,
     Handle,
@@ -74,12 +75,6 @@ def nmoe(base: dict[str, Any] = NMOE, **changes: Any) -> scenarios.Scenario:
 
 def options(**changes: Any) -> dict[str, Any]:
     return {"options": changes}
-
-
-def kinds(memory_gib: float) -> dict[str, Any]:
-    """Five clients, of whom B/0 has little memory."""
-    own = [{"devices": 1, "memory_gib": memory_gib}, {"devices": 2}]
-    return {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "devices": 3, "kinds": own}]}
 
 
 def finished(scenario: scenarios.Scenario) -> tuple[Any, Any]:

@@ -1,7 +1,5 @@
 """Client-expert alignment in whole runs: what goes where, what comes of it, and what is refused."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -96,7 +94,8 @@ def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
     ]
     ends, used, accuracy = (list(part) for part in zip(*found, strict=True))
     use, before = np.array(used), first["relevance"]
-    assert not first["samples"].any() and (second["samples"] == use).all()
+    assert not first["samples"].any()
+    assert (second["samples"] == use).all()
     expected = np.where(use > 0, 0.75 * before + 0.25 * np.array(accuracy), before)
     np.testing.assert_allclose(second["relevance"], expected, atol=1e-12)
     sizes = np.array([len(shard.y) for shard in shards], float)
@@ -162,7 +161,8 @@ def test_the_contact_plan_says_how_many_experts_a_device_takes(rate_mbps):
     taken = rounds_of(result)[0]["assigned"].sum(axis=1) if most else result.assignments
     assert list(taken) == [most] * 5 if most else taken.empty
     uploads = result.transfers[result.transfers.direction == "uplink"]
-    assert (uploads.outcome == "delivered").all() and len(uploads) == (15 if most else 0)
+    assert len(uploads) == (15 if most else 0)
+    assert (uploads.outcome == "delivered").all()
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_who_has_no_contact_any_more_sits_out_and_the_others_go_on(tmp_path):
     said = {**merged(SLOTS, said), "stop": {"days": 0.5}, "orbit": source}
     result = sim.run(scenarios.from_dict(said))
     given = [row["assigned"].sum(axis=1).tolist() for row in rounds_of(result)]
-    assert given[:2] == [[2] * 6] * 2 and given[2:-1] == [[2, 2, 2, 2, 0, 0]] * 7
+    assert given[:-1] == [[2] * 6] * 2 + [[2, 2, 2, 2, 0, 0]] * 7
     told = events(result, "fault").detail.tolist()
     assert told == ["devices 0,1 of C sit out: no contact is left for it"]
     trained = events(result, "train_end")
@@ -273,16 +273,13 @@ def test_variants_learn(said):
     assert set(events(result, "train_end").rounds) == {rounds}
 
 
-def test_a_policy_of_ones_own(tmp_path, monkeypatch):
-    (tmp_path / "last_first.py").write_text(
-        "import numpy as np\n\n"
-        "def last(problem, rng):\n"
-        "    experts = np.arange(problem.shape[1])\n"
-        "    return experts >= len(experts) - problem.takes[:, None]\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    for row in rounds_of(timing(options={"policy": "last_first:last"}, capacity=2))[:-1]:
+def last(problem, rng):
+    experts = np.arange(problem.shape[1])
+    return experts >= len(experts) - problem.takes[:, None]
+
+
+def test_a_policy_of_ones_own():
+    for row in rounds_of(timing(options={"policy": f"{__name__}:last"}, capacity=2))[:-1]:
         assert row["assigned"].tolist() == [[False, False, True, True]] * 5
 
 
