@@ -56,8 +56,6 @@ def best_by_trying(problem):
 
 def test_these_policies_are_shipped():
     assert sorted(SHIPPED) == [name for name in POLICIES.names() if name in POLICIES.shipped]
-    with pytest.raises(ValueError, match=r"no policy 'greddy'.*did you mean 'greedy'"):
-        POLICIES.find("greddy")
 
 
 # -- the optimum
@@ -214,15 +212,11 @@ def test_expert_driven_gives_nobody_more_than_he_has_room_for():
     for seed in range(20):
         assigned = solved("expert-driven", Problem(score, whole(1, 3, 0)), seed)
         assert assigned.sum(axis=1).tolist() == [1, 3, 0]
-    with pytest.raises(InfeasibleAssignment, match=r"each of the 4 experts .* room for 3"):
-        solved("expert-driven", Problem(score, whole(1, 2, 0)))
 
 
 def test_identity_gives_everybody_his_own():
     problem = Problem(np.ones((3, 3)), whole(1, 0, 3))
     assert solved("identity", problem).tolist() == np.diag([True, False, True]).tolist()
-    with pytest.raises(InfeasibleAssignment, match="2 clients and 3 experts"):
-        solved("identity", Problem(np.ones((2, 3)), whole(1, 1)))
 
 
 # -- what is refused
@@ -233,6 +227,8 @@ TOO_LARGE = {"deficit": None, "expert_bytes": [5.0] * 3, "memory_bytes": [4.0] *
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"policy": "identity"}, "2 clients and 3 experts"),
+        ({"policy": "expert-driven"}, "each of the 3 experts .* room for 2"),
         ({"least": [1, 1, 1]}, r"K=2 \(sum of capacities\), sum of least=3, sum of most=6"),
         ({"capacity": [2, 2], "most": [1, 1, 1]}, r"K=4 .*, sum of least=0, sum of most=3"),
         ({"least": [2, 0, 0], "most": [1, 2, 2]}, r"expert 0 .* at least 2 .* at most 1 may"),
@@ -249,11 +245,12 @@ TOO_LARGE = {"deficit": None, "expert_bytes": [5.0] * 3, "memory_bytes": [4.0] *
     ],
 )
 def test_a_problem_without_a_solution_is_told_with_its_numbers(changes, message):
-    said = {"capacity": [1, 1], "least": [0] * 3, "most": [2] * 3, **changes}
-    arguments = {"score": np.ones((2, 3)), **said}
-    arguments = {k: v if v is None else np.array(v) for k, v in arguments.items()}
+    said = {"score": np.ones((2, 3)), "capacity": [1, 1], "least": [0] * 3, "most": [2] * 3}
+    said = {"policy": "balanced-fitness", **said, **changes}
+    policy = said.pop("policy")
+    arguments = {k: v if v is None else np.array(v) for k, v in said.items()}
     with pytest.raises(ValueError, match=message):
-        solved("balanced-fitness", Problem(**arguments))
+        solved(policy, Problem(**arguments))
 
 
 def broken(problem, rng):
