@@ -139,43 +139,41 @@ def test_for_one_client_alpha_is_1():
     close(shared, alone)
 
 
-FAR = 1e9
-"""A radius that clips nothing."""
-
-
 def drawn(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
-def test_closed_forms_of_the_spectral_loss():
-    """One sample a direction; the optimum -d; all samples in one direction; nothing at all."""
-    for d in (3, 4, 8):
-        eye = torch.eye(d, dtype=torch.float64)
-        assert shared(eye, eye, FAR).item() == pytest.approx(-2 + 1 / d, rel=1e-12)
-        assert FAR * pairs(eye, eye, FAR).item() == pytest.approx(-2.0, rel=1e-12)
-        best = d**0.5 * eye
-        assert shared(best, best, float(d)).item() == pytest.approx(-d, rel=1e-12)
-    z = drawn(0, 1, 6).expand(10, 6)
-    z = (z / z.norm(dim=1, keepdim=True)).requires_grad_()
-    for estimator in (pairs, shared):
-        assert estimator(z, z, 1.0).item() == pytest.approx(-1.0, rel=1e-12)
-        nothing = estimator(0 * z, 0 * z, 1.0)
-        assert nothing.item() == 0.0 and torch.autograd.grad(nothing, z)[0].isfinite().all()
-
-
-@given(seed=st.integers(0, 10_000), n=st.integers(2, 9), d=st.integers(1, 6))
-def test_both_estimators_by_loops_over_pairs(seed, n, d):
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(2, 9),
+    d=st.integers(1, 6),
+    radius=st.sampled_from([0.5, 2.0, 1e9]),
+)
+def test_both_estimators_by_loops_over_pairs(seed, n, d, radius):
     """``pairs`` of different samples, one view each; ``shared`` of all, both views."""
     z0, z1 = drawn(seed, n, d), drawn(seed + 1, n, d)
-    clipped = [z / (z.norm(dim=1, keepdim=True) / 2**0.5).clamp_min(1) for z in (z0, z1)]
+    clipped = [z / (z.norm(dim=1, keepdim=True) / radius**0.5).clamp_min(1) for z in (z0, z1)]
     c0, c1 = (z.numpy() for z in clipped)
     near = sum(c0[i] @ c1[i] for i in range(n)) / n
     far = sum((c0[i] @ c1[j]) ** 2 for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
-    assert 2 * pairs(z0, z1, 2.0).item() == pytest.approx(far - 2 * near, rel=1e-9, abs=1e-12)
+    found = radius * pairs(z0, z1, radius).item()
+    assert found == pytest.approx(far - 2 * near, rel=1e-9, abs=1e-12)
     both = np.concatenate((c0, c1))
     wanted = ((both @ both.T) ** 2).mean() - 2 * near
     for views in ((z0, z1), clipped):
-        assert shared(*views, 2.0).item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+        assert shared(*views, radius).item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+
+
+def test_the_least_spectral_loss_is_minus_d_and_nothing_has_none():
+    """At the optimum samples lie in orthogonal directions, sqrt(d) long."""
+    for d in (3, 4, 8):
+        best = d**0.5 * torch.eye(d, dtype=torch.float64)
+        assert shared(best, best, float(d)).item() == pytest.approx(-d, rel=1e-12)
+    z = torch.zeros(10, 6, requires_grad=True)
+    for estimator in (pairs, shared):
+        nothing = estimator(z, z, 1.0)
+        assert nothing.item() == 0.0
+        assert torch.autograd.grad(nothing, z)[0].isfinite().all()
 
 
 def test_gradients_of_the_spectral_loss_by_finite_differences():

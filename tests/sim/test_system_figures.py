@@ -68,7 +68,7 @@ def test_the_last_global_row_gives_the_networked_figures():
     assert results.utilisation(EMPTY) is results.alignment_figures(EMPTY) is None
 
 
-def test_the_gating_pattern_is_the_last_one_measured():
+def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
     early, late = np.eye(3), np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5], [0.0, 0.0, 1.0]])
     rounds = assignments((10.0, early, {"probability": early}), (20.0, late, {"probability": late}))
     names, pattern = results.gating_pattern(rounds)
@@ -77,24 +77,20 @@ def test_the_gating_pattern_is_the_last_one_measured():
     lines = results.pattern_text(names, pattern).splitlines()
     assert lines[1].split() == ["0", "osaka/0", "50%", "50%"]
     assert lines[3].split() == ["2", "osaka/2", "100%"]
+    axes = Pictures({"assignments": rounds}, {}).gating()
+    assert axes.get_title() == "local processing ratio 60.0%"
+    shown = sorted(text.get_text() for text in axes.texts)
+    assert shown == ["100%", "20%", "30%", "50%", "50%", "50%"]
+    np.testing.assert_array_equal(axes.images[0].get_array(), late)
+    with pytest.raises(InputError, match="only method nmoe"):
+        Pictures({"assignments": EMPTY}, {}).gating()
     # Use of experts is that of all clients together.
     found = results.utilisation(rounds)
     assert found["share"] == pytest.approx(late.mean(axis=0))
-    assert found["variation"] == pytest.approx(late.mean(axis=0).std() * 3) and found["unused"] == 0
+    assert found["variation"] == pytest.approx(late.mean(axis=0).std() * 3)
+    assert found["unused"] == 0
     unused = np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
     assert results.utilisation(assignments((1.0, unused, {"probability": unused})))["unused"] == 1
-
-
-def test_the_picture_shows_the_local_processing_ratio():
-    pattern = np.array([[0.5, 0.5], [0.25, 0.75]])
-    axes = Pictures(
-        {"assignments": assignments((1.0, pattern, {"probability": pattern}))}, {}
-    ).gating()
-    assert axes.get_title() == "local processing ratio 62.5%"
-    assert sorted(text.get_text() for text in axes.texts) == ["25%", "50%", "50%", "75%"]
-    np.testing.assert_array_equal(axes.images[0].get_array(), pattern)
-    with pytest.raises(InputError, match="only method nmoe"):
-        Pictures({"assignments": EMPTY}, {}).gating()
 
 
 def test_alignment_figures_are_means_over_rounds():
