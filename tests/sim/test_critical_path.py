@@ -17,13 +17,16 @@ from tests.kit.results import CriticalPath, Spent, critical_path
 from tests.runs import Runs
 
 Rows = list[dict[str, Any]]
+Pairs = list[tuple[int, int]]
 
 
-def tables(**rows: Rows) -> dict[str, pa.Table]:
-    return {
-        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(COLUMNS[name].items())))
-        for name in COLUMNS
+def path_of(end_s: float, **rows: Rows) -> CriticalPath:
+    """The critical path of tables that have these rows."""
+    tables = {
+        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
+        for name, columns in COLUMNS.items()
     }
+    return critical_path(tables, end_s)
 
 
 def contact(
@@ -52,36 +55,34 @@ def beam_wait(time_s: float, cluster: str, number: int) -> dict[str, Any]:
 
 def test_a_run_by_hand() -> None:
     """A waits for its beam and for the satellites' state, and is served last in both cycles."""
-    path = critical_path(
-        tables(
-            contacts=[
-                contact(0, "A", 100, 200, 130, 200),
-                contact(1, "B", 20, 90, 20, 90),
-                contact(2, "A", 400, 450, 400, 450),
-                contact(3, "B", 300, 350, 300, 350),
-            ],
-            transfers=[
-                transfer("A", 150, 160),
-                transfer("A", 155, 170),
-                transfer("B", 30, 40),
-                transfer("A", 400, 410),
-            ],
-            events=[
-                event(60, "train_start", "A", device=0),
-                event(90, "disconnect", "B"),
-                beam_wait(100, "A", 0),
-                event(110, "train_end", "A", device=0),
-                event(130, "wait", "A", contact_id=0, detail="synchronisation: until 140.000 s"),
-                event(135, "train_start", "A", device=0),
-                event(165, "train_end", "A", device=0),
-                event(200, "disconnect", "A"),
-                event(350, "disconnect", "B"),
-                event(440, "train_start", "A", device=1),
-                event(450, "disconnect", "A"),
-            ],
-            metrics=[complete(0, 0), complete(1, 200), complete(2, 450), complete(2, 500)],
-        ),
+    path = path_of(
         500.0,
+        contacts=[
+            contact(0, "A", 100, 200, 130, 200),
+            contact(1, "B", 20, 90, 20, 90),
+            contact(2, "A", 400, 450, 400, 450),
+            contact(3, "B", 300, 350, 300, 350),
+        ],
+        transfers=[
+            transfer("A", 150, 160),
+            transfer("A", 155, 170),
+            transfer("B", 30, 40),
+            transfer("A", 400, 410),
+        ],
+        events=[
+            event(60, "train_start", "A", device=0),
+            event(90, "disconnect", "B"),
+            beam_wait(100, "A", 0),
+            event(110, "train_end", "A", device=0),
+            event(130, "wait", "A", contact_id=0, detail="synchronisation: until 140.000 s"),
+            event(135, "train_start", "A", device=0),
+            event(165, "train_end", "A", device=0),
+            event(200, "disconnect", "A"),
+            event(350, "disconnect", "B"),
+            event(440, "train_start", "A", device=1),
+            event(450, "disconnect", "A"),
+        ],
+        metrics=[complete(0, 0), complete(1, 200), complete(2, 450), complete(2, 500)],
     )
     # Until 200: trains 60-100, no beam 100-130, no state 130-140, trains 140-150, sends 150-170.
     first = Spent(transmitting_s=20, queueing_s=40, training_s=50, waiting_s=90)
@@ -98,37 +99,31 @@ def test_a_run_by_hand() -> None:
 
 
 def test_what_is_sent_to_a_peer_occupies_both_ends() -> None:
-    path = critical_path(tables(transfers=[transfer("A", 1, 3, peer="B/x/7")]), 10.0)
+    path = path_of(10.0, transfers=[transfer("A", 1, 3, peer="B/x/7")])
     assert path.clusters == {"A": Spent(transmitting_s=2, waiting_s=8)}
-    path = critical_path(
-        tables(transfers=[transfer("A", 1, 3, peer="B/7"), transfer("B", 2, 4)]), 10.0
-    )
+    path = path_of(10.0, transfers=[transfer("A", 1, 3, peer="B/7"), transfer("B", 2, 4)])
     assert path.clusters["B"] == Spent(transmitting_s=3, waiting_s=7)
 
 
 def test_a_beam_is_waited_for_while_the_satellite_is_in_view() -> None:
     taken = event(60, "wait", "A", contact_id=0, detail="beam taken over by a cluster that waited")
-    path = critical_path(tables(contacts=[contact(0, "A", 40, 90, 40, 60)], events=[taken]), 100.0)
+    path = path_of(100.0, contacts=[contact(0, "A", 40, 90, 40, 60)], events=[taken])
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
     # Another satellite's beam ends the wait.
     rows = [contact(0, "A", 20, 80), contact(1, "A", 0, 100, 50, 100)]
-    path = critical_path(tables(contacts=rows, events=[beam_wait(20, "A", 0)]), 100.0)
+    path = path_of(100.0, contacts=rows, events=[beam_wait(20, "A", 0)])
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
 
 
 def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_cycle() -> None:
-    parting = [
-        event(5, "disconnect", "Z"),
-        event(9, "disconnect", "A"),
-        event(9, "disconnect", "Z"),
-    ]
-    path = critical_path(tables(events=parting, metrics=[complete(1, 9)]), 9.0)
+    parting = [event(time_s, "disconnect", name) for time_s, name in ((5, "Z"), (9, "A"), (9, "Z"))]
+    path = path_of(9.0, events=parting, metrics=[complete(1, 9)])
     assert [cycle.cluster for cycle in path.cycles] == ["A"]
 
 
 def test_a_run_that_ended_at_once_has_spent_nothing() -> None:
-    assert critical_path(tables(), 0.0) == CriticalPath(0.0, {}, ())
-    assert critical_path(tables(contacts=[contact(0, "A", 0, 9)]), 0.0).clusters == {"A": Spent()}
+    assert path_of(0.0) == CriticalPath(0.0, {}, ())
+    assert path_of(0.0, contacts=[contact(0, "A", 0, 9)]).clusters == {"A": Spent()}
 
 
 SPAN_S = 60
@@ -136,20 +131,11 @@ SPANS = st.tuples(st.integers(0, SPAN_S + 5), st.integers(0, 20)).map(lambda s: 
 
 
 @given(
-    st.lists(SPANS, max_size=6),
-    st.lists(SPANS, max_size=6),
-    st.lists(SPANS, max_size=4),
-    st.lists(SPANS, max_size=4),
-    st.lists(SPANS, max_size=3),
+    *(st.lists(SPANS, max_size=most) for most in (6, 6, 4, 4, 3)),
     st.lists(st.integers(1, SPAN_S), max_size=4, unique=True).map(sorted),
 )
 def test_every_second_counts_once_and_where_the_definition_says(
-    sends: list[tuple[int, int]],
-    trains: list[tuple[int, int]],
-    served: list[tuple[int, int]],
-    beamless: list[tuple[int, int]],
-    stateless: list[tuple[int, int]],
-    marks: list[int],
+    sends: Pairs, trains: Pairs, served: Pairs, beamless: Pairs, stateless: Pairs, marks: list[int]
 ) -> None:
     """Against a count second by second: all spans begin and end on whole ones."""
     contacts = [contact(n, "A", *span, *span) for n, span in enumerate(served)]
@@ -163,17 +149,15 @@ def test_every_second_counts_once_and_where_the_definition_says(
         events.append(event(begin, "train_start", "A", device=device))
         events.append(event(end, "train_end", "A", device=device))
     events += [event(mark, "disconnect", "A") for mark in marks]
-    path = critical_path(
-        tables(
-            contacts=contacts,
-            transfers=[transfer("A", *span) for span in sends],
-            events=sorted(events, key=lambda row: float(row["time_s"])),
-            metrics=[complete(n + 1, mark) for n, mark in enumerate(marks)],
-        ),
+    path = path_of(
         float(SPAN_S),
+        contacts=contacts,
+        transfers=[transfer("A", *span) for span in sends],
+        events=sorted(events, key=lambda row: float(row["time_s"])),
+        metrics=[complete(n + 1, mark) for n, mark in enumerate(marks)],
     )
 
-    def within(second: int, spans: list[tuple[int, int]]) -> bool:
+    def within(second: int, spans: Pairs) -> bool:
         return any(begin <= second < end for begin, end in spans)
 
     def doing(second: int) -> int:
@@ -220,8 +204,8 @@ def test_parts_of_a_run_sum_up_to_its_time(name: str, runs: Runs) -> None:
 def test_clusters_that_share_a_beam_queue_for_it_as_long_as_the_plan_says() -> None:
     """Two places side by side see every pass together, and one satellite has one beam."""
     places = [
-        {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": 2},
-        {"name": "South", "latitude_deg": 59, "longitude_deg": 20, "devices": 2},
+        {"name": name, "latitude_deg": latitude_deg, "longitude_deg": 20, "devices": 2}
+        for name, latitude_deg in (("North", 60), ("South", 59))
     ]
     scenario = small.orbit(ground={"clusters": places}, learning={"train": False})
     result = sim.run(scenario)

@@ -7,10 +7,12 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 import pyarrow as pa
@@ -38,64 +40,56 @@ RUN_SECTIONS = [
 
 
 class Seen(HTMLParser):
-    """What a browser makes of a page: ids, texts by section, tables, scripts, styles, targets."""
+    """What a browser makes of a page: a tree, and what is read off it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.ids: list[str] = []
-        self.sections: dict[str, str] = {}
-        self.tables: dict[str, list[list[str]]] = {}
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.held: dict[str, list[str]] = {"script": [], "style": [], "pre": []}
-        self._open: list[str] = []
-        self._section = ""
+        self._builder = ElementTree.TreeBuilder()
         self.feed(text)
         self.close()
-        assert not self._open, self._open
+        self.tree = self._builder.close()
+        assert self._last is self.tree, "something is still open"
+        self.tags = [(element.tag, element.attrib) for element in self.tree.iter()]
+        self.ids = [given["id"] for _, given in self.tags if "id" in given]
+        self.sections = {s.get("id", ""): "".join(read(s)) for s in self.tree.iter("section")}
+        self.tables = {
+            table.get("aria-labelledby", ""): [
+                ["".join(cell.itertext()) for cell in row] for row in table.iter("tr")
+            ]
+            for table in self.tree.iter("table")
+        }
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.tags.append((tag, given))
-        if given.get("id"):
-            self.ids.append(str(given["id"]))
-        if tag == "section":
-            self._section = str(given["id"])
-            self.sections[self._section] = ""
-        if tag == "table":
-            self.tables[str(given["aria-labelledby"])] = self._table = []
-        elif tag == "tr":
-            self._table.append([])
-        elif tag in ("th", "td"):
-            self._table[-1].append("")
-        if tag in self.held:
-            self.held[tag].append("")
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self._open.pop()
+        self._builder.start(tag, {key: value or "" for key, value in attrs})
+        if tag in VOID:
+            self._builder.end(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-        if tag == "section":
-            self._section = ""
+        if tag not in VOID:
+            self._last = self._builder.end(tag)
+            assert self._last.tag == tag
 
     def handle_data(self, data: str) -> None:
-        inside = self._open[-1] if self._open else ""
-        if inside in self.held:
-            self.held[inside][-1] += data
-        if self._section and inside not in ("script", "style"):
-            self.sections[self._section] += data
-        if inside in ("th", "td"):
-            self._table[-1][-1] += data
+        self._builder.data(data)
+
+    def held(self, tag: str) -> list[str]:
+        """The text of all elements of a kind."""
+        return [element.text or "" for element in self.tree.iter(tag)]
 
     @property
     def bars(self) -> dict[str, Any]:
         """The data of the timeline."""
-        data: dict[str, Any] = json.loads(self.held["script"][0])
+        data: dict[str, Any] = json.loads(self.held("script")[0])
         return data
+
+
+def read(element: ElementTree.Element) -> Iterator[str]:
+    """The text that a reader sees in an element."""
+    if element.tag not in ("script", "style"):
+        yield element.text or ""
+        for inner in element:
+            yield from read(inner)
+            yield inner.tail or ""
 
 
 def seen(path: Path) -> Seen:
@@ -117,7 +111,7 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(
     page = pages[name]
     assert list(page.sections) == RUN_SECTIONS
     assert len(set(page.ids)) == len(page.ids)
-    local = [given.get("href") or "" for _, given in page.tags]
+    local = [given.get("href", "") for _, given in page.tags]
     wanted = {target[1:] for target in local if target.startswith("#")}
     wanted |= set(re.findall(r"url\(#([^)]+)\)", " ".join(str(given) for _, given in page.tags)))
     assert wanted <= set(page.ids)
@@ -128,7 +122,7 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(
         for key in ("src", "href", "xlink:href", "action"):
             assert (given.get(key) or "#").startswith(("#", "data:")), (tag, given)
         assert not re.search(r"url\((?!#)", " ".join(str(v) for v in given.values()))
-    [style] = page.held["style"]
+    [style] = page.held("style")
     assert "@import" not in style
     assert "url(" not in style
     [policy] = [
@@ -141,13 +135,13 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(
     assert rules["style-src"] == f"'{sha256(style)}'"
     code = [
         text
-        for text, given in zip(page.held["script"], of_tag(page, "script"), strict=True)
+        for text, given in zip(page.held("script"), of_tag(page, "script"), strict=True)
         if given.get("type") != "application/json"
     ]
     assert [rules["script-src"]] == [f"'{sha256(text)}'" for text in code]
 
 
-def of_tag(page: Seen, name: str) -> list[dict[str, str | None]]:
+def of_tag(page: Seen, name: str) -> list[dict[str, str]]:
     return [given for tag, given in page.tags if tag == name]
 
 
@@ -221,7 +215,7 @@ def test_the_scenario_on_the_page_is_that_of_the_run_and_bytes_repeat(
         report([runs["orbit-timing"]], tmp_path / out)
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
     assert (tmp_path / "one.html").stat().st_size < 2e6
-    [said] = pages["orbit"].held["pre"]
+    [said] = pages["orbit"].held("pre")
     manifest = read_manifest(runs["orbit-timing"])
     assert portable(scenarios.from_dict(yaml.safe_load(said))) == manifest["scenario"]
     for key in ("identity", "trace_sha256", "timing_sha256"):
