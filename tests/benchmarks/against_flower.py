@@ -11,22 +11,13 @@ network on the same images in as many steps of the same size. Flower is entered 
 ``start_simulation``: through ``run_simulation`` replies are polled for, and a round takes longer.
 """
 
-import json
-import sys
 from time import perf_counter
 
 ROUNDS = 5
 
 
-def main() -> None:
-    """Print both."""
-    from bench_learning import beside
-
-    beside("Flower", __file__, sys.argv[1])
-
-
-def flower_side(steps: int, batch: int) -> None:
-    """Simulate rounds of FedAvg, and print client updates a second behind the first round."""
+def flower_side(steps: int, batch: int) -> list[float]:
+    """Simulate rounds of FedAvg, and return when they ended, the first apart."""
     import numpy as np
     import torch
     from fedavg_clients import CLIENTS, Mlp, Work, digits, local_update
@@ -66,13 +57,10 @@ def flower_side(steps: int, batch: int) -> None:
         config=ServerConfig(num_rounds=1 + ROUNDS), strategy=strategy,
     )  # fmt: skip
     assert len(ends) == 2 + ROUNDS  # the first is before any round
-    print(json.dumps(CLIENTS * ROUNDS / (ends[-1] - ends[1])))
+    return ends[1:]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--peer"]:
-        flower_side(*map(int, sys.argv[2:]))
-    elif len(sys.argv) == 2:
-        main()
-    else:
-        sys.exit(__doc__)
+    from fedavg_clients import beside
+
+    beside("Flower", __file__, flower_side)

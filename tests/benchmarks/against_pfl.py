@@ -11,22 +11,13 @@ Both run in one process on one thread, and train the same network on the same im
 steps of the same size.
 """
 
-import json
-import sys
 from time import perf_counter
 
 ROUNDS = 10
 
 
-def main() -> None:
-    """Print both."""
-    from bench_learning import beside
-
-    beside("pfl-research", __file__, sys.argv[1])
-
-
-def pfl_side(steps: int, batch: int) -> None:
-    """Simulate rounds of FedAvg, and print client updates a second behind the first round."""
+def pfl_side(steps: int, batch: int) -> list[float]:
+    """Simulate rounds of FedAvg, and return when they ended, the first apart."""
     import numpy as np
     import torch
     from fedavg_clients import CLIENTS, STEP_SIZE, Mlp, digits
@@ -64,11 +55,8 @@ def pfl_side(steps: int, batch: int) -> None:
         return Dataset(raw_data=(x[rows], y[rows]))
 
     network = Trainable()
-    model = PyTorchModel(
-        network,
-        local_optimizer_create=torch.optim.SGD,
-        central_optimizer=torch.optim.SGD(network.parameters(), 1.0),
-    )
+    server, sgd = torch.optim.SGD(network.parameters(), 1.0), torch.optim.SGD
+    model = PyTorchModel(network, local_optimizer_create=sgd, central_optimizer=server)
     clients = FederatedDataset(dataset_of, get_user_sampler("minimize_reuse", range(CLIENTS)))
     FederatedAveraging().run(
         NNAlgorithmParams(
@@ -83,13 +71,10 @@ def pfl_side(steps: int, batch: int) -> None:
         NNEvalHyperParams(local_batch_size=batch),
         callbacks=[EndOfRound()],
     )  # fmt: skip
-    print(json.dumps(CLIENTS * ROUNDS / (ends[-1] - ends[0])))
+    return ends
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--peer"]:
-        pfl_side(*map(int, sys.argv[2:]))
-    elif len(sys.argv) == 2:
-        main()
-    else:
-        sys.exit(__doc__)
+    from fedavg_clients import beside
+
+    beside("pfl-research", __file__, pfl_side)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import statistics
 import subprocess
 from collections.abc import Callable, Mapping
+from statistics import median
 from time import perf_counter, process_time
 
 import numpy as np
 import torch
-from bench_sim import watching
 from fedavg_clients import CLIENTS, FIVE_STEPS, LOCAL_EPOCH, MODEL, STEP_SIZE, Work, plain_loop
+from stopwatch import Clock, timed, watching
 from torch import Tensor
 from torch.nn import functional
 
@@ -51,39 +51,32 @@ RUN_PARTS = {
 LEARNING = ("training", "aggregation", "evaluation")
 
 
-def in_turns(
-    *calls: Callable[[], object], clock: Callable[[], float] = process_time
-) -> list[list[float]]:
+def in_turns(*calls: Callable[[], object], clock: Clock = process_time) -> list[list[float]]:
     """Return the seconds of each call, REPEATS times, the calls taken in turns."""
     for call in calls:
         call()
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, seconds in zip(calls, taken, strict=True):
-            began = clock()
-            call()
-            seconds.append(clock() - began)
+            seconds.append(timed(call, clock=clock)[0])
     return taken
 
 
 def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
     """Return the digits LoRA model with one cluster, and its devices after their download."""
     task = build_task(LearningConfig(0, ("a",), (DEVICES,), batch_size=batch_size))
-    experts, everybody = task.all_experts, (True,) * DEVICES
-    generation = (0,) * DEVICES
     state = receive(
-        task, start_model(task), None,
-        cluster="a", who=everybody, experts=experts, generation=generation,
+        task, start_model(task), None, cluster="a", who=(True,) * DEVICES,
+        experts=task.all_experts, generation=(0,) * DEVICES,
     )  # fmt: skip
     return task, state
 
 
 def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:
     """Train one round of every device."""
-    once, first = (1,) * DEVICES, (0,) * DEVICES
     return train(
-        task, state,
-        cluster="a", rounds=once, first_round=first, experts=TRAINED, gate=False, masked=masked,
+        task, state, cluster="a", rounds=(1,) * DEVICES, first_round=(0,) * DEVICES,
+        experts=TRAINED, gate=False, masked=masked,
     )  # fmt: skip
 
 
@@ -161,14 +154,9 @@ def _difference(
     )
 
 
-def median(seconds: list[float]) -> float:
-    """Return the median."""
-    return statistics.median(seconds)
-
-
 def ratio(reference_s: list[float], ours_s: list[float]) -> float:
     """Return the median ratio of times that were taken one after the other."""
-    return statistics.median(a / b for a, b in zip(reference_s, ours_s, strict=True))
+    return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
 
 def fedavg(work: Work, rounds: int) -> None:
@@ -203,12 +191,7 @@ def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:
     return CLIENTS * ROUNDS / (median(long_s) - median(short_s))
 
 
-def fedavg_clients() -> None:
-    """Print how many client updates a second FedAvg makes, beside a plain loop."""
-    print_updates("plain loop", lambda work: updates_a_second(plain_loop, work))
-
-
-def beside(peer: str, script: str, python: str) -> None:
+def beside_peer(peer: str, script: str, python: str) -> None:
     """Print the same beside a ``peer``, whose ``script`` another environment's ``python`` runs."""
     use_one_thread()
 
@@ -237,10 +220,7 @@ def whole_run(method: str) -> None:
     scenario = scenarios.load("paper-slots", {"learning.method": method})
     sim.run(scenarios.load("paper-slots", {"stop.cycles": 1}))
     with watching(RUN_PARTS) as watch:
-        began = perf_counter()  # the clock of the watch
-        result = sim.run(scenario)
-        cycles = result.summary["cycles"]
-        took = perf_counter() - began
+        took, cycles = timed(lambda: sim.run(scenario).summary["cycles"])
     learning = sum(watch.seconds[part] for part in LEARNING)
     print(f"\npaper-slots, {method}, {cycles} cycles: {took:.2f} s")
     for part, seconds in watch.seconds.items():
@@ -251,6 +231,6 @@ def whole_run(method: str) -> None:
 if __name__ == "__main__":
     use_one_thread()
     cluster_at_once()
-    fedavg_clients()
+    print_updates("plain loop", lambda work: updates_a_second(plain_loop, work))
     for name in ("emsfl-enhanced", "synchronous"):
         whole_run(name)

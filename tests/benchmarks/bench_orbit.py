@@ -13,10 +13,10 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import numpy as np
 from skyfield.api import EarthSatellite, load, wgs84
+from stopwatch import timed
 
 import orbit
 
@@ -34,7 +34,7 @@ def main() -> None:
     best_of(1, satellites[:1], sites[:1])
     ours_s, windows = best_of(REPEATS, satellites, sites)
     exact_s, _ = best_of(REPEATS, satellites, sites, refine="sgp4")
-    skyfield_s, rises = _skyfield(satellites, sites)
+    skyfield_s, rises = timed(_skyfield_rises, satellites, sites)
     whole = int((~windows.clipped_start).sum())
     print(f"{len(satellites)} satellites x {len(sites)} sites x 1 day, mask {MASK_DEG:g} deg")
     print(f"leomix, hermite  {ours_s:8.3f} s  {whole} rises  {skyfield_s / ours_s:6.1f} x faster")
@@ -63,9 +63,7 @@ def _large() -> None:
     seconds, windows = best_of(1, satellites, sites)
     found = Found([s.name for s in satellites], [s.name for s in sites], START, 86400.0, windows)
     with TemporaryDirectory() as folder:
-        begun = perf_counter()
-        write(found, Path(folder) / "windows.parquet")
-        written_s = perf_counter() - begun
+        written_s, _ = timed(write, found, Path(folder) / "windows.parquet")
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"10000 satellites x 100 sites x 1 day, mask {MASK_DEG:g} deg")
     print(f"leomix, hermite  {seconds:8.1f} s  {len(windows)} windows")
@@ -87,10 +85,8 @@ def ground(count: int) -> list[orbit.Site]:
     rng = np.random.default_rng(1)
     latitude_deg = np.degrees(np.arcsin(rng.uniform(-0.94, 0.94, count)))
     longitude_deg = rng.uniform(-180, 180, count)
-    return [
-        orbit.Site(str(k), *place)
-        for k, place in enumerate(zip(latitude_deg, longitude_deg, strict=True))
-    ]
+    places = zip(latitude_deg, longitude_deg, strict=True)
+    return [orbit.Site(str(k), *place) for k, place in enumerate(places)]
 
 
 def best_of(
@@ -98,27 +94,23 @@ def best_of(
     refine: str = "hermite",
 ) -> tuple[float, orbit.ContactWindows]:  # fmt: skip
     """Seconds of the quickest of several runs of leomix, and the windows."""
-    end, seconds = START + timedelta(days=days), []
-    for _ in range(repeats):
-        begun = perf_counter()
-        windows = orbit.contact_windows(satellites, sites, START, end, MASK_DEG, refine)
-        seconds.append(perf_counter() - begun)
-    return min(seconds), windows
+    task = (satellites, sites, START, START + timedelta(days=days), MASK_DEG, refine)
+    runs = [timed(orbit.contact_windows, *task) for _ in range(repeats)]
+    return min(seconds for seconds, _ in runs), runs[0][1]
 
 
-def _skyfield(satellites: list[orbit.Satellite], sites: list[orbit.Site]) -> tuple[float, int]:
+def _skyfield_rises(satellites: list[orbit.Satellite], sites: list[orbit.Site]) -> int:
     timescale = load.timescale(builtin=True)
     begin = timescale.from_datetime(START)
     end = timescale.from_datetime(START + timedelta(days=1))
     rises = 0
-    begun = perf_counter()
     for satellite in satellites:
         body = EarthSatellite.from_satrec(satellite.model, timescale)
         for site in sites:
             place = wgs84.latlon(site.latitude_deg, site.longitude_deg, site.altitude_m)
             _, kinds = body.find_events(place, begin, end, altitude_degrees=MASK_DEG)
             rises += int((np.asarray(kinds) == 0).sum())
-    return perf_counter() - begun, rises
+    return rises
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ thousand would take, and by how much memory grows.
 
 import resource
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
@@ -20,14 +18,18 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from stopwatch import timed, watching
 
 import scenarios
 import sim
 from orbit import propagation
-from sim import folder as run_folder
-from sim import running
-from sim.simulation import Simulation
 
+STAGES = {
+    "plan": ("sim.running:build",),
+    "simulate": ("sim.simulation:Simulation.run",),
+    "write": ("sim.folder:write_tables",),
+    "manifest": ("sim.folder:write_manifest",),
+}
 POINTS = 9
 WARM = 3
 
@@ -52,37 +54,17 @@ def _scenario(point: float) -> scenarios.Scenario:
     return scenarios.load("circular", keys)
 
 
+def _run(point: float, folder: Path | None = None) -> None:
+    sim.run(_scenario(point), folder)
+
+
 def _stages(point: int, folder: Path) -> dict[str, float]:
     """CPU seconds of the stages of a point, and of all of it."""
-    spent: dict[str, float] = {}
-    begun = process_time()
-    scenario = _scenario(point)
-    spent["load"] = process_time() - begun
-    with (
-        _timed(spent, "plan", running, "build"),
-        _timed(spent, "simulate", Simulation, "run"),
-        _timed(spent, "write", run_folder, "write_tables"),
-        _timed(spent, "manifest", run_folder, "write_manifest"),
-    ):
-        sim.run(scenario, folder)
-    whole = process_time() - begun
-    return {**spent, "rest": whole - sum(spent.values()), "all": whole}
-
-
-@contextmanager
-def _timed(spent: dict[str, float], stage: str, place: Any, name: str) -> Any:
-    """Note what a function of the run takes."""
-    function: Callable[..., Any] = getattr(place, name)
-
-    def timed(*arguments: Any, **keys: Any) -> Any:
-        begun = process_time()
-        try:
-            return function(*arguments, **keys)
-        finally:
-            spent[stage] = spent.get(stage, 0.0) + process_time() - begun
-
-    with mock.patch.object(place, name, timed):
-        yield
+    load_s, scenario = timed(_scenario, point, clock=process_time)
+    with watching(STAGES, process_time) as watch:
+        run_s, _ = timed(sim.run, scenario, folder, clock=process_time)
+    rest_s = run_s - sum(watch.seconds.values())
+    return {"load": load_s, **watch.seconds, "rest": rest_s, "all": load_s + run_s}
 
 
 def _bare_sgp4(point: int) -> float:
@@ -96,7 +78,7 @@ def _bare_sgp4(point: int) -> float:
         return exact(satellite, start, time_s, *rest)
 
     with mock.patch("orbit.track.propagate", noted):
-        sim.run(_scenario(point))
+        _run(point)
     begun = process_time()
     for model, day, fraction in asked:
         model.sgp4_array(day, fraction)
@@ -108,9 +90,8 @@ def _many(points: int) -> None:
     with TemporaryDirectory() as folder:
         each_s, used_mb = [], []
         for point in range(points):
-            begun = process_time()
-            sim.run(_scenario(point / 3), Path(folder) / str(point))
-            each_s.append(process_time() - begun)
+            place = Path(folder) / str(point)
+            each_s.append(timed(_run, point / 3, place, clock=process_time)[0])
             used_mb.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
     warm_s = each_s[WARM:]
     middle_s = float(np.median(warm_s))

@@ -8,15 +8,11 @@ from __future__ import annotations
 import resource
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import simpy
+from stopwatch import timed, watching
 
 import scenarios
 import sim
@@ -26,14 +22,20 @@ from sim.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
 MANY_DEVICES, MANY_DAYS = 1000, 120
+MUNICH = {
+    "name": "Munich", "latitude_deg": 48.14, "longitude_deg": 11.58,
+    "devices": MANY_DEVICES, "radius_km": 50,
+}  # fmt: skip
+"""A city that one satellite sees four times a day."""
+WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 
 # What is timed in the large run, and under which name: functions where they are looked up, so that
 # the product needs no clock of its own. Time of an inner one does not count for the outer one.
 PARTS = {
     "contact plan": ("sim.build:make_plan",),
     "geometry": ("orbit:contact_geometry", "orbit:contact_track", "orbit.track:ContactTrack.look"),
-    "SNR": ("sim.rate_grid:received_signal", "sim.rate_points:received_signal"),
-    "rate": ("sim.rate_grid:signal_rate_bps", "sim.rate_grid:bit_preserving"),
+    "SNR": ("sim.in_step:received_signal", "sim.rate_points:received_signal"),
+    "rate": ("sim.in_step:signal_rate_bps", "sim.rate_grid:bit_preserving"),
     "link curves": ("sim.contact_links:Pass.links", "sim.planned_contact:ContactLinks._made"),
     "transfers (chains)": (
         "sim.transfers:Link._plan_training",
@@ -62,86 +64,25 @@ PARTS = {
 }
 
 
-class Watch:
-    """Seconds spent in each part, without those of the parts that it calls."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-        self._inner_s: list[float] = [0.0]
-
-    def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
-        """Return ``function`` under the watch."""
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            self._inner_s.append(0.0)
-            began = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                took = time.perf_counter() - began
-                self.seconds[part] += took - self._inner_s.pop()
-                self._inner_s[-1] += took
-
-        return watched
+def cities(count: int, devices: int) -> list[dict[str, Any]]:
+    """Up to twenty cities with so many devices each, from south to north and around the Earth."""
+    common = {"devices": devices, "radius_km": 100}
+    return [
+        {"name": f"c{i:02d}", "latitude_deg": -57 + 6 * place,
+         "longitude_deg": 47 * place % 360 - 180, **common}
+        for i, place in enumerate(range(0, CITIES, CITIES // count))
+    ]  # fmt: skip
 
 
-@contextmanager
-def watching(parts: Mapping[str, tuple[str, ...]] = PARTS) -> Iterator[Watch]:
-    """Watch all ``parts`` for a while."""
-    watch, before = Watch(), []
-    for part, places in parts.items():
-        for place in places:
-            module, _, path = place.partition(":")
-            *outer, name = path.split(".")
-            owner = import_module(module)
-            for step in outer:
-                owner = getattr(owner, step)
-            before.append((owner, name, getattr(owner, name)))
-            setattr(owner, name, watch.timed(getattr(owner, name), part))
-    try:
-        yield watch
-    finally:
-        for owner, name, function in before:
-            setattr(owner, name, function)
-
-
-def scenario() -> scenarios.Scenario:
-    """One circular satellite over many cities with many devices, nothing trained."""
-    clusters = [
-        {
-            "name": f"c{i:02d}",
-            "latitude_deg": -57 + 6 * i,
-            "longitude_deg": (47 * i) % 360 - 180,
-            "devices": DEVICES,
-            "radius_km": 100,
-        }
-        for i in range(CITIES)
-    ]
-    return _over(clusters, DAYS)
-
-
-def large_scenario(days: float) -> scenarios.Scenario:
-    """One circular satellite over one city with a thousand devices, four contacts a day."""
-    city = {
-        "name": "Munich",
-        "latitude_deg": 48.14,
-        "longitude_deg": 11.58,
-        "devices": MANY_DEVICES,
-        "radius_km": 50,
-    }
-    return _over([city], days, {"uplink": {"total_bandwidth_mhz": 500}})
-
-
-def _over(
-    clusters: list[dict[str, Any]], days: float, link: dict[str, Any] | None = None
-) -> scenarios.Scenario:
+def scenario(clusters: list[dict[str, Any]], days: float, **link: Any) -> scenarios.Scenario:
+    """One circular satellite over some clusters, nothing trained."""
     return scenarios.from_dict(
         {
             "start": "2026-08-22T00:00:00Z",
             "stop": {"days": days},
             "orbit": {"source": "circular", "altitude_km": 600, "inclination_deg": 97.8},
             "ground": {"clusters": clusters},
-            "link": {"preset": "physical", **(link or {})},
+            "link": {"preset": "physical", **link},
             "learning": {"method": "emsfl", "train": False, "rounds": {"per_gap_max": 3}},
         }
     )
@@ -156,46 +97,38 @@ def bare_timeouts(count: int) -> float:
 
     env = simpy.Environment()
     env.process(process(env))
-    began = time.perf_counter()
-    env.run()
-    return time.perf_counter() - began
+    return timed(env.run)[0]
 
 
 def many_cities() -> None:
     """Print plan and run times, rows, and the ratio to SimPy alone."""
-    began = time.perf_counter()
-    built = build(scenario())
-    planned = time.perf_counter()
-    result: sim.Result = Run(Course(built), None, 10.0).execute(None, None)
-    done = time.perf_counter()
+    planned_s, built = timed(lambda: build(scenario(cities(CITIES, DEVICES), DAYS)))
+    took_s, result = timed(lambda: Run(Course(built), None, 10.0).execute(None, None))
     rows = sum(len(table) for table in result.tables.values())
     plain = bare_timeouts(rows)
     print(f"{CITIES} cities x {DEVICES} devices, {DAYS} days: {len(built.plan.contacts)} contacts")
-    print(f"contact plan                 {planned - began:8.2f} s")
-    print(f"links, run, tables, digests  {done - planned:8.2f} s  {rows:,} rows")
+    print(f"contact plan                 {planned_s:8.2f} s")
+    print(f"links, run, tables, digests  {took_s:8.2f} s  {rows:,} rows")
     print(f"SimPy alone, one event a row {plain:8.2f} s")
-    print(f"ratio                        {(done - planned) / plain:8.1f}")
+    print(f"ratio                        {took_s / plain:8.1f}")
 
 
 def many_devices(days: float) -> None:
     """Print the time of a large run with its run folder, and the share of each part."""
-    with watching() as watch, tempfile.TemporaryDirectory() as place:
-        began = time.perf_counter()
-        result = sim.run(large_scenario(days), Path(place) / "run")
-        contacts = result.summary["contacts"]
-        # `summary` is computed on demand: it belongs to the run.
-        took = time.perf_counter() - began
+
+    def run(place: str) -> tuple[sim.Result, int]:
+        result = sim.run(scenario([MUNICH], days, **WIDE), Path(place) / "run")
+        return result, result.summary["contacts"]  # computed on demand: it belongs to the run
+
+    with watching(PARTS) as watch, tempfile.TemporaryDirectory() as folder:
+        took, (result, contacts) = timed(run, folder)
     rows = {name: len(table) for name, table in result.tables.items()}
     print(f"\n{contacts} contacts x {MANY_DEVICES} devices, {days:g} days, with the run folder")
     print(f"{'whole simulator':28} {took:8.2f} s  {took / contacts * 1000:.1f} ms a contact")
     watch.seconds["clock, method, the rest"] = took - sum(watch.seconds.values())
     for part, seconds in watch.seconds.items():
         print(f"  {part:26} {seconds:8.2f} s  {seconds / took:6.1%}")
-    _print_sizes(result.manifest["events"], rows, took)
-
-
-def _print_sizes(events: int, rows: dict[str, int], took: float) -> None:
-    total = sum(rows.values())
+    events, total = result.manifest["events"], sum(rows.values())
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"events of the clock          {events:8,}    {events / took:,.0f} a second")
     print(f"rows                         {total:8,}    {total / took:,.0f} a second")

@@ -6,6 +6,9 @@ the function of leomix's ``vector-moe`` with one expert, whose gate has nothing 
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -92,3 +95,20 @@ def plain_loop(work: Work, rounds: int) -> None:
             for name, tensor in client.state_dict().items():
                 mean[name] += len(y) / samples * tensor
         server.load_state_dict(mean)
+
+
+def beside(peer: str, script: str, simulate: Callable[[int, int], list[float]]) -> None:
+    """Compare with a peer by its ``script``, or as the peer ``simulate`` and print its updates.
+
+    ``simulate`` takes a client's work and returns the moments at which rounds ended, of which the
+    first began to count.
+    """
+    if sys.argv[1:2] == ["--peer"]:
+        ends = simulate(*map(int, sys.argv[2:]))
+        print(json.dumps(CLIENTS * (len(ends) - 1) / (ends[-1] - ends[0])))
+    elif len(sys.argv) == 2:
+        from bench_learning import beside_peer
+
+        beside_peer(peer, script, sys.argv[1])
+    else:
+        sys.exit(sys.modules["__main__"].__doc__)
