@@ -36,8 +36,10 @@ def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
 
 def test_first_fitness_is_a_half_and_tells_pairs_apart():
     first, same, other = (kit.first_fitness(5, 4, seed=seed) for seed in (3, 3, 4))
-    assert np.abs(first - 0.5).max() <= 1e-6 and len(set(first.ravel().tolist())) == 20
-    assert (first == same).all() and (first != other).any()
+    assert np.abs(first - 0.5).max() <= 1e-6
+    assert len(set(first.ravel().tolist())) == 20
+    assert (first == same).all()
+    assert (first != other).any()
 
 
 @given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
@@ -58,7 +60,8 @@ def test_the_monitor_adds_up_and_finds_who_has_fallen_behind():
     assert monitor.deficit().tolist() == [0.0, 0.0, 0.0]
     monitor.assigned(np.array([[True, True, False], [True, False, False]]))
     monitor.served(np.array([[4, 1, 0], [2, 0, 0]]))
-    assert monitor.assignments.tolist() == [2, 1, 0] and monitor.samples.tolist() == [6, 1, 0]
+    assert monitor.assignments.tolist() == [2, 1, 0]
+    assert monitor.samples.tolist() == [6, 1, 0]
     assert monitor.deficit().tolist() == [0.0, 0.0, 1.0]
     monitor.assigned(np.array([[True, False, False]] * 4))
     # N = 6, 1, 0 with mean 7 / 3: behind by 4 / 3 and 7 / 3.
@@ -99,7 +102,8 @@ def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, p
             for k in range(1, 9)
             if up_ and down_ and own >= 100 + 50 * k
         ]
-        assert most == sum(leg <= 600 * (1 + 1e-12) for leg in legs) and (most == 0) == bool(why)
+        assert most == sum(leg <= 600 * (1 + 1e-12) for leg in legs)
+        assert (most == 0) == bool(why)
 
 
 def test_who_sits_out_is_told_why():
@@ -208,8 +212,7 @@ def test_padding_is_served_by_nobody(tmp_path):
     data = kit.DataConfig(kind="jsonl", path=path, tokens=24, trial_samples=2)
     rest = kit.Pretraining(backbone_steps=0, expert_steps=0, gate_steps=0)
     model = ModelConfig(kind="mixtral", **sizes)
-    config = LearningConfig(3, ("A",), (2,), model=model, data=data, pretraining=rest)
-    task = training.build_task(config)
+    task = training.build_task(LearningConfig(3, ("A",), (2,), model, data, pretraining=rest))
     state = held(task, training.start_model(task))
     found = usage(task, state, "A", [[True] * 4] * 2)
     idle = 0
@@ -221,7 +224,8 @@ def test_padding_is_served_by_nobody(tmp_path):
                 _, routings = forward_with_routing(own, tokens[None, tokens >= 0])
             used = torch.stack([routing.weight.reshape(-1, 4) > 0 for routing in routings])
             count += used.flatten(0, 1).any(0).numpy()
-        assert found["samples"][device] == count.tolist() and (x < 0).any(1).all()
+        assert (x < 0).any(1).all()
+        assert found["samples"][device] == count.tolist()
         idle += int(4 * len(x) - count.sum())
     assert idle > 0  # else padding could not be told from the rest
 

@@ -41,9 +41,6 @@ class Serving(System):
     def routes(self, batch=0, **how):
         return self.net.routes(self.server, self.experts, self.gates, ME, batch, 20, **how)
 
-    def answers(self, routed, arrived, late):
-        return self.net.answered(self.server, self.experts, ME, routed, arrived, late)
-
     def broken(self):
         """All gates, that of B/1 not finite."""
         gates = {name: dict(self.force(handle)) for name, handle in self.gates.items()}
@@ -112,8 +109,10 @@ def test_routes_are_those_of_the_clients_gate(system):
         routing = model.moe.gate(model.extractor(system.x[found["rows"]]))
     assert found["chosen"] == routing.chosen.tolist()
     for weights, chosen, row in zip(found["weights"], found["chosen"], routing.weight, strict=True):
-        assert weights == pytest.approx(row[chosen].tolist()) and sum(weights) == pytest.approx(1.0)
-    assert system.routes() == found and system.routes(batch=1)["rows"] != found["rows"]
+        assert weights == pytest.approx(row[chosen].tolist())
+        assert sum(weights) == pytest.approx(1.0)
+    assert system.routes() == found
+    assert system.routes(batch=1)["rows"] != found["rows"]
     for here in ([1, 4], [4]):
         limited = system.routes(reach=np.isin(np.arange(5), here))
         assert {e for row in limited["chosen"] for e in row} <= set(here)
@@ -138,7 +137,8 @@ def test_answers_by_what_has_arrived(system):
         ([False, False], (none, own, own)),
     ):
         for late, predictions in zip(LATE, wanted, strict=True):
-            found = system.answers(routed, [came] * 20, late)
+            arguments = system.server, system.experts, ME, routed, [came] * 20, late
+            found = system.net.answered(*arguments)
             assert found["predictions"] == predictions
             assert found["correct"] == int((np.array(predictions) == labels).sum())
 
@@ -150,7 +150,8 @@ def test_a_gate_of_nan_is_refused_and_scores_nan(system):
         queries.routes(system.task, system.tested, system.broken(), "gate", **how)
     (fine, ill) = scoring.scores(system.task, system.tested, system.broken(), "gate", None, "prob")
     assert fine == system.net.scores(system.server, system.experts, system.gates)[0]
-    assert math.isnan(ill["loss"] or 0.0) and math.isnan(ill["local_ratio"])
+    assert math.isnan(ill["loss"] or 0.0)
+    assert math.isnan(ill["local_ratio"])
 
 
 @pytest.mark.parametrize("way", ["gate", "random"])
