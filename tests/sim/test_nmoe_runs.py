@@ -48,6 +48,7 @@ class ByHand:
         self.features = make_extractor(self.task.config.model, self.task.spec).double()
         own = {n.removeprefix("extractor."): t for n, t in self.server.items() if "extractor" in n}
         self.features.load_state_dict(own)
+        self.features.requires_grad_(False)
         self.experts = [self.expert(e, *client) for e, client in enumerate(CLIENTS)]
         self.gate = {name: self.task.initial[f"gate.0.{name}"] for name in ("weight", "bias")}
         for number in range(2):
@@ -79,24 +80,21 @@ class ByHand:
         expert, prefix = nn.Sequential(OrderedDict(parts)).double(), f"expert.{number}.0."
         drawn = {n.removeprefix(prefix): t for n, t in self.task.initial.items() if prefix in n}
         expert.load_state_dict(drawn)
-        for number in range(2):
-            batches = self.batches(cluster, device, number)
-            fitted(expert, batches, lambda x, y: functional.cross_entropy(expert(self.h(x)), y))
-        return expert
+        batches = [batch for number in range(2) for batch in self.batches(cluster, device, number)]
+        fitted(expert, batches, lambda x, y: functional.cross_entropy(expert(self.features(x)), y))
+        return expert.requires_grad_(False)
 
     def gate_round(self, cluster, device, number):
         gate = nn.Linear(D, N).double()
         gate.load_state_dict(self.gate)
 
         def loss(x, y):
-            answers = torch.stack([expert(self.h(x)).softmax(-1) for expert in self.experts], 1)
-            shares = gate(self.h(x)).softmax(-1)
-            return functional.nll_loss((shares[:, :, None] * answers).sum(1).log(), y)
+            h = self.features(x)
+            answers = torch.stack([expert(h).softmax(-1) for expert in self.experts], 1)
+            mixture = (gate(h).softmax(-1)[:, :, None] * answers).sum(1)
+            return functional.nll_loss(mixture.log(), y)
 
         return fitted(gate, self.batches(cluster, device, number), loss, 0.1 * 0.5)
-
-    def h(self, x):
-        return self.features(x).detach()
 
 
 def fitted(module, batches, loss, step_size=0.1, momentum=0.0, largest=0.0):
