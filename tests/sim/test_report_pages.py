@@ -34,8 +34,7 @@ ODD = "</script><b>A&B</b>"
 ROUNDING_S = 1e-6
 """Of sums of times that are whole numbers in the page."""
 RUN_SECTIONS = [
-    *("summary", "accuracy", "timeline", "map", "contact"),
-    *("assignment", "time", "scenario"),
+    *("summary", "accuracy", "timeline", "map", "contact", "assignment", "time", "scenario"),
 ]
 
 
@@ -154,11 +153,10 @@ def test_names_stay_text(runs: Runs, tmp_path: Path) -> None:
     folder = changed(runs["slots"], tmp_path / "<i>r", name=ODD, warnings=[ODD])
     for path in folder.glob("*.parquet"):
         table = pq.read_table(path)
-        for name in {"cluster", "satellite"} & set(table.column_names):
-            odd = [ODD if said in ("A", "slots") else said for said in table[name].to_pylist()]
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, pa.array(odd, pa.string()))
-        pq.write_table(table, path)
+        rows = table.to_pylist()
+        for row in rows:
+            row |= {k: ODD for k in ("cluster", "satellite") if row.get(k) in ("A", "slots")}
+        pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
     page = seen(report([folder]))
     assert not of_tag(page, "b")
     assert not of_tag(page, "i")
@@ -198,9 +196,7 @@ def test_what_held_a_run_back_is_the_largest_part_of_its_critical_path(
     # Devices of that run train as long as there is no contact: quicker ones would not help.
     assert most == "training_s"
     assert "nothing limits the rounds between contacts" in pages["orbit"].sections["summary"]
-
-
-def test_unsuited_parts_say_why_they_are_empty(pages: dict[str, Seen]) -> None:
+    # Parts that do not suit a run say why they are empty.
     slots_, orbit_ = pages["slots"].sections, pages["orbit"].sections
     assert "orbit.source 'slots'" in slots_["map"]
     assert "orbit.source is 'slots'" in slots_["contact"]
@@ -349,7 +345,9 @@ def sweep(leomix, runs: Runs) -> Path:
     return runs.made("sweep-of-twelve", make) / "sweep"
 
 
-def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path, tmp_path: Path) -> None:
+def test_a_sweep_has_heat_maps_lines_all_points_and_the_words_of_its_rows(
+    leomix, sweep: Path, tmp_path: Path
+) -> None:
     assert leomix("report", sweep, "-o", tmp_path / "report.html").status == 0
     page = seen(tmp_path / "report.html")
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
@@ -363,11 +361,6 @@ def test_a_sweep_has_heat_maps_lines_and_all_points(leomix, sweep: Path, tmp_pat
     assert "failed" not in page.sections
     assert "contacts served over orbit.slots.idle" in page.sections["heat"].lower()
     assert "bytes sent up over orbit.slots.idle" in page.sections["heat"].lower()
-
-
-def test_the_words_of_a_sweep_are_those_of_its_rows(sweep: Path, tmp_path: Path) -> None:
-    page = seen(report([sweep], tmp_path / "words.html"))
-    rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
     words = page.sections["summary"]
     assert "over orbit.slots.idle (3 values) and learning.method (2 values)" in words
     for column, said in (("cycles", "complete cycles"), ("contacts_served", "contacts served")):
@@ -391,12 +384,9 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     assert len(page.tables["runs-1"]) == 1 + 12 + 1
     shutil.copytree(sweep, tmp_path / "sweep")
     rows = pq.read_table(sweep / "sweep.parquet")
-    status = ["failed", *rows["status"].to_pylist()[1:]]
-    error = ["its <disk> is full", *rows["error"].to_pylist()[1:]]
-    for name, values in (("status", status), ("error", error)):
-        place = rows.column_names.index(name)
-        rows = rows.set_column(place, rows.schema.field(name), pa.array(values, pa.string()))
-    pq.write_table(rows, tmp_path / "sweep" / "sweep.parquet")
+    values = rows.to_pylist()
+    values[0] |= {"status": "failed", "error": "its <disk> is full"}
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     page = seen(report([tmp_path / "sweep"]))
     assert page.tables["failed-1"][1][-2:] == ["failed", "its <disk> is full"]
     assert "1 of 12 points are not complete." in (tmp_path / "sweep/report.html").read_text()
@@ -424,23 +414,7 @@ def test_a_run_that_failed_before_anything_happened_says_so(runs: Runs, tmp_path
     assert "ended before its first evaluation" in page.sections["accuracy"]
 
 
-def test_folders_that_are_no_run_are_refused_in_a_line(leomix, runs: Runs, tmp_path: Path) -> None:
-    killed = tmp_path / "killed"
-    (killed / "checkpoint").mkdir(parents=True)
-    broken = changed(runs["slots"], tmp_path / "broken")
-    (broken / "events.parquet").write_bytes(b"PAR1")
-    for folder, text in (
-        (tmp_path / "nowhere", "no run folder (it has no manifest.json)"),
-        (killed, f"finish it: leomix run SCENARIO --resume -o {killed}"),
-        (broken, "events.parquet: cannot be read"),
-    ):
-        outcome = leomix("report", folder)
-        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-        assert text in outcome.err
-        assert not (folder / "report.html").exists()
-
-
-def test_only_reports_are_written_over(
+def test_only_reports_are_written_over_and_only_runs_are_reported(
     leomix, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -450,17 +424,24 @@ def test_only_reports_are_written_over(
     assert leomix("report", runs["orbit-timing"], "-o", out).status == 0
     assert leomix("report", runs["slots"], "-o", out).status == 0
     assert seen(out).sections.keys() == set(RUN_SECTIONS)
-    mine = tmp_path / "mine.html"
+    mine, killed, own = tmp_path / "mine.html", tmp_path / "killed", runs["slots"]
     mine.write_text("<p>my notes</p>")
     (tmp_path / "folder.html").mkdir()
-    for path, text in (
-        (mine, "is there already and no report of leomix; name another file"),
-        (tmp_path / "folder.html", "is a folder; name a file"),
-        (tmp_path / "r.txt", "the file's name must end in .html"),
-        (tmp_path / "no" / "r.html", "make it first"),
-        (tmp_path / f"{'r' * 250}.html", "cannot be written (File name too long)"),
+    (killed / "checkpoint").mkdir(parents=True)
+    broken = changed(own, tmp_path / "broken")
+    (broken / "events.parquet").write_bytes(b"PAR1")
+    for words, text in (
+        ((own, "-o", mine), "is there already and no report of leomix; name another file"),
+        ((own, "-o", tmp_path / "folder.html"), "is a folder; name a file"),
+        ((own, "-o", tmp_path / "r.txt"), "the file's name must end in .html"),
+        ((own, "-o", tmp_path / "no" / "r.html"), "make it first"),
+        ((own, "-o", tmp_path / f"{'r' * 250}.html"), "cannot be written (File name too long)"),
+        ((tmp_path / "nowhere",), "no run folder (it has no manifest.json)"),
+        ((killed,), f"finish it: leomix run SCENARIO --resume -o {killed}"),
+        ((broken,), "events.parquet: cannot be read"),
     ):
-        outcome = leomix("report", runs["slots"], "-o", path)
+        outcome = leomix("report", *words)
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)
         assert text in outcome.err
+    assert not list(tmp_path.glob("*/report.html"))
     assert mine.read_text() == "<p>my notes</p>"
