@@ -235,11 +235,7 @@ WRONG = {
     "no site": (None, SPAN, "--site"),
     "negative days": (None, changed("--days", "-3"), "--days -3"),
     "days that are none": (None, changed("--days", "nan"), "--days nan"),
-    "naive start": (
-        None,
-        changed("--start", "2026-08-22T00:00:00"),
-        "--start 2026-08-22T00:00:00: ",
-    ),
+    "naive": (None, changed("--start", "2026-08-22T00:00:00"), "--start 2026-08-22T00:00:00: "),
     "end of the calendar": (None, changed("--start", "9999-12-31T00:00:00Z"), "--start 9999"),
     "ending": (None, [*GOOD, "-o", "contacts.xlsx"], ".csv or .parquet"),
     "folder": (None, [*GOOD, "-o", "nowhere/contacts.csv"], "nowhere"),

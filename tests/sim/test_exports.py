@@ -98,15 +98,15 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs: Runs, tmp_path: Path)
         assert not place.exists()
 
 
-@pytest.mark.parametrize("status", ["failed", "interrupted"])
 def test_what_a_halted_run_had_done_is_exported_and_said(
-    leomix, runs: Runs, tmp_path: Path, status: str
+    leomix, runs: Runs, tmp_path: Path
 ) -> None:
-    halted = with_status(runs, tmp_path, status)
-    outcome = leomix("export", halted, "--to", "csv")
-    assert outcome.status == 0
-    assert outcome.err == f"{halted}: the run is {status}: this is what it had done by 1.33 h\n"
-    assert (halted / "export" / "csv" / "events.csv").is_file()
+    for status in ("failed", "interrupted"):
+        halted = with_status(runs, tmp_path / status, status)
+        outcome = leomix("export", halted, "--to", "csv")
+        assert outcome.status == 0
+        assert outcome.err == f"{halted}: the run is {status}: this is what it had done by 1.33 h\n"
+        assert (halted / "export" / "csv" / "events.csv").is_file()
 
 
 @pytest.mark.parametrize("package", ["perfetto", "tensorboard"])
