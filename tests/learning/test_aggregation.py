@@ -1,6 +1,7 @@
 """Aggregation at the satellite against sums written out in float64, in every mode of LoRA."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -42,9 +43,8 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
     """Each device's change 2 B A is rebuilt one by one: the mean factors' would be another."""
     before = {name: tensor.clone() for name, tensor in server.items()}
     merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
-    matrices = [
-        f"expert.{e}.{layer}.{m}" for e in EXPERTS for layer in "01" for m in ("up", "down")
-    ]
+    places = product(EXPERTS, (0, 1), ("up", "down"))
+    matrices = [f"expert.{expert}.{layer}.{matrix}" for expert, layer, matrix in places]
     for matrix in matrices:
         a, b = factors(offered, matrix)
         change = sum(w * 2.0 * b[k] @ a[k] for k, w in enumerate(WEIGHTS))
@@ -67,15 +67,13 @@ def test_a_backbone_that_is_trained_moves_with_the_gate(task, server):
     """Equation (36) is about all that is shared: here each device changes it by another number."""
     whole = replace(task, config=replace(CONFIG, trains_backbone=True))
     everything = {**task.initial, **server}
-    changes = {
-        f"delta.{name}": torch.stack([torch.full_like(tensor, k + 1.0) for k in range(3)])
-        for name, tensor in everything.items()
-        if not name.startswith("expert.")
-    }
+    shared = {name: t for name, t in everything.items() if not name.startswith("expert.")}
+    ones = {f"delta.{name}": torch.ones_like(tensor) for name, tensor in shared.items()}
+    changes = {name: torch.stack([one, 2 * one, 3 * one]) for name, one in ones.items()}
     merged = merge_gate(whole, everything, changes, weights=WEIGHTS)
-    assert moved(everything, merged) == {name.removeprefix("delta.") for name in changes}
-    assert {f"delta.{n}" for n in ("head.bias", "embed.weight", "gate.0.weight")} <= set(changes)
-    for name in moved(everything, merged):
+    assert moved(everything, merged) == set(shared)
+    assert {"head.bias", "embed.weight", "gate.0.weight"} <= set(shared)
+    for name in shared:
         mean = everything[name] + 0.5 * 1 + 0.2 * 2 + 0.3 * 3
         torch.testing.assert_close(merged[name], mean)
 

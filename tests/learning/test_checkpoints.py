@@ -7,11 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    MixtralForSequenceClassification,
-)
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec, ModelConfig, check_memory, resolved, text_shape
@@ -51,6 +47,11 @@ def dense(tmp_path_factory):
     return folder, tiny.llamas(folder)
 
 
+def classifier(folder, **keys):
+    load = AutoModelForSequenceClassification.from_pretrained
+    return load(folder, pad_token_id=0, local_files_only=True, **keys).eval()
+
+
 def padded(lengths):
     tokens = torch.randint(1, 61, (len(lengths), TOKENS), generator=torch.manual_seed(0))
     return torch.where(torch.arange(TOKENS) < torch.tensor(lengths)[:, None], tokens, -1)
@@ -61,9 +62,7 @@ def padded(lengths):
 def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path, window):
     tiny.mixtral(tmp_path, sliding_window=window)
     torch.manual_seed(1)
-    theirs = MixtralForSequenceClassification.from_pretrained(
-        tmp_path, num_labels=5, pad_token_id=0, local_files_only=True
-    ).eval()
+    theirs = classifier(tmp_path, num_labels=5)
     theirs.score.weight.data = torch.randn(5, 32)
     ours = tiny.loaded(mixtral_config(tmp_path), TEXT, **{"score.weight": theirs.score.weight})
     tokens = padded([3, TOKENS, 1, 5, TOKENS])
@@ -222,9 +221,7 @@ def test_what_is_saved_is_read_again_by_us_and_by_hugging_face(dense, tmp_path):
     gates = {f"gate.{layer}.weight": torch.randn(3, 32) for layer in range(2)}
     found = checkpoint_weights(config, tiny.skeleton(config, TEXT)) | gates
     save_checkpoint(tmp_path / "merged", config, found | {"score.weight": torch.randn(5, 32)})
-    theirs = AutoModelForSequenceClassification.from_pretrained(
-        tmp_path / "merged", pad_token_id=0, local_files_only=True
-    ).eval()
+    theirs = classifier(tmp_path / "merged")
     ours = tiny.loaded(mixtral_config(tmp_path / "merged", experts=3, top_k=1), TEXT)
     close(ours(tokens), theirs(input_ids=tokens).logits)
 

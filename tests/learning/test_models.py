@@ -181,9 +181,8 @@ def test_scores_leave_out_the_first_token_and_options_that_do_not_exist():
     torch.manual_seed(0)
     values = {name: 0.5 * torch.randn(p.shape) for name, p in model.named_parameters()}
     model.load_state_dict(values, assign=True)
-    [[first_too, second_only]] = model(
-        torch.stack([option([5, 6], marks) for marks in ([0, 1], [1])])[None]
-    )
+    both = torch.stack([option([5, 6], [0, 1]), option([5, 6], [1])])
+    [[first_too, second_only]] = model(both[None])
     assert first_too == second_only
     x = torch.stack([option([5, 6, 7], [2]), option([5, 6, 9, 3], [2, 3]), option([], [])])[None]
     assert model(x)[0, 2] == -torch.inf

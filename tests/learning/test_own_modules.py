@@ -79,6 +79,10 @@ def fails(self, x):
     raise RuntimeError("boom\nsecond line")
 
 
+def second_layer(self, config, here, **keys):
+    self.second = MoELayer(replace(config, **keys), here)
+
+
 def tied(self, config, here):
     self.second, self.third = (nn.Linear(config.hidden, config.hidden) for _ in range(2))
     self.third.weight = self.second.weight
@@ -86,12 +90,6 @@ def tied(self, config, here):
 
 def adds(name, make):
     return lambda self, config, here: setattr(self, name, make(config.hidden))
-
-
-def with_layer(**keys):
-    return lambda self, config, here: self.add_module(
-        "second", MoELayer(replace(config, **keys), here)
-    )
 
 
 def featured(self, x):
@@ -126,8 +124,8 @@ kind("NotANumber", forward=lambda self, x: Base.forward(self, x) * float("nan"))
 kind("Detached", forward=lambda self, x: Base.forward(self, x).detach())
 kind("Raises", forward=fails)
 kind("Around", forward=lambda self, x: self.head(self.hidden(x)))
-kind("OwnTopK", extra=with_layer(top_k=2))
-kind("OwnExperts", extra=with_layer(experts=5))
+kind("OwnTopK", extra=lambda s, c, here: second_layer(s, c, here, top_k=2))
+kind("OwnExperts", extra=lambda s, c, here: second_layer(s, c, here, experts=5))
 kind("FrozenExpert", extra=lambda self, config, here: self.mix.experts.requires_grad_(False))
 
 
@@ -175,9 +173,8 @@ def test_a_module_trains_and_twice_the_same(kind, backbone, rank):
 
 
 def test_buffers_are_constants_of_every_model_in_the_format_of_its_weights():
-    with_buffers, by_hand = (
-        one_round(config(kind, trains_backbone=True))[1] for kind in ("Constant", "ConstantByHand")
-    )
+    both = (config(kind, trains_backbone=True) for kind in ("Constant", "ConstantByHand"))
+    with_buffers, by_hand = (one_round(configuration)[1] for configuration in both)
     assert with_buffers.keys() == by_hand.keys()
     for name, tensor in by_hand.items():
         torch.testing.assert_close(with_buffers[name], tensor)
@@ -193,10 +190,8 @@ def test_dropout_is_off_and_frozen_parts_stay_as_they_were_drawn():
     (_, dropped), (_, plain) = one_round(config("Dropped")), one_round(config("Base"))
     assert dropped.keys() == plain.keys() and moved(dropped, plain) == set()
     long = Pretraining(backbone_steps=150)
-    free, frozen = (
-        build_task(config(kind, pretraining=long)).initial["first.weight"].abs().max()
-        for kind in ("Base", "Frozen")
-    )
+    both = (build_task(config(kind, pretraining=long)).initial for kind in ("Base", "Frozen"))
+    free, frozen = (initial["first.weight"].abs().max() for initial in both)
     assert frozen <= 64**-0.5 < free
     one_round(config("Frozen"))
     with pytest.raises(ValueError, match=r"'first.weight', but learning.trains_backbone trains"):

@@ -82,10 +82,10 @@ def test_digit_images_are_dealt_once_evenly_and_as_they_are():
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.integers(0, 1000))
 def test_mixing_keeps_every_sample_once_and_the_asked_fraction_at_home(sizes, fraction, seed):
-    domains = [
-        kit.SampleArrays(np.arange(n)[:, None] + 100.0 * c, np.zeros(n, "i8"), np.full(n, c))
-        for c, n in enumerate(sizes)
-    ]
+    domains = []
+    for c, n in enumerate(sizes):
+        x, y = np.arange(n)[:, None] + 100.0 * c, np.zeros(n, "i8")
+        domains.append(kit.SampleArrays(x, y, np.full(n, c)))
     mixed = kit.mix_domains(domains, fraction, seed)
     values, all_values = (np.concatenate([p.x[:, 0] for p in parts]) for parts in (mixed, domains))
     assert sorted(values) == sorted(all_values)
