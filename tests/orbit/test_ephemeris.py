@@ -8,10 +8,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 from sgp4.api import WGS72, Satrec
 
 import orbit
 from tests.kit import skies
+from tests.kit.orbit import EvenSpline
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, FALLING, ISS, START, refused, verified
 
 LATTICE = [
@@ -261,3 +263,14 @@ def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     for span in ((last - DAY, last + DAY), (early, early + DAY)):
         (line,) = orbit.doubts([MADE], *span)
         assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
+
+
+@pytest.mark.parametrize("pieces", [3, 4, 30])
+def test_the_spline_of_a_pass_is_scipys_to_the_last_bit(pieces):
+    """As its docstring promises: whichever of the two is used, no trace changes."""
+    rng = np.random.default_rng(pieces)
+    for span_s in (1e-3, 7.0, 900.0):
+        knots_s = np.linspace(0.3, 0.3 + span_s, pieces + 1)
+        values = rng.normal(size=(pieces + 1, 6))
+        powers = np.swapaxes(EvenSpline.through(knots_s, values).powers, 1, 2)
+        np.testing.assert_array_equal(powers, CubicSpline(knots_s, values).c)

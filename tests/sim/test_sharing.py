@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from channel import LinkCurve
 from tests.kit.learning import Download, Payload, Train, Upload
-from tests.kit.network import Beam, SessionBeam, Stretch, queued, shared
+from tests.kit.network import Beam, SessionBeam, Stretch, queued, shared, span_s
 from tests.kit.talk import COST, band, contact, cut, download, seen, talk, upload
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
@@ -364,3 +364,18 @@ def test_senders_never_outnumber_the_sub_channels(seed, devices, channels, steps
     edges = [(row["start_s"] + ROUNDING_S, 1) for row in rows]
     edges += [(row["end_s"] - ROUNDING_S, -1) for row in rows]
     assert max(np.cumsum([0, *(step for _, step in sorted(edges))])) <= channels
+
+
+@MANY
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=2, max_size=7))
+def test_the_span_of_a_curve_is_that_of_its_cells_that_carry(points):
+    """Cells may have no length; a cell carries where it has one, and a rate at either end."""
+    time_s = np.cumsum([step_s for step_s, _ in points], dtype=float)
+    rate_bps = np.array([float(carries) for _, carries in points])
+    begin_s, end_s = span_s(LinkCurve(time_s[None], rate_bps[None]))
+    cells = zip(pairwise(time_s), pairwise(rate_bps), strict=True)
+    carrying = [(a, b) for (a, b), rates in cells if b > a and max(rates) > 0]
+    if carrying:
+        assert (begin_s[0], end_s[0]) == (carrying[0][0], carrying[-1][1])
+    else:
+        assert end_s[0] == -np.inf
