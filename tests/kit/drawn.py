@@ -123,24 +123,15 @@ def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
 
 @st.composite
 def _places(draw: st.DrawFn, count: int) -> Mapping:
-    place = {
-        "latitude_deg": draw(st.integers(-85, 85)),
-        "longitude_deg": draw(st.integers(-180, 180)),
-    }
+    north, east = st.integers(-85, 85), st.integers(-180, 180)
+    place = {"latitude_deg": draw(north), "longitude_deg": draw(east)}
     if draw(st.booleans()):
         return {**place, "devices": count, "radius_km": draw(st.sampled_from([0, 20, 300]))}
     offset = st.integers(0, 20).map(lambda step: step / 10)
     own = some(min_elevation_deg=st.sampled_from([0, 20, 40]), altitude_m=st.integers(0, 3000))
-    places = [
-        {
-            "name": name,
-            "latitude_deg": place["latitude_deg"] + draw(offset),
-            "longitude_deg": place["longitude_deg"] + draw(offset),
-            **draw(own),
-        }
-        for name in draw(st.permutations("wxyz"))[:count]
-    ]
-    return {**place, "places": places}
+    names = draw(st.permutations("wxyz"))[:count]
+    near = [{key: deg + draw(offset) for key, deg in place.items()} | draw(own) for _ in names]
+    return {**place, "places": [{"name": a, **b} for a, b in zip(names, near, strict=True)]}
 
 
 @st.composite
@@ -301,14 +292,12 @@ def campaign(
     scenario that fails may take minutes.
     """
 
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+
     @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-    )
+        max_examples=count, phases=phases, suppress_health_check=list(HealthCheck),
+        deadline=None, database=None, print_blob=False,
+    )  # fmt: skip
     @given(scenarios_drawn(**how), st.data())
     def holds(drawn: Mapping, data: st.DataObject) -> None:
         with Spy().watching() as spy:
@@ -320,9 +309,7 @@ def campaign(
         other = _rearranged(drawn, data.draw(st.randoms(use_true_random=False)))
         listed = sim.run(scenarios.from_dict(other)).manifest["trace_sha256"]
         assert listed == digest, "listed otherwise"
-        seen["tried"] += 1
-        seen[drawn["orbit"]["source"]] += 1
-        seen[drawn["learning"]["method"]] += 1
+        seen.update(["tried", drawn["orbit"]["source"], drawn["learning"]["method"]])
         seen["trained"] += drawn["learning"]["train"]
         seen["with faults"] += bool(drawn.get("faults"))
         seen["with transfers"] += len(first.transfers) > 0

@@ -9,13 +9,7 @@ import pandas as pd
 import sim
 from tests.kit.records import check as check_tables
 from tests.kit.results import fault_counts
-from tests.kit.spy import (
-    Spy,
-    changes_of_hands,
-    check_conserved,
-    new_owners_that_trained,
-    owners,
-)
+from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
 
 Mapping = dict[str, Any]
 
@@ -108,6 +102,14 @@ def delivered(result):
     return through[through.payload != "relay"].sort_values("end_s", kind="stable")
 
 
+def updates_of_rounds(result):
+    """Aggregations and their updates, which stem from the version before; a device has one."""
+    made, through = versions(result), delivered(result)
+    found = [(row, through[through.version == row.version - 1]) for row in made.itertuples()]
+    assert not any(mine.duplicated(["cluster", "device"]).any() for _, mine in found)
+    return found
+
+
 def synchronous(drawn, result, spy):
     """Nobody trains outside a contact."""
     versions(result)
@@ -126,11 +128,8 @@ def emsfl(drawn, result, spy):
 
 def fedavg(drawn, result, spy):
     """A round has every device at most once; with nothing in the way it has all that can train."""
-    clusters, made, through = drawn["ground"]["clusters"], versions(result), delivered(result)
-    for row in made.itertuples():
-        # A round's updates stem from the version before it.
-        mine = through[through.version == row.version - 1]
-        assert not mine.duplicated(["cluster", "device"]).any()
+    clusters, made = drawn["ground"]["clusters"], versions(result)
+    for row, mine in updates_of_rounds(result):
         assert "staleness:0" in row.detail
         if plain(drawn):
             assert f"devices:{len(mine)}/" in row.detail
@@ -145,10 +144,7 @@ def fedavg(drawn, result, spy):
 
 def aligned(drawn, result, spy):
     """Rounds as those of FedAvg; no device holds more experts than fit."""
-    made, through = versions(result), delivered(result)
-    for row in made.itertuples():
-        mine = through[through.version == row.version - 1]
-        assert not mine.duplicated(["cluster", "device"]).any()
+    updates_of_rounds(result)
     capacity = drawn["learning"]["options"].get("capacity", 0)
     held = result.assignments.groupby(["time_s", "cluster", "device"]).assigned.sum()
     assert not capacity or (held <= capacity).all()
@@ -179,15 +175,9 @@ def nmoe(drawn, result, spy):
     assert not len(rows) or asked > 0
 
 
+ENHANCED = ("emsfl-enhanced", "restless", "restless-enhanced")
 PROMISES: dict[str, Callable[[Mapping, sim.Result, Spy], None]] = {
-    "synchronous": synchronous,
-    "emsfl": emsfl,
-    "emsfl-enhanced": emsfl,
-    "restless": emsfl,
-    "restless-enhanced": emsfl,
-    "fedavg": fedavg,
-    "fedbuff": fedbuff,
-    "aligned": aligned,
-    "nmoe": nmoe,
-}
+    "emsfl": emsfl, "fedavg": fedavg, "fedbuff": fedbuff, "aligned": aligned, "nmoe": nmoe,
+    "synchronous": synchronous, **dict.fromkeys(ENHANCED, emsfl),
+}  # fmt: skip
 """What the runs of a method promise beyond what all do."""

@@ -33,6 +33,7 @@ from tests.soak.fuzz_mutations import damaged
 MOST_S = 1.0
 MOST_BYTES = 1_000_000_000
 TOTAL = 20_000
+ROW = "{:<16}{:>8}{:>10}{:>9}{:>7}{:>11}{:>9}"
 
 
 @dataclass
@@ -86,11 +87,10 @@ def fuzz(
 ) -> Tally:
     """Try whole files first, which must be accepted, then ``count`` damaged ones."""
     tally = Tally()
-    for other, content in kind.beside.items():
-        (folder / other).parent.mkdir(parents=True, exist_ok=True)
-        (folder / other).write_bytes(content)
     path = folder / kind.name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for place, content in {**kind.beside, kind.name: b""}.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(content)
     for whole in kind.whole:
         path.write_bytes(whole)
         outcome(kind, path)  # the first one imports what it needs
@@ -110,19 +110,17 @@ def fuzz(
             tally.slowest_s = max(tally.slowest_s, time.process_time() - began)
             if found.startswith("slow"):  # others may have had the machine
                 found = min(outcome(kind, path) for _ in range(2))
-            if found in ("accepted", "refused"):
-                tally.ends[found] += 1
-            else:
-                tally.ends["wrong"] += 1
+            if found not in ("accepted", "refused"):
                 tally.wrong.append((found, data))
+                found = "wrong"
+            tally.ends[found] += 1
     return tally
 
 
 def main() -> int:
     """Fuzz all kinds, print the table, and keep what went wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--count", type=int, default=TOTAL)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", default="")
@@ -131,11 +129,8 @@ def main() -> int:
     os.environ.setdefault("LEOMIX_CACHE", tempfile.mkdtemp(prefix="leomix-fuzz-cache-"))
     kinds = {name: kind for name, kind in all_kinds().items() if asked.kind in name}
     shares = sum(kind.share for kind in kinds.values())
-    print(
-        f"{'kind':<16}{'inputs':>8}{'accepted':>10}{'refused':>9}{'wrong':>7}"
-        f"{'slowest s':>11}{'peak MB':>9}",
-        flush=True,
-    )
+    columns = ("kind", "inputs", "accepted", "refused", "wrong", "slowest s", "peak MB")
+    print(ROW.format(*columns), flush=True)
     wrong: list[tuple[str, str, bytes]] = []
     inputs = 0
     for name, kind in kinds.items():
@@ -146,11 +141,8 @@ def main() -> int:
             tally = fuzz(name, kind, count, asked.seed, Path(folder), True)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         ends, inputs = tally.ends, inputs + count
-        print(
-            f"{name:<16}{count:>8}{ends['accepted']:>10}{ends['refused']:>9}{ends['wrong']:>7}"
-            f"{tally.slowest_s:>11.2f}{peak:>9.0f}",
-            flush=True,
-        )
+        numbers = (*map(ends.__getitem__, columns[2:5]), f"{tally.slowest_s:.2f}", f"{peak:.0f}")
+        print(ROW.format(name, count, *numbers), flush=True)
         wrong += [(name, said, data) for said, data in tally.wrong]
     print(f"{inputs} inputs, {len(wrong)} wrong")
     if wrong:
@@ -162,9 +154,7 @@ def _keep(wrong: list[tuple[str, str, bytes]]) -> None:
     place = Path(tempfile.mkdtemp(prefix="leomix-fuzz-wrong-"))
     for number, (name, said, data) in enumerate(wrong):
         (place / f"{number}.input").write_bytes(data)
-        (place / f"{number}.txt").write_text(
-            f"{name}\n{said}\n", encoding="utf-8", errors="replace"
-        )
+        (place / f"{number}.txt").write_bytes(f"{name}\n{said}\n".encode(errors="replace"))
     print(f"what went wrong is in {place}")
 
 

@@ -37,20 +37,14 @@ def folder_kinds() -> dict[str, Kind]:
         done, stopped = _files(place, "run"), _files(place, "stopped")
     manifest = done.pop("run/manifest.json")
     journal = stopped.pop("stopped/checkpoint/journal.json")
+    text, small = (damage.json_text,), {"small.yaml": SMALL.encode()}
     kinds = {
-        "manifest": Kind(
-            [manifest], _shown, 1000, "run/manifest.json", (damage.json_text,), beside=done
-        ),
+        "manifest": Kind([manifest], _shown, 1000, "run/manifest.json", text, beside=done),
         "journal": Kind(
-            [journal],
-            _resumed,
-            300,
-            "stopped/checkpoint/journal.json",
-            (damage.json_text,),
-            may_fail=True,
-            beside=stopped | {"small.yaml": SMALL.encode()},
+            [journal], _resumed, 300, "stopped/checkpoint/journal.json", text,
+            may_fail=True, beside=stopped | small,
         ),
-    }
+    }  # fmt: skip
     for table in ("events", "metrics"):
         name = f"run/{table}.parquet"
         beside = {**done, "run/manifest.json": manifest}

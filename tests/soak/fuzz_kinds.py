@@ -146,14 +146,6 @@ def _data(kind: str) -> Callable[[Path], int]:
     return read
 
 
-def _windows(path: Path) -> int:
-    return leomix("contacts", path.parent / "windows.yaml")
-
-
-def _places(path: Path) -> int:
-    return leomix("validate", path.parent / "places.yaml")
-
-
 def _json_rows() -> bytes:
     rows = [
         {"text": f"word{i} and {i % 7}", "label": ["good", "bad"][i % 2],
@@ -172,14 +164,9 @@ def _questions() -> bytes:
 
 
 def _npz() -> bytes:
-    draw = np.random.default_rng(1)
-    file = io.BytesIO()
-    np.savez_compressed(
-        file,
-        x=draw.random((40, 6), dtype=np.float32),
-        y=np.arange(40) % 3,
-        domain=np.arange(40) % 2,
-    )
+    file, number = io.BytesIO(), np.arange(40)
+    x = np.random.default_rng(1).random((40, 6), dtype=np.float32)
+    np.savez_compressed(file, x=x, y=number % 3, domain=number % 2)
     return file.getvalue()
 
 
@@ -202,33 +189,28 @@ def plain_kinds() -> dict[str, Kind]:
         "{source: slots, slots: {seconds: 600, idle: 1}}", "{source: contacts, path: file}"
     ).replace("stop: {cycles: 2}", "stop: {days: 2}")
     places = ORBIT.replace("places: [{latitude_deg: 88.5, longitude_deg: 1}]", "places_path: file")
-    small = {"small.yaml": SMALL.encode()}
+    small, tle = {"small.yaml": SMALL.encode()}, TLE.encode()
+    scenario = [SMALL.encode(), ORBIT.encode()]
+    json_text, json_lines = (damage.json_text,), (damage.json_lines,)
+    omm = json.dumps([OMM, OMM]).encode()
+    rows, at = [_json_rows(), _questions()], b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"
+    by_windows, by_places = {"w.yaml": windows.encode()}, {"p.yaml": places.encode()}
+
+    def listed(path: Path) -> int:
+        return leomix("contacts", path.with_name("w.yaml"))
+
+    def placed(path: Path) -> int:
+        return leomix("validate", path.with_name("p.yaml"))
+
     return {
-        "scenario": Kind(
-            [SMALL.encode(), ORBIT.encode()], _scenario, 4000, "file.yaml", (damage.yaml_text,)
-        ),
-        "TLE": Kind([TLE.encode()], _elements, 3000),
-        "OMM JSON": Kind(
-            [json.dumps([OMM, OMM]).encode()], _elements, 1500, special=(damage.json_text,)
-        ),
+        "scenario": Kind(scenario, _scenario, 4000, "file.yaml", (damage.yaml_text,)),
+        "TLE": Kind([tle], _elements, 3000),
+        "OMM JSON": Kind([omm], _elements, 1500, special=json_text),
         "OMM CSV": Kind([_omm_csv()], _elements, 1200),
         "OMM XML": Kind([_omm_xml()], _elements, 1500),
-        "window CSV": Kind(
-            [WINDOWS.encode()], _windows, 2000, beside={"windows.yaml": windows.encode()}
-        ),
-        "site CSV": Kind([SITES.encode()], _sites, 1000, beside={"ok.tle": TLE.encode()}),
-        "places CSV": Kind(
-            [b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"],
-            _places,
-            500,
-            beside={"places.yaml": places.encode()},
-        ),
-        "JSON lines": Kind(
-            [_json_rows(), _questions()],
-            _data("jsonl"),
-            1500,
-            special=(damage.json_lines,),
-            beside=small,
-        ),
+        "window CSV": Kind([WINDOWS.encode()], listed, 2000, beside=by_windows),
+        "site CSV": Kind([SITES.encode()], _sites, 1000, beside={"ok.tle": tle}),
+        "places CSV": Kind([at], placed, 500, beside=by_places),
+        "JSON lines": Kind(rows, _data("jsonl"), 1500, special=json_lines, beside=small),
         "npz": Kind([_npz()], _data("npz"), 800, beside=small),
     }

@@ -15,15 +15,10 @@ from tests.soak.fuzz_kinds import SMALL, TEXT_ROWS, Kind, leomix
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 SIZES = {
-    "vocab_size": 280,
-    "hidden_size": 4,
-    "intermediate_size": 4,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "num_local_experts": 2,
+    "vocab_size": 280, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 2,
     "num_experts_per_tok": 1,
-}
+}  # fmt: skip
 ROWS = {"kind": "jsonl", "path": "rows.jsonl", "tokens": 8, "trial_samples": 2}
 TEXT = {"learning__model": {"kind": "mixtral", "checkpoints": ["model"]}, "learning__data": ROWS}
 ADAPTED = {"learning__model__adapter": "adapter"}
@@ -43,50 +38,21 @@ def tensor_kinds() -> dict[str, Kind]:
         vocabulary = tokenizer.read_bytes()
     small = {"small.yaml": SMALL.encode(), "rows.jsonl": TEXT_ROWS}
     model, peft = "model/model.safetensors", f"adapter/{WEIGHTS}"
+    sizes, rank = "model/config.json", f"adapter/{CONFIG}"
+    tensors, text = (damage.safetensors,), (damage.json_text,)
+    by_model, by_adapter = small | {sizes: config}, small | {rank: about}
+
+    def cut(number: int, count: int) -> bytes:
+        return weights[: number * len(weights) // count]
+
+    read, adapted = _begun(TEXT), _begun(ADAPTED)
     return {
-        "checkpoint": Kind(
-            [weights],
-            _begun(TEXT),
-            1500,
-            model,
-            (damage.safetensors,),
-            beside=small | {"model/config.json": config},
-        ),
-        "cut checkpoint": Kind(
-            [weights],
-            _begun(TEXT),
-            len(weights),
-            model,
-            beside=small | {"model/config.json": config},
-            at=lambda number, count: weights[: number * len(weights) // count],
-        ),
-        "config.json": Kind(
-            [config],
-            _begun(TEXT),
-            700,
-            "model/config.json",
-            (damage.json_text,),
-            beside=small | {model: weights},
-        ),
-        "adapter": Kind(
-            [factors],
-            _begun(ADAPTED),
-            500,
-            peft,
-            (damage.safetensors,),
-            beside=small | {f"adapter/{CONFIG}": about},
-        ),
-        "adapter config": Kind(
-            [about],
-            _begun(ADAPTED),
-            300,
-            f"adapter/{CONFIG}",
-            (damage.json_text,),
-            beside=small | {peft: factors},
-        ),
-        "tokenizer": Kind(
-            [vocabulary], _tokenized, 400, "tokenizer.json", (damage.json_text,), beside=small
-        ),
+        "checkpoint": Kind([weights], read, 1500, model, tensors, beside=by_model),
+        "cut checkpoint": Kind([weights], read, len(weights), model, beside=by_model, at=cut),
+        "config.json": Kind([config], read, 700, sizes, text, beside=small | {model: weights}),
+        "adapter": Kind([factors], adapted, 500, peft, tensors, beside=by_adapter),
+        "adapter config": Kind([about], adapted, 300, rank, text, beside=small | {peft: factors}),
+        "tokenizer": Kind([vocabulary], _tokenized, 400, "tokenizer.json", text, beside=small),
     }
 
 

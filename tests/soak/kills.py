@@ -93,10 +93,9 @@ def campaign(
     life = 0
     while (left := count - kills.total()) > 0:
         kind = kinds[life % len(kinds)]
-        kills[kind.name] += live(
-            kind, work / f"life{life}", chance, min(left, chance.choice(a_life))
-        )
-        shutil.rmtree(work / f"life{life}")
+        place, most = work / f"life{life}", min(left, chance.choice(a_life))
+        kills[kind.name] += live(kind, place, chance, most)
+        shutil.rmtree(place)
         life += 1
     return kills
 
