@@ -44,8 +44,13 @@ def kind(name, **methods):
     globals()[name] = type(name, (Base,), methods)
 
 
+def scale(size):
+    # after some calls of transformers, torch.linspace is real on the meta device too
+    return 0.5 + torch.arange(size) / (size - 1)
+
+
 def buffers(self, config, here):
-    self.register_buffer("scale", torch.linspace(0.5, 1.5, config.hidden))
+    self.register_buffer("scale", scale(config.hidden))
     self.register_buffer("shift", torch.ones(config.hidden), persistent=False)
 
 
@@ -101,8 +106,8 @@ def scaled(self, x):
 
 
 kind("Constant", extra=buffers, hidden=lambda s, x: Base.hidden(s, x) * s.scale + s.shift)
-SCALE = torch.linspace(0.5, 1.5, 12)  # the same function without buffers
-kind("ConstantByHand", hidden=lambda self, x: Base.hidden(self, x) * SCALE + 1)
+# the same function without buffers
+kind("ConstantByHand", hidden=lambda self, x: Base.hidden(self, x) * scale(12) + 1)
 kind("Scalar", extra=adds("scale", lambda _: nn.Parameter(torch.tensor(0.0))), forward=scaled)
 kind("Unused", extra=adds("spare", lambda _: nn.Linear(3, 3)))
 dropped = adds("drop", lambda _: nn.Dropout(0.5))
