@@ -123,6 +123,10 @@ def test_omm_and_two_line_elements_are_the_same_satellites(write):
         change = {"NORAD_CAT_ID": number, "OBJECT_NAME": " "}
         (read,) = orbit.parse_satellites(write([{**ISS, **change}]))
         assert (read.norad_id, read.name) == (kept, str(kept))
+    # Every angle may be 0: an equatorial orbit that is at its node.
+    angles = ("INCLINATION", "RA_OF_ASC_NODE", "ARG_OF_PERICENTER", "MEAN_ANOMALY", "ECCENTRICITY")
+    (read,) = orbit.parse_satellites(write([ISS | dict.fromkeys(angles, 0)]))
+    assert read.model.inclo == read.model.nodeo == read.model.ecco == 0.0
 
 
 def test_published_files_are_read_to_their_last_line():
