@@ -234,3 +234,17 @@ def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next() -> None:
     play(slots(learning=SCRIPTED | {"rounds": {"per_contact": 7}}), only("B", script))
     assert found[0].rounds == 7
     assert np.isinf(found[0].downlink_bytes).all()  # a neglected downlink carries anything
+
+
+@pytest.mark.parametrize(
+    ("begins_s", "ends_s", "row"), [(0.0, 5.0, (0.0, 5.0, 5.0)), (4.0, 10.0, (4.0, 10.0, 6.0))]
+)
+def test_a_lone_contact_carries_only_while_it_is_served(
+    begins_s: float, ends_s: float, row: tuple[float, float, float]
+) -> None:
+    """The beam is at another cluster before or after; alone the 9 bytes would take 9 s of 10."""
+    lone = cut(contact(0, 0.0, 10.0, [8.0, 8.0]), begins_s, ends_s)
+    told = talk([lone], [upload(9.0)])
+    assert told.rows("start_s", "end_s", "delivered_bytes") == [row] * 2
+    capacity_bits = network.PlannedSession(0, (lone,)).uplink.curve.capacity_bits
+    assert capacity_bits.tolist() == [8.0 * (ends_s - begins_s)] * 2

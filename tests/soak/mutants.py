@@ -152,16 +152,24 @@ def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Pat
 
 
 def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
-    """The tests that run a mutant's line, quickest first; those of its module if none is named."""
-    lines = covering["lines"].get(file, {})
-    numbers = lines.get(str(mutant.line)) or sorted({n for some in lines.values() for n in some})
-    names = list(covering["tests"])
+    """The tests that run a mutant's line, quickest first, then the others of its module.
+
+    The latter, because what is made once a process (a table) is run by whichever test is first.
+    """
+    lines, names, cost_s = (
+        covering["lines"].get(file, {}),
+        list(covering["tests"]),
+        covering["tests"],
+    )
+    of_line = set(lines.get(str(mutant.line), ()))
+    of_module = {number for some in lines.values() for number in some} - of_line
     tests, spent_s = [], 0.0
-    for test in sorted((names[n] for n in numbers), key=covering["tests"].__getitem__):
-        spent_s += covering["tests"][test]
-        if spent_s > BUDGET_S:
-            break
-        tests.append(test)
+    for numbers in (of_line, of_module):
+        for test in sorted((names[number] for number in numbers), key=cost_s.__getitem__):
+            spent_s += cost_s[test]
+            if spent_s > BUDGET_S:
+                return tests
+            tests.append(test)
     return tests
 
 
