@@ -58,9 +58,7 @@ def test_the_literal_mask_trains_another_model_in_the_same_time():
 
 
 def test_a_mask_that_is_none_of_the_two_is_refused_where_it_stands():
-    with pytest.raises(ValueError, match="mask: 'none' should be -inf or zero"):
-        seam.EnhancedOptions(mask="none")
-    with pytest.raises(sim.InputError, match=r"learning\.options\.mask: 'one'"):
+    with pytest.raises(sim.InputError, match=r"options\.mask: 'one' should be -inf or zero"):
         sim.run(slots(learning=learned(options={"mask": "one"})))
     with pytest.raises(sim.InputError, match="options are: threshold, resplit_cycles"):
         sim.run(slots(learning=learned("emsfl", options={"mask": "zero"})))
@@ -149,10 +147,8 @@ def test_only_uploads_are_rounded(upload_format, smaller):
     """A payload is the sum of its tensors; what comes down has native numbers, and their bytes."""
     scenario = slots(learning=learned("emsfl", upload_format=upload_format))
     learner = build(scenario).learner
-    for experts, gate in (([0, 2], False), ([], True), ([0, 1, 2, 3], True)):
-        payload = seam.upload_payload(learner, "some", experts, gate, 3)
-        assert payload.bytes == sum(tensor.bytes for tensor in payload.tensors) > 0
-        assert len({tensor.name for tensor in payload.tensors}) == len(payload.tensors)
+    payload = seam.upload_payload(learner, "some", [0, 2], True, 3)
+    assert payload.bytes == sum(tensor.bytes for tensor in payload.tensors) > 0
     sizes, rows = learner.architecture, sim.run(scenario).transfers
     gates = rows[rows.payload == "gate"].groupby("direction").payload_bytes.unique()
     assert gates["downlink"].tolist() == [sizes.gate_parameters * 4.0]

@@ -5,10 +5,10 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.learning import Compute, NextContact, Reach
+from tests.kit.learning import Compute, Reach
 from tests.kit.network import build, make_plan
 from tests.kit.results import FAULT_KINDS, fault_counts, fault_lines, summary_text
-from tests.kit.scripted import B0, B1, B2, at, ground, interrupted_at, only, play, replies, sent
+from tests.kit.scripted import B0, B1, B2, at, ground, interrupted_at, replies, sent
 from tests.kit.small import SLOTS, merged, orbit, slots
 
 ALL = {
@@ -193,22 +193,6 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits():
     lasts_s = float(presence.after_s(*np.full((2, 3), [[when_s], [20.0]]))[1])
     assert computed_s == lasts_s >= back_s + 20.0
     assert result.manifest["computed_device_s"] == pytest.approx(20.0, rel=1e-9)
-
-
-def test_contacts_are_those_that_outages_leave():
-    """A method sees no contact while the satellite is out, and waits for the next one."""
-    starts = []
-
-    def script(me):
-        while contact := (yield NextContact()):
-            starts.append(contact.start_s)
-
-    scenario = ground(faults={"outages": {"per_day": 20, "mean_hours": 0.3}}, stop={"cycles": 20})
-    play(scenario, only("B", script))
-    contacts = make_plan(scenario).contacts
-    first = {c.session: c.start_s for c in reversed(contacts) if c.cluster.name == "B"}
-    assert starts == sorted(first.values())
-    assert 5 < len(starts) < 20
 
 
 @pytest.mark.parametrize(

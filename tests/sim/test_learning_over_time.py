@@ -7,7 +7,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.small import ORBIT, SLOTS, merged, orbit, slots
+from tests.kit.small import SLOTS, merged, orbit, slots
 
 TIMING = {"train": False}
 
@@ -67,28 +67,6 @@ def test_rounds_per_contact_fill_the_pass_and_still_leave_time_for_the_upload():
     assert (result.transfers.outcome == "delivered").mean() > 0.95
 
 
-def test_a_round_longer_than_the_gap_leaves_no_time_to_train_in_it():
-    """The chain ends inside the next contact; that contact comes at once, with an empty gap."""
-    slow = {"compute": {"seconds_per_round": 1500}, "stop": {"cycles": 4}}
-    events = sim.run(slots(**slow, learning=TIMING)).events
-    rows = events[events.kind.isin(["train_start", "train_end"]) & events.contact_id.notna()]
-    for _, mine in rows.groupby(["cluster", "device"]):
-        starts = mine[mine.kind == "train_start"].time_s.to_numpy()
-        ends = mine[mine.kind == "train_end"].time_s.to_numpy()
-        assert (starts[1:] >= ends[:-1]).all()
-    assert len(rows) > 8
-
-
-def test_a_device_without_the_memory_does_not_train_and_says_so():
-    changes = {"compute": {"memory_gib": 40}, "link": {"downlink": "neglected"}}
-    result = large(ORBIT, "synchronous", "mixtral-8x7b", **changes)
-    faults = result.events[result.events.kind == "fault"]
-    assert len(faults) > 0
-    assert faults.detail.str.contains("memory").all()
-    assert not len(trained(result))
-    assert not len(moved(result, "uplink"))
-
-
 def test_a_model_that_never_comes_down_leaves_the_devices_training_under_the_mask():
     """Entering gate tuning needs the whole model; without it there is nothing to route to."""
     slow = {"downlink": {"rate": "fixed", "fixed_rate_mbps": 1e-5}}
@@ -99,30 +77,6 @@ def test_a_model_that_never_comes_down_leaves_the_devices_training_under_the_mas
     assert not (models.outcome == "delivered").any()
     assert len(trained(result)) > 20
     assert result.metrics.accuracy.notna().all()
-
-
-def test_a_large_model_comes_down_over_several_passes_in_the_version_it_was_begun_in():
-    slow = {"downlink": {"rate": "fixed", "fixed_rate_mbps": 4e-5}}
-    result = sim.run(orbit(stop={"days": 4}, link=slow, learning=timed("synchronous")))
-    downs = moved(result, "downlink")
-    assert (downs.outcome == "carried").any()
-    assert (downs.outcome == "delivered").sum() > 4
-    for _, rows in downs.groupby(["cluster", "device"]):
-        for outcome, following in zip(rows.outcome, rows.version.diff().shift(-1), strict=True):
-            assert outcome != "carried" or not following > 0
-
-
-@pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced"])
-def test_training_through_narrow_links_ends_with_a_finite_model(method):
-    """Partial uploads and downloads, devices out of reach: the tensors must still fit together."""
-    rates = {"uplink": 2e-5, "downlink": 1e-4}
-    link = {side: {"rate": "fixed", "fixed_rate_mbps": rate} for side, rate in rates.items()}
-    north = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": 3}
-    said = {"method": method, "rounds": {"per_gap_max": 2}}
-    ground = {"clusters": [{**north, "radius_km": 400}]}
-    result = sim.run(orbit(stop={"days": 1}, link=link, ground=ground, learning=said))
-    assert {"carried", "delivered"} <= set(result.transfers.outcome)
-    assert np.isfinite(result.metrics.loss).all()
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl"])

@@ -180,15 +180,6 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     assert set(later.payload_bytes) == {2 * sizes.factor_bytes(2) + sizes.download_bytes([], True)}
 
 
-def test_staleness_is_that_of_the_model_which_was_trained():
-    """In turn A and B upload, each trained from what came down at its last contact."""
-    said = {**fedbuff(buffer_size=1), "train": False}
-    ages = aggregated(sim.run(slots(stop={"cycles": 5}, learning=said))).detail
-    # Each downloads behind its own upload: by its next one the other has made one version.
-    found = ages.str.extract(r"staleness:(\d+)")[0].astype(int).tolist()
-    assert found == [0] + [1] * (len(ages) - 1)
-
-
 def test_options_of_fedbuff():
     """A buffer is half the clusters and never one; what makes no sense is refused."""
     for clusters, size in ((1, 2), (2, 2), (4, 2), (5, 3), (9, 5)):

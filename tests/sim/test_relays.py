@@ -15,7 +15,6 @@ from tests.kit.scripted import (
     SCRIPTED,
     at,
     interrupted_at,
-    only,
     play,
     replies,
     sent,
@@ -204,26 +203,6 @@ def test_a_device_that_sees_no_satellite_sends_nothing_and_delays_nobody():
     assert found[0].delivered and found[0].time_s < last.rise_s / 2
     assert (found[1].delivered, found[1].reason) == (False, "no contact left")
     assert last.rise_s < found[1].time_s <= last.set_s
-
-
-def test_another_satellite_has_a_message_only_after_the_synchronisation():
-    """Each satellite is an access point of one server, some time behind the others."""
-    orbit = {"source": "walker", "inclination_deg": 70, "satellites": 12, "planes": 3}
-    orbit |= {"phasing": 1, "serving": "any", "sync_delay_s": 900.0}
-
-    def script(me):
-        for device in (0, 1) * 10:
-            yield sent(do.Node("North", device), do.Node("South", device), 1e4)
-
-    result = play(flown(orbit=orbit, stop={"days": 1}), only("North", script))
-    satellite = result.contacts.set_index("contact_id").satellite
-    done = result.transfers[result.transfers.outcome == "delivered"]
-    ups, downs = (done[done.direction == way] for way in ("uplink", "downlink"))
-    assert len(ups) == len(downs) == 20
-    other = satellite[ups.contact_id].to_numpy() != satellite[downs.contact_id].to_numpy()
-    delays_s = downs.start_s.to_numpy() - ups.end_s.to_numpy() - 900.0 * other
-    assert delays_s.min() >= -1e-6
-    assert len(set(satellite[ups.contact_id])) > 2
 
 
 def test_killed_while_messages_wait_and_resumed(tmp_path):

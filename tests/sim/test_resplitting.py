@@ -61,17 +61,6 @@ def test_the_last_assignment_is_that_of_the_holders():
     assert held != drawn
 
 
-def test_splitting_as_before_changes_nothing_else():
-    """A timing-only run measures the same relevance every time, and one expert a cluster."""
-    runs = [
-        sim.run(slots(stop={"cycles": 6}, learning=learned("emsfl", every=every, experts=2)))
-        for every in (0, 1, 2)
-    ]
-    assert [len(run.assignments.time_s.unique()) for run in runs] == [2, 7, 4]
-    for run in runs[1:]:
-        assert run.transfers.equals(runs[0].transfers)
-
-
 def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
     """Device 1 of North sees nothing but the zenith, and never a satellite."""
     here = {"latitude_deg": 60, "longitude_deg": 20}

@@ -17,10 +17,8 @@ def reach(scenario, **changes):
     result = sim.run(scenarios.load(scenario, keys))
     rows = result.metrics[result.metrics.scope == "global"]
     hit = rows[rows.accuracy >= 0.85]
-    cycle, slot = (
-        (float(hit.cycle.iloc[0]), hit.time_s.iloc[0] / 600) if len(hit) else (math.inf, math.inf)
-    )
-    return cycle, slot, rows.accuracy.iloc[-1], result.summary["own_mass"]
+    hit = hit.iloc[0] if len(hit) else {"cycle": math.inf, "time_s": math.inf}
+    return hit["cycle"], hit["time_s"] / 600, rows.accuracy.iloc[-1], result.summary["own_mass"]
 
 
 @pytest.mark.slow(reason=MINUTES)
