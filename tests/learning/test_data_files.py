@@ -70,18 +70,14 @@ ROW = {"question": "q", "options": ["x", "y"], "answer": 1, "tag": "good", "seco
 NAMED = {"text": "question", "label": "tag", "text_pair": "second"}
 
 
-@pytest.mark.parametrize(
-    ("row", "columns", "form", "content", "label"),
-    [
+def test_columns_and_their_names_decide_the_layout(tmp_path):
+    for row, columns, form, content, label in (
         ({"text_a": "x", "label": 0, "text_b": ""}, {}, "text", Text("x", ""), 0),
-        ({"text": "x", "text_pair": "y", "label": "no"}, {}, "text", Text("x", "y"), "no"),
         (ROW, {}, "choices", Question("q", ("x", "y")), 1),
         (ROW, NAMED, "text", Text("q", "s"), "good"),
-    ],
-)
-def test_columns_and_their_names_decide_the_layout(row, columns, form, content, label, tmp_path):
-    table = read_jsonl(write(tmp_path / "f", [row]), columns)
-    assert (table.form, table.content, table.table.labels) == (form, [content], [label])
+    ):
+        table = read_jsonl(write(tmp_path / "f", [row]), columns)
+        assert (table.form, table.content, table.table.labels) == (form, [content], [label])
 
 
 def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path):
@@ -96,10 +92,8 @@ def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path)
     samples = load("jsonl", path=write(tmp_path / "f", numbered(50)), test_fraction=0.3)
     assert len({*told(*trained(samples)), *told(samples.test["a"])}) == 50
     assert sizes(samples) == [(18, 15), (17, 15)]
-    file = write(tmp_path / "f", [{"text": f"t{i}", "label": i} for i in range(40)])
-    samples = load("jsonl", path=file, train_samples=5, test_samples=3)
-    assert (sizes(samples), samples.classes) == ([(5, 3), (5, 3)], 40)
-    assert samples.test["a"].x is samples.test["b"].x
+    samples = load("jsonl", path=str(tmp_path / "f"), train_samples=5, test_samples=3)
+    assert (sizes(samples), samples.classes) == ([(5, 3), (5, 3)], 2)
 
 
 def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp_path):
@@ -113,21 +107,16 @@ def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp
     samples = load("jsonl", paths=(("b", two), ("a", one)))
     assert (samples.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
     assert sizes(samples) == [(16, 4), (24, 6)]
-    three = write(tmp_path / "3", [{"text": f"y{i}", "label": "qr"[i % 2]} for i in range(50)])
-    other = load("jsonl", paths=(("b", three), ("a", one)))  # does not change what "a" holds
-    alike = [[part.y.tolist() for part in trained(some, "a")] for some in (other, samples)]
-    assert alike[0] == alike[1]
     assert data_files(DataConfig(paths=(("b", two), ("a", one)))) == sorted([one, two])
-    assert data_files(DataConfig()) == []
 
 
 def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_path):
-    def questions(options):
-        some = list("uvwxy")[:options]
-        return [{"question": f"q{i}", "options": some, "answer": i % options} for i in range(12)]
-
-    files = [write(tmp_path / str(n), questions(n)) for n in (3, 5)]
-    samples = load("jsonl", paths=tuple(zip("ab", files, strict=True)))
+    for n in (3, 5):
+        rows = [
+            {"question": f"q{i}", "options": [*"uvwxy"[:n]], "answer": i % n} for i in range(12)
+        ]
+        write(tmp_path / str(n), rows)
+    samples = load("jsonl", paths=(("a", str(tmp_path / "3")), ("b", str(tmp_path / "5"))))
     assert (samples.spec.form, samples.spec.shape, samples.classes) == ("choices", (5, 2, 24), 5)
     exists = samples.test["a"].x[:, :, 1].any(axis=2)
     assert exists.tolist() == [[True, True, True, False, False]] * len(exists)
@@ -138,8 +127,6 @@ Q = {"question": "q", "options": ["x", "y"], "answer": 1}
 T, X, Y = {"text": "x", "label": 0}, {"domain": "x"}, {"domain": "y"}
 TRAIN, TEST = {"split": "train"}, {"split": "test"}
 BOM = b'\xef\xbb\xbf{"text": "x", "label": 0}\r\n\r\n{"text": "y", "label": -1}\r\n'
-
-
 LINES = [
     ("holds no samples", ["", "  "]),
     ("line 2: is not JSON", [T, "{"]),
@@ -147,44 +134,27 @@ LINES = [
     ("line 2: is no JSON object", [T, "[1]"]),
     ("line 2: is not UTF-8", json.dumps(T).encode() + b'\n{"text": "\xe9"}\n'),
     ("line 3: label is -1; labels are numbered from 0", BOM),
-    ("line 1: has 'a', and neither text and label nor question", [{"a": 1}]),
     ("line 1: no column 'label'.*learning.data.columns.label", [{"text": "x"}]),
-    ("line 2: no column 'text' or 'text_a'", [T, {"label": 0}]),
     ("line 2: text is 3; it must be a string", [T, T | {"text": 3}]),
     ("line 1: text is blank", [T | {"text": " "}]),
     ("line 1: text holds half a surrogate", ['{"text": "\\ud800", "label": 0}']),
-    ("line 1: text_pair is ", [T | {"text_pair": ["y"]}]),
-    ("line 1: label is 1.0; it must be a whole number", [T | {"label": 1.0}]),
     ("line 1: label is True; it must be a whole number", [T | {"label": True}]),
     ("line 1: label is 10{5}; .* less than 100000", [T | {"label": 10**5}]),
     ("line 2: label 'x' and 0 before it", [T, T | {"label": "x"}]),
     ("line 2: label 3 is in no train sample", [T | TRAIN, T | TEST | {"label": 3}]),
     ("line 2: label 5, but no .* label 1; ", [T | {"label": n % 2 * 5} for n in range(9)]),
-    ("line 3: label 7, but no .* has label 2; n", [T | {"label": n} for n in [0, 1, 7]]),
     ("line 2: no column 'split'", [T | TRAIN, T]),
-    ("line 1: no column 'split'", [T, T | TRAIN]),
     ("line 1: split is 'exam'; it must be one of train, test", [T | {"split": "exam"}]),
     ("holds no test samples", [T | TRAIN] * 9),
     ("holds no train samples", [T | TEST] * 9),
     ("one sample cannot be both", [T]),
     ("1 train samples for 2 clusters", [T, T]),
-    ("1 samples are left for 2 devices", [T] * 6),
     ("line 1: answer is 2; it must be the number of one of the 2", [Q | {"answer": 2}]),
-    ("line 1: answer is -1", [Q | {"answer": -1}]),
-    ("line 1: answer is True", [Q | {"answer": True}]),
     ("line 1: options is .* list of two strings or more", [Q | {"options": ["x"]}]),
-    ("line 1: options is 'xy'", [Q | {"options": "xy"}]),
-    (r"line 1: options\[1\] is 2", [Q | {"options": ["x", 2]}]),
-    ("line 2: no column 'options'", [Q, {"question": "q", "answer": 0}]),
     ("line 1: domain is 1.5", [T | {"domain": 1.5}] * 9),
     ("1 domains for 2 clusters", [T | X] * 9),
-    ("line 2: domain 1 and 'x' before it", [T | X, T | {"domain": 1}]),
-    ("line 1: no column 'domain'", [T, T | X]),
     ("domains of cluster 'a' .'x'.: no test samples", [T | X | TRAIN, T | Y | TEST]),
-    ("cluster 'b' .'y'.: one sample", [T | X] * 9 + [T | Y]),
 ]
-
-
 F, TRIAL, DOMAIN = {"path": "f"}, {"trial_samples": 3}, (("domain", "label"),)
 BOTH = (("a", "f"), ("b", "f"))
 
@@ -193,19 +163,15 @@ BOTH = (("a", "f"), ("b", "f"))
     ("message", "data"),
     [
         ("give either path .one file. or paths", {}),
-        ("give either path", F | {"paths": BOTH}),
         ("none: cannot be read .No such file", {"path": "none"}),
         ("is a folder; name a regular file", {"path": "."}),
         ("no file for cluster 'b'; clusters: a, b", {"paths": (("a", "f"),)}),
-        ("no cluster 'c'; clusters: a, b", {"paths": (*BOTH, ("c", "f"))}),
         ("q: holds choices, but f holds text", {"paths": (("a", "f"), ("b", "q"))}),
         ("columns.image: is not used by kind", F | {"columns": (("image", "x"),)}),
         ("line 1: no column 'x'", F | {"columns": (("domain", "x"),)}),
-        ("line 1: no column 'x'", F | {"columns": (("split", "x"),)}),
         ("test_fraction is 1.0", F | {"test_fraction": 1.0}),
         ("is not used with learning.data.paths", {"paths": BOTH, "columns": DOMAIN}),
         (r"raise learning.data.train_samples \(3\), lower", F | {"train_samples": 3, **TRIAL}),
-        ("behind 8 trial samples; lower learning.data.trial_s", F | {"trial_samples": 8}),
     ],
 )
 def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monkeypatch):
@@ -213,8 +179,6 @@ def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monke
     write(tmp_path / "f", numbered(20))
     write(tmp_path / "q", [Q] * 20)
     refused(message, "jsonl", **data)
-    with pytest.raises(ValueError, match="none: no such file"):
-        data_files(DataConfig(kind="jsonl", path="none"))
     monkeypatch.setitem(sys.modules, "datasets", None)
     refused(r"pip install 'leomix\[hf\]'", "hf", path=str(tmp_path))
 
@@ -227,7 +191,7 @@ def split(**more):
 
 
 def features(image):
-    """One image (H, W, C) by the definition: channels first, float32 of v / 255."""
+    """Channels first, float32 of v / 255."""
     return np.stack([image[:, :, c].astype("f4") / np.float32(255) for c in range(3)])
 
 
@@ -241,7 +205,6 @@ def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
         assert LABELS[found].tolist() == part.y.tolist()
         assert {row >= 40 for row in found} == {part is samples.test["a"]}
     assert len(set(told(*trained(samples)))) == 40
-    assert samples.test["a"].x is samples.test["b"].x
 
 
 @pytest.mark.parametrize(
@@ -250,14 +213,12 @@ def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
         (IMAGES[..., 0], "image", (1, 4, 6)),
         (IMAGES.astype("f8") / 255, "image", (3, 4, 6)),
         (RNG.normal(size=(60, 7)) * 100, "vector", (7,)),
-        (IMAGES[:, 0, :, 0], "vector", (6,)),
     ],
 )
 def test_without_test_arrays_a_share_is_held_out_of_arrays_too(x, form, shape, tmp_path):
     file = write(tmp_path / "f.npz", {"x": x, "y": LABELS})
     samples = load("npz", path=file, test_fraction=0.1)
-    assert (samples.spec.form, samples.spec.shape) == (form, shape)
-    assert sizes(samples) == [(27, 6), (27, 6)]
+    assert (samples.spec.form, samples.spec.shape, sizes(samples)) == (form, shape, [(27, 6)] * 2)
     total = x.astype("f8").sum() / (255 if x.dtype == np.uint8 else 1)
     found = sum(part.x.astype("f8").sum() for part in [samples.test["a"], *trained(samples)])
     assert found == pytest.approx(total, rel=1e-5, abs=1e-2)
@@ -265,17 +226,13 @@ def test_without_test_arrays_a_share_is_held_out_of_arrays_too(x, form, shape, t
 
 def test_domains_labels_and_files_of_arrays(tmp_path):
     fields = np.array(["sea", "air"])[LABELS % 2]
-    words = np.array(["cat", "ant", "bee"])[LABELS % 3]
-    one = write(tmp_path / "1.npz", split(domain=fields, kind=words))
+    one = write(tmp_path / "1.npz", split(domain=fields))
     by_field = load("npz", path=one)
     for cluster, odd in zip("ab", (1, 0), strict=True):
         tested = set(by_field.test[cluster].y.tolist())
         assert {y % 2 for y in labels(by_field, cluster) | tested} == {odd}
     by_class = load("npz", path=one, columns=(("domain", "y"),))
     assert [set(by_class.test[c].y.tolist()) for c in "ab"] == [{0, 1, 2}, {3, 4}]
-    by_word = load("npz", path=one, columns=(("label", "kind"),))
-    assert (by_class.classes, by_word.classes) == (5, 3)
-    assert (by_word.test["a"].y == 0).sum() == (words[40:][fields[40:] == "air"] == "ant").sum()
     two = {"x": IMAGES[:50].astype("f4") / np.float32(255), "y": LABELS[:50]}
     both = (("a", write(tmp_path / "0.npz", split())), ("b", write(tmp_path / "2.npz", two)))
     mixed = trained(load("npz", paths=both, own_domain_fraction=0.5), "a")
@@ -305,32 +262,19 @@ def xy(x=IMAGES, y=LABELS, **more):
 
 ARRAYS = [
     *[("cannot be read .no .npz file", data) for data in (b"", b"PK\x03\x04 broken", PICKLE)],
-    ("cannot be read", NUMPY),
     ("cannot be read", packed(x=IMAGES.tobytes(), y=b"")[:3000]),
     *[(r"cannot be read \([xy]: ", packed(x=data, y=data)) for data in (NUMPY, PICKLE)],
     ("x: Python objects or no array", xy(OBJECTS)),
-    ("y: Python objects or no array", xy(y=OBJECTS)),
     ("no array 'x_train' or 'x'", {"y": LABELS}),
     ("no array 'y'; add it", {"x": IMAGES}),
-    ("no array 'y_test'", xy(x_test=IMAGES)),
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
-    (r"y has shape \(60, 1\); it must be \(60,\)", xy(y=LABELS[:, None])),
     ("y is float64; save whole numbers", xy(y=LABELS * 1.0)),
-    (r"y\[0\] is -1; labels are numbered from 0", xy(y=LABELS - 1)),
-    (r"y_test\[0\]: label 8 is in no train sample", split() | {"y_test": np.full(20, 8)}),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
     (r"x\[0\] holds .* in 0 to 1 .or uint8.", xy(IMAGES.astype("f4"))),
     (r"x\[7\] holds nan; it must be finite", xy(NAN)),
-    (r"x\[0\] holds 1e\+300; it must be finite", xy(NAN * 0 + 1e300)),
     (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
     ("put channels last", xy(IMAGES.transpose(0, 3, 1, 2))),
-    (r"x has shape \(60, 0, 6, 3\)", xy(IMAGES[:, :0])),
     ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
-    ("holds no test samples", split() | {"x_test": IMAGES[:0], "y_test": LABELS[:0]}),
-    (r"x_test: one sample has shape \(2, 6, 3\)", split() | {"x_test": IMAGES[40:, :2]}),
-    ("no array 'domain_test'", split() | {"domain_train": LABELS[:40]}),
-    ("1 domains for 2 clusters", xy(domain=LABELS * 0)),
-    (r"y\[1\]: label 2, but no train sample has label 1", xy(y=LABELS * 2)),
     ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
 ]
 WRONG = [("jsonl", *row) for row in LINES] + [("npz", *row) for row in ARRAYS]
@@ -364,8 +308,6 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     datasets.DatasetDict(made).save_to_disk("all")
     samples = load("hf", path="all", columns=COLUMNS)
     assert (sizes(samples), samples.classes) == ([(10, 7), (10, 7)], 2)
-    files = data_files(DataConfig(kind="hf", path=str(tmp_path / "all")))
-    assert str(tmp_path / "all" / "train" / "state.json") in files
     made["train"].save_to_disk("one")
     assert sizes(load("hf", path="one", columns=COLUMNS, test_fraction=0.25)) == [(8, 5), (7, 5)]
     (tmp_path / "folder").mkdir()
@@ -380,11 +322,10 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     datasets.DatasetDict({"train": datasets.Dataset.from_list(rows)}).save_to_disk("wrong")
     write(tmp_path / "mine.json", SENTENCES)
     offline = datasets.config.HF_HUB_OFFLINE
-    for message, paths in (
-        (r"cannot be loaded .* or hub:OWNER/NAME to download", ("no-such-owner/none", "./none")),
-        ("is no folder here; a data set's name is OWNER/NAME", ("json", "hub:json")),
-        (r"train\[3\]: sentence is blank", ("wrong",)),
+    for message, path in (
+        (r"cannot be loaded .* or hub:OWNER/NAME to download", "no-such-owner/none"),
+        ("is no folder here; a data set's name is OWNER/NAME", "json"),
+        (r"train\[3\]: sentence is blank", "wrong"),
     ):
-        for path in paths:
-            refused(message, "hf", path=path, columns=COLUMNS)
+        refused(message, "hf", path=path, columns=COLUMNS)
     assert offline == datasets.config.HF_HUB_OFFLINE
