@@ -45,16 +45,6 @@ def test_mean_elements_are_those_that_sgp4_starts_from(
     assert made.revolutions_per_day == pytest.approx(model.no_kozai * 1440 / tau)
 
 
-def test_a_circle_is_the_ellipse_without_eccentricity():
-    circle = orbit.circular_satellite("c", 600.0, 53.0, 40.0, 70.0, START)
-    ellipse = orbit.keplerian_satellite(
-        "c", START, semi_major_axis_km=RADIUS_KM + 600, inclination_deg=53.0, raan_deg=40.0,
-        mean_anomaly_deg=70.0,
-    )  # fmt: skip
-    assert circle == ellipse
-    assert circle.model.sgp4_tsince(500.0) == ellipse.model.sgp4_tsince(500.0)
-
-
 @pytest.mark.parametrize("altitude_km", [160.0, 550.0, 800.0, 1500.0])
 def test_the_node_of_a_sun_synchronous_orbit_follows_the_mean_sun(altitude_km):
     inclination_deg = orbit.sun_synchronous_inclination_deg(altitude_km)
@@ -74,22 +64,26 @@ def test_the_node_of_a_sun_synchronous_orbit_follows_the_mean_sun(altitude_km):
     assert SUN_DEG_PER_DAY < drift < SUN_DEG_PER_DAY * 1.004
 
 
-def test_mean_elements_out_of_range_are_refused():
+def test_what_is_out_of_range_is_refused():
     good = {"epoch": START, "semi_major_axis_km": 7000.0, "inclination_deg": 53.0}
     for words, change in (
         ("semi_major_axis_km 6490.0 is outside 6498.1.* to 25000", {"semi_major_axis_km": 6490.0}),
-        ("eccentricity 1.0 is outside 0 up to but not including 1", {"eccentricity": 1.0}),
         ("eccentricity 0.1 puts perigee at -78.1 km .* at most 0.07169", {"eccentricity": 0.1}),
         ("inclination_deg nan is outside 0 to 180", {"inclination_deg": nan}),
         ("raan_deg nan is not finite; give an angle in degrees", {"raan_deg": nan}),
-        ("argument_of_perigee_deg '10' is not a number", {"argument_of_perigee_deg": "10"}),
-        ("bstar 1.5 is outside -1 to 1", {"bstar": 1.5}),
         ("epoch 2026-08-22 00:00:00 has no time zone", {"epoch": datetime(2026, 8, 22)}),
     ):
         refused(words, orbit.keplerian_satellite, "k", **{**good, **change})
     assert 175 < orbit.sun_synchronous_inclination_deg(5975.0) < 180
     refused("altitude_km 5990.0 is too high", orbit.sun_synchronous_inclination_deg, 5990.0)
-    refused("altitude_km 159.0 is outside 160 to", orbit.sun_synchronous_inclination_deg, 159.0)
+    for words, altitude_km, *notation in (
+        ("satellites 25 is no multiple of planes 6", 780.0, 25, 6, 2),
+        ("planes 0 is less than 1", 780.0, 24, 0, 2),
+        ("phasing 6 is outside 0 to planes - 1; give 0 to 5", 780.0, 24, 6, 6),
+        ("planes True is not a whole number; give an integer", 780.0, 24, True, 0),
+        ("altitude_km 100.0 is outside 160 to 2000", 100.0, 24, 6, 2),
+    ):
+        refused(words, orbit.walker_delta, altitude_km, 60.0, *notation, START)
 
 
 @st.composite
@@ -104,8 +98,6 @@ def test_planes_satellites_and_phasing_are_spread_as_walker_says(notation, sprea
     make = orbit.walker_delta if spread == 360 else orbit.walker_star
     made = make(780.0, 60.0, *notation, START, node, latitude)
     assert len(made) == total
-    shell = orbit.walker_delta(550.0, 53.0, 120, 1, 0, START)
-    assert (shell[0].name, shell[-1].name) == ("P01-S001", "P01-S120")
     for number, satellite in enumerate(made):
         model, (plane, place) = satellite.model, divmod(number, total // planes)
         assert satellite.name == f"P{plane + 1:02d}-S{place + 1:02d}"
@@ -113,17 +105,3 @@ def test_planes_satellites_and_phasing_are_spread_as_walker_says(notation, sprea
         assert cos(model.nodeo - radians(wanted)) == pytest.approx(1, abs=1e-12)
         wanted = latitude + 360 * place * planes / total + 360 * phasing * plane / total
         assert cos(model.argpo + model.mo - radians(wanted)) == pytest.approx(1, abs=1e-12)
-
-
-@pytest.mark.parametrize("make", [orbit.walker_delta, orbit.walker_star])
-def test_impossible_constellations_are_refused(make):
-    for words, *asked in (
-        ("satellites 25 is no multiple of planes 6", 780.0, 60.0, 25, 6, 2),
-        ("planes 0 is less than 1", 780.0, 60.0, 24, 0, 2),
-        ("phasing 6 is outside 0 to planes - 1; give 0 to 5", 780.0, 60.0, 24, 6, 6),
-        (r"satellites 24\.0 is not a whole number", 780.0, 60.0, 24.0, 6, 2),
-        ("planes True is not a whole number; give an integer", 780.0, 60.0, 24, True, 0),
-        ("altitude_km 100.0 is outside 160 to 2000", 100.0, 60.0, 24, 6, 2),
-    ):
-        refused(words, make, *asked, START)
-    refused("argument_of_latitude_deg nan is not", make, 780.0, 60.0, 24, 6, 2, START, 0.0, nan)

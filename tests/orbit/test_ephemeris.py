@@ -68,9 +68,6 @@ def _off(windows, name, satellite, sites, start):
     return [np.abs(getattr(windows, f"{name}_{c}") - getattr(seen, c)[own]).max() for c in columns]
 
 
-# Nothing beyond the first SGP4 error on the way from the epoch is trusted.
-
-
 def _codes(satellite, start, time_s):
     fraction = (start - start.replace(hour=0, minute=0, second=0)) / DAY
     whole = np.full(len(time_s), start.toordinal() + 1721424.5)
@@ -103,7 +100,6 @@ FAILING = {
     "months away": (_with(CIRCLES[0], bstar=0.0014 / 9), 134, 138, ""),
     "on both sides": (verified(22312), -3, 3, "; it works from 2006-04-0"),
     "decay before the span": (FALLING, 6, 7, "it has no contacts there"),
-    "decay a year before the span": (FALLING, 400, 401, ""),
     "good codes beyond": (DEBRIS, 5.0946, 5.1156, "its position leaves its orbit"),
 }
 
@@ -172,11 +168,6 @@ def test_next_to_a_failure_ranges_are_sgp4s(before):
     cut = near.clipped_start if before else near.clipped_end
     assert cut.sum() > 5
     np.testing.assert_array_equal(near.sgp4_error, cut)
-    if not before:
-        # A span that ends before the failure knows nothing of it.
-        end = start + timedelta(seconds=edge_s - 30)
-        windows, told = _contacts([satellite], sites, end - DAY / 24, end)
-        assert len(windows) > 50 and not told and not windows.sgp4_error.any()
 
 
 @pytest.mark.parametrize("name", ["bstar", "mo", "ecco", "inclo", "no_kozai"])
@@ -201,8 +192,7 @@ def test_a_failure_is_a_warning_or_an_error_where_nobody_asks():
         orbit.contact_windows([FALLING], EIGHT_SITES, START, START + 8 * DAY, 10.0)
     assert [warning.filename for warning in warned] == [__file__]
     span = START + 9 * DAY, START + 10 * DAY, 10.0
-    with pytest.raises(orbit.ElementError, match=r"^SGP4 fails for 'FALLING'[^\n]+$"):
-        orbit.contact_windows([CIRCLES[0], FALLING], EIGHT_SITES, *span)
+    refused("^SGP4 fails for 'FALLING'", orbit.contact_windows, [FALLING], EIGHT_SITES, *span)
     with pytest.warns(orbit.OrbitWarning, match="from their epoch"):
         assert not len(orbit.find_contacts(FALLING, EIGHT_SITES, *span, on_failure=[].append))
     for ask, *asked in (
@@ -219,10 +209,7 @@ MADE = orbit.circular_satellite("c", 550.0, 53.0, 0.0, 0.0, ISS.epoch - 900 * DA
 def test_elements_far_from_the_span_are_named_with_their_age():
     for satellites, first, last, words in (
         ([ISS], -7, 7, None),
-        ([MADE], 0, 1, None),
-        ([ISS], -1, 60, "^1 of 1 element sets .* ISS the most with 60.0 days.* to minutes"),
         ([MADE, OLD, ISS], 0, 1, "^1 of 3 element sets lie more than 7.*OLD ONE the most with 35"),
-        ([replace(ISS, norad_id=0)], -9.5, 1, "ISS the most with 9.5 days"),
     ):
         lines = orbit.doubts(satellites, ISS.epoch + first * DAY, ISS.epoch + last * DAY)
         assert len(lines) == bool(words)
@@ -233,8 +220,6 @@ def test_names_and_numbers_that_come_more_than_once_are_told():
     for given, words in (
         ("A1 B2 C0 D0", []),
         ("A1 B2 A0 B3", ["2 satellites are called 'A' (1), and 1 more name comes more than once"]),
-        ("A1 A2 A3 A4 A5 A6 A7", ["7 satellites are called 'A' (1, 2, 3, 4, 5, ...)"]),
-        ("A0 A0", ["2 satellites are called 'A'"]),
         ("A7 B7", ["7 comes twice: two element sets of one satellite count as two"]),
         ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once: 3 "
                                      "element sets of one satellite count as 3"]),
@@ -246,23 +231,18 @@ def test_names_and_numbers_that_come_more_than_once_are_told():
 
 def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     refused("satellites: a Satellite is no list of sat", orbit.doubts, ISS, START, START + DAY)
-    refused("a str is no satellite; give one of", orbit.doubts, "ISS", START, START + DAY)
     refused("is not after start", orbit.doubts, [ISS], START, START)
-    for start, end, days in (
-        # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.
-        ((2012, 1, 1), (2018, 1, 1), ["2012-06-30", "2015-06-30", "2016-12-31"]),
-        ((2016, 12, 31), (2017, 1, 1), ["2016-12-31"]),
-    ):
-        lines = orbit.doubts([MADE], datetime(*start, tzinfo=UTC), datetime(*end, tzinfo=UTC))
-        assert [line[:33] for line in lines] == [f"a leap second ends {day}, wi" for day in days]
+    # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.
+    years = (datetime(year, 1, 1, tzinfo=UTC) for year in (2012, 2018))
+    days = ("2012-06-30", "2015-06-30", "2016-12-31")
+    told = [line[:33] for line in orbit.doubts([MADE], *years)]
+    assert told == [f"a leap second ends {day}, wi" for day in days]
     last = skies.TIMESCALE.tt_jd(skies.TIMESCALE.delta_t_table[0][-1]).utc_datetime()
     # The table's dates are TT; its rows are midnights of UTC to the rounding of a Julian date.
     last = (last + timedelta(seconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     assert orbit.doubts([MADE], last - DAY, last) == []
-    early = datetime(1972, 8, 1, tzinfo=UTC)
-    for span in ((last - DAY, last + DAY), (early, early + DAY)):
-        (line,) = orbit.doubts([MADE], *span)
-        assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
+    (line,) = orbit.doubts([MADE], last - DAY, last + DAY)
+    assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
 
 
 @pytest.mark.parametrize("pieces", [3, 4, 30])

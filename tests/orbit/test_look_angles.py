@@ -97,7 +97,7 @@ def test_eccentric_orbits_near_perigee_are_as_exact_at_low_masks(norad_id):
     assert (seen.los_s > seen.aos_s).sum() >= 3
 
 
-def test_of_several_humps_the_highest_is_taken_and_a_dip_between_two_knots_ends_it():
+def test_of_several_humps_the_highest_is_taken():
     start, last_s, site = STILL.epoch, 3 * DAY_S, orbit.Site("under it", 40.0, 32.0)
     time_s = np.arange(0.0, last_s, 1.0)
     elevation_deg = _elevation_deg(STILL, site, start, time_s)
@@ -109,12 +109,6 @@ def test_of_several_humps_the_highest_is_taken_and_a_dip_between_two_knots_ends_
     # The elevation changes by 3e-6 deg/s at most, so a scan every 10 s finds the right hump.
     seen = _checked(STILL, devices, start, 0.0, last_s, 5.0, 60.0, 10.0, 0.05)
     assert (seen.los_s - seen.aos_s).max() < DAY_S
-    dip = next(place for place in low if high.min() < place < high.max())
-    strict = [replace(site, min_elevation_deg=float(elevation_deg[dip]) + 5e-8)]
-    # The dip is shorter than a knot's step (55 s), so from some starts it lies between two knots.
-    for rise_s in np.linspace(0.0, 55.0, 6):
-        seen = orbit.contact_geometry(STILL, strict, start, rise_s, last_s, 5.0, 60.0)
-        assert np.abs(np.append(seen.aos_s, seen.los_s) - time_s[dip]).min() < 55.0
 
 
 def test_a_pass_between_two_knots_is_seen_and_one_never_seen_has_its_exact_top():
@@ -132,22 +126,14 @@ def test_a_pass_between_two_knots_is_seen_and_one_never_seen_has_its_exact_top()
         np.testing.assert_allclose(edges_deg, strict.min_elevation_deg, atol=2e-7)
         assert seen.aos_s[1] == seen.los_s[1]
         assert seen.elevation_deg[1].max() == pytest.approx(-peak.fun, abs=1e-7)
-    far = orbit.Site("antipode", -47.37, -171.46)
-    seen = orbit.contact_geometry(HIGH, [ZURICH, far], START, rise_s, set_s, 10.0)
-    lasts_s = seen.los_s - seen.aos_s
-    assert lasts_s == pytest.approx([set_s - rise_s, 0.0], abs=2e-3) and lasts_s[1] == 0.0
 
 
-def test_no_contact_is_too_short_and_no_rounding_moves_its_ends():
-    rise_s, set_s = _contacts(HIGH)[1]
-    middle_s = (rise_s + set_s) / 2
-    for last_s in (np.nextafter(middle_s, set_s), middle_s + 1e-6, middle_s + 0.1):
-        seen = _checked(HIGH, DEVICES, START, middle_s, last_s, 0.0, 8.0)
-        assert (seen.aos_s == middle_s).all() and (seen.los_s == last_s).all()
+def test_no_rounding_moves_the_ends_of_a_contact():
+    rise_s, _ = _contacts(HIGH)[1]
     low, later = replace(ZURICH, min_elevation_deg=0.0), START + timedelta(seconds=rise_s)
     ends = np.random.default_rng(8).uniform((0.01, 10), (1, 300), (20000, 2))
     off_s = ends[:, 0] + (ends[:, 1] - ends[:, 0]) - ends[:, 1]
-    for first_s, last_s in np.concatenate([ends[off_s > 0][:5], ends[off_s < 0][:5]]):
+    for first_s, last_s in [*ends[off_s > 0][:5], *ends[off_s < 0][:5], (5, np.nextafter(5, 6))]:
         seen = orbit.contact_geometry(HIGH, [low], later, first_s, last_s, 10.0)
         assert (seen.aos_s[0], seen.los_s[0]) == (first_s, last_s)
 
@@ -176,12 +162,7 @@ def test_devices_and_contacts_do_not_depend_on_each_other_however_many_they_are(
         for satellite in CIRCLES[3:10]
         for n, (rise_s, set_s) in enumerate(_contacts(satellite)[:3])
     ]
-    # One that all of the devices see only a part of, and one that none of them sees.
-    satellite, rise_s, set_s, _ = found[0]
-    found += [(satellite, rise_s + 60.0, set_s - 60.0, 0.01)]
-    found += [(satellite, set_s + 900, set_s + 960, 5)]
     together = contact_geometries(found, DEVICES, START, 10.0)
-    assert any((seen.aos_s == seen.los_s).all() for seen in together)
     for seen, (satellite, rise_s, set_s, step_s) in zip(together, found, strict=True):
         alone = orbit.contact_geometry(satellite, DEVICES, START, rise_s, set_s, 10.0, step_s)
         for name in ("time_s", *NEAR):
@@ -226,22 +207,18 @@ def test_bad_contacts_and_times_are_refused():
         ("step_s 0.0 is not a positive", ZURICH, START, 0.0, 60.0, 10.0, 0.0),
         ("a NoneType is no site", None, START, 0.0, 60.0, 10.0),
         ("min_elevation_deg -1.0", ZURICH, START, 0.0, 60.0, -1.0),
-        ("no time zone", ZURICH, START.replace(tzinfo=None), 0.0, 60.0, 10.0),
     ):
         refused(words, orbit.contact_geometry, HIGH, [device], *asked)
-    refused("does not last", orbit.contact_track, HIGH, START, 5.0, 5.0)
     track = orbit.contact_track(HIGH, START, 100.0, 900.0)
     for words, time_s in (
         ("time 99.999 s is outside the track; give times from 100.0 s to 900.0 s", [99.999]),
         ("time 900.001 s is outside", [200.0, 900.001]),
-        (r"time_s has shape \(\)", 150.0),
         (r"time_s has shape \(1, 2\); give \(T,\), or \(T, 8\)", [[150.0, 160.0]]),
     ):
         refused(words, track.look, EIGHT_SITES, np.array(time_s))
-    for time_s in ([], [nan], [[1.0, 2.0]]):
-        words, time_s = "time_s .* must be one row of finite seconds", np.array(time_s)
-        refused(words, orbit.look_angles, HIGH, ZURICH, START, time_s)
-        refused(words, orbit.ground_track, HIGH, START, time_s)
+    words, time_s = "time_s .* must be one row of finite seconds", np.array([nan])
+    refused(words, orbit.look_angles, HIGH, ZURICH, START, time_s)
+    refused(words, orbit.ground_track, HIGH, START, time_s)
 
 
 @given(st.floats(7000.0, 42000.0), st.floats(0, 180), st.floats(-1e6, 1e6))
@@ -258,11 +235,8 @@ def test_at_its_subsatellite_point_it_stands_in_the_zenith(axis_km, inclination_
 
 def test_sites_that_cannot_be_are_refused_in_one_line():
     for words, *asked in (
-        ("site 'x': latitude_deg 90.1 is outside -90 to 90", "x", 90.1, 0),
         ("site 'x': longitude_deg 360.0 is outside -180 up to but not", "x", 0, 360.0),
-        ("site 'x': min_elevation_deg 90.0", "x", 0, 0, 0, 90.0),
         ("site 'x': latitude_deg '48' is not a number; give one from -90", "x", "48", 0),
-        ("latitude_deg array.* is not a number", "x", np.zeros((2, 1)), 0),
         ("site name ' ' is no name; give text such as", " ", 1, 1),
         ("site name 'a.u2028' has a line break; write it on one line", "a\u2028", 1, 1),
     ):
@@ -284,10 +258,7 @@ def _around(site, devices):
     return arc_km, np.arctan2(line @ east, line @ np.cross(up, east))
 
 
-CENTRES = [
-    replace(ZURICH, min_elevation_deg=15.0), *EIGHT_SITES[1:3],
-    orbit.Site("near the pole", 89.5, -30.0), orbit.Site("south pole", -90.0, 0.0),
-]  # fmt: skip
+CENTRES = [replace(ZURICH, min_elevation_deg=15.0), EIGHT_SITES[2], orbit.Site("pole", -90.0, 0.0)]
 
 
 @pytest.mark.parametrize("centre", CENTRES, ids=lambda site: site.name)
@@ -304,8 +275,5 @@ def test_each_device_is_at_the_distance_and_azimuth_of_its_draw(centre):
     assert devices[:3] == first and [device.name for device in first] == ["0", "1", "2"]
     kept = centre.altitude_m, centre.min_elevation_deg
     assert {(device.altitude_m, device.min_elevation_deg) for device in devices} == {kept}
-    (there,) = orbit.place_devices(centre, 1, 0.0, np.random.default_rng(0))
-    assert replace(there, name=centre.name) == centre
-    assert orbit.place_devices(centre, 0, 9.0, np.random.default_rng(4)) == ()
-    for words, *asked in (("devices -1", -1, 1.0), ("radius_km -1", 3, -1.0), ("501", 3, 501.0)):
+    for words, *asked in (("devices -1", -1, 1.0), ("radius_km -1", 3, -1.0)):
         refused(words, orbit.place_devices, centre, *asked, np.random.default_rng(0))
