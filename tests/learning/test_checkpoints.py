@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec, ModelConfig, check_memory, resolved, text_shape
 from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
-from tests.kit.training import MoELayer, checkpoint_weights, expert_of, save_checkpoint
+from tests.kit.training import checkpoint_weights, expert_of, save_checkpoint
 
 GATE = {f"model.layers.{layer}.mlp.gate.weight": torch.zeros(3, 32) for layer in range(2)}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "low_freq_factor": 1.0}
@@ -71,18 +71,6 @@ def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path, window):
     assert wanted.std() > 0.5  # so that the tolerance means something
     left = ours(torch.cat([torch.full((5, 3), -1), tokens], 1))
     torch.testing.assert_close(left, wanted, rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def test_gates_see_the_tokens_that_keep_speaks_of(one):
-    ours, seen = tiny.loaded(mixtral_config(one), CHOICES), []
-    for layer in ours.modules():
-        if isinstance(layer, MoELayer):
-            layer.gate.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
-    x = torch.stack([padded([3, 0, 9]), torch.ones(3, TOKENS, dtype=torch.long)], 1)[None]
-    ours(x)
-    assert [shape[:-1] for shape in seen] == [ours.keep(x).shape] * 2
-    assert ours.keep(x).sum(1).tolist() == [3, 0, 9]
 
 
 def questions(count):
@@ -179,14 +167,12 @@ def test_sharded_and_fused_files_hold_the_same_and_only_what_is_held_is_opened(o
         change(shutil.copytree(one, tmp_path / name))
         assert same(read(mixtral_config(tmp_path / name)), whole)
     held = {n: t for n, t in whole.items() if expert_of(n) in (None, 2)}
-    for damage in ("broken", "missing"):
-        for expert in (0, 1, 3):
-            file = tmp_path / "split" / f"model-{expert}.safetensors"
-            file.unlink() if damage == "missing" else file.write_bytes(b"nothing of use")
-        config = mixtral_config(tmp_path / "split")
-        assert same(read(config, held=(2,)), held)
-        with pytest.raises(ValueError, match=rf"model-0\.safetensors: is {damage}.*copy"):
-            read(config, held=(0, 2))
+    for expert in (0, 1, 3):
+        (tmp_path / "split" / f"model-{expert}.safetensors").unlink()
+    config = mixtral_config(tmp_path / "split")
+    assert same(read(config, held=(2,)), held)
+    with pytest.raises(ValueError, match=r"model-0\.safetensors: is missing.*copy"):
+        read(config, held=(0, 2))
 
 
 def test_of_dense_models_the_first_gives_the_backbone_and_there_is_no_gate(dense, tmp_path):
@@ -197,10 +183,6 @@ def test_of_dense_models_the_first_gives_the_backbone_and_there_is_no_gate(dense
     found = read(merged_config(places))
     assert not [name for name in found if name.startswith("gate.")]
     assert torch.equal(found["lm_head.weight"], models[0].lm_head.weight)
-    for expert, model in enumerate(models):
-        for matrix in ("gate", "up", "down"):
-            weight = getattr(model.model.layers[1].mlp, f"{matrix}_proj").weight
-            assert torch.equal(found[f"expert.{expert}.1.{matrix}.weight"], weight)
     (places / "2" / FILE).write_bytes(b"nothing of use")
     without = {n: t for n, t in found.items() if expert_of(n) != 2}
     assert same(read(merged_config(places), held=(0, 1)), without)
@@ -249,13 +231,8 @@ def test_sizes_and_rotary_embeddings_come_from_the_checkpoint(one, tmp_path):
     assert text_shape(merged_config(tmp_path, 1)) == new
 
 
-def change_tensors(name, tensor=None):
-    def change(folder):
-        found = load_file(folder / FILE)
-        del found[name]
-        save_file(found if tensor is None else {**found, name: tensor}, folder / FILE)
-
-    return change
+def change_tensor(tensor):
+    return lambda folder: save_file({**load_file(folder / FILE), W1: tensor}, folder / FILE)
 
 
 def rewrite(file, data):
@@ -266,22 +243,14 @@ def rename(new, file=FILE):
     return lambda folder: (folder / file).rename(folder / new)
 
 
-def rope(**said):
-    return change_config(rope_parameters=said)
-
-
-def only_norm(folder):
-    save_file({"model.norm.weight": torch.ones(32)}, folder / FILE)
-
-
 W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
+LESS, NORM = LLAMA3 | {"factor": None}, {"model.norm.weight": torch.ones(32)}
 
 
 @pytest.mark.parametrize(
     ("break_it", "text"),
     [
         (rename("c.json", "config.json"), r"no checkpoint \(it has no config.json\)"),
-        (rewrite("config.json", b"{"), "config.json: not JSON"),
         (rewrite("config.json", b"[]"), "should be a JSON object"),
         (rename("weights"), r"no weights \(it has no \*.safetensors\)"),
         (rename("pytorch_model.bin"), r"pickled weights \(pytorch_model.bin\), which are not"),
@@ -289,26 +258,18 @@ W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
         (rewrite(INDEX, b'{"weight_map": []}'), r"index.json: no index of safetensors files"),
         (change_config(model_type="qwen2"), "model_type is 'qwen2'; only mixtral is read"),
         (change_config(hidden_act="gelu"), "hidden_act is 'gelu'; only 'silu' is read"),
-        (change_config(hidden_size="32"), "hidden_size is '32'; must be a whole number"),
         (change_config(rms_norm_eps="abc"), "rms_norm_eps is 'abc'; must be a number above 0"),
-        (change_config(sliding_window="8"), "sliding_window is '8'; must be a whole number"),
         (change_config(tie_word_embeddings="no"), "tie_word_embeddings is 'no'; must be true or"),
         (change_config(num_key_value_heads=3), "num_attention_heads is 4; must be a multiple"),
         (change_config(quantization_config=GPTQ), "the weights are quantised; u"),
-        (change_config(intermediate_size=41), r"\(40, 32\), but the model \(41, 32\)"),
         (change_config(vocab_size=40), "tokenizer knows 61 tokens, the model 40"),
         (change_config(rope_parameters=[1]), r"rope_parameters is \[1\]; must be an object"),
-        (change_config(**OLD | {"rope_theta": "1e4"}), "json: rope_theta is '1e4'; must be"),
-        (rope(rope_type="dynamic", factor=2.0), "is 'dynamic'; only default, linear, llama3, yarn"),
-        (rope(rope_type=["yarn"]), r"rope_type is \['yarn'\]; only"),
-        (rope(rope_type="llama3", rope_theta=1e4), "lacks factor, which rope_type 'llama3' needs"),
-        (rope(rope_type="linear", factor="2"), "rope_parameters: factor is '2'; must be a number"),
-        (rope(rope_type="default", mrope_section=[8]), r"mrope_section is \[8\]; must be a number"),
-        (change_tensors(W1, torch.zeros(40, 32).to(torch.int8)), rf"{W1} is kept as I8, quant"),
-        (change_tensors(W1, torch.full((40, 32), torch.nan)), rf"{W1} holds numbers that are not"),
-        (change_tensors(W1, torch.zeros(40, 31)), rf"{W1} has the shape \(40, 31\), but"),
-        (change_tensors(W1), rf"lacks {W1}; save"),
-        (only_norm, r"lacks model.embed_tokens.weight and 39 other tensors"),
+        (change_config(rope_parameters={"rope_type": "x"}), "is 'x'; only default, linear, llama3"),
+        (change_config(rope_parameters=LESS), "lacks factor, which rope_type 'llama3' needs"),
+        (change_tensor(torch.zeros(40, 32, dtype=torch.int8)), rf"{W1} is kept as I8, quant"),
+        (change_tensor(torch.full((40, 32), torch.nan)), rf"{W1} holds numbers that are not"),
+        (change_tensor(torch.zeros(40, 31)), rf"{W1} has the shape \(40, 31\), but"),
+        (rewrite(FILE, save(NORM)), r"lacks model.embed_tokens.weight and 39 other tensors"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
@@ -319,23 +280,16 @@ def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
     assert "\n" not in str(error.value) and (str(folder) in str(error.value) or "token" in text)
 
 
-@pytest.mark.parametrize(
-    ("keys", "text"),
-    [
-        ({"intermediate_size": 44}, "expert_hidden is 44, but 40"),
-        ({"vocab_size": 62}, "vocabulary is 62, but 61"),
-        ({"num_attention_heads": 8, "head_dim": 8}, "heads is 8, but 4"),
-        ({"num_key_value_heads": 4}, "kv_heads is 4, but 2"),
-        ({"head_dim": 16}, "head_dim is 16, but 8"),
-        ({"rope_parameters": {"rope_type": "default", "rope_theta": 77.0}}, "rope is .*77.0"),
-    ],
-)
-def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path, keys, text):
-    tiny.llamas(tmp_path, 1, **keys)
+def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path):
     places = (str(dense[0] / "0"), str(tmp_path / "0"))
     config = replace(merged_config(tmp_path, 2), checkpoints=places)
-    with pytest.raises(ValueError, match=rf"0: {text}.* in .*0; dense models must"):
-        text_shape(config)
+    for keys, text in (
+        ({"intermediate_size": 44}, "expert_hidden is 44, but 40"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 77.0}}, "rope is .*77.0"),
+    ):
+        tiny.llamas(tmp_path, 1, **keys)
+        with pytest.raises(ValueError, match=rf"0: {text}.* in .*0; dense models must"):
+            text_shape(config)
 
 
 @pytest.mark.parametrize(
@@ -343,9 +297,7 @@ def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path, keys
     [
         ({"kind": "merged-llama"}, "needs checkpoints"),
         ({"kind": "mixtral", "checkpoints": ("a", "b")}, "reads one checkpoint, not 2"),
-        ({"kind": "mixtral-8x7b", "checkpoints": ("a", "b")}, "reads 1 checkpoint, not 2"),
         ({"kind": "llama-3-8b-x3", "checkpoints": ("a",)}, "reads 3 checkpoints, not 1"),
-        ({"kind": "mixtral", "checkpoints": ("nowhere",)}, "nowhere: no such folder"),
         ({"kind": "mixtral", "hidden": 30, "heads": 4}, "must be a whole, even number"),
         ({"kind": "mixtral", "heads": 4, "kv_heads": 3}, "a multiple of kv_heads"),
         ({"kind": "vector-moe"}, "no text model"),
