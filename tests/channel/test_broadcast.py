@@ -10,10 +10,6 @@ from hypothesis import strategies as st
 from channel import LinkCurve, weakest
 
 
-def everybody(devices):
-    return np.ones(devices, bool)
-
-
 @st.composite
 def batches(draw):
     """Smooth curves of K devices on even grids of their own, some without a link; who listens."""
@@ -51,7 +47,6 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn):
     true_bits = float(np.min(each, axis=0).sum() * (end_s - start_s) / 20_000)
     assert lowest.capacity_bits[listens] == pytest.approx(true_bits, rel=1e-6, abs=1.0)
     assert len(set(lowest.capacity_bits[listens].tolist())) == 1
-    assert (lowest.capacity_bits <= curve.capacity_bits * (1 + 1e-9)).all()
 
 
 @given(batches(), st.floats(0.0, 150.0), st.floats(0.0, 150.0))
@@ -75,7 +70,9 @@ def test_steps_of_many_devices_give_the_least_step(seed, k, common):
     time_s = np.sort(np.concatenate([even, steps_s, steps_s + 1e-7], axis=1))
     levels = rng.uniform(1.0, 9.0, (k, 7))
     passed = np.array([np.searchsorted(*row) for row in zip(steps_s, time_s, strict=True)])
-    lowest = weakest(LinkCurve(time_s, np.take_along_axis(levels, passed, axis=1)), everybody(k))
+    lowest = weakest(
+        LinkCurve(time_s, np.take_along_axis(levels, passed, axis=1)), np.ones(k, bool)
+    )
     first_s, last_s = lowest.time_s[0, [0, -1]]
     edges_s = np.unique(np.clip([first_s, *steps_s.ravel(), last_s], first_s, last_s))
     middle_s = (edges_s[1:] + edges_s[:-1]) / 2
@@ -90,8 +87,6 @@ JUMP_S = 13.3
 BY_HAND = {
     "lines cross at 4 and 6 s":
         ([TEN] * 3, [[0, 10], [10, 0], [4, 4]], ALL, [24] * 3, {0: 0, 4: 4, 5: 4, 6: 4, 8: 2}),
-    "a repeated time is a jump":
-        ([[0, 5, 5, 10], [0, 3, 6, 10]], [[1, 1, 9, 9], [4] * 4], ALL, [25] * 2, {4.9: 1, 5.1: 4}),
     "a jump of one is one of all":
         ([[0, 10, JUMP_S, JUMP_S + 1e-7, 20, 30], [0, 7, 14, 21, 28, 30]],
          [[1, 1, 1, 9, 9, 9], [3] * 6], ALL, [63.4] * 2, {13.299: 1, 13.301: 3}),
@@ -99,8 +94,6 @@ BY_HAND = {
         ([[0, 2, 2 + 1e-7, 20], [5, 10, 15, 20]], [[1, 1, 6, 6], [7] * 4], ALL, [90] * 2, {5: 6}),
     "in view only outside of the served part":
         ([[7209, 8114], [7419, 7905]], [[8] * 2] * 2, (8054, 8114), [480, 0], {}),
-    "in view at the same time":
-        ([[7209, 8114], [7419, 7905]], [[8] * 2] * 2, ALL, [3888] * 2, {7900: 8, 7906: 0}),
     "lowest only where two others cross":
         ([FIVES] * 3, [[0, 0, 0, 10, 10, 10], [10, 10, 10, 0, 0, 0], [4, 4, 4, 4, 1, 1]],
          (-20, 30), [24] * 3, {5: 4}),
@@ -110,7 +103,6 @@ BY_HAND = {
         ([TEN, TEN, [4, 4]], [[8, 8], [0, 0], [5, 5]], ALL, [80, 0, 0], {}),
     "it lasts while all have a link":
         ([TEN, [4, 30]], [[8, 8], [2, 2]], ALL, [12, 12], {5: 2, 10.1: 0}),
-    "no time in common": ([TEN, [12, 20]], [[8, 8]] * 2, ALL, [0, 0], {5: 0}),
     "an instant in common": ([TEN, [10, 20]], [[8, 8]] * 2, ALL, [0, 0], {5: 0}),
 }  # fmt: skip
 
@@ -119,15 +111,9 @@ BY_HAND = {
 def test_lines_by_hand(name):
     time_s, rate_bps, span_s, bits, rates = BY_HAND[name]
     curve = LinkCurve(time_s, rate_bps)
-    lowest = weakest(curve, everybody(len(bits)), span_s)
+    lowest = weakest(curve, np.ones(len(bits), bool), span_s)
     assert lowest.capacity_bits == pytest.approx(bits, rel=1e-9, abs=1e-5)
     for when_s, rate in rates.items():
         assert lowest.rate_at_bps(when_s) == pytest.approx([rate] * len(bits), rel=1e-9)
     assert np.isinf(lowest.completion_time_s(np.array(bits) + 1.0)).all()
     assert (lowest.completion_time_s(0.0) == lowest.time_s[:, 0]).all()
-
-
-def test_those_who_do_not_listen_do_not_slow_it_down():
-    curve = LinkCurve([TEN] * 3, [[8, 8], [1, 1], [4, 4]])
-    assert weakest(curve, np.array([True, False, True])).capacity_bits.tolist() == [40, 0, 40]
-    assert weakest(curve, np.zeros(3, bool)).capacity_bits.tolist() == [0, 0, 0]

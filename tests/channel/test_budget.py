@@ -47,28 +47,23 @@ def test_doppler_of_an_overhead_pass_at_ten_degrees_and_2_ghz_is_45_khz():
     rate_rad_s = math.sqrt(3.986004418e14 / (EARTH_M + 600e3) ** 3)
     closing_km_s = rate_rad_s * EARTH_M / 1e3 * math.cos(math.radians(10.0))
     assert doppler_hz(-closing_km_s, 2e9) == pytest.approx(45.4e3, abs=50.0)
-    expected_hz = [5000.0 / 0.149896229, 0.0, -5000.0 / 0.149896229]
-    assert doppler_hz([-5.0, 0.0, 5.0], 2e9) == pytest.approx(expected_hz, rel=1e-12)
 
 
 # Antennas
 
 
-@given(gain_dbi=st.floats(0.0, 70.0), wavelength_m=st.floats(0.005, 0.5))
-def test_the_beam_is_70_wavelengths_over_the_diameter_of_the_dish(gain_dbi, wavelength_m):
+@given(st.floats(0.0, 35.0), st.floats(0.005, 0.5), st.floats(1.0, 4e7))
+def test_a_beam_is_70_wavelengths_over_the_dish_and_half_of_it_sees_half_of_the_spot(
+    gain_dbi, wavelength_m, distance_m
+):
     diameter_m = wavelength_m / np.pi * np.sqrt(ratio(gain_dbi) / 0.6)
-    expected_deg = 70.0 * wavelength_m / diameter_m
-    assert channel.beamwidth_deg(gain_dbi) == pytest.approx(expected_deg, rel=1e-12)
-
-
-@given(width_deg=st.floats(1e-3, 179.0), distance_m=st.floats(1.0, 4e7))
-def test_half_of_the_spot_is_seen_under_half_of_the_beam(width_deg, distance_m):
+    width_deg = channel.beamwidth_deg(gain_dbi)
+    assert width_deg == pytest.approx(70.0 * wavelength_m / diameter_m, rel=1e-12)
     radius_m = 500.0 * channel.footprint_km(width_deg, distance_m)
     assert 2.0 * np.degrees(np.arctan2(radius_m, distance_m)) == pytest.approx(width_deg)
 
 
 # The sum
-
 
 POWERS = (-30.0, 60.0), (-10.0, 60.0), (-10.0, 60.0), (0.0, 20.0), (1.0, 1000.0)
 PLACES = (1e3, 1e10), (1e8, 1e11), (1e5, 1e8), (0.0, 50.0)
@@ -96,19 +91,6 @@ def test_decibels_agree_with_the_ratio_of_powers_in_watts(powers, place):
     assert channel.snr_db(parts, 30.0, distance_m) == pytest.approx(expected_db, abs=1e-9)
 
 
-def test_inputs_broadcast_and_scalars_stay_scalars():
-    rows, columns = np.full((3, 1), 100.0), np.full(4, 30.0)
-    for function in (
-        *(slant_range_m, channel.free_space_path_loss_db, channel.eirp_dbw, doppler_hz),
-        *(channel.footprint_km, channel.atmospheric_attenuation_db, channel.ergodic_capacity),
-        lambda x, y: channel.carrier_to_noise_db(0.0, 0.0, 1e6, x, y),
-        lambda x, y: channel.g_over_t_db_k(0.0, x, y),
-        lambda x, y: channel.log_distance_path_loss_db(x, 1e9, y),
-    ):
-        assert function(rows, columns).shape == (3, 4)
-        assert isinstance(function(100.0, 30.0), float)
-
-
 # Along the ground
 
 
@@ -130,8 +112,6 @@ def test_the_rate_of_a_sidelink_is_shannons_in_thermal_noise():
         snr = received_w / (BOLTZMANN_J_K * 290.0 * 2e6 * ratio(7.0))
         expected = 2e6 * math.log1p(snr) / math.log(2)
         assert sidelink.rate_bps(distance_m) == pytest.approx(expected, rel=1e-9)
-    plain = channel.Sidelink(915e6, 2e6, 20.0, 3.0)
-    assert plain == replace(plain, reference_distance_m=1, noise_figure_db=0, other_losses_db=0)
 
 
 # The table of a link
@@ -172,23 +152,17 @@ def test_a_row_is_the_sum_of_its_terms_and_what_the_single_functions_give(link):
     assert list(terms) == expected and all((terms[name] == table[name]).all() for name in terms)
     range_m = slant_range_m(600e3, ELEVATION_DEG)
     assert table.equals(channel.link_budget(link, ELEVATION_DEG, slant_range_m=range_m))
-    assert (table.elevation_deg == ELEVATION_DEG).all()
-    assert (table.slant_range_km == range_m / 1000.0).all()
-
     density_dbhz = table.eirp_dbw + table.g_over_t_db_k - table[[*LOSSES, *rain]].sum(axis=1)
     density_dbhz -= 10 * math.log10(BOLTZMANN_J_K)
     assert table.c_over_n0_dbhz.to_numpy() == pytest.approx(density_dbhz.to_numpy(), abs=1e-9)
     assert (table.snr_db == table.c_over_n0_dbhz - table.noise_bandwidth_dbhz).all()
     assert (table.margin_db == table.snr_db - table.required_snr_db).all()
-
     # Below the mask, at 5 degrees, the sum stands and the rate is 0.
     assert np.isfinite(table.snr_db).all()
     assert (table.snr_db == channel.snr_db(link, ELEVATION_DEG, range_m))[1:].all()
     rate_bps = channel.rate_bps(link, ELEVATION_DEG, range_m)
     assert table.rate_mbps.to_numpy() * 1e6 == pytest.approx(rate_bps, rel=1e-14)
     assert (rate_bps > 0).tolist() == [False] + [True] * 17
-    efficiency = table.spectral_efficiency_bps_hz.to_numpy()
-    assert efficiency * link.bandwidth_hz == pytest.approx(rate_bps, rel=1e-14)
 
 
 def row_of(link, elevation_deg=30.0):
@@ -207,10 +181,9 @@ def test_every_loss_stands_in_its_own_column():
     urban = channel.link_budget(URBAN, [10.0, 50.0, 90.0], altitude_m=600e3)
     for name, values in AROUND.items():
         assert urban[name].tolist() == pytest.approx(values, abs=1e-12)
-    assert (urban.clutter_loss_db == 0).all() and (urban.shadowing_margin_db == 0).all()
-    # 6.22 dB / f^1.5 at 2 GHz, within the rounding of 1.1 dB (f/4)^-1.5 / sqrt(2).
-    assert urban.scintillation_loss_db.to_numpy() == pytest.approx(2.2, abs=5e-3)
     assert row_of(replace(URBAN, scintillation_loss_db=0.7)).scintillation_loss_db == 0.7
+    with pytest.raises(ValueError, match="of altitude_m and slant_range_m given; give exactly"):
+        channel.link_budget(UPLINK, 30.0)
 
 
 def required_db(**fields):
@@ -240,9 +213,3 @@ def test_a_fixed_rate_requires_the_snr_that_carries_it(efficiency):
 )
 def test_what_is_required_is_the_links_own_or_that_of_its_rate(needs_db, fields):
     assert required_db(**fields) == pytest.approx(needs_db, abs=1e-12)
-
-
-def test_a_row_needs_one_place_in_the_sky():
-    for given_place in ({}, {"altitude_m": 600e3, "slant_range_m": 1e6}):
-        with pytest.raises(ValueError, match="of altitude_m and slant_range_m given; give exactly"):
-            channel.link_budget(UPLINK, 30.0, **given_place)

@@ -107,12 +107,6 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
     service = orbit.serve(windows)
     np.testing.assert_array_equal(service.start_s, [0, 10, np.nan, 40])
     assert (service.waited_s == 0).all()
-    height = {1: 20.0, 2: 50.0}
-    by_height = orbit.serve(
-        windows, hand_over="highest_elevation", elevation_deg=lambda w, now_s: height.get(w, 0.0)
-    )
-    # The second satellite is seen again once the third, higher one has set.
-    np.testing.assert_array_equal(by_height.start_s, [0, 20, 10, 40])
     for gap_s, numbers in ((0.0, [0, 0, -1, 1]), (10.0, [0, 0, -1, 0]), (None, [0, 1, -1, 2])):
         assert orbit.session_numbers(windows, service, gap_s).tolist() == numbers
 

@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 import orbit
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, refused, windows_of
 
-GEOMETRY = [
-    column.name
-    for column in fields(orbit.ContactWindows)
-    if column.name.endswith(("_deg", "_km", "_km_s"))
-]
+NAMES = [column.name for column in fields(orbit.ContactWindows)]
+GEOMETRY = [name for name in NAMES if name.endswith(("_deg", "_km", "_km_s"))]
 TIMES = ["rise_s", "culminate_s", "set_s"]
 
 
@@ -47,7 +44,7 @@ def test_the_table_of_contacts_is_read_back(tmp_path, start, unit, atol_s):
     path = _written(tmp_path, table.sample(frac=1, random_state=1).to_csv(index=False))
     found = orbit.read_windows(path, start)
     told = _sorted(found.windows, found.satellites, found.sites)
-    wanted = _sorted(windows, [s.name for s in satellites], [s.name for s in EIGHT_SITES])
+    wanted = _sorted(windows, *([place.name for place in places] for places in asked[:2]))
     told[TIMES] += (found.start - START).total_seconds()
     np.testing.assert_allclose(told[TIMES], wanted[TIMES], rtol=0, atol=atol_s)
     told, wanted = told.drop(columns=TIMES), wanted.drop(columns=TIMES)
@@ -66,7 +63,6 @@ STK = """\
 1,Troll,22 Aug 2026 14:02:04,22 Aug 2026 14:09:00,416
 """
 STK_COLUMNS = {"site": "Station", "rise_utc": "Start Time (UTCG)", "set_utc": "Stop Time (UTCG)"}
-BY_DURATION = dict(list(STK_COLUMNS.items())[:2], duration_s="Duration (sec)")
 
 
 def test_a_run_folders_and_another_tools_tables_are_read():
@@ -76,25 +72,23 @@ def test_a_run_folders_and_another_tools_tables_are_read():
     assert times_s == [[123.25, 2523.25], [243.25, 2823.25], [423.25, 3123.25]]
     np.testing.assert_array_equal(found.windows.min_slant_range_km, [np.nan, 700.0])
     assert not found.windows.clipped_start.any()
-    for columns in (STK_COLUMNS, BY_DURATION):
-        found = orbit.parse_windows(STK, columns=columns)
-        windows, zero = found.windows, datetime(2026, 8, 22, 14, 2, 3, 123000, tzinfo=UTC)
-        late = datetime(2026, 9, 1, 0, 59, 59, 500000, tzinfo=UTC) - zero
-        assert (found.satellites, found.sites) == (["satellite"], ["Troll", "Zurich"])
-        assert (found.start, windows.site.tolist()) == (zero, [1, 0, 1])
-        np.testing.assert_allclose(windows.rise_s, [0.0, 0.877, late.total_seconds()])
-        lasts = windows.set_s - windows.rise_s
-        np.testing.assert_allclose(lasts, [356.877, 416.0, 480.623457], atol=1e-3)
-        np.testing.assert_allclose(windows.culminate_s, windows.rise_s + lasts / 2)
-        assert all(np.isnan(getattr(windows, name)).all() for name in GEOMETRY)
+    found = orbit.parse_windows(STK, columns=STK_COLUMNS)
+    windows, zero = found.windows, datetime(2026, 8, 22, 14, 2, 3, 123000, tzinfo=UTC)
+    late = datetime(2026, 9, 1, 0, 59, 59, 500000, tzinfo=UTC) - zero
+    assert (found.sites, found.start) == (["Troll", "Zurich"], zero)
+    assert windows.site.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(windows.rise_s, [0.0, 0.877, late.total_seconds()])
+    lasts = windows.set_s - windows.rise_s
+    np.testing.assert_allclose(lasts, [356.877, 416.0, 480.623457], atol=1e-3)
+    np.testing.assert_allclose(windows.culminate_s, windows.rise_s + lasts / 2)
+    assert all(np.isnan(getattr(windows, name)).all() for name in GEOMETRY)
     local = {name: column.replace("UTCG", "LCLG") for name, column in STK_COLUMNS.items()}
     for text, chosen, words in (
-        (STK.replace("UTCG", "LCLG"), local, "stk.csv:2: Start Time (LCLG) 22 Aug 2026 14:02:03"),
+        (STK.replace("UTCG", "LCLG"), local, r"stk.csv:2: Start Time \(LCLG\) 22 Aug 2026 14:"),
         (STK, {"rise": "Start"}, "columns: 'rise' is no column of windows; did you mean 'rise_utc"),
         (STK, {"site": "Staton"}, "stk.csv:1: column 'Staton' is missing; did you mean 'Station'"),
     ):
-        refused(re.escape(words), orbit.parse_windows, text, "stk.csv", columns=chosen)
-    refused("no time zone", orbit.parse_windows, RUN, start=START.replace(tzinfo=None))
+        refused(words, orbit.parse_windows, text, "stk.csv", columns=chosen)
     words = "all windows end before start 2026-08-23T12:00:00Z"
     refused(words, orbit.parse_windows, RUN, start=START + DAY)
 
@@ -104,19 +98,18 @@ ROW = f"a,{AT}00:00Z,{AT}05:00Z\n"
 
 
 def test_times_may_be_written_in_several_ways_and_rounded():
-    for time in ("2026-08-22T14:02:03.500Z", "2026-08-22T16:02:03.5+02:00", "20260822T140203.5Z",
-                 "2026-08-22 14:02:03.500 UTC", "2026-08-22T14:02:03.500000000Z"):  # fmt: skip
+    for time in ("2026-08-22T16:02:03.5+02:00", "20260822T140203.5Z", "2026-08-22 14:02:03.50 UTC"):
         # Windows that touch are two.
         text = f"site,rise_utc,duration_s\na,{time},60\na,2026-08-22T14:03:03.5Z,60\n"
         windows = orbit.parse_windows(text, start=START).windows
         assert windows.rise_s.tolist() == [7323.5, 7383.5]
         assert windows.set_s.tolist() == [7383.5, 7443.5]
-    for top, kept_s in (("00:00.000", 0.001), ("00:00.5", 0.5), ("00:01.001", 1.0005)):
+    for top, kept_s in (("00:00.000", 0.001), ("00:01.001", 1.0005)):
         text = f"site,rise_utc,culminate_utc,duration_s\na,{AT}00:00.001Z,{AT}{top}Z,0.9995\n"
         assert orbit.parse_windows(text, start=START).windows.culminate_s.tolist() == [kept_s]
     short = f"duration_s,{HEAD}0.5,a,{AT}00:00Z,{AT}00:00.25Z\n"
     assert orbit.parse_windows(short).windows.set_s.tolist() == [0.25]
-    for duration in ("", "nan", "299.0", "301", "3.00e2"):
+    for duration in ("nan", "299.0", "301"):
         windows = orbit.parse_windows(f"duration_s,{HEAD}{duration},{ROW}", start=START).windows
         assert windows.set_s.tolist() == [300.0]
 
@@ -146,21 +139,16 @@ PLACE = "latitude_deg,longitude_deg\n"
 NAMED = "name," + PLACE
 TABLES = {
     orbit.read_windows: [
-        (HEAD, 1, "no rows found; give a header line"),
         (f"station,rise_utc,set_utc\n{ROW}", 1, "no column site; add it, or say by columns={"),
-        (f"site,rise_utc,set\n{ROW}", 1, "no column set_utc or duration_s"),
         (f"{HEAD}{ROW}a,{AT}10:00,{AT}15:00Z", 3, "has no time zone; append Z if it is UTC"),
         (f"{HEAD}a,yesterday,{AT}15:00Z", 2, "rise_utc 'yesterday' is not a time"),
         (f"{HEAD}a,31 Jun 2026 00:00:00,{AT}15:00Z", 2, "day is out of range"),
         (f"{HEAD}a,30 Jun 2026 23:59:60,{AT}15:00Z", 2, "seconds go up to 59.999"),
         (f"{HEAD}a,{AT}15:00Z,{AT}15:00Z", 2, "not after it rises"),
-        (f"{HEAD}{ROW}\n# again\nb{ROW[1:]}a,{AT}04:59Z,{AT}09:00Z", 6,
-         "the window overlaps that of line 2, of the same satellite and site"),
+        (f"{HEAD}{ROW}\n# again\nb{ROW[1:]}a,{AT}04:59Z,{AT}09:00Z", 6, "overlaps that of line 2"),
         (f"{HEAD},{ROW[2:]}", 2, "site is empty"),
         (f"{HEAD}a,0001-01-01T00:00:00+02:00,{AT}15:00Z", 2, "is not in 1957 to 2156"),
-        (f"site,rise_utc,duration_s\na,{AT}00:00Z,1e10", 2, "is outside 0 to 1e+09"),
-        (f"duration_s,{HEAD}301.1,{ROW}", 2, "the window sets 300 s after it rises, but "
-         "duration_s says 301.1; correct one of them, or leave duration_s out"),
+        (f"duration_s,{HEAD}301.1,{ROW}", 2, "the window sets 300 s after it rises, but dura"),
         (f"culminate_utc,{HEAD}{AT}06:00Z,{ROW}", 2, "culminates at 2026-08-22 12:06:00+00:00, ou"),
         (f"max_elevation_deg,{HEAD}91,{ROW}", 2, "max_elevation_deg 91.0 is outside -90 to 90"),
         (f"clipped_end,{HEAD}maybe,{ROW}", 2, "clipped_end 'maybe' is not a flag"),
@@ -168,7 +156,6 @@ TABLES = {
     ],
     orbit.read_sites: [
         ("# only this\n\n", 1, "no rows found"),
-        ("latitude,longitude_deg\n1,2", 1, "column 'latitude' is unknown; did you mean 'latitude_"),
         ("latitude_deg,longitude_deg,colour\n1,2,3", 1, "'colour' is unknown; there are 'name', "),
         ("latitude_deg,name\n1,x", 1, "column 'longitude_deg' is missing; add it"),
         ("latitude_deg,longitude_deg,latitude_deg\n1,2,1", 1, "'latitude_deg' comes twice"),
@@ -225,18 +212,17 @@ longitude_deg , latitude_deg,name,altitude_m,min_elevation_deg
 """
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_sites_are_read_in_order_with_comments_and_blanks(tmp_path, line_end):
-    for encoding in ("utf-8", "utf-8-sig"):
+def test_sites_are_read_in_order_with_comments_and_blanks(tmp_path):
+    for line_end, encoding in (("\n", "utf-8"), ("\r\n", "utf-8-sig"), ("\r", "utf-8")):
         assert orbit.read_sites(_written(tmp_path, GOOD.replace("\n", line_end), encoding)) == [
             orbit.Site("Zurich", 47.37, 8.54, 408.0, 10.0),
             orbit.Site("Svalbard, Platåberget", 78.23, 15.39),
             orbit.Site("Troll", -72.01, 2.53, 1000.0, 5.5),
         ]
-    unnamed = orbit.read_sites(str(_written(tmp_path, f"{PLACE}47,8.5{line_end}-3,1")))
+    unnamed = orbit.read_sites(_written(tmp_path, f"{PLACE}47,8.5\n-3,1"))
     assert unnamed == [orbit.Site("0", 47.0, 8.5), orbit.Site("1", -3.0, 1.0)]
-    with pytest.raises(ValueError, match=r"table.csv:1: not UTF-8 text .* save the table as CSV"):
-        orbit.read_sites(_written(tmp_path, GOOD, "latin-1"))
+    bad = _written(tmp_path, GOOD, "latin-1")
+    refused("table.csv:1: not UTF-8 text .* save the table as CSV", orbit.read_sites, bad)
 
 
 def test_windows_slots_and_coverage_that_cannot_be_are_refused():
@@ -245,19 +231,14 @@ def test_windows_slots_and_coverage_that_cannot_be_are_refused():
         ("window 0 rises at 0.0 s, sets at 0.0 s", {"set_s": np.array([0.0, 3.0])}),
         ("times must be finite", {"rise_s": np.array([0.0, np.nan])}),
         ("site has shape", {"site": np.array([0])}),
-        ("not sorted", {"rise_s": np.array([0.5, 0.0])}),
         ("not sorted by rise_s, sat", {"rise_s": np.zeros(2), "site": np.array([1, 0])}),
     ):
         refused(words, replace, windows, **change)
-    refused("sites 0", orbit.slot_windows, 0, 60.0, 0, 1)
     refused("slot_s 0.0", orbit.slot_windows, 1, 0.0, 0, 1)
     refused("idle -1", orbit.slot_windows, 1, 60.0, -1, 1)
     refused("windows reach site 3 .* beyond 3 sites", orbit.coverage, one, 3, 30.0)
     refused("from 0.0 s to 10.0 s, beyond 4 sites and span_s 5.0", orbit.coverage, one, 4, 5.0)
-    refused("from -5.0 s", orbit.coverage, windows_of([(0, 0, -5, 10)]), 1, 30.0)
     refused("span_s 0.0 is not a positive", orbit.coverage, one, 4, 0.0)
-    refused("span_s nan is not finite; give a positive", orbit.coverage, one, 4, np.nan)
-    refused("sites '4' is not a whole number", orbit.coverage, one, "4", 30.0)
 
 
 @given(st.integers(1, 8), st.floats(1e-3, 1e4), st.integers(0, 3), st.integers(1, 40))
