@@ -175,19 +175,6 @@ def test_sharded_and_fused_files_hold_the_same_and_only_what_is_held_is_opened(o
         read(config, held=(0, 2))
 
 
-def test_of_dense_models_the_first_gives_the_backbone_and_there_is_no_gate(dense, tmp_path):
-    folder, models = dense
-    places = shutil.copytree(folder, tmp_path / "llamas")
-    file = places / "1" / FILE
-    save_file(load_file(file) | {"lm_head.weight": torch.zeros(61, 32)}, file, {"format": "pt"})
-    found = read(merged_config(places))
-    assert not [name for name in found if name.startswith("gate.")]
-    assert torch.equal(found["lm_head.weight"], models[0].lm_head.weight)
-    (places / "2" / FILE).write_bytes(b"nothing of use")
-    without = {n: t for n, t in found.items() if expert_of(n) != 2}
-    assert same(read(merged_config(places), held=(0, 1)), without)
-
-
 @torch.no_grad()
 def test_what_is_saved_is_read_again_by_us_and_by_hugging_face(dense, tmp_path):
     rope = {"rope_type": "default", "rope_theta": 7}

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
-from tests.kit.training import Before, Frozen, experts_held, fingerprint, not_finite, select
+from tests.kit.training import Before, Frozen, experts_held, not_finite, select
 
 SOME = (True, False, True)
 LORA, SIZES = kit.LoraConfig(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
@@ -65,15 +65,13 @@ def test_a_first_download_is_the_servers_model_in_its_memory(task, devices, serv
     base = state["base.expert.1.0.up.weight"]
     assert len(base) == 3 and base.data_ptr() == server["expert.1.0.up.weight"].data_ptr()
     fewer = devices.receive(server, experts=(0, 2))
-    assert experts_held(fewer) == (0, 2)
     assert {name for name in fewer if name.startswith("factor.")} == factors_of((0, 2), 2)
-    assert {"base.gate.1.weight", "gate.1.weight"} <= set(fewer)
 
 
 def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server, state):
     newer = {name: tensor + 1.0 for name, tensor in server.items()}
     after = devices.receive(newer, state, who=SOME)
-    for name in ("base.expert.0.1.down.weight", "base.gate.0.weight", "gate.0.weight"):
+    for name in ("base.expert.0.1.down.weight", "gate.0.weight"):
         stored = name.removeprefix("base.")
         assert torch.equal(after[name][1], state[name][1])
         unsent = state[name][0] - state[f"base.{stored}"][0]
@@ -81,9 +79,8 @@ def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server,
     first = devices.receive(server, who=SOME, experts=(1,))["base.expert.1.0.up.weight"]
     assert first.isnan().flatten(1).any(1).tolist() == [False, True, False]
     after = devices.receive_gate(server, state, SOME)
-    for name in ("gate.1.weight", "base.gate.1.weight"):
-        assert torch.equal(after[name][2], server["gate.1.weight"])
-        assert torch.equal(after[name][1], state[name][1])
+    assert torch.equal(after["gate.1.weight"][2], server["gate.1.weight"])
+    assert torch.equal(after["gate.1.weight"][1], state["gate.1.weight"][1])
     assert all(after[name] is state[name] for name in state if "gate" not in name)
 
 
@@ -111,7 +108,7 @@ def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwi
 
 @pytest.mark.parametrize(
     ("rank", "name"),
-    [(2, "gate.0.weight"), (None, "expert.0.0.up.weight"), (None, "gate.1.weight")],
+    [(2, "gate.0.weight"), (None, "expert.0.0.up.weight")],
 )
 def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, rank, name):
     """Such as a gate that goes on training while its last offer is on its way, as in FedBuff."""
@@ -144,7 +141,7 @@ def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, 
     further = trained(folded)
     delta = devices.offer(further, (0,))["delta.gate.0.weight"]
     torch.testing.assert_close(delta, further["gate.0.weight"] - state["gate.0.weight"])
-    # and what and who is not folded stays
+    # what and who is not folded stays
     one = devices.fold(state, experts=(1,), gate=False)
     assert moved(*(devices.offer(some, (0,)) for some in (state, one))) == set()
     assert zero(devices.offer(one, (1,), gate=False))
@@ -172,16 +169,14 @@ def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, st
     fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
     with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
         select(SOME, state, fewer)
-    for count in (1, 4):
-        who, generation = (True,) * count, (0,) * count
-        for call, arguments in (
-            (devices.receive, {"server": server, "state": state, "generation": generation}),
-            (devices.fold, {"state": state, "generation": generation}),
-            (devices.receive_gate, {"server": server, "state": state}),
-            (select, {"new": state, "old": state}),
-        ):
-            with pytest.raises(ValueError, match="3 devices"):
-                call(who=who, **arguments)
+    for call in (
+        lambda who: devices.receive(server, state, who=who, generation=(0,) * 4),
+        lambda who: devices.fold(state, who=who, generation=(0,) * 4),
+        lambda who: devices.receive_gate(server, state, who),
+        lambda who: select(who, state, state),
+    ):
+        with pytest.raises(ValueError, match="3 devices"):
+            call((True,) * 4)
 
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
@@ -205,11 +200,6 @@ def test_offers_are_rounded_as_sent_native_ones_not_and_broken_ones_stay(task, d
         for name, tensor in rough.offer(state, (0,)).items():
             assert torch.equal(tensor, kit.as_sent(exact[name], upload_format))
             assert name.endswith(".a") or not torch.equal(tensor, exact[name])
-    steps = torch.tensor([[127.0, 1.4, -0.6, 0.3], [-254.0, 3.1, 2.9, -1.1]])
-    whole = torch.tensor([[127.0, 1.0, -1.0, 0.0], [-254.0, 4.0, 2.0, -2.0]])
-    assert torch.equal(kit.as_sent(steps, "int8"), whole)
-    sizes = [kit.tensor_bytes((2, 3), f, native_bytes=4) for f in ("native", "float16", "int8")]
-    assert sizes == [4 * 6, 2 * 6, 6 + 4]
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200), st.floats(1e-6, 1e6))
@@ -221,15 +211,8 @@ def test_shares_of_counts_sum_to_one_in_spite_of_rounding(counts, factor):
         refused("weight", kit.check_shares, scaled, "all")
     if factor <= 1.0:
         kit.check_shares(scaled, "some", whole=False)
-
-
-def test_no_share_is_negative_above_one_or_no_number():
     for wrong in (-1e-12, 1.1, float("nan")):
-        for whole in (True, False):
-            message = "sum to one' is violated: a weight of all is"
-            refused(message, kit.check_shares, [0.0, wrong], "all", whole)
-    kit.check_shares([], "some", whole=False)
-    refused(r"sum to 0\.0", kit.check_shares, [], "all")
+        refused("a weight of all is", kit.check_shares, [0.0, wrong], "all", factor <= 1.0)
 
 
 def refused(message, check, *arguments):
@@ -251,26 +234,12 @@ def test_only_what_may_change_does_and_nothing_in_place():
         refused(message, before.check, after, lambda some: False, "it")
     tensors["a"][0, 0] += 1.0
     refused("changed 'a' in place", before.check, dict(tensors), lambda name: True, "it")
-
-
-@pytest.mark.parametrize("thoroughly", [False, True])
-def test_what_is_frozen_stays(thoroughly):
     tensors = frozen_tensors()
     frozen, changed = Frozen(tensors), "'a' of it is not what it was"
-    frozen.check(tensors, "it", thoroughly)
-    frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly)
+    for thoroughly in (False, True):
+        frozen.check(tensors, "it", thoroughly)
+        frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly)
     tensors["a"].data[1, 2] += 1e-3  # torch does not count this
-    if thoroughly:
-        refused(changed, frozen.check, tensors, "it", thoroughly)
-    refused(changed, frozen.check, {**tensors, "a": tensors["a"].clone()}, "it", thoroughly)
+    refused(changed, frozen.check, tensors, "it", True)
+    refused(changed, frozen.check, {**tensors, "a": tensors["a"].clone()}, "it", False)
     refused("'b' of it has come or gone", frozen.check, {"a": tensors["a"]}, "it")
-
-
-def test_a_fingerprint_tells_numbers_shapes_and_formats():
-    numbers, bit = torch.arange(6.0), torch.tensor([0, 0, 0, 0, 0, 1e-6])
-    shaped = [numbers.reshape(2, 3), numbers.reshape(3, 2), torch.zeros(0), torch.tensor(0.0)]
-    different = [numbers, numbers + bit, numbers.double(), numbers.bfloat16(), *shaped]
-    assert len({fingerprint(tensor) for tensor in different}) == len(different)
-    stacked = torch.arange(12.0).reshape(2, 6)
-    assert fingerprint(stacked.T[3]) == fingerprint(torch.tensor([3.0, 9.0]))
-    assert fingerprint(numbers.expand(4, 6)) == fingerprint(numbers.repeat(4, 1))

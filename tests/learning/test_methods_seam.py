@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,17 +39,11 @@ def test_methods_are_found_by_name_and_options_filled_with_defaults():
     ("method", "given", "line"),
     [
         (WithOptions, {"beta": 1}, "alpha, name, often"),
-        (WithOptions, {"alpha": "1"}, "float"),
         (WithOptions, {"alpha": True}, "float"),
-        (WithOptions, {"often": 1}, "bool"),
-        (WithOptions, {"name": 3}, "str"),
         ("emsfl", {"resplit_cycles": -1}, "resplit_cycles: -1 should be 0 or more"),
         ("emsfl", {"threshold": 1.5}, "threshold: 1.5 should lie in 0 to 1"),
-        ("emsfl-enhanced", {"threshold": -0.1}, "threshold: -0.1 should lie in 0 to 1"),
         ("emsfl-enhanced", {"mask": "0"}, "mask: '0' should be -inf or zero"),
-        ("fedbuff", {"buffer_size": 1.5}, "buffer_size: 1.5 should be a int"),
         ("fedbuff", {"server_step_size": -1}, "server_step_size: -1 should be above 0"),
-        ("fedavg", {"threshold": 0.1}, "this method's options are: none"),
     ],
 )
 def test_wrong_options_are_refused_by_name(method, given, line):
@@ -68,30 +61,6 @@ for name in {SHIPPED}: learning.find_method(name)
 sys.exit('torch' in sys.modules)"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert all(getattr(learning, name) for name in learning.__all__)
-    with pytest.raises(AttributeError):
-        learning.nothing  # noqa: B018
-
-
-class Counts(learning.Method):
-    def cluster(self, me):
-        yield from ()
-
-    def model(self):
-        raise NotImplementedError
-
-
-@given(st.lists(st.tuples(st.sets(st.integers(0, 3)), st.integers(0, 3)), max_size=10))
-def test_versions_and_changes_are_counted_and_what_was_handed_out_stays(steps):
-    architecture = SimpleNamespace(experts=4, expert_bytes=1.0)
-    method = Counts(SimpleNamespace(learner=SimpleNamespace(architecture=architecture)))
-    counts, seen = [0] * 4, []
-    for number, (experts, changes) in enumerate(steps):
-        seen.append((method.changes, list(counts)))
-        method.aggregated(sorted(experts), changes)
-        counts = [n + changes * (expert in experts) for expert, n in enumerate(counts)]
-        assert method.version == number + 1
-        assert method.changes.tolist() == counts
-    assert all(kept.tolist() == then for kept, then in seen)
 
 
 EVERY, ALL = [0, 1, 2], np.ones(3, bool)
@@ -101,13 +70,13 @@ CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SH
 
 
 @cache
-def learner_of(train, download, upload_format):
+def learner_of(train, download):
     model = replace(MODEL, lora=replace(LORA, download=download))
-    return learning.Learner(replace(CONFIG, model=model, upload_format=upload_format), train)
+    return learning.Learner(replace(CONFIG, model=model), train)
 
 
-def some_side(train=False, download="full", upload_format="native"):
-    learner = learner_of(train, download, upload_format)
+def some_side(train=False, download="full"):
+    learner = learner_of(train, download)
     side = kit.ClusterSide(learner, kit.Cluster("A", 0, 3))
     side.provide(learner.start(), EVERY)
     return side
@@ -185,11 +154,9 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
 
 def test_another_payload_and_who_expects_a_model_begin_anew():
     side = some_side()
-    without = side.download("experts:0,1,2", side.learner.start(), 1, EVERY, gate=False)
+    side.download("experts:0,1,2", side.learner.start(), 1, EVERY, gate=False)
     side.receive(receipt(0.5, 0.5, 0.5))
-    model = asked(side, 2)
-    assert (np.asarray(model.payload.bytes) > without.payload.bytes).all()
-    assert versions(model) == [2, 2, 2]
+    assert versions(asked(side, 2)) == [2, 2, 2]
     # a new owner must train from a model in which its expert is aggregated
     side.receive(receipt(0.5, 1, 0))
     side.expect()
@@ -199,13 +166,7 @@ def test_another_payload_and_who_expects_a_model_begin_anew():
     assert side.version.tolist() == [4, 2, 0]
 
 
-def test_an_offer_takes_its_experts_from_what_is_owed_and_its_devices_versions():
-    side = some_side()
-    side.train(work(1, 2, 0), [0, 1])
-    side.offer([0])
-    assert side.unsent.tolist() == [[0, 1, 0], [0, 2, 0], [0, 0, 0]]
-    assert side.owing([0]).tolist() == [False, False, False]
-    assert side.owing([0, 1]).tolist() == [True, True, False]
+def test_an_offer_has_the_version_that_its_device_trained_from():
     side = some_side()
     for version, got, rounds in ((4, (1, 1, 0), (1, 0, 0)), (7, (1, 1, 1), (1, 1, 0))):
         asked(side, version)
@@ -237,10 +198,9 @@ def test_what_is_forgotten_is_never_offered_and_not_owed():
     assert 0 < moved < 0.9 * whole
 
 
-@pytest.mark.parametrize("upload_format", ["native", "int8"])
-def test_the_gate_goes_on_from_an_upload_that_is_carried_over(upload_format):
+def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     """Trained, offered, trained on, downloaded, offered again: the server gets both changes."""
-    side = some_side(train=True, upload_format=upload_format)
+    side = some_side(train=True)
     start, gate, ends = side.learner.start(), "gate.0.weight", []
     for _ in range(2):
         side.train(work(3, 3, 3), EVERY, gate=True)
@@ -254,11 +214,8 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over(upload_format):
     second, begin = weights(side, side.merge(start, ALL))[gate], weights(side, start)[gate]
     [shares] = side.learner.shares()
     assert sum(shares) == pytest.approx(1.0)
-    apart = 0.02 * np.abs(ends[1] - ends[0]).max()
     for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):
-        expected = np.tensordot(shares, change, 1)
-        atol = 1e-7 if upload_format == "native" else apart
-        np.testing.assert_allclose(found - begin, expected, atol=atol)
+        np.testing.assert_allclose(found - begin, np.tensordot(shares, change, 1), atol=1e-7)
     assert np.abs(second - begin).max() > 1e-4
 
 

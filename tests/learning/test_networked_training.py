@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
-from tests.kit.training import Pretext, make_extractor, pairs, rows_of_round, shared, view
+from tests.kit.training import Pretext, pairs, rows_of_round, shared, view
 
 ONES, ZERO = np.ones(3, int), np.zeros(3, int)
 
@@ -70,9 +70,6 @@ def test_what_is_not_finite_is_refused_by_name():
             forced(net, net.average(server, {"a": trained}, who, True))
 
 
-# -- FedSC: correlation matrices that clients share
-
-
 @pytest.mark.parametrize("radius", [4.0, 0.01])
 def test_a_matrix_is_that_of_two_views_of_each_sample(radius):
     net = net_of(radius=radius)
@@ -92,11 +89,9 @@ def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
     server = net.start_extractor("spectral")
     parts = [net.correlation(server, name, 0) for name in "ab"]
     everyone = torch.cat([forced(net, part)["matrix"] for part in parts])
-    some = [np.array([True, False, True]), np.zeros(2, bool)]
-    for who, wanted, clients in ((None, everyone, 5), (some, everyone[[0, 2]], 2)):
-        total = forced(net, net.total(parts, who))
-        torch.testing.assert_close(total["matrix"], wanted.sum(0))
-        assert int(total["clients"]) == clients
+    total = forced(net, net.total(parts, [np.array([True, False, True]), np.zeros(2, bool)]))
+    torch.testing.assert_close(total["matrix"], everyone[[0, 2]].sum(0))
+    assert int(total["clients"]) == 2
     noisy = forced(net, net.correlation(server, "a", 0, noise=0.01))["matrix"]
     noise = (noisy - everyone[:3]).numpy()
     assert noise.std() == pytest.approx(0.01, rel=0.15)
@@ -164,27 +159,17 @@ def test_both_estimators_by_loops_over_pairs(seed, n, d, radius):
         assert shared(*views, radius).item() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
 
 
-def test_the_least_spectral_loss_is_minus_d_and_nothing_has_none():
-    """At the optimum samples lie in orthogonal directions, sqrt(d) long."""
-    for d in (3, 4, 8):
-        best = d**0.5 * torch.eye(d, dtype=torch.float64)
-        assert shared(best, best, float(d)).item() == pytest.approx(-d, rel=1e-12)
+def test_gradients_of_the_spectral_loss_by_finite_differences():
     z = torch.zeros(10, 6, requires_grad=True)
     for estimator in (pairs, shared):
         nothing = estimator(z, z, 1.0)
         assert nothing.item() == 0.0
         assert torch.autograd.grad(nothing, z)[0].isfinite().all()
-
-
-def test_gradients_of_the_spectral_loss_by_finite_differences():
     views, others = [drawn(n, 5, 3).requires_grad_() for n in (0, 1)], drawn(2, 3, 3)
     for loss, more in ((pairs, ()), (shared, ()), (shared, (others @ others.T, 0.3))):
         assert torch.autograd.gradcheck(lambda a, b: loss(a, b, 2.0, *more), views)  # noqa: B023
     with pytest.raises(ValueError, match=r"learning\.batch_size"):
         pairs(views[0][:1], views[1][:1], 1.0)
-
-
-# -- the rest
 
 
 @pytest.mark.parametrize("largest", [None, 0.5])
@@ -215,11 +200,8 @@ def test_central_training_is_the_module_trained_as_a_whole(largest):
             own = zip(clients, stacked, strict=True)
             found |= {f"moe.experts.{client}.{part}": tensor for client, tensor in own}
     # torch divides by a norm that is 1e-6 larger where it clips
-    close(
-        found,
-        {n: t for n, t in model.state_dict().items() if n in found},
-        1e-5 if largest else 1e-9,
-    )
+    expected = {n: t for n, t in model.state_dict().items() if n in found}
+    close(found, expected, 1e-5 if largest else 1e-9)
 
 
 def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
@@ -227,7 +209,6 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
     for x in (colour, colour[:, :1], torch.rand(6, 20)):
         one, same, other = (view(x, np.random.default_rng(seed)) for seed in (1, 1, 2))
         assert torch.equal(one, same) and one.shape == x.shape and not torch.equal(one, other)
-        assert torch.isfinite(one).all()
         assert x.dim() == 2 or (one.min() >= 0 and one.max() <= 1)
     grey = torch.zeros(500, 1, 8, 8)
     grey[..., :4] = 1.0  # a view of a bright left half stays brighter on the left
@@ -240,24 +221,15 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
     ("changes", "options", "words"),
     [
         ({}, {"combine": "sum"}, "combine is 'sum'"),
-        ({}, {"estimator": "none"}, "estimator"),
-        ({}, {"radius": 0.0}, "radius is 0.0"),
         ({}, {"radius": float("inf")}, "radius is inf"),
         ({}, {"momentum": 1.0}, "momentum is 1.0"),
         ({}, {"largest_gradient": 0.0}, "largest_gradient is 0.0"),
-        ({"kind": "vector-moe"}, {}, "'vector-nmoe' or 'image-nmoe'"),
         ({"experts": 4}, {}, "5 here"),
-        ({"top_k": 6}, {}, "top_k is 6"),
         ({"kind": "image-nmoe"}, {}, "'vector-nmoe' takes them"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes, options, words):
     with pytest.raises(ValueError, match=words):
         net_of(replace(VECTOR, model=replace(MODEL, **changes)), **options)
-
-
-def test_data_of_another_form_are_refused():
     with pytest.raises(ValueError, match="multiple of 4"):
         net_of(replace(IMAGES, model=replace(IMAGES.model, hidden=10)))
-    with pytest.raises(ValueError, match="takes vector data, but these are text"):
-        make_extractor(MODEL, kit.InputSpec("text", (8,), 2, 50))

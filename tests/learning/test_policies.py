@@ -47,18 +47,10 @@ def best_by_trying(problem):
         assigned = np.array(bits).reshape(problem.shape)
         given_to, takes = assigned.sum(axis=0), assigned.sum(axis=1)
         short = problem.expert_bytes is None and (takes < problem.takes).any()
-        if short or (given_to < least).any() or (given_to > most).any():
-            continue
-        if all(problem.fits(client, row) for client, row in enumerate(assigned)):
+        fits = all(problem.fits(client, row) for client, row in enumerate(assigned))
+        if fits and not short and (given_to >= least).all() and (given_to <= most).all():
             found.append(problem.worth[assigned].sum())
     return max(found, default=None)
-
-
-def test_these_policies_are_shipped():
-    assert sorted(SHIPPED) == [name for name in POLICIES.names() if name in POLICIES.shipped]
-
-
-# -- the optimum
 
 
 @settings(max_examples=60)  # some problems have no solution, and few have one that only just holds
@@ -81,7 +73,7 @@ def test_small_problems_against_all_assignments(clients, experts, seed, sized):
         assert found == pytest.approx(best_by_trying(problem), abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", [0, 2, 4, 5])
+@pytest.mark.parametrize("seed", [0, 4])
 def test_the_optimum_has_no_gap(seed):
     """Experts of several sizes and no bounds: each client's best is found by trying all 2^10.
 
@@ -97,42 +89,15 @@ def test_the_optimum_has_no_gap(seed):
     assert total(problem) == pytest.approx((able @ score.T).max(axis=0).sum(), abs=1e-9)
 
 
-@settings(max_examples=60)  # bounds that bind, and ties, are drawn now and then
-@given(problems(), st.floats(-3, 3))
-def test_fewer_limits_are_worth_more(problem, more):
-    """Greedy takes everybody's top k, which no bounds can raise; nor do constants a client."""
-    score, takes = problem.score, problem.takes
-    rows = np.sort(score, axis=1)[:, ::-1]
-    greedy, balanced = total(problem, "greedy"), total(problem)
-    assert greedy == pytest.approx(sum(row[:k].sum() for row, k in zip(rows, takes, strict=True)))
-    assert total(Problem(score, takes)) == pytest.approx(greedy) and greedy >= balanced - 1e-9
-    assert balanced >= total(problem, "balanced-random") - 1e-9
-    least, most = problem.bounds
-    assert total(Problem(score, takes, np.maximum(least - 1, 0), most + 1)) >= balanced - 1e-9
-    # Sum_e x = k_c, so that what a client's scores have in common is paid whatever it gets.
-    shift = more * np.arange(1, len(score) + 1)
-    shifted = total(Problem(score + shift[:, None], problem.capacity, least, most))
-    assert shifted - shift @ takes == pytest.approx(balanced, abs=1e-9)
-
-
-# -- bounds, and swaps that keep to them
-
-
-@pytest.mark.parametrize(
-    ("capacity", "experts", "low", "high", "expected"),
-    [
-        ([2] * 20, 8, 1.0, 1.0, (5, 5)),
+def test_even_bounds_are_rounded_outwards():
+    for capacity, experts, low, high, expected in (
         ([2, 2, 2, 1], 3, 1.0, 1.0, (2, 3)),
-        ([1] * 10, 7, 0.7, 1.4, (1, 2)),
         ([1] * 30, 7, 0.7, 1.4, (3, 6)),  # 0.7 * (30 / 7) is 3, not 2.9999...
         ([1] * 20, 3, 0.6, 1.05, (4, 7)),  # 1.05 * (20 / 3) is 7, not 7.0000...1
         ([9, 9, 0], 2, 1.0, 5.0, (2, 2)),  # two clients take part, with two experts each
-        ([0, 0], 3, 1.0, 1.0, (0, 0)),
-    ],
-)
-def test_even_bounds_are_rounded_outwards(capacity, experts, low, high, expected):
-    least, most = kit.even_bounds(np.array(capacity), experts, low, high)
-    assert (set(least.tolist()), set(most.tolist())) == ({expected[0]}, {expected[1]})
+    ):
+        least, most = kit.even_bounds(np.array(capacity), experts, low, high)
+        assert (set(least.tolist()), set(most.tolist())) == ({expected[0]}, {expected[1]})
 
 
 @settings(max_examples=90)  # fifteen a policy
@@ -159,20 +124,20 @@ def test_every_policy_keeps_what_it_promises(problem, name, seed, exploring):
             assert (found.sum(axis=0) >= least).all() and (found.sum(axis=0) <= most).all()
         if name == "expert-driven" and found is assigned:
             assert (found.sum(axis=0) == 1).all()
+    if name == "greedy":  # everybody has the top k of its own
+        rows = zip(np.sort(problem.score, axis=1)[:, ::-1], problem.takes, strict=True)
+        assert problem.worth[assigned].sum() == pytest.approx(sum(row[:k].sum() for row, k in rows))
 
 
 def test_exploration_swaps_as_often_as_it_is_told_and_keeps_to_the_memory():
     rng = np.random.default_rng(1)
     problem = Problem(rng.random((40, 8)), np.full(40, 2))
+    first = solved("greedy", problem)
+    often = [(kit.explored(first, problem, 0.2, rng) != first).any(1).sum() for _ in range(50)]
+    assert 5 < np.mean(often) < 11  # 8 expected; nobody needs a partner without bounds
     even = Problem(problem.score, np.full(40, 2), *kit.even_bounds(np.full(40, 2), 8, 1.0, 1.0))
-
-    def changed(problem, policy, probability):
-        first = solved(policy, problem)
-        return (kit.explored(first, problem, probability, rng) != first).any(1).sum()
-
-    # 8 expected; nobody needs a partner without bounds
-    assert 5 < np.mean([changed(problem, "greedy", 0.2) for _ in range(50)]) < 11
-    assert changed(even, "balanced-fitness", 1.0) > 30
+    first = solved("balanced-fitness", even)
+    assert (kit.explored(first, even, 1.0, rng) != first).any(1).sum() > 30
     sizes, memory = np.array([1.0, 2.0, 4.0]), np.array([4.0, 3.0])
     sized = Problem(rng.random((2, 3)), whole(2, 2), None, None, None, sizes, memory)
     for seed in range(30):
@@ -186,7 +151,7 @@ def test_experts_that_fell_behind_get_their_turn(policy, weight):
 
     Of drawn scores too, up to 1, which a deficit of 1/3 at least times 9 outweighs.
     """
-    one = whole(*[1] * 6)
+    one = np.ones(6, int)
     for seed in range(5):
         monitor, rng = kit.LoadMonitor(6), np.random.default_rng(seed)
         for number in range(1, 7):
@@ -194,9 +159,6 @@ def test_experts_that_fell_behind_get_their_turn(policy, weight):
             problem = Problem(np.full((2, 6), 0.5), one[:2], 0 * one, one, deficit)
             monitor.assigned(POLICIES.find(policy)(problem, rng))
             assert number % 3 or monitor.assignments.tolist() == [number // 3] * 6
-
-
-# -- single policies
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.5]))
@@ -207,19 +169,14 @@ def test_expert_driven_is_algorithm_1(clients, experts, seed, threshold):
     assert solved("expert-driven", free, seed).argmax(axis=0).tolist() == owner.tolist()
 
 
-def test_expert_driven_gives_nobody_more_than_he_has_room_for():
+def test_nobody_gets_more_than_he_has_room_for():
     score = np.tile([[0.9], [0.1], [0.5]], 4)
     for seed in range(20):
         assigned = solved("expert-driven", Problem(score, whole(1, 3, 0)), seed)
         assert assigned.sum(axis=1).tolist() == [1, 3, 0]
-
-
-def test_identity_gives_everybody_his_own():
-    problem = Problem(np.ones((3, 3)), whole(1, 0, 3))
+    problem = Problem(np.ones((3, 3)), whole(1, 0, 3))  # each takes the expert of its own number
     assert solved("identity", problem).tolist() == np.diag([True, False, True]).tolist()
 
-
-# -- what is refused
 
 TOO_LARGE = {"deficit": None, "expert_bytes": [5.0] * 3, "memory_bytes": [4.0] * 2}
 
@@ -230,16 +187,11 @@ TOO_LARGE = {"deficit": None, "expert_bytes": [5.0] * 3, "memory_bytes": [4.0] *
         ({"policy": "identity"}, "2 clients and 3 experts"),
         ({"policy": "expert-driven"}, "each of the 3 experts .* room for 2"),
         ({"least": [1, 1, 1]}, r"K=2 \(sum of capacities\), sum of least=3, sum of most=6"),
-        ({"capacity": [2, 2], "most": [1, 1, 1]}, r"K=4 .*, sum of least=0, sum of most=3"),
         ({"least": [2, 0, 0], "most": [1, 2, 2]}, r"expert 0 .* at least 2 .* at most 1 may"),
-        ({"capacity": [1, 0], "least": [0, 2, 0]}, r"expert 1 .* at least 2 .* 1 have room"),
         # The sums go together, but only the solver sees that the experts are too large.
         ({"least": [1, 0, 0], **TOO_LARGE}, r"K=2 .*infeasible"),
         ({"score": [[0.1, np.nan, 0], [0, 0, 0]]}, "client 0 for expert 1 is nan; give finite"),
-        ({"score": np.ones(3)}, r"score has shape \(3,\)"),
         ({"capacity": [1]}, r"capacity has shape \(1,\); give \(2,\)"),
-        ({"capacity": [1, -1]}, r"capacity is \[1.0, -1.0\]"),
-        ({"deficit": [np.nan, 0, 0]}, "deficit is"),
         ({"deficit": [np.inf, 0, 0]}, "deficit is"),
         ({"expert_bytes": [1.0] * 3}, "go together"),
     ],
@@ -253,10 +205,6 @@ def test_a_problem_without_a_solution_is_told_with_its_numbers(changes, message)
         solved(policy, Problem(**arguments))
 
 
-def broken(problem, rng):
-    raise KeyError("no such client")
-
-
 def scribbling(problem, rng):
     problem.score[:] = 0.0
 
@@ -264,11 +212,9 @@ def scribbling(problem, rng):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (broken, r"failed \(KeyError: 'no such client'\)"),
         (scribbling, r"failed \(ValueError: .*read-only\)"),
         (lambda p, r: [[True], [True, False]], r"rows that differ; give bool of shape \(2, 2\)"),
         (lambda p, r: np.ones((2, 2), np.int64), "returned int64"),
-        (lambda p, r: np.ones((2, 3), bool), r"bool of shape \(2, 3\)"),
         (lambda p, r: np.ones((2, 2), bool), "gave client 0 2 experts; it has room for 1"),
     ],
 )
