@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-import scenarios
 import sim
-from tests.kit.folders import cut
 from tests.kit.learning import Operation
 from tests.kit.network import SimulationError, build
 from tests.kit.small import slots
-from tests.kit.small_nmoe import GATE_TRAINERS, NMOE, GateTrainer, events, finished, nmoe, options
+from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
 
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
-MEMORY = {"compute": {"memory_gib": 1e-6}, "learning": {}}
-BROKEN = {"compute": {}, "learning": {"step_size": 1e30, "steps_per_round": 5}}
+SCARCE = {"compute": {"memory_gib": 1e-6}}
+BROKEN = {"learning": {"step_size": 1e30, "steps_per_round": 5}}
 
 
 def kinds(memory_gib):
@@ -44,56 +42,44 @@ def test_who_lacks_the_memory_holds_no_expert(gate):
     drawn = method.learner.force(method.net.start_gate())["weight"]
     for gates in method.gates.values():
         held = method.learner.force(gates)["weight"]
-        assert (held[:, 2] == drawn[2]).all() and not (held[:, 3] == drawn[3]).all()
+        assert (held[:, 2] == drawn[2]).all()
+        assert not (held[:, 3] == drawn[3]).all()
 
 
 def test_who_lacks_the_memory_for_a_gate_keeps_its_expert():
     said = options(extractor="none", expert_rounds=0)
     method, result = finished(nmoe(ground=kinds(1e-7), learning=said))
     assert method.registry.holders.tolist() == np.eye(5, dtype=bool).tolist()
-    assert method.clients.able["B"].tolist() == [False, True, True]
-    up = result.transfers[result.transfers.direction == "uplink"]
-    assert not ((up.payload == "gate") & (up.cluster == "B") & (up.device == 0)).any()
+    gates = result.transfers[(result.transfers.payload == "gate")]
+    up = gates[(gates.direction == "uplink") & (gates.cluster == "B")]
+    assert set(up.device) == {1, 2}
 
 
 @pytest.mark.parametrize(
     ("gate", "lack", "told"),
-    [*((g, MEMORY, 5) for g in GATES), ("fedgate", BROKEN, 5), ("central", BROKEN, 1)],
+    [*((gate, SCARCE, 5) for gate in GATES), ("fedgate", BROKEN, 5), ("central", BROKEN, 1)],
 )
 def test_without_any_expert_nobody_answers(gate, lack, told):
     """Where no client has the memory, or all experts are not finite and so nobody's."""
-    extractor = "fedsc" if lack is MEMORY else "none"
+    extractor = "fedsc" if lack is SCARCE else "none"
     said = options(gate=gate, extractor=extractor, inference_samples=4)
-    method, result = finished(nmoe(compute=lack["compute"], learning={**lack["learning"], **said}))
+    learning = {**lack.get("learning", {}), **said}
+    method, result = finished(nmoe(**{**lack, "learning": learning}))
     assert not method.registry.changes.any()
     assert result.metrics.accuracy.isna().all()
     assert len(result.assignments) == len(result.inferences) == 0
-    faults = sorted(events(result, "fault").detail, reverse=True)
-    assert faults.count("no client holds an expert: nobody can answer") == 1
+    faults = events(result, "fault").detail
+    assert faults.str.contains("nobody can answer").sum() == 1
     assert len(faults) - 1 + len(events(result, "drop")) == told
-    refused = "at the server is refused: not finite; lower learning.step_size"
-    assert (refused in faults[0]) == (gate == "central")
+    assert faults.str.contains("at the server is refused: not finite").sum() == (gate == "central")
 
 
 @pytest.mark.parametrize(("cycles", "stage"), [(1, 1), (2, 3)])
 def test_out_of_contacts_what_there_is_is_kept(cycles, stage, tmp_path):
     result = sim.run(nmoe(stop={"cycles": cycles}), tmp_path / "run")
     assert events(result, "fault").detail.str.contains(f"no contact left in stage {stage}").any()
-    assert result.manifest["status"] == "complete"
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()
     assert result.metrics.accuracy.notna().any() == (stage == 3)
-
-
-def test_a_run_goes_on_where_it_was_cut(tmp_path):
-    """Among others while messages are queued and queries are under way."""
-    learning = options(extractor_rounds=1, gate_rounds=1, inference_samples=10)
-    scenario = nmoe(stop={"cycles": 7}, learning=learning)
-    whole = sim.run(scenario)
-    assert len(whole.inferences)
-    for event in range(60, whole.manifest["events"], 60):
-        cut(scenario, tmp_path, event, resume=event > 60)
-    resumed = sim.run(scenario, tmp_path, resume=True)
-    assert resumed.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
 
 
 # -- gate trainers of one's own
@@ -156,16 +142,10 @@ def with_gate(name, **said):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [
-        ("Abstract", "has no method train"),
-        ("Unmade", r"cannot be made \(no pairs\)"),
-        ("Returns", r"train\(\) returned 5"),
-        ("Yields", r"train\(\) yielded 5"),
-    ],
+    [("Abstract", "train"), ("Unmade", "no pairs"), ("Returns", "5"), ("Yields", "5")],
 )
 def test_a_trainer_of_ones_own_that_does_not_work_is_named(name, message):
-    told = rf"gate: '{__name__}:{name}'.*{message}"
-    with pytest.raises((ValueError, SimulationError), match=told):
+    with pytest.raises((ValueError, SimulationError), match=f"'{__name__}:{name}'.*{message}"):
         with_gate(name)
 
 
@@ -190,57 +170,45 @@ def test_gates_that_are_not_finite_are_refused(name, drops, drawn, sync):
             assert (held[cluster][part] == start[part]).all()
     if not drawn:
         shared = held["A"]["weight"][0]
-        assert (held["B"]["weight"] == shared).all() and not (shared == start["weight"]).all()
+        assert (held["B"]["weight"] == shared).all()
+        assert not (shared == start["weight"]).all()
     if (name, sync) == ("first_fedgate", "weight"):
         assert (held["A"]["bias"][0] == start["bias"]).all()
         assert not (held["B"]["bias"] == start["bias"]).all()
-    assert result.inferences.samples.sum() == 5 * 4
 
 
 # -- what is refused
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"),
+    ("option", "value"),
     [
-        ("gate", "fedgat", ".*did you mean 'fedgate'"),
-        ("gate", "learning:Architecture", ".* is no gate trainer"),
-        ("gate", "nowhere:Gate", ".*nowhere.* cannot be imported"),
-        ("extractor", "fedxx", "'fedxx' should be one of fedsc, fedce, none"),
-        ("inference_deadline_s", -1.0, r"-1\.0 should be above 0"),
-        ("inference_interval_s", 0.0, r"0\.0 should be above 0"),
-        ("inference_batch", 0, "0 should be above 0"),
-        ("gate_rounds", -1, "-1 should be 0 or more"),
-        ("gate_rounds", 2.5, r"2\.5 should be a int"),
-        ("momentum", 1.0, r"1\.0 should lie in 0 to below 1"),
-        ("gate_sync", "biases", "'biases' should be one of all, weight, bias"),
-        ("exchange", "labels", "'labels' should be one of auto, experts"),
-        ("inference_late", "panic", "'panic' should be one of wait"),
-        ("rounds", 3, "unknown option"),
-        ("estimator", "pairs", "'pairs' has no correlation"),
+        ("gate", "fedgat"), ("gate", "learning:Architecture"), ("extractor", "fedxx"),
+        ("inference_batch", 0), ("gate_rounds", -1), ("momentum", 1.0), ("gate_sync", "biases"),
+        ("rounds", 3), ("estimator", "pairs"),
     ],
-)
-def test_options_are_checked(option, value, message):
+)  # fmt: skip
+def test_options_are_checked(option, value):
     said = options(**{"extractor": "fedsc", option: value})
-    with pytest.raises(sim.InputError, match=rf"learning\.options\.{option}: {message}"):
+    with pytest.raises(sim.InputError, match=rf"learning\.options\.{option}: .+"):
         build(nmoe(learning=said))
 
 
-def test_what_networked_experts_cannot_use_is_refused(leomix):
-    with pytest.raises(ValueError, match=r"model\.kind is 'vector-moe'; .*'vector-nmoe' or"):
-        sim.run(slots(learning={"method": "nmoe", "options": {}, "lora": {"rank": 4}}))
-    with pytest.raises(ValueError, match=r"learning\.model\.top_k is 6, but there are 5 clients"):
-        sim.run(nmoe(learning={"model": {"top_k": 6}}))
-    for name, key, message in (
-        ("quickstart", "method=nmoe", "networked experts need 'vector-nmoe' or 'image-nmoe'"),
-        ("nmoe-digits", "lora.rank=2", "learning.lora.rank: is not used by method 'nmoe'; remove"),
+def test_what_networked_experts_cannot_use_is_refused():
+    lora = {"lora": {"rank": 4}}  # as it is by default
+    for scenario, said in (
+        (slots(learning={"method": "nmoe", **lora}), "model.kind is 'vector-moe'"),
+        (slots(learning={"method": "nmoe"}), "learning.lora.rank: is not used"),
+        (nmoe(learning={"model": {"top_k": 6}}), "top_k is 6, but there are 5 clients"),
     ):
-        outcome = leomix("validate", name, "--set", f"learning.{key}")
-        assert outcome.status == 2 and message in outcome.err
+        with pytest.raises(ValueError, match=said):
+            build(scenario)
 
 
 def test_other_methods_train_the_whole_mixture_of_these_kinds():
     """Networked kinds are models like others to a method that knows nothing of clients."""
-    learning = {**NMOE["learning"], "method": "fedavg", "lora": {"rank": None}, "options": {}}
-    losses = sim.run(scenarios.from_dict({**NMOE, "learning": learning})).metrics.loss
-    assert np.isfinite(losses).all() and losses.nunique() > 1
+    model, data = {"kind": "image-nmoe", "experts": 4}, {"kind": "digit-images"}
+    learning = {"method": "fedavg", "lora": {"rank": None}, "model": model, "data": data}
+    losses = sim.run(slots(learning=learning)).metrics.loss
+    assert np.isfinite(losses).all()
+    assert losses.nunique() > 1
