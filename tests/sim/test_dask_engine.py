@@ -1,15 +1,11 @@
 """Sweeps on a real Dask scheduler with two workers: what a lost worker or scheduler costs."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,7 +19,7 @@ POINTS = ["-p", "stop.cycles=2:4:1", "--replications", 2, "--quiet"]
 
 
 @contextmanager
-def marked(place: Place, *names: str) -> Iterator[None]:
+def marked(place, *names):
     """Slow runs down, or have them fail, for a while."""
     place.mark(*names)
     try:
@@ -36,151 +32,132 @@ def marked(place: Place, *names: str) -> Iterator[None]:
 class Cluster:
     """A scheduler on the loopback interface and its workers, in processes of their own."""
 
-    def __init__(self, place: Place, folder: Path) -> None:
-        self.place, self.folder = place, folder
-        self.processes: list[subprocess.Popen[bytes]] = []
+    def __init__(self, folder):
+        self.place, self.folder, self.processes = Place(folder / "place"), folder, []
         about = folder / "scheduler.json"
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self.start("scheduler", *options, "--scheduler-file", str(about))
         wait_until(lambda: about.exists() and about.read_text(), "a scheduler")
         self.address = json.loads(about.read_text())["address"]
+        self.asked = ["--engine", "dask", "--scheduler", self.address]
         self.workers = [self.new_worker(), self.new_worker()]
 
-    def start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+    def start(self, what, *options):
         line = [sys.executable, "-m", f"distributed.cli.dask_{what}", *options]
         with (self.folder / f"{what}.log").open("ab") as log:
             process = subprocess.Popen(line, cwd=self.place.folder, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
-    def new_worker(self) -> subprocess.Popen[bytes]:
+    def new_worker(self):
         options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
         return self.start("worker", self.address, *options, "--local-directory", str(self.folder))
 
-    def asked(self) -> list[str]:
-        return ["--engine", "dask", "--scheduler", self.address]
-
-    def close(self) -> None:
+    def close(self):
         for process in self.processes:
             process.kill()
             process.wait()
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = new_cluster(tmp_path_factory.mktemp("cluster"))
+def cluster(tmp_path_factory):
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = new_cluster(tmp_path)
-    yield made
-    made.close()
-
-
-def new_cluster(folder: Path) -> Cluster:
-    (folder / "dask").mkdir()
-    return Cluster(Place(folder / "place"), folder / "dask")
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def expected(tmp_path_factory):
+    """The rows of the local engine."""
     place = Place(tmp_path_factory.mktemp("local"))
     assert place.sweep(*POINTS, "-j", 2, "-o", "out").returncode == 0
-    return place
+    return place.rows()
 
 
-def test_a_killed_worker_costs_only_its_point(cluster: Cluster, local: Place) -> None:
-    place = cluster.place
+def test_a_killed_worker_costs_only_its_point(cluster, expected):
+    place, before = cluster.place, len(cluster.place.runs())
     with marked(place, "slow"):
-        running = place.start(*POINTS, "-o", "killed", *cluster.asked())
-        wait_until(lambda: len(place.runs()) >= 2, "both workers run a point")
-        victim = cluster.workers.pop(0)
-        [process] = psutil.Process(victim.pid).children()
+        running = place.start(*POINTS, "-o", "killed", *cluster.asked)
+        wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
+        begun_last = int((place.folder / "runs.txt").read_text().split()[-1])
+        parent = psutil.Process(begun_last).ppid()
+        [victim] = [worker for worker in cluster.workers if worker.pid == parent]
+        cluster.workers.remove(victim)
         victim.kill()
-        wait_until(
-            lambda: not is_alive(process.pid), "the point's process has gone with its worker"
-        )
+        wait_until(lambda: not is_alive(begun_last), "the point's process has gone as well")
         cluster.workers.append(cluster.new_worker())
     _, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (0, "")
-    assert place.rows("killed") == local.rows()
-    assert len(place.runs()) == 7
+    assert place.rows("killed") == expected
+    assert len(place.runs()) == before + 7
 
 
-def test_a_point_that_fails_or_kills_its_process_is_tried_twice(
-    cluster: Cluster, local: Place
-) -> None:
+def test_a_point_that_fails_or_kills_its_process_is_tried_twice(cluster, expected):
     place, before = cluster.place, len(cluster.place.runs())
     with marked(place, "3-4-fail", "4-3-kill1"):
-        done = place.sweep(*POINTS, "-o", "failing", "--keep-going", *cluster.asked())
+        done = place.sweep(*POINTS, "-o", "failing", "--keep-going", *cluster.asked)
     assert done.returncode == 3
     assert "point 4 (stop.cycles=4, seed 3): failed: A at 0.000 s: ArithmeticError" in done.stderr
     runs = place.runs()[before:]
     assert (runs.count("3-4"), runs.count("4-3"), len(runs)) == (2, 2, 8)
-    rows, expected = place.rows("failing"), local.rows()
-    failed = [row["point"] for row in rows if row["status"] == "failed"]
-    assert failed == [4]
-    assert [row for row in rows if row["point"] != 4] == expected[:4] + expected[5:]
+    rows = place.rows("failing")
+    assert [row["point"] for row in rows if row["status"] == "failed"] == [4]
+    assert rows[:4] + rows[5:] == expected[:4] + expected[5:]
 
 
-def test_ctrl_c_saves_and_the_sweep_goes_on(cluster: Cluster, local: Place) -> None:
+def test_ctrl_c_saves_and_the_sweep_goes_on(cluster, expected):
     place, before = cluster.place, len(cluster.place.runs())
     with marked(place, "slow"):
-        running = place.start(*POINTS, "-o", "halted", *cluster.asked())
-        wait_until(lambda: len(place.runs()) >= before + 2, "both workers run a point")
+        running = place.start(*POINTS, "-o", "halted", *cluster.asked)
+        wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert err.splitlines()[-1] == "leomix: interrupted: go on with: --resume -o halted"
     assert "missing" in place.statuses("halted")
-    assert place.sweep(*POINTS, "-o", "halted", "--resume", *cluster.asked()).returncode == 0
-    assert place.rows("halted") == local.rows()
+    assert place.sweep(*POINTS, "-o", "halted", "--resume", *cluster.asked).returncode == 0
+    assert place.rows("halted") == expected
 
 
-def test_what_is_done_outlives_the_scheduler(own_cluster: Cluster, local: Place) -> None:
-    place = own_cluster.place
-    with marked(place, "slow"):
-        running = place.start(*POINTS, "-o", "out", *own_cluster.asked())
-        wait_until(lambda: len(place.runs()) >= 4, "some points are done")
-        own_cluster.scheduler.kill()
-        _, err = running.communicate(timeout=60)
-    assert running.returncode == 3
+def test_what_is_done_outlives_the_scheduler(tmp_path, expected):
+    cluster = Cluster(tmp_path)
+    place = cluster.place
+    try:
+        with marked(place, "slow"):
+            running = place.start(*POINTS, "-o", "out", *cluster.asked)
+            wait_until(lambda: len(place.runs()) >= 4, "some points are done")
+            cluster.scheduler.kill()
+            _, err = running.communicate(timeout=60)
+    finally:
+        cluster.close()
     statuses, begun = place.statuses(), len(place.runs())
-    assert set(statuses) == {"complete", "missing"}
+    assert (running.returncode, set(statuses)) == (3, {"complete", "missing"})
     lost, left = err.splitlines()
-    assert lost == f"note: the scheduler {own_cluster.address} is gone; what is done is kept"
+    assert lost == f"note: the scheduler {cluster.address} is gone; what is done is kept"
     assert left.startswith(f"{statuses.count('missing')} of 6 points are not done")
     assert place.sweep(*POINTS, "-o", "out", "--resume").returncode == 0
-    assert place.rows() == local.rows()
+    assert place.rows() == expected
     assert len(place.runs()) == begun + statuses.count("missing")
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
-def test_a_scheduler_that_cannot_be_had_is_one_line(tmp_path: Path, address: str) -> None:
+def test_a_scheduler_that_cannot_be_had_is_one_line(tmp_path, address):
     # In a process of its own: Dask says some things only when it ends.
     began = time.monotonic()
     asked = ["--engine", "dask", "--scheduler", address]
     running = Place(tmp_path).start(*POINTS, "-o", "out", *asked)
     out, err = running.communicate(timeout=60)
-    assert (running.returncode, out) == (2, "")
+    assert (running.returncode, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"leomix: --scheduler {address}: no connection (")
-    assert err.count("\n") == 1
     assert time.monotonic() - began < 30
 
 
-def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_extra_or_a_folder_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     asked = ["--engine", "dask", "--scheduler", "tcp://127.0.0.1:9"]
     done = Place(tmp_path).sweep(*POINTS, "-o", "out", *asked)
-    assert done.returncode == 2
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert 'pip install "leomix[cluster]"' in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
     point = Point(0, "abc", "tiny.yaml", {}, {}, 0, 3)
     outcome = Outcome.from_json(run_point(point.as_json(), str(tmp_path / "points"), False))
     assert outcome.status == "refused"
