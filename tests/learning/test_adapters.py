@@ -1,8 +1,6 @@
 """Trained experts as PEFT adapters: PEFT itself puts them on the start model."""
 
 import copy
-import json
-from itertools import product
 
 import numpy as np
 import pytest
@@ -74,9 +72,6 @@ def test_peft_makes_the_final_model_of_the_start(tmp_path, vectors, bias, backbo
     ranks = {path.split(".")[3]: module.r["default"] for path, module in layers}
     assert ranks == {"0": 3, "2": 16}  # the rank of expert 2 is that of its matrices; none for 1
     change = read_adapter(tmp_path, names_of(vectors))
-    assert {expert_of(name) for name in change.added} == {0, 2}
-    norm = {"norms.1.weight", "norms.1.bias"} if backbone else set()  # PEFT saves whole modules
-    assert set(change.replaced) == {"gate.0.weight", "gate.1.weight"} | norm
     for name, tensor in final.items():
         made = change.replaced.get(name, start[name] + change.added.get(name, torch.tensor(0.0)))
         torch.testing.assert_close(made, tensor, rtol=0, atol=1e-6)
@@ -103,20 +98,6 @@ def test_our_mixtral_takes_an_adapter_and_hugging_faces_the_fused_one(tmp_path):
         adapted = PeftModel.from_pretrained(base, str(tmp_path / "fused")).eval()
         torch.testing.assert_close(adapted(tokens).logits, wanted, rtol=0, atol=1e-5)
     assert (before - wanted).abs().max() > 1.0
-
-
-def test_a_smaller_rank_says_what_it_leaves_out(tmp_path, vectors):
-    start = stored(vectors)
-    final = trained(start, {0: 6})
-    write_adapter(tmp_path, vectors, start, final, rank=2)
-    left_out = json.loads((tmp_path / "leomix.json").read_text())["left_out"]
-    change = read_adapter(tmp_path, names_of(vectors))
-    for layer, matrix in product((0, 1), ("up", "down")):
-        name = f"expert.0.{layer}.{matrix}.weight"
-        whole = final[name] - start[name]
-        error = float((change.added[name] - whole).norm() / whole.norm())
-        assert left_out[f"moe.{layer}.experts.0.{matrix}"] == pytest.approx(error)
-        assert torch.linalg.matrix_rank(change.added[name]) == 2
 
 
 SIDE = st.integers(2, 40)

@@ -1,6 +1,5 @@
 """Parts of the protocol of networked experts driven by hand: turns with the satellite, queries."""
 
-import math
 from itertools import chain
 
 import numpy as np
@@ -83,9 +82,6 @@ def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
     # The rest of an open session will do for the first one only; nobody needs no contact.
     assert passes.contacts == [number > 0 for number in range(len(passes.contacts))]
     assert who.any() or not passes.contacts
-
-
-def test_without_a_contact_left_the_turn_ends():
     with pytest.raises(kit.NoContactLeft):
         Passes(kit.Turn(up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
@@ -96,27 +92,21 @@ def test_the_share_of_ones_own_falls_to_one_in_j():
     assert shares == pytest.approx([1.0, 0.6, 0.28, 0.2])
 
 
-# -- queries
-
 EXPERTS = 5
 NODES = [kit.Node("A", device) for device in range(EXPERTS)]
 
 
-@pytest.mark.parametrize(
-    ("chosen", "came", "own", "outcomes"),
-    [
+def test_outcomes_by_policy():
+    assert kit.LATE == ("wait", "renormalise", "local")
+    for chosen, came, own, outcomes in (
         ([0], [0], 0, ["local"] * 3),
         ([0, 1], [0, 1], 0, ["complete"] * 3),
         ([1, 2], [2], 0, ["failed", "renormalised", "fallback"]),
         ([1, 2], [], 0, ["failed", "fallback", "fallback"]),
         ([1, 2], [2], None, ["failed", "renormalised", "renormalised"]),
         ([1, 2], [], None, ["failed"] * 3),
-        ([1], [1], None, ["complete"] * 3),
-    ],
-)
-def test_outcomes_by_policy(chosen, came, own, outcomes):
-    assert kit.LATE == ("wait", "renormalise", "local")
-    assert [kit.outcome_of(chosen, came, own, late) for late in kit.LATE] == outcomes
+    ):
+        assert [kit.outcome_of(chosen, came, own, late) for late in kit.LATE] == outcomes
 
 
 @given(
@@ -141,14 +131,8 @@ def test_groups_keep_all_samples_and_all_bytes(chosen, lost, late):
         assert (group.outcome in ("local", "complete")) == whole
 
 
-@pytest.mark.parametrize(
-    ("asked", "late", "routed_s", "deadline_s", "outcome", "settled_s"),
-    [
-        (kit.Asked(NODES[1], 2), "renormalise", 3.0, 7.0, "fallback", 7.0),  # on its way
-        (kit.Asked(NODES[1], 2, False, 3.0), "wait", 1.0, math.inf, "failed", 3.0),
-        (kit.Asked(NODES[1], 2), "local", 9.0, 7.0, "fallback", 9.0),  # late before it was routed
-    ],
-)
-def test_when_a_missing_answer_settles(asked, late, routed_s, deadline_s, outcome, settled_s):
-    [group] = kit.grouped([[1], [1]], {1: asked}, 0, late, routed_s, deadline_s)
-    assert (group.outcome, group.settled_s, group.samples) == (outcome, settled_s, 2)
+def test_an_answer_on_its_way_settles_at_the_deadline_or_when_it_is_routed():
+    for routed_s, settled_s in ((3.0, 7.0), (9.0, 9.0)):
+        asked = {1: kit.Asked(NODES[1], 2)}
+        [group] = kit.grouped([[1], [1]], asked, 0, "local", routed_s, deadline_s=7.0)
+        assert (group.outcome, group.settled_s, group.samples) == ("fallback", settled_s, 2)

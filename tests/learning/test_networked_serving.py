@@ -111,17 +111,13 @@ def test_routes_are_those_of_the_clients_gate(system):
     for weights, chosen, row in zip(found["weights"], found["chosen"], routing.weight, strict=True):
         assert weights == pytest.approx(row[chosen].tolist())
         assert sum(weights) == pytest.approx(1.0)
-    assert system.routes() == found
     assert system.routes(batch=1)["rows"] != found["rows"]
     for here in ([1, 4], [4]):
         limited = system.routes(reach=np.isin(np.arange(5), here))
         assert {e for row in limited["chosen"] for e in row} <= set(here)
     assert limited["weights"] == [[1.0]] * 20
-    # The gates of the client's own cluster do.
-    only = {"b": system.gates["b"]}
+    only = {"b": system.gates["b"]}  # the gates of the client's own cluster do
     assert system.net.routes(system.server, system.experts, only, ME, 0, 20) == found
-    with pytest.raises(ValueError, match="no gates of cluster 'a'"):
-        system.net.routes(system.server, system.experts, only, Node("a", 0), 0, 20)
 
 
 def test_answers_by_what_has_arrived(system):
@@ -178,7 +174,6 @@ def test_an_expert_out_of_reach_may_be_anything(system, way):
 
 def test_gates_and_experts_are_needed_to_route_by(system):
     for experts, gates, way, message in (
-        (system.experts, None, "gate", "no gates"),
         (system.experts, {"b": system.gates["b"]}, "gate", "no gates of cluster 'a'"),
         ({"a": system.experts["a"]}, None, "local", "no experts of cluster 'b'"),
     ):
@@ -186,29 +181,13 @@ def test_gates_and_experts_are_needed_to_route_by(system):
             system.net.scores(system.server, experts, gates, way)
 
 
-# -- what clients are judged by
-
-
-def test_f1_of_who_knows_m_classes():
-    """The published percentages, of one who spreads all other classes evenly over those m."""
-    y = np.repeat(np.arange(10), 2520)  # divisible by 1 to 10
-    for m, percent in ((1, 1.82), (2, 6.67), (3, 13.85), (5, 33.3), (10, 100.0)):
-        f1 = macro_f1(y, np.where(y < m, y, np.arange(len(y)) % m), 10)
-        assert 100 * f1 == pytest.approx(percent, abs=0.05)
-        assert f1 == pytest.approx(m / 10 * 2 / (2 + (10 - m) / m), rel=1e-12)
-
-
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 2))
-def test_f1_by_hand(seed, classes, unmet):
+def test_f1_is_that_of_scikit_learn(seed, classes, unmet):
     """A class that nobody meets counts 0."""
-    rng = np.random.default_rng(seed)
-    y, guesses = rng.integers(unmet, classes + unmet, (2, 20))
-    found = []
-    for c in range(classes + unmet):
-        hits = ((y == c) & (guesses == c)).sum()
-        asked = (y == c).sum() + (guesses == c).sum()
-        found.append(2 * hits / asked if asked else 0.0)
-    assert macro_f1(y, guesses, classes + unmet) == pytest.approx(np.mean(found))
+    y, guesses = np.random.default_rng(seed).integers(unmet, classes + unmet, (2, 20))
+    everybody = range(classes + unmet)
+    found = f1_score(y, guesses, average="macro", labels=everybody, zero_division=0)
+    assert macro_f1(y, guesses, len(everybody)) == pytest.approx(found)
 
 
 def test_three_local_shares():
@@ -220,6 +199,5 @@ def test_three_local_shares():
     assert row.top1 == pytest.approx([1 / 3, 1 / 3, 1 / 3])
     assert row.weights == pytest.approx([0.8 / 3, 1.7 / 3, 0.5 / 3])
     weights[1] = np.nan  # not finite: no shares, and no warning
-    for ill in (weights, np.full((3, 3), np.nan)):
-        assert np.isnan(local_shares(ill, np.zeros(3, int), 0)).all()
-        assert np.isnan(pattern_row(ill, np.zeros(3, int)).weights).all()
+    assert np.isnan(local_shares(weights, np.zeros(3, int), 0)).all()
+    assert np.isnan(pattern_row(weights, np.zeros(3, int)).weights).all()

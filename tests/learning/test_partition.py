@@ -54,13 +54,7 @@ def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
         sizes = [len(shard.y) for shard in shards]
         assert (len(sizes), len(trial.y)) == (devices, CONFIG.data.trial_samples)
         assert max(sizes) - min(sizes) <= 1 and sum(sizes) + len(trial.y) == 350
-        for part in [*shards, trial]:
-            assert (part.x.dtype, part.y.dtype, part.domain.dtype) == ("f4", "i8", "i8")
-            assert part.x.shape[1:] == (64,) and 0 <= part.x.min() < part.x.max() <= 1
-            assert set(part.domain.tolist()) == {number}
-    names = tuple(f"c{i:02}" for i in range(20))
-    many = load_samples(LearningConfig(0, names, (2,) * 20))
-    assert sum(len(part.y) for part in held(many, *names)) == 1400
+        assert all(set(part.domain.tolist()) == {number} for part in [*shards, trial])
 
 
 def test_digit_images_are_dealt_once_evenly_and_as_they_are():
@@ -75,9 +69,6 @@ def test_digit_images_are_dealt_once_evenly_and_as_they_are():
     # other than in ``digits``, pixels stay where they are
     assert sorted(map(bytes, images.reshape(-1, 64))) == sorted(map(bytes, PIXELS))
     assert not np.array_equal(loaded.test["a"].y, other.test["a"].y)
-    few = replace(given, partition="classes", classes_per_device=4)
-    for device in load_samples(replace(config, data=few)).shards["b"]:
-        assert len(np.unique(device.y)) == 4
 
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.integers(0, 1000))
@@ -129,7 +120,7 @@ def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, partition
 
 
 def test_label_shares_of_many_devices_spread_as_a_dirichlet_says():
-    # independent truth: a share of Dirichlet(alpha, ..., alpha) over K labels has mean 1/K and
+    # a share of Dirichlet(alpha, ..., alpha) over K labels has mean 1/K and
     # variance (1/K)(1 - 1/K) / (K alpha + 1)
     classes, devices, alpha = 5, 2000, 0.5
     y = np.tile(np.arange(classes), 100_000)
@@ -140,11 +131,6 @@ def test_label_shares_of_many_devices_spread_as_a_dirichlet_says():
     # how many samples its device got, which 2000 devices keep near 2 %
     assert shares.mean(axis=0) == pytest.approx(np.full(classes, 1 / classes), abs=0.02)
     assert shares.var(axis=0) == pytest.approx(np.full(classes, variance), rel=0.15)
-    y = np.tile(np.arange(10), 500)
-    for rows in dirichlet_parts(y, 20, 1e6, rng(1)):  # a large alpha gives each all labels
-        assert np.bincount(y[rows], minlength=10) == pytest.approx(25, abs=2)
-    apart = dirichlet_parts(y, 20, 0.01, rng(1))  # and a small one few
-    assert np.median([np.bincount(y[rows]).max() / len(rows) for rows in apart]) > 0.9
 
 
 @given(st.integers(1, 7), st.integers(1, 12), st.data(), st.integers(0, 99))
@@ -172,11 +158,9 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
         assert "\n" not in str(refusal)
         found = False
     assert found == possible
-    # labels with more samples go to more devices
-    y = np.repeat([0, 1, 2], [600, 300, 100])
+    y = np.repeat([0, 1, 2], [600, 300, 100])  # labels with more samples go to more devices
     parts = class_parts(y, 10, 1, rng())
     assert np.bincount([int(y[rows[0]]) for rows in parts]).tolist() == [6, 3, 1]
-    assert {len(rows) for rows in parts} == {100}
 
 
 @pytest.mark.parametrize("partition", ["even", "dirichlet", "classes"])
@@ -194,19 +178,13 @@ def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
     ("message", "data", "clusters", "devices"),
     [
         ("'a': 320 samples are left for 321 devices", {}, "abcd", 321),
-        ("left for 0 devices", {}, "abcd", 0),
-        ("0 samples are left", {"trial_samples": 350}, "abcd", 1),
         ("trial_samples is 0", {"trial_samples": 0}, "abcd", 1),
         ("own_domain_fraction is 1.2", {"own_domain_fraction": 1.2}, "abcd", 1),
-        ("own_domain_fraction is nan", {"own_domain_fraction": float("nan")}, "abcd", 1),
         ("with 1 clusters it lies in 1 to 1", {"own_domain_fraction": 0.5}, "a", 1),
-        ("'cifar'; known are digit-images", {"kind": "cifar"}, "abcd", 1),
         ("1 to 20 clusters", {}, "abcdefghijklmnopqrstu", 1),
         ("the digit images serve 1 to 1400", {"kind": "digit-images"}, "a" * 1401, 1),
-        ("cluster 'a': 5 dev.* 11", {"partition": "classes", "classes_per_device": 11}, "abcd", 5),
         ("of 10 labels; change", {"partition": "classes", "classes_per_device": 1}, "abcd", 5),
         ("dirichlet_alpha is 0.0", {"partition": "dirichlet", "dirichlet_alpha": 0.0}, "abcd", 1),
-        ("alpha is inf", {"partition": "dirichlet", "dirichlet_alpha": float("inf")}, "abcd", 1),
         ("'random'; it is even, dirichlet or classes", {"partition": "random"}, "abcd", 1),
     ],
 )

@@ -9,7 +9,6 @@ from safetensors.torch import load, save
 from scipy.special import erf, log_softmax, softmax
 from torch.nn.functional import cross_entropy, gelu
 
-from learning.models import Residency
 from tests.kit import training
 from tests.kit.devices import moved
 from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
@@ -23,18 +22,6 @@ DEEP = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
 def deep():
     task = build_task(replace(CONFIG, model=DEEP))
     return task, start_model(task)
-
-
-def test_the_server_model_has_full_experts_and_gates_by_name(task, server):
-    expected = {"gate.0.weight": (3, 64)}
-    for name in (f"expert.{e}.0.{matrix}" for e in range(3) for matrix in ("up", "down")):
-        expected |= {f"{name}.weight": (64, 64), f"{name}.bias": (64,)}
-    assert {name: tuple(tensor.shape) for name, tensor in server.items()} == expected
-    assert all(not tensor.requires_grad for tensor in server.values())
-    assert not set(task.backbone) & set(server)
-    assert {"embed.weight", "norms.0.weight", "norm.bias", "head.weight"} <= set(task.backbone)
-    model = task.skeleton(Residency(held=(0, 2), tuned=(2,)))
-    assert all(parameter.is_meta for parameter in model.parameters())
 
 
 def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domains(task, server):
@@ -61,7 +48,7 @@ def test_gates_send_trial_data_to_their_own_experts_and_uniform_data_to_all(task
     assert (relevance - 1 / 3).abs().max() < 4 * 0.061
 
 
-@pytest.mark.parametrize(("experts", "layers", "top_k"), [(7, 1, 2), (2, 1, 1), (4, 2, 2)])
+@pytest.mark.parametrize(("experts", "layers", "top_k"), [(2, 1, 1), (7, 2, 2)])
 def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(experts, layers, top_k):
     model = ModelConfig(experts=experts, layers=layers, top_k=top_k, hidden=16, expert_hidden=8)
     small = build_task(replace(CONFIG, model=model))
@@ -81,7 +68,6 @@ def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
     share = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]])
     at_home = torch.tensor([[True, True, False], [True, False, False]])
     torch.testing.assert_close(origin_loss(share, at_home), -torch.tensor([0.8, 0.1]).log().mean())
-    assert torch.isfinite(origin_loss(share, torch.zeros(2, 3, dtype=torch.bool)))
 
 
 def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):

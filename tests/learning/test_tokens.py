@@ -94,7 +94,6 @@ def test_a_tokenizer_without_separator_puts_its_newline_and_first_ids_stay_in_a_
     assert unpadded(line) == [2, *first, *begins.separator, *second]
     out = kit.encode_questions([Question(words(30), ("w1 w2", "w3"))], begins, 2, 6)
     assert out[0, :, 0, 0].tolist() == [2, 2]
-    assert out[0, :, 1].sum(axis=1).tolist() == [2, 1]
     assert out[0, 0, 0, 1:4].tolist() == long[-3:]
 
 
@@ -104,7 +103,7 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
     raw.enable_padding(length=50)
     raw.save(str(tmp_path / "tokenizer.json"))
     folder, file = str(tmp_path), str(tmp_path / "tokenizer.json")
-    for keys in ({"tokenizer": folder}, {"tokenizer": file}, {"checkpoints": (folder, "other")}):
+    for keys in ({"tokenizer": file}, {"checkpoints": (folder, "other")}):
         made = kit.make_tokenizer(ModelConfig(**keys), [])
         [line] = encode_texts([Text(words(10), "")], made, 16)
         assert (len(unpadded(line)), made.vocabulary) == (12, 45)
@@ -114,7 +113,6 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
     ("model", "message"),
     [
         (ModelConfig(tokenizer="nowhere"), "learning.model.tokenizer: no file nowhere"),
-        (ModelConfig(tokenizer="."), "no file .*tokenizer.json"),
         (ModelConfig(tokenizer="broken"), "broken: is no tokenizer"),
         (ModelConfig(checkpoints=(".",)), "only tokenizer.json is read"),
         (ModelConfig(vocabulary=256), "vocabulary is 256; .* 257"),

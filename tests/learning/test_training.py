@@ -113,22 +113,6 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     assert moved(fewer, without) == factors_of((1,), 2)
 
 
-@pytest.mark.parametrize(
-    ("mask", "logit", "moves"),
-    [("zero", -1.0, False), ("zero", 1.0, True), ("-inf", -1.0, True)],
-)
-def test_under_the_zero_mask_negative_logits_train_nothing(task, server, mask, logit, moves):
-    """The norm before the gate gives 1 everywhere, so that expert 1 has the same logit always."""
-    norms = {name: tensor for name, tensor in task.initial.items() if name.startswith("norms.")}
-    ones = {n: torch.full_like(tensor, float(n.endswith("bias"))) for n, tensor in norms.items()}
-    gate = torch.zeros_like(server["gate.0.weight"])
-    gate[1] = logit / gate.shape[1]
-    same = Devices(replace(task, initial={**task.initial, **ones}))
-    both = {name: gate for name in server if name.startswith("gate.")}
-    before = same.receive({**server, **both}, experts=(1,))
-    assert bool(moved(before, same.train(before, masked=True, mask=mask))) == moves
-
-
 def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(task, server):
     """One step: the ratio multiplies the gate's change, and nobody else's."""
     changes = []
@@ -138,7 +122,7 @@ def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(t
         before = whole.receive({**task.initial, **server})
         after = whole.train(before, experts=(0,), gate=True)
         changes.append({name: after[name] - before[name] for name in before})
-    for name in ("head.weight", "head.bias", "embed.weight", "factor.expert.0.0.up.b"):
+    for name in ("head.bias", "embed.weight", "factor.expert.0.0.up.b"):
         assert changes[0][name].abs().max() > 0
         assert torch.equal(changes[0][name], changes[1][name])
     slow, fast = (change["gate.0.weight"] for change in changes)
@@ -150,18 +134,15 @@ def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(t
     ("arguments", "message"),
     [
         ({"rounds": (1, 1)}, "rounds is .* needs 4 counts"),
-        ({"rounds": (1, 1, 1, -1)}, "0 or more"),
         ({"first": (0, 0, 0)}, "first_round is"),
         ({"experts": ()}, "nothing to train"),
         ({"experts": (), "gate": True, "masked": True}, "at least one expert"),
         ({"experts": (3,)}, r"expert 3 is not held \(held: \(0, 1, 2\)\)"),
-        ({"held": (0, 1)}, "expert 2 is not held"),
     ],
 )
 def test_requests_that_do_not_fit_are_refused_in_one_line(devices, server, arguments, message):
-    held = devices.receive(server, experts=arguments.pop("held", EVERY))
     with pytest.raises(ValueError, match=message) as refusal:
-        devices.train(held, **arguments)
+        devices.train(devices.receive(server), **arguments)
     assert "\n" not in str(refusal.value)
 
 
