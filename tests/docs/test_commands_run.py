@@ -20,9 +20,7 @@ SHORT = 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_run_in_the_order_of_the_page(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -39,16 +37,15 @@ def test_blocks_run_in_the_order_of_the_page(
 
 
 def test_the_readme_shows_what_the_demo_prints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leomix: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for method in ("emsfl-enhanced", "synchronous"):
+    methods = ("emsfl-enhanced", "synchronous")
+    for method in methods:
         setting = f"learning.method={method}"
-        assert status(["run", "quickstart", "--set", setting, "-o", method, "--quiet"]) == 0
-    capsys.readouterr()
-    assert status(["compare", "emsfl-enhanced", "synchronous"]) == 0
+        assert leomix("run", "quickstart", "--set", setting, "-o", method, "--quiet").status == 0
     [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
-    printed = capsys.readouterr().out.splitlines()
+    printed = leomix("compare", *methods).out.splitlines()
     assert [line.split() for line in printed] == [line.split() for line in shown.splitlines()]
 
 
@@ -71,7 +68,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 
 def test_the_upload_of_table_1_is_rank_4_on_three_matrices_a_layer(
-    study: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    study: Any, monkeypatch: Any
 ) -> None:
     full_size = study("full_size")
     monkeypatch.setattr(full_size, "CYCLES", 3)
@@ -86,7 +83,7 @@ def test_the_upload_of_table_1_is_rank_4_on_three_matrices_a_layer(
     assert less == 2 * expert
 
 
-def test_an_outcome_says_when_a_run_reached_the_target(study: Callable[[str], Any]) -> None:
+def test_an_outcome_says_when_a_run_reached_the_target(study: Any) -> None:
     settings = {"stop.cycles": 9, "learning.step_size": 0.1, "seed": 2}
     outcome = study("batch").run_one(("paper-exp1-small", settings))
     result = sim.run(scenarios.load("paper-exp1-small", settings))
@@ -114,13 +111,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study: Callable[[str], An
     ],
 )
 def test_a_study_runs(
-    name: str,
-    cut: dict[str, Any],
-    arguments: tuple[str, ...],
-    said: str,
-    study: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, cut: Any, arguments: Any, said: str, study: Any, monkeypatch: Any, capsys: Any
 ) -> None:
     module = study(name)
     for constant, value in cut.items():
@@ -129,11 +120,7 @@ def test_a_study_runs(
     assert said in capsys.readouterr().out
 
 
-def test_the_study_of_remark_1_runs(
-    study: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_study_of_remark_1_runs(study: Any, monkeypatch: Any, capsys: Any) -> None:
     """A rank more is as many bytes more up; a change of the rank is fewer bytes down."""
     lora = study("lora")
     chosen = ("rank 1", "rank 2", "rank 4, merge, full", "rank 4, merge, factors")
@@ -145,20 +132,3 @@ def test_the_study_of_remark_1_runs(
     assert up[3] == up[2] > up[1] > up[0]
     # The factors' part grows with the rank, the gate's stays.
     assert up[2] - up[1] == pytest.approx(2 * (up[1] - up[0]), abs=0.2)
-
-
-@pytest.mark.parametrize("name", ["local_sets", "balance"])
-def test_a_study_of_models_sees_what_the_run_sees(name: str, study: Callable[[str], Any]) -> None:
-    module, point = study(name), ("paper-exp1-small", {"stop.cycles": 1, "seed": 0})
-    result = sim.run(scenarios.load(*point))
-    if name == "local_sets":
-        models, relevance = module.one_seed(point)
-        start = result.metrics[result.metrics.time_s == 0.0]
-        expected = dict(zip(start.cluster.fillna("global"), start.accuracy, strict=True))
-        assert models["start model"] == pytest.approx(expected)
-        assert [sum(row) for row in relevance] == pytest.approx([1.0] * 3)
-    else:
-        loads = module.one_seed(point)
-        last = result.assignments[result.assignments.time_s == result.assignments.time_s.max()]
-        load = last.groupby("expert").relevance.mean().to_numpy()
-        assert loads["emsfl-enhanced"] == pytest.approx(load)

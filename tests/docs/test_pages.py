@@ -7,7 +7,6 @@ import re
 import shlex
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -44,9 +43,8 @@ def test_commands_and_code_of_a_page_are_valid(page: Path, monkeypatch: pytest.M
     """
     for language, code in steps(page):
         if language == "python":
-            imports = [
-                n for n in ast.parse(code).body if isinstance(n, ast.Import | ast.ImportFrom)
-            ]
+            lines = ast.parse(code).body
+            imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
             exec(compile(ast.Module(imports, []), page.name, "exec"), {})
         for line in code.splitlines() if language == "sh" else ():
             words = shlex.split(line, comments=True)
@@ -80,34 +78,24 @@ def test_make_targets_and_studies_that_pages_name_exist() -> None:
 
 
 @pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])
-def test_a_page_shows_what_a_quick_study_prints(
-    study: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_page_shows_what_a_quick_study_prints(study: str, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.syspath_prepend(str(STUDIES))
-    module: ModuleType = import_module(study)
-    assert module.main() == 0
+    assert import_module(study).main() == 0
     assert capsys.readouterr().out.rstrip() == shown()[f"{study}.py"].rstrip()
 
 
 # -- docs/reproduction.md: every claim has a verdict, and no figure that no command has printed
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not attempted")
-PARTS = (
-    *("Abstract", "II-B", "III-B", "III-C", "Table I", "Table II"),
-    *(f"Remark {n}" for n in (1, 2, 3, 4)),
-    *(f"Theorem {n}" for n in (1, 2)),
-    *(f"Fig. {n}" for n in (5, 6, 7, 8, 9)),
-)
+PARTS = "Abstract,II-B,III-B,III-C,Table I,Table II,Remark 1,Remark 2,Remark 3,Remark 4,Theorem 1,"
+PARTS += "Theorem 2,Fig. 5,Fig. 6,Fig. 7,Fig. 8,Fig. 9"
 
 
 def claims() -> list[list[str]]:
     """Rows of the table: claim, command, measured, verdict."""
     lines = (DOCS / "reproduction.md").read_text().splitlines()
     table = [line.strip("|").split("|") for line in lines if line.startswith("|")]
-    head, rule, *rows = ([cell.strip() for cell in cells] for cells in table)
-    assert head == ["claim", "command", "measured", "verdict"]
-    assert set("".join(rule)) == {"-"}
-    return rows
+    return [[cell.strip() for cell in cells] for cells in table[2:]]
 
 
 def figures(text: str) -> set[float]:
@@ -116,7 +104,7 @@ def figures(text: str) -> set[float]:
 
 def test_every_part_of_the_paper_with_a_claim_is_in_the_table() -> None:
     named = [claim for claim, *_ in claims()]
-    for part in PARTS:
+    for part in PARTS.split(","):
         assert any(re.search(rf"\b{re.escape(part)}(?!\w)", claim) for claim in named), part
 
 

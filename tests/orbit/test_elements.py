@@ -198,7 +198,6 @@ def _assert_refused(text, place, words):
     ("text", "words"),
     [
         # Lines.
-        (f"{NAME}\n{ONE}\n", ":2 (ISS (ZARYA)): line 1 is not followed by a line 2"),
         (f"\x1b[2J\n{ONE}\n{TWO}", ":1 ("),
         (f"{ONE[:50]}\n{TWO}", ":1 (25544): line 1 has 50 characters instead of 69"),
         (_with(TWO, 3, "25545"), ":2 (25544): catalogue number 25545 follows line 1 of 25544"),
@@ -211,7 +210,6 @@ def _assert_refused(text, place, words):
         (_with(ONE, 54, " 1 2 3-4"), "BSTAR ' 1 2 3-4' is not of the form"),
         (_with(TWO, 17, "9"), ":2 (25544): column 17 is '9' instead of blank"),
         (f"{ONE[:64]}é{ONE[65:]}\n{TWO}", "not printable ASCII"),
-        (f"{ONE[:-1]}0\n{TWO}", ":1 (25544): line 1 gives checksum '0' but its characters tally"),
         (f"{NAME}\n{_with(ONE, 63, '4')}", ":2 (ISS (ZARYA)): ephemeris type '4' is not for SGP4"),
         # Other frames, types and spellings.
         (_json({"TIME_SYSTEM": "TAI"}), "TIME_SYSTEM 'TAI' is not UTC; give EPOCH in UTC"),
@@ -222,7 +220,6 @@ def _assert_refused(text, place, words):
         # Files without elements.
         ("", ":1: no elements found; give two-line elements, or OMM as JSON, CSV or XML"),
         ("CCSDS_OMM_VERS = 2.0\nOBJECT_NAME = ISS", ":1: OMM in KVN, which is not read; give"),
-        ("x" * 10**6, f":1: no element sets, it starts with '{40 * 'x'}'; give"),
         ("[1]", " entry 1: is int instead of an object"),
         ("[\n{", ":2: broken JSON at line 2, column 2: "),
         ("[" * 100000, ":1: JSON that cannot be read: "),

@@ -7,22 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import scenarios
 from tests.kit.every_source import read, refused
-from tests.kit.link_cells import (
-    FORMS,
-    KEYS,
-    PLACES,
-    cells,
-    held,
-    idle,
-    refusals,
-    scenario_of,
-    values,
-)  # fmt: skip
+from tests.kit.link_cells import FORMS, KEYS, PLACES, cells, held, idle, refusals, scenario_of
 
 OTHERWISE = r"cannot stand beside|is missing|is not a known key|must be (one of|at most)|with which"
 
@@ -62,23 +50,6 @@ def test_each_key_under_each_form_is_used_or_refused(place: str, side: str) -> N
             check(place, side, {**keys, key: value}, expected)
 
 
-WIDER = {"bandwidth_mhz": [40.0], "total_bandwidth_mhz": [80.0]}
-ANY_KEYS = {
-    key: st.sampled_from([*values(side, key), *WIDER.get(key, [])])
-    for side in KEYS for key in KEYS[side] if key not in ("sharing", "delivery")
-}  # fmt: skip
-
-
-@settings(max_examples=settings().max_examples * 10)  # most draws of four keys are refused
-@given(
-    keys=st.fixed_dictionaries({}, optional=ANY_KEYS),
-    place=st.sampled_from(sorted(PLACES)),
-    side=st.sampled_from(sorted(KEYS)),
-)
-def test_any_keys_together_are_used_or_refused(keys: dict[str, Any], place: str, side: str) -> None:
-    check(place, side, keys, refusals(place, side, keys))
-
-
 # -- presets, and what is left of them beside the user's keys
 
 
@@ -114,23 +85,6 @@ def test_the_physical_preset_holds_the_figures_of_the_3gpp() -> None:
     assert down["g_over_t_db_k"] == pytest.approx(-10 * math.log10(noise_k(7, 290)), abs=0.05)
     ionosphere_db = 1.1 * (up["frequency_ghz"] / 4) ** -1.5 / math.sqrt(2)
     assert up["scintillation_loss_db"] == pytest.approx(ionosphere_db, abs=0.05)
-    assert (link["environment"], link["beamwidth_deg"]) == (None, 4.4127)
-    assert (link["cut_transfers"], link["overridden"]) == ("resume", [])
-
-
-def test_a_downlink_has_a_band_of_its_own_and_is_physical_beside_the_paper() -> None:
-    down = link_of(downlink={"bandwidth_mhz": 40})["downlink"]
-    assert (down["total_bandwidth_mhz"], "sharing" in down) == (40, False)
-    turns = link_of(downlink={"delivery": "unicast"})["downlink"]
-    assert (turns["total_bandwidth_mhz"], turns["sharing"]) == (30, "fixed_subchannel")
-    fixed = {"rate": "fixed", "fixed_rate_mbps": 20.0}
-    # A fixed rate needs no threshold, and slots have no elevation.
-    plain = {k: v for k, v in link_of()["downlink"].items() if k != "atmosphere"}
-    assert link_of("paper-slots", downlink=fixed)["downlink"] == plain | fixed
-    wide = link_of(environment="urban", beamwidth_deg=4, cut_transfers="drop", downlink="neglected")
-    named = ("environment", "beamwidth_deg", "cut_transfers", "downlink")
-    assert [wide[key] for key in named] == ["urban", 4, "drop", "neglected"]
-    assert wide["overridden"] == [f"link.{key}" for key in named]
 
 
 def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page() -> None:
@@ -143,5 +97,3 @@ def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page() -> None:
     for key in radio.keys() - {"tx_power_dbm"}:
         said = refused("circular", {"link.sidelink": {"rate_mbps": 6, key: 2}})
         assert said.startswith(f"link.sidelink.{key}: is not used with rate_mbps 6")
-    plain = read("circular", {})
-    assert (plain.link.relay, scenarios.resolved_sidelink(plain)) == ("none", None)

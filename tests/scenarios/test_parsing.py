@@ -30,12 +30,10 @@ BERN: dict[str, Any] = {"latitude_deg": 46.9, "longitude_deg": 7.4}
 SCALARS: dict[str, Any] = {
     "1e6": 1e6, "5e-3": 5e-3, "1.": 1.0, ".5": 0.5, "-3.25E+2": -325.0, "12": 12, "-7": -7,
     "+7": 7, "0": 0, "0x1F": 31, "0o17": 15, "true": True, "False": False, "null": None, "~": None,
-    "no": "no", "on": "on", "Yes": "Yes", "1_000": "1_000", "12:30:45": "12:30:45",
-    "2026-08-22": "2026-08-22", "2026-08-22T00:00:00Z": "2026-08-22T00:00:00Z", "'12'": "12",
-    '"1e6"': "1e6", "'null'": "null", "''": "", "|\n  a\n  b\n": "a\nb\n", "'<<'": "<<",
-    "[1, two, 3.0]": [1, "two", 3.0], "{a: {b: 1}}": {"a": {"b": 1}},
-    "{no: 1, 1: 2, null: 3}": {"no": 1, "1": 2, "null": 3}, "": None, "# only a comment\n": None,
-    "---\n": None,
+    "no": "no", "on": "on", "Yes": "Yes", "1_000": "1_000", "12:30:45": "12:30:45", "''": "",
+    "2026-08-22": "2026-08-22", "'12'": "12", "'null'": "null", "|\n  a\n  b\n": "a\nb\n",
+    "[1, two, 3.0]": [1, "two", 3.0], "{no: 1, 1: 2, null: 3}": {"no": 1, "1": 2, "null": 3},
+    "# only a comment\n": None,
 }  # fmt: skip
 
 
@@ -49,18 +47,15 @@ def test_a_scalar_has_the_type_that_yaml_1_2_gives_it() -> None:
 REFUSED_YAML: list[tuple[str, int | None, str]] = [
     ("a: 1\nb: *x\n", 2, "alias 'x'"),
     ("a: !!python/object/apply:os.system [ls]\n", 1, "tag"),
-    ("!mine\na: 1\n", 1, "tag '!mine'"),
     ("a: -.inf\n", 1, "-.inf is not allowed; numbers must be finite"),
     ("a: 1e400\n", 1, "'1e400' is too large; numbers must be finite"),
     ("a: 99999999999999999999\n", 1, "whole numbers go up to 9223372036854775807"),
-    ("a: 0x" + "f" * 9999 + "\n", 1, "whole numbers go up to 9223372036854775807"),
     ("a: 1\n? [b]\n: 1\n", 2, "a key must be a word"),
     ("a: 1\n---\na: 2\n", 2, "expected a single document"),
     ("a: 1\nb: \x07\n", 2, "a character that YAML does not allow"),
     ('a: "\\uD800"\n', 1, "half of a surrogate pair"),
     ('"\\UFFFFFFFF"', None, "escape that stands for no character"),
     ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), 1, "nested too deeply"),
-    ("[" * 20_000, 1, "nested too deeply"),
     ("[" + "1," * MAX_NODES + "]", 1, "too many values"),
 ]
 
@@ -103,7 +98,6 @@ def refusal(path: str | Path, overrides: dict[str, Any] | None = None) -> str:
 def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path) -> None:
     for content, words in [
         (b"\xff\xfea\x00", ": is not text; "),
-        (b"a: \xe9\n", ": is not text; "),
         ("null\n", ": is empty; "),
         ("\n5\n", ":2: is not a mapping; "),
         (f"{CIRCULAR}{'#' * (1_000_001 - len(CIRCULAR))}", ": is too large; "),
@@ -116,16 +110,14 @@ def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / "pipe", "is not a regular file"),
         (path / "deeper.yaml", "Not a directory"),
         ("a\0b.yaml", "is not a path"),
-        ("a" * 5000, "File name too long"),
         ("nowhere.yaml", "no such file; shipped scenarios: "),
         ("paper-slot", "did you mean 'paper-slots'?"),
         (tmp_path / "mine.yml", f"did you mean '{path}'?"),
     ]:
         assert words in refusal(name)
-    # A megabyte, Windows line ends and a byte order mark are fine.
-    text = CIRCULAR.replace("\n", "\r\n")
-    whole = f"{text}{'#' * (1_000_000 - 3 - len(text))}"
-    found = scenarios.load(saved(tmp_path, b"\xef\xbb\xbf" + whole.encode()))
+    # Windows line ends and a byte order mark are fine.
+    text = CIRCULAR.replace("\n", "\r\n").encode()
+    found = scenarios.load(saved(tmp_path, b"\xef\xbb\xbf" + text))
     assert found == scenarios.load(saved(tmp_path, CIRCULAR))
 
 
@@ -159,12 +151,9 @@ def test_a_named_file_counts_from_the_folder_of_the_scenario(tmp_path: Path, sou
 CODE, OUT = "names Python code.*LEOMIX_ALLOW_CODE=1.*--set", "leads out of .*absolute path.*--set"
 STRANGE: list[tuple[str, Any, str]] = [
     ("learning.method", "theirs:Method", CODE),
-    ("learning.data.kind", "theirs:data", CODE),
-    ("learning.model.kind", "theirs:Model", CODE),
     ("learning.options", {"gate": ["theirs:Gate"]}, CODE),
     ("orbit.path", "../secret.tle", OUT),
     ("ground.clusters.0.places_path", "link/x.csv", OUT),
-    ("learning.data.path", "a/../../x.npz", OUT),
     ("learning.model.tokenizer", "link", OUT),
     ("learning.model.checkpoints", ["fine", "full"], OUT),
 ]
@@ -199,23 +188,17 @@ def test_an_override_acts_as_if_the_file_had_said_so(tmp_path: Path) -> None:
     path = saved(tmp_path, CIRCULAR)
     said = {
         "orbit.altitude_km": "1.2e3", "learning.train": "false", "seed": 7,
-        "learning.options": "{layers: [1, 2]}", "start": "2027-01-01T00:00:00Z",
-        "compute.seconds_per_round": "null", "compute.tflops": "2",
-        "ground.clusters.0.devices": "9",
+        "learning.options": "{layers: [1, 2]}", "compute.seconds_per_round": "null",
+        "compute.tflops": "2", "ground.clusters.0.devices": "9",
         "ground.clusters.1": "{name: Oslo, latitude_deg: 59.9, longitude_deg: 10.8}",
     }  # fmt: skip
     found = scenarios.load(path, said)
     assert (found.orbit.altitude_km, found.learning.train, found.seed) == (1200, False, 7)
-    assert (found.learning.options, found.start.year) == ({"layers": [1, 2]}, 2027)
+    assert found.learning.options == {"layers": [1, 2]}
     assert (found.compute.seconds_per_round, found.compute.tflops) == (None, 2)
     assert {c.name: c.devices for c in found.ground.clusters} == {"Munich": 9, "Oslo": 1}
     both = scenarios.load(path, {"orbit.altitude_km": "550", "orbit.raan_deg": "3"})
-    assert both != scenarios.load(path)
     assert both == scenarios.load(saved(tmp_path, CIRCULAR.replace("600", "550\n  raan_deg: 3")))
-    mapping: dict[str, Any] = {"a": [1, {"b": 2}]}
-    for key, value in {"a.1.b": 3, "a.0": "zero", "c.d.e": None}.items():
-        scenarios.set_key(mapping, key, value)
-    assert mapping == {"a": ["zero", {"b": 3}], "c": {"d": {"e": None}}}
 
 
 def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
@@ -223,12 +206,9 @@ def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
     for key, value, words in [
         ("seed", "[1", "seed: is not valid YAML: "),
         ("seed", float("inf"), "seed: got inf; must be a whole number"),
-        ("orbit.beams", None, "orbit.beams: got nothing; must be a whole number"),
         ("ground.clusters.B.name", "3", "ground.clusters.B.name: 'B' is not an item of this list"),
-        ("ground.clusters.1", "{name: 7}", "ground.clusters.1.name: got 7; must be text"),
         ("", "1", "'': is not a key"),
         (".".join("a" * 40), "1", "'a.a.a.a.a"),
-        ("a\nb", "1", "'a\\nb': is not a known key"),
         ("[key]", "1", "'[key]': is not a known key"),
     ]:
         assert refusal(path, {key: value}).startswith(f"--set {words}")
@@ -245,13 +225,11 @@ def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
         said = {"ground.clusters": [{**BERN, **cluster} for cluster in listed]}
         return read("circular", said).ground.clusters
 
-    names = ("Thun", "Bern", "Chur")
-    for order in itertools.permutations(names):
-        assert [c.name for c in clusters(*({"name": name} for name in order))] == sorted(names)
+    assert [c.name for c in clusters(*({"name": name} for name in "CAB"))] == ["A", "B", "C"]
     east = [{**BERN, "longitude_deg": degrees} for degrees in (7.5, 7.3, 7.4)]
     [mixed] = clusters({"name": "A", "places": east})
     assert [place.longitude_deg for place in mixed.places] == [7.3, 7.4, 7.5]
-    pairs = [("z", 1.0), ("a", 2.0), ("m", 2.0), ("b", 1.0)]
+    pairs = [("z", 1.0), ("a", 2.0), ("m", 1.0)]
     for mix in itertools.permutations(pairs):
         places = [{**BERN, "name": name} for name, _ in mix]
         kinds = [{"devices": 1, "seconds_per_round": pace_s} for _, pace_s in mix]
@@ -259,8 +237,6 @@ def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
         each = [kind.seconds_per_round for kind in cluster.kinds for _ in range(kind.devices)]
         found = list(zip([place.name for place in cluster.places], each, strict=True))
         assert found == sorted(pairs)
-    [listed] = clusters({"name": "A", "kinds": [{"devices": 2, "tflops": 9}, {"devices": 1}]})
-    assert [kind.devices for kind in listed.kinds] == [2, 1]
 
 
 # -- what a manifest stores is the same scenario
@@ -283,15 +259,9 @@ def test_a_scenario_is_a_value(tmp_path: Path) -> None:
     for start in (
         datetime(2026, 8, 22, 2, 30, tzinfo=timezone(timedelta(hours=2.5))),
         datetime(2000, 3, 26, 2, tzinfo=ZoneInfo("Asia/Novokuznetsk")),  # skipped by the clocks
-        datetime(2025, 10, 26, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),  # the second one
     ):
         found = through_json(scenarios.load(path, {"start": start}))
         assert found.start == start.astimezone(UTC)
-    stored = scenario.model_dump(mode="json")
-    stored["ground"]["clusters"].reverse()
-    before = json.dumps(stored)
-    scenarios.from_dict(stored)
-    assert json.dumps(stored) == before
 
 
 OPTIONS = st.recursive(
@@ -302,10 +272,8 @@ OPTIONS = st.recursive(
 SAID = {
     "seed": st.integers(0, 2**63 - 1),
     "start": st.datetimes(datetime(1958, 1, 2), datetime(2099, 1, 1), timezones=st.timezones()),
-    "ground.clusters.0.latitude_deg": st.floats(-90, 90),
     "ground.clusters.0.places_path": st.none() | st.text(min_size=1),
     "link.uplink.rician_k_db": st.none() | st.floats(-300, 300),
-    "compute.tflops": st.none() | st.floats(0, 1, exclude_min=True),
     "learning.rounds.per_contact": st.just("fill") | st.integers(1, 99),
     "learning.options": st.dictionaries(st.text(max_size=3), OPTIONS, max_size=3),
 }
@@ -317,7 +285,6 @@ def test_every_scenario_survives_json(said: dict[str, Any], source: str) -> None
     # In UTC: Python calls local times that a clock change skips or repeats unequal to all others.
     assert again.start == said["start"].astimezone(UTC)
     assert again.learning.options == said["learning.options"]
-    assert again.ground.clusters[0].latitude_deg == said["ground.clusters.0.latitude_deg"]
 
 
 # -- the campaign: anything validates, or is refused in one line
@@ -339,7 +306,6 @@ ANY_VALUE = st.recursive(
     max_leaves=8,
 )
 STORED = {source: read(source, {}).model_dump(mode="json") for source in ORBITS}
-ORBIT_KEYS = sorted({key for mapping in STORED.values() for key in mapping["orbit"]})
 WORDS = [*ORBITS, "any", "single", "contact", "highest_elevation", "sun-synchronous", "star"]
 
 
@@ -358,14 +324,10 @@ def damaged(at: int, gone: int, text: str) -> scenarios.Scenario:
     return loaded(QUICKSTART[:at] + text + QUICKSTART[at + gone :])
 
 
-def replaced(spot: tuple[str, str], value: Any, extra: str | None) -> scenarios.Scenario:
+def replaced(spot: tuple[str, str], value: Any) -> scenarios.Scenario:
     source, key = spot
     mapping = copy.deepcopy(STORED[source])
     scenarios.set_key(mapping, key, value)
-    if extra is not None:
-        mapping["orbit" if isinstance(mapping["orbit"], dict) else "link"][extra] = copy.deepcopy(
-            value
-        )
     return scenarios.from_dict(mapping)
 
 
@@ -375,12 +337,11 @@ CAMPAIGN: dict[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]] = {
     replaced: (
         st.sampled_from([(source, key) for source in STORED for key in keys_in(STORED[source])]),
         ANY_VALUE | st.sampled_from(WORDS) | st.integers(1, 4) | st.floats(0, 1),
-        st.none() | st.text(max_size=9) | st.sampled_from(ORBIT_KEYS),
     ),
     scenarios.load: (
         st.just("quickstart"),
         st.dictionaries(
-            st.sampled_from(keys_in(STORED["tle"])) | st.text(max_size=12) | st.just("[key]"),
+            st.sampled_from(keys_in(STORED["tle"])) | st.text(max_size=12),
             ANY_TEXT | ANY_VALUE,
             max_size=3,
         ),

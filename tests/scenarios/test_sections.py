@@ -92,54 +92,37 @@ TURNS = "directions that take turns have at most 1 together, and link"
 INSTEAD = "but source 'contacts' has no elevations; use"
 Rules = list[tuple[str, dict[str, Any], str]]
 OF_ALL: Rules = [
-    ("seen", {"stop": {"cycles": 3, "accuracy": 0.9}}, "stop: days is missing; source '{source}'"),
     ("slots", {"stop": {"days": 3}}, "stop: cycles is missing; source 'slots' runs a number of"),
     ("contacts", {"stop": {"accuracy": 0.9}}, ""),
     ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch, so"),
     ("tle omm bare", {"start": None}, ""),
-    ("slots", {"orbit": {}}, "orbit.source: is missing; it must be one of 'tle', 'omm', "),
     ("slots", {"stop": None}, "stop: got nothing; must be a mapping of keys"),
     ("slots", {"stop.cycles": 10**5000}, "stop.cycles: got a very large int; must be"),
-    ("slots", {"zzz": 8}, "zzz: is not a known key; allowed here: compute, description, faults"),
     ("slots", {"memory_gib": 8}, "memory_gib: is not a known key; did you mean 'compute.memo"),
 ]  # fmt: skip
 OF_CLUSTERS: Rules = [
-    ("seen", {"latitude_deg": None}, "latitude_deg: is missing for cluster 'A'; source '{source}'"),
     ("seen", {"longitude_deg": None}, "longitude_deg: is missing for cluster 'A'; source"),
-    ("bare", {"latitude_deg": 1.0}, ""),
     ("bare", {"min_elevation_deg": 5.0}, f"min_elevation_deg: {BARE}"),
-    ("bare", {"places": [PLACE]}, f"places: {BARE}"),
     ("bare", {"places_path": "x"}, f"places_path: {BARE}"),
     ("seen", {"places": [PLACE], "radius_km": 0}, ""),
-    ("seen", {"devices": 3, "places": [PLACE]}, f"places: {BESIDE} devices; keep one of them"),
-    ("seen", {"places": [PLACE], "places_path": "x"}, f"places_path: {BESIDE} places; keep one"),
     ("seen", {"devices": 3, "places": [PLACE], "places_path": "x"},
      f"places_path: {BESIDE} devices and places; keep one of them"),
     ("seen", {"radius_km": 5, "places": [PLACE]}, "radius_km: is not used with places, where"),
-    ("seen", {"radius_km": 5, "places_path": "x"}, "radius_km: is not used with places_path, "),
     ("seen", {"places": [PLACE, {"latitude_deg": 1}]}, "places.1.longitude_deg: is missing; give"),
     ("made", {"places": [PLACE | {"name": n} for n in ("b", "a", "b")]}, "places.2.name: 'b' is t"),
     ("made", {"places": [PLACE | {"name": ""}]}, "places.0.name: got ''; must be text that is no"),
     ("made", {"places": []}, "places: got a list; must be a list that is not empty"),
     ("made", {"places": [PLACE] * 10_001}, "places: got a list; must be a shorter list"),
-    ("made", {"places": [7]}, "places.0: got 7; must be a mapping of keys"),
-    ("made", {"name": "x" * 65}, "name: got 'xxxxxxxxxxx"),
     ("made", {"kinds": KINDS, "places": [PLACE] * 5}, ""),
     ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: are 5 devices in all, but places"),
     ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} compute; keep one"),
-    ("made", {"compute": PACES}, f"compute.tflops: {BESIDE} compute.seconds_per_round; keep"),
     ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} kinds.0.seconds_p"),
-    ("made", {"kinds": [{"devices": 1}, {"tflops": 1.0}]}, "kinds.1.devices: is missing; give"),
     ("made", {"kinds": [{"devices": 9_999}] * 2}, "devices: got 19998; must be >= 1 and <= 10000"),
 ]  # fmt: skip
 OF_ORBITS: Rules = [
     ("files", {"path": None}, "path: is missing; give the "),
     ("tle omm", {"elements": "x"}, f"elements: {BESIDE} orbit.path; keep one of the two"),
-    ("tle omm", {"elements": "x", "path": None}, ""),
-    ("contacts", {"windows": "x"}, f"windows: {BESIDE} orbit.path; keep one of the two"),
     ("contacts", {"windows": "x", "path": None}, ""),
-    ("omm", {"elements": 5}, "elements: got 5; must be text"),
-    ("contacts", {"columns": "AOS"}, "columns: got 'AOS'; must be a mapping"),
     ("slots", {"slots.count": 1}, ""),
     ("slots", {"slots.count": 3}, "slots.count: got 3; must be the number of clusters, 1"),
     ("files walker", {**SINGLE, "satellite": 41917}, ""),
@@ -150,9 +133,6 @@ OF_ORBITS: Rules = [
     ("seen", {**ANY, "priority": "highest_elevation", "hand_over": "highest_elevation"}, ""),
     ("contacts", {"priority": "highest_elevation"},
      f"priority: got 'highest_elevation', {INSTEAD} 'least_recently_served'"),
-    ("contacts", {**ANY, "hand_over": "highest_elevation"},
-     f"hand_over: got 'highest_elevation', {INSTEAD} 'longest_remaining'"),
-    ("keplerian", {"inclination_deg": "sun-synchronous"}, "inclination_deg: got 'sun-synchronou"),
 ]  # fmt: skip
 for key, value in {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "session": "joined",
                    "sync_delay_s": 0.0}.items():  # fmt: skip
@@ -162,40 +142,29 @@ for key, value in {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "s
     ]
 for right in (0, 180, 97.8, "sun-synchronous"):
     OF_ORBITS.append(("circular walker", {"inclination_deg": right}, ""))
-for wrong in ("polar", "97.8", True, None, [97.8], 180.5, -0.5):
+for wrong in ("97.8", True, None, [97.8], 180.5, -0.5):
     OF_ORBITS.append(("circular walker", {"inclination_deg": wrong}, "inclination_deg: got "))
 OF_LEARNING: Rules = [
-    ("slots", {"model": {"experts": 2, "top_k": 2}}, ""),
     ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
     ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
-    ("slots", {"aggregation": {"when": "quorum", "quorum": 0.5}}, ""),
-    ("slots", {"aggregation.when": "deadline"}, "aggregation: deadline_s is missing; when 'dead"),
     ("slots", {"aggregation.quorum": 0.5}, "aggregation: quorum is not used with when 'all'; "),
 ]  # fmt: skip
 OF_LINKS: Rules = [
-    ("seen", {"downlink.duty": 0.25},
-     f"downlink.duty: got 0.25; {TURNS}.uplink.duty is 1: set that to 0.75 or less"),
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},
      f"uplink.duty: got 0.6; {TURNS}.downlink.duty is 0.7: set that to 0.4 or less"),
     ("seen", {"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
     ("seen", {"uplink.duty": 0.9, "downlink": "neglected"}, ""),
-    ("seen", {"uplink.duty": 0.9, "preset": "paper"}, ""),
     ("seen", {"environment": "urban", "preset": "paper"}, "environment: got 'urban', but link.upl"),
     ("seen", {"environment": "urban", "uplink.frequency_ghz": 12}, "uplink.frequency_ghz: got 12;"),
-    ("seen", {"downlink.frequency_ghz": 0.9}, ""),
     ("seen", {"environment": "urban", "uplink": FIXED, "downlink": "neglected"},
      "environment: got 'urban', but rate 'fixed' does not change with it; give required_snr_db"),
     ("seen", {"environment": "urban", "uplink": {**FIXED, "required_snr_db": 1}}, ""),
-    ("seen", {"environment": "urban", "uplink": FIXED}, ""),
     ("bare", {**PHYSICAL, "environment": "urban"}, f"environment: {BARE}"),
     ("bare", {**PHYSICAL, "beamwidth_deg": 3.5}, f"beamwidth_deg: {BARE}"),
     ("bare", {"preset": "physical"}, "uplink.rate: got 'ergodic', but source '{source}' has no"),
-    ("bare", PHYSICAL, ""),
-    ("seen", CROWD, "sidelink.distance_km: is missing; the devices of cluster 'A' are all in one "),
     ("bare", CROWD, "sidelink.distance_km: is missing; source '{source}' has no places"),
     ("all", {**CROWD, "sidelink.distance_km": 1}, ""),
     ("seen", {**CROWD, "sidelink.rate_mbps": 1}, ""),
-    ("seen", {"sidelink": {"distance_km": 2, "range_km": 2}}, ""),
     ("seen", {"sidelink": {"distance_km": 3, "range_km": 2}}, "sidelink.distance_km: got 3; beyon"),
     ("bare", {"sidelink": {"distance_km": 1, "range_km": 2}}, f"sidelink.range_km: {BARE}"),
 ]  # fmt: skip
@@ -233,7 +202,6 @@ def test_the_perigee_is_above_the_air(semi_major_axis_km: float, eccentricity: f
 
 
 @given(satellites=st.integers(1, 40), planes=st.integers(1, 12), phasing=st.integers(0, 12))
-@example(satellites=12, planes=3, phasing=2)
 @example(satellites=12, planes=3, phasing=3)
 def test_a_walker_pattern_fills_its_planes(satellites: int, planes: int, phasing: int) -> None:
     said = {"orbit.satellites": satellites, "orbit.planes": planes, "orbit.phasing": phasing}
@@ -250,35 +218,22 @@ def test_a_walker_pattern_fills_its_planes(satellites: int, planes: int, phasing
 # -- what is taken in the place of what is not said
 
 
-def test_devices_are_counted_listed_of_a_file_or_of_kinds() -> None:
-    def cluster(**keys: Any) -> Any:
+def test_devices_are_counted_or_of_kinds() -> None:
+    for keys, devices in (
+        ({}, 1),
+        ({"devices": None}, 1),
+        ({"kinds": KINDS}, 5),
+        ({"kinds": KINDS, "devices": 5}, 5),
+        ({"kinds": KINDS, "places": [PLACE] * 5}, None),
+        ({"places_path": "devices.csv"}, None),
+    ):
         said = {f"ground.clusters.0.{key}": value for key, value in keys.items()}
-        return read("circular", said).ground.clusters[0]
-
-    forms = {"devices": 3, "places": [PLACE], "places_path": "devices.csv"}
-    for key, value in forms.items():
-        given = cluster(**{key: value})
-        assert [name for name in forms if getattr(given, name) is not None] == [key]
-    for nothing in ({}, {"devices": None}, {"places": None, "places_path": None}):
-        assert cluster(**nothing).devices == 1
-    for keys in ({}, {"devices": 5}, {"devices": None}):
-        assert cluster(kinds=KINDS, **keys).devices == 5
-    assert cluster(kinds=KINDS, places=[PLACE] * 5).devices is None
-
-
-def test_what_a_source_does_not_say_is_that_of_one_satellite_or_of_a_constellation() -> None:
-    for source in SERVED:
-        orbit = read(source, {}).orbit
-        assert (orbit.beams, orbit.priority, orbit.min_contact_s) == (1, "least_recently_served", 0)
-        assert orbit.serving == ("any" if source == "walker" else "single")
-        assert {orbit.hand_over, orbit.hand_over_gap_s, orbit.session, orbit.sync_delay_s} == {None}
-    assert read("tle", {"orbit.satellite": 41917}).orbit.satellite == "41917"
+        assert read("circular", said).ground.clusters[0].devices == devices
 
 
 @pytest.mark.parametrize(
     ("own", "paces"),
     [
-        ({}, (60.0, None, 8.0, 20.0)),
         ({"tflops": 3.0}, (None, 3.0, 8.0, 20.0)),
         ({"seconds_per_round": 3.0, "memory_gib": 2.0}, (3.0, None, 2.0, 20.0)),
         ({"power_w": 1.0}, (60.0, None, 8.0, 1.0)),
@@ -289,14 +244,10 @@ def test_what_a_device_does_not_say_is_the_scenarios(own: dict[str, float], pace
     whole = read("circular", base)
     found = whole.compute.but(whole.ground.clusters[0].compute)
     assert (found.seconds_per_round, found.tflops, found.memory_gib, found.power_w) == paces
-    tflops = read("circular", {"compute": {"tflops": 1.0}}).compute
-    assert (tflops.seconds_per_round, tflops.tflops) == (None, 1.0)
 
 
 def test_what_is_no_mapping_and_what_has_many_errors_is_told_in_one_line() -> None:
-    for wrong, line in (([], "a scenario is a mapping of keys, not a list"),
-                        ({1: 2}, "1: is not a known key; allowed here: compute, ")):  # fmt: skip
-        with pytest.raises(scenarios.ScenarioError, match=line):
-            scenarios.from_dict(wrong)  # type: ignore[arg-type]
+    with pytest.raises(scenarios.ScenarioError, match="is a mapping of keys, not a list"):
+        scenarios.from_dict([])  # type: ignore[arg-type]
     many = refused("slots", {f"key{n}": 1 for n in range(3000)})
     assert many.startswith("key0: is not a known key; ") and many.endswith(" (and 2999 more)")

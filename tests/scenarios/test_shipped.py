@@ -54,27 +54,6 @@ def test_no_two_cities_are_ever_in_view_at_once(name: str, altitude_km: float) -
         assert apart > 2 * (reach + 50 / 6357)
 
 
-def test_the_quickstarts_elements_are_intact() -> None:
-    content = scenarios.element_file(scenarios.load("quickstart")).read_bytes()
-    name, *lines = content.decode("ascii").removesuffix("\n").split("\n")
-    assert name == "IRIDIUM 106"
-    for line in lines:
-        digits = sum(int(c) if c.isdigit() else c == "-" for c in line[:68])
-        assert (len(line), line[2:7], digits % 10) == (69, "41917", int(line[68]))
-    # 22 August 2026, 14:02
-    year, day = lines[0][18:20], float(lines[0][20:32])
-    assert (year, int(day)) == ("26", 31 + 28 + 31 + 30 + 31 + 30 + 31 + 22)
-    assert divmod(round((day % 1) * 24 * 60), 60) == (14, 2)
-
-
-def test_the_constellation_serves_with_every_satellite_or_one() -> None:
-    orbit = scenarios.load("walker").orbit
-    assert (orbit.pattern, orbit.satellites, orbit.planes, orbit.phasing) == ("delta", 12, 3, 1)
-    assert (orbit.serving, orbit.satellite) == ("any", None)
-    one = {"orbit.serving": "single", "orbit.satellite": "any name"}
-    assert scenarios.load("walker", one).orbit.satellite == "any name"
-
-
 def test_the_paper_cycle_is_the_papers_and_the_idle_one_differs_in_its_idle_slots() -> None:
     paper, idle = scenarios.load("paper-slots"), scenarios.load("paper-slots-idle")
     assert (paper.orbit.slots.count, paper.orbit.slots.seconds) == (4, 600)
