@@ -52,12 +52,10 @@ def test_every_printed_budget_is_met_within_a_tenth_of_a_decibel(study, monkeypa
             found_db = by_name[f"{far} {way}"] - by_name[f"{near} {way}"]
             assert found_db == pytest.approx(expected_db, abs=1e-9)
     first, *others = budgets.CASES
-    for wrong in ({"printed_db": 8.4}, {"printed_loss_db": 179.3}):
-        monkeypatch.setattr(budgets, "CASES", (replace(first, **wrong), *others))
-        assert budgets.main() == 1
-        off = [line.endswith("OFF") for line in capsys.readouterr().out.splitlines()]
-        assert off == [False, True] + [False] * 7
-        monkeypatch.undo()
+    monkeypatch.setattr(budgets, "CASES", (replace(first, printed_db=8.4), *others))
+    assert budgets.main() == 1
+    off = [line.endswith("OFF") for line in capsys.readouterr().out.splitlines()]
+    assert off == [False, True] + [False] * 7
 
 
 @pytest.mark.parametrize("height_km", [600, 1200])
@@ -95,8 +93,6 @@ def test_the_numbers_of_the_paper_are_those_of_closed_forms(study, capsys):
     assert numbers.main() == 0
     lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert lines == {name: f"{value:.3f}" for name, value in paper.items()}
-    assert lines["snr_db"] == "9.985"
-
     noise_dbm = 10 * log10(BOLTZMANN_J_K * 290 * 5e6) + 30
     snr = 10 ** ((-97 - noise_dbm) / 10)
     wavelength_m = 4 * pi * 600e3 / 10 ** (160 / 20)
@@ -142,13 +138,11 @@ def test_the_numbers_of_the_paper_are_those_of_closed_forms(study, capsys):
 # When payloads are through
 
 
-def test_every_payload_is_through_within_a_millisecond(study, monkeypatch, capsys):
+def test_every_payload_is_through_within_a_millisecond(study, monkeypatch):
     transfers = study("transfers")
     kept = {rate: list(transfers.rows(rate)) for rate in ("ergodic", "modcod")}
     monkeypatch.setattr(transfers, "rows", kept.get)
     assert transfers.main() == 0
-    printed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert printed == ["ergodic"] * 5 + ["modcod"] * 5
     for rows in kept.values():
         by_name = {name: numbers for name, *numbers in rows}
         fits, fits_not = by_name["just fits into a pass"], by_name["just does not fit"]
