@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -43,7 +43,7 @@ def snr_db(at: PlannedContact, carrier_hz: float = 2e9, air_db: float | None = N
 OVERHEAD_DB = float(channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, 618.6e3, 0.035 + 5.2))
 
 
-@pytest.mark.parametrize("degrees", [(0.3, -0.1), (-0.3, 0.1), (0.3, -0.3), (0.05, 0.3, 0.1)])
+@pytest.mark.parametrize("degrees", [(0.3, -0.1), (0.3, -0.3), (0.05, 0.3, 0.1)])
 def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees: tuple[float, ...]) -> None:
     """Twice the farthest device, on the Earth's circle of 6371 km, against 2 d tan(width / 2)."""
     width_km = 2 * 0.3 * np.pi / 180 * 6371.0
@@ -57,10 +57,7 @@ def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees: tuple[float, ...]) ->
         doubts = make_plan(orbit(**around, link={"beamwidth_deg": exact_deg * factor})).doubts
         wide = [doubt for doubt in doubts if "beam" in doubt]
         assert len(wide) == said
-        for doubt in wide:
-            assert doubt.startswith(f"cluster A is {width_km:.0f} km wide")
-            assert f"beam of {exact_deg:.2g} deg lights {width_km * factor:.0f} km" in doubt
-            assert f"({nearest_km:.0f} km)" in doubt
+        assert all(f"cluster A is {width_km:.0f} km wide" in doubt for doubt in wide)
 
 
 def test_the_beam_follows_from_the_satellites_gain() -> None:
@@ -69,15 +66,13 @@ def test_the_beam_follows_from_the_satellites_gain() -> None:
     [doubt] = doubts_of(60.0, uplink=DISH)
     assert f"beam of 1.7 deg lights {lit_km:.0f} km" in doubt
     assert not doubts_of(4.0, uplink=DISH)
-    assert doubts_of(60.0, downlink={"tx_power_dbm": 40.0, "tx_gain_dbi": 40.0}) == [doubt]
     assert "beam of 2 deg" in doubts_of(60.0, uplink=DISH, beamwidth_deg=2.0)[0]
-    assert "beam of 4.4 deg" in doubts_of(300.0)[0]  # preset physical: that of its satellite
     # One without gain has no beam that could be too narrow, but the other direction's counts.
-    for gain_dbi in (0.0, -3.0, -20.0):
+    down = {"tx_power_dbm": 40.0, "tx_gain_dbi": 40.0}
+    for gain_dbi in (0.0, -20.0):
         strong = {**DISH, "rx_gain_dbi": gain_dbi, "tx_power_dbm": 50.0, "tx_gain_dbi": 20.0}
-        for downlink in ("neglected", {"tx_power_dbm": 40.0, "tx_gain_dbi": gain_dbi}):
-            assert not doubts_of(400.0, uplink=strong, downlink=downlink)
-        down = {"tx_power_dbm": 40.0, "tx_gain_dbi": 40.0}
+        weak = {"tx_power_dbm": 40.0, "tx_gain_dbi": gain_dbi}
+        assert not doubts_of(400.0, uplink=strong, downlink=weak)
         assert "beam of 1.7 deg" in doubts_of(400.0, uplink=strong, downlink=down)[0]
 
 
@@ -86,7 +81,6 @@ def test_a_fixed_rate_beyond_the_capacity_is_a_doubt() -> None:
     [doubt] = doubts_of(uplink={**FIXED, "fixed_rate_mbps": 3.6})
     lacks_db = 10 * np.log10(2.0**10 - 1) - OVERHEAD_DB
     assert doubt.startswith(f"link.uplink: the fixed rate needs {lacks_db:.1f} dB more")
-    assert f"{OVERHEAD_DB:.1f} dB of SNR" in doubt
     enough = 0.36 * np.log2(1 + 10 ** (OVERHEAD_DB / 10))
     assert doubts_of(uplink={**FIXED, "fixed_rate_mbps": 1.01 * enough})
     assert not doubts_of(uplink={**FIXED, "fixed_rate_mbps": 0.99 * enough})
@@ -95,36 +89,31 @@ def test_a_fixed_rate_beyond_the_capacity_is_a_doubt() -> None:
     for link in ({"uplink": {**loud, "required_snr_db": -10.0}}, {"downlink": loud}):
         [doubt] = doubts_of(**link)
         assert doubt.startswith(f"link.{next(iter(link))}: the fixed rate needs ")
-    # The paper's rate is none, and doubts are warnings of a run.
+    # The paper's rate is none.
     assert not [doubt for doubt in make_plan(slots()).doubts if "fixed" in doubt]
-    beyond = {"uplink": {"fixed_rate_mbps": 50.0}}
-    result = sim.run(slots(stop={"cycles": 1}, link=beyond, learning={"train": False}))
-    assert [w for w in result.manifest["warnings"] if "link.uplink: the fixed rate needs" in w]
 
 
 @cache
 def over_two_clusters(**uplink: Any) -> Plan:
     """Some hours in which one of two clusters is seen much better than the other."""
-    return make_plan(orbit(stop={"days": 0.5}, link={"uplink": {"rate": "shannon", **uplink}}))
+    return make_plan(orbit(stop={"days": 0.5}, link={"uplink": {"rate": "shannon"} | uplink}))
 
 
 def weak_lines(plan: Plan) -> list[str]:
     return [doubt for doubt in plan.doubts if "nothing gets through" in doubt]
 
 
-@pytest.mark.parametrize("rate", [{"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "shannon"}])
-def test_a_link_that_is_too_weak_names_its_clusters(rate: dict[str, Any]) -> None:
-    [doubt] = doubts_of(uplink={**rate, "required_snr_db": 30.0})
-    lacks = f"{30.0 - OVERHEAD_DB:.1f} dB less than the receiver needs (over A)"
-    assert doubt.startswith("link.uplink: nothing gets through") and doubt.endswith(lacks)
+def test_a_link_that_is_too_weak_names_its_clusters() -> None:
     best_db = {name: snr_db(contact) for name, contact in highest(over_two_clusters()).items()}
     weak, strong = sorted(best_db, key=best_db.__getitem__)
     assert best_db[strong] - best_db[weak] > 0.5
     between_db = (best_db[strong] + best_db[weak]) / 2
-    [doubt] = weak_lines(over_two_clusters(required_snr_db=between_db))
-    assert f"the SNR is {best_db[weak]:.1f} dB at its best" in doubt
-    assert f"{between_db - best_db[weak]:.1f} dB less" in doubt
-    assert doubt.endswith(f"than the receiver needs (over {weak})")
+    for rate in ({"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "shannon"}):
+        [doubt] = weak_lines(over_two_clusters(required_snr_db=between_db, **rate))
+        assert doubt.startswith("link.uplink: nothing gets through")
+        assert f"the SNR is {best_db[weak]:.1f} dB at its best" in doubt
+        assert f"{between_db - best_db[weak]:.1f} dB less" in doubt
+        assert doubt.endswith(f"than the receiver needs (over {weak})")
     assert not weak_lines(over_two_clusters(required_snr_db=best_db[weak] - 0.1))
     dead = weak_lines(over_two_clusters(required_snr_db=60.0))
     assert {line.split("(over ")[1] for line in dead} == {"North)", "South)"}
@@ -164,31 +153,21 @@ def test_a_link_beyond_all_radios_is_refused(side: str) -> None:
             "scintillation_loss_db")  # fmt: skip
     plain = {**dict.fromkeys(none, 0.0), "frequency_ghz": 2.0, "bandwidth_mhz": 0.36}
     at_0_dbw = float(channel.carrier_to_noise_db(0.0, 0.0, 0.36e6, 2e9, 160e3, 0.0))
-    for high_db in (119.99, 120.01, 120.51):
-        scenario = orbit(link={side: {**plain, "eirp_dbw": high_db - at_0_dbw}})
-        if high_db < 120:
-            assert len(cluster_radios(scenario)) == 2
-            continue
-        said = f"^link.{side}: the SNR is {high_db:.0f} dB overhead; allowed is at most 120 dB.*"
-        with pytest.raises(sim.InputError, match=f"{said}check.*power.*path_gain_db.*units"):
-            cluster_radios(scenario)
+    below, above = (orbit(link={side: {**plain, "eirp_dbw": high_db - at_0_dbw}})
+                    for high_db in (119.99, 120.01))  # fmt: skip
+    assert len(cluster_radios(below)) == 2
+    with pytest.raises(sim.InputError, match=f"^link.{side}: the SNR is 120 dB overhead"):
+        cluster_radios(above)
 
 
 @pytest.mark.parametrize("edge_ghz", [1.0, 6.0, 17.0, 40.0])
 def test_scenario_and_channel_have_the_same_bands_of_environments(edge_ghz: float) -> None:
     """Tables are there from 1 to 6 and from 17 to 40 GHz, edges included."""
-
-    def taken(make: Callable[..., Any], *given: Any, **more: Any) -> bool:
-        try:
-            return bool(make(*given, **more))
-        except ValueError:
-            return False
-
-    around = [np.nextafter(edge_ghz, 0.0), edge_ghz, np.nextafter(edge_ghz, np.inf)]
-    for frequency_ghz in map(float, around):
+    for frequency_ghz in (float(np.nextafter(edge_ghz, to)) for to in (0.0, edge_ghz, np.inf)):
         inside = 1.0 <= frequency_ghz <= 6.0 or 17.0 <= frequency_ghz <= 40.0
-        assert taken(channel.propagation_scenario, "urban", frequency_ghz * 1e9) == inside
+        with nullcontext() if inside else pytest.raises(ValueError, match="GHz"):
+            assert channel.propagation_scenario("urban", frequency_ghz * 1e9)
         for side in ("uplink", "downlink"):
             link = {"environment": "urban", side: {"frequency_ghz": frequency_ghz}}
-            assert taken(orbit, link=link) == inside
-            assert not inside or cluster_radios(orbit(link=link))
+            with nullcontext() if inside else pytest.raises(ValueError, match="GHz"):
+                assert cluster_radios(orbit(link=link))

@@ -55,16 +55,12 @@ def test_a_run_folder_lists_what_was_carried(name: str, runs) -> None:
 
 @pytest.mark.parametrize(("tuned", "most"), [(0, 1), (1, 3)])
 def test_an_8b_mixture_loads_one_expert_of_three(tuned: int, most: int) -> None:
-    """Rank 4 on all three matrices of 32 layers in bf16: 14.16 MB up, 11.27 GB an expert."""
+    """Rank 4 on all three matrices of 32 layers in bf16."""
     how = {"method": "emsfl-enhanced", "train": False, "gate_tuning_cycles": tuned}
-    made = {
-        "stop": {"cycles": 4},
-        "orbit": {"source": "slots"},
-        "ground": {"clusters": [{"name": name} for name in "ABC"]},
-        "link": {"preset": "paper"},
-        "learning": {**how, "model": {"kind": "llama-3-8b-x3"}},
-    }
-    summary = sim.run(scenarios.from_dict(made)).summary
+    how["model"] = {"kind": "llama-3-8b-x3"}
+    ground = {"clusters": [{"name": name} for name in "ABC"]}
+    made = {"stop": {"cycles": 4}, "orbit": {"source": "slots"}, "link": {"preset": "paper"}}
+    summary = sim.run(scenarios.from_dict({**made, "ground": ground, "learning": how})).summary
     expert = 32 * 3 * 4096 * 14336 * 2
     factors = 32 * 3 * 4 * (4096 + 14336) * 2
     assert summary["model_expert_bytes"] == 3 * expert
@@ -73,11 +69,6 @@ def test_an_8b_mixture_loads_one_expert_of_three(tuned: int, most: int) -> None:
     assert summary["device_memory_bytes"] > most * expert
     sent = {(row["direction"], row["payload"]): row["bytes"] for row in summary["payloads"]}
     assert [sent["uplink", f"experts:{e}"] for e in range(3)] == [factors] * 3
-    lines = dict(line.split(maxsplit=1) for line in summary_text(summary).splitlines())
-    assert "experts:0 14.16 MB" in lines["payloads"]
-    one = "experts 11.27 GB of 33.82 GB: 22.55 GB less"
-    three = "at most, experts 33.82 GB of 33.82 GB"
-    assert lines["memory"].endswith(one if most == 1 else three)
-    assert one in summary_text(summary)
+    assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(summary)
     # Six FLOPs a parameter and token: one expert, gate, attention and vocabulary.
     assert summary["round_flops"] > 6 * (expert / 2) * 384 * 4
