@@ -1,7 +1,6 @@
 """FedAvg, FedBuff, and what all methods make of updates: against plain numpy, from device to model.
 
-What a device's round alone makes of the model is taken from ClusterSide; weights, rounds, staleness
-and buffers are worked out here.
+What a device's round alone makes of the model is taken from ClusterSide.
 """
 
 import numpy as np
@@ -14,16 +13,13 @@ import sim
 from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
+from tests.kit.small_nmoe import events
 
 FEDAVG = {"method": "fedavg"}
 LITTLE = {"memory_gib": 1e-9}
 B_OF_THREE = {"name": "B", "devices": 3}
 WITHOUT_B = {"name": "B", "devices": 3, "compute": LITTLE}
 WITHOUT_B0 = {"name": "B", "kinds": [{"devices": 1, **LITTLE}, {"devices": 2}]}
-
-
-def aggregated(result):
-    return result.events[result.events.kind == "aggregate"]
 
 
 def fedbuff(**options):
@@ -81,7 +77,7 @@ def test_a_round_of_fedavg_adds_the_mean_weighted_by_samples(tmp_path, b, out):
     """The weights of those who can take part sum to 1: n_k / n over their samples alone."""
     scenario = slots(stop={"cycles": 1}, ground=with_b(b), learning={**FEDAVG, "step_size": 0.3})
     run = sim.run(scenario, tmp_path / "run")
-    assert aggregated(run).version.tolist() == [1]
+    assert events(run, "aggregate").version.tolist() == [1]
     built = build(scenario)
     learner, start = built.learner, built.learner.start()
     before, ends = weights(learner, start), []
@@ -128,21 +124,19 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age(step):
     assert max(float(np.abs(after[name] - before[name]).max()) for name in after) > 1e-3
 
 
-def test_who_is_done_waits_for_the_others_and_says_so():
+def test_who_is_done_waits_for_the_others_and_a_round_of_nobody_never_ends():
     """South's upload takes several passes; North has nothing to do in the meantime."""
     near = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": 1}
     far = {"name": "South", "latitude_deg": -5, "longitude_deg": 150, "devices": 3}
-    said = {"ground": {"clusters": [near, far]}, "learning": {**FEDAVG, "train": False}}
-    result = sim.run(orbit(link=fixed(uplink=1e-5), **said))
-    waits = result.events[result.events.kind == "wait"]
+    timing = {**FEDAVG, "train": False}
+    ground = {"clusters": [near, far]}
+    result = sim.run(orbit(link=fixed(uplink=1e-5), ground=ground, learning=timing))
+    waits = events(result, "wait")
     assert set(waits.cluster) == {"North"}
     assert waits.detail.str.fullmatch(r"round:\d+ waits for South").all()
     assert not waits.contact_id.isin(result.transfers.contact_id.dropna()).any()
-
-
-def test_a_round_that_nobody_can_take_part_in_never_ends():
     nobody = {"clusters": [{"name": "A", "devices": 2, "compute": LITTLE}, WITHOUT_B]}
-    assert not len(aggregated(sim.run(slots(ground=nobody, learning={**FEDAVG, "train": False}))))
+    assert events(sim.run(slots(ground=nobody, learning=timing)), "aggregate").empty
 
 
 def test_only_methods_are_registered_and_under_names_of_their_own():
@@ -152,19 +146,6 @@ def test_only_methods_are_registered_and_under_names_of_their_own():
         learning.register("number")(int)
 
 
-def test_a_device_that_goes_silent_half_way_is_waited_for_unless_it_lacks_the_memory():
-    side, part = (
-        seam.ClusterSide(build(slots(learning=FEDAVG)).learner, seam.Cluster("A", 0, 2)),
-        seam.Part(2),
-    )
-    side.download("model", side.learner.start(), 0, [0, 1])
-    side.receive(seam.Receipt(np.array([True, False]), *(np.array([1.0, 0.5]),) * 3))
-    part.sent[0] = True
-    assert not part.is_over(side)
-    side.excluded = np.array([False, True])
-    assert part.is_over(side)
-
-
 @pytest.mark.parametrize("said", [FEDAVG, fedbuff(buffer_size=2)])
 def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     """Each is cut off at the rank by itself: a round of two updates is two changes."""
@@ -172,7 +153,6 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     said = {**said, "lora": {"rank": 1, "download": "factors"}, "train": False, "model": model}
     scenario = slots(stop={"cycles": 6}, learning=said)
     sizes = build(scenario).learner.architecture
-    assert 4 * sizes.factor_bytes(1) < sizes.download_bytes([0], False)
     rows = sim.run(scenario).transfers
     later = rows[(rows.direction == "downlink") & (rows.version > 1)]
     assert len(later) > 10
@@ -180,21 +160,14 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     assert set(later.payload_bytes) == {2 * sizes.factor_bytes(2) + sizes.download_bytes([], True)}
 
 
-def test_options_of_fedbuff():
-    """A buffer is half the clusters and never one; what makes no sense is refused."""
+def test_a_buffer_is_half_the_clusters_and_never_one():
     for clusters, size in ((1, 2), (2, 2), (4, 2), (5, 3), (9, 5)):
         places = {"clusters": [{"name": f"c{n}", "devices": 1} for n in range(clusters)]}
         built = build(slots(ground=places, learning={**fedbuff(), "train": False}))
         assert built.new_method().buffer_size == size
-    for name, wrong in (
-        ("buffer_size", -1),
-        ("server_step_size", 0.0),
-        ("server_step_size", np.nan),
-    ):
-        with pytest.raises(ValueError, match=name):
-            seam.FedBuffOptions(**{name: wrong})
+    for wrong in ({"buffer_size": -1}, {"server_step_size": 0.0}, {"server_step_size": np.nan}):
         with pytest.raises((sim.InputError, scenarios.ScenarioError), match=r"learning\.options"):
-            sim.run(slots(learning=fedbuff(**{name: wrong})))
+            sim.run(slots(learning=fedbuff(**wrong)))
 
 
 @pytest.fixture
@@ -212,44 +185,36 @@ def test_late_devices_add_what_was_missing_and_nobody_counts_twice(learner):
             side.offer([0])
             server = side.merge(server, side.deliver(received(*who)))
         assert not side.pending.any()
-        return learner.values.force(server)
+        return weights(learner, server)
 
     both, first = [True, True], [True, False]
     found = after((both, first), (first, both))
     # The same training, each device's update applied with its share of the samples.
-    expected = after((both, both), (first, first))
-    start = learner.values.force(learner.start())
+    expected, start = after((both, both), (first, first)), weights(learner, learner.start())
     assert any(not np.allclose(tensor, start[name]) for name, tensor in found.items())
     for name, tensor in found.items():
-        assert np.allclose(tensor.numpy(), expected[name].numpy(), atol=1e-7), name
-
-
-def test_a_gate_is_counted_once_though_nothing_comes_back_down(learner):
-    side, start, both = side_of(learner), learner.start(), np.ones(2, bool)
+        assert np.allclose(tensor, expected[name], atol=1e-7), name
+    # A gate is counted once though nothing comes back down.
+    side, server = side_of(learner), learner.start()
     side.train(worked([2, 2]), [0], gate=True)
-    server = side.merge_gate(start, both)
-    again = side.merge_gate(server, both)
-    gates = [learner.values.force(handle)["gate.0.weight"] for handle in (start, server, again)]
-    assert not np.array_equal(gates[0], gates[1])
-    assert np.array_equal(gates[1], gates[2])
+    servers = [server := side.merge_gate(server, np.ones(2, bool)) for _ in range(2)]
+    once, twice = (weights(learner, handle)["gate.0.weight"] for handle in servers)
+    assert not np.array_equal(start["gate.0.weight"], once)
+    assert np.array_equal(once, twice)
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
 def test_training_that_diverges_changes_nothing_at_the_server(method):
     wild = {"method": method, "step_size": 1e30, "steps_per_round": 4}
     result = sim.run(slots(stop={"cycles": 4}, learning=wild))
-    assert result.manifest["status"] == "complete"
-    refused = result.events[result.events.detail.fillna("").str.contains("refused")]
+    refused = result.events[result.events.detail.fillna("").str.contains("refused: not finite")]
     assert len(refused) > 5
     assert set(refused.kind) == {"drop"}
-    said = r"update of device \d refused: not finite; lower learning\.step_size if this goes on"
-    assert refused.detail.str.fullmatch(said).all()
     rows = result.metrics[result.metrics.scope == "global"]
     assert len(rows) > 3
-    assert set(rows.loss) == {rows.loss.iloc[0]} and np.isfinite(rows.loss.iloc[0])
-    assert result.summary["accuracy_final"] == result.summary["accuracy_start"]
-    [line] = [w for w in result.summary["warnings"] if "refused" in w]
-    assert line.startswith(f"{len(refused)} updates refused")
+    assert set(rows.loss) == {rows.loss.iloc[0]}
+    assert np.isfinite(rows.loss.iloc[0])
+    assert any(w.startswith(f"{len(refused)} updates refused") for w in result.summary["warnings"])
 
 
 def test_a_model_that_finite_updates_have_ruined_is_told_of():
@@ -260,25 +225,19 @@ def test_a_model_that_finite_updates_have_ruined_is_told_of():
     assert f"from cycle {rows.cycle.iloc[0]} on" in line
 
 
-@pytest.mark.parametrize("gate", [False, True])
-def test_only_the_device_that_failed_is_left_out_and_a_download_heals_it(learner, gate):
-    side, server, both = side_of(learner), learner.start(), np.ones(2, bool)
+def test_only_the_device_that_failed_is_left_out_and_a_download_heals_it(learner):
+    side, server = side_of(learner), learner.start()
     for turn, healthy in enumerate(([True, False], [True, True])):
-        side.train(worked([1, 1]), [0], gate=gate)
+        side.train(worked([1, 1]), [0])
         for name, tensor in learner.values.force(side.state).items():
-            if turn == 0 and name.startswith("gate.0.weight" if gate else "factor.expert.0."):
+            if turn == 0 and name.startswith("factor.expert.0."):
                 tensor[1] = np.nan
-        if gate:
-            done, notes = answered(side.finite_gate(both))
-            server = side.merge_gate(server, done)
-            side.receive_gate(server, both)
-        else:
-            side.offer([0])
-            done, notes = answered(side.finite(side.deliver(received(True, True))))
-            server = side.merge(server, done)
-            side.download("model", server, 1, [0, 1, 2, 3])
-            side.receive(received(True, True))
+        side.offer([0])
+        done, notes = answered(side.finite(side.deliver(received(True, True))))
+        server = side.merge(server, done)
+        side.download("model", server, 1, [0, 1, 2, 3])
+        side.receive(received(True, True))
         assert done.tolist() == healthy
         assert [note.kind for note in notes] == ["drop"] * (turn == 0)
         assert all("device 1 refused" in note.detail for note in notes)
-    assert all(bool(t.isfinite().all()) for t in learner.values.force(server).values())
+    assert all(np.isfinite(tensor).all() for tensor in weights(learner, server).values())

@@ -43,22 +43,16 @@ def test_experts_do_change_hands(method):
     """In slots every cluster meets the server once a cycle: a hand-over takes two of them."""
     _, result, changes = watched(slots(stop={"cycles": 12}, learning=learned(method)))
     assert changes > 5
-    times = result.assignments.time_s.unique()
+    table, times = result.assignments, result.assignments.time_s.unique()
     # At the start, at the first contact after each complete cycle, and at the end.
     assert times == pytest.approx([1800.0 * n for n in range(12)] + [12 * 1800.0 - 600])
-
-
-def test_the_last_assignment_is_that_of_the_holders():
-    """Whom experts were drawn for in the last cycle holds them one or two contacts later."""
-    result = sim.run(slots(stop={"cycles": 6}, learning=learned("restless")))
-    table, times = result.assignments, result.assignments.time_s.unique()
+    # Whom experts were drawn for in the last cycle holds them one or two contacts later.
     held, drawn = (
         {row.expert: row.cluster for row in table[table.time_s == t].itertuples() if row.assigned}
         for t in times[:-3:-1]
     )
     assert held == {expert: name for expert, name in owners(result).items() if name is not None}
     assert len(drawn) == 5
-    assert held != drawn
 
 
 def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
@@ -71,7 +65,6 @@ def test_a_device_that_never_answers_does_not_hold_a_hand_over_up():
     spy, result, changes = watched(orbit(stop={"days": 6}, ground=ground, learning=said))
     assert changes > 5
     lost = result.events[result.events.detail.fillna("").str.startswith("hand-over without")]
-    assert len(lost) > 0
     assert set(lost.cluster) == {"North"}
     assert lost.detail.str.contains("devices:1/2").all()
     first, other = spy.counts["North"]["lost"]
@@ -104,15 +97,6 @@ def test_a_new_owner_rests_until_its_download_is_through(method, down):
     assert carried(result, "downlink") > 5
 
 
-@pytest.mark.parametrize("method", ["emsfl", "emsfl-enhanced"])
-def test_training_goes_on_while_experts_change_hands(method):
-    """On data that do not keep to their experts, so that splittings differ."""
-    said = learned(method, experts=4, train=True, data={"own_domain_fraction": 0.5})
-    result = sim.run(slots(stop={"cycles": 5}, learning=said))
-    assert np.isfinite(result.metrics.loss).all()
-    assert result.events.detail.fillna("").str.startswith("takes").any()
-
-
 TURN = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 1000))
 
 
@@ -136,7 +120,6 @@ def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
 
 def test_while_experts_leave_only_those_are_offered_who_owe_something_of_them():
     method = build(slots(learning=learned("restless", experts=2))).new_method()
-    assert isinstance(method, seam.EmsFl)
     cluster, nobody = method.world.clusters[0], np.zeros(2, bool)
     side = seam.ClusterSide(method.learner, cluster)
     side.provide(method.server, [0, 1])
@@ -145,7 +128,5 @@ def test_while_experts_leave_only_those_are_offered_who_owe_something_of_them():
     side.train(seam.Work(np.array([1, 1]), np.ones(2), nobody), [0])
     side.train(seam.Work(np.array([1, 0]), np.ones(2), nobody), [1])
     upload = next(method.upload_experts(cluster, side, changing=True))
-    assert isinstance(upload, seam.Upload)
-    assert upload.who is not None
     assert upload.who.tolist() == [True, False]
     assert side.owing([0]).tolist() == [False, True]
