@@ -120,11 +120,10 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
     start = stored(vectors)
     with pytest.raises(ValueError, match="no linear map of an expert has changed"):
         write_adapter(tmp_path, vectors, start, trained(start, {}))
-    for file in ("adapter_model.safetensors", "adapter_config.json"):
-        write_adapter(tmp_path / file, vectors, start, trained(start, {0: 1}))
-        (tmp_path / file / file).write_text("{}")
-        with pytest.raises(ValueError, match="no PEFT adapter that can be read"):
-            read_adapter(tmp_path / file, names_of(vectors))
+    write_adapter(tmp_path, vectors, start, trained(start, {0: 1}))
+    (tmp_path / "adapter_model.safetensors").write_text("{}")
+    with pytest.raises(ValueError, match="no PEFT adapter that can be read"):
+        read_adapter(tmp_path, names_of(vectors))
     for expert in vectors.moe[0].experts:  # a trained vector that is in no linear map
         odd = nn.ModuleDict({"map": nn.Linear(16, 16)})
         odd.register_parameter("scale", nn.Parameter(torch.ones(16)))

@@ -61,21 +61,6 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
         np.testing.assert_allclose(gates[name].numpy(), expected, atol=1e-7)
 
 
-def test_a_backbone_that_is_trained_moves_with_the_gate(task, server):
-    """Equation (36) is about all that is shared: here each device changes it by another number."""
-    whole = replace(task, config=replace(CONFIG, trains_backbone=True))
-    everything = {**task.initial, **server}
-    shared = {name: t for name, t in everything.items() if not name.startswith("expert.")}
-    one_to_three = {
-        f"delta.{name}": torch.stack([torch.full_like(tensor, n) for n in (1.0, 2.0, 3.0)])
-        for name, tensor in shared.items()
-    }
-    merged = merge_gate(whole, everything, one_to_three, weights=WEIGHTS)
-    assert moved(everything, merged) == set(shared)
-    for name in shared:
-        torch.testing.assert_close(merged[name], everything[name] + 0.5 * 1 + 0.2 * 2 + 0.3 * 3)
-
-
 def test_averages_have_the_rank_of_the_factors_and_factors_down_are_the_best(task, server, offered):
     a, b = factors(offered)
     shares = np.array(WEIGHTS)[:, None, None]

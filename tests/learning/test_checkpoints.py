@@ -125,13 +125,11 @@ def test_full_sizes_are_those_of_the_published_models(kind, experts, parameters)
     """Mixtral-8x7B's; Llama-3-8B's, with two more feed-forward networks, and gates."""
     config, shape = ModelConfig(kind=kind, experts=experts), text_shape(ModelConfig(kind=kind))
     spec = InputSpec("choices", (4, 2, 384), 4, None)
-    whole, one = (list(tiny.skeleton(config, spec, held).parameters()) for held in (None, (1,)))
+    whole = list(tiny.skeleton(config, spec).parameters())
     assert all(p.is_meta for p in whole)
     assert sum(p.numel() for p in whole) == parameters
     counted = experts * shape.expert_parameters + shape.gate_parameters
     assert counted + shape.backbone_parameters + shape.head_parameters() == parameters
-    saved = parameters - sum(p.numel() for p in one)
-    assert saved == (experts - 1) * 3 * 4096 * 14336 * 32
 
 
 def split_by_expert(folder):
@@ -293,12 +291,8 @@ def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path):
 def test_what_a_model_cannot_do_is_refused(keys, text, tmp_path):
     with pytest.raises(ValueError, match=text):
         text_shape(ModelConfig(**keys))
-    for spec, said in (
-        (InputSpec("vector", (64,), 10), "takes text or choices"),
-        (InputSpec("text", (9,), 5, 4097), "4097 tokens, the model 4096"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            tiny.skeleton(ModelConfig(kind="mixtral"), spec)
+    with pytest.raises(ValueError, match="takes text or choices"):
+        tiny.skeleton(ModelConfig(kind="mixtral"), InputSpec("vector", (64,), 10))
     # Llama 3.1 has Llama 3's shapes and other rotary embeddings
     tiny.llamas(tmp_path, num_attention_heads=32, rope_parameters=LLAMA3, hidden_size=64)
     config = replace(merged_config(tmp_path), kind="llama-3-8b-x3")

@@ -95,15 +95,14 @@ def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices,
 
 
 def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwise(task, server):
-    def first_factor(cluster, generation, expert=0):
+    def first_factor(cluster, generation):
         state = Devices(task, cluster).receive(server, generation=generation)
-        return state[f"factor.expert.{expert}.0.up.a"]
+        return state["factor.expert.0.0.up.a"]
 
     mixed = first_factor("a", (0, 0, 5))
     assert torch.equal(mixed[0], mixed[1]) and not torch.equal(mixed[0], mixed[2])
     assert torch.equal(mixed[2], first_factor("a", 5)[0])
     assert not torch.equal(mixed[0], first_factor("b", 0)[0])
-    assert not torch.equal(mixed[0], first_factor("a", 0, expert=1)[0])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +110,6 @@ def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwi
     [(2, "gate.0.weight"), (None, "expert.0.0.up.weight")],
 )
 def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, rank, name):
-    """Such as a gate that goes on training while its last offer is on its way, as in FedBuff."""
     model = replace(MODEL, lora=kit.LoraConfig(rank=rank))
     own = Devices(replace(task, config=replace(CONFIG, model=model)))
     fresh = own.receive(server)
@@ -150,16 +148,11 @@ def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, 
     assert {"base.expert.0.0.up.weight", "factor.expert.0.0.up.b"} <= moved(some, state, 0)
 
 
-def test_an_offer_holds_what_was_asked_for_and_names_what_is_broken(devices, server, state):
+def test_an_offer_holds_what_was_asked_for(devices, server, state):
     assert set(devices.offer(state, (1,), gate=False)) == factors_of((1,), 2)
     assert set(devices.offer(state, ())) == {"delta.gate.0.weight", "delta.gate.1.weight"}
     with pytest.raises(ValueError, match=r"expert 2 is not held; held: \(1,\)"):
         devices.offer(devices.receive(server, experts=(1,)), (1, 2))
-    offered = devices.offer(state, (1,))
-    broken = {name: tensor.clone() for name, tensor in offered.items()}
-    broken["factor.expert.1.0.down.b"][2, 0, 0] = torch.inf
-    broken["delta.gate.0.weight"][0, 0, 0] = torch.nan
-    assert (not_finite(offered), not_finite(broken)) == ([], [0, 2])
 
 
 def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, state):

@@ -112,10 +112,8 @@ def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp
 
 def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_path):
     for n in (3, 5):
-        rows = [
-            {"question": f"q{i}", "options": [*"uvwxy"[:n]], "answer": i % n} for i in range(12)
-        ]
-        write(tmp_path / str(n), rows)
+        some = {"question": "q", "options": [*"uvwxy"[:n]]}
+        write(tmp_path / str(n), [some | {"answer": i % n} for i in range(12)])
     samples = load("jsonl", paths=(("a", str(tmp_path / "3")), ("b", str(tmp_path / "5"))))
     assert (samples.spec.form, samples.spec.shape, samples.classes) == ("choices", (5, 2, 24), 5)
     exists = samples.test["a"].x[:, :, 1].any(axis=2)
@@ -129,24 +127,20 @@ TRAIN, TEST = {"split": "train"}, {"split": "test"}
 BOM = b'\xef\xbb\xbf{"text": "x", "label": 0}\r\n\r\n{"text": "y", "label": -1}\r\n'
 LINES = [
     ("holds no samples", ["", "  "]),
-    ("line 2: is not JSON", [T, "{"]),
     ("line 1: is not JSON", ["[" * 100_000]),
     ("line 2: is no JSON object", [T, "[1]"]),
     ("line 2: is not UTF-8", json.dumps(T).encode() + b'\n{"text": "\xe9"}\n'),
     ("line 3: label is -1; labels are numbered from 0", BOM),
-    ("line 1: no column 'label'.*learning.data.columns.label", [{"text": "x"}]),
     ("line 2: text is 3; it must be a string", [T, T | {"text": 3}]),
     ("line 1: text is blank", [T | {"text": " "}]),
     ("line 1: text holds half a surrogate", ['{"text": "\\ud800", "label": 0}']),
     ("line 1: label is True; it must be a whole number", [T | {"label": True}]),
-    ("line 1: label is 10{5}; .* less than 100000", [T | {"label": 10**5}]),
     ("line 2: label 'x' and 0 before it", [T, T | {"label": "x"}]),
     ("line 2: label 3 is in no train sample", [T | TRAIN, T | TEST | {"label": 3}]),
     ("line 2: label 5, but no .* label 1; ", [T | {"label": n % 2 * 5} for n in range(9)]),
     ("line 2: no column 'split'", [T | TRAIN, T]),
     ("line 1: split is 'exam'; it must be one of train, test", [T | {"split": "exam"}]),
     ("holds no test samples", [T | TRAIN] * 9),
-    ("holds no train samples", [T | TEST] * 9),
     ("one sample cannot be both", [T]),
     ("1 train samples for 2 clusters", [T, T]),
     ("line 1: answer is 2; it must be the number of one of the 2", [Q | {"answer": 2}]),

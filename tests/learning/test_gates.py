@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 
 from tests.kit.learning import Node
 from tests.kit.small_nmoe import VECTOR, System
-from tests.kit.training import answer, losses, mixed, reach_of, route, train_gates
+from tests.kit.training import answer, losses, mixed, reach_of, route
 
 PARTS = ("weight", "bias")
 COUNTS = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(np.array)
-
-
-@pytest.fixture(scope="module")
-def system():
-    return System()
 
 
 @given(COUNTS, COUNTS)
@@ -66,26 +61,6 @@ def as_sent(values, upload_format):
         step = np.abs(values).max() / 127
         return np.rint(values / step) * step
     return values.astype(np.float16 if upload_format == "float16" else float).astype(float)
-
-
-def test_an_expert_out_of_reach_leaves_training_as_it_was(system):
-    """Its row of the gate stays as drawn, whatever stands in its place."""
-    reach = np.ones((3, 5), bool)
-    reach[:, 3] = False
-    gates, known = system.start()["a"], system.known["a"]
-    rounds, zero = np.full(3, 2), np.zeros(3, int)
-    wanted = system.force(system.net.train_gates(gates, known, "a", rounds, zero, reach))
-    start = system.force(gates)
-    assert torch.equal(wanted["weight"][:, 3], start["weight"][:, 3])
-    assert not torch.equal(wanted["weight"][:, 2], start["weight"][:, 2])
-    for value in (torch.nan, torch.inf):
-        held = dict(system.force(known))
-        held["outputs"] = held["outputs"].clone()
-        held["outputs"][:, 3] = value
-        how = {"cluster": "a", "rounds": [2] * 3, "first_round": [0] * 3, "combine": "prob"}
-        found = train_gates(system.task, start, held, reach=reach.tolist(), **how)
-        for name in PARTS:
-            assert torch.equal(found[name], wanted[name])
 
 
 @given(

@@ -152,20 +152,6 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
         assert side.version.tolist() == held
 
 
-def test_another_payload_and_who_expects_a_model_begin_anew():
-    side = some_side()
-    side.download("experts:0,1,2", side.learner.start(), 1, EVERY, gate=False)
-    side.receive(receipt(0.5, 0.5, 0.5))
-    assert versions(asked(side, 2)) == [2, 2, 2]
-    # a new owner must train from a model in which its expert is aggregated
-    side.receive(receipt(0.5, 1, 0))
-    side.expect()
-    assert not side.complete.any() and versions(asked(side, 4)) == [4, 4, 4]
-    side.receive(receipt(1, 0.5, 0))
-    assert side.complete.tolist() == [True, False, False]
-    assert side.version.tolist() == [4, 2, 0]
-
-
 def test_an_offer_has_the_version_that_its_device_trained_from():
     side = some_side()
     for version, got, rounds in ((4, (1, 1, 0), (1, 0, 0)), (7, (1, 1, 1), (1, 1, 0))):

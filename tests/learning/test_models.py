@@ -90,17 +90,6 @@ def test_normalised_weights_sum_to_one_with_a_gradient_and_impossible_layers_are
             layer(4, top_k, held)
 
 
-def test_routing_is_watched_layer_by_layer_and_no_hook_stays_behind():
-    config = kit.ModelConfig(layers=3, top_k=2)
-    model = start(VectorMoE(config, SPEC, Residency(held=(0, 1, 2, 3))))
-    logits, routings = training.forward_with_routing(model, torch.ones(5, 4))
-    assert [tuple(r.chosen.shape) for r in routings] == [(5, 2)] * 3
-    assert torch.equal(logits, model(torch.ones(5, 4)))
-    assert not any(gate._forward_hooks for gate in training.gates_of(model))
-    with pytest.raises(ValueError, match="Linear has no MoE layer"):
-        training.forward_with_routing(torch.nn.Linear(2, 2), torch.ones(1, 2))
-
-
 def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
     made, rng = LoraLinear(torch.nn.Linear(6, 5), kit.LoraConfig(rank=2)), kit.stream(0, "lora")
     shapes = ((2, 6), (3, 6), (5, 2))

@@ -64,12 +64,9 @@ def test_the_published_figures_and_sixteen_bits_up_only():
     sizes = kit.sizes_of(replace(single, model=model))
     assert (sizes.feature_bytes, sizes.output_bytes) == (2048, 40)
     assert sizes.download_bytes(sizes.gate) == 4 * 5130
-    assert sizes.download_bytes(sizes.projector) == 4 * 1_050_112
     assert sizes.correlation_bytes == pytest.approx(0.525e6, rel=2e-3)
     half = kit.sizes_of(replace(single, model=model, upload_format="float16"))
     assert 2 * half.upload_bytes(half.gate) == half.download_bytes(half.gate)
-    bias = half.upload_tensors(half.gate_part(("bias",)))
-    assert [(tensor.name, tensor.format) for tensor in bias] == [("bias", "float16")]
 
 
 def flops_of(module, x, backward=False):

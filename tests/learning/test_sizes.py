@@ -1,6 +1,5 @@
 """Sizes in closed form: against the modules themselves, and against published figures."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -138,18 +137,6 @@ def test_flops_are_those_that_torch_counts():
     assert forward - scores < counter.get_total_flops() <= forward + scores
 
 
-def test_memory_counts_weights_factors_gradients_and_one_sequence():
-    sizes = sizes_of(kind="mixtral", experts=3, top_k=2, lora=LoraConfig(rank=2), **TEXT)
-    sizes = replace(sizes, rows=Rows(4, 16))
-    expert, gate, factors = 2 * 3 * 32 * 48, 2 * 3 * 32, 2 * 3 * 2 * (32 + 48)
-    attention = 2 * (32 * 32 + 2 * 16 * 32 + 32 * 32 + 2 * 32)
-    backbone = 2 * 50 * 32 + 32 + attention
-    maps = 2 * (4 * 32 + 2 * (32 + 16) + 3 + 32 + 3 * (32 + 48)) + 50 + 32
-    own = sizes.round_cost([1], [1], gate=True, samples=7)
-    assert own.memory_bytes == 4 * (expert + gate + backbone + 2 * factors + gate + 16 * maps)
-    assert own.expert_bytes == 4 * expert
-
-
 def test_what_has_no_size_is_refused():
     keys = {"experts": 2, "hidden": 16, "expert_hidden": 6}
     assert sizes_of(**keys, lora=LoraConfig(rank=6)).tuned_parameters == 2 * 6 * (16 + 6)
@@ -160,14 +147,3 @@ def test_what_has_no_size_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             sizes_of(**keys, **wrong)
-
-
-def test_number_formats_and_steps_of_pretraining_come_from_the_kind(tmp_path):
-    for stored, kept in (("float16", "bfloat16"), ("float32", "float32")):
-        said = {"model_type": "mixtral", "torch_dtype": stored}
-        (tmp_path / "config.json").write_text(json.dumps(said))
-        model = ModelConfig(kind="mixtral", checkpoints=(str(tmp_path),))
-        assert kit.precision_of(LearningConfig(1, ("a",), (1,), model)) == kept
-    # text kinds pretrain their gate as the paper does, small ones everything
-    assert kit.pretraining_of(config_of("llama-3-8b-x3")) == kit.Steps(0, 0, 60)
-    assert kit.pretraining_of(config_of("vector-moe")) == kit.Steps(150, 60, 60)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
-from tests.kit.training import build_task, experts_held, start_model
+from tests.kit.training import build_task, start_model
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.LoraConfig(rank=2), **SIZES)
@@ -86,7 +86,7 @@ def test_every_device_ends_where_plain_pytorch_does(task, devices, state, expert
     assert not any(tensor.requires_grad for tensor in after.values())
 
 
-def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(devices, server, state):
+def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(devices, state):
     """Bit by bit, but for the rounding of a device beside one that has lost its numbers."""
     how = {"experts": (0, 1), "gate": True}
     part = devices.train(devices.train(state, 1, **how), 2, first=1, **how)
@@ -95,9 +95,6 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     longest, mixed, one = (devices.train(state, rounds, **how) for rounds in counts)
     for device, alike in enumerate((longest, one, state)):
         assert moved(mixed, alike, device) == set()
-    shared = devices.receive(server)
-    separate = {name: tensor.contiguous().clone() for name, tensor in shared.items()}
-    assert moved(*(devices.train(some, 2, **how) for some in (shared, separate))) == set()
     broken = {name: tensor.clone() for name, tensor in state.items()}
     for tensor in broken.values():
         tensor[2] = torch.nan
@@ -107,10 +104,8 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     assert after["factor.expert.1.0.up.b"][2].isnan().all()
     # a masked gate makes the other experts unnecessary
     fewer = {n: t for n, t in state.items() if ".expert." not in n or ".expert.1." in n}
-    assert experts_held(fewer) == (1,)
     with_all, without = (devices.train(some, 2, masked=True) for some in (state, fewer))
     assert moved(without, with_all) == set()
-    assert moved(fewer, without) == factors_of((1,), 2)
 
 
 def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(task, server):
@@ -130,20 +125,15 @@ def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(t
     torch.testing.assert_close(slow, 0.25 * fast, atol=1e-7, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_requests_that_do_not_fit_are_refused(devices, server):
+    for arguments, message in (
         ({"rounds": (1, 1)}, "rounds is .* needs 4 counts"),
-        ({"first": (0, 0, 0)}, "first_round is"),
         ({"experts": ()}, "nothing to train"),
         ({"experts": (), "gate": True, "masked": True}, "at least one expert"),
         ({"experts": (3,)}, r"expert 3 is not held \(held: \(0, 1, 2\)\)"),
-    ],
-)
-def test_requests_that_do_not_fit_are_refused_in_one_line(devices, server, arguments, message):
-    with pytest.raises(ValueError, match=message) as refusal:
-        devices.train(devices.receive(server), **arguments)
-    assert "\n" not in str(refusal.value)
+    ):
+        with pytest.raises(ValueError, match=message):
+            devices.train(devices.receive(server), **arguments)
 
 
 UNEVEN = (2, 0, 1, 3, 1, 2)
