@@ -165,9 +165,9 @@ def test_scenario_and_channel_have_the_same_bands_of_environments(edge_ghz: floa
     """Tables are there from 1 to 6 and from 17 to 40 GHz, edges included."""
     for frequency_ghz in (float(np.nextafter(edge_ghz, to)) for to in (0.0, edge_ghz, np.inf)):
         inside = 1.0 <= frequency_ghz <= 6.0 or 17.0 <= frequency_ghz <= 40.0
-        with nullcontext() if inside else pytest.raises(ValueError, match="GHz"):
+        with nullcontext() if inside else pytest.raises(ValueError, match="environment"):
             assert channel.propagation_scenario("urban", frequency_ghz * 1e9)
         for side in ("uplink", "downlink"):
             link = {"environment": "urban", side: {"frequency_ghz": frequency_ghz}}
-            with nullcontext() if inside else pytest.raises(ValueError, match="GHz"):
+            with nullcontext() if inside else pytest.raises(ValueError, match="environment"):
                 assert cluster_radios(orbit(link=link))

@@ -50,6 +50,15 @@ def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_
     [(time_s, device, detail)] = told.told("fault")
     assert (time_s, device) == (pytest.approx(max(told.ends())), None)
     assert detail == f"injected: {again.sum()} of 500 packets of a sent again"
+    # A downlink that is neglected loses nothing; one with a band does.
+    for down, end_s in ((None, 0.0), (band(1), 0.08 + 0.08 * resent(0, [1], 0.2)[0])):
+        told = talk([contact(0, 0, 60, [8.0 * 125], down=down)], [download(10.0)], packets=lossy)
+        assert told.ends() == pytest.approx([end_s])
+    # Half of ten bytes at one a second are lost: 20 s of 100, so that 8 rounds of 10 s fit.
+    fill, lossy = compute(per_contact=None), Packets(loss=0.5, bytes=1)
+    steps = [Train(COST), *upload(10.0)]
+    told = talk([contact(0, 0, 100, [8.0])], [steps], computing=fill, packets=lossy)
+    assert told.replies[0][0].rounds.tolist() == [8]
 
 
 def test_packets_are_sent_as_often_as_chance_says() -> None:
@@ -66,18 +75,6 @@ def test_packets_are_sent_as_often_as_chance_says() -> None:
         assert sent(draws, packets, 0.0).tolist() == [0] * 4
 
 
-def test_rounds_that_fill_a_contact_leave_time_for_what_is_sent_again_on_the_average() -> None:
-    """Ten bytes at one a second, half of them lost: 20 s of 100, so that 8 rounds of 10 s fit."""
-    here, chain, fill = (
-        contact(0, 0, 100, [8.0]),
-        [Train(COST), *upload(10.0)],
-        {"per_contact": None},
-    )
-    for faults, rounds in (({}, 9), ({"packets": Packets(loss=0.5, bytes=1)}, 8)):
-        told = talk([here], [chain], computing=compute(**fill), **faults)
-        assert told.replies[0][0].rounds.tolist() == [rounds]
-
-
 def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() -> None:
     contacts = [contact(0, 0, 10, [8.0]), contact(1, 100, 200, [8.0])]
     told = talk(contacts, [upload(15.0)] * 2, packets=Packets(loss=0.5, bytes=1))
@@ -88,15 +85,6 @@ def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() ->
         (0.0, 10.0, pytest.approx(through), "carried"),
         (100.0, pytest.approx(end_s), pytest.approx(15 - through), "delivered"),
     ]
-
-
-def test_a_downlink_that_takes_no_time_loses_nothing() -> None:
-    steps, lossy = [download(10.0)], Packets(loss=0.5, bytes=1)
-    slow = talk([contact(0, 0, 60, [8.0], down=band(1))], steps, packets=lossy)
-    assert slow.ends() == pytest.approx(10.0 + resent(0, [10], 0.5))
-    told = talk([contact(0, 0, 60, [8.0])], steps, packets=lossy)
-    assert told.rows("start_s", "end_s") == [(0.0, 0.0)]
-    assert not told.events("fault")
 
 
 def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
@@ -114,9 +102,7 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
         for end_s, mine in zip((10.0, 110.0), bad, strict=True)
         for refused in mine
     ]
-    account, dropped = told.books["uplink"], float(10 * np.sum(bad))
-    assert (account["dropped_bytes"], account["vain_bytes"]) == (dropped, dropped)
-    assert (account["offered_bytes"], account["sent_bytes"]) == (120.0, 120.0)
+    assert told.books["uplink"]["vain_bytes"] == float(10 * np.sum(bad))
     said = [(10.0, k, "a refused: corrupted in transit") for k in np.flatnonzero(bad[0]).tolist()]
     assert told.told("drop")[: len(said)] == said
     # What comes over two passes is refused when it is whole, by the draw of the second.
@@ -124,7 +110,6 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
     told = talk(contacts, [upload(15.0)] * 2, uploads=Uploads(corrupted=0.5))
     bad = stream(1, "uploads", "c", 1).random((8, 3))[:, 0] < 0.5
     assert [reply[0].given_up.tolist() for reply in told.replies] == [[False] * 8, bad.tolist()]
-    assert told.books["uplink"]["vain_bytes"] == 15.0 * bad.sum()
 
 
 def test_late_uploads_begin_later_or_miss_the_contact() -> None:
@@ -170,11 +155,6 @@ LEAVING: dict[str, tuple[list[Any], Any, list[Spells], list[str], list[float]]] 
         [BOTH_WAYS], [MODEL], [away(-1, 5), NO_SPELLS],
         ["1 in 0: 0-10 10 delivered", "1 in 0: 20-30 10 delivered"], [30],
     ),
-    "at the training": (
-        [BOTH_WAYS], [MODEL], [away(10, 15), NO_SPELLS],
-        ["0 in 0: 0-10 10 delivered", "1 in 0: 0-10 10 delivered", "1 in 0: 20-30 10 delivered"],
-        [30],
-    ),
 }  # fmt: skip
 
 
@@ -187,10 +167,8 @@ def test_who_is_away_takes_no_part_and_nobody_waits_for_it(name: str) -> None:
         up = told.rows("contact_id", "direction", "outcome", "device")
         through = {row[3] for row in up if row[:3] == (contact_id, "uplink", "delivered")}
         assert set(np.flatnonzero(reply[-1].done)) == through
-    if name == "for a pass":
-        replies = [reply[0] for reply in told.replies]
-        assert [reply.delivered_bytes[0] for reply in replies] == [10.0, 10.0, 15.0]
-        assert [reply.reason for reply in replies] == ["contact ended", "devices away", ""]
+    reasons = [reply[0].reason for reply in told.replies]
+    assert name != "for a pass" or reasons == ["contact ended", "devices away", ""]
 
 
 def test_training_by_itself_pauses_while_a_device_is_away() -> None:
@@ -207,6 +185,7 @@ AWAY = st.lists(st.integers(0, 400), max_size=6, unique=True).map(
     lambda edges: away(*sorted(edges)[: len(edges) // 2 * 2])
 )
 SOME_AWAY = st.lists(AWAY, min_size=1, max_size=3)
+LOSS = st.floats(0.0, 0.8)
 
 
 def inside(of: Spells, time_s: np.ndarray) -> np.ndarray:
@@ -267,14 +246,7 @@ CLOSED: dict[str, tuple[Any, Any, Closing, dict[str, Any], str, float, str]] = {
     # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
     "one": (HERE, upload(100.0), Closing(quorum=0.2), {}, "10000", 20, "quorum: 4"),
     "three": (HERE, upload(100.0), Closing(quorum=0.55), {}, "11100", 80, "quorum: 2"),
-    "exactly three": (HERE, upload(100.0), Closing(quorum=0.6), {}, "11100", 80, "quorum: 2"),
-    "four": (HERE, upload(100.0), Closing(quorum=0.8), {}, "11110", 160, "quorum: 1"),
     "deadline": (LATER, upload(100.0), Closing(deadline_s=100.0), {}, "11100", 150, "deadline: 2"),
-    # A chain without uploads waits for all, here for device 0 that trains 10 s.
-    "no upload": (
-        LATER, [Train(COST, who=np.arange(5) < 1), *download(9.0)], Closing(quorum=0.2), {},
-        "11111", 60, "",
-    ),
     # Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do.
     "whole chains": (
         DOWN_TOO, MODEL, Closing(quorum=0.75),
@@ -322,9 +294,6 @@ def test_what_a_quorum_cuts_meets_the_fate_of_cut_transfers(policy: CutTransfers
     kept = sent if policy == "resume" else np.where(sent == 100.0, 100.0, 0.0)
     assert receipt.delivered_bytes.tolist() == pytest.approx(kept.tolist())
     assert receipt.given_up.tolist() == [policy == "drop" and k >= 2 for k in range(5)]
-    assert told.rows("delivered_bytes") == [(pytest.approx(each),) for each in sent]
-    vain = 0.0 if policy == "resume" else 80.0
-    assert told.books["uplink"]["vain_bytes"] == pytest.approx(vain)
 
 
 @given(st.integers(1, 100), st.integers(1, 400))
@@ -340,17 +309,16 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
     rates = [data.draw(st.floats(1.0, 50.0)) for _ in spells]
     sharing = data.draw(st.sampled_from(["fixed_subchannel", "rounds"]))
     radio = band(data.draw(st.integers(1, 3)), sharing)
-    starts_s = [100.0 * n for n in range(count)]
-    contacts = [contact(n, t, t + 40, rates, None, radio, radio) for n, t in enumerate(starts_s)]
+    contacts = [contact(n, 100.0 * n, 100.0 * n + 40, rates, None, radio, radio)
+                for n in range(count)]  # fmt: skip
     closings = [WAITS_FOR_ALL, Closing(quorum=0.5), Closing(deadline_s=17.0)]
-    told = talk(
-        contacts, [MODEL] * count, policy, closing=data.draw(st.sampled_from(closings)),
-        presence=Presence(spells),
-        packets=Packets(loss=data.draw(st.floats(0.0, 0.8)), bytes=data.draw(st.integers(1, 20))),
-        uploads=Uploads(corrupted=0.3, late=0.5, late_minutes=0.1),
-    )  # fmt: skip
-    for row in told.moved():
-        begin_s = starts_s[row["contact_id"]]
+    faults = {
+        "presence": Presence(spells), "uploads": Uploads(corrupted=0.3, late=0.5, late_minutes=0.1),
+        "packets": Packets(loss=data.draw(LOSS), bytes=data.draw(st.integers(1, 20))),
+        "closing": data.draw(st.sampled_from(closings)),
+    }  # fmt: skip
+    for row in talk(contacts, [MODEL] * count, policy, **faults).moved():
+        begin_s = 100.0 * row["contact_id"]
         assert begin_s <= row["start_s"] < row["end_s"] <= begin_s + 40.0 + 1e-9
         middle_s = np.array([(row["start_s"] + row["end_s"]) / 2])
         assert not inside(spells[row["device"]], middle_s).any()
@@ -359,13 +327,11 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
 def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start() -> None:
     drawn = drawn_spells(stream(1, "test"), 600.0, 200.0, 8e6)
     apart_s, lasting_s = drawn.begin_s[1:] - drawn.end_s[:-1], drawn.end_s - drawn.begin_s
-    assert len(apart_s) == pytest.approx(10_000, rel=0.05)
     for times, mean_s in ((apart_s, 600.0), (lasting_s[:-1], 200.0)):
         assert times.min() > 0.0
         # Five standard errors of mean and standard deviation of an exponential.
         assert times.mean() == pytest.approx(mean_s, rel=5 / np.sqrt(len(times)))
         assert times.std() == pytest.approx(mean_s, rel=5 * np.sqrt(2 / len(times)))
-        assert abs(np.corrcoef(times[:-1], times[1:])[0, 1]) < 5 / np.sqrt(len(times))
     longer = drawn_spells(stream(1, "test"), 600.0, 200.0, 1e7).between(0.0, 8e6)
     assert np.array_equal(longer.begin_s, drawn.begin_s)
     at_once = [len(drawn_spells(stream(k, "s"), 600.0, 200.0, 1e-3).begin_s) for k in range(2000)]
@@ -395,15 +361,15 @@ def test_a_fork_keeps_what_was_before_and_takes_what_comes_after(share: float) -
     assert (both.begin_s[1:] > both.end_s[:-1]).all()
 
 
-@given(st.lists(AWAY, min_size=2, max_size=2), st.data(), st.integers(1, 6))
-def test_pieces_of_windows_are_the_windows_without_the_outages(out, data, count: int) -> None:
+@given(st.lists(AWAY, min_size=2, max_size=2), st.integers(0, 10**6), st.integers(1, 6))
+def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed: int, count: int) -> None:
     """As sets of instants; and none of no length, in the promised order."""
-    rise_s = np.array(sorted(data.draw(st.integers(0, 300)) for _ in range(count)), float)
-    lasts_s = np.array([data.draw(st.integers(1, 60)) for _ in range(count)], float)
-    satellite = np.sort(np.array([data.draw(st.integers(0, 1)) for _ in range(count)]))
+    rng = np.random.default_rng(seed)
+    rise_s, lasts_s = np.sort(rng.integers(0, 301, count)), rng.integers(1, 61, count)
+    satellite = np.sort(rng.integers(0, 2, count))
     windows = orbits.bare_windows(
         rise_s=rise_s + np.arange(count) / 8, culminate_s=rise_s + lasts_s / 2,
-        set_s=rise_s + lasts_s + 1, satellite=satellite, site=np.arange(count),
+        set_s=rise_s + lasts_s + 1.0, satellite=satellite, site=np.arange(count),
     )  # fmt: skip
     pieces, of = network.cut(windows, out)
     grid_s = np.arange(0.0, 400.0, 1 / 16) + 1 / 64
@@ -423,11 +389,10 @@ def test_the_chance_of_a_pass_stays_its_own_when_others_are_lost() -> None:
     whole = {c.rise_s: c for c in network.make_plan(orbit(**said)).contacts}
     plan = network.make_plan(orbit(**said, faults={"outages": {"per_day": 6, "mean_hours": 2}}))
     same = [c for c in plan.contacts if c.rise_s in whole and whole[c.rise_s].set_s == c.set_s]
-    assert 0 < len(same) <= len(plan.contacts) < len(whole)
     assert same[-1].contact_id < whole[same[-1].rise_s].contact_id
     for each in same:
-        other = whole[each.rise_s]
-        assert np.array_equal(each.uplink.curve.rate_bps, other.uplink.curve.rate_bps)
+        rate_bps = whole[each.rise_s].uplink.curve.rate_bps
+        assert np.array_equal(each.uplink.curve.rate_bps, rate_bps)
 
 
 @pytest.mark.parametrize("make", [slots, orbit])
