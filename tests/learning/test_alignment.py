@@ -156,7 +156,7 @@ def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, r
 
 
 @pytest.mark.parametrize("top_k", [1, 2])
-def test_what_experts_serve_counted_again_sample_by_sample(task, server, top_k):
+def test_what_experts_serve_is_told_by_their_weights(task, server, top_k):
     """Device 2 has one expert in reach: a second that Top-2 chooses has weight 0, and no use."""
     task = replace(task, config=replace(CONFIG, model=replace(CONFIG.model, top_k=top_k)))
     state = trained(task, server)
@@ -164,18 +164,16 @@ def test_what_experts_serve_counted_again_sample_by_sample(task, server, top_k):
     for device, row in enumerate(REACH):
         model = task.model(model_of_device(task, state, device), mine_of(row))
         samples = task.shards["A"].of(device)
-        count, right, loss = np.zeros((3, 4))
-        for x, y in zip(samples.x, samples.y, strict=True):
-            with torch.no_grad():
-                logits, routings = forward_with_routing(model, x[None])
-            used = np.array([(routing.weight[0] > 0).numpy() for routing in routings]).any(0)
-            count += used
-            right += used * float(logits[0].argmax() == y)
-            loss += used * float(functional.cross_entropy(logits[0], y))
+        with torch.no_grad():
+            logits, routings = forward_with_routing(model, samples.x)
+        used = torch.stack([routing.weight > 0 for routing in routings]).any(0).numpy()
+        right = (logits.argmax(-1) == samples.y).numpy()
+        losses = functional.cross_entropy(logits, samples.y, reduction="none").numpy()
+        count = used.sum(0)
         assert found["samples"][device] == count.tolist()
-        assert found["accuracy"][device] == pytest.approx((right / np.maximum(count, 1)).tolist())
-        mean = (loss / np.maximum(count, 1)).tolist()
-        assert found["loss"][device] == pytest.approx(mean, rel=1e-5)
+        for name, each in (("accuracy", right), ("loss", losses)):
+            mean = (used * each[:, None]).sum(0) / np.maximum(count, 1)
+            assert found[name][device] == pytest.approx(mean.tolist(), rel=1e-5)
         assert set(np.flatnonzero(count)) <= set(mine_of(row))
     assert not np.any(usage(task, state, "A", [[False] * 4] * 3)["samples"])
 
@@ -204,24 +202,3 @@ def test_padding_is_served_by_nobody(tmp_path):
         assert found["samples"][device] == count.tolist()
         idle += int(4 * len(x) - count.sum())
     assert idle > 0  # else padding could not be told from the rest
-
-
-def test_experts_move_by_their_use(task, server):
-    """One user: a copy. Equal use: the mean. Nobody: as it was. Else: the weighted mean."""
-    state = trained(task, server, [[True] * 4] * 3)
-    sent = training.offer(task, state, experts=EVERY, gate=True)
-    use = np.array([[5, 2, 0, 1], [0, 2, 0, 2], [0, 2, 0, 5]], float)
-    weights = use / np.maximum(use.sum(axis=0), 1)
-    how = {"experts": EVERY, "weights": weights.tolist()}
-    merged = training.aggregation.merge_by_usage(task, server, sent, **how)
-    seen = set()
-    for name, tensor in server.items():
-        expert, matrix = expert_of(name), training.FACTOR + name.removesuffix(".weight")
-        if expert is None or f"{matrix}.a" not in sent:
-            assert torch.equal(merged[name], tensor)
-            continue
-        seen.add(expert)
-        changes = 2.0 * sent[f"{matrix}.b"] @ sent[f"{matrix}.a"]
-        wanted = torch.einsum("k,kij->ij", torch.tensor(weights[:, expert]).float(), changes)
-        torch.testing.assert_close(merged[name] - tensor, wanted, rtol=0, atol=1e-6)
-    assert seen == {0, 1, 2, 3}

@@ -47,9 +47,8 @@ def test_methods_are_found_by_name_and_options_filled_with_defaults():
     ],
 )
 def test_wrong_options_are_refused_by_name(method, given, line):
-    with pytest.raises(ValueError) as refused:  # noqa: PT011
+    with pytest.raises(ValueError, match=line):
         read_options(find_method(method) if isinstance(method, str) else method, given)
-    assert line in str(refused.value)
 
 
 @pytest.mark.process
@@ -152,18 +151,6 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
         assert side.version.tolist() == held
 
 
-def test_an_offer_has_the_version_that_its_device_trained_from():
-    side = some_side()
-    for version, got, rounds in ((4, (1, 1, 0), (1, 0, 0)), (7, (1, 1, 1), (1, 1, 0))):
-        asked(side, version)
-        side.receive(receipt(*got))
-        side.train(work(*rounds), EVERY)
-        side.offer(EVERY)  # the second time device 0 has its first snapshot still on its way
-        expected = [4, 0, 0] if version == 4 else [4, 7, 0]
-        assert side.offered_version.tolist() == expected
-        assert side.generation.tolist() == side.pending.tolist() == [v > 0 for v in expected]
-
-
 def test_what_is_forgotten_is_never_offered_and_not_owed():
     """Device 1 forgets its round; its next one is all that the server hears of."""
     side, kept = some_side(train=True), some_side(train=True)
@@ -203,15 +190,3 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):
         np.testing.assert_allclose(found - begin, np.tensordot(shares, change, 1), atol=1e-7)
     assert np.abs(second - begin).max() > 1e-4
-
-
-def test_a_gate_that_was_lost_is_in_no_later_offer():
-    side = some_side(train=True)
-    side.train(work(2, 2, 2), [0], gate=True)
-    side.forget_gate(np.array([True, False, True]))
-    asked(side, 1)
-    side.receive(receipt(1, 1, 1))
-    offered = weights(side, side.learner.offer(side.state, [], gate=True))
-    change = np.abs(offered["delta.gate.0.weight"]).max(axis=(1, 2))
-    assert (change > 0).tolist() == [False, True, False]
-    assert side.owing([0]).all()  # the experts' rounds are still to be sent

@@ -129,10 +129,3 @@ def test_groups_keep_all_samples_and_all_bytes(chosen, lost, late):
         assert group.samples == sum(sorted(row) == list(group.experts) for row in chosen)
         whole = not {*lost, 4}.intersection(group.experts)  # expert 4 answers at 5.0: too late
         assert (group.outcome in ("local", "complete")) == whole
-
-
-def test_an_answer_on_its_way_settles_at_the_deadline_or_when_it_is_routed():
-    for routed_s, settled_s in ((3.0, 7.0), (9.0, 9.0)):
-        asked = {1: kit.Asked(NODES[1], 2)}
-        [group] = kit.grouped([[1], [1]], asked, 0, "local", routed_s, deadline_s=7.0)
-        assert (group.outcome, group.settled_s, group.samples) == ("fallback", settled_s, 2)

@@ -145,22 +145,6 @@ def test_exploration_swaps_as_often_as_it_is_told_and_keeps_to_the_memory():
         assert (found @ sizes <= memory).all()
 
 
-@pytest.mark.parametrize(("policy", "weight"), [("balanced-fitness", 1), ("balanced-random", 9)])
-def test_experts_that_fell_behind_get_their_turn(policy, weight):
-    """Constant scores, k = 1, C = 2, E = 6, U = 1: once each after 3 rounds, twice after 6.
-
-    Of drawn scores too, up to 1, which a deficit of 1/3 at least times 9 outweighs.
-    """
-    one = np.ones(6, int)
-    for seed in range(5):
-        monitor, rng = kit.LoadMonitor(6), np.random.default_rng(seed)
-        for number in range(1, 7):
-            deficit = weight * monitor.deficit()
-            problem = Problem(np.full((2, 6), 0.5), one[:2], 0 * one, one, deficit)
-            monitor.assigned(POLICIES.find(policy)(problem, rng))
-            assert number % 3 or monitor.assignments.tolist() == [number // 3] * 6
-
-
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.5]))
 def test_expert_driven_is_algorithm_1(clients, experts, seed, threshold):
     score = np.random.default_rng(seed).random((clients, experts))

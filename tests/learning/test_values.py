@@ -107,19 +107,6 @@ def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_pa
     assert second.force(again)["x"].item() == 2 and not second.computed
 
 
-def test_what_another_run_has_trained_or_measured_is_not_made_again(tmp_path):
-    first, second, other = (Numbers(tmp_path, context) for context in ("c", "c", "another"))
-    number = first.number(TOTAL, *first.chain())
-    assert first.applied == {"one": 1, "train": 3, "total": 1}
-    handles = second.chain()
-    assert second.number(TOTAL, *handles) == number
-    assert not second.applied and all(handle.value is None for handle in handles)
-    assert second.reuse.spared == first.reuse.done == 3
-    second.force(second.make(ADD, *handles[1:3]))  # what is quick to compute is not kept
-    other.number(TOTAL, *other.chain())
-    assert second.applied == {"add": 1} and other.applied["train"] == 3
-
-
 PLACES = st.integers(0, 12)
 
 
@@ -155,12 +142,11 @@ def test_any_part_of_a_cache_gives_the_values_of_none_and_counts_them(
     assert cached.reuse.done + cached.reuse.spared == plain.applied["train"]
 
 
-def test_what_somebody_elses_operation_makes_is_not_shared_nor_what_comes_of_it(tmp_path):
+def test_what_comes_of_somebody_elses_operation_is_not_shared(tmp_path):
     for _ in range(2):
         values = Numbers(tmp_path)
         own = values.make(OWN, values.make(ONE))
-        after = values.make(TRAIN, values.make(ADD, own))
-        values.number(TOTAL, after)
+        values.number(TOTAL, values.make(TRAIN, values.make(ADD, own)))
         assert values.applied == {"one": 1, "train": 2, "add": 1, "total": 1}
         assert (values.reuse.foreign, values.reuse.spared) == ({"own.maths:train"}, 0)
 
