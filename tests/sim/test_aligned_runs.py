@@ -166,20 +166,6 @@ def test_all_rounds_of_a_contact_are_profiled(per_contact, local_rounds, rounds,
         assert set(trained[trained.cluster == "A"].rounds) == ({rounds} if most else set())
 
 
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_experts_that_fell_behind_get_their_turn_in_a_run(weight):
-    """Nothing is learnt: constant fitness, two devices with one expert each of six, U = 1."""
-    said = {"options": {"balance_low": 0.0, "deficit_weight": weight}}
-    six = {"model": {**MODEL, "experts": 6}}
-    result = timing({}, {}, learning=six, cycles=7, capacity=1, **said)
-    given = np.array([row["assigned"].sum(axis=0) for row in rounds_of(result)])
-    if weight:
-        assert given[:3].sum(axis=0).tolist() == [1] * 6
-        assert given[:6].sum(axis=0).tolist() == [2] * 6
-    else:
-        assert (given[:6] == given[0]).all()
-
-
 def test_memory_and_speed_decide_too_and_who_cannot_hold_an_expert_blocks_nobody():
     learner = build(slots(learning=aligned())).learner
     costs = [learner.round_cost(range(k), range(k), gate=True) for k in (1, 3)]
@@ -226,26 +212,6 @@ def test_who_has_no_contact_any_more_sits_out_and_the_others_go_on():
 
 
 # -- variants, and what users say
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        aligned({"lora": {"rank": 2, "aggregate": "average"}}),
-        aligned({"lora": {"rank": 2, "download": "factors"}}),
-        aligned({"lora": {"rank": None}, "trains_backbone": True}),
-        aligned({"upload_format": "int8"}, local_rounds=2),
-        aligned(fitness="loss", fitness_alpha=2.0, deficit_weight=0.5),
-    ],
-    ids=range(5),
-)
-def test_variants_learn(said):
-    result = sim.run(slots(learning=said))
-    losses = result.metrics[result.metrics.scope == "global"].loss
-    assert np.isfinite(losses).all()
-    assert losses.nunique() > 1
-    assert len(events(result, "aggregate")) == 3
-    assert set(events(result, "train_end").rounds) == {said["options"].get("local_rounds", 1)}
 
 
 def last(problem, rng):

@@ -1,4 +1,4 @@
-"""EMS-FL and its forms: Remark 3, masks, a backbone that is trained, gates that get lost, ages,
+"""EMS-FL and its forms: Remark 3, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
 import numpy as np
@@ -11,7 +11,6 @@ from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
-from tests.kit.spy import around
 
 
 def learned(method="emsfl-enhanced", **more):
@@ -46,14 +45,6 @@ def test_remark_3_each_expert_once_and_the_gate_c_times_in_a_cycle(method, gates
     for expert in range(4):
         assert in_each_cycle(f"experts:{expert} ")[1:] == [1] * 5
     assert in_each_cycle("gate") == gates
-
-
-def test_the_literal_mask_trains_another_model_in_the_same_time():
-    said = [learned(train=True, step_size=0.3, options={"mask": mask}) for mask in ("-inf", "zero")]
-    minus_inf, zero = (sim.run(slots(learning=one)) for one in said)
-    assert zero.transfers.equals(minus_inf.transfers)
-    assert np.isfinite(zero.metrics.loss).all()
-    assert not zero.metrics.loss.equals(minus_inf.metrics.loss)
 
 
 def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too():
@@ -101,23 +92,6 @@ def test_a_lost_gate_says_what_it_was_lost_to(uplink, downlink, why):
         assert not mine.contact_id.isin(rows[rows.payload == "model"].contact_id).any()
 
 
-def test_what_a_lost_gate_had_learnt_is_gone_with_it():
-    """It would be out of date: the next gate is what the contact trains from the server's."""
-    unsent = []
-
-    def look(side, *_):
-        gate = side.learner.values.force(side.learner.offer(side.state, [], gate=True))
-        unsent.append(max(float(tensor.abs().max()) for tensor in gate.values()))
-        return lambda _: None
-
-    said = learned("emsfl", train=True)
-    with around(download=look):
-        result = sim.run(slots(stop={"cycles": 4}, link=fixed(uplink=3e-6), learning=said))
-    assert events(result, "fault").detail.str.startswith("gate lost").sum() > 2
-    assert len(unsent) > 4
-    assert not any(unsent)
-
-
 def test_ages_count_versions_and_rounds_since_the_download():
     """A cycle has three slots: a round in the contact and two in the gap behind it."""
     result = sim.run(slots(stop={"cycles": 6}, learning=learned("emsfl")))
@@ -126,17 +100,6 @@ def test_ages_count_versions_and_rounds_since_the_download():
     assert experts.endswith("staleness:3 rounds:3").sum() == 10
     assert experts.endswith("rounds:1").sum() == len(aggregates(result, "experts")) - 10
     assert aggregates(result, "gate").detail.str.endswith("staleness:0 rounds:1").all()
-
-
-@pytest.mark.parametrize(("upload_format", "smaller"), [("native", 1), ("float16", 2), ("int8", 4)])
-def test_only_uploads_are_rounded(upload_format, smaller):
-    """What comes down has native numbers, and their bytes."""
-    scenario = slots(learning=learned("emsfl", upload_format=upload_format))
-    sizes, rows = build(scenario).learner.architecture, sim.run(scenario).transfers
-    gates = rows[rows.payload == "gate"].groupby("direction").payload_bytes.unique()
-    assert gates["downlink"].tolist() == [sizes.gate_parameters * 4.0]
-    assert gates["uplink"].tolist() == [sizes.upload_bytes([], True)]
-    assert gates["uplink"][0] <= gates["downlink"][0] / smaller + 4 * sizes.layers
 
 
 @pytest.mark.parametrize("rank", [1, 16])

@@ -194,13 +194,6 @@ def test_late_devices_add_what_was_missing_and_nobody_counts_twice(learner):
     assert any(not np.allclose(tensor, start[name]) for name, tensor in found.items())
     for name, tensor in found.items():
         assert np.allclose(tensor, expected[name], atol=1e-7), name
-    # A gate is counted once though nothing comes back down.
-    side, server = side_of(learner), learner.start()
-    side.train(worked([2, 2]), [0], gate=True)
-    servers = [server := side.merge_gate(server, np.ones(2, bool)) for _ in range(2)]
-    once, twice = (weights(learner, handle)["gate.0.weight"] for handle in servers)
-    assert not np.array_equal(start["gate.0.weight"], once)
-    assert np.array_equal(once, twice)
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
@@ -223,21 +216,3 @@ def test_a_model_that_finite_updates_have_ruined_is_told_of():
     rows = result.metrics[(result.metrics.scope == "global") & ~np.isfinite(result.metrics.loss)]
     [line] = [w for w in result.summary["warnings"] if w.startswith("the loss")]
     assert f"from cycle {rows.cycle.iloc[0]} on" in line
-
-
-def test_only_the_device_that_failed_is_left_out_and_a_download_heals_it(learner):
-    side, server = side_of(learner), learner.start()
-    for turn, healthy in enumerate(([True, False], [True, True])):
-        side.train(worked([1, 1]), [0])
-        for name, tensor in learner.values.force(side.state).items():
-            if turn == 0 and name.startswith("factor.expert.0."):
-                tensor[1] = np.nan
-        side.offer([0])
-        done, notes = answered(side.finite(side.deliver(received(True, True))))
-        server = side.merge(server, done)
-        side.download("model", server, 1, [0, 1, 2, 3])
-        side.receive(received(True, True))
-        assert done.tolist() == healthy
-        assert [note.kind for note in notes] == ["drop"] * (turn == 0)
-        assert all("device 1 refused" in note.detail for note in notes)
-    assert all(np.isfinite(tensor).all() for tensor in weights(learner, server).values())

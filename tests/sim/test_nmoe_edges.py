@@ -110,23 +110,18 @@ class Yields(GateTrainer):
 
 
 class Breaks:
-    """What a client trains is not finite: of all clients, or of A/0 alone."""
+    """What a client trains is not finite."""
 
     def trained(self, me, gates, rounds):
-        trained, learner = super().trained(me, gates, rounds), self.system.learner
-        nodes = self.system.clients.nodes
-        who = self.system.clients.mask(me.name, nodes[:1] if self.first else nodes)
-        return learner.select(who, learner.make(BREAK, trained), trained)
+        return self.system.learner.make(BREAK, super().trained(me, gates, rounds))
 
 
 for kind in ("fedgate", "rollgate", "rangate"):
-    for who in ("all", "first"):
-        both = Breaks, GATE_TRAINERS.find(kind)
-        globals()[f"{who}_{kind}"] = type(kind, both, {"first": who == "first"})
+    globals()[kind] = type(kind, (Breaks, GATE_TRAINERS.find(kind)), {})
 
 
 class Alone(GateTrainer):
-    """Neither a barrier nor anything that is sent; A's gates are broken behind its back."""
+    """A's gates are broken behind its back."""
 
     def train(self, me):
         yield from self.local(me, self.able(me))
@@ -135,8 +130,8 @@ class Alone(GateTrainer):
             gates["A"] = self.system.learner.make(BREAK, gates["A"])
 
 
-def with_gate(name, **said):
-    said |= {"gate": f"{__name__}:{name}", "extractor": "none", "inference_samples": 4}
+def with_gate(name):
+    said = {"gate": f"{__name__}:{name}", "extractor": "none", "inference_samples": 4}
     return finished(nmoe(learning={"step_size": 0.1, **options(**said)}))
 
 
@@ -149,32 +144,21 @@ def test_a_trainer_of_ones_own_that_does_not_work_is_named(name, message):
         with_gate(name)
 
 
-@pytest.mark.parametrize("sync", ["all", "weight"])
 @pytest.mark.parametrize(
     ("name", "drops", "drawn"),
-    [
-        ("all_fedgate", 10, "AB"), ("all_rollgate", 10, "AB"), ("all_rangate", 2, "AB"),
-        ("Alone", 2, "A"), ("first_fedgate", 2, ""), ("first_rollgate", 2, ""),
-    ],
-)  # fmt: skip
-def test_gates_that_are_not_finite_are_refused(name, drops, drawn, sync):
-    """Those clients keep the gate as drawn, or take the one that is shared."""
-    method, result = with_gate(name, gate_sync=sync)
+    [("fedgate", 10, "AB"), ("rollgate", 10, "AB"), ("rangate", 2, "AB"), ("Alone", 2, "A")],
+)
+def test_gates_that_are_not_finite_are_refused(name, drops, drawn):
+    """Those clients keep the gate as drawn."""
+    method, result = with_gate(name)
     dropped = events(result, "drop").detail
     assert len(dropped) == drops
     assert dropped.str.contains("refused: not finite").all()
-    held = {name: method.learner.force(method.gates[name]) for name in "AB"}
     start = method.learner.force(method.net.start_gate())
-    for part in ("weight", "bias"):
-        for cluster in drawn:
-            assert (held[cluster][part] == start[part]).all()
-    if not drawn:
-        shared = held["A"]["weight"][0]
-        assert (held["B"]["weight"] == shared).all()
-        assert not (shared == start["weight"]).all()
-    if (name, sync) == ("first_fedgate", "weight"):
-        assert (held["A"]["bias"][0] == start["bias"]).all()
-        assert not (held["B"]["bias"] == start["bias"]).all()
+    for cluster in "AB":
+        held = method.learner.force(method.gates[cluster])
+        for part in ("weight", "bias"):
+            assert bool((held[part] == start[part]).all()) == (cluster in drawn)
 
 
 # -- what is refused

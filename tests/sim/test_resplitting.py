@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 import learning
 import sim
 from tests.kit import learning as seam
-from tests.kit.network import build
 from tests.kit.scripted import RESTLESS
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
@@ -116,17 +115,3 @@ def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
     for cluster in (0, 1, 2, 3) * 2:
         splitting.change_hands(cluster)
     assert splitting.owner.tolist() == splitting.drawn.tolist()
-
-
-def test_while_experts_leave_only_those_are_offered_who_owe_something_of_them():
-    method = build(slots(learning=learned("restless", experts=2))).new_method()
-    cluster, nobody = method.world.clusters[0], np.zeros(2, bool)
-    side = seam.ClusterSide(method.learner, cluster)
-    side.provide(method.server, [0, 1])
-    method.splitting.begin(np.zeros(2, np.int64))
-    method.splitting.redraw(1, np.array([0, 1]))
-    side.train(seam.Work(np.array([1, 1]), np.ones(2), nobody), [0])
-    side.train(seam.Work(np.array([1, 0]), np.ones(2), nobody), [1])
-    upload = next(method.upload_experts(cluster, side, changing=True))
-    assert upload.who.tolist() == [True, False]
-    assert side.owing([0]).tolist() == [False, True]
