@@ -49,17 +49,6 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn):
     assert len(set(lowest.capacity_bits[listens].tolist())) == 1
 
 
-@given(batches(), st.floats(0.0, 150.0), st.floats(0.0, 150.0))
-def test_a_span_is_a_part_of_the_minimum_of_those_with_a_link_in_it(drawn, one_s, other_s):
-    curve, who = drawn
-    span_s = curve.time_s.min() + np.sort([one_s, other_s])
-    inside = curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0])
-    whole = weakest(curve, who & (inside > 0))
-    expected = whole.delivered_bits(span_s[1]) - whole.delivered_bits(span_s[0])
-    found = weakest(curve, who, tuple(span_s))
-    assert found.capacity_bits == pytest.approx(expected, rel=1e-9, abs=1e-3)
-
-
 @given(st.integers(0, 10**6), st.integers(2, 30), st.booleans())
 def test_steps_of_many_devices_give_the_least_step(seed, k, common):
     """Rates that climb like codings, each at times of its own, on common times or not."""

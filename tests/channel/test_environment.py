@@ -1,6 +1,7 @@
 """Air, surroundings and luck, against tables and laws typed in again and single calls of itur."""
 
 import importlib.util
+import itertools
 import math
 import sys
 import warnings
@@ -213,17 +214,14 @@ def test_the_table_of_a_site_is_that_of_single_calls(site, ghz, percent):
         assert table.gas_loss_db(elevation_deg) == pytest.approx(single.value, rel=1e-9)
 
 
-@needs_itur
 def test_there_is_a_table_without_holes_or_warnings_for_every_place():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        table = itu_attenuation(*MUNICH, 20e9, 0.1)
-    assert (table.elevation_deg[0], table.elevation_deg[-1]) == (5.0, 90.0)
-    for latitude_deg in (-90.0, -87.0, 0.0, 87.0, 90.0):
-        for longitude_deg in (-180.0, -90.0, 0.0, 45.0, 180.0):
+    for latitude_deg, longitude_deg in itertools.product((-90, -87, 0, 90), (-180, 0, 45, 180)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
             table = itu_attenuation(latitude_deg, longitude_deg, 0.0, 20e9, 1.0)
-            assert 0.0 < table.gas_loss_db(90.0) < 1.0
-            assert 0.0 <= table.rain_loss_db(90.0) < 20.0
+        assert (table.elevation_deg[0], table.elevation_deg[-1]) == (5.0, 90.0)
+        assert 0.0 < table.gas_loss_db(90.0) < 1.0
+        assert 0.0 <= table.rain_loss_db(90.0) < 20.0
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):

@@ -1,7 +1,7 @@
 """Signals and the rates they carry: by hand, by the density of fading, and by their order."""
 
 import math
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,21 +85,6 @@ def test_a_path_has_the_shadow_and_fading_of_its_own_luck(
     mean = math.exp(1 / snr) * exp1(1 / snr) / math.log(2) if snr > 2e-3 else snr / math.log(2)
     rate = rate_bps(URBAN, elevation_deg, 1e6, hidden)
     assert rate == pytest.approx(0.36e6 * mean, rel=1e-9 if snr > 2e-3 else 2 * snr)
-
-
-def test_a_device_has_the_capacity_at_its_own_factor_alone_and_among_others():
-    elevation_deg = np.linspace(10.0, 90.0, 40)
-    range_m = channel.slant_range_m(600e3, elevation_deg)
-    paths = channel.draw_paths(30, np.random.default_rng(6))
-    signal = received_signal(URBAN, elevation_deg, range_m, paths)
-    assert np.unique(signal.rician_k_linear).size > 400
-    expected = channel.ergodic_capacity(10.0 ** (signal.snr_db / 10.0), signal.rician_k_linear)
-    together = rate_bps(URBAN, elevation_deg, range_m, paths)
-    assert together == pytest.approx(0.36e6 * expected, rel=1e-10)
-    for k in range(9):
-        own = Path(*(np.asarray(x)[k, 0] for x in astuple(paths)))
-        assert (rate_bps(URBAN, elevation_deg, range_m, own) == together[k]).all()
-        assert rate_bps(URBAN, elevation_deg[7], range_m[7], own) == together[k, 7]
 
 
 # Rates

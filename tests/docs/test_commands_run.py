@@ -95,8 +95,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study: Any) -> None:
     # A round takes half a slot at ten watts; sending costs next to nothing.
     assert outcome.energy_j == pytest.approx(outcome.gradient_steps / 5 * 300 * 10, rel=1e-5)
     assert outcome.final == whole.accuracy.iloc[-1]
-    falls = [max(whole.accuracy[: i + 1]) - accuracy for i, accuracy in enumerate(whole.accuracy)]
-    assert outcome.fall == max(falls)
+    assert outcome.fall == (whole.accuracy.cummax() - whole.accuracy).max()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import UTC, datetime
-from math import radians
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -137,20 +136,15 @@ def test_published_files_are_read_to_their_last_line():
 
 
 def test_numbers_signs_and_names_are_read_as_meant():
-    for written, number in (("J0001", 180001), ("Z9999", 339999), ("    5", 5)):
+    for written, number in (("Z9999", 339999), ("    5", 5)):
         both = _with(ONE, 3, written).split("\n")[0], _with(TWO, 3, written).split("\n")[1]
         (read,) = orbit.parse_satellites("\n".join(both))
         assert (read.norad_id, read.name) == (number, str(number))
-    for line, first, written, field, value in (
-        (ONE, 54, "-11606-4", "bstar", -0.11606e-4),
-        (TWO, 9, "   .6331", "inclo", radians(0.6331)),
-    ):
-        (read,) = orbit.parse_satellites(_with(line, first, written))
-        assert getattr(read.model, field) == pytest.approx(value, rel=1e-14)
+    (read,) = orbit.parse_satellites(_with(ONE, 54, "-11606-4"))
+    assert read.model.bstar == pytest.approx(-0.11606e-4, rel=1e-14)
     for name in ("[DTV] ONE", "<ISS>", "EPOCH"):  # as other formats start
         assert orbit.parse_satellites(f"{name}\n{ONE}\n{TWO}")[0].name == name
-    names = (("  A\nB\t C ", "A B C"), ("\ud83d", "?"), ("", "25544"), (None, "25544"), (7, "7"))
-    for written, name in names:
+    for written, name in (("  A\nB\t C ", "A B C"), ("\ud83d", "?"), (None, "25544"), (7, "7")):
         (read,) = orbit.parse_satellites(json.dumps({**ISS, "OBJECT_NAME": written}))
         assert read.name == name
 
@@ -242,7 +236,6 @@ def test_what_cannot_be_read_is_refused_by_place_and_remedy(text, words):
 def test_wrong_fields_are_refused_by_entry_and_name(write, place):
     for change, words in (
         ({"EPOCH": "2026-08-22T12:00:46+02:00"}, "EPOCH '2026-08-22T12:00:46+02:00' is not an ISO"),
-        ({"EPOCH": "2016-12-31T23:59:60"}, "EPOCH 2016-12-31T23:59:60: "),
         ({"EPOCH": "1926-08-22T12:00:46"}, "EPOCH 1926-08-22T12:00:46 is not in 1957 to 2100"),
         ({"EPOCH": "2026-366T12:00:46"}, "EPOCH 2026-366T12:00:46: 2026 has 365 days"),
         ({"MEAN_MOTION": "1_5.4"}, "MEAN_MOTION '1_5.4' is not a decimal number"),

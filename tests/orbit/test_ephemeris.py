@@ -120,10 +120,7 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
     cut = mine.clipped_start & before | mine.clipped_end & after
     np.testing.assert_array_equal(mine.sgp4_error, cut)
     assert all(np.isfinite(getattr(mine, column.name)).all() for column in fields(mine))
-    text, form = str(failure), "%Y-%m-%dT%H:%M:%SZ"
-    first_utc, last_utc = (start + timedelta(seconds=s) for s in (failure.first_s, failure.last_s))
-    assert f"{satellite.name!r} from {first_utc:{form}} to {last_utc:{form}} (" in text
-    assert words in text and "\n" not in text
+    assert words in str(failure) and "\n" not in str(failure)
     if before != after and not whole:
         edges_s, into = (failure.first_s, failure.last_s)[:: 1 if after else -1], 1 if after else -1
         around = _codes(satellite, start, edges_s[0] + into * np.array([-0.002, 0.002]))
@@ -166,13 +163,10 @@ def test_next_to_a_failure_ranges_are_sgp4s(before):
 
 @pytest.mark.parametrize("name", ["bstar", "mo", "ecco", "inclo", "no_kozai"])
 def test_elements_that_give_no_finite_position_are_a_failure(name):
-    for value in (float("nan"), float("inf")):
-        broken = _with(CIRCLES[3], **{name: value})
-        windows, (failure,) = _contacts([broken, CIRCLES[4]], EIGHT_SITES, START, START + DAY)
-        assert set(windows.satellite) == {1} and failure.whole and failure.reason
-        with pytest.raises(ValueError, match=r"^SGP4 fails[^\n]+$") as caught:
-            orbit.look_angles(broken, EIGHT_SITES, START, np.array([0.0]))
-    assert "its elements give no finite position" in str(caught.value) or name != "bstar"
+    broken = _with(CIRCLES[3], **{name: float("nan")})
+    windows, (failure,) = _contacts([broken, CIRCLES[4]], EIGHT_SITES, START, START + DAY)
+    assert set(windows.satellite) == {1} and failure.whole and failure.reason
+    refused("^SGP4 fails", orbit.look_angles, broken, EIGHT_SITES, START, np.array([0.0]))
 
 
 def test_a_failure_is_a_warning_or_an_error_where_nobody_asks():

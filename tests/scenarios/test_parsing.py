@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import os
 import re
@@ -230,7 +229,7 @@ def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
     [mixed] = clusters({"name": "A", "places": east})
     assert [place.longitude_deg for place in mixed.places] == [7.3, 7.4, 7.5]
     pairs = [("z", 1.0), ("a", 2.0), ("m", 1.0)]
-    for mix in itertools.permutations(pairs):
+    for mix in (pairs, pairs[::-1]):
         places = [{**BERN, "name": name} for name, _ in mix]
         kinds = [{"devices": 1, "seconds_per_round": pace_s} for _, pace_s in mix]
         [cluster] = clusters({"name": "A", "places": places, "kinds": kinds})
@@ -289,7 +288,6 @@ def test_every_scenario_survives_json(said: dict[str, Any], source: str) -> None
 
 # -- the campaign: anything validates, or is refused in one line
 
-QUICKSTART = scenarios.shipped_path("quickstart").read_text()
 PIECES = [
     *("- ", "? ", ": ", "{", "}", "[", "]", "'", '"', "|", ">", "#", "%", "\n", "  ", "\t", "&a "),
     *("*a", "!!int ", "!x ", "<<", "---\n", "...", "\\UFFFFFFFF", "\x85", "\ufeff", "\u2028"),
@@ -320,10 +318,6 @@ def loaded(text: str) -> scenarios.Scenario:
         return scenarios.load(saved(Path(folder), text.encode("utf-8", "surrogatepass")))
 
 
-def damaged(at: int, gone: int, text: str) -> scenarios.Scenario:
-    return loaded(QUICKSTART[:at] + text + QUICKSTART[at + gone :])
-
-
 def replaced(spot: tuple[str, str], value: Any) -> scenarios.Scenario:
     source, key = spot
     mapping = copy.deepcopy(STORED[source])
@@ -332,8 +326,7 @@ def replaced(spot: tuple[str, str], value: Any) -> scenarios.Scenario:
 
 
 CAMPAIGN: dict[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]] = {
-    loaded: (ANY_TEXT,),
-    damaged: (st.integers(0, len(QUICKSTART)), st.integers(0, 12), ANY_TEXT),
+    loaded: (ANY_TEXT | ANY_TEXT.map(lambda text: CIRCULAR.replace("600", text)),),
     replaced: (
         st.sampled_from([(source, key) for source in STORED for key in keys_in(STORED[source])]),
         ANY_VALUE | st.sampled_from(WORDS) | st.integers(1, 4) | st.floats(0, 1),

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 import scenarios
 from tests.kit.every_source import ORBITS, SEEN, SERVED, SPOTS, read, refused
@@ -123,6 +121,12 @@ OF_ORBITS: Rules = [
     ("files", {"path": None}, "path: is missing; give the "),
     ("tle omm", {"elements": "x"}, f"elements: {BESIDE} orbit.path; keep one of the two"),
     ("contacts", {"windows": "x", "path": None}, ""),
+    # The lowest perigee: 6378.135 km (the Earth of SGP4) and 120 km.
+    ("keplerian", {"semi_major_axis_km": 12_996.27, "eccentricity": 0.5}, ""),
+    ("keplerian", {"semi_major_axis_km": 12_996.26, "eccentricity": 0.5}, "eccentricity: got 0.5"),
+    ("walker", {"satellites": 13}, "satellites: got 13; must be a multiple of orbit.planes, 3"),
+    ("walker", {"phasing": 2}, ""),
+    ("walker", {"phasing": 3}, "phasing: got 3; must be below orbit.planes, 3"),
     ("slots", {"slots.count": 1}, ""),
     ("slots", {"slots.count": 3}, "slots.count: got 3; must be the number of clusters, 1"),
     ("files walker", {**SINGLE, "satellite": 41917}, ""),
@@ -190,31 +194,6 @@ def test_rules_between_keys(section: str, sources: str, changes: dict[str, Any],
             assert scenarios.from_dict(scenario.model_dump(mode="json")) == scenario
 
 
-@given(semi_major_axis_km=st.floats(6500, 60_000), eccentricity=st.floats(0, 1, exclude_max=True))
-def test_the_perigee_is_above_the_air(semi_major_axis_km: float, eccentricity: float) -> None:
-    """Perigee radius a (1 - e), against 6378.135 km (the Earth of SGP4) and 120 km."""
-    said = {"orbit.semi_major_axis_km": semi_major_axis_km, "orbit.eccentricity": eccentricity}
-    if semi_major_axis_km * (1.0 - eccentricity) >= 6498.135:
-        assert read("keplerian", said).orbit.eccentricity == eccentricity
-    else:
-        line = f"orbit.eccentricity: got {eccentricity:g}; puts the perigee at "
-        assert refused("keplerian", said).startswith(line)
-
-
-@given(satellites=st.integers(1, 40), planes=st.integers(1, 12), phasing=st.integers(0, 12))
-@example(satellites=12, planes=3, phasing=3)
-def test_a_walker_pattern_fills_its_planes(satellites: int, planes: int, phasing: int) -> None:
-    said = {"orbit.satellites": satellites, "orbit.planes": planes, "orbit.phasing": phasing}
-    if satellites not in range(planes, 500, planes):
-        line = f"orbit.satellites: got {satellites}; must be a multiple of orbit.planes, {planes}"
-        assert refused("walker", said).startswith(line)
-    elif phasing >= planes:
-        line = f"orbit.phasing: got {phasing}; must be below orbit.planes, {planes}"
-        assert refused("walker", said) == line
-    else:
-        assert read("walker", said).orbit.satellites == satellites
-
-
 # -- what is taken in the place of what is not said
 
 
@@ -229,21 +208,6 @@ def test_devices_are_counted_or_of_kinds() -> None:
     ):
         said = {f"ground.clusters.0.{key}": value for key, value in keys.items()}
         assert read("circular", said).ground.clusters[0].devices == devices
-
-
-@pytest.mark.parametrize(
-    ("own", "paces"),
-    [
-        ({"tflops": 3.0}, (None, 3.0, 8.0, 20.0)),
-        ({"seconds_per_round": 3.0, "memory_gib": 2.0}, (3.0, None, 2.0, 20.0)),
-        ({"power_w": 1.0}, (60.0, None, 8.0, 1.0)),
-    ],
-)
-def test_what_a_device_does_not_say_is_the_scenarios(own: dict[str, float], paces: Any) -> None:
-    base = {"compute": {"memory_gib": 8.0, "power_w": 20.0}, "ground.clusters.0.compute": own}
-    whole = read("circular", base)
-    found = whole.compute.but(whole.ground.clusters[0].compute)
-    assert (found.seconds_per_round, found.tflops, found.memory_gib, found.power_w) == paces
 
 
 def test_what_is_no_mapping_and_what_has_many_errors_is_told_in_one_line() -> None:

@@ -70,14 +70,6 @@ def test_a_clear_path_to_the_zenith_loses_what_ns_3_expects(height_km):
         assert found_db == pytest.approx(expected_db, abs=0.005)
 
 
-@pytest.mark.parametrize(("k", "needs_db"), [(0, 0.988), (1, 0.786), (3, 0.475), (10, 0.190)])
-def test_published_needs_of_one_bit_per_second_and_hertz(k, needs_db):
-    fading = {"fading": "rician", "rician_k_linear": float(k)}
-    link = channel.Link(2e9, 1e6, 0.0, 0.0, rate="fixed", fixed_rate_bps=1e6, **fading)
-    found = channel.link_budget_terms(link, 30.0, altitude_m=600e3)["required_snr_db"]
-    assert found == pytest.approx(needs_db, abs=1e-3)
-
-
 # The numbers of the paper
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 import channel
 import orbit
-from channel import CLEAR_PATH, Path, Signal, draw_paths, signal_rate_bps
+from channel import CLEAR_PATH, Path, draw_paths
 from learning import stream
 from scenarios import Scenario
 from tests.kit import network
@@ -187,21 +187,6 @@ def test_what_fits_is_through_within_a_millisecond(name: str) -> None:
         [end_s] = passes.ends_s(bits)
         wanted_s = [truth.through_s(size) for truth, size in zip(truths, bits, strict=True)]
         assert end_s == pytest.approx(wanted_s, abs=ASKED_S)
-
-
-def test_a_coding_that_holds_for_two_seconds_overhead_is_used() -> None:
-    """G/T with which the SNR is above a ModCod's threshold for a second either side of its peak."""
-    plain = passes_of("modcod").truth(1)
-    snr_db = channel.snr_db(plain.link, *plain.look(OVERHEAD_S + np.arange(-20.0, 20.0, 0.01)))
-    finer_db = snr_db.max() + np.arange(0.0, 2.0, 1e-5)
-    rate = signal_rate_bps(plain.link, Signal(finer_db, np.zeros_like(finer_db)))
-    threshold_db = finer_db[1:][np.diff(rate) > 0][0]
-    needed = float(plain.link.g_over_t_db_k + threshold_db - snr_db[snr_db.argmax() + 100])
-    LINKS["brief"] = {"uplink": MODCOD | {"g_over_t_db_k": needed}}
-    passes = passes_of("brief")
-    exact = passes.truth(1)
-    bits = 0.9 * exact.capacity_bits
-    assert abs(passes.ends_s(np.full(3, bits))[0][1] - exact.through_s(bits)) < ASKED_S
 
 
 @pytest.mark.parametrize("name", ["ergodic", "outage", "fixed", "modcod", "half of the time"])
