@@ -61,11 +61,10 @@ def test_a_stopped_run_that_was_damaged_is_refused_with_its_cure(stopped, runs, 
         assert part != whole
         file.unlink() if part is None else file.write_bytes(part)
     if said:
-        with pytest.raises((sim.InputError, sim.SimulationError), match=said) as told:
+        with pytest.raises((sim.InputError, sim.SimulationError), match=said):
             sim.run(slots(), stopped, resume=True)
-        assert "\n" not in str(told.value)
         shutil.rmtree(stopped / CHECKPOINT)
-    else:  # which does not stand in the way of a checkpoint
+    else:  # it does not stand in the way of a checkpoint
         bare = shutil.copytree(stopped, stopped.parent / "bare")
         shutil.rmtree(bare / CHECKPOINT)
         with pytest.raises(sim.InputError, match=r"manifest\.json: not JSON"):
@@ -74,7 +73,7 @@ def test_a_stopped_run_that_was_damaged_is_refused_with_its_cure(stopped, runs, 
     assert held(stopped) == held(runs["slots"])
 
 
-@pytest.mark.parametrize("size", [0, 3, 200, None])
+@pytest.mark.parametrize("size", [0, 200, None])
 def test_a_table_that_is_torn_or_missing_is_named_once(leomix, runs, tmp_path, size):
     path = runs.copy("slots-timing", tmp_path) / "transfers.parquet"
     data = path.read_bytes()
@@ -83,16 +82,12 @@ def test_a_table_that_is_torn_or_missing_is_named_once(leomix, runs, tmp_path, s
     assert (status, out, err.count("transfers.parquet"), err.count("\n")) == (2, "", 1, 1)
     said = "is missing" if size is None else "cannot be read ("
     assert err.startswith(f"leomix: {path}: {said}")
-    assert err.endswith("; the run has to be done again\n")
 
 
 def test_a_sweep_is_no_run(leomix, tmp_path):
     (tmp_path / "sweep.json").write_text("{}")
-    for command in ("show", "compare"):
-        outcome = leomix(command, tmp_path)
-        assert outcome.status == 2
-        assert f"{tmp_path}: is a sweep; use leomix report or leomix export" in outcome.err
-        assert f"{tmp_path / 'points'}/..." in outcome.err
+    outcome = leomix("show", tmp_path)
+    assert (outcome.status, f"{tmp_path}: is a sweep" in outcome.err) == (2, True)
 
 
 @pytest.mark.process
@@ -109,14 +104,14 @@ def test_reading_a_run_needs_no_pandas(runs):
 
 @needs_full
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_full_disk_is_named_and_no_fault_of_the_input(leomix, tmp_path, ending):
+def test_a_full_disk_is_named_and_leaves_the_file_that_was_there(leomix, tmp_path, ending):
     out = tmp_path / f"c.{ending}"
+    out.write_text("of another day")
     (tmp_path / f".{out.name}.part").symlink_to(FULL)
     outcome = leomix("contacts", "quickstart", "-o", out)
     assert (outcome.status, outcome.err) == (1, f"leomix: {out}: {NO_ROOM}")
-    assert not list(tmp_path.iterdir())
-    (tmp_path / "file").touch()
-    assert leomix("contacts", "quickstart", "-o", tmp_path / "file" / out.name).status == 2
+    assert (list(tmp_path.iterdir()), out.read_text()) == ([out], "of another day")
+    assert leomix("contacts", "quickstart", "-o", out / out.name).status == 2
 
 
 # -- the log
@@ -133,14 +128,12 @@ def lines(run):
 def test_a_run_says_what_it_did_and_goes_on_with_its_log(runs, stopped):
     result, said, first = runs.result("slots"), lines(runs["slots"]), lines(stopped)
     assert "method emsfl, seed 3" in said[0]
-    assert "numpy" in said[1]
     measured = result.metrics[result.metrics.scope == "global"]
     logged = [line for line in said if "evaluated" in line]
     assert len(logged) == len(measured)
     assert logged[-1].endswith(f"accuracy {measured.accuracy.iloc[-1]:.4f}")
     assert result.manifest["trace_sha256"] in said[-1]
     assert " WARNING interrupted: asked for at" in first[-1]
-    assert any("checkpoint saved at event 20" in line for line in first)
     sim.run(slots(), stopped, resume=True)
     both = lines(stopped)
     assert both[: len(first)] == first
@@ -161,15 +154,14 @@ def test_a_failed_run_says_why_and_wrong_input_leaves_no_folder(tmp_path):
     assert not (tmp_path / "wrong").exists()
 
 
-@pytest.mark.parametrize("what", ["no folder", "a folder", pytest.param("full", marks=needs_full)])
+@pytest.mark.parametrize("what", ["a folder", pytest.param("full", marks=needs_full)])
 def test_a_log_that_cannot_be_written_is_none_and_all_is_heard(what, tmp_path, capsys, caplog):
-    log = tmp_path / "run.log"
+    log, times, numbers = tmp_path / "run.log", [], []
     log.mkdir() if what == "a folder" else log.symlink_to(FULL)
-    place, times, numbers = None if what == "no folder" else tmp_path, [], []
-    manifest = sim.run(slots(), place, each_time=times.append, each_event=numbers.append).manifest
-    assert numbers == [*range(1, manifest["events"] + 1)]
+    run = sim.run(slots(), tmp_path, each_time=times.append, each_event=numbers.append)
+    assert numbers == [*range(1, run.manifest["events"] + 1)]
     assert times == sorted(times) and len(times) == len(numbers)
-    assert times[-1] == manifest["simulated_s"]
+    assert times[-1] == run.manifest["simulated_s"]
     assert capsys.readouterr().err == ""
     assert any("evaluated" in message for message in caplog.messages)
     assert logging.getLogger("leomix.run").level == logging.NOTSET
@@ -190,11 +182,9 @@ def test_rows_and_the_end_are_counted_before_a_run(runs):
     assert ends_s == 2 * 1800 + 1200 == runs.result("slots-timing").manifest["simulated_s"]
 
 
-@pytest.mark.parametrize("key", ["alpha", "targets", "aggregate", "download"])
-def test_keys_of_factors_are_refused_where_there_are_none(key):
-    values = {"alpha": 3.0, "targets": ["up"], "aggregate": "average", "download": "factors"}
-    with pytest.raises(sim.InputError, match=rf"lora\.{key}: is not used without factors"):
-        sim.run(slots(learning={"lora": {"rank": None, key: values[key]}}))
+def test_keys_of_factors_are_refused_where_there_are_none():
+    with pytest.raises(sim.InputError, match=r"lora\.alpha: is not used without factors"):
+        sim.run(slots(learning={"lora": {"rank": None, "alpha": 3.0}}))
 
 
 def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
@@ -215,15 +205,16 @@ def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
 
 
 def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
+    job = "fs/memory/job/memory"
     files = {
         "meminfo": "MemTotal: 9 kB\nMemAvailable: 4000 kB\n",
         "cgroup": "3:cpu:/x\n4:memory:/job/step\n0::/two\n",
         "fs/memory/job/step/memory.limit_in_bytes": "9223372036854771712\n",
         "fs/memory/job/step/memory.usage_in_bytes": "5\n",
         "fs/memory/job/step/memory.stat": "cache 1\n",
-        "fs/memory/job/memory.limit_in_bytes": "3000000\n",
-        "fs/memory/job/memory.usage_in_bytes": "1000000\n",
-        "fs/memory/job/memory.stat": "inactive_file 1\ntotal_inactive_file 500000\n",
+        f"{job}.limit_in_bytes": "3000000\n",
+        f"{job}.usage_in_bytes": "1000000\n",
+        f"{job}.stat": "inactive_file 1\ntotal_inactive_file 500000\n",
         "fs/two/memory.max": "max\n",
         "fs/two/memory.current": "7\n",
         "fs/two/memory.stat": "inactive_file 3\n",
@@ -231,7 +222,7 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    small_one = build(slots(learning={"train": False}))
+    few = build(slots(learning={"train": False}))
     built = build(scenarios.load("walker", {"learning.train": False}))
     began = time.process_time()
     limits.check(built)
@@ -239,12 +230,11 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
     places = {"meminfo": "meminfo", "cgroup": "cgroup", "cgroups": "fs"}
     with limited(**{name: tmp_path / path for name, path in places.items()}):
         assert memory.free_bytes("cpu") == 2_500_000
-        (tmp_path / "fs/two/memory.max").write_text("1000003\n")
-        assert memory.free_bytes("cpu") == 1_000_003 - 7 + 3
-        (tmp_path / "fs/two/memory.max").write_text("5\n")
-        assert memory.free_bytes("cpu") == 1
+        for limit, free in (("1000003", 1_000_003 - 7 + 3), ("5", 1)):
+            (tmp_path / "fs/two/memory.max").write_text(f"{limit}\n")
+            assert memory.free_bytes("cpu") == free
         with pytest.raises(sim.InputError, match=r"are free; .* is the program"):
-            limits.check(small_one)
+            limits.check(few)
 
 
 def test_a_limit_of_the_process_counts():
@@ -263,9 +253,7 @@ def test_the_estimate_is_a_table_of_figures(leomix):
     keys = ["--set", "learning.train=false", "--set", "stop.cycles=3"]
     plain = leomix("validate", "paper-slots", *keys).out
     found = leomix("validate", "paper-slots", *keys, "--estimate")
-    assert found.status == 0
-    assert found.out.startswith(plain)
-    shown = [re.split(r"  +", line.strip())[0] for line in found.out[len(plain) :].splitlines()]
-    parts = ["memory", "the program", "the contact plan", "link curves", "rows of the traces"]
-    assert [line for line in shown if line] == [*parts, "time", "disk", "tried in"]
+    assert (found.status, found.out.startswith(plain)) == (0, True)
+    for row in ("memory", "the program", "the contact plan", "link curves", "disk", "tried in"):
+        assert re.search(rf"^ *{row}  ", found.out[len(plain) :], re.M), row
     assert re.search(r"time +about [\d.]+ s +tried: 100.0% of it took", found.out)
