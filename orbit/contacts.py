@@ -1,23 +1,40 @@
-"""Contact windows of satellites over sites, vectorised."""
+"""Contact_windows, find_contacts."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 import numpy as np
 
-from orbit.arrays import IntArray
-from orbit.clock import Start, span_s
-from orbit.elements import ElementError, Satellite
-from orbit.failures import Failure
-from orbit.finder import Finder
-from orbit.sites import Site
-from orbit.steps import grid_step_s
-from orbit.windows import ContactWindows, joined, sorted_windows
+from orbit.checks import FloatArray, IntArray
+from orbit.earth import earth_rotation
+from orbit.ephemeris import Tracks, grid_step_s, propagate_tracks
+from orbit.look_angles import LookAngles, looks_from
+from orbit.passes import Passes, find_passes, refined
+from orbit.propagation import (
+    ExactStates,
+    Failure,
+    Source,
+    Stretch,
+    fails_on_the_way,
+    failure,
+    good_stretch,
+)
+from orbit.satellite import ElementError, Satellite
+from orbit.sites import Site, SiteFrames, site_frames
+from orbit.utc import Start, span_s, utc
+from orbit.validity import OrbitWarning, doubts
+from orbit.windows import Columns, ContactWindows, joined, sorted_windows
 
 if TYPE_CHECKING:
+    import pandas as pd
     from skyfield.api import EarthSatellite
+
+
+# Contact windows of satellites over sites, vectorised.
+
 
 Refine = Literal["hermite", "sgp4", "skyfield"]
 OnFailure = Callable[[Failure], None]
@@ -63,8 +80,8 @@ def contact_windows(
         if sum(len(piece["rise_s"]) for piece in recent) > _JOIN:
             pieces.append(joined(recent))
             recent = []
-    for failure in sorted(failures, key=lambda failure: failure.satellite):
-        (on_failure or _complain)(failure)
+    for met in sorted(failures, key=lambda failure: failure.satellite):
+        (on_failure or _complain)(met)
     return sorted_windows(pieces + recent)
 
 
@@ -74,7 +91,7 @@ def as_satellites(given: Sequence[Any]) -> list[Satellite]:
         raise ValueError("no satellite given; give at least one Satellite")
     if all(isinstance(satellite, Satellite) for satellite in given):
         return list(given)
-    from orbit.earth_satellite import as_satellite
+    from orbit.satellite import as_satellite
 
     return [as_satellite(satellite) for satellite in given]
 
@@ -100,3 +117,174 @@ def _complain(failure: Failure) -> None:
     from orbit.validity import OrbitWarning
 
     warn(str(failure), OrbitWarning, stacklevel=3)
+
+
+# A satellite that fails gets a finer grid, which reaches up to the failure by extrapolation.
+_FINER = 8
+
+
+class Finder:
+    """Contacts of satellites over sites within `span_s` seconds of a start."""
+
+    def __init__(
+        self, satellites: Sequence[Satellite], sites: Sequence[Site], min_elevation_deg: float,
+        start: Start, span_s: float, refine: str,
+    ) -> None:  # fmt: skip
+        """Raises ValueError for no site or a mask out of range."""
+        self.satellites, self.sites = satellites, sites
+        self.frames = site_frames(sites, min_elevation_deg)
+        self.start, self.span_s, self.refine = start, span_s, refine
+
+    def block(
+        self, members: IntArray, few: int, step_s: float
+    ) -> tuple[list[Columns], list[Failure]]:
+        """Windows of satellites (by index) over `few` sites at a time, and which of them fail."""
+        models = [self.satellites[k] for k in members]
+        tracks = propagate_tracks(models, self.start, 0.0, self.span_s, step_s)
+        lost = [fails_on_the_way(model, self.start, self.span_s) for model in models]
+        failing = tracks.failing | np.array(lost)
+        whole = Stretch(0.0, self.span_s, False, False)
+        pieces = list(self._pieces(tracks.where(~failing), members[~failing], few, whole))
+        failures = []
+        for index in members[failing]:
+            good = good_stretch(self.satellites[index], self.start, self.span_s, step_s / _FINER)
+            if good:
+                pieces += self._alone(index, few, step_s / _FINER, good)
+            if good != whole:
+                failures.append(self._failure(index, good))
+        return pieces, failures
+
+    def _alone(self, index: int, few: int, step_s: float, good: Stretch) -> Iterator[Columns]:
+        """Windows of one satellite in its good stretch."""
+        model = [self.satellites[index]]
+        tracks = propagate_tracks(model, self.start, good.first_s, good.last_s, step_s)
+        return self._pieces(tracks, np.array([index]), few, good)
+
+    def _failure(self, index: int, good: Stretch | None) -> Failure:
+        return failure(int(index), self.satellites[index], self.start, self.span_s, good)
+
+    def _pieces(
+        self, tracks: Tracks, members: IntArray, few: int, good: Stretch
+    ) -> Iterator[Columns]:
+        for first in range(0, len(self.sites), few):
+            here = slice(first, first + few)
+            columns = self._found(tracks, members, here)
+            columns["satellite"] = members[columns["satellite"]]
+            columns["site"] = columns["site"] + first
+            starts, ends = columns["clipped_start"], columns["clipped_end"]
+            columns["sgp4_error"] = starts & np.bool_(good.fails_before) | (
+                ends & np.bool_(good.fails_after)
+            )
+            yield columns
+
+    def _found(self, tracks: Tracks, members: IntArray, here: slice) -> Columns:
+        """Windows over the sites `here`; both satellites and sites counted from 0."""
+        all_ = self.frames
+        frames = SiteFrames(all_.position_km[here], all_.axes[here], all_.sin_mask[here])
+        passes = find_passes(tracks, frames)
+        if self.refine == "hermite":
+            return measured(passes, look_from(tracks, frames))
+        satellites = [self.satellites[k] for k in members]
+        span_s = tracks.first_s, tracks.last_s
+        if self.refine == "skyfield":
+            from orbit.reference import SkyfieldView, referenced
+
+            view = SkyfieldView(satellites, self.sites[here], self.start)
+            mask_deg = np.degrees(np.arcsin(frames.sin_mask))
+            return measured(referenced(passes, view, mask_deg, *span_s), view.look)
+        exact = ExactStates(satellites, self.start, earth_rotation(self.start, *span_s))
+        return measured(refined(passes, exact, frames, *span_s), look_from(exact, frames))
+
+
+# The columns of contact windows, measured at the instants of passes.
+
+
+# Look angles (n,) of satellites from sites, both by index (n,), at times (n,).
+Look = Callable[[IntArray, IntArray, FloatArray], LookAngles]
+
+
+def look_from(source: Source, frames: SiteFrames) -> Look:
+    """How sites see the satellites of a source."""
+
+    def look(satellite: IntArray, site: IntArray, time_s: FloatArray) -> LookAngles:
+        return looks_from(source.states(satellite, time_s), frames, site)
+
+    return look
+
+
+def measured(passes: Passes, look: Look) -> Columns:
+    """Columns of ContactWindows but `sgp4_error`."""
+    rise, culminate, set_, closest = (
+        look(passes.satellite, passes.site, time_s)
+        for time_s in (passes.rise_s, passes.culminate_s, passes.set_s, passes.closest_s)
+    )
+    columns: Columns = {
+        "satellite": passes.satellite,
+        "site": passes.site,
+        "rise_s": passes.rise_s,
+        "culminate_s": passes.culminate_s,
+        "set_s": passes.set_s,
+        "max_elevation_deg": culminate.elevation_deg,
+        "culminations": passes.culminations,
+        "clipped_start": passes.clipped_start,
+        "clipped_end": passes.clipped_end,
+    }
+    for name, seen in (("rise", rise), ("culminate", culminate), ("set", set_)):
+        columns[f"{name}_azimuth_deg"] = seen.azimuth_deg
+        columns[f"{name}_slant_range_km"] = seen.slant_range_km
+        columns[f"{name}_range_rate_km_s"] = seen.range_rate_km_s
+    ranges = [seen.slant_range_km for seen in (rise, culminate, set_, closest)]
+    columns["min_slant_range_km"] = np.minimum.reduce(ranges)
+    return columns
+
+
+# Contact windows as a table with names and UTC.
+
+
+_SHOWN_OTHERWISE = ("satellite", "site", "rise_s", "culminate_s", "set_s")
+
+
+def find_contacts(
+    satellites: "Satellite | EarthSatellite | Sequence[Satellite | EarthSatellite]",
+    sites: Site | Sequence[Site],
+    start: datetime,
+    end: datetime,
+    min_elevation_deg: float,
+    refine: Refine = "hermite",
+    on_failure: OnFailure | None = None,
+) -> "pd.DataFrame":
+    """`contact_windows` as a DataFrame, one row a window, sorted by rise.
+
+    Columns: satellite, site (names); rise_utc, culminate_utc, set_utc (UTC timestamps, ns);
+    duration_s; and from max_elevation_deg on those of `ContactWindows`, by the same names. One
+    satellite or site may stand alone. Gives an OrbitWarning for each of `doubts`. Errors as there.
+    """
+    import pandas as pd
+
+    models = as_satellites(satellites if isinstance(satellites, Sequence) else [satellites])
+    sites = [sites] if isinstance(sites, Site) else list(sites)
+    zero = pd.Timestamp(utc(start, "start")).as_unit("ns")
+
+    def moments(seconds: FloatArray) -> "pd.DatetimeIndex":
+        return zero + pd.to_timedelta(np.rint(seconds * 1e9).astype(np.int64), unit="ns")
+
+    def named(things: Sequence[Satellite | Site], index: IntArray) -> "pd.Series":
+        # A text column also when it has no rows.
+        return pd.Series([thing.name for thing in things], dtype="str").take(index).array
+
+    windows = contact_windows(models, sites, start, end, min_elevation_deg, refine, on_failure)
+    for line in doubts(models, start, end):
+        warn(line, OrbitWarning, stacklevel=2)
+    return pd.DataFrame({
+        "satellite": named(models, windows.satellite),
+        "site": named(sites, windows.site),
+        "rise_utc": moments(windows.rise_s),
+        "culminate_utc": moments(windows.culminate_s),
+        "set_utc": moments(windows.set_s),
+        "duration_s": windows.set_s - windows.rise_s,
+        **{
+            column.name: getattr(windows, column.name)
+            for column in fields(windows)
+            if column.name not in _SHOWN_OTHERWISE
+        },
+    })  # fmt: skip

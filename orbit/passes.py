@@ -1,15 +1,144 @@
-"""Passes of interpolated tracks over sites: rise, culminations, closest approach, set."""
+"""Rise, culmination, set, closest approach; exact by Newton on SGP4."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from orbit.arrays import BoolArray, FloatArray, IntArray
-from orbit.crossings import Crossings, crossings
-from orbit.propagation import Tracks
-from orbit.samples import Samples
+from orbit.checks import BoolArray, FloatArray, IntArray
+from orbit.ephemeris import Tracks
+from orbit.look_angles import sight
+from orbit.propagation import Source
 from orbit.sites import SiteFrames
-from orbit.turns import Approaches, Turns, closest_approaches, turning_points
+from orbit.visibility import Samples
+
+# A Newton step this short leaves an error of some nanoseconds.
+TOLERANCE_S = 1e-4
+# Precision of a starting point, in steps.
+ROUGH = 1e-3
+# A peak of the cubic model this far below the mask (sine) is none; the model errs by 0.001.
+_HOPELESS = 0.02
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Extrema of the elevation after samples `left` at fractions x of the step, in order."""
+
+    left: IntArray
+    x: FloatArray
+    is_peak: BoolArray
+    sin_elevation: FloatArray
+    visible: BoolArray
+
+    @property
+    def place(self) -> FloatArray:
+        """A number that grows along the samples."""
+        return self.left + self.x
+
+    def at(self, which: BoolArray) -> "Turns":
+        """Those turns only."""
+        return Turns(*(getattr(self, column.name)[which] for column in fields(self)))
+
+
+@dataclass(frozen=True)
+class Approaches:
+    """Closest approaches after samples `left` at fractions x of the step, in order."""
+
+    left: IntArray
+    x: FloatArray
+    slant_range_km: FloatArray
+
+
+def turning_points(samples: Samples) -> Turns:
+    """Peaks that can reach the mask, and the dips between two samples in view."""
+    climb, seen = samples.view.climb, samples.visible
+    up = climb > 0
+    turns = samples.linked[:-1] & (up[:-1] != up[1:])
+    left = np.flatnonzero(turns & (up[:-1] | (seen[:-1] & seen[1:])))
+    left, rough = _likely(samples, left, _secant(climb, left))
+    arcs, peak = samples.arcs(left), up[left]
+    tolerance = TOLERANCE_S / samples.tracks.step_s
+    x = newton_roots(arcs.climb, *_step(left), rough, ~peak, tolerance)
+    top = arcs.view(np.arange(len(left)), x)
+    return Turns(left, x, peak, top.sin_elevation, top.excess(samples.sin_mask(left)) >= 0)
+
+
+def closest_approaches(samples: Samples, peaks: IntArray) -> Approaches:
+    """Closest approaches in steps with an end in view, or among `peaks`."""
+    rate, seen = samples.view.square_rate, samples.visible
+    wanted = seen[:-1] | seen[1:]
+    wanted[peaks] = True
+    left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
+    arcs, rising = samples.arcs(left), np.ones(len(left), dtype=np.bool_)
+    x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
+    return Approaches(left, x, np.sqrt(arcs.view(np.arange(len(left)), x).square))
+
+
+def _likely(samples: Samples, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Those of the turns in steps `left` that may matter, with a better guess of where they are."""
+    cubics, seen = samples.cubics(left), samples.visible
+    peak = samples.view.climb[left] > 0
+    rough = newton_roots(cubics.climb, *_step(left), guess, ~peak, ROUGH)
+    sine = cubics.view(np.arange(len(left)), rough).sin_elevation
+    likely = seen[left] | seen[left + 1] | (sine > samples.sin_mask(left) - _HOPELESS)
+    return left[likely], rough[likely]
+
+
+def _step(left: IntArray) -> tuple[FloatArray, FloatArray]:
+    return np.zeros(len(left)), np.ones(len(left))
+
+
+def _secant(values: FloatArray, left: IntArray) -> FloatArray:
+    guess: FloatArray = values[left] / (values[left] - values[left + 1])
+    return guess
+
+
+# Crossings of the elevation mask: where windows open and close.
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Mask crossings after samples `left` at fractions x of the step; `rises` or sets."""
+
+    left: IntArray
+    x: FloatArray
+    rises: BoolArray
+
+
+def crossings(samples: Samples, turns: Turns) -> Crossings:
+    """All crossings, in no order: one where visibility changes between a sample and a turn.
+
+    A pass or a dip shorter than a step shows as two changes, before and after its turning point.
+    """
+    seen, left = samples.visible, turns.left
+    whole = samples.linked[:-1] & (seen[:-1] != seen[1:])
+    whole[left] = False
+    plain = np.flatnonzero(whole)
+    early, late = seen[left] != turns.visible, turns.visible != seen[left + 1]
+    steps = np.concatenate([plain, left[early], left[late]])
+    zero, one = np.zeros(len(plain)), np.ones(len(plain))
+    low = np.concatenate([zero, np.zeros(early.sum()), turns.x[late]])
+    high = np.concatenate([one, turns.x[early], np.ones(late.sum())])
+    rises = ~np.concatenate([seen[plain], seen[left[early]], turns.visible[late]])
+    return Crossings(steps, _solved(samples, steps, low, high, rises), rises)
+
+
+def _solved(
+    samples: Samples, left: IntArray, low: FloatArray, high: FloatArray, rises: BoolArray
+) -> FloatArray:
+    sin_mask, cubics, arcs = samples.sin_mask(left), samples.cubics(left), samples.arcs(left)
+    middle = 0.5 * (low + high)
+    rough = newton_roots(
+        lambda which, x: cubics.view(which, x).excess_and_rate(sin_mask[which]),
+        low, high, middle, rises, ROUGH,
+    )  # fmt: skip
+    return newton_roots(
+        lambda which, x: arcs.view(which, x).excess_and_rate(sin_mask[which]),
+        low, high, rough, rises, TOLERANCE_S / samples.tracks.step_s,
+    )  # fmt: skip
+
+
+# Passes of interpolated tracks over sites: rise, culminations, closest approach, set.
 
 
 @dataclass(frozen=True)
@@ -129,3 +258,130 @@ def _first_largest(values: FloatArray, group: IntArray) -> IntArray:
     sizes = np.diff(starts, append=len(group))
     at_best = np.flatnonzero(values == np.repeat(largest, sizes))
     return at_best[np.flatnonzero(np.diff(group[at_best], prepend=-1))]
+
+
+# Rise and set made exact: Newton's method on SGP4 itself.
+
+
+# A Newton step this short leaves an error of the order of its square.
+_TOLERANCE_S = 1e-5
+_STEPS = 40
+
+
+def refined(
+    passes: Passes, exact: Source, frames: SiteFrames, first_s: float, last_s: float
+) -> Passes:
+    """Passes in [first_s, last_s] with exact rise and set; those that stay below are dropped.
+
+    The culmination stays the interpolated one: the elevation there is flat.
+    """
+    peak = sight(exact.states(passes.satellite, passes.culminate_s), frames, passes.site).margin
+    passes = passes.where((peak >= 0) | passes.clipped_start | passes.clipped_end)
+    satellite, site = np.tile(passes.satellite, 2), np.tile(passes.site, 2)
+    time_s = np.concatenate([passes.rise_s, passes.set_s])
+    slope = np.repeat([1.0, -1.0], len(passes.site))
+    active = np.flatnonzero(~np.concatenate([passes.clipped_start, passes.clipped_end]))
+    for _ in range(_STEPS):
+        if not active.size:
+            break
+        seen = sight(exact.states(satellite[active], time_s[active]), frames, site[active])
+        # Past the peak of a pass that only grazes the mask Newton would run away.
+        uphill = seen.margin_rate_per_s * slope[active] > 0
+        active = active[uphill]
+        step = -seen.margin[uphill] / seen.margin_rate_per_s[uphill]
+        time_s[active] += step
+        active = active[np.abs(step) > _TOLERANCE_S]
+    rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
+    passes = replace(passes, rise_s=rise_s, set_s=set_s)
+    return passes.where(set_s > rise_s)
+
+
+# Many bracketed roots at once.
+
+
+Function = Callable[[IntArray, FloatArray], FloatArray]
+Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
+
+
+def bracketed_roots(
+    function: Function,
+    left: FloatArray,
+    right: FloatArray,
+    at_left: FloatArray,
+    at_right: FloatArray,
+    tolerance: float,
+) -> FloatArray:
+    """Roots (n,) of n functions, each within `tolerance`, by Chandrupatla's method (1997).
+
+    `function(which, x)` evaluates functions `which` at x; `at_left` and `at_right` are the values
+    at the ends, of opposite signs (zero counts as positive). Converged ones are evaluated no more.
+    """
+    roots = np.empty(len(left))
+    which = np.arange(len(left))
+    a, fa, b, fb = right, at_right, left, at_left
+    step = np.full(len(left), 0.5)
+    while which.size:
+        x = a + step * (b - a)
+        fx = function(which, x)
+        same = (fx < 0) == (fa < 0)
+        c, fc = np.where(same, a, b), np.where(same, fa, fb)
+        b, fb = np.where(same, b, a), np.where(same, fb, fa)
+        a, fa = x, fx
+        limit = 0.5 * tolerance / np.abs(b - a)
+        done = (limit > 0.5) | (fa == 0)
+        best = np.where(np.abs(fa) < np.abs(fb), a, b)
+        roots[which[done]] = best[done]
+        go = ~done
+        which, a, b, c = which[go], a[go], b[go], c[go]
+        fa, fb, fc, limit = fa[go], fb[go], fc[go], limit[go]
+        step = _next_step(a, b, c, fa, fb, fc, limit)
+    return roots
+
+
+def _next_step(
+    a: FloatArray, b: FloatArray, c: FloatArray, fa: FloatArray, fb: FloatArray, fc: FloatArray,
+    limit: FloatArray,
+) -> FloatArray:  # fmt: skip
+    """Fraction from a to b: inverse quadratic interpolation where it is monotone, else a half."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        xi = (a - b) / (c - b)
+        phi = (fa - fb) / (fc - fb)
+        quadratic = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+        inverse = fa / (fb - fa) * fc / (fb - fc)
+        inverse += (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+    return np.minimum(np.maximum(np.where(quadratic, inverse, 0.5), limit), 1 - limit)
+
+
+def newton_roots(
+    function: Smooth, low: FloatArray, high: FloatArray, guess: FloatArray, rising: BoolArray,
+    tolerance: float,
+) -> FloatArray:  # fmt: skip
+    """The root of each of n functions between `low` and `high` (n,), by safeguarded Newton steps.
+
+    `function(which, x)` gives values and derivatives of functions `which` at x; each changes sign
+    once, upwards where `rising`. A step that leaves the bracket, or is longer than half the one
+    before, is replaced by halving the bracket. Iteration ends with the first step below
+    `tolerance`; the error then is of the order of its square.
+    """
+    roots, which = np.empty(len(low)), np.arange(len(low))
+    x, longest = np.clip(guess, low, high), high - low
+    while which.size:
+        value, slope = function(which, x)
+        early = (value < 0) == rising
+        low, high = np.where(early, x, low), np.where(early, high, x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new = x - value / slope
+        step = np.abs(new - x)
+        # Written so that nan is no good.
+        good = (new >= low) & (new <= high) & (step <= longest)
+        if not good.all():
+            new = np.where(good, new, 0.5 * (low + high))
+            step = np.abs(new - x)
+        go = (step > tolerance) & (high - low > tolerance)
+        if go.all():
+            x, longest = new, 0.5 * step
+            continue
+        roots[which] = new
+        which, x, longest = which[go], new[go], 0.5 * step[go]
+        low, high, rising = low[go], high[go], rising[go]
+    return roots

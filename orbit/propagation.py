@@ -1,123 +1,38 @@
-"""SGP4 to the Earth-fixed frame: exactly at given times, or on an even grid to interpolate."""
+"""SGP4 at given times; where it fails.
+
+A decayed satellite goes through errors, finite nonsense and good codes again, so what lies beyond
+the first error on the way from the epoch is never trusted.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from math import ceil
+from typing import Protocol
 
 import numpy as np
 
-from orbit.arrays import BoolArray, FloatArray, IntArray
-from orbit.clock import Start
-from orbit.elements import Satellite
-from orbit.interpolation import OVERHANG, derivatives, extrapolated, powers, value_and_rate
-from orbit.rotation import EarthRotation, earth_rotation
-from orbit.sites import EARTH_RADIUS_KM
+from orbit.checks import FloatArray, IntArray
+from orbit.earth import EARTH_RADIUS_KM, EarthRotation, earth_rotation
+from orbit.satellite import Satellite
+from orbit.utc import DAY_S, Start
+
+
+class Source(Protocol):
+    """Where satellites are."""
+
+    def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
+        """Earth-fixed states (n, 6), km and km/s."""
+
+
+# SGP4 to the Earth-fixed frame: exactly at given times, or on an even grid to interpolate.
+
 
 # The extrapolation beyond a grid looks at eight samples.
 _LEAST_INTERVALS = 8
 # Stands beside SGP4's own error codes, 1 to 6.
 _NOT_FINITE = 7
 _LEFT_ORBIT = 8
-
-
-@dataclass(frozen=True)
-class Tracks:
-    """Earth-fixed motion of N satellites at T even times, and a quintic between them.
-
-    node (3, 3, N, T) holds position (km), first and second derivative (km per step and per step
-    squared) by component; slip (3, N, T) is SGP4's velocity less the first derivative, km/s.
-    `failing` (N,) says that SGP4 fails somewhere on the grid or in the samples just beyond it: the
-    motion is then good between the failures only.
-    """
-
-    first_s: float
-    last_s: float
-    node: FloatArray
-    slip: FloatArray
-    failing: BoolArray
-
-    @property
-    def samples(self) -> int:
-        """How many samples a satellite has: T."""
-        samples: int = self.node.shape[3]
-        return samples
-
-    @property
-    def time_s(self) -> FloatArray:
-        """The grid, (T,) seconds since the start."""
-        return np.linspace(self.first_s, self.last_s, self.samples)
-
-    @property
-    def step_s(self) -> float:
-        """Seconds between samples."""
-        return (self.last_s - self.first_s) / (self.samples - 1)
-
-    def where(self, keep: BoolArray) -> "Tracks":
-        """Those satellites for which `keep` (N,) is True."""
-        if keep.all():
-            return self
-        return Tracks(
-            self.first_s, self.last_s, np.compress(keep, self.node, axis=2),
-            np.compress(keep, self.slip, axis=1), self.failing[keep],
-        )  # fmt: skip
-
-    def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
-        """Position and SGP4's velocity (..., 6) of satellites (by index) at times in the grid."""
-        place = (time_s - self.first_s) / self.step_s
-        # The last sample has no interval to its right; rounding may point before the first.
-        left = np.clip(place.astype(np.int64), 0, self.samples - 2)
-        row, x = satellite * self.samples + left, place - left
-        position, rate = value_and_rate(self.quintics(row), x)
-        slip = self.slip.reshape(3, -1)
-        before, after = np.take(slip, row, axis=1), np.take(slip, row + 1, axis=1)
-        rate /= self.step_s
-        rate += before + x * (after - before)
-        return np.moveaxis(np.concatenate([position, rate]), 0, -1)
-
-    def quintics(self, row: IntArray) -> FloatArray:
-        """Coefficients (6, 3, ...) on the step after each sample; rows count N x T samples."""
-        node = self.node.reshape(3, 3, -1)
-        return powers(np.take(node, row, axis=2), np.take(node, row + 1, axis=2))
-
-
-def propagate_tracks(
-    satellites: Sequence[Satellite], start: Start, first_s: float, last_s: float, step_s: float
-) -> Tracks:
-    """SGP4 for all satellites from `first_s` to `last_s`, at most `step_s` apart."""
-    from sgp4.api import SatrecArray
-
-    intervals = max(_LEAST_INTERVALS, ceil((last_s - first_s) / step_s))
-    step_s = (last_s - first_s) / intervals
-    time_s = first_s + step_s * np.arange(-OVERHANG, intervals + OVERHANG + 1, dtype=np.float64)
-    models = SatrecArray([satellite.model for satellite in satellites])
-    error, position, velocity = models.sgp4(
-        np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
-    )
-    limits_km = np.array([farthest_km(satellite) for satellite in satellites])
-    error = error_codes(error, position, velocity, limits_km[:, None])
-    rotation = earth_rotation(start, float(time_s[0]), float(time_s[-1]))
-    state = rotation.planes(time_s, position, velocity)
-    failing = np.any(error != 0, axis=1)
-    if failing.any():
-        state[:, failing] = _mended(state[:, failing], error[failing])
-    inner = slice(OVERHANG, OVERHANG + intervals + 1)
-    first, second = derivatives(state[:3])
-    node = np.stack([state[:3, :, inner], first, second])
-    slip = state[3:, :, inner] - first / step_s
-    return Tracks(first_s, last_s, node, slip, failing)
-
-
-def _mended(state: FloatArray, error: IntArray) -> FloatArray:
-    """States (6, N, T) whose failed samples beyond the grid are extrapolated from within."""
-    bad = error != 0
-    # Any finite state: what only touches a failed sample must not turn into nan.
-    state = np.where(bad, 1.0, state)
-    inside = state[..., OVERHANG:-OVERHANG]
-    before = extrapolated(inside[..., ::-1])[..., ::-1]
-    after = extrapolated(inside)
-    np.copyto(state[..., :OVERHANG], before, where=bad[:, :OVERHANG])
-    np.copyto(state[..., -OVERHANG:], after, where=bad[:, -OVERHANG:])
-    return state
 
 
 def propagate(
@@ -183,3 +98,182 @@ def _refusal(satellite: Satellite, start: Start, time_s: FloatArray, error: IntA
         f"SGP4 fails for {satellite.name!r} at {when:%Y-%m-%dT%H:%M:%SZ}: "
         f"{error_reason(int(error[first]))}; stay nearer to the epoch {satellite.epoch:%Y-%m-%d}"
     )
+
+
+class ExactStates:
+    """SGP4 at scattered times of several satellites; one call a satellite."""
+
+    def __init__(
+        self, satellites: Sequence[Satellite], start: Start, rotation: EarthRotation
+    ) -> None:
+        """Keep what is needed to propagate; `rotation` must cover the times asked for."""
+        self._satellites, self._start, self._rotation = satellites, start, rotation
+
+    def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
+        """Earth-fixed states (n, 6) of satellites (by index, (n,)) at times (n,)."""
+        position, velocity = np.empty((2, len(time_s), 3))
+        day, fraction = (
+            np.full(len(time_s), self._start.julian_day),
+            self._start.day_fraction(time_s),
+        )
+        order = np.argsort(satellite, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(satellite[order])) + 1):
+            if rows.size:
+                model = self._satellites[satellite[rows[0]]].model
+                _, position[rows], velocity[rows] = model.sgp4_array(day[rows], fraction[rows])
+        return self._rotation.rotate(time_s, position, velocity)
+
+
+# Stretches end this close to the failure.
+_PRECISION_S = 1e-3
+# How many times are tried between an epoch and a span that is more than a day away: of every
+# satellite, and at most of one that fails somewhere.
+_PROBES, _MOST_PROBES = 32, 65_536
+# Samples propagated at once.
+_PIECE = 4096
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A satellite that SGP4 refuses from `first_s` to `last_s`, seconds since the start.
+
+    A satellite that fails at both ends of the span has good times in between; `whole` says that
+    there are none in the span at all. `satellite` is its index in the list that was asked about,
+    `reason` is SGP4's.
+    """
+
+    satellite: int
+    name: str
+    first_s: float
+    last_s: float
+    whole: bool
+    reason: str
+    first_utc: datetime
+
+    def __str__(self) -> str:
+        """One line: who, since when, why, and what to do."""
+        what = "it has no contacts there" if self.whole else "its contacts are cut there"
+        last_utc = self.first_utc + timedelta(seconds=self.last_s - self.first_s)
+        return (
+            f"SGP4 fails for {self.name!r} from {_text(self.first_utc)} to "
+            f"{_text(last_utc)} ({self.reason}), so {what}; use elements of a date "
+            "nearer the span, or leave the satellite out"
+        )
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The part of a span through which a satellite can be propagated, seconds since the start."""
+
+    first_s: float
+    last_s: float
+    fails_before: bool
+    fails_after: bool
+
+
+def good_stretch(
+    satellite: Satellite, start: Start, span_s: float, step_s: float
+) -> Stretch | None:
+    """The part of the span that SGP4 reaches from the epoch without an error; None for nothing.
+
+    Ends within a millisecond of the failure. Errors shorter than `step_s` may go unnoticed, and
+    between an epoch and a span far from it those shorter than the spacing of some ten thousand
+    samples: minutes for a span a month away, a few hours for one that is decades away.
+    """
+    near_s = _near_s(satellite, start, span_s)
+    if _fails_before(satellite, start, near_s, step_s):
+        return None
+    first_s = _reach(satellite, start, near_s, 0.0, step_s)
+    last_s = _reach(satellite, start, near_s, span_s, step_s)
+    if last_s - first_s <= _PRECISION_S:
+        return None
+    return Stretch(first_s, last_s, first_s > 0, last_s < span_s)
+
+
+def failure(
+    index: int, satellite: Satellite, start: Start, span_s: float, good: Stretch | None
+) -> Failure:
+    """What to say of a satellite that is good in that stretch only."""
+    first_s, last_s, tried_s = 0.0, span_s, 0.0
+    if good and good.fails_after:
+        tried_s = good.last_s + _PRECISION_S
+        first_s = 0.0 if good.fails_before else tried_s
+    elif good:
+        last_s = tried_s = good.first_s - _PRECISION_S
+    code = int(_codes(satellite, start, np.array([tried_s]))[0])
+    reason = error_reason(code) if code else "it failed on the way from the epoch"
+    if good and good.fails_before and good.fails_after:
+        works = [_text(start.utc(time_s)) for time_s in (good.first_s, good.last_s)]
+        reason += f"; it works from {works[0]} to {works[1]}"
+    return Failure(index, satellite.name, first_s, last_s, good is None, reason, start.utc(first_s))
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def fails_on_the_way(satellite: Satellite, start: Start, span_s: float) -> bool:
+    """Whether SGP4 fails, as far as some samples tell, between the epoch and a span far from it."""
+    near_s = _near_s(satellite, start, span_s)
+    away_s = abs(near_s - _epoch_s(satellite, start))
+    return away_s >= DAY_S and _fails_before(satellite, start, near_s, away_s / _PROBES)
+
+
+def _fails_before(satellite: Satellite, start: Start, near_s: float, step_s: float) -> bool:
+    """Whether SGP4 fails on the way from the epoch to the nearest time of a span."""
+    epoch_s = _epoch_s(satellite, start)
+    step_s = max(step_s, abs(near_s - epoch_s) / _MOST_PROBES)
+    return _first_failure(satellite, start, epoch_s, near_s, step_s) is not None
+
+
+def _reach(
+    satellite: Satellite, start: Start, from_s: float, limit_s: float, step_s: float
+) -> float:
+    """How far from a time towards a limit SGP4 works."""
+    found = _first_failure(satellite, start, from_s, limit_s, step_s)
+    if not found:
+        return limit_s
+    good_s, bad_s = found
+    while abs(bad_s - good_s) > _PRECISION_S:
+        middle_s = 0.5 * (good_s + bad_s)
+        if _codes(satellite, start, np.array([middle_s]))[0]:
+            bad_s = middle_s
+        else:
+            good_s = middle_s
+    return good_s
+
+
+def _first_failure(
+    satellite: Satellite, start: Start, from_s: float, to_s: float, step_s: float
+) -> tuple[float, float] | None:
+    """The last good and the first bad of even samples at most `step_s` apart, if one is bad.
+
+    The first sample counts as good: with nothing before it, it is both.
+    """
+    intervals = max(1, ceil(abs(to_s - from_s) / step_s))
+    for first in range(0, intervals + 1, _PIECE):
+        # One sample more on the left: the last good one may belong to the piece before.
+        place = np.arange(max(first - 1, 0), min(first + _PIECE, intervals + 1))
+        time_s = from_s + (to_s - from_s) * (place / intervals)
+        bad = np.flatnonzero(_codes(satellite, start, time_s))
+        if bad.size:
+            return float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])
+    return None
+
+
+def _codes(satellite: Satellite, start: Start, time_s: FloatArray) -> IntArray:
+    """Error codes at times (T,), 0 where SGP4 works."""
+    found = satellite.model.sgp4_array(
+        np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
+    )
+    error, position, velocity = found
+    return error_codes(error, position, velocity, farthest_km(satellite))
+
+
+def _near_s(satellite: Satellite, start: Start, span_s: float) -> float:
+    """The time of the span that is nearest to the epoch."""
+    return min(max(_epoch_s(satellite, start), 0.0), span_s)
+
+
+def _epoch_s(satellite: Satellite, start: Start) -> float:
+    return (satellite.epoch - start.midnight).total_seconds() - start.second_of_day

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from orbit.arrays import FloatArray, IntArray
-from orbit.clock import DAY_S, Start
-from orbit.elements import Satellite
-from orbit.looks import LookAngles
+from orbit.checks import FloatArray, IntArray
+from orbit.earth import timescale
+from orbit.look_angles import LookAngles
 from orbit.passes import Passes
-from orbit.rotation import timescale
+from orbit.satellite import Satellite
 from orbit.sites import Site
+from orbit.utc import DAY_S, Start
 
 # Degrees, or a difference of degrees, at a time in seconds.
 Elevation = Callable[[float], float]

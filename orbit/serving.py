@@ -1,4 +1,4 @@
-"""Who is served when, and by which satellite: clusters in view share the satellites' beams."""
+"""Beams, priority, handover, waits, sessions."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from orbit.arrays import BoolArray, FloatArray
-from orbit.limits import finite, whole
-from orbit.waiting import waiting
+from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
 from orbit.windows import ContactWindows
+
+# Who is served when, and by which satellite: clusters in view share the satellites' beams.
+
 
 Priority = Literal["least_recently_served", "highest_elevation"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
@@ -199,3 +200,58 @@ class _Desk:
         self.end_s[window] = self._last_end_s[site] = now_s
         self._free[self._satellite[window]] += 1
         del self._serving[site], self._before_s[window]
+
+
+def waiting(
+    windows: ContactWindows, start_s: FloatArray, end_s: FloatArray, until_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """How long, and from when, each window was open up to `until_s` without its site served."""
+    waited_s, from_s = np.zeros(len(windows)), np.full(len(windows), np.nan)
+    for site in np.unique(windows.site):
+        mine = np.flatnonzero(windows.site == site)
+        served = mine[~np.isnan(start_s[mine])]
+        begins, ends = _merged(start_s[served], end_s[served])
+        rise_s, last_s = windows.rise_s[mine], until_s[mine]
+        busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
+        waited_s[mine] = np.maximum(last_s - rise_s - busy_s, 0.0)
+        within = np.searchsorted(begins, rise_s, "right") - 1
+        free_s = np.append(ends, -inf)[within]  # index -1: no service has begun by the rise
+        from_s[mine] = np.maximum(rise_s, free_s)
+    # Sums of times are right to about a microsecond over decades.
+    waits = waited_s > 1e-6
+    return np.where(waits, waited_s, 0.0), np.where(waits, from_s, np.nan)
+
+
+def _merged(begins: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Services of one site, which never overlap, with those that follow at once made one."""
+    order = np.argsort(begins)
+    begins, ends = begins[order], ends[order]
+    apart = begins[1:] > ends[:-1]
+    return begins[np.append(True, apart)[: len(begins)]], ends[np.append(apart, True)[: len(ends)]]
+
+
+def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatArray:
+    """How much of the intervals lies before each time."""
+    edges = np.stack([begins, ends], axis=1).ravel()
+    total = np.stack([np.zeros(len(begins)), ends - begins], axis=1).ravel().cumsum()
+    return np.interp(time_s, edges, total) if len(edges) else np.zeros(len(time_s))
+
+
+# Services of a site that follow each other closely, counted as one session.
+
+
+def session_numbers(
+    windows: ContactWindows, service: Service, gap_s: float | None = 0.0
+) -> IntArray:
+    """Number the sessions of each site from 0; -1 for windows that were not served.
+
+    A session is a site's services whose gaps are at most `gap_s` (None: every service is one).
+    """
+    numbers = np.full(len(windows), -1, dtype=np.int64)
+    for site in np.unique(windows.site):
+        mine = np.flatnonzero((windows.site == site) & service.served)
+        mine = mine[np.argsort(service.start_s[mine], kind="stable")]
+        gaps_s = service.start_s[mine][1:] - service.end_s[mine][:-1]
+        parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
+        numbers[mine] = np.append(0, np.cumsum(parted))[: len(mine)]
+    return numbers

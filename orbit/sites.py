@@ -1,18 +1,18 @@
-"""Places on the ground: a validated site, and the local frames of many."""
+"""Site, devices around it, sites from CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import index
+from os import PathLike, fspath
 
 import numpy as np
 
-from orbit.arrays import FloatArray
-from orbit.limits import shown, within, within_open
+from orbit.checks import FloatArray, shown, within, within_open
+from orbit.earth import _curvature_radii_km, _geodetic_deg, earth_fixed_km, local_axes
+from orbit.files import Row, Table, near, parse_table, read_text
 
-# WGS 84 (NIMA TR8350.2, table 3.1).
-EARTH_RADIUS_KM = 6378.137
-FLATTENING = 1 / 298.257223563
-ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
+# Places on the ground: a validated site, and the local frames of many.
 
 
 @dataclass(frozen=True)
@@ -102,23 +102,93 @@ def _check_sites(sites: Sequence[Site]) -> None:
             )
 
 
-def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:
-    """East, north and up unit vectors (S, 3, 3) at geodetic angles in radians (S,)."""
-    sin_lat, cos_lat = np.sin(latitude), np.cos(latitude)
-    sin_lon, cos_lon = np.sin(longitude), np.cos(longitude)
-    east = np.stack([-sin_lon, cos_lon, np.zeros_like(sin_lon)], axis=-1)
-    north = np.stack([-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat], axis=-1)
-    up = np.stack([cos_lat * cos_lon, cos_lat * sin_lon, sin_lat], axis=-1)
-    return np.stack([east, north, up], axis=-2)
+def place_devices(
+    centre: Site, devices: int, radius_km: float, rng: np.random.Generator
+) -> tuple[Site, ...]:
+    """Sites named "0", "1", ... drawn uniformly from a disc on the ellipsoid.
 
-
-def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
-    """Earth-fixed positions (S, 3) from local axes and altitudes above the ellipsoid.
-
-    The ellipsoid is (N u_x, N u_y, N (1 - e^2) u_z) for the normal u, N = a / sqrt(1 - e^2 u_z^2).
+    Distances along the ground are right to 0.1 % for the radii allowed, 0 to 500 km. Altitude and
+    mask are the centre's. Device k depends on the generator's state and k, not on how many follow.
+    Raises ValueError for a negative count or a radius outside the range.
     """
-    up = axes[:, 2]
-    normal = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * up[:, 2] ** 2)
-    flat = np.array([1.0, 1.0, 1 - ECCENTRICITY_SQUARED])
-    position: FloatArray = (normal[:, None] * flat + altitude_km[:, None]) * up
-    return position
+    within(radius_km, 0, 500, "radius_km")
+    if index(devices) < 0:
+        raise ValueError(f"devices {devices} is negative; give 0 or more")
+    share, turn = rng.random((devices, 2)).T
+    latitude_deg, longitude_deg = _around(centre, radius_km, share, 2 * np.pi * turn)
+    return tuple(
+        Site(str(k), float(latitude_deg[k]), float(longitude_deg[k]), centre.altitude_m,
+             centre.min_elevation_deg)
+        for k in range(devices)
+    )  # fmt: skip
+
+
+def _around(
+    centre: Site, radius_km: float, share: FloatArray, azimuth: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Latitude and longitude (deg) of points that hold `share` of the disc's area inside them."""
+    if radius_km == 0:
+        return np.full(share.shape, centre.latitude_deg), np.full(share.shape, centre.longitude_deg)
+    latitude = np.radians([centre.latitude_deg])
+    axes = local_axes(latitude, np.radians([centre.longitude_deg]))
+    east, north, up = axes[0]
+    meridian, normal = _curvature_radii_km(float(latitude[0]))
+    gauss = np.sqrt(meridian * normal)
+    # A spherical cap's area is proportional to 1 - cos of its angle, here 2 sin^2 of the half.
+    distance = 2 * gauss * np.arcsin(np.sqrt(share) * np.sin(radius_km / (2 * gauss)))
+    # The normal section's osculating circle (Euler's formula for its curvature).
+    radius = 1 / (np.cos(azimuth) ** 2 / meridian + np.sin(azimuth) ** 2 / normal)
+    across = radius * np.sin(distance / radius)
+    down = 2 * radius * np.sin(distance / (2 * radius)) ** 2
+    ground = (
+        earth_fixed_km(axes, np.zeros(1))
+        + (across * np.sin(azimuth))[:, None] * east
+        + (across * np.cos(azimuth))[:, None] * north
+        - down[:, None] * up
+    )
+    return _geodetic_deg(ground)
+
+
+# Sites from a CSV file: clusters, ground stations, or the devices of a cluster.
+
+
+_COLUMNS = ("name", "latitude_deg", "longitude_deg", "altitude_m", "min_elevation_deg")
+_NEEDED = ("latitude_deg", "longitude_deg")
+
+
+def read_sites(path: str | PathLike[str]) -> list[Site]:
+    """Sites of a CSV file in UTF-8, in its order.
+
+    The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
+    ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
+    two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
+    starts `file:line:` for an unknown or missing column, a number that is none or out of the ranges
+    of `Site`, a name that comes twice, or no site; OSError when the file cannot be read.
+    """
+    table = parse_table(read_text(path), fspath(path))
+    _check_columns(table)
+    sites: dict[str, Site] = {}
+    for count, row in enumerate(table.rows):
+        site = _site(row, str(count))
+        if site.name in sites:
+            raise row.error(f"site {site.name!r} is there already; give each site its own name")
+        sites[site.name] = site
+    return list(sites.values())
+
+
+def _check_columns(table: Table) -> None:
+    for column in table.columns:
+        if column not in _COLUMNS:
+            raise table.error(f"column {column!r} is unknown; {near(column, _COLUMNS)}")
+    for column in _NEEDED:
+        if column not in table.columns:
+            raise table.error(f"column {column!r} is missing; add it")
+
+
+def _site(row: Row, number: str) -> Site:
+    name = row.name("name") if "name" in row.cells else number
+    given = {c: row.number(c) for c in _COLUMNS[1:] if row.cells.get(c) or c in _NEEDED}
+    try:
+        return Site(name, **given)
+    except ValueError as error:
+        raise row.error(str(error)) from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orbit.elements import ElementError, Satellite, epoch_of
+from orbit.satellite import ElementError, Satellite, epoch_of
 
 Checksum = Literal["verify", "ignore"]
 

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 from typing import TypeVar
 
-from orbit.clock import span_s, utc
-from orbit.earth_satellite import as_satellite
-from orbit.elements import Satellite
-from orbit.rotation import timescale
+from orbit.earth import timescale
+from orbit.satellite import Satellite, as_satellite
+from orbit.utc import span_s, utc
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5

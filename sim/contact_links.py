@@ -21,8 +21,8 @@ from channel import (
     signal_rate_bps,
 )
 from learning.requests import Floats
-from orbit.even_spline import EvenSpline
-from orbit.geometry import contact_geometries
+from orbit.contact_geometry import contact_geometries
+from orbit.ephemeris import EvenSpline
 from orbit.sites import site_frames
 from sim.beam import Beam, Radio
 from sim.in_step import Asking, Looks, in_step

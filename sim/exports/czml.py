@@ -37,7 +37,7 @@ def write_czml(run: Run, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    from orbit.clock import Start
+    from orbit.utc import Start
     from sim.ground import cluster_sites
     from sim.satellites import satellites_of
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orbit.clock import Start
-from orbit.failures import Stretch, good_stretch
-from orbit.propagation import propagate
+from orbit.propagation import Stretch, good_stretch, propagate
+from orbit.utc import Start
 
 if TYPE_CHECKING:
     import orbit

@@ -10,10 +10,10 @@ import numpy as np
 
 from learning.requests import Floats, Ints, Mask
 from orbit import Satellite
-from orbit.clock import Start
+from orbit.look_angles import elevation_and_range
 from orbit.propagation import propagate
-from orbit.sight import elevation_and_range
 from orbit.sites import SiteFrames, site_frames
+from orbit.utc import Start
 from sim.errors import violated
 from sim.invariants.contacts import Contacts
 from sim.invariants.moved import Moved

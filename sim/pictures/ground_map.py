@@ -14,7 +14,7 @@ import numpy as np
 import scenarios
 from learning.requests import Floats
 from orbit import Satellite, Site
-from orbit.subsatellite import ground_track
+from orbit.look_angles import ground_track
 from sim.errors import InputError
 from sim.ground import EARTH_RADIUS_KM, cluster_sites
 from sim.pictures.canvas import colour, ink

@@ -33,7 +33,11 @@ WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 # the product needs no clock of its own. Time of an inner one does not count for the outer one.
 PARTS = {
     "contact plan": ("sim.build:make_plan",),
-    "geometry": ("orbit:contact_geometry", "orbit:contact_track", "orbit.track:ContactTrack.look"),
+    "geometry": (
+        "orbit:contact_geometry",
+        "orbit:contact_track",
+        "orbit.contact_geometry:ContactTrack.look",
+    ),
     "SNR": ("sim.in_step:received_signal", "sim.rate_points:received_signal"),
     "rate": ("sim.in_step:signal_rate_bps", "sim.rate_grid:bit_preserving"),
     "link curves": ("sim.contact_links:Pass.links", "sim.planned_contact:ContactLinks._made"),

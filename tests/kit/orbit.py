@@ -1,6 +1,6 @@
 """Inner names of ``orbit`` that tests use."""
 
-from orbit.clock import Start
-from orbit.even_spline import EvenSpline
-from orbit.geometry import contact_geometries
-from orbit.subsatellite import GroundTrack, ground_track
+from orbit.contact_geometry import contact_geometries
+from orbit.ephemeris import EvenSpline
+from orbit.look_angles import GroundTrack, ground_track
+from orbit.utc import Start

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from os import PathLike, fspath
 
-from orbit.elements import ElementError, Satellite
-from orbit.omm import USED, scan_omm
-from orbit.omm_records import csv_records, json_records, xml_records
-from orbit.plain_files import read_bytes
+from orbit.files import read_bytes
+from orbit.omm import USED, csv_records, json_records, scan_omm, xml_records
+from orbit.satellite import ElementError, Satellite
 from orbit.tle import Checksum, scan_tle
 
 _FORMS = "two-line elements, or OMM as JSON, CSV or XML"

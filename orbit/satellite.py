@@ -1,5 +1,6 @@
-"""Satellites: what SGP4 needs of one, and the error for elements that it cannot use."""
+"""Satellite, ElementError, Skyfield's own."""
 
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import tau
@@ -55,3 +56,25 @@ def epoch_of(model: Any) -> datetime:
     """Epoch of an sgp4 Satrec as aware UTC, to the nearest microsecond."""
     days = timedelta(days=model.jdsatepoch - _JULIAN_DAY_OF_UNIX_ZERO)
     return _UNIX_ZERO + days + timedelta(days=model.jdsatepochF)
+
+
+# Skyfield's own satellites, taken as they are.
+
+
+def as_satellite(thing: Any) -> Satellite:
+    """Return a Satellite as it is, and a Skyfield `EarthSatellite` as a Satellite.
+
+    The SGP4 model is shared, not copied; one without a name is named by its catalogue number.
+    Raises ValueError for anything else.
+    """
+    if isinstance(thing, Satellite):
+        return thing
+    # Where Skyfield has not been imported, nobody can hold one of its satellites.
+    skyfield = sys.modules.get("skyfield.sgp4lib")
+    if skyfield is None or not isinstance(thing, skyfield.EarthSatellite):
+        raise ValueError(
+            f"a {type(thing).__name__} is no satellite; give one of orbit.read_satellites, one "
+            "made by orbit, or a Skyfield EarthSatellite"
+        )
+    model = thing.model
+    return Satellite(thing.name or str(model.satnum), model.satnum, epoch_of(model), model)

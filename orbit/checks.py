@@ -1,8 +1,11 @@
-"""Checks of single values whose one-line message names the value and what is allowed."""
+"""Ranges, one-line errors, array types."""
 
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def within(value: float, low: float, high: float, what: str) -> float:
@@ -52,3 +55,11 @@ def _number(value: Any, what: str, remedy: str) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{what} is larger than any float; {remedy}") from None
+
+
+# The array types that the signatures of this room are written in.
+
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]

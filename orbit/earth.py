@@ -1,0 +1,154 @@
+"""WGS 84, rotation TEME -> ECEF, geodetic."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from orbit.checks import FloatArray
+from orbit.utc import DAY_S, Start
+
+
+def _curvature_radii_km(latitude: float) -> tuple[float, float]:
+    """Radii of curvature along the meridian and across it (prime vertical)."""
+    shrink = 1 - ECCENTRICITY_SQUARED * np.sin(latitude) ** 2
+    normal = EARTH_RADIUS_KM / np.sqrt(shrink)
+    return float(normal * (1 - ECCENTRICITY_SQUARED) / shrink), float(normal)
+
+
+def _geodetic_deg(position_km: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Geodetic angles of points near the ellipsoid (Bowring 1976, one step: below a millimetre)."""
+    x, y, z = position_km.T
+    across = np.hypot(x, y)
+    polar = (1 - FLATTENING) * EARTH_RADIUS_KM
+    reduced = np.arctan2(EARTH_RADIUS_KM * z, polar * across)
+    second = ECCENTRICITY_SQUARED / (1 - ECCENTRICITY_SQUARED)
+    latitude = np.arctan2(
+        z + second * polar * np.sin(reduced) ** 3,
+        across - ECCENTRICITY_SQUARED * EARTH_RADIUS_KM * np.cos(reduced) ** 3,
+    )
+    return np.degrees(latitude), np.degrees(np.arctan2(y, x))
+
+
+# WGS 84 (NIMA TR8350.2, table 3.1).
+EARTH_RADIUS_KM = 6378.137
+FLATTENING = 1 / 298.257223563
+ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
+
+
+def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:
+    """East, north and up unit vectors (S, 3, 3) at geodetic angles in radians (S,)."""
+    sin_lat, cos_lat = np.sin(latitude), np.cos(latitude)
+    sin_lon, cos_lon = np.sin(longitude), np.cos(longitude)
+    east = np.stack([-sin_lon, cos_lon, np.zeros_like(sin_lon)], axis=-1)
+    north = np.stack([-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat], axis=-1)
+    up = np.stack([cos_lat * cos_lon, cos_lat * sin_lon, sin_lat], axis=-1)
+    return np.stack([east, north, up], axis=-2)
+
+
+def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
+    """Earth-fixed positions (S, 3) from local axes and altitudes above the ellipsoid.
+
+    The ellipsoid is (N u_x, N u_y, N (1 - e^2) u_z) for the normal u, N = a / sqrt(1 - e^2 u_z^2).
+    """
+    up = axes[:, 2]
+    normal = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * up[:, 2] ** 2)
+    flat = np.array([1.0, 1.0, 1 - ECCENTRICITY_SQUARED])
+    position: FloatArray = (normal[:, None] * flat + altitude_km[:, None]) * up
+    return position
+
+
+# Each step of the latitude's iteration is 150 times closer; six end in rounding.
+_STEPS = 6
+
+
+def _geodetic(across_km: FloatArray, z_km: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Latitude (deg) and altitude (km) of points at a distance from the axis and a height along it.
+
+    tan(latitude) = (z + e^2 N sin(latitude)) / across, from the geocentric latitude on.
+    """
+    latitude = np.arctan2(z_km, across_km)
+    for _ in range(_STEPS):
+        sine = np.sin(latitude)
+        normal_km = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * sine**2)
+        latitude = np.arctan2(z_km + ECCENTRICITY_SQUARED * normal_km * sine, across_km)
+    sine, cosine = np.sin(latitude), np.cos(latitude)
+    normal_km = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * sine**2)
+    # The position along the normal, which is not singular at the poles.
+    altitude_km = (
+        across_km * cosine + z_km * sine - normal_km * (1 - ECCENTRICITY_SQUARED * sine**2)
+    )
+    return np.degrees(latitude), altitude_km
+
+
+@dataclass(frozen=True)
+class EarthRotation:
+    """Greenwich angle over time, linear between UTC midnights.
+
+    UT1 is tabulated daily, so the midnights are where its slope changes. `knots_s` are seconds
+    since the start, `angle_rad` the unwrapped angle there, `rate_rad_s` its mean rate.
+    """
+
+    knots_s: FloatArray
+    angle_rad: FloatArray
+    rate_rad_s: float
+
+    def rotate(
+        self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
+    ) -> FloatArray:
+        """Turn TEME states (..., T, 3) at times (T,) into Earth-fixed states (..., T, 6)."""
+        return np.moveaxis(self.planes(time_s, position_km, velocity_km_s), 0, -1)
+
+    def planes(
+        self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
+    ) -> FloatArray:
+        """As `rotate`, component by component: (6, ..., T)."""
+        angle = np.interp(time_s, self.knots_s, self.angle_rad)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        state = np.empty((6, *position_km.shape[:-1]))
+        for first, vector in ((0, position_km), (3, velocity_km_s)):
+            along, across = vector[..., 0], vector[..., 1]
+            state[first] = cosine * along + sine * across
+            state[first + 1] = cosine * across - sine * along
+            state[first + 2] = vector[..., 2]
+        state[3] += self.rate_rad_s * state[1]
+        state[4] -= self.rate_rad_s * state[0]
+        return state
+
+
+def earth_rotation(start: Start, first_s: float, last_s: float) -> EarthRotation:
+    """Greenwich angle from `first_s` to `last_s` (AIAA 2006-6753, appendix C).
+
+    Uses Skyfield's built-in UT1 table, so nothing is downloaded.
+    """
+    first_day = floor((start.second_of_day + first_s) / DAY_S)
+    days = max(1, ceil((start.second_of_day + last_s) / DAY_S) - first_day)
+    angle = _midnight_angles(start.midnight + timedelta(days=first_day), days)
+    knots_s = (
+        np.arange(first_day, first_day + days + 1, dtype=np.float64) * DAY_S - start.second_of_day
+    )
+    return EarthRotation(knots_s, angle, float(angle[-1] - angle[0]) / (days * DAY_S))
+
+
+@lru_cache(maxsize=64)
+def _midnight_angles(midnight: datetime, days: int) -> FloatArray:
+    from skyfield.sgp4lib import theta_GMST1982
+
+    moments = [midnight + timedelta(days=day) for day in range(days + 1)]
+    time = timescale().from_datetimes(moments)
+    angle, rate_per_day = theta_GMST1982(time.whole, time.ut1_fraction)
+    expected = angle[0] + rate_per_day[0] * np.arange(days + 1)
+    unwrapped: FloatArray = expected + np.remainder(angle - expected + np.pi, 2 * np.pi) - np.pi
+    unwrapped.flags.writeable = False
+    return unwrapped
+
+
+@lru_cache(maxsize=1)
+def timescale() -> Any:
+    """Skyfield's built-in one, made once."""
+    from skyfield.api import load
+
+    return load.timescale(builtin=True)
