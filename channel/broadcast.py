@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from channel.arrays import Floats
+from channel.checks import Floats
 from channel.curve import LinkCurve
 
 ROUNDING = 1e-12

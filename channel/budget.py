@@ -1,18 +1,14 @@
-"""The link budget in decibels: range, free-space loss, radiated power, receiver quality, C/N.
+"""Physical constants in SI units."""
 
-Every function works on numpy arrays that broadcast together and gives a float64 scalar for scalars.
-"""
+from math import log10
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.arrays import Floats, between, checked, finite, not_negative, positive
-from channel.constants import (
-    BOLTZMANN_DBW_K_HZ,
-    EARTH_RADIUS_M,
-    REFERENCE_TEMPERATURE_K,
-    SPEED_OF_LIGHT_M_S,
-)
+from channel.checks import Floats, between, checked, finite, not_negative, positive
+
+# The link budget in decibels: range, free-space loss, radiated power, receiver quality, C/N.
 
 
 def slant_range_m(altitude_m: ArrayLike, elevation_deg: ArrayLike) -> Floats:
@@ -99,3 +95,63 @@ def carrier_to_noise_db(
     loss_db = free_space_path_loss_db(slant_range_m, frequency_hz) + finite("losses_db", losses_db)
     density_dbhz = carrier_over_n0_dbhz(eirp_dbw, g_over_t_db_k, loss_db)
     return density_dbhz - noise_bandwidth_dbhz(bandwidth_hz)
+
+
+SPEED_OF_LIGHT_M_S: Final = 299_792_458.0
+BOLTZMANN_J_K: Final = 1.380649e-23
+BOLTZMANN_DBW_K_HZ: Final = 10.0 * log10(BOLTZMANN_J_K)
+EARTH_RADIUS_M: Final = 6_371_000.0
+"""Radius of the spherical Earth of 3GPP TR 38.811, section 6.6.2."""
+REFERENCE_TEMPERATURE_K: Final = 290.0
+"""Temperature T0 to which a noise figure refers (IEEE definition of noise figure)."""
+
+
+# How wide an antenna's beam is, and how large the spot that it lights.
+
+
+APERTURE_EFFICIENCY: Final = 0.6
+"""Share of the aperture that counts: G = 0.6 (pi D / wavelength)^2."""
+BEAMWIDTH_CONSTANT_DEG: Final = 70.0
+"""Half-power beamwidth of a dish in degrees, times its diameter in wavelengths."""
+
+
+def beamwidth_deg(gain_dbi: ArrayLike) -> Floats:
+    """Half-power beamwidth of a dish of this gain, in degrees; the full angle, not half of it.
+
+    70 wavelength / D with the diameter D of G = 0.6 (pi D / wavelength)^2, so 70 pi sqrt(0.6 / G).
+    The law is for narrow beams. Raises ValueError for a gain whose beam would be wider than 180
+    degrees (less than -0.5 dBi), and for gains that are not finite.
+    """
+    gain = 10.0 ** (finite("gain_dbi", gain_dbi) / 10.0)
+    width = BEAMWIDTH_CONSTANT_DEG * np.pi * np.sqrt(APERTURE_EFFICIENCY / gain)
+    checked("gain_dbi", gain_dbi, lambda _: width <= 180.0, "a gain of a beam of at most 180 deg")
+    return width[()]
+
+
+def footprint_km(beamwidth_deg: ArrayLike, slant_range_m: ArrayLike) -> Floats:
+    """Diameter 2 d tan(beamwidth / 2) of the spot across the line of sight, in kilometres.
+
+    On ground that is seen at elevation e the spot is longer by 1 / sin(e) along the line of sight.
+    Inputs broadcast. Raises ValueError for a beamwidth outside 0 to 180 degrees (both excluded)
+    and for a range that is not finite and positive.
+    """
+    width = checked(
+        "beamwidth_deg",
+        beamwidth_deg,
+        lambda x: (x > 0.0) & (x < 180.0),
+        "more than 0 and less than 180 degrees",
+    )
+    return 2e-3 * positive("slant_range_m", slant_range_m) * np.tan(np.radians(width / 2.0))
+
+
+# Carrier frequency shift from the motion of the satellite.
+
+
+def doppler_hz(range_rate_km_s: ArrayLike, frequency_hz: ArrayLike) -> Floats:
+    """First-order Doppler shift -(dd/dt) f / c in Hz, positive while the satellite approaches.
+
+    EMS-FL, equation (18): f_D = v_r / wavelength, with the closing speed v_r = -dd/dt.
+    Inputs broadcast. Raises ValueError for numbers that are not finite and for frequencies <= 0.
+    """
+    closing_speed_m_s = -1000.0 * finite("range_rate_km_s", range_rate_km_s)
+    return closing_speed_m_s * positive("frequency_hz", frequency_hz) / SPEED_OF_LIGHT_M_S

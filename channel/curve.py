@@ -1,11 +1,15 @@
-"""The rate of a link over one contact, its integral, and the exact inverse of that."""
+"""Several contacts as one link: their curves one after the other."""
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from channel.arrays import Floats, checked, finite, not_negative
+from channel.checks import Floats, checked, finite, not_negative
+
+# The rate of a link over one contact, its integral, and the exact inverse of that.
+
 
 ROUNDING: Final = 1e-12
 
@@ -171,3 +175,121 @@ def _rank(grid: Floats, values: Floats, side: Literal["left", "right"]) -> NDArr
     column = values[:, np.newaxis]
     counted = grid < column if side == "left" else grid <= column
     return np.asarray(np.count_nonzero(counted, axis=1))
+
+
+def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) -> LinkCurve:
+    """One curve that follows each of `curves` within its span (start, end), and is 0 in between.
+
+    The curves are batches of the same K devices. Spans are seconds in order of time, and may touch
+    but not overlap. What a curve carries outside its span is left out, so that the capacity is the
+    sum of what the curves carry inside. Raises ValueError for no curve, curves that are no batches
+    of the same devices, or spans that do not follow each other.
+    """
+    if not curves or len(curves) != len(spans_s):
+        raise ValueError(f"{len(curves)} curves and {len(spans_s)} spans; give a span to each")
+    rows = {curve.time_s.shape[:-1] for curve in curves}
+    if len(rows) != 1 or rows == {()}:
+        raise ValueError(f"the curves have rows {sorted(rows)}; give batches of the same devices")
+    edges = np.array(spans_s, dtype=float).ravel()
+    if not (np.isfinite(edges).all() and (np.diff(edges) >= 0).all()):
+        raise ValueError(f"the spans {list(spans_s)} overlap; give them in order of time")
+    pieces = [clipped(curve, *span) for curve, span in zip(curves, spans_s, strict=True)]
+    return LinkCurve(
+        np.concatenate([piece.time_s for piece in pieces], axis=1),
+        np.concatenate([piece.rate_bps for piece in pieces], axis=1),
+    )
+
+
+def clipped(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) -> LinkCurve:
+    """A batch of K rows between two times, for all or one a row (K,), falling to 0 at both.
+
+    A row whose grid lies outside is at the nearer time, and carries nothing.
+    """
+    edges = [np.broadcast_to(edge_s, len(curve.time_s)) for edge_s in (start_s, end_s)]
+    time = np.clip(curve.time_s, edges[0][:, None], edges[1][:, None])
+    rate = curve.rate_bps
+    for edge_s in edges:
+        moved = (time == edge_s[:, None]) & (curve.time_s != edge_s[:, None])
+        rate = np.where(moved, curve.rate_at_bps(edge_s)[:, None], rate)
+    ends = ((0, 0), (1, 1))
+    return LinkCurve(np.pad(time, ends, mode="edge"), np.pad(rate, ends))
+
+
+# Rates for the points of a grid, such that a curve that is linear in between carries the right
+# number of bits.
+
+
+MOST_POINTS = 8
+"""Points of a row from which its differences can be told to its ends."""
+LEAST_POINTS = 4
+"""Points of a row from which it has second differences there."""
+
+
+def bit_preserving(rate_bps: Floats) -> Floats:
+    """Rates (K, T) of a smooth link at even times, moved so that every cell has its true bits.
+
+    At the two points next to either end differences are extrapolated. Rows of fewer than eight
+    points have second differences only; those of fewer than four are left.
+    """
+    points = rate_bps.shape[-1]
+    if points < LEAST_POINTS:
+        return rate_bps
+    bend = np.empty_like(rate_bps)
+    if points < MOST_POINTS:
+        bend[:, 1:-1] = _second(rate_bps)
+        _extrapolate(bend, 1, (2.0, -1.0))
+    else:
+        bend[:, 2:-2] = _bends(rate_bps)
+        for end in (2, 1):
+            _extrapolate(bend, end, (4.0, -6.0, 4.0, -1.0))
+    return np.maximum(rate_bps - bend / 12.0, 0.0)
+
+
+def inside(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Points (K, T) with two `smooth` cells (K, T - 1) on either side."""
+    rows, cells = smooth.shape
+    inner = np.zeros((rows, cells + 1), bool)
+    if cells > 3:
+        inner[:, 2:-2] = smooth[:, :-3] & smooth[:, 1:-2] & smooth[:, 2:-1] & smooth[:, 3:]
+    return inner
+
+
+def moved(rate_bps: Floats, where: NDArray[np.bool_]) -> Floats:
+    """Rates (K, T) at even times, moved as by `bit_preserving` at the points in `where` (K, T).
+
+    These have two points on either side. A cell between two of them has its true bits; others need
+    `middle_of_cells`.
+    """
+    bend = np.zeros_like(rate_bps)
+    if rate_bps.shape[-1] > LEAST_POINTS:
+        bend[:, 2:-2] = _bends(rate_bps)
+    return np.maximum(rate_bps - np.where(where, bend, 0.0) / 12.0, 0.0)
+
+
+def _second(rate_bps: Floats) -> Floats:
+    second: Floats = rate_bps[:, :-2] - 2.0 * rate_bps[:, 1:-1] + rate_bps[:, 2:]
+    return second
+
+
+def _bends(rate_bps: Floats) -> Floats:
+    """Twelve times what is to be taken off, for all but two points at either end."""
+    second = _second(rate_bps)
+    return second[:, 1:-1] - (11.0 / 60.0) * _second(second)
+
+
+def _extrapolate(bend: Floats, end: int, weights: tuple[float, ...]) -> None:
+    """Fill in the column before the one numbered `end`, and its mirror image."""
+    bend[:, end - 1] = sum(w * bend[:, end + n] for n, w in enumerate(weights))
+    bend[:, -end] = sum(w * bend[:, -end - 1 - n] for n, w in enumerate(weights))
+
+
+def middle_of_cells(
+    ends_bps: tuple[Floats, Floats], middle_bps: Floats, moved_bps: tuple[Floats, Floats]
+) -> Floats:
+    """Rates for the middle of cells, such that both halves together have the bits of the cell.
+
+    These are those of Simpson's rule, by the true rates at the ends and in the middle; moved_bps
+    are the rates that the curve has at the ends. All of one shape.
+    """
+    mean = (ends_bps[0] + 4.0 * middle_bps + ends_bps[1]) / 6.0
+    return np.maximum(2.0 * mean - (moved_bps[0] + moved_bps[1]) / 2.0, 0.0)

@@ -1,13 +1,20 @@
-"""Bits per second and hertz that a link gets out of a signal."""
+"""Fading that is met but for a given share of the time."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from channel.arrays import Floats
-from channel.capacity import shannon_capacity
-from channel.capacity_table import tabulated_capacity
+from channel.capacity import shannon_capacity, tabulated_capacity
+from channel.checks import Floats
 from channel.link import Link
-from channel.modcod import modcod_efficiency_bps_hz
-from channel.outage import outage_gain
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
+
+
+# Bits per second and hertz that a link gets out of a signal.
 
 
 def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: Floats) -> Floats:
@@ -41,3 +48,151 @@ def _one_or_each(link: Link, k_linear: Floats) -> float | Floats:
     """
     constant = constant_rician_k(link)
     return k_linear if constant is None or (k_linear != constant).any() else float(constant)
+
+
+TABLE_POINTS: Final = 513
+REACH: Final = 9.0
+"""Standard deviations of one component beyond which a tail is below every rounding."""
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+def outage_gain(k_linear: float | Floats, outage_probability: float) -> Floats:
+    """Power gain |g|^2 that Rician fading with E|g|^2 = 1 falls below with this probability.
+
+    A rate of B log2(1 + snr gain) fails with it: 2 (1+K) |g|^2 is noncentral chi-square with 2
+    degrees of freedom and noncentrality 2K. k_linear, at least 0 and infinity included, is one
+    number, or an array, which goes through a table (1e-10 relative for probabilities of 0.01 and
+    more, 1e-7 at 1e-9).
+    """
+    if not isinstance(k_linear, np.ndarray):
+        return _one_gain(k_linear, outage_probability)
+    angle = np.arctan2(1.0, np.sqrt(k_linear))
+    return np.asarray(np.exp(_table(outage_probability)(angle)))
+
+
+@lru_cache(maxsize=64)
+def _one_gain(k_linear: float, probability: float) -> Floats:
+    return np.asarray(_quantile(np.array([k_linear]), probability)[0])
+
+
+@lru_cache(maxsize=8)
+def _table(probability: float) -> "BSpline":
+    """Logarithm of the gain over the angle a with K = cot^2 a, which has both limits as its ends.
+
+    The gain is smooth in the angle down to 0, where it is 1 + sqrt(2) a times a normal deviate.
+    """
+    from scipy.interpolate import make_interp_spline
+
+    angle = np.linspace(0.0, np.pi / 2.0, TABLE_POINTS)
+    gain = _quantile(np.append(np.inf, np.tan(angle[1:]) ** -2.0), probability)
+    return make_interp_spline(angle, np.log(gain), k=5)
+
+
+def _quantile(k_linear: Floats, probability: float) -> Floats:
+    """Gains (N,): the amplitude b with F(b) = p by bisection, then Newton's method."""
+    gain = np.ones(k_linear.shape)
+    scattered = np.isfinite(k_linear)
+    k = k_linear[scattered]
+    direct = np.sqrt(2.0 * k)
+    low, high = np.maximum(direct - REACH, 0.0), direct + REACH
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        below = _distribution(middle, direct) < probability
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    amplitude = 0.5 * (low + high)
+    for _ in range(3):
+        excess = _distribution(amplitude, direct) - probability
+        amplitude -= excess / _density(amplitude, direct)
+    gain[scattered] = amplitude**2 / (2.0 * (1.0 + k))
+    return gain
+
+
+def _density(amplitude: Floats, direct: Floats) -> Floats:
+    """Rice's density, both components of unit variance: b exp(-(b - a)^2 / 2) I0(a b) e^(-a b)."""
+    from scipy.special import i0e
+
+    bell = np.exp(-0.5 * (amplitude - direct) ** 2)
+    density: Floats = amplitude * bell * i0e(direct * amplitude)
+    return density
+
+
+def _distribution(amplitude: Floats, direct: Floats) -> Floats:
+    """Probability of an amplitude below b (N,), by 64 nodes of Gauss and Legendre."""
+    low = np.maximum(np.minimum(amplitude, direct) - REACH, 0.0)
+    half = 0.5 * (amplitude - low)
+    at = low[:, np.newaxis] + half[:, np.newaxis] * (_NODES + 1.0)
+    below: Floats = half * (_density(at, direct[:, np.newaxis]) * _WEIGHTS).sum(axis=1)
+    return below
+
+
+# Modulation and coding of DVB-S2: what a real modem gets out of an SNR.
+
+
+MODCODS: Final[tuple[tuple[str, float, float], ...]] = (
+    ("QPSK 1/4", 0.490243, -2.35),
+    ("QPSK 1/3", 0.656448, -1.24),
+    ("QPSK 2/5", 0.789412, -0.30),
+    ("QPSK 1/2", 0.988858, 1.00),
+    ("QPSK 3/5", 1.188304, 2.23),
+    ("QPSK 2/3", 1.322253, 3.10),
+    ("QPSK 3/4", 1.487473, 4.03),
+    ("QPSK 4/5", 1.587196, 4.68),
+    ("QPSK 5/6", 1.654663, 5.18),
+    ("QPSK 8/9", 1.766451, 6.20),
+    ("QPSK 9/10", 1.788612, 6.42),
+    ("8PSK 3/5", 1.779991, 5.50),
+    ("8PSK 2/3", 1.980636, 6.62),
+    ("8PSK 3/4", 2.228124, 7.91),
+    ("8PSK 5/6", 2.478562, 9.35),
+    ("8PSK 8/9", 2.646012, 10.69),
+    ("8PSK 9/10", 2.679207, 10.98),
+    ("16APSK 2/3", 2.637201, 8.97),
+    ("16APSK 3/4", 2.966728, 10.21),
+    ("16APSK 4/5", 3.165623, 11.03),
+    ("16APSK 5/6", 3.300184, 11.61),
+    ("16APSK 8/9", 3.523143, 12.89),
+    ("16APSK 9/10", 3.567342, 13.13),
+    ("32APSK 3/4", 3.703295, 12.73),
+    ("32APSK 4/5", 3.951571, 13.64),
+    ("32APSK 5/6", 4.119540, 14.28),
+    ("32APSK 8/9", 4.397854, 15.69),
+    ("32APSK 9/10", 4.453027, 16.05),
+)
+"""Name, bits per symbol and ideal Es/N0 in dB of the 28 modes (EN 302 307-1, table 13)."""
+
+
+def modcod_thresholds_db(rolloff: float) -> Floats:
+    """SNR in dB from which each mode that is ever the best one is used, rising.
+
+    The noise bandwidth is the occupied one, (1 + rolloff) times the symbol rate, so that
+    C/N = Es/N0 - 10 log10(1 + rolloff).
+    """
+    return _staircase(rolloff)[0]
+
+
+def modcod_level(snr_db: Floats, rolloff: float) -> NDArray[np.int64]:
+    """Number of thresholds that the SNR meets: 0 below the lowest, any shape."""
+    return np.searchsorted(_staircase(rolloff)[0], snr_db, side="right").astype(np.int64)
+
+
+def modcod_efficiency_bps_hz(snr_db: Floats, rolloff: float) -> Floats:
+    """Best efficiency of the modes whose threshold is met, in bit/s per hertz occupied; else 0."""
+    return np.asarray(_staircase(rolloff)[1][modcod_level(snr_db, rolloff)])
+
+
+@lru_cache(maxsize=32)
+def _staircase(rolloff: float) -> tuple[Floats, Floats]:
+    """Thresholds (M,) and efficiencies (M + 1,) without the modes that a better one undercuts."""
+    by_threshold = sorted(MODCODS, key=lambda mode: (mode[2], -mode[1]))
+    best = [(0.0, -np.inf)]
+    for _, bits, es_n0_db in by_threshold:
+        if bits > best[-1][0]:
+            best.append((bits, es_n0_db))
+    bits, es_n0_db = np.array(best).T
+    thresholds_db, efficiencies = (
+        es_n0_db[1:] - 10.0 * np.log10(1.0 + rolloff),
+        bits / (1 + rolloff),
+    )
+    thresholds_db.setflags(write=False)
+    return thresholds_db, efficiencies

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.arrays import Floats, finite, not_negative, positive
-from channel.budget import free_space_path_loss_db
-from channel.constants import BOLTZMANN_DBW_K_HZ, REFERENCE_TEMPERATURE_K
+from channel.budget import BOLTZMANN_DBW_K_HZ, REFERENCE_TEMPERATURE_K, free_space_path_loss_db
+from channel.checks import Floats, finite, not_negative, positive
 
 
 def log_distance_path_loss_db(

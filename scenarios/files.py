@@ -1,12 +1,20 @@
-"""Scenario files on disk: the shipped ones, and a user's."""
+"""The files that a scenario names: elements, windows and places, found from its folder."""
 
 import os
 import re
 import stat
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scenarios.errors import ScenarioError, shown
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+
+# Scenario files on disk: the shipped ones, and a user's.
+
 
 MAX_BYTES = 1_000_000
 _SHELF = Path(__file__).parent
@@ -99,3 +107,84 @@ def label(path: str | Path) -> str:
     """Return a path for a message: on one line, and shortened where it is very long."""
     text = str(path)
     return text if text.isprintable() and len(text) < 400 else shown(text)
+
+
+def element_file(scenario: "Scenario") -> Path:
+    """Return the element file of a scenario with source `tle` or `omm`.
+
+    Raises
+    ------
+    ScenarioError
+        if the scenario names no element file, or there is no such file.
+    """
+    from scenarios.orbit import OmmOrbit, TleOrbit
+
+    orbit = scenario.orbit
+    path = orbit.path if isinstance(orbit, TleOrbit | OmmOrbit) else None
+    return _found(scenario, path, "orbit.path", "element file")
+
+
+def windows_file(scenario: "Scenario") -> Path:
+    """Return the file of ready windows of a scenario with source `contacts`.
+
+    Raises
+    ------
+    ScenarioError
+        if the scenario names no window file, or there is no such file.
+    """
+    from scenarios.orbit import ContactsOrbit
+
+    orbit = scenario.orbit
+    path = orbit.path if isinstance(orbit, ContactsOrbit) else None
+    return _found(scenario, path, "orbit.path", "window file")
+
+
+def places_file(scenario: "Scenario", index: int) -> Path:
+    """Return the file with the places of a cluster's devices; `index` counts clusters by name.
+
+    Raises
+    ------
+    ScenarioError
+        if the cluster names no such file, or it is not there.
+    """
+    cluster = scenario.ground.clusters[index]
+    key = f"ground.clusters {cluster.name!r}: places_path"
+    return _found(scenario, cluster.places_path, key, "file of places")
+
+
+def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
+    source = scenario.source_path
+    prefix = key if source is None else f"{label(source)}: {key}"
+    if name is None:
+        raise ScenarioError(f"{prefix}: is not given; there is no {kind} to read")
+    path = name if source is None else source.parent / name
+    if not _is_file(Path(path)):
+        text = f"no file {label(path)}; relative paths count from the scenario file"
+        raise ScenarioError(f"{prefix}: {text}")
+    return Path(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system takes
+        return False
+
+
+# The local files and folders that `learning:` names: data, checkpoints, a tokenizer.
+
+
+HUB = "hub:"
+"""What a name begins with that is to be fetched from the hub: never a local path."""
+
+
+def local_path(scenario: "Scenario", name: str) -> str:
+    """Return where a path of a scenario lies: beside its file, else as counted from here.
+
+    A shipped scenario has no data beside it, so that what is given by `--set` counts from the
+    current folder. Names of the hub are returned as they are.
+    """
+    if name.startswith(HUB) or scenario.source_path is None:
+        return name
+    beside = scenario.source_path.parent / name
+    return str(beside if beside.exists() else Path(name))

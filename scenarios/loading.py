@@ -7,15 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from scenarios.canonical import in_canonical_order
-from scenarios.errors import Problem, ProblemsFound, ScenarioError
-from scenarios.explain import first_problem
+from scenarios.errors import Origin, Problem, ProblemsFound, ScenarioError
 from scenarios.files import is_shipped, locate, read_text
-from scenarios.origin import Origin
-from scenarios.overrides import apply_overrides
-from scenarios.own_word import unconsented
-from scenarios.safe_yaml import Document, parse_yaml
+from scenarios.ground import in_canonical_order
+from scenarios.messages import first_problem
+from scenarios.parsing import Document, apply_overrides, parse_yaml
 from scenarios.scenario import Scenario
+from scenarios.trust import unconsented
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -87,7 +85,7 @@ def schema() -> dict[str, Any]:
     It knows keys, units, ranges, defaults and names. What contradicts something else, and the
     names of installed methods, models and data sets, only :func:`load` and a run know.
     """
-    from scenarios.json_schema import ForEditors
+    from scenarios.messages import ForEditors
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -117,7 +115,8 @@ def _validated(
         raise origin.error(*first_problem(error)) from None
     if stranger:
         _check_consent(scenario, origin, path)
-    ordered = in_canonical_order(scenario)  # only now: findings point at the order of the file
+    # Only now: findings point at the order of the file.
+    ordered = scenario.model_copy(update={"ground": in_canonical_order(scenario.ground)})
     ordered._source_path = path
     return ordered
 

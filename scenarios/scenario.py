@@ -1,17 +1,23 @@
 """The scenario as a whole: what a file says, with defaults filled in and contradictions refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from scenarios.compute_section import Compute
-from scenarios.consistency import contradictions
-from scenarios.errors import ProblemsFound
-from scenarios.faults_section import Faults
-from scenarios.ground_section import Ground
-from scenarios.learning_section import Learning
-from scenarios.link_section import Link
-from scenarios.orbit_section import Orbit
+from scenarios.errors import Problem, ProblemsFound
+from scenarios.faults import Faults
+from scenarios.ground import Compute, Ground, ground_problems, pace_problems
+from scenarios.learning import Learning
+from scenarios.link import Link
+from scenarios.link_rules import (
+    ResolvedLink,
+    link_problems,
+    link_values,
+    sidelink_problems,
+    sidelink_values,
+)
+from scenarios.orbit import Orbit, Seen, orbit_problems
 from scenarios.section import Instant, Positive, Section
 
 
@@ -74,3 +80,46 @@ class Scenario(Section):
         if problems:
             raise ProblemsFound(problems)
         return self
+
+
+def contradictions(scenario: "Scenario") -> Iterator[Problem]:
+    """Yield everything that does not fit together, in the order of the sections."""
+    source, geometry = scenario.orbit.source, isinstance(scenario.orbit, Seen)
+    yield from _stop(scenario)
+    clusters = len(scenario.ground.clusters)
+    yield from orbit_problems(scenario.orbit, scenario.start, clusters)
+    yield from ground_problems(scenario.ground, source, geometry)
+    yield from link_problems(scenario.link, source, geometry)
+    yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
+    yield from pace_problems(("compute",), scenario.compute)
+    yield from _experts(scenario)
+
+
+def _stop(scenario: "Scenario") -> Iterator[Problem]:
+    source = scenario.orbit.source
+    if source == "slots" and scenario.stop.cycles is None:
+        yield Problem(
+            ("stop",), "cycles is missing; source 'slots' runs a number of cycles, like cycles: 40"
+        )
+    if isinstance(scenario.orbit, Seen) and scenario.stop.days is None:
+        yield Problem(
+            ("stop",), f"days is missing; source {source!r} finds contacts over them, like days: 14"
+        )
+
+
+def _experts(scenario: "Scenario") -> Iterator[Problem]:
+    model = scenario.learning.model
+    # Networked experts are one a device, whatever this key says.
+    if model.top_k > model.experts and not model.kind.endswith("-nmoe"):
+        text = f"got {model.top_k}; must be at most learning.model.experts, {model.experts}"
+        yield Problem(("learning", "model", "top_k"), text)
+
+
+def resolved_link(scenario: Scenario) -> ResolvedLink:
+    """Return the link's values in user units; see :func:`scenarios.link_rules.link_values`."""
+    return link_values(scenario.link, scenario.orbit.source, isinstance(scenario.orbit, Seen))
+
+
+def resolved_sidelink(scenario: Scenario) -> dict[str, float] | None:
+    """Return the values of the sidelink in user units, None without one."""
+    return sidelink_values(scenario.link.sidelink)

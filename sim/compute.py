@@ -15,8 +15,7 @@ from sim.ground import clusters_of, device_kinds
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from scenarios.compute_section import DeviceCompute, Kind
-    from scenarios.ground_section import Cluster
+    from scenarios.ground import Cluster, DeviceCompute, Kind
 
 
 def compute_of(scenario: Scenario) -> tuple[Compute, ...]:

@@ -10,12 +10,12 @@ import orbit
 import scenarios
 from learning import stream
 from learning.method import Cluster
-from scenarios.canonical import kinds_in_order, places_order
+from scenarios.ground import kinds_in_order, places_order
 from sim.errors import InputError
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from scenarios.compute_section import Kind
+    from scenarios.ground import Kind
 
 
 EARTH_RADIUS_KM = 6371.0

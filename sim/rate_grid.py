@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from channel import Link, Path, Signal, rate_state
-from channel.even_grid import bit_preserving, inside, middle_of_cells, moved
+from channel.curve import bit_preserving, inside, middle_of_cells, moved
 from channel.signal import bends_deg, turns_abruptly
 from learning.requests import Floats, Ints, Mask
 from sim.in_step import Asking, Rates
@@ -48,7 +48,7 @@ def rate_grid(
     ``seen`` is what ``look`` says of ``time_s``. Without ``step_s`` the times of each row are even.
     With it they are so many seconds apart but for those that are cut to a row's first or last one.
     Every jump and kink of the rate has a point before and one behind it, and every cell its bits
-    (see ``channel.even_grid``).
+    (see ``channel.curve``).
     """
     snr_db, rician_k, rate = yield Rates(link, *seen, path)
     jumps = _may_jump(link, snr_db, seen[0])

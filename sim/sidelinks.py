@@ -135,7 +135,7 @@ def _radio(values: Mapping[str, float]) -> Sidelink:
 
 
 def _places(scenario: Scenario, index: int) -> Floats | None:
-    from scenarios.serving_keys import Seen
+    from scenarios.orbit import Seen
 
     if not isinstance(scenario.orbit, Seen):
         return None

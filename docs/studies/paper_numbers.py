@@ -20,8 +20,8 @@ import numpy as np
 
 import channel
 import orbit
-from channel.antenna import BEAMWIDTH_CONSTANT_DEG
-from channel.constants import (
+from channel.budget import (
+    BEAMWIDTH_CONSTANT_DEG,
     BOLTZMANN_J_K,
     EARTH_RADIUS_M,
     REFERENCE_TEMPERATURE_K,

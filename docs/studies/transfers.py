@@ -24,7 +24,7 @@ from scipy.special import i0e
 import learning
 import scenarios
 import sim
-from channel.modcod import MODCODS
+from channel.efficiency import MODCODS
 from learning.requests import NextContact, Payload, Upload
 from sim.satellites import satellites_of
 

@@ -32,7 +32,7 @@ def _model_kinds() -> list[str]:
     """Kinds of models, shipped and installed; their register would import torch."""
     from importlib.metadata import entry_points
 
-    from scenarios.learning_section import MODEL_KINDS
+    from scenarios.learning import MODEL_KINDS
 
     return sorted({*MODEL_KINDS, *(point.name for point in entry_points(group="leomix.models"))})
 

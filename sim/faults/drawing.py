@@ -16,7 +16,7 @@ from sim.faults.spells import NO_SPELLS, Spells, drawn_spells
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from scenarios.faults_section import Packets, Uploads
+    from scenarios.faults import Packets, Uploads
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import scenarios
-from scenarios.overrides import apply_overrides
+from scenarios.parsing import apply_overrides
 from sim.errors import InputError
 
 CHANGEABLE = (

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from scenarios.errors import ProblemsFound
-from scenarios.safe_yaml import parse_yaml
+from scenarios.parsing import parse_yaml
 from sim.errors import InputError
 
 # As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.

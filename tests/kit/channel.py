@@ -1,37 +1,25 @@
 """Inner names of ``channel`` that tests use."""
 
-from channel.antenna import beamwidth_deg, footprint_km
-from channel.atmosphere import atmospheric_attenuation_db
+from channel.atmosphere import SlantAttenuation, atmospheric_attenuation_db, itu_attenuation
 from channel.broadcast import weakest
-from channel.budget import free_space_path_loss_db
-from channel.capacity_table import tabulated_capacity
-from channel.environment import (
-    Environment,
-    propagation_scenario,
-)
-from channel.even_grid import (
-    LEAST_POINTS,
-    bit_preserving,
-    inside,
-    middle_of_cells,
-    moved,
-)
-from channel.itu import itu_attenuation
-from channel.modcod import (
+from channel.budget import beamwidth_deg, footprint_km, free_space_path_loss_db
+from channel.capacity import not_a_knot, tabulated_capacity
+from channel.curve import LEAST_POINTS, bit_preserving, inside, middle_of_cells, moved
+from channel.efficiency import (
     MODCODS,
     modcod_efficiency_bps_hz,
     modcod_level,
     modcod_thresholds_db,
+    outage_gain,
 )
-from channel.not_a_knot import not_a_knot
-from channel.outage import outage_gain
-from channel.paths import (
+from channel.environment import (
     CLEAR_PATH,
+    Environment,
     Path,
     draw_paths,
     excess_loss_db,
     line_of_sight,
+    propagation_scenario,
     rician_k_linear,
 )
 from channel.signal import turns_abruptly
-from channel.slant_attenuation import SlantAttenuation

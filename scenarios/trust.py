@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenarios.errors import KeyPath, Problem, shown
-from scenarios.learning_files import HUB
+from scenarios.files import HUB
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario

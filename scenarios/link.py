@@ -1,10 +1,13 @@
-"""The keys of one direction of the link, in the units of a link budget; all are optional."""
+"""`link:` - the radios, as overrides of a preset, and what surrounds them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from scenarios.section import Decibels, Positive, Section
+
+# The keys of one direction of the link, in the units of a link budget; all are optional.
+
 
 Loss = Annotated[float | None, Field(ge=0, le=300)]
 
@@ -104,4 +107,103 @@ class Downlink(LinkSide):
         default=None,
         description="how unicast shares the beam: a queue, or turns; equal bandwidths would share "
         "the satellite's power too",
+    )
+
+
+# `link.sidelink:` - the direct links between devices on the ground; all keys are optional.
+
+
+class Sidelink(Section):
+    """What differs from an outdoor radio below 1 GHz: a fixed rate, or figures of a link budget."""
+
+    rate_mbps: Positive = Field(
+        default=None, le=1e6, description="fixed rate of each sidelink, Mbit/s; no budget then"
+    )
+    frequency_ghz: Positive = Field(
+        default=None, le=1000, description="carrier frequency, GHz; null for 0.915"
+    )
+    bandwidth_mhz: Positive = Field(
+        default=None, le=1e6, description="bandwidth of each sidelink, MHz; null for 2"
+    )
+    tx_power_dbm: Decibels = Field(
+        default=None, description="transmit power of a device, dBm; null for 20"
+    )
+    path_loss_exponent: float | None = Field(
+        default=None,
+        ge=1,
+        le=10,
+        description="how fast the loss grows beyond the reference distance; null for 3",
+    )
+    reference_distance_m: Positive = Field(
+        default=None, le=1e5, description="distance up to which there is free space, m; null for 1"
+    )
+    noise_figure_db: Loss = Field(default=None, description="receiver noise figure, dB; null for 7")
+    other_losses_db: Loss = Field(
+        default=None, description="losses that do not depend on distance, dB; null for 0"
+    )
+    range_km: Positive = Field(
+        default=None,
+        le=1000,
+        description="farthest that a sidelink reaches, km, within a cluster and beyond it; null "
+        "for all devices of the same cluster",
+    )
+    distance_km: Positive = Field(
+        default=None,
+        le=1000,
+        description="distance between any two devices of a cluster, km; null for that of their "
+        "places",
+    )
+
+
+def _form_of(value: Any) -> str | None:
+    if isinstance(value, dict | Downlink):
+        return "keys"
+    return "neglected" if value == "neglected" else None
+
+
+_NEGLECTED_OR_KEYS = Discriminator(
+    _form_of,
+    custom_error_type="choice",
+    custom_error_message="must be 'neglected' or a mapping of link keys",
+)
+
+
+class Link(Section):
+    """Both directions of the link."""
+
+    preset: Literal["paper", "physical"] = Field(
+        default="physical", description="values that the keys below start from"
+    )
+    environment: Literal["dense_urban", "urban", "suburban", "rural"] | None = Field(
+        default=None,
+        description="propagation scenario of 3GPP TR 38.811 around the devices; null for none",
+    )
+    beamwidth_deg: float | None = Field(
+        default=None,
+        gt=0,
+        lt=180,
+        description="half-power beamwidth of the satellite's antenna, degrees; null for that of "
+        "its gain",
+    )
+    cut_transfers: Literal["resume", "restart", "drop"] = Field(
+        default="resume", description="what becomes of a transfer that the end of a pass cuts off"
+    )
+    uplink: Uplink = Field(
+        default=Uplink(), description="device to satellite: overrides of the preset"
+    )
+    downlink: Annotated[
+        Annotated[Literal["neglected"], Tag("neglected")] | Annotated[Downlink, Tag("keys")],
+        _NEGLECTED_OR_KEYS,
+    ] = Field(
+        default=Downlink(),
+        description="satellite to device: 'neglected' (takes no time) or overrides of the preset",
+    )
+    sidelink: Sidelink | None = Field(
+        default=None,
+        description="device to device: null for none, or keys of its radio ({} for its defaults)",
+    )
+    relay: Literal["none", "contact", "store"] = Field(
+        default="none",
+        description="whom devices without a sidelink reach through the satellites: nobody, those "
+        "in contact at the same time, or all, by messages that wait for contacts",
     )

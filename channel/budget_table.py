@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from channel import budget
-from channel.arrays import Floats, positive
+from channel.capacity import LARGEST_SNR_LINEAR, ergodic_capacity
+from channel.checks import Floats, positive
+from channel.efficiency import modcod_thresholds_db
+from channel.environment import CLEAR_PATH
 from channel.link import Link
-from channel.paths import CLEAR_PATH
-from channel.requirement import required_snr_db
-from channel.signal import received_signal, signal_rate_bps
-from channel.terms import loss_terms_db, total_loss_db
+from channel.signal import loss_terms_db, received_signal, signal_rate_bps, total_loss_db
 
 if TYPE_CHECKING:
     import pandas
@@ -38,8 +38,8 @@ def link_budget_terms(
 
     (TR 38.821, section 6.1.3.1). rain_loss_db is there with an attenuation table only. The sums
     hold below the mask too, where the rate is 0. A link with a fixed path_gain_db shows its loss in
-    the free-space column. For required_snr_db see `channel.requirement`. Rates and efficiencies are
-    means over the link's duty.
+    the free-space column. For required_snr_db see `channel.budget_table`. Rates and efficiencies
+    are means over the link's duty.
 
     With an environment the budget is that of a device in sight, with median shadowing and median K.
     Further columns then say what that leaves out: line_of_sight_probability, nlos_clutter_loss_db,
@@ -116,3 +116,42 @@ def _rows(
     if elevation.ndim > 1:
         raise ValueError(f"elevation_deg has shape {elevation.shape}; give a scalar or (N,)")
     return elevation, distance_m
+
+
+# The SNR that a link needs.
+
+
+LEAST_USEFUL_DB: Final = -10.0
+"""Where the link model of 3GPP TR 36.942, annex A, ends in both directions."""
+_HIGHEST_DB = 10.0 * np.log10(LARGEST_SNR_LINEAR)
+_LOWEST_DB = -300.0
+
+
+def required_snr_db(link: Link, k_linear: Floats) -> Floats:
+    """SNR in dB that the link needs, of the shape of `k_linear`.
+
+    The link's own threshold where it has one. "modcod": the lowest threshold of the table.
+    "fixed": where the capacity, ergodic if there is fading, is the fixed rate. Other rates follow
+    the SNR and have no end: for them it is LEAST_USEFUL_DB, and nothing happens below it.
+    """
+    if link.fixed_rate_bps is not None and link.required_snr_db == -np.inf:
+        return _snr_db_of_capacity(link.fixed_rate_bps / link.bandwidth_hz, k_linear)
+    return np.full(k_linear.shape, _threshold_db(link))
+
+
+def _threshold_db(link: Link) -> float:
+    if link.rate == "modcod":
+        return float(modcod_thresholds_db(link.rolloff)[0])
+    return LEAST_USEFUL_DB if link.required_snr_db == -np.inf else link.required_snr_db
+
+
+def _snr_db_of_capacity(efficiency_bps_hz: float, k_linear: Floats) -> Floats:
+    """Inverse of the ergodic capacity by bisection; beyond 1e12 one bit more doubles the SNR."""
+    most = ergodic_capacity(LARGEST_SNR_LINEAR, k_linear)
+    further_db = 10.0 * np.log10(2.0) * np.maximum(efficiency_bps_hz - most, 0.0)
+    low, high = np.full(k_linear.shape, _LOWEST_DB), np.full(k_linear.shape, _HIGHEST_DB)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        short = ergodic_capacity(10.0 ** (middle / 10.0), k_linear) < efficiency_bps_hz
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.asarray(high + further_db)

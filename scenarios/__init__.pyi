@@ -1,0 +1,16 @@
+from .errors import ScenarioError as ScenarioError
+from .files import element_file as element_file
+from .files import local_path as local_path
+from .files import places_file as places_file
+from .files import shipped as shipped
+from .files import shipped_path as shipped_path
+from .files import windows_file as windows_file
+from .loading import from_dict as from_dict
+from .loading import from_stored as from_stored
+from .loading import load as load
+from .loading import reader as reader
+from .loading import schema as schema
+from .parsing import set_key as set_key
+from .scenario import Scenario as Scenario
+from .scenario import resolved_link as resolved_link
+from .scenario import resolved_sidelink as resolved_sidelink

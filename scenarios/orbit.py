@@ -1,0 +1,362 @@
+"""`orbit:` - where contacts come from; each source has keys of its own."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from scenarios.errors import Problem
+from scenarios.section import Section
+
+# Keys that sources with satellites share: who is served when, and by which satellite.
+
+
+ONLY_WITH_ANY = ("hand_over", "hand_over_gap_s", "session", "sync_delay_s")
+"""Keys that stay None with serving `single`, where there is no second satellite to go to."""
+
+
+class Served(Section):
+    """How satellites share themselves among the clusters, and clusters among the satellites."""
+
+    beams: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="clusters that a satellite can serve at the same time",
+    )
+    priority: Literal["least_recently_served", "highest_elevation"] = Field(
+        default="least_recently_served", description="which cluster gets a free beam"
+    )
+    min_contact_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e9,
+        description="shortest contact, or rest of a contact, that is used, s",
+    )
+    serving: Literal["single", "any"] = Field(
+        default="single",
+        description="one satellite, or any of them: each an access point of the same server",
+    )
+    hand_over: Literal["longest_remaining", "highest_elevation"] | None = Field(
+        default=None,
+        description="which satellite a cluster goes to next; null for longest_remaining",
+    )
+    hand_over_gap_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e9,
+        description="longest gap, s, over which contacts of a cluster are one session; null for 0",
+    )
+    session: Literal["joined", "contact"] | None = Field(
+        default=None,
+        description="contacts joined over the hand-over gap, or each its own; null for joined",
+    )
+    sync_delay_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e9,
+        description="time until the others know what one satellite received, s; null for 0",
+    )
+
+
+class Seen(Served):
+    """Satellites that come into view: their contacts follow from geometry."""
+
+    min_elevation_deg: float = Field(
+        default=10.0,
+        ge=0,
+        lt=90,
+        description="elevation above which a cluster has contact, degrees",
+    )
+
+
+# Sources with published element sets: files of one satellite or of many.
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if type(value) is int and 0 <= value < 10**9 else value
+
+
+NameOrNumber = Annotated[
+    str | None, BeforeValidator(_number_as_text, json_schema_input_type=str | int | None)
+]
+
+
+class _Elements(Seen):
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="element file; relative paths count from the scenario file",
+    )
+    elements: str | None = Field(
+        default=None, min_length=1, description="the file's text itself, in place of path"
+    )
+    satellite: NameOrNumber = Field(
+        default=None,
+        min_length=1,
+        description="name or catalogue number, for a file of several satellites",
+    )
+
+
+class TleOrbit(_Elements):
+    """Satellites on published two-line element sets, propagated by SGP4."""
+
+    source: Literal["tle"] = Field(description="two-line elements")
+    checksum: Literal["verify", "ignore"] = Field(
+        default="verify", description="whether wrong checksums are an error"
+    )
+
+
+class OmmOrbit(_Elements):
+    """Satellites on published Orbit Mean-Elements Messages, propagated by SGP4."""
+
+    source: Literal["omm"] = Field(description="Orbit Mean-Elements Messages: JSON, CSV or XML")
+
+
+# Sources with orbits made from scratch: one satellite by its elements, or a Walker pattern.
+
+
+def _form_of(value: Any) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "degrees"
+    return "sun-synchronous" if value == "sun-synchronous" else None
+
+
+_DEGREES_OR_SUN_SYNCHRONOUS = Discriminator(
+    _form_of,
+    custom_error_type="choice",
+    custom_error_message="must be a number 0..180 or 'sun-synchronous'",
+)
+Altitude = Annotated[float, Field(ge=160, le=2000, description="altitude above the equator, km")]
+Inclination = Annotated[
+    Annotated[float, Field(ge=0, le=180), Tag("degrees")]
+    | Annotated[Literal["sun-synchronous"], Tag("sun-synchronous")],
+    _DEGREES_OR_SUN_SYNCHRONOUS,
+    Field(description="inclination, degrees; 'sun-synchronous' for the one of this altitude"),
+]
+Angle = Annotated[float, Field(ge=0, lt=360)]
+
+
+class CircularOrbit(Seen):
+    """A satellite on a circular orbit at the scenario's start."""
+
+    source: Literal["circular"] = Field(description="circular elements")
+    altitude_km: Altitude
+    inclination_deg: Inclination
+    raan_deg: Angle = Field(
+        default=0.0, description="right ascension of the ascending node, degrees"
+    )
+    argument_of_latitude_deg: Angle = Field(
+        default=0.0, description="angle from the ascending node at the start, degrees"
+    )
+
+
+class KeplerianOrbit(Seen):
+    """A satellite on Brouwer mean elements at the scenario's start, as SGP4 takes them."""
+
+    source: Literal["keplerian"] = Field(description="mean Keplerian elements")
+    semi_major_axis_km: float = Field(ge=6500, le=60_000, description="semi-major axis, km")
+    eccentricity: float = Field(default=0.0, ge=0, lt=1, description="eccentricity")
+    inclination_deg: float = Field(ge=0, le=180, description="inclination, degrees")
+    raan_deg: Angle = Field(
+        default=0.0, description="right ascension of the ascending node, degrees"
+    )
+    argument_of_perigee_deg: Angle = Field(
+        default=0.0, description="angle from the ascending node to the perigee, degrees"
+    )
+    mean_anomaly_deg: Angle = Field(default=0.0, description="mean anomaly at the start, degrees")
+    bstar: float = Field(
+        default=0.0, ge=-1, le=1, description="SGP4's drag term B*, per Earth radius; 0 for no drag"
+    )
+
+
+class WalkerOrbit(Seen):
+    """A Walker constellation: equal circular orbits, evenly spread over planes."""
+
+    source: Literal["walker"] = Field(description="Walker constellation")
+    pattern: Literal["delta", "star"] = Field(
+        default="delta", description="ascending nodes over 360 (delta) or 180 (star) degrees"
+    )
+    altitude_km: Altitude
+    inclination_deg: Inclination
+    satellites: int = Field(ge=1, le=20_000, description="number of satellites in all planes")
+    planes: int = Field(ge=1, le=20_000, description="number of orbital planes")
+    phasing: int = Field(
+        default=0,
+        ge=0,
+        le=19_999,
+        description="offset between neighbouring planes, in units of 360 degrees / satellites",
+    )
+    raan_deg: Angle = Field(
+        default=0.0, description="right ascension of the first plane's ascending node, degrees"
+    )
+    argument_of_latitude_deg: Angle = Field(
+        default=0.0, description="angle of the first satellite from its node, degrees"
+    )
+    serving: Literal["single", "any"] = Field(
+        default="any",
+        description="one satellite, or any of them: each an access point of the same server",
+    )
+    satellite: NameOrNumber = Field(
+        default=None, min_length=1, description="name of the one satellite of serving single"
+    )
+
+
+# Sources without geometry: windows that are ready, and the idealised cycle of slots.
+
+
+class WindowColumns(Section):
+    """What the columns of a window file are called there; null where it is called as here."""
+
+    satellite: str | None = Field(default=None, min_length=1, description="name of the satellite")
+    site: str | None = Field(
+        default=None, min_length=1, description="name of the site: a cluster's name"
+    )
+    rise_utc: str | None = Field(default=None, min_length=1, description="time of rise, UTC")
+    set_utc: str | None = Field(default=None, min_length=1, description="time of set, UTC")
+    duration_s: str | None = Field(
+        default=None, min_length=1, description="duration, s; in place of the time of set"
+    )
+    culminate_utc: str | None = Field(
+        default=None, min_length=1, description="time of culmination, UTC"
+    )
+    max_elevation_deg: str | None = Field(
+        default=None, min_length=1, description="highest elevation, degrees"
+    )
+    min_slant_range_km: str | None = Field(
+        default=None, min_length=1, description="least slant range, km"
+    )
+
+
+class ContactsOrbit(Served):
+    """Contact windows that are ready: an export of ours, or a table of another tool."""
+
+    source: Literal["contacts"] = Field(description="ready contact windows")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CSV file of windows; relative paths count from the scenario file",
+    )
+    windows: str | None = Field(
+        default=None, min_length=1, description="the file's text itself, in place of path"
+    )
+    satellite: NameOrNumber = Field(
+        default=None,
+        min_length=1,
+        description="name of the one that serves, for windows of several satellites",
+    )
+    columns: WindowColumns = Field(
+        default=WindowColumns(), description="what the file's columns are called in the file"
+    )
+
+
+class Slots(Section):
+    """One cycle: a slot for each cluster in the order of their names, then the idle ones."""
+
+    count: int | None = Field(
+        default=None, ge=1, le=100_000, description="served slots a cycle: the number of clusters"
+    )
+    seconds: float = Field(default=600.0, gt=0, le=1e9, description="length of a slot, s")
+    idle: int = Field(
+        default=0, ge=0, le=1_000_000, description="slots a cycle in which nobody is served"
+    )
+
+
+class SlotOrbit(Section):
+    """The idealised cycle of the EMS-FL paper: no geometry, one cluster a slot."""
+
+    source: Literal["slots"] = Field(description="idealised cycle")
+    slots: Slots = Field(default=Slots(), description="the cycle's slots")
+
+
+Orbit = (
+    TleOrbit | OmmOrbit | CircularOrbit | KeplerianOrbit | WalkerOrbit | ContactsOrbit | SlotOrbit
+)
+
+
+# Rules between the keys of a source, and between the source and the scenario's start.
+
+
+EARTH_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
+LOWEST_PERIGEE_KM = 120.0
+
+
+def orbit_problems(orbit: Section, start: object, clusters: int) -> Iterator[Problem]:
+    """Yield what does not fit together in the source, with paths from the scenario's top."""
+    if isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit) and start is None:
+        text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
+        yield Problem(("start",), f"{text}2026-08-22T00:00:00Z")
+    for problem in [*_of_source(orbit, clusters), *_of_serving(orbit)]:
+        yield Problem(("orbit", *problem.path), problem.text)
+
+
+def _of_source(orbit: Section, clusters: int) -> Iterator[Problem]:
+    if isinstance(orbit, TleOrbit | OmmOrbit):
+        yield from _one_text(orbit.path, orbit.elements, "element", "elements")
+    elif isinstance(orbit, ContactsOrbit):
+        yield from _one_text(orbit.path, orbit.windows, "window", "windows")
+        yield from _no_elevation(orbit)
+    elif isinstance(orbit, KeplerianOrbit):
+        yield from _perigee(orbit)
+    elif isinstance(orbit, WalkerOrbit):
+        yield from _pattern(orbit)
+    elif isinstance(orbit, SlotOrbit):
+        yield from _slot_count(orbit, clusters)
+
+
+def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterator[Problem]:
+    if path is None and text is None:
+        yield Problem(("path",), f"is missing; give the {kind} file, or {key} with the lines")
+    if path is not None and text is not None:
+        yield Problem((key,), "cannot stand beside orbit.path; keep one of the two")
+
+
+def _no_elevation(orbit: ContactsOrbit) -> Iterator[Problem]:
+    others = {"priority": "least_recently_served", "hand_over": "longest_remaining"}
+    for key, other in others.items():
+        if getattr(orbit, key) == "highest_elevation":
+            text = (
+                f"got 'highest_elevation', but source 'contacts' has no elevations; use {other!r}"
+            )
+            yield Problem((key,), text)
+
+
+def _perigee(orbit: KeplerianOrbit) -> Iterator[Problem]:
+    height_km = orbit.semi_major_axis_km * (1.0 - orbit.eccentricity) - EARTH_RADIUS_KM
+    if height_km < LOWEST_PERIGEE_KM:
+        text = (
+            f"got {orbit.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude, and "
+            f"it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise semi_major_axis_km"
+        )
+        yield Problem(("eccentricity",), text)
+
+
+def _pattern(orbit: WalkerOrbit) -> Iterator[Problem]:
+    if orbit.satellites % orbit.planes:
+        text = f"got {orbit.satellites}; must be a multiple of orbit.planes, {orbit.planes}"
+        yield Problem(("satellites",), text)
+    if orbit.phasing >= orbit.planes:
+        text = f"got {orbit.phasing}; must be below orbit.planes, {orbit.planes}"
+        yield Problem(("phasing",), text)
+
+
+def _slot_count(orbit: SlotOrbit, clusters: int) -> Iterator[Problem]:
+    count = orbit.slots.count
+    if count not in (None, clusters):
+        text = f"got {count}; must be the number of clusters, {clusters} (or leave it out)"
+        yield Problem(("slots", "count"), text)
+
+
+def _of_serving(orbit: Section) -> Iterator[Problem]:
+    if not isinstance(orbit, Served):
+        return
+    if orbit.serving == "single":
+        for key in ONLY_WITH_ANY:
+            if getattr(orbit, key) is not None:
+                yield Problem((key,), "is not used with serving 'single'; set serving: any")
+        return
+    if getattr(orbit, "satellite", None) is not None:
+        yield Problem(("satellite",), "is not used with serving 'any'; set serving: single")
+    if orbit.session == "contact" and orbit.hand_over_gap_s is not None:
+        text = "is not used with session 'contact'; set session: joined"
+        yield Problem(("hand_over_gap_s",), text)
