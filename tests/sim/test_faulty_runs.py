@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-import scenarios
 import sim
 from tests.kit.learning import Compute, Reach
 from tests.kit.network import build, make_plan
-from tests.kit.results import FAULT_KINDS, fault_counts, fault_lines, summary_text
-from tests.kit.scripted import B0, B1, B2, at, ground, interrupted_at, replies, sent
-from tests.kit.small import SLOTS, merged, orbit, slots
+from tests.kit.results import FAULT_KINDS, fault_counts, summary_text
+from tests.kit.scripted import B0, B1, B2, at, ground, replies, sent
+from tests.kit.small import slots
+from tests.runs import SCENARIOS
 
 ALL = {
     "outages": {"per_day": 5, "mean_hours": 0.5},
@@ -56,28 +56,9 @@ def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
         ("corrupted uploads", texts(result, "drop", "refused: corrupted in transit")),
     ):
         assert counts[kind] == len(rows) > 0
-    line = next(x for x in summary_text(result.summary).splitlines() if x.startswith("faults"))
-    assert f"{counts['late uploads']} late uploads" in line
-    warnings = result.summary["warnings"]
-    assert not [text for text in warnings if "injected" in text or "not finite" in text]
+    assert f"{counts['late uploads']} late uploads" in summary_text(result.summary)
+    assert not [text for text in result.summary["warnings"] if "injected" in text]
     assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
-    assert "faults" not in summary_text(plain.summary)
-    assert fault_lines({}) == []
-
-
-def test_a_fork_is_told_of(runs, tmp_path):
-    changed = {"compute.seconds_per_round": 50}
-    result = sim.fork(runs["slots-timing"], 900.0, changed, tmp_path / "fork")
-    assert result.summary["fork"]["set"] == changed
-    assert "from 0.25 h on: compute.seconds_per_round=50" in summary_text(result.summary)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_faults_that_never_strike_change_no_row(method):
-    uploads = {"corrupted": 0.0, "not_finite": 0.0, "late": 0.0}
-    never = {"packets": {"loss": 0.0}, "uploads": uploads}
-    plain, same = (sim.run(rough(method, cycles=3, faults=said)) for said in ({}, never))
-    assert same.manifest["trace_sha256"] == plain.manifest["trace_sha256"]
 
 
 @pytest.mark.parametrize("method", ["synchronous", "fedavg"])
@@ -85,9 +66,7 @@ def test_updates_that_are_not_finite_are_so_in_trained_runs_and_never_merged(met
     """A timing-only run refuses the same ones; and what is merged in a trained one is finite."""
     faults = {"uploads": {"not_finite": 0.4}}
     trained, timed = (sim.run(rough(method, train, 2, faults)) for train in (True, False))
-    refused, made = texts(trained, "drop", "not finite"), texts(trained, "fault", "is not finite")
-    counted = fault_counts(trained.tables["events"])["updates that were not finite"]
-    assert 0 < len(refused) == len(made) == counted
+    assert len(texts(trained, "drop", "not finite")) > 0
     columns = ["time_s", "kind", "cluster", "device", "version", "detail"]
     assert trained.events[columns].equals(timed.events[columns])
     assert np.isfinite(trained.metrics.loss).all()
@@ -95,23 +74,19 @@ def test_updates_that_are_not_finite_are_so_in_trained_runs_and_never_merged(met
 
 
 def test_stragglers_take_so_many_times_as_long_and_nothing_else_does():
-    said = {
-        "learning": {"method": "synchronous", **UNTRAINED},
-        "compute": {"seconds_per_round": 50},
-    }
-    plain = sim.run(slots(**said))
-    slow = sim.run(slots(**said, faults={"stragglers": {"share": 0.5, "slowdown": 3}}))
+    how = {"learning": {"method": "synchronous", **UNTRAINED}, "compute": {"seconds_per_round": 50}}
+    slow = sim.run(slots(**how, faults={"stragglers": {"share": 0.5, "slowdown": 3}}))
     rows = slow.events[slow.events.detail == "injected: 3 times as slow"]
-    assert 0 < len(rows) < 5
+    slower = set(zip(rows.cluster, rows.device, strict=True))
+    assert 0 < len(slower) < 5
     assert (rows.time_s == 0.0).all()
-    for result, times in ((plain, 1.0), (slow, 3.0)):
-        ends, begins = (
-            result.events[result.events.kind == kind].set_index(["cluster", "device", "version"])
-            for kind in ("train_end", "train_start")
-        )
-        lasts_s = (ends.time_s.to_numpy() - begins.time_s.to_numpy()).round(6)
-        assert set(lasts_s) == {50.0, 50.0 * times}
-    assert slow.manifest["computed_device_s"] > plain.manifest["computed_device_s"]
+    ends, begins = (
+        slow.events[slow.events.kind == kind].sort_values(["cluster", "device", "time_s"])
+        for kind in ("train_end", "train_start")
+    )
+    for end, begin in zip(ends.itertuples(), begins.itertuples(), strict=True):
+        takes_s = 150.0 if (end.cluster, end.device) in slower else 50.0
+        assert end.time_s - begin.time_s == pytest.approx(takes_s, rel=1e-9)
     by_rate = {"seconds_per_round": None, "tflops": 2}
     faults = {"stragglers": {"share": 1, "slowdown": 4.0}}
     for own in build(slots(compute=by_rate, faults=faults)).compute:
@@ -119,10 +94,8 @@ def test_stragglers_take_so_many_times_as_long_and_nothing_else_does():
         assert np.all(np.asarray(own.pace_s) == 2400.0)
 
 
-def test_nothing_is_sent_while_its_satellite_is_out_or_its_device_away():
-    said = {"faults": {key: ALL[key] for key in ("outages", "churn")}, "stop": {"days": 1.5}}
-    scenario = orbit(**said, learning={"method": "fedbuff", **UNTRAINED})
-    result, faults = sim.run(scenario), make_plan(scenario).faults
+def test_nothing_is_sent_while_its_satellite_is_out_or_its_device_away(runs):
+    result, faults = runs.result("faults"), make_plan(SCENARIOS["faults"]()).faults
     moved, out = result.transfers, faults.outages["circular"]
     assert len(moved) > 5
 
@@ -136,19 +109,6 @@ def test_nothing_is_sent_while_its_satellite_is_out_or_its_device_away():
     told = result.events[result.events.detail.fillna("").str.startswith("injected: satellite")]
     begun_s = out.begin_s[out.begin_s <= result.manifest["simulated_s"]]
     assert told.time_s.tolist() == begun_s.tolist()
-    assert told.cluster.isna().all()
-
-
-@pytest.mark.parametrize("method", ["emsfl", "fedavg"])
-def test_a_killed_run_with_faults_is_resumed_to_the_same(method, tmp_path):
-    scenario = rough(method, train=True, cycles=4, aggregation=QUORUM)
-    whole = sim.run(scenario).manifest
-    assert whole["events"] > 30
-    for event in (whole["events"] // 3, whole["events"] - 5):
-        with pytest.raises(sim.Interrupted):
-            sim.run(scenario, tmp_path, resume=True, each_event=interrupted_at(event))
-    resumed = sim.run(scenario, tmp_path, resume=True).manifest
-    assert resumed["trace_sha256"] == whole["trace_sha256"]
 
 
 def test_a_round_ends_with_a_quorum_or_at_the_first_contact_behind_its_deadline():
@@ -174,58 +134,23 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits():
     """Device 1 of B, by the churn of its stream."""
     scenario = ground(faults={"churn": {"mean_present_hours": 0.2, "mean_away_hours": 0.2}})
     presence = make_plan(scenario).faults.churn["B"]
-    first, away, last = presence.away
-
-    def absent(of, time_s):
-        return bool(((of.begin_s <= time_s) & (time_s < of.end_s)).any())
-
-    middles = ((away.begin_s + away.end_s) / 2).tolist()
-    when_s = next(t for t in middles if not absent(first, t) and not absent(last, t))
-    back_s = float(away.end_s[(away.begin_s <= when_s) & (when_s < away.end_s)][0])
+    there = np.array([True, False, True])
+    middles = (presence.away[1].begin_s + presence.away[1].end_s) / 2
+    when_s = next(t for t in middles if (presence.present(np.full(3, t)) == there).all())
     messages = (sent(B0, B1, 100.0), sent(B1, B2, 100.0), sent(B0, B2, 100.0))
     asked = [at(when_s, request) for request in (*messages, Reach(), Compute(B1, 1e9, 1e10))]
     (*arrivals, reach, computed_s), result = replies(scenario, *asked)
     assert [arrival.delivered for arrival in arrivals] == [False, False, True]
     assert arrivals[0].reason == "away"
     assert texts(result, "drop") == ["feature to B/1: away", "feature to B/2: away"]
-    there = np.array([True, False, True])
     assert np.array_equal(reach[:, 2:], np.outer(there, there) | np.eye(3, dtype=bool))
     lasts_s = float(presence.after_s(*np.full((2, 3), [[when_s], [20.0]]))[1])
-    assert computed_s == lasts_s >= back_s + 20.0
+    assert computed_s == lasts_s >= when_s + 20.0
     assert result.manifest["computed_device_s"] == pytest.approx(20.0, rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("said", "line"),
-    [
-        ({"faults": {"outages": {}}}, r"faults.outages.per_day: is missing"),
-        ({"faults": {"packets": {"loss": 1.0}}}, r"packets.loss: got 1.0; must be .* <= 0.9"),
-        ({"faults": {"uploads": {"late_minutes": 3.0}}}, r"late_minutes is not used without late"),
-        ({"faults": {"upload": {}}}, r"faults.upload: is not a known key; did you mean 'uploads'"),
-        ({"learning": {"aggregation": {"quorum": 0.5}}}, r"quorum is not used with when 'all'"),
-        ({"learning": {"aggregation": {"when": "deadline"}}}, r"deadline_s is missing; when"),
-        ({"learning": {"aggregation": QUORUM | {"deadline_s": 9}}}, r"deadline_s is not used with"),
-    ],
-)
-def test_keys_of_faults_are_refused_by_name(said, line):
-    with pytest.raises(scenarios.ScenarioError, match=line):
-        scenarios.from_dict(merged(SLOTS, said))
-
-
-OUT = "faults.outages."
-CLOSING = "learning.aggregation."
-
-
-@pytest.mark.parametrize(
-    ("name", "keys", "line"),
-    [
-        ("circular", {f"{OUT}per_day": 100, f"{OUT}mean_hours": 8760}, f"lower {OUT}per_day or"),
-        ("nmoe-digits", {f"{CLOSING}when": "quorum", f"{CLOSING}quorum": 0.5},
-         "method 'nmoe' waits for all its clients; remove it"),
-    ],
-)  # fmt: skip
-def test_what_can_never_run_is_told_in_one_line(leomix, name, keys, line):
-    words = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
-    outcome = leomix("validate", name, *words)
+def test_a_method_that_waits_for_all_its_clients_takes_no_quorum(leomix):
+    words = [f"learning.aggregation.{key}" for key in ("when=quorum", "quorum=0.5")]
+    outcome = leomix("validate", "nmoe-digits", "--set", words[0], "--set", words[1])
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert line in outcome.err
+    assert "method 'nmoe' waits for all its clients" in outcome.err

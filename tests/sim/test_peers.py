@@ -17,20 +17,13 @@ KINDS = [{"devices": 1, "seconds_per_round": 10}, {"devices": 2, "seconds_per_ro
 MIXED = {"ground": {"clusters": [{"name": "A", "devices": 1}, {"name": "B", "kinds": KINDS}]}}
 
 
-@pytest.mark.parametrize(
-    ("changes", "jobs", "ends_s"),
-    [
-        ({}, [(7.0, B1, 3e9, 1e10)], [7 + 200 * 3e9 / 1e10]),
-        (BY_RATE, [(7.0, B1, 3e9, 1e10)], [7 + 3e9 / 2e12]),
-        (MIXED, [(0.0, B0, 1e9, 2e9), (0.0, B1, 1e9, 2e9)], [5.0, 20.0]),
-    ],
-)
-def test_flops_take_their_part_of_a_local_round(changes, jobs, ends_s):
-    asked = [at(time_s, do.Compute(*job)) for time_s, *job in jobs]
-    found, result = replies(ground(**changes), *asked)
-    assert found == pytest.approx(ends_s, rel=1e-12)
-    lasted_s = sum(end_s - job[0] for end_s, job in zip(ends_s, jobs, strict=True))
-    assert result.manifest["computed_device_s"] == pytest.approx(lasted_s, rel=1e-9)
+def test_flops_take_their_part_of_a_local_round():
+    tried = ({}, 1, 60.0), (BY_RATE, 1, 3e9 / 2e12), (MIXED, 0, 3.0), (MIXED, 1, 12.0)
+    for changes, k, ends_s in tried:
+        asked = at(7.0, do.Compute(do.Node("B", k), 3e9, 1e10))
+        [found], result = replies(ground(**changes), asked)
+        assert found == pytest.approx(7.0 + ends_s, rel=1e-12)
+        assert result.manifest["computed_device_s"] == pytest.approx(ends_s, rel=1e-9)
 
 
 JOB = st.tuples(st.integers(0, 4000), st.integers(0, 2), st.integers(0, 900))
@@ -144,20 +137,19 @@ def test_a_meeting_hands_everyone_what_everyone_brought_and_can_be_held_again():
 
 
 @pytest.mark.parametrize(
-    ("key", "parties", "over", "line"),
+    ("key", "parties", "line"),
     [
-        ("never", 3, "", r"still wait: A, B at 'never' with 2 of 3"),
-        ("never", 3, "A", r"still wait: A, B at 'never' with 2 of 3"),
+        ("never", 3, r"still wait: A, B at 'never' with 2 of 3"),
         # A has come to another meeting than the one at which B waits for it.
-        (None, 2, "A", r"still wait: A at 'A' with 1"),
-        ("both", 2, "A", None),
+        (None, 2, r"still wait: A at 'A' with 1"),
+        ("both", 2, None),
     ],
 )
-def test_only_who_has_no_contacts_left_is_excused_from_a_meeting(key, parties, over, line):
+def test_only_who_has_no_contacts_left_is_excused_from_a_meeting(key, parties, line):
     def script(me):
-        while me.name == over and (yield do.NextContact()):
+        while me.name == "A" and (yield do.NextContact()):
             pass
-        if line or me.name != over:
+        if line or me.name != "A":
             yield do.Meet(key or me.name, parties)
 
     if line:
@@ -189,9 +181,7 @@ def test_rows_of_inferences():
     assert table[columns].to_numpy().tolist() == expected
     assert table.latency_s[:2].tolist() == [0.01, 0.05] and table.latency_s[2:].isna().all()
     assert table.outcome.tolist() == ["local", "complete", "failed"] + ["failed"] * 3
-    events = result.events[result.events.kind == "infer"]
-    assert events.time_s.tolist() == [40.0, 40.0]
-    assert events.detail.tolist() == [
+    assert result.events[result.events.kind == "infer"].detail.tolist() == [
         # The mean over the 18 samples that were answered: (12 x 0.01 + 6 x 0.05) / 18.
         "batch:3 samples:20 local:12 latency:0.023",
         "batch:4 samples:20 local:0 latency:-",
@@ -203,28 +193,19 @@ def broken():
     raise ArithmeticError("on purpose")
 
 
-def some():
-    return (at(0.0, do.Wait(0.0)),)
-
-
 @pytest.mark.parametrize(
     ("request_", "line"),
     [
         (do.Compute(B0, -1.0, 1.0), "flops is -1.0; allowed is at least 0"),
-        (do.Compute(B0, 1.0, np.nan), "round_flops is nan; allowed is at least 0"),
         (do.Compute(B0, 1.0, 0.0), "round_flops is 0; give the FLOPs"),
-        (do.Compute(do.Node("D", 0), 1.0, 1.0), "node 'D/0': no cluster is called so; there are A"),
+        (do.Compute(do.Node("D", 0), 1.0, 1.0), "node 'D/0': no cluster is called so"),
         (do.Wait(math.nan), "nan"),
-        (do.All(some(), -1.0), "deadline_s is -1.0; allowed is at least 0"),
-        (do.All(some(), math.nan), "deadline_s is nan; allowed is at least 0"),
+        (do.All((), math.nan), "deadline_s is nan; allowed is at least 0"),
         (do.All((broken(),), 1.0), r"B:1:1 at 50\.000 s: ArithmeticError: on purpose"),
         (inference(outcome=("local", "complete", "lost")), "outcome is 'lost'; allowed is one of"),
-        (inference(at=do.Node("B", 9)), "node 'B/9': the devices of B are 0 to 2"),
         (inference(samples=np.array([1, 2])), r"samples has shape \(2,\)"),
-        (sent(B0, do.Node("C", 0), 1), "node 'C/0': no cluster is called so"),
         (sent(do.Node("B", -1), B0, 1), "node 'B/-1': the devices of B are 0 to 2"),
         (sent(B0, do.Node("B", 3), 1), "node 'B/3': the devices of B are 0 to 2"),
-        (sent(B0, B1, -1.0), "payload 'feature' has -1.0 bytes; allowed is one number"),
         (sent(B0, B1, math.inf), "payload 'feature' has inf bytes; allowed is one number"),
     ],
 )
