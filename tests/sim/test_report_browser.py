@@ -1,4 +1,4 @@
-"""Reports in a browser: quiet, offline, readable on a phone and in the dark, zoomed by keys."""
+"""Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
 from __future__ import annotations
 
@@ -25,27 +25,6 @@ ARGUMENTS = [
 ]
 PAGES = ("slots", "orbit", "comparison")
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-READABLE = 4.5
-"""Least contrast of text, WCAG 2.1 success criterion 1.4.3."""
-
-CONTRAST = """
-() => {
-  const pen = document.createElement("canvas").getContext("2d");
-  const light = colour => {
-    pen.clearRect(0, 0, 1, 1);
-    pen.fillStyle = colour;
-    pen.fillRect(0, 0, 1, 1);
-    const parts = [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map(part => part / 255)
-      .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
-  };
-  const paper = light(getComputedStyle(document.body).backgroundColor);
-  const text = document.querySelectorAll("h1, h2, p, a, dt, dd, td, figcaption, button");
-  const inks = [...text].map(one => light(getComputedStyle(one).color));
-  const ratio = ink => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-  return [paper, Math.min(...inks.map(ratio))];
-}
-"""
 
 
 @pytest.fixture
@@ -89,12 +68,6 @@ class Tab:
         box = self.page.locator(".timeline")
         return float(box.get_attribute("data-from")), float(box.get_attribute("data-to"))
 
-    def canvas(self) -> Any:
-        """The timeline's place on the screen."""
-        canvas = self.page.locator("canvas")
-        canvas.scroll_into_view_if_needed()
-        return canvas.bounding_box()
-
 
 @pytest.fixture
 def tab(browser: Any, folder: Path) -> Iterator[Any]:
@@ -117,34 +90,27 @@ def test_it_is_quiet_and_asks_for_nothing_but_itself(tab: Any, folder: Path, nam
     assert opened.said == []
     outside = {url for url in opened.asked if not url.startswith(("data:", "blob:"))}
     assert outside == {(folder / f"{name}.html").as_uri()}
-    ran = opened.page.evaluate(
-        "() => { const script = document.createElement('script');"
-        " script.textContent = 'window.ran = true'; document.body.append(script);"
-        " return Boolean(window.ran) }"
-    )
-    assert ran is False
+    add = "document.body.append(Object.assign(document.createElement('script'), {text: 'ran = 1'}))"
+    opened.page.evaluate(add)
+    assert opened.page.evaluate("window.ran") is None
     assert any("Content Security Policy" in text for text in opened.said)
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "light"), (DESKTOP, "dark")])
-def test_a_page_fits_the_screen_and_is_readable(
-    tab: Any, name: str, viewport: dict[str, int], scheme: str
-) -> None:
-    page = tab(name, viewport, color_scheme=scheme).page
-    for section in page.locator("main > section").all():
-        box = section.bounding_box()
-        assert 0 <= box["x"] <= box["x"] + box["width"] <= viewport["width"]
-        assert section.locator("h2").is_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    paper, least = page.evaluate(CONTRAST)
-    assert (paper < 0.05) == (scheme == "dark")
-    assert least >= READABLE
+def test_a_page_fits_phones_and_desktops(tab: Any, name: str) -> None:
+    for viewport in (PHONE, DESKTOP):
+        page = tab(name, viewport).page
+        for section in page.locator("main > section").all():
+            box = section.bounding_box()
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= viewport["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
 def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab: Any) -> None:
     opened = tab("orbit")
-    whole, box, mouse = opened.shown(), opened.canvas(), opened.page.mouse
+    opened.page.locator("canvas").scroll_into_view_if_needed()
+    box, mouse = opened.page.locator("canvas").bounding_box(), opened.page.mouse
+    whole = opened.shown()
     assert whole == (0.0, 129600.0)
     mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 20)
     mouse.wheel(0, -300)
@@ -180,31 +146,6 @@ def test_keys_and_buttons_do_the_same(tab: Any) -> None:
     assert by_key[1][1] - by_key[1][0] == pytest.approx(quarter_s)
     assert by_key[2][0] == pytest.approx(by_key[1][0] + quarter_s / 2)
     assert by_key[-1] == whole
-
-
-def test_two_fingers_zoom(tab: Any) -> None:
-    opened = tab("orbit", PHONE, has_touch=True)
-    whole, y = opened.shown(), opened.canvas()["y"] + 30
-    session = opened.context.new_cdp_session(opened.page)
-    moves = [("touchStart", (200, 240)), ("touchMove", (160, 280)), ("touchEnd", ())]
-    for kind, fingers in moves:
-        points = [{"x": x, "y": y, "id": number} for number, x in enumerate(fingers)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    near = opened.shown()
-    assert near[1] - near[0] == pytest.approx((whole[1] - whole[0]) / 3, rel=0.05)
-
-
-def test_the_pointer_is_told_what_is_under_it(tab: Any) -> None:
-    opened = tab("orbit")
-    opened.shown()
-    box, tip = opened.canvas(), opened.page.locator(".tip")
-    for x in range(int(box["width"] * 0.27), int(box["width"]), 4):
-        opened.page.mouse.move(box["x"] + x, box["y"] + 10)
-        if tip.is_visible():
-            break
-    assert "served: circular, day 0" in tip.inner_text()
-    opened.page.mouse.move(box["x"] + 5, box["y"] - 5)
-    assert not tip.is_visible()
 
 
 def test_paper_and_pages_without_scripts_have_a_picture_instead(tab: Any) -> None:
