@@ -49,27 +49,6 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn):
     assert len(set(lowest.capacity_bits[listens].tolist())) == 1
 
 
-@given(st.integers(0, 10**6), st.integers(2, 30), st.booleans())
-def test_steps_of_many_devices_give_the_least_step(seed, k, common):
-    """Rates that climb like codings, each at times of its own, on common times or not."""
-    rng = np.random.default_rng(seed)
-    shift = np.zeros(k) if common else rng.uniform(-3.0, 0.0, k)
-    even = np.linspace(0.0, 100.0, 12) + shift[:, None]
-    steps_s = np.sort(rng.uniform(1.0, 99.0, (k, 6)), axis=1)
-    time_s = np.sort(np.concatenate([even, steps_s, steps_s + 1e-7], axis=1))
-    levels = rng.uniform(1.0, 9.0, (k, 7))
-    passed = np.array([np.searchsorted(*row) for row in zip(steps_s, time_s, strict=True)])
-    lowest = weakest(
-        LinkCurve(time_s, np.take_along_axis(levels, passed, axis=1)), np.ones(k, bool)
-    )
-    first_s, last_s = lowest.time_s[0, [0, -1]]
-    edges_s = np.unique(np.clip([first_s, *steps_s.ravel(), last_s], first_s, last_s))
-    middle_s = (edges_s[1:] + edges_s[:-1]) / 2
-    each = [levels[n, np.searchsorted(steps_s[n], middle_s)] for n in range(k)]
-    bits = float((np.min(each, axis=0) * np.diff(edges_s)).sum())
-    assert lowest.capacity_bits == pytest.approx(bits, abs=1e-5 * k)
-
-
 ALL, TEN, FIVES = (-math.inf, math.inf), [0, 10], [-20, -10, 0, 10, 20, 30]
 JUMP_S = 13.3
 # Times, rates, span; bits of each, and rates of all at some times.

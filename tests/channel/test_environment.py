@@ -151,13 +151,6 @@ def test_draws_have_the_shares_means_and_deviations_of_the_tables(paths, name, b
         assert (~seen).any() and (k[~seen, n] == 0.0).all()
 
 
-def test_devices_and_what_happens_to_them_are_independent(paths):
-    table = np.hstack([paths.los_quantile, paths.shadowing_deviate, paths.k_deviate])
-    both = np.hstack([table[1:], table[:-1]])  # each device beside its neighbour
-    correlation = np.corrcoef(both.T)[np.triu_indices(6, 1)]
-    assert (np.abs(correlation) < 4.0 / np.sqrt(DEVICES)).all()
-
-
 @given(environments, elevations)
 def test_a_share_p_of_the_quantiles_lies_below_p_and_p_itself_does_not(place, elevation_deg):
     share = float(place.line_of_sight_probability(elevation_deg))
@@ -170,15 +163,6 @@ def test_a_share_p_of_the_quantiles_lies_below_p_and_p_itself_does_not(place, el
         assert excess_loss_db(place, elevation_deg, path) == 0.0
         k_db = 10.0 * np.log10(rician_k_linear(place, elevation_deg, path))
         assert k_db == pytest.approx(place.rician_k_db(elevation_deg)[0])
-
-
-def test_a_deviate_is_counted_in_standard_deviations():
-    urban = Environment("urban", "S")
-    # At 30 degrees 49.3 % of the sites see the satellite.
-    seen, hidden = Path(0.4, 2.0, -1.0), Path(0.5, 2.0, -1.0)
-    assert excess_loss_db(urban, 30.0, seen) == pytest.approx(2.0 * 4.0)
-    assert excess_loss_db(urban, 30.0, hidden) == pytest.approx(29.0 + 2.0 * 6.0)
-    assert rician_k_linear(urban, 30.0, seen) == pytest.approx(10.0 ** ((10.49 - 10.42) / 10.0))
 
 
 # Gases and rain by the package itur

@@ -89,11 +89,3 @@ def test_a_quantity_is_given_once_and_whole(given, text):
     with pytest.raises(ValueError, match=text) as caught:
         Link(2e9, 1e6, **given)
     assert "\n" not in str(caught.value)
-
-
-def test_a_link_made_of_parts_can_be_replaced():
-    link = Link(2e9, 1e6, **SENT, **RECEIVED)
-    assert replace(link, bandwidth_hz=2e6).eirp_dbw == link.eirp_dbw == -7.0
-    assert replace(link, eirp_dbw=None, tx_power_dbm=33.0, tx_gain_dbi=2.0).eirp_dbw == 5.0
-    with pytest.raises(ValueError, match=r"eirp_dbw is -7\.0 beside tx_power_dbm"):
-        replace(link, tx_power_dbm=33.0)

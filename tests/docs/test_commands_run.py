@@ -117,17 +117,3 @@ def test_a_study_runs(
         monkeypatch.setattr(module, constant, value)
     module.main(*arguments)
     assert said in capsys.readouterr().out
-
-
-def test_the_study_of_remark_1_runs(study: Any, monkeypatch: Any, capsys: Any) -> None:
-    """A rank more is as many bytes more up; a change of the rank is fewer bytes down."""
-    lora = study("lora")
-    chosen = ("rank 1", "rank 2", "rank 4, merge, full", "rank 4, merge, factors")
-    monkeypatch.setattr(lora, "VARIANTS", {name: lora.VARIANTS[name] for name in chosen})
-    lora.main("paper-exp1-small", "1", str(SHORT))
-    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("rank")]
-    up, down = ([float(row.split()[place]) for row in rows] for place in (-2, -1))
-    assert down[3] < down[2] == down[0]
-    assert up[3] == up[2] > up[1] > up[0]
-    # The factors' part grows with the rank, the gate's stays.
-    assert up[2] - up[1] == pytest.approx(2 * (up[1] - up[0]), abs=0.2)

@@ -198,19 +198,6 @@ def test_elements_far_from_the_span_are_named_with_their_age():
         assert all(re.search(words, line) and "\n" not in line for line in lines)
 
 
-def test_names_and_numbers_that_come_more_than_once_are_told():
-    for given, words in (
-        ("A1 B2 C0 D0", []),
-        ("A1 B2 A0 B3", ["2 satellites are called 'A' (1), and 1 more name comes more than once"]),
-        ("A7 B7", ["7 comes twice: two element sets of one satellite count as two"]),
-        ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once: 3 "
-                                     "element sets of one satellite count as 3"]),
-    ):  # fmt: skip
-        satellites = [replace(ISS, name=word[0], norad_id=int(word[1:])) for word in given.split()]
-        lines = orbit.doubts(iter(satellites), ISS.epoch, ISS.epoch + DAY)
-        assert [line.partition(";")[0] for line in lines] == words
-
-
 def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     refused("satellites: a Satellite is no list of sat", orbit.doubts, ISS, START, START + DAY)
     refused("is not after start", orbit.doubts, [ISS], START, START)

@@ -6,8 +6,6 @@ from datetime import timedelta, timezone
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from skyfield.api import EarthSatellite
 
 import orbit
@@ -83,25 +81,6 @@ def test_culmination_and_closest_approach_are_the_extrema_of_the_window(
         assert -1e-9 <= off_deg < 0.5 * (time_s[1] - time_s[0]) ** 2
         assert -1e-3 < windows.min_slant_range_km[w] - seen.slant_range_km.min() < 2e-4
         assert windows.rise_s[w] <= windows.culminate_s[w] <= windows.set_s[w]
-
-
-@given(cut=st.floats(600.0, 20000.0))
-@example(cut=7946.199230495777)  # an even step times the count is not this span
-def test_a_span_cut_in_two_gives_the_same_windows_flagged_at_the_cut(cut):
-    middle, end = START + timedelta(seconds=cut), START + DAY / 4
-    cut = (middle - START).total_seconds()
-    whole, early, late = (
-        orbit.contact_windows(CIRCLES[::2], EIGHT_SITES, *span, 10.0, "sgp4")
-        for span in ((START, end), (START, middle), (middle, end))
-    )
-    across = (whole.rise_s < cut) & (whole.set_s > cut)
-    assert early.clipped_end.sum() == late.clipped_start.sum() == across.sum()
-    assert (early.set_s[early.clipped_end] == cut).all()
-    assert (late.rise_s[late.clipped_start] == 0).all()
-    rises = np.append(early.rise_s, cut + late.rise_s[~late.clipped_start])
-    sets = np.append(early.set_s[~early.clipped_end], cut + late.set_s)
-    np.testing.assert_allclose(np.sort(rises), np.sort(whole.rise_s), atol=1e-5)
-    np.testing.assert_allclose(np.sort(sets), np.sort(whole.set_s), atol=1e-5)
 
 
 def test_a_span_inside_a_pass_is_one_window_clipped_at_both_ends():

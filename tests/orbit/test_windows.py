@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import orbit
@@ -174,24 +174,6 @@ def test_every_mistake_is_one_line_that_names_its_place(tmp_path, read, text, li
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))}:{line}: ") as caught:
         read(path)
     assert words in str(caught.value) and "\n" not in str(caught.value)
-
-
-CELLS = [
-    "a", "", "2026-08-22T12:00:00Z", "2026-08-22T12:05:00Z", "2026-08-22 12:00", "#",
-    "22 Aug 2026 12:01:00", "31 Feb 2026 24:00:00.5", "9999-12-31T23:59:59Z", "1e999", "-1", "nan",
-    "true", '"', "\x00", "é\u2028", "\t", "47.5", "-", ";",
-]  # fmt: skip
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(st.sampled_from(CELLS), min_size=2, max_size=5), max_size=4))
-def test_whatever_is_written_the_mistake_is_one_line(tmp_path, rows):
-    for head, read in ((HEAD, orbit.read_windows), (PLACE, orbit.read_sites)):
-        path = _written(tmp_path, head + "\n".join(map(",".join, rows)))
-        try:
-            assert read(path)
-        except ValueError as error:
-            assert re.fullmatch(rf"{re.escape(str(path))}:\d+: .*; .*", str(error))
 
 
 GOOD = """\

@@ -52,13 +52,3 @@ def test_no_two_cities_are_ever_in_view_at_once(name: str, altitude_km: float) -
         cosine = math.cos(north) * math.cos(south) * math.cos(east)
         apart = math.acos(math.sin(north) * math.sin(south) + cosine)
         assert apart > 2 * (reach + 50 / 6357)
-
-
-def test_the_paper_cycle_is_the_papers_and_the_idle_one_differs_in_its_idle_slots() -> None:
-    paper, idle = scenarios.load("paper-slots"), scenarios.load("paper-slots-idle")
-    assert (paper.orbit.slots.count, paper.orbit.slots.seconds) == (4, 600)
-    assert [cluster.devices for cluster in paper.ground.clusters] == [5, 5, 5, 5]
-    assert (paper.stop.cycles, paper.compute.seconds_per_round) == (40, 300)
-    assert idle.orbit.slots.idle == 12
-    same = {"orbit.slots.idle": 0, "description": paper.description}
-    assert scenarios.load("paper-slots-idle", same) == paper
