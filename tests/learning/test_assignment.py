@@ -132,10 +132,7 @@ def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
         refused()
 
 
-def test_probabilities_classes_and_own_mass_by_hand():
-    relevance = [[0.6, 0.04, 0.02], [0.2, 0.90, 0.01], [0.05, 0.06, 0.03]]
-    expected = [[0.75, 0, 0], [0.25, 1, 0], [0, 0, 1]]  # the truncated column over its sum
-    np.testing.assert_allclose(assignment_probability(relevance, 0.1), expected)
+def test_classes_and_own_mass_by_hand():
     top_2 = [[1.0, 0.6, 0.4], [0.5, 0.5, 1.0]]
     assert own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
     assert own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)  # an expert that nobody holds

@@ -34,7 +34,6 @@ def read(config, held=None):
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    """One Mixtral on disk, read-only."""
     folder = tmp_path_factory.mktemp("mixtral")
     tiny.mixtral(folder)
     return folder
@@ -42,7 +41,6 @@ def one(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory):
-    """Three Llamas on disk, read-only."""
     folder = tmp_path_factory.mktemp("llamas")
     return folder, tiny.llamas(folder)
 
@@ -268,13 +266,9 @@ def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
 def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path):
     places = (str(dense[0] / "0"), str(tmp_path / "0"))
     config = replace(merged_config(tmp_path, 2), checkpoints=places)
-    for keys, text in (
-        ({"intermediate_size": 44}, "expert_hidden is 44, but 40"),
-        ({"rope_parameters": {"rope_type": "default", "rope_theta": 77.0}}, "rope is .*77.0"),
-    ):
-        tiny.llamas(tmp_path, 1, **keys)
-        with pytest.raises(ValueError, match=rf"0: {text}.* in .*0; dense models must"):
-            text_shape(config)
+    tiny.llamas(tmp_path, 1, intermediate_size=44)
+    with pytest.raises(ValueError, match=r"0: expert_hidden is 44, but 40.* in .*0; dense"):
+        text_shape(config)
 
 
 @pytest.mark.parametrize(

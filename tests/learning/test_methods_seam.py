@@ -81,9 +81,8 @@ def some_side(train=False, download="full"):
     return side
 
 
-def work(*rounds, excluded=()):
-    lacks = np.isin(np.arange(3), excluded)
-    return kit.Work(np.array(rounds), np.array(rounds, float), lacks)
+def work(*rounds):
+    return kit.Work(np.array(rounds), np.array(rounds, float), ~ALL)
 
 
 def receipt(*parts):
@@ -152,7 +151,6 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
 
 
 def test_what_is_forgotten_is_never_offered_and_not_owed():
-    """Device 1 forgets its round; its next one is all that the server hears of."""
     side, kept = some_side(train=True), some_side(train=True)
     start = side.learner.start()
     side.train(work(1, 1, 1), [0])

@@ -140,7 +140,6 @@ def test_answers_by_what_has_arrived(system):
 
 
 def test_a_gate_of_nan_is_refused_and_scores_nan(system):
-    """Without a warning, which is an error here."""
     how = {"client": ME, "batch": 0, "size": 4, "in_reach": None}
     with pytest.raises(ValueError, match="gate of b/1 is not finite"):
         queries.routes(system.task, system.tested, system.broken(), "gate", **how)

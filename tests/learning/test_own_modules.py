@@ -8,13 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import scenarios
-import sim
 from learning import Learner
 from learning.models import MoELayer, Residency
 from tests.kit.devices import moved
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, Pretraining
-from tests.kit.network import InputError
 from tests.kit.training import build_task, start_model
 
 
@@ -217,10 +214,7 @@ def test_what_does_not_work_is_said_in_one_line_before_the_run(kind, text):
     assert "\n" not in str(error.value) and f"{__name__}:{kind}" in str(error.value)
 
 
-def test_a_run_and_the_command_line_refuse_as_input(tmp_path, leomix):
-    raises = scenarios.load("paper-slots", {"learning.model.kind": f"{__name__}:Raises"})
-    with pytest.raises(InputError, match=r":Raises' cannot be run.*RuntimeError: boom\)$"):
-        sim.run(raises)
+def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
     out, key = tmp_path / "run", f"learning.model.kind={__name__}:FewOutputs"
     assert leomix("run", "paper-slots", "--set", key, "-o", out).status == 2
     assert not out.exists()

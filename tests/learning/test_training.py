@@ -121,7 +121,6 @@ def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(t
         assert changes[0][name].abs().max() > 0
         assert torch.equal(changes[0][name], changes[1][name])
     slow, fast = (change["gate.0.weight"] for change in changes)
-    assert fast.abs().max() > 0
     torch.testing.assert_close(slow, 0.25 * fast, atol=1e-7, rtol=1e-3)
 
 
