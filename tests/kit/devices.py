@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.kit.training import Task, fold, offer, receive, receive_gate, train
+from tests.kit import training
+from tests.kit.training import Task
 
 State = Mapping[str, Tensor]
 
@@ -23,58 +24,28 @@ class Devices:
     def each(self, value: Any) -> tuple[Any, ...]:
         return value if isinstance(value, tuple) else (value,) * self.count
 
-    def receive(
-        self,
-        server: State,
-        state: State | None = None,
-        *,
-        who: Any = True,
-        experts: Collection[int] | None = None,
-        generation: Any = 0,
-    ) -> State:
-        return receive(
-            self.task, server, state,
-            cluster=self.cluster, who=self.each(who), generation=self.each(generation),
-            experts=self.task.all_experts if experts is None else experts,
-        )  # fmt: skip
+    def _how(self, who: Any, generation: Any, experts: Any) -> dict[str, Any]:
+        experts = self.task.all_experts if experts is None else experts
+        each = {"who": self.each(who), "generation": self.each(generation)}
+        return {"cluster": self.cluster, "experts": experts, **each}
+
+    def receive(self, server, state=None, *, who=True, experts=None, generation=0) -> State:
+        return training.receive(self.task, server, state, **self._how(who, generation, experts))
 
     def receive_gate(self, server: State, state: State, who: Any) -> State:
-        return receive_gate(self.task, server, state, who=who)
+        return training.receive_gate(self.task, server, state, who=who)
 
-    def train(
-        self,
-        state: State,
-        rounds: Any = 1,
-        *,
-        first: Any = 0,
-        experts: Collection[int] = (1,),
-        gate: bool = False,
-        masked: bool = False,
-        mask: str = "-inf",
-    ) -> State:
-        return train(
-            self.task, state,
-            cluster=self.cluster, rounds=self.each(rounds), first_round=self.each(first),
-            experts=experts, gate=gate, masked=masked, mask=mask,
-        )  # fmt: skip
+    def train(self, state, rounds=1, *, first=0, experts=(1,), mask="-inf", **how: bool) -> State:
+        counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
+        how = {"gate": False, "masked": False, **how}
+        said = {"cluster": self.cluster, "experts": experts, "mask": mask}
+        return training.train(self.task, state, **said, **counts, **how)
 
-    def fold(
-        self,
-        state: State,
-        *,
-        who: Any = True,
-        generation: Any = 1,
-        experts: Collection[int] | None = None,
-        gate: bool = True,
-    ) -> State:
-        return fold(
-            self.task, state,
-            cluster=self.cluster, who=self.each(who), generation=self.each(generation), gate=gate,
-            experts=self.task.all_experts if experts is None else experts,
-        )  # fmt: skip
+    def fold(self, state, *, who=True, generation=1, experts=None, gate=True) -> State:
+        return training.fold(self.task, state, gate=gate, **self._how(who, generation, experts))
 
     def offer(self, state: State, experts: Collection[int] = (), gate: bool = True) -> State:
-        return offer(self.task, state, experts=experts, gate=gate)
+        return training.offer(self.task, state, experts=experts, gate=gate)
 
 
 def moved(before: State, after: State, device: int | None = None) -> set[str]:

@@ -1,9 +1,4 @@
-"""Small scenarios drawn at random, as mappings that a file would hold, and a campaign of them.
-
-Each must end, keep what its tables promise, and have the same trace when it is repeated and when
-clusters, places and windows are listed in another order. What the simulator refuses in one line is
-counted apart.
-"""
+"""Small scenarios drawn at random, as mappings that a file would hold, and a campaign of them."""
 
 from __future__ import annotations
 
@@ -38,38 +33,41 @@ def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
     return st.fixed_dictionaries({}, optional=keys)
 
 
+def all_of(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
+    return st.fixed_dictionaries(keys)
+
+
+def one(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
 def spread(low: float, high: float) -> st.SearchStrategy[float]:
     """Numbers of every size between two: as many below 1 as above."""
     return st.floats(log10(low), log10(high)).map(lambda power: float(f"{10**power:.4g}"))
 
 
+MEMORY = {"memory_gib": spread(1e-5, 1e-2)}
 COMPUTE = st.one_of(
-    st.fixed_dictionaries({"seconds_per_round": spread(1, 5000)}),
-    st.fixed_dictionaries(
-        {"tflops": spread(1e-7, 1e-3)}, optional={"memory_gib": spread(1e-5, 1e-2)}
-    ),
+    all_of(seconds_per_round=spread(1, 5000)),
+    st.fixed_dictionaries({"tflops": spread(1e-7, 1e-3)}, optional=MEMORY),
 )
-FEW_ROUNDS = st.fixed_dictionaries(
-    {"per_contact": st.integers(1, 2), "per_gap_max": st.integers(0, 3)}
-)
+FEW_ROUNDS = all_of(per_contact=st.integers(1, 2), per_gap_max=st.integers(0, 3))
 """What a trained run of a day can take in a second or two."""
-ROUNDS = some(
-    per_contact=st.sampled_from([1, 2, "fill"]), per_gap_max=st.sampled_from([None, 0, 1, 3])
-)
+ROUNDS = some(per_contact=one(1, 2, "fill"), per_gap_max=one(None, 0, 1, 3))
 AGGREGATION = st.one_of(
     st.just({"when": "all"}),
-    st.fixed_dictionaries({"when": st.just("quorum"), "quorum": st.sampled_from([0.3, 0.8, 1.0])}),
-    st.fixed_dictionaries({"when": st.just("deadline"), "deadline_s": spread(1, 5000)}),
+    all_of(when=st.just("quorum"), quorum=one(0.3, 0.8, 1.0)),
+    all_of(when=st.just("deadline"), deadline_s=spread(1, 5000)),
 )
 SERVING = some(
     beams=st.integers(1, 3),
-    priority=st.sampled_from(["least_recently_served", "highest_elevation"]),
-    min_contact_s=st.sampled_from([0.0, 30.0, 300.0]),
+    priority=one("least_recently_served", "highest_elevation"),
+    min_contact_s=one(0.0, 30.0, 300.0),
 )
 SEVERAL = some(
-    hand_over=st.sampled_from(["longest_remaining", "highest_elevation"]),
-    hand_over_gap_s=st.sampled_from([0.0, 60.0, 1800.0]),
-    sync_delay_s=st.sampled_from([0.0, 20.0, 2000.0]),
+    hand_over=one("longest_remaining", "highest_elevation"),
+    hand_over_gap_s=one(0.0, 60.0, 1800.0),
+    sync_delay_s=one(0.0, 20.0, 2000.0),
 )
 
 
@@ -106,13 +104,9 @@ def scenarios_drawn(
 def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
     clusters = []
     for name in draw(st.permutations("DBCA"))[: draw(st.integers(1, 4))]:
-        cluster: Mapping = {"name": name}
         count = draw(st.integers(1, 4))
-        if seen:
-            cluster |= draw(_places(count))
-        else:
-            cluster["devices"] = count
-        computing = draw(st.sampled_from(["", "", "compute", "kinds"]))
+        cluster: Mapping = {"name": name, **(draw(_places(count)) if seen else {"devices": count})}
+        computing = draw(one("", "", "compute", "kinds"))
         if computing == "compute":
             cluster["compute"] = draw(COMPUTE)
         elif computing == "kinds":
@@ -126,9 +120,9 @@ def _places(draw: st.DrawFn, count: int) -> Mapping:
     north, east = st.integers(-85, 85), st.integers(-180, 180)
     place = {"latitude_deg": draw(north), "longitude_deg": draw(east)}
     if draw(st.booleans()):
-        return {**place, "devices": count, "radius_km": draw(st.sampled_from([0, 20, 300]))}
+        return {**place, "devices": count, "radius_km": draw(one(0, 20, 300))}
     offset = st.integers(0, 20).map(lambda step: step / 10)
-    own = some(min_elevation_deg=st.sampled_from([0, 20, 40]), altitude_m=st.integers(0, 3000))
+    own = some(min_elevation_deg=one(0, 20, 40), altitude_m=st.integers(0, 3000))
     names = draw(st.permutations("wxyz"))[:count]
     near = [{key: deg + draw(offset) for key, deg in place.items()} | draw(own) for _ in names]
     return {**place, "places": [{"name": a, **b} for a, b in zip(names, near, strict=True)]}
@@ -147,8 +141,8 @@ def _orbit(draw: st.DrawFn, source: str, names: list[str]) -> Mapping:
         return {**orbit, **several, "windows": draw(_windows(names))}
     orbit |= {
         "altitude_km": draw(st.integers(400, 1500)),
-        "inclination_deg": draw(st.sampled_from([0, 53, 70.5, 97.8, "sun-synchronous"])),
-        "min_elevation_deg": draw(st.sampled_from([0, 10, 25])),
+        "inclination_deg": draw(one(0, 53, 70.5, 97.8, "sun-synchronous")),
+        "min_elevation_deg": draw(one(0, 10, 25)),
     }
     if source == "walker":
         planes = draw(st.integers(1, 3))
@@ -168,13 +162,13 @@ def _windows(draw: st.DrawFn, names: list[str]) -> str:
             for _ in range(draw(st.integers(1, 6))):
                 at_s += draw(spread(1, 20_000))
                 end_s = at_s + draw(spread(1, 2000))
-                rise, set_ = (START + timedelta(seconds=round(x, 3)) for x in (at_s, end_s))
-                rows.append(f"{satellite},{name},{_utc(rise)},{_utc(set_)}")
+                rows.append(f"{satellite},{name},{_utc(at_s)},{_utc(end_s)}")
                 at_s = end_s
     return "\n".join(["satellite,site,rise_utc,set_utc", *draw(st.permutations(rows))])
 
 
-def _utc(when: datetime) -> str:
+def _utc(time_s: float) -> str:
+    when = START + timedelta(seconds=round(time_s, 3))
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -189,17 +183,15 @@ def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
     if method == "nmoe" or draw(st.integers(0, 5)) == 0:
         rate = draw(spread(1e-5, 10))
         link["sidelink"] = {"rate_mbps": rate, "distance_km": draw(spread(0.01, 10))}
-        link["relay"] = draw(st.sampled_from(["none", "contact", "store"]))
+        link["relay"] = draw(one("none", "contact", "store"))
     return link
 
 
 def _band() -> st.SearchStrategy[Mapping]:
     """Sub-channels for one to three devices at a time, in turn or all at once."""
-    sharing = st.sampled_from(["fixed_subchannel", "rounds"])
+    sharing = one("fixed_subchannel", "rounds")
     total = st.integers(1, 3).map(lambda channels: float(channels))
-    return st.fixed_dictionaries(
-        {"bandwidth_mhz": st.just(1.0), "total_bandwidth_mhz": total, "sharing": sharing}
-    )
+    return all_of(bandwidth_mhz=st.just(1.0), total_bandwidth_mhz=total, sharing=sharing)
 
 
 @st.composite
@@ -208,14 +200,14 @@ def _uplink(draw: st.DrawFn, preset: str) -> Mapping:
     if draw(st.booleans()):
         band["sharing"] = "equal_share"
     band = band if draw(st.booleans()) else {}
-    rate = draw(st.sampled_from(["fixed", "ergodic", "shannon", "outage", "modcod"]))
+    rate = draw(one("fixed", "ergodic", "shannon", "outage", "modcod"))
     uplink: Mapping = {"rate": rate, **band}
     if rate == "fixed":
         uplink["fixed_rate_mbps"] = draw(spread(1e-5, 10))
     elif preset == "paper":
         uplink["path_gain_db"] = -draw(st.integers(130, 190))
     if rate == "outage":
-        uplink["outage_probability"] = draw(st.sampled_from([0.01, 0.3]))
+        uplink["outage_probability"] = draw(one(0.01, 0.3))
     return uplink
 
 
@@ -228,57 +220,43 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
         "steps_per_round": 1,
         "batch_size": 4,
         "gate_tuning_cycles": draw(st.integers(0, 2)),
-        "upload_format": draw(st.sampled_from(["native", "float16", "int8"])),
+        "upload_format": draw(one("native", "float16", "int8")),
         "model": {"experts": draw(st.integers(1, 4)), "hidden": 16, "expert_hidden": 16},
-        **draw(some(evaluate_every_hours=st.sampled_from([0.5, 3.0]), aggregation=AGGREGATION)),
+        **draw(some(evaluate_every_hours=one(0.5, 3.0), aggregation=AGGREGATION)),
         **draw(some(trains_backbone=st.booleans()) if "enhanced" in method else st.just({})),
     }
     if method == "nmoe":
-        learning.pop("gate_tuning_cycles"), learning.pop("upload_format")
+        for unused in {"gate_tuning_cycles", "upload_format", "aggregation"} & set(learning):
+            del learning[unused]
         learning["model"] = {"kind": "image-nmoe", "hidden": 8, "expert_hidden": 8}
         learning["data"] = {"kind": "digit-images"}
-        learning.pop("aggregation", None)
     else:
-        learning["lora"] = {"rank": draw(st.sampled_from([None, 2]))}
+        learning["lora"] = {"rank": draw(one(None, 2))}
     learning["options"] = draw(OPTIONS.get(method, st.just({})))
     return learning
 
 
 OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
     "fedbuff": some(buffer_size=st.integers(0, 4)),
-    "aligned": some(capacity=st.integers(0, 3), exploration=st.sampled_from([0.0, 0.5])),
+    "aligned": some(capacity=st.integers(0, 3), exploration=one(0.0, 0.5)),
     "emsfl-enhanced": some(resplit_cycles=st.integers(0, 3)),
     "restless": some(resplit_cycles=st.integers(1, 3)),
     "restless-enhanced": some(resplit_cycles=st.integers(1, 3)),
-    "nmoe": st.fixed_dictionaries(
-        {
-            "extractor": st.sampled_from(["fedce", "none", "fedsc"]),
-            "gate": st.sampled_from(["fedgate", "rollgate", "rangate"]),
-            "extractor_rounds": st.integers(0, 2),
-            "expert_rounds": st.integers(1, 2),
-            "gate_rounds": st.integers(1, 2),
-            "exchange": st.sampled_from(["experts", "features"]),
-            "inference_samples": st.sampled_from([0, 5]),
-        }
+    "nmoe": all_of(
+        extractor=one("fedce", "none", "fedsc"), gate=one("fedgate", "rollgate", "rangate"),
+        extractor_rounds=st.integers(0, 2), expert_rounds=st.integers(1, 2),
+        gate_rounds=st.integers(1, 2), exchange=one("experts", "features"),
+        inference_samples=one(0, 5),
     ),
-}
-
+}  # fmt: skip
 FAULTS = some(
-    outages=st.fixed_dictionaries({"per_day": spread(0.2, 20), "mean_hours": spread(0.05, 5)}),
-    churn=st.fixed_dictionaries(
-        {"mean_present_hours": spread(0.1, 50), "mean_away_hours": spread(0.01, 10)}
-    ),
-    stragglers=st.fixed_dictionaries(
-        {"share": st.sampled_from([0.1, 0.5, 1.0]), "slowdown": spread(1.1, 50)}
-    ),
-    packets=st.fixed_dictionaries(
-        {"loss": st.sampled_from([0.001, 0.1, 0.6]), "bytes": st.sampled_from([50, 1500])}
-    ),
+    outages=all_of(per_day=spread(0.2, 20), mean_hours=spread(0.05, 5)),
+    churn=all_of(mean_present_hours=spread(0.1, 50), mean_away_hours=spread(0.01, 10)),
+    stragglers=all_of(share=one(0.1, 0.5, 1.0), slowdown=spread(1.1, 50)),
+    packets=all_of(loss=one(0.001, 0.1, 0.6), bytes=one(50, 1500)),
     uploads=st.one_of(
-        some(corrupted=st.sampled_from([0.1, 0.5]), not_finite=st.sampled_from([0.1, 0.5])),
-        st.fixed_dictionaries(
-            {"late": st.sampled_from([0.2, 1.0]), "late_minutes": spread(0.1, 100)}
-        ),
+        some(corrupted=one(0.1, 0.5), not_finite=one(0.1, 0.5)),
+        all_of(late=one(0.2, 1.0), late_minutes=spread(0.1, 100)),
     ),
 )
 

@@ -10,38 +10,28 @@ import numpy as np
 import learning
 import scenarios
 import sim
-from tests.kit.learning import (
-    All,
-    Cluster,
-    EmsFl,
-    EnhancedEmsFl,
-    Handle,
-    Method,
-    Node,
-    Payload,
-    Send,
-    Wait,
-)
+from tests.kit import folders
+from tests.kit import learning as seam
 from tests.kit.small import slots
 
-Script = Callable[[Cluster], Generator[Any, Any, Any]]
+Script = Callable[[seam.Cluster], Generator[Any, Any, Any]]
 
 
-def nothing(me: Cluster) -> Generator[Any, Any, None]:
+def nothing(me: seam.Cluster) -> Generator[Any, Any, None]:
     """The script until a test says another one."""
     yield from ()
 
 
 @learning.register("scripted")
-class Scripted(Method):
+class Scripted(seam.Method):
     """Learns nothing: ``script`` is the protocol of every cluster."""
 
     script: Script = staticmethod(nothing)
 
-    def cluster(self, me: Cluster) -> Generator[Any, Any, None]:
+    def cluster(self, me: seam.Cluster) -> Generator[Any, Any, None]:
         yield from type(self).script(me)
 
-    def model(self) -> Handle:
+    def model(self) -> seam.Handle:
         return self.learner.start()
 
 
@@ -51,30 +41,20 @@ def play(scenario: Any, script: Script, out: Any = None, **how: Any) -> sim.Resu
     return sim.run(scenario, out, **how)
 
 
-def interrupted_at(event: int) -> Callable[[int], None]:
-    """Stop a run behind an event of its clock, as ``each_event`` of it."""
-
-    def each_event(number: int) -> None:
-        if number == event:
-            raise sim.Interrupted("asked for")
-
-    return each_event
-
-
+interrupted_at = folders.stop_at
 SCRIPTED = {"method": "scripted", "train": False}
 
 
 def ground(rate_mbps: float = 1.0, distance_km: float = 0.3, **changes: Any) -> scenarios.Scenario:
     """Two clusters of two and three devices in slots of 600 s, with sidelinks of a fixed rate."""
     sidelink = {"rate_mbps": rate_mbps, "distance_km": distance_km}
-    link = {"link": {"sidelink": sidelink}} | {"learning": SCRIPTED}
-    return slots(**(link | changes))
+    return slots(**{"link": {"sidelink": sidelink}, "learning": SCRIPTED, **changes})
 
 
 def only(name: str, script: Any) -> Any:
     """Let one cluster follow the script while the others do nothing."""
 
-    def each(me: Cluster) -> Generator[Any, Any, None]:
+    def each(me: seam.Cluster) -> Generator[Any, Any, None]:
         if me.name == name:
             yield from script(me)
 
@@ -82,7 +62,7 @@ def only(name: str, script: Any) -> Any:
 
 
 def at(time_s: float, request: Any) -> Generator[Any, Any, Any]:
-    yield Wait(time_s)
+    yield seam.Wait(time_s)
     return (yield request)
 
 
@@ -92,19 +72,19 @@ def replies(
     """Let one cluster run tasks side by side; return what they reply, and the run."""
     found: list[Any] = []
 
-    def script(me: Cluster) -> Generator[Any, Any, None]:
-        found.extend((yield All(tasks, deadline_s)))
+    def script(me: seam.Cluster) -> Generator[Any, Any, None]:
+        found.extend((yield seam.All(tasks, deadline_s)))
 
     result = play(scenario, only(by, script))
     return found, result
 
 
-def sent(source: Node, target: Node, size: float, name: str = "feature") -> Send:
-    return Send(source, target, Payload(name, size))
+def sent(source: seam.Node, target: seam.Node, size: float, name: str = "feature") -> seam.Send:
+    return seam.Send(source, target, seam.Payload(name, size))
 
 
-B0, B1, B2 = (Node("B", k) for k in range(3))
-A0, A1 = (Node("A", k) for k in range(2))
+B0, B1, B2 = (seam.Node("B", k) for k in range(3))
+A0, A1 = (seam.Node("A", k) for k in range(2))
 
 
 class _Restless:
@@ -120,5 +100,5 @@ class _Restless:
 
 RESTLESS = ("restless", "restless-enhanced")
 """Both forms of EMS-FL, with experts that change hands at most splittings."""
-for _name, _form in zip(RESTLESS, (EmsFl, EnhancedEmsFl), strict=True):
+for _name, _form in zip(RESTLESS, (seam.EmsFl, seam.EnhancedEmsFl), strict=True):
     learning.register(_name)(type(_form.__name__, (_Restless, _form), {}))

@@ -9,15 +9,7 @@ import numpy as np
 
 import scenarios
 from learning.gates import GATE_TRAINERS, GateTrainer
-from tests.kit.learning import (
-    DataConfig,
-    Handle,
-    Learner,
-    LearningConfig,
-    ModelConfig,
-    NetworkedLearner,
-    Tensors,
-)
+from tests.kit import learning as seam
 from tests.kit.network import Course, Run, build
 from tests.kit.small import merged
 
@@ -27,45 +19,31 @@ NMOE: dict[str, Any] = {
     "orbit": {"source": "slots", "slots": {"seconds": 600}},
     "ground": {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "devices": 3}]},
     "link": {
-        "preset": "paper",
-        "relay": "store",
-        "sidelink": {"rate_mbps": 1, "distance_km": 0.3},
+        "preset": "paper", "relay": "store", "sidelink": {"rate_mbps": 1, "distance_km": 0.3},
     },
     "compute": {"seconds_per_round": 60},
     "learning": {
-        "method": "nmoe",
-        "steps_per_round": 1,
-        "batch_size": 4,
+        "method": "nmoe", "steps_per_round": 1, "batch_size": 4,
         "model": {"kind": "image-nmoe", "hidden": 8, "expert_hidden": 8},
         "data": {"kind": "digit-images"},
         "options": {
-            "extractor": "fedce",
-            "extractor_rounds": 2,
-            "expert_rounds": 2,
-            "gate_rounds": 2,
-            "exchange": "experts",
-            "inference_samples": 0,
+            "extractor": "fedce", "extractor_rounds": 2, "expert_rounds": 2, "gate_rounds": 2,
+            "exchange": "experts", "inference_samples": 0,
         },
     },
-}
+}  # fmt: skip
 """Five clients in two slots that take turns, a few milliseconds of training each."""
 
-TEN: dict[str, Any] = merged(
-    NMOE,
-    {
-        "stop": {"cycles": 30},
-        "ground": {"clusters": [{"name": "A", "devices": 10}]},
-        "learning": {
-            "steps_per_round": 10,
-            "batch_size": 32,
-            "step_size": 0.1,
-            "gate_step_size_ratio": 1.0,
-            "model": {"kind": "vector-nmoe", "hidden": 256, "expert_hidden": 16},
-            "data": {"kind": "digits", "partition": "classes"},
-            "options": {"extractor": "none", "expert_rounds": 20, "gate_rounds": 20},
-        },
+TEN: dict[str, Any] = merged(NMOE, {
+    "stop": {"cycles": 30},
+    "ground": {"clusters": [{"name": "A", "devices": 10}]},
+    "learning": {
+        "steps_per_round": 10, "batch_size": 32, "step_size": 0.1, "gate_step_size_ratio": 1.0,
+        "model": {"kind": "vector-nmoe", "hidden": 256, "expert_hidden": 16},
+        "data": {"kind": "digits", "partition": "classes"},
+        "options": {"extractor": "none", "expert_rounds": 20, "gate_rounds": 20},
     },
-)
+})  # fmt: skip
 """Ten clients with two digits each behind random features: the toy of the notes, in seconds."""
 
 
@@ -87,15 +65,17 @@ def events(result: Any, kind: str) -> Any:
     return result.events[result.events.kind == kind]
 
 
-MODEL = ModelConfig(kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2)
-VECTOR = LearningConfig(
-    3, ("a", "b"), (3, 2), MODEL, DataConfig(kind="digits", trial_samples=1),
+MODEL = seam.ModelConfig(
+    kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2
+)
+VECTOR = seam.LearningConfig(
+    3, ("a", "b"), (3, 2), MODEL, seam.DataConfig(kind="digits", trial_samples=1),
     step_size=0.1, gate_step_size_ratio=0.5, steps_per_round=2, batch_size=8, precision="float64",
 )  # fmt: skip
 IMAGES = replace(
     VECTOR,
     model=replace(MODEL, kind="image-nmoe", hidden=8, layers=1),
-    data=DataConfig(kind="digit-images", trial_samples=1),
+    data=seam.DataConfig(kind="digit-images", trial_samples=1),
 )
 EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 
@@ -103,10 +83,10 @@ EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 class System:
     """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
 
-    def __init__(self, config: LearningConfig = VECTOR, rounds: int = 10, **how: Any) -> None:
-        self.learner = Learner(config)
+    def __init__(self, config: seam.LearningConfig = VECTOR, rounds: int = 10, **how: Any) -> None:
+        self.learner = seam.Learner(config)
         self.task = self.learner.task
-        self.net = NetworkedLearner(self.learner, **how)
+        self.net = seam.NetworkedLearner(self.learner, **how)
         self.devices = dict(zip(config.clusters, config.devices, strict=True))
         self.server = self.net.start_extractor("none")
         self.experts = {
@@ -115,14 +95,16 @@ class System:
         }
         self.known = {n: self.net.knowledge(self.server, self.experts, n) for n in self.devices}
 
-    def start(self) -> dict[str, Handle]:
+    def start(self) -> dict[str, seam.Handle]:
         return {n: self.net.spread(self.net.start_gate(), n) for n in self.devices}
 
-    def train(self, rounds: int, gates: dict[str, Handle] | None = None) -> dict[str, Handle]:
+    def train(
+        self, rounds: int, gates: dict[str, seam.Handle] | None = None
+    ) -> dict[str, seam.Handle]:
         """The gates after so many rounds of every client by itself."""
         gates = gates or self.start()
         counts = {n: (np.full(k, rounds), np.zeros(k, int)) for n, k in self.devices.items()}
         return {n: self.net.train_gates(gates[n], self.known[n], n, *counts[n]) for n in counts}
 
-    def force(self, handle: Handle) -> Tensors:
+    def force(self, handle: seam.Handle) -> seam.Tensors:
         return self.learner.force(handle)
