@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import shutil
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,6 @@ from tests.kit.results import COLOURS, TARGETS, comparison, heat_map, lines, nam
 from tests.runs import Runs
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
-ODD = ("$a$ and $b$", "_hidden <b>&", "=cmd|' /C'!A0", r"\alpha $x_1")
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained: Resu
     for line, cluster in zip(axes.lines, ("A", "B"), strict=False):
         np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
         np.testing.assert_array_equal(line.get_ydata(), rows["cluster", cluster])
-    assert texts_of(axes.get_legend().get_texts()) == ["A", "B", "all"]
+    assert texts_of(axes.get_legend().texts) == ["A", "B", "all"]
 
 
 def test_runs_are_compared_by_their_labels(trained: Result, passes: Result) -> None:
@@ -128,7 +125,7 @@ def test_of_a_named_contact_what_is_not_served_is_shaded() -> None:
         crowded.plot.contact(999)
 
 
-def test_fields_of_the_assignment_have_the_colour_of_the_owner(trained: Result) -> None:
+def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, trained: Result) -> None:
     picture = np.asarray(trained.plot.assignment().images[0].get_array())
     rows = trained.assignments
     rows = rows[rows.device.isna() & rows.assigned.astype(bool)]
@@ -141,13 +138,9 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(trained: Result) 
         opacity[float(row.relevance)] = float(field[3])
     ordered = [opacity[relevance] for relevance in sorted(opacity)]
     assert ordered == sorted(ordered)
-    assert ordered[-1] == 1.0
-
-
-def test_experts_of_devices_are_counted(runs: Runs) -> None:
-    rows, axes = runs.result("nmoe").assignments, runs.result("nmoe").plot.assignment()
-    assert np.asarray(axes.images[0].get_array()).sum() == rows.assigned.astype(bool).sum()
-    assert set(axes.get_yticks()) == set(rows.expert)
+    # Of devices, those that train an expert are counted.
+    axes, assigned = runs.result("nmoe").plot.assignment(), runs.result("nmoe").assignments.assigned
+    assert np.asarray(axes.images[0].get_array()).sum() == assigned.astype(bool).sum()
 
 
 def test_bars_of_where_time_went_are_the_critical_path(passes: Result) -> None:
@@ -174,37 +167,29 @@ def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
                 getattr(plot, what)()
 
 
-@pytest.mark.parametrize("names", [ODD[:2], ODD[2:]])
-def test_odd_names_are_written_as_they_are(trained: Result, names: tuple[str, str]) -> None:
+def test_odd_names_are_written_as_they_are(trained: Result) -> None:
     """Into SVG with text: no formula, no markup, nothing hidden, no warning."""
-    tables, called = dict(trained.tables), dict(zip("AB", names, strict=True))
-    for key, table in tables.items():
-        texts = [called.get(text, text) for text in table["cluster"].to_pylist()]
-        place = table.column_names.index("cluster")
-        tables[key] = table.set_column(place, "cluster", pa.array(texts, pa.string()))
-    odd = Pictures(tables, trained.manifest)
-    for what in ("accuracy", "timeline", "assignment", "where_time_went"):
+    for names in (("$a$ and $b$", "_hidden <b>&"), ("=cmd|' /C'!A0", r"\alpha $x_1")):
+        tables, called = dict(trained.tables), dict(zip("AB", names, strict=True))
+        for key, table in tables.items():
+            texts = [called.get(text, text) for text in table["cluster"].to_pylist()]
+            place = table.column_names.index("cluster")
+            tables[key] = table.set_column(place, "cluster", pa.array(texts, pa.string()))
+        plot, out = Pictures(tables, trained.manifest), io.BytesIO()
         with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none"}):
             warnings.simplefilter("error")
-            figure, out = Figure(figsize=(4.6, 3.2), layout="constrained"), io.BytesIO()
-            more = {"clusters": True} if what == "accuracy" else {}
-            getattr(odd, what)(figure.subplots(), **more)
+            figure = Figure(figsize=(9, 7), layout="constrained")
+            axes = figure.subplots(2, 2)
+            plot.accuracy(axes[0, 0], clusters=True)
+            plot.timeline(axes[0, 1])
+            plot.assignment(axes[1, 0])
+            plot.where_time_went(axes[1, 1])
             figure.savefig(out, format="svg")
-        texts = ["".join(node.itertext()) for node in ElementTree.fromstring(out.getvalue()).iter()]
-        assert set(texts) >= set(names)
+        nodes = ElementTree.fromstring(out.getvalue()).iter()
+        written = ["".join(node.itertext()) for node in nodes]
+        assert min(written.count(name) for name in names) >= 4
     assert name("a\n b\t") == "a b"
     assert name("a name that is too long 17") == "a name th… long 17"
-
-
-@pytest.mark.process
-def test_pictures_of_a_timing_only_run_need_no_torch(runs: Runs) -> None:
-    code = (
-        "import sys, sim\n"
-        f"plot = sim.load({str(runs['orbit-timing'])!r}).plot\n"
-        "plot.timeline(), plot.map(), plot.contact(), plot.where_time_went()\n"
-        "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # -- results in notebooks and in the terminal
@@ -256,7 +241,7 @@ def test_fields_say_where_runs_have_no_value_and_bands_reach_from_least_to_most(
     axes = lines(ROWS, "km", "hours", "method")
     edge = axes.collections[1].get_paths()[0].vertices
     assert (edge[:, 1].min(), edge[:, 1].max()) == (3.0, 12.0)
-    assert texts_of(axes.get_legend().get_texts()) == [r"\$a\$_b", "emsfl"]
+    assert texts_of(axes.get_legend().texts) == [r"\$a\$_b", "emsfl"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         axes = lines(ROWS, "kind", "hours")
