@@ -35,13 +35,6 @@ def rounds_in(devices: Devices, *gaps: tuple[float, float]) -> list[list[int]]:
     return [devices.gap_rounds(COST, who, *gap)[0].tolist() for gap in gaps]
 
 
-@pytest.mark.parametrize(("seconds", "round_s"), [(0.7, 0.1), (2.1, 0.3), (1800.0, 600.0)])
-def test_rounds_are_counted_whole_in_spite_of_rounding(seconds: float, round_s: float) -> None:
-    wanted = round(seconds / round_s)
-    times_s = np.array([seconds, seconds - 0.01 * round_s, -1.0])
-    assert network.whole_rounds(times_s, round_s).tolist() == [wanted, wanted - 1, 0]
-
-
 def test_what_a_gap_cuts_off_goes_on_in_the_next_one() -> None:
     # 16 s hold one round and 6 s of the next: 22 s, then 18 s.
     gaps = [(t, t + 16.0) for t in (0.0, 100.0, 200.0)]

@@ -9,7 +9,6 @@ from tests.kit.network import build, make_plan
 from tests.kit.results import FAULT_KINDS, fault_counts, summary_text
 from tests.kit.scripted import B0, B1, B2, at, ground, replies, sent
 from tests.kit.small import slots
-from tests.runs import SCENARIOS
 
 ALL = {
     "outages": {"per_day": 5, "mean_hours": 0.5},
@@ -92,23 +91,6 @@ def test_stragglers_take_so_many_times_as_long_and_nothing_else_does():
     for own in build(slots(compute=by_rate, faults=faults)).compute:
         assert np.all(own.flops_per_s == 0.5e12)
         assert np.all(np.asarray(own.pace_s) == 2400.0)
-
-
-def test_nothing_is_sent_while_its_satellite_is_out_or_its_device_away(runs):
-    result, faults = runs.result("faults"), make_plan(SCENARIOS["faults"]()).faults
-    moved, out = result.transfers, faults.outages["circular"]
-    assert len(moved) > 5
-
-    def struck(spells, rows):
-        middle_s = ((rows.start_s + rows.end_s) / 2).to_numpy()
-        return (spells.begin_s[:, None] <= middle_s) & (middle_s < spells.end_s[:, None])
-
-    assert not struck(out, moved).any()
-    for (name, k), mine in moved.groupby(["cluster", "device"]):
-        assert not struck(faults.churn[name].away[k], mine).any()
-    told = result.events[result.events.detail.fillna("").str.startswith("injected: satellite")]
-    begun_s = out.begin_s[out.begin_s <= result.manifest["simulated_s"]]
-    assert told.time_s.tolist() == begun_s.tolist()
 
 
 def test_a_round_ends_with_a_quorum_or_at_the_first_contact_behind_its_deadline():

@@ -14,7 +14,7 @@ import orbit as orbits
 from sim.faults import Before, faults_of, outages_of
 from tests.kit import network
 from tests.kit.learning import WAITS_FOR_ALL, Closing, Cluster, Train, stream
-from tests.kit.network import NO_SPELLS, CutTransfers, Presence, Spells, drawn_spells
+from tests.kit.network import NO_SPELLS, Presence, Spells, drawn_spells
 from tests.kit.scenarios import Packets, Uploads
 from tests.kit.small import orbit, slots
 from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, download, talk, upload
@@ -105,11 +105,6 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
     assert told.books["uplink"]["vain_bytes"] == float(10 * np.sum(bad))
     said = [(10.0, k, "a refused: corrupted in transit") for k in np.flatnonzero(bad[0]).tolist()]
     assert told.told("drop")[: len(said)] == said
-    # What comes over two passes is refused when it is whole, by the draw of the second.
-    contacts = [contact(0, 0, 10, [8.0] * 8), contact(1, 100, 200, [8.0] * 8)]
-    told = talk(contacts, [upload(15.0)] * 2, uploads=Uploads(corrupted=0.5))
-    bad = stream(1, "uploads", "c", 1).random((8, 3))[:, 0] < 0.5
-    assert [reply[0].given_up.tolist() for reply in told.replies] == [[False] * 8, bad.tolist()]
 
 
 def test_late_uploads_begin_later_or_miss_the_contact() -> None:
@@ -240,7 +235,6 @@ def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(
 RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
 """100 bytes take 20, 40, 80, 160 and 800 s."""
 HERE, LATER = contact(0, 0, 1000, RATES), contact(0, 50, 1000, RATES)
-ROOM = compute(memory_bytes=np.where(np.isin(np.arange(5), [0, 3]), 1.0, 1e9))
 DOWN_TOO = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
 CLOSED: dict[str, tuple[Any, Any, Closing, dict[str, Any], str, float, str]] = {
     # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
@@ -251,11 +245,6 @@ CLOSED: dict[str, tuple[Any, Any, Closing, dict[str, Any], str, float, str]] = {
     "whole chains": (
         DOWN_TOO, MODEL, Closing(quorum=0.75),
         {"presence": Presence([away(-1, 5000), *[NO_SPELLS] * 4])}, "01110", 26, "quorum: 1",
-    ),
-    # Two of five have not the memory, so that two of the other three are two thirds.
-    "memory": (
-        HERE, [Train(COST), *upload(100.0)], Closing(quorum=0.6), {"computing": ROOM},
-        "01100", 90, "quorum: 1",
     ),
     # Who is corrupted has not arrived: here the second to end, so that the quorum waits for one.
     "corrupted": (
@@ -282,18 +271,6 @@ def test_a_quorum_or_a_deadline_closes_a_chain(name: str) -> None:
         assert replies[1].rounds.tolist() == [0, 1, 1, 1, 0]
         assert replies[0].done.tolist() == [False, True, True, True, True]
         assert 4 not in [event["device"] for event in told.events("train_start")]
-    if name == "memory":
-        assert replies[0].excluded.tolist() == [True, False, False, True, False]
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_what_a_quorum_cuts_meets_the_fate_of_cut_transfers(policy: CutTransfers) -> None:
-    """Two are through at 40 s; the others have sent as much as their rates by then."""
-    told = talk([HERE], [upload(100.0)], policy, closing=Closing(quorum=0.4))
-    receipt, sent = told.replies[0][0], np.array([100.0, 100, 50, 25, 5])
-    kept = sent if policy == "resume" else np.where(sent == 100.0, 100.0, 0.0)
-    assert receipt.delivered_bytes.tolist() == pytest.approx(kept.tolist())
-    assert receipt.given_up.tolist() == [policy == "drop" and k >= 2 for k in range(5)]
 
 
 @given(st.integers(1, 100), st.integers(1, 400))
@@ -381,18 +358,6 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed: int, c
     assert np.array_equal(pieces.site, of)
     assert np.array_equal(pieces.clipped_start, pieces.rise_s > windows.rise_s[of])
     assert ((pieces.culminate_s >= pieces.rise_s) & (pieces.culminate_s <= pieces.set_s)).all()
-
-
-def test_the_chance_of_a_pass_stays_its_own_when_others_are_lost() -> None:
-    """The draws of paths are numbered by passes, not by the pieces that are left."""
-    said: dict[str, Any] = {"link": {"environment": "suburban"}, "stop": {"days": 1.0}}
-    whole = {c.rise_s: c for c in network.make_plan(orbit(**said)).contacts}
-    plan = network.make_plan(orbit(**said, faults={"outages": {"per_day": 6, "mean_hours": 2}}))
-    same = [c for c in plan.contacts if c.rise_s in whole and whole[c.rise_s].set_s == c.set_s]
-    assert same[-1].contact_id < whole[same[-1].rise_s].contact_id
-    for each in same:
-        rate_bps = whole[each.rise_s].uplink.curve.rate_bps
-        assert np.array_equal(each.uplink.curve.rate_bps, rate_bps)
 
 
 @pytest.mark.parametrize("make", [slots, orbit])

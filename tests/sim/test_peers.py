@@ -77,21 +77,6 @@ def test_training_and_computing_take_turns_on_a_device_and_gaps_hold_nobody_up()
     assert found == [(2, 2400.0, 2400.0, 2500.0), 1400.0]
 
 
-def test_computing_does_not_hold_up_the_upload_of_who_does_not_train():
-    """B0 trains from 601 to 801 s, B1 computes to 900 s; both upload 1 s of bytes at 5 Mbit/s."""
-
-    def chain():
-        yield do.NextContact()
-        yield do.Wait(601.0)
-        upload = do.Upload(do.Payload("update", 625_000), np.array([True, True, False]))
-        return (yield do.Chain((do.Train(do.Cost(1e9), 1, FIRST), upload)))
-
-    found, _ = replies(ground(), at(0.0, do.Compute(B1, 1.5e9, 1e9)), chain())
-    work, receipt = found[1]
-    ends = [work.end_s[0], *receipt.end_s[:2]]
-    assert ends == pytest.approx([801.0, 802.0, 602.0], rel=1e-9)
-
-
 def test_tasks_run_side_by_side_and_reply_in_their_order_or_run_on_behind_a_deadline():
     done, now = [], do.Compute(B0, 0.0, 1.0)
 
@@ -119,21 +104,6 @@ def test_tasks_run_side_by_side_and_reply_in_their_order_or_run_on_behind_a_dead
 
     play(ground(), only("B", script))
     assert done == [10.0, 15.0, 18.0, 20.0, 30.0, "all", 90.0]
-
-
-def test_a_meeting_hands_everyone_what_everyone_brought_and_can_be_held_again():
-    """Every cluster tells the others its name at its first contact, twice."""
-    said = []
-
-    def script(me):
-        for _ in range(2):
-            contact = yield do.NextContact()
-            names = yield do.Meet("all", 2, me.name.lower())
-            said.append((contact.start_s, (yield do.Compute(B0, 0.0, 1.0)), names))
-
-    play(ground(), script)
-    times_s = (0.0, 600.0), (600.0, 600.0), (1800.0, 2400.0), (2400.0, 2400.0)
-    assert sorted(said, key=lambda one: one[0]) == [(*t, {"A": "a", "B": "b"}) for t in times_s]
 
 
 @pytest.mark.parametrize(

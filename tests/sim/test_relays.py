@@ -59,17 +59,6 @@ def test_messages_go_up_in_the_slot_of_the_source_and_down_in_that_of_the_target
     assert ["downlink", "B", 2, "relay", 1, 1e6, 600.0, pytest.approx(604.0)] in spans
 
 
-def test_what_waits_together_is_sent_together():
-    """Three messages of one device wait for its slot: one payload up, one for each target down."""
-    tasks = [at(1000.0, sent(A0, *to)) for to in ((B0, 2e5), (B1, 3e5), (B0, 5e5))]
-    found, result = replies(relayed(), *tasks, by="A")
-    rows = result.transfers
-    [up], down = rows[rows.direction == "uplink"].itertuples(), rows[rows.direction == "downlink"]
-    assert (up.payload_bytes, up.start_s, up.end_s) == (1e6, 1800.0, pytest.approx(1801.6))
-    assert dict(zip(down.device, down.payload_bytes, strict=True)) == {0: 7e5, 1: 3e5}
-    assert [a.time_s for a in found] == pytest.approx([2402.8, 2401.2, 2402.8])
-
-
 @pytest.mark.parametrize(
     ("cut", "time_s", "reason"),
     [

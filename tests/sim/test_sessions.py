@@ -12,17 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import learning
-import sim
 from channel import LinkCurve
-from sim.invariants import check
 from tests.kit import learning as ask
 from tests.kit import network
 from tests.kit.learning import Payload, Train, Upload
-from tests.kit.records import Journal
 from tests.kit.scripted import SCRIPTED, only, play
-from tests.kit.small import orbit, slots
-from tests.kit.talk import COST, START, Talk, band, compute, contact, cut, download, talk, upload
+from tests.kit.small import slots
+from tests.kit.talk import COST, Talk, band, compute, contact, cut, download, talk, upload
 
 
 @given(st.integers(0, 10_000), st.lists(st.floats(1.0, 3e3), min_size=1, max_size=3))
@@ -98,40 +94,6 @@ def test_a_contact_carries_what_falls_into_its_service() -> None:
     session = network.PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
     # 75 + 69 bits and 87.5 + 40.5 bits: a session has the sum of its poorest device.
     assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)
-
-
-class OneUpload(ask.Method):
-    """Sends 10 bytes and tells of it when they are there."""
-
-    def cluster(self, me: ask.Cluster) -> ask.Protocol:
-        yield ask.NextContact()
-        yield upload(10.0)[0]
-        yield ask.Note("aggregate", 1, "a")
-
-    def model(self) -> learning.Handle:
-        return self.learner.start()
-
-
-@pytest.mark.parametrize("delay_s", [0.0, 0.010, 0.3, 2.0])
-def test_what_arrives_right_behind_a_contact_belongs_to_it(delay_s: float) -> None:
-    """Sent until 10 s. No satellite is 2 s away: such a row contradicts its contact."""
-    here = contact(0, 0.0, 10.0, [8.0], delays_s=[delay_s])
-    plan = network.Plan(START, 100.0, (here.cluster,), (here,))
-    learner = network.learner_of(orbit(learning={"train": False}))
-    world = ask.World(plan.clusters, 1, 1, learner, 0)
-    run = network.Simulation(plan, OneUpload(world), compute(), Journal())
-    if delay_s > 1.0:
-        with pytest.raises(sim.InvariantError, match="no transfer outside its contact"):
-            run.run(lambda number: None)
-        return
-    run.run(lambda number: None)
-    tables = {**run.trace.tables(), "contacts": network.contacts_table(plan, run.end_s)}
-    check(tables)
-    [row] = tables["transfers"].to_pylist()
-    assert row["end_s"] == pytest.approx(10.0 + delay_s, abs=1e-12)
-    assert (row["contact_id"], row["outcome"]) == (0, "delivered")
-    [made] = [event for event in tables["events"].to_pylist() if event["kind"] == "aggregate"]
-    assert (made["time_s"], made["contact_id"]) == (row["end_s"], 0)
 
 
 def synchronised(*times_s: tuple[str, int, float, float], down: bool, steps: Any, **more) -> Talk:

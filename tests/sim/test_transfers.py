@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -304,26 +303,3 @@ def test_a_run_whose_books_are_cooked_fails(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Ledger, "settle", cooked)
     with pytest.raises(sim.InvariantError, match="the bytes of the run do not add up"):
         sim.run(orbit_scenario(stop={"days": 0.5}, learning={"train": False}))
-
-
-def test_in_a_run_what_was_dropped_is_trained_anew_and_never_reaches_the_server() -> None:
-    slow = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 2.3e-5}, "cut_transfers": "drop"}
-    quiet = {"method": "synchronous", "train": False}
-    result = sim.run(orbit_scenario(stop={"days": 3}, link=slow, learning=quiet))
-    rows, newer = result.transfers, 0
-    up = rows[rows.direction == "uplink"]
-    down = rows[(rows.direction == "downlink") & (rows.outcome == "delivered")]
-    # Between a drop and the next upload the device gets a model, and that is what it changes.
-    for (cluster, device), mine in up.groupby(["cluster", "device"]):
-        got = down[(down.cluster == cluster) & (down.device == device)]
-        for before, after in pairwise(mine.itertuples()):
-            held = got[got.start_s < after.start_s].iloc[-1]
-            assert after.version == held.version
-            assert before.outcome == "delivered" or held.start_s > before.end_s
-            newer += before.outcome == "dropped" and after.version > before.version
-    assert newer > 0
-    # As many devices are aggregated in a contact as payloads are delivered in it.
-    made = result.events[result.events.kind == "aggregate"].set_index("contact_id")
-    counted = made.detail.str.extract(r"devices:(\d+)/")[0].astype(int)
-    through = up[up.outcome == "delivered"].groupby("contact_id").size()
-    assert counted.to_dict() == through.to_dict()
