@@ -46,7 +46,6 @@ def with_tensors(model, tensors):
 
 @torch.no_grad()
 def assert_peft_makes(folder, model, start, final, x):
-    """PEFT puts the adapter of ``folder`` on ``start`` and gets ``final``; return its model."""
     adapted = PeftModel.from_pretrained(with_tensors(model, start), str(folder))
     expected = with_tensors(model, final)(x)
     torch.testing.assert_close(adapted(x), expected, rtol=0, atol=1e-5)

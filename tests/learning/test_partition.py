@@ -64,7 +64,6 @@ def test_digit_images_are_dealt_once_evenly_and_as_they_are():
     assert (loaded.spec.form, loaded.spec.shape) == ("image", (1, 8, 8))
     counts = [sum(len(part.y) for part in held(loaded, name)) for name in "abc"]
     assert max(counts) - min(counts) <= 1
-    assert all(np.array_equal(loaded.test[n].x, loaded.test["a"].x) for n in "abc")
     images = np.concatenate([p.x for p in [*held(loaded, *"abc"), loaded.test["a"]]])
     # other than in ``digits``, pixels stay where they are
     assert sorted(map(bytes, images.reshape(-1, 64))) == sorted(map(bytes, PIXELS))
@@ -85,17 +84,6 @@ def test_mixing_keeps_every_sample_once_and_the_asked_fraction_at_home(sizes, fr
         assert abs(kept[home] - fraction * size) <= 0.5
         away = kept[:home] + kept[home + 1 :]
         assert max(away) - min(away) <= 1
-
-
-def test_mixed_data_reach_every_device_and_the_trial_set():
-    uniform = replace(CONFIG, data=DataConfig(own_domain_fraction=0.25, trial_samples=120))
-    samples = load_samples(uniform)
-    for cluster in CONFIG.clusters:
-        shares = np.bincount(samples.trial[cluster].domain, minlength=4) / 120
-        # 120 draws at 1/4 each: standard deviation 0.04 at most
-        assert np.abs(shares - 0.25).max() < 4 * 0.04
-        for shard in samples.shards[cluster]:
-            assert set(shard.domain.tolist()) == {0, 1, 2, 3}
 
 
 def each_once(parts, count):
@@ -123,8 +111,7 @@ def test_label_shares_of_many_devices_spread_as_a_dirichlet_says():
     parts = dirichlet_parts(y, devices, alpha, rng())
     shares = np.array([np.bincount(y[rows], minlength=classes) / len(rows) for rows in parts])
     variance = (1 / classes) * (1 - 1 / classes) / (classes * alpha + 1)
-    # the standard error of a variance of 2000 draws is about 3 % of it; a share also moves with
-    # how many samples its device got, which 2000 devices keep near 2 %
+    # the standard error of a variance of 2000 draws is about 3 % of it
     assert shares.mean(axis=0) == pytest.approx(np.full(classes, 1 / classes), abs=0.02)
     assert shares.var(axis=0) == pytest.approx(np.full(classes, variance), rel=0.15)
 
@@ -163,7 +150,6 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
 def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
     config = replace(CONFIG, data=DataConfig(partition=partition), devices=(5, 6, 5, 7))
     mine, theirs = load_samples(config), load_samples(replace(config, devices=(5, 7, 5, 7)))
-    assert len(theirs.shards["b"]) == 7
     for one, other in zip(held(mine, *"acd"), held(theirs, *"acd"), strict=True):
         assert np.array_equal(one.x, other.x)
     other = load_samples(replace(config, seed=4))

@@ -61,10 +61,6 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
     assert len(shapes) == len(experts) + len(backbone) + said.layers
     if kind == "image-moe":
         assert kit.architecture(config).rows == Rows(1, 3 * 2)
-    if kind == "vector-moe":  # a model of one's own is looked at, and the same is found
-        seen = kit.measured_tensors(config, spec)
-        assert dict(seen.expert) == dict(said.expert) and dict(seen.backbone) == backbone
-        assert (seen.layers, seen.gate, set(seen.factored)) == (2, said.gate, set(said.factored))
 
 
 @pytest.mark.parametrize(
@@ -77,9 +73,8 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
 )
 def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, upload_format):
     model = ModelConfig(experts=3, hidden=8, expert_hidden=6, layers=2, lora=lora)
-    how = {"trains_backbone": backbone, "upload_format": upload_format}
-    how["pretraining"] = kit.Pretraining(1, 1, 1)
-    config = LearningConfig(1, ("a", "b"), (2, 1), model, **how)
+    how = {"upload_format": upload_format, "pretraining": kit.Pretraining(1, 1, 1)}
+    config = LearningConfig(1, ("a", "b"), (2, 1), model, trains_backbone=backbone, **how)
     task, sizes = training.build_task(config), kit.architecture(config)
     devices = Devices(task)
     offered = devices.offer(devices.receive(training.start_model(task), experts=(0, 2)), (0, 2))

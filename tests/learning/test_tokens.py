@@ -109,26 +109,21 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
         assert (len(unpadded(line)), made.vocabulary) == (12, 45)
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (ModelConfig(tokenizer="nowhere"), "learning.model.tokenizer: no file nowhere"),
-        (ModelConfig(tokenizer="broken"), "broken: is no tokenizer"),
-        (ModelConfig(checkpoints=(".",)), "only tokenizer.json is read"),
-        (ModelConfig(vocabulary=256), "vocabulary is 256; .* 257"),
-    ],
-)
-def test_a_tokenizer_that_cannot_be_had_is_said_in_one_line(model, message, tmp_path, monkeypatch):
+def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bare = ModelConfig(checkpoints=(".",), vocabulary=280)  # gets one of the trial texts
     assert kit.tokenizer_file(bare) is None
     assert 257 <= kit.make_tokenizer(bare, TEXTS).vocabulary <= 280
     (tmp_path / "broken").write_text("{")
     (tmp_path / "tokenizer.model").write_bytes(b"")
-    with pytest.raises(ValueError, match=message) as refusal:
-        kit.make_tokenizer(model, TEXTS)
-    assert "\n" not in str(refusal.value)
-    # and a text without tokens
+    for model, message in (
+        (ModelConfig(tokenizer="nowhere"), "learning.model.tokenizer: no file nowhere"),
+        (ModelConfig(tokenizer="broken"), "broken: is no tokenizer"),
+        (ModelConfig(checkpoints=(".",)), "only tokenizer.json is read"),
+        (ModelConfig(vocabulary=256), "vocabulary is 256; .* 257"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            kit.make_tokenizer(model, TEXTS)
     raw = word_level(template=True)
     raw.normalizer = tokenizers.normalizers.Replace("w1", " ")
     with pytest.raises(ValueError, match="makes no token of 'w1'"):

@@ -40,12 +40,6 @@ class Numbers(Values):
         self.applied[operation.name] += 1
         return FUNCTIONS[operation.name](*parents, **said)
 
-    def chain(self, length=3):
-        handles = [self.make(ONE)]
-        for step in range(length):
-            handles.append(self.make(TRAIN, handles[-1], by=step))
-        return handles
-
 
 def test_nothing_is_computed_before_it_is_forced_and_then_once():
     values = Numbers()
