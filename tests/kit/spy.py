@@ -2,33 +2,12 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
-import sim
 from tests.kit.learning import ClusterSide
-
-
-@contextmanager
-def around(**looks):
-    """Let ``looks[name](side, *given)`` see each call of a cluster's side, and what it answers."""
-
-    def seen(name, call):
-        def method(side, *given, **named):
-            after = looks[name](side, *given)
-            answer = call(side, *given, **named)
-            after(answer)
-            return answer
-
-        return method
-
-    calls = {name: seen(name, getattr(ClusterSide, name)) for name in looks}
-    with patch.multiple(ClusterSide, **calls):
-        yield
 
 
 class Spy:
@@ -41,9 +20,21 @@ class Spy:
 
     @contextmanager
     def watching(self):
+        """Let ``_name(side, *given)`` see each call of a cluster's side, and what it answers."""
         names = ("train", "offer", "forget", "deliver", "receive")
-        with around(**{name: getattr(self, f"_{name}") for name in names}):
+        with patch.multiple(ClusterSide, **{name: self._seen(name) for name in names}):
             yield self
+
+    def _seen(self, name):
+        call, look = getattr(ClusterSide, name), getattr(self, f"_{name}")
+
+        def method(side, *given, **named):
+            after = look(side, *given)
+            answer = call(side, *given, **named)
+            after(answer)
+            return answer
+
+        return method
 
     def of(self, side, what):
         self.sides[side.name] = side
@@ -101,12 +92,8 @@ def _among(side, experts):
     return np.isin(np.arange(side.unsent.shape[1]), list(experts))
 
 
-Training = tuple[float, float, str, int, int]
-"""Begin, end, cluster, device and expert."""
-
-
 def trainings(spy, result):
-    """All trainings, as the events table and the spy say together."""
+    """Begin, end, cluster, device and expert of all, as the events table and the spy say."""
     events, begin = result.events, {}
     starts, ends = (events[events.kind == kind] for kind in ("train_start", "train_end"))
     for (cluster, device), mine in ends.groupby(["cluster", "device"]):
