@@ -131,17 +131,6 @@ def test_spans_and_marks_are_those_of_the_tables(result: sim.Result, trace: Read
     assert others == {"connect", "disconnect", "evaluate"}
 
 
-def test_training_lasts_as_long_as_its_rounds(result: sim.Result, trace: Reader) -> None:
-    shown = trace.rows("clusters", "training")
-    a_round_s = ORBIT["compute"]["seconds_per_round"]
-    before_s = shown.rounds * a_round_s - (shown.end_ns - shown.begin_ns) / 1e9
-    # A contact pauses a round: what was done of it before counts in what comes behind.
-    assert before_s.between(-1e-6, a_round_s, inclusive="neither").all()
-    assert (before_s.abs() < 1e-6).mean() > 0.5
-    booked = {row["cluster"]: row["device_rounds"] for row in result.manifest["energy"]}
-    assert shown.rounds.groupby([at[1] for at in shown.place]).sum().to_dict() == booked
-
-
 def test_counters_are_the_metrics_and_time_begins_with_the_run(
     result: sim.Result, trace: Reader
 ) -> None:

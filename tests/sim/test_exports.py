@@ -141,8 +141,8 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
     rows = [["-30", "'=1+1", "complete"], ["0", "", "complete"], ["", "'-p: wrong", "failed"]]
     assert cells(tmp_path / "e" / "sweep.csv") == [[*columns], *rows]
     refused = leomix("export", tmp_path, "--to", "perfetto")
-    assert (refused.status, refused.err.count("\n")) == (2, 1)
-    assert "is a sweep, which --to csv or parquet writes" in refused.err
+    assert refused.status == 2
+    assert "is a sweep" in refused.err
 
 
 # -- TensorBoard: curves, read back by its own reader

@@ -72,29 +72,6 @@ def test_runs_are_compared_by_their_labels(trained: Result, passes: Result) -> N
         comparison.accuracy({"timing": passes})
 
 
-def test_bars_of_the_timeline_cover_what_happened(passes: Result) -> None:
-    """A bar is there in the middle of each row, and bars last as long as rows of their kind."""
-    axes = passes.plot.timeline(days=1.0)
-    contacts, moved = passes.contacts, passes.transfers
-    served = contacts[contacts.served.astype(bool)]
-    drawn = [[path.get_extents() for path in bars.get_paths()] for bars in axes.collections]
-    said = {
-        0: (contacts.cluster, contacts.rise_s, contacts.set_s),
-        1: (served.cluster, served.service_start_s, served.service_end_s),
-        3: (moved.cluster, moved.start_s, moved.end_s),
-    }
-    for kind, (cluster, begin_s, end_s) in said.items():
-        for lane, place in enumerate(("North", "South")):
-            mine, bars = (cluster == place) & (begin_s < 86400), drawn[2 * kind + lane]
-            # Transfers of devices overlap, and gaps too small to be seen are closed.
-            if kind < 2:
-                wanted_s = (end_s.clip(upper=86400) - begin_s)[mine].sum()
-                covered_s = sum(bar.x1 - bar.x0 for bar in bars) * 3600
-                assert covered_s == pytest.approx(wanted_s, rel=1e-9)
-            for middle_s in ((begin_s + end_s) / 2)[mine & (end_s < 86400)]:
-                assert any(bar.x0 <= middle_s / 3600 <= bar.x1 for bar in bars)
-
-
 def test_a_contact_is_as_high_as_the_satellite_stands(passes: Result) -> None:
     served = passes.contacts[passes.contacts.served.astype(bool)]
     longest = served.loc[(served.service_end_s - served.service_start_s).idxmax()]
@@ -141,17 +118,6 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, train
     # Of devices, those that train an expert are counted.
     axes, assigned = runs.result("nmoe").plot.assignment(), runs.result("nmoe").assignments.assigned
     assert np.asarray(axes.images[0].get_array()).sum() == assigned.astype(bool).sum()
-
-
-def test_bars_of_where_time_went_are_the_critical_path(passes: Result) -> None:
-    bars, path = passes.plot.where_time_went().containers, passes.critical_path
-    widths_s = np.array([[bar.get_width() for bar in part] for part in bars]) * 3600
-    left_s = np.array([[bar.get_x() for bar in part] for part in bars]) * 3600
-    spent = [*path.clusters.values(), path.spent]
-    np.testing.assert_allclose(widths_s[0], [part.transmitting_s for part in spent])
-    np.testing.assert_allclose(widths_s[2], [part.training_s for part in spent])
-    np.testing.assert_allclose(left_s[1:], np.cumsum(widths_s, axis=0)[:-1], atol=1e-6)
-    np.testing.assert_allclose(widths_s.sum(axis=0), [part.total_s for part in spent])
 
 
 def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:

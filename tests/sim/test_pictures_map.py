@@ -14,7 +14,7 @@ import orbit
 from tests.kit import small
 from tests.kit.network import cluster_sites, distance_km
 from tests.kit.orbit import GroundTrack, ground_track
-from tests.kit.results import _rings, broken, circle, east, new_axes, reach, write_names
+from tests.kit.results import _rings, broken, circle, east, reach
 from tests.runs import Runs
 
 EARTH_KM = 6371.0
@@ -80,13 +80,3 @@ def test_land_is_land_and_sea_is_sea() -> None:
     for latitude_deg, longitude_deg in (*LAND, *SEA):
         around = sum(ring.contains_point((longitude_deg, latitude_deg)) for ring in rings)
         assert (around % 2 == 1) == ((latitude_deg, longitude_deg) in LAND)
-
-
-def test_names_of_neighbours_stand_apart() -> None:
-    axes = new_axes()
-    axes.set(xlim=(-180, 180), ylim=(-90, 90))
-    write_names(axes, [(10.0, 48.0, "Munich"), (11.0, 49.0, "Nuremberg"), (170.0, 0.0, "Fiji")])
-    axes.figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in axes.texts]
-    assert not any(a.overlaps(b) for a in boxes for b in boxes if a is not b)
-    assert all(axes.bbox.contains(*corner) for corner in boxes[2].get_points())
