@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import channel
-from channel import CLEAR_PATH, Environment, Path, SlantAttenuation, draw_paths, itu_attenuation
+from channel import Environment, SlantAttenuation, draw_paths, itu_attenuation
 from tests.kit.channel import excess_loss_db, line_of_sight, rician_k_linear
 
 air_db, band_of = channel.atmospheric_attenuation_db, channel.propagation_scenario
@@ -149,20 +149,6 @@ def test_draws_have_the_shares_means_and_deviations_of_the_tables(paths, name, b
         assert_normal(loss_db[~seen, n], clutter, deviations[0])
         assert_normal(10.0 * np.log10(k[seen, n]), *(x[row] for x in K_DB[name, band]))
         assert (~seen).any() and (k[~seen, n] == 0.0).all()
-
-
-@given(environments, elevations)
-def test_a_share_p_of_the_quantiles_lies_below_p_and_p_itself_does_not(place, elevation_deg):
-    share = float(place.line_of_sight_probability(elevation_deg))
-    equal, below = Path(share, 0.0, 0.0), Path(np.nextafter(share, 0.0), 0.0, 0.0)
-    assert not line_of_sight(place, elevation_deg, equal)
-    assert excess_loss_db(place, elevation_deg, equal) == place.clutter_loss_db(elevation_deg)
-    assert rician_k_linear(place, elevation_deg, equal) == 0.0
-    for path in (below, CLEAR_PATH):
-        assert line_of_sight(place, elevation_deg, path)
-        assert excess_loss_db(place, elevation_deg, path) == 0.0
-        k_db = 10.0 * np.log10(rician_k_linear(place, elevation_deg, path))
-        assert k_db == pytest.approx(place.rician_k_db(elevation_deg)[0])
 
 
 # Gases and rain by the package itur

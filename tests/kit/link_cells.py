@@ -33,24 +33,17 @@ FORMS: dict[str, dict[str, Any]] = {
         "rx_gain_dbi": 34.0, "noise_figure_db": 2.0, "antenna_temperature_k": 290.0,
     },
     "figures": {"eirp_dbw": 20.0, "g_over_t_db_k": 0.5},
-    "rayleigh": {"fading": "rayleigh"},
-    "no fading": {"fading": "none"},
+    "rayleigh": {"fading": "rayleigh"}, "no fading": {"fading": "none"},
     "no lock": {"required_snr_db": -300.0},
-    "shannon": {"rate": "shannon"},
-    "outage": {"rate": "outage"},
-    "outage rayleigh": {"rate": "outage", "fading": "rayleigh"},
-    "modcod": {"rate": "modcod"},
-    "fixed": FIXED,
+    "shannon": {"rate": "shannon"}, "outage": {"rate": "outage"}, "modcod": {"rate": "modcod"},
+    "outage rayleigh": {"rate": "outage", "fading": "rayleigh"}, "fixed": FIXED,
     "fixed that locks": {**FIXED, "required_snr_db": -5.0},
     "fixed in fading": {**FIXED, "fading": "rayleigh"},
     "air of the paper": {"atmosphere": "inverse_elevation"},
     "computed air": {"atmosphere": "itu", "exceedance_pct": 1.0},
-    "path gain": GAIN,
-    "shannon over a path gain": {**GAIN, "rate": "shannon"},
-    "turns": {"sharing": "rounds"},
-    "equal shares": {"sharing": "equal_share"},
-    "unicast": UNICAST,
-    "unicast turns": {**UNICAST, "sharing": "rounds"},
+    "path gain": GAIN, "shannon over a path gain": {**GAIN, "rate": "shannon"},
+    "turns": {"sharing": "rounds"}, "equal shares": {"sharing": "equal_share"},
+    "unicast": UNICAST, "unicast turns": {**UNICAST, "sharing": "rounds"},
 }  # fmt: skip
 
 WINDOWS = """\
@@ -59,8 +52,7 @@ s1,A,2026-08-22T00:01:00Z,2026-08-22T00:09:00Z
 s1,A,2026-08-22T01:30:00Z,2026-08-22T01:39:00Z
 """
 _SKY = {
-    "start": "2026-08-22T00:00:00Z",
-    "stop": {"days": 0.02},
+    "start": "2026-08-22T00:00:00Z", "stop": {"days": 0.02},
     "orbit": {"source": "circular", "altitude_km": 600, "inclination_deg": 97.8},
     "ground": {"clusters": [{"name": "A", "latitude_deg": 60.0, "longitude_deg": 20.0,
                              "devices": 4, "radius_km": 60.0}]},
@@ -90,21 +82,17 @@ IDLE = {
     "rate outage": "fixed_rate_mbps rolloff",
     "rate modcod": "fixed_rate_mbps outage_probability required_snr_db fading rician_k_db",
     "rate fixed": "outage_probability rolloff",
-    "a fixed rate that locks": "fading rician_k_db",
-    "an outage rate, no fading": "fading",
-    "fading none": "rician_k_db",
-    "fading rayleigh": "rician_k_db",
-    "atmosphere cosecant": "exceedance_pct",
-    "atmosphere inverse_elevation": "exceedance_pct",
+    "a fixed rate that locks": "fading rician_k_db", "an outage rate, no fading": "fading",
+    "fading none": "rician_k_db", "fading rayleigh": "rician_k_db",
+    "atmosphere cosecant": "exceedance_pct", "atmosphere inverse_elevation": "exceedance_pct",
     "atmosphere itu": "zenith_attenuation_db",
     "path gain": "atmosphere zenith_attenuation_db exceedance_pct",
     "country": "shadowing_margin_db clutter_loss_db rician_k_db",
-    "no elevation": "atmosphere exceedance_pct",
-    "path gain, no elevation": "frequency_ghz",
+    "no elevation": "atmosphere exceedance_pct", "path gain, no elevation": "frequency_ghz",
     "no path gain, no elevation": "required_snr_db",
     "delivery broadcast": "sharing total_bandwidth_mhz",
     "a channel wider than the beam": "bandwidth_mhz",
-}
+}  # fmt: skip
 NEEDED = (("fixed", "fixed_rate_mbps"), ("itu", "exceedance_pct"))
 BUDGETS = (
     ("eirp_dbw", {"tx_power_dbm", "tx_gain_dbi"}),

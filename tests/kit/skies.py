@@ -17,18 +17,13 @@ START, DAY, DAY_S = datetime(2026, 8, 22, 12, tzinfo=UTC), timedelta(days=1), 86
 TIMESCALE = load.timescale(builtin=True)
 MUNICH = orbit.Site("Munich", 48.14, 11.58, 520.0)
 SITES = (
-    orbit.Site("north pole", 90.0, 0.0),
-    orbit.Site("equator", 0.0, 10.0),
+    orbit.Site("north pole", 90.0, 0.0), orbit.Site("equator", 0.0, 10.0),
     orbit.Site("west of the antimeridian", -16.8, 179.99),
     orbit.Site("east of the antimeridian", 64.8, -179.9),
-    orbit.Site("Altiplano", -16.5, -68.15, 5000.0),
-    MUNICH,
-)
-EIGHT_SITES = (
-    *SITES,
-    orbit.Site("south pole", -90.0, 40.0, 2835.0),
-    orbit.Site("Dead Sea", 31.5, 35.5, -430.0),
-)
+    orbit.Site("Altiplano", -16.5, -68.15, 5000.0), MUNICH,
+)  # fmt: skip
+SOUTH_POLE, DEAD_SEA = ("south pole", -90.0, 40.0, 2835.0), ("Dead Sea", 31.5, 35.5, -430.0)
+EIGHT_SITES = (*SITES, orbit.Site(*SOUTH_POLE), orbit.Site(*DEAD_SEA))
 _ANGLES_DEG = np.random.default_rng(5).uniform(0, 360, (12, 2))
 # From 300 to 1400 km, and from the equator to past the poles.
 CIRCLES = [

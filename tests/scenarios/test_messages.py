@@ -38,13 +38,11 @@ ground: {clusters: [{name: A}]}
 link: {preset: paper}
 """
 FILES = {
-    "mine.yaml": CIRCULAR,
-    "windows.yaml": READY,
-    "x.csv": WINDOWS,
+    "mine.yaml": CIRCULAR, "windows.yaml": READY, "x.csv": WINDOWS,
     "x.json": json.dumps([ELEMENTS]),
     "x.tle": scenarios.element_file(scenarios.load("quickstart")).read_text(),
     "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
-}
+}  # fmt: skip
 
 
 def of_leomix(found: re.Match[str]) -> str:

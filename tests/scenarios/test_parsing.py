@@ -205,9 +205,7 @@ def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
     for key, value, words in [
         ("seed", "[1", "seed: is not valid YAML: "),
         ("seed", float("inf"), "seed: got inf; must be a whole number"),
-        ("ground.clusters.B.name", "3", "ground.clusters.B.name: 'B' is not an item of this list"),
         ("", "1", "'': is not a key"),
-        (".".join("a" * 40), "1", "'a.a.a.a.a"),
         ("[key]", "1", "'[key]': is not a known key"),
     ]:
         assert refusal(path, {key: value}).startswith(f"--set {words}")
@@ -225,9 +223,6 @@ def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
         return read("circular", said).ground.clusters
 
     assert [c.name for c in clusters(*({"name": name} for name in "CAB"))] == ["A", "B", "C"]
-    east = [{**BERN, "longitude_deg": degrees} for degrees in (7.5, 7.3, 7.4)]
-    [mixed] = clusters({"name": "A", "places": east})
-    assert [place.longitude_deg for place in mixed.places] == [7.3, 7.4, 7.5]
     pairs = [("z", 1.0), ("a", 2.0), ("m", 1.0)]
     for mix in (pairs, pairs[::-1]):
         places = [{**BERN, "name": name} for name, _ in mix]

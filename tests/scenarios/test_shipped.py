@@ -1,8 +1,7 @@
 """The shipped scenarios load, say what they claim, and are described for the list command."""
 
-import math
 import re
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,17 +37,3 @@ def test_a_shipped_scenario_loads_and_is_described_in_a_sentence(name: str) -> N
     assert path.read_text().splitlines()[0] == f"# {scenarios.shipped()[name]}"
     assert re.fullmatch(r"[A-Z].{20,110}\.", scenarios.shipped()[name])
     assert all(one.name < other.name for one, other in pairwise(scenario.ground.clusters))
-
-
-@pytest.mark.parametrize(("name", "altitude_km"), [("quickstart", 790), ("circular", 610)])
-def test_no_two_cities_are_ever_in_view_at_once(name: str, altitude_km: float) -> None:
-    """By the spherical law of cosines; the polar radius, 6357 km, is the safe side."""
-    scenario = scenarios.load(name)
-    mask = math.radians(scenario.orbit.min_elevation_deg)
-    reach = math.acos(6357 * math.cos(mask) / (6378 + altitude_km)) - mask
-    for one, other in combinations(scenario.ground.clusters, 2):
-        north, south = math.radians(one.latitude_deg), math.radians(other.latitude_deg)
-        east = math.radians(other.longitude_deg - one.longitude_deg)
-        cosine = math.cos(north) * math.cos(south) * math.cos(east)
-        apart = math.acos(math.sin(north) * math.sin(south) + cosine)
-        assert apart > 2 * (reach + 50 / 6357)

@@ -32,12 +32,9 @@ CLAIMS = [
     # gate, its rounds, of clients with two classes each: least and most; other options
     ("fedgate", 100, 0.85, 1.0, {}),
     ("fedgate", 100, 0.85, 1.0, {"extractor": "fedce", "extractor_rounds": 30}),
-    ("rollgate", 20, 0.75, 1.0, {}),
-    ("rollgate", 1, 0.0, 0.25, {}),
-    ("rangate", 20, 0.0, 0.15, {}),
-    ("random", 0, 0.15, 0.30, {}),
-    ("central", 20, 0.90, 1.0, {}),
-]
+    ("rollgate", 20, 0.75, 1.0, {}), ("rollgate", 1, 0.0, 0.25, {}),
+    ("rangate", 20, 0.0, 0.15, {}), ("random", 0, 0.15, 0.30, {}), ("central", 20, 0.90, 1.0, {}),
+]  # fmt: skip
 QUICK = [("fedgate", 20, 0.75, 1.0, {}), ("local", 0, 0.0, 0.12, {})]
 
 

@@ -26,6 +26,7 @@ PANEL_S = 0.1
 LEVELS = 45
 MODCOD = {"rate": "modcod", "g_over_t_db_k": 9.0}
 CROWD = {"total_bandwidth_mhz": 0.36}
+KA = {"frequency_ghz": 28.0, "tx_gain_dbi": 30.0, "g_over_t_db_k": 12.0}
 LINKS: dict[str, dict[str, Any]] = {
     "ergodic": {},
     "ergodic rayleigh": {"uplink": {"fading": "rayleigh"}},
@@ -41,11 +42,7 @@ LINKS: dict[str, dict[str, Any]] = {
     "dense_urban modcod": {"environment": "dense_urban", "uplink": MODCOD | {"g_over_t_db_k": 15}},
     "suburban lock": {"environment": "suburban", "uplink": {"required_snr_db": -2.0}},
     "urban modcod": {"environment": "urban", "uplink": MODCOD},
-    "suburban Ka": {
-        "environment": "suburban",
-        "downlink": "neglected",
-        "uplink": {"frequency_ghz": 28.0, "tx_gain_dbi": 30.0, "g_over_t_db_k": 12.0},
-    },
+    "suburban Ka": {"environment": "suburban", "uplink": KA, "downlink": "neglected"},
     "urban, down to the horizon": {"environment": "urban", "mask_deg": 0.0},
     "a wide cluster": {"radius_km": 400.0},
     "fixed_subchannel": {"uplink": CROWD},
