@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
 
 import learning
 import sim
 from tests.kit import learning as ask
 from tests.kit import network, results
 from tests.kit import small as scenario
-from tests.kit.learning import Cluster, ClusterSide, Cost, Train, Work
+from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
 from tests.kit.records import Journal
 from tests.kit.talk import COST, START, compute, contact, talk, upload
@@ -145,27 +144,6 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method: str
     assert times["B", 1, "downlink"] >= 4 and times["B", 1, "uplink"] >= 3
     gates = result.transfers[result.transfers.payload == "gate"]
     assert gates[(gates.cluster == "B") & (gates.device == 0)].empty
-
-
-def test_the_baselines_step_is_the_mean_over_those_who_can_take_part(tmp_path: Path) -> None:
-    """Equation (28) by hand for a single contact: n_c counts the samples of two of three."""
-    how = {"method": "synchronous", "step_size": 0.3}
-    ground = {"clusters": [{"name": "B", "kinds": [{"devices": 1, **LITTLE}, {"devices": 2}]}]}
-    one = scenario.slots(stop={"cycles": 1}, ground=ground, learning=how)
-    sim.run(one, tmp_path / "run")
-    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
-    built = network.build(one)
-    learner, [cluster] = built.learner, built.plan.clusters
-    side, start = ClusterSide(learner, cluster), learner.start()
-    side.provide(start, [0, 1])
-    side.train(Work(np.ones(3, np.int64), np.ones(3), np.zeros(3, bool)), [0, 1], gate=True)
-    side.offer([0, 1], gate=True)
-    able, [shares] = np.array([False, True, True]), learner.shares()
-    expected = learner.final_tensors(side.merge(start, able, 1 / sum(shares[1:])))
-    for name, tensor in expected.items():
-        np.testing.assert_allclose(found[name], np.asarray(tensor), atol=1e-6)
-    whole = learner.final_tensors(side.merge(start, able))
-    assert any(not np.allclose(found[n], np.asarray(t), atol=1e-5) for n, t in whole.items())
 
 
 class TrainAndSend(ask.Method):

@@ -316,7 +316,6 @@ def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the
 
 
 def test_another_satellite_or_cluster_shifts_nobody_elses_faults() -> None:
-    assert faults_of(slots(), [Cluster("A", 0, 2)], ["slots"], DAY_S) is None
     churn, slow = {"mean_present_hours": 3}, {"share": 0.5}
     scenario = slots(faults={"outages": {"per_day": 3}, "churn": churn, "stragglers": slow})
     few = faults_of(scenario, [Cluster("A", 0, 4)], ["S2"], DAY_S)
