@@ -36,22 +36,16 @@ ground:
 """
 
 
-def mapping_with(orbit: dict[str, Any], cluster: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return a whole scenario around an orbit, and around keys of its one cluster."""
-    seen = orbit["source"] in SEEN
-    place = {"latitude_deg": 48.1, "longitude_deg": 11.6} if seen else {}
-    return {
-        "start": "2026-08-22T00:00:00Z",
-        "stop": {"cycles": 4, "days": 1},
-        "orbit": dict(orbit),
-        "ground": {"clusters": [{"name": "A", **place, **(cluster or {})}]},
-        "link": {"preset": "physical" if seen else "paper"},
-    }
-
-
 def changed(source: str, changes: dict[str, Any]) -> dict[str, Any]:
     """The scenario of a source with dotted keys set, and with the sections that they lie in."""
-    mapping = mapping_with(ORBITS[source])
+    place = {"latitude_deg": 48.1, "longitude_deg": 11.6} if source in SEEN else {}
+    mapping = {
+        "start": "2026-08-22T00:00:00Z",
+        "stop": {"cycles": 4, "days": 1},
+        "orbit": dict(ORBITS[source]),
+        "ground": {"clusters": [{"name": "A", **place}]},
+        "link": {"preset": "physical" if source in SEEN else "paper"},
+    }
     for section, least in AROUND.items():
         if any(key.startswith(f"{section}.") for key in changes):
             scenarios.set_key(mapping, section, deepcopy(least))

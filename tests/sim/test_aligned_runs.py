@@ -151,21 +151,6 @@ def test_the_contact_plan_says_how_many_experts_a_device_takes(rate_mbps):
     assert (uploads.outcome == "delivered").all()
 
 
-@pytest.mark.parametrize(
-    ("per_contact", "local_rounds", "rounds", "fits_s", "slow_s"),
-    [(4, 0, 4, 149, 151), (1, 4, 4, 149, 151), ("fill", 0, 2, 250, 601)],
-)
-def test_all_rounds_of_a_contact_are_profiled(per_contact, local_rounds, rounds, fits_s, slow_s):
-    """Four rounds fill a slot of 600 s at 149 s each, and at 151 s are too many; filled by one."""
-    for pace_s, most in ((fits_s, 4), (slow_s, 0)):
-        town = {"kinds": [{"devices": 1, "seconds_per_round": pace_s}]}
-        learning, said = {"rounds": {"per_contact": per_contact}}, {"local_rounds": local_rounds}
-        result = timing(town, {}, learning=learning, options=said)
-        assert rounds_of(result)[0]["assigned"].sum(axis=1).tolist() == [most, 4]
-        trained = events(result, "train_end")
-        assert set(trained[trained.cluster == "A"].rounds) == ({rounds} if most else set())
-
-
 def test_memory_and_speed_decide_too_and_who_cannot_hold_an_expert_blocks_nobody():
     learner = build(slots(learning=aligned())).learner
     costs = [learner.round_cost(range(k), range(k), gate=True) for k in (1, 3)]

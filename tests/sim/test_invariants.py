@@ -199,19 +199,6 @@ def low_flight(**north):
     return scenario
 
 
-@learning.register("weighs-first")
-class Unable(seam.Synchronous):
-    """Weighs by the samples of its first device, whoever takes part."""
-
-    def aggregate(self, me, side, done):
-        if done.any():
-            first, experts = np.arange(len(done)) == 0, self.experts
-            given = side.snapshot.handle, me.name, experts, done, 1.0, first
-            self.server = self.learner.merge_experts(self.server, *given)
-            self.aggregated(experts)
-        yield seam.Note("aggregate", self.version, "by the first device")
-
-
 @learning.register("weighs-less")
 class Below(seam.FedBuff):
     """Takes updates away instead of adding them."""
@@ -221,14 +208,6 @@ class Below(seam.FedBuff):
             self.server = learning.snapshots.merge(self.learner, self.server, update, -1.0)
         self.aggregated(self.experts)
         return seam.Note("aggregate", self.version, "less and less")
-
-
-@learning.register("weighs-twice")
-class Twice(seam.Aligned):
-    """Counts every use of an expert twice."""
-
-    def weights(self, update):
-        return 2.0 * super().weights(update)
 
 
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
@@ -285,14 +264,8 @@ TAMPERED = [
             (2, 3, "is of version 2, which the device has not downloaded"),
         )
     ),
-    *(
-        (lambda patch: None, merged(SLOTS, {"learning": {"method": name}}), WEIGHTS, said)
-        for name, said in (
-            ("weighs-first", "those of the devices of 'A' sum to "),
-            ("weighs-less", "the weights are "),
-            ("weighs-twice", "the users of expert "),
-        )
-    ),
+    (lambda patch: None, merged(SLOTS, {"learning": {"method": "weighs-less"}}), WEIGHTS,
+     "the weights are "),
 ]  # fmt: skip
 
 

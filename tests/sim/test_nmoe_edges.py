@@ -1,6 +1,5 @@
 """NMoE where something is missing or not finite, trainers of one's own, and what is refused."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -44,15 +43,6 @@ def test_who_lacks_the_memory_holds_no_expert(gate):
         held = method.learner.force(gates)["weight"]
         assert (held[:, 2] == drawn[2]).all()
         assert not (held[:, 3] == drawn[3]).all()
-
-
-def test_who_lacks_the_memory_for_a_gate_keeps_its_expert():
-    said = options(extractor="none", expert_rounds=0)
-    method, result = finished(nmoe(ground=kinds(1e-7), learning=said))
-    assert method.registry.holders.tolist() == np.eye(5, dtype=bool).tolist()
-    gates = result.transfers[(result.transfers.payload == "gate")]
-    up = gates[(gates.direction == "uplink") & (gates.cluster == "B")]
-    assert set(up.device) == {1, 2}
 
 
 @pytest.mark.parametrize(
@@ -187,12 +177,3 @@ def test_what_networked_experts_cannot_use_is_refused():
     ):
         with pytest.raises(ValueError, match=said):
             build(scenario)
-
-
-def test_other_methods_train_the_whole_mixture_of_these_kinds():
-    """Networked kinds are models like others to a method that knows nothing of clients."""
-    model, data = {"kind": "image-nmoe", "experts": 4}, {"kind": "digit-images"}
-    learning = {"method": "fedavg", "lora": {"rank": None}, "model": model, "data": data}
-    losses = sim.run(slots(learning=learning)).metrics.loss
-    assert np.isfinite(losses).all()
-    assert losses.nunique() > 1

@@ -164,30 +164,3 @@ def test_a_local_answer_takes_extraction_gate_and_expert(extractor):
     (before_s, each_s), (_, rows) = seconds(**said), asked(**SLOW, **said)
     assert set(rows.outcome) == {"local"}
     assert rows.latency_s.to_numpy() == pytest.approx([before_s + 4 * each_s] * 12)
-
-
-@pytest.mark.parametrize(
-    ("policy", "deadline_s"), [("renormalise", 0.1), ("local", 0.1), ("renormalise", 100.0)]
-)
-def test_each_fallback_is_computed_at_the_deadline(policy, deadline_s):
-    """One after the other, whatever else the own expert was asked for; and what was sent counts.
-
-    A deadline before the routing sends nothing: the own expert answers all, its own part first.
-    """
-    said = late(policy, inference_deadline_s=deadline_s)
-    before_s, each_s = seconds(**said)
-    routed = deadline_s > before_s > 0.1
-    _, rows = asked(link=at(1e-6) if routed else (), **SLOW, **said)
-    assert rows.experts.nunique() > 2
-    for (client, _), own in rows.groupby(["device", "batch"]):
-        mine, end_s = own.experts == f"A/{int(client)}", max(before_s, deadline_s)
-        if not routed:
-            end_s += own[mine].samples.sum() * each_s
-            assert own[mine].latency_s.tolist() == pytest.approx([end_s] * mine.sum())
-        for row in own[~mine].sort_values("experts").itertuples():
-            end_s += row.samples * each_s
-            assert (row.outcome, row.latency_s) == ("fallback", pytest.approx(end_s))
-    remote = rows[rows.outcome == "fallback"]
-    wanted = (remote.samples * FEATURE + HEADER_BYTES) * routed
-    assert remote.sent_bytes.to_numpy() == pytest.approx(wanted.to_numpy())
-    assert set(rows.outcome) == ({"local", "fallback"} if routed else {"fallback"})

@@ -5,7 +5,6 @@ is repeated and when its lists are in another order.
 """
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,14 +44,13 @@ def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_sam
     rows = {"a": ("59.9,20.2,40", 100), "b": ("60.1,20.3,", 300), "c": ("60.2,20.1,", 200)}
 
     def run(order):
-        whole = merged(ORBIT, {"learning": {"train": False}, "stop": {"days": 0.5}})
-        north = whole["ground"]["clusters"][0]
+        file, whole = tmp_path / "places.csv", merged(ORBIT, {"learning": {"train": False}})
+        north = whole["ground"]["clusters"][0] | {"places_path": str(file)}
         del north["devices"], north["radius_km"]
         north["kinds"] = [{"devices": 1, "seconds_per_round": rows[name][1]} for name in order]
-        north["places_path"] = str(tmp_path / "places.csv")
+        whole["ground"]["clusters"][0] = north
         table = [f"{name},{rows[name][0]}" for name in order]
-        head = "name,latitude_deg,longitude_deg,altitude_m"
-        Path(north["places_path"]).write_text("\n".join([head, *table]), encoding="utf-8")
+        file.write_text("\n".join(["name,latitude_deg,longitude_deg,altitude_m", *table]))
         return sim.run(scenarios.from_dict(whole)).manifest
 
     first, other = run("abc"), run("cab")
