@@ -17,8 +17,6 @@ from tests.kit import training
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
 from tests.kit.training import expert_of, forward_with_routing, model_of_device, usage
 
-# -- fitness and load
-
 
 def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
     """Q_t = s + (Q_0 - s) (1 - beta)^t, for Q_0 = .3, beta = .2, s = .9 and t = 10."""
@@ -53,9 +51,7 @@ def test_the_monitor_adds_up_and_finds_who_has_fallen_behind():
     monitor = kit.LoadMonitor(3)
     monitor.assigned(np.array([[True, True, False], [True, False, False]]))
     monitor.served(np.array([[4, 1, 0], [2, 0, 0]]))
-    assert monitor.assignments.tolist() == [2, 1, 0]
-    assert monitor.samples.tolist() == [6, 1, 0]
-    assert monitor.deficit().tolist() == [0.0, 0.0, 1.0]
+    assert (monitor.assignments.tolist(), monitor.samples.tolist()) == ([2, 1, 0], [6, 1, 0])
     monitor.assigned(np.array([[True, False, False]] * 4))
     # N = 6, 1, 0 with mean 7 / 3: behind by 4 / 3 and 7 / 3.
     assert monitor.deficit().tolist() == pytest.approx([0.0, 4 / 7, 1.0])
@@ -99,8 +95,6 @@ def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, p
         assert (most == 0) == bool(why)
 
 
-# -- experts of one's own: gates kept to them, what they serve, aggregation by their use
-
 CONFIG = LearningConfig(
     1, ("A", "B"), (3, 2),
     ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)),
@@ -136,7 +130,6 @@ def moved(task, before, after, device):
 @pytest.mark.parametrize("rank", [2, None])
 @pytest.mark.parametrize("batched", [True, False])
 def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, rank, batched):
-    """Against the mask of EMS-FL, which is one for the whole cluster."""
     model = replace(CONFIG.model, lora=replace(CONFIG.model.lora, rank=rank))
     task = replace(task, config=replace(CONFIG, model=model), batched=batched)
     before, together = held(task, server), trained(task, server)

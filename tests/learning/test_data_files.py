@@ -33,7 +33,6 @@ def refused(message, kind, **data):
 
 
 def write(path, rows):
-    """A file of bytes, of arrays by name, or of JSON lines."""
     if isinstance(rows, bytes):
         path.write_bytes(rows)
     elif isinstance(rows, dict):
@@ -49,7 +48,6 @@ def trained(samples, clusters="ab"):
 
 
 def sizes(samples):
-    """Train and test samples of each cluster."""
     return [(sum(len(p.y) for p in trained(samples, c)), len(samples.test[c].y)) for c in "ab"]
 
 

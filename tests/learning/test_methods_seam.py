@@ -35,20 +35,17 @@ def test_methods_are_found_by_name_and_options_filled_with_defaults():
     assert read_options(find_method("synchronous"), {}) == kit.NoOptions()
 
 
-@pytest.mark.parametrize(
-    ("method", "given", "line"),
-    [
+def test_wrong_options_are_refused_by_name():
+    for method, options, line in (
         (WithOptions, {"beta": 1}, "alpha, name, often"),
         (WithOptions, {"alpha": True}, "float"),
         ("emsfl", {"resplit_cycles": -1}, "resplit_cycles: -1 should be 0 or more"),
         ("emsfl", {"threshold": 1.5}, "threshold: 1.5 should lie in 0 to 1"),
         ("emsfl-enhanced", {"mask": "0"}, "mask: '0' should be -inf or zero"),
         ("fedbuff", {"server_step_size": -1}, "server_step_size: -1 should be above 0"),
-    ],
-)
-def test_wrong_options_are_refused_by_name(method, given, line):
-    with pytest.raises(ValueError, match=line):
-        read_options(find_method(method) if isinstance(method, str) else method, given)
+    ):
+        with pytest.raises(ValueError, match=line):
+            read_options(find_method(method) if isinstance(method, str) else method, options)
 
 
 @pytest.mark.process

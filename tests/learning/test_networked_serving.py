@@ -54,7 +54,6 @@ def system(request):
 
 
 def by_hand(system, shares):
-    """Accuracy, loss and F1 of one client's probabilities, by scikit-learn."""
     guesses, y = shares.argmax(-1).numpy(), system.y
     f1 = f1_score(y, guesses, average="macro", labels=range(10), zero_division=0)
     return [(guesses == y).mean(), log_loss(y, shares.numpy(), labels=range(10)), f1]
@@ -160,11 +159,8 @@ def test_an_expert_out_of_reach_may_be_anything(system, way):
         held = {**system.tested, "outputs": system.tested["outputs"].clone()}
         held["outputs"][:, 1] = value
         routed = queries.routes(task, held, gates, way, client=ME, batch=0, size=20, in_reach=whole)
-        answered = [
-            queries.answered(task, held, ME, routed, [came] * 20, late, "prob")
-            for came in ([True, True], [True, False], [False, False])
-            for late in LATE
-        ]
+        how = ME, routed, [[True, False]] * 20
+        answered = [queries.answered(task, held, *how, late, "prob") for late in LATE]
         found = scoring.scores(task, held, gates, way, reach, "prob")
         return [found, scoring.pattern(task, held, gates, way, reach), routed, *answered]
 

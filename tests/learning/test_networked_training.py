@@ -135,12 +135,7 @@ def drawn(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
-@given(
-    seed=st.integers(0, 10_000),
-    n=st.integers(2, 9),
-    d=st.integers(1, 6),
-    radius=st.sampled_from([0.5, 2.0, 1e9]),
-)
+@given(st.integers(0, 9999), st.integers(2, 9), st.integers(1, 6), st.sampled_from([0.5, 2.0, 1e9]))
 def test_both_estimators_by_loops_over_pairs(seed, n, d, radius):
     """``pairs`` of different samples, one view each; ``shared`` of all, both views."""
     z0, z1 = drawn(seed, n, d), drawn(seed + 1, n, d)
@@ -211,19 +206,16 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
     assert not plain.any() and 0.3 < mirrored.float().mean().item() < 0.6
 
 
-@pytest.mark.parametrize(
-    ("changes", "options", "words"),
-    [
+def test_what_does_not_go_together_is_refused():
+    for changes, options, words in (
         ({}, {"combine": "sum"}, "combine is 'sum'"),
         ({}, {"radius": float("inf")}, "radius is inf"),
         ({}, {"momentum": 1.0}, "momentum is 1.0"),
         ({}, {"largest_gradient": 0.0}, "largest_gradient is 0.0"),
         ({"experts": 4}, {}, "5 here"),
         ({"kind": "image-nmoe"}, {}, "'vector-nmoe' takes them"),
-    ],
-)
-def test_what_does_not_go_together_is_refused(changes, options, words):
-    with pytest.raises(ValueError, match=words):
-        net_of(replace(VECTOR, model=replace(MODEL, **changes)), **options)
+    ):
+        with pytest.raises(ValueError, match=words):
+            net_of(replace(VECTOR, model=replace(MODEL, **changes)), **options)
     with pytest.raises(ValueError, match="multiple of 4"):
         net_of(replace(IMAGES, model=replace(IMAGES.model, hidden=10)))

@@ -37,7 +37,6 @@ class Base(nn.Module):
 
 
 def kind(name, **methods):
-    """Make ``name`` a model of this module: Base with other methods."""
     globals()[name] = type(name, (Base,), methods)
 
 
@@ -56,7 +55,6 @@ def buffer(name, make):
 
 
 def by_data(self, x):
-    """Data decide the control flow: not to be batched over devices."""
     hidden = Base.hidden(self, x)
     return hidden if hidden.mean() > 0 else -hidden
 

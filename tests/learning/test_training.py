@@ -150,7 +150,6 @@ KINDS |= {"backbone": WITH, "full, backbone": FULL | WITH, "images, backbone": I
 
 
 def apart(devices):
-    """Devices that have trained, of different rounds, bases, gates: two missed a download."""
     server = start_model(devices.task)
     how = {"first": tuple(range(devices.count)), "gate": True}
     state = devices.train(devices.receive(server), UNEVEN, experts=(0, 2), **how)
@@ -161,7 +160,6 @@ def apart(devices):
 
 
 def assert_alike(devices, state, rounds=UNEVEN, **arguments):
-    """Both ways of training end at the same numbers; return them."""
     both = (Devices(replace(devices.task, batched=batched)) for batched in (True, False))
     arguments["first"] = tuple(range(devices.count))
     together, single = (way.train(state, rounds, **arguments) for way in both)
