@@ -96,11 +96,6 @@ def test_without_a_change_a_fork_is_its_parent(name, tmp_path):
     for at_s in times_s:
         found = sim.fork(tmp_path / "p", at_s, {})
         assert found.manifest["trace_sha256"] == whole.manifest["trace_sha256"], at_s
-    if name == "behind the last contact":
-        assert whole.contacts.set_s.max() == 3000.0 < times_s[0]
-        assert whole.manifest["simulated_s"] == 8640.0
-    if name == "two at once":
-        assert whole.contacts.rise_s.tolist() == [300.0, 900.0, 900.0]
 
 
 def test_learning_goes_on_as_in_its_parent(runs, tmp_path):
@@ -116,16 +111,12 @@ def test_learning_goes_on_as_in_its_parent(runs, tmp_path):
     for until_s, same in ((SOON_S, True), (1e9, False)):
         measured = [run.metrics[run.metrics.time_s < until_s].accuracy for run in (known, was)]
         assert measured[0].equals(measured[1]) is same
-
-
-def test_what_is_trained_before_is_not_trained_again(runs, tmp_path):
-    """An interrupted parent has its values in its checkpoint, and its measurements."""
+    # An interrupted parent has its values in its checkpoint, and its measurements.
     place = cut(slots(), tmp_path / "cut", 36)
-    state = json.loads((place / CHECKPOINT / JOURNAL).read_text())
-    done = sim.fork(place, state["time_s"], {}, tmp_path / "goes-on").manifest
-    assert done["trace_sha256"] == sha(runs["slots"])
-    assert 0 < done["trainings"] < read_manifest(runs["slots"])["trainings"]
-    assert sorted(path.name for path in (place / CHECKPOINT).iterdir()) == [JOURNAL, "values"]
+    time_s = json.loads((place / CHECKPOINT / JOURNAL).read_text())["time_s"]
+    done = sim.fork(place, time_s, {}, tmp_path / "goes-on").manifest
+    assert done["trace_sha256"] == sha(parent)
+    assert 0 < done["trainings"] < read_manifest(parent)["trainings"]
 
 
 # -- something changed
@@ -146,7 +137,6 @@ LATER = {
     "evaluation": {"learning.evaluate_every_hours": "3"},
     "gate": {"learning.gate_tuning_cycles": "2"},
 }
-"""Changes of every kind."""
 
 
 @pytest.fixture(scope="module")
@@ -193,20 +183,14 @@ def test_what_was_by_then_stays_and_what_comes_is_changed(timing, idle, by_then,
     assert early.manifest["trace_sha256"] != sha(folder)
 
 
-STEPS = {"learning.step_size": "0.2", "learning.gate_step_size_ratio": "0.5"}
-IN_TIME = [
-    (orbit(stop={"days": 0.5}, compute={"seconds_per_round": 3000}), 1.0, STEPS),
-    (slots(learning={"gate_tuning_cycles": 0}), 2400.0, {"stop.cycles": "6"}),
-]
-
-
-@pytest.mark.parametrize(("scenario", "at_s", "later"), IN_TIME, ids=["steps", "cycles"])
-def test_before_it_counts_a_fork_learns_as_the_changed_run(scenario, at_s, later, tmp_path):
-    """Nobody has trained by then; the end of the slots is not in sight yet."""
+def test_before_it_counts_a_fork_learns_as_the_changed_run(tmp_path):
+    """Nobody has trained by then."""
+    later = {"learning.step_size": "0.2", "learning.gate_step_size_ratio": "0.5"}
+    scenario = orbit(stop={"days": 0.5}, compute={"seconds_per_round": 3000})
     said = sim.run(scenario, tmp_path).manifest["scenario"]
     apply_overrides(said, later)
     plain = sim.run(scenarios.from_dict(said)).manifest["trace_sha256"]
-    assert sim.fork(tmp_path, at_s, later).manifest["trace_sha256"] == plain != sha(tmp_path)
+    assert sim.fork(tmp_path, 1.0, later).manifest["trace_sha256"] == plain != sha(tmp_path)
 
 
 def test_rates_and_powers_change_at_that_time(tmp_path):
@@ -228,21 +212,6 @@ def test_rates_and_powers_change_at_that_time(tmp_path):
     assert old and new
     joules = sum(row["training_j"] for row in done.manifest["energy"])
     assert joules == pytest.approx(200 * (3.0 * old + 11.0 * new))
-
-
-def test_updates_are_spoilt_from_a_fork_on_or_until_then(tmp_path):
-    def refusals_s(result):
-        said = result.events[result.events.kind == "drop"]
-        return said[said.detail.str.contains("not finite")].time_s.tolist()
-
-    at_s, found = 5400.0, {}
-    for name, faults in (("bad", {"uploads": {"not_finite": 0.6}}), ("good", {})):
-        scenario = slots(stop={"cycles": 6}, faults=faults, learning={"train": False})
-        found[name] = refusals_s(sim.run(scenario, tmp_path / name))
-    ended = refusals_s(sim.fork(tmp_path / "bad", at_s, {"faults.uploads.not_finite": "0"}))
-    begun = refusals_s(sim.fork(tmp_path / "good", at_s, {"faults.uploads": "{not_finite: 0.6}"}))
-    assert ended == [time_s for time_s in found["bad"] if time_s < at_s] != found["bad"]
-    assert ended and begun and min(begun) >= at_s and not found["good"]
 
 
 def test_what_is_under_way_ends_by_the_rule_that_it_was_begun_by(tmp_path):
@@ -272,19 +241,17 @@ def test_a_fork_of_a_fork(timing, tmp_path):
 
 # -- the command line
 
-CHANGE = ("--set", "compute.seconds_per_round=90")
-
 
 def test_a_fork_is_a_run_folder_that_tells_of_its_parent(leomix, timing, tmp_path):
     """By default it lies beside it; another time does not go on with it."""
     parent, place = shutil.copytree(timing, tmp_path / "p"), tmp_path / "p-fork"
-    line = ["fork", parent, *CHANGE]
-    stopped = leomix(*line, "--at", "20h", "--max-wall", "0.001s")
+    line = ["fork", parent, "--set", "compute.seconds_per_round=90", "--at"]
+    stopped = leomix(*line, "20h", "--max-wall", "0.001s")
     assert stopped.status == 130
     assert stopped.err.endswith(f"go on with: --resume -o {place}\n")
-    other = leomix(*line, "--at", "21h", "-o", place, "--resume")
+    other = leomix(*line, "21h", "-o", place, "--resume")
     assert (other.status, other.err.count("another scenario")) == (2, 1)
-    done = leomix(*line, "--at", "1200min", "-o", place, "--resume", "--json")
+    done = leomix(*line, "1200min", "-o", place, "--resume", "--json")
     assert (done.status, leomix("show", place).status) == (0, 0), done.err
     plain = sim.fork(timing, AT_S, {"compute.seconds_per_round": "90"}).manifest
     said, manifest, whole = json.loads(done.out), read_manifest(place), read_manifest(timing)
@@ -298,28 +265,24 @@ def test_a_fork_is_a_run_folder_that_tells_of_its_parent(leomix, timing, tmp_pat
         "of": None,
     }
     assert manifest["scenario"]["compute"]["seconds_per_round"] == 90.0
-    assert manifest["name"] == whole["name"]
 
 
-@pytest.mark.parametrize(
-    ("at", "key", "said"),
-    [
-        ("20h", "seed=4", "--set seed: cannot change within a run; a fork can change link,"),
-        ("20h", "learning={}", "--set learning: cannot change within a run"),
-        ("20h", "compute.second_per_round=4", "did you mean 'seconds_per_round'?"),
-        ("20h", "compute.seconds_per_round=-4", "--set compute.seconds_per_round: "),
-        ("20h", "stop.days=0.5", "--at 72000 s: the fork would end at 43200 s"),
-        ("20h", "link.sidelink={rate_mbps: 1}", "link.sidelink: "),
-        ("36h", "stop.days=2", "--at 129600 s: cluster 'South' has had its last contact by"),
-        ("20h", "stop.cycles=2", "stop.cycles: 4 cycles are complete by then; give more"),
-        ("37h", "compute.power_w=3", "ends at 129600 s; name an earlier time"),
-        ("soon", "compute.power_w=3", "--at soon: is not a time; write it like 36h"),
-    ],
-)
+REFUSED = [
+    ("20h", "seed=4", "--set seed: cannot change within a run; a fork can change link,"),
+    ("20h", "compute.second_per_round=4", "did you mean 'seconds_per_round'?"),
+    ("20h", "stop.days=0.5", "--at 72000 s: the fork would end at 43200 s"),
+    ("20h", "link.sidelink={rate_mbps: 1}", "link.sidelink: "),
+    ("36h", "stop.days=2", "--at 129600 s: cluster 'South' has had its last contact by"),
+    ("20h", "stop.cycles=2", "stop.cycles: 4 cycles are complete by then; give more"),
+    ("37h", "compute.power_w=3", "ends at 129600 s; name an earlier time"),
+    ("soon", "compute.power_w=3", "--at soon: is not a time; write it like 36h"),
+]
+
+
+@pytest.mark.parametrize(("at", "key", "said"), REFUSED)
 def test_what_cannot_be_is_refused_in_a_line(leomix, timing, tmp_path, at, key, said):
     done = leomix("fork", timing, "--at", at, "--set", key, "-o", tmp_path / "f")
-    assert (done.status, done.err.count("\n")) == (2, 1), done.err
-    assert said in done.err
+    assert (done.status, done.err.count("\n"), said in done.err) == (2, 1, True), done.err
     assert not (tmp_path / "f").exists()
 
 
@@ -328,11 +291,8 @@ def test_a_parent_that_was_killed_or_is_none(leomix, timing, tmp_path):
     shutil.copytree(timing, tmp_path / "changed")
     said = read_manifest(timing) | {"identity": "another"}
     (tmp_path / "changed" / "manifest.json").write_text(json.dumps(said))
-    for name, told in (
-        ("killed", "go on with it by --resume"),
-        ("", "no run folder"),
-        ("changed", "would not be the same run now"),
-    ):
+    would = "would not be the same run now"
+    for name, told in (("killed", "by --resume"), ("", "no run folder"), ("changed", would)):
         done = leomix("fork", tmp_path / name, "--at", "1h", "-o", tmp_path / "f")
         assert (done.status, told in done.err) == (2, True)
 

@@ -46,13 +46,10 @@ def outcome(folder, environment, start):
     """What a run and a look at its contacts print, without how long it took; the manifest."""
     scenario, place = folder / "scenario.yaml", folder / "run"
     scenario.write_text(json.dumps(scenarios.load("walker", KEYS).model_dump(mode="json")))
+    line = [sys.executable, "-W", "ignore", "-c", CODE, str(scenario), str(place)]
+    here = {**os.environ, **HOME, **environment}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CODE, str(scenario), str(place)],
-        cwd=start,
-        env={**os.environ, **HOME, **environment},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
+        line, cwd=start, env=here, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     said = (done.stdout + done.stderr).splitlines()
@@ -72,7 +69,7 @@ def german(folder):
     localedef = shutil.which("localedef")
     if localedef is None:
         pytest.skip("this system cannot make locales (localedef)")
-    line = [localedef, "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
+    line = [localedef, "-i", "de_DE", "-f", "UTF-8", folder / "de_DE.UTF-8"]
     subprocess.run(line, capture_output=True, check=False)
     environment = {**IN_GERMAN, "LOCPATH": str(folder)}
     comma = "import locale; locale.setlocale(locale.LC_ALL, ''); print(locale.str(1.5))"
@@ -110,8 +107,7 @@ def test_numbers_stay_near_and_on_the_grid_and_rounding_does_not_count(value, st
     once = float(on_grid(np.array([value]))[0])
     assert abs(once - value) <= max(2.0**-11, abs(value) * 2.0**-31)
     assert on_grid(np.array([once]))[0] == once
-    if value:
-        assert abs(once - value) * 2 <= max(2.0**-10, 2.0 ** (np.frexp(value)[1] - 31))
+    assert not value or abs(once - value) * 2 <= max(2.0**-10, 2.0 ** (np.frexp(value)[1] - 31))
     assert abs(steps) == 2**30 or on_grid(np.array([steps / 1024 + off]))[0] == steps / 1024
     assert not np.signbit(on_grid(np.array([-0.0, -1e-9]))).any()
     stamp, jitter = abs(steps) * 12_345_000, int(off * 4_990_000)  # to the millisecond
