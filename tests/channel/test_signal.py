@@ -94,24 +94,18 @@ def test_a_narrower_band_has_less_noise():
     for share in (1.0, 0.5, 0.1):
         rate = carried_bps(UPLINK, signal, share * 0.36e6)
         assert rate == pytest.approx(share * 0.36e6 * math.log2(1 + snr / share), rel=1e-12)
+    # It locks at its threshold, and above it in a quarter of the band: 6.02 dB less noise.
+    at_db, free = float(signal.snr_db), rate_bps(UPLINK, 30.0, 1.075e6)
+    for more_db, rate in ((0.0, free), (1e-9, 0.0)):
+        link = replace(UPLINK, required_snr_db=at_db + more_db)
+        assert rate_bps(link, 30.0, 1.075e6) == rate
+    link = replace(UPLINK, required_snr_db=at_db + 6.0)
+    assert carried_bps(link, signal) == 0.0 < carried_bps(link, signal, 0.09e6)
     # A fixed rate takes its share of the band.
     fixed = replace(UPLINK, rate="fixed", fixed_rate_bps=5e6)
     signal = received_signal(fixed, [5.0, 30.0], 1e6)
     assert carried_bps(fixed, signal).tolist() == [0.0, 5e6]
     assert carried_bps(fixed, signal, 0.09e6).tolist() == [0.0, 1.25e6]
-
-
-def test_below_its_threshold_a_receiver_does_not_lock():
-    place = 30.0, 1.075e6
-    at_db, free = float(snr_db(UPLINK, *place)), rate_bps(UPLINK, *place)
-    for required_db, rate in [(at_db, free), (at_db + 1e-9, 0.0), (-math.inf, free)]:
-        link = replace(UPLINK, required_snr_db=required_db)
-        assert rate_bps(link, *place) == rate
-        assert (rate_state(link, *place) > 0) == (rate > 0)
-    # In a quarter of the band the noise is 6.02 dB weaker.
-    link = replace(UPLINK, required_snr_db=at_db + 6.0)
-    signal = received_signal(link, *place)
-    assert carried_bps(link, signal) == 0.0 < carried_bps(link, signal, 0.09e6)
 
 
 # States

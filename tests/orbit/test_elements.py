@@ -202,7 +202,6 @@ def _assert_refused(text, place, words):
         (f"{NAME}\n{_with(ONE, 63, '4')}", ":2 (ISS (ZARYA)): ephemeris type '4' is not for SGP4"),
         # Other frames, types and spellings.
         (_json({"TIME_SYSTEM": "TAI"}), "TIME_SYSTEM 'TAI' is not UTC; give EPOCH in UTC"),
-        (_json({"REF_FRAME": "EME2000"}), "REF_FRAME 'EME2000' is not TEME"),
         (_json({"BSTAR": [0.1]}), "BSTAR [0.1] is no text or number"),
         (_json({"MEAN_MOTION": None, "mean_moton": 15}), "rename the unknown field 'mea"),
         (_json({"OBJECT_NAME": "\x1b"}), "OBJECT_NAME '\\x1b' has characters that can"),

@@ -119,20 +119,16 @@ def test_neither_company_nor_the_length_of_the_span_changes_a_window(refine):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7, err_msg=column.name)
 
 
-COLUMNS = ["satellite", "site", "rise_utc", "culminate_utc", "set_utc", "duration_s"]
-COLUMNS += [column.name for column in fields(orbit.ContactWindows)[5:]]
-
-
 def test_the_table_holds_the_windows_with_names_and_utc():
     end, there = START + DAY / 2, START.astimezone(timezone(timedelta(hours=9)))
     table = orbit.find_contacts(CIRCLES, EIGHT_SITES, there, end, 10.0)
     windows = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, end, 10.0)
-    assert list(table.columns) == COLUMNS
     for name in ("rise", "culminate", "set"):
         since = (table[f"{name}_utc"] - pd.Timestamp(START)) / pd.Timedelta(seconds=1)
         np.testing.assert_allclose(since, getattr(windows, f"{name}_s"), atol=1e-8)
     np.testing.assert_array_equal(table["duration_s"], windows.set_s - windows.rise_s)
-    for name in COLUMNS[6:]:
+    for column in fields(windows)[5:]:
+        name = column.name
         np.testing.assert_array_equal(table[name], getattr(windows, name))
     assert list(table["site"]) == [EIGHT_SITES[k].name for k in windows.site]
     assert list(table["satellite"]) == [CIRCLES[k].name for k in windows.satellite]

@@ -48,26 +48,6 @@ def test_shipped_scenarios_hold_it_and_an_unknown_key_nowhere(name: str) -> None
         assert not CHECK.is_valid(wrong), path
 
 
-REFUSED = {"orbit.source": "tel", "orbit.altitude_km": 800, "ground.clusters.0.name": "<b>",
-           "link.downlink": "free", "learning.rounds.per_contact": "all"}  # fmt: skip
-TAKEN = {"orbit.satellite": 41917, "link.downlink": "neglected", "start": None,
-         "learning.rounds.per_contact": "fill", "learning.options": {"threshold": 0.2},
-         "link.uplink": {"frequency_ghz": 20}}  # fmt: skip
-
-
-@pytest.mark.parametrize(("key", "value"), [*REFUSED.items(), *TAKEN.items()])
-def test_it_agrees_with_the_loader(key: str, value: Any) -> None:
-    document = written("quickstart")
-    scenarios.set_key(document, key, value)
-    taken = TAKEN.get(key) == value
-    assert CHECK.is_valid(document) == taken
-    if taken:
-        scenarios.load("quickstart", {key: value})
-    else:
-        with pytest.raises(scenarios.ScenarioError):
-            scenarios.load("quickstart", {key: value})
-
-
 def test_every_key_is_described_once_with_its_default() -> None:
     CHECK.check_schema(SCHEMA)
     needed = {(s["title"], key) for s in SECTIONS for key in s.get("required", ())}
