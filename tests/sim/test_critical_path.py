@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sim
-from tests.kit import small
 from tests.kit.records import COLUMNS
 from tests.kit.results import CriticalPath, Spent, critical_path
 from tests.runs import Runs
@@ -151,22 +149,3 @@ def test_parts_of_a_run_sum_up_to_its_time(name: str, runs: Runs) -> None:
     assert rest["end_s"] == end_s
     for cycle in path.cycles:
         assert cycle.spent.total_s == pytest.approx(cycle.end_s - cycle.begin_s, abs=1e-9 * end_s)
-    # No cluster transmits for longer than its rows do, all together, nor less than any of them.
-    moved = result.transfers.assign(lasted=lambda rows: rows.end_s - rows.start_s)
-    for cluster, rows in moved.groupby("cluster").lasted:
-        sent_s = path.clusters[str(cluster)].transmitting_s
-        most_s = rows.sum() + moved[moved.peer.notna()].lasted.sum()
-        assert rows.max() - 1e-6 <= sent_s <= most_s + 1e-6
-
-
-def test_clusters_that_share_a_beam_queue_for_it_as_long_as_the_plan_says() -> None:
-    """Places side by side see every pass together, and one satellite has one beam."""
-    result = sim.run(small.orbit(ground={"clusters": small.NEAR}, learning={"train": False}))
-    waits = result.events[result.events.kind == "wait"]
-    waits = waits[waits.detail.str.startswith("beam")].groupby("contact_id").time_s.min()
-    assert len(waits) > 3
-    contacts = result.contacts.set_index("contact_id").loc[waits.index]
-    served_s = contacts.service_end_s - contacts.service_start_s.clip(lower=waits)
-    queued_s = (contacts.set_s - waits - served_s.fillna(0.0).clip(lower=0.0)).sum()
-    found_s = sum(spent.queueing_s for spent in result.critical_path.clusters.values())
-    assert found_s == pytest.approx(queued_s, rel=1e-9)

@@ -17,9 +17,6 @@ def table(name, rows):
     return pa.Table.from_pylist(rows, schema=pa.schema(list(COLUMNS[name].items())))
 
 
-EMPTY = table("assignments", [])
-
-
 def assignments(*rounds):
     rows = [
         {"time_s": time_s, "cluster": "osaka", "device": client, "expert": expert}
@@ -50,16 +47,6 @@ def test_latency_counts_every_answered_sample_once(groups, failed):
         "latency_p95_s": np.sort(each)[-(-95 * len(each) // 100) - 1],
         "sent_bytes": 10.0 * len(groups) + 7.0 * bool(failed),
     }
-
-
-def test_the_last_global_row_gives_the_networked_figures():
-    rows = [{"scope": "global", "f1": 0.2}, {"scope": "global", "f1": 0.6}]
-    rows.append({"scope": "cluster", "cluster": "osaka", "f1": 0.9, "local_ratio": 0.5})
-    found = results.networked_figures({"metrics": table("metrics", rows), "assignments": EMPTY})
-    assert (found["f1_final"], found["local_ratio_final"]) == (0.6, None)
-    nothing = table("inferences", [])
-    assert results.inference_figures(None) is results.inference_figures(nothing) is None
-    assert results.utilisation(EMPTY) is results.alignment_figures(EMPTY) is None
 
 
 def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
