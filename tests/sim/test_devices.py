@@ -190,28 +190,6 @@ def test_energy_is_power_times_time_up_to_any_end(
     assert (row["devices"], row["device_rounds"]) == (2, rounds)
 
 
-def test_the_energy_of_a_run_is_what_its_rows_say() -> None:
-    kinds = [{"devices": 1, "seconds_per_round": 50, "power_w": 4}, {"devices": 2, "power_w": 9}]
-    ground = {"clusters": [{"name": "A", "kinds": kinds}, {"name": "B", "devices": 2}]}
-    link, watts = {"uplink": {"tx_power_dbm": 30.0, "tx_gain_dbi": 3.0}}, {"power_w": 2}
-    result = sim.run(scenario.slots(ground=ground, compute=watts, learning=QUIET, link=link))
-    trained = result.events[result.events.kind == "train_end"]
-    first = trained[trained.cluster == "A"].groupby("device").rounds.sum()
-    second = trained[trained.cluster == "B"].rounds.sum()
-    a_j, b_j = first[0] * 50 * 4 + (first[1] + first[2]) * 200 * 9, second * 200 * 2
-    energy_j = [row["training_j"] for row in result.manifest["energy"]]
-    assert energy_j == pytest.approx([a_j, b_j], rel=1e-12)
-    up, summary = result.transfers[result.transfers.direction == "uplink"], result.summary
-    air_j = summary["transmit_energy_j"]
-    assert air_j == pytest.approx((up.end_s - up.start_s).sum() * 1.0, rel=1e-9)
-    assert summary["energy_j"] == summary["training_energy_j"] + air_j
-    spent = result.manifest["spent"]
-    assert summary["gradient_steps"] == summary["device_rounds"] == spent["device_rounds"][-1]
-    assert spent["time_s"] == sorted(set(result.metrics.time_s))
-    for key in ("device_rounds", "training_j", "transmit_j"):
-        assert spent[key][0] == 0 and (np.diff(spent[key]) >= 0).all() and spent[key][-1] > 0
-
-
 def test_what_is_not_known_is_said(runs) -> None:
     use = sim.energy.Use(np.ones(2, int), np.full(2, 10.0), np.ones(2))
     for power_w, training_j in ((None, None), (np.array([3.0, np.nan]), None), (3.0, 60.0)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -134,16 +133,3 @@ def test_a_link_beyond_all_radios_is_refused(side: str) -> None:
     assert len(cluster_radios(below)) == 2
     with pytest.raises(sim.InputError, match=f"^link.{side}: the SNR is 120 dB overhead"):
         cluster_radios(above)
-
-
-@pytest.mark.parametrize("edge_ghz", [1.0, 6.0, 17.0, 40.0])
-def test_scenario_and_channel_have_the_same_bands_of_environments(edge_ghz: float) -> None:
-    """Tables are there from 1 to 6 and from 17 to 40 GHz, edges included."""
-    for frequency_ghz in (float(np.nextafter(edge_ghz, to)) for to in (0.0, edge_ghz, np.inf)):
-        inside = 1.0 <= frequency_ghz <= 6.0 or 17.0 <= frequency_ghz <= 40.0
-        with nullcontext() if inside else pytest.raises(ValueError, match="environment"):
-            assert channel.propagation_scenario("urban", frequency_ghz * 1e9)
-        for side in ("uplink", "downlink"):
-            link = {"environment": "urban", side: {"frequency_ghz": frequency_ghz}}
-            with nullcontext() if inside else pytest.raises(ValueError, match="environment"):
-                assert cluster_radios(orbit(link=link))

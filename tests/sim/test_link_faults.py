@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import orbit as orbits
-from sim.faults import Before, faults_of, outages_of
+from sim.faults import faults_of
 from tests.kit import network
 from tests.kit.learning import WAITS_FOR_ALL, Closing, Cluster, Train, stream
 from tests.kit.network import NO_SPELLS, Presence, Spells, drawn_spells
@@ -324,17 +324,6 @@ def test_another_satellite_or_cluster_shifts_nobody_elses_faults() -> None:
     assert np.array_equal(few.slowdown["A"], many.slowdown["A"][:4])
     for mine, same in zip(few.churn["A"].away, many.churn["A"].away[:4], strict=True):
         assert np.array_equal(mine.begin_s, same.begin_s)
-
-
-@given(st.floats(0.0, 1.0))
-def test_a_fork_keeps_what_was_before_and_takes_what_comes_after(share: float) -> None:
-    old, new = (slots(faults={"outages": {"per_day": count}}) for count in (9, 30))
-    early, late = (outages_of(s, ["A"], DAY_S)[0] for s in (old, new))
-    both = outages_of(new, ["A"], DAY_S, Before(old, share * DAY_S))[0]
-    grid_s = np.linspace(0.0, DAY_S, 4001)[:-1]
-    wanted = np.where(grid_s < share * DAY_S, inside(early, grid_s), inside(late, grid_s))
-    assert np.array_equal(inside(both, grid_s), wanted)
-    assert (both.begin_s[1:] > both.end_s[:-1]).all()
 
 
 @given(st.lists(AWAY, min_size=2, max_size=2), st.integers(0, 10**6), st.integers(1, 6))

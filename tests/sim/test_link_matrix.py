@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import scenarios
-from tests.kit.link_cells import FEWER, FORMS, KEYS, NUMBERS, PLACES, cells, refusals, scenario_of
-from tests.kit.network import budget, make_plan, one_pass, sidelinks_of
-from tests.kit.small import ORBIT, orbit
+from tests.kit.link_cells import FEWER, FORMS, KEYS, PLACES, cells, refusals, scenario_of
+from tests.kit.network import budget, make_plan, one_pass
 from tests.kit.talk import download, talk, upload
 
 Form = tuple[str, str, str]
@@ -81,16 +80,3 @@ def test_every_key_of_the_schema_is_in_a_form_that_accepts_it() -> None:
     for side in KEYS:
         accepted = {key for form in HELD if form[1] == side for key, _ in tried(form)}
         assert accepted == KEYS[side].keys()
-
-
-def test_every_key_of_a_sidelink_changes_whom_it_reaches_or_how_fast() -> None:
-    def seen(**keys: Any) -> tuple[Any, ...]:
-        crowd = {"clusters": ORBIT["ground"]["clusters"][:1]}
-        found = sidelinks_of(orbit(ground=crowd, link={"sidelink": keys}))
-        return found.reach("North").tolist(), found.rate_bps(300.0), found.distance_m
-
-    plain = seen()
-    numbers = {**NUMBERS, "rate_mbps": 6.0, "path_loss_exponent": 2.5, "reference_distance_m": 9.0,
-               "range_km": 5.0, "distance_km": 0.5}  # fmt: skip
-    keys = scenarios.schema()["$defs"]["Sidelink"]["properties"]
-    assert [key for key in keys if seen(**{key: numbers[key]}) == plain] == []

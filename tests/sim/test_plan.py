@@ -109,16 +109,6 @@ def test_no_satellite_sends_what_it_cannot_know_yet() -> None:
         assert (known.time_s <= row.start_s - 600.0 + 1e-6).all()
 
 
-def test_what_a_constellation_cannot_do_is_refused() -> None:
-    crowd = {"satellites": 1000, "planes": 40, "min_elevation_deg": 5}
-    with pytest.raises(InputError, match=r"session never ends.*orbit\.session: contact"):
-        make_plan(walker(orbit=crowd, stop={"days": 0.2}))
-    with pytest.raises(InputError, match=r"name one of the 12 satellites.*orbit\.serving: any"):
-        make_plan(walker(orbit={"serving": "single"}))
-    alone = make_plan(walker(orbit={"serving": "single", "satellite": "P02-S03"}))
-    assert {contact.satellite for contact in alone.contacts} == {"P02-S03"}
-
-
 def ready(table: Path, **changes: Any) -> Scenario:
     link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 1.0}, "downlink": "neglected"}
     source = {"orbit": {"source": "contacts", "path": str(table)}}

@@ -16,7 +16,7 @@ from tests.kit.scripted import (
     replies,
     sent,
 )
-from tests.kit.small import merged, orbit, slots
+from tests.kit.small import merged, slots
 
 DOWN = {
     "rate": "fixed", "fixed_rate_mbps": 2, "path_gain_db": -150,
@@ -162,18 +162,3 @@ def test_a_satellite_that_broadcasts_serves_single_devices_one_after_the_other()
         [receipt], result = replies(scenario, download(bool(personal)))
         assert receipt.end_s == pytest.approx(ends_s)
         assert result.events[result.events.kind == "wait"].detail.tolist() == waits
-
-
-def test_a_device_that_sees_no_satellite_sends_nothing_and_delays_nobody():
-    """Its mask hides every pass from it: its message waits for all of them, and is then lost."""
-    here = {"latitude_deg": 60, "longitude_deg": 20}
-    places = [here, {**here, "longitude_deg": 20.1, "min_elevation_deg": 89.9}]
-    south = {"name": "South", "latitude_deg": -35, "longitude_deg": 150, "devices": 2}
-    ground = {"clusters": [{"name": "North", **here, "places": places}, south]}
-    scenario = orbit(learning=SCRIPTED, link={"relay": "store"}, stop={"days": 2}, ground=ground)
-    tasks = [at(0.0, sent(do.Node("North", k), do.Node("South", k), 1e4)) for k in (0, 1)]
-    found, result = replies(scenario, *tasks, by="North")
-    last = result.contacts[result.contacts.cluster == "North"].iloc[-1]
-    assert found[0].delivered and found[0].time_s < last.rise_s / 2
-    assert (found[1].delivered, found[1].reason) == (False, "no contact left")
-    assert last.rise_s < found[1].time_s <= last.set_s

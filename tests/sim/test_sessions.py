@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from channel import LinkCurve
 from tests.kit import learning as ask
@@ -19,29 +17,6 @@ from tests.kit.learning import Payload, Train, Upload
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
 from tests.kit.talk import COST, Talk, band, compute, contact, cut, download, talk, upload
-
-
-@given(st.integers(0, 10_000), st.lists(st.floats(1.0, 3e3), min_size=1, max_size=3))
-def test_bytes_are_conserved_over_any_sessions(seed: int, sizes: list[float]) -> None:
-    rng = np.random.default_rng(seed)
-    rates, at_s, contacts = rng.uniform(1, 1e3, rng.integers(1, 4)), 0.0, []
-    for session in range(3):
-        at_s += 500.0
-        for _ in range(rng.integers(1, 4)):
-            lasts_s = rng.uniform(1, 60)
-            contacts.append(contact(len(contacts), at_s, at_s + lasts_s, rates, session))
-            at_s += lasts_s + rng.choice([0.0, rng.uniform(0, 20)])
-    told = talk(contacts, [[Upload(Payload(f"p{i}", size)) for i, size in enumerate(sizes)]] * 3)
-    rows = told.tables["transfers"].to_pandas().sort_values("start_s")
-    lasted_s, bits = rows.end_s - rows.start_s, rows.delivered_bytes * 8
-    assert bits.to_numpy() == pytest.approx(rates[rows.device] * lasted_s, rel=1e-6)
-    for k, mine in rows.groupby("device"):
-        assert (mine.start_s.to_numpy()[1:] >= mine.end_s.to_numpy()[:-1] - 1e-9).all()
-        last, size = told.replies[-1][0], sizes[0]
-        through = sum(reply[0].done[k] for reply in told.replies) * size
-        through += 0.0 if last.done[k] else size - last.left_bytes[k]
-        sent = mine[mine.payload == "p0"].delivered_bytes.sum()
-        assert sent == pytest.approx(through, rel=1e-9)
 
 
 def test_the_delay_is_that_of_the_contact_in_use() -> None:

@@ -94,14 +94,6 @@ CASES: dict[str, Case] = {
         ["0 in 0: 0-10 10 carried", "0 in 1: 10-20 10 dropped", "0 in 2: 100-125 25 delivered"],
         (25, 25, 0, 0, 45, 0, 20), [[25], [0]], ["20 0 a begins anew"],
     ),
-    # 20 s of two contacts, a gap of 5 s, 10 s of the third; twice as fast: 15 s.
-    "over a gap": (
-        [contact(n, *t, [8.0, 16.0], 0) for n, t in enumerate([(0, 10), (10, 20), (25, 40)])],
-        [upload(30.0)], {},
-        ["0 in 0: 0-10 10 carried", "1 in 0: 0-10 20 carried", "0 in 1: 10-20 10 carried",
-         "1 in 1: 10-15 10 delivered", "0 in 2: 25-35 10 delivered"],
-        (60, 60, 0, 0, 60, 0, 0), [[0, 0]], [],
-    ),
     "one sees one satellite": (
         [contact(0, 0, 10, [8.0] * 2, 0),
          seen(contact(1, 10, 30, [8.0] * 2, 0), [[10, 30], [14, 14]], [[8, 8], [0, 0]])],
