@@ -17,7 +17,7 @@ import sim
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.network import Clock, Ledger
-from tests.kit.scripted import SCRIPTED, Scripted, play
+from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.training import aggregation, training
 
@@ -33,32 +33,16 @@ def test_a_download_of_nothing_new_counts_though_it_has_no_row(method):
     records.check(sim.run(slots(stop={"cycles": 10}, learning=said)).tables)
 
 
-def talk(down, up, version, said, size=10.0, by="AB"):
-    """One download, one upload, and what ``by`` says of them then; version -1 is the cluster's."""
+def talk(down, up, version, said):
+    """One download, one upload, and what is said of them then."""
 
     def script(me):
         yield seam.NextContact()
-        if down is not None:
-            version_down = me.index if down < 0 else down
-            yield seam.Download(seam.Payload("model", np.full(me.devices, size), version_down))
-        yield seam.Upload(seam.Payload("update", 10.0, me.index if up < 0 else up))
-        if me.name in by:
-            yield seam.Note("aggregate", version, said)
+        yield seam.Download(seam.Payload("model", np.full(me.devices, 10.0), down))
+        yield seam.Upload(seam.Payload("update", 10.0, up))
+        yield seam.Note("aggregate", version, said)
 
     return script
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        talk(7, 7, 8, "update staleness:0", size=0.0),  # that download has no row
-        # A cluster may aggregate what another one has sent long before.
-        talk(-1, -1, 2, "buffer staleness:0-1", by="B"),
-        talk(None, 99, 1, "update"),  # numbers mean nothing where nobody speaks of staleness
-    ],
-)
-def test_what_looks_stale_and_is_not(script):
-    assert (play(slots(learning=SCRIPTED), script).transfers.direction == "uplink").any()
 
 
 def test_what_is_kept_does_not_grow_with_time(monkeypatch):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-import scenarios
 import sim
-from tests.kit.small import SLOTS, fixed, orbit, slots
+from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 
 
@@ -27,16 +26,6 @@ def test_a_timing_only_run_has_the_timing_of_the_trained_one(base, runs):
     assert timing.metrics.accuracy.isna().all()
     assert timing.manifest["trainings"] == 0 < whole.manifest["trainings"]
     assert whole.metrics.time_s.iloc[-1] == whole.manifest["simulated_s"]
-
-
-@pytest.mark.parametrize("kind", ["llama-3-8b-x3", "mixtral-8x7b", "vector-moe"])
-@pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced"])
-def test_every_architecture_can_be_timed_with_every_method(kind, method):
-    said = {**SLOTS, "learning": timed(method, model={"kind": kind})}
-    result = sim.run(scenarios.from_dict(said))
-    assert len(events(result, "aggregate")) >= 5
-    sums = result.assignments.groupby(["time_s", "cluster"]).relevance.sum()
-    assert np.allclose(sums, 2 if kind.startswith("mixtral") else 1)
 
 
 def test_rounds_per_contact_fill_the_pass_and_still_leave_time_for_the_upload():

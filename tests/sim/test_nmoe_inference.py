@@ -125,14 +125,6 @@ def test_how_queries_end(ground, link, said, outcomes, span_s):
         assert told.sum() == (0 if len(names) == 1 else len(ground["clusters"]))
 
 
-def test_what_was_right_is_told_as_it_was_served():
-    """With everything in time, the count of right answers is that of the whole mixture."""
-    result, _ = asked(gate="local", inference_samples=200, inference_batch=50)
-    [told] = events(result, "infer").detail[lambda d: d.str.startswith("served")]
-    accuracy = result.metrics[result.metrics.scope == "global"].accuracy.iloc[-1]
-    assert float(told.split("correct:")[1]) / 800 == pytest.approx(accuracy, abs=0.06)
-
-
 def test_through_the_satellite_to_another_cluster():
     """Store and forward in slots; what no contact is left for at the end is a failure."""
     said = late("wait", inference_interval_s=600.0, inference_samples=400, cycles=6)

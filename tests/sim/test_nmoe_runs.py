@@ -252,21 +252,3 @@ def test_the_exchange_sends_what_the_formulas_say_or_what_is_fewer_bytes(gate, m
         found = exchanged(timing(learning=learning, exchange="auto", gate=gate))
         assert found.pop(way) > 0.0
         assert sum(found.values()) == 0.0
-
-
-def test_others_features_take_computing_and_outputs_come_down_for_each_alone():
-    """A beam that broadcasts sends all features at once, but each one's outputs in turn."""
-    said = {"train": False, **options(exchange="features", extractor="none")}
-    rate = {"downlink": {"rate": "fixed", "fixed_rate_mbps": 0.1}}
-    method, result = finished(nmoe(ground=FOUR, link=rate, learning=said))
-    flops_s = method.sizes.extractor_round("ce").flops / 60.0
-    rows = result.transfers.sort_values("start_s")
-    down, up = rows[rows.direction == "downlink"], rows[rows.direction == "uplink"]
-    begin, arrived = up[up.payload == "outputs"].start_s, down[down.payload == "features"].end_s
-    computed = 3 * method.sizes.samples * method.sizes.expert_flops / flops_s
-    assert begin.min() - arrived.max() == pytest.approx(computed, rel=1e-6)
-    for payload, turns in (("outputs", 4), ("gate", 1)):
-        here = down[down.payload == payload]
-        here = here[here.version == here.version.min()]
-        alone_s = here.payload_bytes.iloc[0] * 8 / 0.1e6
-        assert 0.95 * turns < (here.end_s.max() - here.start_s.min()) / alone_s < 1.5 * turns
