@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -103,11 +102,6 @@ class Place:
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
             code = status(self._line(arguments))
         return Done(code, out.getvalue(), err.getvalue())
-
-    def copy(self, folder: Path) -> Place:
-        """The same place elsewhere, with all that is in it."""
-        shutil.copytree(self.folder, folder)
-        return Place(folder, self.train)
 
     def mark(self, *names: str) -> None:
         for name in names:

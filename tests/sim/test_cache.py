@@ -20,7 +20,7 @@ import sim
 from learning import LearningConfig
 from learning.data import DATASETS
 from sim.cache import cache_folder, contents
-from tests.kit.folders import cut, held, limited
+from tests.kit.folders import held, limited
 from tests.kit.learning import SOURCE, DataConfig, circumstances, digits, source_stamps, why_not
 from tests.kit.network import Sought, finding
 from tests.kit.records import (
@@ -84,17 +84,6 @@ def test_runs_are_the_same_with_without_and_with_half_a_cache(name, runs, cache,
             path.unlink()
     third = again("tensors alone")
     assert third["trainings"] == 0 < third["cache"]["tensors_read"]
-
-
-def test_a_run_is_resumed_though_half_of_the_cache_is_gone(runs, cache, tmp_path):
-    scenario, whole = RUNS["slots-enhanced"](), read_manifest(runs["slots-enhanced"])
-    cached(slots(learning={"method": "emsfl-enhanced"}, stop={"cycles": 2}))
-    place = cut(scenario, tmp_path / "cut", whole["events"] // 2, cache=True)
-    assert read_manifest(place)["trainings_reused"] > 0
-    for path in kept(cache)[1::2]:
-        path.unlink()
-    sim.run(scenario, place, resume=True, cache=True)
-    assert held(place) == held(runs["slots-enhanced"])
 
 
 def test_what_is_shared_is_what_is_the_same(cache):

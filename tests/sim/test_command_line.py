@@ -141,6 +141,7 @@ SETS = {
     "orbit.min_elevation_deg=abc": "number",
     "learning.method=emsfk": "'emsfl'",
     "learning.options.threshold=7": "0 to 1",
+    "learning.lora={rank: null, alpha: 3}": "lora.alpha",
     "learning.model.kind=mixtral-8x7b": TIMING,
     "learning.data.kind=mnist": "digits",
     "learning.data.trial_samples=100000": "trial_samples",

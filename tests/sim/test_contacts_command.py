@@ -146,19 +146,6 @@ def test_bad_satellites_are_counted_or_left_out(leomix, elements, tmp_path):
     assert times.findall(done.out) == times.findall(alone.out)
 
 
-def test_falling_satellites_and_old_elements_are_warned_of(leomix, elements, tmp_path):
-    falling = orbit.keplerian_satellite("FALLING", START, **DECAYING)
-    (tmp_path / "falling.tle").write_text(tle(falling, 77778))
-    line = [*PLACES, "--min-elevation", "5", "--days", "10", "--start"]
-    done = leomix("contacts", "--tle", tmp_path / "falling.tle", *line, "2026-08-22T00:00:00Z")
-    assert (done.status, "2026-08-22T" in done.out) == (0, True)
-    assert re.search(r"^warning: .*FALLING.*decay", done.err, re.M)
-    late = (orbit.read_satellites(elements)[0].epoch + timedelta(days=59)).isoformat()
-    done = leomix("contacts", "--tle", elements, *line, late)
-    assert (done.status, done.err.count("\n")) == (0, 1)
-    assert re.match(r"warning: .*\d\d\.\d days", done.err)
-
-
 def test_a_scenario_shows_its_cycles(leomix):
     lines = leomix("contacts", "quickstart", "--summary").out.splitlines()
     assert "one cycle an orbit would be 14." in lines[-1]

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -183,16 +181,6 @@ def test_what_was_by_then_stays_and_what_comes_is_changed(timing, idle, by_then,
     assert early.manifest["trace_sha256"] != sha(folder)
 
 
-def test_before_it_counts_a_fork_learns_as_the_changed_run(tmp_path):
-    """Nobody has trained by then."""
-    later = {"learning.step_size": "0.2", "learning.gate_step_size_ratio": "0.5"}
-    scenario = orbit(stop={"days": 0.5}, compute={"seconds_per_round": 3000})
-    said = sim.run(scenario, tmp_path).manifest["scenario"]
-    apply_overrides(said, later)
-    plain = sim.run(scenarios.from_dict(said)).manifest["trace_sha256"]
-    assert sim.fork(tmp_path, 1.0, later).manifest["trace_sha256"] == plain != sha(tmp_path)
-
-
 def test_rates_and_powers_change_at_that_time(tmp_path):
     """With a fixed rate a transfer lasts bytes over rate, with a fixed power joules are W s."""
     fixed = {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 2.0}}
@@ -295,12 +283,3 @@ def test_a_parent_that_was_killed_or_is_none(leomix, timing, tmp_path):
     for name, told in (("killed", "by --resume"), ("", "no run folder"), ("changed", would)):
         done = leomix("fork", tmp_path / name, "--at", "1h", "-o", tmp_path / "f")
         assert (done.status, told in done.err) == (2, True)
-
-
-@pytest.mark.process
-def test_forks_of_timing_need_no_torch(timing, tmp_path):
-    code = (
-        "import sys, sim; sim.fork(sys.argv[1], 72000.0, {'compute.power_w': '3'}, sys.argv[2]); "
-        "assert not {'torch', 'matplotlib'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code, timing, tmp_path / "f"], check=True)

@@ -88,7 +88,7 @@ run_module("sim", run_name="__main__")
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", ["scenarios", "numpy", "sgp4"])
+@pytest.mark.parametrize("name", ["scenarios", "sgp4"])
 def test_an_interrupt_during_the_start_is_told(name):
     line = [sys.executable, "-c", INTERRUPTED_AT.format(name=name)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)

@@ -221,14 +221,3 @@ def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_pat
         found.append(fingerprint(str(folder.parent)))
     assert found[0] == found[1] and len(set(found)) == 3
     assert fingerprint("owner/name") == "owner/name"
-
-
-def test_runs_that_differ_in_a_long_value_are_not_seeds_of_one_group(tmp_path):
-    folders = []
-    for devices, seed in ((5, 1), (5, 2), (2, 1), (2, 2)):
-        many = {"clusters": [{"name": f"cluster {n}", "devices": devices} for n in range(9)]}
-        folders.append(tmp_path / f"{devices}-{seed}")
-        sim.run(slots(seed=seed, ground=many, stop={"cycles": 1}, learning=TIMING), folders[-1])
-    groups = sim.compare(folders)["groups"]
-    assert [(group["runs"], group["seeds"]) for group in groups] == [(2, [1, 2])] * 2
-    assert len({group["label"] for group in groups}) == 2

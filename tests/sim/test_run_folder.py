@@ -3,10 +3,7 @@
 import json
 import logging
 import re
-import resource
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -88,15 +85,6 @@ def test_a_sweep_is_no_run(leomix, tmp_path):
     (tmp_path / "sweep.json").write_text("{}")
     outcome = leomix("show", tmp_path)
     assert (outcome.status, f"{tmp_path}: is a sweep" in outcome.err) == (2, True)
-
-
-@pytest.mark.process
-def test_reading_a_run_needs_no_pandas(runs):
-    code = (
-        "import sys, sim; assert len(sim.load(sys.argv[1]).tables['events']) > 100; "
-        "assert 'pandas' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code, runs["slots-timing"]], check=True, timeout=60)
 
 
 # -- trouble with the disk
@@ -182,11 +170,6 @@ def test_rows_and_the_end_are_counted_before_a_run(runs):
     assert ends_s == 2 * 1800 + 1200 == runs.result("slots-timing").manifest["simulated_s"]
 
 
-def test_keys_of_factors_are_refused_where_there_are_none():
-    with pytest.raises(sim.InputError, match=r"lora\.alpha: is not used without factors"):
-        sim.run(slots(learning={"lora": {"rank": None, "alpha": 3.0}}))
-
-
 def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
     model = "{kind: vector-moe, experts: 1000, hidden: 100000, expert_hidden: 100000}"
     sets = ["--set", f"learning.model={model}", "--set", "stop.cycles=1"]
@@ -235,17 +218,6 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
             assert memory.free_bytes("cpu") == free
         with pytest.raises(sim.InputError, match=r"are free; .* is the program"):
             limits.check(few)
-
-
-def test_a_limit_of_the_process_counts():
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
-    try:
-        free = memory.free_bytes("cpu")
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-    assert free is not None and (1 << 29) < free <= 1 << 30
 
 
 @pytest.mark.process

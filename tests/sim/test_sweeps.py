@@ -29,7 +29,7 @@ def plain(runs):
     def make(folder):
         done = Place(folder).sweep(*POINTS, "--json", "--quiet")
         assert (done.returncode, done.stderr) == (0, "")
-        (folder / "shown").write_text(done.stdout)
+        assert json.loads(done.stdout) == read_sweep(folder / "out").rows.to_pylist()
 
     return Place(runs.made("sweep-plain", make))
 
@@ -45,15 +45,6 @@ def gone(place):
 
 
 # -- what a sweep leaves
-
-
-def test_rows_have_types_and_json_is_the_rows(plain):
-    shown = json.loads((plain.folder / "shown").read_text())
-    assert shown == read_sweep(plain.folder / "out").rows.to_pylist()
-    schema = pq.read_schema(plain.folder / "out" / "sweep.parquet")
-    names = {"stop.cycles": "int64", "cycles_to_0.75": "int64", "hours_to_0.90": "double"}
-    names |= {"seed": "int64", "status": "string", "wall_s": "double"}
-    assert {name: str(schema.field(name).type) for name in names} == names
 
 
 @process
@@ -210,18 +201,6 @@ def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
     assert (place.rows(), len(place.runs())) == (plain.rows(), 4)
 
 
-@process
-def test_a_scenario_that_changes_under_way_is_refused(place):
-    place.mark("slow")
-    running = place.start("-p", "stop.cycles=3,2", "-o", "out")
-    wait_until(place.runs, "a run begins")
-    file = place.folder / "tiny.yaml"
-    file.write_text(file.read_text().replace("seconds: 600", "seconds: 700"))
-    _, errors = running.communicate(timeout=120)
-    assert (running.returncode, place.statuses()) == (3, ["complete", "refused"])
-    assert "has changed since the sweep began" in errors
-
-
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -308,16 +287,13 @@ assert not {"torch", "pandas", "matplotlib"} & set(sys.modules)
 
 
 @process
-@pytest.mark.parametrize("train", [False, True])
-def test_supervisors_and_workers_for_timing_need_no_torch(tmp_path, train):
-    """Workers for timing are given a torch that breaks when it is imported."""
+def test_supervisors_and_workers_for_timing_need_no_torch(tmp_path):
+    """The workers are given a torch that breaks when it is imported."""
     Place(tmp_path)
     (tmp_path / "shadow").mkdir()
-    if not train:
-        (tmp_path / "shadow" / "torch.py").write_text("raise SystemExit('torch was imported')\n")
-    setting = ["--set", f"learning.train={str(train).lower()}", "--no-cache", "-o", "out"]
+    (tmp_path / "shadow" / "torch.py").write_text("raise SystemExit('torch was imported')\n")
+    setting = ["--set", "learning.train=false", "--no-cache", "-o", "out"]
     line = [sys.executable, "-c", FORBIDDEN, "sweep", "tiny.yaml", "-p", "stop.cycles=1", *setting]
     paths = os.pathsep.join(filter(None, [str(tmp_path / "shadow"), os.environ.get("PYTHONPATH")]))
     subprocess.run(line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, check=True)
-    rows = read_sweep(tmp_path / "out").rows.to_pylist()
-    assert [row["accuracy_final"] is not None for row in rows] == [train]
+    assert [row["status"] for row in read_sweep(tmp_path / "out").rows.to_pylist()] == ["complete"]
