@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import orbit as orbits
-from sim.faults import faults_of
 from tests.kit import network
 from tests.kit.learning import WAITS_FOR_ALL, Closing, Cluster, Train, stream
 from tests.kit.network import NO_SPELLS, Presence, Spells, drawn_spells
@@ -313,17 +312,6 @@ def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the
     assert np.array_equal(longer.begin_s, drawn.begin_s)
     at_once = [len(drawn_spells(stream(k, "s"), 600.0, 200.0, 1e-3).begin_s) for k in range(2000)]
     assert np.mean(at_once) == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / 2000))
-
-
-def test_another_satellite_or_cluster_shifts_nobody_elses_faults() -> None:
-    churn, slow = {"mean_present_hours": 3}, {"share": 0.5}
-    scenario = slots(faults={"outages": {"per_day": 3}, "churn": churn, "stragglers": slow})
-    few = faults_of(scenario, [Cluster("A", 0, 4)], ["S2"], DAY_S)
-    many = faults_of(scenario, [Cluster("0", 0, 9), Cluster("A", 1, 5)], ["S1", "S2"], DAY_S)
-    assert np.array_equal(few.outages["S2"].begin_s, many.outages["S2"].begin_s)
-    assert np.array_equal(few.slowdown["A"], many.slowdown["A"][:4])
-    for mine, same in zip(few.churn["A"].away, many.churn["A"].away[:4], strict=True):
-        assert np.array_equal(mine.begin_s, same.begin_s)
 
 
 @given(st.lists(AWAY, min_size=2, max_size=2), st.integers(0, 10**6), st.integers(1, 6))

@@ -47,10 +47,9 @@ def test_a_run_folder_lists_what_was_carried(name: str, runs) -> None:
     assert listed == [key for key in rows if key in moved.groups]
 
 
-@pytest.mark.parametrize(("tuned", "most"), [(0, 1), (1, 3)])
-def test_an_8b_mixture_loads_one_expert_of_three(tuned: int, most: int) -> None:
+def test_an_8b_mixture_loads_one_expert_of_three() -> None:
     """Rank 4 on all three matrices of 32 layers in bf16."""
-    how = {"method": "emsfl-enhanced", "train": False, "gate_tuning_cycles": tuned}
+    how = {"method": "emsfl-enhanced", "train": False, "gate_tuning_cycles": 0}
     how["model"] = {"kind": "llama-3-8b-x3"}
     ground = {"clusters": [{"name": name} for name in "ABC"]}
     made = {"stop": {"cycles": 4}, "orbit": {"source": "slots"}, "link": {"preset": "paper"}}
@@ -59,8 +58,7 @@ def test_an_8b_mixture_loads_one_expert_of_three(tuned: int, most: int) -> None:
     factors = 32 * 3 * 4 * (4096 + 14336) * 2
     assert summary["model_expert_bytes"] == 3 * expert
     assert summary["least_expert_memory_bytes"] == expert
-    assert summary["expert_memory_bytes"] == most * expert
-    assert summary["device_memory_bytes"] > most * expert
+    assert summary["device_memory_bytes"] > summary["expert_memory_bytes"] == expert
     sent = {(row["direction"], row["payload"]): row["bytes"] for row in summary["payloads"]}
     assert [sent["uplink", f"experts:{e}"] for e in range(3)] == [factors] * 3
     assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(summary)

@@ -110,12 +110,6 @@ CASES: dict[str, Case] = {
         )
         for policy in kit.POLICIES
     },
-    # Device 1 trains until 30 s, in the second contact; the run ends in the gap at 15 s.
-    "the end in a gap": (
-        [contact(n, *span_s, [8.0, 8.0], 0) for n, span_s in enumerate([(0, 10), (20, 40)])],
-        [[Train(COST, rounds=3, who=only(0, 1)), *upload(15.0)]], {"until_s": 15.0},
-        ["0 in 0: 0-10 10 carried"], (30, 0, 30, 0, 10, 10, 0), None, [],
-    ),
     # One round of 10 s is longer than the pass: nothing has begun that could be cut off.
     **{
         f"never begun, {policy}": (
