@@ -26,7 +26,6 @@ def stored(model):
 
 
 def trained(start, ranks, bias=False, backbone=""):
-    """Experts changed by matrices of given ranks, gates by anything."""
     torch.manual_seed(7)
     final = {name: tensor.clone() for name, tensor in start.items()}
     for name, tensor in final.items():

@@ -101,23 +101,19 @@ def test_a_device_of_weight_zero_may_hold_anything_and_no_other(task, server, of
     clean, found = (change_of(some, server, o, (0.5, 0.0, 0.3)) for o in (offered, broken))
     assert np.abs(clean).max() > 1e-3
     np.testing.assert_array_equal(found, clean)
-    for part in "ab":
-        broken = {name: tensor.clone() for name, tensor in offered.items()}
-        broken[f"factor.expert.0.0.up.{part}"][1, 0, 0] = torch.inf
-        with pytest.raises(ValueError, match=r"'expert\.0\.0\.up\.weight' from device 1"):
-            merge_experts(some, server, broken, experts=(0,), weights=WEIGHTS)
+    broken = {name: tensor.clone() for name, tensor in offered.items()}
+    broken["factor.expert.0.0.up.b"][1, 0, 0] = torch.inf
+    with pytest.raises(ValueError, match=r"'expert\.0\.0\.up\.weight' from device 1"):
+        merge_experts(some, server, broken, experts=(0,), weights=WEIGHTS)
     broken["delta.gate.0.weight"][2, 0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"'gate\.0\.weight' from device 2"):
         merge_gate(some, server, broken, weights=WEIGHTS)
 
 
 def test_wrong_weights_and_what_was_not_offered_cannot_be_merged(task, server, offered):
-    for weights, message in (
-        ((0.5, 0.5), "give 3 that are"),
-        ((0.5, 0.6, -0.1), "that are 0 or more"),
-    ):
+    for weights in ((0.5, 0.5), (0.5, 0.6, -0.1)):
         for merge, experts in ((merge_experts, {"experts": (0,)}), (merge_gate, {})):
-            with pytest.raises(ValueError, match=message):
+            with pytest.raises(ValueError, match="give 3 that are 0 or more"):
                 merge(task, server, offered, weights=weights, **experts)
     fewer = {name: tensor for name, tensor in offered.items() if ".expert.1." not in name}
     with pytest.raises(ValueError, match=r"no factors of 'expert\.1"):

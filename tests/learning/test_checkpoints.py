@@ -144,7 +144,6 @@ def split_by_expert(folder):
 
 
 def fuse(folder):
-    """Rewrite a file with the names and shapes that transformers uses in memory."""
     tensors = load_file(folder / FILE)
     rest = {n: t for n, t in tensors.items() if "block_sparse_moe" not in n}
     for layer in range(2):

@@ -29,7 +29,6 @@ def devices(task):
 
 @pytest.fixture(scope="module")
 def state(devices, server):
-    """Devices that hold everything and have trained: B and the gate have moved."""
     return trained(devices.receive(server))
 
 
@@ -43,7 +42,6 @@ def trained(state):
 
 
 def logits(task, state, device):
-    """Run one device's model, base and factors as they lie in its state."""
     experts = experts_held(state)
     model, tensors = task.skeleton(Residency(held=experts, tuned=experts)), dict(task.backbone)
     for name, tensor in state.items():

@@ -60,7 +60,6 @@ def told(*parts):
 
 
 def numbered(count, **more):
-    """Texts that can be told apart by their token ids, with labels 0 and 1 in turn."""
     return [{"text": f"t{i:03}", "label": i % 2, **more} for i in range(count)]
 
 

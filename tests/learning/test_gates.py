@@ -32,7 +32,6 @@ def test_rounds_in_several_calls_are_rounds_in_one(first, more):
 
 
 def test_gates_are_averaged_as_they_were_sent():
-    """Only what is named is shared, by samples or plainly; the rest stays each client's own."""
     system = System(replace(VECTOR, upload_format="int8"))
     trained = system.train(2)
     before = {name: system.force(handle) for name, handle in trained.items()}

@@ -28,7 +28,6 @@ class WithOptions(kit.EmsFl):
 def test_methods_are_found_by_name_and_options_filled_with_defaults():
     assert set(SHIPPED) <= set(kit.method_names())
     assert all(issubclass(find_method(name), learning.Method) for name in SHIPPED)
-    assert find_method("emsfl-enhanced") is kit.EnhancedEmsFl
     with pytest.raises(ValueError, match="did you mean 'synchronous'"):
         find_method("syncronous")
     assert read_options(WithOptions, {"alpha": 1}) == WithOptions.Options(alpha=1)

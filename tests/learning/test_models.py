@@ -135,8 +135,8 @@ def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there
 
 def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones(tmp_path, monkeypatch):
     MODELS.add("mine")(VectorMoE)
-    for name in (kit.ModelConfig().kind, "mine", "learning.models:MoELayer"):
-        assert MODELS.find(name) is (MoELayer if ":" in name else VectorMoE)
+    assert MODELS.find(kit.ModelConfig().kind) is MODELS.find("mine") is VectorMoE
+    assert MODELS.find("learning.models:MoELayer") is MoELayer
     (tmp_path / "half_a_module.py").write_text("class Half(\n")
     monkeypatch.chdir(tmp_path)
     for kind in ("half_a_module:Half", "no_such_module:Model"):

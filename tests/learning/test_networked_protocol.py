@@ -15,10 +15,7 @@ MODEL, ALL, NOBODY = kit.Payload("model", 1.0), np.ones(DEVICES, bool), np.zeros
 
 
 class Passes:
-    """Answers a turn: in each contact the next of ``masks`` says whom a transfer gets through to.
-
-    Checks on the way that nobody trains before it has received, or sends before it has trained.
-    """
+    """Answers a turn: the next of ``masks`` says to whom a contact's transfers get through."""
 
     def __init__(self, turn, who, unfit, masks):
         self.turn, self.who, self.unfit, self.masks = turn, who, unfit, masks
@@ -97,7 +94,6 @@ NODES = [kit.Node("A", device) for device in range(EXPERTS)]
 
 
 def test_outcomes_by_policy():
-    assert kit.LATE == ("wait", "renormalise", "local")
     for chosen, came, own, outcomes in (
         ([0], [0], 0, ["local"] * 3),
         ([0, 1], [0, 1], 0, ["complete"] * 3),

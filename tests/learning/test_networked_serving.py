@@ -19,8 +19,6 @@ LATE = ("wait", "renormalise", "local")
 
 
 class Serving(System):
-    """Gates that differ from client to client, and the samples that all are tested on."""
-
     def __init__(self, config, **how):
         super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20, **how)
         self.gates = self.train(5)
@@ -73,7 +71,6 @@ def test_scores_are_those_of_the_assembled_models(config, combine):
             with torch.no_grad():
                 out = model.moe(model.extractor(system.x)) if logit else model(system.x)
             found.append(by_hand(system, out.softmax(-1) if logit else out.exp()))
-        assert score["samples"] == len(system.y)
         means = [score["accuracy"], score["loss"], score["f1"]]
         assert means == pytest.approx(np.mean(found, axis=0), rel=1e-9)
 

@@ -96,7 +96,6 @@ def test_flops_are_those_that_torch_counts(config, side):
 
 @KINDS
 def test_memory_is_what_a_client_holds(config):
-    """Weights, gradients and momentum, and what the maps of one sample take and give."""
     sizes, d, each = kit.sizes_of(config), config.model.hidden, 8
     extractor = numbers(sizes.extractor)
     expert = (d * HIDDEN + HIDDEN) + (HIDDEN * CLASSES + CLASSES)

@@ -20,7 +20,6 @@ SORTED = {tuple(np.sort(row)): number for number, row in enumerate(PIXELS)}
 
 
 def numbers(*parts):
-    """Name images by their sorted pixels, which no permutation changes."""
     rows = [row for part in parts for row in np.sort(part.x.reshape(len(part.y), -1), axis=1)]
     return [SORTED[tuple(row)] for row in rows]
 

@@ -101,8 +101,8 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
     raw = word_level(template=True)
     raw.enable_truncation(3)
     raw.enable_padding(length=50)
-    raw.save(str(tmp_path / "tokenizer.json"))
     folder, file = str(tmp_path), str(tmp_path / "tokenizer.json")
+    raw.save(file)
     for keys in ({"tokenizer": file}, {"checkpoints": (folder, "other")}):
         made = kit.make_tokenizer(ModelConfig(**keys), [])
         [line] = encode_texts([Text(words(10), "")], made, 16)

@@ -34,7 +34,6 @@ def devices(task):
 
 @pytest.fixture(scope="module")
 def state(devices, server):
-    """Devices with everything, whose factors of expert 1 have been trained for a round."""
     return devices.train(devices.receive(server), gate=True)
 
 
@@ -172,7 +171,6 @@ def assert_alike(devices, state, rounds=UNEVEN, **arguments):
 
 @cache
 def made(kind):
-    """Devices of one kind of training: fresh from their download, and drifted apart."""
     devices = Devices(build_task(replace(EXACT, **KINDS[kind])))
     return devices, (devices.receive(start_model(devices.task)), apart(devices))
 
