@@ -81,9 +81,7 @@ PARTINGS = st.dictionaries(st.integers(1, SPAN_S), st.sampled_from("AB"), max_si
 
 
 @given(DONE, DONE, PARTINGS.map(lambda partings: sorted(partings.items())))
-def test_every_second_counts_once_and_where_the_definition_says(
-    of_a: tuple[Pairs, ...], of_b: tuple[Pairs, ...], partings: list[tuple[int, str]]
-) -> None:
+def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, partings):
     """Against a count second by second: all spans begin and end on whole ones."""
     contacts, transfers = [], []
     events = [event(time_s, "disconnect", name) for time_s, name in partings]

@@ -54,9 +54,7 @@ def window_s(text: str) -> tuple[float, ...]:
     return tuple((end - START).total_seconds() for end in ends)
 
 
-def test_the_clock_is_that_of_the_run_and_sites_are_where_they_are(
-    result: sim.Result, packets: list[dict[str, Any]]
-) -> None:
+def test_the_clock_is_that_of_the_run_and_sites_are_where_they_are(result, packets):
     assert len({packet["id"] for packet in packets}) == len(packets)
     assert (packets[0]["id"], packets[0]["version"]) == ("document", "1.0")
     assert window_s(packets[0]["clock"]["interval"]) == (0.0, END_S)
@@ -68,9 +66,7 @@ def test_the_clock_is_that_of_the_run_and_sites_are_where_they_are(
 
 
 @pytest.mark.parametrize("which", COLUMNS)
-def test_links_are_there_when_contacts_are(
-    result: sim.Result, packets: list[dict[str, Any]], which: str
-) -> None:
+def test_links_are_there_when_contacts_are(result, packets, which):
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
     shown = {
         (*(names[end] for end in packet["polyline"]["positions"]["references"]), *window_s(text))
@@ -103,9 +99,7 @@ def skyfield_m(satellite: Any, time_s: float) -> np.ndarray:
     return np.asarray(own.at(at).frame_xyz(itrs).m)
 
 
-def test_positions_are_as_near_to_skyfields_as_the_file_says(
-    result: sim.Result, packets: list[dict[str, Any]]
-) -> None:
+def test_positions_are_as_near_to_skyfields_as_the_file_says(result, packets):
     said = re.search(r"off by at most ([\d.]+) m", packets[0]["description"])
     assert said is not None
     assert 0 < float(said[1]) < 10

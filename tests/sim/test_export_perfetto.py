@@ -131,9 +131,7 @@ def test_spans_and_marks_are_those_of_the_tables(result: sim.Result, trace: Read
     assert others == {"connect", "disconnect", "evaluate"}
 
 
-def test_counters_are_the_metrics_and_time_begins_with_the_run(
-    result: sim.Result, trace: Reader
-) -> None:
+def test_counters_are_the_metrics_and_time_begins_with_the_run(result, trace):
     boot_time, real_time = 6, 1
     start_ns = int(pd.Timestamp("2026-08-22T00:00:00Z").value)
     assert trace.clocks == {boot_time: 0, real_time: start_ns}
@@ -155,9 +153,7 @@ def tables(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 30), st.integers(1, 12)), max_size=40))
-def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(
-    drawn: list[tuple[int, int, int]],
-) -> None:
+def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
     about = {"cluster": "A", "direction": "uplink", "payload": "gate"}
     rows = [
         {**about, "device": device, "start_s": float(begin), "end_s": float(begin + lasts)}

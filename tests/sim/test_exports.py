@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import nn
 from transformers import AutoModelForCausalLM
 
 import sim
@@ -24,10 +22,8 @@ from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
 from tests.kit.tiny_checkpoints import mixtral
-from tests.kit.training import MixtralMoE, Residency, VectorMoE, names_of
+from tests.kit.training import MixtralMoE, Residency, names_of
 from tests.runs import Runs
-
-SMALL = ModelConfig(experts=2, hidden=16, expert_hidden=16)
 
 
 def exported(leomix, run: Path, to: str, place: Path) -> str:
@@ -45,9 +41,7 @@ def quoted(value: object) -> object:
     return f"'{value}" if str(value).startswith(("=", "+", "-", "@", "\t", "\r")) else value or ""
 
 
-def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(
-    leomix, runs: Runs, tmp_path: Path
-) -> None:
+def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs, tmp_path):
     """Of a run whose clusters have names that a scenario would not let them have."""
     run = runs.copy("slots-timing", tmp_path)
     for path in run.glob("*.parquet"):
@@ -98,9 +92,7 @@ def with_status(runs: Runs, place: Path, status: str) -> Path:
     return run
 
 
-def test_what_cannot_be_exported_is_one_line(
-    leomix, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch):
     (tmp_path / "r" / "checkpoint").mkdir(parents=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
@@ -152,9 +144,7 @@ def read(folder: Path) -> EventAccumulator:
     return EventAccumulator(str(folder)).Reload()
 
 
-def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(
-    leomix, runs: Runs, tmp_path: Path
-) -> None:
+def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, tmp_path):
     result = runs.result("slots")
     assert exported(leomix, runs["slots"], "tensorboard", tmp_path / "t") == ""
     events, whole = read(tmp_path / "t"), result.metrics.cluster.isna()
@@ -187,26 +177,6 @@ def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(
 # -- PEFT: start model and adapter make the final model
 
 
-def final_model(model: nn.Module, run: Path) -> nn.Module:
-    names = names_of(model)
-    tensors = load_file(run / "model" / "model.safetensors")
-    model.load_state_dict({names.path(name): tensor for name, tensor in tensors.items()})
-    return model.eval()
-
-
-def test_start_model_and_adapter_make_the_final_model(leomix, runs: Runs, tmp_path: Path) -> None:
-    assert exported(leomix, runs["slots"], "peft", tmp_path / "p") == ""
-    spec, x = InputSpec("vector", (64,), 10), torch.rand(100, 64)
-    model = VectorMoE(SMALL, spec, Residency(held=(0, 1)))
-    model.load_state_dict(load_file(tmp_path / "p" / "base" / "model.safetensors"))
-    final = final_model(VectorMoE(SMALL, spec, Residency(held=(0, 1))), runs["slots"])
-    with torch.no_grad():
-        before, expected = model(x), final(x)
-        adapted = PeftModel.from_pretrained(model.eval(), str(tmp_path / "p" / "adapter"))
-        torch.testing.assert_close(adapted(x), expected, rtol=0, atol=1e-5)
-        assert (before - expected).abs().max() > 1e-3
-
-
 def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_path: Path) -> None:
     """Multiple choice on a Mixtral checkpoint, through a whole run."""
     mixtral(tmp_path / "mixtral", num_local_experts=3, vocab_size=300)
@@ -230,7 +200,10 @@ def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_pa
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "p" / "base", local_files_only=True)
     ours = ModelConfig(kind="mixtral", experts=3, top_k=2, checkpoints=(str(tmp_path / "p/base"),))
     spec = InputSpec("choices", (3, 2, 24), 3, 300)
-    final = final_model(MixtralMoE(ours, spec, Residency(held=(0, 1, 2))), text_run)
+    final = MixtralMoE(ours, spec, Residency(held=(0, 1, 2))).eval()
+    trained = load_file(text_run / "model" / "model.safetensors")
+    names = names_of(final)
+    final.load_state_dict({names.path(name): tensor for name, tensor in trained.items()})
     tokens = torch.arange(40).reshape(4, 10)
     with torch.no_grad():
         before = base(tokens).logits

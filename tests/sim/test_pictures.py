@@ -6,7 +6,6 @@ import base64
 import io
 import shutil
 import warnings
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -161,9 +160,7 @@ def test_odd_names_are_written_as_they_are(trained: Result) -> None:
 # -- results in notebooks and in the terminal
 
 
-def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(
-    runs: Runs, tmp_path: Path
-) -> None:
+def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(runs, tmp_path):
     trained = sim.load(shutil.copytree(runs["slots"], tmp_path / "<i>run"))
     accuracy = trained.summary["accuracy_final"]
     wanted = f"Result(emsfl, 0.06 days, 3 cycles, accuracy {accuracy:.3f}, {trained.folder})"
@@ -222,9 +219,7 @@ def test_fields_say_where_runs_have_no_value_and_bands_reach_from_least_to_most(
         max_size=40,
     )
 )
-def test_any_heat_map_and_any_lines_are_the_medians_of_pandas(
-    rows: list[tuple[int, str, float | None]],
-) -> None:
+def test_any_heat_map_and_any_lines_are_the_medians_of_pandas(rows):
     frame = pd.DataFrame(rows, columns=["x", "group", "value"]).astype({"value": float})
     table = pa.Table.from_pandas(frame, preserve_index=False)
     wanted = frame.groupby(["group", "x"]).value.median().unstack("x")

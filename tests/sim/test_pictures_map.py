@@ -31,9 +31,7 @@ def ground_track_at(*time_s: float) -> GroundTrack:
 
 
 @given(PLACES, st.floats(1.0, 85.0))
-def test_all_points_of_a_circle_are_equally_far_and_its_line_breaks_at_the_edge(
-    place: tuple[float, float], radius_deg: float
-) -> None:
+def test_all_points_of_a_circle_are_equally_far_and_its_line_breaks_at_the_edge(place, radius_deg):
     site = orbit.Site("here", *place)
     around = circle(site, radius_deg)
     there = zip(*(angles_deg[::20].tolist() for angles_deg in around), strict=True)
