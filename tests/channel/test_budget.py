@@ -112,6 +112,8 @@ def test_the_rate_of_a_sidelink_is_shannons_in_thermal_noise():
         snr = received_w / (BOLTZMANN_J_K * 290.0 * 2e6 * ratio(7.0))
         expected = 2e6 * math.log1p(snr) / math.log(2)
         assert sidelink.rate_bps(distance_m) == pytest.approx(expected, rel=1e-9)
+    plain = channel.Sidelink(915e6, 2e6, 20.0, 3.0)
+    assert plain == replace(plain, reference_distance_m=1, noise_figure_db=0, other_losses_db=0)
 
 
 # The table of a link

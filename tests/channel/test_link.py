@@ -6,23 +6,10 @@ from dataclasses import fields, replace
 import pytest
 
 import channel
-from channel import Link, SlantAttenuation, link_budget_terms, snr_db
+from channel import Link, SlantAttenuation, link_budget_terms
 
 UPLINK = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)
 RICIAN = replace(UPLINK, fading="rician", rician_k_linear=3.0, zenith_attenuation_db=0.05)
-
-
-def test_snr_is_the_carrier_to_noise_ratio_and_every_loss_lowers_it_by_its_decibels():
-    plain_db = channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, 1075e3, losses_db=0.1)
-    losses = ("other_losses_db", "scintillation_loss_db", "clutter_loss_db", "shadowing_margin_db")
-    for change, further_db in (
-        ({}, 0.0),
-        *(({name: 1.25}, 1.25) for name in losses),
-        ({"zenith_attenuation_db": 0.15}, 0.2),  # 0.1 dB over sin(30 degrees)
-        ({"atmosphere": "inverse_elevation"}, 0.05),
-    ):
-        found_db = snr_db(replace(RICIAN, **change), 30.0, 1075e3)
-        assert found_db == pytest.approx(plain_db - further_db, abs=1e-12), change
 
 
 # Another value for every field. A form of link either refuses it or shows it in its budget.

@@ -118,6 +118,9 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
     cut = mine.clipped_start & before | mine.clipped_end & after
     np.testing.assert_array_equal(mine.sgp4_error, cut)
     assert all(np.isfinite(getattr(mine, column.name)).all() for column in fields(mine))
+    form = "%Y-%m-%dT%H:%M:%SZ"
+    first_utc, last_utc = (start + timedelta(seconds=s) for s in (failure.first_s, failure.last_s))
+    assert f"{satellite.name!r} from {first_utc:{form}} to {last_utc:{form}} (" in str(failure)
     assert words in str(failure) and "\n" not in str(failure)
     if before != after and not whole:
         edges_s, into = (failure.first_s, failure.last_s)[:: 1 if after else -1], 1 if after else -1

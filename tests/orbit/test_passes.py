@@ -143,6 +143,8 @@ def test_bad_input_is_refused_in_one_line():
     good = {"satellites": CIRCLES, "sites": [skies.MUNICH], "start": START, "end": START + DAY}
     for words, change in (
         ("no satellite given", {"satellites": []}),
+        ("no site given", {"sites": []}),
+        ("is not a datetime", {"end": "2026-08-23"}),
         ("sites: a NoneType is no list of sites; give a list", {"sites": None}),
         (r"a tuple is no site; give orbit\.Site\(name, latitude_deg", {"sites": [(48.1, 11.6)]}),
         ("min_elevation_deg is larger than any float", {"min_elevation_deg": 10**400}),

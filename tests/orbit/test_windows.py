@@ -207,6 +207,7 @@ def test_windows_slots_and_coverage_that_cannot_be_are_refused():
         ("window 0 rises at 0.0 s, sets at 0.0 s", {"set_s": np.array([0.0, 3.0])}),
         ("times must be finite", {"rise_s": np.array([0.0, np.nan])}),
         ("site has shape", {"site": np.array([0])}),
+        ("not sorted", {"rise_s": np.array([0.5, 0.0])}),
         ("not sorted by rise_s, sat", {"rise_s": np.zeros(2), "site": np.array([1, 0])}),
     ):
         refused(words, replace, windows, **change)

@@ -93,6 +93,7 @@ OF_ALL: Rules = [
     ("slots", {"stop": {"days": 3}}, "stop: cycles is missing; source 'slots' runs a number of"),
     ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch, so"),
     ("tle omm bare", {"start": None}, ""),
+    ("slots", {"ground.clusters": [7]}, "ground.clusters.0: got 7; must be a mapping of keys"),
     ("slots", {"stop": None}, "stop: got nothing; must be a mapping of keys"),
     ("slots", {"stop.cycles": 10**5000}, "stop.cycles: got a very large int; must be"),
     ("slots", {"memory_gib": 8}, "memory_gib: is not a known key; did you mean 'compute.memo"),
