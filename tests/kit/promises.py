@@ -57,16 +57,19 @@ def _said_as_it_is(drawn, result):
     injected = texts[events.kind == "fault"].str.startswith("injected: ").sum()
     refused = texts[events.kind == "drop"].str.endswith("refused: corrupted in transit").sum()
     assert injected + refused == sum(fault_counts(result.tables["events"]).values())
-    if drawn["learning"].get("aggregation", {"when": "all"})["when"] == "all":
+    if _waits_for_all(drawn):
         assert not texts[events.kind == "wait"].str.contains(" reached").any()
     if drawn["learning"]["train"]:
         assert np.isfinite(result.metrics.loss.dropna()).all()
 
 
+def _waits_for_all(drawn):
+    return drawn["learning"].get("aggregation", {"when": "all"})["when"] == "all"
+
+
 def plain(drawn):
     """Whether nothing is struck by faults and every aggregation waits for all."""
-    waits_for = drawn["learning"].get("aggregation", {"when": "all"})["when"]
-    return not drawn.get("faults") and waits_for == "all"
+    return not drawn.get("faults") and _waits_for_all(drawn)
 
 
 def versions(result):

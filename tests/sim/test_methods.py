@@ -3,6 +3,8 @@
 What a device's round alone makes of the model is taken from ClusterSide.
 """
 
+import contextlib
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -34,40 +36,24 @@ def weights(learner, handle):
     return {name: np.asarray(tensor) for name, tensor in learner.final_tensors(handle).items()}
 
 
-def worked(rounds):
-    rounds = np.asarray(rounds, np.int64)
-    return seam.Work(rounds, rounds.astype(float), np.zeros(len(rounds), bool))
-
-
-def received(*who):
-    there = np.array(who, float)
-    return seam.Receipt(there > 0, there, there, 0 * there)
-
-
-def side_of(learner, cluster=None):
-    side = seam.ClusterSide(learner, cluster or seam.Cluster("A", 0, 2))
-    side.provide(learner.start(), range(learner.architecture.experts))
-    return side
-
-
 def trained(learner, cluster):
     """A cluster that has trained a round of all from the start model, and offered it."""
-    side, every = side_of(learner, cluster), list(range(learner.architecture.experts))
-    side.train(worked(np.ones(cluster.devices)), every, gate=True)
+    side, every = seam.ClusterSide(learner, cluster), list(range(learner.architecture.experts))
+    ones = np.ones(cluster.devices, int)
+    side.provide(learner.start(), every)
+    side.train(seam.Work(ones, ones.astype(float), ones < 0), every, gate=True)
     side.offer(every, gate=True)
     return side
 
 
-def answered(protocol):
-    """Drive a protocol that takes no time; return its result and its notes."""
+def drive(protocol):
+    """Answer the measurements of a protocol that takes no time; return its notes."""
     notes, reply = [], None
-    while True:
-        try:
-            request = protocol.send(reply)
-        except StopIteration as stop:
-            return stop.value, notes
-        reply = request.compute() if isinstance(request, seam.Measure) else None
-        notes += [request] if isinstance(request, seam.Note) else []
+    with contextlib.suppress(StopIteration):
+        while request := protocol.send(reply):
+            reply = request.compute() if isinstance(request, seam.Measure) else None
+            notes += [request] if isinstance(request, seam.Note) else []
+    return notes
 
 
 @pytest.mark.parametrize(
@@ -112,8 +98,9 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age(step):
     parts = (sides[0], np.ones(2, bool)), (sides[1], ~late), (sides[1], late)
     first, fresh, stale = (weights(learner, side.merge(start, who)) for side, who in parts)
     for cluster, side in zip(clusters, sides, strict=True):
-        done = side.deliver(received(*[True] * cluster.devices))
-        _, notes = answered(method.collect(side, done))
+        all_of_it = np.ones(cluster.devices)
+        done = side.deliver(seam.Receipt(all_of_it > 0, all_of_it, all_of_it, 0 * all_of_it))
+        notes = drive(method.collect(side, done))
     assert [note.detail for note in notes] == ["experts:0,1 gate devices:5 updates:2 staleness:0-5"]
     assert method.version == 6
     before, after = weights(learner, start), weights(learner, method.server)
@@ -168,32 +155,6 @@ def test_a_buffer_is_half_the_clusters_and_never_one():
     for wrong in ({"buffer_size": -1}, {"server_step_size": 0.0}, {"server_step_size": np.nan}):
         with pytest.raises((sim.InputError, scenarios.ScenarioError), match=r"learning\.options"):
             sim.run(slots(learning=fedbuff(**wrong)))
-
-
-@pytest.fixture
-def learner():
-    return learning.Learner(learning.LearningConfig(1, ("A",), (2,), batch_size=8))
-
-
-def test_late_devices_add_what_was_missing_and_nobody_counts_twice(learner):
-    """One of two devices arrives a pass later, when the other has offered again."""
-
-    def after(*turns):
-        side, server = side_of(learner), learner.start()
-        for rounds, who in turns:
-            side.train(worked(rounds), [0])
-            side.offer([0])
-            server = side.merge(server, side.deliver(received(*who)))
-        assert not side.pending.any()
-        return weights(learner, server)
-
-    both, first = [True, True], [True, False]
-    found = after((both, first), (first, both))
-    # The same training, each device's update applied with its share of the samples.
-    expected, start = after((both, both), (first, first)), weights(learner, learner.start())
-    assert any(not np.allclose(tensor, start[name]) for name, tensor in found.items())
-    for name, tensor in found.items():
-        assert np.allclose(tensor, expected[name], atol=1e-7), name
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
