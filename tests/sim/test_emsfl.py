@@ -137,31 +137,23 @@ def measured(relevance, **said):
     return sim.run(slots(learning=learned("measured", **said)))
 
 
-def test_the_class_of_an_expert_is_that_of_its_relevance(runs):
-    result = measured([[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]], train=True)
-    for _, rows in result.assignments.groupby(["time_s", "cluster"]):
-        classes = rows.sort_values("expert").expert_class.tolist()
-        assert classes == ["shared", "domain", "shared", "seldom"]
-    assert result.summary["expert_classes"] == {"shared": [0, 2], "domain": [1], "seldom": [3]}
-    baseline = runs.result("slots-synchronous").summary
-    assert baseline["expert_classes"] is baseline["density_ratio"] is None
-
-
 def warned_of(result):
     """Whether a run warns of low own mass, and of uniform data."""
     text = " ".join(result.summary["warnings"])
     return "own gate mass" in text, "hardly denser" in text
 
 
-THIN = [[0.35, 0.35, 0.15, 0.15], [0.15, 0.15, 0.35, 0.35]]
+EVEN, CLASSES = [[0.25] * 4] * 2, [[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]]
+HOME, THIN = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]], [[0.35, 0.35, 0.15, 0.15]]
 
 
 @pytest.mark.parametrize(
     ("relevance", "threshold", "warned"),
     [
-        ([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]], 0.1, (False, False)),
-        (THIN, 0.2, (True, False)),  # denser at home by 1.4 of at most 2, but much is elsewhere
-        ([[0.25] * 4] * 2, 0.1, (True, True)),
+        (HOME, 0.1, (False, False)),
+        # Denser at home by 1.4 of at most 2, but much is elsewhere.
+        ([*THIN, THIN[0][::-1]], 0.2, (True, False)),
+        (EVEN, 0.1, (True, True)),
     ],
 )
 def test_density_and_mass_are_told_of_apart(relevance, threshold, warned):
@@ -173,7 +165,12 @@ def test_density_and_mass_are_told_of_apart(relevance, threshold, warned):
     assert result.summary["density_ratio"] == pytest.approx(ratio)
 
 
-def test_a_cluster_without_experts_has_no_ratio_and_other_methods_no_warning():
+def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():
+    result = measured(CLASSES, train=True)
+    for _, rows in result.assignments.groupby(["time_s", "cluster"]):
+        classes = rows.sort_values("expert").expert_class.tolist()
+        assert classes == ["shared", "domain", "shared", "seldom"]
+    assert result.summary["expert_classes"] == {"shared": [0, 2], "domain": [1], "seldom": [3]}
     clusters, data = [{"name": name, "devices": 1} for name in "ABC"], {"own_domain_fraction": 0.34}
     said = {"ground": {"clusters": clusters}, "learning": {"method": "emsfl", "data": data}}
     result = sim.run(slots(**said))
