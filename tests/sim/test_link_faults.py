@@ -144,11 +144,6 @@ LEAVING: dict[str, tuple[list[Any], Any, list[Spells], list[str], list[float]]] 
         [BOTH_WAYS], [MODEL], [away(12, 1000), away(25, 1000)],
         ["0 in 0: 0-10 10 delivered", "1 in 0: 0-10 10 delivered", "1 in 0: 20-25 5 carried"], [25],
     ),
-    # Who is away when a step would begin is out of the later ones, though it is soon back.
-    "at the download": (
-        [BOTH_WAYS], [MODEL], [away(-1, 5), NO_SPELLS],
-        ["1 in 0: 0-10 10 delivered", "1 in 0: 20-30 10 delivered"], [30],
-    ),
 }  # fmt: skip
 
 
@@ -238,7 +233,6 @@ DOWN_TOO = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
 CLOSED: dict[str, tuple[Any, Any, Closing, dict[str, Any], str, float, str]] = {
     # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
     "one": (HERE, upload(100.0), Closing(quorum=0.2), {}, "10000", 20, "quorum: 4"),
-    "three": (HERE, upload(100.0), Closing(quorum=0.55), {}, "11100", 80, "quorum: 2"),
     "deadline": (LATER, upload(100.0), Closing(deadline_s=100.0), {}, "11100", 150, "deadline: 2"),
     # Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do.
     "whole chains": (

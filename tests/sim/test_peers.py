@@ -140,24 +140,6 @@ def inference(**changes):
     return do.Infer(**(said | changes))
 
 
-def test_rows_of_inferences():
-    nothing = inference(latency_s=np.full(3, np.nan), outcome=("failed",) * 3, batch=4)
-    found, result = replies(ground(), at(41.0, inference()), at(42.0, nothing))
-    assert found == [None, None]
-    table = result.tables["inferences"].to_pandas()
-    columns = ["time_s", "cluster", "device", "batch", "experts", "samples", "sent_bytes"]
-    rows = ("B/1", 12, 0.0), ("B/1,B/2", 6, 2048.0), ("B/0", 2, 512.0)
-    expected = [[40.0, "B", 1, batch, *row] for batch in (3, 4) for row in rows]
-    assert table[columns].to_numpy().tolist() == expected
-    assert table.latency_s[:2].tolist() == [0.01, 0.05] and table.latency_s[2:].isna().all()
-    assert table.outcome.tolist() == ["local", "complete", "failed"] + ["failed"] * 3
-    assert result.events[result.events.kind == "infer"].detail.tolist() == [
-        # The mean over the 18 samples that were answered: (12 x 0.01 + 6 x 0.05) / 18.
-        "batch:3 samples:20 local:12 latency:0.023",
-        "batch:4 samples:20 local:0 latency:-",
-    ]
-
-
 def broken():
     yield do.Wait(50.0)
     raise ArithmeticError("on purpose")

@@ -96,23 +96,6 @@ def test_who_reaches_whom():
     assert found[4].reason == "not in contact"
 
 
-def test_the_books_have_each_message_once_a_hop():
-    """Bytes over the links = bytes of the messages x hops: one over a sidelink, two by relay."""
-    draw, nodes, tasks, near, far = np.random.default_rng(7), (A0, A1, B0, B1, B2), [], 0, 0
-    for _ in range(60):
-        (one, other), size = draw.integers(0, 5, 2), int(draw.integers(0, 300_000))
-        a, b = nodes[one], nodes[other]
-        tasks.append(at(draw.uniform(0, 2000), sent(a, b, size)))
-        near += size * (a.cluster == b.cluster and a != b)
-        far += size * (a.cluster != b.cluster)
-    found, result = replies(relayed(link={"sidelink": NEAR}), *tasks, by="A")
-    assert all(arrival.delivered for arrival in found)
-    books = result.manifest["books"]
-    assert books["sidelink"]["sent_bytes"] == near
-    for direction in ("uplink", "downlink"):
-        assert books[direction]["sent_bytes"] == pytest.approx(far, rel=1e-12)
-
-
 @pytest.mark.parametrize("channels", [1, 2])
 def test_no_device_sends_two_things_at_a_time_nor_more_than_there_are_sub_channels(channels):
     """All devices upload 20 MB again and again, while each sends its relayed messages."""

@@ -98,14 +98,6 @@ def test_a_download_waits_for_what_another_satellite_has_received(down: bool) ->
     assert not told.replies[1][0].done.any()
 
 
-def test_what_is_aggregated_when_the_last_device_is_cut_off_is_known_only_from_then_on() -> None:
-    """One device is through at 10 s; the other never, so that its chain ends at the set, 60 s."""
-    times_s = [("first", 0, 0, 60), ("second", 1, 100, 400)]
-    told = synchronised(*times_s, down=True, steps=[upload(10.0), download(5.0)], rates=[8.0, 0.1])
-    assert told.replies[0][0].done.tolist() == [True, False]
-    assert told.ends(chain=1)[0] == 215.0
-
-
 @pytest.mark.parametrize("down", [False, True])
 def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down: bool) -> None:
     """The first satellite receives an upload at 110 s; asked for there, a download waits to 160 s

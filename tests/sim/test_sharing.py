@@ -253,7 +253,6 @@ CHAINS: dict[str, tuple[Any, Any, list[Any], list[str] | None]] = {
     # On a crowded beam the steps of a chain in one direction follow each other.
     "queue": (here([8] * 3, band(1)), TWO, [[4, 8, 12], [18, 24, 30]], None),
     "turns": (here([8] * 3, band(1, "rounds")), TWO, [[12] * 3, [30] * 3], None),
-    "no crowd": (here([8, 4], band(2)), TWO, [[4, 8], [10, 20]], QUIET),
     # Until one is through: 6 bytes by 9 s; the two that are left have a sub-channel of their own.
     "fewer turns": (here([8] * 3, band(2, "rounds")), upload(np.array([6.0, 10, 12])),
                     [[9, 13, 15]], None),
@@ -262,7 +261,6 @@ CHAINS: dict[str, tuple[Any, Any, list[Any], list[str] | None]] = {
                      [[8, 16]], None),
     # A broadcast has the rate of the worst of those in view that are to hear it.
     "broadcast": (BROADCAST, download(10.0), [[40, 40, NEVER, 40]], QUIET),
-    "to some": (BROADCAST, download(10.0, who=who(1, 0, 0, 1)), [[10, NEVER, NEVER, 10]], QUIET),
     # Another cluster has the beam until 60 s, when device 1 has lost the satellite.
     "lost before": (cut(seen(here([8, 8], None, band(1, "broadcast")), *LOST_LINK), 60.0, 100.0),
                     download(10.0), [[70, NEVER]], None),
