@@ -125,18 +125,6 @@ def test_how_queries_end(ground, link, said, outcomes, span_s):
         assert told.sum() == (0 if len(names) == 1 else len(ground["clusters"]))
 
 
-def test_through_the_satellite_to_another_cluster():
-    """Store and forward in slots; what no contact is left for at the end is a failure."""
-    said = late("wait", inference_interval_s=600.0, inference_samples=400, cycles=6)
-    result, rows = asked(towns(1, 1), {"sidelink": None}, **said)
-    remote = rows[rows.outcome == "complete"]
-    assert len(remote)
-    assert (remote.latency_s > 300.0).all()
-    assert (rows.outcome == "failed").any()
-    relayed = result.transfers[result.transfers.payload == "relay"]
-    assert set(relayed.direction) == {"uplink", "downlink"}
-
-
 # -- latencies: queries of four samples, of which extraction and experts take seconds
 
 SLOW = {"round_s": 60.0, "inference_interval_s": 1000.0, "cycles": 30}
