@@ -1,6 +1,7 @@
 """The command line: what it prints, writes, imports and refuses."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -189,6 +190,10 @@ BUDGETS = {
     "contacts": (["contacts", "quickstart", "--summary"], (*HEAVY, "rich")),
     "contacts of elements": ([*ELEMENTS, *SPAN, "1,2", "-o", "c.parquet"], HEAVY),
     "link": (["link", "quickstart"], (*HEAVY, "rich")),
+    "a timing-only sweep": (
+        ["sweep", "paper-slots", "--set", TIMING, "-p", "stop.cycles=2", "-o", "out"],
+        ("torch", "pandas", "matplotlib"),
+    ),
     "a timing-only run": (
         ["run", "paper-slots", "--set", TIMING, "--set", "stop.cycles=2"],
         {*HEAVY, "rich"} - {"pandas"},  # pyarrow takes it along for times
@@ -202,11 +207,15 @@ def test_a_command_imports_nothing_heavy(what, tmp_path):
     line, forbidden = BUDGETS[what]
     elements = scenarios.shipped_path("quickstart").with_name("iridium-106.tle")
     (tmp_path / "x.tle").write_text(elements.read_text())
+    # It breaks in workers, too.
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     code = (
         f"import sys; from sim.cli import status; code = status({line!r}); "
         "print(code, *sys.modules, file=sys.stderr)"
     )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": paths}, "check": True}
     line = [sys.executable, "-c", code]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(line, capture_output=True, text=True, **how)
     status, *imported = done.stderr.splitlines()[-1].split()
     assert (status, set(imported) & set(forbidden)) == ("0", set()), done.stderr

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pyarrow.parquet as pq
@@ -275,25 +273,3 @@ def test_one_process_at_a_time_and_the_second_interrupt_ends_at_once(place):
     assert (running.returncode, "Traceback" in errors) == (130, False)
     wait_until(lambda: gone(place), "workers are gone", 5.0)
     assert place.statuses() == ["missing"] * 4
-
-
-FORBIDDEN = """
-import sys
-from sim.cli import status
-
-assert status(sys.argv[1:]) == 0
-assert not {"torch", "pandas", "matplotlib"} & set(sys.modules)
-"""
-
-
-@process
-def test_supervisors_and_workers_for_timing_need_no_torch(tmp_path):
-    """The workers are given a torch that breaks when it is imported."""
-    Place(tmp_path)
-    (tmp_path / "shadow").mkdir()
-    (tmp_path / "shadow" / "torch.py").write_text("raise SystemExit('torch was imported')\n")
-    setting = ["--set", "learning.train=false", "--no-cache", "-o", "out"]
-    line = [sys.executable, "-c", FORBIDDEN, "sweep", "tiny.yaml", "-p", "stop.cycles=1", *setting]
-    paths = os.pathsep.join(filter(None, [str(tmp_path / "shadow"), os.environ.get("PYTHONPATH")]))
-    subprocess.run(line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, check=True)
-    assert [row["status"] for row in read_sweep(tmp_path / "out").rows.to_pylist()] == ["complete"]
