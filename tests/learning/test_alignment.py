@@ -149,7 +149,6 @@ def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, r
 
 @pytest.mark.parametrize("top_k", [1, 2])
 def test_what_experts_serve_is_told_by_their_weights(task, server, top_k):
-    """Device 2 has one expert in reach: a second that Top-2 chooses has weight 0, and no use."""
     task = replace(task, config=replace(CONFIG, model=replace(CONFIG.model, top_k=top_k)))
     state = trained(task, server)
     found = usage(task, state, "A", REACH)

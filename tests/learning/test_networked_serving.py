@@ -175,7 +175,6 @@ def test_gates_and_experts_are_needed_to_route_by(system):
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 2))
 def test_f1_is_that_of_scikit_learn(seed, classes, unmet):
-    """A class that nobody meets counts 0."""
     y, guesses = np.random.default_rng(seed).integers(unmet, classes + unmet, (2, 20))
     everybody = range(classes + unmet)
     found = f1_score(y, guesses, average="macro", labels=everybody, zero_division=0)

@@ -130,7 +130,6 @@ def config(kind, rank=2, **keys):
 
 
 def one_round(configuration):
-    """Download, train, upload and aggregate once: experts, gate and what goes with it."""
     learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
     server = learner.start()
     state = learner.receive(server, None, "a", who, [0, 1], zeros)

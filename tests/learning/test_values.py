@@ -29,8 +29,6 @@ FUNCTIONS = {
 
 
 class Numbers(Values):
-    """Operations on one number, and how often each was applied."""
-
     def __init__(self, folder=None, context="c", keep=True):
         super().__init__(self.count, context, keep)
         self.applied = Counter()
