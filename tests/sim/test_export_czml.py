@@ -1,7 +1,5 @@
 """CZML: structure, links against the contacts, positions against Skyfield."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta

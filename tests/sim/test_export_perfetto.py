@@ -1,7 +1,5 @@
 """Traces for Perfetto, read back from its protobuf messages by a reader of our own."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from pathlib import Path
 from typing import Any

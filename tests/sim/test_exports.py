@@ -1,7 +1,5 @@
 """``leomix export``: what other tools get is what the run has."""
 
-from __future__ import annotations
-
 import csv
 import json
 import sys
@@ -23,7 +21,6 @@ from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
 from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
-from tests.runs import Runs
 
 
 def exported(leomix, run: Path, to: str, place: Path) -> str:
@@ -47,19 +44,24 @@ def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs,
     for path in run.glob("*.parquet"):
         table = pq.read_table(path)
         names = [NAMES[row % len(NAMES)] for row in range(table.num_rows)]
-        place = table.column_names.index("cluster")
-        table = table.set_column(place, "cluster", pa.array(names, pa.string()))
+        column = table.column_names.index("cluster")
+        table = table.set_column(column, "cluster", pa.array(names, pa.string()))
         pq.write_table(table.slice(0, 0) if path.stem == "assignments" else table, path)
+    place = run / "export"
+    (place / "csv" / ".part").mkdir(parents=True)  # a killed export is in nobody's way
+    (place / "csv" / "events.csv").write_text("of an earlier export")
+    (place / "csv" / "notes.txt").write_text("mine")
     for to in ("csv", "parquet"):
-        exported(leomix, run, to, tmp_path / to)
+        assert leomix("export", run, "--to", to).status == 0
+    assert {path.suffix for path in (place / "csv").iterdir()} == {".csv", ".txt"}
     for name in COLUMNS.keys() - set(OPTIONAL):
         own = pq.read_table(run / f"{name}.parquet")
-        assert pq.read_table(tmp_path / "parquet" / f"{name}.parquet").equals(own)
-        head, *rows = cells(tmp_path / "csv" / f"{name}.csv")
+        assert pq.read_table(place / "parquet" / f"{name}.parquet").equals(own)
+        head, *rows = cells(place / "csv" / f"{name}.csv")
         assert head == own.column_names
         assert len(rows) == own.num_rows
-        for place, field in enumerate(own.schema):
-            shown, values = [row[place] for row in rows], own[field.name].to_pylist()
+        for column, field in enumerate(own.schema):
+            shown, values = [row[column] for row in rows], own[field.name].to_pylist()
             if pa.types.is_string(field.type):
                 assert shown == [quoted(value) for value in values]
             elif pa.types.is_floating(field.type):
@@ -71,27 +73,6 @@ def cells(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_the_default_place_is_inside_the_run_and_a_killed_export_is_in_nobodys_way(
-    leomix, runs: Runs, tmp_path: Path
-) -> None:
-    run = runs.copy("slots-timing", tmp_path)
-    place = run / "export" / "csv"
-    (place / ".part").mkdir(parents=True)
-    for name in (".part/contacts.csv", "events.csv", "notes.txt"):
-        (place / name).write_text("old")
-    assert leomix("export", run, "--to", "csv").status == 0
-    assert (place / "events.csv").read_text().startswith('"time_s"')
-    assert (place / "notes.txt").read_text() == "old"
-    assert {path.suffix for path in place.iterdir()} == {".csv", ".txt"}
-
-
-def with_status(runs: Runs, place: Path, status: str) -> Path:
-    run = runs.copy("slots", place)
-    manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps({**manifest, "status": status}))
-    return run
-
-
 def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch):
     (tmp_path / "r" / "checkpoint").mkdir(parents=True)
     (tmp_path / "full").mkdir()
@@ -99,7 +80,9 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     for name in [name for name in sys.modules if name.split(".")[0] == "perfetto"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "perfetto", None)
-    halted = with_status(runs, tmp_path / "h", "interrupted")
+    halted = runs.copy("slots", tmp_path)
+    manifest = {**json.loads((halted / "manifest.json").read_text()), "status": "interrupted"}
+    (halted / "manifest.json").write_text(json.dumps(manifest))
     slots_, timing, place = runs["slots"], runs["slots-timing"], tmp_path / "p"
     for run, to, out, words in (
         (slots_, "onnx", place, "--to onnx: no such format"),

@@ -1,7 +1,5 @@
 """Pictures of runs and sweeps: the numbers behind them are those of the tables."""
 
-from __future__ import annotations
-
 import base64
 import io
 import shutil

@@ -1,7 +1,5 @@
 """The map: circles, tracks and land are where independent computations put them."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import numpy as np

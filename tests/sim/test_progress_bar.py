@@ -1,7 +1,5 @@
 """Progress: a bar on a terminal, and nothing elsewhere."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

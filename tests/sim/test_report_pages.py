@@ -1,7 +1,5 @@
 """`leomix report`: what the page says is what the folders hold, and it opens without a network."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
