@@ -1,9 +1,12 @@
-"""What a learning task is, in plain numbers: no torch, so that timing-only runs can use it."""
+"""LearningConfig, ModelConfig, LoraConfig, DataConfig, Pretraining; mask values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
+
+# What a learning task is, in plain numbers: no torch, so that timing-only runs can use it.
 
 
 @dataclass(frozen=True)
@@ -140,3 +143,7 @@ class LearningConfig:
     upload_format: str = "native"
     device: str = "cpu"
     precision: str = "auto"
+
+
+MASKS = {"-inf": -math.inf, "zero": 0.0}
+"""Logits by the name of the mask: out of reach, or the paper's literal zero."""

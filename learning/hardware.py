@@ -1,17 +1,19 @@
-"""What torch can compute on here, and in which number format."""
+"""Compute device(s), free memory, describe."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from ctypes import CDLL
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import torch
+    from learning.values.lazy import Tensors
 
-    from learning.config import LearningConfig
-    from learning.values import Tensors
+
+# What torch can compute on here, and in which number format.
 
 
 def describe() -> str:
@@ -53,18 +55,95 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def torch_dtype(config: LearningConfig) -> torch.dtype:
-    """Return the number format of weights and training."""
-    import torch
-
-    from learning.precision import precision_of
-
-    dtype: torch.dtype = getattr(torch, precision_of(config))
-    return dtype
-
-
 def on_device(tensors: Tensors, device: str) -> Tensors:
     """Return ``tensors`` where they are computed on: those read from disk are on the CPU."""
     if device == "cpu":
         return tensors
     return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+MEMINFO = Path("/proc/meminfo")
+STATM = Path("/proc/self/statm")
+CGROUP = Path("/proc/self/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def check_memory(needed: float, device: str) -> None:
+    """Raise ValueError with both figures where ``needed`` bytes are more than ``device`` has."""
+    free = free_bytes(device)
+    if free is not None and needed > free:
+        where = "CUDA device" if device.startswith("cuda") else "machine"
+        raise ValueError(
+            f"the model needs {needed / 2**30:.1f} GiB and the {where} has {free / 2**30:.1f} GiB "
+            "free; use learning.precision=bfloat16, a smaller model, or learning.train=false"
+        )
+
+
+def free_bytes(device: str) -> int | None:
+    """Return the free memory of ``cpu`` or ``cuda`` in bytes, None where it is not known.
+
+    Of the CPU it is the least of what the machine has available, what the control groups that this
+    process is in leave of their limits, and what the process's own limit leaves.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min((*_available(), *_left_in_groups(), *_left_of_limit()), default=None)
+
+
+def _available() -> Iterator[int]:
+    try:
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return
+    yield from (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def _left_in_groups() -> Iterator[int]:
+    """What each control group that limits memory has left; of both versions, up to the root."""
+    try:
+        lines = CGROUP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root, limit, usage = _files_of(controllers)
+            own = Path(path.lstrip("/"))
+            for group in (own, *own.parents):
+                yield from _left(root / group, limit, usage)
+
+
+def _files_of(controllers: str) -> tuple[Path, str, str]:
+    """The root of version 2 (no controllers) or 1, and what its files of limit and usage are."""
+    if not controllers:
+        return CGROUPS, "memory.max", "memory.current"
+    return CGROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+
+
+def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
+    try:
+        most = (group / limit).read_text(encoding="ascii").strip()
+        used = int((group / usage).read_text(encoding="ascii"))
+        stat = (group / "memory.stat").read_text(encoding="ascii").split()
+    except OSError:
+        return
+    if most != "max":
+        # Pages of files that were read count as used, but give way.
+        files = dict(zip(stat[::2], stat[1::2], strict=False))
+        gives_way = int(files.get("total_inactive_file", files.get("inactive_file", "0")))
+        yield max(int(most) - used + gives_way, 0)
+
+
+def _left_of_limit() -> Iterator[int]:
+    """What ``ulimit -v`` leaves of the address space."""
+    try:
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(STATM.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    if most != resource.RLIM_INFINITY:
+        yield max(most - used, 0)

@@ -8,40 +8,39 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from learning.architecture.costs import Architecture, architecture
+from learning.architecture.kinds import resolved
 from learning.config import LearningConfig
-from learning.costs import Architecture, architecture
+from learning.faults import Spoiling
+from learning.files import Stamps, stamps
 from learning.hardware import compute_device, on_device
-from learning.requests import Cost, Floats, Ints, Mask
-from learning.shapes import resolved
-from learning.sharing import circumstances, gpu_name, why_not
-from learning.spoiling import Spoiling
-from learning.stamps import Stamps, stamps
-from learning.values import Apply, Handle, Operation, Tensors, Values
+from learning.provenance import circumstances, gpu_name, why_not
+from learning.requests.cluster import Cost, Floats, Ints, Mask
+from learning.values.lazy import Apply, Handle, Operation, Tensors, Values
 
 if TYPE_CHECKING:
-    from learning.alignment.usage import Served
-    from learning.evaluation import Score
-    from learning.task import Task
+    from learning.training.evaluation import Score, Served
+    from learning.training.task import Task
 
-START = Operation("learning.operations:start", trains=True)
-RECEIVE = Operation("learning.operations:receive", 2)
-RECEIVE_GATE = Operation("learning.operations:receive_gate")
-TRAIN = Operation("learning.operations:train", 2, trains=True)
-FOLD = Operation("learning.operations:fold")
-OFFER = Operation("learning.operations:offer")
-SELECT = Operation("learning.operations:select")
-SPOIL = Operation("learning.spoiling:spoil")
-MERGE_EXPERTS = Operation("learning.operations:merge_experts", 2)
-MERGE_BY_USAGE = Operation("learning.operations:merge_by_usage")
-MERGE_GATE = Operation("learning.operations:merge_gate", 2)
-FINAL = Operation("learning.evaluation:final_tensors")
+START = Operation("learning.training.operations:start", trains=True)
+RECEIVE = Operation("learning.training.operations:receive", 2)
+RECEIVE_GATE = Operation("learning.training.operations:receive_gate")
+TRAIN = Operation("learning.training.operations:train", 2, trains=True)
+FOLD = Operation("learning.training.operations:fold")
+OFFER = Operation("learning.training.operations:offer")
+SELECT = Operation("learning.training.operations:select")
+SPOIL = Operation("learning.training.guards:spoil")
+MERGE_EXPERTS = Operation("learning.training.operations:merge_experts", 2)
+MERGE_BY_USAGE = Operation("learning.training.operations:merge_by_usage")
+MERGE_GATE = Operation("learning.training.operations:merge_gate", 2)
+FINAL = Operation("learning.training.evaluation:final_tensors")
 
-BUILT = Operation("learning.numbers:built")
-NOT_FINITE = Operation("learning.numbers:not_finite")
-SHARES = Operation("learning.numbers:shares")
-USAGE = Operation("learning.alignment.usage:usage")
-RELEVANCE = Operation("learning.relevance:trial_relevance")
-EVALUATE = Operation("learning.evaluation:evaluate")
+BUILT = Operation("learning.training.operations:built")
+NOT_FINITE = Operation("learning.training.operations:not_finite")
+SHARES = Operation("learning.training.operations:shares")
+USAGE = Operation("learning.training.evaluation:usage")
+RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
+EVALUATE = Operation("learning.training.evaluation:evaluate")
 """From here on what is taken out of tensors: numbers, not values."""
 
 
@@ -61,8 +60,8 @@ def _with(config: LearningConfig, sizes: StepSizes) -> LearningConfig:
 @lru_cache(maxsize=1)
 def _built_task(config: LearningConfig, maker: Any, when: Stamps) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
-    from learning.building import build_task
-    from learning.task import use_one_thread
+    from learning.training.start import build_task
+    from learning.training.task import use_one_thread
 
     use_one_thread()
     return build_task(config)
@@ -98,7 +97,7 @@ class Learner:
     @cached_property
     def task(self) -> Task:
         """Model skeleton and data, built at first use (imports torch)."""
-        from learning.models import MODELS
+        from learning.models.interface import MODELS
 
         config = self._placed()
         files = stamps(config)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.alignment.load import jain_index, peak, variation
-from learning.requests import Floats, Ints, Mask
+from learning.policies.alignment import jain_index, peak, variation
+from learning.requests.cluster import Floats, Ints, Mask
 
 
 class Alignment(NamedTuple):

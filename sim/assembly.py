@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.arrow import array, coded_text, dictionary
 from sim.coded import NOTHING
 from sim.grouping import narrow, stable_order

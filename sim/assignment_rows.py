@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from learning.method import Cluster
-from learning.requests import Assign
+from learning.requests.cluster import Assign, Cluster
 from sim.trace import Trace
 
 

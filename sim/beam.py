@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, signal_rate_bps
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
 from sim.fluid import Stretch
 
 Sharing = Literal["fixed_subchannel", "equal_share", "rounds", "broadcast"]

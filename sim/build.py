@@ -9,10 +9,10 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learning.closing import Closing
+from learning.faults import Spoiling
 from learning.learner import Learner, StepSizes
-from learning.method import Method, MethodType, World, find_method, read_options
-from learning.spoiling import Spoiling
+from learning.methods.base import Method, MethodType, World, find_method, read_options
+from learning.requests.cluster import Closing
 from sim.compute import compute_of, transmitter_of
 from sim.devices import Compute
 from sim.energy import Transmitter

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from learning.store import FolderStore
-from learning.values import Values
+from learning.values.lazy import Values
+from learning.values.store import FolderStore
 from sim.errors import InputError
 from sim.journal import Journal
 from sim.trace import Trace

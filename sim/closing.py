@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.closing import Closing
-from learning.requests import Floats, Mask, Upload
+from learning.requests.cluster import Closing, Floats, Mask, Upload
 from sim.legs import Leg, Training
 from sim.steps import Step, everybody
 

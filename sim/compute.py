@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import scenarios
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.devices import Compute
 from sim.energy import Transmitter
 from sim.faults.drawing import slowdown_of

@@ -20,7 +20,7 @@ from channel import (
     received_signal,
     signal_rate_bps,
 )
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from orbit.contact_geometry import contact_geometries
 from orbit.ephemeris import EvenSpline
 from orbit.sites import site_frames

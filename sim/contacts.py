@@ -7,8 +7,7 @@ from typing import Any
 
 import simpy
 
-from learning.method import Cluster
-from learning.requests import Contact
+from learning.requests.cluster import Cluster, Contact
 from sim.clock import Clock, Process
 from sim.errors import InputError
 from sim.planned_contact import PlannedContact

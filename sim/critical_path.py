@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim import trace_spans
 from sim.grouping import says
 from sim.intervals import cuts, time_in_states

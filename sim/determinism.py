@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.sharing import SETTINGS, processor
+from learning.provenance import SETTINGS, processor
 
 if TYPE_CHECKING:
     from learning.learner import Learner

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from learning.method import Cluster
-from learning.requests import Cost, Floats, Ints, Mask
+from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
 from sim.faults.presence import Presence
 from sim.loads import Load
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Mask
+from learning.requests.cluster import Mask
 from sim.schema import LEARNED
 from sim.tables import pieces_of
 from sim.timing_grid import on_grid, stamps_on_grid

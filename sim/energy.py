@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 
 if TYPE_CHECKING:
-    from learning.method import Cluster
+    from learning.requests.cluster import Cluster
     from sim.legs import Transfer
     from sim.session_parts import Part
 

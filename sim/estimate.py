@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from learning.memory import free_bytes
+from learning.hardware import free_bytes
 from sim.limits import needs_of
 from sim.run_counts import counts_of
 from sim.sweeps.engine import COMPLETE, Point

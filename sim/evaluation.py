@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from learning.method import Method
+from learning.methods.base import Method
 from sim.errors import SimulationError
 from sim.journal import Journal
 from sim.plan import Plan

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.packing import as_file
+from learning.values.store import as_file
 
 if TYPE_CHECKING:
     from learning.learner import Learner
-    from learning.values import Handle
+    from learning.values.lazy import Handle
     from sim.cache.results import Results
 
 

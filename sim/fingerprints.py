@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from learning.stamps import files_under
+from learning.files import files_under
 
 WHOLE_BYTES = 200_000_000
 """Files up to this size are read as a whole."""

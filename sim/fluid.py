@@ -9,7 +9,7 @@ import numpy as np
 
 from channel import LinkCurve
 from channel.curve import ROUNDING
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.sharing import Given
 
 

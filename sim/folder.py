@@ -40,7 +40,7 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
 
 def write_model(folder: Path, weights: bytes | None, about: dict[str, Any]) -> None:
     """Write the final weights (a safetensors file; none in a timing-only run) and what they are."""
-    from learning.at_once import write_bytes
+    from learning.files import write_bytes
 
     place = folder / "model"
     place.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.requests import Cost, Floats, Outlook
+from learning.requests.cluster import Cost, Floats, Outlook
 from sim.devices import Devices
 from sim.planned_session import PlannedSession
 

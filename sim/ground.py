@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orbit
 import scenarios
 from learning import stream
-from learning.method import Cluster
+from learning.requests.cluster import Cluster
 from scenarios.ground import kinds_in_order, places_order
 from sim.errors import InputError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests import Ints, Mask
+from learning.requests.cluster import Ints, Mask
 
 
 def stable_order(keys: Sequence[np.ndarray]) -> Ints:

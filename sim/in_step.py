@@ -15,7 +15,7 @@ import numpy as np
 
 import orbit
 from channel import CLEAR_PATH, Link, Path, received_signal, signal_rate_bps
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 from orbit.contact_geometry import looks_along
 from orbit.sites import SiteFrames
 

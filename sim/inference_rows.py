@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.peering import Infer
+from learning.requests.peers import Infer
 from sim.errors import SimulationError
 from sim.trace import Trace
 

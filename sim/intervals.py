@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 
 HALVINGS = 25
 """Halvings of a cell of some seconds, down to a tenth of a microsecond."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from learning.at_once import sync_folder
+from learning.files import sync_folder
 from sim import folder as run_folder
 from sim.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.errors import InputError, SimulationError

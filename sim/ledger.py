@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 
 CutTransfers = Literal["resume", "restart", "drop"]
 Fate = Literal["", "given up", "begins anew"]

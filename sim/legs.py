@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from learning.requests import Cost, Floats, Ints, Mask
+from learning.requests.cluster import Cost, Floats, Ints, Mask
 from sim.faults.presence import Presence
 from sim.ledger import Fate
 from sim.planned_session import PlannedSession

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from learning.data import data_files
-from learning.footprint import MODEL_COPIES, footprint
-from learning.hardware import compute_device
-from learning.memory import free_bytes
-from learning.shapes import TEXT_KINDS
+from learning.architecture.costs import MODEL_COPIES, footprint
+from learning.architecture.kinds import TEXT_KINDS
+from learning.data.table import data_files
+from learning.hardware import compute_device, free_bytes
 from sim.errors import InputError
 from sim.run_counts import GRID_POINTS, Counts, counts_of
 from sim.units_text import data_size

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests import Cost
+from learning.requests.cluster import Cost
 
 EXCLUDED = "does not train"
 """How the detail of a fault begins that tells of a device with too little memory."""

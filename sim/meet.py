@@ -7,7 +7,7 @@ from typing import Any
 
 import simpy
 
-from learning.requests import Meet
+from learning.requests.cluster import Meet
 from sim.clock import Clock
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.alignment.load import variation
-from learning.requests import Floats
+from learning.policies.alignment import variation
+from learning.requests.cluster import Floats
 
 MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share")
 """Columns of the metrics table that only networked experts fill."""

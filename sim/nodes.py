@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import simpy
 
-from learning.method import Cluster
-from learning.peering import Compute, Node
-from learning.requests import Cost, Floats, Mask
+from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from learning.requests.peers import Compute, Node
 from sim.clock import Clock
 from sim.devices import Devices
 from sim.errors import SimulationError

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.coded import Coded, Vocabulary
 from sim.contacts import LAST_BITS_S
 from sim.grouping import grouped, says

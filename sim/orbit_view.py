@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import orbit
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.faults import Before, outages_of
 from sim.faults.outages import Look, cut
 from sim.finding import Find, Sought, find

@@ -10,7 +10,7 @@ import numpy as np
 
 import orbit
 from channel import Link, LinkCurve, Path
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from orbit.sites import site_frames
 from sim.in_step import Asking, Looks, alone
 from sim.rate_grid import RateGrid, rate_grid

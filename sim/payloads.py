@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests import Mask, Payload, TensorSize
+from learning.requests.cluster import Mask
+from learning.requests.payload import Payload, TensorSize
 from sim.ledger import DIRECTIONS
 
 

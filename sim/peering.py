@@ -8,8 +8,8 @@ from typing import Any
 
 import simpy
 
-from learning.method import Cluster
-from learning.peering import All, Compute, Infer, Reach, Send, Wait
+from learning.requests.cluster import Cluster
+from learning.requests.peers import All, Compute, Infer, Reach, Send, Wait
 from sim import inference_rows
 from sim.books import Booked
 from sim.clock import Clock

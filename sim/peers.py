@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.method import Cluster
-from learning.peering import Arrival, Send
-from learning.requests import Mask
+from learning.requests.cluster import Cluster, Mask
+from learning.requests.peers import Arrival, Send
 from sim.clock import Clock
 from sim.errors import SimulationError
 from sim.nodes import Nodes

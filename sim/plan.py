@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from learning.method import Cluster
+from learning.requests.cluster import Cluster
 from sim.faults import Faults
 from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.method import Cluster
-from learning.requests import Floats
+from learning.requests.cluster import Cluster, Floats
 from sim.beam import Beam
 from sim.contact_links import DeviceLinks
 

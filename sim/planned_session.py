@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.planned_contact import PlannedContact
 from sim.session_beam import SessionBeam
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from channel import CLEAR_PATH, Path, draw_paths
 from learning import stream
-from learning.method import Cluster
+from learning.requests.cluster import Cluster
 from orbit import Site
 from sim.contact_links import DeviceLinks, Pass, bare_links
 from sim.faults import Before, faults_of

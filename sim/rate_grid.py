@@ -9,7 +9,7 @@ import numpy as np
 from channel import Link, Path, Signal, rate_state
 from channel.curve import bit_preserving, inside, middle_of_cells, moved
 from channel.signal import bends_deg, turns_abruptly
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.in_step import Asking, Rates
 from sim.jumps import crossings, find_jumps, turns
 from sim.rate_points import Look, Points, Sightline, is_constant

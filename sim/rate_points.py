@@ -8,14 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from channel import (
-    Link,
-    Path,
-    bends_deg,
-    rate_state,
-    received_signal,
-)
-from learning.requests import Floats, Ints, Mask
+from channel import Link, Path, bends_deg, rate_state, received_signal
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.in_step import Asking, Rates, alone
 
 Look = Callable[[Floats, Ints], Asking[tuple[Floats, Floats]]]

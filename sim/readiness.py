@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from learning.data import data_files
+from learning.architecture.kinds import TEXT_KINDS, input_spec
+from learning.data.table import data_files
 from learning.learner import Learner
-from learning.shapes import TEXT_KINDS
-from learning.tensors import input_spec
 from sim.errors import InputError
 
 KINDS = {

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import simpy
 
-from learning.peering import Arrival, Node, Send
-from learning.requests import CORRUPTED, Download, Payload, Receipt, Upload
+from learning.requests.cluster import CORRUPTED, Download, Receipt, Upload
+from learning.requests.payload import Payload
+from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock, Process
 from sim.contacts import Antenna
 from sim.transfers import Link

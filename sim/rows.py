@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.method import Cluster
-from learning.peering import Send
-from learning.requests import CORRUPTED, Cost, Floats, Mask
+from learning.requests.cluster import CORRUPTED, Cluster, Cost, Floats, Mask
+from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.coded import Coded
 from sim.faults.telling import leg_told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 
 
 def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
 from sim.errors import violated
 from sim.invariants.times import DURATIONS
 from sim.legs import Leg, Transfer

@@ -11,7 +11,7 @@ from math import ceil
 import numpy as np
 
 from channel import LinkCurve, joined, weakest
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
 from sim.beam import Beam
 from sim.fluid import Stretch, shared
 from sim.sharing import Given, queued

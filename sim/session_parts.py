@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
 from sim.legs import Transfer
 from sim.planned_contact import PlannedContact
 from sim.planned_session import PlannedSession

@@ -11,7 +11,7 @@ import numpy as np
 
 from channel import LinkCurve, clipped
 from channel.curve import ROUNDING
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
 
 
 class Carried(Protocol):

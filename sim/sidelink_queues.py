@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import simpy
 
-from learning.peering import Arrival, Node, Send
+from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
 from sim.ledger import DIRECTIONS, Account
 from sim.rows import Rows

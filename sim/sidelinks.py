@@ -10,8 +10,8 @@ import numpy as np
 
 import scenarios
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
-from learning.peering import Node
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
+from learning.requests.peers import Node
 from sim.errors import InputError
 from sim.ground import EARTH_RADIUS_KM, clusters_of, device_sites
 

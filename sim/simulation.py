@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import simpy
 
-from learning.method import Cluster, Method, Protocol
-from learning.requests import (
+from learning.methods.base import Method, Protocol
+from learning.requests.cluster import (
     Assign,
     Chain,
+    Cluster,
     Download,
     Floats,
     Forecast,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.assembly import Block, assembled_window, in_order_of_time, times_of
 from sim.file_trouble import naming
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.requests import Download, Mask, Train, Upload
+from learning.requests.cluster import Download, Mask, Train, Upload
 from sim.errors import SimulationError
 
 Step = Train | Upload | Download

@@ -6,7 +6,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from learning.at_once import is_stray
+from learning.files import is_stray
 from sim.run_log import RUN_LOG
 
 SPILLED = ".spilled"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning import assignment
+from learning.policies import model_splitting
 from sim.alignment_summary import alignment_figures
 from sim.energy import total
 from sim.faults.counts import fault_counts
@@ -242,7 +242,7 @@ def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
     rows = assignments.to_pylist()
     clusters = sorted({row["cluster"] for row in rows})
     first = [row for row in rows if row["time_s"] == rows[0]["time_s"]]
-    ratios = assignment.density_ratio(*_split(first, clusters)).tolist()
+    ratios = model_splitting.density_ratio(*_split(first, clusters)).tolist()
     known = (None if np.isnan(ratio) else ratio for ratio in ratios)
     return dict(zip(clusters, known, strict=True))
 
@@ -261,7 +261,7 @@ def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
 
 
 def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
-    return float(assignment.own_mass(*_split(rows, clusters)))
+    return float(model_splitting.own_mass(*_split(rows, clusters)))
 
 
 def _split(rows: list[dict[str, Any]], clusters: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from learning.architecture.kinds import data_keys, model_keys
+from learning.architecture.nmoe import KINDS as NETWORKED_KINDS
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data import DATASETS
-from learning.keys import data_keys, model_keys
 from learning.learner import Learner
-from learning.method import find_method
-from learning.networked.shapes import KINDS as NETWORKED_KINDS
+from learning.methods.base import find_method
 from scenarios import local_path
 from sim.errors import InputError
 from sim.ground import device_counts

@@ -8,7 +8,7 @@ from typing import Any
 
 import simpy
 
-from learning.peering import All, Wait
+from learning.requests.peers import All, Wait
 from sim.clock import Clock, Process
 from sim.errors import SimulationError
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 
 FINEST = -10
 """Steps are never finer than this power of two."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 from sim.grouping import says
 from sim.intervals import GroupedIntervals
 

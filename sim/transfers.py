@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.closing import WAITS_FOR_ALL, Closing
-from learning.requests import (
+from learning.requests.cluster import (
     CORRUPTED,
+    WAITS_FOR_ALL,
+    Closing,
     Download,
     Floats,
     Ints,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import orbit
-from learning.requests import Ints
+from learning.requests.cluster import Ints
 from sim.errors import InputError
 
 

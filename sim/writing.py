@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from learning.at_once import at_once
+from learning.files import at_once
 from sim.file_trouble import naming
 
 
 @contextmanager
 def written(path: Path, own: str = "") -> Iterator[Path]:
-    """Yield a temporary name for ``path``, as :func:`learning.at_once.at_once` does."""
+    """Yield a temporary name for ``path``, as :func:`learning.files.at_once` does."""
     with naming(path), at_once(path, own) as part:
         yield part
 

@@ -43,7 +43,7 @@ def load_after(name: str, settings: batch.Settings, learner: Any) -> np.ndarray:
     """Loads by the model that a run ends with."""
     import scenarios
     import sim
-    from learning.relevance import trial_relevance
+    from learning.training.evaluation import trial_relevance
 
     with TemporaryDirectory() as folder:
         sim.run(scenarios.load(name, settings), out=Path(folder) / "run")

@@ -45,7 +45,7 @@ def one_seed(point: batch.Point) -> tuple[dict[str, Accuracies], list[list[float
 
 def experts_alone(learner: Any, relevance: Sequence[Sequence[float]]) -> Accuracies:
     """Each cluster's most related expert on the cluster's own test set."""
-    from learning.evaluation import evaluate
+    from learning.training.evaluation import evaluate
 
     server = learner.values.force(learner.start())
     alone: Accuracies = {}

@@ -15,14 +15,14 @@ from dataclasses import replace
 
 import torch
 
-from learning.batches import Batch
+from learning.architecture.costs import architecture
+from learning.architecture.kinds import resolved
+from learning.architecture.text_shape import NAMED
 from learning.config import DataConfig, LearningConfig, ModelConfig
-from learning.costs import architecture
 from learning.data.samples import InputSpec
-from learning.gradients import gradients
 from learning.models import MODELS, Residency
-from learning.shapes import NAMED, resolved
-from learning.task import skeleton
+from learning.models.build import skeleton
+from learning.training.sgd import Batch, gradients
 
 KIND = "llama-3-8b-x3"
 TOKENS = 384

@@ -25,7 +25,8 @@ import learning
 import scenarios
 import sim
 from channel.efficiency import MODCODS
-from learning.requests import NextContact, Payload, Upload
+from learning.requests.cluster import NextContact, Upload
+from learning.requests.payload import Payload
 from sim.satellites import satellites_of
 
 Floats = NDArray[np.float64]

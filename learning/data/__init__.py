@@ -6,20 +6,20 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from learning.config import LearningConfig
-from learning.data.federate import federate
-from learning.data.files import data_files
+from learning.data.partition import federate
 from learning.data.samples import Dataset, Domain, FederatedSamples, Form, InputSpec, SampleArrays
-from learning.registers import Register
-from learning.stamps import Stamps, stamps
+from learning.data.table import data_files
+from learning.files import Stamps, stamps
+from learning.registry import Register
 
 DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
     "data set",
     "leomix.datasets",
     {
         "digits": "learning.data.digits:digits",
-        "digit-images": "learning.data.digit_images:digit_images",
+        "digit-images": "learning.data.digits:digit_images",
         "hf": "learning.data.hub:hf",
-        "jsonl": "learning.data.texts:jsonl",
+        "jsonl": "learning.data.jsonl:jsonl",
         "npz": "learning.data.npz:npz",
     },
 )

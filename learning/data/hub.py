@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from learning.config import LearningConfig
-from learning.data.cells import NAMES
-from learning.data.files import HUB
-from learning.data.rows import TextTable, read_rows
 from learning.data.samples import Dataset
+from learning.data.table import HUB
+from learning.data.text_rows import NAMES, TextTable, read_rows
 from learning.data.texts import text_dataset
 
 #: What ``save_to_disk`` writes into a folder.

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, UTF-8."""
+"""``jsonl``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from learning.data.rows import TextTable, read_rows
+from learning.config import LearningConfig
+from learning.data.samples import Dataset
+from learning.data.text_rows import TextTable, read_rows
+from learning.data.texts import text_dataset
 
 LONGEST_LINE = 10_000_000
 """Bytes of one sample: a book has less."""
@@ -17,7 +20,7 @@ def read_jsonl(path: str, columns: Mapping[str, str]) -> TextTable:
     """Read a file of texts; blank lines count, but hold nothing.
 
     ``columns`` are names by role, where they differ from those of
-    :data:`learning.data.cells.NAMES`. Raises :class:`ValueError` that names file and line.
+    :data:`learning.data.text_rows.NAMES`. Raises :class:`ValueError` that names file and line.
     """
     return read_rows(path, _rows(path), columns)
 
@@ -47,3 +50,8 @@ def _object(line: bytes, place: str) -> Mapping[str, Any]:
     if not isinstance(cells, dict):
         raise ValueError(f"{place}: is no JSON object; write one object a line")
     return cells
+
+
+def jsonl(config: LearningConfig) -> Dataset:
+    """Return the texts of JSON-lines files."""
+    return text_dataset(config, read_jsonl)

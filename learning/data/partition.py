@@ -1,12 +1,27 @@
-"""How the samples of one cluster go to its devices."""
+"""Domains -> clusters -> devices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from learning.config import LearningConfig
-from learning.data.samples import Rows
-from learning.streams import stream
+from learning.data.samples import (
+    Dataset,
+    Domain,
+    Encoding,
+    FederatedSamples,
+    Rows,
+    SampleArrays,
+    join,
+)
+from learning.data.table import Table, check_one_type
+from learning.rng import stream
+
+# How the samples of one cluster go to its devices.
 
 
 def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -> list[Rows]:
@@ -110,3 +125,192 @@ def _holders(sizes: Rows, devices: int, per_device: int) -> Rows:
         demand = np.where(holders < most, sizes / (holders + 1), 0.0)
         holders[demand.argmax()] += 1
     return holders
+
+
+def cluster_domains(
+    tables: Sequence[Table], classes: Sequence[Rows], config: LearningConfig
+) -> list[Domain]:
+    """Return one domain a cluster; its ``x`` (n,) are row numbers, counted through all tables.
+
+    Several tables are one a cluster. In one table with domains, the sorted distinct domains go to
+    the clusters in contiguous groups. In one without, the train rows are shuffled and split
+    evenly, and the test rows are seen by all. ``classes`` are the class of each row by table.
+    """
+    y = np.concatenate(classes)
+    if config.data.paths:
+        starts = np.cumsum([0, *map(len, classes)])
+        whole = [np.arange(len(numbers)) for numbers in classes]
+        splits: list[tuple[Rows, ...]] = [
+            tuple(start + part for part in _split(table, rows, config, cluster, table.file))
+            for start, rows, table, cluster in zip(
+                starts[:-1], whole, tables, config.clusters, strict=True
+            )
+        ]
+    elif tables[0].domains is not None:
+        splits = _by_domain(tables[0], config)
+    else:
+        splits = _pooled(tables[0], config)
+    return [
+        Domain(*(SampleArrays(rows, y[rows], np.full(len(rows), index)) for rows in split))
+        for index, split in enumerate(splits)
+    ]
+
+
+def _by_domain(table: Table, config: LearningConfig) -> list[tuple[Rows, ...]]:
+    """Deal the distinct domains of ``table`` to the clusters."""
+    assert table.domains is not None
+    check_one_type(table.domains, "domain", table.place)
+    distinct, number = np.unique(np.array(table.domains), return_inverse=True)
+    if len(config.clusters) > len(distinct):
+        raise ValueError(
+            f"{table.file}: {len(distinct)} domains for {len(config.clusters)} clusters; have "
+            "fewer clusters, or another learning.data.columns.domain"
+        )
+    splits: list[tuple[Rows, ...]] = []
+    groups = np.array_split(np.arange(len(distinct)), len(config.clusters))
+    for cluster, group in zip(config.clusters, groups, strict=True):
+        rows = np.flatnonzero(np.isin(number, group))
+        names = ", ".join(f"{name!r:.40}" for name in distinct[group[:3]].tolist())
+        more = ", ..." if len(group) > 3 else ""
+        where = f"{table.file}: domains of cluster {cluster!r} ({names}{more})"
+        splits.append(_split(table, rows, config, cluster, where))
+    return splits
+
+
+def _pooled(table: Table, config: LearningConfig) -> list[tuple[Rows, ...]]:
+    """Split the train rows of ``table`` evenly; all clusters see the same test rows."""
+    train, test = _split(table, np.arange(len(table.labels)), config, "", table.file)
+    count = len(config.clusters)
+    if len(train) < count:
+        raise ValueError(
+            f"{table.file}: {len(train)} train samples for {count} clusters; have fewer clusters"
+        )
+    order = stream(config.seed, "clusters").permutation(len(train))
+    return [(train[part], test) for part in np.array_split(order, count)]
+
+
+def _split(
+    table: Table, rows: Rows, config: LearningConfig, name: str, where: str
+) -> tuple[Rows, Rows]:
+    """Return the train and the test rows among ``rows``, at least one of each.
+
+    Where the table does not say what is test, ``test_fraction`` is drawn from stream ``name``.
+    """
+    if table.is_test is None:
+        return _held_out(rows, config, name, where)
+    test: NDArray[np.bool_] = table.is_test[rows]
+    for split, marked in (("train", ~test), ("test", test)):
+        if not marked.any():
+            raise ValueError(f"{where}: no {split} samples; add some, or deal fewer clusters")
+    return rows[~test], rows[test]
+
+
+def _held_out(rows: Rows, config: LearningConfig, name: str, where: str) -> tuple[Rows, Rows]:
+    fraction = config.data.test_fraction
+    if not 0 < fraction < 1:
+        raise ValueError(f"learning.data.test_fraction is {fraction}; it lies between 0 and 1")
+    if len(rows) < 2:
+        raise ValueError(f"{where}: one sample cannot be both trained on and tested; add some")
+    size = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
+    order = stream(config.seed, "held out", name).permutation(len(rows))
+    return rows[np.sort(order[size:])], rows[np.sort(order[:size])]
+
+
+# From domains to clusters to devices.
+
+
+def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
+    """Share ``dataset`` out: cluster ``c`` holds mostly domain ``c``, its devices parts of that.
+
+    The first ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
+    distribution, are known to the server and are in no shard. Raises :class:`ValueError` where a
+    cluster has fewer samples left than devices, and for data of a single class.
+    """
+    trial_size = config.data.trial_samples
+    if trial_size < 1:
+        raise ValueError(
+            f"learning.data.trial_samples is {trial_size}; the server needs at least 1"
+        )
+    domains = [_limited(domain, config) for domain in dataset.domains]
+    mixed = mix_domains([d.train for d in domains], config.data.own_domain_fraction, config.seed)
+    trial = [samples.at(slice(0, trial_size)) for samples in mixed]
+    kept = [samples.at(slice(trial_size, None)) for samples in mixed]
+    shards = [
+        tuple(samples.at(rows) for rows in share_devices(samples.y, cluster, devices, config))
+        for cluster, devices, samples in zip(config.clusters, config.devices, kept, strict=True)
+    ]
+    encoding = dataset.encode(np.concatenate([part.x for part in trial]))
+    if encoding.spec.classes < 2:
+        raise ValueError(
+            "learning.data: all samples have one and the same label; a classifier needs two "
+            "classes or more"
+        )
+    return FederatedSamples(
+        {
+            cluster: tuple(_encoded(shard, encoding) for shard in parts)
+            for cluster, parts in zip(config.clusters, shards, strict=True)
+        },
+        {c: _encoded(part, encoding) for c, part in zip(config.clusters, trial, strict=True)},
+        dict(zip(config.clusters, _tests([d.test for d in domains], encoding), strict=True)),
+        encoding.spec,
+    )
+
+
+def _limited(domain: Domain, config: LearningConfig) -> Domain:
+    """Keep the first samples of a seeded shuffle, where ``config`` sets a limit.
+
+    Domains of the same size keep the same rows: where all clusters see one test set, they still
+    do.
+    """
+    parts = []
+    for samples, split in zip((domain.train, domain.test), ("train", "test"), strict=True):
+        limit = config.data.train_samples if split == "train" else config.data.test_samples
+        if limit is not None and limit < len(samples.y):
+            order = stream(config.seed, "limit", split).permutation(len(samples.y))
+            samples = samples.at(order[:limit])
+        parts.append(samples)
+    return Domain(*parts)
+
+
+def _encoded(samples: SampleArrays, encoding: Encoding) -> SampleArrays:
+    return samples._replace(x=encoding.features(samples.x))
+
+
+def _tests(tests: list[SampleArrays], encoding: Encoding) -> list[SampleArrays]:
+    """Make features of the test sets; clusters that see the same rows hold one array."""
+    made: dict[bytes, NDArray[Any]] = {}
+    for rows in (test.x for test in tests):
+        key = rows.tobytes()
+        if key not in made:
+            made[key] = encoding.features(rows)
+    return [test._replace(x=made[test.x.tobytes()]) for test in tests]
+
+
+def mix_domains(
+    domains: list[SampleArrays], own_domain_fraction: float, seed: int
+) -> list[SampleArrays]:
+    """Give each cluster ``own_domain_fraction`` of its domain and even parts of the others.
+
+    A cluster's samples are shuffled. Every sample goes to one cluster; a fraction of ``1/C``
+    is uniform data, 1 the extreme of heterogeneity.
+    """
+    count = len(domains)
+    lowest = 1.0 if count == 1 else 0.0
+    if not lowest <= own_domain_fraction <= 1.0:
+        raise ValueError(
+            f"learning.data.own_domain_fraction is {own_domain_fraction}; "
+            f"with {count} clusters it lies in {lowest:g} to 1"
+        )
+    received: list[list[SampleArrays]] = [[] for _ in domains]
+    for home, samples in enumerate(domains):
+        rows = stream(seed, "mix", home).permutation(len(samples.y))
+        own, rest = np.split(rows, [round(own_domain_fraction * len(rows))])
+        received[home].append(samples.at(own))
+        others = [cluster for cluster in range(count) if cluster != home]
+        for cluster, part in zip(others, np.array_split(rest, len(others) or 1), strict=False):
+            received[cluster].append(samples.at(part))
+    joined = [join(parts) for parts in received]
+    return [
+        samples.at(stream(seed, "shuffle", cluster).permutation(len(samples.y)))
+        for cluster, samples in enumerate(joined)
+    ]

@@ -1,4 +1,4 @@
-"""Data sets of texts: rows are shared out first, then made token ids."""
+"""Data sets of texts, from any reader."""
 
 from __future__ import annotations
 
@@ -9,22 +9,13 @@ from typing import cast
 import numpy as np
 
 from learning.config import LearningConfig
-from learning.data.cells import ROLES
-from learning.data.domains import cluster_domains
-from learning.data.encoding import encode_questions, encode_texts
-from learning.data.files import cluster_files, column_names
-from learning.data.jsonl import read_jsonl
-from learning.data.rows import Question, Text, TextTable
+from learning.data.partition import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
-from learning.data.table import class_numbers
-from learning.data.tokens import make_tokenizer
+from learning.data.table import class_numbers, cluster_files, column_names
+from learning.data.text_rows import ROLES, Question, Text, TextTable
+from learning.data.tokenizer import encode_questions, encode_texts, make_tokenizer
 
 Reader = Callable[[str, Mapping[str, str]], TextTable]
-
-
-def jsonl(config: LearningConfig) -> Dataset:
-    """Return the texts of JSON-lines files."""
-    return text_dataset(config, read_jsonl)
 
 
 def text_dataset(config: LearningConfig, read: Reader) -> Dataset:

@@ -6,18 +6,19 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from learning.cluster_side import ClusterSide
-from learning.masks import MASKS
-from learning.method import Cluster, Protocol
-from learning.methods.split_experts import EmsFlOptions, SplitsExperts
-from learning.requests import (
+from learning.clients.cluster import ClusterSide
+from learning.clients.updates import upload_payload
+from learning.config import MASKS
+from learning.methods.base import Protocol
+from learning.methods.model_splitting import EmsFlOptions, SplitsExperts
+from learning.requests.cluster import (
     CORRUPTED,
     Chain,
+    Cluster,
     Cost,
     Download,
     NextContact,
     Note,
-    Payload,
     Receipt,
     Request,
     Train,
@@ -25,7 +26,7 @@ from learning.requests import (
     Upload,
     Work,
 )
-from learning.snapshots import upload_payload
+from learning.requests.payload import Payload
 
 
 class EmsFl(SplitsExperts):

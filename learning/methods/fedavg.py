@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from learning.methods.waiting_rounds import WaitingRounds
-from learning.snapshots import merge
+from learning.clients.updates import merge
+from learning.methods.barrier_rounds import WaitingRounds
 
 
 class FedAvg(WaitingRounds):

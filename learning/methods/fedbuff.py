@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from learning.cluster_side import ClusterSide
-from learning.method import Cluster, Method, Protocol, World
-from learning.requests import Ints, Mask, Note, TrainUntilContact, Upload
-from learning.snapshots import Update, described, merge
-from learning.values import Handle
+from learning.clients.cluster import ClusterSide
+from learning.clients.updates import Update, described, merge
+from learning.methods.base import Method, Protocol, World
+from learning.requests.cluster import Cluster, Ints, Mask, Note, TrainUntilContact, Upload
+from learning.values.lazy import Handle
 
 
 @dataclass(frozen=True)

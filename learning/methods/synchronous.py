@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from learning.cluster_side import ClusterSide
-from learning.method import Cluster, Method, Protocol, World
-from learning.requests import Chain, Mask, NextContact, Note, Train, Upload
-from learning.snapshots import upload_payload
-from learning.values import Handle
+from learning.clients.cluster import ClusterSide
+from learning.clients.updates import upload_payload
+from learning.methods.base import Method, Protocol, World
+from learning.requests.cluster import Chain, Cluster, Mask, NextContact, Note, Train, Upload
+from learning.values.lazy import Handle
 
 
 class Synchronous(Method):

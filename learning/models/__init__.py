@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from learning.models.interface import Maker, MoEModel
+from learning.models.interface import MODELS, Maker, MoEModel
 from learning.models.moe import Expert, Gate, GatedExpert, MoELayer, Residency
-from learning.models.register import MODELS
 
 __all__ = [
     "Expert",

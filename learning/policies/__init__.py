@@ -1,6 +1,26 @@
-"""Who trains which expert: one problem, and policies that solve it, by name."""
+"""The register of assignment policies."""
+
+from __future__ import annotations
 
 from learning.policies.problem import InfeasibleAssignment, Policy, Problem
-from learning.policies.register import POLICIES
+from learning.registry import Register
+
+# Who trains which expert: one problem, and policies that solve it, by name.
+
 
 __all__ = ["POLICIES", "InfeasibleAssignment", "Policy", "Problem"]
+
+
+POLICIES: Register[Policy] = Register(
+    "policy",
+    "leomix.policies",
+    {
+        "random": "learning.policies.simple:at_random",
+        "greedy": "learning.policies.simple:greedy",
+        "balanced-random": "learning.policies.balanced:balanced_random",
+        "balanced-fitness": "learning.policies.balanced:balanced_fitness",
+        "expert-driven": "learning.policies.model_splitting:expert_driven",
+        "identity": "learning.policies.simple:identity",
+    },
+)
+"""Policies by name. A policy of one's own is ``MODULE:NAME``, or an entry point of the group."""

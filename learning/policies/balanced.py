@@ -16,7 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, eye_array, kron
 
 from learning.policies.problem import InfeasibleAssignment, Problem
-from learning.requests import Floats, Mask
+from learning.requests.cluster import Floats, Mask
 
 
 def balanced_fitness(problem: Problem, rng: np.random.Generator) -> Mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from learning.policies.problem import Problem
-from learning.requests import Ints, Mask
+from learning.requests.cluster import Ints, Mask
 
 
 def explored(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 
 ROUNDING = 1e-9
 """Relative slack when a bound is rounded to a whole number, so that 0.7 * 30 / 7 is 3."""

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from learning.at_once import at_once
+from learning.files import at_once
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"

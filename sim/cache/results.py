@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.packing import packed, unpacked
+from learning.values.store import packed, unpacked
 
 if TYPE_CHECKING:
-    from learning.values import Tensors
+    from learning.values.lazy import Tensors
     from sim.cache.shelf import Shelf
 
 FOLDER = "results"
@@ -17,7 +17,7 @@ LARGEST_BYTES = 2**30
 
 
 class Results:
-    """The cache that :class:`learning.values.Values` asks, and final models beside it."""
+    """The cache that :class:`learning.values.lazy.Values` asks, and final models beside it."""
 
     def __init__(self, shelf: Shelf, context: str) -> None:
         self._shelf = shelf

@@ -16,8 +16,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 import orbit
-from learning.sharing import processor
-from learning.stamps import source_stamps
+from learning.files import source_stamps
+from learning.provenance import processor
 from sim.finding import Found, Sought, find
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ def list_command() -> None:
     """List the shipped scenarios, and the known methods, models, data sets and policies."""
     from learning import method_names
     from learning.data import DATASETS
-    from learning.gates import GATE_TRAINERS
+    from learning.methods.nmoe.gates import GATE_TRAINERS
     from learning.policies import POLICIES
     from scenarios import shipped
 

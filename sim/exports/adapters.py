@@ -25,11 +25,14 @@ def write_adapters(run: Run, place: Path) -> list[str]:
         raise InputError(
             f"{run.folder}: has no weights (learning.train was false); train a run to export"
         )
-    from learning.peft_export import export_adapters
-    from learning.store import FolderStore
+    from learning.models.moe import Residency
+    from learning.models.peft import export_adapters
+    from learning.values.store import FolderStore
 
     # It may name Python code, and the folder may be somebody else's.
     learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
     start = learner.final_tensors(learner.start())
-    export_adapters(place, learner.task, start, FolderStore(weights).load("model"))
+    task, final = learner.task, FolderStore(weights).load("model")
+    model = task.skeleton(Residency(held=task.all_experts))
+    export_adapters(place, model, task.config.model, task.names, start, final)
     return []

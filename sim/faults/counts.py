@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.spoiling import INJECTED
+from learning.faults import INJECTED
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learning import stream
-from learning.method import Cluster
-from learning.requests import Floats
+from learning.requests.cluster import Cluster, Floats
 from sim.faults.presence import Presence
 from sim.faults.spells import NO_SPELLS, Spells, drawn_spells
 

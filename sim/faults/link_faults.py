@@ -6,8 +6,7 @@ import numpy as np
 from scipy.stats import nbinom
 
 from learning import stream
-from learning.method import Cluster
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Cluster, Floats, Ints
 from sim.faults.drawing import Faults
 from sim.legs import Transfer
 from sim.session_beam import SessionBeam

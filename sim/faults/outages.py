@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import orbit
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 from sim.faults.spells import Spells
 
 Look = Callable[[int, Floats], Floats]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests import Floats
+from learning.faults import INJECTED
+from learning.requests.cluster import Floats
 from sim.clock import Clock, Process
 from sim.coded import Coded
-from sim.faults.counts import INJECTED
 from sim.faults.drawing import Faults
 from sim.legs import Transfer
 from sim.trace import Trace

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from orbit import Satellite
 from orbit.look_angles import elevation_and_range
 from orbit.propagation import propagate

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.coded import Coded
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.books import Sums, check_balance
 from sim.errors import violated
 from sim.invariants.moved import Moved, everywhere, worst

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.contacts import LAST_BITS_S
 from sim.errors import InvariantError
 from sim.grouping import grouped, numbers_of, says

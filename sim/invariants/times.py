@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.clock import MONOTONE
 from sim.contacts import LAST_BITS_S
 from sim.errors import violated

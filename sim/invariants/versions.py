@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.method import Cluster
-from learning.requests import Download, Ints, Mask, Receipt
+from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
 from sim.errors import violated
 from sim.invariants.moved import Moved, everywhere, worst
 

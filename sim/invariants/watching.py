@@ -14,8 +14,8 @@ from sim.invariants.versions import Versions
 from sim.plan import Plan
 
 if TYPE_CHECKING:
-    from learning.frozen import Frozen
     from learning.learner import Learner
+    from learning.training.guards import Frozen
 
 Columns = Mapping[str, Any]
 
@@ -70,7 +70,7 @@ class Invariants:
         """Look at what is not to be learnt, if anything has been by now."""
         if "task" not in vars(learner):  # all that was asked for was known from another run
             return
-        from learning.frozen import Frozen
+        from learning.training.guards import Frozen
 
         backbone = learner.task.backbone
         if self._frozen is None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.errors import InputError
 from sim.pictures.canvas import colour, dashes, ink, legend
 from sim.pictures.units_of_time import Unit, unit_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
 from sim.pictures.canvas import colour, legend, name_ticks
 from sim.summary import by_cluster

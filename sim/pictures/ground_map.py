@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import scenarios
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
 from sim.errors import InputError

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import scenarios
-from learning.requests import Floats
+from learning.requests.cluster import Floats
 from sim.errors import InputError
 from sim.link_command import one_pass
 from sim.pictures.canvas import DASHES, colour, ink, legend

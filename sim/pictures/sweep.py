@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from learning.requests import Floats, Ints
+from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
 from sim.pictures.canvas import DASHES, colour, legend, name, name_ticks, new_axes
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.alignment.load import variation
+from learning.policies.alignment import variation
 from sim.alignment_summary import Alignment, alignments
 from sim.networked_summary import inference_figures
 from sim.reports.drawing import figure

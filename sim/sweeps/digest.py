@@ -7,7 +7,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from learning.stamps import Stamps, stamps_under
+from learning.files import Stamps, stamps_under
 from sim.build import portable
 from sim.fingerprints import without_places
 

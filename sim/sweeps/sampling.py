@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from learning.streams import stream
+from learning.rng import stream
 from sim.errors import InputError
 from sim.sweeps.spec import Span, Spec, count_of
 

@@ -21,7 +21,7 @@ from stopwatch import timed, watching
 
 import scenarios
 import sim
-from learning import frozen, operations
+from learning.training import guards
 from sim.invariants import Invariants
 
 SLOTS: dict[str, Any] = {
@@ -35,11 +35,15 @@ SLOTS: dict[str, Any] = {
 
 TRAINED = ("paper-exp1-small", {"stop.cycles": 6})
 """A small run that learns."""
-LOOKS = (*PARTS["invariants"], "learning.frozen:Before.__init__", "learning.frozen:Before.check")
+LOOKS = (
+    *PARTS["invariants"],
+    "learning.training.guards:Before.__init__",
+    "learning.training.guards:Before.check",
+)
 STORE = (
     "sim.checkpoint:Checkpoint.save",
-    "learning.store:FolderStore.save",
-    "learning.store:FolderStore.load",
+    "learning.values.store:FolderStore.save",
+    "learning.values.store:FolderStore.load",
 )
 
 
@@ -65,12 +69,12 @@ class Unseen:
 @contextmanager
 def without_invariants() -> Iterator[None]:
     """Look at nothing for a while, but at the clock, whose look is one comparison an event."""
-    sim.simulation.Invariants, operations.Before = Nothing, Unseen  # type: ignore[misc, assignment]
+    sim.simulation.Invariants, guards.Before = Nothing, Unseen  # type: ignore[misc, assignment]
     try:
         yield
     finally:
         sim.simulation.Invariants = Invariants  # type: ignore[misc]
-        operations.Before = frozen.Before  # type: ignore[misc]
+        guards.Before = guards.Before  # type: ignore[misc]
 
 
 def seconds(asked: scenarios.Scenario) -> float:

@@ -22,15 +22,14 @@ from torch.nn import functional
 
 import scenarios
 import sim
-from learning.batches import batches_of_device
-from learning.building import build_task
 from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
-from learning.device_state import receive
 from learning.learner import Learner
 from learning.models import Residency
-from learning.task import Task, use_one_thread
-from learning.training import train
-from learning.upcycling import start_model
+from learning.training.device_state import receive
+from learning.training.local import train
+from learning.training.sgd import batches_of_device
+from learning.training.start import build_task, start_model
+from learning.training.task import Task, use_one_thread
 
 DEVICES, TRAINED = 200, (1,)
 REPEATS = 5
@@ -38,12 +37,18 @@ ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 RUN_PARTS = {
-    "training": ("learning.operations:train", "learning.operations:start"),
-    "aggregation": ("learning.operations:merge_experts", "learning.operations:merge_gate"),
-    "evaluation": ("learning.evaluation:evaluate", "learning.relevance:trial_relevance"),
-    "data, initial weights": ("learning.building:build_task",),
+    "training": ("learning.training.operations:train", "learning.training.operations:start"),
+    "aggregation": (
+        "learning.training.operations:merge_experts",
+        "learning.training.operations:merge_gate",
+    ),
+    "evaluation": (
+        "learning.training.evaluation:evaluate",
+        "learning.training.evaluation:trial_relevance",
+    ),
+    "data, initial weights": ("learning.training.start:build_task",),
     "devices' states": tuple(
-        f"learning.operations:{name}"
+        f"learning.training.operations:{name}"
         for name in ("receive", "receive_gate", "offer", "fold", "select")
     ),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import sim
-from learning import memory, sharing
+from learning import hardware, provenance
 from sim import folder, spilling, table_files, trace
 from sim.cache import upkeep, windows
 
@@ -22,10 +22,10 @@ LIMITS: dict[str, tuple[Any, str]] = {
     "cache_bytes": (upkeep, "BOUND_BYTES"),
     "worth_keeping_s": (windows, "WORTH_KEEPING_S"),
     "version": (windows, "version"),
-    "source_at_the_start": (sharing, "SOURCE"),
-    "meminfo": (memory, "MEMINFO"),
-    "cgroup": (memory, "CGROUP"),
-    "cgroups": (memory, "CGROUPS"),
+    "source_at_the_start": (provenance, "SOURCE"),
+    "meminfo": (hardware, "MEMINFO"),
+    "cgroup": (hardware, "CGROUP"),
+    "cgroups": (hardware, "CGROUPS"),
 }
 
 

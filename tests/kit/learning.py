@@ -1,37 +1,50 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
-from learning import memory
-from learning.alignment.fitness import averaged, first_fitness, score
-from learning.alignment.load import LoadMonitor, jain_index, peak, variation
-from learning.alignment.profile import Needs, capacity
-from learning.assignment import (
-    assign_experts,
-    assignment_probability,
-    density_ratio,
-    expert_classes,
-    own_mass,
+from learning import hardware
+from learning.architecture.costs import architecture, as_sent
+from learning.architecture.kinds import (
+    Rows,
+    data_keys,
+    input_spec,
+    model_keys,
+    resolved,
+    tensors_of,
+    text_shape,
 )
-from learning.closing import WAITS_FOR_ALL, Closing
-from learning.cluster_side import ClusterSide
+from learning.architecture.nmoe import extractor_of
+from learning.architecture.nmoe_costs import sizes_of
+from learning.clients.cluster import ClusterSide
+from learning.clients.round_trip import NoContactLeft, Turn, take_turn
+from learning.clients.updates import Update
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
-from learning.costs import architecture
 from learning.data.digits import digits
-from learning.data.encoding import encode_questions, encode_texts
-from learning.data.federate import mix_domains
 from learning.data.jsonl import read_jsonl
-from learning.data.partition import class_parts, dirichlet_parts, share_devices
-from learning.data.rows import Question, Text
+from learning.data.partition import class_parts, dirichlet_parts, mix_domains, share_devices
 from learning.data.samples import InputSpec, SampleArrays
-from learning.data.tokens import as_tokenizer, make_tokenizer, tokenizer_file, train_bpe
-from learning.experts import NOBODY, ExpertRegistry
-from learning.hardware import compute_device
+from learning.data.text_rows import Question, Text
+from learning.data.tokenizer import (
+    as_tokenizer,
+    encode_questions,
+    encode_texts,
+    make_tokenizer,
+    tokenizer_file,
+    train_bpe,
+)
+from learning.files import (
+    LARGEST_HEADER_BYTES,
+    SOURCE,
+    check_header,
+    files_under,
+    open_tensors,
+    source_stamps,
+    stamps_under,
+)
+from learning.hardware import check_memory, compute_device
 from learning.invariants import Violation, check_shares
-from learning.keys import data_keys, model_keys
 from learning.learner import Learner, _built_task
-from learning.measured import measured_tensors
-from learning.memory import check_memory
-from learning.method import (
-    Cluster,
+from learning.methods.base import (
+    NOBODY,
+    ExpertRegistry,
     Method,
     NoOptions,
     Protocol,
@@ -43,23 +56,40 @@ from learning.method import (
 )
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl
 from learning.methods.fedbuff import FedBuff
-from learning.methods.networked_extractor import own_share
-from learning.methods.networked_inference import HEADER_BYTES
-from learning.methods.networked_queries import Asked, grouped
-from learning.methods.splitting import Splitting
+from learning.methods.model_splitting import Splitting
+from learning.methods.nmoe.extractor import own_share
+from learning.methods.nmoe.inference import HEADER_BYTES
+from learning.methods.nmoe.operations import NetworkedLearner
+from learning.methods.nmoe.options import LATE
+from learning.methods.nmoe.queries import Asked, grouped, outcome_of
 from learning.methods.synchronous import Synchronous
-from learning.networked.checks import LATE
-from learning.networked.learner import NetworkedLearner
-from learning.networked.metrics import local_shares, macro_f1, pattern_row
-from learning.networked.outcomes import outcome_of
-from learning.networked.shapes import extractor_of
-from learning.networked.sizes import sizes_of
-from learning.packing import as_file, packed, unpacked
-from learning.peering import All, Compute, Infer, Node, Reach, Send, Wait
+from learning.models.custom import measured_tensors
+from learning.policies.alignment import (
+    LoadMonitor,
+    Needs,
+    averaged,
+    capacity,
+    first_fitness,
+    jain_index,
+    peak,
+    score,
+    variation,
+)
 from learning.policies.exploration import explored
+from learning.policies.model_splitting import (
+    assign_experts,
+    assignment_probability,
+    density_ratio,
+    expert_classes,
+    own_mass,
+)
 from learning.policies.problem import asked, checked, even_bounds
-from learning.requests import (
+from learning.provenance import circumstances, why_not
+from learning.requests.cluster import (
+    WAITS_FOR_ALL,
     Chain,
+    Closing,
+    Cluster,
     Contact,
     Cost,
     Download,
@@ -69,23 +99,15 @@ from learning.requests import (
     NextContact,
     Note,
     Outlook,
-    Payload,
     Receipt,
-    TensorSize,
     Train,
     TrainUntilContact,
     Upload,
     Work,
 )
-from learning.rounds import NoContactLeft, Turn, take_turn
-from learning.shapes import resolved, text_shape
-from learning.sharing import circumstances, why_not
-from learning.snapshots import Update
-from learning.stamps import SOURCE, files_under, source_stamps, stamps_under
-from learning.store import FolderStore
-from learning.streams import stream
-from learning.tensor_files import LARGEST_HEADER_BYTES, check_header, open_tensors
-from learning.tensors import input_spec, tensors_of
-from learning.tokens import Rows
-from learning.values import Handle, Operation, Tensors, Values
-from learning.wire import as_sent
+from learning.requests.payload import Payload, TensorSize
+from learning.requests.peers import All, Compute, Infer, Node, Reach, Send, Wait
+from learning.rng import stream
+from learning.training.nmoe.answers import local_shares, macro_f1, pattern_row
+from learning.values.lazy import Handle, Operation, Tensors, Values
+from learning.values.store import FolderStore, as_file, packed, unpacked

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from learning import training
+from learning.training import local
 from sim.cli import main
 
-descend = training._descend
+descend = local._descend
 
 
 def slowly(*given: Any) -> Any:
@@ -22,5 +22,5 @@ def slowly(*given: Any) -> Any:
 
 
 if __name__ == "__main__":
-    training._descend = slowly
+    local._descend = slowly
     main()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import scenarios
-from learning.gates import GATE_TRAINERS, GateTrainer
+from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer
 from tests.kit import learning as seam
 from tests.kit.network import Course, Run, build
 from tests.kit.small import merged

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from tests.kit.learning import Node, local_shares, macro_f1, pattern_row
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
-from tests.kit.training import queries, scoring
+from tests.kit.training import answers
 
 ME = Node("b", 1)
 LATE = ("wait", "renormalise", "local")
@@ -138,8 +138,8 @@ def test_answers_by_what_has_arrived(system):
 def test_a_gate_of_nan_is_refused_and_scores_nan(system):
     how = {"client": ME, "batch": 0, "size": 4, "in_reach": None}
     with pytest.raises(ValueError, match="gate of b/1 is not finite"):
-        queries.routes(system.task, system.tested, system.broken(), "gate", **how)
-    (fine, ill) = scoring.scores(system.task, system.tested, system.broken(), "gate", None, "prob")
+        answers.routes(system.task, system.tested, system.broken(), "gate", **how)
+    (fine, ill) = answers.scores(system.task, system.tested, system.broken(), "gate", None, "prob")
     assert fine == system.net.scores(system.server, system.experts, system.gates)[0]
     assert math.isnan(ill["loss"] or 0.0)
     assert math.isnan(ill["local_ratio"])
@@ -155,11 +155,11 @@ def test_an_expert_out_of_reach_may_be_anything(system, way):
     def everything(value):
         held = {**system.tested, "outputs": system.tested["outputs"].clone()}
         held["outputs"][:, 1] = value
-        routed = queries.routes(task, held, gates, way, client=ME, batch=0, size=20, in_reach=whole)
+        routed = answers.routes(task, held, gates, way, client=ME, batch=0, size=20, in_reach=whole)
         how = ME, routed, [[True, False]] * 20
-        answered = [queries.answered(task, held, *how, late, "prob") for late in LATE]
-        found = scoring.scores(task, held, gates, way, reach, "prob")
-        return [found, scoring.pattern(task, held, gates, way, reach), routed, *answered]
+        answered = [answers.answered(task, held, *how, late, "prob") for late in LATE]
+        found = answers.scores(task, held, gates, way, reach, "prob")
+        return [found, answers.pattern(task, held, gates, way, reach), routed, *answered]
 
     assert everything(math.nan) == everything(math.inf) == everything(0.5)
 

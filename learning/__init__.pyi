@@ -1,0 +1,16 @@
+from .architecture.costs import Architecture as Architecture
+from .config import DataConfig as DataConfig
+from .config import LearningConfig as LearningConfig
+from .config import ModelConfig as ModelConfig
+from .learner import Learner as Learner
+from .methods.base import Method as Method
+from .methods.base import World as World
+from .methods.base import find_method as find_method
+from .methods.base import method_names as method_names
+from .methods.base import register as register
+from .policies.model_splitting import assign_experts as assign_experts
+from .policies.model_splitting import assignment_probability as assignment_probability
+from .policies.model_splitting import own_mass as own_mass
+from .requests.cluster import Cluster as Cluster
+from .rng import stream as stream
+from .training.evaluation import expert_relevance as expert_relevance

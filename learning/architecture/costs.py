@@ -1,0 +1,324 @@
+"""Bytes, FLOPs, memory of a round; upload formats; footprint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from learning.architecture.kinds import BYTES, TEXT_KINDS, Rows, precision_of, rows_of, tensors_of
+from learning.architecture.shapes import ModelTensors, Shape, numbers_in
+from learning.config import LearningConfig, LoraConfig
+from learning.data.table import HUB
+from learning.files import files_under
+from learning.requests.cluster import Cost
+from learning.requests.payload import TensorSize
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = 2, 2, 2
+"""FLOPs a weight and token: forward, and backward to the inputs and to the weight itself."""
+
+WORDS = "embed_tokens"
+"""What the table of word vectors is called."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a mixture of experts; an expert is one index over all layers.
+
+    ``rows`` are the sequences and tokens that a sample brings through the model; numbers are kept
+    as ``number_format`` (of ``BYTES``) and sent up as ``upload_format``,
+    ``native`` for the same.
+    """
+
+    experts: int
+    top_k: int
+    tensors: ModelTensors
+    lora: LoraConfig
+    trains_backbone: bool
+    upload_format: str
+    number_format: str
+    rows: Rows
+
+    @property
+    def native_bytes(self) -> int:
+        """Bytes of one number as it is kept."""
+        return BYTES[self.number_format]
+
+    @property
+    def layers(self) -> int:
+        """Layers with experts."""
+        return self.tensors.layers
+
+    @property
+    def expert_parameters(self) -> int:
+        """Weights of one expert over all layers."""
+        return self.layers * numbers_in(self.tensors.expert)
+
+    @property
+    def expert_bytes(self) -> float:
+        """Memory of one expert's weights."""
+        return float(self.expert_parameters * self.native_bytes)
+
+    @property
+    def tuned_parameters(self) -> int:
+        """Numbers that are trained of one expert: its factors, r (in + out) a matrix, or all."""
+        return sum(math.prod(shape) for _, shape in self._tuned(0))
+
+    @property
+    def gate_parameters(self) -> int:
+        """Weights of the gate over all layers."""
+        return self.layers * numbers_in(self.tensors.gate_shapes)
+
+    @property
+    def backbone_parameters(self) -> int:
+        """Everything that is neither expert nor gate."""
+        return numbers_in(self.tensors.backbone)
+
+    @property
+    def shared_parameters(self) -> int:
+        """What goes with the gate: the gate, and a backbone that is trained."""
+        return self.gate_parameters + self.trains_backbone * self.backbone_parameters
+
+    # -- bytes on the air
+
+    def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
+        """What one device sends up: LoRA factors of ``experts``, and what is shared if ``gate``."""
+        parts = tuple(experts), gate
+        if parts not in self._uploads:  # asked for at every contact, and the same each time
+            self._uploads[parts] = tuple(self._listed(*parts))
+        return self._uploads[parts]
+
+    @cached_property
+    def _uploads(self) -> dict[tuple[tuple[int, ...], bool], tuple[TensorSize, ...]]:
+        return {}
+
+    def _listed(self, experts: tuple[int, ...], gate: bool) -> Iterator[TensorSize]:
+        named = [pair for expert in experts for pair in self._tuned(expert)]
+        named += list(self._shared()) if gate else []
+        sent_as = self.number_format if self.upload_format == "native" else self.upload_format
+        for name, shape in named:
+            size = tensor_bytes(shape, self.upload_format, self.native_bytes)
+            yield TensorSize(name, shape, sent_as, size)
+
+    def upload_bytes(self, experts: Sequence[int], gate: bool) -> float:
+        """Bytes that one device sends up."""
+        return float(sum(tensor.bytes for tensor in self.upload_tensors(experts, gate)))
+
+    def download_bytes(self, experts: Sequence[int], gate: bool) -> float:
+        """Bytes that one device receives: merged weights of ``experts``, and what is shared.
+
+        Merged, because the mean of several devices' products B A has no factors of the same rank.
+        """
+        numbers = len(experts) * self.expert_parameters + gate * self.shared_parameters
+        return float(numbers * self.native_bytes)
+
+    def factor_bytes(self, experts: int) -> float:
+        """Bytes of one change of rank r of that many experts, as it goes down."""
+        return float(experts * self.tuned_parameters * self.native_bytes)
+
+    # -- what a device computes and holds
+
+    def round_cost(
+        self, trained: Collection[int], held: Collection[int], gate: bool, samples: int
+    ) -> Cost:
+        """Cost of one local round over ``samples`` samples with the experts in ``held`` loaded.
+
+        FLOPs count weights, not attention scores or looking up a word. What does not move costs the
+        forward pass and the gradient to its inputs; a matrix that moves, its own gradient too.
+
+        Memory is that of loaded weights, factors, gradients (training keeps no other state) and,
+        for one sequence, the inputs and outputs of the linear maps that it runs through.
+        """
+        active = min(self.top_k, max(len(held), 1))
+        moving = min(active, len(trained)) * self.tuned_parameters
+        factors = self.lora.rank is not None
+        weights = active * self.expert_parameters + factors * moving
+        weights += self.gate_parameters + self._multiplied_parameters
+        moving += gate * self.shared_parameters
+        tokens = samples * self.rows.sequences * self.rows.tokens
+        flops = tokens * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
+        tuned = len(trained) * self.tuned_parameters
+        numbers = len(held) * self.expert_parameters + self.gate_parameters
+        numbers += self.backbone_parameters + factors * tuned
+        numbers += tuned + gate * self.shared_parameters
+        numbers += self.rows.tokens * self.activations(active)
+        return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
+
+    @property
+    def _multiplied_parameters(self) -> int:
+        """Backbone without tables of words, of which a token takes one row.
+
+        A matrix that runs over several places of a token counts as often.
+        """
+        tables = (math.prod(s) for n, s in self.tensors.backbone.items() if WORDS in n)
+        again = (
+            (places - 1) * math.prod(self.tensors.backbone[name])
+            for name, places in self.tensors.places.items()
+        )
+        return self.backbone_parameters - sum(tables) + sum(again)
+
+    def activations(self, active: int) -> int:
+        """Inputs and outputs of the linear maps that one token runs through."""
+        in_expert = sum(sum(s) for s in self.tensors.expert.values() if len(s) == 2)
+        backbone = self.tensors.backbone.items()
+        places = self.tensors.places
+        outside = sum(
+            sum(s[:2]) * places.get(name, 1)
+            for name, s in backbone
+            if (len(s) == 2 and WORDS not in name) or name in places
+        )
+        return self.layers * (active * in_expert + sum(self.tensors.gate)) + outside
+
+    # -- names and shapes of what moves
+
+    def _tuned(self, expert: int) -> Iterator[tuple[str, Shape]]:
+        rank = self.lora.rank
+        for layer in range(self.layers):
+            for name, shape in self.tensors.expert.items():
+                full = f"expert.{expert}.{layer}.{name}"
+                if rank is None:
+                    yield full, shape
+                elif self._has_factors(name):
+                    matrix = full.removesuffix(".weight")
+                    yield f"{matrix}.a", (rank, shape[1])
+                    yield f"{matrix}.b", (shape[0], rank)
+
+    def _has_factors(self, name: str) -> bool:
+        return name in self.tensors.factored and self.lora.is_target(_matrix(name))
+
+    def _shared(self) -> Iterator[tuple[str, Shape]]:
+        for layer in range(self.layers):
+            for name, shape in self.tensors.gate_shapes.items():
+                yield f"gate.{layer}.{name}", shape
+        if self.trains_backbone:
+            yield from self.tensors.backbone.items()
+
+
+def _matrix(name: str) -> str:
+    """Return what the matrix whose weights are called ``...matrix.weight`` is called itself."""
+    return name.removesuffix(".weight").split(".")[-1]
+
+
+def _check_rank(lora: LoraConfig, matrices: Sequence[Shape]) -> None:
+    """Refuse factors that are larger than what they stand for."""
+    if lora.rank is None or not matrices:
+        return
+    smallest = min(matrices, key=min)
+    if lora.rank > min(smallest):
+        raise ValueError(
+            f"learning.lora.rank is {lora.rank}, but the smallest matrix that gets factors is "
+            f"{smallest[0]} x {smallest[1]}: at most {min(smallest)}, or null for whole matrices"
+        )
+
+
+def architecture(config: LearningConfig) -> Architecture:
+    """Return the sizes of a task's model; raise ValueError for targets that it does not have."""
+    tensors = tensors_of(config)
+    lora = config.model.lora
+    lora.check_targets({_matrix(name) for name in tensors.factored})
+    targets = [name for name in tensors.factored if lora.is_target(_matrix(name))]
+    _check_rank(lora, [tensors.expert[name] for name in targets])
+    return Architecture(
+        experts=config.model.experts,
+        top_k=config.model.top_k,
+        tensors=tensors,
+        lora=lora,
+        trains_backbone=config.trains_backbone,
+        upload_format=config.upload_format,
+        number_format=precision_of(config),
+        rows=rows_of(config),
+    )
+
+
+# What numbers are sent up as: rounding to sixteen or eight bits, and the bytes that it takes.
+
+
+SCALE_BYTES = 4
+"""An eight-bit tensor carries one float32: the size of its step."""
+
+INT8_STEPS = 127
+
+
+def tensor_bytes(shape: Sequence[int], upload_format: str, native_bytes: int) -> int:
+    """Return the bytes of one tensor as it is sent."""
+    numbers = math.prod(shape)
+    if upload_format == "float16":
+        return 2 * numbers
+    if upload_format == "int8":
+        return numbers + SCALE_BYTES
+    return native_bytes * numbers
+
+
+def as_sent(tensor: Tensor, upload_format: str) -> Tensor:
+    """Return what arrives of ``tensor`` (K, ...), one tensor a device, in its own number format.
+
+    ``int8`` divides the largest magnitude of each device's tensor into 127 steps.
+    """
+    if upload_format == "float16":
+        return tensor.half().to(tensor.dtype)
+    if upload_format == "int8":
+        largest = tensor.abs().reshape(len(tensor), -1).amax(1).view(-1, *[1] * (tensor.dim() - 1))
+        step = (largest / INT8_STEPS).clamp_min(1e-30)
+        return (tensor / step).round() * step
+    return tensor
+
+
+# Memory that training takes in this process, from sizes alone: nothing is loaded to tell.
+
+
+MODEL_COPIES = 2
+"""Copies of the whole model: as it was drawn, and as it stands at the server."""
+STATE_COPIES = 3
+"""Copies of what a device trains: its own, the gradients, and what it offers."""
+ACTIVATION_COPIES = 1.5
+"""What a step keeps of its activations: inputs and outputs once, and what is worked out of them."""
+DATA_COPIES = 4
+"""Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of the model, of what devices train, of one training step, and of the data.
+
+    Each is with all its copies; ``parameters`` and ``trained`` (of one device) are counts.
+    """
+
+    model: float
+    state: float
+    step: float
+    data: float
+    parameters: int
+    trained: int
+
+
+def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
+    """Return what training by ``config`` takes."""
+    trained = sizes.experts * sizes.tuned_parameters + sizes.shared_parameters
+    parameters = sizes.experts * sizes.expert_parameters + sizes.gate_parameters
+    parameters += sizes.backbone_parameters
+    tokens = config.batch_size * sizes.rows.sequences * sizes.rows.tokens
+    if config.model.kind in TEXT_KINDS:  # device by device
+        at_once = tokens * sizes.activations(sizes.top_k)
+    else:  # all devices of a cluster in one batch, in which every token runs through every expert
+        at_once = max(config.devices) * tokens * sizes.activations(sizes.experts)
+    return Footprint(
+        model=float(MODEL_COPIES * parameters * sizes.native_bytes),
+        state=float(STATE_COPIES * sum(config.devices) * trained * sizes.native_bytes),
+        step=float(ACTIVATION_COPIES * at_once * sizes.native_bytes),
+        data=float(DATA_COPIES * _data_bytes(config)),
+        parameters=parameters,
+        trained=trained,
+    )
+
+
+def _data_bytes(config: LearningConfig) -> int:
+    """Bytes of the files that are learnt from; data sets that come with a library are small."""
+    named = [config.data.path, *(path for _, path in config.data.paths)]
+    local = [name for name in named if name is not None and not name.startswith(HUB)]
+    return sum(file.stat().st_size for name in local for file in files_under(name))

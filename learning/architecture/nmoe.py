@@ -1,0 +1,159 @@
+"""NMoE's parts by shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from learning.architecture.shapes import ModelTensors
+from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+
+
+def _networked(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """One layer of experts behind an extractor; see :mod:`learning.architecture.nmoe`."""
+    extractor = extractor_of(model, spec)
+    return ModelTensors(
+        layers=1,
+        expert=expert_shapes(model, spec.classes),
+        gate=(model.experts, model.hidden),
+        backbone=extractor.shapes,
+        factored=("up.weight", "down.weight"),
+        gate_bias=True,
+        places=extractor.places,
+    )
+
+
+Shape = tuple[int, ...]
+
+VECTOR, IMAGE = "vector-nmoe", "image-nmoe"
+KINDS = (VECTOR, IMAGE)
+KINDS_BY_FORM = {"vector": VECTOR, "image": IMAGE}
+
+VIEWS = 2
+"""Views of a sample that the spectral loss compares."""
+NORM_GROUPS = 8
+PROJECTOR_EXPANSION = 2
+"""The projector's hidden layer is so many times as wide as the features."""
+
+
+@dataclass
+class Extractor:
+    """Shapes by name, and at how many places of a sample each matrix is multiplied."""
+
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, shape: Shape, places: int = 1) -> None:
+        """Add one tensor."""
+        self.shapes[f"extractor.{name}"] = shape
+        if len(shape) > 1:
+            self.places[f"extractor.{name}"] = places
+
+    def add_norm(self, name: str, channels: int) -> None:
+        """Add the scale and the shift of a norm."""
+        self.add(f"{name}.weight", (channels,))
+        self.add(f"{name}.bias", (channels,))
+
+
+def check_form(model: ModelConfig, spec: InputSpec) -> None:
+    """Raise ValueError where a kind cannot take the data's form."""
+    wanted = "vector" if model.kind == VECTOR else "image"
+    if spec.form != wanted:
+        cure = f"; {KINDS_BY_FORM[spec.form]!r} takes them" if spec.form in KINDS_BY_FORM else ""
+        raise ValueError(
+            f"learning.model.kind: {model.kind!r} takes {wanted} data, but these are "
+            f"{spec.form}{cure}"
+        )
+
+
+def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
+    """Return what the extractor of a kind is made of.
+
+    Raises ValueError for data of another form, and for a width that cannot be.
+    """
+    check_form(model, spec)
+    return _vector(model, spec) if model.kind == VECTOR else _image(model, spec)
+
+
+def _vector(model: ModelConfig, spec: InputSpec) -> Extractor:
+    made = Extractor()
+    width = spec.shape[0]
+    for layer in range(model.layers):
+        made.add(f"layers.{layer}.weight", (model.hidden, width))
+        made.add(f"layers.{layer}.bias", (model.hidden,))
+        width = model.hidden
+    return made
+
+
+def stage_widths(hidden: int) -> tuple[int, int, int]:
+    """Channels of the three stages of an image extractor.
+
+    Raises ValueError for a width that four does not divide.
+    """
+    if hidden % 4:
+        raise ValueError(
+            f"learning.model.hidden is {hidden}; {IMAGE!r} has stages of a quarter and a half of "
+            "it: make it a multiple of 4"
+        )
+    return hidden // 4, hidden // 2, hidden
+
+
+def norm_groups(channels: int) -> int:
+    """Groups of a group norm: eight, or fewer where that does not divide the channels."""
+    return math.gcd(channels, NORM_GROUPS)
+
+
+def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
+    """Name, channels in, channels out and stride of every residual block, in order."""
+    widths = stage_widths(model.hidden)
+    before = widths[0]
+    for stage, width in enumerate(widths):
+        for block in range(model.layers):
+            yield f"stages.{stage}.{block}", before, width, 2 if stage and not block else 1
+            before = width
+
+
+def _image(model: ModelConfig, spec: InputSpec) -> Extractor:
+    made = Extractor()
+    channels, height, width = spec.shape
+    first = stage_widths(model.hidden)[0]
+    made.add("stem.weight", (first, channels, 3, 3), height * width)
+    made.add_norm("norm", first)
+    for name, before, after, stride in blocks_of(model):
+        height, width = -(-height // stride), -(-width // stride)
+        places = height * width
+        made.add(f"{name}.first.weight", (after, before, 3, 3), places)
+        made.add_norm(f"{name}.first_norm", after)
+        made.add(f"{name}.second.weight", (after, after, 3, 3), places)
+        made.add_norm(f"{name}.second_norm", after)
+        if before != after:
+            made.add(f"{name}.shortcut.weight", (after, before, 1, 1), places)
+    return made
+
+
+def expert_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
+    """One client's expert: features -> expert_hidden -> classes."""
+    return {
+        "up.weight": (model.expert_hidden, model.hidden),
+        "up.bias": (model.expert_hidden,),
+        "down.weight": (classes, model.expert_hidden),
+        "down.bias": (classes,),
+    }
+
+
+def head_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
+    """The linear head that FedCE trains the extractor by, and throws away."""
+    return {"head.weight": (classes, model.hidden), "head.bias": (classes,)}
+
+
+def projector_shapes(model: ModelConfig) -> dict[str, Shape]:
+    """The projector that FedSC trains the extractor by, and throws away."""
+    inner = PROJECTOR_EXPANSION * model.hidden
+    return {
+        "projector.up.weight": (inner, model.hidden),
+        "projector.up.bias": (inner,),
+        "projector.down.weight": (model.hidden, inner),
+        "projector.down.bias": (model.hidden,),
+    }

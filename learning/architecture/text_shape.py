@@ -1,0 +1,284 @@
+"""TextShape, published ones, config.json, rope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from learning.architecture.shapes import ModelTensors
+from learning.files import read_object
+
+if TYPE_CHECKING:
+    from learning.architecture.shapes import Shape
+
+
+def _text(shape: TextShape, classes: int | None) -> ModelTensors:
+    hidden, inner = shape.hidden, shape.expert_hidden
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    expert: dict[str, Shape] = {
+        "gate.weight": (inner, hidden),
+        "up.weight": (inner, hidden),
+        "down.weight": (hidden, inner),
+    }
+    backbone: dict[str, Shape] = {"model.embed_tokens.weight": (shape.vocabulary, hidden)}
+    for layer in range(shape.layers):
+        backbone |= {
+            f"model.layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
+            f"model.layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
+            f"model.layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
+            f"model.layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
+            f"model.layers.{layer}.input_layernorm.weight": (hidden,),
+            f"model.layers.{layer}.post_attention_layernorm.weight": (hidden,),
+        }
+    backbone["model.norm.weight"] = (hidden,)
+    if classes is not None:
+        backbone["score.weight"] = (classes, hidden)
+    elif not shape.tied:
+        backbone["lm_head.weight"] = (shape.vocabulary, hidden)
+    return ModelTensors(shape.layers, expert, (shape.experts, hidden), backbone, tuple(expert))
+
+
+Rope = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """A decoder of ``layers`` blocks of attention and a mixture of gated feed-forward networks.
+
+    ``rope`` holds (name, value) pairs of the rotary embedding, ``window`` the tokens that one
+    token looks back on (None: all), ``tied`` whether the language head is the embedding.
+    """
+
+    hidden: int
+    expert_hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    experts: int
+    top_k: int
+    rope: Rope = (("rope_theta", 1e6), ("rope_type", "default"))
+    norm_eps: float = 1e-5
+    positions: int = 131_072
+    window: int | None = None
+    tied: bool = False
+
+    @property
+    def expert_parameters(self) -> int:
+        """Weights of one expert over all layers."""
+        return self.layers * 3 * self.hidden * self.expert_hidden
+
+    @property
+    def gate_parameters(self) -> int:
+        """Weights of the gate over all layers."""
+        return self.layers * self.hidden * self.experts
+
+    @property
+    def backbone_parameters(self) -> int:
+        """Weights of embedding, attention and norms: all but experts, gate and head."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        attention = 2 * self.hidden * queries + 2 * self.hidden * keys
+        norms = 2 * self.hidden
+        return self.layers * (attention + norms) + (self.vocabulary + 1) * self.hidden
+
+    def head_parameters(self, classes: int | None = None) -> int:
+        """Weights of the head: of ``classes``, or the language head (none of its own if tied)."""
+        if classes is not None:
+            return classes * self.hidden
+        return 0 if self.tied else self.vocabulary * self.hidden
+
+
+LLAMA_3_8B_X3 = TextShape(
+    hidden=4096,
+    expert_hidden=14_336,
+    layers=32,
+    heads=32,
+    kv_heads=8,
+    head_dim=128,
+    vocabulary=128_256,
+    experts=3,
+    top_k=1,
+    rope=(("rope_theta", 500_000.0), ("rope_type", "default")),
+    positions=8192,
+)
+MIXTRAL_8X7B = replace(
+    LLAMA_3_8B_X3,
+    vocabulary=32_000,
+    experts=8,
+    top_k=2,
+    rope=(("rope_theta", 1e6), ("rope_type", "default")),
+    positions=32_768,
+)
+NAMED = {"llama-3-8b-x3": LLAMA_3_8B_X3, "mixtral-8x7b": MIXTRAL_8X7B}
+"""Shapes that a kind's name fixes."""
+
+
+# Shapes of text models, read from the config.json of local checkpoints.
+
+
+DENSE_TYPES = ("llama", "mistral")
+MOST, MOST_LAYERS, MOST_EXPERTS = 100_000_000, 1_000, 10_000
+"""Far above any published model: numbers beyond are a broken file."""
+SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
+"""What dense models that are put together have in common."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return a checkpoint's config.json; raise ValueError where there is none that can be read."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; name a local folder with config.json")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder}: no checkpoint (it has no config.json)")
+    return read_object(path)
+
+
+def mixture_shape(folder: Path) -> TextShape:
+    """Return the shape of a Mixtral checkpoint."""
+    said = read_config(folder)
+    _check_architecture(folder, said, ("mixtral",))
+    experts = _number(folder, said, "num_local_experts", 8, most=MOST_EXPERTS)
+    return _shape(folder, said, experts, _number(folder, said, "num_experts_per_tok", 2))
+
+
+def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
+    """Return the shape of dense models put together, an expert each: the first's, if they fit."""
+    if not checkpoints:
+        raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
+    shapes = []
+    for place in checkpoints:
+        folder = Path(place)
+        said = read_config(folder)
+        _check_architecture(folder, said, DENSE_TYPES)
+        shapes.append(_shape(folder, said, len(checkpoints), top_k))
+    for place, shape in zip(checkpoints, shapes, strict=True):
+        for key in SAME:
+            first, other = getattr(shapes[0], key), getattr(shape, key)
+            if first != other:
+                raise ValueError(
+                    f"{place}: {key} is {other}, but {first} in {checkpoints[0]}; dense models "
+                    "must have the same shape to be put together: all of one base model"
+                )
+    return shapes[0]
+
+
+def _check_architecture(folder: Path, said: Mapping[str, Any], types: tuple[str, ...]) -> None:
+    kind = said.get("model_type")
+    if kind not in types:
+        raise ValueError(f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read")
+    for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
+        if said.get(key, plain) not in (plain, None):
+            raise ValueError(f"{folder}: {key} is {said[key]!r}; only {plain!r} is read")
+    if said.get("quantization_config") is not None:
+        raise ValueError(
+            f"{folder / 'config.json'}: quantization_config says that the weights are quantised; "
+            "use the checkpoint in bfloat16, float16 or float32"
+        )
+
+
+def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
+    hidden = _number(folder, said, "hidden_size")
+    heads = _number(folder, said, "num_attention_heads")
+    kv_heads = _number(folder, said, "num_key_value_heads", heads)
+    mixture, window = said["model_type"] == "mixtral", said.get("sliding_window")
+    tied = said.get("tie_word_embeddings") or False
+    if heads % kv_heads:
+        raise ValueError(
+            f"{folder / 'config.json'}: num_attention_heads is {heads}; must be a multiple of "
+            f"num_key_value_heads, {kv_heads}"
+        )
+    if tied is not True and tied is not False:
+        raise _wrong(folder, "tie_word_embeddings", tied, "true or false")
+    return TextShape(
+        hidden=hidden,
+        expert_hidden=_number(folder, said, "intermediate_size"),
+        layers=_number(folder, said, "num_hidden_layers", most=MOST_LAYERS),
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=_number(folder, said, "head_dim", hidden // heads),
+        vocabulary=_number(folder, said, "vocab_size"),
+        experts=experts,
+        top_k=top_k,
+        rope=rope_of(folder, said),
+        norm_eps=_positive(folder, said, "rms_norm_eps", 1e-5 if mixture else 1e-6),
+        positions=_number(folder, said, "max_position_embeddings", 131_072),
+        window=None if window is None else _number(folder, said, "sliding_window"),
+        tied=tied,
+    )
+
+
+def _number(
+    folder: Path,
+    said: Mapping[str, Any],
+    key: str,
+    default: int | None = None,
+    most: int = MOST,
+) -> int:
+    value = said.get(key)
+    value = default if value is None else value
+    if type(value) is not int or not 1 <= value <= most:
+        raise _wrong(folder, key, value, f"a whole number from 1 to {most}")
+    return value
+
+
+def _positive(folder: Path, said: Mapping[str, Any], key: str, default: float) -> float:
+    value = said.get(key)
+    value = default if value is None else value
+    if not is_positive(value):
+        raise _wrong(folder, key, value, "a number above 0")
+    return float(value)
+
+
+def _wrong(folder: Path, key: str, value: object, wanted: str) -> ValueError:
+    return ValueError(f"{folder / 'config.json'}: {key} is {value!r:.60}; must be {wanted}")
+
+
+# Rotary embeddings, read from the config.json of local checkpoints.
+
+
+NEEDED = {
+    "default": (),
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "yarn": ("factor",),
+}
+"""Rotary embeddings whose frequencies do not depend on the length of a text; what each needs."""
+
+
+def rope_of(folder: Path, said: Mapping[str, Any]) -> Rope:
+    """Return rotary parameters as files of either age give them: one object, or theta and scaling.
+
+    Raises :class:`ValueError` for kinds that are not read, and for numbers that are missing or
+    none.
+    """
+    key = "rope_parameters" if said.get("rope_parameters") is not None else "rope_scaling"
+    given = {} if said.get(key) is None else said[key]
+    where = f"{folder / 'config.json'}: {key}"
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where} is {given!r:.60}; must be an object with rope_type")
+    theta = said.get("rope_theta", 1e6 if said["model_type"] == "mixtral" else 1e4)
+    found = {"rope_type": given.get("type", "default"), "rope_theta": theta, **given}
+    found.pop("type", None)
+    kind = found["rope_type"]
+    if not isinstance(kind, str) or kind not in NEEDED:
+        raise ValueError(f"{folder}: rope_type is {kind!r}; only {', '.join(NEEDED)} are read")
+    for name in NEEDED[kind]:
+        if found.get(name) is None:
+            raise ValueError(f"{where} lacks {name}, which rope_type {kind!r} needs; add it")
+    for name in sorted(found.keys() - {"rope_type"}):
+        value, counts = found[name], name in ("rope_theta", *NEEDED[kind])
+        if not is_positive(value) if counts else not isinstance(value, bool | int | float | None):
+            place = where if name in given else f"{folder / 'config.json'}"
+            wanted = "a number above 0" if counts else "a number"
+            raise ValueError(f"{place}: {name} is {value!r:.60}; must be {wanted}")
+    return tuple(sorted(found.items()))
+
+
+def is_positive(value: object) -> bool:
+    """Whether a JSON value is a finite number above 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf  # type: ignore[operator]

@@ -1,0 +1,211 @@
+"""Tokenizers, encoding, cutting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.config import ModelConfig
+from learning.data.text_rows import Question, Text
+from learning.files import LARGEST_JSON_BYTES, check_size
+
+if TYPE_CHECKING:
+    import tokenizers
+
+
+SEPARATOR = "<sep>"
+FILE = "tokenizer.json"
+BYTES = 256
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Ids of texts, and the ids that a tokenizer puts before, between and after them.
+
+    ``ids`` adds no such ids itself. All ids are less than ``vocabulary``.
+    """
+
+    ids: Callable[[Sequence[str]], list[list[int]]]
+    begin: tuple[int, ...]
+    separator: tuple[int, ...]
+    end: tuple[int, ...]
+    vocabulary: int
+
+
+def make_tokenizer(model: ModelConfig, texts: Iterable[str]) -> Tokenizer:
+    """Return the tokenizer of ``model``, or one of at most ``model.vocabulary`` made of ``texts``.
+
+    Raises :class:`ValueError` for a file that is missing or broken and for a vocabulary too small.
+    """
+    file = tokenizer_file(model)
+    if file is None:
+        return as_tokenizer(train_bpe(texts, model.vocabulary))
+    return as_tokenizer(_load(file))
+
+
+def tokenizer_file(model: ModelConfig) -> str | None:
+    """Return the tokenizer.json that ``model`` names or its first checkpoint holds, None for none.
+
+    Raises :class:`ValueError` where one is named and missing, or of another format.
+    """
+    if model.tokenizer is not None:
+        named = Path(model.tokenizer)
+        file = named / FILE if named.is_dir() else named
+        if not file.is_file():
+            raise ValueError(f"learning.model.tokenizer: no file {file}; give a {FILE}")
+        return str(file)
+    if not model.checkpoints:
+        return None
+    folder = Path(model.checkpoints[0])
+    if (folder / FILE).is_file():
+        return str(folder / FILE)
+    for other in ("tokenizer.model", "vocab.json", "vocab.txt"):
+        if (folder / other).exists():
+            raise ValueError(f"{folder / other}: only {FILE} is read; convert the tokenizer to it")
+    return None
+
+
+def _load(file: str) -> tokenizers.Tokenizer:
+    import tokenizers
+
+    check_size(file, LARGEST_JSON_BYTES)
+    try:
+        return tokenizers.Tokenizer.from_file(file)
+    except Exception as error:  # the library raises no narrower class
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{file}: is no tokenizer ({reason}); save it anew") from None
+
+
+def train_bpe(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+    """Train byte-level byte-pair encoding of at most ``vocabulary`` tokens.
+
+    All 256 bytes are tokens, so no text of any language is unknown. Same texts, same tokenizer.
+    """
+    if vocabulary <= BYTES:
+        raise ValueError(
+            f"learning.model.vocabulary is {vocabulary}; a tokenizer made of trial texts takes "
+            f"{BYTES + 1} tokens or more"
+        )
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=[SEPARATOR],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    made.train_from_iterator(texts, trainer)
+    return made
+
+
+def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
+    """Take what encoding needs out of a tokenizer; cutting and padding that it was saved with end.
+
+    The separator is its ``[SEP]`` or ``<sep>``, else a newline. Such a token that is spelt out in
+    a user's text is text like any other.
+    """
+    raw.no_truncation()
+    raw.no_padding()
+    raw.encode_special_tokens = True
+
+    def ids(texts: Sequence[str]) -> list[list[int]]:
+        return [text.ids for text in raw.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    probe = raw.encode("a")
+    added = probe.special_tokens_mask
+    inside = [place for place, special in enumerate(added) if not special] or [len(added)]
+    known = [raw.token_to_id(name) for name in ("[SEP]", SEPARATOR)]
+    separator = next(([token] for token in known if token is not None), ids(["\n"])[0])
+    return Tokenizer(
+        ids,
+        tuple(probe.ids[: inside[0]]),
+        tuple(separator),
+        tuple(probe.ids[inside[-1] + 1 :]),
+        1 + max(raw.get_vocab(with_added_tokens=True).values()),
+    )
+
+
+# Texts and multiple choice questions as padded arrays of token ids.
+
+
+PADDING = -1
+
+
+def encode_texts(rows: Sequence[Text], tokenizer: Tokenizer, tokens: int) -> NDArray[np.int64]:
+    """Return token ids (n, T = ``tokens``), padded with -1.
+
+    The tokenizer's own first and last ids stand around a text, its separator between two. A text
+    that is too long loses its end; of a pair the longer one does, until both are as long.
+    """
+    first = tokenizer.ids([row.first for row in rows])
+    second = tokenizer.ids([row.second for row in rows])
+    out = np.full((len(rows), tokens), PADDING, np.int64)
+    for line, row, one, two in zip(out, rows, first, second, strict=True):
+        _check_tokens(one, row.first)
+        between = list(tokenizer.separator) if row.second else []
+        added = len(tokenizer.begin) + len(between) + len(tokenizer.end)
+        one_size, two_size = cut_pair(len(one), len(two), tokens - added)
+        ids = [*tokenizer.begin, *one[:one_size], *between, *two[:two_size], *tokenizer.end]
+        line[: len(ids)] = ids[:tokens]
+    return out
+
+
+def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """Return how much of two lengths is kept in ``room``: the longer one is cut first.
+
+    A last token that two cannot divide goes to the longer one, of equals to the second.
+    """
+    if first + second <= room:
+        return first, second
+    short = min(first, second, max(room, 0) // 2)
+    long = max(room, 0) - short
+    return (long, short) if first > second else (short, long)
+
+
+def encode_questions(
+    rows: Sequence[Question], tokenizer: Tokenizer, options: int, tokens: int
+) -> NDArray[np.int64]:
+    """Return token ids and option marks (n, O = ``options``, 2, T = ``tokens``).
+
+    A line is the question, a newline and one option. Question and option are tokenized apart, so
+    a mark is exact. A line that is too long loses the start of its question; at least one token
+    stays before the option, which is cut at the end only if it alone is too long: each token that
+    is scored has one that it is predicted from.
+    """
+    questions = tokenizer.ids([row.question + "\n" for row in rows])
+    answers = iter(tokenizer.ids(list(chain.from_iterable(row.options for row in rows))))
+    out = np.full((len(rows), options, 2, tokens), PADDING, np.int64)
+    out[:, :, 1] = 0
+    for sample, row, question in zip(out, rows, questions, strict=True):
+        _check_tokens(question, row.question)
+        for (ids, marks), text, answer in zip(sample, row.options, answers, strict=False):
+            _check_tokens(answer, text)
+            option = answer[: tokens - 1]
+            context = _keep_end(tokenizer.begin, question, tokens - len(option))
+            end = len(context) + len(option)
+            ids[:end] = [*context, *option]
+            marks[len(context) : end] = 1
+    return out
+
+
+def _keep_end(begin: Sequence[int], question: list[int], room: int) -> list[int]:
+    kept = max(room - len(begin), 0)
+    return [*begin[:room], *question[max(len(question) - kept, 0) :]]
+
+
+def _check_tokens(ids: list[int], text: str) -> None:
+    if not ids:
+        raise ValueError(
+            f"learning.model.tokenizer: makes no token of {text!r:.60}; remove that row, or use "
+            "another tokenizer"
+        )

@@ -1,0 +1,231 @@
+"""Atomic write, regular-file and header checks, file fingerprints."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from learning.config import LearningConfig
+
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems say that cannot sync a folder."""
+
+
+@contextmanager
+def at_once(path: Path, own: str = "", durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; what is written there gets its name at the end.
+
+    By then it is on the disk, and unless ``durable`` is False so is its name. Processes that may
+    write the same file at the same time have an ``own`` word each. Raises OSError; what was there
+    before then stays.
+    """
+    part = path.with_name(".".join(["", path.name, *([own] if own else []), "part"]))
+    try:
+        yield part
+        _sync(part)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in ``folder`` are on the disk, where the system can do that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write ``data`` to ``path`` at once."""
+    with at_once(path, durable=durable) as part:
+        part.write_bytes(data)
+
+
+def is_stray(name: str) -> bool:
+    """Whether a file of this name was being written when its process ended."""
+    return name.startswith(".") and name.endswith(".part")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Files that others may have written, checked before they are opened or taken apart.
+
+
+LARGEST_JSON_BYTES = 100_000_000
+"""A tokenizer with a vocabulary of a million tokens has less."""
+
+
+def check_regular(path: str | Path) -> int:
+    """Return the bytes of a regular file.
+
+    A pipe would wait for ever and a device may have no end: raises :class:`ValueError` for those
+    and for folders, :class:`OSError` for what is not there.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+        raise ValueError(f"{path}: is {kind}; name a regular file")
+    return found.st_size
+
+
+def check_size(path: str | Path, most: int) -> None:
+    """Raise :class:`ValueError` for a file of more than ``most`` bytes, or no regular one."""
+    size = check_regular(path)
+    if size > most:
+        raise ValueError(f"{path}: has {size} bytes; at most {most} are read")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file; raise :class:`ValueError` for anything else, in one line.
+
+    Raises :class:`OSError` for a file that cannot be read.
+    """
+    check_size(path, LARGEST_JSON_BYTES)
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(said, dict):
+        raise ValueError(f"{path}: should be a JSON object")
+    return said
+
+
+# Safetensors files of others: the header is bounded before the library takes it apart.
+
+
+LARGEST_HEADER_BYTES = 10_000_000
+MOST_TENSORS = 100_000
+"""The largest published mixtures have some ten thousand tensors a file."""
+LENGTH_BYTES = 8
+ENTRY = b'"data_offsets"'
+"""What every tensor of a header has."""
+
+
+def open_tensors(path: Path) -> Any:
+    """Open a file of tensors, of which each is read when it is asked for.
+
+    The library itself checks that types, shapes and places agree with each other and with the
+    file's size. Raises :class:`ValueError` that names the file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        size = check_regular(path)
+        with path.open("rb") as file:
+            length = _header_bytes(file.read(LENGTH_BYTES), size)
+            _check_count(file.read(length))
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError, ValueError) as error:
+        text = "broken" if path.exists() else "missing"
+        raise ValueError(f"{path}: is {text} ({error}); copy it once more") from None
+
+
+def check_header(data: bytes) -> None:
+    """Raise :class:`ValueError` for a file's bytes with too long a header or too many tensors."""
+    length = _header_bytes(data[:LENGTH_BYTES], len(data))
+    _check_count(data[LENGTH_BYTES : LENGTH_BYTES + length])
+
+
+def _header_bytes(start: bytes, size: int) -> int:
+    length = int.from_bytes(start, "little")
+    if length > min(LARGEST_HEADER_BYTES, max(size - LENGTH_BYTES, 0)):
+        raise ValueError(
+            f"its header would have {length} bytes, where the file has {size} and at most "
+            f"{LARGEST_HEADER_BYTES} are read"
+        )
+    return length
+
+
+def _check_count(header: bytes) -> None:
+    tensors = header.count(ENTRY)
+    if tensors > MOST_TENSORS:
+        raise ValueError(f"it has {tensors} tensors; at most {MOST_TENSORS} are read")
+
+
+# Whether local files are still those that something was made of.
+
+
+Stamps = tuple[tuple[str, int, int], ...]
+
+
+MOST_ENTRIES = 20_000
+"""Files and folders up to which a folder is taken for data or weights, not for half a disk."""
+
+
+def files_under(name: str) -> list[Path]:
+    """Return the file of that name, or all files in the folder of that name, sorted.
+
+    Raises ValueError for a folder with very many.
+    """
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    found: list[Path] = []
+    seen: set[Path] = set()
+    entries = 0
+    for folder, inner, names in os.walk(path, followlinks=True):
+        entries += len(inner) + len(names)
+        if entries > MOST_ENTRIES:
+            raise ValueError(f"{name}: holds more than {MOST_ENTRIES} files; name a smaller folder")
+        inner[:] = [one for one in inner if _is_new(Path(folder, one), seen)]
+        found += [file for one in names if (file := Path(folder, one)).is_file()]
+    return sorted(found)
+
+
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    """Whether a folder, reached by a link perhaps, has not been gone into before."""
+    real = folder.resolve()
+    if real in seen:
+        return False
+    seen.add(real)
+    return True
+
+
+def stamps(config: LearningConfig) -> Stamps:
+    """Return (path, bytes, nanoseconds of the last change) of every file that a task is made of."""
+    data, model = config.data, config.model
+    named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
+    named += [model.tokenizer, model.adapter]
+    return stamps_under([name for name in named if name is not None])
+
+
+def stamps_under(names: Iterable[str]) -> Stamps:
+    """Return path, bytes and time of the last change of all files of these names, or in them."""
+    seen = [(str(file), file.stat()) for name in names for file in files_under(name)]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen)
+
+
+def source_stamps(package: Path) -> Stamps:
+    """Return path, bytes and time of the last change of every Python file under ``package``."""
+    seen = []
+    for folder, _, names in os.walk(package):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                stat = os.stat(path)
+                seen.append((os.path.relpath(path, package), stat.st_size, stat.st_mtime_ns))
+    return tuple(sorted(seen))
+
+
+SOURCE = source_stamps(Path(__file__).parent)
+"""This package's source files as they were when the program began."""

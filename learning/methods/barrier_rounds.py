@@ -1,0 +1,242 @@
+"""Federated rounds that wait: each takes until the clusters that take part have been seen."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from learning.clients.cluster import ClusterSide
+from learning.clients.updates import Update
+from learning.methods.base import Method, Protocol, World
+from learning.requests.cluster import (
+    Chain,
+    Cluster,
+    Cost,
+    Floats,
+    Mask,
+    Measure,
+    NextContact,
+    Note,
+    Train,
+    Upload,
+)
+from learning.values.lazy import Handle
+
+
+class WaitingRounds(Method):
+    """Rounds in which a cluster takes part once, and then waits for the others.
+
+    It downloads the round's model at a contact, trains, uploads, and waits. When the updates of
+    all clusters but the ``absent`` ones have arrived they are merged, and the next round begins:
+    ``version`` counts the rounds. Devices that lack the memory take no part.
+
+    With a quorum that share of the clusters is enough, and of a cluster's devices too. With a
+    deadline a round ends at the first contact so long after it began, if anything has arrived, and
+    a cluster's part when its chain is cut. What is under way then is given up: who missed a round
+    begins the next one with a download.
+    """
+
+    def __init__(self, world: World, options: object = None) -> None:
+        super().__init__(world, options)
+        self.experts = list(range(self.learner.architecture.experts))
+        self.server = self.learner.start()
+        self.shares: dict[str, Floats] = {}
+        self.updates: list[Update] = []
+        self.arrived: dict[str, float] = {}
+        self.absent: set[str] = set()
+        self.begun_s: float | None = None
+
+    # -- what makes a method of it
+
+    @abstractmethod
+    def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
+        """Merge the updates, clusters weighing their ``shares``; return the experts that move."""
+
+    def begin_round(self) -> Protocol:
+        """Make ready for the next round, when the last one is over."""
+        yield from ()
+
+    def sit_out(self) -> Protocol:
+        """Let a cluster that is absent from the round pass a contact by."""
+        yield from ()
+
+    def holds(self, me: Cluster) -> Mask:
+        """Return which experts (K, E) each of the cluster's devices takes in this round."""
+        return np.ones((me.devices, len(self.experts)), bool)
+
+    def cost(self, holds: Mask) -> Cost:
+        """Return what a local round takes of each device."""
+        return self.learner.round_cost(self.experts, self.experts, gate=True)
+
+    @property
+    def local_rounds(self) -> int | None:
+        """Local rounds that a device trains; None for those that the scenario gives a contact."""
+        return None
+
+    def trained(self, me: Cluster, side: ClusterSide, who: Mask) -> Protocol:
+        """Look at what the devices in ``who`` have trained, before it is sent."""
+        yield from ()
+
+    # -- the protocol
+
+    def prepare(self) -> Protocol:
+        """Ask for each device's share of the samples; in timing-only runs all have the same."""
+        clusters = self.world.clusters
+        devices = sum(cluster.devices for cluster in clusters)
+        default = [[1 / devices] * cluster.devices for cluster in clusters]
+        shares = yield Measure("shares", self.learner.shares, default)
+        pairs = zip(clusters, shares, strict=True)
+        self.shares = {cluster.name: np.array(share) for cluster, share in pairs}
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Take part once in every round; what a pass is too short for carries over to the next."""
+        side, part = ClusterSide(self.learner, me), Part(me.devices)
+        while contact := (yield NextContact()):
+            if self.is_late(contact.start_s):
+                yield from self.end_round()
+            if me.name in self.absent:
+                yield from self.sit_out()
+            elif me.name in self.arrived:
+                yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
+            else:
+                yield from self.take_part(me, side, part, contact.start_s)
+
+    def take_part(self, me: Cluster, side: ClusterSide, part: Part, now_s: float) -> Protocol:
+        """Go on with the present round, and end it if that was all that it lacked."""
+        if self.begun_s is None:
+            self.begun_s = now_s
+        if part.begin(self.version) and part.under_way(side).any():
+            side.abandon()
+        side.holds = self.holds(me)
+        if side.pending.any():
+            receipt = yield Upload(side.payload("model"), side.pending)
+            yield from self.collect(me, side, part, side.deliver(receipt))
+        if not side.pending.any() and not self.is_over(side, part):
+            yield from self.update(me, side, part)
+        if part.round != self.version:
+            return  # others have ended it meanwhile
+        if self.is_over(side, part):
+            self.arrived[me.name] = float(self.shares[me.name][self.members(side)].sum())
+        if self.is_full() or self.is_late(now_s):
+            yield from self.end_round()
+
+    def is_over(self, side: ClusterSide, part: Part) -> bool:
+        """Return whether enough of a cluster's updates are there for this round."""
+        if part.is_over(side) or not part.sent.any():
+            return part.is_over(side)
+        members, closing = self.members(side), self.world.closing
+        enough = int((part.sent & members).sum()) >= closing.enough(int(members.sum()))
+        return enough or closing.deadline_s < math.inf
+
+    def is_full(self) -> bool:
+        """Return whether enough clusters have arrived; those that are absent do not count."""
+        parties = {cluster.name for cluster in self.world.clusters} - self.absent
+        return len(parties & set(self.arrived)) >= self.world.closing.enough(len(parties))
+
+    def is_late(self, now_s: float) -> bool:
+        """Return whether the round's deadline has passed, with something to merge."""
+        begun_s = now_s if self.begun_s is None else self.begun_s
+        return bool(self.arrived) and now_s >= begun_s + self.world.closing.deadline_s
+
+    def members(self, side: ClusterSide) -> Mask:
+        """Return which of a cluster's devices (K,) take part in this round."""
+        return side.able & side.holds.any(axis=1)
+
+    def update(self, me: Cluster, side: ClusterSide, part: Part) -> Protocol:
+        """Download, local update and upload of the devices that have not been through it yet."""
+        todo, changes = self.members(side) & ~part.sent, self.changes
+        experts: list[int] = np.flatnonzero(side.holds.any(axis=0)).tolist()
+        model = side.download(
+            "model", self.server, self.version, experts, changes=changes, who=todo
+        )
+        sent = side.sends("model", experts, True, model.payload.version)
+        train = Train(self.cost(side.holds), self.local_rounds, todo)
+        down, work, up = yield Chain((model, train, Upload(sent, todo)))
+        if work.excluded.all():
+            self.absent.add(me.name)
+            return
+        side.receive(down)
+        side.train(work, experts, gate=True, masked=not side.holds.all())
+        yield from self.trained(me, side, work.rounds > 0)
+        side.offer(experts, gate=True)
+        yield from self.collect(me, side, part, side.deliver(up))
+
+    def collect(self, me: Cluster, side: ClusterSide, part: Part, done: Mask) -> Protocol:
+        """Keep the updates of the devices ``done`` until the round ends."""
+        part.sent = part.sent | done
+        update = side.update((yield from side.finite(done)))
+        if update is not None and part.round != self.version:
+            devices = f"devices:{int(update.who.sum())}/{me.devices}"
+            yield Note("drop", self.version, f"update of {devices}: round:{part.round} is over")
+        elif update is not None:
+            self.updates.append(replace(update, able=self.members(side) | update.who))
+
+    def missing(self) -> str:
+        """Name the clusters whose update the round still lacks; empty if it can end."""
+        names = {cluster.name for cluster in self.world.clusters}
+        return ",".join(sorted(names - set(self.arrived) - self.absent))
+
+    def end_round(self) -> Protocol:
+        """Merge what the clusters have sent, and begin the next round."""
+        if not self.arrived:
+            return
+        if self.missing():
+            late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
+            yield Note("wait", self.version, late)
+        self.updates = [update for update in self.updates if update.cluster in self.arrived]
+        if not self.world.closing.waits_for_all:
+            self.count_who_came()
+        everybody = sum(self.arrived.values())
+        moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
+        yield Note("aggregate", self.version, self.described(moved))
+        self.updates, self.arrived, self.begun_s = [], {}, None
+        yield from self.begin_round()
+
+    def count_who_came(self) -> None:
+        """Let those whose update is there share the weights: no other will add what is missing."""
+        came = {name: np.zeros(len(self.shares[name]), bool) for name in self.arrived}
+        for update in self.updates:
+            came[update.cluster] = came[update.cluster] | update.who
+        self.updates = [replace(update, able=came[update.cluster]) for update in self.updates]
+        shares = {name: float(self.shares[name][who].sum()) for name, who in came.items()}
+        if any(shares.values()):
+            self.arrived = shares
+
+    def described(self, experts: Sequence[int]) -> str:
+        """Say what a round has aggregated."""
+        listed = ",".join(map(str, experts))
+        devices = sum(int(update.who.sum()) for update in self.updates)
+        of = sum(cluster.devices for cluster in self.world.clusters)
+        clusters = f"clusters:{len(self.arrived)}/{len(self.world.clusters)}"
+        return f"experts:{listed} gate devices:{devices}/{of} {clusters} staleness:0"
+
+    def model(self) -> Handle:
+        """Return the model at the satellite."""
+        return self.server
+
+
+class Part:
+    """How far a cluster is in the present round: whose update is ``sent`` (K,)."""
+
+    def __init__(self, devices: int) -> None:
+        self.round = 0
+        self.sent = np.zeros(devices, bool)
+
+    def begin(self, number: int) -> bool:
+        """Begin round ``number``, and return True, unless it is the present one."""
+        if number == self.round:
+            return False
+        self.round, self.sent = number, np.zeros_like(self.sent)
+        return True
+
+    def is_over(self, side: ClusterSide) -> bool:
+        """Return whether an update is there and none is half-way."""
+        return bool(self.sent.any() and not self.under_way(side).any())
+
+    def under_way(self, side: ClusterSide) -> Mask:
+        """Return which devices (K,) are half-way through the round; who had no link is not."""
+        return side.pending | (side.half_way & side.able)

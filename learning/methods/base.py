@@ -1,0 +1,220 @@
+"""Method, World, ServerModel, ExpertRegistry, METHODS, options."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from learning.config import LearningConfig
+from learning.learner import Learner
+from learning.registry import Register
+from learning.requests.cluster import WAITS_FOR_ALL, Closing, Cluster, Floats, Ints, Mask, Request
+from learning.values.lazy import Handle
+
+if TYPE_CHECKING:
+    from learning.training.evaluation import Score
+
+
+Protocol = Generator[Request, Any, None]
+"""A method's side of the conversation with simulated time."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a method is told before it begins.
+
+    ``cycles`` is how many complete cycles the contact plan holds, or fewer where the scenario
+    stops earlier. ``closing`` says whom an aggregation waits for: chains with uploads keep to it by
+    themselves, rounds that wait for clusters are the method's.
+    """
+
+    clusters: tuple[Cluster, ...]
+    cycles: int
+    seed: int
+    learner: Learner
+    gate_tuning_cycles: int = 2
+    closing: Closing = WAITS_FOR_ALL
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a method that has none."""
+
+
+class Method(ABC):
+    """A federated learning method: a generator per cluster, and the server's state as attributes.
+
+    Subclass it, write :meth:`cluster` and :meth:`model`, and register the class under a name. The
+    attributes may change between yields only, so that each change is atomic in simulated time.
+    ``Options`` is a frozen dataclass of what may stand under ``learning.options``.
+
+    ``version`` counts the server's models; ``registry`` knows the experts' sizes, what has been
+    aggregated into each, and who holds it. ``splits_experts`` says that clusters train experts of
+    their own, so that a user is warned where the data do not keep to them; ``uses_lora`` that
+    ``learning.lora`` means something to the method; ``waits_for_all`` that it cannot do without
+    any device, so that ``learning.aggregation`` means nothing to it.
+    """
+
+    Options: ClassVar[type] = NoOptions
+    splits_experts: ClassVar[bool] = False
+    uses_lora: ClassVar[bool] = True
+    waits_for_all: ClassVar[bool] = False
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        self.world = world
+        self.learner = world.learner
+        self.options = self.Options() if options is None else options
+        self.version = 0
+        sizes = self.learner.architecture
+        self.registry = ExpertRegistry(np.full(sizes.experts, sizes.expert_bytes))
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError, in one line, for a task that the method cannot train."""
+        return
+
+    def prepare(self) -> Protocol:
+        """Run before time begins; may ask only for Measure, Assign, Note and Forecast."""
+        yield from ()
+
+    @abstractmethod
+    def cluster(self, me: Cluster) -> Protocol:
+        """Return the protocol of one cluster with the server."""
+
+    @abstractmethod
+    def model(self) -> Handle:
+        """Return the server's model as it is now; evaluated at every complete cycle."""
+
+    def scores(self) -> list[Score]:
+        """Test the server's model as it is now; called where there is something to be measured."""
+        return self.learner.evaluate(self.model())
+
+    @property
+    def changes(self) -> Ints:
+        """How many changes have been aggregated into each expert (E,) of the server's model."""
+        return self.registry.changes
+
+    def aggregated(self, experts: Sequence[int], changes: int = 1) -> None:
+        """Count a new version of the server's model, with ``changes`` more in ``experts`` each."""
+        self.version += 1
+        self.registry.changed(experts, changes)
+
+    def conclude(self) -> Protocol:
+        """Run after time has ended; may ask only for Measure, Assign, Note and Forecast."""
+        yield from ()
+
+
+MethodType = type[Method]
+
+METHODS: Register[MethodType] = Register(
+    "method",
+    "leomix.methods",
+    {
+        "synchronous": "learning.methods.synchronous:Synchronous",
+        "emsfl": "learning.methods.emsfl:EmsFl",
+        "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
+        "fedavg": "learning.methods.fedavg:FedAvg",
+        "fedbuff": "learning.methods.fedbuff:FedBuff",
+        "nmoe": "learning.methods.nmoe.method:NMoE",
+        "aligned": "learning.methods.aligned:Aligned",
+    },
+)
+"""Methods by what ``learning.method`` calls them."""
+
+
+def register(name: str) -> Callable[[MethodType], MethodType]:
+    """Class decorator: make a method known as ``learning.method: name`` in this process.
+
+    Raises ValueError for the name of a shipped method, TypeError for what is no method.
+    """
+    add = METHODS.add(name)
+
+    def checked(method: MethodType) -> MethodType:
+        if not (isinstance(method, type) and issubclass(method, Method)):
+            raise TypeError(f"{method!r} is no subclass of learning.Method")
+        return add(method)
+
+    return checked
+
+
+def method_names() -> list[str]:
+    """Names of all known methods: shipped, registered, and entry points ``leomix.methods``."""
+    return METHODS.names()
+
+
+def find_method(name: str) -> MethodType:
+    """Return the method called ``name``; raise ValueError that names the nearest known one."""
+    return METHODS.find(name)
+
+
+def read_options(method: MethodType, given: Mapping[str, Any]) -> Any:
+    """Return ``method.Options`` filled from a scenario; raise ValueError for what it lacks."""
+    defaults = method.Options()
+    known = [field.name for field in dataclasses.fields(defaults)]
+    for key, value in given.items():
+        if key not in known:
+            allowed = ", ".join(known) or "none"
+            raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
+        wanted = type(getattr(defaults, key))
+        number = wanted is float and type(value) is int
+        if wanted not in (type(None), type(value)) and not number:
+            raise ValueError(f"{key}: {value!r} should be a {wanted.__name__}")
+    return method.Options(**given)
+
+
+# The expert registry: how large each expert is, how often it has changed, and who holds it.
+
+
+NOBODY = -1
+
+
+class ExpertRegistry:
+    """What the server knows of E experts.
+
+    ``bytes`` (E,) is the size of each in memory; ``changes`` (E,) counts what has been aggregated
+    into it: its version. ``holders`` (C, E) says which clients hold, and train, which expert: the
+    clusters of EMS-FL, the devices of other methods; nobody before :meth:`hand_out`.
+    """
+
+    def __init__(self, expert_bytes: ArrayLike) -> None:
+        self.bytes: Floats = np.asarray(expert_bytes, np.float64)
+        self.changes: Ints = np.zeros(len(self.bytes), np.int64)
+        self.holders: Mask = np.zeros((0, len(self.bytes)), bool)
+
+    def changed(self, experts: Sequence[int], changes: int = 1) -> None:
+        """Count ``changes`` more in each of ``experts``.
+
+        Replaces ``changes`` (E,) instead of writing into it: what is on its way down keeps its own.
+        """
+        self.changes = self.changes.copy()
+        self.changes[list(experts)] += changes
+
+    def hand_out(self, holders: Mask) -> None:
+        """Let clients hold experts as ``holders`` (C, E) says, and no others."""
+        self.holders = np.array(holders, bool)
+
+    def give(self, client: int, experts: Sequence[int]) -> None:
+        """Let ``client`` hold ``experts`` too."""
+        self.holders[client, list(experts)] = True
+
+    def release(self, client: int, experts: Sequence[int]) -> None:
+        """Let ``client`` hold ``experts`` no more."""
+        self.holders[client, list(experts)] = False
+
+    def held_by(self, client: int) -> list[int]:
+        """Return the experts that ``client`` holds."""
+        held: list[int] = np.flatnonzero(self.holders[client]).tolist()
+        return held
+
+    @property
+    def owner(self) -> Ints:
+        """The client (E,) that holds each expert, the first of several; ``NOBODY`` without one."""
+        if not len(self.holders):
+            return np.full(len(self.bytes), NOBODY)
+        return np.where(self.holders.any(axis=0), self.holders.argmax(axis=0), NOBODY)

@@ -1,0 +1,134 @@
+"""Stage 1 of NMoE: a feature extractor for all clients, federated through the satellite."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learning.clients.round_trip import Trained, Turn
+from learning.methods.base import Protocol
+from learning.methods.nmoe.system import Networked
+from learning.requests.cluster import Cluster, Ints, Mask
+from learning.requests.payload import Payload
+from learning.values.lazy import Handle
+
+
+def own_share(number: int, rounds: int, clients: int) -> float:
+    """Weight alpha of a client's own correlation matrix in FedSC's round ``number``, from 0.
+
+    It falls linearly from 1 towards 1/J for J clients, at which the mean of the clients' gradients
+    is that of the loss over all their data.
+    """
+    return 1.0 - (1.0 - 1.0 / clients) * number / rounds
+
+
+class ExtractorStage:
+    """``extractor_rounds`` federated rounds of the extractor, all clients in each.
+
+    FedCE trains extractor and head by cross-entropy and averages them by samples. FedSC trains
+    extractor and projector by the spectral contrastive loss and takes the plain mean; where
+    correlation matrices are shared, a round has two barriers: R_j up and their sum down, then
+    weights. At the end the extractor alone goes down to everybody, and is frozen.
+    """
+
+    def __init__(self, system: Networked) -> None:
+        self.system = system
+        self.trained: dict[str, Handle] = {}
+        self.senders: dict[str, Mask] = {}
+        self.offered: dict[str, Handle] = {}
+        self.own: dict[str, Handle] = {}
+        self.total: Handle | None = None
+        self.alpha = 1.0
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Take part in every round."""
+        system, options = self.system, self.system.options
+        if options.extractor == "none" or options.extractor_rounds == 0:
+            return
+        shares = options.shares_correlations and len(system.clients.nodes) > 1
+        rounds: Ints = np.zeros(me.devices, np.int64)
+        for number in range(options.extractor_rounds):
+            down = self.down() if number else None
+            if shares:
+                yield from self.share_correlations(me, number, down)
+                down = Payload("correlations", system.sizes.correlation_bytes, number)
+            turn = Turn(down, system.sizes.extractor_round(options.loss), self.up())
+            done = yield from system.turn(me, turn, system.clients.able[me.name])
+            yield from self.offer(me, done, rounds)
+            rounds = rounds + done.rounds
+            yield from system.meet(f"extractor {number}")
+            yield from self.average()
+        frozen = Payload("extractor", self._bytes(head=False), system.version)
+        yield from system.turn(me, Turn(down=frozen), system.clients.everybody(me.name))
+
+    def share_correlations(self, me: Cluster, number: int, down: Payload | None) -> Protocol:
+        """First barrier of a round: the model down, then everybody's correlation matrix up."""
+        system, who = self.system, self.system.clients.able[me.name]
+        yield from system.turn(me, Turn(down=down), who)
+        flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
+        yield from system.compute(me, np.where(who, flops, 0.0))
+        noise = system.options.correlation_noise
+        self.offered[me.name] = system.net.correlation(system.server, me.name, number, noise)
+        up = Payload("correlation", system.sizes.correlation_bytes, number)
+        yield from system.turn(me, Turn(up=up), who)
+        yield from system.meet(f"correlations {number}")
+        self.add_up(number)
+
+    def add_up(self, number: int) -> None:
+        """Sum the matrices at the satellite, once: the first of those that met does it."""
+        clients = self.system.clients
+        if not self.offered or not clients.able_nodes:
+            return
+        self.own, self.offered = self.offered, {}
+        names = sorted(self.own)
+        matrices = [self.own[name] for name in names]
+        self.total = self.system.net.total(matrices, [clients.able[name] for name in names])
+        rounds = self.system.options.extractor_rounds
+        self.alpha = own_share(number, rounds, len(clients.able_nodes))
+
+    def offer(self, me: Cluster, done: Trained, before: Ints) -> Protocol:
+        """Keep what a cluster's clients have trained and sent, until the round ends."""
+        system, who = self.system, done.rounds > 0
+        if not who.any():
+            return
+        trained = system.net.train_extractor(
+            system.server,
+            me.name,
+            done.rounds,
+            before,
+            system.options.loss,
+            own=self.own.get(me.name),
+            total=self.total,
+            alpha=self.alpha,
+            who=who,
+        )
+        who = yield from system.arrived(me, trained, who)
+        if who.any():
+            self.trained[me.name], self.senders[me.name] = trained, who
+
+    def average(self) -> Protocol:
+        """Average what has been sent, once: by samples (FedCE) or plainly (FedSC)."""
+        if not self.trained:
+            return
+        trained, senders = self.trained, self.senders
+        self.trained, self.senders = {}, {}
+        system = self.system
+        weighted = system.options.extractor == "fedce"
+        system.server = system.net.average(system.server, trained, senders, weighted)
+        yield system.aggregated_here("extractor", system.counted(senders))
+
+    def down(self) -> Payload:
+        """The satellite's extractor, with what trains it."""
+        return Payload("extractor", self._bytes(head=True), self.system.version)
+
+    def up(self) -> Payload:
+        """One client's trained extractor, with what trains it."""
+        sizes = self.system.sizes
+        parts = sizes.extractor, sizes.trained_with(self.system.options.loss)
+        tensors = sizes.upload_tensors(*parts)
+        return Payload("extractor", sizes.upload_bytes(*parts), self.system.version, tensors)
+
+    def _bytes(self, head: bool) -> float:
+        """Bytes of the extractor as it goes down, with or without head or projector."""
+        sizes = self.system.sizes
+        trained_with = sizes.trained_with(self.system.options.loss) if head else {}
+        return sizes.download_bytes(sizes.extractor, trained_with)

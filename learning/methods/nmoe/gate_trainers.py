@@ -1,0 +1,224 @@
+"""FedGate, RollGate, RanGate, random, local, central."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from learning.architecture.kinds import input_spec
+from learning.clients.round_trip import Turn
+from learning.methods.base import Protocol
+from learning.methods.nmoe.gates import GateTrainer
+from learning.methods.nmoe.operations import Central as Whole
+from learning.methods.nmoe.system import Networked
+from learning.requests.cluster import Cluster, Mask, Measure, Note
+from learning.requests.payload import Payload
+from learning.requests.peers import Node
+from learning.rng import stream
+from learning.values.lazy import Handle, Operation
+
+
+class FedGate(GateTrainer):
+    """Federated averaging of the gates: ``gate_rounds`` rounds of all clients in parallel.
+
+    A round is local training, upload, the mean by samples, and download. With ``gate_sync`` only
+    that part of the gate is sent and averaged, and the rest stays each client's own.
+    """
+
+    def __init__(self, system: Networked) -> None:
+        super().__init__(system)
+        self.averaged: dict[str, Handle] = {}
+        self.sent: dict[str, Mask] = {}
+
+    def train(self, me: Cluster) -> Protocol:
+        """Take part in every round."""
+        for number in range(self.options.gate_rounds):
+            self.sent[me.name] = yield from self.round(me, self.able(me))
+            yield from self.meet(f"round {number}")
+            yield from self.average()
+            if self.averaged:
+                yield from self.download(me, self.everybody(me), self.averaged)
+
+    def average(self) -> Protocol:
+        """Average what has been sent, once: the first of those that met does it."""
+        sent, self.sent = self.sent, {}
+        if any(who.any() for who in sent.values()):
+            self.averaged = self.system.net.share_gates(self.system.gates, sent, self.names)
+            yield self.system.aggregated_here("gate", self.system.counted(sent))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tensors of a gate that are averaged."""
+        names: tuple[str, ...] = self.options.synchronised
+        return names
+
+
+class RollGate(GateTrainer):
+    """One gate that is passed from client to client; each trains it on its own data.
+
+    ``gate_rounds`` passes over all clients, in canonical order or in one drawn for each pass. A
+    client that cannot be reached is left out of that pass. The last one sends the gate to the
+    satellite, and all get it from there.
+    """
+
+    def __init__(self, system: Networked) -> None:
+        super().__init__(system)
+        self.holder: Node | None = None
+        self.rolling = system.net.start_gate()
+
+    def train(self, me: Cluster) -> Protocol:
+        """Pass the gate on whenever one of the cluster's clients holds it."""
+        for number, target in enumerate(self.order):
+            yield from self.pass_on(me, target)
+            yield from self.meet(f"pass {number}")
+            if self.holder == target and target.cluster == me.name:
+                yield from self.train_at(me, target)
+        if self.holder is not None:
+            yield from self.publish(me, self.holder)
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """Every stop of the gate, pass by pass."""
+        nodes = self.learners()
+        passes = range(self.options.gate_rounds)
+        if self.options.gate_order == "fixed":
+            return tuple(node for _ in passes for node in nodes)
+        draws = (stream(self.system.world.seed, "gate", "order", number) for number in passes)
+        return tuple(nodes[place] for draw in draws for place in draw.permutation(len(nodes)))
+
+    def pass_on(self, me: Cluster, target: Node) -> Protocol:
+        """Send the gate to ``target``, if one of the cluster's clients holds it."""
+        if self.holder is None:
+            self.holder = target
+        if self.holder.cluster == me.name and self.holder != target:
+            there = yield from self.send(self.holder, target)
+            self.holder = target if there else self.holder
+
+    def train_at(self, me: Cluster, holder: Node) -> Protocol:
+        """Train the gate on the data of the client that holds it; refuse a broken one."""
+        system, mine = self.system, self.system.clients.mask(me.name, [holder])
+        rounds = yield from self.take_time(me, mine)
+        gates = self.trained(me, system.net.spread(self.rolling, me.name), rounds)
+        fine = yield from system.finite(gates, mine)
+        if fine.any():
+            system.gates[me.name] = system.learner.select(mine, gates, system.gates[me.name])
+            self.rolling = system.net.take_gate(system.gates, holder)
+
+
+class RanGate(GateTrainer):
+    """One client, drawn uniformly, trains the gate on its own data and sends it to all others."""
+
+    def train(self, me: Cluster) -> Protocol:
+        """Train ``gate_rounds`` times if one of the cluster's clients was drawn."""
+        chosen = self.chosen
+        if chosen is None:
+            return
+        mine = self.system.clients.mask(me.name, [chosen])
+        for _ in range(self.options.gate_rounds if mine.any() else 0):
+            yield from self.local(me, mine)
+        yield from self.publish(me, chosen)
+
+    def learners(self) -> tuple[Node, ...]:
+        """The one client that trains."""
+        return () if self.chosen is None else (self.chosen,)
+
+    @cached_property
+    def chosen(self) -> Node | None:
+        """A client out of those that can train a gate; None without any."""
+        nodes = self.system.clients.able_nodes
+        draw = stream(self.system.world.seed, "gate", "client")
+        return nodes[int(draw.integers(len(nodes)))] if nodes else None
+
+
+class LocalExperts(GateTrainer):
+    """The local classifier: every client answers by its own expert; nothing is sent."""
+
+    way: ClassVar[str] = "local"
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Exchange nothing."""
+        yield from self.train(me)
+
+    def train(self, me: Cluster) -> Protocol:
+        """Train nothing."""
+        yield from ()
+
+
+class RandomRouting(LocalExperts):
+    """Experts drawn uniformly for every sample: the other reading of RanGate; nothing to train."""
+
+    way: ClassVar[str] = "random"
+
+
+# The centralised mixture of experts: all samples go to the satellite, which trains everything.
+
+
+LABEL_BYTES = 1
+ALL_FINITE = Operation("learning.training.operations:all_finite")
+
+
+class Central(GateTrainer):
+    """The baseline without privacy, in place of all three stages.
+
+    Clients upload their raw samples: a byte a pixel, other features as numbers are kept, and a byte
+    for the label. The server trains extractor, experts and gate jointly for as many rounds as the
+    three stages have together; that takes no simulated time. Client i then gets the extractor, the
+    gate and expert i. A mixture that is not finite is refused: nobody gets anything, nor answers.
+    """
+
+    pooled: ClassVar[bool] = True
+
+    def __init__(self, system: Networked) -> None:
+        super().__init__(system)
+        self.tried = False
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Upload the samples, wait for all the others', and download what was trained."""
+        system = self.system
+        everybody = system.clients.everybody(me.name)
+        size = np.asarray(system.samples[me.name] * self.sample_bytes, float)
+        up = Payload("samples", size)
+        yield from system.turn(me, Turn(up=up), everybody)
+        yield from system.meet("samples")
+        yield from self.train(me)
+        if not system.clients.with_expert.any():
+            return
+        sizes = system.sizes
+        shared = Payload("extractor", sizes.download_bytes(sizes.extractor, sizes.gate), 1)
+        yield from system.turn(me, Turn(down=shared), everybody)
+        own = Payload("expert", sizes.expert_bytes, 1)
+        yield from system.turn(me, Turn(down=own, personal=True), everybody)
+
+    def train(self, me: Cluster) -> Protocol:
+        """Train at the server, once: the first of those that met does it."""
+        system, options = self.system, self.options
+        if self.tried:
+            return
+        self.tried = True
+        rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
+        whole = system.net.central(rounds)
+        if not (yield Measure("finite", lambda: self.finite(whole), True)):
+            what = "the mixture trained at the server is refused: not finite"
+            yield Note("fault", system.version, f"{what}; lower learning.step_size")
+            system.registry.hand_out(np.zeros_like(system.registry.holders))
+            return
+        system.server, system.experts = whole.server, whole.experts
+        for cluster in system.clients.clusters:
+            system.gates[cluster.name] = system.net.spread(whole.gate, cluster.name)
+        system.registry.changed(range(len(system.clients.nodes)))
+        yield system.aggregated_here("model", f"rounds:{rounds} at the server")
+
+    def finite(self, whole: Whole) -> bool:
+        """Return whether all tensors of a mixture are finite. Forces."""
+        held = (whole.server, whole.gate, *whole.experts.values())
+        return bool(self.system.learner.number(ALL_FINITE, *held))
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one raw sample."""
+        spec = input_spec(self.system.learner.config)
+        number = 1 if spec.form == "image" else self.system.sizes.native_bytes
+        return math.prod(spec.shape) * number + LABEL_BYTES

@@ -1,0 +1,227 @@
+"""GateTrainer, its steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from learning.clients.round_trip import Turn
+from learning.methods.base import Protocol
+from learning.methods.nmoe.exchange import Exchange
+from learning.methods.nmoe.system import Networked
+from learning.registry import Register
+from learning.requests.cluster import Cluster, Cost, Ints, Mask, Request, Train, Work
+from learning.requests.payload import Payload
+from learning.requests.peers import Arrival, Node, Send
+from learning.values.lazy import Handle
+
+
+def check_trainer(name: str) -> None:
+    """Raise ValueError unless ``name`` is a gate trainer that can be made."""
+
+    try:
+        trainer = GATE_TRAINERS.find(name)
+    except ValueError as error:
+        raise ValueError(f"gate: {error}") from None
+    if not (isinstance(trainer, type) and issubclass(trainer, GateTrainer)):
+        raise ValueError(
+            f"gate: {name!r} is no gate trainer; make it a subclass of "
+            "learning.methods.nmoe.GateTrainer"
+        )
+    if missing := sorted(trainer.__abstractmethods__):
+        raise ValueError(f"gate: {name!r} has no method {missing[0]}; write one")
+
+
+class GateTrainer(ABC):
+    """A way to the gates: subclass it, write :meth:`train`, and name it in ``learning.options``.
+
+    ``gate: my_gates:PairGate`` is the class ``PairGate`` of ``my_gates.py``. ``system.gates`` are
+    the gates as clients hold them, stacked by cluster; extractor and experts are frozen. One object
+    serves all clusters: what they share are its attributes, which may change between yields only.
+
+    ``way`` is how clients choose experts: by their ``gate``, ``local`` (the own one) or ``random``.
+    ``pooled`` says that stages 1 and 2 are left out, as all is trained here.
+    """
+
+    way: ClassVar[str] = "gate"
+    pooled: ClassVar[bool] = False
+
+    def __init__(self, system: Networked) -> None:
+        self.system = system
+        self.options = system.options
+        self.rounds: dict[str, Ints] = {}
+        self.knowledge: dict[str, Handle] = {}
+        self._exchange: Exchange | None = None
+        self._published: dict[str, Handle] | None = None
+
+    @abstractmethod
+    def train(self, me: Cluster) -> Protocol:
+        """Train the gates of one cluster's clients, together with the other clusters."""
+
+    def learners(self) -> Sequence[Node]:
+        """Clients that train a gate, and so need all experts' outputs on their samples."""
+        return self.system.clients.able_nodes
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Stage 3 of one cluster: the exchange, then :meth:`train`.
+
+        A gate that is not finite in the end is refused: its client gets the gate as it was drawn.
+        """
+        system = self.system
+        if self._exchange is None:
+            self._exchange = Exchange(system, self.learners())
+        yield from self._exchange.cluster(me)
+        self.knowledge[me.name] = system.net.knowledge(system.server, system.experts, me.name)
+        self.rounds[me.name] = np.zeros(me.devices, np.int64)
+        drawn = system.net.spread(system.net.start_gate(), me.name)
+        system.gates[me.name] = drawn
+        yield from checked(self.train(me), self)
+        everybody = self.everybody(me)
+        system.gates[me.name] = yield from self.refuse(system.gates[me.name], drawn, everybody)
+
+    # -- steps to write train() with
+
+    def take_time(self, me: Cluster, who: Mask) -> Generator[Request, Work, Ints]:
+        """Let the scenario's rounds of a contact pass at clients in ``who``; return them (K,)."""
+        done = yield Train(self.cost(me), who=who)
+        self.system.clients.exclude(me.name, done.excluded & who)
+        return done.rounds
+
+    def local(self, me: Cluster, who: Mask) -> Protocol:
+        """Clients in ``who`` (K,) train their gates."""
+        yield from self.count(me, (yield from self.take_time(me, who)))
+
+    def round(self, me: Cluster, who: Mask) -> Generator[Request, Any, Mask]:
+        """Clients in ``who`` (K,) train their gates, and send them to the satellite.
+
+        Returns whose gates (K,) are there, and finite.
+        """
+        turn = Turn(cost=self.cost(me), up=self.up())
+        done = yield from self.system.turn(me, turn, who)
+        return (yield from self.count(me, done.rounds, sent=True))
+
+    def count(self, me: Cluster, rounds: Ints, sent: bool = False) -> Generator[Request, Any, Mask]:
+        """Train the gates for ``rounds`` (K,) that have taken their time; return whose are new.
+
+        A gate that is not finite is refused, when it was ``sent`` by the satellite: its client
+        keeps the one that it had before.
+        """
+        gates, who = self.system.gates, rounds > 0
+        trained = self.trained(me, gates[me.name], rounds)
+        door = self.system.arrived(me, trained, who) if sent else self.system.finite(trained, who)
+        fine = yield from door
+        gates[me.name] = self.kept(fine, who, trained, gates[me.name])
+        return fine
+
+    def refuse(self, gates: Handle, before: Handle, who: Mask) -> Generator[Request, Any, Handle]:
+        """Return ``gates`` (K, ...), or ``before`` where those of clients in ``who`` are broken."""
+        fine = yield from self.system.finite(gates, who)
+        return self.kept(fine, who, gates, before)
+
+    def kept(self, fine: Mask, who: Mask, gates: Handle, before: Handle) -> Handle:
+        """Return ``before`` of those in ``who`` that are not ``fine`` (K,), else ``gates``."""
+        refused = who & ~fine
+        return self.system.learner.select(~refused, gates, before) if refused.any() else gates
+
+    def trained(self, me: Cluster, gates: Handle, rounds: Ints) -> Handle:
+        """Return ``gates`` (K, ...) after ``rounds`` (K,) more."""
+        before, reach = self.rounds[me.name], self.system.reach()
+        self.rounds[me.name] = before + rounds
+        limit = None if reach is None else reach[me.name]
+        known = self.knowledge[me.name]
+        return self.system.net.train_gates(gates, known, me.name, rounds, before, limit)
+
+    def upload(self, me: Cluster, who: Mask) -> Protocol:
+        """Clients in ``who`` (K,) send their gates to the satellite."""
+        yield from self.system.turn(me, Turn(up=self.up()), who)
+
+    def download(self, me: Cluster, who: Mask, gates: Mapping[str, Handle]) -> Protocol:
+        """Clients in ``who`` (K,) get those of ``gates``; all of the cluster hold them then."""
+        yield from self.system.turn(me, Turn(down=self.payload()), who)
+        self.system.gates[me.name] = gates[me.name]
+
+    def publish(self, me: Cluster, source: Node) -> Protocol:
+        """Send the gate of one client to the satellite, and from there to all others."""
+        mine = self.system.clients.mask(me.name, [source])
+        yield from self.upload(me, mine)
+        if mine.any():
+            yield self.system.aggregated_here("gate", f"client:{source}")
+        yield from self.meet("published")
+        if self._published is None:
+            gate = self.system.net.take_gate(self.system.gates, source)
+            clusters = self.system.world.clusters
+            self._published = {c.name: self.system.net.spread(gate, c.name) for c in clusters}
+        yield from self.download(me, ~mine, self._published)
+
+    def send(self, source: Node, target: Node) -> Generator[Request, Arrival, bool]:
+        """Let one client send its gate to another; return whether it has arrived."""
+        return (yield Send(source, target, self.payload())).delivered
+
+    def meet(self, key: str) -> Protocol:
+        """Wait until all clusters are here."""
+        yield from self.system.meet(f"gate {key}")
+
+    def everybody(self, me: Cluster) -> Mask:
+        """All clients (K,) of a cluster: those without an expert hold a gate, too."""
+        return self.system.clients.everybody(me.name)
+
+    def able(self, me: Cluster) -> Mask:
+        """Clients (K,) that take part in training."""
+        return self.system.clients.able[me.name]
+
+    def cost(self, me: Cluster) -> Cost:
+        """A local round of the clients (K,): with all experts at hand where they were exchanged."""
+        system, exchange = self.system, self._exchange
+        everyone = exchange is not None and exchange.way == "experts"
+        experts = len(system.clients.holders) if everyone else 1
+        return system.sizes.gate_round(system.samples[me.name], experts)
+
+    def payload(self) -> Payload:
+        """What of a gate goes down, or from client to client."""
+        size = self.system.sizes.download_bytes(self.system.sizes.gate_part(self.names))
+        return Payload("gate", size, self.system.version)
+
+    def up(self) -> Payload:
+        """What of a gate goes up."""
+        tensors = self.system.sizes.upload_tensors(self.system.sizes.gate_part(self.names))
+        size = float(sum(tensor.bytes for tensor in tensors))
+        return Payload("gate", size, self.system.version, tensors)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tensors of a gate that leave the client."""
+        return "weight", "bias"
+
+
+def checked(protocol: Protocol, trainer: GateTrainer) -> Protocol:
+    """Run ``train()`` of a gate trainer; raise TypeError, by its name, if that is no protocol."""
+    where = f"learning.options.gate: {trainer.options.gate!r}: train()"
+    if not isinstance(protocol, Generator):
+        raise TypeError(f"{where} returned {protocol!r}; write it with 'yield from' of its steps")
+    reply = None
+    while True:
+        try:
+            request = protocol.send(reply)
+        except StopIteration:
+            return
+        if not isinstance(request, Request):
+            raise TypeError(f"{where} yielded {request!r}, which is no request; 'yield from' steps")
+        reply = yield request
+
+
+GATE_TRAINERS: Register[type[GateTrainer]] = Register(
+    "gate trainer",
+    "leomix.gates",
+    {
+        "fedgate": "learning.methods.nmoe.gate_trainers:FedGate",
+        "rollgate": "learning.methods.nmoe.gate_trainers:RollGate",
+        "rangate": "learning.methods.nmoe.gate_trainers:RanGate",
+        "random": "learning.methods.nmoe.gate_trainers:RandomRouting",
+        "local": "learning.methods.nmoe.gate_trainers:LocalExperts",
+        "central": "learning.methods.nmoe.gate_trainers:Central",
+    },
+)
+"""Gate trainers by what ``learning.options.gate`` calls them."""

@@ -1,0 +1,266 @@
+"""Collaborative inference of NMoE: features go to the selected clients, and outputs come back."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from learning.methods.base import Protocol
+from learning.methods.nmoe.queries import Asked, Group, Query, grouped, in_time, outcome_of
+from learning.methods.nmoe.system import Clients, Networked
+from learning.requests.cluster import Cluster, Mask, Measure, Note, Request
+from learning.requests.payload import Payload
+from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait
+from learning.rng import stream
+
+HEADER_BYTES = 48
+"""Headers of a message: 40 bytes of IPv6 and 8 of UDP. Samples for one expert share a message."""
+
+Ends = dict[tuple[int, ...], float]
+"""When the own expert has computed a group's samples in place of the experts asked, s."""
+
+
+class Inference:
+    """Queries of all clients once their gates are there, in simulated time.
+
+    A client extracts the features and routes them among the experts in reach, by its gate or by
+    another ``way``. Each expert gets one message, the own one none. The client waits until all have
+    answered, or until the deadline after the query came; its own expert it waits for in any case.
+    """
+
+    def __init__(self, system: Networked, way: str) -> None:
+        self.system = system
+        self.options = system.options
+        self.way = way
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Let all clients of a cluster answer their queries, and say how many were right."""
+        system = self.system
+        if not (self.options.inference_samples and system.clients.with_expert.any()):
+            return
+        yield from self.tell_alone(me)
+        clients = system.clients.of(me.name)
+        ready_s = yield All(tuple(system.computing(client, 0.0) for client in clients))
+        queries = [q for pair in zip(clients, ready_s, strict=True) for q in self.queries(*pair)]
+        answers = yield All(tuple(self.answer(query) for query in queries))
+        samples, answered, correct = np.array(answers).sum(axis=0)
+        detail = f"served samples:{samples:g} answered:{answered:g}"
+        # A timing-only run has not measured what was right.
+        measured = "" if math.isnan(correct) else f" correct:{correct:g}"
+        yield Note("infer", system.version, detail + measured)
+
+    def tell_alone(self, me: Cluster) -> Protocol:
+        """Say which clients reach no other's expert now, if that is whom they would ask."""
+        clients = self.system.clients
+        if self.way == "local" or len(clients.nodes) == 1:
+            return
+        reach = (yield Reach()) & clients.with_expert
+        others = [node for node in clients.of(me.name) if not _others(reach, node, clients)]
+        with_one = [str(node) for node in others if clients.own(node) is not None]
+        without = [str(node) for node in others if clients.own(node) is None]
+        ends = (with_one, "answer by their own expert"), (without, "hold none: queries fail")
+        for alone, end in ends:
+            if alone:
+                detail = f"clients {', '.join(alone)} reach nobody else's expert: they {end}"
+                yield Note("fault", self.system.version, detail)
+
+    def queries(self, client: Node, ready_s: float) -> list[Query]:
+        """Return a client's queries: one every interval, from a random moment of the first one."""
+        size, every_s = self.options.inference_batch, self.options.inference_interval_s
+        samples = self.options.inference_samples
+        begin_s = ready_s + stream(self.system.world.seed, "query", client).uniform(0.0, every_s)
+        return [
+            Query(client, number, min(size, samples - number * size), begin_s + number * every_s)
+            for number in range(math.ceil(samples / size))
+        ]
+
+    def answer(self, query: Query) -> Generator[Request, Any, tuple[int, int, float]]:
+        """Answer one query; return how many samples it has, were answered, and were right."""
+        system, client, sizes = self.system, query.client, self.system.sizes
+        yield Wait(query.time_s)
+        flops = query.size * (sizes.extractor_flops + sizes.gate_flops)
+        routed_s = yield from system.computing(client, flops)
+        reach = self.in_reach(client, (yield Reach()))
+        if not reach.any():
+            nobody = Group((), query.size, "failed", routed_s, 0.0)
+            yield self.rows(query, [nobody], [math.nan])
+            return query.size, 0, 0.0
+        routed = yield self.routes(query, reach)
+        counts = Counter(chain.from_iterable(routed["chosen"]))
+        asked = {e: Asked(system.clients.nodes[e], n) for e, n in sorted(counts.items())}
+        instead_s = yield from self.gather(query, routed_s, routed["chosen"], asked)
+        own, late = system.clients.own(client), self.options.inference_late
+        groups = grouped(routed["chosen"], asked, own, late, routed_s, self.deadline_s(query))
+        yield self.rows(query, groups, self.latencies(query, groups, asked, instead_s))
+        correct = yield self.correct(query, routed, asked)
+        answered = sum(group.samples for group in groups if group.outcome != "failed")
+        return query.size, answered, math.nan if correct is None else correct
+
+    def gather(
+        self,
+        query: Query,
+        routed_s: float,
+        chosen: Sequence[Sequence[int]],
+        asked: dict[int, Asked],
+    ) -> Generator[Request, Any, Ends]:
+        """Ask all experts side by side; what has come of it by the deadline stands in ``asked``.
+
+        Returns when the own expert has answered each group in place of others. That begins at the
+        deadline, behind what the own expert computes already.
+        """
+        own = self.system.clients.number(query.client)
+        mine = (self.compute_own(query.client, asked[own]),) if own in asked else ()
+        rest = self.gather_others(query, routed_s, chosen, asked)
+        ends: Ends = (yield All((*mine, rest)))[-1]
+        return ends
+
+    def gather_others(
+        self,
+        query: Query,
+        routed_s: float,
+        chosen: Sequence[Sequence[int]],
+        asked: dict[int, Asked],
+    ) -> Generator[Request, Any, Ends]:
+        """Ask the other clients until the deadline, then let the own expert stand in for them.
+
+        Nothing is sent when the deadline has passed before the samples were routed.
+        """
+        own, deadline_s = self.system.clients.number(query.client), self.deadline_s(query)
+        others = {e: one for e, one in asked.items() if e != own}
+        if others and routed_s < deadline_s:
+            tasks = tuple(self.ask(query.client, one) for one in others.values())
+            yield All(tasks, None if math.isinf(deadline_s) else deadline_s - routed_s)
+        # What is late runs on, and counts no more: this is how things stand.
+        asked.update({e: replace(one) for e, one in others.items()})
+        holds, late = self.system.clients.own(query.client), self.options.inference_late
+        groups = grouped(chosen, asked, holds, late, routed_s, deadline_s)
+        missed = [g for g in groups if g.outcome == "fallback" and own not in g.experts]
+        each = self.system.sizes.expert_flops
+        ends = yield All(
+            tuple(self.system.computing(query.client, group.samples * each) for group in missed)
+        )
+        return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
+
+    def latencies(
+        self, query: Query, groups: Sequence[Group], asked: Mapping[int, Asked], instead_s: Ends
+    ) -> list[float]:
+        """Return how long each group's samples took to be answered, s; nan: they never were."""
+        own, found = self.system.clients.number(query.client), []
+        for group in groups:
+            end_s = group.settled_s
+            if group.outcome == "fallback":
+                own_s = asked[own].known_s if own in group.experts else instead_s[group.experts]
+                end_s = max(end_s, own_s)
+            found.append(math.nan if group.outcome == "failed" else end_s - query.time_s)
+        return found
+
+    def deadline_s(self, query: Query) -> float:
+        """Return when what is missing is late; inf where it is waited for."""
+        if self.options.inference_late == "wait":
+            return math.inf
+        return float(query.time_s + self.options.inference_deadline_s)
+
+    def in_reach(self, client: Node, reach: Mask) -> Mask:
+        """Return the experts (N,) that the client can have answers of now, by the way it asks."""
+        clients = self.system.clients
+        here: Mask = reach[client.device] & clients.with_expert
+        if self.way == "local":
+            here = here & (np.arange(len(here)) == clients.number(client))
+        return here
+
+    def routes(self, query: Query, reach: Mask) -> Measure:
+        """Route the samples of a query among the experts in ``reach`` (N,)."""
+        net, server = self.system.net, self.system.server
+        experts, gates = dict(self.system.experts), dict(self.system.gates) or None
+        client, number, size = query.client, query.number, query.size
+        return Measure(
+            f"routes of {client} in query {number}",
+            lambda: net.routes(server, experts, gates, client, number, size, self.way, reach),
+            self.in_turn(query, reach),
+        )
+
+    def in_turn(self, query: Query, reach: Mask) -> dict[str, Any]:
+        """Return the routes of a timing-only run: the experts in reach in turn."""
+        experts = np.flatnonzero(reach)
+        if self.way == "local":
+            experts = np.array([self.system.clients.number(query.client)])
+        k = min(self.system.learner.architecture.top_k, len(experts))
+        first = query.number * self.options.inference_batch + np.arange(query.size)
+        return {"chosen": experts[(first[:, None] * k + np.arange(k)) % len(experts)].tolist()}
+
+    def compute_own(self, client: Node, asked: Asked) -> Protocol:
+        """Let the client's own expert answer."""
+        flops = asked.samples * self.system.sizes.expert_flops
+        asked.known_s = yield from self.system.computing(client, flops)
+        asked.answered = True
+
+    def ask(self, client: Node, asked: Asked) -> Protocol:
+        """Ask the expert of another client; what has come of it stands in ``asked``."""
+        system, sizes, n = self.system, self.system.sizes, asked.samples
+        arrival = yield from self.send(asked, client, asked.at, "feature", n * sizes.feature_bytes)
+        if arrival.delivered:
+            yield from system.computing(asked.at, n * sizes.expert_flops)
+            back = n * sizes.output_bytes
+            arrival = yield from self.send(asked, asked.at, client, "output", back)
+            asked.answered = arrival.delivered
+        asked.known_s = arrival.time_s
+
+    def send(
+        self, asked: Asked, source: Node, target: Node, name: str, size: float
+    ) -> Generator[Request, Arrival, Arrival]:
+        """Send a message; its bytes count when it is sent, unless it turns out to be lost."""
+        message = Payload(name, size + HEADER_BYTES)
+        asked.sent_bytes += size + HEADER_BYTES
+        arrival = yield Send(source, target, message)
+        if not arrival.delivered:
+            asked.sent_bytes -= size + HEADER_BYTES
+        return arrival
+
+    def rows(self, query: Query, groups: Sequence[Group], latency_s: Sequence[float]) -> Infer:
+        """Return a query's rows."""
+        names = self.system.clients.nodes
+        return Infer(
+            query.client,
+            query.number,
+            query.time_s,
+            experts=tuple(",".join(str(names[e]) for e in group.experts) for group in groups),
+            samples=np.array([group.samples for group in groups]),
+            latency_s=np.array(latency_s),
+            sent_bytes=np.array([group.sent_bytes for group in groups]),
+            outcome=tuple(group.outcome for group in groups),
+        )
+
+    def correct(
+        self, query: Query, routed: Mapping[str, Any], asked: Mapping[int, Asked]
+    ) -> Measure:
+        """Count the samples that were answered rightly as they were served."""
+        net, server, deadline_s = self.system.net, self.system.server, self.deadline_s(query)
+        experts, client = dict(self.system.experts), query.client
+        own, late = self.system.clients.own(client), self.options.inference_late
+        there = [in_time(row, asked, deadline_s) for row in routed["chosen"]]
+        given = [
+            number
+            for number, (row, here) in enumerate(zip(routed["chosen"], there, strict=True))
+            if outcome_of(row, here, own, late) != "failed"
+        ]
+        arrived = [[e in there[number] for e in routed["chosen"][number]] for number in given]
+        # Who has no expert to fall back on takes what there is.
+        late = late if own is not None else "renormalise"
+
+        def count() -> int:
+            kept = {key: [values[number] for number in given] for key, values in routed.items()}
+            return int(net.answered(server, experts, client, kept, arrived, late)["correct"])
+
+        name = f"correct of {client} in query {query.number}"
+        return Measure(name, count if given else lambda: 0, None)
+
+
+def _others(reach: Mask, node: Node, clients: Clients) -> bool:
+    """Whether a client reaches the expert of somebody else, by ``reach`` (K, N)."""
+    return bool(np.delete(reach[node.device], clients.number(node)).any())

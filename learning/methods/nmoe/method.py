@@ -1,0 +1,179 @@
+"""The three stages in sequence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from learning.clients.round_trip import NoContactLeft
+from learning.methods.base import Protocol, World
+from learning.methods.nmoe.extractor import ExtractorStage
+from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_trainer
+from learning.methods.nmoe.inference import Inference
+from learning.methods.nmoe.options import NetworkedOptions
+from learning.methods.nmoe.system import Networked
+from learning.requests.cluster import Assign, Cluster, Cost, Ints, Measure, Note, Train
+
+if TYPE_CHECKING:
+    from learning.training.evaluation import Score
+
+
+class NMoEOptions(NetworkedOptions):
+    """Options of NMoE; the gate trainer that they name is there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_trainer(self.gate)
+
+
+class NMoE(Networked):
+    """Three stages in sequence, then inference: the clients are all devices of all clusters.
+
+    Stage 1 federates a feature extractor through the satellite (FedCE or FedSC). Stage 2 trains a
+    personal expert at every client behind the frozen extractor, without traffic. Stage 3 trains the
+    gates behind frozen experts, by the gate trainer that ``learning.options.gate`` names. Clients
+    then answer queries together with the neighbours that their gates select.
+    """
+
+    Options: ClassVar[type] = NMoEOptions
+
+    def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
+        super().__init__(world, options)
+        self.extractor = ExtractorStage(self)
+        self.trainer = self._trainer(self.options.gate)
+        self.inference = Inference(self, self.trainer.way)
+        self._scored: tuple[tuple[str | bytes, ...], list[Score]] | None = None
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Run through the stages; what the contacts of the plan do not suffice for stays open."""
+        stage = 1
+        try:
+            yield from self.hand_out(me)
+            if not self.trainer.pooled:
+                yield from self.extractor.cluster(me)
+                stage = 2
+                yield from train_experts(self, me)
+                yield from self.admit(me, *self.gate_costs(me))
+                yield from self.meet("experts trained")
+            stage = 3
+            if self.clients.with_expert.any():
+                yield from self.trainer.cluster(me)
+        except NoContactLeft:
+            yield Note("fault", self.version, f"no contact left in stage {stage}")
+            return
+        if self.clients.with_expert.any():
+            yield from self.inference.cluster(me)
+        elif me.index == 0:
+            yield Note("fault", self.version, "no client holds an expert: nobody can answer")
+
+    def hand_out(self, me: Cluster) -> Protocol:
+        """Give an expert to every client with the memory for stages 1 and 2; takes no time.
+
+        At the server (``pooled``) memory suffices for all.
+        """
+        if not self.trainer.pooled:
+            yield from self.admit(me, *self.costs)
+        yield from self.meet("experts handed out")
+        if not len(self.registry.holders):
+            self.clients.hand_out(self.world.seed)
+
+    @property
+    def costs(self) -> list[Cost]:
+        """A local round of each of stages 1 and 2 that there is."""
+        said, costs = self.options, []
+        if said.extractor != "none" and said.extractor_rounds:
+            costs.append(self.sizes.extractor_round(said.loss))
+        return [*costs, self.sizes.expert_round] if said.expert_rounds else costs
+
+    def gate_costs(self, me: Cluster) -> list[Cost]:
+        """A local round of stage 3, if there is one: what it takes at least, by any exchange."""
+        if self.trainer.way != "gate" or not self.options.gate_rounds:
+            return []
+        experts = len(self.clients.holders) if self.options.exchange == "experts" else 1
+        return [self.sizes.gate_round(self.samples[me.name], experts)]
+
+    @property
+    def way(self) -> str | None:
+        """How clients answer now: as the gate trainer says, alone before; None without experts."""
+        clusters = {cluster.name for cluster in self.world.clusters}
+        if set(self.experts) != clusters or not self.clients.with_expert.any():
+            return None
+        no_gates = self.trainer.way == "gate" and set(self.gates) != clusters
+        return "local" if no_gates else self.trainer.way
+
+    def scores(self) -> list[Score]:
+        """Means over each cluster's clients on the global test set; None before there are experts.
+
+        What has not changed since the last time is not tested again.
+        """
+        way = self.way
+        if way is None:
+            return [
+                {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": 0}
+                for cluster in self.world.clusters
+            ]
+        held = (self.server, *self.experts.values(), *self.gates.values())
+        key: tuple[str | bytes, ...] = (
+            way,
+            *(handle.key for handle in held),
+            self.clients.with_expert.tobytes(),
+        )
+        if self._scored is None or self._scored[0] != key:
+            gates, reach = self.gates or None, self.reach()
+            found = self.net.scores(self.server, self.experts, gates, way, reach)
+            self._scored = key, [self._by_client(score) for score in found]
+        return self._scored[1]
+
+    def _trainer(self, name: str) -> GateTrainer:
+        """Return the gate trainer called ``name``; raise ValueError for one that cannot be made."""
+        try:
+            return GATE_TRAINERS.find(name)(self)
+        except Exception as error:  # a class of one's own may raise anything
+            raise ValueError(
+                f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
+            ) from error
+
+    def _by_client(self, score: Score) -> Score:
+        """Count each sample once a client, so that pooled means are means over all clients."""
+        samples = score["samples"] * len(self.clients.of(score["cluster"]))
+        return {**score, "samples": samples}
+
+    def conclude(self) -> Protocol:
+        """Write the gating pattern: which share of client i's test samples goes to expert e.
+
+        The score of a pair is the share of first choices, its probability the mean weight. A
+        timing-only run says who holds which expert, and no probability.
+        """
+        way = self.way
+        if way is None:
+            return
+        server, experts, gates, reach = self.server, self.experts, self.gates or None, self.reach()
+        found = yield Measure(
+            "gating pattern", lambda: self.net.pattern(server, experts, gates, way, reach), None
+        )
+        own = np.diag(self.clients.with_expert)
+        score = own.astype(float) if found is None else np.array(found["top1"])
+        weights = None if found is None else np.array(found["weights"])
+        yield Assign(score, own, weights, by_device=True)
+
+
+# Stage 2 of NMoE: every client's own expert, behind the frozen extractor and without traffic.
+
+
+def train_experts(system: Networked, me: Cluster) -> Protocol:
+    """Train the experts of a cluster's clients for ``expert_rounds`` local rounds, side by side.
+
+    A client whose expert is not finite holds none from now on, and trains no gate.
+    """
+    able, count = system.clients.able[me.name], system.options.expert_rounds
+    rounds: Ints = np.zeros(me.devices, np.int64)
+    if count and able.any():
+        work = yield Train(system.sizes.expert_round, count, able)
+        rounds = work.rounds
+    nothing = np.zeros(me.devices, np.int64)
+    experts = system.net.train_experts(system.server, me.name, rounds, nothing)
+    finite = yield from system.finite(experts, able)
+    system.clients.exclude(me.name, able & ~finite)
+    system.clients.trained(me.name, rounds, finite)
+    system.experts[me.name] = experts

@@ -1,0 +1,232 @@
+"""Clients, what stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from learning.architecture.nmoe_costs import sizes_of
+from learning.clients.round_trip import Trained, Turn, take_turn
+from learning.clients.updates import finite
+from learning.config import LearningConfig
+from learning.methods.base import ExpertRegistry, Method, Protocol, World
+from learning.methods.nmoe.operations import NetworkedLearner
+from learning.methods.nmoe.options import NetworkedOptions, check_networked
+from learning.policies.problem import Problem
+from learning.policies.simple import identity
+from learning.requests.cluster import (
+    Cluster,
+    Cost,
+    Floats,
+    Ints,
+    Mask,
+    Measure,
+    Meet,
+    Note,
+    Request,
+    Train,
+)
+from learning.requests.peers import All, Compute, Node
+from learning.rng import stream
+from learning.values.lazy import Handle, Operation
+
+ASSEMBLED = Operation("learning.training.nmoe.experts:assembled")
+
+
+class Networked(Method):
+    """A method whose clients are devices with one expert each, and the satellite their server.
+
+    ``server`` is the shared extractor, ``experts`` and ``gates`` the clients' own, stacked over a
+    cluster's devices, by cluster; they are filled as stages end. ``samples`` (K,) by cluster. All
+    start weights are drawn from the scenario's seed, which everybody knows: they are never sent.
+    """
+
+    Options: ClassVar[type] = NetworkedOptions
+    uses_lora: ClassVar[bool] = False
+    waits_for_all: ClassVar[bool] = True
+
+    def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
+        super().__init__(world, options)
+        said: NetworkedOptions = self.options
+        self.net = NetworkedLearner(
+            self.learner,
+            combine=said.combine,
+            estimator=said.estimator,
+            radius=said.radius,
+            momentum=said.momentum,
+            largest_gradient=said.largest_gradient or None,
+            extractor_step_size_ratio=said.extractor_step_size_ratio,
+        )
+        self.sizes = sizes_of(self.learner.config)
+        self.clients = Clients(world.clusters, self.registry)
+        self.server = self.net.start_extractor(said.loss)
+        self.experts: dict[str, Handle] = {}
+        self.gates: dict[str, Handle] = {}
+        self.samples: dict[str, Ints] = {}
+        self.arrivals: dict[str, int] = {}
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError for a model that is not made of networked experts, one a device."""
+        check_networked(config)
+
+    def prepare(self) -> Protocol:
+        """Ask how many samples each client has; a timing-only run takes those of a local round."""
+        clusters = self.world.clusters
+        default = [[self.sizes.samples] * cluster.devices for cluster in clusters]
+        counts = yield Measure("samples", self.net.samples, default)
+        pairs = zip(clusters, counts, strict=True)
+        self.samples = {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
+
+    def meet(self, key: str) -> Protocol:
+        """Wait until all clusters are here."""
+        yield Meet(key, len(self.world.clusters))
+
+    def admit(self, me: Cluster, *costs: Cost) -> Protocol:
+        """Exclude the clients without the memory for a round of each of ``costs``; takes no time.
+
+        That comes before a stage, so that nobody sends something for what it cannot take part in.
+        """
+        for cost in costs:
+            able = self.clients.able[me.name]
+            if able.any():
+                asked = yield Train(cost, 0, able)
+                self.clients.exclude(me.name, asked.excluded)
+
+    def turn(self, me: Cluster, turn: Turn, who: Mask) -> Generator[Request, None, Trained]:
+        """Take clients of a cluster through a turn with the satellite, and exclude who must be."""
+        done = yield from take_turn(turn, who)
+        self.clients.exclude(me.name, done.excluded)
+        return done
+
+    def compute(self, me: Cluster, flops: Floats) -> Protocol:
+        """Let the cluster's clients compute ``flops`` (K,) side by side."""
+        nodes = zip(self.clients.of(me.name), flops.tolist(), strict=True)
+        yield All(tuple(self.computing(node, own) for node, own in nodes if own > 0))
+
+    def computing(self, node: Node, flops: float) -> Generator[Request, float, float]:
+        """Let one client compute; return when it has ended, s.
+
+        Where a scenario gives the seconds of a local round, that is a supervised round of the
+        extractor, however the extractor is trained: a device is as fast behind every one.
+        """
+        round_flops = float(self.sizes.extractor_round("ce").flops)
+        return (yield Compute(node, flops, round_flops))
+
+    def aggregated_here(self, key: str, detail: str) -> Note:
+        """Count a new version of what the satellite holds, and say what it is."""
+        self.aggregated(())
+        return Note("aggregate", self.version, f"{key} {detail}")
+
+    def finite(self, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
+        """Return those of ``who`` whose trained tensors are finite; refuse the others by name."""
+        return finite(self.learner, trained, who)
+
+    def arrived(self, me: Cluster, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
+        """Return those of ``who`` whose uploads are finite; refuse the others by name."""
+        spoilt = who
+        if who.any():
+            number = self.arrivals.get(me.name, 0)
+            spoilt = self.learner.spoiling.struck(me.name, number, me.devices) & who
+            self.arrivals[me.name] = number + 1
+        return finite(self.learner, self.learner.spoil(trained, spoilt), who, spoilt)
+
+    def counted(self, who: Mapping[str, Mask]) -> str:
+        """Describe how many of the clients have sent something."""
+        sent = sum(int(mask.sum()) for mask in who.values())
+        return f"clients:{sent}/{len(self.clients.nodes)}"
+
+    def reach(self) -> dict[str, Mask] | None:
+        """Experts (K, N) by cluster that may be asked; None where everybody holds one."""
+        if self.clients.with_expert.all():
+            return None
+        return {c.name: self.clients.reach(c.name) for c in self.world.clusters}
+
+    def model(self) -> Handle:
+        """Return what there is: the extractor, and the clients' experts and gates."""
+        names = [cluster.name for cluster in self.world.clusters]
+        if set(self.experts) != set(names):
+            return self.server
+        gates = [self.gates[name] for name in names] if set(self.gates) == set(names) else []
+        experts = [self.experts[name] for name in names]
+        return self.learner.make(ASSEMBLED, self.server, *experts, *gates, clusters=names)
+
+
+# The clients of networked experts: all devices of all clusters; client i holds expert i.
+
+
+class Clients:
+    """The N clients in canonical order, and who of them holds an expert.
+
+    ``able`` (K,) by cluster are those that have the memory for the training that goes on: the
+    others take no part in it. Who is able when experts are handed out gets the own one, and keeps
+    it when the memory does not suffice for a gate later on. Who holds none asks the others.
+    """
+
+    def __init__(self, clusters: Sequence[Cluster], registry: ExpertRegistry) -> None:
+        self.clusters = tuple(clusters)
+        self.registry = registry
+        self.nodes = tuple(Node(c.name, device) for c in clusters for device in range(c.devices))
+        self.able = {c.name: np.ones(c.devices, bool) for c in clusters}
+        self._numbers = {node: number for number, node in enumerate(self.nodes)}
+
+    def hand_out(self, seed: int) -> None:
+        """Give every able client the expert of its own number, and room for no other."""
+        room = np.concatenate([self.able[c.name] for c in self.clusters]).astype(np.int64)
+        problem = Problem(np.zeros((len(self.nodes), len(self.registry.changes))), room)
+        self.registry.hand_out(identity(problem, stream(seed, "assign")))
+
+    def trained(self, cluster: str, rounds: Ints, finite: Mask) -> None:
+        """Count what has become of a cluster's experts; who has got none that works loses it."""
+        for node, count, works in zip(self.of(cluster), rounds, finite, strict=True):
+            expert = self.number(node)
+            if not works:
+                self.registry.release(expert, [expert])
+            elif count:
+                self.registry.changed([expert])
+
+    def number(self, node: Node) -> int:
+        """Return the client's place in canonical order, which is its expert's index."""
+        return self._numbers[node]
+
+    def own(self, node: Node) -> int | None:
+        """Return the expert that a client holds; None for one without."""
+        number = self.number(node)
+        return number if self.with_expert[number] else None
+
+    def of(self, cluster: str) -> tuple[Node, ...]:
+        """Return a cluster's clients."""
+        return tuple(node for node in self.nodes if node.cluster == cluster)
+
+    def everybody(self, cluster: str) -> Mask:
+        """Return a mask (K,) of all."""
+        return np.ones_like(self.able[cluster])
+
+    def mask(self, cluster: str, nodes: Collection[Node]) -> Mask:
+        """Return a mask (K,) of those among ``nodes``."""
+        return np.array([node in nodes for node in self.of(cluster)], bool)
+
+    def exclude(self, cluster: str, who: Mask) -> None:
+        """Let ``who`` (K,) take no part in training from now on."""
+        self.able[cluster] = self.able[cluster] & ~who
+
+    @property
+    def able_nodes(self) -> tuple[Node, ...]:
+        """Those that take part in training."""
+        return tuple(node for node in self.nodes if self.able[node.cluster][node.device])
+
+    @property
+    def holders(self) -> tuple[Node, ...]:
+        """Those that hold an expert."""
+        return tuple(n for n, has in zip(self.nodes, self.with_expert, strict=True) if has)
+
+    @property
+    def with_expert(self) -> Mask:
+        """Experts (N,) that can be asked; none before they are handed out."""
+        return np.asarray(self.registry.holders.any(axis=0), bool)
+
+    def reach(self, cluster: str) -> Mask:
+        """Experts (K, N) that each client of ``cluster`` may be answered by, links apart."""
+        return np.tile(self.with_expert, (len(self.able[cluster]), 1))

@@ -1,0 +1,150 @@
+"""A module of one's own: tried out, measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from learning.architecture.shapes import ModelTensors
+from learning.config import LearningConfig, LoraConfig
+from learning.data.samples import InputSpec
+from learning.models.build import (
+    check_frozen,
+    failure,
+    fill,
+    initialise,
+    make_shapes,
+    refusal,
+    single_expert,
+    skeleton,
+    torch_dtype,
+)
+from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
+from learning.models.moe import Residency, forward_with_routing, tokens_of
+
+SLOWLY = (
+    "; set the class attribute batched = False where it cannot be run over all devices at once"
+    " (torch.func.vmap), or change it"
+)
+
+
+def try_out(config: LearningConfig, maker: Maker, spec: InputSpec, x: Tensor, y: Tensor) -> None:
+    """Run the model whole, with one expert, and as devices train it, on samples (n, ...), (n,).
+
+    Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
+    logits of another shape, randomness, buffers that change, no gradient, no vmap.
+    """
+    everything = tuple(range(config.model.experts))
+    model = _filled(config, maker, spec, Residency(everything))
+    check_frozen(config.model.kind, model, config.trains_backbone)
+    _check_forward(config.model.kind, model, x, y, spec)
+    for said, held in ((single_expert(config), (0,)), (config, everything[-1:])):
+        single = _filled(said, maker, spec, Residency(held))
+        _check_forward(config.model.kind, single, x, y, spec)
+    batched = getattr(model, "batched", True)
+    here = Residency(everything, everything, dense=batched)
+    _check_training(config.model.kind, _filled(config, maker, spec, here), x, y, batched)
+
+
+def _filled(config: LearningConfig, maker: Maker, spec: InputSpec, here: Residency) -> nn.Module:
+    model = skeleton(config, spec, maker, here)
+    drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
+    dtype = torch_dtype(config)
+    fill(model, {path: tensor.to(config.device, dtype) for path, tensor in drawn.items()})
+    return model
+
+
+def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> None:
+    before = {path: buffer.clone() for path, buffer in model.named_buffers()}
+    try:
+        logits, routings = forward_with_routing(model, x)
+        tokens_of(model, x)
+        again = model(x)
+    except Exception as error:
+        data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
+        raise failure(kind, f"cannot be run: {data}", error) from None
+    wanted = (len(y), spec.classes)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise refusal(kind, f"returns {shape}; it must return logits (n, classes), here {wanted}")
+    if not routings:
+        raise refusal(kind, "does not call its MoE layers in forward")
+    if logits.isnan().any():
+        raise refusal(kind, "returns logits that are not a number, at its random start already")
+    if not torch.equal(logits, again):
+        raise refusal(
+            kind,
+            "gives other logits for the same samples when it is run twice; draw "
+            "nothing at random in forward, and keep nothing there",
+        )
+    for path, buffer in model.named_buffers():
+        if not torch.equal(buffer, before[path]):
+            raise refusal(kind, f"changes its buffer {path!r} in forward; buffers are constants")
+    if not logits.requires_grad:
+        raise refusal(
+            kind, "returns logits without a gradient; use no detach or no_grad in forward"
+        )
+
+
+def _check_training(kind: str, model: nn.Module, x: Tensor, y: Tensor, batched: bool) -> None:
+    """Take the gradient of the loss: of two devices at once, or of one."""
+    count = 2 if batched else 1
+    leaves = {
+        path: torch.stack([p.detach()] * count).requires_grad_()
+        for path, p in model.named_parameters()
+    }
+    xs = torch.stack([x] * count)
+
+    def logits_of(tensors: dict[str, Tensor], x: Tensor) -> Tensor:
+        logits: Tensor = functional_call(model, tensors, (x,), tie_weights=False)
+        return logits
+
+    try:
+        if batched:
+            logits = vmap(logits_of)(leaves, xs)
+        else:
+            logits = logits_of({path: t[0] for path, t in leaves.items()}, xs[0])[None]
+        loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(count))
+        torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    except Exception as error:
+        raise failure(kind, "cannot be trained", error, SLOWLY if batched else "") from None
+
+
+# The tensors of a model of one's own, found by looking at it.
+
+
+def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
+    """Build the model without memory and return what it is made of.
+
+    Raises :class:`ValueError` for a model without MoE layers, or with experts that differ.
+    """
+    everything = tuple(range(config.model.experts))
+    all_targets = replace(config.model, lora=LoraConfig(rank=1))
+    maker = MODELS.find(config.model.kind)
+    plain = make_shapes(maker, config.model, spec, Residency(everything))
+    names = names_of(plain)
+    shapes = {names.stored(path): tuple(p.shape) for path, p in plain.named_parameters()}
+    own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
+    expert = {name.split(".", 3)[3]: s for name, s in own.items() if name.startswith("expert.0.0.")}
+    if len(own) != len(names.layers) * len(expert) or any(
+        shapes.get(f"expert.{e}.{layer}.{name}") != shape
+        for e in everything
+        for layer in range(len(names.layers))
+        for name, shape in expert.items()
+    ):
+        raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
+    tuned = make_shapes(maker, all_targets, spec, Residency(everything, everything))
+    stored = [names.stored(path) for path, _ in tuned.named_parameters()]
+    first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]
+    return ModelTensors(
+        layers=len(names.layers),
+        expert=expert,
+        gate=shapes["gate.0.weight"],
+        gate_bias="gate.0.bias" in shapes,
+        backbone={n: s for n, s in shapes.items() if expert_of(n) is None and not is_gate(n)},
+        factored=tuple(f"{n.removesuffix('.a')}.weight" for n in first if n.endswith(".a")),
+    )

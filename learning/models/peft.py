@@ -1,0 +1,327 @@
+"""PEFT adapters in and out, factorising, the export."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from learning.architecture.kinds import TEXT_KINDS
+from learning.config import ModelConfig
+from learning.files import open_tensors, read_object
+from learning.models.interface import Names, expert_of, is_gate, names_of
+
+PREFIX = "base_model.model."
+WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"
+
+Tensors = Mapping[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Change(NamedTuple):
+    """What makes the trained model of the start: added to some tensors, in place of others."""
+
+    added: dict[str, Tensor]
+    replaced: dict[str, Tensor]
+
+
+def write_adapter(
+    folder: Path, model: nn.Module, start: Tensors, final: Tensors, rank: int | None = None
+) -> None:
+    """Write what was trained as a PEFT adapter of ``model`` (shapes are enough) to ``folder``.
+
+    ``start`` and ``final`` are all tensors by stored name. Experts' linear maps get factors;
+    every other module that has changed (gates, say) is stored whole, as ``modules_to_save``.
+    :func:`peft.PeftModel.from_pretrained` puts it on a model with the start's tensors. Raises
+    :class:`ValueError` where no expert has changed.
+    """
+    names = names_of(model)
+    changed = {names.path(name) for name in final if not torch.equal(final[name], start[name])}
+    maps = _linear_maps(model, names)
+    targets = [path for path in maps if {f"{path}.weight", f"{path}.bias"} & changed]
+    if not targets:
+        raise ValueError("no linear map of an expert has changed since the start; nothing to adapt")
+    whole = _owners(changed, targets)
+    biased = any(f"{path}.bias" in changed for path in targets)
+    factors: dict[str, Factors] = {}
+    tensors: dict[str, Tensor] = {}
+    for path in targets:
+        weight, bias = names.stored(f"{path}.weight"), names.stored(f"{path}.bias")
+        found = factors[path] = factorise(start[weight], final[weight], rank)
+        tensors |= {f"{path}.lora_A.weight": found.a, f"{path}.lora_B.weight": found.b}
+        if biased and bias in final:
+            tensors[f"{path}.lora_B.bias"] = final[bias] - start[bias]
+    for path in whole:
+        for name, _ in model.get_submodule(path).named_parameters(path):
+            tensors[name] = final[names.stored(name)]
+    keys = {"target_modules": targets, "modules_to_save": whole, "lora_bias": biased}
+    ranks = {path: found.rank for path, found in factors.items()}
+    left_out = {path: found.left_out for path, found in factors.items()}
+    write_peft(folder, tensors, keys | _ranks(ranks), left_out)
+
+
+def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Change:
+    """Return what an adapter adds to, and puts in place of, tensors by stored name.
+
+    ``shapes`` are those of the tensors that it may change. Factors of another shape are refused
+    before they are multiplied: two small ones can have a product that fills any memory. Raises
+    :class:`ValueError` for a folder that holds no adapter, or a broken one.
+    """
+    try:
+        file = open_tensors(folder / WEIGHTS)
+        scales = _scales(read_object(folder / CONFIG))
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{folder}: no PEFT adapter that can be read ({error})") from None
+    change, keys = Change({}, {}), set(file.keys())
+    for key in sorted(keys):
+        path = key.removeprefix(PREFIX)
+        module, _, part = path.partition(".lora_")
+        if part == "B.weight":
+            name, first = names.stored(f"{module}.weight"), f"{PREFIX}{module}.lora_A.weight"
+            _check_factors(folder, file, name, key, first if first in keys else None, shapes)
+            product = file.get_tensor(key) @ file.get_tensor(first)
+            change.added[name] = scales(module) * product
+        elif part == "B.bias":
+            change.added[names.stored(f"{module}.bias")] = scales(module) * file.get_tensor(key)
+        elif not part:
+            change.replaced[names.stored(path)] = file.get_tensor(key)
+    return change
+
+
+def _scales(said: Mapping[str, Any]) -> Callable[[str], float]:
+    """Return the number that a module's product is multiplied by, alpha / r, from PEFT's keys."""
+    alphas, ranks = said["alpha_pattern"], said["rank_pattern"]
+    for found in (alphas, ranks):
+        if not isinstance(found, dict):
+            raise ValueError(f"rank_pattern and alpha_pattern are objects, not {found!r:.40}")
+    for number in (said["lora_alpha"], said["r"], *alphas.values(), *ranks.values()):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e9:
+            raise ValueError(f"{number!r:.40} is no rank and no alpha")
+    return lambda module: alphas.get(module, said["lora_alpha"]) / ranks.get(module, said["r"])
+
+
+def _check_factors(
+    folder: Path, file: Any, name: str, second: str, first: str | None, shapes: Shapes | None
+) -> None:
+    """Refuse factors that are no pair of matrices, or make another shape than the model's."""
+    b, a = ([] if k is None else file.get_slice(k).get_shape() for k in (second, first))
+    if len(a) != 2 or len(b) != 2 or b[1] != a[0]:
+        raise ValueError(f"{folder}: the factors of {name!r} have shapes {b} and {a}; save it anew")
+    if shapes is not None and shapes.get(name) != (b[0], a[1]):
+        raise _of_another_model(folder, name, (b[0], a[1]))
+
+
+def _of_another_model(folder: Path, name: str, shape: tuple[int, ...]) -> ValueError:
+    return ValueError(
+        f"{folder}: changes {name!r} of shape {shape}, which this model does not have or does not "
+        "train; start from the adapter of a run of the same model"
+    )
+
+
+def write_peft(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    keys: Mapping[str, Any],
+    left_out: Mapping[str, float],
+) -> None:
+    """Write an adapter folder: PEFT's two files, and a JSON that says what was left out."""
+    from peft import LoraConfig
+
+    folder.mkdir(parents=True, exist_ok=True)
+    LoraConfig(inference_mode=True, **keys).save_pretrained(str(folder))
+    stored = {f"{PREFIX}{path}": t.contiguous() for path, t in tensors.items()}
+    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
+    about = {
+        "what": "the change from the start model in ../base to the model at the end of the run",
+        "left_out_max": max(left_out.values()),
+        "left_out": left_out,
+    }
+    (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
+
+
+def _linear_maps(model: nn.Module, names: Names) -> list[str]:
+    """Paths of the linear maps inside experts."""
+    experts = tuple(f"{layer}.experts." for layer in names.layers)
+    return [
+        path
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear) and path.startswith(experts)
+    ]
+
+
+def _ranks(ranks: Mapping[str, int]) -> dict[str, Any]:
+    """PEFT's keys for a rank of each map's own; alpha is the rank, so that products count once."""
+    most = max(ranks.values())
+    others = {path: rank for path, rank in ranks.items() if rank != most}
+    return {"r": most, "lora_alpha": most, "rank_pattern": others, "alpha_pattern": others}
+
+
+def _owners(changed: Collection[str], targets: Collection[str]) -> list[str]:
+    """Modules that hold changed tensors beside the targets."""
+    owners = {path.rpartition(".")[0] for path in changed}.difference(targets)
+    for owner in sorted(owners):
+        if not owner or any(path.startswith(f"{owner}.") for path in targets):
+            raise ValueError(
+                f"module {owner or 'the model'!r} has trained tensors of its own around an "
+                "expert's linear maps; PEFT has no place for them: put them into a module"
+            )
+    return sorted(owners)
+
+
+# The change of a matrix as a product of two factors of low rank.
+
+
+@dataclass(frozen=True)
+class Factors:
+    """``b`` (out, r) times ``a`` (r, in) is a change but for ``left_out``, a share of its norm."""
+
+    a: Tensor
+    b: Tensor
+    left_out: float
+
+    @property
+    def rank(self) -> int:
+        """The number of columns of ``b``."""
+        return len(self.a)
+
+
+def factorise(start: Tensor, final: Tensor, rank: int | None = None) -> Factors:
+    """Return the factors of ``final - start`` (out, in), of ``rank`` or of its numerical rank.
+
+    Numerical rank counts singular values above those of rounding: entries off by e |w| make a
+    matrix of spectral norm at most about e rms(w) (sqrt(out) + sqrt(in)).
+    """
+    eps = torch.finfo(final.dtype).eps
+    change = final.double() - start.double()
+    u, s, v = torch.linalg.svd(change, full_matrices=False)
+    rounding = eps * final.double().square().mean().sqrt() * sum(n**0.5 for n in change.shape)
+    kept = max(1, min(len(s), int((s > rounding).sum()) if rank is None else rank))
+    root = s[:kept].sqrt()
+    left_out = float(s[kept:].norm() / s.norm()) if s.any() else 0.0
+    dtype = torch.float64 if final.dtype == torch.float64 else torch.float32
+    return Factors((root[:, None] * v[:kept]).to(dtype), (u[:, :kept] * root).to(dtype), left_out)
+
+
+# A trained model as a start model and PEFT adapters of it, in one folder.
+
+
+def export_adapters(
+    folder: Path,
+    model: nn.Module,
+    config: ModelConfig,
+    names: Names,
+    start: Mapping[str, Tensor],
+    final: Mapping[str, Tensor],
+    rank: int | None = None,
+) -> list[str]:
+    """Write ``base`` and ``adapter`` (of our modules) to ``folder``; return what was written.
+
+    ``model`` has all experts; ``start`` and ``final`` are all its tensors by stored name. Text
+    models have a base that Hugging Face loads, and beside ours an ``adapter-hugging-face`` of that.
+    Raises :class:`ValueError` where the two do not belong together, and where no expert has changed.
+    """
+    before = {name: tensor.cpu() for name, tensor in start.items()}
+    after = {name: tensor.cpu() for name, tensor in final.items()}
+    _check_same(before, after)
+    write_adapter(folder / "adapter", model, before, after, rank)
+    written = ["base", "adapter"]
+    if config.kind in TEXT_KINDS:
+        from learning.models.checkpoints import save_checkpoint
+
+        save_checkpoint(folder / "base", config, before)
+        write_fused_adapter(folder / "adapter-hugging-face", before, after, rank)
+        return [*written, "adapter-hugging-face"]
+    paths = {names.path(name): tensor for name, tensor in before.items()}
+    _write_base(folder / "base", config, paths)
+    return written
+
+
+def _write_base(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(dict(tensors), folder / "model.safetensors", metadata={"format": "pt"})
+    about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}
+    (folder / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+
+
+def _check_same(start: Mapping[str, Tensor], final: Mapping[str, Tensor]) -> None:
+    for name in sorted(start.keys() | final.keys()):
+        shapes = [tuple(t[name].shape) if name in t else None for t in (start, final)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"tensor {name} is {shapes[0]} in the start model, but {shapes[1]} at the end of "
+                "the run; the run was made by another version: do it again"
+            )
+
+
+# Trained experts as a PEFT adapter of Hugging Face's own Mixtral, whose experts are fused.
+
+
+# PEFT nests its wrappers of two parameters of one module: the first one lies inside.
+WRAPPERS = {"gate_up": "mlp.experts.base_layer", "down": "mlp.experts"}
+PARAMETERS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+
+
+def write_fused_adapter(
+    folder: Path, start: Tensors, final: Tensors, rank: int | None = None
+) -> None:
+    """Write what was trained as an adapter of ``AutoModelForCausalLM`` (or a classifier's).
+
+    All experts and layers have the largest rank that one of them needs, as PEFT asks for.
+    """
+    experts = 1 + max(e for name in final if (e := expert_of(name)) is not None)
+    layers = sum(is_gate(name) for name in final)
+    found = {
+        (layer, matrix): [
+            factorise(_fused(start, e, layer, matrix), _fused(final, e, layer, matrix), rank)
+            for e in range(experts)
+        ]
+        for layer in range(layers)
+        for matrix in WRAPPERS
+    }
+    width = max(factors.rank for of_experts in found.values() for factors in of_experts)
+    tensors: dict[str, Tensor] = {}
+    left_out = {}
+    for (layer, matrix), of_experts in found.items():
+        path = f"model.layers.{layer}.{WRAPPERS[matrix]}"
+        tensors[f"{path}.lora_A.weight"] = torch.cat([_padded(f.a, width) for f in of_experts])
+        side_by_side = torch.stack([_padded(f.b.T, width).T for f in of_experts], -1)
+        tensors[f"{path}.lora_B.weight"] = side_by_side.flatten(1)
+        left_out[path] = max(factors.left_out for factors in of_experts)
+    whole = _replaced(start, final)
+    keys = {
+        "r": width,
+        "lora_alpha": width,
+        "target_modules": [],
+        "target_parameters": PARAMETERS,
+        "modules_to_save": sorted({path.rpartition(".")[0] for path in whole}),
+    }
+    write_peft(folder, tensors | whole, keys, left_out)
+
+
+def _fused(tensors: Tensors, expert: int, layer: int, matrix: str) -> Tensor:
+    parts = ("gate", "up") if matrix == "gate_up" else ("down",)
+    return torch.cat([tensors[f"expert.{expert}.{layer}.{part}.weight"] for part in parts])
+
+
+def _padded(factor: Tensor, rank: int) -> Tensor:
+    """Return ``factor`` (r, ...) with rows of zeros up to ``rank``."""
+    more = factor.new_zeros(rank - len(factor), *factor.shape[1:])
+    return torch.cat([factor, more])
+
+
+def _replaced(start: Tensors, final: Tensors) -> dict[str, Tensor]:
+    """Changed gates and backbone tensors, by Hugging Face's paths."""
+    changed = [n for n in final if expert_of(n) is None and not torch.equal(final[n], start[n])]
+    return {_path(name): final[name] for name in changed}
+
+
+def _path(name: str) -> str:
+    if not is_gate(name):
+        return name
+    return f"model.layers.{name.split('.')[1]}.mlp.gate.weight"

@@ -1,0 +1,185 @@
+"""Fitness, load, capacity: the three parts of the alignment paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.learner import Learner
+from learning.requests.cluster import Cost, Floats, Ints, Mask, Outlook
+from learning.rng import stream
+
+UNKNOWN = 0.5
+"""Fitness of a pair that was never tried."""
+
+JITTER = 1e-6
+"""What first fitness differs by at most, so that a tie is no matter of the order of clients."""
+
+KINDS = ("accuracy", "loss")
+
+
+def first_fitness(clients: int, experts: int, seed: int) -> Floats:
+    """Return Q_0 (C, E): 1/2 for every pair, and a tiny part drawn from the seed."""
+    draw = stream(seed, "fitness").uniform(-JITTER, JITTER, (clients, experts))
+    return UNKNOWN + draw
+
+
+def score(kind: str, alpha: float, accuracy: Floats, loss: Floats) -> Floats:
+    """Return s_ce of pairs in use: their ``accuracy``, or ``exp(-alpha loss)``.
+
+    A loss that is not a number counts as infinite: the pair is worth nothing.
+    """
+    if kind == "accuracy":
+        return accuracy
+    worth: Floats = np.exp(-alpha * np.nan_to_num(loss, nan=np.inf, posinf=np.inf))
+    return worth
+
+
+def averaged(before: Floats, scored: Floats, samples: Ints, beta: float) -> Floats:
+    """Return ``Q_t = (1 - beta) Q_(t-1) + beta s`` (C, E) where an expert has served ``samples``.
+
+    All other pairs keep their fitness: those not assigned, and those assigned but not used.
+    """
+    moved: Floats = np.where(samples > 0, (1 - beta) * before + beta * scored, before)
+    return moved
+
+
+# Load of the experts: how evenly they are given to clients, and how evenly they are used.
+
+
+Load = NDArray[np.float64] | NDArray[np.int64]
+
+
+def variation(load: Load) -> float:
+    """Coefficient of variation of the experts' ``load`` (E,): std / mean, ddof 0; 0 if unused."""
+    return float(np.std(load) / np.mean(load)) if np.any(load) else 0.0
+
+
+def peak(load: Load) -> float:
+    """Largest load over the mean of ``load`` (E,), 1 for even use; 1 if unused."""
+    return float(np.max(load) / np.mean(load)) if np.any(load) else 1.0
+
+
+def jain_index(load: Load) -> float:
+    """Jain's index of ``load`` (E,): (sum l)^2 / (E sum l^2), from 1/E to 1; 1 if unused."""
+    squares = len(load) * float(np.sum(np.square(load, dtype=np.float64)))
+    return float(np.sum(load)) ** 2 / squares if squares else 1.0
+
+
+class LoadMonitor:
+    """Counts how often each of E experts was given to a client, and what it has served.
+
+    ``assignments`` (E,) and ``samples`` (E,) add up over all rounds.
+    """
+
+    def __init__(self, experts: int) -> None:
+        self.assignments: Ints = np.zeros(experts, np.int64)
+        self.samples: Ints = np.zeros(experts, np.int64)
+
+    def assigned(self, who: Mask) -> None:
+        """Count one round's assignment (C, E)."""
+        self.assignments = self.assignments + who.sum(axis=0)
+
+    def served(self, samples: Ints) -> None:
+        """Count what experts have served of clients' samples (C, E)."""
+        self.samples = self.samples + samples.sum(axis=0)
+
+    def deficit(self) -> Floats:
+        """Return how far (E,) each expert's assignments have fallen behind, from 0 to 1.
+
+        ``D_e = max(0, mean(N) - N_e)``, over max(1, max_e D_e), with N_e the assignments so far.
+        """
+        behind = np.maximum(0.0, self.assignments.mean() - self.assignments)
+        share: Floats = behind / max(1.0, float(behind.max()))
+        return share
+
+
+# Capacity of clients: how many experts each can hold, train and carry in its next contact.
+
+
+class Needs(NamedTuple):
+    """What a round with k experts takes of a device: its cost, and its bytes down and up."""
+
+    cost: Cost
+    down_bytes: float
+    up_bytes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Capacity:
+    """Most ``experts`` (K,) that each device takes, and for those that take none, ``why``."""
+
+    experts: Ints
+    why: tuple[str, ...]
+
+
+def needs_of(learner: Learner) -> list[Needs]:
+    """Return what a round with 1, 2, ... E experts takes; whole experts go down."""
+    sizes, every = learner.architecture, range(learner.architecture.experts)
+    return [
+        Needs(
+            learner.round_cost(every[:k], every[:k], gate=True),
+            sizes.download_bytes(every[:k], gate=True),
+            sizes.upload_bytes(every[:k], gate=True),
+        )
+        for k in range(1, len(every) + 1)
+    ]
+
+
+def no_capacity(devices: int) -> Capacity:
+    """Return the capacity of ``devices`` that will have no contact any more."""
+    return Capacity(np.zeros(devices, np.int64), ("no contact is left for it",) * devices)
+
+
+def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:
+    """Return how many experts each device of a cluster can take through one ``outlook``.
+
+    The weights fit the memory; and download, ``rounds`` local rounds and upload, one after the
+    other and each link at its mean rate over the session, fit the session. So the transfers are
+    within what the contact plan says that the device can move, if alone, and the rounds within the
+    session's time.
+    """
+    fits = np.array([_limits(outlook, need, rounds).all(axis=0) for need in needs])
+    most: Ints = fits.cumprod(axis=0).sum(axis=0)
+    why = [_why(column) for column in _limits(outlook, needs[0], rounds).T]
+    return Capacity(most, tuple("" if k else text for k, text in zip(most, why, strict=True)))
+
+
+def _limits(outlook: Outlook, need: Needs, rounds: int) -> Mask:
+    """Return (4, K): whether memory, link, compute, and all in one session allow what is needed."""
+    session_s = outlook.end_s - outlook.start_s
+    training = rounds * outlook.round_s(need.cost) / session_s
+    down = _share(need.down_bytes, outlook.downlink_bytes)
+    up = _share(need.up_bytes, outlook.uplink_bytes)
+    return np.array(
+        [
+            need.cost.memory_bytes <= outlook.memory_bytes,
+            (down <= 1) & (up <= 1),
+            training <= 1,
+            down + training + up <= 1,
+        ]
+    )
+
+
+def _share(needed_bytes: float, carried_bytes: Floats) -> Floats:
+    """Return what part (K,) of a link's bytes is needed; inf for a link that carries nothing."""
+    share = np.full(carried_bytes.shape, np.inf)
+    np.divide(needed_bytes, carried_bytes, out=share, where=carried_bytes > 0)
+    return share
+
+
+LIMITS = (
+    "its memory holds no expert",
+    "its next contact carries no expert down and up",
+    "its next contact is too short for its local rounds",
+    "its next contact is too short for download, local rounds and upload",
+)
+
+
+def _why(allowed: Mask) -> str:
+    """Say what keeps a device from taking one expert; empty where nothing does."""
+    return next((text for here, text in zip(allowed, LIMITS, strict=True) if not here), "")

@@ -1,0 +1,190 @@
+"""Algorithm 1, (32), (33), Remark 2, own mass, density ratio."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from learning.policies.problem import InfeasibleAssignment, Problem
+from learning.requests.cluster import Mask
+
+SHARED_SHARE = 0.9
+"""Share of the clusters from which on an expert that is relevant to them counts as shared."""
+
+
+def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
+    """Return P(cluster | expert), shape (C, E); every column sums to 1.
+
+    Relevance (C, E) below ``threshold`` is truncated to 0, equation (32), and what is left of a
+    column is divided by its sum, equation (33). A column that is all below the threshold goes to
+    the cluster of its largest relevance (the first of equals).
+    """
+    share = _checked(relevance, threshold)
+    kept = np.where(share >= threshold, share, 0.0)
+    seldom = kept.sum(axis=0) == 0.0
+    kept[share[:, seldom].argmax(axis=0), np.flatnonzero(seldom)] = 1.0
+    probability: NDArray[np.float64] = kept / kept.sum(axis=0)
+    return probability
+
+
+def assign_experts(
+    relevance: ArrayLike,
+    threshold: float,
+    rng: np.random.Generator,
+    capacity: ArrayLike | None = None,
+) -> NDArray[np.int64]:
+    """Return the cluster of each expert, shape (E,), drawn from the assignment probability.
+
+    Experts are drawn in order of decreasing largest relevance. Their clusters are restricted so
+    that as many clusters as possible, min(C, E), receive one: an expert goes to a cluster without
+    experts while one with relevance to it is left, or when the experts left are just enough. Where
+    no eligible cluster reaches ``threshold``, the one of largest relevance is taken. A cluster
+    that has ``capacity`` (C,) experts gets no more; together they have room for all.
+    """
+    share = _checked(relevance, threshold)
+    kept = np.where(share >= threshold, share, 0.0)
+    clusters, experts = share.shape
+    room = np.full(clusters, experts) if capacity is None else np.array(capacity)
+    served = np.zeros(clusters, dtype=bool)
+    owner = np.full(experts, -1, dtype=np.int64)
+    for position, expert in enumerate(np.argsort(-share.max(axis=0), kind="stable")):
+        eligible = _eligible(kept[:, expert], served, room > 0, experts_left=experts - position)
+        owner[expert] = _draw(kept[:, expert], share[:, expert], eligible, rng)
+        served[owner[expert]] = True
+        room[owner[expert]] -= 1
+    return owner
+
+
+def own_mass(relevance: ArrayLike, owner: ArrayLike) -> float:
+    """Return the share of all clusters' activations that falls on the cluster's own experts.
+
+    1 means that data activate only experts trained on them; well below 0.9, the asynchronous
+    training of experts works on a gate that sends the data elsewhere.
+    """
+    share = _checked(relevance, 0.0)
+    own = _own(share, owner)
+    return float(share[own].sum() / share.sum())
+
+
+def density_ratio(
+    relevance: ArrayLike, owner: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return (C,): how much denser data related to a cluster's own experts lie with it than at all.
+
+    The Local Expert Relevant Ratio of section III-B over the Global one, which the convergence
+    rate of EMS-FL depends on (Theorem 1), estimated from relevance (C, E): the mass of a cluster's
+    trial data on its own experts, over the mean of that mass over all clusters. 1 with uniform
+    data; C where clusters weigh the same and all related data are at home. ``weights`` (C,) are
+    the clusters' shares of all samples, even by default. A cluster without experts, or whose
+    experts no data select, has nan.
+    """
+    share = _checked(relevance, 0.0)
+    own = _own(share, owner)
+    weight = _shares(weights, len(share))
+    local = np.where(own, share, 0.0).sum(axis=1)
+    overall = (own * (weight @ share)).sum(axis=1)
+    ratio = np.full(len(share), np.nan)
+    np.divide(local, overall, out=ratio, where=overall > 0.0)
+    return ratio
+
+
+def expert_classes(
+    relevance: ArrayLike, threshold: float, shared_share: float = SHARED_SHARE
+) -> list[str]:
+    """Return the class of each expert (E,) as in Remark 2: ``shared``, ``domain`` or ``seldom``.
+
+    An expert is relevant to a cluster whose data select it with at least ``threshold``. It is
+    shared if it is relevant to at least ``shared_share`` of the clusters and to two of them,
+    domain-specific if it is relevant to any, and seldom activated otherwise.
+    """
+    share = _checked(relevance, threshold)
+    if not 0.0 < shared_share <= 1.0:
+        raise ValueError(f"shared_share is {shared_share}; it lies above 0 and up to 1")
+    related = ((share >= threshold) & (share > 0.0)).sum(axis=0)
+    shared = (related / len(share) >= shared_share) & (related >= 2)
+    classes = np.where(shared, "shared", np.where(related > 0, "domain", "seldom"))
+    named: list[str] = classes.tolist()
+    return named
+
+
+def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:
+    """Return (C, E): which experts are a cluster's own."""
+    clusters = np.asarray(owner)
+    count, experts = share.shape
+    if clusters.shape != (experts,) or not np.isin(clusters, np.arange(-1, count)).all():
+        raise ValueError(
+            f"owner is {clusters.tolist()}; give {experts} clusters of 0 to {count - 1}, or -1 for "
+            "nobody"
+        )
+    own: NDArray[np.bool_] = clusters == np.arange(count)[:, None]
+    return own
+
+
+def _shares(weights: ArrayLike | None, clusters: int) -> NDArray[np.float64]:
+    weight = np.asarray(np.ones(clusters) if weights is None else weights, np.float64)
+    positive = weight.shape == (clusters,) and (weight >= 0.0).all() and weight.sum() > 0.0
+    if not positive or not np.isfinite(weight).all():
+        raise ValueError(f"weights are {weight.tolist()}; give {clusters} shares of the samples")
+    normalised: NDArray[np.float64] = weight / weight.sum()
+    return normalised
+
+
+def _eligible(
+    kept: NDArray[np.float64],
+    served: NDArray[np.bool_],
+    room: NDArray[np.bool_],
+    *,
+    experts_left: int,
+) -> NDArray[np.bool_]:
+    """Return (C,): the clusters with ``room`` that one expert may go to."""
+    unserved = ~served & room
+    related_unserved = unserved & (kept > 0.0)
+    if related_unserved.any():
+        return related_unserved
+    if 0 < np.count_nonzero(unserved) >= experts_left:
+        return unserved
+    return room
+
+
+def _draw(
+    kept: NDArray[np.float64],
+    share: NDArray[np.float64],
+    eligible: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> int:
+    weight = np.where(eligible, kept, 0.0)
+    if weight.sum() == 0.0:
+        return int(np.where(eligible, share, -1.0).argmax())
+    return int(rng.choice(len(weight), p=weight / weight.sum()))
+
+
+def _checked(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
+    share = np.asarray(relevance, dtype=np.float64)
+    if share.ndim != 2 or share.size == 0:
+        raise ValueError(f"relevance has shape {share.shape}; give one row a cluster, (C, E)")
+    within = (share >= 0.0) & (share <= 1.0)
+    if not within.all():
+        raise ValueError(f"relevance holds {share[~within][0]}; every entry lies in 0 to 1")
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold is {threshold}; it lies in 0 to 1")
+    return share
+
+
+# EMS-FL's Algorithm 1 as a policy: every expert is drawn for one client, by relevance.
+
+
+def expert_driven(problem: Problem, rng: np.random.Generator) -> Mask:
+    """Give every expert to one client that has room, drawn as in Algorithm 1; columns sum to 1.
+
+    Scores are relevance in 0 to 1, of which what is below ``problem.threshold`` does not count.
+    Raises InfeasibleAssignment where the clients have no room for all experts.
+    """
+    clients, experts = problem.shape
+    if problem.takes.sum() < experts:
+        raise InfeasibleAssignment(
+            f"each of the {experts} experts is to be given to one client, but the clients have "
+            f"room for {int(problem.takes.sum())}; raise their capacity"
+        )
+    owner = assign_experts(problem.score, problem.threshold, rng, problem.takes)
+    assigned: Mask = owner == np.arange(clients)[:, None]
+    return assigned

@@ -1,0 +1,95 @@
+"""Whether results of a task may be shared between runs, and what they all hang on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from learning.architecture.kinds import data_keys, model_keys
+from learning.config import LearningConfig
+from learning.files import SOURCE, files_under, source_stamps, stamps
+
+LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")
+SETTINGS = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_MAX_CPU_ISA",
+)
+"""Variables of the environment that change which instructions numbers are computed by."""
+
+
+def why_not(config: LearningConfig) -> str:
+    """Return why results of this task must not be shared between runs; empty where they may.
+
+    What is not part of leomix, or no local file, can change without being noticed.
+    """
+    model, data = config.model, config.data
+    for key, kind, known in (
+        ("learning.model.kind", model.kind, model_keys(model.kind, bool(model.checkpoints))),
+        ("learning.data.kind", data.kind, data_keys(data.kind)),
+    ):
+        if known is None:
+            return f"{key} {kind!r} is not part of leomix"
+    named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
+    for name in (*named, model.tokenizer, model.adapter):
+        if name is not None and not files_under(name):
+            return f"{name!r} is no local file or folder"
+    if source_stamps(Path(__file__).parent) != SOURCE:
+        return "leomix itself has changed since this program began"
+    return ""
+
+
+def circumstances(config: LearningConfig) -> dict[str, Any]:
+    """Return, as JSON, what every result of the task hangs on: files, program, machine."""
+    return {
+        "config": dataclasses.asdict(config),
+        "files": stamps(config),
+        "source": SOURCE,
+        "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},
+        "python": platform.python_version(),
+        "machine": [platform.system(), platform.machine(), *processor()],
+        "mkldnn": _mkldnn(),
+        "gpu": gpu_name() if config.device == "cuda" else "",
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def processor() -> list[str]:
+    """Return what the processor is called, and on Linux what it can do."""
+    facts = Path("/proc/cpuinfo")
+    if not facts.exists():
+        return [platform.processor()]
+    lines = facts.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+    telling = ("model name", "flags", "Features", "CPU part")
+    return [" ".join(line.split()) for line in lines if line.startswith(telling)]
+
+
+def _mkldnn() -> bool:
+    """Whether torch uses oneDNN, as it does unless it was told not to; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is None or bool(torch.backends.mkldnn.enabled)
+
+
+def gpu_name() -> str:
+    """Return what the first CUDA device is called."""
+    import torch
+
+    return torch.cuda.get_device_name()

@@ -1,0 +1,339 @@
+"""Requests of a cluster, replies, Cost, Cluster, Quorum.
+
+A method is a generator per cluster. It yields one of the requests below and is resumed with the
+reply when that much simulated time has passed. Requests speak of time, bytes and FLOPs only;
+tensors stay with the method. All arrays run over the K devices of one cluster. What devices ask of
+each other is in :mod:`learning.requests.peers`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.requests.payload import Payload
+from learning.requests.peers import All, Compute, Infer, Reach, Send, Wait
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of ground devices: its name, its place in canonical order, how many devices."""
+
+    name: str
+    index: int
+    devices: int
+
+
+__all__ = [
+    "CORRUPTED",
+    "Assign",
+    "Chain",
+    "Contact",
+    "Cost",
+    "Download",
+    "Floats",
+    "Forecast",
+    "Ints",
+    "Mask",
+    "Measure",
+    "Meet",
+    "NextContact",
+    "Note",
+    "Outlook",
+    "Receipt",
+    "Request",
+    "Train",
+    "TrainUntilContact",
+    "Upload",
+    "Work",
+]
+
+CORRUPTED = "corrupted in transit"
+"""Why an upload that was there as a whole is refused: its checksum is wrong."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one local round takes of a device.
+
+    ``flops``; ``memory_bytes`` at the peak of the round, and ``expert_bytes`` of it for the
+    weights of the experts that are loaded. Where devices train different experts, all three are
+    arrays (K,).
+    """
+
+    flops: float | Floats
+    memory_bytes: float | Floats = 0.0
+    expert_bytes: float | Floats = 0.0
+
+    def of(self, device: int) -> Cost:
+        """Return what the round takes of one device, where these are arrays (K,)."""
+        each = (np.asarray(part) for part in (self.flops, self.memory_bytes, self.expert_bytes))
+        return Cost(*(float(part[device]) for part in each))
+
+
+@dataclass(frozen=True)
+class NextContact:
+    """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
+
+    ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
+    as time is left of it.
+    """
+
+    fresh: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class TrainUntilContact:
+    """Train through the disconnected phase. Reply: ``(Work, Contact | None)``.
+
+    The phase counts from the last contact's set time to the next one's start, and holds at most
+    ``learning.rounds.per_gap_max`` rounds. A round that the contact interrupts is kept and goes
+    on in the next disconnected phase.
+    """
+
+    cost: Cost
+    who: Mask | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Train:
+    """Train at once. Reply: :class:`Work`.
+
+    ``rounds=None`` means as many as the scenario gives a contact
+    (``learning.rounds.per_contact``).
+    """
+
+    cost: Cost
+    rounds: int | None = None
+    who: Mask | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """Send a payload from every device in ``who`` to the satellite. Reply: :class:`Receipt`.
+
+    Lasts until all are through or the contact ends. What is missing then is carried over to the
+    next upload of the same payload name and version, or given up where ``carry`` is False.
+    """
+
+    payload: Payload
+    who: Mask | None = None
+    carry: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Download:
+    """Send a payload from the satellite to every device in ``who``. Reply: :class:`Receipt`.
+
+    What is ``personal``, other tensors for each device, is not broadcast even where the satellite
+    broadcasts: the devices share the beam in turn.
+    """
+
+    payload: Payload
+    who: Mask | None = None
+    carry: bool = True
+    personal: bool = False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Let every device run through ``steps`` on its own clock. Reply: one reply a step.
+
+    A device begins a step when it has ended the one before; one that cannot end a transfer in
+    the contact takes no part in the steps behind it. The reply comes when the last device ends.
+    """
+
+    steps: tuple[Train | Upload | Download, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Meet:
+    """Wait until ``parties`` actors have come to ``key``. Reply: ``{actor: value}``.
+
+    A meeting that cannot fill because the plan holds no contact any more for somebody who is
+    missing never ends; the run then says so. Any other that never fills makes the run fail.
+    """
+
+    key: str
+    parties: int
+    value: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Take a JSON value out of tensors: the only door besides evaluation. Reply: that value.
+
+    The value is journalled, so that a resumed run need not compute it again. ``default`` is the
+    answer of a timing-only run.
+    """
+
+    name: str
+    compute: Callable[[], Any]
+    default: Any
+
+
+@dataclass(frozen=True)
+class Note:
+    """Write a row into the events table (``aggregate``, ``drop``, ``fault``). Reply: None."""
+
+    kind: str
+    version: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Assign:
+    """Write who is given which expert into the assignments table. Reply: None.
+
+    ``score`` and ``assigned`` have one row a client, (C, E): clusters, or with ``by_device`` all
+    devices of all clusters in canonical order. The score is what the assignment goes by (relevance,
+    fitness), or (C, E) of what was measured. ``probability`` (C, E), ``samples`` (C, E; how many a
+    client's experts have served since the last assignment) and ``expert_class`` (E,) where known.
+    """
+
+    score: Floats
+    assigned: Mask
+    probability: Floats | None = None
+    samples: Ints | None = None
+    expert_class: tuple[str, ...] | None = None
+    by_device: bool = False
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Look up what the contact plan holds for ``cluster`` next. Reply: :class:`Outlook` or None.
+
+    That is the rest of a session that is open or, with ``fresh``, one that begins now or later.
+    """
+
+    cluster: str
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A cluster's session with the server as the method sees it, in seconds since the start.
+
+    It may go over several satellites' contacts; ``contact_id`` and ``satellite`` are those at
+    ``start_s``, when it was handed out. ``cycle`` is the number of complete cycles by then;
+    ``capacity_bytes`` what the device with the poorest link can upload while it is served.
+    """
+
+    contact_id: int
+    session: int
+    satellite: str
+    start_s: float
+    end_s: float
+    cycle: int
+    capacity_bytes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """A cluster's next session (or the rest of the one that is open), for each device (K,).
+
+    ``uplink_bytes`` and ``downlink_bytes`` are what each could move in it if it were alone (inf for
+    a neglected downlink); ``memory_bytes`` is inf where nothing limits it. ``round_s`` is the time
+    of one local round of a given cost, ``rounds`` how many of them a contact has for sure: those of
+    ``learning.rounds.per_contact``, or 1 where they fill what is left of it (``fill``).
+    ``sessions`` counts those that the plan still holds, this one too.
+    """
+
+    start_s: float
+    end_s: float
+    uplink_bytes: Floats
+    downlink_bytes: Floats
+    memory_bytes: Floats
+    round_s: Callable[[Cost], Floats]
+    rounds: int
+    sessions: int
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Complete ``rounds`` (K,), their ``end_s`` (K,), who was ``excluded`` for want of memory."""
+
+    rounds: Ints
+    end_s: Floats
+    excluded: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Receipt:
+    """What got through: ``done`` (K,), ``end_s`` (K,; inf where not), bytes so far and left (K,).
+
+    ``reason`` is empty, ``contact ended``, ``no contact``, ``devices away`` (nobody was there),
+    ``corrupted in transit`` (all that is missing is), or ``quorum reached`` or ``deadline reached``
+    of a chain that did not wait for all. ``given_up`` (K,) are those whose
+    transfer was cut off, or refused, and will not be gone on with (None: nobody's).
+    """
+
+    done: Mask
+    end_s: Floats
+    delivered_bytes: Floats
+    left_bytes: Floats
+    reason: str = ""
+    given_up: Mask | None = None
+
+
+Request = (
+    NextContact
+    | TrainUntilContact
+    | Train
+    | Upload
+    | Download
+    | Chain
+    | Meet
+    | Measure
+    | Note
+    | Assign
+    | Forecast
+    | Send
+    | Compute
+    | All
+    | Wait
+    | Reach
+    | Infer
+)
+
+
+# Whom an aggregation waits for: all, a share of them, or whoever comes in time.
+
+
+@dataclass(frozen=True)
+class Closing:
+    """When a chain with uploads ends, and a round that waits for clusters.
+
+    ``quorum`` is the share of devices, or clusters, that is enough; ``deadline_s`` the longest that
+    one lasts. By default neither is limited.
+    """
+
+    quorum: float = 1.0
+    deadline_s: float = math.inf
+
+    @property
+    def waits_for_all(self) -> bool:
+        """Whether nobody is ever left out."""
+        return self.quorum == 1.0 and self.deadline_s == math.inf
+
+    def enough(self, of: int) -> int:
+        """How many of so many have to come; 0.7 of 10 are 7, whatever floats make of it."""
+        return math.ceil(self.quorum * of - 1e-9)
+
+    @property
+    def reached(self) -> str:
+        """Say what ended a wait that did not take until all were there."""
+        return "quorum reached" if self.deadline_s == math.inf else "deadline reached"
+
+
+WAITS_FOR_ALL = Closing()
+"""Nobody is left out, and nothing is cut."""

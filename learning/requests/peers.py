@@ -1,0 +1,112 @@
+"""What devices may ask of each other in simulated time: to send, to compute, all side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.requests.payload import Payload
+
+
+class Node(NamedTuple):
+    """One device of one cluster, counted from 0."""
+
+    cluster: str
+    device: int
+
+    def __str__(self) -> str:
+        return f"{self.cluster}/{self.device}"
+
+
+@dataclass(frozen=True, eq=False)
+class Send:
+    """Send a payload (of scalar size) from one device to another. Reply: :class:`Arrival`.
+
+    Over the sidelink where there is one; else through the satellites, at the next contacts of both
+    clusters, if the scenario relays. Messages of one directed link wait for each other in a queue.
+    The reply comes when the message is there, or when it is known that it never will be: at once
+    for somebody who is out of reach now, as :class:`Reach` says. What is for the source itself is
+    there at once. A relayed message travels as part of a payload called ``relay``.
+    """
+
+    source: Node
+    target: Node
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Whether and when a message has arrived; ``reason`` says why it has not."""
+
+    delivered: bool
+    time_s: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Let one device compute ``flops``, behind what it computes already. Reply: the end, s.
+
+    Training that is asked for later waits behind it, except for that of a disconnected phase.
+
+    A device of a scenario with ``compute.seconds_per_round`` computes at the rate of a local round
+    of ``round_flops``.
+    """
+
+    at: Node
+    flops: float
+    round_flops: float
+
+
+@dataclass(frozen=True, eq=False)
+class All:
+    """Run protocols side by side. Reply: a list of what each returned.
+
+    Each is an actor of its own: it has had no contact yet, and what it measures is its own.
+    With ``deadline_s`` the reply comes at the latest so many seconds from now, None standing for
+    those that are not done: they run on, and nobody hears of them.
+    """
+
+    tasks: tuple[Generator[Any, Any, Any], ...]
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Do nothing until ``time_s``; at once if that is past. Reply: None."""
+
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Ask whom the cluster's devices can send to now. Reply: bool (K, N).
+
+    The N clients are all devices of all clusters, in canonical order; everybody reaches himself.
+    Through the satellites the scenario's ``link.relay`` says who counts as reachable.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Infer:
+    """Write rows into the inferences table: one a group of samples that took the same way.
+
+    ``batch`` counts a client's queries, which came at ``time_s``. The other arrays run over the
+    groups: ``experts`` (the ones asked, as text), how many ``samples``, after how many seconds they
+    were answered (``latency_s``; nan: never), ``sent_bytes`` over links, and the ``outcome``:
+    ``local`` (the client's own expert alone), ``complete``, ``renormalised`` (over the experts that
+    answered in time), ``fallback`` (own expert in place of those asked) or ``failed``. Reply: None.
+    """
+
+    at: Node
+    batch: int
+    time_s: float
+    experts: tuple[str, ...]
+    samples: NDArray[np.int64]
+    latency_s: NDArray[np.float64]
+    sent_bytes: NDArray[np.float64]
+    outcome: tuple[str, ...]

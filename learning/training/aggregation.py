@@ -1,0 +1,254 @@
+"""``W += sum w dW`` by samples, staleness or usage; means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from itertools import compress
+
+import torch
+from torch import Tensor
+
+from learning.architecture.costs import as_sent
+from learning.config import LoraConfig
+from learning.invariants import WEIGHTS, check_shares, violation
+from learning.models.interface import is_of
+from learning.models.moe import product
+from learning.training.device_state import DELTA, FACTOR
+from learning.training.task import Task
+
+Masks = Sequence[Sequence[bool]]
+"""Devices (K,) of several clusters."""
+
+
+def merge_experts(
+    task: Task,
+    server: Mapping[str, Tensor],
+    offered: Mapping[str, Tensor],
+    *,
+    experts: Collection[int],
+    weights: Sequence[float],
+) -> dict[str, Tensor]:
+    """Return the server's model with ``W_e += sum_k w_k dW_k`` for ``experts``, equation (35).
+
+    With factors, each device's update ``scale B_k A_k`` is rebuilt at the satellite before it is
+    averaged (Remark 1), as the average of the factors would be another matrix. Its rank is up to
+    K r, so the server keeps full matrices. Where factors go down, the sum is cut off at rank r;
+    where factors are averaged, that is its rank. Raises :class:`ValueError` for weights (K,) that
+    are negative or not finite, and for an update that is not finite.
+    """
+    merged = dict(server)
+    for name in server:
+        if not is_of(name, experts):
+            continue
+        matrix = FACTOR + name.removesuffix(".weight")
+        if name.endswith(".weight") and f"{matrix}.a" in offered:
+            a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
+            merged[name] = server[name] + _change(task.config.model.lora, a, b, weights, name)
+        elif DELTA + name in offered:
+            merged[name] = server[name] + weighted_sum(offered[DELTA + name], weights, name)
+        elif name.removesuffix(".weight") in task.factored:
+            raise ValueError(f"no factors of {name!r} in what was offered; offer that expert first")
+    return merged
+
+
+def merge_by_usage(
+    task: Task,
+    server: Mapping[str, Tensor],
+    offered: Mapping[str, Tensor],
+    *,
+    experts: Collection[int],
+    weights: Sequence[Sequence[float]],
+) -> dict[str, Tensor]:
+    """Return the server's model with ``W_e += sum_k w_ke dW_ke``: every expert by its own weights.
+
+    ``weights`` (K, E) are shares of an expert's use, u_ke / sum_k u_ke. An expert that nobody has
+    used stays as it is. Raises :class:`ValueError` as :func:`merge_experts` does.
+    """
+    merged = dict(server)
+    for expert in experts:
+        own = [row[expert] for row in weights]
+        check_shares(own, f"the users of expert {expert}", whole=False)
+        if any(own):
+            merged = merge_experts(task, merged, offered, experts=[expert], weights=own)
+    return merged
+
+
+def merge_gate(
+    task: Task,
+    server: Mapping[str, Tensor],
+    offered: Mapping[str, Tensor],
+    *,
+    weights: Sequence[float],
+) -> dict[str, Tensor]:
+    """Return the server's model with what is shared moved by the mean change, equation (36).
+
+    Raises :class:`ValueError` as :func:`merge_experts` does.
+    """
+    merged = dict(server)
+    for name in filter(task.is_shared, server):
+        if DELTA + name not in offered:
+            raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
+        merged[name] = server[name] + weighted_sum(offered[DELTA + name], weights, name)
+    return merged
+
+
+def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str) -> Tensor:
+    """Return what one matrix moves by, (out, in), out of ``a`` (K, r, in) and ``b`` (K, out, r)."""
+    if lora.aggregate == "average":
+        total = sum(weights)
+        shares = [weight / total for weight in weights]
+        mean_a, mean_b = weighted_sum(a, shares, name), weighted_sum(b, shares, name)
+        return product(mean_a, mean_b, total * lora.scale)
+    if lora.download == "factors":
+        assert lora.rank is not None  # there are no factors without one
+        _check(a, weights, name)
+        _check(b, weights, name)
+        return truncated_sum(a, b, weights, lora.rank, lora.scale)
+    return weighted_sum(product(a, b, lora.scale), weights, name)
+
+
+def truncated_sum(
+    a: Tensor, b: Tensor, weights: Sequence[float], rank: int, scale: float
+) -> Tensor:
+    """Return the nearest matrix of rank ``rank`` to ``scale sum_k w_k B_k A_k``, (out, in).
+
+    The sum's factors, (out, K r) and (K r, in), are made orthogonal first, so that the singular
+    value decomposition is one of K r rows and columns at most (Eckart and Young). Devices of weight
+    0 are left out: they may hold anything.
+    """
+    here = _of_weight(weights)
+    shares = torch.tensor([weights[k] for k in here], dtype=b.dtype, device=b.device)
+    left = (scale * shares[:, None, None] * b[here]).transpose(0, 1).flatten(1)
+    right = a[here].flatten(0, 1)
+    exact = torch.float64 if a.dtype == torch.float64 else torch.float32
+    q_left, r_left = torch.linalg.qr(left.to(exact))
+    q_right, r_right = torch.linalg.qr(right.T.to(exact))
+    u, values, v = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    kept: Tensor = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
+    return kept.to(a.dtype)
+
+
+def sample_weights(
+    task: Task, cluster: str, who: Sequence[bool], able: Sequence[bool] | None = None
+) -> tuple[float, ...]:
+    """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
+
+    ``n_c`` counts the samples of all devices of the cluster that are ``able`` to take part, as in
+    (28), (35) and (36): their weights sum to 1, whether they arrive together or not. Raises
+    :class:`~learning.invariants.Violation` for somebody who is not able and yet takes part, with
+    whom they would sum to more.
+    """
+    counts = task.shards[cluster].sizes
+    if len(who) != len(counts) or not any(who):
+        raise ValueError(
+            f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
+        )
+    able = [True] * len(counts) if able is None else able
+    total = sum(compress(counts, able))
+    shares = [count / total for count in counts]
+    everybody = [a or here for a, here in zip(able, who, strict=True)]
+    check_shares(compress(shares, everybody), f"the devices of {cluster!r}")
+    return tuple(share if here else 0.0 for share, here in zip(shares, who, strict=True))
+
+
+def client_weights(
+    task: Task, clusters: Sequence[str], who: Masks, weighted: bool
+) -> tuple[float, ...]:
+    """Return the weight of every device of ``clusters``, 0 where it is not in ``who``.
+
+    They sum to 1 over those in ``who``: by their samples if ``weighted``, else evenly. Raises
+    ValueError where nobody is in ``who``.
+    """
+    counts = [
+        (size if weighted else 1) * bool(here)
+        for cluster, mask in zip(clusters, who, strict=True)
+        for size, here in zip(task.shards[cluster].sizes, mask, strict=True)
+    ]
+    total = sum(counts)
+    if not total:
+        raise ValueError("nobody is left to average over; name at least one client")
+    shares = tuple(count / total for count in counts)
+    check_shares(shares, "the clients")
+    return shares
+
+
+def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
+    """Return ``sum_k w_k x_k`` over the devices of positive weight."""
+    _check(stacked, weights, name)
+    here = _of_weight(weights)
+    parts = stacked[here]
+    shares = torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)
+    total: Tensor = torch.tensordot(shares, parts, dims=1)
+    return total
+
+
+def _of_weight(weights: Sequence[float]) -> list[int]:
+    """Return the devices of positive weight."""
+    return [device for device, weight in enumerate(weights) if weight > 0]
+
+
+def _check(stacked: Tensor, weights: Sequence[float], name: str) -> None:
+    if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
+        what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
+        raise violation(WEIGHTS, f"of {name!r} the {what}")
+    finite = torch.isfinite(stacked).reshape(len(stacked), -1).all(1).tolist()
+    for device, weight in enumerate(weights):
+        if weight > 0 and not finite[device]:
+            raise ValueError(
+                f"the update of {name!r} from device {device} is not finite; leave that device "
+                "out, or lower learning.step_size if its training diverges"
+            )
+
+
+# Means of what clients have trained: extractors of stage 1, gates of stage 3.
+
+
+def average(
+    task: Task,
+    server: Mapping[str, Tensor],
+    *trained: Mapping[str, Tensor],
+    clusters: Sequence[str],
+    who: Masks,
+    weighted: bool,
+) -> dict[str, Tensor]:
+    """Mean of stacked copies of the server's tensors over the clients in ``who``."""
+    shares = client_weights(task, clusters, who, weighted)
+    return {
+        name: _mean(task, torch.cat([part[name] for part in trained]), shares, name, old)
+        for name, old in server.items()
+    }
+
+
+def share_gates(
+    task: Task,
+    *gates: Mapping[str, Tensor],
+    cluster: str,
+    clusters: Sequence[str],
+    who: Masks,
+    names: Sequence[str],
+    weighted: bool,
+) -> dict[str, Tensor]:
+    """The gates of one cluster, with ``names`` set to their mean over the clients in ``who``.
+
+    Clients' gates may differ from each other before, so that they are sent whole.
+    """
+    shares = client_weights(task, clusters, who, weighted)
+    own = gates[list(clusters).index(cluster)]
+    shared = {
+        name: _mean(task, torch.cat([part[name] for part in gates]), shares, name) for name in names
+    }
+    return dict(own) | {name: mean.expand_as(own[name]) for name, mean in shared.items()}
+
+
+def _mean(
+    task: Task, copies: Tensor, shares: Sequence[float], name: str, old: Tensor | None = None
+) -> Tensor:
+    """Return the mean of copies (K, ...) as they arrive, rounded to ``learning.upload_format``.
+
+    With ``old``, which both sides hold, the change to it is what is sent and rounded.
+    """
+    sent_as = task.config.upload_format
+    if old is None or sent_as == "native":
+        return weighted_sum(as_sent(copies, sent_as), shares, name)
+    return weighted_sum(old + as_sent(copies - old, sent_as), shares, name)

@@ -1,0 +1,234 @@
+"""What the devices of a cluster hold: downloaded bases, LoRA factors and a gate, stacked over K.
+
+Names: ``base.{name}`` as downloaded, of every expert that is held and of what is shared (the
+gates, and a backbone that is trained); ``factor.expert.{e}.{l}.{matrix}.{a,b}`` trained since the
+last offer; and under its plain ``{name}`` what is trained without factors: what is shared, and
+experts where LoRA has no rank. A device that has never received an expert has NaN in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from learning.architecture.costs import as_sent
+from learning.models.interface import expert_of, is_of
+from learning.models.moe import fresh_a, product
+from learning.rng import stream
+from learning.training.task import Task
+
+State = dict[str, Tensor]
+
+BASE = "base."
+FACTOR = "factor."
+DELTA = "delta."
+
+
+def receive(
+    task: Task,
+    server: Mapping[str, Tensor],
+    state: Mapping[str, Tensor] | None,
+    *,
+    cluster: str,
+    who: Sequence[bool],
+    experts: Collection[int],
+    generation: Sequence[int],
+) -> State:
+    """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
+
+    What a device has trained since its last offer stays its own, on top of the new base: factors
+    of experts that stay, and changes of what has no factors. A newly held expert starts with fresh
+    factors of each device's ``generation`` (K,); experts that are not in ``experts`` are dropped.
+    """
+    _check_rows(task, cluster, who, generation)
+    before = state or {}
+    after: State = {}
+    for name, tensor in server.items():
+        if not task.is_shared(name) and not is_of(name, experts):
+            continue
+        after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
+        if task.is_shared(name) or not task.config.model.lora.rank:
+            after[name] = _with_own_change(who, after[BASE + name], before, name)
+    kept = {
+        name: tensor
+        for name, tensor in before.items()
+        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
+    }
+    new = set(experts) - {expert_of(name.removeprefix(FACTOR)) for name in kept}
+    return after | kept | _fresh_factors(task, cluster, new, generation, after)
+
+
+def receive_gate(
+    task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor], *, who: Sequence[bool]
+) -> State:
+    """Download what is shared alone to the devices in ``who`` (K,), in place of what they had."""
+    after = dict(state)
+    for name in filter(task.is_shared, server):
+        for held in (BASE + name, name):
+            after[held] = _rows(who, server[name], state[held])
+    return after
+
+
+def fold(
+    task: Task,
+    state: Mapping[str, Tensor],
+    *,
+    cluster: str,
+    who: Sequence[bool],
+    generation: Sequence[int],
+    experts: Collection[int],
+    gate: bool,
+) -> State:
+    """Add what the devices in ``who`` trained of ``experts`` to their bases, and begin anew.
+
+    The function of the model is unchanged: base := base + scale B A, A of the new ``generation``
+    (K,), B = 0; what is trained without factors becomes its own base, and so does what is shared
+    if ``gate``. What is left out stays to be offered later.
+    """
+    _check_rows(task, cluster, who, generation)
+    folded = dict(state)
+    for name in state:
+        stored = name.removeprefix(BASE)
+        if not name.startswith(BASE):
+            continue
+        if is_of(stored, experts) or (gate and task.is_shared(stored)):
+            delta = delta_of(task, state, stored)
+            folded[name] = state[name] if delta is None else state[name] + delta
+            if stored in state:
+                folded[name] = state[stored]
+    folded |= _fresh_factors(task, cluster, experts, generation, state)
+    return select(who, folded, state)
+
+
+def select(who: Sequence[bool], new: Mapping[str, Tensor], old: Mapping[str, Tensor]) -> State:
+    """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
+
+    Raises :class:`ValueError` where the two hold different tensors.
+    """
+    if differing := sorted(set(new) ^ set(old)):
+        raise ValueError(
+            f"states to select from differ in {differing[0]!r}; both must hold the same experts"
+        )
+    return {name: _rows(who, tensor, old[name], stacked=True) for name, tensor in new.items()}
+
+
+def offer(
+    task: Task, state: Mapping[str, Tensor], *, experts: Collection[int], gate: bool
+) -> State:
+    """Return what is uploaded: factors of ``experts``, and changes of what has none.
+
+    Names are ``factor.expert...`` as in the state and ``delta.{name}``, the latter for what is
+    shared too if ``gate``. Numbers are rounded to the format they are sent in.
+    """
+    if missing := sorted(set(experts) - set(experts_held(state))):
+        raise ValueError(f"expert {missing[0]} is not held; held: {experts_held(state)}")
+    offered = {}
+    for name, tensor in state.items():
+        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts):
+            offered[name] = tensor
+        elif BASE + name in state and (is_of(name, experts) or (gate and task.is_shared(name))):
+            offered[DELTA + name] = tensor - state[BASE + name]
+    return {name: as_sent(t, task.config.upload_format) for name, t in offered.items()}
+
+
+def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return the experts in ``state``, in order."""
+    stored = (name.removeprefix(BASE) for name in state if name.startswith(BASE))
+    return tuple(sorted({e for name in stored if (e := expert_of(name)) is not None}))
+
+
+def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | None:
+    """Return ``scale B A`` (K, out, in) of the matrix called ``stored``, None without factors."""
+    matrix = FACTOR + stored.removesuffix(".weight")
+    if not stored.endswith(".weight") or f"{matrix}.a" not in state:
+        return None
+    return product(state[f"{matrix}.a"], state[f"{matrix}.b"], task.config.model.lora.scale)
+
+
+def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> State:
+    """Return what one device's model is made of, by stored name: as trained, in full matrices."""
+    own = {name: tensor[device : device + 1] for name, tensor in state.items()}
+    tensors: State = {}
+    for name, base in own.items():
+        if not name.startswith(BASE):
+            continue
+        stored = name.removeprefix(BASE)
+        delta = delta_of(task, own, stored)
+        trained = own[stored] if stored in own else base if delta is None else base + delta
+        tensors[stored] = trained[0]
+    return tensors
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[int]:
+    """Return the devices with a number in ``state`` (K, ...) that is not finite."""
+    broken = [~torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in state.values()]
+    found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
+    return found
+
+
+def _with_own_change(
+    who: Sequence[bool], base: Tensor, before: Mapping[str, Tensor], name: str
+) -> Tensor:
+    """Return the new base plus what the devices in ``who`` have trained and not offered yet.
+
+    A device that had nothing before, or a change that is not finite, begins at the base.
+    """
+    if name not in before:
+        return base
+    change = before[name] - before[BASE + name]
+    sound = torch.isfinite(change).reshape(len(change), -1).all(1)
+    change = torch.where(sound.view(-1, *[1] * (change.dim() - 1)), change, 0.0)
+    # Where nothing is unsent, devices go on sharing the memory of one base.
+    new = base + change if change.any() else base
+    return _rows(who, new, before[name], stacked=True)
+
+
+def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:
+    """Return ``new`` (one for all, unless ``stacked``) in the rows ``who``, else ``old``."""
+    rows = new if stacked else new.expand(len(who), *new.shape)
+    if len(rows) != len(who) or (old is not None and len(old) != len(who)):
+        devices = len(rows if old is None else old)
+        raise ValueError(f"who has {len(who)} entries; the state holds {devices} devices")
+    if all(who):
+        return rows
+    mask = torch.tensor(who, device=rows.device).view(-1, *[1] * (rows.dim() - 1))
+    return torch.where(mask, rows, torch.nan if old is None else old)
+
+
+def _fresh_factors(
+    task: Task,
+    cluster: str,
+    experts: Collection[int],
+    generation: Sequence[int],
+    bases: Mapping[str, Tensor],
+) -> State:
+    rank = task.config.model.lora.rank
+    if rank is None:
+        return {}
+    factors: State = {}
+    for matrix in sorted(task.factored):
+        if not is_of(matrix, experts):
+            continue
+        base = bases[f"{BASE}{matrix}.weight"]
+        out_features, in_features = base.shape[1:]
+        drawn = {
+            g: torch.from_numpy(
+                fresh_a(rank, in_features, stream(task.config.seed, "lora", cluster, g, matrix))
+            )
+            for g in set(generation)
+        }
+        a = torch.stack([drawn[g] for g in generation])
+        factors[f"{FACTOR}{matrix}.a"] = a.to(base.device, base.dtype)
+        factors[f"{FACTOR}{matrix}.b"] = base.new_zeros(len(generation), out_features, rank)
+    return factors
+
+
+def _check_rows(task: Task, cluster: str, who: Sequence[bool], generation: Sequence[int]) -> None:
+    devices = task.devices(cluster)
+    if len(who) != devices or len(generation) != devices:
+        raise ValueError(
+            f"who has {len(who)} and generation {len(generation)} entries; "
+            f"cluster {cluster!r} has {devices} devices"
+        )

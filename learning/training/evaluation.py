@@ -1,0 +1,181 @@
+"""Test score, relevance (29), usage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learning.models.moe import forward_with_routing, gates_of, tokens_of
+from learning.training.device_state import model_of_device
+from learning.training.task import Samples, Task, in_batches
+
+
+class Score(TypedDict):
+    """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
+
+    Methods of networked experts add the macro ``f1`` over all classes and the shares of samples,
+    of selected experts, and of their weight that stay with a client's own expert; see
+    :mod:`learning.training.nmoe.answers`.
+    """
+
+    cluster: str
+    accuracy: float | None
+    loss: float | None
+    samples: int
+    f1: NotRequired[float | None]
+    local_ratio: NotRequired[float]
+    local_count_share: NotRequired[float]
+    local_weight_share: NotRequired[float]
+
+
+def evaluate(
+    task: Task, server: Mapping[str, Tensor], only: tuple[int, ...] | None = None
+) -> list[Score]:
+    """Test the Top-K model on each cluster's test set, in the order of the clusters.
+
+    With ``only`` the gate is masked to those experts: what they are worth by themselves.
+    """
+    model = task.model(server, only)
+    return [_score(model, name, task.test[name]) for name in task.config.clusters]
+
+
+def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return everything the trained model consists of, backbone included, to be stored."""
+    return {name: tensor.contiguous() for name, tensor in {**task.backbone, **server}.items()}
+
+
+def _score(model: nn.Module, cluster: str, test: Samples) -> Score:
+    with torch.no_grad():
+        parts = [model(x) for x in in_batches(test.x)]
+    # Losses are summed in at least single precision: sixteen bits would round them.
+    logits = torch.cat(parts)
+    logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+    loss = float(functional.cross_entropy(logits, test.y))
+    return Score(
+        cluster=cluster,
+        accuracy=float((logits.argmax(-1) == test.y).double().mean()),
+        loss=loss,
+        samples=len(test.y),
+    )
+
+
+# How often each cluster's data activate each expert: the basis of model splitting.
+
+
+Batch = Tensor | tuple[Tensor, Tensor]
+
+
+def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.float64]:
+    """Return (E,): the share of (token, MoE layer) pairs that select each expert, equation (29).
+
+    ``batches`` yields ``x`` of shape (n, d) or (n, T, d), or ``(x, keep)`` with ``keep`` (n, T)
+    bool: True for tokens, False for padding, which is not counted although the gate routes it.
+    The shares sum to K of Top-K. Raises :class:`ValueError` for a model without MoE layers and
+    where nothing is left to count.
+    """
+    counts = torch.zeros(gates_of(model)[0].experts, dtype=torch.int64)
+    pairs = 0
+    for batch in batches:
+        x, keep = batch if isinstance(batch, tuple) else (batch, None)
+        with torch.no_grad():
+            _, routings = forward_with_routing(model, x)
+        for _, chosen in routings:
+            kept = chosen if keep is None else chosen[_checked(keep, chosen)]
+            counts += torch.bincount(kept.flatten().cpu(), minlength=len(counts))
+            pairs += kept[..., 0].numel()
+    if pairs == 0:
+        raise ValueError("no tokens to count: give at least one batch with a token to keep")
+    return counts.numpy() / pairs
+
+
+def trial_relevance(task: Task, server: Mapping[str, Tensor]) -> list[list[float]]:
+    """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
+    model = task.model(server)
+    return [_of_samples(model, task.trial[name]).tolist() for name in task.config.clusters]
+
+
+def _of_samples(model: nn.Module, samples: Samples) -> NDArray[np.float64]:
+    batches: list[Batch] = []
+    for x in in_batches(samples.x):
+        keep = tokens_of(model, x)
+        batches.append(x if keep is None else (x, keep))
+    return expert_relevance(model, batches)
+
+
+def _checked(keep: Tensor, chosen: Tensor) -> Tensor:
+    if keep.dtype != torch.bool or keep.shape != chosen.shape[:-1]:
+        raise ValueError(
+            f"keep is {keep.dtype} of shape {tuple(keep.shape)}; "
+            f"give bool of the tokens' shape {tuple(chosen.shape[:-1])}"
+        )
+    return keep
+
+
+# What the experts of a device do on its own data: the samples they serve, and how well.
+
+
+class Served(TypedDict):
+    """Of each device and expert (K, E): ``samples`` served, ``accuracy`` 0..1 and ``loss`` in nats.
+
+    The last two are means over those samples, and 0 where there are none.
+    """
+
+    samples: list[list[int]]
+    accuracy: list[list[float]]
+    loss: list[list[float]]
+
+
+def usage(
+    task: Task,
+    state: Mapping[str, Tensor],
+    cluster: str,
+    reach: Sequence[Sequence[bool]],
+) -> Served:
+    """Run every device's model over its own samples, its gate kept to ``reach`` (K, E).
+
+    An expert serves a sample if the gate gives it a weight above 0 for any of its tokens in any
+    layer. Devices with nothing in reach have served nothing.
+    """
+    found = Served(samples=[], accuracy=[], loss=[])
+    for device, row in enumerate(reach):
+        held = tuple(expert for expert, here in enumerate(row) if here)
+        counts = torch.zeros(3, len(row), dtype=torch.float64)
+        if held:
+            model = task.model(model_of_device(task, state, device), held)
+            counts = _counts(model, task.shards[cluster].of(device), len(row))
+        served = counts[0].clamp(min=1)
+        found["samples"].append(counts[0].long().tolist())
+        found["accuracy"].append((counts[1] / served).tolist())
+        found["loss"].append((counts[2] / served).tolist())
+    return found
+
+
+def _counts(model: nn.Module, samples: Samples, experts: int) -> Tensor:
+    """Return samples, right answers and summed losses (3, E) of every expert."""
+    total = torch.zeros(3, experts, dtype=torch.float64)
+    parts = in_batches(samples.x)
+    labels = torch.split(samples.y, [len(x) for x in parts])
+    for x, y in zip(parts, labels, strict=True):
+        with torch.no_grad():
+            logits, routings = forward_with_routing(model, x)
+        keep = tokens_of(model, x)
+        served = torch.stack([_served(routing.weight, keep) for routing in routings]).any(0)
+        loss = functional.cross_entropy(logits.double(), y, reduction="none")
+        right = (logits.argmax(-1) == y).double()
+        each = torch.stack([torch.ones_like(loss), right, loss])
+        total += (each @ served.double()).cpu()
+    return total
+
+
+def _served(weight: Tensor, keep: Tensor | None) -> Tensor:
+    """Return which experts (n, E) serve which samples, from weights (n, ..., E)."""
+    used = weight > 0
+    if keep is not None:
+        used = used & keep[..., None]
+    return used if used.dim() == 2 else used.flatten(1, -2).any(1)

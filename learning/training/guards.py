@@ -1,0 +1,90 @@
+"""Finite, unchanged, corrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from learning.invariants import FROZEN, violation
+
+if TYPE_CHECKING:
+    from learning.training.task import Task
+    from learning.values.lazy import Tensors
+
+
+def spoil(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
+    """Return what is offered (K, ...) with no number left in it for the devices in ``who``."""
+    rows = [device for device, struck in enumerate(who) if struck]
+    spoilt = {name: tensor.clone() for name, tensor in offered.items()}
+    for tensor in spoilt.values():
+        tensor[rows] = math.nan
+    return spoilt
+
+
+class Before:
+    """The tensors that an operation is given, to see that it changes no others than it may.
+
+    A tensor counts its changes in place, so that one which is still the same object, and has
+    counted none, need not be looked at.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+        self._changes = {name: tensor._version for name, tensor in tensors.items()}
+
+    def check(self, after: Tensors, may: Callable[[str], bool], what: str) -> None:
+        """Raise Violation unless ``after`` differs in tensors that ``may`` change only.
+
+        What was given must not have changed in place either: others hold it, too.
+        """
+        for name, tensor in self._tensors.items():
+            if tensor._version != self._changes[name]:
+                raise violation(FROZEN, f"{what} changed {name!r} in place")
+            new = after.get(name)
+            if new is tensor or may(name):
+                continue
+            if new is None or fingerprint(new) != fingerprint(tensor):
+                raise violation(FROZEN, f"{what} changed {name!r}, which it must not")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A tensor as it was: the object, how often it had changed in place, and its hash."""
+
+    tensor: Tensor
+    changes: int
+    digest: bytes
+
+
+class Frozen:
+    """Tensors that nothing may change from now on."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._known = {
+            name: _Known(tensor, tensor._version, fingerprint(tensor))
+            for name, tensor in tensors.items()
+        }
+
+    def check(self, tensors: Tensors, what: str, thoroughly: bool = False) -> None:
+        """Raise Violation unless ``tensors`` are what they were; ``thoroughly`` hashes them all."""
+        if tensors.keys() != self._known.keys():
+            changed = sorted(tensors.keys() ^ self._known.keys())[0]
+            raise violation(FROZEN, f"{changed!r} of {what} has come or gone")
+        for name, known in self._known.items():
+            now = tensors[name]
+            same = now is known.tensor and now._version == known.changes
+            if (thoroughly or not same) and fingerprint(now) != known.digest:
+                raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
+
+
+def fingerprint(tensor: Tensor) -> bytes:
+    """Return a hash of a tensor's numbers, shape and format."""
+    flat: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
+    about = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
+    return hashlib.blake2b(flat, digest_size=16, key=hashlib.blake2b(about).digest()).digest()

@@ -1,0 +1,249 @@
+"""Local training: minibatch gradient descent of all devices of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from learning.config import MASKS, LearningConfig
+from learning.data.samples import InputSpec
+from learning.models.build import skeleton
+from learning.models.interface import Maker, is_gate, is_of
+from learning.models.moe import Residency
+from learning.training.device_state import BASE, FACTOR, State, delta_of, experts_held
+from learning.training.sgd import batches_of_device, batches_of_round, gradients, gradients_of_all
+from learning.training.task import Task
+
+
+@dataclass(frozen=True)
+class Local:
+    """What one call trains: the model, and stacked tensors (K, ...) by path that move or stand."""
+
+    task: Task
+    cluster: str
+    model: nn.Module
+    moving: Mapping[str, Tensor]
+    frozen: Mapping[str, Tensor]
+
+
+def train(
+    task: Task,
+    state: Mapping[str, Tensor],
+    *,
+    cluster: str,
+    rounds: Sequence[int],
+    first_round: Sequence[int],
+    experts: Collection[int],
+    gate: bool,
+    masked: bool,
+    mask: str = "-inf",
+    reach: Sequence[Sequence[bool]] | None = None,
+) -> State:
+    """Train device ``k`` for ``rounds[k]`` rounds, its rounds counted from ``first_round[k]``.
+
+    ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
+    (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
+    equation (43); with ``reach`` (K, E) each device's gate is kept to its own part of them besides,
+    so that no other expert moves there. A device's result depends on its own state, data and rounds
+    only, but for rounding, and rounds trained in several calls equal those trained in one, bit for
+    bit.
+
+    Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
+    held, and for an unmasked gate on devices that do not hold every expert.
+    """
+    routed = tuple(sorted(experts)) if masked else task.all_experts
+    _check_counts(task, cluster, rounds, first_round)
+    _check_experts(state, experts, routed, gate)
+    here = Residency(
+        routed,
+        tuple(sorted(experts)),
+        dense=task.batched,
+        masked=MASKS[mask],
+        own_reach=reach is not None,
+    )
+    moved = _moved_names(task, state, experts, gate)
+    reachable = {} if reach is None else _reachable(task, reach, rounds)
+    local = Local(
+        task,
+        cluster,
+        _model_of(task.config, task.spec, task.maker, here),
+        moving={path: state[name] for name, path in moved.items()},
+        frozen=_frozen(task, state, routed, moved) | reachable,
+    )
+    run = _all_at_once if task.batched else _one_by_one
+    tensors = run(local, rounds, first_round)
+    return {**state, **{name: tensors[path] for name, path in moved.items()}}
+
+
+@lru_cache(maxsize=16)
+def _model_of(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
+    """Return a model to be called with tensors given, made once: it holds none itself."""
+    return skeleton(config, spec, maker, here)
+
+
+def _all_at_once(
+    local: Local, rounds: Sequence[int], first_round: Sequence[int]
+) -> Mapping[str, Tensor]:
+    """Train all devices in step; one that has done its rounds stands still."""
+    task, tensors = local.task, local.moving
+    shared, own = _shared_rows(local.frozen)
+    shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    for index in range(max(rounds)):
+        training = [index < count for count in rounds]
+        numbers = [first + index for first in first_round]
+        for batch in batches_of_round(task, local.cluster, training, numbers):
+            found = gradients_of_all(local.model, tensors, own, shared, batch)
+            tensors = _descend(task, tensors, found, training)
+    return tensors
+
+
+def _one_by_one(
+    local: Local, rounds: Sequence[int], first_round: Sequence[int]
+) -> Mapping[str, Tensor]:
+    """Train one device after the other: for models too large to be batched over devices."""
+    results = [
+        _device(local, device, count, first)
+        for device, (count, first) in enumerate(zip(rounds, first_round, strict=True))
+    ]
+    return {path: torch.stack([own[path] for own in results]) for path in local.moving}
+
+
+def _device(local: Local, device: int, rounds: int, first_round: int) -> Mapping[str, Tensor]:
+    task = local.task
+    tensors: Mapping[str, Tensor] = {p: tensor[device] for p, tensor in local.moving.items()}
+    standing = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    standing |= {path: tensor[device] for path, tensor in local.frozen.items()}
+    for number in range(first_round, first_round + rounds):
+        for batch in batches_of_device(task, local.cluster, device, number):
+            tensors = _descend(task, tensors, gradients(local.model, tensors, standing, batch))
+    return tensors
+
+
+def _moved_names(
+    task: Task, state: Mapping[str, Tensor], experts: Collection[int], gate: bool
+) -> dict[str, str]:
+    """Return the state names that are trained, with their paths in the model."""
+    moved = {}
+    for name in state:
+        stored = name.removeprefix(FACTOR)
+        factor = name.startswith(FACTOR) and is_of(stored, experts)
+        if factor or is_of(name, experts) or (gate and is_trained_whole(task, name)):
+            moved[name] = task.names.path(stored)
+    return moved
+
+
+def is_trained_whole(task: Task, name: str) -> bool:
+    """Whether a state's tensor is what is shared, as trained (and no base or factor)."""
+    return not name.startswith((BASE, FACTOR)) and task.is_shared(name)
+
+
+def _frozen(
+    task: Task,
+    state: Mapping[str, Tensor],
+    routed: Collection[int],
+    moved: Mapping[str, str],
+) -> dict[str, Tensor]:
+    """Return the frozen stacked tensors by model path, changes that do not move merged in."""
+    frozen = {}
+    for name, base in state.items():
+        stored = name.removeprefix(BASE)
+        if not name.startswith(BASE) or stored in moved:
+            continue
+        if task.is_shared(stored) or is_of(stored, routed):
+            frozen[task.names.path(stored)] = _as_trained(task, state, stored, base, moved)
+    return frozen
+
+
+def _reachable(
+    task: Task, reach: Sequence[Sequence[bool]], rounds: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return every gate's ``reach`` (K, E) by path: 0 for experts in reach, -inf for others.
+
+    Raises :class:`ValueError` for a device that trains with no expert in reach.
+    """
+    allowed = torch.tensor(reach, device=task.device)
+    nowhere = ~allowed.any(1)
+    if lost := [k for k, count in enumerate(rounds) if count and nowhere[k]]:
+        raise ValueError(f"device {lost[0]} trains with no expert in reach; leave it out")
+    # A device that stands still must have somewhere to route to, or its softmax is 0 / 0.
+    allowed = allowed | nowhere[:, None]
+    barred = torch.zeros(allowed.shape, dtype=task.dtype, device=task.device)
+    barred = barred.masked_fill(~allowed, -torch.inf)
+    return {f"{layer}.gate.reach": barred for layer in task.names.layers}
+
+
+def _as_trained(
+    task: Task, state: Mapping[str, Tensor], stored: str, base: Tensor, moved: Mapping[str, str]
+) -> Tensor:
+    if stored in state:
+        return state[stored]
+    factor = FACTOR + stored.removesuffix(".weight")
+    # Factors as they begin, B = 0, add nothing; all devices can go on sharing one base.
+    if f"{factor}.b" not in state or f"{factor}.b" in moved or not state[f"{factor}.b"].any():
+        return base
+    delta = delta_of(task, state, stored)
+    return base if delta is None else base + delta
+
+
+def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Split tensors (K, ...) into those that are the same on all devices, as one, and the others.
+
+    Told by their values, so that a state gives the same bits whether it was computed or loaded.
+    """
+    shared, own = {}, {}
+    for path, tensor in stacked.items():
+        first = tensor[:1]
+        if tensor.stride(0) == 0 or torch.equal(tensor, first.expand_as(tensor)):
+            shared[path] = first[0].contiguous()
+        else:
+            own[path] = tensor.contiguous()
+    return shared, own
+
+
+def _descend(
+    task: Task,
+    tensors: Mapping[str, Tensor],
+    steps: Sequence[Tensor],
+    training: Sequence[bool] | None = None,
+) -> dict[str, Tensor]:
+    """Take one step; where ``training`` (K,) is given, devices that are not in it stand still."""
+    moved = {}
+    for (path, tensor), gradient in zip(tensors.items(), steps, strict=True):
+        step_size = task.config.step_size
+        if is_gate(task.names.stored(path)):
+            step_size *= task.config.gate_step_size_ratio
+        moved[path] = torch.sub(tensor, gradient, alpha=step_size)
+        if training is not None and not all(training):
+            who = torch.tensor(training, device=tensor.device)
+            moved[path] = torch.where(who.view(-1, *[1] * (tensor.dim() - 1)), moved[path], tensor)
+    return moved
+
+
+def _check_counts(
+    task: Task, cluster: str, rounds: Sequence[int], first_round: Sequence[int]
+) -> None:
+    devices = task.devices(cluster)
+    for what, counts in (("rounds", rounds), ("first_round", first_round)):
+        if len(counts) != devices or min(counts) < 0:
+            raise ValueError(
+                f"{what} is {tuple(counts)}; cluster {cluster!r} needs {devices} counts, 0 or more"
+            )
+
+
+def _check_experts(
+    state: Mapping[str, Tensor], experts: Collection[int], routed: Collection[int], gate: bool
+) -> None:
+    if not experts and not gate:
+        raise ValueError("nothing to train: name at least one expert or train the gate")
+    held = experts_held(state)
+    if missing := sorted((set(experts) | set(routed)) - set(held)):
+        raise ValueError(
+            f"expert {missing[0]} is not held (held: {held}) but the gate may route to it; "
+            "download it or train with masked=True"
+        )
+    if not routed:
+        raise ValueError("a masked gate needs at least one expert to route to")

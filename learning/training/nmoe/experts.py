@@ -1,0 +1,181 @@
+"""Stage 2; features, outputs, the whole model put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.interface import expert_of
+from learning.models.nmoe import PersonalExpert, make_extractor
+from learning.training.nmoe.extractor import EXTRACTOR
+from learning.training.sgd import Descent, rows_of_round, train
+from learning.training.task import Samples, Task, in_batches, pool
+
+
+def first_client(task: Task, cluster: str) -> int:
+    """Return the number of a cluster's first client: devices are counted over all clusters."""
+    index = task.config.clusters.index(cluster)
+    return sum(task.config.devices[:index])
+
+
+def drawn_experts(task: Task, cluster: str) -> dict[str, Tensor]:
+    """Return a cluster's experts as the task drew them, stacked (K, ...)."""
+    first = first_client(task, cluster)
+    names = [n.split(".", 3)[3] for n in task.initial if expert_of(n) == first]
+    own = range(first, first + task.devices(cluster))
+    return {n: torch.stack([task.initial[f"expert.{e}.0.{n}"] for e in own]) for n in names}
+
+
+def train_experts(
+    task: Task,
+    cached: Mapping[str, Tensor],
+    *,
+    cluster: str,
+    rounds: Sequence[int],
+    first_round: Sequence[int],
+) -> dict[str, Tensor]:
+    """Local rounds from the experts as drawn, by cross-entropy, with plain gradient descent.
+
+    Features come from a cache, which holds what the client computes again in each round.
+    """
+    model = expert_module(task.config.model, task.spec.classes, "logit")
+    labels, found = task.shards[cluster].samples.y, cached["features"]
+
+    def loss(tensors: Mapping[str, Tensor], h: Tensor, y: Tensor) -> Tensor:
+        return functional.cross_entropy(functional_call(model, dict(tensors), (h,)), y)
+
+    def draw(device: int, number: int | None) -> list[tuple[Tensor, ...]]:
+        rows = torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device)
+        return [(found[step], labels[step]) for step in rows]
+
+    begin = drawn_experts(task, cluster)
+    descent = Descent(task.config.step_size)
+    return train(begin, draw, loss, descent, rounds, first_round, together=True)
+
+
+# What a frozen extractor makes of samples, and what all experts answer to it.
+
+
+@lru_cache(maxsize=4)
+def extractor_module(model: ModelConfig, spec: InputSpec) -> nn.Module:
+    """Return the extractor without memory, to be called with tensors given."""
+    with torch.device("meta"):
+        return make_extractor(model, spec)
+
+
+@lru_cache(maxsize=4)
+def expert_module(model: ModelConfig, classes: int, combine: str) -> nn.Module:
+    """Return one expert without memory, to be called with tensors given."""
+    with torch.device("meta"):
+        return PersonalExpert(model.hidden, model.expert_hidden, classes, combine)
+
+
+def features_of(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Return the features (n, d) of samples ``x`` (n, ...)."""
+    model = extractor_module(task.config.model, task.spec)
+    own = {n.removeprefix(EXTRACTOR): t for n, t in server.items() if n.startswith(EXTRACTOR)}
+    features: Tensor = functional_call(model, own, (x,))
+    return features
+
+
+def outputs_of(task: Task, experts: Mapping[str, Tensor], features: Tensor, combine: str) -> Tensor:
+    """Return the answers (n, N, C) of stacked experts (N, ...) to ``features`` (n, d)."""
+    model = expert_module(task.config.model, task.spec.classes, combine)
+
+    def answers(tensors: dict[str, Tensor]) -> Tensor:
+        out: Tensor = functional_call(model, tensors, (features,))
+        return out
+
+    return vmap(answers, out_dims=1)(dict(experts))
+
+
+def features(task: Task, server: Mapping[str, Tensor], *, cluster: str) -> dict[str, Tensor]:
+    """Features of all training samples of one cluster, device after device."""
+    return {"features": _frozen_features(task, server, task.shards[cluster].samples.x)}
+
+
+def knowledge(
+    task: Task,
+    cached: Mapping[str, Tensor],
+    *experts: Mapping[str, Tensor],
+    combine: str,
+) -> dict[str, Tensor]:
+    """Features of one cluster's samples, and all experts' answers to them."""
+    return dict(cached) | {"outputs": _outputs(task, experts, cached["features"], combine)}
+
+
+def tested(
+    task: Task, server: Mapping[str, Tensor], *experts: Mapping[str, Tensor], combine: str
+) -> dict[str, Tensor]:
+    """Features, answers and labels of the global test set."""
+    samples = global_test(task)
+    found = _frozen_features(task, server, samples.x)
+    return {
+        "features": found,
+        "outputs": _outputs(task, experts, found, combine),
+        "labels": samples.y,
+    }
+
+
+def global_test(task: Task) -> Samples:
+    """Return all clusters' test samples, a set that several clusters share once."""
+    kept: dict[str, Samples] = {}
+    for name in task.config.clusters:
+        new = task.test[name]
+        if not any(_same(new, old) for old in kept.values()):
+            kept[name] = new
+    return pool(kept)
+
+
+def _same(one: Samples, other: Samples) -> bool:
+    return torch.equal(one.y, other.y) and torch.equal(one.x, other.x)
+
+
+def _frozen_features(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([features_of(task, server, part) for part in in_batches(x)])
+
+
+def _outputs(
+    task: Task, experts: tuple[Mapping[str, Tensor], ...], found: Tensor, combine: str
+) -> Tensor:
+    """Put the clusters' experts together, in canonical order, and ask them all."""
+    everyone = {name: torch.cat([part[name] for part in experts]) for name in experts[0]}
+    with torch.no_grad():
+        return torch.cat([outputs_of(task, everyone, h, combine) for h in in_batches(found)])
+
+
+# The whole mixture as it is stored: what the clients hold, put together under a model's names.
+
+
+Tensors = Mapping[str, Tensor]
+
+
+def assembled(
+    task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
+) -> dict[str, Tensor]:
+    """Return extractor, experts and gate by stored name.
+
+    ``stacked`` are the experts of all clusters in order and, where there are any, their gates. A
+    gate that differs between clients is stored once for each cluster, (K, ...), in place of one.
+    """
+    experts, gates = stacked[: len(clusters)], stacked[len(clusters) :]
+    whole = {name: tensor for name, tensor in server.items() if name.startswith(EXTRACTOR)}
+    for name in experts[0] if experts else ():
+        for number, own in enumerate(torch.cat([part[name] for part in experts])):
+            whole[f"expert.{number}.0.{name}"] = own
+    for name in gates[0] if gates else ():
+        every = torch.cat([part[name] for part in gates])
+        if torch.equal(every, every[:1].expand_as(every)):
+            whole[f"gate.0.{name}"] = every[0]
+        else:
+            pairs = zip(clusters, gates, strict=True)
+            whole |= {f"gates.{cluster}.{name}": part[name] for cluster, part in pairs}
+    return whole

@@ -1,0 +1,158 @@
+"""Stage 1: the shared extractor, trained by labels (FedCE) or by spectral contrast (FedSC)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from learning.architecture.nmoe import VIEWS
+from learning.config import ModelConfig
+from learning.data.samples import InputSpec
+from learning.models.build import initialise
+from learning.models.nmoe import Pretext
+from learning.rng import stream
+from learning.training.nmoe import contrast
+from learning.training.nmoe.contrast import view
+from learning.training.sgd import Descent, Loss, rows_of_round, train
+from learning.training.task import Task, in_batches
+
+EXTRACTOR = "extractor."
+
+
+@lru_cache(maxsize=4)
+def pretext(model: ModelConfig, spec: InputSpec, loss: str) -> nn.Module:
+    """Return the model of stage 1 without memory, to be called with tensors given."""
+    with torch.device("meta"):
+        return Pretext(model, spec, loss)
+
+
+def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
+    """Return the extractor as the task drew it, and a freshly drawn head or projector."""
+    model = pretext(task.config.model, task.spec, loss)
+    known = {name: t for name, t in task.initial.items() if name.startswith(EXTRACTOR)}
+    wanted = {name for name, _ in model.named_parameters()} - set(known)
+    drawn = initialise(model, task.config.seed, wanted)
+    return known | {name: t.to(task.device, task.dtype) for name, t in drawn.items()}
+
+
+def correlation(
+    task: Task,
+    server: Mapping[str, Tensor],
+    *,
+    cluster: str,
+    number: int,
+    noise: float,
+    radius: float,
+) -> dict[str, Tensor]:
+    """R_j of each device: of two views of each of its samples."""
+    model = pretext(task.config.model, task.spec, "spectral")
+    found = []
+    for device in range(task.devices(cluster)):
+        rng = stream(task.config.seed, "correlation", cluster, device, number)
+        parts = in_batches(task.shards[cluster].of(device).x)
+        views = [view(x, rng) for x in parts for _ in range(VIEWS)]
+        with torch.no_grad():
+            z = torch.cat([functional_call(model, dict(server), (x,)) for x in views])
+        matrix = contrast.correlation(contrast.clipped(z, radius))
+        if noise:
+            drawn = noise * stream(
+                task.config.seed, "correlation noise", cluster, device, number
+            ).standard_normal(matrix.shape)
+            matrix = matrix + torch.from_numpy(drawn).to(matrix)
+        found.append(matrix)
+    return {"matrix": torch.stack(found)}
+
+
+def total(
+    task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]] | None
+) -> dict[str, Tensor]:
+    """Sum of the matrices of all clients in ``who``, and how many these are."""
+    matrices = [part["matrix"] for part in correlations]
+    if who is not None:
+        matrices = [
+            part[torch.tensor(here, device=part.device)]
+            for part, here in zip(matrices, who, strict=True)
+        ]
+    whole = torch.cat(matrices)
+    if not bool(torch.isfinite(whole).all()):
+        raise ValueError("a client's correlation matrix is not finite; lower learning.step_size")
+    return {"matrix": whole.sum(0), "clients": torch.tensor(len(whole))}
+
+
+def train_extractor(
+    task: Task,
+    server: Mapping[str, Tensor],
+    own: Mapping[str, Tensor] | None = None,
+    shared: Mapping[str, Tensor] | None = None,
+    *,
+    cluster: str,
+    rounds: Sequence[int],
+    first_round: Sequence[int],
+    loss: str,
+    alpha: float,
+    estimator: str,
+    radius: float,
+    momentum: float,
+    largest_gradient: float | None,
+    step_size_ratio: float = 1.0,
+) -> dict[str, Tensor]:
+    """Local rounds of all devices of one cluster, each from the server's tensors."""
+    devices = task.devices(cluster)
+    stacked = {name: t.expand(devices, *t.shape) for name, t in server.items()}
+    others = None
+    if own is not None and shared is not None:
+        clients = int(shared["clients"])
+        others = contrast.mean_of_others(own["matrix"], shared["matrix"], clients)
+        alpha = alpha if clients > 1 else 1.0
+    draw = _Draw(task, cluster, loss, others)
+    return train(
+        stacked,
+        draw,
+        _loss(task, loss, estimator, radius, alpha),
+        Descent(task.config.step_size * step_size_ratio, momentum, largest_gradient),
+        rounds,
+        first_round,
+        together=task.batched,
+    )
+
+
+class _Draw:
+    """Minibatches of stage 1: samples and labels, or two views and what the others correlate."""
+
+    def __init__(self, task: Task, cluster: str, loss: str, others: Tensor | None) -> None:
+        self.task, self.cluster, self.loss, self.others = task, cluster, loss, others
+
+    def __call__(self, device: int, number: int | None) -> list[tuple[Tensor, ...]]:
+        samples = self.task.shards[self.cluster].samples
+        rows = torch.from_numpy(rows_of_round(self.task, self.cluster, device, number))
+        parts = [samples.at(step) for step in rows.to(self.task.device)]
+        if self.loss == "ce":
+            return [(part.x, part.y) for part in parts]
+        rest = () if self.others is None else (self.others[device],)
+        if number is None:
+            return [(part.x, part.x, *rest) for part in parts]
+        rng = stream(self.task.config.seed, "views", self.cluster, device, number)
+        return [(view(part.x, rng), view(part.x, rng), *rest) for part in parts]
+
+
+def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) -> Loss:
+    model = pretext(task.config.model, task.spec, loss)
+
+    def by_labels(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return functional.cross_entropy(functional_call(model, dict(tensors), (x,)), y)
+
+    def by_contrast(
+        tensors: Mapping[str, Tensor], first: Tensor, second: Tensor, others: Tensor | None = None
+    ) -> Tensor:
+        z = functional_call(model, dict(tensors), (torch.cat((first, second)),))
+        z0, z1 = z.split(len(first))
+        if estimator == "pairs":
+            return contrast.pairs(z0, z1, radius)
+        return contrast.shared(z0, z1, radius, others, alpha)
+
+    return by_labels if loss == "ce" else by_contrast

@@ -1,0 +1,160 @@
+"""Stage 3; routing by gate, local or random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional
+
+from learning.config import ModelConfig
+from learning.models.moe import Gate, Residency, Routing
+from learning.models.nmoe import answer, losses, mixed
+from learning.requests.cluster import Mask
+from learning.requests.peers import Node
+from learning.rng import stream
+from learning.training.nmoe.experts import first_client
+from learning.training.sgd import Descent, rows_of_round, train
+from learning.training.task import Task
+
+GATE = "gate.0."
+
+
+@lru_cache(maxsize=16)
+def gate_module(model: ModelConfig, top_k: int) -> Gate:
+    """Return a gate without memory that keeps ``top_k``, to be called with tensors given."""
+    everyone = Residency(tuple(range(model.experts)), own_reach=True)
+    with torch.device("meta"):
+        return Gate(replace(model, top_k=top_k), everyone, normalised=True, biased=True)
+
+
+def route(
+    task: Task, gate: Mapping[str, Tensor], features: Tensor, top_k: int | None, reach: Tensor
+) -> Routing:
+    """Route ``features`` (..., d) by one gate to ``top_k`` experts (None: all).
+
+    ``reach`` (N,) is 0, or -inf for experts that get no weight whatever the gate says.
+    """
+    model = task.config.model
+    module = gate_module(model, min(top_k or model.experts, model.experts))
+    routing: Routing = functional_call(module, {**gate, "reach": reach}, (features,))
+    return routing
+
+
+def reach_of(task: Task, reach: Sequence[Sequence[bool]]) -> Tensor:
+    """Return what is added to logits (..., N): 0 for experts in reach, -inf for the others.
+
+    Raises ValueError for a client that reaches no expert at all.
+    """
+    mask = torch.tensor(reach, device=task.device)
+    if not bool(mask.any(-1).all()):
+        raise ValueError("a client reaches no expert, not even its own; leave it out")
+    nothing = torch.zeros(mask.shape, dtype=task.dtype, device=task.device)
+    return nothing.masked_fill(~mask, -torch.inf)
+
+
+def start_gate(task: Task) -> dict[str, Tensor]:
+    """Return the gate as the task drew it."""
+    drawn = task.initial.items()
+    return {n.removeprefix(GATE): t for n, t in drawn if n.startswith(GATE)}
+
+
+def spread(task: Task, gate: Mapping[str, Tensor], *, cluster: str) -> dict[str, Tensor]:
+    """One gate at all devices of a cluster."""
+    return {name: t.expand(task.devices(cluster), *t.shape) for name, t in gate.items()}
+
+
+def take_gate(task: Task, gates: Mapping[str, Tensor], *, device: int) -> dict[str, Tensor]:
+    """The gate of one device."""
+    return {name: tensor[device] for name, tensor in gates.items()}
+
+
+def train_gates(
+    task: Task,
+    gates: Mapping[str, Tensor],
+    known: Mapping[str, Tensor],
+    *,
+    cluster: str,
+    rounds: Sequence[int],
+    first_round: Sequence[int],
+    reach: Sequence[Sequence[bool]] | None,
+    combine: str,
+) -> dict[str, Tensor]:
+    """Local rounds by the cross-entropy of the mixture of all in reach, all else frozen."""
+    found, outputs = known["features"], known["outputs"]
+    labels = task.shards[cluster].samples.y
+    everyone = [[True] * task.config.model.experts] * task.devices(cluster)
+    limits = reach_of(task, everyone if reach is None else reach)
+
+    def loss(
+        gate: Mapping[str, Tensor], h: Tensor, answers: Tensor, y: Tensor, limit: Tensor
+    ) -> Tensor:
+        weight = route(task, gate, h, None, limit).weight
+        return losses(answer(mixed(weight, answers), combine), y, combine).mean()
+
+    def draw(device: int, number: int | None) -> list[tuple[Tensor, ...]]:
+        rows = torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device)
+        return [(found[s], outputs[s], labels[s], limits[device]) for s in rows]
+
+    descent = Descent(task.config.step_size * task.config.gate_step_size_ratio)
+    return train(gates, draw, loss, descent, rounds, first_round, together=True)
+
+
+# How a client's samples are routed: by its gate, to its own expert alone, or at random.
+
+
+Tensors = Mapping[str, Tensor]
+Gates = Mapping[str, Tensors] | None
+"""The gates of some clusters, stacked over devices; None where nobody routes by gates."""
+
+
+class Routes(NamedTuple):
+    """Weights (n, N), which sum to 1, and the first choice (n,) of each sample."""
+
+    weights: Tensor
+    top: Tensor
+
+
+def routes_of(
+    task: Task,
+    features: Tensor,
+    gates: Gates,
+    way: str,
+    client: Node,
+    in_reach: Mask | None,
+    occasion: object,
+) -> Routes:
+    """Route ``features`` (n, d) for one client among the experts in reach (N,), all by default.
+
+    What is drawn comes from a stream of the client's own for this ``occasion``. A client that goes
+    by way ``local`` asks its own expert, whatever that is worth: one whose expert is not finite
+    holds none, and is to have no such samples.
+    """
+    config = task.config.model
+    if way == "local":
+        own = first_client(task, client.cluster) + client.device
+        top = torch.full((len(features),), own, device=task.device)
+        return Routes(_one_hot(task, top), top)
+    mask = np.ones(config.experts, bool) if in_reach is None else np.asarray(in_reach, bool)
+    limit = reach_of(task, mask.tolist())
+    top_k = min(config.top_k, int(mask.sum()))
+    if way == "random":
+        rng = stream(task.config.seed, "random routes", client.cluster, client.device, occasion)
+        order = rng.permuted(np.tile(np.flatnonzero(mask), (len(features), 1)), axis=1)[:, :top_k]
+        chosen = torch.from_numpy(order).to(task.device)
+        weights = sum(_one_hot(task, part) for part in chosen.unbind(1))
+        return Routes(torch.as_tensor(weights) / top_k, chosen[:, 0])
+    assert gates is not None  # whoever routes by gates has given them
+    gate = {name: tensor[client.device] for name, tensor in gates[client.cluster].items()}
+    routing = route(task, gate, features, top_k, limit)
+    return Routes(routing.weight, routing.chosen[:, 0])
+
+
+def _one_hot(task: Task, index: Tensor) -> Tensor:
+    return functional.one_hot(index, task.config.model.experts).to(task.dtype)

@@ -1,0 +1,353 @@
+"""Data + model + pre-training -> task and start model.
+
+The small analogue of EMS-FL's Experiment 1: there, the experts are the feed-forward networks of
+three domain-tuned models on one backbone, and a random gate is pre-trained on shared samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learning.architecture.kinds import BYTES, precision_of, pretraining_of
+from learning.config import LearningConfig
+from learning.data import load_samples
+from learning.data.samples import FederatedSamples, InputSpec, SampleArrays, join
+from learning.hardware import check_memory
+from learning.models.build import (
+    fill,
+    initialise,
+    make_shapes,
+    single_expert,
+    skeleton,
+    torch_dtype,
+)
+from learning.models.custom import try_out
+from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate, names_of
+from learning.models.moe import Residency, forward_with_routing, tokens_of
+from learning.models.peft import _of_another_model, read_adapter
+from learning.rng import stream
+from learning.training.task import Samples, Shards, Task, pool, to_tensors
+
+
+def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the server's model with the changes of the adapter that the task starts from, if any.
+
+    Raises :class:`ValueError` for an adapter of another model, or of tensors that are frozen here.
+    """
+    if task.config.model.adapter is None:
+        return server
+    folder = Path(task.config.model.adapter)
+    shapes = {name: tuple(tensor.shape) for name, tensor in server.items()}
+    change = read_adapter(folder, task.names, shapes)
+    changed = dict(server)
+    for name, tensor in (change.added | change.replaced).items():
+        if shapes.get(name) != tuple(tensor.shape):
+            raise _of_another_model(folder, name, tuple(tensor.shape))
+        moved = tensor.to(server[name])
+        if not moved.isfinite().all():
+            raise ValueError(f"{folder}: {name!r} has numbers that are not finite; save it anew")
+        changed[name] = server[name] + moved if name in change.added else moved
+    return changed
+
+
+EXPERT_BATCH_SIZE = 16
+EXPERT_STEP_SIZE = 0.1
+GATE_BATCH_SIZE = 64
+GATE_STEP_SIZE = 3e-2
+
+
+def start_model(task: Task) -> dict[str, Tensor]:
+    """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
+
+    Each expert is tuned on the trial data of its home domains, then the gates are trained on all
+    trial data; both for as many steps as the task asks for. With a backbone that is trained the
+    server holds it too.
+    """
+    trial, steps = pool(task.trial), pretraining_of(task.config)
+    homes = home_domains(task.config.model.experts, len(task.config.clusters)).to(task.device)
+    server: dict[str, Tensor] = {}
+    for expert in task.all_experts:
+        at_home = homes[expert][trial.domain]
+        server |= _tuned_expert(task, expert, trial.at(at_home), steps.expert_steps)
+    gates = _pretrained_gates(task, server, trial, homes, steps.gate_steps)
+    shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
+    return with_adapter(task, server | shared | gates)
+
+
+def home_domains(experts: int, domains: int) -> Tensor:
+    """Return (experts, domains) bool: expert ``e`` is at home in domain ``e mod C``.
+
+    With fewer experts than domains each domain ``c`` is at home with expert ``c mod E``.
+    """
+    expert = torch.arange(experts) % domains
+    domain = torch.arange(domains) % experts
+    return expert[:, None] == domain[None, :]
+
+
+def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict[str, Tensor]:
+    """Tune one expert, all alone in the model, on its home domains."""
+    first = 0 if is_upcycled(task) else expert
+    own = {n: t for n, t in task.initial.items() if expert_of(n) == first}
+    renamed = {n.replace(f"expert.{first}.", f"expert.{expert}.", 1): n for n in own}
+    if not steps:
+        return {name: own[old] for name, old in renamed.items()}
+    model = skeleton(single_expert(task.config), task.spec, task.maker, Residency(held=(0,)))
+    weights = {n: t for n, t in task.initial.items() if expert_of(n) is None and not is_gate(n)}
+    weights |= {n.replace(f"expert.{first}.", "expert.0.", 1): t.clone() for n, t in own.items()}
+    weights |= {n: own_gate(model, task, n) for n in gate_names(task)}
+    fill(model, {task.names.path(n): t for n, t in weights.items()})
+    parameters = {
+        name: parameter
+        for path, parameter in model.named_parameters()
+        if expert_of(name := task.names.stored(path)) is not None
+    }
+    rng = stream(task.config.seed, "pretrain", "expert", expert)
+    fit(
+        parameters.values(),
+        task_loss(model, samples.x, samples.y),
+        draw_batches(rng, len(samples.y), steps, EXPERT_BATCH_SIZE),
+        sgd(EXPERT_STEP_SIZE),
+    )
+    return {
+        name.replace("expert.0.", f"expert.{expert}.", 1): parameter.detach()
+        for name, parameter in parameters.items()
+    }
+
+
+def own_gate(model: nn.Module, task: Task, name: str) -> Tensor:
+    """Return a gate for a single expert: whatever it says, its weight is 1."""
+    shape = model.get_parameter(task.names.path(name)).shape
+    return torch.zeros(shape, dtype=task.dtype, device=task.device)
+
+
+def gate_names(task: Task) -> list[str]:
+    """Return the stored names of the gates' tensors."""
+    model = skeleton(task.config, task.spec, task.maker, Residency(held=task.all_experts))
+    stored = (task.names.stored(path) for path, _ in model.named_parameters())
+    return [name for name in stored if is_gate(name)]
+
+
+def _pretrained_gates(
+    task: Task, experts: dict[str, Tensor], trial: Samples, homes: Tensor, steps: int
+) -> dict[str, Tensor]:
+    """Train the gates by the task and by each sample's origin, over all experts at once.
+
+    Routing to all experts (k = E) keeps a gradient to each: with hard Top-1 the gate hardly
+    learns which expert belongs to which data.
+    """
+    model = _soft_model(task, experts)
+    gates = {task.names.path(n): n for n in gate_names(task)}
+    parameters = {gates[path]: p for path, p in model.named_parameters() if path in gates}
+    rng = stream(task.config.seed, "pretrain", "gate")
+    fit(
+        parameters.values(),
+        gate_loss(model, trial, homes),
+        draw_batches(rng, len(trial.y), steps, GATE_BATCH_SIZE),
+        lambda parameters: torch.optim.Adam(parameters, lr=GATE_STEP_SIZE),
+    )
+    return {name: parameter.detach() for name, parameter in parameters.items()}
+
+
+def _soft_model(task: Task, experts: dict[str, Tensor]) -> nn.Module:
+    """Return the whole model with k = E, its gates as they are before pre-training."""
+    everywhere = replace(task.config.model, top_k=task.config.model.experts)
+    soft = replace(task.config, model=everywhere)
+    here = Residency(held=task.all_experts, dense=True)
+    model = skeleton(soft, task.spec, task.maker, here)
+    weights = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
+    missing = {task.names.path(n) for n in gate_names(task) if n not in weights}
+    drawn = initialise(model, task.config.seed, missing)
+    tensors = {task.names.path(name): tensor for name, tensor in weights.items()}
+    tensors |= {path: tensor.to(task.device, task.dtype) for path, tensor in drawn.items()}
+    tensors = {
+        path: tensor.clone() if path in gate_paths(task) else tensor
+        for path, tensor in tensors.items()
+    }
+    fill(model, tensors)
+    return model
+
+
+def gate_paths(task: Task) -> set[str]:
+    """Return where the gates lie in the model."""
+    return {task.names.path(name) for name in gate_names(task)}
+
+
+def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return, for row indices into ``trial``, the task's loss plus each gate's origin loss."""
+    at_home = homes.T[trial.domain]
+
+    def loss(rows: Tensor) -> Tensor:
+        x = trial.x[rows]
+        logits, routings = forward_with_routing(model, x)
+        keep = tokens_of(model, x)
+        by_origin = [origin_loss(routing.weight, at_home[rows], keep) for routing in routings]
+        return functional.cross_entropy(logits, trial.y[rows]) + torch.stack(by_origin).sum()
+
+    return loss
+
+
+def origin_loss(share: Tensor, at_home: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Return the cross-entropy of "routed to an expert at home with the sample's domain".
+
+    ``share`` (n, ..., E) is the gate's softmax, ``at_home`` (n, E) bool; of tokens (n, T) those in
+    ``keep`` count. A sample of several rows (the options of a question) is at home with each.
+    """
+    of_rows = at_home.repeat_interleave(len(share) // len(at_home), 0)
+    home = of_rows.view(len(share), *[1] * (share.dim() - 2), -1)
+    home_share = torch.where(home, share, 0.0).sum(-1)
+    surprise = -home_share.clamp_min(torch.finfo(share.dtype).tiny).log()
+    return (surprise if keep is None else surprise[keep]).mean()
+
+
+# From a configuration to a task: data, model and initial weights.
+
+
+DENSE_BATCH_SIZE = 32
+DENSE_STEP_SIZE = 0.1
+
+
+def build_task(config: LearningConfig) -> Task:
+    """Load the data, share them out and make the initial weights.
+
+    Raises :class:`ValueError` for an unknown kind of model or data, data that a model cannot
+    take, an empty shard, a broken checkpoint, and a model that does not fit into memory.
+    """
+    maker = MODELS.find(config.model.kind)
+    samples = load_samples(config)
+    everything = Residency(held=tuple(range(config.model.experts)))
+    model = make_shapes(maker, config.model, samples.spec, everything)
+    names = names_of(model)
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    check_memory(numbers * BYTES[precision_of(config)], config.device)
+    trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
+    if config.model.kind not in MODELS.shipped:
+        pooled = pool(trial)
+        two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
+        try_out(config, maker, samples.spec, two.x, two.y)
+    return Task(
+        config=config,
+        maker=maker,
+        names=names,
+        spec=samples.spec,
+        shards={name: _shards(parts, config) for name, parts in samples.shards.items()},
+        trial=trial,
+        test={name: to_tensors(arrays, config) for name, arrays in samples.test.items()},
+        initial=_initial(config, samples, maker, names, trial),
+        batched=getattr(model, "batched", True),
+    )
+
+
+def _shards(parts: tuple[SampleArrays, ...], config: LearningConfig) -> Shards:
+    return Shards(to_tensors(join(list(parts)), config), tuple(len(part.y) for part in parts))
+
+
+def _initial(
+    config: LearningConfig,
+    samples: FederatedSamples,
+    maker: Maker,
+    names: Names,
+    trial: Mapping[str, Samples],
+) -> dict[str, Tensor]:
+    """Weights out of checkpoints, of a pre-trained dense model, or random ones."""
+    spec, steps = samples.spec, pretraining_of(config)
+    if steps.backbone_steps and not config.model.checkpoints:
+        return _dense(config, spec, maker, names, pool(trial), steps.backbone_steps)
+    model = skeleton(config, spec, maker, Residency(held=tuple(range(config.model.experts))))
+    read: dict[str, Tensor] = {}
+    if config.model.checkpoints:
+        from learning.models.checkpoints import checkpoint_weights
+
+        read = checkpoint_weights(config.model, model)
+    drawn = _random(model, config, names, set(read))
+    return {name: _placed(tensor, config) for name, tensor in (read | drawn).items()}
+
+
+def _random(
+    model: nn.Module, config: LearningConfig, names: Names, known: set[str]
+) -> dict[str, Tensor]:
+    """Draw what no checkpoint holds, under the names that tensors are stored by."""
+    wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in known}
+    return {names.stored(path): t for path, t in initialise(model, config.seed, wanted).items()}
+
+
+def _placed(tensor: Tensor, config: LearningConfig) -> Tensor:
+    return tensor.to(config.device, torch_dtype(config))
+
+
+def _dense(
+    config: LearningConfig,
+    spec: InputSpec,
+    maker: Maker,
+    names: Names,
+    trial: Samples,
+    steps: int,
+) -> dict[str, Tensor]:
+    """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
+    model = skeleton(single_expert(config), spec, maker, Residency(held=(0,)))
+    drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
+    placed = {path: _placed(tensor, config) for path, tensor in drawn.items()}
+    fill(model, placed)
+    moved = [
+        p
+        for path, p in model.named_parameters()
+        if p.requires_grad and not is_gate(names.stored(path))
+    ]
+    rng = stream(config.seed, "pretrain", "dense")
+    batches = draw_batches(rng, len(trial.y), steps, DENSE_BATCH_SIZE)
+    fit(moved, task_loss(model, trial.x, trial.y), batches, sgd(DENSE_STEP_SIZE))
+    trained = {names.stored(path): p.detach() for path, p in model.named_parameters()}
+    return {name: tensor for name, tensor in trained.items() if not is_gate(name)}
+
+
+def is_upcycled(task: Task) -> bool:
+    """Whether the experts start from one dense feed-forward network, stored as expert 0."""
+    return len({expert_of(n) for n in task.initial} - {None}) < len(task.all_experts)
+
+
+# Training a few modules of one model on one machine: what the server does before the start.
+
+
+Loss = Callable[[Tensor], Tensor]
+
+
+def task_loss(model: nn.Module, x: Tensor, y: Tensor) -> Loss:
+    """Return the cross-entropy of ``model`` as a function of row indices into ``x`` and ``y``."""
+    return lambda rows: functional.cross_entropy(model(x[rows]), y[rows])
+
+
+def fit(
+    parameters: Iterable[nn.Parameter],
+    loss: Loss,
+    batches: Iterable[Tensor],
+    optimiser: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+) -> None:
+    """Take one step on ``parameters``, in place, for each batch of row indices."""
+    moved = list(parameters)
+    steps = optimiser(moved)
+    for rows in batches:
+        # What a model of one's own does not use has no gradient: it stands still.
+        gradients = torch.autograd.grad(
+            loss(rows), moved, allow_unused=True, materialize_grads=True
+        )
+        for parameter, gradient in zip(moved, gradients, strict=True):
+            parameter.grad = gradient
+        steps.step()
+
+
+def draw_batches(
+    rng: np.random.Generator, samples: int, steps: int, batch_size: int
+) -> Iterable[Tensor]:
+    """Draw row indices of ``steps`` minibatches out of ``samples``, with replacement."""
+    return torch.from_numpy(rng.integers(0, samples, (steps, batch_size))).unbind()
+
+
+def sgd(step_size: float) -> Callable[[list[nn.Parameter]], torch.optim.Optimizer]:
+    """Return the maker of a plain gradient descent of ``step_size``."""
+    return lambda parameters: torch.optim.SGD(parameters, lr=step_size)

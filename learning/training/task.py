@@ -1,0 +1,151 @@
+"""Task, Samples, Shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from learning.config import LearningConfig
+from learning.data.samples import InputSpec, SampleArrays
+from learning.models.build import fill, skeleton, torch_dtype
+from learning.models.interface import Maker, Names, expert_of, is_gate
+from learning.models.moe import Residency
+
+BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
+"""The most that are evaluated at once."""
+
+
+class Samples(NamedTuple):
+    """Features (n, ...), labels (n,) int64, and the domain (n,) that each came from."""
+
+    x: Tensor
+    y: Tensor
+    domain: Tensor
+
+    def at(self, rows: Tensor | slice) -> Samples:
+        """Return the samples at ``rows``."""
+        return Samples(self.x[rows], self.y[rows], self.domain[rows])
+
+
+@dataclass(frozen=True)
+class Shards:
+    """One cluster's local data: all devices' ``samples`` in a row, device k's from ``starts[k]``.
+
+    ``sizes`` (K,) are the devices' numbers of samples n_k.
+    """
+
+    samples: Samples
+    sizes: tuple[int, ...]
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Row of each device's first sample."""
+        return tuple(sum(self.sizes[:device]) for device in range(len(self.sizes)))
+
+    def of(self, device: int) -> Samples:
+        """Return the samples of one device."""
+        start = self.starts[device]
+        return self.samples.at(slice(start, start + self.sizes[device]))
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that training needs beside the models in circulation.
+
+    ``shards``, ``trial`` and ``test`` are by cluster name. ``initial`` are the weights before
+    anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
+    ``batched`` says whether the model can be run over all devices at once.
+    """
+
+    config: LearningConfig
+    maker: Maker
+    names: Names
+    spec: InputSpec
+    shards: Mapping[str, Shards]
+    trial: Mapping[str, Samples]
+    test: Mapping[str, Samples]
+    initial: Mapping[str, Tensor]
+    batched: bool = True
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return torch.device(self.config.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of weights."""
+        return torch_dtype(self.config)
+
+    @property
+    def all_experts(self) -> tuple[int, ...]:
+        """Every expert's index."""
+        return tuple(range(self.config.model.experts))
+
+    def is_shared(self, name: str) -> bool:
+        """Whether the stored tensor goes with the gate: gates, and a backbone that is trained."""
+        return is_gate(name) or (self.config.trains_backbone and expert_of(name) is None)
+
+    @cached_property
+    def backbone(self) -> dict[str, Tensor]:
+        """The frozen tensors: neither experts nor shared."""
+        return {
+            name: tensor
+            for name, tensor in self.initial.items()
+            if expert_of(name) is None and not self.is_shared(name)
+        }
+
+    @cached_property
+    def factored(self) -> frozenset[str]:
+        """Stored names of the experts' matrices that are trained through low-rank factors."""
+        model = self.skeleton(Residency(held=self.all_experts, tuned=self.all_experts))
+        paths = (path for path, _ in model.named_parameters() if path.endswith(".a"))
+        return frozenset(self.names.stored(path).removesuffix(".a") for path in paths)
+
+    def devices(self, cluster: str) -> int:
+        """Return how many devices ``cluster`` has."""
+        return len(self.shards[cluster].sizes)
+
+    def skeleton(self, here: Residency) -> nn.Module:
+        """Return a model without memory (device "meta"), to be called with tensors given."""
+        return skeleton(self.config, self.spec, self.maker, here)
+
+    def model(self, server: Mapping[str, Tensor], held: tuple[int, ...] | None = None) -> nn.Module:
+        """Return the model with the server's tensors; ``held`` masks the gate to those experts."""
+        here = Residency(held=self.all_experts if held is None else held)
+        model = self.skeleton(here)
+        tensors = {
+            self.names.path(name): tensor
+            for name, tensor in {**self.backbone, **server}.items()
+            if expert_of(name) is None or expert_of(name) in here.held
+        }
+        fill(model, tensors)
+        return model
+
+
+def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
+    """Return samples as tensors on the device, features in the number format of the weights."""
+    x, y, domain = (torch.from_numpy(array).to(config.device) for array in arrays)
+    return Samples(x.to(torch_dtype(config)) if x.is_floating_point() else x, y, domain)
+
+
+def in_batches(x: Tensor) -> tuple[Tensor, ...]:
+    """Cut samples into parts that a model takes at once: fewer where a sample has many tokens."""
+    tokens = 1 if x.is_floating_point() else x[0].numel()
+    return torch.split(x, max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens)))
+
+
+def use_one_thread() -> None:
+    """Keep torch to one thread in this process: its sums then do not depend on the core count."""
+    torch.set_num_threads(1)
+
+
+def pool(parts: Mapping[str, Samples]) -> Samples:
+    """Put the clusters' samples one after another."""
+    x, y, domain = (torch.cat(tensors) for tensors in zip(*parts.values(), strict=True))
+    return Samples(x, y, domain)

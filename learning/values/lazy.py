@@ -1,0 +1,311 @@
+"""Operation, Lazy value, graph, cache protocol, counts.
+
+The key of a value digests the operation, its version, the keys of its parents and its arguments.
+Equal keys mean equal tensors, so a value can be fetched from a store instead of being computed,
+and a run can be replayed without training anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn, Protocol
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+Tensors = dict[str, Any]
+
+OURS = "learning."
+"""How the places of operations begin whose source files are known to be those of a result."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Tensor maths that a value is made by: ``place`` is ``module:function``.
+
+    The function is called with the task, the parents' tensors and the arguments, and is imported
+    when a value is first needed. A change of what it returns is a new ``version``. What ``trains``
+    takes gradient steps: results are counted, and kept for other runs, as they take far longer to
+    be computed than to be read.
+    """
+
+    place: str
+    version: int = 1
+    trains: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.place.rpartition(":")[2]
+
+    def function(self) -> Callable[..., Any]:
+        """Import the function."""
+        module = import_module(self.place.partition(":")[0])
+        found: Callable[..., Any] = getattr(module, self.name)
+        return found
+
+
+Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
+
+
+class Handle:
+    """A learning result that may not have been computed yet.
+
+    ``foreign`` is the place of an operation of somebody else that it comes of, empty if none is.
+    ``apply`` computes it by the settings of when it was asked for.
+    """
+
+    __slots__ = (
+        *("__weakref__", "apply", "arguments", "foreign", "key", "operation", "parents", "value"),
+    )
+
+    def __init__(
+        self,
+        key: str,
+        operation: Operation,
+        parents: tuple[Handle, ...],
+        arguments: dict[str, Any],
+        foreign: str,
+        apply: Apply,
+    ) -> None:
+        self.key = key
+        self.operation = operation
+        self.parents = parents
+        self.arguments = arguments
+        self.foreign = foreign
+        self.apply = apply
+        self.value: Tensors | None = None
+
+    def _no_number(self) -> NoReturn:
+        raise TypeError(
+            f"the result of {self.operation.name!r} is not a number yet; "
+            "take numbers out with `yield Measure(name, compute, default)`"
+        )
+
+    def __bool__(self) -> bool:
+        self._no_number()
+
+    def __float__(self) -> float:
+        self._no_number()
+
+    def __repr__(self) -> str:
+        return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
+
+
+def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
+    """Place of an operation that is not leomix's own among these, empty if there is none."""
+    if not operation.place.startswith(OURS):
+        return operation.place
+    return next((parent.foreign for parent in parents if parent.foreign), "")
+
+
+class Values:
+    """Makes handles, and computes them when they are forced.
+
+    ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
+    ``context`` names everything that all operations depend on (model, data, seed, settings);
+    Both may turn to others: what was asked for until then is still computed as it was meant.
+    ``keep=False`` keeps only keys: nothing can be forced (timing-only runs). ``store`` holds what a
+    run that is resumed had computed, ``cache`` what any run had; ``reuse`` counts what that saved.
+    """
+
+    def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
+        self._apply = apply
+        self.context = context
+        self.keep = keep
+        self.store: Store | None = None
+        self.cache: Cache | None = None
+        self.computed: Counter[str] = Counter()
+        self.reuse = Reuse()
+        self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
+
+    def turn(self, apply: Apply, context: str) -> None:
+        """Compute what is asked for from now on by other settings, which ``context`` names."""
+        self._apply, self.context = apply, context
+
+    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
+        """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
+        key = self._key(operation, parents, arguments)
+        handle = self._live.get(key)
+        if handle is None:
+            # A value that the store holds needs no ancestors: let them go at once.
+            needed = parents if self.keep and not self._is_stored(key) else ()
+            said = _copied(arguments) if self.keep else {}
+            foreign = _foreign(operation, parents)
+            handle = Handle(key, operation, needed, said, foreign, self._apply)
+            self._live[key] = handle
+        return handle
+
+    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
+        """Return the JSON value that ``operation`` takes out of ``parents``.
+
+        It is named by its content as a value is: where it is known from another run, nothing is
+        forced.
+        """
+        arguments = _copied(arguments)
+        key = self._key(operation, parents, arguments)
+        shared = self.cache is not None and not _foreign(operation, parents)
+        text = self.cache.number(key) if self.cache is not None and shared else None
+        if text is not None:
+            self.reuse.numbers += 1
+            self.spare(*parents)
+        else:
+            tensors = [self.force(parent) for parent in parents]
+            text = json.dumps(self._apply(operation, tensors, arguments))
+            if self.cache is not None and shared:
+                self.cache.keep_number(key, text)
+        return json.loads(text)
+
+    def force(self, handle: Handle) -> Tensors:
+        """Compute ``handle`` and what it needs, without recursion, and return its tensors."""
+        if not self.keep:
+            raise RuntimeError("a timing-only run has no tensors")
+        stack, asked = [handle], set[str]()
+        while stack:
+            top = stack[-1]
+            if top.value is None and top.key not in asked:
+                asked.add(top.key)
+                self._recall(top)
+            waiting = [p for p in top.parents if p.value is None] if top.value is None else []
+            if waiting:
+                # The first parent first: along a chain of models it goes back to the oldest one
+                # before any update of them is loaded.
+                stack.extend(reversed(waiting))
+                continue
+            stack.pop()
+            if top.value is None:
+                self._compute(top)
+        assert handle.value is not None  # for the type checker: every handle was computed above
+        return handle.value
+
+    def spare(self, *handles: Handle) -> None:
+        """Count the trainings that ``handles`` rest on as spared: what was wanted is known."""
+        self.reuse.spare(handles, self._is_stored)
+
+    def live(self) -> dict[str, Handle]:
+        """Handles that somebody still holds, by key, in a stable order."""
+        return dict(sorted(self._live.items()))
+
+    def _key(
+        self, operation: Operation, parents: Iterable[Handle], arguments: dict[str, Any]
+    ) -> str:
+        version = operation.version if self.keep else 0
+        parts = [self.context, operation.place, version, [p.key for p in parents], arguments]
+        text = json.dumps(parts, sort_keys=True, default=_plain)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _is_stored(self, key: str) -> bool:
+        return self.store is not None and key in self.store
+
+    def _recall(self, handle: Handle) -> None:
+        """Fetch a value that this run or another one has computed already, if there is one."""
+        if self.store is not None and handle.key in self.store:
+            _set(handle, self.store.load(handle.key))
+        elif self.cache is not None and handle.operation.trains and not handle.foreign:
+            found = self.cache.tensors(handle.key)
+            if found is not None:
+                self.spare(handle)
+                _set(handle, found)
+
+    def _compute(self, handle: Handle) -> None:
+        parents = [p.value for p in handle.parents if p.value is not None]
+        _set(handle, handle.apply(handle.operation, parents, handle.arguments))
+        self.computed[handle.operation.name] += 1
+        if handle.operation.trains:
+            self.reuse.trained(handle)
+            if self.cache is not None and handle.value is not None and not handle.foreign:
+                self.cache.keep_tensors(handle.key, handle.value)
+
+
+def _set(handle: Handle, value: Tensors) -> None:
+    # By name: what sums over all tensors must not hang on whether they were computed or loaded.
+    handle.value = dict(sorted(value.items()))
+    handle.parents = ()
+
+
+def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Plain copies: an array that its owner changes later must not change what was asked for."""
+    copied: dict[str, Any] = json.loads(json.dumps(arguments, default=_plain))
+    return copied
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"an argument of an operation must be JSON, not {type(value).__name__}")
+
+
+# How much training a run was spared, because another run had done it.
+
+
+class Reuse:
+    """Counts trainings of a run: those done, and those that would have been without a cache.
+
+    A number that is known spares all trainings that it rests on, though none of their tensors is
+    ever loaded. ``foreign`` are places of operations whose results are not shared between runs,
+    ``numbers`` how many numbers were known.
+    """
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.numbers = 0
+        self.foreign: set[str] = set()
+        self._spared: set[str] = set()
+        self._seen: set[str] = set()
+
+    @property
+    def spared(self) -> int:
+        """Trainings that were not done because their results were known."""
+        return len(self._spared)
+
+    def spare(self, handles: Iterable[Handle], is_stored: Callable[[str], bool]) -> None:
+        """Count the trainings that ``handles`` rest on; what the run itself had stored is none."""
+        left = list(handles)
+        while left:
+            handle = left.pop()
+            if handle.key in self._seen or handle.value is not None or is_stored(handle.key):
+                continue
+            self._seen.add(handle.key)
+            if handle.operation.trains:
+                self._spared.add(handle.key)
+            left.extend(handle.parents)
+
+    def trained(self, handle: Handle) -> None:
+        """Count a training that was done, perhaps after all."""
+        self.done += 1
+        self._spared.discard(handle.key)
+        if handle.foreign:
+            self.foreign.add(handle.foreign)
+
+
+# What keeps learning results: a store of this run's own, a cache that all runs share.
+
+
+class Store(Protocol):
+    """Where values of this run are kept by key."""
+
+    def __contains__(self, key: str) -> bool: ...
+
+    def load(self, key: str) -> Tensors:
+        """Return the tensors of ``key``."""
+
+
+class Cache(Protocol):
+    """Results of other runs by key; what is not there, or broken, is None."""
+
+    def tensors(self, key: str) -> Tensors | None:
+        """Return the tensors of ``key``."""
+
+    def keep_tensors(self, key: str, tensors: Tensors) -> None:
+        """Keep the tensors of ``key``, if that can be done."""
+
+    def number(self, key: str) -> str | None:
+        """Return what was taken out of tensors, as JSON."""
+
+    def keep_number(self, key: str, text: str) -> None:
+        """Keep what was taken out of tensors, if that can be done."""

@@ -1,0 +1,149 @@
+"""Packing, a folder of values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from learning.files import check_header, sync_folder, write_bytes
+from learning.values.lazy import Handle, Tensors
+
+SUFFIX = ".safetensors"
+
+
+class FolderStore:
+    """Values by key in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._keys = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
+        self._is_synced = True
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def load(self, key: str) -> Tensors:
+        """Return the tensors of ``key``."""
+        path = self._path(key)
+        try:
+            return unpacked(path.read_bytes())
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{path}: is broken ({error}); remove {self.folder.parent} and --resume begins anew"
+            ) from None
+
+    def save(self, handle: Handle) -> None:
+        """Write the tensors of a computed handle, unless they are there already."""
+        if handle.key not in self._keys and handle.value is not None:
+            self._write(handle.key, packed(handle.value))
+
+    def _write(self, key: str, data: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._is_synced = False
+        write_bytes(self._path(key), data, durable=False)
+        self._keys.add(key)
+
+    def take(self, folder: Path) -> None:
+        """Copy the values of another store, which may go on meanwhile."""
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            key = path.name.removesuffix(SUFFIX)
+            with suppress(FileNotFoundError):  # not needed there any more
+                self._write(key, path.read_bytes())
+
+    def sync(self) -> None:
+        """Wait until all that was saved is on the disk, to be called before it is relied on."""
+        if not self._is_synced:
+            sync_folder(self.folder)
+            self._is_synced = True
+
+    def missing(self, keys: Collection[str]) -> set[str]:
+        """Return those of ``keys`` that are not there."""
+        return set(keys) - self._keys
+
+    def held(self, keys: Collection[str]) -> list[str]:
+        """Return those of ``keys`` that are there, sorted."""
+        return sorted(self._keys.intersection(keys))
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Delete every value whose key is not in ``keys``."""
+        for key in sorted(self._keys.difference(keys)):
+            self._path(key).unlink(missing_ok=True)
+            self._keys.discard(key)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{SUFFIX}"
+
+
+# Learning results as bytes, quick to write and read, and as the bytes of a model's file.
+
+
+LAYOUT = "leomix.layout"
+"""Name, type, rows that are alike (0: none are) and shape of each tensor, as JSON."""
+ALIGNMENT_BYTES = 64
+
+
+def packed(tensors: Tensors) -> bytes:
+    """Return a value as bytes."""
+    import torch
+    from safetensors.torch import save
+
+    layout, parts = [], dict[str, list[Any]]()
+    for name, tensor in tensors.items():
+        alike = tensor.dim() > 0 and len(tensor) > 1 and tensor.stride(0) == 0
+        own = tensor[0] if alike else tensor
+        kind = str(tensor.dtype)
+        parts.setdefault(kind, []).append(own.reshape(-1))
+        layout.append([name, kind, len(tensor) if alike else 0, list(own.shape)])
+    text = bytearray(json.dumps(layout).encode())
+    flat = {kind: torch.cat(rows) for kind, rows in parts.items()}
+    data: bytes = save({**flat, LAYOUT: torch.frombuffer(text, dtype=torch.uint8)})
+    return data
+
+
+def unpacked(data: bytes) -> Tensors:
+    """Return the value that :func:`packed` wrote, or the tensors of a model's file.
+
+    Raises ValueError for other bytes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    check_header(data)
+    try:
+        flat = load(data)
+    except SafetensorError as error:
+        raise ValueError(f"no value: {error}") from None
+    if LAYOUT not in flat:
+        return {name: _aligned(tensor) for name, tensor in flat.items()}
+    try:
+        return _laid_out(flat, json.loads(bytes(flat[LAYOUT].numpy())))
+    except (ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
+        raise ValueError(f"no value: a layout that does not fit ({error})") from None
+
+
+def _laid_out(flat: Tensors, layout: list[tuple[str, str, int, list[int]]]) -> Tensors:
+    tensors, begin = {}, dict.fromkeys(flat, 0)
+    for name, kind, rows, shape in layout:
+        end = begin[kind] + math.prod(shape)
+        own = _aligned(flat[kind][begin[kind] : end]).view(shape)
+        tensors[name] = own.expand(rows, *shape) if rows else own
+        begin[kind] = end
+    return tensors
+
+
+def _aligned(tensor: Any) -> Any:
+    """Return the tensor where torch would put a new one: vector units may round by the address."""
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
+
+
+def as_file(tensors: Tensors) -> bytes:
+    """Return ``tensors`` as the bytes of a safetensors file: the same ones for the same tensors."""
+    from safetensors.torch import save
+
+    # Stacked states share memory between devices (expand); a file needs its own copy of each.
+    data: bytes = save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
+    return data
