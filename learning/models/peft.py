@@ -224,7 +224,7 @@ def export_adapters(
 
     ``model`` has all experts; ``start`` and ``final`` are all its tensors by stored name. Text
     models have a base that Hugging Face loads, and beside ours an ``adapter-hugging-face`` of that.
-    Raises :class:`ValueError` where the two do not belong together, and where no expert has changed.
+    Raises :class:`ValueError` where the two do not belong together, and where no expert changed.
     """
     before = {name: tensor.cpu() for name, tensor in start.items()}
     after = {name: tensor.cpu() for name, tensor in final.items()}
