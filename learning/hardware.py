@@ -7,11 +7,7 @@ from collections.abc import Iterator
 from ctypes import CDLL
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from learning.values.lazy import Tensors
-
+from typing import Any
 
 # What torch can compute on here, and in which number format.
 
@@ -55,7 +51,7 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def on_device(tensors: Tensors, device: str) -> Tensors:
+def on_device(tensors: dict[str, Any], device: str) -> dict[str, Any]:
     """Return ``tensors`` where they are computed on: those read from disk are on the CPU."""
     if device == "cpu":
         return tensors

@@ -12,14 +12,14 @@ from orbit.checks import FloatArray
 from orbit.utc import DAY_S, Start
 
 
-def _curvature_radii_km(latitude: float) -> tuple[float, float]:
+def curvature_radii_km(latitude: float) -> tuple[float, float]:
     """Radii of curvature along the meridian and across it (prime vertical)."""
     shrink = 1 - ECCENTRICITY_SQUARED * np.sin(latitude) ** 2
     normal = EARTH_RADIUS_KM / np.sqrt(shrink)
     return float(normal * (1 - ECCENTRICITY_SQUARED) / shrink), float(normal)
 
 
-def _geodetic_deg(position_km: FloatArray) -> tuple[FloatArray, FloatArray]:
+def geodetic_deg(position_km: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Geodetic angles of points near the ellipsoid (Bowring 1976, one step: below a millimetre)."""
     x, y, z = position_km.T
     across = np.hypot(x, y)
@@ -65,7 +65,7 @@ def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
 _STEPS = 6
 
 
-def _geodetic(across_km: FloatArray, z_km: FloatArray) -> tuple[FloatArray, FloatArray]:
+def geodetic(across_km: FloatArray, z_km: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Latitude (deg) and altitude (km) of points at a distance from the axis and a height along it.
 
     tan(latitude) = (z + e^2 N sin(latitude)) / across, from the geocentric latitude on.

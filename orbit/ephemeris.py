@@ -16,7 +16,7 @@ import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.earth import earth_rotation
-from orbit.propagation import _LEAST_INTERVALS, error_codes, farthest_km
+from orbit.propagation import LEAST_INTERVALS, error_codes, farthest_km
 from orbit.satellite import Satellite
 from orbit.utc import Start
 
@@ -87,7 +87,7 @@ def propagate_tracks(
     """SGP4 for all satellites from `first_s` to `last_s`, at most `step_s` apart."""
     from sgp4.api import SatrecArray
 
-    intervals = max(_LEAST_INTERVALS, ceil((last_s - first_s) / step_s))
+    intervals = max(LEAST_INTERVALS, ceil((last_s - first_s) / step_s))
     step_s = (last_s - first_s) / intervals
     time_s = first_s + step_s * np.arange(-OVERHANG, intervals + OVERHANG + 1, dtype=np.float64)
     models = SatrecArray([satellite.model for satellite in satellites])

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from orbit.checks import FloatArray, IntArray
-from orbit.earth import _geodetic
+from orbit.earth import geodetic
 from orbit.propagation import propagate
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
@@ -70,7 +70,7 @@ def ground_track(satellite: Satellite, start: datetime, time_s: FloatArray) -> G
     if times.ndim != 1 or not times.size or not np.isfinite(times).all():
         raise ValueError(f"time_s {time_s!r} must be one row of finite seconds; give at least one")
     x, y, z, *_ = propagate(satellite, Start.of(start), times).T
-    latitude_deg, altitude_km = _geodetic(np.hypot(x, y), z)
+    latitude_deg, altitude_km = geodetic(np.hypot(x, y), z)
     return GroundTrack(latitude_deg, np.degrees(np.arctan2(y, x)), altitude_km)
 
 

@@ -29,7 +29,7 @@ class Source(Protocol):
 
 
 # The extrapolation beyond a grid looks at eight samples.
-_LEAST_INTERVALS = 8
+LEAST_INTERVALS = 8
 # Stands beside SGP4's own error codes, 1 to 6.
 _NOT_FINITE = 7
 _LEFT_ORBIT = 8

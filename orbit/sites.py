@@ -9,7 +9,7 @@ from os import PathLike, fspath
 import numpy as np
 
 from orbit.checks import FloatArray, shown, within, within_open
-from orbit.earth import _curvature_radii_km, _geodetic_deg, earth_fixed_km, local_axes
+from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic_deg, local_axes
 from orbit.files import Row, Table, near, parse_table, read_text
 
 # Places on the ground: a validated site, and the local frames of many.
@@ -132,7 +132,7 @@ def _around(
     latitude = np.radians([centre.latitude_deg])
     axes = local_axes(latitude, np.radians([centre.longitude_deg]))
     east, north, up = axes[0]
-    meridian, normal = _curvature_radii_km(float(latitude[0]))
+    meridian, normal = curvature_radii_km(float(latitude[0]))
     gauss = np.sqrt(meridian * normal)
     # A spherical cap's area is proportional to 1 - cos of its angle, here 2 sin^2 of the half.
     distance = 2 * gauss * np.arcsin(np.sqrt(share) * np.sin(radius_km / (2 * gauss)))
@@ -146,7 +146,7 @@ def _around(
         + (across * np.cos(azimuth))[:, None] * north
         - down[:, None] * up
     )
-    return _geodetic_deg(ground)
+    return geodetic_deg(ground)
 
 
 # Sites from a CSV file: clusters, ground stations, or the devices of a cluster.

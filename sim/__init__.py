@@ -3,31 +3,6 @@
 Importing this package is cheap; :func:`run` imports what a run needs.
 """
 
-from __future__ import annotations
+from lazy_loader import attach_stub
 
-from importlib import import_module
-from typing import Any
-
-_PUBLIC = {
-    "InputError": "sim.errors",
-    "Interrupted": "sim.errors",
-    "InvariantError": "sim.errors",
-    "Result": "sim.result",
-    "SimulationError": "sim.errors",
-    "compare": "sim.comparison",
-    "fork": "sim.forking.forking",
-    "load": "sim.result",
-    "run": "sim.running",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'sim' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

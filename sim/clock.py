@@ -1,4 +1,4 @@
-"""One simulated clock: SimPy's event loop with absolute times, one guard and an end."""
+"""One simulated clock: SimPy with absolute times, a guard and an end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import simpy
 from simpy.events import NORMAL, EventPriority
 
 from learning.invariants import Violation
-from sim.errors import InvariantError, SimulationError, violated
+from sim.errors import MONOTONE, InvariantError, SimulationError, violated
 
 Process = Generator[simpy.Event, Any, Any]
-
-MONOTONE = "clock monotone"
 
 LAST = EventPriority(2)
 """Priority of what must see everything else that happens at the same instant."""

@@ -1,6 +1,11 @@
-"""Errors of a run. Each carries one line of text, so that SimPy can rebuild it unchanged."""
+"""One-line errors of a run; the names of its invariants."""
 
 from __future__ import annotations
+
+MONOTONE = "clock monotone"
+
+
+# Errors of a run. Each carries one line of text, so that SimPy can rebuild it unchanged.
 
 
 class SimulationError(Exception):
@@ -22,3 +27,6 @@ class InputError(ValueError):
 
 class Interrupted(Exception):
     """The run was asked to stop; what was finished is saved and can be resumed."""
+
+
+DURATIONS = "no zero or non-finite durations"

@@ -9,8 +9,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from learning.architecture.nmoe import KINDS as NETWORKED_KINDS
-from learning.architecture.nmoe import _networked
-from learning.architecture.shapes import _image, _vector
+from learning.architecture.nmoe import networked_tensors
+from learning.architecture.shapes import image_tensors, vector_tensors
 from learning.architecture.text_shape import (
     NAMED,
     TextShape,
@@ -42,11 +42,11 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     if model.kind in TEXT_KINDS:
         return _text(text_shape(model), _classes(config))
     if model.kind == "vector-moe":
-        return _vector(model, input_spec(config))
+        return vector_tensors(model, input_spec(config))
     if model.kind == "image-moe":
-        return _image(model, input_spec(config))
+        return image_tensors(model, input_spec(config))
     if model.kind in NETWORKED_KINDS:
-        return _networked(model, input_spec(config))
+        return networked_tensors(model, input_spec(config))
     return _measured(config)
 
 

@@ -11,7 +11,7 @@ from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 
 
-def _networked(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """One layer of experts behind an extractor; see :mod:`learning.architecture.nmoe`."""
     extractor = extractor_of(model, spec)
     return ModelTensors(

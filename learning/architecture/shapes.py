@@ -48,7 +48,8 @@ def numbers_in(shapes: Mapping[str, Shape]) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
 
 
-def _vector(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+def vector_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """Return the tensors of ``vector-moe``."""
     ends = {
         "embed.weight": (model.hidden, spec.shape[0]),
         "embed.bias": (model.hidden,),
@@ -56,7 +57,8 @@ def _vector(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     return _small(model, spec, ends)
 
 
-def _image(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+def image_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """Return the tensors of ``image-moe``."""
     ends = {
         "stem.weight": (STEM_CHANNELS, spec.shape[0], 3, 3),
         "stem.bias": (STEM_CHANNELS,),

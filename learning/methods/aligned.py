@@ -11,6 +11,7 @@ import numpy as np
 
 from learning.clients.cluster import ClusterSide
 from learning.clients.updates import Update, merge
+from learning.learner import Learner
 from learning.methods.barrier_rounds import WaitingRounds
 from learning.methods.base import Protocol, World
 from learning.policies import POLICIES
@@ -18,10 +19,10 @@ from learning.policies.alignment import (
     KINDS,
     Capacity,
     LoadMonitor,
+    Needs,
     averaged,
     capacity,
     first_fitness,
-    needs_of,
     no_capacity,
     score,
 )
@@ -119,7 +120,7 @@ class Aligned(WaitingRounds):
         self.policy = POLICIES.find(self.options.policy)
         self.fitness = first_fitness(*self.shape, world.seed)
         self.load = LoadMonitor(len(self.experts))
-        self.needs = needs_of(self.learner)
+        self.needs = _needs_of(self.learner)
         self.samples: Ints = np.zeros(self.shape, np.int64)
         self.scored: Floats = np.zeros(self.shape)
         self.served: Ints = np.zeros(self.shape, np.int64)
@@ -278,3 +279,16 @@ class Aligned(WaitingRounds):
         self.server = self.learner.merge_by_usage(self.server, sent.handle, sent.experts, weights)
         shared = replace(update, snapshot=replace(sent, experts=()))
         self.server = merge(self.learner, self.server, shared, share)
+
+
+def _needs_of(learner: Learner) -> list[Needs]:
+    """Return what a round with 1, 2, ... E experts takes; whole experts go down."""
+    sizes, every = learner.architecture, range(learner.architecture.experts)
+    return [
+        Needs(
+            learner.round_cost(every[:k], every[:k], gate=True),
+            sizes.download_bytes(every[:k], gate=True),
+            sizes.upload_bytes(every[:k], gate=True),
+        )
+        for k in range(1, len(every) + 1)
+    ]

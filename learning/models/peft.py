@@ -114,10 +114,11 @@ def _check_factors(
     if len(a) != 2 or len(b) != 2 or b[1] != a[0]:
         raise ValueError(f"{folder}: the factors of {name!r} have shapes {b} and {a}; save it anew")
     if shapes is not None and shapes.get(name) != (b[0], a[1]):
-        raise _of_another_model(folder, name, (b[0], a[1]))
+        raise of_another_model(folder, name, (b[0], a[1]))
 
 
-def _of_another_model(folder: Path, name: str, shape: tuple[int, ...]) -> ValueError:
+def of_another_model(folder: Path, name: str, shape: tuple[int, ...]) -> ValueError:
+    """Return the error of an adapter whose tensor this model does not have in that shape."""
     return ValueError(
         f"{folder}: changes {name!r} of shape {shape}, which this model does not have or does not "
         "train; start from the adapter of a run of the same model"

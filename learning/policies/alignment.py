@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.learner import Learner
 from learning.requests.cluster import Cost, Floats, Ints, Mask, Outlook
 from learning.rng import stream
 
@@ -115,19 +114,6 @@ class Capacity:
 
     experts: Ints
     why: tuple[str, ...]
-
-
-def needs_of(learner: Learner) -> list[Needs]:
-    """Return what a round with 1, 2, ... E experts takes; whole experts go down."""
-    sizes, every = learner.architecture, range(learner.architecture.experts)
-    return [
-        Needs(
-            learner.round_cost(every[:k], every[:k], gate=True),
-            sizes.download_bytes(every[:k], gate=True),
-            sizes.upload_bytes(every[:k], gate=True),
-        )
-        for k in range(1, len(every) + 1)
-    ]
 
 
 def no_capacity(devices: int) -> Capacity:

@@ -31,7 +31,7 @@ from learning.models.build import (
 from learning.models.custom import try_out
 from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate, names_of
 from learning.models.moe import Residency, forward_with_routing, tokens_of
-from learning.models.peft import _of_another_model, read_adapter
+from learning.models.peft import of_another_model, read_adapter
 from learning.rng import stream
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
@@ -49,7 +49,7 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     changed = dict(server)
     for name, tensor in (change.added | change.replaced).items():
         if shapes.get(name) != tuple(tensor.shape):
-            raise _of_another_model(folder, name, tuple(tensor.shape))
+            raise of_another_model(folder, name, tuple(tensor.shape))
         moved = tensor.to(server[name])
         if not moved.isfinite().all():
             raise ValueError(f"{folder}: {name!r} has numbers that are not finite; save it anew")

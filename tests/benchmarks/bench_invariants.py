@@ -21,8 +21,9 @@ from stopwatch import timed, watching
 
 import scenarios
 import sim
-from learning.training import guards
-from sim.invariants import Invariants
+from learning.training import guards, operations
+from sim.checks.invariants import Invariants
+from sim.engine import simulation
 
 SLOTS: dict[str, Any] = {
     "stop": {"cycles": 60},
@@ -41,7 +42,7 @@ LOOKS = (
     "learning.training.guards:Before.check",
 )
 STORE = (
-    "sim.checkpoint:Checkpoint.save",
+    "sim.execution.checkpoint:Checkpoint.save",
     "learning.values.store:FolderStore.save",
     "learning.values.store:FolderStore.load",
 )
@@ -69,12 +70,12 @@ class Unseen:
 @contextmanager
 def without_invariants() -> Iterator[None]:
     """Look at nothing for a while, but at the clock, whose look is one comparison an event."""
-    sim.simulation.Invariants, guards.Before = Nothing, Unseen  # type: ignore[misc, assignment]
+    simulation.Invariants, operations.Before = Nothing, Unseen  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        sim.simulation.Invariants = Invariants  # type: ignore[misc]
-        guards.Before = guards.Before  # type: ignore[misc]
+        simulation.Invariants = Invariants  # type: ignore[misc]
+        operations.Before = guards.Before  # type: ignore[misc]
 
 
 def seconds(asked: scenarios.Scenario) -> float:

@@ -57,7 +57,7 @@ def _growth(satellites: list[orbit.Satellite]) -> None:
 
 
 def _large() -> None:
-    from sim.contact_listing import Found, write
+    from sim.cli.contact_listing import Found, write
 
     satellites, sites = orbit.walker_delta(550, 53, 10_000, 100, 1, START), ground(100)
     seconds, windows = best_of(1, satellites, sites)

@@ -25,10 +25,10 @@ import sim
 from orbit import propagation
 
 STAGES = {
-    "plan": ("sim.running:build",),
-    "simulate": ("sim.simulation:Simulation.run",),
-    "write": ("sim.folder:write_tables",),
-    "manifest": ("sim.folder:write_manifest",),
+    "plan": ("sim.execution.running:build",),
+    "simulate": ("sim.engine.simulation:Simulation.run",),
+    "write": ("sim.execution.folder:write_tables",),
+    "manifest": ("sim.execution.folder:write_manifest",),
 }
 POINTS = 9
 WARM = 3

@@ -16,9 +16,9 @@ from stopwatch import timed, watching
 
 import scenarios
 import sim
-from sim.build import build
-from sim.course import Course
-from sim.running import Run
+from sim.engine.setup import build
+from sim.execution.identity import Course
+from sim.execution.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
 MANY_DEVICES, MANY_DAYS = 1000, 120
@@ -32,39 +32,39 @@ WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 # What is timed in the large run, and under which name: functions where they are looked up, so that
 # the product needs no clock of its own. Time of an inner one does not count for the outer one.
 PARTS = {
-    "contact plan": ("sim.build:make_plan",),
+    "contact plan": ("sim.engine.setup:make_plan",),
     "geometry": (
         "orbit:contact_geometry",
         "orbit:contact_track",
         "orbit.contact_geometry:ContactTrack.look",
     ),
-    "SNR": ("sim.in_step:received_signal", "sim.rate_points:received_signal"),
-    "rate": ("sim.in_step:signal_rate_bps", "sim.rate_grid:bit_preserving"),
-    "link curves": ("sim.contact_links:Pass.links", "sim.planned_contact:ContactLinks._made"),
+    "SNR": ("sim.links.batching:received_signal", "sim.links.rate_grid:received_signal"),
+    "rate": ("sim.links.batching:signal_rate_bps", "sim.links.rate_grid:bit_preserving"),
+    "link curves": ("sim.links.pass_links:Pass.links", "sim.plan.contacts:ContactLinks._made"),
     "transfers (chains)": (
-        "sim.transfers:Link._plan_training",
-        "sim.transfers:Link._plan_transfer",
-        "sim.transfers:Link._settle",
+        "sim.network.chains:Link._plan_training",
+        "sim.network.chains:Link._plan_transfer",
+        "sim.network.chains:Link._settle",
     ),
     "rows": (
-        "sim.rows:Rows.training",
-        "sim.rows:Rows.excluded",
-        "sim.rows:Rows.transfer",
-        "sim.rows:Rows.stale",
-        "sim.rows:Rows.queue",
-        "sim.trace:Trace.add",
+        "sim.network.records:Rows.training",
+        "sim.network.records:Rows.excluded",
+        "sim.network.records:Rows.transfer",
+        "sim.network.records:Rows.stale",
+        "sim.network.records:Rows.queue",
+        "sim.trace.recorder:Trace.add",
     ),
-    "tables (sort)": ("sim.trace:Trace.tables", "sim.running:contacts_table"),
-    "digests": ("sim.manifest:digests",),
+    "tables (sort)": ("sim.trace.recorder:Trace.tables", "sim.execution.running:contacts_table"),
+    "digests": ("sim.execution.manifest:digests",),
     "invariants": (
-        "sim.invariants.watching:Invariants.watch",
-        "sim.invariants.watching:Invariants.settled",
-        "sim.invariants.watching:Invariants.learnt",
-        "sim.invariants.watching:Invariants.conclude",
+        "sim.checks.invariants:Invariants.watch",
+        "sim.checks.invariants:Invariants.settled",
+        "sim.checks.invariants:Invariants.learnt",
+        "sim.checks.invariants:Invariants.conclude",
     ),
-    "warnings": ("sim.manifest:warnings_of",),
-    "summary": ("sim.result:summarise",),
-    "writing": ("sim.running:Run._write",),
+    "warnings": ("sim.execution.manifest:warnings_of",),
+    "summary": ("sim.execution.result:summarise",),
+    "writing": ("sim.execution.running:Run._write",),
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stopwatch import leomix
 
-from sim.sweeps import read_sweep
+from sim.sweep import read_sweep
 
 ALTITUDES, METHODS = "400:1200:100", "synchronous,emsfl-enhanced"
 TRAINED = ["--set", "stop.days=2", "--set", "learning.rounds.per_gap_max=1"]

@@ -1,6 +1,7 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
 from learning import hardware
+from learning import hardware as memory
 from learning.architecture.costs import architecture, as_sent
 from learning.architecture.kinds import (
     Rows,
@@ -13,6 +14,7 @@ from learning.architecture.kinds import (
 )
 from learning.architecture.nmoe import extractor_of
 from learning.architecture.nmoe_costs import sizes_of
+from learning.clients import updates
 from learning.clients.cluster import ClusterSide
 from learning.clients.round_trip import NoContactLeft, Turn, take_turn
 from learning.clients.updates import Update
@@ -61,7 +63,7 @@ from learning.methods.nmoe.extractor import own_share
 from learning.methods.nmoe.inference import HEADER_BYTES
 from learning.methods.nmoe.operations import NetworkedLearner
 from learning.methods.nmoe.options import LATE
-from learning.methods.nmoe.queries import Asked, grouped, outcome_of
+from learning.methods.nmoe.queries import Asked, grouped
 from learning.methods.synchronous import Synchronous
 from learning.models.custom import measured_tensors
 from learning.policies.alignment import (
@@ -106,7 +108,7 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.payload import Payload, TensorSize
-from learning.requests.peers import All, Compute, Infer, Node, Reach, Send, Wait
+from learning.requests.peers import All, Compute, Infer, Node, Reach, Send, Wait, outcome_of
 from learning.rng import stream
 from learning.training.nmoe.answers import local_shares, macro_f1, pattern_row
 from learning.values.lazy import Handle, Operation, Tensors, Values

@@ -1,69 +1,38 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
-from sim import contact_listing, finding
-from sim.beam import Beam, Radio
-from sim.build import build, portable
+from sim.cli import contact_listing
 from sim.clock import Clock
-from sim.compute import compute_of
-from sim.contact_links import (
-    FARTHEST_KM,
-    GRID_S_PER_KM,
-    DeviceLinks,
-    Pass,
-    links_of,
-)
-from sim.contact_table import contacts_table
-from sim.contacts import Antenna
-from sim.course import Course
-from sim.devices import Compute, Devices, whole_rounds
-from sim.energy import Transmitter, energy_of
-from sim.errors import (
-    InputError,
-    Interrupted,
-    SimulationError,
-)
-from sim.faults.drawing import Faults
-from sim.faults.link_faults import (
-    LinkFaults,
-    sent_again,
-    sent_to_all,
-)
-from sim.faults.outages import cut
-from sim.faults.presence import Presence
-from sim.faults.spells import NO_SPELLS, Spells, drawn_spells
-from sim.finding import Sought, find
-from sim.fluid import Stretch, shared
-from sim.ground import (
-    cluster_sites,
-    clusters_of,
-    device_sites,
-    distance_km,
-)
-from sim.jumps import (
-    HALVINGS,
-    crossings,
-    find_jumps,
-    turns,
-)
-from sim.ledger import CutTransfers, Ledger
-from sim.legs import Training
-from sim.link_command import budget, one_pass
-from sim.links_ahead import LinksAhead
-from sim.payloads import PayloadList
-from sim.plan import Plan
-from sim.planned_contact import ContactLinks, PlannedContact
-from sim.planned_session import PlannedSession
-from sim.planning import make_plan
-from sim.radios import Radios, cluster_radios
-from sim.rows import Rows
-from sim.rowwise import along
-from sim.running import Run
-from sim.satellites import satellites_of
-from sim.session_beam import SessionBeam
-from sim.sharing import queued, seconds, span_s
-from sim.sidelinks import sidelinks_of
-from sim.simulation import Simulation
-from sim.sources import view_of
-from sim.synchronisation import Synchronisation
-from sim.task import learner_of
-from sim.transfers import Link
+from sim.devices import energy
+from sim.devices.compute import Compute, compute_of, whole_rounds
+from sim.devices.devices import Devices
+from sim.devices.energy import Transmitter, energy_of
+from sim.devices.faults import NO_SPELLS, Faults, Presence, Spells, drawn_spells
+from sim.devices.sites import cluster_sites, clusters_of, device_sites, distance_km
+from sim.engine.setup import build, learner_of
+from sim.engine.simulation import Simulation
+from sim.errors import InputError, Interrupted, SimulationError
+from sim.execution.identity import Course, portable
+from sim.execution.running import Run
+from sim.links import pass_links
+from sim.links.beam import Beam, Radio, Radios, SessionBeam
+from sim.links.discontinuities import HALVINGS, crossings, find_jumps, turns
+from sim.links.pass_grid import along
+from sim.links.pass_links import FARTHEST_KM, GRID_S_PER_KM, DeviceLinks, LinksAhead, Pass, links_of
+from sim.links.sharing import Stretch, queued, seconds, shared, span_s
+from sim.links.sidelinks import sidelinks_of
+from sim.network.chains import Link
+from sim.network.ledger import CutTransfers, Ledger, PayloadList
+from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.network.records import Rows
+from sim.network.sessions import Antenna, Synchronisation
+from sim.network.steps import Training
+from sim.plan import plan as planning
+from sim.plan import windows as finding
+from sim.plan.budget import budget, one_pass
+from sim.plan.contact_table import contacts_table
+from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.plan import Plan, make_plan, view_of
+from sim.plan.radios import cluster_radios
+from sim.plan.satellites import satellites_of
+from sim.plan.service import cut
+from sim.plan.windows import Sought, find

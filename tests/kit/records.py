@@ -1,37 +1,28 @@
 """Inner names of ``sim`` that tests use: traces, run folders, invariants, the cache."""
 
-from sim import columns, folder, limits
-from sim.arrow import array, coded_text
-from sim.books import Books, books_of, check_books
-from sim.cache import windows
-from sim.cache.place import TAG
-from sim.cache.results import Results
-from sim.cache.shelf import Shelf
-from sim.cache.upkeep import TALLY, keep_within_bound, trim
-from sim.cache.windows import WindowCache, key_of
-from sim.checkpoint import CHECKPOINT, JOURNAL
-from sim.coded import Coded, Vocabulary
-from sim.digest import digests, sha256
-from sim.fingerprints import fingerprint, without_places
-from sim.folder import (
-    read_manifest,
-    read_tables,
-    write_tables,
-)
-from sim.grouping import grouped, numbers_of
-from sim.health import _faults
-from sim.invariants import Invariants, check
-from sim.invariants.gate import MANY
-from sim.invariants.moved import Moved
-from sim.invariants.tables import TOLERANCE, _sums
-from sim.invariants.versions import WAITING, Versions
-from sim.journal import Journal, checksum
-from sim.offers import cut_lines
-from sim.result import Result, load
-from sim.run_counts import counts_of, end_of
-from sim.run_log import LOG, RUN_LOG
-from sim.schema import COLUMNS, KINDS, OPTIONAL
-from sim.table_files import write_table
-from sim.tables import Tables
-from sim.timing_grid import on_grid, stamps_on_grid
-from sim.trace import BLOCK, Trace
+from sim.checks.conservation import Moved
+from sim.checks.elevation import MANY
+from sim.checks.finished_tables import TOLERANCE, _sums, check
+from sim.checks.invariants import Invariants
+from sim.checks.staleness import WAITING, Versions
+from sim.engine import memory as limits
+from sim.engine.journal import Journal, checksum
+from sim.engine.memory import counts_of, end_of
+from sim.execution import cache as windows
+from sim.execution import folder
+from sim.execution.cache import TALLY, Results, WindowCache, keep_within_bound, key_of, trim
+from sim.execution.cache_store import TAG, Shelf
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL
+from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
+from sim.execution.identity import fingerprint, without_places
+from sim.execution.log import LOG
+from sim.execution.result import Result, load
+from sim.execution.warnings import _faults, cut_lines
+from sim.network.ledger import Books, books_of, check_books
+from sim.trace import arrow as columns
+from sim.trace.arrow import array, coded_text
+from sim.trace.assembly import Coded, Vocabulary
+from sim.trace.digest import digests, on_grid, sha256, stamps_on_grid
+from sim.trace.recorder import BLOCK, Trace
+from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
+from sim.trace.tables import Tables, grouped, numbers_of, write_table

@@ -1,41 +1,26 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
-from sim.alignment_summary import alignment_figures
-from sim.comparison import compare
-from sim.critical_path import (
-    CriticalPath,
-    Spent,
-    critical_path,
-)
-from sim.exports import ephemeris
-from sim.exports.ephemeris import ephemerides, longest_s
-from sim.exports.exporting import export
-from sim.exports.lanes import MARKS, lanes_of
-from sim.faults import FAULT_KINDS, fault_counts, fault_lines
-from sim.networked_summary import (
+from sim.analysis.critical_path import CriticalPath, Spent, critical_path
+from sim.analysis.experts import (
+    alignment_figures,
     gating_pattern,
     inference_figures,
     networked_figures,
     utilisation,
 )
-from sim.notebook import spent_text
-from sim.pictures import comparison
-from sim.pictures.canvas import COLOURS, name, new_axes
-from sim.pictures.ground_map import (
-    _rings,
-    broken,
-    circle,
-    east,
-    reach,
-)
-from sim.pictures.site_names import write_names
-from sim.pictures.sweep import heat_map, lines
-from sim.progress import Progress
-from sim.readiness import missing_data
-from sim.reports import spans
-from sim.scaffold import write_scenario
-from sim.summary import TARGETS, summarise
-from sim.system_text import pattern_text
-from sim.text import comparison_text, summary_text
-from sim.units_text import seconds
-from sim.yaml_text import as_yaml
+from sim.analysis.summary import FAULT_KINDS, TARGETS, fault_counts, fault_lines, summarise
+from sim.analysis.text import comparison_text, pattern_text, summary_text
+from sim.cli.about import write_scenario
+from sim.cli.run import Progress
+from sim.cli.validation import missing_data
+from sim.execution.result import compare, spent_text
+from sim.export import czml as ephemeris
+from sim.export.czml import ephemerides, longest_s
+from sim.export.formats import export
+from sim.export.perfetto import MARKS, lanes_of
+from sim.formatting import as_yaml, seconds
+from sim.plots import accuracy as comparison
+from sim.plots.canvas import COLOURS, name, new_axes
+from sim.plots.ground_map import _rings, broken, circle, east, reach, write_names
+from sim.plots.sweep import heat_map, lines
+from sim.report import timeline as spans

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from learning.training import local
-from sim.cli import main
+from sim.cli.app import main
 
 descend = local._descend
 

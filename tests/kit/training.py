@@ -9,6 +9,7 @@ from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_e
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMoE
 from learning.training import aggregation, local
+from learning.training import local as training
 from learning.training.aggregation import merge_experts, merge_gate, sample_weights
 from learning.training.device_state import (
     experts_held,

@@ -19,7 +19,7 @@ import orbit
 import sim
 from learning import LearningConfig
 from learning.data import DATASETS
-from sim.cache import cache_folder, contents
+from sim.execution import cache_folder, contents
 from tests.kit.folders import held, limited
 from tests.kit.learning import SOURCE, DataConfig, circumstances, digits, source_stamps, why_not
 from tests.kit.network import Sought, finding

@@ -210,7 +210,7 @@ def test_a_command_imports_nothing_heavy(what, tmp_path):
     # It breaks in workers, too.
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     code = (
-        f"import sys; from sim.cli import status; code = status({line!r}); "
+        f"import sys; from sim.cli.app import status; code = status({line!r}); "
         "print(code, *sys.modules, file=sys.stderr)"
     )
     paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -191,7 +191,7 @@ def test_energy_is_power_times_time_up_to_any_end(
 
 
 def test_what_is_not_known_is_said(runs) -> None:
-    use = sim.energy.Use(np.ones(2, int), np.full(2, 10.0), np.ones(2))
+    use = network.energy.Use(np.ones(2, int), np.full(2, 10.0), np.ones(2))
     for power_w, training_j in ((None, None), (np.array([3.0, np.nan]), None), (3.0, 60.0)):
         row = network.energy_of(Cluster("c", 0, 2), use, power_w, network.Transmitter())
         assert (row["training_j"], row["transmit_j"]) == (training_j, None)

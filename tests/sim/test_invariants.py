@@ -16,7 +16,7 @@ import learning
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import Clock, Ledger
+from tests.kit.network import Clock, Ledger, pass_links, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.training import aggregation, training
@@ -49,7 +49,7 @@ def test_what_is_kept_does_not_grow_with_time(monkeypatch):
     made, kept = [], []
     honest = records.Invariants
     monkeypatch.setattr(
-        "sim.simulation.Invariants", lambda *given: made.append(honest(*given)) or made[-1]
+        "sim.engine.simulation.Invariants", lambda *given: made.append(honest(*given)) or made[-1]
     )
     for days in (2.0, 8.0):
         sim.run(orbit(stop={"days": days}, link=fixed(uplink=2e-5), learning=TIMING))
@@ -140,7 +140,7 @@ def cooked(honest, self, *given):
     return given_up
 
 
-@swap(sim.planning, "_contact")
+@swap(planning, "_contact")
 def short(honest, *given):
     made = honest(*given)
     return replace(made, end_s=made.start_s) if made.contact_id == 3 else made
@@ -149,7 +149,7 @@ def short(honest, *given):
 def blind(lowest_deg):
     """Link curves down to a lower elevation than a device's own, or than that of all."""
 
-    @swap(sim.contact_links, "contact_geometries")
+    @swap(pass_links, "contact_geometries")
     def geometries(honest, contacts, devices, start, all_deg):
         bare = [replace(device, min_elevation_deg=None) for device in devices]
         return honest(contacts, bare, start, all_deg if lowest_deg is None else lowest_deg)
@@ -189,7 +189,7 @@ class Below(seam.FedBuff):
 
     def aggregate(self, updates):
         for update in updates:
-            self.server = learning.snapshots.merge(self.learner, self.server, update, -1.0)
+            self.server = seam.updates.merge(self.learner, self.server, update, -1.0)
         self.aggregated(self.experts)
         return seam.Note("aggregate", self.version, "less and less")
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import orbit
 import sim
-from sim.pictures import Pictures
+from sim.plots import Pictures
 from tests.kit import small
 from tests.kit.network import InputError, cluster_sites
 from tests.kit.records import COLUMNS, Result

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.reports import report
+from sim.report import report
 from tests.runs import Runs
 
 api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import scenarios
-from sim.reports import report
+from sim.report import report
 from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
 from tests.kit.results import compare, critical_path, spans

@@ -12,7 +12,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.sweeps import read_sweep
+from sim.sweep import read_sweep
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
 

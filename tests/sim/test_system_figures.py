@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from sim.pictures import Pictures
+from sim.plots import Pictures
 from tests.kit import results
 from tests.kit.records import COLUMNS, folder
 

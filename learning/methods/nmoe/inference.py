@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from learning.methods.base import Protocol
-from learning.methods.nmoe.queries import Asked, Group, Query, grouped, in_time, outcome_of
+from learning.methods.nmoe.queries import Asked, Group, Query, grouped, in_time
 from learning.methods.nmoe.system import Clients, Networked
 from learning.requests.cluster import Cluster, Mask, Measure, Note, Request
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait
+from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait, outcome_of
 from learning.rng import stream
 
 HEADER_BYTES = 48

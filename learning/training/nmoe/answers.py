@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learning.methods.nmoe.queries import outcome_of
 from learning.models.nmoe import answer, losses, mixed
 from learning.requests.cluster import Floats, Mask
-from learning.requests.peers import Node
+from learning.requests.peers import Node, outcome_of
 from learning.rng import stream
 from learning.training.evaluation import Score
 from learning.training.nmoe.experts import first_client

@@ -1,0 +1,129 @@
+"""Groups of runs that differ in their seed: medians, ranges, ratios."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from sim.analysis.summary import TARGETS
+from sim.formatting import as_yaml
+
+BASELINE = "synchronous"
+LONGEST_LABEL = 48
+
+NETWORKED = ("f1_final", "local_ratio_final", "local_count_share_final", "local_weight_share_final")
+ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
+ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_mean")
+"""Figures of networked experts, of their inference, and of client-expert alignment."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one scenario and method with different seeds."""
+
+    label: str
+    summaries: tuple[dict[str, Any], ...]
+
+    def values(self, *path: str) -> list[float]:
+        """Return one figure of every run; a figure that was never reached is inf."""
+        found = []
+        for summary in self.summaries:
+            value: Any = summary
+            for key in path:
+                value = None if value is None else value[key]
+            found.append(math.inf if value is None else float(value))
+        return found
+
+
+def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
+    """Group runs whose scenarios differ in the seed only, in the order in which they came.
+
+    A run that was done twice counts once.
+    """
+    plain = [_flat({**run["scenario"], "seed": None, "description": None}) for run in runs]
+    differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
+    differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
+    members: dict[str, list[dict[str, Any]]] = {}
+    labels: dict[str, str] = {}
+    for run, values in zip(runs, plain, strict=True):
+        said = [k for k in differing if k != "learning.method" and values.get(k) is not None]
+        parts = [values["learning.method"], *(_short(k, values[k]) for k in said)]
+        if run["summary"]["status"] != "complete":
+            parts.append(f"({run['summary']['status']})")
+        # By what they say in full: long values may look alike when they are cut.
+        key = json.dumps([values, run["summary"]["status"]], sort_keys=True, default=str)
+        alike = members.setdefault(key, [])
+        if not any(_is_copy(run["summary"], other) for other in alike):
+            alike.append(run["summary"])
+        labels.setdefault(key, _new(" ".join(parts), labels.values()))
+    return [Group(labels[key], tuple(found)) for key, found in members.items()]
+
+
+def _is_copy(summary: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two runs of a scenario are the same run, done twice: they say one thing only."""
+    return all(summary[key] == other[key] for key in ("seed", "trace_sha256"))
+
+
+def _new(label: str, known: Collection[str]) -> str:
+    """Return the label, numbered where another group looks the same."""
+    number = 1 + sum(other == label or other.startswith(f"{label} #") for other in known)
+    return label if number == 1 else f"{label} #{number}"
+
+
+def _row(group: Group) -> dict[str, Any]:
+    names = [f"{target:.2f}" for target in TARGETS]
+    return {
+        "label": group.label,
+        "runs": len(group.summaries),
+        "cycles": _spread(group.values("cycles")),
+        "contacts_served": _spread(group.values("contacts_served")),
+        "service_hours": _spread(group.values("service_hours")),
+        "seeds": [summary["seed"] for summary in group.summaries],
+        "accuracy_start": _spread(group.values("accuracy_start")),
+        "accuracy_final": _spread(group.values("accuracy_final")),
+        "cycles_to": {name: _spread(group.values("targets", name, "cycles")) for name in names},
+        "hours_to": {name: _spread(group.values("targets", name, "hours")) for name in names},
+        "gradient_steps_to": {
+            n: _spread(group.values("targets", n, "gradient_steps")) for n in names
+        },
+        "energy_j_to": {n: _spread(group.values("targets", n, "energy_j")) for n in names},
+        **{key: _spread(group.values(key)) for key in NETWORKED},
+        **{key: _spread(group.values("inference", key)) for key in ANSWERED},
+        **{key: _spread(group.values("alignment", key)) for key in ALIGNED},
+        "sidelink_bytes": _spread(group.values("sidelink_bytes")),
+        "uplink_bytes": _spread(group.values("uplink_bytes")),
+        "downlink_bytes": _spread(group.values("downlink_bytes")),
+        "device_rounds": _spread(group.values("device_rounds")),
+        "gradient_steps": _spread(group.values("gradient_steps")),
+        "energy_j": _spread(group.values("energy_j")),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float | None]:
+    """Median, least and greatest; None stands for never."""
+    figures = {"median": median(values), "min": min(values), "max": max(values)}
+    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
+
+
+def _ratio(reference: dict[str, Any], own: dict[str, Any]) -> float | None:
+    if reference["median"] is None or own["median"] in (None, 0):
+        return None
+    return float(reference["median"] / own["median"])
+
+
+def _short(key: str, value: Any) -> str:
+    text = " ".join(f"{key}={as_yaml(value)}".split())
+    return text if len(text) <= LONGEST_LABEL else f"{text[:LONGEST_LABEL]}..."
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value if not isinstance(value, list) else json.dumps(value)}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
+    return flat

@@ -1,0 +1,225 @@
+"""Gate mass, density, alignment, networked experts in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.policies import model_splitting
+from learning.policies.alignment import jain_index, peak, variation
+from learning.requests.cluster import Floats, Ints, Mask
+
+
+def by_cluster(assignments: pa.Table) -> pa.Table:
+    """Return the assignments to clusters, which tell of the gate's relevance."""
+    return assignments.filter(pc.is_null(assignments.column("device")))
+
+
+def own_mass(assignments: pa.Table) -> dict[str, float] | None:
+    """Mean over clusters of the gate's mass on the cluster's own experts, first and last."""
+    if not len(assignments):
+        return None
+    rows = assignments.to_pylist()
+    clusters = sorted({row["cluster"] for row in rows})
+    first, last = rows[0]["time_s"], rows[-1]["time_s"]
+    return {
+        "start": _mass_at([row for row in rows if row["time_s"] == first], clusters),
+        "end": _mass_at([row for row in rows if row["time_s"] == last], clusters),
+    }
+
+
+def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
+    """Local over global density of related data by cluster at the start; None without experts."""
+    if not len(assignments):
+        return None
+    rows = assignments.to_pylist()
+    clusters = sorted({row["cluster"] for row in rows})
+    first = [row for row in rows if row["time_s"] == rows[0]["time_s"]]
+    ratios = model_splitting.density_ratio(*_split(first, clusters)).tolist()
+    known = (None if np.isnan(ratio) else ratio for ratio in ratios)
+    return dict(zip(clusters, known, strict=True))
+
+
+def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
+    """Experts by their class at the start (Remark 2): shared, domain, seldom."""
+    if not len(assignments):
+        return None
+    first = assignments.filter(pc.equal(assignments.column("time_s"), assignments["time_s"][0]))
+    rows = first.select(["expert", "expert_class"]).to_pylist()
+    known = {row["expert"]: row["expert_class"] for row in rows}
+    return {
+        name: sorted(expert for expert, found in known.items() if found == name)
+        for name in ("shared", "domain", "seldom")
+    }
+
+
+def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
+    return float(model_splitting.own_mass(*_split(rows, clusters)))
+
+
+def _split(rows: list[dict[str, Any]], clusters: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Relevance (C, E) and owner (E,; -1 for nobody) out of the rows of one assignment."""
+    experts = 1 + max(row["expert"] for row in rows)
+    relevance = np.zeros((len(clusters), experts))
+    owner = np.full(experts, -1)
+    for row in rows:
+        place = clusters.index(row["cluster"])
+        relevance[place, row["expert"]] = row["relevance"]
+        if row["assigned"]:
+            owner[row["expert"]] = place
+    return relevance, owner
+
+
+class Alignment(NamedTuple):
+    """One round's assignment: who trained what (C, E), how fit, and what came of the round before.
+
+    ``samples`` (C, E) are those that each client's experts served in the round before this one.
+    """
+
+    time_s: float
+    fitness: Floats
+    assigned: Mask
+    samples: Ints
+
+
+def alignments(assignments: pa.Table) -> Iterator[Alignment]:
+    """Return the assignments to devices that tell what experts have served, in order of time."""
+    rows = assignments.filter(
+        pc.and_(pc.is_valid(assignments["device"]), pc.is_valid(assignments["samples"]))
+    )
+    if not len(rows):
+        return
+    experts = 1 + pc.max(rows["expert"]).as_py()
+    times = rows["time_s"].to_numpy()
+    for time_s in np.unique(times):
+        here = rows.filter(pa.array(times == time_s))
+        fitness, assigned, samples = (
+            here[key].to_numpy().reshape(-1, experts)
+            for key in ("relevance", "assigned", "samples")
+        )
+        yield Alignment(float(time_s), fitness, assigned.astype(bool), samples)
+
+
+def alignment_figures(assignments: pa.Table) -> dict[str, Any] | None:
+    """Return how evenly experts were used, as means over the rounds; None for other methods.
+
+    The coefficient of variation (standard deviation over mean) of an expert's assignments and of
+    its samples; Jain's index of the samples and the largest load over the mean, both 1 for even
+    use; the mean fitness of assigned pairs.
+    """
+    rounds = list(alignments(assignments))
+    if not rounds:
+        return None
+    served = [round_.samples.sum(axis=0) for round_ in rounds if round_.samples.any()]
+    given = [round_.assigned.sum(axis=0) for round_ in rounds if round_.assigned.any()]
+    fit = [round_.fitness[round_.assigned].mean() for round_ in rounds if round_.assigned.any()]
+    return {
+        "rounds": len(given),
+        "assignment_variation": _mean([variation(load) for load in given]),
+        "sample_variation": _mean([variation(load) for load in served]),
+        "jain_index": _mean([jain_index(load) for load in served]),
+        "sample_peak": _mean([peak(load) for load in served]),
+        "fitness_mean": _mean(fit),
+        "fitness_last": float(fit[-1]) if fit else None,
+    }
+
+
+def _mean(values: list[Any]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+# Figures of networked experts: who answers for whom, how well, and how fast.
+
+
+MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share")
+"""Columns of the metrics table that only networked experts fill."""
+
+
+def networked_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Return the last measured F1 and local shares, and the figures of inference; None for none."""
+    metrics = tables["metrics"]
+    last = metrics.filter(pc.equal(metrics.column("scope"), "global"))
+    return {
+        **{f"{key}_final": _last(last.column(key)) for key in MEASURED},
+        "utilisation": utilisation(tables["assignments"]),
+        "inference": inference_figures(tables.get("inferences")),
+    }
+
+
+def utilisation(assignments: pa.Table) -> dict[str, Any] | None:
+    """Return the share of all clients' samples that each expert gets first, and how it varies.
+
+    ``variation`` is the coefficient of variation over experts, ``unused`` how many get nothing.
+    """
+    found = gating_pattern(assignments)
+    if found is None:
+        return None
+    share = found[1].mean(axis=0)
+    return {
+        "share": share.tolist(),
+        "variation": variation(share),
+        "unused": int((share == 0.0).sum()),
+    }
+
+
+def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
+    """Return samples by outcome, latency (mean and 95th percentile) and bytes; None without any.
+
+    The latency is that of answered samples: each counts once, however many went the same way.
+    """
+    if inferences is None or not len(inferences):
+        return None
+    samples = inferences.column("samples").to_numpy()
+    latency_s = inferences.column("latency_s").to_numpy(zero_copy_only=False)
+    outcomes = np.array(inferences.column("outcome").to_pylist())
+    answered = (outcomes != "failed") & np.isfinite(latency_s)
+    counts = {name: int(samples[outcomes == name].sum()) for name in sorted(set(outcomes.tolist()))}
+    return {
+        "samples": int(samples.sum()),
+        "outcomes": counts,
+        "latency_mean_s": _weighted_mean(latency_s[answered], samples[answered]),
+        "latency_p95_s": _percentile(latency_s[answered], samples[answered], 0.95),
+        "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
+    }
+
+
+def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
+    """Return the clients' names and P (N, N): the share of client i's samples that go to expert e.
+
+    The last pattern that was measured; None where there is none.
+    """
+    rows = assignments.filter(
+        pc.and_(pc.is_valid(assignments["device"]), pc.is_valid(assignments["probability"]))
+    )
+    if not len(rows):
+        return None
+    last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"])))
+    clients = [
+        f"{row['cluster']}/{row['device']}"
+        for row in last.select(["cluster", "device", "expert"]).to_pylist()
+        if row["expert"] == 0
+    ]
+    pattern = last["relevance"].to_numpy().reshape(len(clients), -1)
+    return clients, pattern
+
+
+def _last(column: pa.ChunkedArray) -> float | None:
+    known = column.drop_null()
+    return float(known[-1].as_py()) if len(known) else None
+
+
+def _weighted_mean(values: Floats, weights: np.ndarray) -> float | None:
+    return float(np.average(values, weights=weights)) if weights.sum() else None
+
+
+def _percentile(values: Floats, weights: np.ndarray, share: float) -> float | None:
+    """Return the smallest value that ``share`` of the weight does not exceed."""
+    if not weights.sum():
+        return None
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) >= share * weights.sum() * (1 - 1e-12)
+    return float(values[order][int(np.argmax(reached))])

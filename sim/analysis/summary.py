@@ -1,0 +1,256 @@
+"""The summary of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sim.analysis.experts import (
+    alignment_figures,
+    by_cluster,
+    density_ratio,
+    expert_classes,
+    networked_figures,
+    own_mass,
+)
+from sim.devices.energy import total
+from sim.trace.schema import DIRECTIONS, EXCLUDED
+from sim.trace.tables import pieces_of
+
+JOULES_PER_KWH = 3.6e6
+
+MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome")
+"""Columns of the transfers that figures of traffic are made of."""
+
+Spent = dict[str, list[Any]]
+"""What had been spent by each evaluation, as the manifest says it."""
+
+TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
+"""Global accuracies whose first crossing is reported."""
+
+
+def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
+
+    Events and transfers are read once, piece by piece, and only the columns that count.
+    """
+    steps = manifest["scenario"]["learning"]["steps_per_round"]
+    learning = _learning(tables["metrics"], manifest.get("spent"), steps)
+    contacts, events = _contacts(tables["contacts"]), _events(tables)
+    # A timing-only run has measured no relevance: its assignments say nothing of the gate.
+    measured = learning["accuracy_final"] is not None
+    split = by_cluster(tables["assignments"]) if measured else tables["assignments"].slice(0, 0)
+    return {
+        **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
+        **learning,
+        "hours": manifest.get("simulated_s", 0.0) / 3600,
+        **contacts,
+        "waits": events["waits"],
+        "device_rounds": events["device_rounds"],
+        "gradient_steps": events["device_rounds"] * steps,
+        "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
+        "idle_share": idle_share(manifest),
+        "trainings": manifest.get("trainings"),
+        "trainings_reused": manifest.get("trainings_reused"),
+        **_energy(manifest.get("energy")),
+        **_traffic(tables),
+        **_loads(manifest.get("loads", [])),
+        "model_expert_bytes": manifest.get("model_expert_bytes"),
+        "excluded_devices": events["excluded_devices"],
+        "faults": events["faults"],
+        "own_mass": own_mass(split),
+        "expert_classes": expert_classes(split),
+        "density_ratio": density_ratio(split),
+        **networked_figures(tables),
+        "alignment": alignment_figures(tables["assignments"]),
+        "fork": manifest.get("fork"),
+        "warnings": manifest.get("warnings", []),
+        "trace_sha256": manifest.get("trace_sha256"),
+    }
+
+
+def _learning(metrics: pa.Table, spent: Spent | None, steps: int) -> dict[str, Any]:
+    rows = metrics.filter(pc.equal(metrics.column("scope"), "global")).to_pylist()
+    known = [row for row in rows if row["accuracy"] is not None]
+    last = rows[-1] if rows else {"cycle": 0, "time_s": 0.0}
+    return {
+        "cycles": last["cycle"],
+        "accuracy_start": known[0]["accuracy"] if known else None,
+        "accuracy_final": known[-1]["accuracy"] if known else None,
+        "accuracy_best": max((row["accuracy"] for row in known), default=None),
+        "targets": {f"{target:.2f}": _reached(known, target, spent, steps) for target in TARGETS},
+    }
+
+
+def _reached(
+    rows: list[dict[str, Any]], target: float, spent: Spent | None, steps: int
+) -> dict[str, Any] | None:
+    """When a target was first reached, and what all devices together had spent by then."""
+    for row in rows:
+        if row["accuracy"] >= target:
+            when = {"cycles": row["cycle"], "hours": row["time_s"] / 3600}
+            return when | _spent_by(row["time_s"], spent, steps)
+    return None
+
+
+def _spent_by(time_s: float, spent: Spent | None, steps: int) -> dict[str, Any]:
+    if spent is None:
+        return dict.fromkeys(("device_rounds", "gradient_steps", "energy_j"))
+    place = spent["time_s"].index(time_s)
+    rounds = spent["device_rounds"][place]
+    energy_j = _sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
+    return {"device_rounds": rounds, "gradient_steps": rounds * steps, "energy_j": energy_j}
+
+
+def _sum_if_known(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Energy of all devices, None where their power is not known."""
+    training_j = None if clusters is None else total(clusters, "training_j")
+    transmit_j = None if clusters is None else total(clusters, "transmit_j")
+    return {
+        "training_energy_j": training_j,
+        "training_energy_kwh": None if training_j is None else training_j / JOULES_PER_KWH,
+        "transmit_energy_j": transmit_j,
+        "energy_j": _sum_if_known(training_j, transmit_j),
+    }
+
+
+def idle_share(manifest: dict[str, Any]) -> float | None:
+    """Return the share of device time in which devices neither compute nor transmit.
+
+    ``1 - (sum computed_s + sum air_s) / (devices * simulated_s)`` over all devices: ``computed_s``
+    also counts rounds that are not complete, and inference; ``air_s`` is time on air, to satellites
+    (times the duty of a shared sub-channel) and over sidelinks. Receiving is idle. Where a device
+    computes while it sends, as networked experts may, that time counts twice. None where there is
+    no time or nobody to spend it.
+    """
+    rows = manifest.get("energy") or []
+    whole_s = sum(row["devices"] for row in rows) * manifest.get("simulated_s", 0.0)
+    busy_s: float = sum(row["computed_s"] + row["air_s"] for row in rows)
+    return 1.0 - busy_s / whole_s if whole_s > 0.0 else None
+
+
+def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
+    """The most that any device had to load, and the most that any had to load at the least."""
+
+    def most(key: str) -> float | None:
+        return max((load[key] for load in loads), default=None)
+
+    return {
+        "device_memory_bytes": most("memory_bytes"),
+        "expert_memory_bytes": most("expert_bytes"),
+        "least_device_memory_bytes": most("least_memory_bytes"),
+        "least_expert_memory_bytes": most("least_expert_bytes"),
+        "round_flops": most("round_flops"),
+    }
+
+
+def _contacts(contacts: pa.Table) -> dict[str, Any]:
+    served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
+    duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
+    return {
+        "contacts": len(contacts),
+        "contacts_served": int(served.sum()),
+        "service_hours": _service_s(contacts) / 3600,
+        "median_contact_s": float(np.median(duration)) if len(duration) else None,
+    }
+
+
+def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Waits, rounds, faults, and how many devices of a cluster have too little memory."""
+    waits = rounds = 0
+    excluded: Counter[str] = Counter()
+    injected: Counter[str] = Counter()
+    for events in pieces_of(tables, "events", ["kind", "cluster", "rounds", "detail"]):
+        kind = events.column("kind")
+        waits += int(_sum(pc.equal(kind, "wait")))
+        rounds += int(_sum(events.column("rounds").filter(pc.equal(kind, "train_end"))))
+        faults = events.filter(pc.equal(kind, "fault"))
+        told = pc.starts_with(pc.fill_null(faults.column("detail"), ""), EXCLUDED)
+        excluded.update(faults.column("cluster").filter(told).to_pylist())
+        injected.update(fault_counts(events))
+    return {
+        "waits": waits,
+        "device_rounds": rounds,
+        "excluded_devices": dict(sorted(excluded.items())),
+        "faults": dict(injected),
+    }
+
+
+def _service_s(contacts: pa.Table) -> float:
+    """Time that clusters were served for, all together."""
+    lasted = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
+    return _sum(lasted)
+
+
+def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Bytes by direction, rows, and the largest size of everything of which something moved."""
+    moved = dict.fromkeys(DIRECTIONS, 0.0)
+    rows = cut = 0
+    largest: dict[tuple[str, str], float] = {}
+    for transfers in pieces_of(tables, "transfers", MOVED):
+        for direction in DIRECTIONS:
+            there = pc.equal(transfers.column("direction"), direction)
+            moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
+        rows += len(transfers)
+        cut += int(_sum(pc.not_equal(transfers.column("outcome"), "delivered")))
+        groups = transfers.group_by(["direction", "payload"]).aggregate([("payload_bytes", "max")])
+        for direction, payload, size in zip(*groups.to_pydict().values(), strict=True):
+            largest[direction, payload] = max(size, largest.get((direction, payload), 0.0))
+    return {
+        **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},
+        "transfers": rows,
+        "transfers_cut": cut,
+        "payloads": [
+            {"direction": direction, "payload": payload, "bytes": largest[direction, payload]}
+            for direction, payload in sorted(largest, key=lambda key: (key[0] != "uplink", key[1]))
+        ],
+    }
+
+
+def _sum(values: pa.ChunkedArray) -> float:
+    return float(pc.sum(values).as_py() or 0.0)
+
+
+# What faults did to a run, counted out of its events table.
+
+
+FAULT_KINDS = {
+    "satellite outages": r"^injected: satellite .* out until",
+    "absences of devices": r"^injected: away until",
+    "slow devices": r"^injected: .* times as slow",
+    "transfers with packets sent again": r"^injected: .* packets of .* sent again",
+    "corrupted uploads": r"refused: corrupted in transit$",
+    "updates that were not finite": r"^injected: update .* not finite",
+    "late uploads": r"^injected: upload of .* late by",
+}
+"""What is counted, and the details of the rows that it is counted by."""
+
+
+def fault_counts(events: pa.Table) -> dict[str, int]:
+    """Count the faults of each kind that the scenario asked for; kinds without any are left out."""
+    import pyarrow.compute as pc
+
+    kinds = events.column("kind")
+    told = pc.or_(pc.equal(kinds, "fault"), pc.equal(kinds, "drop"))
+    details = pc.value_counts(events.column("detail").filter(told).drop_null())
+    texts, counts = details.field("values"), details.field("counts")
+    found = {}
+    for kind, pattern in FAULT_KINDS.items():
+        mine = pc.match_substring_regex(texts, pattern)
+        found[kind] = int(pc.sum(counts.filter(mine)).as_py() or 0)
+    return {kind: count for kind, count in found.items() if count}
+
+
+def fault_lines(counts: dict[str, int]) -> list[str]:
+    """Say what faults a run had, in one line; none where it had none."""
+    each = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return [f"faults of the scenario: {each}"] if counts else []

@@ -1,0 +1,145 @@
+"""Nothing moves below a device's own lowest elevation: by orbit and place, apart from all links."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints, Mask
+from orbit import Satellite
+from orbit.look_angles import elevation_and_range
+from orbit.propagation import propagate
+from orbit.sites import SiteFrames, site_frames
+from orbit.utc import Start
+from sim.checks.conservation import Moved
+from sim.checks.timing import Contacts
+from sim.errors import violated
+from sim.plan.plan import Sky
+
+ABOVE = "no transfer below its gate"
+
+TOLERANCE_DEG = 0.003
+"""A row ends when the last bit has come down. Until then a satellite at a range r turns by v / r
+times r / c, which is v / c at any range: 0.0021 deg for the 11 km/s of the fastest orbits. The rest
+is for the ends of a contact, which are known to 0.1 ms and, of grazing ones, to 1e-6 deg, and for
+the path between two states: as SGP4's velocity is no exact derivative, it is right to metres."""
+STEP_S = 20.0
+"""Between two states of a satellite."""
+MANY = 10_000
+"""Rows that are looked at together: SGP4 for a few is all overhead."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """First start and last end, (2, R), of what devices (one a row) moved in contacts."""
+
+    contact: Ints
+    device: Ints
+    time_s: Floats
+
+    def where(self, rows: Mask) -> _Ends:
+        """Some of the rows."""
+        return _Ends(self.contact[rows], self.device[rows], self.time_s[:, rows])
+
+
+class Gate:
+    """Looks at where the satellite stood when transfers began and ended, many contacts at once.
+
+    Of all that a device moved in a contact the first start and the last end are looked at. What
+    takes no time (a neglected downlink) uses no link.
+    """
+
+    def __init__(self, sky: Sky, contacts: Contacts) -> None:
+        self._sky = sky
+        self._start = Start.of(sky.start)
+        self._contacts = contacts
+        self._rows: list[Moved] = []
+        self._count = 0
+        counts = [len(devices) for devices in sky.devices]
+        self._first = np.cumsum([0, *counts[:-1]])
+
+    @cached_property
+    def _frames(self) -> SiteFrames:
+        """All devices of all clusters."""
+        sites = [site for devices in self._sky.devices for site in devices]
+        return site_frames(sites, self._sky.min_elevation_deg)
+
+    @cached_property
+    def _gate_deg(self) -> Floats:
+        """Lowest elevation of each of them."""
+        gate_deg: Floats = np.degrees(np.arcsin(self._frames.sin_mask))
+        return gate_deg
+
+    def moved(self, rows: Moved) -> None:
+        """Look at what moved, with what comes next."""
+        if rows.end_s[0] == rows.start_s[0]:
+            return
+        self._rows.append(rows)
+        self._count += len(rows.device)
+        if self._count >= MANY:
+            self.look()
+
+    def look(self) -> None:
+        """Raise InvariantError if anything so far moved with its satellite below the gate."""
+        if not self._rows:
+            return
+        ends = self._ends()
+        self._rows, self._count = [], 0
+        satellites: defaultdict[str, list[int]] = defaultdict(list)
+        for contact_id in np.unique(ends.contact).tolist():
+            satellites[self._contacts.of(contact_id).satellite].append(contact_id)
+        for name, contacts in satellites.items():
+            alone = len(satellites) == 1
+            self._look(name, ends if alone else ends.where(np.isin(ends.contact, contacts)))
+
+    def _ends(self) -> _Ends:
+        """Put together what each device (counted over all clusters) moved in each contact."""
+        rows = self._rows
+        clusters = [self._contacts.of(r.contact_id).cluster.index for r in rows]
+        lengths = [len(r.device) for r in rows]
+        contact = np.repeat([r.contact_id for r in rows], lengths)
+        device = np.concatenate([r.device for r in rows])
+        device += np.repeat(self._first[clusters], lengths)
+        order = np.lexsort([device, contact])
+        contact, device = contact[order], device[order]
+        new = np.ones(len(order), bool)
+        new[1:] = (contact[1:] != contact[:-1]) | (device[1:] != device[:-1])
+        first = np.flatnonzero(new)
+        start_s = np.minimum.reduceat(np.concatenate([r.start_s for r in rows])[order], first)
+        end_s = np.maximum.reduceat(np.concatenate([r.end_s for r in rows])[order], first)
+        return _Ends(contact[first], device[first], np.stack([start_s, end_s]))
+
+    def _look(self, name: str, ends: _Ends) -> None:
+        """Look at all contacts of one satellite."""
+        states = _states(self._sky.satellites[name], self._start, ends.time_s)
+        elevation_deg, _, _ = elevation_and_range(states, self._frames, ends.device)
+        low_deg = self._gate_deg[ends.device] - elevation_deg
+        if low_deg.max() <= TOLERANCE_DEG:
+            return
+        which, row = np.unravel_index(int(np.argmax(low_deg)), low_deg.shape)
+        contact_id = int(ends.contact[row])
+        cluster = self._contacts.of(contact_id).cluster
+        device = int(ends.device[row] - self._first[cluster.index])
+        at = f"{low_deg[which, row]:.4f} deg too low at {ends.time_s[which, row]:.3f} s"
+        who = f"device {device} of {cluster.name} in contact {contact_id}"
+        raise violated(ABOVE, f"{name} was {at} for a transfer of {who}")
+
+
+def _states(satellite: Satellite, start: Start, time_s: Floats) -> Floats:
+    """States (..., 6) of a satellite at times (...), by cubics through those of SGP4."""
+    cell = np.floor(time_s / STEP_S)
+    knots, place = np.unique(np.stack([cell, cell + 1.0]), return_inverse=True)
+    try:
+        known = propagate(satellite, start, knots * STEP_S)
+    except ValueError:  # it comes down right behind what is looked at
+        return propagate(satellite, start, time_s.ravel()).reshape(*time_s.shape, 6)
+    before, after = known[place.reshape(2, *time_s.shape)]
+    x = (time_s / STEP_S - cell)[..., None]
+    rate_before, rate_after = before[..., 3:] * STEP_S, after[..., 3:] * STEP_S
+    rise = after[..., :3] - before[..., :3]
+    bend = rate_before + rate_after - 2.0 * rise
+    position = before[..., :3] + x * (rate_before + x * (rise - rate_before - bend + x * bend))
+    return np.concatenate([position, before[..., 3:]], axis=-1)

@@ -1,0 +1,156 @@
+"""How old an update is when it is aggregated, told by what its devices have downloaded."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
+from sim.checks.conservation import Moved, everywhere, worst
+from sim.errors import violated
+
+STALENESS = "staleness counted from the version downloaded"
+
+REMEMBERED = 32
+"""Downloads of a cluster that are remembered. Of older versions a device could hold any."""
+FOUND = -1
+"""Stands for a version that need not be looked for any more."""
+WAITING = 256
+"""Versions of a cluster's uploads that may wait to be aggregated."""
+SAID = re.compile(r"\bstaleness:(-?\d+)(?:-(-?\d+))?")
+
+Strange = dict[tuple[str, str], tuple[int, str]]
+
+
+class _Held:
+    """The version that each device (K,) downloaded last, and the cluster's last few downloads."""
+
+    def __init__(self, devices: int) -> None:
+        self._newest: Ints = np.zeros(devices, np.int64)
+        self._downloads: deque[tuple[Ints, Ints]] = deque(maxlen=REMEMBERED)
+
+    def take(self, device: Ints, version: Ints) -> None:
+        """Remember that devices (R,) have got a version (R,) each."""
+        self._newest[device] = version
+        self._downloads.append((device, version))
+
+    def lacks(self, device: Ints, version: Ints) -> Mask:
+        """Which devices (R,) had not downloaded a version (R,): it is none that is remembered.
+
+        Neither is it older than all of those.
+        """
+        unknown: Mask = self._newest[device] != version
+        if not np.count_nonzero(unknown):
+            return unknown
+        wanted = np.full(len(self._newest), FOUND)
+        wanted[device] = version
+        # Of a device that has downloaded nothing for so long nothing is known.
+        oldest = np.full_like(wanted, np.iinfo(np.int64).max)
+        for who, had in reversed(self._downloads):
+            asked = wanted[who]
+            wanted[who] = np.where(asked == had, FOUND, asked)
+            oldest[who] = had
+            if everywhere(wanted == FOUND):
+                return np.zeros_like(unknown)
+        if len(self._downloads) < REMEMBERED:
+            oldest[:] = 0  # nothing is forgotten yet: what was given at the start is the oldest
+            wanted[wanted == 0] = FOUND
+        lacking: Mask = (wanted[device] != FOUND) & (version >= oldest[device])
+        return lacking
+
+
+class Versions:
+    """What devices have downloaded and uploaded, and what is said of it when it is aggregated.
+
+    Every device is given version 0 at the start. A method may number its payloads as it likes, and
+    aggregate them when it likes. But where it says how stale what it aggregates is
+    (``staleness:LOW-HIGH``), that many versions lie between the server's before and those that were
+    uploaded, by the cluster that it names or else by all; and devices had downloaded these.
+    """
+
+    def __init__(self, clusters: Sequence[Cluster]) -> None:
+        self._held = {c.name: _Held(c.devices) for c in clusters}
+        self._waiting: dict[str, set[int]] = {c.name: set() for c in clusters}
+        self._uncounted: set[str] = set()
+        self._strange: Strange = {}
+
+    def moved(self, rows: Moved) -> None:
+        """Remember what has come down, and what has come up in which version."""
+        device, version = rows.device, rows.version
+        if not rows.all_delivered:
+            device, version = device[rows.delivered], version[rows.delivered]
+        held = self._held[rows.cluster]
+        if rows.direction == "downlink":
+            held.take(device, version)
+            return
+        unknown = held.lacks(device, version)
+        if np.count_nonzero(unknown):
+            self._note(rows, int(np.flatnonzero(rows.delivered)[worst(unknown)]))
+        waiting = self._waiting[rows.cluster]
+        if len(version):
+            alike = not np.count_nonzero(version != version[0])
+            waiting.update(version[:1].tolist() if alike else version.tolist())
+        if len(waiting) > WAITING:
+            self._uncounted.add(rows.cluster)
+            waiting.clear()
+
+    def _note(self, rows: Moved, row: int) -> None:
+        """Remember an upload of a version that its device did not have."""
+        version = int(rows.version[row])
+        what = f"{rows.named(row)} is of version {version}"
+        self._strange[rows.cluster, rows.payload] = version, what
+
+    def settled(self, cluster: str, steps: Iterable[Any], replies: Iterable[Any]) -> None:
+        """Remember downloads of no bytes, which have no rows: nothing had changed."""
+        for step, reply in zip(steps, replies, strict=True):
+            down = isinstance(step, Download) and isinstance(reply, Receipt)
+            if down and np.count_nonzero(step.payload.bytes) < np.size(step.payload.bytes):
+                empty = reply.done & (np.asarray(step.payload.bytes) == 0)
+                version = np.broadcast_to(step.payload.version, empty.shape)
+                self._held[cluster].take(np.flatnonzero(empty), version[empty])
+
+    def aggregated(self, columns: Mapping[str, Any]) -> None:
+        """Hold what is said of an aggregation against what has been uploaded."""
+        said, version = SAID.search(columns.get("detail") or ""), columns.get("version")
+        if said is None or version is None:
+            return
+        low = int(said[1])
+        high = low if said[2] is None else int(said[2])
+        own = columns.get("cluster")
+        names = [own] if own is not None and self._explains([own], version, low, high) else None
+        if names is None:
+            names = list(self._waiting)
+            if not self._explains(names, version, low, high):
+                raise violated(STALENESS, self._said(columns, names))
+        if self._strange:
+            self._check_strange(names, version, low, high)
+        for name in names:
+            self._waiting[name].clear()
+        self._uncounted.difference_update(names)
+
+    def _explains(self, clusters: Sequence[str], version: int, low: int, high: int) -> bool:
+        """Whether uploads that wait are as old as is said: the youngest and the oldest."""
+        if not self._uncounted.isdisjoint(clusters):  # too many to be remembered
+            return True
+        behind = {version - 1 - v for name in clusters for v in self._waiting[name]}
+        return 0 <= low <= high and {low, high} <= behind
+
+    def _check_strange(self, clusters: Sequence[str], version: int, low: int, high: int) -> None:
+        mine = {key: found for key, found in self._strange.items() if key[0] in clusters}
+        for key, (uploaded, what) in mine.items():
+            del self._strange[key]
+            if low <= version - 1 - uploaded <= high:
+                raise violated(STALENESS, f"{what}, which the device has not downloaded")
+
+    def _said(self, columns: Mapping[str, Any], names: Sequence[str]) -> str:
+        own = columns.get("cluster")
+        uploaded = sorted(self._waiting[own] if own is not None else set[int]())
+        uploaded = uploaded or sorted(set().union(*(self._waiting[name] for name in names)))
+        return (
+            f"{own} aggregated {columns['detail']!r} into version {columns['version']} at "
+            f"{columns['time_s']:.3f} s, of uploads in versions {uploaded}"
+        )

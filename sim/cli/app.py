@@ -1,0 +1,114 @@
+"""The command ``leomix``. Heavy imports happen inside the commands, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sim.cli import about, contacts, link, run, show, sweep, validate
+from sim.errors import Interrupted, SimulationError
+from sim.files import of_the_disk, trouble_text
+
+app = typer.Typer(
+    name="leomix",
+    help="Simulate federated learning of mixtures of experts through low-Earth-orbit satellites.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Typer carries its own copy of click from some version on; this is the right class in each.
+UsageError: Any = typer.BadParameter.__base__
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+LONGEST_LINE = 4000
+"""Characters of an error that are shown."""
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run.run_command,
+    "fork": run.fork_command,
+    "sweep": sweep.sweep_command,
+    "contacts": contacts.contacts_command,
+    "link": link.link_command,
+    "validate": validate.validate_command,
+    "list": about.list_command,
+    "show": show.show_command,
+    "compare": show.compare_command,
+    "report": show.report_command,
+    "export": show.export_command,
+    "new": about.new_command,
+    "cache": about.cache_command,
+    "schema": about.schema_command,
+    "doctor": about.doctor_command,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"leomix {version('leomix')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="show the version"),
+    ] = False,
+) -> None: ...
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    sys.exit(status(arguments))
+
+
+def status(arguments: list[str] | None) -> int:
+    """Run the command line and return its exit code; errors are one line on stderr."""
+    try:
+        code = app(args=arguments, standalone_mode=False, prog_name="leomix")
+    except UsageError as error:
+        _say(error.format_message())
+        return WRONG_INPUT
+    except SimulationError as error:
+        _say(f"the run failed: {error}")
+        return FAILED
+    except OSError as error:
+        _say(trouble_text(error))
+        return FAILED if of_the_disk(error) else WRONG_INPUT
+    except ValueError as error:
+        _say(str(error))
+        return WRONG_INPUT
+    except RecursionError:
+        _say("something in the input is nested too deeply; get the file again from its source")
+        return WRONG_INPUT
+    except MemoryError:
+        _say("there is not enough memory; leomix validate --estimate tells what a run takes")
+        return FAILED
+    except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+        return _interrupted(str(error))
+    # Typer makes this status of an interrupt that no command has met.
+    return _interrupted() if code == INTERRUPTED else code or DONE
+
+
+def _interrupted(saved: str = "") -> int:
+    _say(f"interrupted: {saved or 'nothing was saved'}")
+    return INTERRUPTED
+
+
+def _say(text: str) -> None:
+    """Tell on one line of stderr what ended the command.
+
+    The text may quote somebody's file: what a terminal would obey is shown, not sent.
+    """
+    line = " ".join(text.split())[:LONGEST_LINE]
+    shown = (c if c.isprintable() else repr(c)[1:-1] for c in line)
+    print(f"leomix: {''.join(shown)}", file=sys.stderr)

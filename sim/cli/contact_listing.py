@@ -1,0 +1,310 @@
+"""Contacts of a scenario, or of elements over sites, as tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import orbit
+from sim.errors import InputError
+from sim.export.formats import FORMULA
+from sim.formatting import table
+from sim.plan.plan import view_of
+from sim.trace import arrow as plain
+from sim.trace.arrow import array
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+BATCH_ROWS = 250_000
+_COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")
+_SHOWN = {
+    "duration_s": "{:.1f}",
+    "max_elevation_deg": "{:.2f}",
+    "min_slant_range_km": "{:.1f}",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Windows with the names of what they are between, and what there is to say about them.
+
+    ``sessions`` (S,) counts how often each site was served, where that is not once a window;
+    ``revolutions_per_day`` is the satellite's (the median of several), None without an orbit.
+    """
+
+    satellites: list[str]
+    sites: list[str]
+    start: datetime
+    span_s: float
+    windows: orbit.ContactWindows
+    complaints: tuple[str, ...] = ()
+    revolutions_per_day: float | None = None
+    sessions: np.ndarray | None = None
+
+
+def write(found: Found, path: Path) -> None:
+    """Write all columns of ``orbit.find_contacts`` to a .csv or .parquet file, in batches.
+
+    Instants are UTC to the microsecond, in a CSV file as ISO 8601 text.
+    """
+    plain.check_path(path)
+    plain.write_batches(_batches(found, path.suffix == ".csv"), path)
+
+
+def list_text(found: Found) -> str:
+    """One line a window."""
+    if not len(found.windows):
+        return "no contacts"
+    w = found.windows
+    shown: dict[str, Any] = {
+        "satellite": [found.satellites[i] for i in w.satellite],
+        "site": [found.sites[i] for i in w.site],
+        "rise_utc": plain.iso(_utc(found.start, w.rise_s), "ms"),
+        "set_utc": plain.iso(_utc(found.start, w.set_s), "ms"),
+        "duration_s": w.set_s - w.rise_s,
+        "max_elevation_deg": w.max_elevation_deg,
+        "min_slant_range_km": w.min_slant_range_km,
+    }
+    return plain.text(shown, _SHOWN)
+
+
+def summary_text(found: Found) -> str:
+    """One line a site: passes, how long they last, the longest time without; and cycles a day."""
+    seen = orbit.coverage(found.windows, len(found.sites), found.span_s)
+    rows = [
+        [
+            name,
+            str(seen.passes[i]),
+            f"{seen.passes_per_day[i]:.2f}",
+            _seconds(seen.mean_duration_s[i]),
+            _seconds(seen.longest_duration_s[i]),
+            f"{seen.longest_gap_s[i] / 3600:.2f}",
+            f"{100 * seen.in_view_fraction[i]:.2f}",
+        ]
+        for i, name in enumerate(found.sites)
+    ]
+    head = ["site", "passes", "a day", "mean s", "longest s", "longest gap h", "in view %"]
+    listed = table(head, rows)
+    if found.sessions is None and len(found.satellites) > 1:
+        # Who would serve whom is not said: passes of several satellites overlap.
+        return listed
+    served = seen.passes if found.sessions is None else found.sessions
+    return f"{listed}\n{_cycles(found, served)}"
+
+
+def _cycles(found: Found, served: np.ndarray) -> str:
+    """Cycles a day, which the site served least often sets, beside one cycle an orbit."""
+    least = int(np.argmin(served))
+    a_day = served[least] / found.span_s * 86400
+    line = f"cycles a day: {a_day:.2f} ({found.sites[least]} is served least often)"
+    ideal = found.revolutions_per_day
+    if ideal is None:
+        return line
+    return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"
+
+
+def _seconds(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.0f}"
+
+
+def _batches(found: Found, times_as_text: bool) -> Iterator[Any]:
+    """Arrow record batches of the windows; one without rows if there are none."""
+    listed = {"satellite": found.satellites, "site": found.sites}
+    if times_as_text:  # a CSV file, which may end in a spreadsheet
+        listed = {key: [_no_formula(name) for name in names] for key, names in listed.items()}
+    names = {key: array(values) for key, values in listed.items()}
+    for first in range(0, max(len(found.windows), 1), BATCH_ROWS):
+        rows = slice(first, first + BATCH_ROWS)
+        yield plain.batch(_columns(found, rows, names, times_as_text))
+
+
+def _no_formula(name: str) -> str:
+    """Return a name with a `'` before what would be a formula; places may be called 1.5,-2."""
+    is_formula = re.match(FORMULA, name) and not _COORDINATES.fullmatch(name)
+    return f"'{name}" if is_formula else name
+
+
+def _columns(
+    found: Found, rows: slice, names: dict[str, Any], times_as_text: bool
+) -> dict[str, Any]:
+    """Fields of the windows in their order: names for indices, UTC for seconds, and durations."""
+    columns: dict[str, Any] = {}
+    for field in fields(found.windows):
+        values = getattr(found.windows, field.name)[rows]
+        if field.name in names:
+            columns[field.name] = names[field.name].take(array(values))
+        elif field.name in ("rise_s", "culminate_s", "set_s"):
+            times = _utc(found.start, values)
+            shown = plain.iso(times) if times_as_text else times
+            columns[field.name.replace("_s", "_utc")] = array(shown)
+        else:
+            columns[field.name] = array(values)
+        if field.name == "set_s":
+            columns["duration_s"] = array(values - found.windows.rise_s[rows])
+    return columns
+
+
+def _utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
+    """Instants (UTC, microseconds) of times in seconds since the start."""
+    zero = np.datetime64(start.replace(tzinfo=None), "us")
+    return zero + np.rint(time_s * 1e6).astype("timedelta64[us]")
+
+
+# ``leomix contacts``: contact windows of a scenario, or of an element file over sites.
+
+
+_LONGEST_DAYS = 36525
+_SHORTEST_DAYS = 1e-6
+_YEARS = (1958, 2099)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def of_scenario(scenario: Scenario) -> Found:
+    """Contacts of a scenario's satellites with its clusters, and how often each is served."""
+    view = view_of(scenario)
+    return Found(
+        view.satellite_names,
+        view.sites,
+        view.start,
+        view.span_s,
+        view.windows,
+        _warnings(view.doubts),
+        _revolutions_per_day(view.satellites),
+        np.array([view.sessions_of(site) for site in range(len(view.sites))]),
+    )
+
+
+def of_elements(
+    path: Path,
+    sites: Sequence[str],
+    sites_file: Path | None,
+    start: str | None,
+    days: float | None,
+    min_elevation_deg: float | None,
+    skip_bad: bool,
+) -> Found:
+    """Contacts of every satellite of an element file with every site.
+
+    Elements that cannot be read, and satellites that SGP4 refuses over the whole span, raise
+    InputError, or are left out with a complaint if ``skip_bad``.
+    """
+    if not (sites or sites_file) or start is None or days is None or min_elevation_deg is None:
+        raise InputError(
+            "contacts: --tle needs --site (or --sites), --start, --days and --min-elevation too"
+        )
+    begin, end = _span(start, days)
+    mask = _mask(min_elevation_deg)
+    places = [_site(text) for text in sites] + (orbit.read_sites(sites_file) if sites_file else [])
+    _check_names([place.name for place in places])
+    satellites, left_out = _read(path, skip_bad)
+    failures: list[orbit.Failure] = []
+    windows = orbit.contact_windows(
+        satellites, places, begin, end, mask, refine="sgp4", on_failure=failures.append
+    )
+    refused = [str(failure) for failure in failures if failure.whole]
+    partly = [str(failure) for failure in failures if not failure.whole]
+    left_out += _left_out(refused, len(satellites), path, skip_bad)
+    return Found(
+        [satellite.name for satellite in satellites],
+        [place.name for place in places],
+        begin,
+        (end - begin).total_seconds(),
+        windows,
+        (*left_out, *_warnings([*partly, *orbit.doubts(satellites, begin, end)])),
+        _revolutions_per_day(satellites),
+    )
+
+
+def _revolutions_per_day(satellites: Sequence[orbit.Satellite]) -> float | None:
+    """Of the one satellite, or the median of several; None for none."""
+    return median(s.revolutions_per_day for s in satellites) if satellites else None
+
+
+def _warnings(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"warning: {line}" for line in lines)
+
+
+def _read(path: Path, skip_bad: bool) -> tuple[list[orbit.Satellite], list[str]]:
+    """Satellites of a file, and a complaint for each entry left out."""
+    text = orbit.element_text(path)
+    entries = list(orbit.scan_satellites(text, str(path)))
+    if not entries:
+        return orbit.parse_satellites(text, str(path)), []  # which says that there is nothing
+    good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
+    bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
+    return good, _left_out(bad, len(entries), path, skip_bad)
+
+
+def _left_out(bad: list[str], total: int, path: Path, skip_bad: bool) -> list[str]:
+    """Complaints about bad satellites; raise InputError if they may not, or must not, be left out.
+
+    The error names the first one and counts the others.
+    """
+    if not bad:
+        return []
+    if not skip_bad:
+        others = f" ({len(bad)} of {total} are bad; --skip-bad leaves them out)"
+        raise InputError(bad[0] + (others if total > 1 else ""))
+    if len(bad) == total:
+        raise InputError(f"{path}: no good elements are left of {total}; the first: {bad[0]}")
+    return [f"left out: {line}" for line in bad]
+
+
+def _span(start: str, days: float) -> tuple[datetime, datetime]:
+    if not _SHORTEST_DAYS <= days <= _LONGEST_DAYS:
+        raise InputError(
+            f"--days {days:g}: should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), and "
+            f"{_LONGEST_DAYS} at most"
+        )
+    try:
+        time = datetime.fromisoformat(start)
+        if time.tzinfo is None:
+            raise ValueError("no time zone")
+        if not _YEARS[0] <= time.year <= _YEARS[1]:
+            raise ValueError("out of range")
+    except ValueError:
+        raise InputError(
+            f"--start {start}: should be UTC, written like 2026-08-22T00:00:00Z, in the years "
+            f"{_YEARS[0]} to {_YEARS[1]}"
+        ) from None
+    begin = time.astimezone(UTC)
+    return begin, begin + timedelta(days=days)
+
+
+def _mask(min_elevation_deg: float) -> float:
+    if not 0 <= min_elevation_deg < 90:
+        raise InputError(
+            f"--min-elevation {min_elevation_deg:g}: should be degrees from 0 to below 90"
+        )
+    return min_elevation_deg
+
+
+def _site(text: str) -> orbit.Site:
+    name, named, place = text.rpartition("=")
+    parts = [part.strip() for part in place.split(",")]
+    if len(parts) not in (2, 3) or not all(map(_NUMBER.fullmatch, parts)) or (named and not name):
+        raise InputError(
+            f"--site {text}: should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6, and may "
+            "begin with a name: Munich=48.1,11.6"
+        )
+    try:
+        return orbit.Site(name.strip() or place, *map(float, parts))
+    except ValueError as error:
+        message = str(error)
+        raise InputError(f"--site {text}: {message.partition(': ')[2] or message}") from None
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise InputError if two sites share a name: the list could not tell them apart."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")

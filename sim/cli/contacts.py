@@ -1,0 +1,72 @@
+"""`leomix contacts`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sim.cli.options import SetKeys, load, wrong
+
+
+def contacts_command(
+    scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]")] = None,
+    tle: Annotated[
+        Path | None,
+        typer.Option(help="element file (TLE, or OMM in JSON, CSV or XML), in place of a scenario"),
+    ] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]LAT,LON[,ALT_M]", help="a place on the ground, degrees; repeat it"
+        ),
+    ] = None,
+    sites: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of places: name, latitude_deg, longitude_deg, altitude_m, min_elevation_deg"
+        ),
+    ] = None,
+    start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None,
+    days: Annotated[float | None, typer.Option(help="length of the span, days")] = None,
+    min_elevation: Annotated[
+        float | None, typer.Option(metavar="DEG", help="mask, degrees")
+    ] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="one line a site")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", help="write all columns to .csv or .parquet, and show the summary"),
+    ] = None,
+    set_: SetKeys = None,
+) -> None:
+    """List contacts: of a scenario's clusters, or of --tle over --site."""
+    from sim.cli import contact_listing
+    from sim.cli import contact_listing as command
+    from sim.trace import arrow
+
+    if (scenario is None) == (tle is None):
+        wrong("contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation")
+    with_tle = (site, sites, start, days, min_elevation, skip_bad or None)
+    if scenario is not None and any(value is not None for value in with_tle):
+        wrong(
+            "contacts: --site, --sites, --start, --days, --min-elevation and --skip-bad "
+            "go with --tle"
+        )
+    if tle is not None and set_:
+        wrong("contacts: --set goes with a SCENARIO")
+    if out is not None:
+        arrow.check_path(out)
+    if tle is not None:
+        found = command.of_elements(tle, site or [], sites, start, days, min_elevation, skip_bad)
+    else:
+        found = command.of_scenario(load(str(scenario), set_, None))
+    for line in found.complaints:
+        print(line, file=sys.stderr)
+    if out is not None:
+        contact_listing.write(found, out)
+        print(f"wrote {len(found.windows)} contacts to {out}", file=sys.stderr)
+    short = summary or out is not None
+    print(contact_listing.summary_text(found) if short else contact_listing.list_text(found))

@@ -1,0 +1,73 @@
+"""What the commands share: arguments, scenarios with overrides, one-line errors and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")
+]
+SetKeys = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the scenario; repeat it"),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="override the scenario's seed")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
+MaxWall = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="save and stop after so much wall time: 90min, 2h, 5400"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run")]
+RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs")]
+
+
+def overrides_of(set_: list[str] | None, seed: int | None) -> dict[str, Any]:
+    """Return the overrides that ``--set`` and ``--seed`` ask for, by dotted key."""
+    overrides: dict[str, Any] = {}
+    for pair in set_ or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            wrong(
+                f"--set {pair}: should be KEY=VALUE, for example --set orbit.min_elevation_deg=20"
+            )
+        overrides[key] = value
+    if seed is not None:
+        overrides["seed"] = seed
+    return overrides
+
+
+def wall_s(text: str | None) -> float:
+    """Return the seconds of ``--max-wall``; inf without it."""
+    from math import inf
+
+    from sim.formatting import parse_seconds
+
+    return inf if text is None else parse_seconds("--max-wall", text)
+
+
+def load(name: str, set_: list[str] | None, seed: int | None) -> Scenario:
+    """Load a scenario with its overrides."""
+    import scenarios
+
+    return scenarios.load(name, overrides_of(set_, seed))
+
+
+def wrong(message: str) -> NoReturn:
+    """End the command: its input is wrong."""
+    from sim.errors import InputError
+
+    raise InputError(message)
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as JSON."""
+    import json
+
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,256 @@
+"""Run and fork, with progress."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sim.cli.options import (
+    Json,
+    MaxWall,
+    Quiet,
+    RunFolder,
+    ScenarioName,
+    Seed,
+    SetKeys,
+    load,
+    overrides_of,
+    print_json,
+    wall_s,
+    wrong,
+)
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from sim.execution.result import Result
+
+
+def run_command(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="run folder; default runs/NAME-METHOD-SEED"
+        ),
+    ] = None,
+    set_: SetKeys = None,
+    seed: Seed = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in -o")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+    ] = False,
+    max_wall: MaxWall = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Simulate a scenario and write its run folder."""
+    from sim.execution.running import run
+
+    within_s = wall_s(max_wall)
+    loaded = load(scenario, set_, seed)
+    place = out or _default_folder(loaded, resume)
+    start = partial(run, loaded, place, resume, cache=not no_cache)
+    carried_out(start, loaded, place, within_s, quiet, json_)
+
+
+def _default_folder(scenario: Scenario, resume: bool) -> Path:
+    """First free folder ``runs/NAME-METHOD-SEED``, with a number behind it if need be."""
+    from sim.files import free_folder
+
+    if resume:
+        wrong("--resume: name the run's folder with -o DIR")
+    name = scenario.source_path.stem if scenario.source_path else "scenario"
+    return free_folder(Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}")
+
+
+# `leomix fork`.
+
+
+def fork_command(
+    run: RunFolder,
+    at: Annotated[
+        str, typer.Option(metavar="TIME", help="simulated time: 36h, 2d, 90min, 5400 (seconds)")
+    ],
+    set_: SetKeys = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="run folder; default RUN_DIR-fork"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the fork in -o")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+    ] = False,
+    max_wall: MaxWall = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Go on with a run from some time on with keys of its scenario changed."""
+    import scenarios
+    from sim.execution.folder import as_written
+    from sim.execution.forks import Parent, changed, fork
+    from sim.files import free_folder
+    from sim.formatting import parse_seconds
+
+    within_s, at_s, overrides = (
+        wall_s(max_wall),
+        parse_seconds("--at", at),
+        overrides_of(set_, None),
+    )
+    if resume and out is None:
+        wrong("--resume: name the fork's folder with -o DIR")
+    place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
+    with as_written([run]):
+        parent = Parent.read(run)
+        parent.check_time(at_s)
+        scenario = scenarios.from_stored(changed(parent.said, overrides), {})
+    start = partial(fork, run, at_s, overrides, place, resume, cache=not no_cache)
+    carried_out(start, scenario, place, within_s, quiet, json_)
+
+
+# What the commands that simulate do alike: progress, stopping, and what they show at the end.
+
+
+def carried_out(
+    start: Callable[..., Result],
+    scenario: Scenario,
+    place: Path,
+    max_wall_s: float,
+    quiet: bool,
+    json_: bool,
+) -> None:
+    """Run what ``start`` runs into ``place``, for so long at most, and show what came out."""
+    from sim.analysis.text import summary_text
+    from sim.errors import SimulationError
+    from sim.execution.interrupt import stop_on_interrupt
+
+    before = _failure(place)
+    try:
+        with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as each_event:
+            result = start(listen=progress, each_event=each_event, each_time=progress.at)
+    except SimulationError as error:
+        if str(error) != before:
+            raise
+        again = f"{error}; it failed so before, and --resume does not mend that"
+        raise SimulationError(again) from error
+    for warning in result.manifest["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    if json_:
+        print_json({**result.summary, "folder": str(place)})
+    else:
+        print(summary_text(result.summary))
+        print(f"{'run folder':<14} {place}")
+        if progress.shown:
+            print(f"next: leomix report {place}", file=sys.stderr)
+
+
+def _failure(place: Path) -> str | None:
+    """Return why the run in ``place`` has failed, if there is one that has."""
+    from sim.execution.folder import MANIFEST, read_manifest
+
+    if not (place / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(place)
+    return str(manifest.get("error")) if manifest["status"] == "failed" else None
+
+
+# Progress of a run: a bar on a terminal, with an estimate of the rest; elsewhere nothing.
+
+
+REFRESH_S = 0.1
+"""Wall time between two looks at the simulated clock."""
+SHORT_S = 2 * 86400.0
+"""A run below this is told in hours."""
+
+
+class Progress:
+    """Listens to a run's evaluations, and to the simulated time in between.
+
+    ``shown`` says whether there is a bar: on a terminal that can draw one, unless ``quiet``.
+    """
+
+    def __init__(self, scenario: Scenario, quiet: bool) -> None:
+        dumb = os.environ.get("TERM") == "dumb"
+        self.shown = not quiet and sys.stderr.isatty() and not dumb
+        self._cycles = scenario.stop.cycles
+        self._span_s = _span_s(scenario)
+        self._cycle = 0
+        self._cycle_s = 0.0
+        self._accuracy = math.nan
+        self._next_look = -math.inf
+        self._began: tuple[float, float] | None = None
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if self.shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+
+            columns = BarColumn(20), TextColumn("{task.description}"), TimeRemainingColumn()
+            self._bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("getting ready", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Hear of an evaluation."""
+        if cycle > self._cycle:
+            self._cycle, self._cycle_s = cycle, time_s
+        self._accuracy = accuracy
+        self._next_look = -math.inf
+        self.at(time_s)
+
+    def at(self, time_s: float) -> None:
+        """Hear what time it is on the simulated clock: behind every event, so it must be cheap."""
+        if self._bar is None or (now := time.monotonic()) < self._next_look:
+            return
+        self._next_look = now + REFRESH_S
+        self._began = self._began or (now, time_s)
+        text, end_s = self._text(time_s, now), self._end_s()
+        if end_s is None:
+            self._bar.update(self._task, description=text)
+        else:
+            self._bar.update(self._task, completed=time_s / end_s, total=1.0, description=text)
+
+    def _end_s(self) -> float | None:
+        """When the run will end: its span, or sooner if cycles go on coming as they have."""
+        ends_s = [] if self._span_s is None else [self._span_s]
+        if self._cycles is not None and self._cycle:
+            ends_s.append(self._cycle_s * self._cycles / self._cycle)
+        return min(ends_s, default=None)
+
+    def _text(self, time_s: float, now: float) -> str:
+        short = self._span_s is not None and self._span_s < SHORT_S
+        unit, unit_s = ("hour", 3600.0) if short else ("day", 86400.0)
+        of = "" if self._span_s is None else f" of {self._span_s / unit_s:.1f}"
+        cycles = "" if self._cycles is None else f" of {self._cycles}"
+        parts = [f"{unit} {time_s / unit_s:.1f}{of}", f"cycle {self._cycle}{cycles}"]
+        if not math.isnan(self._accuracy):
+            parts.append(f"accuracy {self._accuracy:.3f}")
+        began, from_s = self._began or (now, time_s)
+        if now > began:
+            parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")
+        return ", ".join(parts)
+
+
+def _span_s(scenario: Scenario) -> float | None:
+    """Return the longest time that the scenario may take, s; None where its windows say it."""
+    orbit, stop = scenario.orbit, scenario.stop
+    spans_s = [] if stop.days is None else [stop.days * 86400.0]
+    if orbit.source == "slots" and stop.cycles is not None:
+        slots = len(scenario.ground.clusters) + orbit.slots.idle
+        spans_s.append(stop.cycles * slots * orbit.slots.seconds)
+    return min(spans_s, default=None)

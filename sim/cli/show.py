@@ -1,0 +1,108 @@
+"""Show, compare, report, export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sim.cli.options import Json, RunFolder, RunFolders, print_json
+
+MOST_CLIENTS = 20
+"""Clients up to which `show` prints the gating pattern."""
+
+
+def show_command(run: RunFolder, json_: Json = False) -> None:
+    """Show the summary of a run."""
+    from sim.analysis.text import summary_text
+    from sim.execution.folder import as_written
+    from sim.execution.result import read_run
+
+    with as_written([run]):
+        found = read_run(run)
+        if json_:
+            print_json(found["summary"] | {"gating_pattern": found["gating_pattern"]})
+        else:
+            print(summary_text(found["summary"]))
+            _print_pattern(found["gating_pattern"])
+
+
+def compare_command(runs: RunFolders, json_: Json = False) -> None:
+    """Compare runs; those that differ only in their seed are one group."""
+    from sim.analysis.text import comparison_text
+    from sim.execution.folder import as_written
+    from sim.execution.result import compare
+
+    with as_written(runs):
+        comparison = compare(runs)
+        if json_:
+            print_json(comparison)
+        else:
+            print(comparison_text(comparison))
+
+
+def _print_pattern(found: dict[str, Any] | None) -> None:
+    """Show who asks whom, where there are few enough to be read."""
+    from sim.analysis.text import pattern_text
+
+    if found is not None and len(found["clients"]) <= MOST_CLIENTS:
+        print(f"\n{pattern_text(found['clients'], found['shares'])}")
+
+
+# `leomix report`.
+
+
+def report_command(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs, or of sweeps")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", metavar="FILE.html", help="default RUN_DIR/report.html; of several: report.html"
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
+    from sim.execution.folder import as_written
+    from sim.report.write import report
+
+    with as_written(runs):
+        print(report(runs, out))
+
+
+# `leomix export`.
+
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="RUN_DIR", help="folder of a run; of a sweep with csv, parquet")
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="FORMAT",
+        help="csv, parquet (the tables), perfetto, czml, tensorboard or peft (trained experts)",
+    ),
+]
+Place = Annotated[
+    Path | None,
+    typer.Option("-o", metavar="PATH", help="new or empty folder; default RUN_DIR/export/FORMAT"),
+]
+
+
+def export_command(run: Folder, to: Format, out: Place = None) -> None:
+    """Write a run for other tools: its tables, traces, orbits, curves or trained experts.
+
+    In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.
+    """
+    from sim.execution.folder import as_written
+    from sim.export.formats import export
+
+    with as_written([run]):
+        exported = export(run, to, out)
+    for note in exported.notes:
+        print(note, file=sys.stderr)
+    print("\n".join(str(path) for path in exported.paths))

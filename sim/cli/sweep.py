@@ -1,0 +1,150 @@
+"""`leomix sweep`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli.options import (
+    Json,
+    MaxWall,
+    Quiet,
+    ScenarioName,
+    Seed,
+    SetKeys,
+    overrides_of,
+    print_json,
+    wall_s,
+)
+
+if TYPE_CHECKING:
+    from sim.sweep.supervisor import Sweeping
+
+DONE, FAILED, PARTLY = 0, 1, 3
+"""Exit status of a sweep: all points are done, none is, or some are and some are not."""
+
+ENDED = {"failed": 1, "refused": 2}
+"""Exit status of a dry run by how the point ended that was tried."""
+
+
+def sweep_command(
+    scenario: ScenarioName,
+    sweep: Annotated[
+        list[str],
+        typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
+    ],
+    sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid",
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="how many random combinations")
+    ] = None,
+    set_: SetKeys = None,
+    seed: Seed = None,
+    replications: Annotated[
+        int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="default runs/sweep-NAME"),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", metavar="N", help="processes; 0 for one a core")
+    ] = 1,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local or dask")] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the sweep in -o")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="go on with other points when one has failed")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/N", help="run only the i-th of N parts")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+    ] = False,
+    max_wall: MaxWall = None,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Run a scenario many times with some of its keys varied."""
+    from sim.cli import sweeping
+    from sim.sweep import supervisor
+    from sim.sweep.points import Plan
+    from sim.sweep.spec import read_pairs
+
+    name = supervisor.scenario_name(scenario)
+    plan = Plan(name, overrides_of(set_, seed), read_pairs(sweep), sampling, samples, replications)
+    how = supervisor.How(
+        out=out,
+        workers=supervisor.workers(jobs),
+        engine=engine,
+        scheduler=scheduler,
+        resume=resume,
+        keep_going=keep_going,
+        shard=supervisor.shard(shard),
+        cache=not no_cache,
+        max_wall_s=wall_s(max_wall),
+    )
+    points = sweeping.points_of(plan, yes)
+    if dry_run:
+        text, ended = sweeping.rehearse(plan, points, how)
+        print(text)
+        if ended in ENDED:
+            raise typer.Exit(ENDED[ended])
+        return
+    done = sweeping.run_points(plan, points, how, quiet)
+    _show(done, json_)
+    status = _status(done)
+    if status != DONE:
+        raise typer.Exit(status)
+
+
+def _show(done: Sweeping, json_: bool) -> None:
+    from sim.sweep.text import failures_text, no_room, reuse_text, sha256_text, table_text
+
+    rows = done.rows()
+    keys = list(done.points[0].values)
+    for line in failures_text(rows, keys):
+        print(line, file=sys.stderr)
+    if done.left:
+        mend = f"free space on the disk of {done.place}" if no_room(rows) else "mend what failed"
+        print(
+            f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then "
+            f"go on with: --resume -o {done.place} (past failures with --keep-going)",
+            file=sys.stderr,
+        )
+    if done.trouble:
+        print(
+            f"{done.trouble}; the points are kept, go on with: --resume -o {done.place}",
+            file=sys.stderr,
+        )
+    if json_:
+        print_json(rows.to_pylist())
+        return
+    print(table_text(rows, keys))
+    for head, text in (
+        ("trainings", reuse_text(rows)),
+        ("sweep sha256", sha256_text(rows)),
+        ("sweep folder", str(done.place)),
+    ):
+        if text:
+            print(f"{head:<14} {text}")
+
+
+def _status(done: Sweeping) -> int:
+    """Return the exit status: all points of this process done, some of them, or none.
+
+    Rows that could not be written leave something to be done.
+    """
+    left = len(done.left)
+    if left == 0 and not done.trouble:
+        return DONE
+    return PARTLY if left < len(done.tasks) else FAILED

@@ -1,0 +1,160 @@
+"""What a run of a scenario will be and need: counts, data, memory, time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import scenarios
+from learning.architecture.kinds import TEXT_KINDS, input_spec
+from learning.data.table import data_files
+from learning.hardware import free_bytes
+from learning.learner import Learner
+from sim.engine.memory import counts_of, needs_of
+from sim.engine.setup import Build
+from sim.errors import InputError
+from sim.execution.folder import COMPLETE
+from sim.formatting import data_size, duration, table
+from sim.sweep.engine import Point
+from sim.sweep.trial import tried
+
+if TYPE_CHECKING:
+    from sim.sweep.trial import Trial
+
+
+def plan_text(built: Build) -> str:
+    """Describe contacts, link and payloads of a scenario that is ready to run."""
+    plan, sizes = built.plan, built.learner.architecture
+    experts = list(range(sizes.experts))
+    overridden = scenarios.resolved_link(built.scenario)["overridden"]
+    lines = [
+        f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
+        f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
+        f"{built.cycles} complete cycles",
+        f"link preset {built.scenario.link.preset!r}, overridden: "
+        f"{', '.join(overridden) or 'nothing'}",
+        f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
+        f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate "
+        f"{data_size(sizes.upload_bytes(experts, gate=True))}",
+        _round(built),
+        _clusters(built),
+    ]
+    return "\n".join(lines)
+
+
+def _round(built: Build) -> str:
+    """FLOPs of a local round, and the memory that it takes with one expert or all of them."""
+    everything = list(range(built.learner.architecture.experts))
+    costs = (built.learner.round_cost(held, held, gate=True) for held in ([0], everything))
+    one, whole = (data_size(float(cost.memory_bytes)) for cost in costs)
+    flops = built.learner.round_cost(everything, everything, gate=True).flops
+    return (
+        f"a round {flops:.2e} FLOPs, in {one} of memory with one expert, {whole} with all "
+        "(estimated)"
+    )
+
+
+def _clusters(built: Build) -> str:
+    header = ["cluster", "devices", "contacts", "served", "median service s", "least upload"]
+    rows = []
+    for cluster in built.plan.clusters:
+        here = [c for c in built.plan.contacts if c.cluster.name == cluster.name]
+        lasts = np.array([c.end_s - c.start_s for c in here if c.served])
+        counted = [c for c in here if c.served or not built.plan.constellation]
+        least = min(float(c.links.capacity_bytes.min()) for c in counted)
+        rows.append(
+            [
+                cluster.name,
+                str(cluster.devices),
+                str(len(here)),
+                str(len(built.plan.served(cluster))),
+                f"{np.median(lasts):.0f}",
+                data_size(least),
+            ]
+        )
+    return table(header, rows)
+
+
+# What a scenario may still lack to be trained, told without torch: files, or a model for them.
+
+
+KINDS = {
+    "vector": ("vector-moe",),
+    "image": ("image-moe",),
+    "text": TEXT_KINDS,
+    "choices": TEXT_KINDS,
+}
+"""Shipped kinds of models by the form of data that they take, the usual one first."""
+
+
+def missing_data(learner: Learner) -> list[str]:
+    """Look for what a run would train on; return lines for the user where files are not there.
+
+    Such a scenario may be meant for timing, or for files to come. Raises InputError where the
+    files that are there cannot be trained on by the scenario's model.
+    """
+    if not learner.trains:
+        return []
+    try:
+        data_files(learner.config.data)
+    except ValueError as error:
+        return [f"{error}: a run needs it, or learning.train=false for timing only"]
+    _check_form(learner)
+    return []
+
+
+def _check_form(learner: Learner) -> None:
+    kind = learner.config.model.kind
+    form = input_spec(learner.config).form
+    known = {kind for kinds in KINDS.values() for kind in kinds}
+    if kind in known and kind not in KINDS[form]:
+        raise InputError(
+            f"learning.model.kind: {kind!r} takes no {form} data; {KINDS[form][0]!r} does, or "
+            "learning.train=false for timing only"
+        )
+
+
+# ``leomix validate --estimate``: what a run will take in memory, time and on disk.
+
+
+TRIAL_S = 5.0
+"""Seconds behind its first event that a run is tried for."""
+
+
+def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> str:
+    """Return a table of what a run takes; the run is tried for some seconds on this machine.
+
+    ``scenario`` and ``overrides`` are what it was loaded from. One that does not fit into memory is
+    not tried.
+    """
+    needs, free = needs_of(built, counts_of(built)), free_bytes("cpu")
+    total = sum(need.bytes for need in needs)
+    rows = [("memory", f"about {data_size(total)}", _of(free))]
+    rows += [(f"  {need.what}", data_size(need.bytes), need.figures) for need in needs]
+    if free is not None and total > free:
+        rows.append(("time", "-", "not tried: the run does not fit into memory"))
+    else:
+        seed = built.scenario.seed
+        rows += _tried(tried(Point(0, "", scenario, dict(overrides), {}, 0, seed), TRIAL_S))
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
+
+
+def _of(free: int | None) -> str:
+    return "free memory is not known here" if free is None else f"of {data_size(free)} free"
+
+
+def _tried(found: Trial) -> list[tuple[str, str, str]]:
+    if found.status != COMPLETE:
+        return [("time", "-", f"none, the run fails: {found.error}")]
+    if not found.share:
+        return [("time", "-", f"no cycle was complete after {duration(found.behind_s)} of a trial")]
+    source = f"tried: {found.share:.1%} of it took {duration(found.behind_s)}"
+    beside = f"{source}, and {duration(found.before_s)} before it begins"
+    return [
+        ("time", f"about {duration(found.wall_s)}", beside),
+        ("disk", data_size(found.all_bytes), "by what the trial wrote"),
+        ("tried in", data_size(found.peak_bytes), "of memory"),
+    ]

@@ -1,1 +1,0 @@
-"""The commands of `leomix`, a module each, or a group that belongs together."""

@@ -1,0 +1,132 @@
+"""Compute: seconds a round, memory; from the scenario, in SI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import scenarios
+from learning.requests.cluster import Cost, Floats, Ints, Mask
+from sim.devices.energy import Transmitter
+from sim.devices.faults import slowdown_of
+from sim.devices.sites import clusters_of, device_kinds
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from scenarios.ground import Cluster, DeviceCompute, Kind
+
+
+ROUNDING = 1e-9
+"""Relative slack when rounds are counted, so that 0.7 s hold seven rounds of 0.1 s."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compute:
+    """Compute of one cluster's devices: one number for all of them, or an array (K,).
+
+    A round takes ``seconds_per_round``, or where that is None or NaN its FLOPs over
+    ``flops_per_s``. ``memory_bytes`` is None or inf where nothing limits it, ``power_w`` (drawn
+    while they compute) None or NaN where it is not known. ``per_contact`` is a number of rounds or
+    None for as many as fit; ``per_gap_max`` None for no limit. ``pace_s`` replaces the round time
+    in disconnected phases: the paper's slots hold ``per_contact`` rounds each, however long a round
+    of any of the devices is; an array (K,) where some are slower than that.
+    """
+
+    seconds_per_round: float | Floats | None
+    flops_per_s: float | Floats | None
+    memory_bytes: float | Floats | None
+    per_contact: int | None
+    per_gap_max: int | None
+    pace_s: float | Floats | None = None
+    power_w: float | Floats | None = None
+
+    def round_s(self, cost: Cost) -> Floats:
+        """Seconds of one local round, () or (K,)."""
+        # The scenario's schema asks for one of the two.
+        by_rate = np.nan if self.flops_per_s is None else cost.flops / self.flops_per_s
+        if self.seconds_per_round is None:
+            return np.asarray(by_rate)
+        return np.where(np.isnan(self.seconds_per_round), by_rate, self.seconds_per_round)
+
+    def slowed(self, times: Floats) -> Compute:
+        """Return the compute of devices that take so many times (K,) as long for everything."""
+        each, rate, pace = self.seconds_per_round, self.flops_per_s, self.pace_s
+        return replace(
+            self,
+            seconds_per_round=None if each is None else each * times,
+            flops_per_s=None if rate is None else rate / times,
+            pace_s=None if pace is None else pace * times,
+        )
+
+    def fits(self, cost: Cost) -> Mask:
+        """Return whether a device's memory holds what the round needs, () or (K,)."""
+        held_bytes = np.inf if self.memory_bytes is None else self.memory_bytes
+        return np.asarray(cost.memory_bytes <= held_bytes)
+
+
+def whole_rounds(seconds: Floats, round_s: float | Floats) -> Ints:
+    """Count how many rounds of ``round_s`` fit into ``seconds`` (K,); negative time holds none."""
+    counts = np.floor(np.maximum(seconds, 0.0) / round_s * (1 + ROUNDING) + ROUNDING)
+    return counts.astype(np.int64)
+
+
+def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
+    """Return the computing of each cluster's devices (K,), in canonical order.
+
+    Stragglers take longer. Raises InputError for kinds of devices that do not cover a file of
+    places.
+    """
+    clusters = clusters_of(scenario)
+    slow = slowdown_of(scenario, clusters)
+    each = [(c.name, _cluster(scenario, c.index, c.devices)) for c in clusters]
+    return tuple(own.slowed(slow[name]) if name in slow else own for name, own in each)
+
+
+def transmitter_of(scenario: Scenario) -> Transmitter:
+    """Return the transmitter of every device of a scenario."""
+    uplink = scenarios.resolved_link(scenario)["uplink"]
+    power_dbm, duty = uplink.get("tx_power_dbm"), float(uplink.get("duty", 1.0))
+    sidelink = scenarios.resolved_sidelink(scenario)
+    return Transmitter(
+        None if power_dbm is None else _watts(float(power_dbm)),
+        duty,
+        0.0 if sidelink is None else _watts(sidelink["tx_power_dbm"]),
+    )
+
+
+def _watts(power_dbm: float) -> float:
+    return float(10 ** (power_dbm / 10) / 1000)
+
+
+def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
+    cluster, rounds = scenario.ground.clusters[index], scenario.learning.rounds
+    per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
+    pace_s = None
+    if scenario.orbit.source == "slots" and per_contact is not None:
+        pace_s = scenario.orbit.slots.seconds / per_contact
+    kinds = device_kinds(scenario, index)
+    each = [scenario.compute.but(own) for own in _own(cluster, kinds, devices)]
+    return Compute(
+        seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),
+        flops_per_s=_numbers([own.tflops for own in each], np.nan) * 1e12,
+        memory_bytes=_numbers([own.memory_gib for own in each], np.inf) * 2**30,
+        per_contact=per_contact,
+        per_gap_max=rounds.per_gap_max,
+        pace_s=pace_s,
+        power_w=_numbers([own.power_w for own in each], np.nan),
+    )
+
+
+def _own(
+    cluster: Cluster, kinds: tuple[Kind, ...] | None, devices: int
+) -> list[DeviceCompute | None]:
+    """What a cluster says of each of its devices, numbered in the order of its kinds."""
+    if kinds is None:
+        return [cluster.compute] * devices
+    return [kind for kind in kinds for _ in range(kind.devices)]
+
+
+def _numbers(values: list[float | None], unsaid: float) -> Floats:
+    return np.array([unsaid if value is None else value for value in values])

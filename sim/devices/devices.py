@@ -1,0 +1,188 @@
+"""Devices of a cluster: until when each is busy; its largest load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
+from sim.devices.compute import ROUNDING, whole_rounds
+from sim.devices.faults import Presence
+
+if TYPE_CHECKING:
+    from sim.devices.compute import Compute
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """What a disconnected phase holds for each device (K,).
+
+    Complete ``rounds``, the time that they take to compute, and when they begin and end. ``kept_s``
+    is time left for the next phase, ``open_s`` what is computed of the round that it belongs to.
+    """
+
+    rounds: Ints
+    ended_s: Floats
+    begin_s: Floats
+    end_s: Floats
+    kept_s: Floats
+    open_s: Floats
+
+    @property
+    def computed_s(self) -> Floats:
+        """Time (K,) that rounds took which are complete now, or open."""
+        return self.ended_s + self.open_s
+
+
+class Devices:
+    """The devices of one cluster: until when each is busy, and time left over from a cut round.
+
+    ``serving_until_s`` is when each has computed what it was asked for besides its training.
+    ``presence`` says when they are there (None: always); nothing is computed by who is away.
+    """
+
+    def __init__(
+        self, cluster: Cluster, compute: Compute, presence: Presence | None = None
+    ) -> None:
+        self.cluster = cluster
+        self.compute = compute
+        self.presence = presence
+        self.load = Load()
+        self.free_s: Floats = np.zeros(cluster.devices)
+        self.serving_until_s: Floats = np.zeros(cluster.devices)
+        self.rounds: Ints = np.zeros(cluster.devices, np.int64)
+        self.ended_s: Floats = np.zeros(cluster.devices)
+        self.open_s: Floats = np.zeros(cluster.devices)
+        self._kept_s: Floats = np.zeros(cluster.devices)
+
+    @contextmanager
+    def as_before(self, compute: Compute, presence: Presence | None) -> Iterator[None]:
+        """Reckon meanwhile as it was when something began that goes on."""
+        now = self.compute, self.presence
+        self.compute, self.presence = compute, presence
+        try:
+            yield
+        finally:
+            self.compute, self.presence = now
+
+    @property
+    def computed_s(self) -> Floats:
+        """Seconds (K,) that each device has computed, those of rounds that were cut off too."""
+        return self.ended_s + self.open_s
+
+    @property
+    def memory_bytes(self) -> Floats:
+        """Memory (K,) of each device; inf where nothing limits it."""
+        memory = np.inf if self.compute.memory_bytes is None else self.compute.memory_bytes
+        return np.broadcast_to(memory, self.free_s.shape).astype(float)
+
+    def excluded(self, cost: Cost) -> Mask:
+        """Devices (K,) whose memory is too small for the round."""
+        return np.broadcast_to(~self.compute.fits(cost), self.free_s.shape).copy()
+
+    def gap(self, cost: Cost, who: Mask, from_s: float, to_s: float) -> Gap:
+        """Return what a disconnected phase holds, without counting it.
+
+        The time of a round that the phase cuts off is kept for the next one. Devices outside
+        ``who`` rest, and keep what they had.
+        """
+        paced, round_s = self.compute.pace_s, self.compute.round_s(cost)
+        one_s = round_s if paced is None else np.asarray(paced)
+        able = who & ~self.excluded(cost)
+        # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
+        at_once = paced is not None
+        begin = np.full_like(self.free_s, from_s) if at_once else np.maximum(from_s, self.free_s)
+        spent = np.where(able, self._there_s(begin, to_s) + self._kept_s, 0.0)
+        rounds = whole_rounds(spent, one_s)
+        limit = self.compute.per_gap_max
+        if limit is not None:
+            rounds = np.minimum(rounds, limit)
+            spent = np.where(rounds < limit, spent, rounds * one_s)
+        left = np.maximum(spent - rounds * one_s, 0.0)
+        left = np.where(left < ROUNDING * one_s, 0.0, left)
+        end = np.minimum(self.after_s(begin, rounds * one_s), np.maximum(to_s, begin))
+        if self.presence is not None:
+            begin = np.minimum(self.presence.returns_s(begin), end)
+        return Gap(
+            rounds,
+            rounds * round_s,
+            begin,
+            end,
+            np.where(able, left, self._kept_s),
+            np.where(able, left / one_s * round_s, self.open_s),
+        )
+
+    def _there_s(self, from_s: Floats, to_s: float) -> Floats:
+        """Seconds (K,) that the devices are there from their times (K,) to another one."""
+        if self.presence is None:
+            return np.maximum(to_s - from_s, 0.0)
+        return self.presence.present_s(from_s, np.full_like(from_s, to_s))
+
+    def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
+        """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
+        if self.presence is None:
+            return from_s + work_s
+        return self.presence.after_s(from_s, work_s)
+
+    def gap_rounds(
+        self, cost: Cost, who: Mask, from_s: float, to_s: float
+    ) -> tuple[Ints, Floats, Floats]:
+        """Rounds (K,) that end in a disconnected phase, and when the training begins and ends."""
+        gap = self.gap(cost, who, from_s, to_s)
+        self._kept_s, self.open_s = gap.kept_s, gap.open_s
+        self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
+        self.count(gap.rounds, gap.ended_s)
+        return gap.rounds, gap.begin_s, gap.end_s
+
+    def served(self, device: int, computed_s: float) -> None:
+        """Add what a device has computed besides its training."""
+        self.ended_s[device] += computed_s
+
+    def count(self, rounds: Ints, computed_s: Floats) -> None:
+        """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""
+        self.rounds = self.rounds + rounds
+        self.ended_s = self.ended_s + computed_s
+
+
+# What a method makes a device load: the largest and the smallest round that it asks for.
+
+
+@dataclass
+class Load:
+    """The rounds with most and with least memory that were asked for, and the most FLOPs of one."""
+
+    most: Cost | None = None
+    least: Cost | None = None
+    flops: float = 0.0
+
+    def add(self, cost: Cost) -> None:
+        """Count a round that a method asks for."""
+        self.flops = max(self.flops, float(np.max(cost.flops)))
+        for one in _extremes(cost):
+            if self.most is None or one.memory_bytes > self.most.memory_bytes:
+                self.most = one
+            if self.least is None or one.memory_bytes < self.least.memory_bytes:
+                self.least = one
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return the figures in bytes and FLOPs, None where no round was asked for."""
+        if self.most is None or self.least is None:
+            return None
+        return {
+            "memory_bytes": self.most.memory_bytes,
+            "expert_bytes": self.most.expert_bytes,
+            "least_memory_bytes": self.least.memory_bytes,
+            "least_expert_bytes": self.least.expert_bytes,
+            "round_flops": self.flops,
+        }
+
+
+def _extremes(cost: Cost) -> tuple[Cost, ...]:
+    """The devices' rounds with least and with most memory; one where they do not differ."""
+    if np.ndim(cost.memory_bytes) == 0:
+        return (cost,)
+    return cost.of(int(np.argmin(cost.memory_bytes))), cost.of(int(np.argmax(cost.memory_bytes)))

@@ -1,0 +1,115 @@
+"""Energy of computing and of sending.
+
+Computing is training, and what devices answer each other by inference; ``training_j`` is that of
+both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints
+
+if TYPE_CHECKING:
+    from learning.requests.cluster import Cluster
+
+
+@dataclass(frozen=True)
+class Transmitter:
+    """A device's transmitter: its power (None where only the EIRP is known), and its duty.
+
+    ``sidelink_w`` is what it sends to other devices with.
+    """
+
+    power_w: float | None = None
+    duty: float = 1.0
+    sidelink_w: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """What the devices of a cluster (K,) have done so far.
+
+    Complete ``rounds`` of training; seconds in which they computed, also of rounds that are not
+    complete, and for inference; seconds in which they sent to a satellite, and ``sidelink_s`` over
+    sidelinks.
+    """
+
+    rounds: Ints
+    computed_s: Floats
+    sending_s: Floats
+    sidelink_s: float = 0.0
+
+    def since(self, before: Use) -> Use:
+        """Return what was done since there was ``before``."""
+        return Use(
+            self.rounds - before.rounds,
+            self.computed_s - before.computed_s,
+            self.sending_s - before.sending_s,
+            self.sidelink_s - before.sidelink_s,
+        )
+
+
+def energy_of(
+    cluster: Cluster, use: Use, power_w: float | Floats | None, transmitter: Transmitter
+) -> dict[str, Any]:
+    """Return time and energy of a cluster's devices, all together; None for what is not known.
+
+    ``training_j`` is power x ``computed_s``: of training, and of inference where devices compute
+    for each other.
+    """
+    air_s = float(use.sending_s.sum()) * transmitter.duty
+    watts = np.nan if power_w is None else power_w
+    training_j = float((watts * use.computed_s).sum())
+    return {
+        "cluster": cluster.name,
+        "devices": cluster.devices,
+        "device_rounds": int(use.rounds.sum()),
+        "computed_s": float(use.computed_s.sum()),
+        "training_j": None if np.isnan(training_j) else training_j,
+        "air_s": air_s + use.sidelink_s,
+        "transmit_j": _transmit_j(air_s, use.sidelink_s, transmitter),
+    }
+
+
+def _transmit_j(air_s: float, sidelink_s: float, transmitter: Transmitter) -> float | None:
+    """Energy of sending; not known without the power that a device sends to a satellite with."""
+    if transmitter.power_w is None:
+        return None
+    return air_s * transmitter.power_w + sidelink_s * transmitter.sidelink_w
+
+
+def added(before: dict[str, Any], since: dict[str, Any]) -> dict[str, Any]:
+    """Return time and energy of a cluster's devices over two spans; None for what is not known."""
+    spent = [key for key in before if key not in ("cluster", "devices")]
+    return before | {key: total([before, since], key) for key in spent}
+
+
+def total(rows: Sequence[dict[str, Any]], key: str) -> Any:
+    """Sum of a figure over rows, None where one of them does not know it."""
+    values = [row[key] for row in rows]
+    return None if any(value is None for value in values) else sum(values)
+
+
+SPENT = ("device_rounds", "training_j", "transmit_j")
+
+
+class Spending:
+    """What all devices together had spent by each evaluation."""
+
+    def __init__(self) -> None:
+        self._by_time: dict[float, list[Any]] = {}
+
+    def add(self, time_s: float, energy: Sequence[dict[str, Any]]) -> None:
+        """Note the energy of all clusters by ``time_s``."""
+        self._by_time[time_s] = [total(energy, key) for key in SPENT]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return times and figures, in order of time."""
+        rows = self._by_time.values()
+        figures = {key: [row[place] for row in rows] for place, key in enumerate(SPENT)}
+        return {"time_s": list(self._by_time), **figures}

@@ -1,0 +1,254 @@
+"""What fails by chance: outages, churn, stragglers; Presence in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from learning import stream
+from learning.requests.cluster import Cluster, Floats, Ints, Mask
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from scenarios.faults import Packets, Uploads
+
+
+# Spells that come and go by chance: times apart, one after the other.
+
+
+@dataclass(frozen=True, eq=False)
+class Spells:
+    """Spans (N,) in seconds, in order of time and apart; a span holds its begin and not its end."""
+
+    begin_s: Floats
+    end_s: Floats
+
+    def between(self, from_s: float, to_s: float) -> Spells:
+        """Return what of the spells lies between two times."""
+        begin_s, end_s = np.maximum(self.begin_s, from_s), np.minimum(self.end_s, to_s)
+        left = end_s > begin_s
+        return Spells(begin_s[left], end_s[left])
+
+    def then(self, later: Spells) -> Spells:
+        """Return these and later ones; two that touch become one."""
+        if len(self.end_s) and len(later.begin_s) and self.end_s[-1] == later.begin_s[0]:
+            begin_s = np.concatenate([self.begin_s, later.begin_s[1:]])
+            return Spells(begin_s, np.concatenate([self.end_s[:-1], later.end_s]))
+        return Spells(
+            np.concatenate([self.begin_s, later.begin_s]), np.concatenate([self.end_s, later.end_s])
+        )
+
+
+NO_SPELLS = Spells(np.zeros(0), np.zeros(0))
+
+
+def drawn_spells(
+    draws: np.random.Generator, apart_s: float, lasting_s: float, until_s: float
+) -> Spells:
+    """Draw the spells of an alternating exponential process up to ``until_s``.
+
+    ``apart_s`` is the mean time from the end of one to the begin of the next, ``lasting_s`` the
+    mean of how long one lasts. The process is in its steady state at 0: a spell goes on then with
+    probability ``lasting_s / (apart_s + lasting_s)``. A longer run begins with the same spells, and
+    other means only stretch the same draws.
+    """
+    means = np.array([apart_s, lasting_s])
+    inside = int(draws.random() < lasting_s / means.sum())
+    edges, last_s = [np.zeros(inside)], 0.0
+    while last_s <= until_s:
+        # Always pairs, so that each block begins as the first one did.
+        pairs = 8 + int(min((until_s - last_s) / means.sum(), 100_000.0))
+        steps = draws.standard_exponential(2 * pairs) * np.tile(np.roll(means, -inside), pairs)
+        # From one to the next, so that it does not matter how many are drawn at a time.
+        times = np.cumsum(np.append(last_s, steps))[1:]
+        edges.append(times)
+        last_s = float(times[-1])
+    times = np.concatenate(edges)
+    begin_s, end_s = times[: len(times) // 2 * 2].reshape(-1, 2).T
+    return Spells(begin_s, end_s).between(0.0, until_s)
+
+
+# When the devices of a cluster are there: they leave and return, and work only when there.
+
+
+class Presence:
+    """K devices that are away during their spells; all in closed form, without a step of time.
+
+    Times may be inf, for a device that never is ready: what is said of it then means nothing.
+    """
+
+    def __init__(self, away: Sequence[Spells]) -> None:
+        self.away = tuple(away)
+        most = max((len(spells.begin_s) for spells in away), default=0)
+        shape = len(self.away), most + 1
+        self._begin_s, self._end_s = np.full(shape, np.inf), np.full(shape, np.inf)
+        self._lost_s = np.zeros(shape)
+        for k, spells in enumerate(self.away):
+            count = len(spells.begin_s)
+            self._begin_s[k, :count], self._end_s[k, :count] = spells.begin_s, spells.end_s
+            self._lost_s[k, 1 : count + 1] = np.cumsum(spells.end_s - spells.begin_s)
+            self._lost_s[k, count + 1 :] = self._lost_s[k, count]
+        self._rows = np.arange(len(self.away))
+
+    def present(self, time_s: Floats) -> Mask:
+        """Which devices (K,) are there at their times (K,)."""
+        begun = self._begun(time_s)
+        there: Mask = (begun == 0) | (time_s >= self._end_of(begun))
+        return there
+
+    def leaves_s(self, time_s: Floats) -> Floats:
+        """When each device (K,) that is there leaves next; inf for never."""
+        leaves_s: Floats = self._begin_s[self._rows, self._begun(time_s)]
+        return leaves_s
+
+    def returns_s(self, time_s: Floats) -> Floats:
+        """The times (K,) themselves, or when the devices return that are away then."""
+        return np.where(self.present(time_s), time_s, self._end_of(self._begun(time_s)))
+
+    def present_s(self, from_s: Floats, to_s: Floats) -> Floats:
+        """Seconds (K,) that the devices are there between two times; 0 where they are reversed."""
+        lost_s = self._lost_by_s(to_s) - self._lost_by_s(from_s)
+        return np.maximum(to_s - from_s - lost_s, 0.0)
+
+    def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
+        """When the devices (K,) have been there for ``work_s`` (K,) since ``from_s``: the first
+        such time."""
+        worked_s = from_s - self._lost_by_s(from_s) + work_s
+        # Time present by each leaving, which those who have worked longer have seen.
+        by_leaving_s = np.where(np.isfinite(self._begin_s), self._begin_s - self._lost_s, np.inf)
+        seen = np.count_nonzero(by_leaving_s < worked_s[:, None], axis=1)
+        after_s: Floats = np.maximum(worked_s + self._lost_s[self._rows, seen], from_s)
+        return after_s
+
+    def _begun(self, time_s: Floats) -> Ints:
+        """How many spells (K,) have begun by the times; of a device that is never ready, none."""
+        begun = self._begin_s[:, :-1] <= np.where(np.isfinite(time_s), time_s, -1.0)[:, None]
+        count: Ints = np.count_nonzero(begun, axis=1)
+        return count
+
+    def _end_of(self, begun: Ints) -> Floats:
+        """When the last of so many spells ends (K,)."""
+        end_s: Floats = self._end_s[self._rows, np.maximum(begun - 1, 0)]
+        return end_s
+
+    def _lost_by_s(self, time_s: Floats) -> Floats:
+        """Seconds (K,) that the devices have been away by the times."""
+        begun = self._begun(time_s)
+        rest_s = np.maximum(self._end_of(begun) - time_s, 0.0)
+        lost_s = self._lost_s[self._rows, begun] - rest_s
+        return np.where(begun > 0, lost_s, 0.0)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What held until a fork: another scenario's faults, up to ``at_s``."""
+
+    scenario: Scenario
+    at_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Faults:
+    """The faults of one run.
+
+    ``outages`` of satellites by name, ``churn`` and ``slowdown`` (K,) of devices by cluster: of
+    those alone to whom it happens. ``packets`` and ``uploads`` say what holds for legs planned from
+    ``from_s`` on, ``before`` what held until then.
+    """
+
+    seed: int
+    outages: Mapping[str, Spells]
+    churn: Mapping[str, Presence]
+    slowdown: Mapping[str, Floats]
+    packets: Packets | None = None
+    uploads: Uploads | None = None
+    from_s: float = 0.0
+    before: Faults | None = None
+
+    def at(self, time_s: float) -> Faults:
+        """Return what holds at a time: this, or what held before a fork."""
+        return self.before if self.before is not None and time_s < self.from_s else self
+
+
+def faults_of(
+    scenario: Scenario,
+    clusters: Sequence[Cluster],
+    satellites: Sequence[str],
+    span_s: float,
+    before: Before | None = None,
+) -> Faults | None:
+    """Return the faults of a run over ``span_s``; None where nothing can fail.
+
+    With ``before``, what that scenario says holds until its ``at_s``, and from then on this one:
+    the intervals of both are cut there and put together.
+    """
+    past = None
+    if before is not None:
+        past = faults_of(before.scenario, clusters, satellites, span_s)
+    if past is None and not _said(scenario):
+        return None
+    said, seed = scenario.faults, scenario.seed
+    out = zip(satellites, outages_of(scenario, satellites, span_s, before), strict=True)
+    away = {c.name: _away(scenario, c, span_s, before) for c in clusters}
+    return Faults(
+        seed,
+        {name: spells for name, spells in out if len(spells.begin_s)},
+        {name: Presence(each) for name, each in away.items() if any(len(s.begin_s) for s in each)},
+        slowdown_of(scenario, clusters),
+        said.packets,
+        said.uploads,
+        0.0 if before is None else before.at_s,
+        past or (None if before is None else Faults(seed, {}, {}, {})),
+    )
+
+
+def outages_of(
+    scenario: Scenario, satellites: Sequence[str], span_s: float, before: Before | None = None
+) -> list[Spells]:
+    """Return when each satellite is out, cut and put together at ``before`` as by `faults_of`."""
+    said, seed = scenario.faults.outages, scenario.seed
+    found = [NO_SPELLS] * len(satellites)
+    if said is not None:
+        means_s = 86_400.0 / said.per_day, said.mean_hours * 3600.0
+        streams = (stream(seed, "outage", name) for name in satellites)
+        found = [drawn_spells(draws, *means_s, span_s) for draws in streams]
+    if before is None:
+        return found
+    return _spliced(outages_of(before.scenario, satellites, span_s), found, before.at_s)
+
+
+def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:
+    """Return how many times as long the devices (K,) compute, of clusters with slow ones."""
+    said = scenario.faults.stragglers
+    if said is None:
+        return {}
+    drawn = {c.name: stream(scenario.seed, "straggler", c.name).random(c.devices) for c in clusters}
+    slow = {name: np.where(luck < said.share, said.slowdown, 1.0) for name, luck in drawn.items()}
+    return {name: times for name, times in slow.items() if (times > 1.0).any()}
+
+
+def _said(scenario: Scenario) -> bool:
+    """Whether the scenario names any kind of fault."""
+    return any(getattr(scenario.faults, kind) for kind in type(scenario.faults).model_fields)
+
+
+def _away(
+    scenario: Scenario, cluster: Cluster, span_s: float, before: Before | None
+) -> list[Spells]:
+    """When each device of a cluster is away."""
+    said, found = scenario.faults.churn, [NO_SPELLS] * cluster.devices
+    if said is not None:
+        means_s = said.mean_present_hours * 3600.0, said.mean_away_hours * 3600.0
+        each = (stream(scenario.seed, "churn", cluster.name, k) for k in range(cluster.devices))
+        found = [drawn_spells(draws, *means_s, span_s) for draws in each]
+    if before is None:
+        return found
+    return _spliced(_away(before.scenario, cluster, span_s, None), found, before.at_s)
+
+
+def _spliced(early: Sequence[Spells], late: Sequence[Spells], at_s: float) -> list[Spells]:
+    pairs = zip(early, late, strict=True)
+    return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]

@@ -1,0 +1,90 @@
+"""Evaluation of the server's model: at the start and at every complete cycle, for all methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from learning.methods.base import Method
+from sim.engine.journal import Journal
+from sim.errors import SimulationError
+from sim.plan.plan import Plan
+from sim.trace.recorder import Trace
+
+
+class Evaluator:
+    """Writes the metrics table: one pooled row and one row a cluster each time."""
+
+    def __init__(self, plan: Plan, method: Method, journal: Journal, trace: Trace) -> None:
+        self._plan = plan
+        self._method = method
+        self._journal = journal
+        self._trace = trace
+        self._last: tuple[float, int] | None = None
+        self._accuracy = math.nan
+        self.listen: Callable[[float, int, float], None] = lambda time_s, cycle, accuracy: None
+
+    def evaluate(self, time_s: float, cycle: int) -> float:
+        """Write the rows of one evaluation and return the global accuracy (nan: timing only).
+
+        What was evaluated at this time and cycle already is not written twice.
+        """
+        if (time_s, cycle) == self._last:
+            return self._accuracy
+        self._last = time_s, cycle
+        rows = self._measure(time_s)
+        samples = sum(row["samples"] for row in rows)
+        measured = [key for key in rows[0] if key not in ("cluster", "samples")]
+        pooled: dict[str, Any] = {
+            key: _mean([(row[key], row["samples"]) for row in rows]) for key in measured
+        }
+        shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
+        self._trace.add("metrics", scope="global", samples=samples, **pooled, **shared)
+        for row in rows:
+            self._trace.add("metrics", scope="cluster", **row, **shared)
+        version = self._method.version
+        self._trace.add(
+            "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
+        )
+        self._accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
+        self.listen(time_s, cycle, self._accuracy)
+        return self._accuracy
+
+    def _measure(self, time_s: float) -> list[dict[str, Any]]:
+        method = self._method
+        if method.learner.trains:
+            rows: list[dict[str, Any]] = self._journal.answer(
+                "server", "evaluation", time_s, method.scores
+            )
+            if not _are_scores(rows):
+                raise SimulationError("the journal holds no scores; start anew without --resume")
+            return rows
+        nothing = {"accuracy": None, "loss": None, "samples": 0}
+        return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
+
+
+def _are_scores(rows: Any) -> bool:
+    """Whether rows of the journal, a file, are those of clusters with the same figures each."""
+    return (
+        isinstance(rows, list)
+        and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+        and len(rows) > 0
+        and {"cluster", "samples", "accuracy"} <= rows[0].keys()
+        and all(isinstance(row["cluster"], str) and _is_number(row["samples"]) for row in rows)
+        and all(
+            v is None or _is_number(v) for row in rows for k, v in row.items() if k != "cluster"
+        )
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _mean(values: list[tuple[float | None, int]]) -> float | None:
+    """Mean weighted by samples, None if nothing was measured."""
+    total = sum(samples for _, samples in values)
+    if total == 0:
+        return None
+    return sum(value * samples for value, samples in values if value is not None) / total

@@ -1,0 +1,87 @@
+"""What left the tensors, in order: replayed when a run is resumed, so that nothing is redone.
+
+Resuming means to run generators and network again from the start. Measurements and evaluations are
+answered from the journal, tensors are fetched by key when they are first needed, and the rolling
+digest of the trace must agree where the interrupted run was saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.errors import SimulationError
+from sim.trace.recorder import Trace
+
+FORMAT = 3
+"""Number of the form below, so that a journal of another one is known."""
+
+
+@dataclass
+class Journal:
+    """JSON values with their simulated time by actor and count, and where the run was saved."""
+
+    entries: dict[str, tuple[float, Any]] = field(default_factory=dict)
+    event: int = 0
+    time_s: float = 0.0
+    digest: str = ""
+    _asked: Counter[str] = field(default_factory=Counter)
+
+    def answer(self, actor: str, name: str, time_s: float, compute: Callable[[], Any]) -> Any:
+        """Return the next value of ``actor``: from the journal, else computed and written down."""
+        self._asked[actor] += 1
+        key = f"{actor}#{self._asked[actor]} {name}"
+        if key not in self.entries:
+            # Through JSON at once, so that a first run and a replay see the same value.
+            self.entries[key] = float(time_s), json.loads(json.dumps(compute()))
+        return self.entries[key][1]
+
+    def check_replay(self, event: int, trace: Trace) -> None:
+        """Raise SimulationError if the replay is not the run that was saved at this event."""
+        if event == self.event and self.digest and trace.digest() != self.digest:
+            raise SimulationError(
+                f"the replay differs from the saved run at event {event}: it was saved with other "
+                "versions or another scenario; start anew without --resume"
+            )
+
+    def until(self, time_s: float) -> Journal:
+        """Return what was known before ``time_s``; a fork may go on otherwise from there."""
+        entries = {key: said for key, said in self.entries.items() if said[0] < time_s}
+        if self.time_s < time_s:
+            return Journal(entries, self.event, self.time_s, self.digest)
+        return Journal(entries)
+
+    def said(self) -> dict[str, Any]:
+        """Return the journal as JSON, with a checksum of what it says."""
+        said = {
+            "format": FORMAT,
+            "event": self.event,
+            "time_s": self.time_s,
+            "digest": self.digest,
+            "entries": self.entries,
+        }
+        return {**said, "checksum": checksum(said)}
+
+    @classmethod
+    def of(cls, said: Any) -> Journal:
+        """Return the journal that ``said`` is; raise ValueError for what is none."""
+        try:
+            if said["format"] != FORMAT:
+                raise ValueError(f"has format {said['format']}, not {FORMAT}")
+            if said["checksum"] != checksum(said):
+                raise ValueError("has changed since it was written")
+            entries = {key: (float(when), value) for key, (when, value) in said["entries"].items()}
+            return cls(entries, int(said["event"]), float(said["time_s"]), str(said["digest"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
+
+
+def checksum(said: Mapping[str, Any]) -> str:
+    """Return a digest of what a journal says, to find out whether it has changed."""
+    parts = {name: said[name] for name in ("event", "time_s", "digest", "entries")}
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

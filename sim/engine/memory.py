@@ -1,0 +1,190 @@
+"""The memory that a run takes, told before it begins.
+
+The figures are counts of the plan and sizes of the model, times what measured runs took of them.
+They are meant to be right within a factor of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from learning.architecture.costs import MODEL_COPIES, footprint
+from learning.architecture.kinds import TEXT_KINDS
+from learning.data.table import data_files
+from learning.hardware import compute_device, free_bytes
+from sim.errors import InputError
+from sim.formatting import data_size
+from sim.plan.plan import CONTACT_BYTES
+
+if TYPE_CHECKING:
+    from sim.engine.setup import Build
+
+
+PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 330e6, 100e6
+"""Python with what a timing-only run imports; what training imports besides, and text models."""
+POINT_BYTES = 400
+"""A point of a device's link curves while they are made: geometry, signal and both directions."""
+LINKED_DEVICES = 300
+"""Devices whose links are made together, at least: see :mod:`sim.links.pass_links`."""
+ROW_BYTES, MOST_ROWS = 250, 2 << 20
+"""A row of the traces, blocks and sorted tables together; more rows than these lie on disk."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes for one thing, and the figures that they come from; ``change`` is what lowers it."""
+
+    what: str
+    bytes: float
+    figures: str
+    change: str
+
+
+def check(built: Build) -> None:
+    """Raise InputError, with the figures, for a run that cannot fit into the memory there is."""
+    free = free_bytes("cpu")
+    if built.learner.trains and not _data_are_there(built):
+        return  # which is told of where they are opened
+    needs = needs_of(built, counts_of(built))
+    total = sum(need.bytes for need in needs)
+    if free is None or total <= free:
+        return
+    most = max(needs, key=lambda need: need.bytes)
+    raise InputError(
+        f"the run needs about {data_size(total)} of memory and {data_size(free)} are free; "
+        f"{data_size(most.bytes)} of it is {most.what} ({most.figures}): {most.change}"
+    )
+
+
+def needs_of(built: Build, counts: Counts) -> list[Need]:
+    """Return what takes memory in a run; its peak is about their sum."""
+    needs = [
+        _program(built),
+        Need(
+            "the contact plan",
+            CONTACT_BYTES * counts.contacts,
+            f"{counts.contacts} contacts",
+            "simulate fewer days or satellites",
+        ),
+        _links(built, counts),
+        Need(
+            "rows of the traces",
+            ROW_BYTES * min(counts.rows, MOST_ROWS),
+            f"about {counts.rows} rows, at most {MOST_ROWS} of them in memory",
+            "simulate fewer days or devices",
+        ),
+    ]
+    return [*needs, *(_learning(built) if built.learner.trains else [])]
+
+
+def _data_are_there(built: Build) -> bool:
+    try:
+        data_files(built.learner.config.data)
+    except ValueError:
+        return False
+    return True
+
+
+def _program(built: Build) -> Need:
+    needed = PROGRAM_BYTES
+    if built.learner.trains:
+        text = built.learner.config.model.kind in TEXT_KINDS
+        needed += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
+    return Need("the program", needed, "Python and its libraries", "use a larger machine")
+
+
+def _links(built: Build, counts: Counts) -> Need:
+    bare = built.scenario.orbit.source in ("slots", "contacts")
+    points = 2 if bare else GRID_POINTS
+    at_once = max(counts.largest_cluster, 1 if bare else min(LINKED_DEVICES, counts.devices))
+    return Need(
+        "link curves",
+        POINT_BYTES * points * at_once,
+        f"{at_once} devices at once, up to {points} points each",
+        "use fewer devices a cluster",
+    )
+
+
+def _learning(built: Build) -> Iterator[Need]:
+    """What training takes of this machine's memory; on a GPU most is the GPU's."""
+    learner = built.learner
+    found = footprint(learner.config, learner.architecture)
+    copies = f"{found.parameters} parameters, {MODEL_COPIES} copies"
+    smaller = "use a smaller model, learning.precision=bfloat16, or learning.train=false"
+    yield Need("the model", found.model, copies, smaller)
+    devices = sum(learner.config.devices)
+    trained = f"{devices} devices that train {found.trained} parameters each"
+    fewer = "use fewer devices, a lower learning.lora.rank, or learning.train=false"
+    batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
+    if compute_device(learner.config.device) == "cpu":
+        yield Need("what devices train", found.state, trained, fewer)
+        less = "use a lower learning.batch_size, or learning.train=false"
+        yield Need("one training step", found.step, batch, less)
+    files = "as its files, a few copies"
+    yield Need("the data", found.data, files, "use fewer samples, or learning.train=false")
+
+
+# How much there will be of everything in a run, counted from its plan before it begins.
+
+
+ROWS_A_SERVICE = 12
+"""Rows that a device adds to the traces in one service: three transfers, and both ends of each of
+them and of two trainings. Methods differ by a factor of two."""
+GRID_POINTS = 1000
+"""Most points of a device's link curve in one pass."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a run is made of, up to its end.
+
+    ``services`` are contacts that are served, ``device_services`` the same times their devices;
+    ``rows`` is an estimate. ``end_s`` is when the run ends at the latest, seconds since its start.
+    """
+
+    satellites: int
+    clusters: int
+    devices: int
+    largest_cluster: int
+    contacts: int
+    services: int
+    device_services: int
+    rows: int
+    end_s: float
+
+
+def counts_of(built: Build) -> Counts:
+    """Count what a built scenario will come to; a stop at an accuracy may end it earlier."""
+    plan, end_s = built.plan, end_of(built)
+    served = [c for c in plan.contacts if c.served and c.start_s < end_s]
+    device_services = sum(contact.cluster.devices for contact in served)
+    sizes = [cluster.devices for cluster in plan.clusters]
+    return Counts(
+        satellites=len({contact.satellite for contact in plan.contacts}),
+        clusters=len(sizes),
+        devices=sum(sizes),
+        largest_cluster=max(sizes),
+        contacts=len(plan.contacts),
+        services=len(served),
+        device_services=device_services,
+        rows=ROWS_A_SERVICE * device_services,
+        end_s=end_s,
+    )
+
+
+def end_of(built: Build) -> float:
+    """When the last cycle that is asked for is complete, or the plan ends: seconds."""
+    cycles = built.scenario.stop.cycles
+    if cycles is None or cycles > built.plan.cycles:
+        return built.plan.stop_s
+    ends: dict[str, dict[int, float]] = {cluster.name: {} for cluster in built.plan.clusters}
+    for contact in built.plan.contacts:
+        if contact.served:
+            mine = ends[contact.cluster.name]
+            mine[contact.session] = max(mine.get(contact.session, -np.inf), contact.end_s)
+    last = max(sorted(sessions.values())[cycles - 1] for sessions in ends.values())
+    return min(float(last), built.plan.stop_s)

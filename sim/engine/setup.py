@@ -1,0 +1,245 @@
+"""Build: a scenario made ready: plan, devices, learner, method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from learning.architecture.kinds import data_keys, model_keys
+from learning.architecture.nmoe import KINDS as NETWORKED_KINDS
+from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
+from learning.data import DATASETS
+from learning.faults import Spoiling
+from learning.learner import Learner, StepSizes
+from learning.methods.base import Method, MethodType, World, find_method, read_options
+from learning.requests.cluster import Closing
+from scenarios import local_path
+from sim.devices.compute import Compute, compute_of, transmitter_of
+from sim.devices.energy import Transmitter
+from sim.devices.faults import Before
+from sim.devices.sites import device_counts
+from sim.errors import InputError
+from sim.links.sidelinks import Sidelinks, sidelinks_of
+from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
+from sim.plan.windows import Find, find
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from scenarios.section import Section
+
+
+@dataclass(frozen=True)
+class Build:
+    """A scenario made ready to run."""
+
+    scenario: Scenario
+    plan: Plan
+    compute: tuple[Compute, ...]
+    transmitter: Transmitter
+    learner: Learner
+    method: MethodType
+    options: Any
+    sidelinks: Sidelinks | None = None
+
+    @property
+    def cycles(self) -> int:
+        """Complete cycles that the run can reach."""
+        limit = self.scenario.stop.cycles
+        return self.plan.cycles if limit is None else min(limit, self.plan.cycles)
+
+    @property
+    def evaluate_every_s(self) -> float | None:
+        """Seconds between evaluations beside those of cycles; None for none."""
+        hours = self.scenario.learning.evaluate_every_hours
+        return None if hours is None else hours * 3600
+
+    @property
+    def step_sizes(self) -> StepSizes:
+        """Step size of local training, and that of the gate over it."""
+        learning = self.scenario.learning
+        return learning.step_size, learning.gate_step_size_ratio
+
+    @property
+    def world(self) -> World:
+        """What the method is told."""
+        return World(
+            clusters=self.plan.clusters,
+            cycles=self.cycles,
+            seed=self.scenario.seed,
+            learner=self.learner,
+            gate_tuning_cycles=self.scenario.learning.gate_tuning_cycles,
+            closing=_closing(self.scenario),
+        )
+
+    @property
+    def spoiling(self) -> Spoiling:
+        """Which updates are to be not finite."""
+        return _spoiling(self.scenario)
+
+    def new_method(self) -> Method:
+        """Return the method with its server state as it is before the run."""
+        return self.method(self.world, self.options)
+
+
+def build(scenario: Scenario, find: Find = find, before: Before | None = None) -> Build:
+    """Check the whole scenario against the rooms and return what a run needs.
+
+    ``find`` looks for the contact windows. ``before`` says what faults held until a fork.
+    Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
+    """
+    method, options, learner = method_of(scenario)
+    learner.spoiling = _spoiling(scenario)
+    check_plan(scenario, CONTACT_BYTES)
+    plan = make_plan(scenario, find, before)
+    compute, transmitter = compute_of(scenario), transmitter_of(scenario)
+    sidelinks = sidelinks_of(scenario)
+    return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
+
+
+def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
+    """Return a scenario's method with its options, and its learner: all but plan and links.
+
+    Raises InputError with one line for what is wrong in ``learning``.
+    """
+    try:
+        method = find_method(scenario.learning.method)
+    except ValueError as error:
+        raise InputError(f"learning.method: {error}") from None
+    try:
+        options = read_options(method, scenario.learning.options)
+    except ValueError as error:
+        raise InputError(f"learning.options.{error}") from None
+    if method.waits_for_all and scenario.learning.aggregation.when != "all":
+        raise InputError(
+            f"learning.aggregation: method {scenario.learning.method!r} waits for all its clients; "
+            "remove it"
+        )
+    learner = learner_of(scenario)
+    try:
+        method.check(learner.config)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return method, options, learner
+
+
+def _closing(scenario: Scenario) -> Closing:
+    """Whom the scenario's aggregation waits for."""
+    said = scenario.learning.aggregation
+    return Closing(
+        1.0 if said.quorum is None else said.quorum,
+        inf if said.deadline_s is None else said.deadline_s,
+    )
+
+
+def _spoiling(scenario: Scenario) -> Spoiling:
+    """Which updates the scenario wants not to be finite."""
+    uploads = scenario.faults.uploads
+    return Spoiling(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
+
+
+# What a scenario trains: its model and data as the learning room knows them.
+
+
+def learner_of(scenario: Scenario) -> Learner:
+    """Return the learner of a scenario; raise InputError for keys that contradict each other."""
+    _check_model(scenario)
+    _check_lora(scenario)
+    _check_data(scenario)
+    try:
+        return Learner(_config(scenario), train=scenario.learning.train)
+    except ValueError as error:
+        text = str(error)
+        raise InputError(text if text.startswith("learning.") else f"learning: {text}") from None
+
+
+def _check_model(scenario: Scenario) -> None:
+    model = scenario.learning.model
+    allowed = model_keys(model.kind, bool(model.checkpoints))
+    if allowed is None:
+        return
+    for key in sorted(_said(model) - {"kind", *allowed}):
+        raise InputError(
+            f"learning.model.{key}: is not used by kind {model.kind!r}, or fixed by it; remove it"
+        )
+
+
+def _check_lora(scenario: Scenario) -> None:
+    lora, method = scenario.learning.lora, scenario.learning.method
+    for key in () if find_method(method).uses_lora else sorted(_said(lora)):
+        raise InputError(f"learning.lora.{key}: is not used by method {method!r}; remove it")
+    for key in sorted(_said(lora) - {"rank"}) if lora.rank is None else ():
+        raise InputError(
+            f"learning.lora.{key}: is not used without factors (learning.lora.rank null); remove it"
+        )
+
+
+def _check_data(scenario: Scenario) -> None:
+    data = scenario.learning.data
+    allowed = data_keys(data.kind)
+    try:
+        DATASETS.find(data.kind)
+    except ValueError as error:
+        raise InputError(f"learning.data.kind: {error}") from None
+    for key in sorted(_said(data) - {"kind", *allowed}) if allowed is not None else ():
+        raise InputError(f"learning.data.{key}: is not used by kind {data.kind!r}; remove it")
+    for name in data.paths:
+        if name not in {cluster.name for cluster in scenario.ground.clusters}:
+            raise InputError(f"learning.data.paths: no cluster {name!r} in ground.clusters")
+    if scenario.stop.accuracy is not None and not scenario.learning.train:
+        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
+
+
+def _said(section: Section) -> set[str]:
+    """Keys that say something else than their default."""
+    plain = type(section)().model_dump()
+    return {key for key, value in section.model_dump().items() if value != plain[key]}
+
+
+def _config(scenario: Scenario) -> LearningConfig:
+    learning = scenario.learning
+    return LearningConfig(
+        seed=scenario.seed,
+        clusters=tuple(c.name for c in scenario.ground.clusters),
+        devices=device_counts(scenario),
+        model=_model(scenario),
+        data=_data(scenario),
+        pretraining=Pretraining(**learning.pretraining.model_dump()),
+        step_size=learning.step_size,
+        gate_step_size_ratio=learning.gate_step_size_ratio,
+        steps_per_round=learning.steps_per_round,
+        batch_size=learning.batch_size,
+        trains_backbone=learning.trains_backbone,
+        upload_format=learning.upload_format,
+        device=learning.device,
+        precision=learning.precision,
+    )
+
+
+def _model(scenario: Scenario) -> ModelConfig:
+    model = scenario.learning.model
+    said = model.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
+    if model.kind in NETWORKED_KINDS:
+        said["experts"] = sum(device_counts(scenario))
+    return ModelConfig(
+        **said,
+        checkpoints=tuple(local_path(scenario, name) for name in model.checkpoints),
+        tokenizer=_place(scenario, model.tokenizer),
+        adapter=_place(scenario, model.adapter),
+        lora=LoraConfig(**scenario.learning.lora.model_dump()),
+    )
+
+
+def _place(scenario: Scenario, name: str | None) -> str | None:
+    return None if name is None else local_path(scenario, name)
+
+
+def _data(scenario: Scenario) -> DataConfig:
+    data = scenario.learning.data
+    said = data.model_dump(exclude={"path", "paths", "columns"})
+    return DataConfig(
+        **said,
+        path=_place(scenario, data.path),
+        paths=tuple((name, local_path(scenario, path)) for name, path in data.paths.items()),
+        columns=tuple(data.columns.model_dump(exclude_none=True).items()),
+    )

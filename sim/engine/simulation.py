@@ -1,0 +1,453 @@
+"""The interpreter: answers the requests of a method's generators on the simulated clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import simpy
+
+from learning.methods.base import Method, Protocol
+from learning.requests.cluster import (
+    Assign,
+    Chain,
+    Cluster,
+    Download,
+    Floats,
+    Forecast,
+    Measure,
+    Meet,
+    NextContact,
+    Note,
+    Request,
+    Train,
+    TrainUntilContact,
+    Upload,
+    Work,
+)
+from sim.checks.invariants import Invariants
+from sim.clock import Clock, Process
+from sim.devices.compute import Compute
+from sim.devices.devices import Devices
+from sim.devices.energy import Spending, Transmitter, Use, added, energy_of
+from sim.devices.faults import Presence
+from sim.engine.coordination import Forecaster, Meetings, Peering, PeerRequest
+from sim.engine.evaluation import Evaluator
+from sim.engine.journal import Journal
+from sim.engine.records import AssignmentRows, told
+from sim.errors import InputError, SimulationError
+from sim.links.sidelinks import Sidelinks
+from sim.network.chains import Link, Reply
+from sim.network.ledger import Books, CutTransfers, Ledger, PayloadList, books_of
+from sim.network.link_faults import LinkFaults
+from sim.network.records import Rows
+from sim.network.relay import Relaying
+from sim.network.sessions import Antenna, Synchronisation
+from sim.network.steps import Step, Training, everybody
+from sim.plan.plan import Plan
+from sim.trace.recorder import Trace
+
+if TYPE_CHECKING:
+    from sim.engine.setup import Build
+
+SERVER = "server"
+Turn = tuple[float, "Build"]
+"""When a run goes over to another build of it."""
+
+AtOnce = Measure | Assign | Note | Forecast
+"""Requests that take no simulated time."""
+
+
+class Phase(NamedTuple):
+    """A disconnected phase: what is asked of whom, since when, and how and when they compute."""
+
+    cluster: Cluster
+    request: TrainUntilContact
+    from_s: float
+    compute: Compute
+    presence: Presence | None
+
+
+class Simulation:
+    """One run of one method over one contact plan.
+
+    ``stop_cycles`` and ``stop_accuracy`` end it before the plan does. The server's model is
+    evaluated at the start, at every complete cycle, every ``evaluate_every_s`` if given, and at
+    the end. ``compute`` is that of each cluster's devices, or one for all. ``cut_transfers`` says
+    what becomes of a transfer that a pass cuts off, ``transmitter`` what devices send with.
+    ``sidelinks`` are the links between devices, ``relay`` whom others reach over the satellites.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        method: Method,
+        compute: Compute | Sequence[Compute],
+        journal: Journal,
+        stop_cycles: int | None = None,
+        stop_accuracy: float | None = None,
+        evaluate_every_s: float | None = None,
+        cut_transfers: CutTransfers = "resume",
+        transmitter: Transmitter | None = None,
+        sidelinks: Sidelinks | None = None,
+        relay: Relaying = "none",
+    ) -> None:
+        self.plan = plan
+        self.method = method
+        self.clock = Clock()
+        self.trace = Trace()
+        self.journal = journal
+        self.cycle = 0
+        self._ended_at_s: float | None = None
+        self._turns = 0
+        self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
+        self.watch_over(plan)
+        self._stop_cycles = stop_cycles
+        self._stop_accuracy = stop_accuracy
+        self._evaluate_every_s = evaluate_every_s
+        self.evaluator = Evaluator(plan, method, journal, self.trace)
+        self.payloads = PayloadList()
+        self.spending = Spending()
+        self._transmitter = Transmitter() if transmitter is None else transmitter
+        self._rows = Rows(self.trace)
+        self._assignments = AssignmentRows(self.trace, plan.clusters)
+        self._meetings = Meetings(self.clock)
+        self._gaps: dict[str, Phase] = {}
+        self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
+        each = [compute] * len(plan.clusters) if isinstance(compute, Compute) else compute
+        pairs = zip(plan.clusters, each, strict=True)
+        faults = plan.faults
+        struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
+        churn = {name: own.presence for name, own in struck.items()}
+        self._devices = {c.name: Devices(c, own, churn.get(c.name)) for c, own in pairs}
+        self._forecasts = {
+            c.name: Forecaster(plan.sessions(c), self._devices[c.name]) for c in plan.clusters
+        }
+        synchronisation = Synchronisation(plan.sync_delay_s)
+        self._links = {
+            c.name: Link(
+                self.clock,
+                self._antennas[c.name],
+                self._devices[c.name],
+                self._rows,
+                synchronisation,
+                Ledger(c.devices, cut_transfers),
+                self.payloads,
+                method.world.closing,
+                struck.get(c.name),
+            )
+            for c in plan.clusters
+        }
+        self._peering = Peering(
+            self.clock,
+            plan.clusters,
+            self.trace,
+            self._rows,
+            self.payloads,
+            self._antennas,
+            self._devices,
+            self._links,
+            sidelinks,
+            relay,
+        )
+
+    def run(self, each_event: Callable[[int], None], turns: Sequence[Turn] = ()) -> None:
+        """Run to the end; ``each_event`` is called behind every event with its number.
+
+        At each of the ``turns`` the run goes over to another build of it, before whatever happens
+        at that time. Raises InputError where it has ended by then, or come too far.
+        """
+        try:
+            self._at_once(self.method.prepare())
+            self._evaluate()
+        except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            # Of a method of one's own, or of a journal that holds something else than it asked.
+            raise self.clock.failed("the start", error) from error
+        self._tell()
+        for cluster in self.plan.clusters:
+            antenna = self._antennas[cluster.name]
+            self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
+        for cluster in self.plan.clusters:
+            actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
+            self.clock.start(cluster.name, actor)
+        if self._evaluate_every_s is not None:
+            self._for_now("evaluation", self._evaluate_in_between(self._evaluate_every_s))
+        for at_s, to in turns:
+            self.clock.run(math.nextafter(at_s, -math.inf), each_event)
+            if self.clock.stopped:
+                raise InputError(f"--at {at_s:g} s: the run ends at {self.clock.now:g} s")
+            self.clock.pass_to(at_s)
+            try:
+                self._turn(to)
+            except InputError as error:
+                raise InputError(f"--at {at_s:g} s: {error}") from None
+        self.clock.run(self.plan.stop_s, each_event)
+        self._finish()
+
+    def watch_over(self, plan: Plan) -> None:
+        """Let the run be checked against all contacts that it comes by."""
+        self.invariants = Invariants(plan, lambda: self.end_s)
+        self.trace.watch = self.invariants.watch
+
+    def _turn(self, to: Build) -> None:
+        """Go by another build from now on; what is under way ends as it was begun."""
+        self._keep_spent(to)
+        self._turns += 1
+        self.plan, self.method.world, stop = to.plan, to.world, to.scenario.stop
+        self.method.learner.turn_to(to.step_sizes)
+        self.method.learner.spoiling = to.spoiling
+        self._stop_cycles, self._stop_accuracy = stop.cycles, stop.accuracy
+        if self._ended_early():
+            raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
+        for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
+            self._turn_cluster(cluster, compute, to)
+        self._peering.turn(to.sidelinks, to.scenario.link.relay)
+        self._transmitter = to.transmitter
+        self._tell()
+        if to.evaluate_every_s is not None:
+            self._for_now("evaluation", self._evaluate_in_between(to.evaluate_every_s))
+
+    def _turn_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
+        name, sessions = cluster.name, to.plan.sessions
+        antenna, devices = self._antennas[name], self._devices[name]
+        if antenna.replan(sessions(cluster)):
+            self.clock.start(f"antenna {name}", antenna.run(self.trace, self._served))
+        faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
+        devices.compute = compute
+        devices.presence = None if faults is None else faults.presence
+        self._forecasts[name] = Forecaster(sessions(cluster), devices)
+        self._links[name].turn(to.scenario.link.cut_transfers, to.world.closing, faults)
+
+    def _tell(self) -> None:
+        """Have told what the plan says will happen."""
+        self._for_now("waits", self._rows.waits(self.plan, self.clock))
+        if self.plan.faults is not None:
+            self._for_now("faults", told(self.plan.faults, self.clock, self.trace))
+
+    def _for_now(self, name: str, process: Process) -> None:
+        """Run what only waits for times and acts then, until the run turns to another build."""
+        turns = self._turns
+
+        def until_then() -> Process:
+            for event in process:
+                yield event
+                if self._turns != turns:
+                    return
+
+        self.clock.start(name, until_then())
+
+    @property
+    def end_s(self) -> float:
+        """When the run ended (at the plan's end, unless it was stopped before), or where it is."""
+        return self.clock.now if self._ended_at_s is None else self._ended_at_s
+
+    def _evaluate_in_between(self, every_s: float) -> Process:
+        for number in range(1, int(self.plan.stop_s / every_s) + 1):
+            if number * every_s < self.clock.now:  # before the run has turned to this
+                continue
+            yield self.clock.at(number * every_s)
+            self.clock.after_this_instant("evaluation", self._evaluate)
+
+    def _finish(self) -> None:
+        self._ended_at_s = self.clock.now if self.clock.stopped else self.plan.stop_s
+        for link in self._links.values():
+            link.settle_all(self.end_s)
+        self._peering.settle_all(self.end_s)
+        for phase in self._gaps.values():
+            self._train_in_gap(phase, self.end_s)
+        self._gaps.clear()
+        try:
+            self.evaluator.evaluate(self.end_s, self.cycle)
+            self.spending.add(self.end_s, self.energy())
+            self._at_once(self.method.conclude())
+        except Exception as error:
+            raise self.clock.failed("the end", error) from error
+        # Who was told that the plan holds no contact any more for him may be missing somewhere.
+        gone = [name for name, antenna in self._antennas.items() if antenna.exhausted]
+        stuck = self._meetings.waiting(excused=gone)
+        if stuck and self.clock.exhausted:
+            raise SimulationError(f"the run is over but these still wait: {stuck}")
+        if waiting := self._meetings.waiting():
+            self._rows.unfinished(waiting, self.end_s)
+
+    @property
+    def computed_s(self) -> float:
+        """Device seconds spent on rounds, complete or not."""
+        return sum(float(self._use(cluster).computed_s.sum()) for cluster in self.plan.clusters)
+
+    def energy(self) -> list[dict[str, Any]]:
+        """Time and energy that each cluster's devices have spent so far."""
+        return [self._energy(cluster) for cluster in self.plan.clusters]
+
+    def _energy(self, cluster: Cluster) -> dict[str, Any]:
+        use, power_w = self._use(cluster), self._devices[cluster.name].compute.power_w
+        if cluster.name not in self._spent:
+            return energy_of(cluster, use, power_w, self._transmitter)
+        before, row = self._spent[cluster.name]
+        return added(row, energy_of(cluster, use.since(before), power_w, self._transmitter))
+
+    def _keep_spent(self, to: Build) -> None:
+        """Settle what was spent so far where powers change now."""
+        for cluster, compute in zip(self.plan.clusters, to.compute, strict=True):
+            now_w, then_w = self._devices[cluster.name].compute.power_w, compute.power_w
+            if self._transmitter != to.transmitter or not _equal(now_w, then_w):
+                self._spent[cluster.name] = self._use(cluster), self._energy(cluster)
+
+    def loads(self) -> list[dict[str, Any]]:
+        """What each cluster's devices were made to load; nothing of those that never train."""
+        found = [(c.name, self._devices[c.name].load.figures()) for c in self.plan.clusters]
+        return [{"cluster": name, **load} for name, load in found if load is not None]
+
+    def _use(self, cluster: Cluster) -> Use:
+        """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
+        use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
+        use = self._peering.added_to(use, cluster.name, self.end_s)
+        for phase in self._gaps.values():
+            if phase.cluster.name == cluster.name:
+                cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
+                with devices.as_before(phase.compute, phase.presence):
+                    gap = devices.gap(cost, wanted, phase.from_s, self.end_s)
+                computed_s = gap.computed_s - devices.open_s + use.computed_s
+                use = replace(use, rounds=use.rounds + gap.rounds, computed_s=computed_s)
+        return use
+
+    @property
+    def books(self) -> Books:
+        """The bytes of all payloads: offered, delivered, carried and dropped."""
+        ledgers = [link.ledger for link in self._links.values()]
+        return books_of([*ledgers, *self._peering.ledgers])
+
+    def _ended_early(self) -> bool:
+        return self._stop_cycles is not None and self.cycle >= self._stop_cycles
+
+    def _served(self) -> None:
+        """Count cycles; evaluate a complete one when all that happens now has happened."""
+        complete = min(antenna.sessions_served for antenna in self._antennas.values())
+        if complete > self.cycle:
+            self.cycle = complete
+            self.clock.after_this_instant("evaluation", self._evaluate)
+
+    def _evaluate(self) -> None:
+        accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
+        self.invariants.learnt(self.method.learner)
+        self.spending.add(self.clock.now, self.energy())
+        reached = self._stop_accuracy is not None and accuracy >= self._stop_accuracy
+        if reached or self._ended_early():
+            self.clock.stop()
+
+    def _at_once(self, protocol: Protocol) -> None:
+        """Drive a protocol that takes no simulated time."""
+        reply = None
+        try:
+            while True:
+                request = protocol.send(reply)
+                if not isinstance(request, AtOnce):
+                    raise SimulationError(
+                        f"{type(request).__name__} takes time; before and after a run a method "
+                        "may ask only for Measure, Assign, Note and Forecast"
+                    )
+                reply = self._answer_now(SERVER, None, request)
+        except StopIteration:
+            return
+
+    def _drive(
+        self, cluster: Cluster, actor: str, protocol: Generator[Any, Any, Any]
+    ) -> Generator[simpy.Event, Any, Any]:
+        """Ask on a protocol's behalf until it ends; return what it returns."""
+        reply: Any = None
+        while True:
+            try:
+                request = protocol.send(reply)
+            except StopIteration as end:
+                return end.value
+            reply = yield from self._answer(actor, cluster, request)
+
+    def _answer(
+        self, actor: str, cluster: Cluster, request: Request
+    ) -> Generator[simpy.Event, Any, Any]:
+        antenna = self._antennas[cluster.name]
+        match request:
+            case NextContact(fresh=fresh):
+                return (yield from antenna.next_contact(actor, fresh, lambda: self.cycle))
+            case TrainUntilContact():
+                return (yield from self._train_until_contact(actor, cluster, request))
+            case Train() | Upload() | Download():
+                return (yield from self._chain(cluster, [request]))[0]
+            case Chain(steps=steps):
+                return (yield from self._chain(cluster, steps))
+            case Meet():
+                return (yield from self._meetings.join(actor, request))
+            case Measure() | Assign() | Note() | Forecast():
+                return self._answer_now(actor, cluster, request)
+        if isinstance(request, PeerRequest):
+            drive = partial(self._drive, cluster)
+            return (yield from self._peering.answer(actor, cluster, request, drive))
+        raise SimulationError(f"{request!r} is not a request")
+
+    def _chain(
+        self, cluster: Cluster, steps: Sequence[Step]
+    ) -> Generator[simpy.Event, Any, list[Reply]]:
+        replies = yield from self._links[cluster.name].chain(steps)
+        self.invariants.settled(cluster.name, steps, replies)
+        return replies
+
+    def _train_until_contact(
+        self, actor: str, cluster: Cluster, request: TrainUntilContact
+    ) -> Generator[simpy.Event, Any, Any]:
+        """The disconnected phase counts from the set time, so that transfers do not shift it."""
+        antenna = self._antennas[cluster.name]
+        from_s = antenna.parted_s(actor)
+        devices = self._devices[cluster.name]
+        phase = Phase(cluster, request, from_s, devices.compute, devices.presence)
+        self._gaps[actor] = phase
+        contact = yield from antenna.next_contact(actor, True, lambda: self.cycle)
+        if contact is None:  # devices train on to the end, though nobody will hear of it
+            none = np.zeros(cluster.devices, np.int64)
+            return Work(none, np.full(cluster.devices, from_s), none.astype(bool)), None
+        del self._gaps[actor]
+        return self._train_in_gap(phase, contact.start_s), contact
+
+    def _train_in_gap(self, phase: Phase, to_s: float) -> Work:
+        cluster, request = phase.cluster, phase.request
+        devices = self._devices[cluster.name]
+        devices.load.add(request.cost)
+        excluded = devices.excluded(request.cost)
+        wanted = everybody(request.who, cluster.devices)
+        with devices.as_before(phase.compute, phase.presence):
+            rounds, begin, end = devices.gap_rounds(request.cost, wanted, phase.from_s, to_s)
+        training = Training(rounds > 0, request.cost, rounds, begin, end, excluded)
+        self._rows.training(training, training.who, cluster, None)
+        self._rows.excluded(excluded, devices, request.cost, self.clock.now)
+        return Work(rounds, end, excluded)
+
+    def _answer_now(self, actor: str, cluster: Cluster | None, request: AtOnce) -> Any:
+        match request:
+            case Measure(name=name, compute=compute, default=default):
+                if not self.method.learner.trains:
+                    return default
+                return self.journal.answer(actor, name, self.clock.now, compute)
+            case Assign():
+                self._assignments.write(request, self.end_s, self.cycle)
+            case Forecast(cluster=name, fresh=fresh):
+                return self._forecasts[name].outlook(self.clock.now, fresh)
+            case Note(kind=kind, version=version, detail=detail):
+                contact = None if cluster is None else self._antennas[cluster.name].at_hand()
+                self.trace.add(
+                    "events",
+                    time_s=self.end_s,
+                    kind=kind,
+                    cluster=None if cluster is None else cluster.name,
+                    contact_id=None if contact is None else contact.contact_id,
+                    version=version,
+                    detail=detail,
+                )
+        return None
+
+
+def _equal(one: float | Floats | None, other: float | Floats | None) -> bool:
+    """Whether two powers of devices are the same, known or not."""
+    return np.array_equal(np.asarray(one, float), np.asarray(other, float), equal_nan=True)

@@ -1,0 +1,353 @@
+"""What runs share: contact windows, trainings, models; kept within a bound."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import astuple, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+
+import orbit
+from learning.files import source_stamps
+from learning.provenance import processor
+from learning.values.store import packed, unpacked
+from sim.errors import InputError
+from sim.execution.cache_store import PART, TAG, VARIABLE, Shelf, is_cache, may_become_cache
+from sim.files import write_text
+from sim.plan.windows import Found, Sought, find
+
+if TYPE_CHECKING:
+    from learning.learner import Learner
+    from learning.values.lazy import Tensors
+
+
+class RunCache:
+    """Contact windows at once, and learning results once it is known what is learnt.
+
+    ``why_not`` says why this run's learning results are not shared, empty where they are.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.shelf = Shelf(root)
+        self.windows = WindowCache(self.shelf)
+        self.results: Results | None = None
+        self.why_not = ""
+        self._foreign: set[str] = set()
+
+    def serve(self, learner: Learner) -> None:
+        """Let ``learner`` use results of other runs, and keep its own, where that is safe."""
+        self._foreign = learner.values.reuse.foreign
+        self.why_not = learner.why_not_shared() if learner.trains else "nothing is trained"
+        if not self.why_not:
+            said = json.dumps(learner.circumstances(), sort_keys=True)
+            context = hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+            self.results = learner.values.cache = Results(self.shelf, context)
+
+    def close(self) -> None:
+        """Bring the cache within its bounds, if this run has added to it."""
+        shelf = self.shelf
+        if files := shelf.kept_files.total():
+            added_bytes = shelf.kept_bytes + files * BLOCK_BYTES
+            keep_within_bound(shelf.root, added_bytes, BOUND_BYTES)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know, at most one line."""
+        if not self.shelf.trouble:
+            return []
+        return [
+            f"cache: nothing more is kept ({self.shelf.trouble}); free or name another folder by "
+            "LEOMIX_CACHE, or use --no-cache"
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        """Return, for the manifest, what was read and what was kept."""
+        read, kept = self.shelf.read_files, self.shelf.kept_files
+        return {
+            "why_not": self.why_not or None,
+            "not_shared": sorted(self._foreign),
+            "contact_windows": self.windows.used,
+            "tensors_read": read[TENSORS],
+            "numbers_read": read[NUMBER],
+            "models_read": read[MODEL],
+            "tensors_kept": kept[TENSORS],
+            "numbers_kept": kept[NUMBER],
+            "kept_bytes": self.shelf.kept_bytes,
+            "trouble": self.shelf.trouble or None,
+        }
+
+
+# Learning results of all runs in one context.
+
+
+RESULTS_FOLDER = "results"
+TENSORS, NUMBER, MODEL = ".tensors", ".number", ".model"
+LARGEST_BYTES = 2**30
+"""Larger values are not kept: they would drive out all others."""
+
+
+class Results:
+    """The cache that :class:`learning.values.lazy.Values` asks, and final models beside it."""
+
+    def __init__(self, shelf: Shelf, context: str) -> None:
+        self._shelf = shelf
+        self._folder = f"{RESULTS_FOLDER}/{context}"
+
+    def tensors(self, key: str) -> Tensors | None:
+        """Return the tensors of ``key``; None where they are not known."""
+        name = self._name(key, TENSORS)
+        data = self._shelf.read(name)
+        try:
+            return None if data is None else unpacked(data)
+        except ValueError:
+            self._shelf.remove(name)
+            return None
+
+    def keep_tensors(self, key: str, tensors: Tensors) -> None:
+        """Keep the tensors of ``key``."""
+        if self._shelf.trouble or _size(tensors) > LARGEST_BYTES:
+            return
+        self._shelf.write(self._name(key, TENSORS), packed(tensors))
+
+    def number(self, key: str) -> str | None:
+        """Return what was taken out of tensors, as JSON; None where it is not known."""
+        data = self._shelf.read(self._name(key, NUMBER))
+        return None if data is None else data.decode()
+
+    def keep_number(self, key: str, text: str) -> None:
+        """Keep what was taken out of tensors."""
+        self._shelf.write(self._name(key, NUMBER), text.encode())
+
+    def model(self, key: str) -> bytes | None:
+        """Return the bytes of a model's file; None where they are not known."""
+        return self._shelf.read(self._name(key, MODEL))
+
+    def keep_model(self, key: str, data: bytes) -> None:
+        """Keep the bytes of a model's file."""
+        if len(data) <= LARGEST_BYTES:
+            self._shelf.write(self._name(key, MODEL), data)
+
+    def _name(self, key: str, suffix: str) -> str:
+        return f"{self._folder}/{key}{suffix}"
+
+
+def _size(tensors: Tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+# Contact windows by what they are found from.
+
+
+WINDOWS_FOLDER, SUFFIX = "windows", ".windows"
+WORTH_KEEPING_S = 0.05
+"""Finding that takes less is done again: keeping and reading are no quicker."""
+LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
+SOURCE = (*source_stamps(Path(orbit.__file__).parent), *source_stamps(Path(__file__).parent.parent))
+ELEMENTS = (
+    *("jdsatepoch", "jdsatepochF", "bstar", "ndot", "nddot", "ecco", "argpo", "inclo", "mo"),
+    *("no_kozai", "nodeo", "radiusearthkm", "mu", "j2", "j3", "j4"),
+)
+"""What SGP4 computes a satellite's positions from."""
+
+
+class WindowCache:
+    """Windows of all runs; ``used`` says what came of the last question: found or read."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self.used: str | None = None
+
+    def find(self, sought: Sought) -> Found:
+        """Return what :func:`sim.plan.windows.find` returns, or has returned for the same."""
+        name = f"{WINDOWS_FOLDER}/{key_of(sought)}{SUFFIX}"
+        known = self._read(name)
+        self.used = "found" if known is None else "read"
+        if known is not None:
+            return known
+        began = time.perf_counter()
+        found = find(sought)
+        if time.perf_counter() - began > WORTH_KEEPING_S:
+            self._shelf.write(name, _packed(*found))
+        return found
+
+    def _read(self, name: str) -> Found | None:
+        data = self._shelf.read(name)
+        try:
+            return None if data is None else _unpacked(data)
+        except (ValueError, KeyError, EOFError, BadZipFile):
+            self._shelf.remove(name)
+            return None
+
+
+def key_of(sought: Sought) -> str:
+    """Digest what windows are found from, the program that finds them, and its machine."""
+    elements = [[getattr(s.model, name) for name in ELEMENTS] for s in sought.satellites]
+    said = {
+        "names": [[s.name, s.norad_id, s.model.operationmode] for s in sought.satellites],
+        "sites": [astuple(site) for site in sought.sites],
+        "span": [sought.start.isoformat(), sought.end.isoformat()],
+        "mask": sought.min_elevation_deg,
+        "source": SOURCE,
+        "versions": [version(name) for name in LIBRARIES],
+        "machine": [platform.system(), platform.machine(), *processor()],
+    }
+    digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16)
+    digest.update(np.array(elements, np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def _packed(windows: orbit.ContactWindows, failures: tuple[str, ...]) -> bytes:
+    columns: dict[str, Any] = {c.name: getattr(windows, c.name) for c in fields(windows)}
+    file = io.BytesIO()
+    np.savez(file, failures=np.array(failures, np.str_), **columns)
+    return file.getvalue()
+
+
+def _unpacked(data: bytes) -> Found:
+    with np.load(io.BytesIO(data), allow_pickle=False) as kept:
+        columns = {c.name: kept[c.name] for c in fields(orbit.ContactWindows)}
+        return orbit.ContactWindows(**columns), tuple(kept["failures"].tolist())
+
+
+# What lies in the cache, and how it is kept within bounds.
+
+
+BOUND_BYTES = 5 * 2**30
+"""How large the cache may be when a run ends."""
+LEFT_BY_TRIMMING = 0.9
+"""Share of the bound that is left when it was reached, so that the next runs need not trim."""
+TALLY = "size"
+"""File with the size of the cache when a run last ended, in bytes."""
+KINDS = {
+    TENSORS: "trainings",
+    NUMBER: "numbers",
+    MODEL: "models",
+    SUFFIX: "contact windows",
+}
+BLOCK_BYTES = 4096
+STRAY_S = 3600.0
+"""Age at which a file that was never finished is nobody's any more."""
+
+
+class Entry(NamedTuple):
+    """One file: what it takes of the disk, and when it was last used (Unix time, s)."""
+
+    path: Path
+    size_bytes: int
+    used_s: float
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Yield all files of the cache, those too that were never finished."""
+    for part in (RESULTS_FOLDER, WINDOWS_FOLDER):
+        for folder, _, names in os.walk(root / part):
+            for name in names:
+                path = Path(folder, name)
+                if path.suffix not in KINDS and path.suffix != PART:
+                    continue
+                with suppress(OSError):  # another process may be tidying up
+                    stat = path.stat()
+                    size = -(-stat.st_size // BLOCK_BYTES) * BLOCK_BYTES
+                    yield Entry(path, size, stat.st_mtime)
+
+
+def contents(root: Path) -> dict[str, Any]:
+    """Return size and number of entries by kind, and when each kind was last used (Unix time).
+
+    Raises InputError for what is neither a leomix cache nor could become one.
+    """
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is no folder; let {VARIABLE} name one")
+    if not may_become_cache(root):
+        raise InputError(
+            f"{root}: is no leomix cache (it has no {TAG} of it); let {VARIABLE} name one that is, "
+            "or a new folder"
+        )
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KINDS.values()
+    }
+    for entry in entries(root):
+        if entry.path.suffix != PART:
+            row = kinds[KINDS[entry.path.suffix]]
+            row["entries"] += 1
+            row["bytes"] += entry.size_bytes
+            row["last_used_s"] = max(entry.used_s, row["last_used_s"] or 0.0)
+    size = sum(row["bytes"] for row in kinds.values())
+    return {"folder": str(root), "bytes": size, "bound_bytes": BOUND_BYTES, "kinds": kinds}
+
+
+def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
+    """Trim the cache where, with what was added now, it has outgrown its bound.
+
+    That goes by a tally, as looking at every file takes long where there are many. Runs that end at
+    the same moment may miss each other's part of it; the next trimming puts it right.
+    """
+    size = _tally(root) + added_bytes
+    if size > bound_bytes:
+        size = trim(root, int(LEFT_BY_TRIMMING * bound_bytes))
+    with suppress(OSError):
+        write_text(root / TALLY, str(int(size)))
+
+
+def _tally(root: Path) -> float:
+    """Size of the cache when a run last ended; inf where it is not known."""
+    try:
+        return int((root / TALLY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return math.inf
+
+
+def trim(root: Path, bound_bytes: int) -> int:
+    """Remove what was used longest ago until the rest is within the bound; return its bytes."""
+    kept, now = [], time.time()
+    for entry in entries(root):
+        if entry.path.suffix != PART:
+            kept.append(entry)
+        elif now - entry.used_s > STRAY_S:
+            _remove(entry.path)
+    size = sum(entry.size_bytes for entry in kept)
+    for entry in sorted(kept, key=lambda entry: entry.used_s):
+        if size <= bound_bytes:
+            break
+        _remove(entry.path)
+        size -= entry.size_bytes
+    return size
+
+
+def clear_cache(root: Path) -> dict[str, Any]:
+    """Remove everything that is the cache's, and return what that was.
+
+    Raises InputError for what is no leomix cache.
+    """
+    before = contents(root)
+    for entry in list(entries(root)):
+        entry.path.unlink(missing_ok=True)
+    if is_cache(root):
+        for part in (RESULTS_FOLDER, WINDOWS_FOLDER):
+            for folder, _, _ in os.walk(root / part, topdown=False):
+                with suppress(OSError):  # what is not ours stays, and so does its folder
+                    Path(folder).rmdir()
+        for name in (TALLY, TAG):
+            (root / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            root.rmdir()
+    return before
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, and its folder if it was the last one there."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()

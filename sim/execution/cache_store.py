@@ -1,0 +1,140 @@
+"""Sealed files in the cache folder."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import zlib
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from learning.files import at_once
+
+VARIABLE = "LEOMIX_CACHE"
+TAG = "CACHEDIR.TAG"
+PART = ".part"
+"""How files end that are not finished."""
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
+"""First line of the tag by which backups know a cache (bford.info/cachedir)."""
+TEXT = (
+    f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
+)
+
+
+def cache_folder() -> Path:
+    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "leomix"
+
+
+def is_cache(folder: Path) -> bool:
+    """Whether ``folder`` holds a cache of leomix."""
+    try:
+        text = (folder / TAG).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return text.startswith(SIGNATURE) and "leomix" in text
+
+
+def may_become_cache(folder: Path) -> bool:
+    """Whether ``folder`` is a cache, or there is nothing in it. Raises OSError."""
+    # What another process begins to write there at this moment is nothing yet.
+    return (
+        not folder.exists()
+        or all(path.suffix == PART for path in folder.iterdir())
+        or is_cache(folder)
+    )
+
+
+def mark(folder: Path) -> None:
+    """Make ``folder`` and say whose it is. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not is_cache(folder):
+        with at_once(folder / TAG, uuid4().hex) as part:
+            part.write_text(TEXT, encoding="utf-8")
+
+
+# Sealed files: each ends in a checksum of what stands before it, so that a torn one is known.
+
+
+SEAL = struct.Struct("<6sI")
+
+
+class Shelf:
+    """Sealed files in the cache folder ``root``, by name and for many processes at once.
+
+    Trouble with the disk ends the writing, never the run: ``trouble`` then says what it was. A file
+    that was read counts as used now. ``read_files`` and ``kept_files`` count by suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.trouble = ""
+        self.read_files: Counter[str] = Counter()
+        self.kept_files: Counter[str] = Counter()
+        self.kept_bytes = 0
+        self._ready = False
+
+    def read(self, name: str) -> bytes | None:
+        """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
+        path = self.root / name
+        try:
+            sealed = path.read_bytes()
+        except OSError:
+            return None
+        data = sealed[: -SEAL.size]
+        if sealed[-SEAL.size :] != _seal(data):
+            self.remove(name)
+            return None
+        self.read_files[path.suffix] += 1
+        with suppress(OSError):
+            os.utime(path)
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep ``data`` under ``name``, unless there has been trouble."""
+        if self.trouble:
+            return
+        path = self.root / name
+        part = path.with_name(f".{uuid4().hex}{PART}")
+        try:
+            self._prepare()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # No fsync: a file that a crash tears does not fit its seal.
+            part.write_bytes(data + _seal(data))
+            part.replace(path)
+        except OSError as error:
+            self.trouble = f"{error.filename or path}: {error.strerror or error}"
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        else:
+            self.kept_files[path.suffix] += 1
+            self.kept_bytes += len(data)
+
+    def remove(self, name: str) -> None:
+        """Remove what is kept under ``name``, if that can be done."""
+        with suppress(OSError):
+            (self.root / name).unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
+        """Make the folder when it is first written to. Raises OSError for somebody else's."""
+        if self._ready:
+            return
+        if not may_become_cache(self.root):
+            raise OSError(f"{self.root}: holds other things than a leomix cache")
+        mark(self.root)
+        self._ready = True
+
+
+def _seal(data: bytes) -> bytes:
+    return SEAL.pack(b"leomix", zlib.crc32(data))

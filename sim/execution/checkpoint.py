@@ -1,0 +1,129 @@
+"""What a run is resumed from: its journal, and the tensors that are still in use, by key."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from learning.values.lazy import Values
+from learning.values.store import FolderStore
+from sim.engine.journal import Journal
+from sim.errors import InputError
+from sim.files import write_text
+from sim.trace.recorder import Trace
+
+CHECKPOINT = "checkpoint"
+JOURNAL = "journal.json"
+VALUES = "values"
+
+
+class Checkpoint:
+    """The resumable state of a run in ``folder``.
+
+    The journal on the disk only ever refers to values that are there: they are written before it,
+    and removed after the next one. A folder that has a checkpoint is that of a run that goes on, or
+    was cut short.
+    """
+
+    def __init__(self, folder: Path, identity: str, every_s: float = 10.0) -> None:
+        self.folder = folder / CHECKPOINT
+        self._file = self.folder / JOURNAL
+        self._store = FolderStore(self.folder / VALUES)
+        self._identity = identity
+        self._every_s = every_s
+        self._saved_at = time.monotonic()
+
+    def load(self, values: Values, known: Journal, others: Path | None = None) -> Journal:
+        """Return the saved journal and serve tensors by key.
+
+        If there is none, the journal is what is ``known``, with copies of the tensors in the folder
+        ``others``. Raises InputError for a journal that is broken, or of another run.
+        """
+        values.store = self._store
+        if not self._file.exists():
+            if others is not None:
+                self._store.take(others)
+            return known
+        state = read_state(self._file)
+        journal = journal_of(self._file, state)
+        if self._store.missing(state.get("values", ())):
+            raise InputError(f"{self._file}: is broken (values are missing); {anew(self.folder)}")
+        if state.get("identity") != self._identity:
+            raise InputError(
+                f"{self.folder.parent}: holds a run of another scenario; name another folder"
+            )
+        return journal
+
+    def begin(self, journal: Journal) -> None:
+        """Mark the folder as that of this run, unless it is marked already."""
+        if not self._file.exists():
+            self._store.sync()
+            self._write(journal, [])
+
+    def save_if_due(
+        self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values
+    ) -> bool:
+        """Save when the last time is longer ago than the interval; return whether it was."""
+        due = time.monotonic() - self._saved_at >= self._every_s
+        return due and self.save(event, time_s, journal, trace, values)
+
+    def save(
+        self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values
+    ) -> bool:
+        """Save at an event boundary; return whether it has.
+
+        While a run is still replayed, what is saved is further on.
+        """
+        if event < journal.event:
+            return False
+        live = values.live()
+        for handle in live.values():
+            self._store.save(handle)
+        self._store.sync()
+        state = Journal(journal.entries, event, time_s, trace.digest())
+        self._write(state, self._store.held(live))
+        self._store.keep_only(live)
+        self._saved_at = time.monotonic()
+        return True
+
+    def remove(self) -> None:
+        """Delete the checkpoint: the run is complete."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, journal: Journal, keys: list[str]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {"identity": self._identity, "values": keys, **journal.said()}
+        write_text(self._file, json.dumps(state))
+
+
+def has_saved(folder: Path) -> bool:
+    """Whether a run folder has more of a run than that it has begun, or something broken."""
+    path = folder / CHECKPOINT / JOURNAL
+    try:
+        return path.exists() and journal_of(path, read_state(path)).event > 0
+    except InputError:
+        return True
+
+
+def read_state(path: Path) -> Any:
+    """Return the JSON of a journal's file; raise InputError if it is broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is broken ({error}); {anew(path.parent)}") from None
+
+
+def journal_of(path: Path, state: Any) -> Journal:
+    """Return the journal in ``state``, which was read from ``path``; InputError for none."""
+    try:
+        return Journal.of(state)
+    except ValueError as error:
+        raise InputError(f"{path}: is broken ({error}); {anew(path.parent)}") from None
+
+
+def anew(folder: Path) -> str:
+    """Say how to begin anew where a checkpoint is of no use."""
+    return f"remove {folder} and --resume begins anew"

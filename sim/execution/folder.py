@@ -1,0 +1,273 @@
+"""The run folder: claimed, written, read."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from learning.files import is_stray
+from sim.errors import InputError, SimulationError
+from sim.execution.checkpoint import CHECKPOINT
+from sim.files import naming, write_text, written
+from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
+from sim.trace.tables import LARGE, Tables, described, write_table
+
+RUN_LOG = "run.log"
+
+
+COMPLETE, FAILED, CRASHED, REFUSED = "complete", "failed", "crashed", "refused"
+"""How a point ends: done; failed in itself; its process died; its input is wrong."""
+
+INTERRUPTED = "interrupted"
+"""Status of a point that was asked to stop: what it had is saved."""
+
+
+SWEEP = "sweep.json"
+
+
+POINTS = "points"
+"""Folder of the points' runs in that of the sweep."""
+
+
+MANIFEST = "manifest.json"
+NEEDED = ("status", "method", "seed", "scenario", "identity", "trace_sha256")
+LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
+
+
+def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
+    """Write ``NAME.parquet`` for every table; one that is a file already goes there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = tables.files if isinstance(tables, Tables) else {}
+    for name in tables:
+        path = folder / f"{name}.parquet"
+        if name in files:
+            with naming(path):
+                files[name] = files[name].replace(path)
+        else:
+            with written(path) as part:
+                write_table(part, COLUMNS[name], [tables[name]])
+
+
+def write_model(folder: Path, weights: bytes | None, about: dict[str, Any]) -> None:
+    """Write the final weights (a safetensors file; none in a timing-only run) and what they are."""
+    from learning.files import write_bytes
+
+    place = folder / "model"
+    place.mkdir(parents=True, exist_ok=True)
+    if weights is not None:
+        write_bytes(place / "model.safetensors", weights)
+        about = {**about, "tensors": _shapes(place / "model.safetensors")}
+    write_text(place / "model.json", json.dumps(about, indent=2))
+
+
+def _shapes(path: Path) -> dict[str, list[int]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return {name: list(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
+
+
+def write_payloads(folder: Path, payloads: list[dict[str, Any]]) -> None:
+    """Write ``model/payloads.json``: what the payloads of the run are made of."""
+    place = folder / "model"
+    place.mkdir(parents=True, exist_ok=True)
+    write_text(place / "payloads.json", json.dumps(payloads, indent=2))
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write ``manifest.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run folder; raise InputError if it is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        _refuse_sweep(folder)
+        raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); the run has to be done again") from None
+    missing = [key for key in NEEDED if not isinstance(manifest, dict) or key not in manifest]
+    if missing:
+        raise InputError(f"{path}: no manifest of a run (it has no {missing[0]!r})")
+    return manifest
+
+
+def _refuse_sweep(folder: Path) -> None:
+
+    if (folder / SWEEP).is_file():
+        raise InputError(
+            f"{folder}: is a sweep; use leomix report or leomix export, or name one of its points, "
+            f"{folder / POINTS}/..."
+        )
+
+
+def read_tables(folder: Path) -> Tables:
+    """Return all tables of a run folder; raise InputError for one that is missing or broken.
+
+    Large ones stay in their files until they are asked for.
+    """
+    tables = Tables()
+    for name in COLUMNS:
+        path = folder / f"{name}.parquet"
+        if name in OPTIONAL and not path.exists():
+            continue
+        rows, columns = described(path)
+        needed = (column for column in COLUMNS[name] if column not in APPENDED.get(name, ()))
+        lacking = [column for column in needed if column not in columns]
+        if lacking:
+            raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
+        tables.files[name] = path
+        if rows <= LARGE:
+            tables[name] = tables[name]
+    return tables
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result, without importing them."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+# The run folder of one run: what it may begin in, what is kept meanwhile, and at the end.
+
+
+def check_place(place: Path, resume: bool) -> None:
+    """Refuse to write over anything that is not a run to be resumed."""
+    if place.exists() and not place.is_dir():
+        raise InputError(f"-o {place}: is a file; name a folder")
+    if is_free(place):
+        return
+    if not resume:
+        raise InputError(
+            f"-o {place}: is not empty; name another folder, or go on with its run by --resume"
+        )
+    if not (place / MANIFEST).exists() and not (place / CHECKPOINT).exists():
+        raise InputError(f"-o {place}: holds no run that could be resumed; name another folder")
+
+
+@contextmanager
+def holding(place: Path | None) -> Iterator[None]:
+    """Make ``place``, and hold it against other processes; what a killed one left is removed.
+
+    Raises InputError while another process runs there, SimulationError for trouble with the disk.
+    """
+    if place is None:
+        yield
+        return
+    with of_the_run(place):
+        is_new = not place.exists()
+        place.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(place, os.O_RDONLY)
+    try:
+        _lock(descriptor, place)
+        sweep_strays(place)
+        yield
+    finally:
+        os.close(descriptor)
+        if is_new:
+            with suppress(OSError):  # something was kept
+                place.rmdir()
+
+
+def _lock(descriptor: int, place: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # a system without locks: then it is up to the user
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"-o {place}: another process is running in it; wait for it") from None
+    except OSError:  # a file system without locks
+        return
+
+
+@contextmanager
+def of_the_run(place: Path | None) -> Iterator[None]:
+    """Turn trouble with the run folder into the failure of the run."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or place
+        raise SimulationError(f"{where}: {error.strerror or error}") from error
+
+
+# What a process that was killed leaves in a run folder: files that are not whole.
+
+
+SPILLED = ".spilled"
+"""Folder of rows that have left memory; of no use without the process that wrote them."""
+WITHIN = ("", "model", "checkpoint", "checkpoint/values")
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether something in a run folder means nothing without the process that wrote it."""
+    return is_stray(path.name) or path.name == SPILLED
+
+
+def is_free(place: Path) -> bool:
+    """Whether a run can begin in a folder: nothing in it is worth keeping."""
+    if not place.exists():
+        return True
+    return all(path.name == RUN_LOG or is_left_over(path) for path in place.iterdir())
+
+
+def sweep_strays(place: Path) -> None:
+    """Remove what is left over in a run folder."""
+    for folder in (place / name for name in WITHIN):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if not is_left_over(path):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+# What is read of a run folder is as leomix writes it, or the input is wrong.
+
+
+SIGNS = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+)
+"""What comes of a key that is not there, or a value of another type, wherever it is used."""
+
+
+@contextmanager
+def as_written(folders: Sequence[Path]) -> Iterator[None]:
+    """Turn what a damaged, foreign or much older folder leads to into wrong input."""
+    try:
+        yield
+    except SIGNS as error:
+        names = ", ".join(map(str, folders))
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{names}: manifest or tables are not as this version of leomix writes them ({what}); "
+            "run the scenario anew"
+        ) from error

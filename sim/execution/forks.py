@@ -1,0 +1,273 @@
+"""Fork: another future of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import scenarios
+from scenarios.parsing import apply_overrides
+from sim.devices.faults import Before
+from sim.engine.journal import Journal
+from sim.engine.setup import Build, build
+from sim.errors import InputError
+from sim.execution import folder as run_folder
+from sim.execution.cache import RunCache, key_of
+from sim.execution.cache_store import cache_folder
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, journal_of, read_state
+from sim.execution.folder import as_written, check_place
+from sim.execution.identity import Course
+from sim.execution.result import Result
+from sim.execution.running import EachEvent, EachTime, Listener, carry_out
+from sim.plan.splice import spliced
+from sim.plan.windows import Find, Found, Sought, find
+
+
+def fork(
+    folder: str | Path,
+    at_s: float,
+    overrides: Mapping[str, Any],
+    out: str | Path | None = None,
+    resume: bool = False,
+    *,
+    listen: Listener | None = None,
+    each_event: EachEvent | None = None,
+    each_time: EachTime | None = None,
+    checkpoint_every_s: float = 10.0,
+    cache: bool = False,
+) -> Result:
+    """Simulate the run in ``folder`` until ``at_s``, and from there with ``overrides``.
+
+    The run is replayed from its start, and what it has measured and trained by then is used again
+    where it was kept. Whatever happens at ``at_s`` or later goes by the changed scenario; what is
+    under way then (a session, a transfer, a disconnected phase) ends as it was begun. The other
+    arguments are those of :func:`sim.run`, and so is what is raised; InputError besides for a
+    folder without a run, a time that the run does not come by, and a key that cannot change.
+    """
+    place = None if out is None else Path(out)
+    with as_written([Path(folder)]):
+        parent = Parent.read(Path(folder))
+        parent.check_time(at_s)
+        said = changed(parent.said, overrides)
+    if place is not None:
+        check_place(place, resume)
+    shared = RunCache(cache_folder()) if cache else None
+    windows = remembering(find if shared is None else shared.windows.find)
+    course = _course(parent, at_s, said, overrides, windows)
+    return carry_out(course, place, checkpoint_every_s, shared, listen, each_event, each_time)
+
+
+def _course(
+    parent: Parent, at_s: float, said: Said, overrides: Mapping[str, Any], windows: Find
+) -> Course:
+    """Return what the fork goes by; raise InputError if the parent is not what it was any more."""
+    first, *turns = _builds(parent.stages(), windows)
+    name = str(parent.manifest.get("name", "scenario"))
+    before = Course(first[1], tuple(turns), name, parent.fork)
+    if before.identity != parent.manifest["identity"]:
+        raise InputError(
+            f"{parent.folder}: would not be the same run now: a file that it names, or the finding "
+            "of its contacts, has changed; run it again before it is forked"
+        )
+    turn = _turn(before.last, at_s, said, windows)
+    about = {
+        "at_s": at_s,
+        "set": dict(overrides),
+        "parent": {
+            "folder": str(parent.folder),
+            "identity": parent.manifest["identity"],
+            "trace_sha256": parent.manifest["trace_sha256"],
+        },
+        "was": differing(parent.said, said),
+        "of": parent.fork,
+    }
+    journal = parent.journal(at_s)
+    return Course(first[1], (*turns, turn), name, about, journal, parent.values)
+
+
+def _builds(stages: list[tuple[float, Said]], windows: Find) -> list[tuple[float, Build]]:
+    """Return the builds of a run, each with the contacts that the run comes by until its end."""
+    (_, said), *later = stages
+    builds = [(0.0, build(scenarios.from_stored(said, {}), windows))]
+    for at_s, said in later:
+        builds.append(_turn(builds[-1][1], at_s, said, windows))
+    return builds
+
+
+def _turn(before: Build, at_s: float, said: Said, windows: Find) -> tuple[float, Build]:
+    """Return the build of ``said`` for a run that went by another one until ``at_s``."""
+    scenario = scenarios.from_stored(said, {})
+    late = build(scenario, windows, Before(before.scenario, at_s))
+    if not at_s < late.plan.stop_s:
+        raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
+    if (before.sidelinks is None) != (late.sidelinks is None):
+        raise InputError("link.sidelink: a fork can change sidelinks, not make or remove them")
+    try:
+        plan = spliced(before.plan, late.plan, at_s)
+    except InputError as error:
+        raise InputError(f"--at {at_s:g} s: {error}") from None
+    return at_s, replace(late, plan=plan, learner=before.learner)
+
+
+# The run that is forked, as its folder says it.
+
+
+MOST_TURNS = 32
+"""How often a fork may be forked again."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run to be forked: its folder, and its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Parent:
+        """Return the run in ``folder``; raise InputError if there is none."""
+        if (folder / CHECKPOINT).exists() and not (folder / run_folder.MANIFEST).exists():
+            raise InputError(
+                f"{folder}: the run in it was killed; go on with it by --resume before it is forked"
+            )
+        return cls(folder, run_folder.read_manifest(folder))
+
+    @property
+    def said(self) -> Said:
+        """The scenario that the run went by at its end."""
+        said: Said = self.manifest["scenario"]
+        return said
+
+    @property
+    def fork(self) -> dict[str, Any] | None:
+        """Of whom the run is a fork itself; None if it is none."""
+        return self.manifest.get("fork")
+
+    def stages(self) -> list[tuple[float, Said]]:
+        """Return from when on the run went by which scenario."""
+        found: list[tuple[float, Said]] = []
+        said, fork = self.said, self.fork
+        while fork is not None:
+            if len(found) == MOST_TURNS:
+                raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_TURNS} times")
+            if not isinstance(fork["at_s"], int | float):
+                raise TypeError(f"fork.at_s is {fork['at_s']!r}")
+            found.append((float(fork["at_s"]), said))
+            said, fork = as_before(said, fork["was"]), fork["of"]
+        return [(0.0, said), *reversed(found)]
+
+    def check_time(self, at_s: float) -> None:
+        """Raise InputError for a time that the run does not come by."""
+        forked_s = self.stages()[-1][0]
+        if not 0.0 < at_s < math.inf:
+            raise InputError(f"--at {at_s:g} s: give a time behind the start of the run")
+        if at_s < forked_s:
+            raise InputError(
+                f"--at {at_s:g} s: {self.folder} is itself a fork at {forked_s:g} s; name a later "
+                "time, or fork the run that it is a fork of"
+            )
+        end_s = self.manifest.get("simulated_s", 0.0)
+        if self.manifest["status"] == "complete" and at_s > end_s:
+            raise InputError(
+                f"--at {at_s:g} s: {self.folder} ends at {end_s:g} s; name an earlier time"
+            )
+
+    def journal(self, at_s: float) -> Journal:
+        """Return what was measured before ``at_s``; nothing where nobody has kept it."""
+        for path in (self.folder / JOURNAL, self.folder / CHECKPOINT / JOURNAL):
+            if path.exists():
+                return journal_of(path, read_state(path)).until(at_s)
+        return Journal()
+
+    @property
+    def values(self) -> Path:
+        """The folder of tensors that were kept by key, if any are there."""
+        return self.folder / CHECKPOINT / VALUES
+
+
+# What a fork may change in a scenario, and what it has changed.
+
+
+CHANGEABLE = (
+    *("link", "compute", "faults", "stop"),
+    "learning.step_size",
+    "learning.gate_step_size_ratio",
+    "learning.rounds",
+    "learning.aggregation",
+    "learning.evaluate_every_hours",
+    "learning.gate_tuning_cycles",
+)
+"""Keys (and all below them) that are read when something is asked for, and not before."""
+
+Said = dict[str, Any]
+"""A scenario as the manifest has it: JSON that needs no file beside it."""
+
+
+def changed(said: Said, overrides: Mapping[str, Any]) -> Said:
+    """Return a scenario with values of ``overrides`` by dotted key.
+
+    Raises InputError for a key that a fork cannot change, and for what is wrong with a value.
+    """
+    for key in overrides:
+        if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
+            raise InputError(
+                f"--set {key}: cannot change within a run; a fork can change "
+                f"{', '.join(CHANGEABLE)}"
+            )
+    result = deepcopy(said)
+    apply_overrides(result, overrides)
+    try:
+        return scenarios.from_stored(result, {}).model_dump(mode="json")
+    except ValueError as error:
+        raise InputError(f"--set {error}") from None
+
+
+def differing(before: Said, after: Said) -> dict[str, Any]:
+    """Return what of ``before`` is otherwise in ``after``, by dotted key."""
+    values = ((key, _at(before, key), _at(after, key)) for key in _parts(before))
+    return {key: old for key, old, new in values if old != new}
+
+
+def as_before(after: Said, was: Mapping[str, Any]) -> Said:
+    """Return the scenario that differs from ``after`` by what it ``was``."""
+    result = deepcopy(after)
+    for key, value in was.items():
+        scenarios.set_key(result, key, deepcopy(value))
+    return result
+
+
+def _parts(said: Said) -> Iterator[str]:
+    """Changeable keys, one level below those of whole sections."""
+    for key in CHANGEABLE:
+        value = _at(said, key)
+        if isinstance(value, dict) and value:
+            yield from (f"{key}.{name}" for name in value)
+        else:
+            yield key
+
+
+def _at(said: Said, key: str) -> Any:
+    value: Any = said
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+# Contact windows that are asked for again.
+
+
+def remembering(find: Find) -> Find:
+    """Return what finds windows as ``find`` does, the same ones once only."""
+    known: dict[str, Found] = {}
+
+    def found(sought: Sought) -> Found:
+        key = key_of(sought)
+        if key not in known:
+            known[key] = find(sought)
+        return known[key]
+
+    return found

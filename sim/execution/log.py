@@ -1,0 +1,99 @@
+"""Run.log."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import Interrupted
+from sim.execution.folder import RUN_LOG, versions
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+LOG = logging.getLogger("leomix.run")
+"""Where a run says what it does; without a run folder nobody listens."""
+LOG.addHandler(logging.NullHandler())
+
+
+class _Lines(logging.Formatter):
+    """``2026-11-20T12:00:00.123Z INFO message``, on one line whatever the message holds."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = " ".join(record.getMessage().split())
+        return f"{self.formatTime(record)} {record.levelname} {message}"
+
+
+class _LogFile(logging.FileHandler):
+    """A log that gives up in silence: what a run is for are its tables."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Write nothing more."""
+        LOG.removeHandler(self)
+
+
+@contextmanager
+def run_log(folder: Path | None) -> Iterator[None]:
+    """Append what ``LOG`` is told to ``folder/run.log`` meanwhile, and how it ended.
+
+    A log that cannot be written is none.
+    """
+    handler = None
+    with suppress(OSError):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            handler = _LogFile(folder / RUN_LOG, encoding="utf-8", errors="replace")
+            handler.setFormatter(_Lines())
+            LOG.addHandler(handler)
+    level = LOG.level
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    except Interrupted as error:
+        LOG.warning("interrupted: %s", error)
+        raise
+    except Exception as error:
+        LOG.error("failed: %s", error)
+        raise
+    finally:
+        LOG.setLevel(level)
+        if handler is not None:
+            LOG.removeHandler(handler)
+            with suppress(OSError):
+                handler.close()
+
+
+def log_start(scenario: Scenario, event: int) -> None:
+    """Log what is run, and the ``event`` (0: none) up to which it was saved before."""
+    method, path = scenario.learning.method, scenario.source_path
+    LOG.info("run %s: method %s, seed %s", path or "a scenario", method, scenario.seed)
+    LOG.info("versions: %s", ", ".join(f"{name} {v}" for name, v in versions().items()))
+    if event:
+        LOG.info("resumed: replays what was saved up to event %s", event)
+
+
+def log_evaluation(time_s: float, cycle: int, accuracy: float) -> None:
+    """Log an evaluation; an accuracy of nan was not measured."""
+    shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
+    LOG.info("evaluated at %.2f h, cycle %s: accuracy %s", time_s / 3600, cycle, shown)
+
+
+def log_end(manifest: dict[str, Any]) -> None:
+    """Log warnings, what was trained and reused, and that the run is complete."""
+    for warning in manifest["warnings"]:
+        LOG.warning("%s", warning)
+    done, reused = manifest["trainings"], manifest["trainings_reused"]
+    LOG.info("trainings: %s done, %s known from other runs", done, reused)
+    if manifest["cache"] is not None:
+        LOG.info("cache: %s", ", ".join(f"{k} {v}" for k, v in manifest["cache"].items() if v))
+    LOG.info("complete: trace %s, %s s", manifest["trace_sha256"], manifest["wall_s"])

@@ -1,0 +1,104 @@
+"""Manifest.json: versions, machine, digests, warnings."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learning.provenance import SETTINGS, processor
+from sim.execution import folder as run_folder
+from sim.execution.warnings import warnings_of
+from sim.trace.digest import digests
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from learning.learner import Learner
+    from sim.engine.setup import Build
+    from sim.engine.simulation import Simulation
+    from sim.execution.cache import RunCache
+
+
+def manifest_of(
+    built: Build,
+    simulation: Simulation,
+    tables: Mapping[str, pa.Table],
+    name: str,
+    status: str,
+    **said: Any,
+) -> dict[str, Any]:
+    """Return the manifest of a run as far as it has come; ``said`` is what the run itself knows."""
+    scenario, sizes = built.scenario, built.learner.architecture
+    whole, timing = digests(tables)
+    return {
+        "name": name,
+        "status": status,
+        "method": scenario.learning.method,
+        "seed": scenario.seed,
+        "start_utc": built.plan.start.isoformat(),
+        "simulated_s": simulation.end_s,
+        **said,
+        "computed_device_s": simulation.computed_s,
+        "energy": simulation.energy(),
+        "spent": simulation.spending.columns(),
+        "loads": simulation.loads(),
+        "model_expert_bytes": sizes.experts * sizes.expert_bytes,
+        "books": simulation.books,
+        "trace_sha256": whole,
+        "timing_sha256": timing,
+        "warnings": warnings_of(tables, built) if status == "complete" else [],
+        "versions": dict(run_folder.versions()),
+        "determinism": determinism_of(built.learner),
+    }
+
+
+def trained(built: Build, cache: RunCache | None) -> dict[str, Any]:
+    """Return how much was trained, how much of it was known, and what the cache has to do with it.
+
+    ``trainings`` were done by this run, ``trainings_reused`` would have been without the cache.
+    """
+    reuse = built.learner.values.reuse
+    return {
+        "trainings": reuse.done,
+        "trainings_reused": reuse.spared,
+        "cache": None if cache is None else cache.figures(),
+    }
+
+
+# What the last bits of a run hang on beside its scenario, for the manifest.
+
+
+NAME = "model name"
+
+
+def determinism_of(learner: Learner) -> dict[str, Any]:
+    """Return, as JSON, what may make another ``trace_sha256`` of the same scenario.
+
+    ``device`` is what tensors were computed on, None in a timing-only run; the versions of the
+    libraries stand in the manifest beside this. docs/determinism.md says what each may change.
+    """
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "instructions": _instructions(),
+        "device": learner.device,
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
+    }
+
+
+def _processor() -> str:
+    """What the processor is called."""
+    named = [line for line in processor() if line.startswith(NAME)]
+    return named[0].partition(":")[2].strip() if named else platform.processor()
+
+
+def _instructions() -> list[str]:
+    """The sets of instructions that numpy uses here."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"]
+    return [*found["baseline"], *found.get("found", [])]  # left out where there are none

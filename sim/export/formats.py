@@ -1,0 +1,230 @@
+"""Export(folder, to): the formats; csv, parquet and peft."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+import scenarios
+from sim.engine.setup import learner_of
+from sim.errors import InputError
+from sim.execution.checkpoint import CHECKPOINT
+from sim.execution.folder import COMPLETE, MANIFEST, POINTS, SWEEP, read_manifest
+from sim.execution.result import Run
+from sim.files import naming
+from sim.sweep.folder import ROWS, read_sweep
+from sim.trace.arrow import write_batches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+# What can be exported: a run folder, or the table of a sweep.
+
+
+@dataclass(frozen=True)
+class SweepRows:
+    """The rows of a sweep."""
+
+    folder: Path
+    tables: Mapping[str, pa.Table]
+
+    @property
+    def notes(self) -> list[str]:
+        """How much of a sweep that is not complete is missing."""
+        [rows] = self.tables.values()
+        left = sum(status != COMPLETE for status in rows.column("status").to_pylist())
+        return [f"{self.folder}: {left} of {len(rows)} points are not complete"] if left else []
+
+
+Source = Run | SweepRows
+
+
+def read_source(folder: Path) -> Source:
+    """Return what ``folder`` holds; raise InputError if that is neither a run nor a sweep."""
+    if (folder / SWEEP).is_file():
+        return SweepRows(folder, {Path(ROWS).stem: read_sweep(folder).rows})
+    if (folder / CHECKPOINT).exists() and not (folder / MANIFEST).exists():
+        raise InputError(
+            f"{folder}: the run in it has not ended; let it end, or go on with it: "
+            f"leomix run SCENARIO --resume -o {folder}"
+        )
+    return Run(folder, read_manifest(folder))
+
+
+FORMATS = {
+    "csv": "sim.export.formats:write_csv",
+    "parquet": "sim.export.formats:write_parquet",
+    "perfetto": "sim.export.perfetto:write_perfetto",
+    "czml": "sim.export.czml:write_czml",
+    "tensorboard": "sim.export.tensorboard:write_tensorboard",
+    "peft": "sim.export.formats:write_adapters",
+}
+"""Where the writer of each format lives; it is imported when it is asked for."""
+
+OF_SWEEPS = ("csv", "parquet")
+PART = ".part"
+
+Writer = Callable[[Source, Path], list[str]]
+"""Writes into an empty folder, and says what the user should know, a line each."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, by name of file or folder, and what there is to say about it."""
+
+    paths: list[Path]
+    notes: list[str]
+
+
+def export(folder: Path, to: str, out: Path | None = None) -> Exported:
+    """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, one of ``FORMATS``.
+
+    ``out`` is a new or empty folder; if None, ``FOLDER/export/TO``, where an earlier export is
+    replaced. Everything appears there at the end, or nothing does. Raises InputError for a folder
+    that holds no run, has nothing of what is asked for, or where ``out`` is not empty.
+    """
+    if to not in FORMATS:
+        raise InputError(f"--to {to}: no such format; there are {', '.join(FORMATS)}")
+    source = read_source(folder)
+    if isinstance(source, SweepRows) and to not in OF_SWEEPS:
+        raise InputError(
+            f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
+            f"the folder of one of its points, {folder / POINTS}/..."
+        )
+    place = out if out is not None else folder / "export" / to
+    if out is None and place.exists() and not place.is_dir():
+        raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
+    if out is not None and place.exists() and not _is_empty(place):
+        raise InputError(f"-o {place}: is not an empty folder; name another one")
+    writer: Writer = resolve_name(FORMATS[to])
+    with _at_once(place) as part:
+        notes = [*source.notes, *writer(source, part)]
+        written = sorted(path.name for path in part.iterdir())
+    return Exported([place / name for name in written], notes)
+
+
+def _is_empty(place: Path) -> bool:
+    """Whether there is nothing but what a killed export may have left."""
+    return place.is_dir() and all(path.name == PART for path in place.iterdir())
+
+
+@contextmanager
+def _at_once(place: Path) -> Iterator[Path]:
+    """A folder inside ``place`` to write into; what is there at the end moves up together."""
+    new = not place.exists()
+    part = place / PART
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        with naming(place):
+            yield part
+        for path in part.iterdir():
+            _move(path, place / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if new and not any(place.iterdir()):
+            place.rmdir()
+
+
+def _move(path: Path, to: Path) -> None:
+    """Put ``path`` in the place of what an earlier export has left there."""
+    if to.is_dir() and not to.is_symlink():
+        shutil.rmtree(to)
+    path.replace(to)
+
+
+# Packages that are not always installed.
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Say how to install what the format ``extra`` needs if it cannot be imported."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"--to {extra}: needs packages that are not installed ({error}); install them with "
+            f'pip install "leomix[{extra}]"'
+        ) from None
+
+
+# Tables as they are, in Parquet, or in CSV that a spreadsheet can open without running it.
+
+
+FORMULA = "^[=+\\-@\t\r]"
+"""How text begins that a spreadsheet takes for a formula."""
+
+
+def write_csv(source: Source, place: Path) -> list[str]:
+    """Write every table as CSV, with a `'` before text that would be a formula."""
+    for name, table in source.tables.items():
+        _write(_guarded(table), place / f"{name}.csv")
+    return []
+
+
+def write_parquet(source: Source, place: Path) -> list[str]:
+    """Write every table as Parquet."""
+    for name, table in source.tables.items():
+        _write(table, place / f"{name}.parquet")
+    return []
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    # An empty table may have no batch, and a file without one has no columns.
+    write_batches(table.to_batches() or [_no_rows(table.schema)], path)
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
+
+
+def _guarded(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            table = table.set_column(place, field.name, _without_formulas(table.column(place)))
+    return table
+
+
+def _without_formulas(texts: Any) -> Any:
+    import pyarrow.compute as pc
+
+    formula = pc.match_substring_regex(texts, FORMULA)
+    return pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
+
+
+# The trained experts of a run, as PEFT adapters beside the model that they adapt.
+
+
+def write_adapters(run: Run, place: Path) -> list[str]:
+    """Make the start model of the run once more, and write what has changed since."""
+    weights, status = run.folder / "model", run.manifest["status"]
+    if status != "complete":
+        raise InputError(
+            f"{run.folder}: the run is {status}; finish it first: "
+            f"leomix run SCENARIO --resume -o {run.folder}"
+        )
+    if not (weights / "model.safetensors").is_file():
+        raise InputError(
+            f"{run.folder}: has no weights (learning.train was false); train a run to export"
+        )
+    from learning.models.moe import Residency
+    from learning.models.peft import export_adapters
+    from learning.values.store import FolderStore
+
+    # It may name Python code, and the folder may be somebody else's.
+    learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
+    start = learner.final_tensors(learner.start())
+    task, final = learner.task, FolderStore(weights).load("model")
+    model = task.skeleton(Residency(held=task.all_experts))
+    export_adapters(place, model, task.config.model, task.names, start, final)
+    return []

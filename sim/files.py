@@ -1,0 +1,70 @@
+"""Files written at once, disk trouble in words, free folders."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
+
+from learning.files import at_once
+
+
+@contextmanager
+def written(path: Path, own: str = "") -> Iterator[Path]:
+    """Yield a temporary name for ``path``, as :func:`learning.files.at_once` does."""
+    with naming(path), at_once(path, own) as part:
+        yield part
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``path`` at once, in UTF-8."""
+    with written(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+# What the system says when a file cannot be written: which path, what, and what to do.
+
+
+CURES = {
+    errno.ENOSPC: "free some space and try again",
+    errno.EDQUOT: "free some space and try again",
+    errno.EIO: "check the disk and try again",
+}
+"""What to do about a disk that fails, through no fault of the input."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give ``path`` to OSErrors that know no path: those of writing, and all of pyarrow's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def of_the_disk(error: BaseException) -> bool:
+    """Whether the disk has failed: it is full, over its quota, or broken."""
+    return isinstance(error, OSError) and error.errno in CURES
+
+
+def trouble_text(error: OSError) -> str:
+    """Return one line: the path if it is known, what happened, and what to do about the disk."""
+    known = error.errno is not None and (error.filename is not None or error.errno in CURES)
+    said = os.strerror(error.errno or 0) if known else " ".join(str(error).split())
+    path = [] if error.filename is None else [str(error.filename)]
+    cure = [CURES[error.errno]] if error.errno in CURES else []
+    return "; ".join([": ".join([*path, said]), *cure])
+
+
+# Where a run or a sweep goes whose folder was not named.
+
+
+def free_folder(base: Path) -> Path:
+    """Return ``base``, or the first of ``base.2``, ``base.3``... that is not there yet."""
+    numbered = (base.with_name(f"{base.name}.{number}") for number in count(2))
+    return next(place for place in chain([base], numbered) if not place.exists())

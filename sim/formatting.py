@@ -1,0 +1,99 @@
+"""Figures with units to and from text; aligned tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sim.errors import InputError
+
+
+def duration(time_s: float) -> str:
+    """Show a time in two figures or so: 40 s, 12 min, 3.5 h, 2.1 days."""
+    for unit, scale, least in (("days", 86400.0, 172800.0), ("h", 3600.0, 7200.0)):
+        if time_s >= least:
+            return f"{time_s / scale:.1f} {unit}"
+    return f"{time_s / 60:.0f} min" if time_s >= 120 else f"{time_s:.{0 if time_s >= 10 else 1}f} s"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align columns: the first to the left, all others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def data_size(size_bytes: float) -> str:
+    """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.2f} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def energy(joules: float) -> str:
+    """Show an energy in J, kJ, MJ or GJ."""
+    for unit, scale in (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= scale:
+            return f"{joules / scale:.2f} {unit}"
+    return f"{joules:.2f} J"
+
+
+def seconds(time_s: float) -> str:
+    """Show a time in us, ms, s, minutes or hours."""
+    for unit, scale in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        if time_s >= scale:
+            return f"{time_s / scale:.3g} {unit}"
+    return f"{time_s / 1e-6:.3g} us"
+
+
+# Values of a scenario as its author would write them.
+
+
+LARGEST_WHOLE = 1e15
+"""Below it a whole number is written with all of its digits."""
+
+
+def as_yaml(value: Any) -> str:
+    """Return a value as one line of YAML: 500 and not 500.0, null, false, lists in brackets."""
+    return value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with floats that are whole as whole numbers."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE
+    return int(value) if whole else value
+
+
+# Times as a user writes them on the command line.
+
+
+UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.ASCII)
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """Return the seconds of ``36h``, ``2d``, ``90min``, ``5400s`` or ``5400``.
+
+    Raises InputError, which names the ``option``, for anything else, and for no time at all.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found is None or found[2] not in UNITS_S:
+        raise InputError(
+            f"{option} {text}: is not a time; write it like 36h, 2d, 90min, or 5400 (seconds)"
+        )
+    time_s = float(found[1]) * UNITS_S[found[2]]
+    if not (0.0 < time_s < math.inf):
+        raise InputError(f"{option} {text}: must be above 0")
+    return time_s

@@ -1,0 +1,17 @@
+from .beam import PAPER_ALTITUDE_M as PAPER_ALTITUDE_M
+from .beam import Beam as Beam
+from .beam import Radio as Radio
+from .beam import Radios as Radios
+from .beam import SessionBeam as SessionBeam
+from .beam import Sharing as Sharing
+from .pass_grid import HORIZON_DEG as HORIZON_DEG
+from .pass_grid import PassGrid as PassGrid
+from .pass_links import DeviceLinks as DeviceLinks
+from .pass_links import LinksAhead as LinksAhead
+from .pass_links import Pass as Pass
+from .pass_links import bare_links as bare_links
+from .pass_links import grid_step_s as grid_step_s
+from .sharing import Carried as Carried
+from .sharing import span_s as span_s
+from .sidelinks import Sidelinks as Sidelinks
+from .sidelinks import sidelinks_of as sidelinks_of

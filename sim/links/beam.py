@@ -1,0 +1,199 @@
+"""Radio and Beam: one direction of a contact, of a session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import ceil
+from typing import Literal
+
+import numpy as np
+
+from channel import Link, LinkCurve, Signal, joined, signal_rate_bps, weakest
+from learning.requests.cluster import Floats, Mask
+from sim.links.sharing import Given, Stretch, queued, shared
+
+Sharing = Literal["fixed_subchannel", "equal_share", "rounds", "broadcast"]
+
+
+@dataclass(frozen=True)
+class Radio:
+    """A direction of a cluster's link: that of one device, and how the beam's band is shared.
+
+    ``total_bandwidth_hz`` is divided into ``channels`` sub-channels of the link's bandwidth.
+    """
+
+    link: Link
+    total_bandwidth_hz: float
+    sharing: Sharing
+
+    @property
+    def channels(self) -> int:
+        """How many sub-channels there are; as many devices have one of their own."""
+        return int(self.total_bandwidth_hz / self.link.bandwidth_hz * (1 + 1e-9))
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody uses a sub-channel together with others."""
+        return self.sharing == "fixed_subchannel"
+
+    def narrowed(self, sharing: int) -> Link:
+        """The link of one of so many devices that divide the whole band, with all its power.
+
+        A fixed rate falls with the band.
+        """
+        band_hz, link = self.total_bandwidth_hz / sharing, self.link
+        fixed_bps = link.fixed_rate_bps
+        if fixed_bps is not None:
+            fixed_bps *= band_hz / link.bandwidth_hz
+        return replace(link, bandwidth_hz=band_hz, fixed_rate_bps=fixed_bps)
+
+
+Narrow = Callable[[Link, float, Mask], tuple[LinkCurve, float]]
+"""Curve (K rows) of those in a mask for another link, from a time on, and until when it holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Beam:
+    """Rates of all devices (K) in one direction, each with a sub-channel of its own, and how they
+    share. ``signal`` (K, T) belongs to the points of ``curve``.
+
+    Without ``radio`` there is no limit to the band. Without ``whole`` and ``narrow``, which make
+    curves for a narrower band, these come from the signal and the points of the curve.
+    """
+
+    curve: LinkCurve
+    radio: Radio | None = None
+    signal: Signal | None = None
+    whole: Callable[[Link], LinkCurve] | None = None
+    narrow: Narrow | None = None
+
+    def reach(self, senders: int) -> LinkCurve:
+        """Curves of so many devices that share: who carries anything has a link."""
+        if not self._narrows(senders):
+            return self.curve
+        assert self.radio is not None
+        link = self.radio.narrowed(senders)
+        return self._of_signal(link) if self.whole is None else self.whole(link)
+
+    def stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
+        """What the devices in ``who`` can send at from a time on, if so many share the band."""
+        radio = self.radio
+        if radio is None or sharing <= radio.channels:
+            return Stretch(self.curve)
+        if radio.sharing == "rounds":  # everybody has the sub-channel, by turns
+            return Stretch(self.curve, radio.channels / sharing)
+        link = radio.narrowed(sharing)
+        if self.narrow is None:
+            return Stretch(self._of_signal(link))
+        curve, until_s = self.narrow(link, now_s, who)
+        return Stretch(curve, 1.0, until_s)
+
+    def _narrows(self, sharing: int) -> bool:
+        radio = self.radio
+        return radio is not None and radio.sharing == "equal_share" and sharing > radio.channels
+
+    def _of_signal(self, link: Link) -> LinkCurve:
+        assert self.radio is not None  # only then anything is narrowed
+        assert self.signal is not None  # who has a radio has a signal
+        rate: Floats = signal_rate_bps(self.radio.link, self.signal, link.bandwidth_hz)
+        return LinkCurve(self.curve.time_s, np.where(self.curve.rate_bps > 0, rate, 0.0))
+
+
+Radios = tuple[Radio, Radio | None]
+"""Uplink and downlink of a cluster; None for a neglected downlink."""
+PAPER_ALTITUDE_M = 600e3
+"""Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is
+no geometry."""
+
+
+# One direction of a session: the beams of its contacts, one after the other.
+
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SessionBeam:
+    """Beams of the same devices (K), each in use during its span: seconds, in order of time.
+
+    ``whole`` says that the only beam is used from its rise to its set.
+    """
+
+    beams: Sequence[Beam]
+    spans_s: Sequence[Span]
+    whole: bool
+    _heard: dict[bytes, LinkCurve] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def curve(self) -> LinkCurve:
+        """What each device could send if it were alone; in the gaps nothing moves."""
+        return self._after_each_other([beam.curve for beam in self.beams])
+
+    def _after_each_other(self, curves: Sequence[LinkCurve]) -> LinkCurve:
+        return curves[0] if self.whole else joined(curves, self.spans_s)
+
+    @cached_property
+    def edges_s(self) -> list[tuple[Floats, Floats]]:
+        """First and last second (K,) in which each device is served, for each contact."""
+        grids = [
+            (beam.curve.time_s, span) for beam, span in zip(self.beams, self.spans_s, strict=True)
+        ]
+        return [(np.clip(t[:, 0], *span), np.clip(t[:, -1], *span)) for t, span in grids]
+
+    @property
+    def is_broadcast(self) -> bool:
+        """Whether one transmission goes to all devices."""
+        radio = self.beams[0].radio
+        return radio is not None and radio.sharing == "broadcast"
+
+    @property
+    def channels(self) -> int:
+        """How many transmissions there can be at a time: sub-channels, or one broadcast."""
+        radio = self.beams[0].radio
+        return sys.maxsize if radio is None else radio.channels
+
+    def crowding(self, senders: int, personal: bool = False) -> float:
+        """How many times as long a transfer takes if so many share, at least 1.
+
+        In a queue the last ones take a whole turn. What is ``personal`` is not broadcast.
+        """
+        radio = self.beams[0].radio
+        if radio is None or (self.is_broadcast and not personal):
+            return 1.0
+        turns = max(1.0, senders / radio.channels)
+        return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
+
+    def send(self, arrival_s: Floats, bits: Floats, who: Mask, personal: bool = False) -> Given:
+        """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
+
+        Of a beam that broadcasts, what is ``personal`` has the whole band, device by device.
+        """
+        radio = self.beams[0].radio
+        if self.is_broadcast and not personal:
+            return queued(self._broadcast(who), arrival_s, bits, who, len(who))
+        channels = len(who) if radio is None else radio.channels
+        senders = int(who.sum())
+        if senders <= channels or radio is None or radio.alone or self.is_broadcast:
+            return queued(self.curve, arrival_s, bits, who, channels)
+        reach = self._after_each_other([beam.reach(senders) for beam in self.beams])
+        return shared(self._stretch, reach, arrival_s, bits, who)
+
+    def _broadcast(self, who: Mask) -> LinkCurve:
+        """The curve of a transmission to ``who``; a session mostly has several to the same ones."""
+        key = who.tobytes()
+        if key not in self._heard:
+            pairs = zip(self.beams, self.spans_s, strict=True)
+            lowest = [weakest(beam.curve, who, span_s) for beam, span_s in pairs]
+            self._heard.clear()
+            self._heard[key] = self._after_each_other(lowest)
+        return self._heard[key]
+
+    def _stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
+        """What the contact in use at a time gives to the devices in ``who``."""
+        begun = [n for n, (first_s, _) in enumerate(self.spans_s) if first_s <= now_s]
+        number = begun[-1] if begun else 0
+        stretch = self.beams[number].stretch(sharing, now_s, who)
+        return replace(stretch, until_s=min(stretch.until_s, self.spans_s[number][1]))

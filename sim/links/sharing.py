@@ -1,0 +1,288 @@
+"""Devices share a band: first come first served, or processor sharing."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import heapreplace
+from typing import Protocol
+
+import numpy as np
+
+from channel import LinkCurve, clipped
+from channel.curve import ROUNDING
+from learning.requests.cluster import Floats, Ints, Mask
+
+
+class Carried(Protocol):
+    """What devices (K,) can have sent by any time."""
+
+    def delivered_bits(self, time_s: Floats, /) -> Floats:
+        """Bits (K,) by each device's time (K,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What each device (K,) is given of a band: when it sends, and how much by when.
+
+    ``begin_s`` is when it begins to send (inf where it never does) and ``end_s`` when its last bit
+    is sent (inf where it does not get through). ``curve`` says what the device can send; nothing of
+    it is beyond ``end_s`` where others share the band.
+    """
+
+    begin_s: Floats
+    end_s: Floats
+    curve: Carried
+
+
+def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channels: int) -> Given:
+    """Give each device a sub-channel of its own: first come, first served, by number if together.
+
+    ``curve`` (K, T) is the rate of a sub-channel. A device comes when it is ready (``arrival_s``,
+    inf for never) and its curve begins to carry; it keeps its sub-channel until its ``bits`` are
+    through or its curve carries nothing any more. 0 bits need no sub-channel. Where there are
+    sub-channels for all who send, the curve given is ``curve`` itself, uncut. All arrays are (K,).
+
+    Raises ValueError for less than one channel.
+    """
+    if channels < 1:
+        raise ValueError(f"channels is {channels}; allowed is at least 1")
+    opens_s, closes_s = span_s(curve)
+    opens_s = np.where(bits > 0, opens_s, curve.time_s[:, 0])
+    comes_s = np.where(who, np.maximum(arrival_s, opens_s), np.inf)
+    sends = (bits > 0) & (comes_s < closes_s)
+    comes_s = np.where(sends | (bits == 0), comes_s, np.inf)
+    if np.count_nonzero(sends) <= channels:
+        return Given(comes_s, curve.completion_time_s(bits, comes_s), curve)
+    begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)
+    begin_s, end_s = (np.where(bits == 0, comes_s, x) for x in (begin_s, end_s))
+    last_s = curve.time_s[:, -1]
+    cut = clipped(curve, np.minimum(begin_s, last_s), np.minimum(end_s, last_s))
+    return Given(begin_s, end_s, cut)
+
+
+def seconds(
+    bits: float | Floats, rate_bps: float | Floats, end_rate_bps: float | Floats, step_s: float
+) -> Floats:
+    """Time in which ``bits`` pass while the rate goes from one value to another in ``step_s``.
+
+    r0 dt + a dt^2 / 2 = b gives dt = 2 b / (r0 + sqrt(r0^2 + 2 a b)), with no division by a rate
+    of 0 or a slope of 0. The bits are above 0 and at most what passes in the whole step.
+    """
+    square = rate_bps**2 + 2.0 * bits / step_s * (end_rate_bps - rate_bps)
+    # Rounding may take the square of the final rate a little below 0.
+    after_s = 2.0 * bits / (rate_bps + np.sqrt(np.maximum(square, 0.0)))
+    least: Floats = np.minimum(after_s, step_s)
+    return least
+
+
+def span_s(curve: LinkCurve) -> tuple[Floats, Floats]:
+    """From when to when (K,) each curve carries anything; to -inf where it never does."""
+    time, rate = curve.time_s, curve.rate_bps
+    carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])
+    rows, cells = np.arange(len(time)), carries.shape[1]
+    first, last = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
+    return time[rows, first], np.where(carries[rows, first], time[rows, last], -np.inf)
+
+
+def _in_turn(
+    curve: LinkCurve, comes_s: Floats, closes_s: Floats, bits: Floats, channels: int
+) -> tuple[Floats, Floats]:
+    """When each device (K,) begins and ends: who has come takes the first free sub-channel."""
+    begin_s, end_s = np.full((2, len(bits)), np.inf)
+    free_s = [-np.inf] * channels
+    for k in np.argsort(comes_s, kind="stable"):
+        turn_s, close_s = max(float(comes_s[k]), free_s[0]), float(closes_s[k])
+        if turn_s < close_s:
+            time, rate = curve.time_s[k].tolist(), curve.rate_bps[k].tolist()
+            begin_s[k] = turn_s
+            end_s[k] = _through_s(time, rate, turn_s, float(bits[k]), close_s)
+            heapreplace(free_s, min(float(end_s[k]), close_s))
+    return begin_s, end_s
+
+
+def _through_s(
+    time: list[float], rate: list[float], begin_s: float, bits: float, close_s: float
+) -> float:
+    """When ``bits`` sent from ``begin_s`` on are through, as in LinkCurve.completion_time_s.
+
+    It goes from point to point, since all who follow each other on a sub-channel then take no more
+    steps than the curve has; and it counts from the beginning, since what went before rounds.
+    """
+    i = bisect_right(time, begin_s)
+    share = (begin_s - time[i - 1]) / (time[i] - time[i - 1])
+    at_s, now = begin_s, rate[i - 1] + (rate[i] - rate[i - 1]) * share
+    left, most = bits, now
+    for next_s, then in zip(time[i:], rate[i:], strict=True):
+        here = (now + then) / 2.0 * (next_s - at_s)
+        if left <= here:
+            return at_s + float(seconds(left, now, then, next_s - at_s))
+        left, at_s, now, most = left - here, next_s, then, max(most, then)
+    short = ROUNDING * (bits - left) + float(np.spacing(abs(at_s))) * most
+    return close_s if left <= short else float(np.inf)
+
+
+# Devices of a cluster that share the band of one beam at the same time, like a fluid.
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What devices (K rows) can send at for a while: a ``share`` of a curve, until a time."""
+
+    curve: LinkCurve
+    share: float = 1.0
+    until_s: float = np.inf
+
+    def sent_bits(self, start_s: Floats | float, end_s: Floats | float) -> Floats:
+        """Bits (K,) between two times."""
+        sent = self.curve.delivered_bits(end_s) - self.curve.delivered_bits(start_s)
+        return self.share * sent
+
+
+StretchOf = Callable[[int, float, Mask], Stretch]
+"""What the devices in a mask (K,) can send at from a time on if so many share the band; what it
+says of the others does not count."""
+
+
+def shared(
+    stretch_of: StretchOf, reach: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask
+) -> Given:
+    """Share the band anew whenever one of those who send it comes or goes: exact but for rounding.
+
+    A device shares from when it is ready (``arrival_s``, inf for never) until its ``bits`` are
+    through, wherever its row of ``reach`` (K rows) carries anything. Nothing is carried outside of
+    the grid of ``reach``. A payload that is short only by rounding (1e-12 of it and a tick of the
+    clock) is through. All arrays are (K,).
+    """
+    ready_s = np.where(who, np.maximum(arrival_s, reach.time_s[:, 0]), np.inf)
+    flow = _Flow(stretch_of, _Comings(ready_s, reach), bits, ready_s)
+    sent = flow.run()
+    return Given(flow.begin_s, flow.end_s, sent)
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What devices (K,) have sent by any time: known at events (E,), and by curves in between.
+
+    The curves are made anew when they are asked for, as there is one for nearly every event.
+    ``sharing`` (E, K) says who shares from an event on, ``bits`` (E, K) what was through by then.
+    """
+
+    stretch_of: StretchOf
+    event_s: Floats
+    sharing: Mask
+    bits: Floats
+
+    def delivered_bits(self, time_s: Floats | float) -> Floats:
+        """Bits (K,) that each device has sent by its time (K,), or all by one."""
+        devices = np.arange(self.bits.shape[1])
+        when_s = np.broadcast_to(np.asarray(time_s, float), devices.shape)
+        event = np.searchsorted(self.event_s, when_s, "right") - 1
+        event = np.maximum(event, 0)
+        sent: Floats = self.bits[event, devices]
+        sends = self.sharing[event, devices] & (when_s > self.event_s[event])
+        for number in np.unique(event[sends]):
+            here = sends & (event == number)
+            sent[here] += self._since(int(number), when_s, here)[here]
+        return sent
+
+    def _since(self, event: int, time_s: Floats, who: Mask) -> Floats:
+        """Bits since an event, at most those until the next one."""
+        start_s, count = float(self.event_s[event]), int(self.sharing[event].sum())
+        stretch = self.stretch_of(count, start_s, who)
+        sent = stretch.sent_bits(start_s, np.where(who, time_s, start_s))
+        most: Floats = self.bits[event + 1] - self.bits[event]
+        return np.minimum(sent, most)
+
+
+class _Comings:
+    """Who is ready and has a link (K,), as time goes on."""
+
+    def __init__(self, ready_s: Floats, reach: LinkCurve) -> None:
+        devices = np.arange(len(ready_s))
+        rises, falls = _edges(reach)
+        # A device that gets ready, or a link, opens one of two gates.
+        every = [(ready_s, devices, 1), (*rises, 1), (*falls, -1)]
+        time = np.concatenate([when_s for when_s, _, _ in every])
+        device = np.concatenate([device for _, device, _ in every])
+        step = np.concatenate([np.full(len(when_s), by) for when_s, _, by in every])
+        order = np.argsort(time, kind="stable")
+        order = order[np.isfinite(time[order])]
+        self._time_s, self._device, self._step = time[order], device[order], step[order]
+        self._gates = np.zeros(len(ready_s), np.int64)
+        self._next = 0
+
+    @property
+    def next_s(self) -> float:
+        """When somebody comes or goes next; inf if nobody does."""
+        return float(self._time_s[self._next]) if self._next < len(self._time_s) else np.inf
+
+    def at(self, now_s: float) -> Mask:
+        """Who is ready and has a link at a time, not before that of the last call."""
+        end = int(np.searchsorted(self._time_s, now_s, "right"))
+        passed = slice(self._next, end)
+        np.add.at(self._gates, self._device[passed], self._step[passed])
+        self._next = max(end, self._next)
+        here: Mask = self._gates == 2
+        return here
+
+
+def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
+    """Times and devices of all beginnings and ends of what the rows of a curve carry."""
+    time, rate = reach.time_s, reach.rate_bps
+    whole = np.diff(time, axis=1) > 0
+    # A cell of no length goes on with what the one before it says.
+    cell = np.maximum.accumulate(np.where(whole, np.arange(whole.shape[1]), 0), axis=1)
+    carries = np.take_along_axis(whole & ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)), cell, axis=1)
+    step = np.diff(np.pad(carries.astype(np.int64), ((0, 0), (1, 1))), axis=1)
+    rises, falls = np.nonzero(step > 0), np.nonzero(step < 0)
+    return (time[rises], rises[0]), (time[falls], falls[0])
+
+
+class _Flow:
+    """What each device (K,) has still to send, and what had been sent at each event."""
+
+    def __init__(
+        self, stretch_of: StretchOf, comings: _Comings, bits: Floats, ready_s: Floats
+    ) -> None:
+        self._stretch_of = stretch_of
+        self._comings = comings
+        self._bits = bits
+        self._left = np.array(bits, float)
+        self.begin_s = np.where(bits == 0, ready_s, np.inf)
+        self.end_s = self.begin_s.copy()
+        self._events = [(-np.inf, np.zeros(len(bits), bool), np.zeros(len(bits)))]
+
+    def run(self) -> Sent:
+        """Go from event to event."""
+        now_s = self._comings.next_s
+        while now_s < np.inf:
+            sharing = self._comings.at(now_s) & (self._left > 0)
+            self._events.append((now_s, sharing, self._bits - self._left))
+            now_s = self._send(now_s, sharing) if sharing.any() else self._comings.next_s
+        time, sharing, sent = (np.array(x) for x in zip(*self._events, strict=True))
+        return Sent(self._stretch_of, time, sharing, sent)
+
+    def _send(self, now_s: float, sharing: Mask) -> float:
+        """Send until somebody comes, goes or is through; return when that is."""
+        stretch = self._stretch_of(int(np.count_nonzero(sharing)), now_s, sharing)
+        left = np.where(sharing, self._left / stretch.share, 0.0)
+        through_s = np.where(sharing, stretch.curve.completion_time_s(left, now_s), np.inf)
+        stop_s = min(stretch.until_s, self._comings.next_s, float(through_s.min()))
+        # A device that needs less than a tick of the clock takes one, so that time goes on.
+        stop_s = max(stop_s, float(np.nextafter(now_s, np.inf)))
+        sent = np.where(sharing, stretch.sent_bits(now_s, stop_s), 0.0)
+        self._left = np.maximum(self._left - sent, 0.0)
+        done = sharing & ((through_s <= stop_s) | self._short(sent, now_s, stop_s))
+        np.minimum(self.begin_s, now_s, out=self.begin_s, where=sharing)
+        self._left[done], self.end_s[done] = 0.0, stop_s
+        return stop_s
+
+    def _short(self, sent: Floats, start_s: float, now_s: float) -> Mask:
+        """Who lacks so little that it is rounding."""
+        rate = sent / (now_s - start_s)
+        slack = ROUNDING * self._bits + np.spacing(abs(now_s)) * rate
+        short: Mask = self._left <= slack
+        return short

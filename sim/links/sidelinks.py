@@ -1,0 +1,143 @@
+"""Which devices reach each other directly, how far apart they are, and at which rate they send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import scenarios
+from channel import SPEED_OF_LIGHT_M_S, Sidelink
+from learning.requests.cluster import Floats, Mask
+from learning.requests.peers import Node
+from sim.devices.sites import EARTH_RADIUS_KM, clusters_of, device_sites
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+NEAREST_M = 1.0
+"""Devices are taken to be at least so far apart where a rate follows from the distance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sidelinks:
+    """The sidelinks of all devices: a band of its own for each pair and direction.
+
+    ``places`` has latitudes and longitudes (K, 2) in degrees for each cluster, in canonical order;
+    None where nobody knows them. ``distance_m`` stands for the distances within a cluster. A
+    ``radio`` gives the rate by the distance, unless it is ``fixed_bps``. Without ``range_m`` only
+    devices of the same cluster have a sidelink.
+    """
+
+    places: Mapping[str, Floats | None]
+    devices: Mapping[str, int]
+    radio: Sidelink | None = None
+    fixed_bps: float | None = None
+    distance_m: float | None = None
+    range_m: float | None = None
+
+    def apart_m(self, source: Node, target: Node) -> float:
+        """Metres between two devices; inf where nothing is known of them."""
+        one, other = (
+            slice(source.device, source.device + 1),
+            slice(target.device, target.device + 1),
+        )
+        return float(self._apart_m(source.cluster, target.cluster, one, other)[0, 0])
+
+    def exists(self, source: Node, target: Node) -> bool:
+        """Whether the one can send to the other."""
+        return bool(self._exists(source.cluster, target.cluster, self.apart_m(source, target)))
+
+    def reach(self, cluster: str) -> Mask:
+        """Whom each device of a cluster can send to (K, N), itself too."""
+        rows = [self._exists(cluster, c, self._apart_m(cluster, c)) for c in self.devices]
+        return np.concatenate(rows, axis=1)
+
+    def rate_bps(self, apart_m: float) -> float:
+        """Rate over a distance."""
+        if self.fixed_bps is not None:
+            return self.fixed_bps
+        assert self.radio is not None  # one of the two is given
+        return float(self.radio.rate_bps(max(apart_m, NEAREST_M)))
+
+    @staticmethod
+    def delay_s(apart_m: float) -> float:
+        """Time that a signal takes over a distance."""
+        return apart_m / SPEED_OF_LIGHT_M_S
+
+    def _exists(self, cluster: str, other: str, apart_m: float | Floats) -> Mask:
+        if self.range_m is None:
+            return np.full(np.shape(apart_m), cluster == other)
+        return np.asarray(apart_m <= self.range_m)
+
+    def _apart_m(
+        self, cluster: str, other: str, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> Floats:
+        """Distances (K, K') between devices of two clusters."""
+        mine, theirs = (np.arange(self.devices[name]) for name in (cluster, other))
+        if cluster == other and self.distance_m is not None:
+            return np.where(mine[rows, None] == theirs[None, columns], 0.0, self.distance_m)
+        here, there = self.places[cluster], self.places[other]
+        if here is None or there is None:
+            return np.full((len(mine[rows]), len(theirs[columns])), np.inf)
+        return great_circle_m(here[rows, None, :], there[None, columns, :])
+
+
+def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:
+    """Distance in metres on a sphere of places (..., 2), by the haversine formula."""
+    one, other = np.radians(one_deg), np.radians(other_deg)
+    half = np.sin((one - other) / 2) ** 2
+    across = np.cos(one[..., 0]) * np.cos(other[..., 0]) * half[..., 1]
+    angle: Floats = 2.0 * np.arcsin(np.sqrt(np.minimum(half[..., 0] + across, 1.0)))
+    return EARTH_RADIUS_KM * 1000.0 * angle
+
+
+def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
+    """Return the sidelinks of a scenario in SI units; None where devices do not talk directly.
+
+    Raises InputError for a radio that the room of links refuses.
+    """
+    values = scenarios.resolved_sidelink(scenario)
+    if values is None:
+        return None
+    clusters = clusters_of(scenario)
+    fixed, range_km, distance_km = (
+        values.get(key) for key in ("rate_mbps", "range_km", "distance_km")
+    )
+    return Sidelinks(
+        places={c.name: _places(scenario, c.index) for c in clusters},
+        devices={c.name: c.devices for c in clusters},
+        radio=None if fixed is not None else _radio(values),
+        fixed_bps=None if fixed is None else fixed * 1e6,
+        distance_m=None if distance_km is None else distance_km * 1e3,
+        range_m=None if range_km is None else range_km * 1e3,
+    )
+
+
+def _radio(values: Mapping[str, float]) -> Sidelink:
+    try:
+        return Sidelink(
+            frequency_hz=values["frequency_ghz"] * 1e9,
+            bandwidth_hz=values["bandwidth_mhz"] * 1e6,
+            **{
+                key: values[key]
+                for key in (
+                    *("tx_power_dbm", "path_loss_exponent", "reference_distance_m"),
+                    *("noise_figure_db", "other_losses_db"),
+                )
+            },
+        )
+    except ValueError as error:
+        raise InputError(f"link.sidelink: {error}") from None
+
+
+def _places(scenario: Scenario, index: int) -> Floats | None:
+    from scenarios.orbit import Seen
+
+    if not isinstance(scenario.orbit, Seen):
+        return None
+    sites = device_sites(scenario, index)
+    return np.array([[site.latitude_deg, site.longitude_deg] for site in sites])

@@ -1,0 +1,375 @@
+"""Chains of downloads, training and uploads, in closed form for all devices of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+import simpy
+
+from learning.requests.cluster import (
+    CORRUPTED,
+    WAITS_FOR_ALL,
+    Closing,
+    Download,
+    Floats,
+    Ints,
+    Mask,
+    Receipt,
+    Train,
+    Upload,
+    Work,
+)
+from sim.clock import Clock
+from sim.devices.compute import whole_rounds
+from sim.devices.devices import Devices
+from sim.devices.energy import Use
+from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
+from sim.network.link_faults import LinkFaults
+from sim.network.records import Rows
+from sim.network.schedule import closes_s, cut_off, schedule
+from sim.network.sessions import Antenna, Synchronisation
+from sim.network.steps import (
+    Leg,
+    Step,
+    Training,
+    Transfer,
+    check_names,
+    direction_of,
+    everybody,
+    parts,
+    sending_s,
+)
+from sim.plan.contacts import PlannedSession
+
+Reply = Work | Receipt
+
+
+class Link:
+    """One cluster's link to the satellites, with a ledger of what is partly through.
+
+    A chain goes over all contacts of a session as over one link. A partial transfer is remembered
+    by direction and payload name; one of another version is forgotten. Rows are written when a
+    chain settles, never ahead, since the run may end first. ``closing`` says whom a chain with
+    uploads waits for, ``faults`` what goes wrong (None: nothing).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        antenna: Antenna,
+        devices: Devices,
+        rows: Rows,
+        synchronisation: Synchronisation,
+        ledger: Ledger | None = None,
+        payloads: PayloadList | None = None,
+        closing: Closing = WAITS_FOR_ALL,
+        faults: LinkFaults | None = None,
+    ) -> None:
+        self.ledger = Ledger(devices.cluster.devices) if ledger is None else ledger
+        self.payloads = PayloadList() if payloads is None else payloads
+        self._clock = clock
+        self._antenna = antenna
+        self._devices = devices
+        self._rows = rows
+        self._synchronisation = synchronisation
+        self._closing = closing
+        self._faults = faults
+        self._sending_s: Floats = np.zeros(devices.cluster.devices)
+        self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
+
+    def turn(
+        self, cut_transfers: CutTransfers, closing: Closing, faults: LinkFaults | None
+    ) -> None:
+        """Plan chains from now on by other rules; those that go on end as they were planned."""
+        self.ledger.cut_transfers = cut_transfers
+        self._closing = closing
+        if faults is not None and self._faults is not None:
+            faults.go_on_behind(self._faults)
+        self._faults = faults
+
+    @property
+    def devices(self) -> int:
+        """How many devices it serves."""
+        return self._devices.cluster.devices
+
+    def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let every device run through ``steps``; reply when the last one has ended."""
+        check_names(steps)
+        session, begun_s = self._antenna.session, self._clock.now
+        ready = np.maximum(begun_s, self._devices.free_s)
+        trains_only = all(isinstance(step, Train) for step in steps)
+        legs: list[Leg] = []
+        for number, step in enumerate(steps):
+            if isinstance(step, Train):
+                behind = steps[number + 1] if number + 1 < len(steps) else None
+                training = self._plan_training(step, behind, session, ready, trains_only)
+                ready = np.where(training.excluded, np.inf, training.end_s)
+                legs.append(training)
+            else:
+                transfer = self._plan_transfer(step, session, ready, legs)
+                ready = np.where(transfer.who, transfer.end_s, ready)
+                if transfer.away is not None:
+                    ready = np.where(transfer.away, np.inf, ready)
+                legs.append(transfer)
+        going_on, closing = (session, legs), self._closing
+        self._going_on.append(going_on)
+        all_s = self._end_s(legs)
+        over_s = closes_s(closing, steps, legs, begun_s, all_s)
+        yield self._clock.at(over_s)
+        self._going_on.remove(going_on)
+        closed = closing.reached if over_s < all_s else ""
+        replies = self._settle(session, legs, over_s, closed=closed)
+        cut = cut_off(steps, legs, over_s) if closed else 0
+        if cut and session is not None:
+            self._rows.closed(session.at(over_s), over_s, closed, cut)
+        return replies
+
+    def training_until_s(self) -> Floats:
+        """When each device (K,) will have ended the training of the chains that go on."""
+        until: Floats = np.zeros(self._devices.cluster.devices)
+        for _, legs in self._going_on:
+            for leg in legs:
+                if isinstance(leg, Training):
+                    until = np.maximum(until, np.where(leg.who, leg.stops_s, 0.0))
+        return until
+
+    def settle_all(self, end_s: float) -> None:
+        """Write what is still going on as far as it got by ``end_s``, when the run has ended."""
+        for session, legs in self._going_on:
+            self._settle(session, legs, end_s, run_over=True)
+        self._going_on.clear()
+
+    def use(self) -> Use:
+        """Return what the devices have done by now, in disconnected phases as far as is settled."""
+        now_s, devices = self._clock.now, self._devices
+        rounds, computed_s, sent_s = devices.rounds, devices.computed_s, self._sending_s
+        for _, legs in self._going_on:
+            for leg in legs:
+                if isinstance(leg, Training):
+                    rounds = rounds + np.where(leg.ended(now_s), leg.rounds, 0)
+                    computed_s = computed_s + leg.computed_s(now_s)
+                elif leg.session is not None:
+                    pieces = parts(leg.session, leg, leg.stop_s(now_s))
+                    sent_s = sent_s + sending_s(leg, pieces)
+        return Use(rounds, computed_s, sent_s)
+
+    # -- planning: when each device would begin and end each step
+
+    def _plan_training(
+        self,
+        step: Train,
+        behind: Step | None,
+        session: PlannedSession | None,
+        ready: Floats,
+        trains_only: bool,
+    ) -> Training:
+        """Plan a training step. In a chain of nothing else, those who are away go on later."""
+        self._devices.load.add(step.cost)
+        excluded = self._devices.excluded(step.cost)
+        who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
+        ready = np.where(who, np.maximum(ready, self._devices.serving_until_s), ready)
+        one_s = self._devices.compute.round_s(step.cost)
+        wanted = self._devices.compute.per_contact if step.rounds is None else step.rounds
+        if wanted is not None:
+            rounds = np.full(len(ready), wanted)
+        else:
+            rounds = self._rounds_that_fit(behind, session, ready, one_s)
+        rounds = np.where(who, rounds, 0)
+        end = np.where(who, ready + rounds * one_s, ready)
+        presence = None if self._faults is None else self._faults.presence
+        training = Training(who, step.cost, rounds, ready, end, excluded)
+        if presence is not None and (who & (rounds > 0)).any():
+            training.among(presence, one_s, pausing=trains_only)
+        return training
+
+    def _rounds_that_fit(
+        self, behind: Step | None, session: PlannedSession | None, ready: Floats, one_s: Floats
+    ) -> Ints:
+        """Rounds before the session ends, leaving time for the upload behind; at least one."""
+        if session is None:
+            return np.ones(len(ready), np.int64)
+        latest = np.full(len(ready), session.end_s)
+        if isinstance(behind, Upload):
+            alone = session.uplink.curve
+            bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), ready.shape) * 8
+            if self._faults is not None:
+                bits = bits * self._faults.repeats(self._clock.now)
+            senders = int(everybody(behind.who, len(ready)).sum())
+            spare = np.maximum(alone.capacity_bits - bits * session.uplink.crowding(senders), 0.0)
+            latest = np.minimum(latest, alone.completion_time_s(spare))
+        time = np.where(np.isfinite(ready), latest - ready, 0.0)
+        return np.maximum(whole_rounds(time, one_s), 1)
+
+    def _plan_transfer(
+        self,
+        step: Upload | Download,
+        session: PlannedSession | None,
+        ready: Floats,
+        earlier: Sequence[Leg],
+    ) -> Transfer:
+        k = len(ready)
+        direction, name = direction_of(step), step.payload.name
+        size = np.full(k, step.payload.bytes, float)
+        version = np.full(k, step.payload.version, np.int64)
+        who = everybody(step.who, k) & np.isfinite(ready)
+        presence = None if self._faults is None else self._faults.presence
+        if presence is not None:
+            asked, who = who, who & presence.present(ready)
+        forgotten = self.ledger.offer(direction, name, version, size, who)
+        self.payloads.add(direction, step.payload, who)
+        before = np.where(who, self.ledger.through(direction, name), 0.0)
+        never, now = np.full(k, np.inf), np.full(k, self._clock.now)
+        leg = Transfer(
+            direction, name, who, version, size, before, step.carry, ready, never, never, never, now
+        )
+        leg.personal = isinstance(step, Download) and step.personal
+        leg.fate = self.ledger.fate(step.carry)
+        usable = session if direction == "uplink" else self._synchronised(session, ready[who])
+        if self._faults is not None and usable is not None:
+            self._faults.strike(leg, usable.beam(direction), self._clock.now)
+        if usable is not None:
+            schedule(leg, usable, earlier, self._under_way(direction))
+        if presence is not None:
+            leg.away = asked & ~who
+            leg.leave(presence.leaves_s(ready))
+        if usable is not None:
+            self._rows.queue(leg, usable.at(self._clock.now), self._clock.now)
+        if session is not None:
+            contact_id = session.at(self._clock.now).contact_id
+            cluster, now_s = self._devices.cluster, self._clock.now
+            self._rows.stale(leg, forgotten, cluster, contact_id, now_s)
+        return leg
+
+    def _under_way(self, direction: str) -> list[Transfer]:
+        """Transfers of other chains that go on."""
+        legs = [leg for _, legs in self._going_on for leg in legs]
+        return [leg for leg in legs if isinstance(leg, Transfer) and leg.direction == direction]
+
+    def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
+        """Return what a download can use: each contact from when its satellite knows the state."""
+        if session is None or not ready.size:
+            return session
+        usable = session.knowing(self._synchronisation.known_s)
+        first_s = float(session.in_service_s(ready).min())
+        if usable is None or float(usable.in_service_s(ready).min()) > first_s:
+            contact = session.at(first_s)
+            known_s = self._synchronisation.known_s(contact.satellite)
+            self._rows.synchronises(contact, self._clock.now, known_s)
+        return usable
+
+    def _end_s(self, legs: list[Leg]) -> float:
+        """When the last device has ended its chain, or can get nothing more through."""
+        last = np.full(len(self._devices.free_s), self._clock.now)
+        for leg in legs:
+            stops = leg.end_s if isinstance(leg, Transfer) else leg.stops_s
+            ends = np.where(leg.who & np.isfinite(stops), stops, last)
+            if isinstance(leg, Transfer):
+                cut = leg.who & ~np.isfinite(leg.end_s)
+                ends = np.where(cut, leg.los_s, ends)
+            last = np.maximum(last, ends)
+        return float(last.max())
+
+    # -- settling: what has happened by now
+
+    def _settle(
+        self,
+        session: PlannedSession | None,
+        legs: list[Leg],
+        now_s: float,
+        run_over: bool = False,
+        closed: str = "",
+    ) -> list[Reply]:
+        replies: list[Reply] = []
+        for leg in legs:
+            if isinstance(leg, Training):
+                replies.append(self._settle_training(session, leg, now_s))
+            else:
+                replies.append(self._settle_transfer(session, leg, now_s, run_over, closed))
+        return replies
+
+    def _settle_training(self, session: PlannedSession | None, leg: Training, now_s: float) -> Work:
+        done = leg.ended(now_s)
+        self._devices.free_s = np.where(
+            done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
+        )
+        self._devices.count(np.where(done, leg.rounds, 0), leg.computed_s(now_s))
+        number = None if session is None else session.at(now_s).contact_id
+        self._rows.training(leg, done, self._devices.cluster, number)
+        self._rows.excluded(leg.excluded, self._devices, leg.cost, self._clock.now)
+        return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
+
+    def _settle_transfer(
+        self,
+        session: PlannedSession | None,
+        leg: Transfer,
+        now_s: float,
+        run_over: bool,
+        closed: str,
+    ) -> Receipt:
+        whole = leg.who & (leg.end_s <= now_s)
+        refused = leg.refused(now_s)
+        done = whole if refused is None else whole & ~refused
+        # A chain that is over before its time hears no more of what is on its way.
+        stop_s = leg.there_s(now_s) if closed else leg.stop_s(now_s)
+        left = leg.size - leg.before
+        partial = leg.who & ~whole & (leg.begin_s < stop_s)
+        moved = np.where(whole, left, 0.0)
+        if partial.any():
+            moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), moved)
+        # What the end of the run interrupts has not been cut off by a pass: it stays open.
+        fate = "" if run_over else leg.fate
+        given_up = self.ledger.settle(
+            leg.direction, leg.name, leg.who, done, moved, leg.carry, fate, refused
+        )
+        if leg.session is not None:
+            self._write(leg.session, leg, done, moved, stop_s, fate, refused)
+        if self._faults is not None:
+            number = None if session is None else session.at(now_s).contact_id
+            told = {"cluster": self._devices.cluster.name, "contact_id": number}
+            self._rows.struck(leg, moved, now_s, **told)
+        mine = leg.who if leg.away is None else leg.who | leg.away
+        kept = np.where(mine, self.ledger.through(leg.direction, leg.name), 0.0)
+        kept = np.where(done, leg.size, kept)
+        reason = "" if done[leg.who].all() else closed or "contact ended"
+        if reason and whole[leg.who].all():
+            reason = CORRUPTED
+        if leg.away is not None and leg.away.any() and not leg.who.any():
+            reason = "devices away"
+        return Receipt(
+            done,
+            np.where(done, leg.end_s, np.inf),
+            kept,
+            leg.size - kept,
+            "no contact" if session is None else reason,
+            given_up,
+        )
+
+    def _write(
+        self,
+        session: PlannedSession,
+        leg: Transfer,
+        done: Mask,
+        moved: Floats,
+        stop_s: Floats,
+        lost: Fate,
+        refused: Mask | None,
+    ) -> None:
+        """Write a row for each device and each contact of the session in which something moved."""
+        left, now_s = moved, self._clock.now
+        pieces = list(parts(session, leg, stop_s))
+        self._sending_s = self._sending_s + sending_s(leg, pieces)
+        for part in pieces:
+            here = np.where(part.last, left, np.minimum(part.bytes, left))
+            left = left - here
+            ended = done & part.last & (here > 0)
+            there = ended if refused is None else ended | (refused & part.last)
+            there_s = np.where(there, leg.end_s, part.end_s)
+            cluster = self._devices.cluster
+            self._rows.transfer(leg, ended, here, part, there_s, lost, cluster, refused)
+            if leg.direction == "uplink" and ended.any():
+                self._synchronisation.received(part.contact.satellite, float(there_s[ended].max()))
+        if leg.direction == "uplink" and done.any():
+            # What is made of the uploads is made now, when the chain has ended for all devices.
+            self._synchronisation.received(session.at(now_s).satellite, now_s)

@@ -1,0 +1,271 @@
+"""Bytes: payloads offered and open, accounts, books that balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.payload import Payload, TensorSize
+from sim.errors import InvariantError
+from sim.trace.schema import DIRECTIONS
+
+CutTransfers = Literal["resume", "restart", "drop"]
+Fate = Literal["", "given up", "begins anew"]
+
+
+@dataclass
+class Account:
+    """Bytes in one direction: payloads offered and what became of them, and what was sent.
+
+    ``sent_in_vain`` went over the link for payloads or attempts that were then given up.
+    """
+
+    offered: float = 0.0
+    delivered: float = 0.0
+    dropped: float = 0.0
+    sent: float = 0.0
+    sent_in_vain: float = 0.0
+
+
+@dataclass
+class _Entry:
+    """One payload name in one direction, for each device (K,)."""
+
+    open: Mask
+    version: Ints
+    size: Floats
+    through: Floats
+
+    @classmethod
+    def empty(cls, devices: int) -> _Entry:
+        none = np.zeros(devices)
+        return cls(none.astype(bool), none.astype(np.int64), none, none.copy())
+
+
+@dataclass
+class Ledger:
+    """Open payloads of K devices by direction and name, and the accounts of all of them.
+
+    A payload is offered when a device first sends it (or asks for it) in a version; it is then
+    open until it is delivered or dropped. ``cut_transfers`` says what becomes of one that a pass
+    cuts off: it goes on where it was, begins again, or is given up.
+    """
+
+    devices: int
+    cut_transfers: CutTransfers = "resume"
+    accounts: dict[str, Account] = field(
+        default_factory=lambda: {direction: Account() for direction in DIRECTIONS}
+    )
+    _entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+
+    def offer(self, direction: str, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
+        """Open the payload for devices in ``who``; return those (K,) that forget part of another.
+
+        A payload of another version or size that is still open is stale, and dropped.
+        """
+        entry = self._entries.setdefault((direction, name), _Entry.empty(self.devices))
+        account = self.accounts[direction]
+        stale = who & entry.open & ((entry.version != version) | (entry.size != size))
+        account.dropped += float(entry.size[stale].sum())
+        account.sent_in_vain += float(entry.through[stale].sum())
+        forgotten: Mask = stale & (entry.through > 0)
+        new = who & (stale | ~entry.open)
+        account.offered += float(size[new].sum())
+        entry.open = entry.open | new
+        entry.version = np.where(new, version, entry.version)
+        entry.size = np.where(new, size, entry.size)
+        entry.through = np.where(new, 0.0, entry.through)
+        return forgotten
+
+    def through(self, direction: str, name: str) -> Floats:
+        """Bytes (K,) that are through of what is open; 0 where nothing is."""
+        entry = self._entries[direction, name]
+        return np.where(entry.open, entry.through, 0.0)
+
+    def settle(
+        self,
+        direction: str,
+        name: str,
+        who: Mask,
+        done: Mask,
+        moved: Floats,
+        carry: bool,
+        fate: Fate,
+        refused: Mask | None = None,
+    ) -> Mask:
+        """Book what ``who`` have sent of an open payload; return who has given it up (K,).
+
+        ``fate`` is that of those who are not ``done`` and have begun: of others nothing has been
+        cut off. What is not to be carried over meets it in any case. What is ``refused`` (K,) was
+        sent as a whole, and is given up.
+        """
+        entry, account = self._entries[direction, name], self.accounts[direction]
+        account.sent += float(moved[who].sum())
+        account.delivered += float(entry.size[done].sum())
+        through = np.where(who, entry.through + moved, entry.through)
+        cut = who & ~done & ((through > 0) | (not carry))
+        given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
+        if refused is not None:
+            given_up, again = given_up | refused, again & ~refused
+        account.dropped += float(entry.size[given_up].sum())
+        account.sent_in_vain += float(through[given_up | again].sum())
+        entry.open = entry.open & ~(done | given_up)
+        entry.through = np.where(entry.open & ~again, through, 0.0)
+        return given_up
+
+    def fate(self, carry: bool) -> Fate:
+        """Say what becomes of a transfer that is cut off; empty if it goes on where it was."""
+        if not carry or self.cut_transfers == "drop":
+            return "given up"
+        return "begins anew" if self.cut_transfers == "restart" else ""
+
+    def open_bytes(self, direction: str) -> tuple[float, float]:
+        """Sizes of the payloads that are open, and what of them is through, all together."""
+        entries = [entry for (way, _), entry in self._entries.items() if way == direction]
+        whole = sum(float(entry.size[entry.open].sum()) for entry in entries)
+        part = sum(float(entry.through[entry.open].sum()) for entry in entries)
+        return whole, part
+
+
+# The books of all bytes of a run, and whether they balance.
+
+
+Books = dict[str, dict[str, float]]
+
+TOLERANCE = 1e-9
+"""Relative rounding of sums of bytes."""
+
+
+class Booked(Protocol):
+    """Where bytes are booked: accounts by direction, and what is still open of them."""
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Bytes by direction."""
+
+    def open_bytes(self, direction: str) -> tuple[float, float]:
+        """Sizes of the payloads that are open, and what of them is through, all together."""
+
+
+def books_of(ledgers: Iterable[Booked]) -> Books:
+    """Return for each direction the bytes of payloads offered, and what became of them.
+
+    ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what went over the
+    links, ``unfinished_bytes`` what of it belongs to open payloads and ``vain_bytes`` what belongs
+    to attempts that were given up.
+    """
+    every = list(ledgers)
+    return {direction: _account(every, direction) for direction in DIRECTIONS}
+
+
+def _account(ledgers: list[Booked], direction: str) -> dict[str, float]:
+    accounts = [ledger.accounts[direction] for ledger in ledgers]
+    still_open = [ledger.open_bytes(direction) for ledger in ledgers]
+    return {
+        "offered_bytes": sum(account.offered for account in accounts),
+        "delivered_bytes": sum(account.delivered for account in accounts),
+        "carried_bytes": sum(whole for whole, _ in still_open),
+        "dropped_bytes": sum(account.dropped for account in accounts),
+        "sent_bytes": sum(account.sent for account in accounts),
+        "unfinished_bytes": sum(part for _, part in still_open),
+        "vain_bytes": sum(account.sent_in_vain for account in accounts),
+    }
+
+
+@dataclass
+class Sums:
+    """Bytes in one direction as the rows of the transfers table have them.
+
+    All that was ``sent``, and the sizes of the payloads that were ``delivered``.
+    """
+
+    sent: float = 0.0
+    delivered: float = 0.0
+
+
+def check_books(books: Books, transfers: pa.Table) -> None:
+    """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
+    sums = {direction: _sums(transfers, direction) for direction in DIRECTIONS}
+    if found := check_balance(books, sums):
+        raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
+
+
+def _sums(transfers: pa.Table, direction: str) -> Sums:
+    mine = transfers.filter(pc.equal(transfers.column("direction"), direction))
+    through = mine.filter(pc.equal(mine.column("outcome"), "delivered"))
+    return Sums(
+        pc.sum(mine.column("delivered_bytes")).as_py() or 0.0,
+        pc.sum(through.column("payload_bytes")).as_py() or 0.0,
+    )
+
+
+def check_balance(books: Mapping[str, Mapping[str, float]], rows: Mapping[str, Sums]) -> list[str]:
+    """Return what does not add up in the books of each direction, or not with its rows."""
+    return [line for way in DIRECTIONS for line in _faults(books[way], way, rows[way])]
+
+
+def _faults(b: Mapping[str, float], direction: str, rows: Sums) -> Iterator[str]:
+    fate = b["delivered_bytes"] + b["carried_bytes"] + b["dropped_bytes"]
+    if not _equal(b["offered_bytes"], fate):
+        yield f"{direction} offered {b['offered_bytes']} bytes, but {fate} have a fate"
+    use = b["delivered_bytes"] + b["unfinished_bytes"] + b["vain_bytes"]
+    if not _equal(b["sent_bytes"], use):
+        yield f"{direction} sent {b['sent_bytes']} bytes, but {use} are accounted for"
+    if not _equal(b["sent_bytes"], rows.sent):
+        yield f"{direction} sent {b['sent_bytes']} bytes, but the rows have {rows.sent}"
+    if not _equal(b["delivered_bytes"], rows.delivered):
+        whole = f"{direction} delivered payloads of {b['delivered_bytes']} bytes"
+        yield f"{whole}, but the rows those of {rows.delivered}"
+
+
+def _equal(one: float, other: float) -> bool:
+    return bool(np.isclose(one, other, rtol=TOLERANCE, atol=1e-3))
+
+
+# What payloads of a run are made of, by direction and name.
+
+
+@dataclass
+class _Seen:
+    """A payload as it was offered: its largest size with its tensors, and its versions."""
+
+    bytes: float
+    tensors: tuple[TensorSize, ...]
+    first_version: int
+    last_version: int
+
+
+class PayloadList:
+    """The payloads that methods have asked to carry."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], _Seen] = {}
+
+    def add(self, direction: str, payload: Payload, who: Mask) -> None:
+        """Note a payload that the devices in ``who`` (K,) send or ask for."""
+        if not who.any():
+            return
+        size = float(np.broadcast_to(payload.bytes, who.shape)[who].max())
+        versions = np.broadcast_to(payload.version, who.shape)[who]
+        first, last = int(versions.min()), int(versions.max())
+        seen = self._seen.setdefault(
+            (direction, payload.name), _Seen(size, payload.tensors, first, last)
+        )
+        if size > seen.bytes:
+            seen.bytes, seen.tensors = size, payload.tensors
+        seen.first_version = min(seen.first_version, first)
+        seen.last_version = max(seen.last_version, last)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return them as JSON, uplinks first, by name."""
+        keys = sorted(self._seen, key=lambda key: (DIRECTIONS.index(key[0]), key[1]))
+        return [
+            {"direction": direction, "payload": name, **asdict(self._seen[direction, name])}
+            for direction, name in keys
+        ]

@@ -1,0 +1,90 @@
+"""What goes wrong on one cluster's link to the satellites, leg by leg of its chains."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import nbinom
+
+from learning import stream
+from learning.requests.cluster import Cluster, Floats, Ints
+from sim.devices.faults import Faults
+from sim.links.beam import SessionBeam
+from sim.network.steps import Transfer
+
+
+class LinkFaults:
+    """Draws the faults of every leg of one cluster, for all of its devices (K) whoever sends.
+
+    The legs are numbered as they are planned; each has streams of its own.
+    """
+
+    def __init__(self, faults: Faults, cluster: Cluster) -> None:
+        self.presence = faults.churn.get(cluster.name)
+        self._faults = faults
+        self._cluster = cluster
+        self._legs = 0
+
+    def go_on_behind(self, before: LinkFaults) -> None:
+        """Number the legs on from those of what held before."""
+        self._legs = before._legs
+
+    def repeats(self, now_s: float) -> float:
+        """How many times a packet is sent on the average, by what holds now."""
+        packets = self._faults.at(now_s).packets
+        return 1.0 if packets is None else 1.0 / (1.0 - packets.loss)
+
+    def strike(self, leg: Transfer, beam: SessionBeam | None, now_s: float) -> None:
+        """Decide which packets of a leg are lost, which uploads begin late or are corrupted.
+
+        A leg without a ``beam`` takes no time, and loses nothing.
+        """
+        number, held = self._legs, self._faults.at(now_s)
+        self._legs += 1
+        if held.packets is not None and beam is not None:
+            loss, size = held.packets.loss, held.packets.bytes
+            draws = stream(held.seed, "packets", self._cluster.name, number)
+            leg.packets = np.ceil((leg.size - leg.before) / size).astype(np.int64)
+            together = beam.is_broadcast and not leg.personal
+            resent = sent_to_all if together else sent_again
+            leg.resent = resent(draws, np.where(leg.who, leg.packets, 0), loss)
+            leg.air_share = leg.packets / np.maximum(leg.packets + leg.resent, 1)
+        if held.uploads is not None and leg.direction == "uplink":
+            said = held.uploads
+            draws = stream(held.seed, "uploads", self._cluster.name, number)
+            # A row for each device, so that the draws of those before a new one stay.
+            refused, late, luck = draws.random((len(leg.who), 3)).T
+            delay_s = -np.log1p(-luck) * said.late_minutes * 60.0
+            leg.corrupted = leg.who & (refused < said.corrupted) & (leg.size > leg.before)
+            leg.late_s = np.where(late < said.late, delay_s, 0.0)
+            leg.arrival_s = leg.arrival_s + leg.late_s
+
+
+def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
+    """How many packets (K,) are sent again until all are through, each device for itself.
+
+    A packet is lost with probability ``loss`` whenever it is sent: negative binomial, of one
+    uniform draw a device, so that none hangs on what the others send.
+    """
+    luck = draws.random(len(packets))
+    again = nbinom.ppf(luck, np.maximum(packets, 1), 1.0 - loss)
+    return np.where(packets > 0, np.maximum(again, 0), 0).astype(np.int64)
+
+
+def sent_to_all(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
+    """How many packets (K,) are broadcast again until every receiver has all of them.
+
+    Receivers lose packets each for itself; one that somebody lacks is sent again to all. Receivers
+    of fewer packets are through with the others.
+    """
+    receivers, again = np.count_nonzero(packets), 0
+    lacking, before = int(packets.max()), 1.0
+    turn = 0
+    while lacking:
+        turn += 1
+        # That somebody lacks a packet after so many turns.
+        after = -np.expm1(receivers * np.log1p(-(loss**turn)))
+        lacking = int(draws.binomial(lacking, after / before))
+        before, again = after, again + lacking
+    most = max(int(packets.max()), 1)
+    share: Floats = packets / most
+    return np.rint(again * share).astype(np.int64)

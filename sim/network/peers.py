@@ -1,0 +1,225 @@
+"""Who can send to whom, and what single devices compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+
+from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from learning.requests.peers import Arrival, Compute, Node, Send
+from sim.clock import Clock
+from sim.devices.devices import Devices
+from sim.errors import SimulationError
+from sim.links.sidelinks import Sidelinks
+from sim.network.chains import Link
+from sim.network.ledger import PayloadList
+from sim.network.records import Rows
+from sim.network.relay import Relay
+from sim.network.sidelinks import SidelinkQueues
+
+AWAY = "away"
+"""Why a message is lost whose source or target is not there when it is sent."""
+
+
+class Peers:
+    """Answers to whom devices can send, and carries what they send.
+
+    ``queues`` are those of the sidelinks that there are.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        clusters: Sequence[Cluster],
+        nodes: Nodes,
+        rows: Rows,
+        payloads: PayloadList,
+        sidelinks: Sidelinks | None,
+        relay: Relay,
+    ) -> None:
+        self._clock = clock
+        self._clusters = clusters
+        self._nodes = nodes
+        self._rows = rows
+        self._payloads = payloads
+        self._relay = relay
+        self.queues = None if sidelinks is None else SidelinkQueues(clock, rows, sidelinks)
+
+    @property
+    def ledgers(self) -> list[SidelinkQueues]:
+        """Where the bytes of messages over sidelinks are booked."""
+        return [] if self.queues is None else [self.queues]
+
+    def sending_s(self, cluster: str, by_s: float) -> float:
+        """Seconds in which a cluster's devices have sent over sidelinks by a time."""
+        return 0.0 if self.queues is None else self.queues.sending_s(cluster, by_s)
+
+    def settle_all(self, end_s: float) -> None:
+        """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
+        if self.queues is not None:
+            self.queues.settle_all(end_s)
+
+    def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
+        """Carry a message; what is for its source itself is there at once.
+
+        Raises SimulationError for an unknown device and for a size that is not a number of bytes.
+        """
+        self._check(send)
+        if send.source == send.target:
+            return Arrival(True, self._clock.now)
+        if self._nodes.away(send.source) or self._nodes.away(send.target):
+            self._rows.lost(send, self._clock.now, AWAY)
+            return Arrival(False, self._clock.now, AWAY)
+        if self.queues is not None and self.queues.links.exists(send.source, send.target):
+            self._payloads.add("sidelink", send.payload, np.ones(1, bool))
+            return (yield from self.queues.send(send))
+        why = self._relay.unreachable(send.source.cluster, send.target.cluster)
+        arrival = Arrival(False, self._clock.now, self._far(why))
+        if not why:
+            arrival = yield from self._relay.send(send)
+        if not arrival.delivered:
+            self._rows.lost(send, self._clock.now, arrival.reason)
+        return arrival
+
+    def reach(self, cluster: Cluster) -> Mask:
+        """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.
+
+        One who is away itself reaches nobody else.
+        """
+        names = [(other.name, other.devices) for other in self._clusters]
+        relayed = [
+            np.full((cluster.devices, k), not self._relay.unreachable(cluster.name, name))
+            for name, k in names
+        ]
+        reach = np.concatenate(relayed, axis=1)
+        if self.queues is not None:
+            reach |= self.queues.links.reach(cluster.name)
+        reach &= self._nodes.here(self._clusters)[None, :]
+        first = sum(other.devices for other in self._clusters[: cluster.index])
+        reach &= self._nodes.here([cluster])[:, None]
+        own = np.arange(cluster.devices)
+        reach[own, first + own] = True
+        return reach
+
+    def _far(self, why: str) -> str:
+        """Of devices without a relay the sidelinks that there are do not reach."""
+        return "out of range" if why == "no relay" and self.queues is not None else why
+
+    def _check(self, send: Send) -> None:
+        self._nodes.check(send.source)
+        self._nodes.check(send.target)
+        size = np.asarray(send.payload.bytes, float)
+        if size.ndim or not (math.isfinite(size) and size >= 0.0):
+            raise SimulationError(
+                f"Send: payload {send.payload.name!r} has {send.payload.bytes} bytes; allowed is "
+                "one number, at least 0"
+            )
+
+
+# The devices of all clusters one by one: which there are, and what each is asked to compute.
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    at: Node
+    begin_s: float
+    end_s: float
+
+
+class Nodes:
+    """Answers what single devices are asked: each computes one thing after the other."""
+
+    def __init__(
+        self, clock: Clock, devices: Mapping[str, Devices], links: Mapping[str, Link]
+    ) -> None:
+        self._clock = clock
+        self._devices = devices
+        self._links = links
+        self._jobs: dict[_Job, None] = {}
+
+    def check(self, node: Node) -> None:
+        """Raise SimulationError if there is no such device."""
+        devices = self._devices.get(node.cluster)
+        if devices is None:
+            known = ", ".join(self._devices)
+            raise SimulationError(f"node {str(node)!r}: no cluster is called so; there are {known}")
+        count = devices.cluster.devices
+        if not 0 <= node.device < count:
+            raise SimulationError(
+                f"node {str(node)!r}: the devices of {node.cluster} are 0 to {count - 1}"
+            )
+
+    def compute(self, asked: Compute) -> Generator[simpy.Event, object, float]:
+        """Queue a computation behind all that the device computes already; reply when it ends."""
+        self.check(asked.at)
+        devices, k = self._devices[asked.at.cluster], asked.at.device
+        training_s = self._links[asked.at.cluster].training_until_s()[k]
+        # Training that is settled has ended by now; a disconnected phase holds nobody up.
+        behind_s = max(devices.serving_until_s[k], training_s)
+        begin_s = max(self._clock.now, float(behind_s))
+        job = self._planned(asked, begin_s)
+        devices.serving_until_s[k] = job.end_s
+        self._jobs[job] = None
+        yield self._clock.at(job.end_s)
+        del self._jobs[job]
+        devices.served(k, self._spent_s(job, job.end_s))
+        return job.end_s
+
+    def here(self, clusters: Sequence[Cluster]) -> Mask:
+        """Which devices of some clusters are there now (N,), one cluster after the other."""
+        return np.concatenate([self._here(cluster.name) for cluster in clusters])
+
+    def away(self, node: Node) -> bool:
+        """Whether a device is away now."""
+        return not self._here(node.cluster)[node.device]
+
+    def _here(self, cluster: str) -> Mask:
+        presence, k = self._devices[cluster].presence, self._devices[cluster].cluster.devices
+        if presence is None:
+            return np.ones(k, bool)
+        return presence.present(np.full(k, self._clock.now))
+
+    def _planned(self, asked: Compute, from_s: float) -> _Job:
+        """When a device computes from a time on, while it is there."""
+        devices, k, lasts_s = self._devices[asked.at.cluster], asked.at.device, self._seconds(asked)
+        if devices.presence is None or lasts_s == 0.0:
+            return _Job(asked.at, from_s, from_s + lasts_s)
+        begin_s = np.full(devices.cluster.devices, from_s)
+        end_s = devices.presence.after_s(begin_s, np.full_like(begin_s, lasts_s))
+        return _Job(asked.at, float(devices.presence.returns_s(begin_s)[k]), float(end_s[k]))
+
+    def _spent_s(self, job: _Job, by_s: float) -> float:
+        """Seconds that a device has computed for a job by a time."""
+        until_s = min(by_s, job.end_s)
+        devices = self._devices[job.at.cluster]
+        if devices.presence is None:
+            return max(until_s - job.begin_s, 0.0)
+        both = np.full((2, devices.cluster.devices), [[job.begin_s], [until_s]])
+        return float(devices.presence.present_s(*both)[job.at.device])
+
+    def computed_s(self, cluster: str, by_s: float) -> Floats:
+        """Seconds (K,) that the devices have spent by a time on what is not complete."""
+        spent_s: Floats = np.zeros(self._devices[cluster].cluster.devices)
+        for job in self._jobs:
+            if job.at.cluster == cluster:
+                spent_s[job.at.device] += self._spent_s(job, by_s)
+        return spent_s
+
+    def _seconds(self, asked: Compute) -> float:
+        """How long it takes at the rate of a local round."""
+        for name, flops in (("flops", asked.flops), ("round_flops", asked.round_flops)):
+            if not (math.isfinite(flops) and flops >= 0.0):
+                raise SimulationError(f"Compute: {name} is {flops}; allowed is at least 0")
+        if asked.flops == 0.0:
+            return 0.0
+        if asked.round_flops == 0.0:
+            raise SimulationError("Compute: round_flops is 0; give the FLOPs of a local round")
+        devices = self._devices[asked.at.cluster]
+        round_s = devices.compute.round_s(Cost(asked.round_flops))
+        each_s = np.broadcast_to(round_s, devices.free_s.shape)
+        return float(each_s[asked.at.device]) * (asked.flops / asked.round_flops)

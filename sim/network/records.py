@@ -1,0 +1,263 @@
+"""Rows of transfers and events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learning.faults import INJECTED
+from learning.requests.cluster import CORRUPTED, Cluster, Cost, Floats, Mask
+from learning.requests.peers import Send
+from sim.clock import Clock, Process
+from sim.formatting import data_size
+from sim.network.steps import Part, Transfer
+from sim.plan.contacts import PlannedContact
+from sim.plan.plan import Plan
+from sim.trace.assembly import Coded
+from sim.trace.recorder import Trace
+from sim.trace.schema import EXCLUDED
+
+if TYPE_CHECKING:
+    from sim.devices.devices import Devices
+    from sim.network.steps import Training, Transmission
+
+
+def leg_told(trace: Trace, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
+    """Tell how many packets of a leg were sent again by a time, and which uploads began late."""
+    if leg.resent is not None and leg.packets is not None:
+        left = leg.size - leg.before
+        share = np.divide(moved, left, out=np.zeros_like(left), where=left > 0)
+        again, sent = (int(np.rint(n * share).sum()) for n in (leg.resent, leg.packets))
+        if again:
+            fault_row(
+                trace, time_s, f"{again} of {sent} packets of {leg.name} sent again", **shared
+            )
+    if leg.late_s is not None:
+        late = leg.who & (leg.late_s > 0) & (leg.ready_s <= time_s)
+        rows = np.flatnonzero(late)
+        texts = [f"{INJECTED}upload of {leg.name} late by {s:.1f} s" for s in leg.late_s[rows]]
+        shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
+        trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
+
+
+def fault_row(trace: Trace, time_s: float, detail: str, **columns: Any) -> None:
+    """Add a row of a fault that the scenario asked for to the events."""
+    trace.add("events", time_s=time_s, kind="fault", detail=INJECTED + detail, **columns)
+
+
+OUTCOMES = ("delivered", "carried", "dropped")
+DELIVERED, CARRIED, DROPPED = range(3)
+
+SHORTEST_WAIT_S = 1e-6
+"""Waiting for less is rounding."""
+
+
+class Rows:
+    """Writes what a cluster's devices did into a trace."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._told: set[tuple[str, int]] = set()
+
+    def training(self, leg: Training, done: Mask, cluster: Cluster, contact_id: int | None) -> None:
+        """When the devices in ``done`` began and ended their rounds."""
+        rows = np.flatnonzero(done)
+        shared: dict[str, Any] = {"cluster": cluster.name, "device": rows, "contact_id": contact_id}
+        shared["rounds"] = leg.rounds[rows]
+        add = self._trace.add
+        add("events", len(rows), time_s=leg.begin_s[rows], kind="train_start", **shared)
+        add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
+
+    def excluded(self, excluded: Mask, devices: Devices, cost: Cost, time_s: float) -> None:
+        """Which devices cannot hold what they were to train; each is told of once."""
+        cluster = devices.cluster
+        new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
+        if not new:
+            return
+        self._told.update((cluster.name, k) for k in new)
+        needs = np.broadcast_to(cost.memory_bytes, excluded.shape)
+        both = np.stack([needs, devices.memory_bytes])[:, new]
+        figures, which = np.unique(both, axis=1, return_inverse=True)
+        why = [
+            f"{EXCLUDED}: needs {data_size(needed)} of memory, has {data_size(size)}"
+            for needed, size in figures.T.tolist()
+        ]
+        self._trace.add(
+            "events",
+            len(new),
+            time_s=time_s,
+            kind="fault",
+            cluster=cluster.name,
+            device=np.array(new, np.int64),
+            detail=Coded(which, why),
+        )
+
+    def transfer(
+        self,
+        leg: Transfer,
+        done: Mask,
+        moved: Floats,
+        part: Part,
+        there_s: Floats,
+        lost: str,
+        cluster: Cluster,
+        refused: Mask | None = None,
+    ) -> None:
+        """What moved in one contact, until it was there, and with which outcome.
+
+        What is not through is carried over, unless ``lost`` says what becomes of it. What is
+        ``refused`` (K,) was there and is dropped.
+        """
+        rows = np.flatnonzero(leg.who & (moved > 0))
+        given_up = part.last & bool(lost)
+        if refused is not None:
+            given_up = given_up | (part.last & refused)
+        outcome = np.where(done, DELIVERED, np.where(given_up, DROPPED, CARRIED))[rows]
+        contact_id = part.contact.contact_id
+        shared: dict[str, Any] = {
+            "cluster": cluster.name,
+            "device": rows,
+            "contact_id": contact_id,
+            "version": leg.version[rows],
+        }
+        begin, stop = part.begin_s[rows], there_s[rows]
+        self._trace.add(
+            "transfers",
+            len(rows),
+            direction=leg.direction,
+            payload=leg.name,
+            payload_bytes=leg.size[rows],
+            delivered_bytes=moved[rows],
+            start_s=begin,
+            end_s=stop,
+            outcome=Coded(outcome, OUTCOMES),
+            **shared,
+        )
+        verb = "upload" if leg.direction == "uplink" else "download"
+        details = Coded(outcome, [f"{leg.name} {text}" for text in OUTCOMES])
+        add = self._trace.add
+        add("events", len(rows), time_s=begin, kind=f"{verb}_start", detail=leg.name, **shared)
+        add("events", len(rows), time_s=stop, kind=f"{verb}_end", detail=details, **shared)
+        gone = outcome == DROPPED
+        if refused is not None:
+            bad = gone & refused[rows]
+            self._drop(leg, rows[bad], stop[bad], cluster, contact_id, f"refused: {CORRUPTED}")
+            gone = gone & ~bad
+        self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
+
+    def message(self, sent: Transmission, moved: float, end_s: float, outcome: str) -> None:
+        """What moved of a message over a sidelink, until it was there or the run was over."""
+        self._trace.add(
+            "transfers",
+            cluster=sent.source.cluster,
+            device=sent.source.device,
+            peer=str(sent.target),
+            direction="sidelink",
+            payload=sent.name,
+            version=sent.version,
+            payload_bytes=sent.size,
+            delivered_bytes=moved,
+            start_s=sent.begin_s,
+            end_s=end_s,
+            outcome=outcome,
+        )
+
+    def lost(self, send: Send, time_s: float, why: str) -> None:
+        """A message that will never arrive."""
+        self._trace.add(
+            "events",
+            time_s=time_s,
+            kind="drop",
+            cluster=send.source.cluster,
+            device=send.source.device,
+            version=int(send.payload.version),
+            detail=f"{send.payload.name} to {send.target}: {why}",
+        )
+
+    def stale(
+        self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int, now_s: float
+    ) -> None:
+        """Which devices had a partial transfer of another version, now forgotten."""
+        rows = np.flatnonzero(forgotten)
+        # A device without a link in this contact forgets too, though it begins nothing.
+        time_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, leg.arrival_s)[rows]
+        # One that is not ready before the session ends has forgotten when it was asked.
+        time_s = np.where(np.isfinite(time_s), time_s, now_s)
+        self._drop(leg, rows, time_s, cluster, contact_id, "stale part forgotten")
+
+    def _drop(
+        self,
+        leg: Transfer,
+        rows: np.ndarray,
+        time_s: Floats,
+        cluster: Cluster,
+        contact_id: int,
+        why: str,
+    ) -> None:
+        self._trace.add(
+            "events",
+            len(rows),
+            time_s=time_s,
+            kind="drop",
+            cluster=cluster.name,
+            device=rows,
+            contact_id=contact_id,
+            version=leg.version[rows],
+            detail=f"{leg.name} {why}",
+        )
+
+    def queue(self, leg: Transfer, contact: PlannedContact, time_s: float) -> None:
+        """How many devices of a leg wait for a sub-channel, and how long at most."""
+        waited_s = leg.waited_s()
+        late = int((waited_s > SHORTEST_WAIT_S).sum())
+        if late:
+            most = f"{late} devices, up to {float(waited_s.max()):.3f} s"
+            self._wait(contact, time_s, f"sub-channel busy: {leg.name}: {most}")
+
+    def waits(self, plan: Plan, clock: Clock) -> Process:
+        """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""
+        for time_s, number, why in sorted(_waits(plan)):
+            if time_s < clock.now:  # before the run has turned to this plan
+                continue
+            yield clock.at(time_s)
+            self._wait(plan.contacts[number], time_s, why)
+
+    def unfinished(self, waiting: str, time_s: float) -> None:
+        """Who still waits for others when the plan has no contacts left, or the run ends."""
+        detail = f"no contacts left: {waiting}"
+        self._trace.add("events", time_s=time_s, kind="fault", detail=detail)
+
+    def closed(self, contact: PlannedContact, time_s: float, why: str, devices: int) -> None:
+        """How many devices a chain that was over before all had ended it has cut off."""
+        self._wait(contact, time_s, f"{why}: {devices} devices cut")
+
+    def struck(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
+        """What went wrong on a leg while so many bytes of it moved (K,)."""
+        leg_told(self._trace, leg, moved, time_s, **shared)
+
+    def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
+        """A download that waits for the server's state to reach the satellite."""
+        self._wait(contact, time_s, f"synchronisation: until {known_s:.3f} s")
+
+    def _wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
+        self._trace.add(
+            "events",
+            time_s=time_s,
+            kind="wait",
+            cluster=contact.cluster.name,
+            contact_id=contact.contact_id,
+            detail=detail,
+        )
+
+
+def _waits(plan: Plan) -> Iterator[tuple[float, int, str]]:
+    """When which contact waits, and for what."""
+    for contact in plan.contacts:
+        if not np.isnan(contact.wait_from_s):
+            until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
+            yield contact.wait_from_s, contact.contact_id, f"beam busy: {until}"
+        if contact.cut_short:
+            why = "beam taken over by a cluster that waited"
+            yield contact.end_s, contact.contact_id, why

@@ -1,0 +1,302 @@
+"""Training and Transfer steps of a chain, and their parts by contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from learning.requests.cluster import Cost, Download, Floats, Ints, Mask, Train, Upload
+from learning.requests.peers import Node
+from sim.devices.faults import Presence
+from sim.errors import SimulationError
+from sim.links.beam import SessionBeam
+from sim.links.sharing import Carried, span_s
+from sim.network.ledger import Fate
+from sim.plan.contacts import PlannedContact, PlannedSession
+
+
+def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
+    """Seconds (K,) in which the devices of an uplink send, over its parts."""
+    seconds: Floats = np.zeros(len(leg.who))
+    if leg.direction == "uplink":
+        for part in parts:
+            lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
+            seconds = seconds + np.where(leg.who & (part.bytes > 0), lasts_s, 0.0)
+    return seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Transmission:
+    """A message of ``size`` bytes: begun at ``begin_s``, sent at ``sent_s``, there at ``end_s``."""
+
+    source: Node
+    target: Node
+    name: str
+    version: int
+    size: float
+    begin_s: float
+    sent_s: float
+    end_s: float
+
+    def sent_bytes(self, by_s: float) -> float:
+        """Bytes that were sent by a time."""
+        if by_s >= self.sent_s:
+            return self.size
+        if by_s <= self.begin_s:  # one of no bytes takes no time, and may still wait its turn
+            return 0.0
+        return self.size * (by_s - self.begin_s) / (self.sent_s - self.begin_s)
+
+    def sending_s(self, by_s: float) -> float:
+        """Seconds in which it was sent by a time."""
+        return max(min(by_s, self.sent_s) - self.begin_s, 0.0)
+
+
+@dataclass(eq=False)
+class Training:
+    """A training step of a chain: who begins and ends it when.
+
+    A device that leaves before stops at ``leaves_s`` (K,), and never ends. Where ``presence`` is
+    given, those who leave go on when they are back: only the time that they are there counts.
+    """
+
+    who: Mask
+    cost: Cost
+    rounds: Ints
+    begin_s: Floats
+    end_s: Floats
+    excluded: Mask
+    leaves_s: Floats | None = None
+    away: Mask | None = None
+    presence: Presence | None = None
+
+    def among(self, presence: Presence, one_s: Floats, pausing: bool) -> None:
+        """Let only those train who are there: the others later, if they are to pause, or not at
+        all. A round takes ``one_s``, () or (K,)."""
+        if pausing:
+            work_s = self.rounds * one_s
+            asked = self.who & (self.rounds > 0)
+            self.end_s = np.where(asked, presence.after_s(self.begin_s, work_s), self.end_s)
+            self.begin_s = np.where(asked, presence.returns_s(self.begin_s), self.begin_s)
+            self.presence = presence
+        else:
+            self.leaves_s = presence.leaves_s(self.begin_s)
+            self.away = self.who & ~presence.present(self.begin_s)
+            self.who = self.who & ~self.away
+            self.rounds = np.where(self.who, self.rounds, 0)
+            stays = self.who & (self.end_s <= self.leaves_s)
+            self.end_s = np.where(stays | ~(self.who | self.away), self.end_s, np.inf)
+
+    @property
+    def stops_s(self) -> Floats:
+        """When each device (K,) has ended, or has left."""
+        return self.end_s if self.leaves_s is None else np.minimum(self.end_s, self.leaves_s)
+
+    def ended(self, by_s: float) -> Mask:
+        """Devices (K,) that have trained and ended all their rounds by ``by_s``."""
+        return self.who & (self.end_s <= by_s) & (self.rounds > 0)
+
+    def computed_s(self, by_s: float) -> Floats:
+        """Seconds (K,) that the devices have computed by ``by_s``, whether a round ended or not."""
+        until_s = np.minimum(self.stops_s, by_s)
+        spent_s = until_s - self.begin_s
+        if self.presence is not None:
+            spent_s = self.presence.present_s(self.begin_s, until_s)
+        return np.where(self.who & (self.rounds > 0), np.maximum(spent_s, 0.0), 0.0)
+
+
+@dataclass(eq=False)
+class Transfer:
+    """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
+
+    ``before`` is what was through of the payload already. A device is ready at ``arrival_s`` and
+    begins at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
+    for a device that never begins, or does not get through by ``los_s``.
+    ``session`` is what can be used of the session (None: nothing), ``beam`` its link in this
+    direction (None: takes no time) and ``curve`` what each device is given of it. What is
+    ``personal`` is not broadcast.
+
+    Of what is sent, ``air_share`` (K,) is not packets sent again (None: all of it): of so many
+    ``packets`` (K,) so many were ``resent``. ``corrupted`` (K,) marks what goes over the link as a
+    whole and is then refused, ``late_s`` (K,) by how much a device begins later than it is ready,
+    and ``away`` (K,) who would have taken part, but is not there.
+    """
+
+    direction: str
+    name: str
+    who: Mask
+    version: Ints
+    size: Floats
+    before: Floats
+    carry: bool
+    arrival_s: Floats
+    begin_s: Floats
+    sent_s: Floats
+    end_s: Floats
+    los_s: Floats
+    personal: bool = False
+    fate: Fate = ""
+    session: PlannedSession | None = None
+    beam: SessionBeam | None = None
+    curve: Carried | None = None
+    packets: Ints | None = None
+    resent: Ints | None = None
+    air_share: Floats | None = None
+    corrupted: Mask | None = None
+    late_s: Floats | None = None
+    away: Mask | None = None
+    ready_s: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ready_s = self.arrival_s
+
+    @property
+    def bits(self) -> Floats:
+        """Bits (K,) that have to be sent of what is not through, packets sent again among them."""
+        bits: Floats = (self.size - self.before) * 8
+        return bits if self.air_share is None else bits / np.where(bits > 0, self.air_share, 1.0)
+
+    def useful_bytes(self, bits: Floats) -> Floats:
+        """Bytes (K,) of the payload in so many bits that were sent."""
+        return bits / 8 if self.air_share is None else bits / 8 * self.air_share
+
+    def refused(self, by_s: float) -> Mask | None:
+        """Devices (K,) whose upload was there by a time, and was refused; None for nobody."""
+        if self.corrupted is None:
+            return None
+        return self.corrupted & (self.end_s <= by_s)
+
+    def leave(self, leaves_s: Floats) -> None:
+        """Let devices stop where they leave (K,); what was given to them stays theirs.
+
+        Who leaves while the last bit is on its way has sent it, or still gets it.
+        """
+        gone = self.who & ~(self.sent_s <= leaves_s)
+        self.begin_s = np.where(gone & (self.begin_s >= leaves_s), np.inf, self.begin_s)
+        self.sent_s = np.where(gone, np.inf, self.sent_s)
+        self.end_s = np.where(gone, np.inf, self.end_s)
+        self.los_s = np.minimum(self.los_s, leaves_s)
+
+    def sent_bytes(self, stop_s: Floats) -> Floats:
+        """Bytes (K,) that the devices have sent from when they began to ``stop_s``."""
+        if self.curve is None:
+            return np.zeros_like(stop_s)
+        begun = np.isfinite(self.begin_s)
+        begin_s = np.where(begun, self.begin_s, stop_s)
+        sent = self.curve.delivered_bits(np.maximum(stop_s, begin_s))
+        return self.useful_bytes(sent - self.curve.delivered_bits(begin_s))
+
+    def stop_s(self, by_s: float) -> Floats:
+        """When the devices (K,) have stopped sending: the last bit is sent, LOS, or ``by_s``."""
+        done = self.who & (self.end_s <= by_s)
+        return np.where(done, self.sent_s, np.minimum(self.los_s, by_s))
+
+    def there_s(self, by_s: float) -> Floats:
+        """When the devices (K,) sent what was there by a time, if their last bits were sent."""
+        stop_s = self.stop_s(by_s)
+        under_way = self.who & (self.sent_s <= by_s) & (self.end_s > by_s)
+        delay_s = np.where(under_way, self.end_s, 0.0) - np.where(under_way, self.sent_s, 0.0)
+        there_s: Floats = stop_s - delay_s
+        return there_s
+
+    def waited_s(self) -> Floats:
+        """Seconds (K,) that a device with a link waited for a sub-channel; 0 for others."""
+        senders = int(self.who.sum())
+        if self.beam is None or self.beam.crowding(senders, self.personal) <= 1.0:
+            return np.zeros_like(self.begin_s)
+        opens_s, _ = span_s(self.beam.curve)
+        ready_s = np.maximum(self.arrival_s, opens_s)
+        begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
+        waited: Floats = np.where(self.who & np.isfinite(ready_s), begin_s - ready_s, 0.0)
+        return np.maximum(waited, 0.0)
+
+
+Leg = Training | Transfer
+
+
+# The steps of a chain as a method asks for them.
+
+
+Step = Train | Upload | Download
+
+
+def everybody(who: Mask | None, k: int) -> Mask:
+    """Return ``who`` as a mask (K,); None stands for all devices."""
+    return np.ones(k, bool) if who is None else np.asarray(who, bool)
+
+
+def direction_of(step: Upload | Download) -> str:
+    """Return ``uplink`` or ``downlink``."""
+    return "uplink" if isinstance(step, Upload) else "downlink"
+
+
+def check_names(steps: Sequence[Step]) -> None:
+    """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
+    sent = [(direction_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
+    for direction, name in sent:
+        if sent.count((direction, name)) > 1:
+            raise SimulationError(
+                f"a chain has two {direction} transfers of payload {name!r}; give them two names, "
+                "or ask for the second one in a request of its own"
+            )
+
+
+# A transfer over a session, told contact by contact.
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What the link carries for each device (K,) in one contact, between two times.
+
+    ``last`` marks the devices for which nothing of the transfer lies in a later contact.
+    """
+
+    contact: PlannedContact
+    begin_s: Floats
+    end_s: Floats
+    bytes: Floats
+    last: Mask
+
+
+def parts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
+    """Split what a leg has sent by ``end_s`` (K,)."""
+    if len(session.contacts) == 1:
+        # A device that sends nothing may lie outside; one that does is within its contact.
+        alone = np.ones(len(end_s), bool)
+        yield Part(session.contacts[0], leg.begin_s, end_s, np.full(len(end_s), np.inf), alone)
+    elif leg.beam is None or leg.curve is None:
+        yield from _at_once(session, leg, end_s)
+    else:
+        yield from _over_contacts(session, leg, end_s)
+
+
+def _at_once(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
+    """All of it at one time, in the contact that has begun by then."""
+    here = np.full(len(end_s), -1)
+    for number, contact in enumerate(session.contacts):
+        here = np.where(leg.begin_s >= contact.start_s, number, here)
+    for number, contact in enumerate(session.contacts):
+        all_or_nothing = np.where(here == number, np.inf, 0.0)
+        yield Part(contact, leg.begin_s, end_s, all_or_nothing, here == number)
+
+
+def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
+    """What the curve carries inside each contact."""
+    assert leg.beam is not None  # callers have turned to others for the rest
+    assert leg.curve is not None
+    begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
+    spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in leg.beam.edges_s]
+    curve = leg.curve
+    bits = [curve.delivered_bits(b) - curve.delivered_bits(a) for a, b in spans]
+    sent = [leg.useful_bytes(part) for part in bits]
+    final = _last_positive(np.array(sent))
+    for number, contact in enumerate(session.contacts):
+        a, b = spans[number]
+        yield Part(contact, a, b, sent[number], final == number)
+
+
+def _last_positive(sent: Floats) -> Floats:
+    """Index (K,) of the last contact (rows of ``sent``) in which anything is carried."""
+    last: Floats = len(sent) - 1 - np.argmax(sent[::-1] > 0, axis=0)
+    return last

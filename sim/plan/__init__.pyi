@@ -1,0 +1,17 @@
+from .budget import one_pass as one_pass
+from .contact_table import contacts_table as contacts_table
+from .contacts import LAST_BITS_S as LAST_BITS_S
+from .contacts import PlannedContact as PlannedContact
+from .contacts import PlannedSession as PlannedSession
+from .plan import CONTACT_BYTES as CONTACT_BYTES
+from .plan import Plan as Plan
+from .plan import Sky as Sky
+from .plan import check_plan as check_plan
+from .plan import make_plan as make_plan
+from .plan import view_of as view_of
+from .satellites import satellites_of as satellites_of
+from .splice import spliced as spliced
+from .windows import Find as Find
+from .windows import Found as Found
+from .windows import Sought as Sought
+from .windows import find as find

@@ -1,0 +1,200 @@
+"""``leomix link``: the budget of a scenario's link by elevation, or along one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import channel
+import orbit
+import scenarios
+from sim.errors import InputError
+from sim.links.beam import PAPER_ALTITUDE_M, Radio
+from sim.links.pass_grid import HORIZON_DEG, PassGrid
+from sim.links.pass_links import grid_step_s
+from sim.plan.plan import view_of
+from sim.plan.radios import cluster_radios
+from sim.plan.satellites import satellites_of
+from sim.trace import arrow as plain
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+EQUATORIAL_RADIUS_KM = 6378.135
+
+Tables = dict[str, dict[str, Any]]
+"""Columns of each direction."""
+
+HEADS = {
+    "time_s": "time s",
+    "elevation_deg": "elevation",
+    "slant_range_km": "range km",
+    "eirp_dbw": "EIRP dBW",
+    "free_space_path_loss_db": "FSPL dB",
+    "atmospheric_loss_db": "gas dB",
+    "rain_loss_db": "rain dB",
+    "scintillation_loss_db": "scint dB",
+    "clutter_loss_db": "clutter dB",
+    "shadowing_margin_db": "shadow dB",
+    "other_losses_db": "other dB",
+    "g_over_t_db_k": "G/T dB/K",
+    "noise_bandwidth_dbhz": "B dBHz",
+    "c_over_n0_dbhz": "C/N0 dBHz",
+    "snr_db": "SNR dB",
+    "required_snr_db": "needed dB",
+    "margin_db": "margin dB",
+    "spectral_efficiency_bps_hz": "bit/s/Hz",
+    "rate_mbps": "Mbit/s",
+    "line_of_sight_probability": "P(LOS)",
+    "nlos_clutter_loss_db": "NLOS clutter dB",
+    "shadowing_deviation_db": "shadow sd dB",
+    "rician_k_db": "K dB",
+    "doppler_khz": "Doppler kHz",
+    "delivered_mbit": "Mbit through",
+}
+"""Short heads for the terminal; files keep the full names."""
+TERMS = {name for name in HEADS if name.endswith(("_loss_db", "_losses_db", "_margin_db"))} | {
+    *("eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db")
+}
+"""Terms of the budget, of which many are the same in all rows."""
+GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
+FINE = ("spectral_efficiency_bps_hz", "rate_mbps", "line_of_sight_probability")
+FORMS = {name: "{:.2f}" for name in HEADS if name not in FINE} | {
+    "slant_range_km": "{:.1f}",
+    "time_s": "{:.1f}",
+}
+
+
+def heading(scenario: Scenario) -> str:
+    """Name the preset and what the scenario overrides of it."""
+    resolved = scenarios.resolved_link(scenario)
+    changed = ", ".join(resolved["overridden"]) or "nothing"
+    return f"link of preset {scenario.link.preset!r} (overridden: {changed})"
+
+
+def budget(scenario: Scenario) -> Tables:
+    """Budget terms, one row an elevation from the mask to the zenith, over the first cluster."""
+    altitude_m = _altitude_m(scenario)
+    return {
+        side: dict(channel.link_budget_terms(radio.link, _elevations(radio), altitude_m=altitude_m))
+        for side, radio in _directions(scenario, 0).items()
+    }
+
+
+def _directions(scenario: Scenario, cluster: int) -> dict[str, Radio]:
+    uplink, downlink = cluster_radios(scenario)[cluster]
+    return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
+
+
+def _elevations(radio: Radio) -> np.ndarray:
+    lowest = max(radio.link.min_elevation_deg, 5.0)
+    steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
+    return np.unique(np.concatenate([[lowest], steps]))
+
+
+def one_pass(scenario: Scenario, number: int) -> Tables:
+    """Geometry, rate and bits through over one pass, for the centre of its cluster.
+
+    With a propagation scenario the centre sees the satellite all the time, under median shadowing.
+    """
+    view = view_of(scenario)
+    if not view.places:
+        raise InputError(
+            f"--contact: source {scenario.orbit.source!r} has no geometry; show the budget "
+            "without it"
+        )
+    if not 0 <= number < len(view.windows):
+        raise InputError(
+            f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
+        )
+    satellite = view.satellites[view.windows.satellite[number]]
+    place = int(view.windows.site[number])
+    site = view.places[place]
+    own_deg = site.min_elevation_deg
+    mask_deg = view.min_elevation_deg if own_deg is None else own_deg
+    rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
+    flight = satellite, [site], view.start, rise_s, set_s, mask_deg
+    seen = orbit.contact_geometry(*flight)
+    radios, nearest_km = _directions(scenario, place), view.windows.min_slant_range_km[number]
+    step_s = grid_step_s(radios["uplink"].link, float(nearest_km), set_s - rise_s)
+    # Bits are those of a run, whose grid is finer than what is shown.
+    finer = PassGrid.own(orbit.contact_geometry(*flight, step_s), [site], channel.CLEAR_PATH)
+    common = finer.common(step_s)
+    return {
+        side: _along(radio.link, seen, finer if radio.alone else common, mask_deg)
+        for side, radio in radios.items()
+    }
+
+
+def _along(
+    link: channel.Link, seen: orbit.ContactGeometry, finer: PassGrid, mask_deg: float
+) -> dict[str, Any]:
+    """One direction at the points of a pass of one site."""
+    elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
+    terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
+    curve, _ = finer.curve(link)
+    return {
+        "time_s": seen.time_s[0] - seen.track.first_s,
+        "elevation_deg": elevation,
+        "slant_range_km": seen.slant_range_km[0],
+        "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[0], link.frequency_hz) / 1e3,
+        "c_over_n0_dbhz": terms["c_over_n0_dbhz"],
+        "snr_db": terms["snr_db"],
+        "margin_db": terms["margin_db"],
+        "rate_mbps": terms["rate_mbps"],
+        "delivered_mbit": curve.device(0).delivered_bits(seen.time_s[0]) / 1e6,
+    }
+
+
+def text(scenario: Scenario, tables: Tables) -> str:
+    """Align the columns of each direction under what is the same in all rows."""
+    shared = _directions(scenario, 0)
+    parts = [
+        "\n".join([f"{side}: {_about(shared[side])}", *_columns(columns)])
+        for side, columns in tables.items()
+    ]
+    if "downlink" not in tables:
+        parts.append("downlink: neglected, takes no time")
+    return "\n\n".join(parts)
+
+
+def _columns(columns: dict[str, Any]) -> Iterator[str]:
+    """Terms that do not depend on the elevation in a line, and a table of the others."""
+    same = {n: x[0] for n, x in columns.items() if n in TERMS and (x == x[0]).all()}
+    terms = [f"{HEADS[name]} {FORMS[name].format(value)}" for name, value in same.items()]
+    if terms:
+        yield f"everywhere: {', '.join(terms)}"
+    yield plain.text({n: x for n, x in columns.items() if n not in same}, FORMS, HEADS)
+
+
+def _about(radio: Radio) -> str:
+    """Say in a line what does not depend on the elevation."""
+    link = radio.link
+    band = f"{link.bandwidth_hz / 1e6:g} of {radio.total_bandwidth_hz / 1e6:g} MHz"
+    rate = link.rate if link.duty == 1.0 else f"{link.rate} for {link.duty:.0%} of the time"
+    shared = radio.sharing.replace("_", " ")
+    if radio.sharing != "broadcast":
+        shared = f"{shared}, {radio.channels} sub-channels"
+    return f"{link.frequency_hz / 1e9:g} GHz, {band}, {shared}, fading {link.fading}, rate {rate}"
+
+
+def write(tables: Tables, path: Path) -> None:
+    """Write one row an elevation or time to a .csv or .parquet file.
+
+    Columns of the downlink that are not those of the geometry are called ``downlink_...``.
+    """
+    merged = dict(tables["uplink"])
+    for name, values in tables.get("downlink", {}).items():
+        if name not in GEOMETRY:
+            merged[f"downlink_{name}"] = values
+    plain.write(merged, path)
+
+
+def _altitude_m(scenario: Scenario) -> float:
+    if scenario.orbit.source in ("slots", "contacts"):
+        return PAPER_ALTITUDE_M
+    semi_major_axis = satellites_of(scenario)[0].model.a  # in equatorial radii
+    return float((semi_major_axis - 1) * EQUATORIAL_RADIUS_KM * 1e3)

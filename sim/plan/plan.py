@@ -1,0 +1,273 @@
+"""Plan and make_plan: all contacts of a scenario, with their links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count, groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import orbit
+from channel import CLEAR_PATH, Path, draw_paths
+from learning import stream
+from learning.hardware import free_bytes
+from learning.requests.cluster import Cluster
+from orbit import Site
+from sim.devices.faults import Before, Faults, faults_of
+from sim.devices.sites import clusters_of, device_sites, distance_km
+from sim.errors import InputError
+from sim.formatting import data_size
+from sim.links.beam import Radios
+from sim.links.pass_links import DeviceLinks, LinksAhead, Pass, bare_links
+from sim.plan import windows
+from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.radios import cluster_radios, link_doubts
+from sim.plan.service import View, check_in_service, check_served
+from sim.plan.windows import Find, find
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+CONTACT_BYTES, WINDOW_BYTES, DEVICE_BYTES = 3e3, 250.0, 1e3
+"""A planned contact, its window before it is planned, and where a device is."""
+PASSES_A_DAY = 5
+"""Passes of a satellite in a low orbit over a place, about."""
+
+
+def check_plan(scenario: Scenario, contact_bytes: float) -> None:
+    """Raise InputError for a scenario whose contacts or devices alone are too many to be listed.
+
+    ``contact_bytes`` is what each takes. This is told before one of them is looked for.
+    """
+    free = free_bytes("cpu")
+    contacts, figures = _expected_contacts(scenario)
+    devices = sum(cluster.devices or 0 for cluster in scenario.ground.clusters)
+    needed = contact_bytes * contacts + DEVICE_BYTES * devices
+    if free is not None and needed > free:
+        raise InputError(
+            f"the plan of about {contacts:.3g} contacts ({figures}) and {devices} devices needs "
+            f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer cycles "
+            "or days, satellites or devices"
+        )
+
+
+def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
+    """Return about how many contacts a scenario has, and what they are the product of."""
+    orbit, stop, clusters = scenario.orbit, scenario.stop, len(scenario.ground.clusters)
+    if orbit.source == "contacts":
+        return 0.0, "of a file"
+    if orbit.source == "slots":
+        cycle_s = orbit.slots.seconds * (clusters + orbit.slots.idle)
+        by_days = np.inf if stop.days is None else stop.days * 86400 / cycle_s
+        cycles = min(by_days, np.inf if stop.cycles is None else stop.cycles)
+        return cycles * clusters, f"{cycles:.3g} cycles of {clusters}"
+    satellites, days = getattr(orbit, "satellites", 1), stop.days or 0.0
+    figures = f"{satellites} satellites over {clusters} clusters, {days:g} days"
+    return PASSES_A_DAY * satellites * clusters * days, figures
+
+
+# Satellites and devices of a scenario as such, for who looks at them apart from all links.
+
+
+@dataclass(frozen=True, eq=False)
+class Sky:
+    """Satellites by name, and the ``devices`` of each cluster, in canonical order.
+
+    A device's own mask wins over ``min_elevation_deg``.
+    """
+
+    start: datetime
+    satellites: Mapping[str, orbit.Satellite]
+    devices: Sequence[Sequence[orbit.Site]]
+    min_elevation_deg: float
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All contacts of a run in the order of their numbers, and when it starts and ends.
+
+    ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
+    received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
+    satellites. ``sky`` is None where there is no geometry, ``faults`` where
+    nothing can fail.
+    """
+
+    start: datetime
+    stop_s: float
+    clusters: tuple[Cluster, ...]
+    contacts: tuple[PlannedContact, ...]
+    doubts: tuple[str, ...] = ()
+    sync_delay_s: float = 0.0
+    constellation: bool = False
+    sky: Sky | None = None
+    faults: Faults | None = None
+
+    def served(self, cluster: Cluster) -> list[PlannedContact]:
+        """Contacts in which ``cluster`` is served, in order of time."""
+        mine = [c for c in self.contacts if c.served and c.cluster.name == cluster.name]
+        return sorted(mine, key=lambda contact: contact.start_s)
+
+    def sessions(self, cluster: Cluster) -> list[PlannedSession]:
+        """Sessions of ``cluster`` in order of time."""
+        grouped = groupby(self.served(cluster), key=lambda contact: contact.session)
+        return [PlannedSession(number, tuple(contacts)) for number, contacts in grouped]
+
+    @property
+    def cycles(self) -> int:
+        """Complete cycles in the plan: sessions of the cluster that is served least often."""
+        return min(len({c.session for c in self.served(cluster)}) for cluster in self.clusters)
+
+    def utc(self, time_s: float) -> datetime:
+        """Return the UTC time ``time_s`` seconds after the start."""
+        return self.start + timedelta(seconds=time_s)
+
+
+# The contact plan of a scenario: its view, and the links of every contact.
+
+
+def make_plan(scenario: Scenario, find: Find = find, before: Before | None = None) -> Plan:
+    """Return the plan; raise InputError for a cluster that is never seen or never served.
+
+    ``before`` says what faults held until a fork.
+    """
+    view, clusters = view_of(scenario, find, before), clusters_of(scenario)
+    if scenario.orbit.source == "slots":
+        check_in_service(view)
+    else:
+        check_served(view, scenario.orbit)
+    radios = cluster_radios(scenario)
+    places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
+    spreads_km = [
+        max((distance_km(view.places[c.index], device) for device in places[c.index]), default=0.0)
+        for c in clusters
+    ]
+    source = scenario.orbit
+    constellation = getattr(source, "serving", "single") == "any"
+    ahead = [LinksAhead(radios[c.index], c.devices) for c in clusters]
+    contacts = []
+    for number, turn in enumerate(_turns(view)):
+        site = view.windows.site[number]
+        cluster = clusters[site]
+        if view.places:
+            luck = (
+                partial(_luck, scenario.seed, turn, cluster) if _by_chance(radios[site]) else None
+            )
+            ground = view.places[site], places[site], spreads_km[site]
+            # In a constellation most contacts are not served, and nobody asks for their links.
+            wanted = bool(view.service.served[number]) or not constellation
+            ahead[site].add(number, partial(_pass, view, number, *ground, luck), wanted)
+            make = partial(ahead[site].links, number)
+        else:
+            span_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
+            make = partial(bare_links, radios[site], cluster.devices, *span_s)
+        contacts.append(_contact(view, number, cluster, make))
+    return Plan(
+        view.start,
+        view.span_s,
+        clusters,
+        tuple(contacts),
+        (*view.doubts, *link_doubts(scenario, view, radios, places)),
+        sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
+        constellation=constellation,
+        sky=_sky(view, places),
+        faults=faults_of(scenario, clusters, view.satellite_names, view.span_s, before),
+    )
+
+
+def _sky(view: View, devices: Sequence[Sequence[Site]]) -> Sky | None:
+    if not view.places:
+        return None
+    satellites = dict(zip(view.satellite_names, view.satellites, strict=True))
+    return Sky(view.start, satellites, devices, view.min_elevation_deg)
+
+
+def _turns(view: View) -> list[int]:
+    """The how-many-th pass of its satellite over its cluster each window is, or is a piece of."""
+    passes: dict[tuple[int, int], count[int]] = {}
+    pairs = zip(view.passes.satellite.tolist(), view.passes.site.tolist(), strict=True)
+    turns = [next(passes.setdefault(pair, count())) for pair in pairs]
+    return [turns[number] for number in view.of.tolist()]
+
+
+def _contact(
+    view: View, number: int, cluster: Cluster, make: Callable[[], DeviceLinks]
+) -> PlannedContact:
+    windows, service = view.windows, view.service
+    satellite = windows.satellite[number]
+    return PlannedContact(
+        contact_id=number,
+        session=int(view.sessions[number]),
+        satellite=view.satellite_names[satellite],
+        norad_id=view.norad_ids[satellite],
+        cluster=cluster,
+        rise_s=float(windows.rise_s[number]),
+        culminate_s=float(windows.culminate_s[number]),
+        set_s=float(windows.set_s[number]),
+        max_elevation_deg=float(windows.max_elevation_deg[number]),
+        min_slant_range_km=float(windows.min_slant_range_km[number]),
+        served=bool(service.served[number]),
+        start_s=float(service.start_s[number]),
+        end_s=float(service.end_s[number]),
+        links=ContactLinks(make, float(service.start_s[number]), float(service.end_s[number])),
+        wait_from_s=float(service.wait_from_s[number]),
+    )
+
+
+def _by_chance(radios: Radios) -> bool:
+    """Whether chance decides about the links of a cluster's devices."""
+    return radios[0].link.environment is not None
+
+
+def _pass(
+    view: View,
+    number: int,
+    centre: Site,
+    devices: tuple[Site, ...],
+    spread_km: float,
+    luck: Callable[[str], Path] | None,
+) -> Pass:
+    """The pass of one window, once its links are asked for."""
+    windows = view.windows
+    satellite = windows.satellite[number]
+    return Pass(
+        view.satellites[satellite],
+        centre,
+        devices,
+        view.start,
+        float(windows.rise_s[number]),
+        float(windows.set_s[number]),
+        float(windows.min_slant_range_km[number]) - spread_km,
+        view.min_elevation_deg,
+        CLEAR_PATH if luck is None else luck(view.satellite_names[satellite]),
+    )
+
+
+def _luck(seed: int, turn: int, cluster: Cluster, satellite: str) -> Path:
+    """Draw what chance decides for a cluster's devices in one pass of a satellite.
+
+    Its stream is named by what it is for, so that another satellite or cluster changes nothing.
+    """
+    return draw_paths(cluster.devices, stream(seed, "path", cluster.name, satellite, turn))
+
+
+# Where contacts come from: a view for every ``orbit.source``.
+
+
+_WITHOUT_ORBIT = {"contacts": windows.view_of_windows, "slots": windows.view_of_slots}
+
+
+def view_of(scenario: Scenario, find: Find = find, before: Before | None = None) -> View:
+    """Return who sees and who serves whom in any scenario; ``find`` looks for the windows.
+
+    ``before`` says what faults held until a fork.
+    """
+    check_plan(scenario, WINDOW_BYTES)
+    source = scenario.orbit.source
+    if source in _WITHOUT_ORBIT:
+        return _WITHOUT_ORBIT[source](scenario, before)
+    return windows.view_of_orbit(scenario, find, before)

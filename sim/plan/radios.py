@@ -1,0 +1,213 @@
+"""The radios of a scenario in SI, and doubts about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import channel
+import scenarios
+from channel import Link, snr_db
+from orbit import Site
+from sim.devices.sites import distance_km, lowest_mask_deg
+from sim.errors import InputError
+from sim.links.beam import PAPER_ALTITUDE_M, Radio, Radios, Sharing
+from sim.plan.service import View
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+LOWEST_ALTITUDE_M = 160e3
+"""Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
+HIGHEST_SNR_DB = 120.0
+"""More than any radio has: the figures of a link beyond it are taken for wrong ones."""
+
+_AS_THEY_ARE = (
+    *("eirp_dbw", "tx_power_dbm", "tx_gain_dbi"),
+    *("g_over_t_db_k", "rx_gain_dbi", "noise_figure_db", "antenna_temperature_k"),
+    *("other_losses_db", "zenith_attenuation_db", "scintillation_loss_db", "clutter_loss_db"),
+    *("shadowing_margin_db", "path_gain_db", "fading", "rate", "outage_probability", "rolloff"),
+    *("required_snr_db", "duty"),
+)
+"""Keys of the scenario that are fields of the link, in the same unit."""
+
+
+def cluster_radios(scenario: Scenario) -> list[Radios]:
+    """Return both directions of every cluster; they differ only by the air above it.
+
+    Raises InputError for what the room of links refuses.
+    """
+    resolved, mask_deg = scenarios.resolved_link(scenario), lowest_mask_deg(scenario)
+    up, down = resolved["uplink"], resolved["downlink"]
+    radios: list[Radios] = []
+    for place in scenario.ground.clusters:
+        about = place, resolved["environment"], mask_deg
+        downlink = None if isinstance(down, str) else _radio("downlink", down, *about)
+        radios.append((_radio("uplink", up, *about), downlink))
+    return radios
+
+
+def _radio(
+    side: str, values: Mapping[str, Any], place: Any, environment: Any, mask_deg: float
+) -> Radio:
+    """Return one direction, checked where it is strongest: overhead, at the lowest altitude."""
+    try:
+        link = si_link(values, mask_deg, environment, _air(values, place))
+        _check_strength(link)
+    except ValueError as error:
+        raise InputError(f"link.{side}: {error}") from None
+    broadcast = values.get("delivery") == "broadcast"
+    sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
+    return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
+
+
+def _check_strength(link: Link) -> None:
+    """Raise ValueError for a link that is beyond all radios where it is strongest."""
+    snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
+    if snr > HIGHEST_SNR_DB:
+        raise ValueError(
+            f"the SNR is {snr:.0f} dB overhead; allowed is at most {HIGHEST_SNR_DB:g} dB: check "
+            "the power, the gains, path_gain_db and their units"
+        )
+
+
+def si_link(
+    values: Mapping[str, Any],
+    min_elevation_deg: float,
+    environment: Any = None,
+    attenuation: channel.SlantAttenuation | None = None,
+) -> Link:
+    """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
+    fixed_mbps, frequency_hz = values.get("fixed_rate_mbps"), values["frequency_ghz"] * 1e9
+    around = None
+    if environment is not None:
+        around = channel.propagation_scenario(environment, frequency_hz)
+    return Link(
+        frequency_hz=frequency_hz,
+        bandwidth_hz=values["bandwidth_mhz"] * 1e6,
+        attenuation=attenuation,
+        environment=around,
+        fixed_rate_bps=None if fixed_mbps is None else fixed_mbps * 1e6,
+        rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
+        min_elevation_deg=min_elevation_deg,
+        **{key: values[key] for key in _AS_THEY_ARE if key in values},
+        **({} if attenuation else {"atmosphere": values.get("atmosphere", "cosecant")}),
+    )
+
+
+def _air(values: Mapping[str, Any], place: Any) -> channel.SlantAttenuation | None:
+    """Return the attenuation of the air over a cluster, where it is to come from ITU-R models."""
+    if values.get("atmosphere") != "itu":
+        return None
+    frequency_hz = values["frequency_ghz"] * 1e9
+    return _over(
+        place.latitude_deg,
+        place.longitude_deg,
+        place.altitude_m,
+        frequency_hz,
+        values["exceedance_pct"],
+    )
+
+
+@lru_cache(maxsize=256)
+def _over(
+    latitude_deg: float,
+    longitude_deg: float,
+    altitude_m: float,
+    frequency_hz: float,
+    exceedance_pct: float,
+) -> channel.SlantAttenuation:
+    """Look up the models once for a place and a frequency: that takes a second or two."""
+    return channel.itu_attenuation(
+        latitude_deg, longitude_deg, altitude_m, frequency_hz, exceedance_pct
+    )
+
+
+# What a user should know of a scenario's radios before believing a run.
+
+
+Place = tuple[float, float]
+"""Elevation (deg) and slant range (m) of a satellite at its best."""
+
+
+def link_doubts(
+    scenario: Scenario, view: View, radios: Sequence[Radios], places: Sequence[tuple[Site, ...]]
+) -> Iterator[str]:
+    """Yield a line for each cluster wider than the beam, or whose link is too weak at its best."""
+    width_deg = _beamwidth_deg(scenario) if view.places else None
+    weak: dict[str, list[str]] = {}
+    for site, name in enumerate(view.sites):
+        best = _best(view, site)
+        if width_deg is not None:
+            yield from _too_wide(name, view.places[site], places[site], width_deg, best[1] / 1e3)
+        for side, radio in zip(("uplink", "downlink"), radios[site], strict=True):
+            for line in () if radio is None else _too_weak(radio.link, best):
+                weak.setdefault(f"link.{side}: {line}", []).append(name)
+    for line, names in weak.items():
+        yield f"{line} (over {', '.join(names)})"
+
+
+def _best(view: View, site: int) -> Place:
+    """Where a satellite stands highest over a cluster."""
+    if not view.places:
+        return 90.0, PAPER_ALTITUDE_M
+    here = np.flatnonzero(view.windows.site == site)
+    highest = here[np.argmax(view.windows.max_elevation_deg[here])]
+    elevation_deg = float(view.windows.max_elevation_deg[highest])
+    return elevation_deg, float(view.windows.min_slant_range_km[highest]) * 1e3
+
+
+def _beamwidth_deg(scenario: Scenario) -> float | None:
+    """Half-power beamwidth of the satellite's antenna: as given, or by its gain."""
+    resolved = scenarios.resolved_link(scenario)
+    if resolved["beamwidth_deg"] is not None:
+        return resolved["beamwidth_deg"]
+    up, down = resolved["uplink"], resolved["downlink"]
+    received: Any = up.get("rx_gain_dbi")
+    sent: Any = down.get("tx_gain_dbi") if isinstance(down, Mapping) else None
+    gains = [gain for gain in (received, sent) if gain is not None]
+    # An antenna without gain lights everything below it.
+    return float(channel.beamwidth_deg(max(gains))) if gains and max(gains) > 0 else None
+
+
+def _too_wide(
+    name: str, centre: Site, devices: Sequence[Site], width_deg: float, nearest_km: float
+) -> Iterator[str]:
+    spread_km = 2.0 * max(distance_km(centre, device) for device in devices)
+    footprint_km = float(channel.footprint_km(width_deg, nearest_km * 1e3))
+    if spread_km > footprint_km:
+        yield (
+            f"cluster {name} is {spread_km:.0f} km wide, and the satellite's beam of "
+            f"{width_deg:.2g} deg lights {footprint_km:.0f} km at its nearest "
+            f"({nearest_km:.0f} km): devices at the edge have less than the link budget says"
+        )
+
+
+def _too_weak(link: Link, best: Place) -> Iterator[str]:
+    """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
+    terms = _terms(link, best)
+    if terms["rate_mbps"] == 0.0:
+        yield (
+            f"nothing gets through: the SNR is {terms['snr_db']:.1f} dB at its best, "
+            f"{-terms['margin_db']:.1f} dB less than the receiver needs"
+        )
+    elif link.rate == "fixed":
+        if link.required_snr_db == -np.inf:
+            margin_db = terms["margin_db"]
+        else:
+            margin_db = _terms(replace(link, required_snr_db=-np.inf), best)["margin_db"]
+        if margin_db < 0:
+            yield (
+                f"the fixed rate needs {-margin_db:.1f} dB more than the link has at its best, "
+                f"{terms['snr_db']:.1f} dB of SNR"
+            )
+
+
+def _terms(link: Link, best: Place) -> dict[str, float]:
+    terms = channel.link_budget_terms(link, best[0], slant_range_m=best[1])
+    return {name: float(values[0]) for name, values in terms.items()}

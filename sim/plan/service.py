@@ -1,0 +1,208 @@
+"""Who is seen and who is served; windows cut by outages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+import orbit
+from learning.requests.cluster import Floats, Ints
+from sim.devices.faults import Spells
+from sim.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Windows between satellites and clusters (``sites``), and which of them are served.
+
+    ``satellites`` and ``places`` are empty where there is no geometry. ``sessions`` numbers the
+    services of each cluster, -1 for windows that are not served. ``doubts`` are lines for the user.
+    Where satellites are out at times, the windows are the pieces in which they work: ``of`` says of
+    which of the ``passes``, the windows as they were.
+    """
+
+    satellite_names: list[str]
+    norad_ids: list[int | None]
+    sites: list[str]
+    start: datetime
+    span_s: float
+    windows: orbit.ContactWindows
+    service: orbit.Service
+    sessions: Ints
+    passes: orbit.ContactWindows
+    of: Ints
+    satellites: tuple[orbit.Satellite, ...] = ()
+    places: tuple[orbit.Site, ...] = ()
+    min_elevation_deg: float = 0.0
+    doubts: tuple[str, ...] = ()
+
+    def sessions_of(self, site: int) -> int:
+        """How many sessions a cluster is served in."""
+        return int(self.sessions[self.windows.site == site].max(initial=-1)) + 1
+
+
+def served(
+    windows: orbit.ContactWindows,
+    source: Any,
+    elevation_deg: Callable[[int, float], float] | None = None,
+) -> tuple[orbit.Service, Ints]:
+    """Share the satellites by the rules of ``orbit:``, and number the sessions."""
+    service = orbit.serve(
+        windows,
+        source.beams,
+        priority=source.priority,
+        hand_over=source.hand_over or "longest_remaining",
+        min_contact_s=source.min_contact_s,
+        elevation_deg=elevation_deg,
+    )
+    each = source.serving == "single" or source.session == "contact"
+    gap_s = None if each else source.hand_over_gap_s or 0.0
+    return service, orbit.session_numbers(windows, service, gap_s)
+
+
+def check_served(view: View, source: Any) -> None:
+    """Raise InputError for a cluster that is never seen, never served or served without end."""
+    figures = orbit.coverage(view.windows, len(view.sites), view.span_s)
+    for site, name in enumerate(view.sites):
+        here = view.windows.site == site
+        gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
+        days = f"{view.span_s / 86400:g} days"
+        if (view.passes.site == site).any() and not here.any():
+            raise InputError(f"ground.clusters {name!r}: {_always_out(view, site)}")
+        if not here.any():
+            raise InputError(f"ground.clusters {name!r}: {_never_seen(view, site, days)} ({gap})")
+        if not view.service.served[here].any():
+            raise InputError(
+                f"ground.clusters {name!r}: seen {int(here.sum())} times, but never served "
+                f"({gap}): {_why_never_served(view, here, source)}"
+            )
+        if source.serving == "any" and _without_end(view, here):
+            raise InputError(
+                f"ground.clusters {name!r}: one satellite hands it over to the next for all of "
+                f"{days}, so that its session never ends and no cycle is complete; set "
+                "orbit.session: contact (every contact counts), lower orbit.hand_over_gap_s or "
+                "raise orbit.min_elevation_deg"
+            )
+
+
+def check_in_service(view: View) -> None:
+    """Raise InputError for a cluster whose satellites are out in every one of its windows."""
+    for site, name in enumerate(view.sites):
+        if not (view.windows.site == site).any():
+            raise InputError(f"ground.clusters {name!r}: {_always_out(view, site)}")
+
+
+def _always_out(view: View, site: int) -> str:
+    count = int((view.passes.site == site).sum())
+    return (
+        f"its satellites are out in all of its {count} windows; lower faults.outages.per_day or "
+        "mean_hours, or simulate longer"
+    )
+
+
+def _never_seen(view: View, site: int, days: str) -> str:
+    if not view.places:
+        return f"no window has this site in {days}; the windows' sites are to be called like it"
+    own_deg = view.places[site].min_elevation_deg
+    mask_deg = view.min_elevation_deg if own_deg is None else own_deg
+    return (
+        f"no satellite rises above {mask_deg:g} deg there in {days}; "
+        "lower orbit.min_elevation_deg, simulate longer, or move the cluster"
+    )
+
+
+def _why_never_served(view: View, here: np.ndarray, source: Any) -> str:
+    longest_s = float((view.windows.set_s - view.windows.rise_s)[here].max())
+    if longest_s < source.min_contact_s:
+        cut = " or faults.outages.per_day" if len(view.passes) != len(view.windows) else ""
+        return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
+    fairer = ", or set orbit.priority: least_recently_served"
+    remedy = "raise orbit.beams" + (fairer if source.priority == "highest_elevation" else "")
+    return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
+
+
+def _without_end(view: View, here: np.ndarray) -> bool:
+    """Whether a cluster is in one session from the start of the span to its end."""
+    mine = here & view.service.served
+    from_s, to_s = view.service.start_s[mine].min(), view.service.end_s[mine].max()
+    return bool(
+        len(set(view.sessions[mine].tolist())) == 1 and from_s <= 0.0 and to_s >= view.span_s
+    )
+
+
+# Contact windows without the times in which their satellites are out.
+
+
+Look = Callable[[int, Floats], Floats]
+"""Elevation, azimuth, slant range and range rate (4, T) of the satellite of a window (by index) at
+times (T,), as its site sees it."""
+
+SHOWN = ("azimuth_deg", "slant_range_km", "range_rate_km_s")
+"""What a window says of its rise, its highest point and its set."""
+
+
+def cut(
+    windows: orbit.ContactWindows, out: Sequence[Spells], look: Look | None = None
+) -> tuple[orbit.ContactWindows, Ints]:
+    """Cut windows into the pieces in which their satellites work; return also each one's window.
+
+    ``out`` has the outages of each satellite. A piece has the highest elevation and the shortest
+    range of its window if the window culminates in it; else those at its own ends, by ``look``,
+    and nan without. Its ends are clipped where an outage made them.
+    """
+    if not any(len(spells.begin_s) for spells in out):
+        return windows, np.arange(len(windows))
+    found = [_pieces(windows, satellite, spells) for satellite, spells in enumerate(out)]
+    of, begin_s, end_s = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((windows.site[of], windows.satellite[of], begin_s))
+    return _clipped(windows, of[order], begin_s[order], end_s[order], look), of[order]
+
+
+def _pieces(
+    windows: orbit.ContactWindows, satellite: int, spells: Spells
+) -> tuple[Ints, Floats, Floats]:
+    """Window, begin and end of every piece of one satellite's windows."""
+    mine = np.flatnonzero(windows.satellite == satellite)
+    # It works from the end of one outage to the begin of the next.
+    up_s, down_s = np.append(-np.inf, spells.end_s), np.append(spells.begin_s, np.inf)
+    first = np.searchsorted(down_s, windows.rise_s[mine], "right")
+    counts = np.maximum(np.searchsorted(up_s, windows.set_s[mine], "left") - first, 0)
+    of = np.repeat(mine, counts)
+    turn = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+    span = np.repeat(first, counts) + turn
+    begin_s = np.maximum(windows.rise_s[of], up_s[span])
+    return of, begin_s, np.minimum(windows.set_s[of], down_s[span])
+
+
+def _clipped(
+    windows: orbit.ContactWindows, of: Ints, begin_s: Floats, end_s: Floats, look: Look | None
+) -> orbit.ContactWindows:
+    """The windows ``of`` which there are pieces, from ``begin_s`` to ``end_s``."""
+    whole = {name: values[of] for name, values in vars(windows).items()}
+    late, early = begin_s > whole["rise_s"], end_s < whole["set_s"]
+    highest_s = np.clip(whole["culminate_s"], begin_s, end_s)
+    lower = highest_s != whole["culminate_s"]
+    seen = _seen(of, np.stack([begin_s, highest_s, end_s]), late | early, look)
+    columns = whole | {"rise_s": begin_s, "culminate_s": highest_s, "set_s": end_s}
+    columns["clipped_start"] = whole["clipped_start"] | late
+    columns["clipped_end"] = whole["clipped_end"] | early
+    columns["culminations"] = np.where(lower, 0, whole["culminations"])
+    columns["max_elevation_deg"] = np.where(lower, seen[0, 1], whole["max_elevation_deg"])
+    columns["min_slant_range_km"] = np.where(lower, seen[2].min(0), whole["min_slant_range_km"])
+    for edge, (event, new) in enumerate((("rise", late), ("culminate", lower), ("set", early))):
+        for name, values in zip(SHOWN, seen[1:, edge], strict=True):
+            columns[f"{event}_{name}"] = np.where(new, values, whole[f"{event}_{name}"])
+    return orbit.ContactWindows(**columns)
+
+
+def _seen(of: Ints, time_s: Floats, cut_off: np.ndarray, look: Look | None) -> Floats:
+    """What is seen (4, 3, P) of the pieces that are cut off at their times (3, P)."""
+    seen: Floats = np.full((4, *time_s.shape), np.nan)
+    if look is not None:
+        for piece in np.flatnonzero(cut_off).tolist():
+            seen[:, :, piece] = look(int(of[piece]), time_s[:, piece])
+    return seen

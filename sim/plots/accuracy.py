@@ -1,0 +1,146 @@
+"""Accuracy of a run, of several, of groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.requests.cluster import Floats
+from sim.analysis.summary import TARGETS
+from sim.errors import InputError
+from sim.plots.canvas import DASHES, Unit, colour, dashes, ink, legend, new_axes, unit_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+Over = Literal["time", "cycle"]
+
+
+def draw(tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool) -> Axes:
+    """Draw one run; raise InputError where nothing was measured."""
+    rows = measured(tables["metrics"])
+    if not len(rows):
+        raise InputError("the run has no accuracy: it is timing-only, or ended before it began")
+    unit = unit_of(pc.max(rows["time_s"]).as_py())
+    lines, names = [], []
+    if clusters:
+        for number, cluster in enumerate(
+            sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
+        ):
+            mine = rows.filter(pc.equal(rows["cluster"], cluster))
+            line = axes.plot(*points(mine, over, unit), linewidth=1.0)
+            line[0].set(color=colour(number), linestyle=dashes(number))
+            lines += line
+            names.append(cluster)
+    pooled = rows.filter(pc.equal(rows["scope"], "global"))
+    whole = ink() if clusters else colour(0)
+    lines += axes.plot(*points(pooled, over, unit), color=whole, linewidth=1.6)
+    if clusters:
+        legend(axes, lines, [*names, "all"])
+    finish(axes, over, unit)
+    return axes
+
+
+def measured(metrics: pa.Table) -> pa.Table:
+    """Return the evaluations that measured an accuracy."""
+    return metrics.filter(pc.is_valid(metrics["accuracy"]))
+
+
+def points(rows: pa.Table, over: Over, unit: Unit) -> tuple[Floats, Floats]:
+    """Return x and accuracy of evaluations in order; over cycles, the first one of each cycle."""
+    accuracy = rows["accuracy"].to_numpy()
+    if over == "time":
+        return rows["time_s"].to_numpy() / unit.seconds, accuracy
+    cycle, first = np.unique(rows["cycle"].to_numpy(), return_index=True)
+    return cycle.astype(float), accuracy[first]
+
+
+def finish(axes: Axes, over: Over, unit: Unit) -> None:
+    """Label the axes, and draw the targets among what is shown as thin lines."""
+    low, high = axes.get_ylim()
+    for target in TARGETS:
+        if low <= target <= high:
+            axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
+    axes.set_ylim(low, high)
+    axes.set_xlabel(f"simulated {unit.name}" if over == "time" else "complete cycles")
+    axes.set_ylabel("accuracy")
+
+
+# Pictures that hold several runs against each other.
+
+
+class HasTables(Protocol):
+    """A run with its tables, like :class:`sim.Result`."""
+
+    @property
+    def tables(self) -> Mapping[str, pa.Table]:
+        """The tables by name."""
+
+
+Run = HasTables | Mapping[str, pa.Table]
+"""A run, or its tables."""
+
+
+def accuracy(runs: Mapping[str, Run], axes: Axes | None = None, over: Over = "time") -> Axes:
+    """Draw the server's accuracy of runs by their labels; raise InputError where none has any.
+
+    Runs that measured none are left out.
+    """
+    found = {label: _measured(run) for label, run in runs.items()}
+    found = {label: rows for label, rows in found.items() if len(rows)}
+    if not found:
+        raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
+    axes = axes or new_axes()
+    unit = unit_of(max(pc.max(rows["time_s"]).as_py() for rows in found.values()))
+    numbers = {label: number for number, label in enumerate(runs)}
+    lines = []
+    for label, rows in found.items():
+        line = axes.plot(*points(rows, over, unit), linewidth=1.4)
+        line[0].set(color=colour(numbers[label]), linestyle=dashes(numbers[label]))
+        lines += line
+    legend(axes, lines, list(found))
+    finish(axes, over, unit)
+    return axes
+
+
+def _measured(run: Run) -> pa.Table:
+    tables = run if isinstance(run, Mapping) else run.tables
+    rows = measured(tables["metrics"])
+    return rows.filter(pc.equal(rows["scope"], "global"))
+
+
+# Accuracy of groups of runs, a colour a group and a line a seed.
+
+
+SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
+"""What stands before the last part of a key in a label, and has no room in a legend."""
+
+
+def draw_groups(groups: Mapping[str, Sequence[pa.Table]], axes: Axes, over: Over) -> None:
+    """Draw the ``metrics`` tables of groups by label; what measured nothing is left out."""
+    found = {label: [_pooled(table) for table in tables] for label, tables in groups.items()}
+    lasts = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
+    unit = unit_of(max(last for last in lasts if last is not None))
+    names, lines = [], []
+    for number, (label, each) in enumerate(found.items()):
+        known = [rows for rows in each if len(rows)]
+        drawn = [axes.plot(*points(rows, over, unit), linewidth=1.4)[0] for rows in known]
+        for line in drawn:
+            # Groups may have the same accuracies: a line below shows between another's dashes.
+            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
+        if drawn:
+            names.append(label)
+            lines.append(drawn[0])
+    legend(axes, lines, [SECTION.sub("", label) for label in names])
+    finish(axes, over, unit)
+
+
+def _pooled(metrics: pa.Table) -> pa.Table:
+    rows = measured(metrics)
+    return rows.filter(pc.equal(rows["scope"], "global"))

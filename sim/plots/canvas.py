@@ -1,0 +1,150 @@
+"""Axes without pyplot, colours, names, legends, units of time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.container import Container
+
+
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
+    *("#c98a00", "#3e9fd6", "#8c6bb1", "#808080"),
+)
+"""One a cluster or run, by order: told apart by colour-blind eyes, on white and on dark paper."""
+DASHES = ("-", "--", ":", "-.")
+"""One for each time that the colours are through."""
+LONGEST_NAME, LONGEST_LABEL = 18, 34
+"""Letters of a name beside an axis, and in a legend."""
+LINE_LETTERS, HANDLE_LETTERS = 56, 5
+"""Letters that a line has room for in a picture 4.6 inches wide, and a legend's mark takes."""
+MOST_TICKS = 12
+"""Names beside an axis; of more only some are written."""
+
+
+def new_axes() -> Axes:
+    """Return axes in a figure of their own that show themselves in notebooks."""
+    from matplotlib.figure import Figure
+
+    return Figure(layout="constrained").subplots(subplot_kw={"axes_class": ShownAxes})
+
+
+def colour(number: int) -> str:
+    """Return the colour of the cluster or run with a number."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def dashes(number: int) -> str:
+    """Return the line style of the cluster or run with a number."""
+    return DASHES[number // len(COLOURS) % len(DASHES)]
+
+
+def ink() -> Any:
+    """Return the colour of text, as whoever draws has set it."""
+    from matplotlib import rcParams
+
+    return rcParams["text.color"]
+
+
+def name(text: object, longest: int = LONGEST_NAME) -> str:
+    """Return a name as matplotlib writes it letter by letter, without its middle if it is long.
+
+    Dollar signs would begin a formula.
+    """
+    whole = " ".join(str(text).split())
+    if len(whole) > longest:
+        tail = (longest - 1) // 2
+        whole = f"{whole[: longest - 1 - tail]}…{whole[-tail:]}"
+    return whole.replace("$", r"\$")
+
+
+def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[object]) -> None:
+    """Put a legend above the axes, where it covers nothing; long names are shortened."""
+    if not handles:
+        return
+    texts = [name(text, LONGEST_LABEL) for text in names]
+    drawn = axes.legend(
+        handles,
+        ["-"] * len(texts),  # matplotlib hides names that begin with an underscore
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=_columns([len(text) + HANDLE_LETTERS for text in texts]),
+        frameon=False,
+        handlelength=1.4,
+        handletextpad=0.4,
+        columnspacing=1.0,
+    )
+    for place, text in zip(drawn.get_texts(), texts, strict=True):
+        place.set_text(text)
+
+
+def _columns(letters: Sequence[int]) -> int:
+    """Most columns of a legend, filled one after the other, whose widths fit a line."""
+    for columns in range(len(letters), 1, -1):
+        high = -(-len(letters) // columns)
+        widths = [max(letters[at : at + high]) for at in range(0, len(letters), high)]
+        if sum(widths) <= LINE_LETTERS:
+            return columns
+    return 1
+
+
+def name_ticks(
+    axes: Axes,
+    which: str,
+    places: Sequence[float],
+    names: Sequence[object],
+    upright: bool = False,
+) -> None:
+    """Write names beside the x or y axis, every second or third one if there are too many.
+
+    Names of the x axis need less room ``upright``.
+    """
+    texts = [name(text) for text in names]
+    side_by_side = which == "x" and not upright
+    letters = sum(len(text) + 3 for text in texts) if side_by_side else 0
+    every = max(1, -(-len(texts) // MOST_TICKS), -(-letters // LINE_LETTERS))
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks(list(places[::every]), texts[::every], rotation=90 if upright else 0)
+
+
+# Axes that notebooks show as the picture that they belong to.
+
+
+class ShownAxes(Axes):
+    """Axes of a figure that pyplot does not know: what a cell returns is the picture itself."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        figure = self.get_figure(root=True)
+        assert figure is not None  # made with their figure
+        figure.savefig(out, format="png")
+        return out.getvalue()
+
+
+# Simulated time on an axis: minutes, hours or days, by how long it is.
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of time, its name and its seconds."""
+
+    name: str
+    seconds: float
+
+
+UNITS = (Unit("days", 86400.0), Unit("hours", 3600.0), Unit("minutes", 60.0))
+SEVERAL = 3.0
+"""How many of a unit a span holds for it to be taken."""
+
+
+def unit_of(span_s: float) -> Unit:
+    """Return the largest unit of which a span holds several; minutes for short ones."""
+    return next((unit for unit in UNITS if span_s >= SEVERAL * unit.seconds), UNITS[-1])

@@ -1,0 +1,93 @@
+"""Elevation and rate over one contact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import scenarios
+from learning.requests.cluster import Floats
+from sim.errors import InputError
+from sim.plan.budget import one_pass
+from sim.plots.canvas import DASHES, colour, ink, legend
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+NO_GEOMETRY = ("slots", "contacts")
+"""Sources whose satellites have no elevation."""
+FAR_MORE = 10.0
+"""How many times the rate of the slower direction is too much for one scale."""
+
+
+def draw(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], contact_id: int | None, axes: Axes
+) -> Axes:
+    """Draw a contact; raise InputError where there is none, or it has no geometry."""
+    source = manifest["scenario"]["orbit"]["source"]
+    if source in NO_GEOMETRY:
+        raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
+    row = _contact(tables["contacts"], contact_id)
+    sides = one_pass(scenarios.from_dict(manifest["scenario"]), row["contact_id"])
+    seen = sides["uplink"]
+    minutes = seen["time_s"] / 60.0
+    lines = axes.plot(minutes, seen["elevation_deg"], color=ink(), linewidth=1.4)
+    rates = axes.twinx()
+    for number, side in enumerate(sides.values()):
+        line = rates.plot(side["time_s"] / 60.0, side["rate_mbps"], linewidth=1.4)
+        line[0].set(color=colour(number), linestyle=DASHES[number])
+        lines += line
+    axes.set_xlim(minutes[0], minutes[-1])
+    axes.set_ylim(0, 90)
+    _scale(rates, [side["rate_mbps"] for side in sides.values()])
+    axes.set_xlabel(f"minutes since the rise at {row['rise_utc']:%Y-%m-%d %H:%M:%S} UTC")
+    axes.set_ylabel("elevation in degrees")
+    rates.set_ylabel("rate in Mbit/s")
+    shades = _not_served(axes, row)
+    legend(axes, [*lines, *shades], ["elevation", *sides, *["not served"] * len(shades)])
+    return axes
+
+
+def _scale(rates: Axes, rates_mbps: list[Floats]) -> None:
+    """Show rates from zero on, or by powers of ten where one direction has far more."""
+    peaks = [float(rate.max()) for rate in rates_mbps]
+    if min(peaks) > 0 and max(peaks) > FAR_MORE * min(peaks):
+        rates.set_yscale("log")
+        rates.yaxis.set_major_formatter("{x:g}")
+    else:
+        rates.set_ylim(bottom=0)
+
+
+def _not_served(axes: Axes, row: Mapping[str, Any]) -> list[Artist]:
+    """Shade the parts of a contact in which the cluster is not served; return what marks them."""
+    begin_s, end_s = row["rise_s"], row["set_s"]
+    if row["served"]:
+        parts = [(begin_s, row["service_start_s"]), (row["service_end_s"], end_s)]
+    else:
+        parts = [(begin_s, end_s)]
+    shades: list[Artist] = [
+        axes.axvspan((a - begin_s) / 60, (b - begin_s) / 60, color=ink(), alpha=0.12, linewidth=0)
+        for a, b in parts
+        if b > a
+    ]
+    return shades[:1]
+
+
+def _contact(contacts: pa.Table, contact_id: int | None) -> dict[str, Any]:
+    """Return a contact's row, or that of the longest service."""
+    if contact_id is not None:
+        rows = contacts.filter(pc.equal(contacts["contact_id"], contact_id))
+        if not len(rows):
+            last = len(contacts) - 1
+            raise InputError(f"the run has no contact {contact_id}; it has 0 to {last}")
+    else:
+        lasted = pc.subtract(contacts["service_end_s"], contacts["service_start_s"])
+        rows = contacts.filter(pc.equal(lasted, pc.max(lasted)))
+        if not len(rows):
+            raise InputError("the run served no contact; name one by its contact_id")
+    row: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
+    return row

@@ -1,0 +1,126 @@
+"""Who trains what; the gating pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from learning.requests.cluster import Floats, Ints
+from sim.analysis.experts import by_cluster, gating_pattern
+from sim.errors import InputError
+from sim.plots.canvas import colour, legend, name_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+FAINTEST = 0.25
+"""Opacity of an expert that is not relevant at all to the cluster that trains it."""
+
+
+def draw(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
+    """Draw all splits that were made; raise InputError for a run without any."""
+    rows = tables["assignments"]
+    if not len(rows):
+        raise InputError("the run has no assignments: its method gives no expert to anybody")
+    clusters = by_cluster(rows)
+    if len(clusters):
+        _owners(clusters, axes)
+    else:
+        _trainers(rows, axes)
+    experts = range(int(rows["expert"].to_numpy().max()) + 1)
+    name_ticks(axes, "y", experts, experts)
+    axes.set_ylabel("expert")
+    axes.set_xlabel("complete cycles")
+    return axes
+
+
+def _owners(rows: pa.Table, axes: Axes) -> None:
+    """One field a split and expert, in the colour of its cluster."""
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Patch
+
+    names = sorted(set(rows["cluster"].to_pylist()))
+    given = rows.filter(rows["assigned"])
+    field, shape = _fields(rows, given)
+    owner = np.array([names.index(name) for name in given["cluster"].to_pylist()], np.int64)
+    relevance = given["relevance"].fill_null(np.nan).to_numpy()
+    picture = np.zeros((*shape, 4))
+    picture[field] = [(*to_rgb(colour(number)), 1.0) for number in owner]
+    picture[(*field, 3)] = _opacity(relevance)
+    axes.imshow(picture, aspect="auto", origin="lower", interpolation="nearest")
+    _name_splits(rows, axes)
+    legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
+
+
+def _trainers(rows: pa.Table, axes: Axes) -> None:
+    """One field a split and expert, by how many devices train it."""
+    from matplotlib.ticker import MaxNLocator
+
+    field, shape = _fields(rows, rows.filter(rows["assigned"]))
+    devices = np.zeros(shape)
+    np.add.at(devices, field, 1)
+    image = axes.imshow(devices, aspect="auto", origin="lower", cmap="Blues", vmin=0)
+    whole = MaxNLocator(integer=True)
+    axes.figure.colorbar(image, ax=axes, label="devices that train it", ticks=whole)
+    _name_splits(rows, axes)
+
+
+def _fields(rows: pa.Table, given: pa.Table) -> tuple[tuple[Ints, Ints], tuple[int, int]]:
+    """Expert and split of those rows that give something, and how many of both there are."""
+    splits = np.unique(rows["time_s"].to_numpy())
+    experts = int(rows["expert"].to_numpy().max()) + 1
+    split = np.searchsorted(splits, given["time_s"].to_numpy())
+    return (given["expert"].to_numpy(), split), (experts, len(splits))
+
+
+def _opacity(relevance: Floats) -> Floats:
+    """From faint to full with the relevance; full where nothing measured one."""
+    if not np.isfinite(relevance).any():
+        return np.ones(len(relevance))
+    known = np.nan_to_num(relevance, nan=np.nanmax(relevance))
+    opacity: Floats = FAINTEST + (1 - FAINTEST) * known / max(known.max(initial=0.0), 1e-12)
+    return opacity
+
+
+def _name_splits(rows: pa.Table, axes: Axes) -> None:
+    """Name each split by the cycles that were complete."""
+    _, first = np.unique(rows["time_s"].to_numpy(), return_index=True)
+    cycles = rows["cycle"].to_numpy()[first].tolist()
+    name_ticks(axes, "x", range(len(cycles)), cycles)
+
+
+# The gating pattern of networked experts: which client's samples go to which expert.
+
+
+FEW = 12
+"""Clients up to which each share is written into its field."""
+
+
+def draw_gating(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
+    """Draw the last pattern that was measured; raise InputError for a run without one."""
+    found = gating_pattern(tables["assignments"])
+    if found is None:
+        raise InputError("the run has no gating pattern: only method nmoe measures one")
+    clients, pattern = found
+    image = axes.imshow(pattern, vmin=0.0, vmax=1.0, cmap="Blues", aspect="auto")
+    axes.figure.colorbar(image, ax=axes, label="share of samples")
+    axes.set_xlabel("expert selected first")
+    axes.set_ylabel("client with the sample")
+    name_ticks(axes, "x", range(len(clients)), clients, upright=True)
+    name_ticks(axes, "y", range(len(clients)), clients)
+    axes.set_title(f"local processing ratio {np.trace(pattern) / len(clients):.1%}")
+    if len(clients) <= FEW:
+        _write_shares(axes, pattern)
+    return axes
+
+
+def _write_shares(axes: Axes, pattern: np.ndarray) -> None:
+    for (client, expert), share in np.ndenumerate(pattern):
+        if share >= 0.005:
+            colour = "white" if share > 0.5 else "black"
+            text = f"{share:.0%}"
+            axes.text(expert, client, text, ha="center", va="center", color=colour, fontsize=7)

@@ -1,0 +1,180 @@
+"""Ground track, clusters and their circles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import scenarios
+from learning.requests.cluster import Floats
+from orbit import Satellite, Site
+from orbit.look_angles import ground_track
+from sim.devices.sites import EARTH_RADIUS_KM, cluster_sites
+from sim.errors import InputError
+from sim.plan.satellites import satellites_of
+from sim.plots.canvas import colour, ink, name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+NO_ORBIT = ("slots", "contacts")
+"""Sources whose satellites are nowhere."""
+STEP_S = 20.0
+MOST_TRACKS = 24
+"""Satellites up to which each has its track drawn, and not only where it begins."""
+
+
+def draw(manifest: Mapping[str, Any], axes: Axes, hours: float | None) -> Axes:
+    """Draw the first ``hours`` of a run; raise InputError where it has no orbit."""
+    source = manifest["scenario"]["orbit"]["source"]
+    if source in NO_ORBIT:
+        raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
+    scenario = scenarios.from_dict(manifest["scenario"])
+    satellites, sites = satellites_of(scenario), cluster_sites(scenario)
+    start = datetime.fromisoformat(manifest["start_utc"])
+    span_s = _default_s(satellites) if hours is None else hours * 3600.0
+    _land(axes)
+    altitude_km = [_track(axes, s, start, span_s, len(satellites)) for s in satellites]
+    mask_deg: float = manifest["scenario"]["orbit"]["min_elevation_deg"]
+    for number, site in enumerate(sites):
+        own_deg = site.min_elevation_deg
+        reach_deg = reach(float(np.mean(altitude_km)), mask_deg if own_deg is None else own_deg)
+        longitude_deg, latitude_deg = broken(*circle(site, reach_deg))
+        axes.plot(longitude_deg, latitude_deg, color=colour(number), linewidth=1.0)
+        axes.plot(east(site.longitude_deg), site.latitude_deg, "o", color=colour(number), ms=4)
+    write_names(axes, [(east(s.longitude_deg), s.latitude_deg, s.name) for s in sites])
+    axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal")
+    axes.set(xlabel="longitude in degrees", ylabel="latitude in degrees")
+    axes.set_xticks(range(-180, 181, 60))
+    axes.set_yticks(range(-90, 91, 30))
+    return axes
+
+
+def east(longitude_deg: float) -> float:
+    """Return a longitude as one from -180 to 180 degrees."""
+    return (longitude_deg + 180.0) % 360.0 - 180.0
+
+
+def reach(altitude_km: float, mask_deg: float) -> float:
+    """Return how far from a site, in degrees of the Earth, a satellite at its mask stands."""
+    mask = np.radians(mask_deg)
+    ratio = EARTH_RADIUS_KM / (EARTH_RADIUS_KM + altitude_km)
+    return float(np.degrees(np.arccos(ratio * np.cos(mask)) - mask))
+
+
+def circle(site: Site, radius_deg: float) -> tuple[Floats, Floats]:
+    """Return longitudes and latitudes (361,) of a circle about a site on a sphere."""
+    bearing = np.radians(np.arange(361.0))
+    here, far = np.radians(site.latitude_deg), np.radians(radius_deg)
+    sine = np.sin(here) * np.cos(far) + np.cos(here) * np.sin(far) * np.cos(bearing)
+    latitude = np.arcsin(np.clip(sine, -1.0, 1.0))
+    along = np.cos(far) - np.sin(here) * sine
+    turn = np.arctan2(np.sin(bearing) * np.sin(far) * np.cos(here), along)
+    longitude_deg = (site.longitude_deg + np.degrees(turn) + 180.0) % 360.0 - 180.0
+    return longitude_deg, np.degrees(latitude)
+
+
+def broken(longitude_deg: Floats, latitude_deg: Floats) -> tuple[Floats, Floats]:
+    """Return a line that ends at the antimeridian and goes on at the other side of the map."""
+    before = np.flatnonzero(np.abs(np.diff(longitude_deg)) > 180.0)
+    side = np.where(longitude_deg[before] > 0, 180.0, -180.0)
+    step = longitude_deg[before + 1] + 2 * side - longitude_deg[before]
+    part = np.divide(side - longitude_deg[before], step, out=np.zeros(len(before)), where=step != 0)
+    crossing = latitude_deg[before] + part * (latitude_deg[before + 1] - latitude_deg[before])
+    gap = np.full(len(before), np.nan)
+    where = np.repeat(before + 1, 3)
+    return (
+        np.insert(longitude_deg, where, np.stack([side, gap, -side], axis=1).ravel()),
+        np.insert(latitude_deg, where, np.stack([crossing, gap, crossing], axis=1).ravel()),
+    )
+
+
+def _default_s(satellites: list[Satellite]) -> float:
+    """Two orbits of one satellite, half of one of several."""
+    period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
+    return period_s * (2.0 if len(satellites) == 1 else 0.5)
+
+
+def _track(
+    axes: Axes, satellite: Satellite, start: datetime, span_s: float, satellites: int
+) -> float:
+    """Draw a satellite where it begins, and its track; return its mean altitude in km."""
+    time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
+    track = ground_track(satellite, start, time_s)
+    if satellites <= MOST_TRACKS:
+        line = broken(track.longitude_deg, track.latitude_deg)
+        axes.plot(*line, color=ink(), linewidth=0.8 if satellites == 1 else 0.5, alpha=0.6)
+    axes.plot(track.longitude_deg[:1], track.latitude_deg[:1], "^", color=ink(), ms=3)
+    return float(track.altitude_km.mean())
+
+
+def _land(axes: Axes) -> None:
+    """Fill the land; its one path has holes where a ring runs the other way round."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    rings = [Path(ring, closed=True) for ring in _rings()]
+    land = PathPatch(Path.make_compound_path(*rings), facecolor="#8a8a8a", alpha=0.3, linewidth=0)
+    axes.add_patch(land)
+
+
+@lru_cache(maxsize=1)
+def _rings() -> list[list[list[float]]]:
+    text = resources.files("sim.plots").joinpath("land.json").read_text(encoding="utf-8")
+    rings: list[list[list[float]]] = json.loads(text)["rings"]
+    return rings
+
+
+# Names beside places on a map, where they cover each other as little as they can.
+
+
+LETTER_DEG, LINE_DEG, GAP_DEG = 7.5, 14.0, 5.0
+"""About the size of text on a map of the world 4.6 inches wide, in degrees."""
+MOST_NAMES = 30
+"""Places up to which each has its name written."""
+
+
+class Box(NamedTuple):
+    """Where a name would stand, in degrees, and how it is aligned."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+    aligned: str
+
+    def meets(self, other: Box) -> bool:
+        """Whether both cover a common place."""
+        beside = self.west < other.east and other.west < self.east
+        return beside and self.south < other.north and other.south < self.north
+
+
+def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
+    """Write the names of places (longitude, latitude, name); of too many none."""
+    taken: list[Box] = []
+    for longitude_deg, latitude_deg, text in places if len(places) <= MOST_NAMES else []:
+        label = name(text, 14)
+        boxes = _boxes(longitude_deg, latitude_deg, LETTER_DEG * len(label))
+        inside = [box for box in boxes if box.west > -180 and box.east < 180] or boxes
+        box = min(inside, key=lambda box: sum(box.meets(other) for other in taken))
+        taken.append(box)
+        x = box.west if box.aligned == "left" else box.east
+        axes.text(x, (box.south + box.north) / 2, label, ha=box.aligned, va="center")
+
+
+def _boxes(longitude_deg: float, latitude_deg: float, width_deg: float) -> list[Box]:
+    """To the right, to the left, then both a line further up or down."""
+    right = longitude_deg + GAP_DEG, longitude_deg + GAP_DEG + width_deg, "left"
+    left = longitude_deg - GAP_DEG - width_deg, longitude_deg - GAP_DEG, "right"
+    return [
+        Box(west, east, middle - LINE_DEG / 2, middle + LINE_DEG / 2, aligned)
+        for middle in (latitude_deg, latitude_deg + LINE_DEG, latitude_deg - LINE_DEG)
+        for west, east, aligned in (right, left)
+    ]

@@ -1,0 +1,106 @@
+"""What went on when, and where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sim.analysis import spans
+from sim.analysis.critical_path import critical_path
+from sim.errors import InputError
+from sim.plots.canvas import COLOURS, colour, ink, legend, name_ticks, unit_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+BARS = {
+    "in view": (0.08, 0.84, 0.13),
+    "connected": (0.08, 0.84, 0.32),
+    "training": (0.16, 0.3, 0.75),
+    "transfers": (0.54, 0.3, 1.0),
+}
+"""Lower edge, height (in lanes) and opacity of what goes on."""
+FINEST = 800
+"""Gaps shorter than this part of what is shown cannot be seen."""
+EDGE_POINTS = 0.5
+"""Bars have an edge so that short ones can be seen, in points."""
+
+
+def draw(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], axes: Axes, days: float | None
+) -> Axes:
+    """Draw the run from its start; raise InputError for one that nothing happened in."""
+    shown_s = manifest["simulated_s"] if days is None else days * 86400.0
+    shown_s = min(shown_s, manifest["simulated_s"])
+    names = spans.cluster_names(tables)
+    if not names or not shown_s > 0:
+        raise InputError("the run has no time to show: it ended before anything happened")
+    unit = unit_of(shown_s)
+    contacts, events = tables["contacts"], tables["events"]
+    shown = {
+        "in view": spans.in_view(contacts, names),
+        "connected": spans.connected(contacts, names),
+        "training": spans.training(events, names),
+        "transfers": spans.transferring(tables["transfers"], names),
+    }
+    for what, (low, height, opacity) in BARS.items():
+        for lane in range(len(names)):
+            begin_s, end_s = shown[what].of(lane).merged(shown_s / FINEST, shown_s)
+            bars = np.stack([begin_s, end_s - begin_s], axis=1) / unit.seconds
+            drawn = axes.broken_barh(list(map(tuple, bars)), (lane + low, height))
+            drawn.set(color=colour(lane), alpha=opacity, linewidth=EDGE_POINTS)
+    axes.set_xlim(0, shown_s / unit.seconds)
+    axes.set_ylim(len(names), 0)
+    axes.set_xlabel(f"simulated {unit.name}")
+    name_ticks(axes, "y", [lane + 0.5 for lane in range(len(names))], names)
+    axes.tick_params(axis="y", length=0)
+    _explain(axes)
+    return axes
+
+
+def _explain(axes: Axes) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=ink(), alpha=opacity) for _, _, opacity in BARS.values()]
+    legend(axes, handles, list(BARS))
+
+
+# Where simulated time went: a bar for each cluster, and one for the critical path.
+
+
+PARTS = {
+    "transmitting": COLOURS[0],
+    "queueing": COLOURS[1],
+    "training": COLOURS[2],
+    "waiting": "#a0a0a0",
+}
+CRITICAL = "critical path"
+
+
+def draw_time_spent(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], axes: Axes
+) -> Axes:
+    """Draw what the clusters did; raise InputError for a run that ended at its start."""
+    path = critical_path(tables, manifest["simulated_s"])
+    if not path.clusters or not path.simulated_s > 0:
+        raise InputError("the run has no time to show: it ended before anything happened")
+    unit = unit_of(path.simulated_s)
+    spent = [*path.clusters.values(), path.spent]
+    seconds = np.array([astuple(parts) for parts in spent])
+    place = np.arange(len(spent)) + np.array([0.0] * len(path.clusters) + [0.3])
+    left_s = np.cumsum(seconds, axis=1) - seconds
+    handles = []
+    for number, part in enumerate(PARTS.values()):
+        width = seconds[:, number] / unit.seconds
+        handles.append(axes.barh(place, width, 0.7, left_s[:, number] / unit.seconds, color=part))
+    name_ticks(axes, "y", place.tolist(), [*path.clusters, CRITICAL])
+    axes.set_ylim(place[-1] + 0.6, -0.6)
+    axes.set_xlim(0, path.simulated_s / unit.seconds)
+    axes.set_xlabel(f"simulated {unit.name}")
+    legend(axes, [bars[0] for bars in handles], list(PARTS))
+    return axes

@@ -1,0 +1,186 @@
+"""The page of several runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.analysis.comparison import Group, group_runs
+from sim.analysis.text import spread
+from sim.errors import InputError
+from sim.execution.result import RunData, compare, read
+from sim.formatting import data_size
+from sim.plots import accuracy
+from sim.report import findings
+from sim.report.figures import figure
+from sim.report.page import Block, Page, Section, Table, Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from sim.plots.accuracy import Over
+
+MOST_CURVES = 12
+"""Groups up to which curves are drawn over each other."""
+
+LEGEND_LINE_IN = 0.16
+UNKNOWN = "not measured"
+OVER: tuple[Over, ...] = ("time", "cycle")
+
+Row = dict[str, Any]
+
+
+def page(folders: Sequence[Path]) -> Page:
+    """Return the comparison of the runs in ``folders``; raise InputError if there is none."""
+    places = list({folder.resolve(): folder for folder in folders}.values())
+    if not places:
+        raise InputError("report: none of the sweep's points is complete")
+    runs = [read(place) for place in places]
+    groups = group_runs([as_read(run) for run in runs])
+    names = sorted({str(run.manifest.get("name")) for run in runs})
+    return Page(
+        title=f"Comparison of {len(runs)} runs",
+        subtitle=f"{len(groups)} groups of {', '.join(names)}; runs of a group differ in their "
+        "seed only",
+        sections=list(sections(runs, groups, compare(places))),
+        notices=[notice for run in runs for notice in run.notices],
+    )
+
+
+def sections(
+    runs: Sequence[RunData], groups: Sequence[Group], comparison: dict[str, Any]
+) -> Iterator[Section]:
+    """Return the parts of a comparison: words, groups, ratios, curves, where the time went."""
+    rows, reference = comparison["groups"], comparison["reference"]
+    yield Section("summary", "Summary", [Text(text) for text in _words(rows, reference)])
+    yield Section("groups", "Groups of runs", [_groups(rows)])
+    yield Section("ratios", "Cycles and time to targets", _targets(rows, reference))
+    yield Section("accuracy", "Accuracy over time", _curves(runs, groups))
+    yield Section("time", "Where the time went", findings.of_groups(members(runs, groups)))
+    yield Section("runs", "Runs", [_runs(runs, groups)])
+
+
+def as_read(run: RunData) -> Row:
+    """Return what :func:`sim.analysis.comparison.group_runs` needs of a run."""
+    return {"summary": run.summary, "scenario": run.manifest["scenario"]}
+
+
+def members(runs: Sequence[RunData], groups: Sequence[Group]) -> dict[str, list[RunData]]:
+    """Return the runs of every group by its label."""
+    own = {id(run.summary): run for run in runs}
+    return {group.label: [own[id(summary)] for summary in group.summaries] for group in groups}
+
+
+def _words(rows: Sequence[Row], reference: str) -> Iterator[str]:
+    name = best_common([row["cycles_to"] for row in rows])
+    if name is None:
+        yield "There is no accuracy that all groups have reached."
+        return
+    first = min(rows, key=lambda row: float(row["hours_to"][name]["median"]))
+    days = first["hours_to"][name]["median"] / 24
+    text = f"{first['label']} is the first to reach {name} accuracy, after {days:.2f} days"
+    ratio = first["ratio"][name]
+    if first["label"] != reference and ratio is not None:
+        text += f" and with {ratio:.1f} times fewer cycles than {reference}"
+    yield f"{text} (medians); {name} is the highest target that all have reached."
+
+
+def best_common(reached: Sequence[dict[str, dict[str, float | None]]]) -> str | None:
+    """Return the highest target that every group has reached in the median."""
+    names = [name for name in reached[0] if all(one[name]["median"] is not None for one in reached)]
+    return max(names, default=None)
+
+
+def _groups(rows: Sequence[Row]) -> Table:
+    columns = {
+        "seeds": [str(row["runs"]) for row in rows],
+        "cycles": [spread(row["cycles"], "{:g}") for row in rows],
+        "contacts served": [spread(row["contacts_served"], "{:g}") for row in rows],
+        "hours served": [spread(row["service_hours"], "{:.1f}") for row in rows],
+        "accuracy at the start": [_measured(row["accuracy_start"]) for row in rows],
+        "final accuracy": [_measured(row["accuracy_final"]) for row in rows],
+        "uplink": [data_size(row["uplink_bytes"]["median"] or 0.0) for row in rows],
+        "downlink": [data_size(row["downlink_bytes"]["median"] or 0.0) for row in rows],
+        "device rounds": [spread(row["device_rounds"], "{:g}") for row in rows],
+    }
+    known = {head: cells for head, cells in columns.items() if set(cells) != {UNKNOWN}}
+    cells = [list(line) for line in zip([r["label"] for r in rows], *known.values(), strict=True)]
+    return Table(
+        "Median over the seeds of a group, and its range", ["group", *known], cells, wide=True
+    )
+
+
+def _measured(figure: dict[str, float | None]) -> str:
+    return UNKNOWN if figure["median"] is None else spread(figure, "{:.3f}")
+
+
+def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
+    reached = [
+        name
+        for name in rows[0]["cycles_to"]
+        if any(row["cycles_to"][name]["min"] is not None for row in rows)
+    ]
+    if not reached:
+        return [Text("No run has reached any of the targets.", "note")]
+    heads = ["group", *reached]
+    cycles = [[row["label"], *(_with_ratio(row, name) for name in reached)] for row in rows]
+    days = [
+        [row["label"], *(spread(row["hours_to"][name], "{:.2f}", 24.0) for name in reached)]
+        for row in rows
+    ]
+    said = f"Cycles to a target; in brackets how many times fewer than {reference} needs"
+    return [
+        Table(said, heads, cycles, wide=True),
+        Table("Days to a target", heads, days, wide=True),
+    ]
+
+
+def _with_ratio(row: Row, name: str) -> str:
+    shown, ratio = spread(row["cycles_to"][name], "{:g}"), row["ratio"][name]
+    return shown if ratio is None else f"{shown} ({ratio:.1f}x)"
+
+
+def _curves(runs: Sequence[RunData], groups: Sequence[Group]) -> list[Block]:
+    if all(run.summary["accuracy_final"] is None for run in runs):
+        return [Text("Not measured: these runs simulated the timing only.", "note")]
+    found = list(members(runs, groups).items())
+    notes: list[Block] = []
+    if len(found) > MOST_CURVES:
+        notes.append(Text(f"The first {MOST_CURVES} of {len(found)} groups.", "note"))
+        found = found[:MOST_CURVES]
+    return [*notes, *(_curve(over, found) for over in OVER)]
+
+
+def _curve(over: Over, found: Sequence[tuple[str, list[RunData]]]) -> Block:
+    metrics = {label: [run.tables["metrics"] for run in runs] for label, runs in found}
+    said = {"time": "simulated time", "cycle": "complete cycles"}[over]
+
+    def draw(axes: Axes) -> None:
+        accuracy.draw_groups(metrics, axes, over)
+
+    caption = f"Accuracy of the server's model over {said}, a colour a group, a line a seed"
+    size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(found)
+    return figure(f"accuracy-{over}", draw, caption, size_in)
+
+
+def _runs(runs: Sequence[RunData], groups: Sequence[Group]) -> Table:
+    heads = ["folder", "group", "seed", "status", "final accuracy", "trace sha256"]
+    cells = [
+        [
+            str(run.folder),
+            label,
+            str(run.manifest["seed"]),
+            str(run.manifest["status"]),
+            _accuracy(run),
+            str(run.manifest["trace_sha256"])[:16],
+        ]
+        for label, found in members(runs, groups).items()
+        for run in found
+    ]
+    return Table("Every run that is compared", heads, cells, numeric=False, wide=True)
+
+
+def _accuracy(run: RunData) -> str:
+    final = run.summary["accuracy_final"]
+    return UNKNOWN if final is None else f"{final:.3f}"

@@ -1,0 +1,262 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from learning.policies.alignment import variation
+from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
+from sim.analysis.text import alignment_lines, summary_rows
+from sim.execution.result import RunData, read
+from sim.formatting import data_size, seconds
+from sim.report import findings
+from sim.report.figures import figure, sentence
+from sim.report.findings import sentences
+from sim.report.page import Block, Code, Facts, Page, Section, Table, Text, Timeline
+from sim.report.timeline import MOST_DEVICE_LANES, timeline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+UNMEASURED = {
+    True: "Not measured: the run ended before its first evaluation.",
+    False: "Not measured: the run simulated the timing only.",
+}
+MAP_SIZE_IN = (4.6, 2.6)
+
+
+def page(folder: Path) -> Page:
+    """Return the report of the run in ``folder``; raise InputError if there is none."""
+    run = read(folder)
+    manifest = run.manifest
+    return Page(
+        title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
+        subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins {_begins(manifest)}",
+        sections=list(_sections(run)),
+        notices=run.notices,
+    )
+
+
+def _begins(manifest: dict[str, Any]) -> str:
+    start = datetime.fromisoformat(manifest["start_utc"])
+    return f"{start:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _sections(run: RunData) -> Iterator[Section]:
+    pictures = run.pictures
+    yield Section("summary", "Summary", _summary(run))
+    yield Section("accuracy", "Accuracy", _accuracy(run))
+    yield Section("timeline", "Timeline", _timeline(run))
+    yield Section("map", "Ground track and sites", [_map(run)], half=True)
+    yield Section("contact", "One contact", [_contact(run)], half=True)
+    yield Section("assignment", "Assignment of experts", assignment(run))
+    yield Section("time", "Where the time went", findings.of_run(run))
+    if run.manifest["method"] == "nmoe":
+        shown = figure("gating", pictures.gating, "Share of each client's samples by first expert")
+        yield Section("gating", "Gating pattern", [shown], half=True)
+        yield Section("inference", "Inference", inference(run), half=True)
+    if run.manifest["method"] == "aligned":
+        yield Section("alignment", "Load and fitness", alignment(run))
+    yield Section("scenario", "Scenario and versions", blocks(run))
+
+
+def _summary(run: RunData) -> list[Block]:
+    rows = [list(row) for row in summary_rows(run.summary)]
+    warnings = [Text(warning, "warning") for warning in run.manifest.get("warnings", [])]
+    words = Text(" ".join(sentences(run)))
+    return [words, *warnings, Facts("Figures of the run", rows)]
+
+
+def _accuracy(run: RunData) -> list[Block]:
+    if run.summary["accuracy_final"] is None:
+        return [Text(UNMEASURED[run.trains], "note")]
+    pictures = run.pictures
+    return [
+        figure(
+            "accuracy-time",
+            lambda axes: pictures.accuracy(axes, over="time"),
+            "Accuracy of the server's model over simulated time",
+        ),
+        figure(
+            "accuracy-cycle",
+            lambda axes: pictures.accuracy(axes, over="cycle"),
+            "Accuracy of the server's model over complete cycles",
+        ),
+    ]
+
+
+def _timeline(run: RunData) -> list[Block]:
+    manifest = run.manifest
+    data = timeline(run.tables, manifest["simulated_s"], manifest["start_utc"])
+    if not data["lanes"]:
+        return [Text("Nothing happened in this run.", "note")]
+    notes = []
+    if not data["by_device"]:
+        notes.append(f"more than {MOST_DEVICE_LANES} devices: those of a cluster share a lane")
+    if data["joined_s"]:
+        notes.append(f"bars less than {data['joined_s']:.3g} s apart are joined to one")
+    clusters = sum(lane["level"] == 0 for lane in data["lanes"])
+    caption = "Contacts, transfers and training by cluster"
+    still = figure("still", run.pictures.timeline, caption, (4.6, 1.2 + 0.45 * clusters))
+    shown = [Text(sentence("; ".join(notes)), "note")] if notes else []
+    return [*shown, Timeline(data, still)]
+
+
+def _map(run: RunData) -> Block:
+    caption = "Ground track, clusters, and from where they see the satellite above their mask"
+    return figure("map", run.pictures.map, caption, MAP_SIZE_IN)
+
+
+def _contact(run: RunData) -> Block:
+    contact = _longest_service(run.tables["contacts"])
+    if contact is None:
+        return Text("The run served no contact.", "note")
+    number = contact["contact_id"]
+    caption = (
+        f"Contact {number}, the one with the longest service: {contact['satellite']} over "
+        f"{contact['cluster']}, from {contact['rise_utc']:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    return figure("contact", lambda axes: run.pictures.contact(number, axes), caption)
+
+
+def _longest_service(contacts: pa.Table) -> dict[str, Any] | None:
+    lasted_s = pc.subtract(contacts["service_end_s"], contacts["service_start_s"])
+    rows: list[dict[str, Any]] = contacts.filter(pc.equal(lasted_s, pc.max(lasted_s))).to_pylist()
+    return rows[0] if rows else None
+
+
+# What a run came from: scenario, versions, hashes.
+
+
+HASHES = ("identity", "trace_sha256", "timing_sha256")
+
+
+def blocks(run: RunData) -> list[Block]:
+    """Return the scenario as YAML, versions of libraries, and hashes of the traces."""
+    manifest = run.manifest
+    versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
+    hashes = [[name, str(manifest.get(name))] for name in HASHES]
+    said = _said(manifest["scenario"])
+    return [
+        Facts("Hashes and versions", [*hashes, *versions]),
+        Code("What the scenario says (keys without a value are left out)", _yaml(said)),
+    ]
+
+
+def _yaml(value: object) -> str:
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+def _said(value: object) -> object:
+    """Leave out keys that say nothing."""
+    if not isinstance(value, dict):
+        return value
+    inner = ((key, _said(part)) for key, part in value.items())
+    return {key: part for key, part in inner if part not in (None, {}, [])}
+
+
+# What was learnt by whom: assignment of experts, inference, load and fitness.
+
+
+MOST_EXPERTS = 32
+"""Experts up to which the last assignment is shown as a table."""
+
+
+def assignment(run: RunData) -> list[Block]:
+    """Who trains which expert by cycle, and the last split in figures."""
+    rows = run.tables["assignments"]
+    if not len(rows):
+        return [Text(f"Method {run.manifest['method']} assigns no experts.", "note")]
+    drawing = figure("assignment", run.pictures.assignment, "Who trains which expert, by cycle")
+    return [drawing, *_last_split(by_cluster(rows))]
+
+
+def _last_split(rows: pa.Table) -> list[Block]:
+    if not len(rows):
+        return []
+    last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"]))).to_pandas()
+    share = last.pivot_table(index="cluster", columns="expert", values="relevance", dropna=False)
+    own = last.pivot_table(index="cluster", columns="expert", values="assigned", aggfunc="max")
+    if share.shape[1] > MOST_EXPERTS or share.empty:
+        return []
+    cells = [
+        [name, *(_relevance(*pair) for pair in zip(share.loc[name], own.loc[name], strict=True))]
+        for name in share.index
+    ]
+    caption = "Relevance of experts to clusters at the last split; * marks who trains it"
+    return [Table(caption, ["cluster", *(f"expert {n}" for n in share.columns)], cells)]
+
+
+def _relevance(value: float, assigned: bool) -> str:
+    return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
+
+
+def inference(run: RunData) -> list[Block]:
+    """How fast networked experts answer, all together and by cluster."""
+    rows = run.tables["inferences"]
+    if not len(rows):
+        return [Text("The run asked for no inference.", "note")]
+    clusters = sorted(pc.unique(rows["cluster"]).to_pylist())
+    parts = [rows, *(rows.filter(pc.equal(rows["cluster"], name)) for name in clusters)]
+    answers = [_answers(part) for part in parts]
+    outcomes = sorted(set(pc.unique(rows["outcome"]).to_pylist()))
+    names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
+    cells = [[name, *(answer.get(name, "0") for answer in answers)] for name in names]
+    return [Table("Inference with neighbours", ["", "all", *clusters], cells)]
+
+
+def _answers(rows: pa.Table) -> dict[str, str]:
+    found = inference_figures(rows)
+    assert found is not None  # there are rows
+    mean_s, late_s = found["latency_mean_s"], found["latency_p95_s"]
+    return {
+        "samples": str(found["samples"]),
+        "mean latency": "-" if mean_s is None else seconds(mean_s),
+        "95 % within": "-" if late_s is None else seconds(late_s),
+        "sent": data_size(found["sent_bytes"]),
+        **{name: str(count) for name, count in found["outcomes"].items()},
+    }
+
+
+def alignment(run: RunData) -> list[Block]:
+    """How evenly experts are used and how fit their trainers are, round by round."""
+    rounds = [one for one in alignments(run.tables["assignments"]) if one.assigned.any()]
+    if not rounds:
+        return [Text("No round was assigned.", "note")]
+    cells = [list(line) for line in alignment_lines(run.summary["alignment"])]
+    return [
+        figure(
+            "alignment",
+            lambda axes: _draw(rounds, axes),
+            "Mean fitness of assigned pairs, and how the experts' loads vary",
+        ),
+        Facts("Over all rounds", cells),
+    ]
+
+
+def _draw(rounds: list[Alignment], axes: Axes) -> None:
+    days = [one.time_s / 86400 for one in rounds]
+    fitness = [float(one.fitness[one.assigned].mean()) for one in rounds]
+    load = [variation(one.samples.sum(axis=0)) if one.samples.any() else np.nan for one in rounds]
+    axes.plot(days, fitness, marker="o", markersize=3, color="#0072b2", label="mean fitness")
+    axes.plot(
+        *(days, load),
+        marker="s",
+        markersize=3,
+        color="#d55e00",
+        label="variation of load (samples)",
+    )
+    axes.set_xlabel("simulated time (days)")
+    axes.set_ylabel("fitness, variation")
+    axes.set_ylim(bottom=0)
+    axes.legend()

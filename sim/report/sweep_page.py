@@ -1,0 +1,329 @@
+"""The page of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sim.analysis.comparison import group_runs
+from sim.analysis.summary import TARGETS
+from sim.execution.folder import COMPLETE, SWEEP
+from sim.execution.result import compare, read
+from sim.formatting import as_yaml, data_size
+from sim.report import comparison_page
+from sim.report.figures import figure
+from sim.report.page import Block, Facts, Page, Section, Table, Text
+from sim.sweep import Sweep, read_sweep
+from sim.sweep.text import sha256_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+MOST_RUNS = 60
+"""Complete points up to which their runs are compared as such."""
+SPARSEST = 4
+"""Fields for each point up to which a heat map is drawn."""
+COMPARED = ("groups", "ratios", "accuracy", "time")
+"""Sections of a comparison of runs that say something of a sweep too."""
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether ``folder`` is that of a sweep."""
+    return (folder / SWEEP).is_file()
+
+
+def finished(folder: Path) -> list[Path]:
+    """Return the run folders of the complete points, each once, in the order of the points."""
+    sweep = read_sweep(folder)
+    status = sweep.rows["status"].to_pylist()
+    found = [one for one, how in zip(sweep.folders, status, strict=True) if how == COMPLETE]
+    return list(dict.fromkeys(found))
+
+
+def page(folder: Path) -> Page:
+    """Return the report of the sweep in ``folder``; raise InputError if it cannot be read."""
+    sweep = read_sweep(folder)
+    rows = sweep.rows
+    done = rows.filter(pc.equal(rows["status"], COMPLETE))
+    notices = []
+    if len(done) < len(rows):
+        notices.append(f"{len(rows) - len(done)} of {len(rows)} points are not complete.")
+    return Page(
+        title=f"Sweep {folder.resolve().name}",
+        subtitle=f"{len(rows)} points over {', '.join(sweep.keys) or 'replications only'}",
+        sections=list(_sections(sweep, done, finished(folder))),
+        notices=notices,
+    )
+
+
+def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator[Section]:
+    keys, rows = list(sweep.keys), sweep.rows
+    target = best_target(done)
+    words = sentences(rows, done, keys, target)
+    yield Section("summary", "Summary", [Text(text) for text in words])
+    if len(done):
+        values = _values(done, target)
+        yield from _drawings(done, _by_variety(done, keys), values)
+    compared = _compared(folders) if 1 < len(folders) <= MOST_RUNS else []
+    yield from (section for section in compared if section.name in COMPARED)
+    if len(done) < len(rows):
+        yield Section("failed", "Points that are not complete", [failed(rows, keys)])
+    yield Section("points", "All points", points(rows, keys, target))
+    yield Section("scenario", "What is swept", [asked(sweep)])
+
+
+def _compared(folders: Sequence[Path]) -> Iterator[Section]:
+    runs = [read(folder) for folder in folders]
+    groups = group_runs([comparison_page.as_read(run) for run in runs])
+    return comparison_page.sections(runs, groups, compare(folders))
+
+
+def best_target(done: pa.Table) -> float | None:
+    """Return the highest accuracy that all points have reached, else the highest of any."""
+    reached = {target: len(done) - done[hours_to(target)].null_count for target in TARGETS}
+    common = [target for target, count in reached.items() if count == len(done) > 0]
+    some = [target for target, count in reached.items() if count]
+    return max(common or some, default=None)
+
+
+def _values(done: pa.Table, target: float | None) -> dict[str, str]:
+    """Columns that are drawn, and what they are called: those that have any values."""
+    named = {"accuracy_final": "Final accuracy"}
+    if target is not None:
+        named[hours_to(target)] = f"Hours to {target:.2f} accuracy"
+    if done["accuracy_final"].null_count == len(done):
+        named["cycles"] = "Complete cycles"
+    named |= {
+        "contacts_served": "Contacts served",
+        "idle_share": "Idle share of device time",
+        "uplink_bytes": "Bytes sent up",
+    }
+    return {
+        column: said
+        for column, said in named.items()
+        if column in done.column_names and done[column].null_count < len(done)
+    }
+
+
+def _by_variety(done: pa.Table, keys: Sequence[str]) -> list[str]:
+    """Return the keys that vary, numbers first, those with the most values first."""
+    counts = {key: len(pc.unique(done[key])) for key in keys}
+    numeric = {key: not pa.types.is_string(done[key].type) for key in keys}
+    varied = [key for key in keys if counts[key] > 1]
+    return sorted(varied, key=lambda key: (not numeric[key], -counts[key]))
+
+
+def _drawings(done: pa.Table, keys: Sequence[str], values: dict[str, str]) -> Iterator[Section]:
+    if not keys:
+        return
+    across, *others = keys
+    # The second axis is the one with the most values of those that are left.
+    if others and _fills(done, across, others[0]):
+        drawn = [_heat(done, across, others[0], column, said) for column, said in values.items()]
+        yield Section("heat", "Heat maps", [*_mean(others[1:]), *drawn])
+    group = others[-1] if others else None
+    shown = [_line(done, across, group, column, said) for column, said in values.items()]
+    yield Section("lines", "Lines", [*_mean(others[:-1]), *shown])
+
+
+def _fills(done: pa.Table, across: str, down: str) -> bool:
+    """Whether points lie on a grid: random ones leave nearly all fields of a map empty."""
+    fields = len(pc.unique(done[across])) * len(pc.unique(done[down]))
+    return fields <= SPARSEST * len(done)
+
+
+def _mean(others: Sequence[str]) -> list[Block]:
+    if not others:
+        return []
+    return [Text(f"Medians over the values of {', '.join(others)}.", "note")]
+
+
+def _heat(done: pa.Table, across: str, down: str, column: str, said: str) -> Block:
+    from sim.plots.sweep import heat_map
+
+    def draw(axes: Axes) -> None:
+        heat_map(done, across, down, column, axes)
+
+    return figure(
+        f"heat-{column}", draw, f"{said} over {across} and {down}, median over replications"
+    )
+
+
+def _line(done: pa.Table, across: str, group: str | None, column: str, said: str) -> Block:
+    from sim.plots.sweep import lines
+
+    def draw(axes: Axes) -> None:
+        lines(done, across, column, group, axes)
+
+    return figure(f"line-{column}", draw, f"{said} over {across}: median and range")
+
+
+# The points of a sweep as tables.
+
+
+MOST_ROWS = 1000
+"""Points that the page lists."""
+
+
+def hours_to(target: float) -> str:
+    """Return the column of the hours to an accuracy."""
+    return f"hours_to_{target:.2f}"
+
+
+def failed(rows: pa.Table, keys: Sequence[str]) -> Table:
+    """Return the points that are not complete, and why."""
+    cells = [
+        [str(row["point"]), *(cell(row[key]) for key in keys), row["status"], row["error"] or ""]
+        for row in rows.to_pylist()
+        if row["status"] != COMPLETE
+    ]
+    return Table("What they ended with", ["point", *keys, "status", "error"], cells, False, True)
+
+
+def points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Block]:
+    """Return all points with their figures; columns in which nothing is known are left out."""
+    shown = rows.slice(0, MOST_ROWS).to_pylist()
+    notes: list[Block] = []
+    if len(rows) > MOST_ROWS:
+        text = f"The first {MOST_ROWS} of {len(rows)}; sweep.parquet has them all."
+        notes.append(Text(text, "note"))
+    known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
+    forms = {name: said for name, said in _forms(target).items() if name in known}
+    heads = ["point", *keys, "seed", "status", *forms.values()]
+    cells = [
+        [
+            *(str(row["point"]), *(cell(row[key]) for key in keys)),
+            *(str(row["seed"]), row["status"]),
+            *(_figure(name, row[name]) for name in forms),
+        ]
+        for row in shown
+    ]
+    return [*notes, Table("One row a point", heads, cells, wide=True)]
+
+
+def _forms(target: float | None) -> dict[str, str]:
+    reached = {} if target is None else {hours_to(target): f"hours to {target:.2f}"}
+    return {
+        "accuracy_final": "final accuracy",
+        **reached,
+        "cycles": "cycles",
+        "hours": "hours",
+        "contacts_served": "contacts served",
+        "idle_share": "idle share",
+        "uplink_bytes": "uplink",
+        "wall_s": "wall s",
+    }
+
+
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name.endswith("_bytes"):
+        return data_size(value)
+    if name in ("accuracy_final", "idle_share"):
+        return f"{value:.3f}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def cell(value: Any) -> str:
+    """Show a swept value."""
+    return as_yaml(value)
+
+
+# A sweep in a few sentences, and what was asked for.
+
+
+Row = Mapping[str, Any]
+
+MOST_VALUES = 12
+"""Values of a key that are listed one by one."""
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """A column, which end of it is told of, how a value of it is shown, and what is said of it."""
+
+    column: str
+    best: Callable[..., Any]
+    form: Callable[[float], str]
+    said: str
+
+
+def sentences(
+    rows: pa.Table, done: pa.Table, keys: Sequence[str], target: float | None
+) -> Iterator[str]:
+    """Say how many points there are over what, which did best, and how far they lie apart.
+
+    ``done`` are the complete rows; ``target`` is an accuracy that some of them have reached.
+    """
+    yield f"{len(done)} of {len(rows)} points are complete{_over(rows, keys)}."
+    every = done.to_pylist()
+    for extreme in _told(every, target):
+        yield _sentence(every, keys, extreme)
+
+
+def _over(rows: pa.Table, keys: Sequence[str]) -> str:
+    counts = [f"{key} ({len(set(rows[key].to_pylist()))} values)" for key in keys]
+    return f", over {' and '.join(counts)}" if counts else ""
+
+
+def _told(every: Sequence[Row], target: float | None) -> Iterator[Extreme]:
+    if all(row["accuracy_final"] is None for row in every):
+        if every:
+            yield Extreme("cycles", max, "{:g}".format, "The most complete cycles")
+            yield Extreme("contacts_served", max, "{:g}".format, "The most contacts served")
+        return
+    yield Extreme("accuracy_final", max, "{:.3f}".format, "The best final accuracy")
+    if target is not None:
+        column = hours_to(target)
+        count = sum(row[column] is not None for row in every)
+        whose = "all points" if count == len(every) else f"{count} of {len(every)} points"
+        said = f"The least time to {target:.2f} accuracy, which {whose} reached"
+        yield Extreme(column, min, "{:.2f} hours".format, said)
+    yield Extreme("uplink_bytes", min, data_size, "The least uplink")
+
+
+def _sentence(every: Sequence[Row], keys: Sequence[str], extreme: Extreme) -> str:
+    """Say at which point a figure is best; of several that are equally good, how many they are."""
+    known = [row for row in every if row[extreme.column] is not None]
+    values = [row[extreme.column] for row in known]
+    best = extreme.best(values)
+    found = [row for row in known if row[extreme.column] == best]
+    where = ", ".join(f"{key}={cell(found[0][key])}" for key in keys)
+    where = f"{where}, seed {found[0]['seed']}" if where else f"seed {found[0]['seed']}"
+    text = f"{extreme.said}: {extreme.form(best)}"
+    if min(values) == max(values):
+        return f"{text}, at every point." if len(values) == len(every) else f"{text}, at {where}."
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    span = f"{extreme.form(min(values))} to {extreme.form(max(values))}"
+    return f"{text}, at {where}{more}; the points range from {span}."
+
+
+def asked(sweep: Sweep) -> Facts:
+    """Return what the sweep was asked for, a row a key, but for the points that this makes."""
+    about = sweep.about
+    fixed = about.get("set") or {}
+    rows = [
+        ["scenario", str(about["scenario"])],
+        *([f"{key} (varied)", _values_of_key(sweep, key)] for key in sweep.keys),
+        *([f"{key} (set)", as_yaml(value)] for key, value in fixed.items()),
+        ["sampling", str(about["sampling"])],
+        *([["samples", str(about["samples"])]] if about.get("samples") else []),
+        ["replications", str(about["replications"])],
+        ["sweep sha256", sha256_text(sweep.rows, 64)],
+    ]
+    return Facts("The sweep", rows)
+
+
+def _values_of_key(sweep: Sweep, key: str) -> str:
+    """Show the values of a key in the order in which they were given; many by both ends."""
+    texts = list(dict.fromkeys(as_yaml(point.values[key]) for point in sweep.points))
+    if len(texts) > MOST_VALUES:
+        return f"{', '.join(texts[:3])} ... {texts[-1]} ({len(texts)} values)"
+    return ", ".join(texts)

@@ -1,0 +1,68 @@
+"""Report(folders) -> one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sim.errors import InputError
+from sim.files import write_text
+from sim.report import comparison_page, run_page, sweep_page
+from sim.report.page import MARK, Page, html
+
+
+def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+    """Write the report of a run, of a sweep, or of several of them side by side; return its path.
+
+    Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
+    The same folders give the same bytes. Raises InputError for a folder that holds no run with
+    tables, and for a file that is not a report or cannot be written.
+    """
+    places = list(dict.fromkeys(Path(folder) for folder in folders))
+    if not places:
+        raise InputError("report: name at least one folder of a run or sweep")
+    path = checked(places, None if out is None else Path(out))
+    text = html(_page(places))
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def _page(places: Sequence[Path]) -> Page:
+    if len(places) == 1:
+        [one] = places
+        return sweep_page.page(one) if sweep_page.is_sweep(one) else run_page.page(one)
+    return comparison_page.page([run for one in places for run in _runs(one)])
+
+
+def _runs(one: Path) -> Sequence[Path]:
+    return sweep_page.finished(one) if sweep_page.is_sweep(one) else [one]
+
+
+# Where a report goes, and what it must not overwrite.
+
+
+NAME = "report.html"
+HEAD_BYTES = 512
+"""A report says within this what it is."""
+
+
+def checked(folders: Sequence[Path], out: Path | None) -> Path:
+    """Return the path to write to; raise InputError if a report cannot or must not go there."""
+    path = (folders[0] / NAME if len(folders) == 1 else Path(NAME)) if out is None else out
+    if path.is_dir():
+        raise InputError(f"-o {path}: is a folder; name a file")
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"-o {path}: the file's name must end in .html")
+    if out is not None and not path.parent.is_dir():
+        raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
+    if path.exists() and not _is_report(path):
+        raise InputError(f"-o {path}: is there already and no report of leomix; name another file")
+    return path
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return f'content="{MARK}"'.encode() in file.read(HEAD_BYTES)

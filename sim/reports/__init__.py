@@ -1,5 +1,0 @@
-"""Reports: what runs and sweeps have shown, as one HTML page that opens offline."""
-
-from sim.reports.building import report
-
-__all__ = ["report"]

@@ -1,0 +1,2 @@
+from .folder import Sweep as Sweep
+from .folder import read_sweep as read_sweep

@@ -1,0 +1,116 @@
+"""What a Dask worker does for a sweep: each of its threads runs points in a process beside it.
+
+The process is that of the local engine, with one thread to compute in. It lives on from point to
+point, and ends with the Dask worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from socket import gethostname
+from threading import Lock
+from typing import Any
+
+from sim.execution.folder import CRASHED, INTERRUPTED, REFUSED, SWEEP
+from sim.sweep.engine import ATTEMPTS, RETRIED, Outcome, Point
+from sim.sweep.folder import LOG
+from sim.sweep.local import WorkerProcess
+
+
+class Seat:
+    """Where one point is run."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: WorkerProcess | None = None
+        self._stopped = False
+
+    def run(self, point: Point, folder: Path, cache: bool) -> Outcome:
+        """Run a point, and once more where that may help."""
+        outcome, notes = Outcome(point.digest, INTERRUPTED), []
+        for attempts in range(1, ATTEMPTS + 1):
+            if self._stopped:
+                break
+            outcome = replace(self._tried(point, folder, cache), attempts=attempts)
+            notes += [outcome.note] if outcome.note else []
+            if outcome.status not in RETRIED:
+                break
+        return replace(outcome, note="; ".join(notes))
+
+    def stop(self) -> None:
+        """Have the point saved and ended."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """End the point now."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _tried(self, point: Point, folder: Path, cache: bool) -> Outcome:
+        process = self._process = _taken(self._log)
+        if self._stopped:  # while the process was being started
+            process.stop()
+        outcome = process.run(point, folder, cache)
+        if outcome.status == CRASHED or self._stopped:
+            process.close()
+        else:
+            _give_back(self._log, process)
+        return outcome
+
+
+_taken_seats: dict[str, Seat] = {}
+_idle: list[tuple[Path, WorkerProcess]] = []
+_lock = Lock()
+
+
+def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
+    """Run a point, said in plain values, and return its outcome as such."""
+    point, place = Point.from_json(said), Path(folder)
+    if not (place.parent / SWEEP).is_file():
+        where = f"{place.parent} is not on {gethostname()}; workers must share the file system"
+        return Outcome(point.digest, REFUSED, where).as_json()
+    seat = _taken_seats[point.digest] = Seat(place.parent / LOG)
+    try:
+        return seat.run(point, place, cache).as_json()
+    finally:
+        _taken_seats.pop(point.digest, None)
+
+
+def stop_points(digests: Sequence[str]) -> None:
+    """Have those of the points that run here saved and ended."""
+    for seat in _seats(digests):
+        seat.stop()
+
+
+def kill_points(digests: Sequence[str]) -> None:
+    """End those of the points that run here, and the processes that wait for more."""
+    for seat in _seats(digests):
+        seat.kill()
+    with _lock:
+        for _, process in _idle:
+            process.close()
+        _idle.clear()
+
+
+def _seats(digests: Sequence[str]) -> list[Seat]:
+    return [seat for digest in digests if (seat := _taken_seats.get(digest))]
+
+
+def _taken(log: Path) -> WorkerProcess:
+    """Return a process whose prints go to ``log``, an idle one if there is one."""
+    with _lock:
+        for entry in _idle:
+            if entry[0] == log:
+                _idle.remove(entry)
+                return entry[1]
+    return WorkerProcess(log, None)
+
+
+def _give_back(log: Path, process: WorkerProcess) -> None:
+    with _lock:
+        _idle.append((log, process))

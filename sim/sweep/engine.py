@@ -1,0 +1,131 @@
+"""Point, Outcome, and what an engine is; Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from sim.errors import Interrupted
+from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
+
+RETRIED = (FAILED, CRASHED, INTERRUPTED)
+"""How a point may end that is tried once more, unless the sweep is to stop."""
+
+ATTEMPTS = 2
+"""How often a point is tried at most."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep; all of it can be written as JSON.
+
+    ``overrides`` are all keys over the scenario (a path, or a shipped name), ``values`` only those
+    that are swept; ``digest`` names the resolved scenario and the folder of the run.
+    """
+
+    number: int
+    digest: str
+    scenario: str
+    overrides: dict[str, Any]
+    values: dict[str, Any]
+    replication: int
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the point as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Point:
+        """Return the point that ``as_json`` has said."""
+        return cls(**said)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr."""
+
+    digest: str
+    status: str
+    error: str = ""
+    attempts: int = 1
+    figures: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Outcome:
+        """Return the outcome that ``as_json`` has said."""
+        return cls(**said)
+
+
+class Engine(Protocol):
+    """Runs points, each by :func:`sim.sweep.worker.attempt` in some process.
+
+    The methods that end things early may be called from a signal handler.
+    """
+
+    def run(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Outcome]:
+        """Run ``points`` (no two of one digest) in ``folder/DIGEST`` and yield how each ended.
+
+        Outcomes come as they come, one a point that was started: a point that failed or crashed
+        has been tried ``ATTEMPTS`` times by then. ``cache`` uses the store of training results.
+        """
+        ...
+
+    def hold(self) -> None:
+        """Start no more points; those that are running are finished."""
+        ...
+
+    def stop(self) -> None:
+        """Start no more points, and ask those that are running to save and end."""
+        ...
+
+    def kill(self) -> None:
+        """End every process now."""
+        ...
+
+
+# Ctrl-C of a sweep: the first has what runs saved, the second ends it at once.
+
+
+@contextmanager
+def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], bool]]:
+    """Stop ``engine`` on SIGINT and SIGTERM, and when ``max_wall_s`` are over.
+
+    Yields what tells whether that was asked for.
+    """
+    asked = False
+
+    def stop(why: str) -> None:
+        nonlocal asked
+        asked = True
+        engine.stop()
+        print(f"{why}: what runs is being saved (Ctrl-C to end at once)", file=sys.stderr)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            engine.kill()
+            raise Interrupted("stopped at once")
+        stop("stopping")
+
+    last = threading.Timer(min(max_wall_s, threading.TIMEOUT_MAX), stop, ("wall time is over",))
+    last.daemon = True
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    last.start()
+    try:
+        yield lambda: asked
+    finally:
+        last.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,165 @@
+"""Sweep.parquet: a row a point."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sim.analysis.summary import TARGETS, summarise
+from sim.errors import InputError
+from sim.execution import folder as run_folder
+from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, POINTS
+from sim.sweep.engine import Outcome, Point
+from sim.trace.arrow import array, coded_text
+
+MISSING = "missing"
+"""Status of a point that has not been run, or not to its end."""
+
+MACHINE_COLUMNS = ("wall_s", "attempts", "trainings", "trainings_reused")
+"""Columns that depend on the machine and on what it had done before, and not on the scenario."""
+
+
+def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:
+    """Return the rows of ``points`` (one at least); ``outcomes`` by digest are what is known."""
+    kinds = {key: _kind([point.values[key] for point in points]) for key in points[0].values}
+    schema = pa.schema([*_head(kinds), *_tail()])
+    rows = [_row(point, outcomes.get(point.digest), kinds) for point in points]
+    columns = [
+        _column([row.get(name) for row in rows], schema.field(name).type) for name in schema.names
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def sweep_sha256(rows: pa.Table) -> str:
+    """Return the digest of all that does not depend on the machine."""
+    kept = rows.drop_columns(list(MACHINE_COLUMNS))
+    text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _head(kinds: Mapping[str, pa.DataType]) -> list[tuple[str, pa.DataType]]:
+    return [
+        ("point", WHOLE),
+        ("digest", TEXT),
+        *((key, kind) for key, kind in kinds.items() if key != "seed"),
+        ("replication", WHOLE),
+        ("seed", WHOLE),
+        ("status", TEXT),
+        ("error", TEXT),
+    ]
+
+
+def _tail() -> list[tuple[str, pa.DataType]]:
+    machine = {**MACHINE_FIGURES, "attempts": WHOLE}
+    figures = [*FIGURES.items(), ("folder", TEXT)]
+    return [*figures, *((name, machine[name]) for name in MACHINE_COLUMNS)]
+
+
+def _kind(values: Sequence[Any]) -> pa.DataType:
+    """Whole numbers, numbers, or text for everything else; a value may be missing."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return WHOLE
+    return NUMBER if kinds and kinds <= {int, float} else TEXT
+
+
+def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "point": point.number,
+        "digest": point.digest,
+        "replication": point.replication,
+        "seed": point.seed,
+        "status": MISSING,
+        "error": "",
+        "folder": f"{POINTS}/{point.digest}",
+    }
+    row |= {key: _cell(value, kinds[key]) for key, value in point.values.items()}
+    if outcome is not None and outcome.status != INTERRUPTED:
+        row |= {"status": outcome.status, "error": outcome.error, "attempts": outcome.attempts}
+        row |= outcome.figures
+    return row
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
+    """Return values, of which some may be None, as a column of Arrow."""
+    missing = np.array([value is None for value in values])
+    if kind == TEXT:
+        words = sorted({value for value in values if value is not None})
+        place = {word: number for number, word in enumerate(words)}
+        return coded_text(np.array([place.get(value, -1) for value in values]), words)
+    known = [0 if value is None else value for value in values]
+    return array(np.array(known, np.int64 if kind == WHOLE else np.float64), missing)
+
+
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    if kind != TEXT or value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+# The figures of a run that its row in a sweep shows.
+
+
+WHOLE, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
+
+_TO_TARGETS = {
+    f"{what}_to_{target:.2f}": kind
+    for target in TARGETS
+    for what, kind in (("cycles", WHOLE), ("hours", NUMBER))
+}
+
+FIGURES: dict[str, pa.DataType] = {
+    **_TO_TARGETS,
+    "accuracy_final": NUMBER,
+    "accuracy_best": NUMBER,
+    "cycles": WHOLE,
+    "hours": NUMBER,
+    "contacts": WHOLE,
+    "contacts_served": WHOLE,
+    "service_hours": NUMBER,
+    "median_contact_s": NUMBER,
+    "idle_share": NUMBER,
+    "uplink_bytes": NUMBER,
+    "downlink_bytes": NUMBER,
+    "sidelink_bytes": NUMBER,
+    "device_rounds": WHOLE,
+    "trace_sha256": TEXT,
+    "timing_sha256": TEXT,
+}
+"""Figures that the scenario decides, in order of the columns, with their types."""
+
+MACHINE_FIGURES: dict[str, pa.DataType] = {
+    "wall_s": NUMBER,
+    "trainings": WHOLE,
+    "trainings_reused": WHOLE,
+}
+"""Figures that depend on the machine and on what it had done before."""
+
+
+def figures_of(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of one run by column; None where there is none."""
+    known: dict[str, Any] = {**manifest, **summary}
+    for target, reached in summary["targets"].items():
+        for what in ("cycles", "hours"):
+            known[f"{what}_to_{target}"] = None if reached is None else reached[what]
+    return {name: known.get(name) for name in (*FIGURES, *MACHINE_FIGURES)}
+
+
+def outcome_in(place: Path, digest: str) -> Outcome | None:
+    """Return how the run in a folder ended; None if it has not, or cannot be read."""
+    try:
+        manifest = run_folder.read_manifest(place)
+        if manifest["status"] == FAILED:
+            return Outcome(digest, FAILED, str(manifest.get("error", "")))
+        if manifest["status"] != COMPLETE:
+            return None
+        summary = summarise(run_folder.read_tables(place), manifest)
+    except (InputError, OSError, KeyError, TypeError):
+        return None
+    return Outcome(digest, COMPLETE, figures=figures_of(summary, manifest))

@@ -1,0 +1,217 @@
+"""Run a sweep: options, what is left, the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from sim.errors import InputError, Interrupted
+from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS
+from sim.files import trouble_text
+from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
+from sim.sweep.folder import LOG, locked, write_rows
+from sim.sweep.rows import outcome_in, rows_table
+
+ROWS_EVERY_S = 5.0
+"""Seconds between two writings of the rows."""
+
+COLLECTING_S = 600.0
+"""Seconds to wait for other shards that collect all rows."""
+
+Hear = Callable[[Outcome], None]
+
+
+@dataclass
+class Sweeping:
+    """One sweep, or one shard of it: the points of all, and those that are its own.
+
+    ``trouble`` says what could not be written, if anything could not.
+    """
+
+    place: Path
+    points: Sequence[Point]
+    own: Sequence[Point]
+    part: str = "rows"
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    trouble: str = ""
+    _written_at: float = 0.0
+
+    def collect(self) -> None:
+        """Find out how the points ended that were run before, or by others."""
+        for digest in dict.fromkeys(point.digest for point in self.points):
+            place = self.place / POINTS / digest
+            if digest not in self.outcomes and place.is_dir():
+                found = outcome_in(place, digest)
+                if found is not None:
+                    self.outcomes[digest] = found
+
+    @cached_property
+    def tasks(self) -> list[Point]:
+        """Own points that have a run: of equal ones the first, whoever owns it."""
+        first = {point.digest: point for point in reversed(self.points)}
+        return [point for point in self.own if first[point.digest] is point]
+
+    @property
+    def left(self) -> list[Point]:
+        """Points that are to be run: what failed is run again."""
+        return [point for point in self.tasks if not self.is_complete(point)]
+
+    def run(
+        self,
+        engine: Engine,
+        cache: bool,
+        keep_going: bool,
+        hear: Hear,
+        max_wall_s: float = math.inf,
+    ) -> None:
+        """Run the points that are left, for so long at most; the rows are kept whatever happens.
+
+        Raises Interrupted if it was asked to stop, or its time was over.
+        """
+        left = self.left
+        self._written_at = time.monotonic()
+        try:
+            with asking_to_stop(engine, max_wall_s) as asked:
+                for outcome in engine.run(left, (self.place / POINTS).resolve(), cache):
+                    self._take(outcome, hear)
+                    if outcome.status not in (COMPLETE, INTERRUPTED) and not keep_going:
+                        engine.hold()
+                stopped = asked()
+        finally:
+            self._keep_rows()
+        if stopped:
+            raise Interrupted(f"go on with: --resume -o {self.place}")
+
+    def rows(self) -> pa.Table:
+        """Return the rows of all points."""
+        return rows_table(self.points, self.outcomes)
+
+    def is_complete(self, point: Point) -> bool:
+        """Tell whether a point's run is done."""
+        outcome = self.outcomes.get(point.digest)
+        return outcome is not None and outcome.status == COMPLETE
+
+    def _take(self, outcome: Outcome, hear: Hear) -> None:
+        self.outcomes[outcome.digest] = outcome
+        hear(outcome)
+        if time.monotonic() - self._written_at >= ROWS_EVERY_S:
+            # If this cannot be written, or another shard is at it, the last time will tell: points
+            # go on being run.
+            with contextlib.suppress(OSError, InputError), locked(self.place, "rows", 0.0):
+                self.collect()
+                write_rows(self.place, self.rows(), self.part)
+            self._written_at = time.monotonic()
+
+    def _keep_rows(self) -> None:
+        try:
+            # One shard after the other, so that none overwrites rows with what it knew before.
+            with locked(self.place, "rows", COLLECTING_S):
+                self.collect()
+                write_rows(self.place, self.rows(), self.part)
+        except OSError as error:
+            # The points are kept, and what is known of them can still be shown.
+            self.trouble = trouble_text(error)
+
+
+# How a sweep is to be run, as the command line asks for it.
+
+
+ENGINES = ("local", "dask")
+
+
+@dataclass(frozen=True)
+class How:
+    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts."""
+
+    out: Path | None
+    workers: int
+    engine: str
+    scheduler: str | None
+    resume: bool
+    keep_going: bool
+    shard: tuple[int, int]
+    cache: bool
+    max_wall_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        if self.engine not in ENGINES:
+            raise InputError(f"--engine {self.engine}: must be one of {', '.join(ENGINES)}")
+        if (self.scheduler is not None) != (self.engine == "dask"):
+            raise InputError("--engine dask and --scheduler ADDRESS go together")
+        for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
+            if meant and self.out is None:
+                raise InputError(f"{option}: name the sweep's folder with -o DIR")
+
+    @property
+    def part(self) -> str:
+        """A name of the shard, for files that shards must not share."""
+        return f"shard-{self.shard[0] + 1}-of-{self.shard[1]}"
+
+    def own(self, points: Sequence[Point]) -> list[Point]:
+        """Return the points of this shard."""
+        number, parts = self.shard
+        return [point for point in points if point.number % parts == number]
+
+    def check_engine(self) -> None:
+        """Raise InputError if the engine cannot be had, before anything is written for it."""
+        if self.scheduler is not None:
+            from sim.sweep.dask_engine import connected
+
+            with connected(self.scheduler):
+                pass
+
+    def new_engine(self, place: Path, lock: int) -> Engine:
+        """Return the engine for a sweep in ``place``, whose lock workers are to hold."""
+        if self.engine == "dask":
+            from sim.sweep.dask_engine import DaskEngine
+
+            return DaskEngine(self.scheduler, self.workers)
+        from sim.sweep.local import LocalEngine
+
+        return LocalEngine(self.workers, place / LOG, lock)
+
+
+def workers(jobs: int) -> int:
+    """Return the number of workers of ``-j JOBS``."""
+    if jobs < 0:
+        raise InputError(f"-j {jobs}: must be 1 or more, or 0 for one a core")
+    return jobs or _cores()
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, which a job system may have narrowed."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def shard(text: str | None) -> tuple[int, int]:
+    """Return number (from 0) and parts of ``i/N``, where i is 1 to N; all of it without a text."""
+    if text is None:
+        return 0, 1
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+    number, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= parts:
+        raise InputError(f"--shard {text}: should be i/N with i from 1 to N, like 2/8")
+    return number - 1, parts
+
+
+def scenario_name(name: str) -> str:
+    """Return the name of a shipped scenario, or the absolute path of a file that is there."""
+    import scenarios
+
+    if name in scenarios.shipped():
+        return name
+    if not Path(name).is_file():
+        scenarios.load(name)  # says what there is instead
+    return str(Path(name).resolve())

@@ -1,0 +1,167 @@
+"""A worker process: attempts points, answers in JSON lines.
+
+`python -m sim.sweep.worker` is started by :class:`sim.sweep.local.WorkerProcess`. What a
+run prints goes to stderr, so that stdout holds answers only. When stdin ends, the supervisor has no
+more points, or is gone: the worker exits at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sim.errors import InputError, Interrupted, SimulationError
+from sim.execution.checkpoint import has_saved
+from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
+from sim.execution.interrupt import stop_on_interrupt
+from sim.sweep.engine import Outcome, Point
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from sim.execution.result import Result
+
+
+STOP = "stop"
+"""What the supervisor writes, as a line of JSON, to have the point saved and ended."""
+
+
+class Desk:
+    """What has come in: points to be run, and whether they are to be stopped."""
+
+    def __init__(self) -> None:
+        self.tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._stopped = False
+
+    def listen(self) -> None:
+        """Take in lines until there are no more; then end the process, whatever it does."""
+        for line in sys.stdin:
+            said = json.loads(line)
+            if said == STOP:
+                self._stopped = True
+            else:
+                self.tasks.put(said)
+        os._exit(0)
+
+    def watching(self, each_event: Callable[[int], None]) -> Callable[[int], None]:
+        """Return what is called behind each event of a run."""
+
+        def look(number: int) -> None:
+            if self._stopped:
+                raise Interrupted("stopped on request")
+            each_event(number)
+
+        return look
+
+
+def main() -> None:
+    """Run the points that come until there are no more."""
+    answers = own_stdout()
+    # Between points there is nothing to save; the supervisor says when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    desk = Desk()
+    threading.Thread(target=desk.listen, daemon=True).start()
+    while True:
+        task = desk.tasks.get()
+        point, folder = Point.from_json(task["point"]), Path(task["folder"])
+        with stop_on_interrupt() as each_event:
+            outcome = attempt(point, folder, task["cache"], desk.watching(each_event))
+        print(json.dumps(outcome.as_json()), file=answers, flush=True)
+
+
+def own_stdout() -> TextIO:
+    """Keep stdout for answers, and send all else that is printed there to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+# One attempt at one point, in the process that calls: what every engine does with a point.
+
+
+EachEvent = Callable[[int], None]
+
+
+def attempt(
+    point: Point, folder: Path, cache: bool = False, each_event: EachEvent | None = None
+) -> Outcome:
+    """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
+
+    ``each_event`` may raise Interrupted. What is wrong with the point, or fails, is in the outcome;
+    no such error is raised.
+    """
+    from sim.sweep.rows import figures_of
+
+    try:
+        result, note = _result(point, folder / point.digest, cache, each_event)
+        figures = figures_of(result.summary, result.manifest)
+        return Outcome(point.digest, COMPLETE, figures=figures, note=note)
+    except Interrupted as error:
+        return Outcome(point.digest, INTERRUPTED, str(error))
+    except SimulationError as error:
+        return Outcome(point.digest, FAILED, _one_line(error))
+    except ValueError as error:
+        return Outcome(point.digest, REFUSED, _one_line(error))
+    except Exception as error:
+        # Whatever it was, it costs this point only; where it came from is in the workers' log.
+        traceback.print_exc()
+        return Outcome(point.digest, FAILED, f"{type(error).__name__}: {_one_line(error)}")
+
+
+def _result(
+    point: Point, place: Path, cache: bool, each_event: EachEvent | None
+) -> tuple[Result, str]:
+    """Return the result of a point; what could not be resumed is put aside, and said."""
+    from sim.execution.running import run
+
+    scenario = _scenario(point)
+    began = place.is_file() or (place.is_dir() and any(place.iterdir()))
+    resumed = has_saved(place)
+    try:
+        return run(scenario, place, resume=True, each_event=each_event, cache=cache), ""
+    except (InputError, SimulationError) as error:
+        # Anew only where that may help; a disk that is full would be filled further.
+        in_the_way = began if isinstance(error, InputError) else resumed
+        if not in_the_way or isinstance(error.__cause__, OSError):
+            raise
+        note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {_put_aside(place)}"
+    return run(scenario, place, resume=True, each_event=each_event, cache=cache), note
+
+
+def _scenario(point: Point) -> Scenario:
+    """Return the scenario of a point; raise InputError if its file is not what it was."""
+    import scenarios
+    from sim.execution.identity import digest_of
+
+    scenario = scenarios.load(point.scenario, point.overrides)
+    if digest_of(scenario) != point.digest:
+        raise InputError(
+            f"{point.scenario}: has changed since the sweep began; sweep it again in another folder"
+        )
+    return scenario
+
+
+def _put_aside(place: Path) -> Path:
+    """Move a folder out of the way, over the one that was moved before it."""
+    aside = place.with_name(f"{place.name}.aside")
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    place.replace(aside)
+    return aside
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Arrow arrays from numpy without pandas; plain columns as CSV, Parquet, text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from sim.errors import InputError
+from sim.files import written
+from sim.formatting import table
+
+CHUNK = 1 << 20
+"""Rows of text in one piece: an Arrow array of strings holds 2 GiB at most."""
+
+
+def array(values: Sequence[Any] | np.ndarray, missing: np.ndarray | None = None) -> Any:
+    """Return one-dimensional ``values`` as an Arrow array; those that are ``missing`` are null.
+
+    Numbers become int64 or float64, flags bool, datetime64 a UTC timestamp in microseconds, text
+    string. Raises TypeError for anything else.
+    """
+    import pyarrow as pa
+
+    data = np.asarray(values)
+    if data.dtype.kind == "U" and missing is None:
+        return _strings(data.tolist())
+    known = None if missing is None else np.packbits(~missing, bitorder="little")
+    if data.dtype.kind == "b":
+        return _of(pa.bool_(), len(data), np.packbits(data, bitorder="little"), known=known)
+    if data.dtype.kind == "M":
+        stamps = data.astype("datetime64[us]")
+        return _of(pa.timestamp("us", tz="UTC"), len(data), stamps.view(np.int64), known=known)
+    if data.dtype.kind == "i":
+        return _of(pa.int64(), len(data), data.astype(np.int64, copy=False), known=known)
+    if data.dtype.kind == "f":
+        return _of(pa.float64(), len(data), data.astype(np.float64, copy=False), known=known)
+    raise TypeError(f"no Arrow array of numpy's {data.dtype}")
+
+
+def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
+    """Return an Arrow column of text: row i has ``words[codes[i]]``; a negative code is null."""
+    import pyarrow as pa
+
+    said = _strings(list(words))
+    pieces = [_decoded(codes[at : at + CHUNK], said) for at in range(0, len(codes), CHUNK)]
+    return pa.chunked_array(pieces, pa.string())
+
+
+def dictionary(codes: np.ndarray, words: Sequence[str]) -> Any:
+    """Return the same text as a dictionary and codes of it, in one piece."""
+    return _dictionary(codes, _strings(list(words)))
+
+
+def _decoded(codes: np.ndarray, words: Any) -> Any:
+    import pyarrow as pa
+
+    return _dictionary(codes, words).cast(pa.string())
+
+
+def _dictionary(codes: np.ndarray, words: Any) -> Any:
+    import pyarrow as pa
+
+    known = np.packbits(codes >= 0, bitorder="little") if (codes < 0).any() else None
+    numbers = _of(pa.int32(), len(codes), codes.astype(np.int32, copy=False), known=known)
+    return pa.DictionaryArray.from_arrays(numbers, words)
+
+
+def _strings(values: list[str]) -> Any:
+    import pyarrow as pa
+
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)]).astype(np.int32)
+    return _of(pa.string(), len(encoded), ends, b"".join(encoded))
+
+
+def _of(kind: Any, count: int, *buffers: Any, known: np.ndarray | None = None) -> Any:
+    import pyarrow as pa
+
+    held = [pa.py_buffer(np.ascontiguousarray(b) if hasattr(b, "dtype") else b) for b in buffers]
+    return pa.Array.from_buffers(
+        kind, count, [None if known is None else pa.py_buffer(known), *held]
+    )
+
+
+# Tables of plain columns: written as CSV or Parquet without pandas, printed aligned.
+
+
+Columns = Mapping[str, Sequence[Any] | np.ndarray]
+
+
+def check_path(path: Path) -> None:
+    """Raise InputError unless a table can be written to ``path``."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"-o {path}: the file's name must end in .csv or .parquet")
+    if not path.parent.is_dir():
+        raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise InputError(f"-o {path}: is a folder; name a file")
+
+
+def write(columns: Columns, path: Path) -> None:
+    """Write ``columns`` to a .csv or .parquet file."""
+    write_batches([batch({name: array(values) for name, values in columns.items()})], path)
+
+
+def batch(arrays: Mapping[str, Any]) -> Any:
+    """Return a record batch of named Arrow arrays."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def write_batches(batches: Iterable[Any], path: Path) -> None:
+    """Write Arrow record batches (at least one, of one schema) to a .csv or .parquet file.
+
+    Each becomes a row group. The file appears when it is whole.
+    """
+    check_path(path)
+    many = iter(batches)
+    first = next(many)
+    with written(path) as part, _writer(part, path.suffix, first.schema) as writer:
+        for rows in chain([first], many):
+            writer.write_batch(rows)
+
+
+def _writer(part: Path, suffix: str, schema: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if suffix == ".csv":
+        return pyarrow.csv.CSVWriter(part, schema)
+    # Numbers hardly repeat: a dictionary of them takes twice the time and saves nothing.
+    names = [field.name for field in schema if pa.types.is_string(field.type)]
+    return pyarrow.parquet.ParquetWriter(part, schema, compression="zstd", use_dictionary=names)
+
+
+def iso(times: np.ndarray, unit: Literal["ms", "us"] = "us") -> np.ndarray:
+    """Return UTC times (datetime64) as text, like 2026-08-22T00:00:00.123456Z."""
+    written: np.ndarray = np.datetime_as_string(times, unit=unit, timezone="UTC")
+    return written
+
+
+def text(
+    columns: Columns,
+    forms: Mapping[str, str] | None = None,
+    heads: Mapping[str, str] | None = None,
+) -> str:
+    """Align ``columns`` under ``heads`` or their names; numbers by ``forms``, else as 0.000."""
+    forms, heads = forms or {}, heads or {}
+    shown = [
+        [_cell(value, forms.get(name, "{:.3f}")) for value in values]
+        for name, values in columns.items()
+    ]
+    return table(
+        [heads.get(name, name) for name in columns], list(map(list, zip(*shown, strict=True)))
+    )
+
+
+def _cell(value: Any, form: str) -> str:
+    if isinstance(value, float | np.floating):
+        return form.format(value)
+    return str(value)

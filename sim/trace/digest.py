@@ -1,0 +1,134 @@
+"""Trace_sha256 and timing_sha256."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from learning.requests.cluster import Floats, Ints, Mask
+from sim.trace.schema import LEARNED
+from sim.trace.tables import pieces_of
+
+MARK = 16
+"""Bytes that stand for a text."""
+
+
+def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
+    """Return the digest of all tables, and that of their timing, without what was learnt.
+
+    Tables are read once, piece by piece; how they are cut does not count.
+    """
+    whole, timing = hashlib.sha256(), hashlib.sha256()
+    for name in sorted(tables):
+        for column, (all_of_it, timed) in _of_columns(tables, name).items():
+            whole.update(f"{name}.{column}:{all_of_it}\n".encode())
+            if column not in LEARNED.get(name, ()):
+                timing.update(f"{name}.{column}:{timed}\n".encode())
+    return whole.hexdigest(), timing.hexdigest()
+
+
+def sha256(tables: Mapping[str, pa.Table], timing_only: bool = False) -> str:
+    """Return one of the two ``digests``."""
+    return digests(tables)[timing_only]
+
+
+class _Rolling:
+    """Digest of a column that comes in pieces: which rows are null, and the others' values."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._nulls = hashlib.sha256()
+        self._values = hashlib.sha256()
+        self._any_null = False
+
+    def add(self, values: np.ndarray, missing: Mask | None) -> None:
+        """Go on with ``values``, which are 0 where they are ``missing``."""
+        if missing is not None and not self._any_null:
+            self._any_null = True
+            self._nulls.update(bytes(self._rows))
+        if self._any_null:
+            self._nulls.update(bytes(len(values)) if missing is None else missing.data)
+        self._values.update(values.data)
+        self._rows += len(values)
+
+    def __str__(self) -> str:
+        nulls = self._nulls.hexdigest() if self._any_null else ""
+        return f"{self._rows}:{nulls}:{self._values.hexdigest()}"
+
+
+def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[_Rolling, _Rolling]]:
+    """Digests of the columns of a table: of all that is in them, and of what counts as timing."""
+    found: dict[str, tuple[_Rolling, _Rolling]] = {}
+    for piece in pieces_of(tables, name):
+        for column, values in zip(piece.column_names, piece.columns, strict=True):
+            if column not in found:
+                exact = _Rolling()
+                found[column] = exact, _Rolling() if _is_coarse(values.type) else exact
+            exact, timed = found[column]
+            for chunk in values.chunks:
+                numbers = _marks(chunk) if pa.types.is_string(chunk.type) else _numbers(chunk)
+                missing = None
+                if chunk.null_count:
+                    missing = chunk.is_null().to_numpy(zero_copy_only=False)
+                exact.add(numbers, missing)
+                if timed is not exact:
+                    timed.add(_coarse(numbers), missing)
+    return found
+
+
+def _is_coarse(kind: pa.DataType) -> bool:
+    """Whether the last bits of a column do not count as timing."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_timestamp(kind))
+
+
+def _coarse(values: np.ndarray) -> np.ndarray:
+    """What of a column's values counts as timing."""
+    return on_grid(values) if values.dtype.kind == "f" else stamps_on_grid(values)
+
+
+def _numbers(values: pa.Array) -> np.ndarray:
+    """Whole numbers, times and flags as int64, others as float64; 0 where nothing is known."""
+    if pa.types.is_timestamp(values.type) or pa.types.is_boolean(values.type):
+        values = values.cast(pa.int64())
+    kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
+    filled = values.fill_null(0) if values.null_count else values
+    return np.ascontiguousarray(filled.to_numpy(), kind)
+
+
+def _marks(values: pa.Array) -> np.ndarray:
+    """Two numbers (N, 2) that stand for the text of each row, zeros for none."""
+    encoded = values.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    said = [hashlib.blake2b(word.encode(), digest_size=MARK).digest() for word in words]
+    marks = np.frombuffer(b"".join([*said, bytes(MARK)]), "<u8").reshape(-1, 2)
+    rows: np.ndarray = marks[encoded.indices.fill_null(-1).to_numpy()]
+    return rows
+
+
+# Times and bytes as coarse as two machines agree on them.
+
+
+FINEST = -10
+"""Steps are never finer than this power of two."""
+BITS = 31
+"""Leading bits of a large number that count."""
+MICROSECONDS = 1000
+"""Step of time stamps, which are whole microseconds."""
+
+
+def on_grid(values: Floats) -> Floats:
+    """Return numbers rounded to the grid; exact, as the steps are powers of two."""
+    _, exponent = np.frexp(values)
+    step = np.ldexp(1.0, np.maximum(exponent - BITS, FINEST))
+    # Adding zero turns -0.0, which has other bits, into 0.0.
+    rounded: Floats = np.rint(values / step) * step + 0.0
+    return rounded
+
+
+def stamps_on_grid(microseconds: Ints) -> Ints:
+    """Return time stamps rounded to whole milliseconds."""
+    rounded: Ints = (microseconds + MICROSECONDS // 2) // MICROSECONDS
+    return rounded

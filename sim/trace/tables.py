@@ -1,0 +1,196 @@
+"""Tables: Parquet files written and read group by group; order and groups of rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from learning.requests.cluster import Ints, Mask
+from sim.errors import InputError
+from sim.trace.schema import APPENDED, COLUMNS
+
+LARGE = 1 << 20
+"""Rows above which a table stays in its file."""
+
+
+class Tables(Mapping[str, pa.Table]):
+    """Tables by name. One in a file is read whole each time that it is asked for: see ``pieces``.
+
+    Raises InputError for a file that is missing or broken.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, Path] = {}
+        self._held: dict[str, pa.Table] = {}
+
+    def __getitem__(self, name: str) -> pa.Table:
+        if name in self._held:
+            return self._held[name]
+        return pa.concat_tables(self.pieces(name))
+
+    def __setitem__(self, name: str, table: pa.Table) -> None:
+        self._held[name] = table
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in COLUMNS if name in self._held or name in self.files)
+
+    def __len__(self) -> int:
+        return len(self._held | self.files)
+
+    def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield a table, or some columns of it, as a whole or group by group of its file."""
+        if name in self._held:
+            yield _chosen(self._held[name], columns)
+            return
+        for group in read_groups(self.files[name], columns):
+            yield _chosen(_completed(name, group), columns)
+
+
+def _completed(name: str, table: pa.Table) -> pa.Table:
+    """Add the columns, empty, that were not there yet when the table was written."""
+    for column in APPENDED.get(name, ()):
+        if column not in table.column_names:
+            table = table.append_column(column, pa.nulls(len(table), COLUMNS[name][column]))
+    return table
+
+
+def _chosen(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    return table if columns is None else table.select(columns)
+
+
+def pieces_of(
+    tables: Mapping[str, pa.Table], name: str, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yield a table, or some columns of it, in pieces that fit into memory; at least one piece."""
+    if isinstance(tables, Tables):
+        return tables.pieces(name, columns)
+    return iter([_chosen(tables[name], columns)])
+
+
+# Tables in Parquet files, written and read group by group of rows.
+
+
+SCHEMA = "1"
+GROUP = 1 << 18
+"""Rows of a group: what is in memory while a table is written or read."""
+
+
+def write_table(path: Path, kinds: Mapping[str, pa.DataType], pieces: Iterable[pa.Table]) -> None:
+    """Write a table to ``path``; the bytes do not depend on what pieces it comes in."""
+    schema = pa.schema(list(kinds.items()), metadata={"leomix_schema": SCHEMA})
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for group in _groups_of(pieces):
+            writer.write_table(group.combine_chunks().cast(schema))
+
+
+def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Put pieces together, or cut them, to groups of one size, the last one perhaps smaller."""
+    held: list[pa.Table] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= GROUP:
+            whole = pa.concat_tables(held)
+            full = len(whole) // GROUP * GROUP
+            for at in range(0, full, GROUP):
+                yield whole.slice(at, GROUP)
+            held = [whole.slice(full)]
+    rest = pa.concat_tables(held) if held else None
+    if rest is not None and len(rest):
+        yield rest
+
+
+def described(path: Path) -> tuple[int, list[str]]:
+    """Return how many rows a file has, and its columns.
+
+    Raises InputError for a file that is missing or broken.
+    """
+    # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
+    with reading(path), pq.ParquetFile(path) as file:
+        return file.metadata.num_rows, file.schema_arrow.names
+
+
+def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield a table group by group, or ``columns`` of it; at least one, which may be empty.
+
+    Raises InputError for a file that is missing or broken.
+    """
+    with reading(path):
+        file = pq.ParquetFile(path)
+    with file:
+        if not file.num_row_groups:
+            yield file.schema_arrow.empty_table()
+        for number in range(file.num_row_groups):
+            with reading(path):
+                group = file.read_row_group(number, columns)
+            yield group
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn trouble with a table of a run folder into wrong input."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: is missing; the run has to be done again") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        reason = str(why).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"{path}: cannot be read ({reason}); the run has to be done again"
+        ) from None
+
+
+# Rows of large tables put in order and into groups by their keys, without a Python loop.
+
+
+def stable_order(keys: Sequence[np.ndarray]) -> Ints:
+    """Return the order of rows by several keys, the first counting most; ties keep their order."""
+    order: Ints = np.lexsort([narrow(key) for key in reversed(keys)])
+    return order
+
+
+def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
+    """Return an order of rows that has those of equal keys together, and where each group begins.
+
+    Rows of a group keep their order.
+    """
+    order = stable_order(keys)
+    new = np.ones(len(order), bool)
+    if len(order):
+        new[1:] = False
+    for key in keys:
+        here = key[order]
+        new[1:] |= here[1:] != here[:-1]
+    return order, np.flatnonzero(new)
+
+
+def numbers_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column as numbers: text by one number for each that occurs, -1 where it is null."""
+    if not pa.types.is_string(column.type):
+        values: np.ndarray = (column.fill_null(-1) if column.null_count else column).to_numpy()
+        return values
+    encoded = column.dictionary_encode().unify_dictionaries()
+    codes = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
+    return np.concatenate([np.zeros(0, np.int32), *codes])
+
+
+def says(table: pa.Table, column: str, text: str) -> Mask:
+    """Return which rows say ``text`` in a column; null says nothing."""
+    same = pc.equal(table.column(column), text)
+    rows: Mask = pc.fill_null(same, False).to_numpy(zero_copy_only=False)
+    return rows
+
+
+def narrow(key: np.ndarray) -> np.ndarray:
+    """Return whole numbers in the smallest type that holds them: numpy sorts short ones faster."""
+    if key.dtype.kind != "i" or not key.size:
+        return key
+    ends = np.min_scalar_type(key.min()), np.min_scalar_type(key.max())
+    return key.astype(np.promote_types(*ends))
