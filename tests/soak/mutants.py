@@ -29,11 +29,11 @@ from mutators import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
-TRANSFERS = "transfers schedule sharing fluid legs ledger session_parts session_beam beam"
+TRANSFERS = "chains schedule sharing steps ledger beam"
 ROOMS = {
     "orbit": ("orbit/**/*.py",),
     "channel": ("channel/**/*.py",),
-    "transfers": tuple(f"sim/**/{name}.py" for name in (*TRANSFERS.split(), "planned_session")),
+    "transfers": (*(f"sim/**/{name}.py" for name in TRANSFERS.split()), "sim/plan/contacts.py"),
 }
 TESTS = {
     "orbit": ("tests/orbit", "tests/truth"),
