@@ -184,3 +184,15 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):
         np.testing.assert_allclose(found - begin, np.tensordot(shares, change, 1), atol=1e-7)
     assert np.abs(second - begin).max() > 1e-4
+
+
+def test_a_gate_that_was_lost_is_in_no_later_offer():
+    side = some_side(train=True)
+    side.train(work(2, 2, 2), [0], gate=True)
+    side.forget_gate(np.array([True, False, True]))
+    asked(side, 1)
+    side.receive(receipt(1, 1, 1))
+    offered = weights(side, side.learner.offer(side.state, [], gate=True))
+    change = np.abs(offered["delta.gate.0.weight"]).max(axis=(1, 2))
+    assert (change > 0).tolist() == [False, True, False]
+    assert side.owing([0]).all()  # the experts' rounds are still to be sent
