@@ -7,6 +7,8 @@ from importlib import import_module
 
 import pytest
 
+import leomix
+
 PACKAGES = ("orbit", "channel", "learning", "scenarios", "sim")
 HEAVY = {
     *("numpy", "scipy", "pandas", "torch", "matplotlib", "simpy", "skyfield", "sgp4", "sklearn"),
@@ -59,3 +61,33 @@ def test_opening_and_using_a_package_loads_what_it_needs_and_no_other_package(pa
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & HEAVY <= needs
     assert loaded & set(PACKAGES) == {package}
+
+
+def test_leomix_hands_on_what_a_user_needs(tmp_path):
+    assert set(leomix.__all__) == set(dir(leomix)) and all(
+        getattr(leomix, name) for name in dir(leomix)
+    )
+    scenario = leomix.load("paper-slots", {"stop.cycles": 2, "learning.train": False})
+    result = leomix.run(scenario, out=tmp_path / "run")
+    again = leomix.load(tmp_path / "run")
+    assert again.manifest["trace_sha256"] == result.manifest["trace_sha256"]
+    with pytest.raises(ValueError, match="takes no overrides"):
+        leomix.load(tmp_path / "run", {"seed": 2})
+    keys = {"orbit.slots.idle": [0, 1], "seed": "3,4"}
+    fixed = {"stop.cycles": 2, "learning.train": False}
+    swept = leomix.sweep("paper-slots", keys, tmp_path / "sweep", overrides=fixed)
+    assert swept.rows.column("status").to_pylist() == ["complete"] * 4
+    with pytest.raises(AttributeError, match="'leomix' has no attribute 'nothing'"):
+        leomix.nothing  # noqa: B018
+
+
+@pytest.mark.process
+def test_a_package_of_the_users_that_has_our_name_is_named(tmp_path):
+    place = tmp_path / "sim" / "__init__.py"
+    place.parent.mkdir()
+    place.touch()
+    script = "import leomix\nassert leomix.orbit\nleomix.run"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: import sim: comes from {place.parent}, not from leomix")

@@ -75,8 +75,7 @@ def sweep_command(
     json_: Json = False,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
-    from sim.cli import sweeping
-    from sim.sweep import supervisor
+    from sim.sweep import running, supervisor
     from sim.sweep.points import Plan
     from sim.sweep.spec import read_pairs
 
@@ -93,14 +92,14 @@ def sweep_command(
         cache=not no_cache,
         max_wall_s=wall_s(max_wall),
     )
-    points = sweeping.points_of(plan, yes)
+    points = running.points_of(plan, yes)
     if dry_run:
-        text, ended = sweeping.rehearse(plan, points, how)
+        text, ended = running.rehearse(plan, points, how)
         print(text)
         if ended in ENDED:
             raise typer.Exit(ENDED[ended])
         return
-    done = sweeping.run_points(plan, points, how, quiet)
+    done = running.run_points(plan, points, how, quiet)
     _show(done, json_)
     status = _status(done)
     if status != DONE:

@@ -121,7 +121,7 @@ def run(
     ``listen(time_s, cycle, accuracy)`` hears of every evaluation; ``each_event(number)`` is called
     behind every event of the clock and may raise :class:`Interrupted`, ``each_time(time_s)`` is too
     and hears the simulated time. ``cache`` lets runs share what they train and the contact windows
-    that they find (see :mod:`sim.cache`); traces are the same with and without.
+    that they find (see :mod:`sim.execution.cache`); traces are the same with and without.
 
     Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
     failed, Interrupted for one that was stopped. What was traced by then is in ``out``.

@@ -1,2 +1,3 @@
 from .folder import Sweep as Sweep
 from .folder import read_sweep as read_sweep
+from .running import sweep as sweep

@@ -1,17 +1,74 @@
-"""What `leomix sweep` does: from a plan to a folder of runs and their rows."""
+"""A sweep as a whole: claimed, locked, run or tried, and read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sim.errors import InputError
 from sim.files import free_folder
+from sim.formatting import as_yaml
 from sim.sweep.engine import Point
-from sim.sweep.folder import LOG, about_sweep, among, check_claim, claim, give_up_if_unused, locked
+from sim.sweep.folder import (
+    LOG,
+    Sweep,
+    about_sweep,
+    among,
+    check_claim,
+    claim,
+    give_up_if_unused,
+    locked,
+    read_sweep,
+)
 from sim.sweep.points import MOST_POINTS, Plan
-from sim.sweep.supervisor import How, Sweeping
+from sim.sweep.spec import read_pairs
+from sim.sweep.supervisor import How, Sweeping, scenario_name, workers
 from sim.sweep.text import SweepProgress
 from sim.sweep.trial import dry_run_text
+
+
+def sweep(
+    scenario: str | Path,
+    keys: Mapping[str, str | Sequence[Any]],
+    out: str | Path | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    sampling: str = "grid",
+    samples: int | None = None,
+    replications: int = 1,
+    jobs: int = 1,
+    resume: bool = False,
+    keep_going: bool = False,
+    cache: bool = True,
+    quiet: bool = True,
+) -> Sweep:
+    """Run ``scenario`` for combinations of values of ``keys``, as ``leomix sweep`` does.
+
+    ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
+    ``400:1200:50``; they are combined as a ``sampling`` of ``grid``, ``zip`` or ``random`` (with
+    ``samples``), each with ``replications`` seeds. ``jobs`` processes run the points (0: one per
+    core). ``out`` is a new folder (default: a free one in ``runs``), or with ``resume`` that of a
+    sweep to continue. Returns the sweep with the rows that there are; their ``status`` says which
+    points failed. Raises InputError for wrong input, before anything runs.
+    """
+    pairs = [
+        f"{key}={spec if isinstance(spec, str) else ','.join(map(as_yaml, spec))}"
+        for key, spec in keys.items()
+    ]
+    name = scenario_name(str(scenario))
+    plan = Plan(name, dict(overrides or {}), read_pairs(pairs), sampling, samples, replications)
+    how = How(
+        out=None if out is None else Path(out),
+        workers=workers(jobs),
+        engine="local",
+        scheduler=None,
+        resume=resume,
+        keep_going=keep_going,
+        shard=(0, 1),
+        cache=cache,
+    )
+    return read_sweep(run_points(plan, points_of(plan, yes=True), how, quiet).place)
 
 
 def points_of(plan: Plan, yes: bool) -> list[Point]:

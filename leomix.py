@@ -1,0 +1,103 @@
+"""leomix: a co-simulator of satellite networks and federated learning, behind one name.
+
+    scenario = leomix.load("quickstart", {"stop.days": 2})
+    result = leomix.run(scenario, out="runs/first")
+    result = leomix.load("runs/first")
+
+The packages stand beside it: :mod:`orbit` (who sees whom), :mod:`channel` (what a link carries),
+:mod:`learning` (what is trained), :mod:`scenarios` (what a user writes) and :mod:`sim` (the clock).
+Names load on first use: ``import leomix`` is cheap, and needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import channel as channel
+    import learning as learning
+    import orbit as orbit
+    import scenarios as scenarios
+    import sim as sim
+    from scenarios import Scenario
+    from sim import Result, compare, fork, run
+    from sim.export import export
+    from sim.report import report
+    from sim.sweep import sweep
+
+PACKAGES = ("orbit", "channel", "learning", "scenarios", "sim")
+_HOME_OF = {
+    "compare": "sim",
+    "export": "sim.export",
+    "fork": "sim",
+    "report": "sim.report",
+    "run": "sim",
+    "sweep": "sim.sweep",
+}
+
+__all__ = [
+    "channel", "compare", "export", "fork", "learning", "load", "orbit", "report", "run",
+    "scenarios", "sim", "sweep",
+]  # fmt: skip
+
+
+def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario | Result:
+    """Return the scenario of a file or shipped name, or the result that is in a run folder.
+
+    ``overrides`` replaces dotted keys of a scenario, like ``{"stop.days": 2}``. Raises
+    :class:`scenarios.ScenarioError` or :class:`sim.InputError` for wrong input.
+    """
+    if Path(source).is_dir():
+        if overrides:
+            raise ValueError(f"{source}: is a run folder, which takes no overrides")
+        found: Result = _package("sim").load(source)
+        return found
+    scenario: Scenario = _package("scenarios").load(str(source), dict(overrides or {}))
+    return scenario
+
+
+def foreign_packages(packages: Iterable[str] = PACKAGES) -> list[str]:
+    """Describe packages of ours whose import name belongs to something else on this machine."""
+    home, complaints = Path(__file__).resolve().parent, []
+    for name in packages:
+        spec = find_spec(name)
+        place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+        if spec is not None and place is None:
+            place = Path(
+                *list(spec.submodule_search_locations or ["."])[:1], "__init__.py"
+            ).resolve()
+        if place is None:
+            complaints.append(f"import {name}: not found; install leomix anew")
+        elif place.parent.parent != home:
+            complaints.append(
+                f"import {name}: comes from {place.parent}, not from leomix ({home / name}); "
+                "rename that folder, or use another current folder or environment"
+            )
+    return complaints
+
+
+def _package(name: str) -> Any:
+    """Import a package of ours; ImportError in one line where a stranger has its name."""
+    wanted = PACKAGES if name.startswith("sim") else (name,)  # sim imports them all
+    if complaints := foreign_packages(wanted):
+        raise ImportError(complaints[0])
+    return import_module(name)
+
+
+def __getattr__(name: str) -> Any:
+    if name in PACKAGES:
+        value = _package(name)
+    elif name in _HOME_OF:
+        value = getattr(_package(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'leomix' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,2 @@
+from .formats import FORMATS as FORMATS
+from .formats import export as export
