@@ -192,6 +192,7 @@ def _assert_refused(text, place, words):
         (_with(TWO, 3, "25545"), ":2 (25544): catalogue number 25545 follows line 1 of 25544"),
         (_with(ONE, 3, "I5544"), ":1: catalogue number 'I5544' is neither"),
         (_with(TWO, 9, "5x.6331 "), "inclination '5x.6331 ' is not a decimal"),
+        (_with(TWO, 18, "400.0000"), "right ascension of the node 400.0000 is outside 0 to 360"),
         (_with(TWO, 53, "18.50000248"), "mean motion 18.50000248 is outside 1e-05 to 18"),
         (_with(TWO, 27, "0 06317"), "eccentricity '0 06317' is not seven digits"),
         (_with(ONE, 19, "26366.5"), "366.50053383 is beyond the 365 days of 2026"),
