@@ -160,6 +160,11 @@ def test_next_to_a_failure_ranges_are_sgp4s(before):
     cut = near.clipped_start if before else near.clipped_end
     assert cut.sum() > 5
     np.testing.assert_array_equal(near.sgp4_error, cut)
+    if not before:
+        # A span that ends before the failure knows nothing of it.
+        end = start + timedelta(seconds=edge_s - 30)
+        windows, told = _contacts([satellite], sites, end - DAY / 24, end)
+        assert len(windows) > 50 and not told and not windows.sgp4_error.any()
 
 
 @pytest.mark.parametrize("name", ["bstar", "mo", "ecco", "inclo", "no_kozai"])
