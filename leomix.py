@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     import orbit as orbit
     import scenarios as scenarios
     import sim as sim
-    from scenarios import Scenario
-    from sim import Result, compare, fork, run
+    from sim import compare, fork, run
     from sim.export import export
     from sim.report import report
     from sim.sweep import sweep
@@ -45,8 +44,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario | Result:
-    """Return the scenario of a file or shipped name, or the result that is in a run folder.
+def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
+    """Return the Scenario of a file or shipped name, or the Result that is in a run folder.
 
     ``overrides`` replaces dotted keys of a scenario, like ``{"stop.days": 2}``. Raises
     :class:`scenarios.ScenarioError` or :class:`sim.InputError` for wrong input.
@@ -54,10 +53,8 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scen
     if Path(source).is_dir():
         if overrides:
             raise ValueError(f"{source}: is a run folder, which takes no overrides")
-        found: Result = _package("sim").load(source)
-        return found
-    scenario: Scenario = _package("scenarios").load(str(source), dict(overrides or {}))
-    return scenario
+        return _package("sim").load(source)
+    return _package("scenarios").load(str(source), dict(overrides or {}))
 
 
 def foreign_packages(packages: Iterable[str] = PACKAGES) -> list[str]:
