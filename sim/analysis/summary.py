@@ -248,9 +248,3 @@ def fault_counts(events: pa.Table) -> dict[str, int]:
         mine = pc.match_substring_regex(texts, pattern)
         found[kind] = int(pc.sum(counts.filter(mine)).as_py() or 0)
     return {kind: count for kind, count in found.items() if count}
-
-
-def fault_lines(counts: dict[str, int]) -> list[str]:
-    """Say what faults a run had, in one line; none where it had none."""
-    each = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return [f"faults of the scenario: {each}"] if counts else []

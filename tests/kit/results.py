@@ -8,7 +8,7 @@ from sim.analysis.experts import (
     networked_figures,
     utilisation,
 )
-from sim.analysis.summary import FAULT_KINDS, TARGETS, fault_counts, fault_lines, summarise
+from sim.analysis.summary import FAULT_KINDS, TARGETS, fault_counts, summarise
 from sim.analysis.text import comparison_text, pattern_text, summary_text
 from sim.cli.about import write_scenario
 from sim.cli.run import Progress

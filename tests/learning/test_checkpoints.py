@@ -260,6 +260,8 @@ def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
     with pytest.raises(ValueError, match=text) as error:
         read(mixtral_config(folder))
     assert "\n" not in str(error.value) and (str(folder) in str(error.value) or "token" in text)
+    with pytest.raises(ValueError, match="nowhere: no such folder; name a local folder"):
+        read(mixtral_config(tmp_path / "nowhere"))
 
 
 def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path):

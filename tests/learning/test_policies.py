@@ -202,3 +202,8 @@ def test_a_policy_of_ones_own_that_fails_is_named():
     ):
         with pytest.raises(ValueError, match=f"policy 'mine' .*{message}"):
             kit.asked(policy, "mine", problem, np.random.default_rng(0))
+
+
+def test_scores_without_a_row_per_client_are_refused():
+    with pytest.raises(ValueError, match=r"score has shape \(3,\); give one row a client"):
+        Problem(np.ones(3), np.ones(3, int))

@@ -142,3 +142,8 @@ def test_what_has_no_size_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             sizes_of(**keys, **wrong)
+
+
+def test_factors_are_scaled_by_alpha_over_their_rank():
+    assert LoraConfig(rank=8, alpha=2.0).scale == 0.25
+    assert LoraConfig(rank=8).scale == LoraConfig().scale == 2.0

@@ -276,6 +276,7 @@ def test_skyfields_own_satellites_are_taken():
     theirs = EarthSatellite(ONE, TWO, NAME, TIMESCALE)
     ours = orbit.as_satellite(theirs)
     assert ours == orbit.parse_satellites(f"{NAME}\n{ONE}\n{TWO}")[0]
+    assert repr(ours) == f"Satellite('{NAME}', norad_id=25544, epoch=2026-08-22T12:00:46Z)"
     assert orbit.as_satellite(ours) is ours
     assert orbit.as_satellite(EarthSatellite(ONE, TWO, None, TIMESCALE)).name == "25544"
     back = orbit.as_satellite(EarthSatellite.from_satrec(CIRCLES[3].model, TIMESCALE))

@@ -228,3 +228,18 @@ def test_the_spline_of_a_pass_is_scipys_to_the_last_bit(pieces):
         values = rng.normal(size=(pieces + 1, 6))
         powers = np.swapaxes(EvenSpline.through(knots_s, values).powers, 1, 2)
         np.testing.assert_array_equal(powers, CubicSpline(knots_s, values).c)
+
+
+def test_names_and_numbers_that_come_more_than_once_are_told():
+    for given, words in (
+        ("A1 B2 C0 D0", []),
+        ("A1 B2 A0 B3", ["2 satellites are called 'A' (1), and 1 more name comes more than once"]),
+        ("A1 A2 A3 A4 A5 A6 A7", ["7 satellites are called 'A' (1, 2, 3, 4, 5, ...)"]),
+        ("A0 A0", ["2 satellites are called 'A'"]),
+        ("A7 B7", ["7 comes twice: two element sets of one satellite count as two"]),
+        ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once: 3 "
+                                     "element sets of one satellite count as 3"]),
+    ):  # fmt: skip
+        satellites = [replace(ISS, name=word[0], norad_id=int(word[1:])) for word in given.split()]
+        lines = orbit.doubts(iter(satellites), ISS.epoch, ISS.epoch + DAY)
+        assert [line.partition(";")[0] for line in lines] == words

@@ -1,5 +1,6 @@
 """Windows and sites from CSV, windows of slots, and how well windows cover sites."""
 
+import os
 import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -157,6 +158,7 @@ TABLES = {
         ("latitude_deg,longitude_deg,latitude_deg\n1,2,1", 1, "'latitude_deg' comes twice"),
         ("latitude_deg;longitude_deg\n1;2", 1, "not separated by commas; save the table with"),
         (NAMED + '"a\nb",1,2', 3, "characters that cannot be shown"),
+        (PLACE + "1,x", 2, "longitude_deg 'x' is not a number"),
         (PLACE + "1_0,2", 2, "latitude_deg '1_0' is not a number"),
         (PLACE + "1,2,3", 2, "cells in the row: 3, in the header: 2"),
         (NAMED + '"a,1,2\nb,3,4', 3, "check the quotation marks"),
@@ -174,6 +176,16 @@ def test_every_mistake_is_one_line_that_names_its_place(tmp_path, read, text, li
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))}:{line}: ") as caught:
         read(path)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_a_pipe_and_a_span_without_time_are_refused(tmp_path):
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    for read in (orbit.read_sites, orbit.read_satellites):
+        refused("pipe.csv: is a pipe or a device", read, pipe)
+        with pytest.raises(IsADirectoryError):
+            read(tmp_path)
+    refused("is not after start", orbit.doubts, CIRCLES[:1], START, START)
 
 
 GOOD = """\

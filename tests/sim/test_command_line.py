@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -107,6 +108,7 @@ def test_list_validate_doctor_schema(leomix):
     assert ("Nairobi" in plan.out, plan.err) == (True, "")
     assert (report.status, "import names are leomix's own" in report.out) == (0, True)
     assert json.loads(leomix("schema").out)["properties"]["orbit"]
+    assert leomix("--version").out.split() == ["leomix", version("leomix")]
 
 
 def test_small_scenarios_that_are_shipped_lack_no_data():

@@ -216,3 +216,11 @@ def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path: Path) -> Non
     steps = compared["groups"][0]["gradient_steps_to"][name]["median"]
     assert steps == reached["gradient_steps"]
     assert f"gradient steps to {name}" in results.comparison_text(compared)
+
+
+def test_a_round_takes_its_flops_over_the_rate_where_no_time_is_given():
+    slow = np.array([1e9, 4e9])
+    by_rate = network.Compute(None, slow, None, None, None)
+    assert by_rate.round_s(Cost(flops=2e9)).tolist() == [2.0, 0.5]
+    mixed = network.Compute(np.array([np.nan, 7.0]), slow, None, None, None)
+    assert mixed.round_s(Cost(flops=2e9)).tolist() == [2.0, 7.0]
