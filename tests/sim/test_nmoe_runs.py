@@ -117,6 +117,16 @@ def test_a_run_is_plain_training(loss, kind, largest, tmp_path):
         torch.testing.assert_close(found[name], tensor, rtol=tolerance, atol=tolerance / 100)
 
 
+def test_pairs_of_the_views_are_another_loss_and_train_as_well(tmp_path):
+    found = {}
+    for estimator in ("shared", "pairs"):
+        said = {"extractor": "fedsc", "share_correlations": False, "estimator": estimator}
+        run = sim.run(nmoe(learning=options(**said)), tmp_path / estimator)
+        found[estimator] = load_file(run.folder / "model" / "model.safetensors")
+        assert np.isfinite(run.metrics.loss.dropna()).all()
+    assert any((found["shared"][name] != found["pairs"][name]).any() for name in found["pairs"])
+
+
 @pytest.mark.parametrize("gate", ["fedgate", "rollgate", "rangate", "random", "local"])
 def test_the_network_changes_the_clock_and_not_the_weights(gate, tmp_path):
     """A run without training has the same clock; equal keys prove equal learning there, too."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -218,6 +219,17 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
             assert memory.free_bytes("cpu") == free
         with pytest.raises(sim.InputError, match=r"are free; .* is the program"):
             limits.check(few)
+
+
+def test_a_limit_of_the_process_counts():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
+    try:
+        free = memory.free_bytes("cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert free is not None and (1 << 29) < free <= 1 << 30
 
 
 @pytest.mark.process
