@@ -23,7 +23,7 @@ from sim.execution.folder import as_written, check_place
 from sim.execution.identity import Course
 from sim.execution.result import Result
 from sim.execution.running import EachEvent, EachTime, Listener, carry_out
-from sim.plan.splice import spliced
+from sim.plan.plan import spliced
 from sim.plan.windows import Find, Found, Sought, find
 
 

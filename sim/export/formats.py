@@ -6,11 +6,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import scenarios
+from sim.analysis.summary import summarise
+from sim.analysis.text import summary_text
 from sim.engine.setup import learner_of
 from sim.errors import InputError
 from sim.execution.checkpoint import CHECKPOINT
@@ -62,7 +65,7 @@ FORMATS = {
     "parquet": "sim.export.formats:write_parquet",
     "perfetto": "sim.export.perfetto:write_perfetto",
     "czml": "sim.export.czml:write_czml",
-    "tensorboard": "sim.export.tensorboard:write_tensorboard",
+    "tensorboard": "sim.export.formats:write_tensorboard",
     "peft": "sim.export.formats:write_adapters",
 }
 """Where the writer of each format lives; it is imported when it is asked for."""
@@ -228,3 +231,61 @@ def write_adapters(run: Run, place: Path) -> list[str]:
     model = task.skeleton(Residency(held=task.all_experts))
     export_adapters(place, model, task.config.model, task.names, start, final)
     return []
+
+
+# Accuracy and loss of a run for TensorBoard, over cycles and over simulated time.
+
+
+FILE = "events.out.tfevents.leomix"
+FIGURES = ("accuracy", "loss")
+
+
+class Point(NamedTuple):
+    """A value of a curve, at a step and at seconds since the run's start."""
+
+    curve: str
+    step: int
+    time_s: float
+    value: float
+
+
+def write_tensorboard(run: Run, place: Path) -> list[str]:
+    """Write the curves and the summary of the run; the wall time of all is simulated UTC.
+
+    ``accuracy/...`` and ``loss/...`` have the cycle as their step, ``accuracy_by_second/...`` and
+    ``loss_by_second/...`` whole simulated seconds.
+    """
+    with needs("tensorboard"):
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.plugins.text.summary_v2 import text_pb
+        from tensorboard.summary.writer.record_writer import RecordWriter
+    start = datetime.fromisoformat(run.manifest["start_utc"]).timestamp()
+    points = list(points_of(run.tables["metrics"]))
+    with (place / FILE).open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
+        about = text_pb("summary", _summary(run))
+        writer.write(Event(wall_time=start, summary=about).SerializeToString())
+        for point in points:
+            value = Summary(value=[Summary.Value(tag=point.curve, simple_value=point.value)])
+            event = Event(wall_time=start + point.time_s, step=point.step, summary=value)
+            writer.write(event.SerializeToString())
+    return [] if points else [f"{run.folder}: has no accuracy (learning.train was false)"]
+
+
+def points_of(metrics: pa.Table) -> Iterator[Point]:
+    """Every accuracy and loss of the run's ``metrics``, once by cycle and once by second."""
+    for row in metrics.to_pylist():
+        whose = "global" if row["scope"] == "global" else f"cluster {row['cluster']}"
+        for name in FIGURES:
+            if row[name] is not None:
+                yield Point(f"{name}/{whose}", row["cycle"], row["time_s"], row[name])
+                by_second = f"{name}_by_second/{whose}"
+                yield Point(by_second, int(row["time_s"]), row["time_s"], row[name])
+
+
+def _summary(run: Run) -> str:
+    """The summary in Markdown: an indented block shows all text as it is."""
+    text = f"{run.title}\n{summary_text(summarise(run.tables, run.manifest))}"
+    return "\n".join(f"    {line}" for line in text.splitlines())

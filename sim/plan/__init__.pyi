@@ -8,9 +8,9 @@ from .plan import Plan as Plan
 from .plan import Sky as Sky
 from .plan import check_plan as check_plan
 from .plan import make_plan as make_plan
+from .plan import spliced as spliced
 from .plan import view_of as view_of
 from .satellites import satellites_of as satellites_of
-from .splice import spliced as spliced
 from .windows import Find as Find
 from .windows import Found as Found
 from .windows import Sought as Sought

@@ -33,10 +33,10 @@ SPREAD = Operation("learning.training.nmoe.gates:spread")
 TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", trains=True)
 TAKE_GATE = Operation("learning.training.nmoe.gates:take_gate")
 SHARE_GATES = Operation("learning.training.aggregation:share_gates")
-CENTRAL = Operation("learning.training.nmoe.central:central", trains=True)
-CENTRAL_SERVER = Operation("learning.training.nmoe.central:central_server")
-CENTRAL_EXPERTS = Operation("learning.training.nmoe.central:central_experts")
-CENTRAL_GATE = Operation("learning.training.nmoe.central:central_gate")
+CENTRAL = Operation("learning.training.nmoe.gates:central", trains=True)
+CENTRAL_SERVER = Operation("learning.training.nmoe.gates:central_server")
+CENTRAL_EXPERTS = Operation("learning.training.nmoe.gates:central_experts")
+CENTRAL_GATE = Operation("learning.training.nmoe.gates:central_gate")
 
 
 class Central(NamedTuple):
