@@ -45,7 +45,7 @@ def run_command(
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in -o")] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+        bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
     ] = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,
@@ -86,7 +86,7 @@ def fork_command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the fork in -o")] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+        bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
     ] = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,

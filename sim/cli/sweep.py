@@ -50,7 +50,7 @@ def sweep_command(
         typer.Option("-o", "--output", metavar="DIR", help="default runs/sweep-NAME"),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", metavar="N", help="processes; 0 for one a core")
+        int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
     ] = 1,
     engine: Annotated[str, typer.Option(metavar="NAME", help="local or dask")] = "local",
     scheduler: Annotated[
@@ -68,7 +68,7 @@ def sweep_command(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="train anew what has been trained before")
+        bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
     ] = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,
