@@ -9,9 +9,6 @@ import numpy as np
 from learning.requests.cluster import Mask
 from learning.rng import stream
 
-INJECTED = "injected: "
-"""How the details of all rows begin that tell of a fault which the scenario asked for."""
-
 
 @dataclass(frozen=True)
 class Spoiling:

@@ -13,7 +13,6 @@ from learning.clients.updates import (
     Inbound,
     Snapshot,
     Update,
-    described,
     download_bytes,
     finite,
     merge,
@@ -23,6 +22,7 @@ from learning.clients.updates import (
 )
 from learning.learner import Learner
 from learning.requests.cluster import Cluster, Download, Floats, Ints, Mask, Receipt, Request, Work
+from learning.requests.details import described
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from learning.faults import INJECTED
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
+from learning.requests.details import update_refused, update_spoilt
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle
 
@@ -121,21 +121,13 @@ def finite(
         return done
     known: list[int] = [] if spoilt is None else np.flatnonzero(spoilt).tolist()
     for device in known:
-        yield Note("fault", detail=f"{INJECTED}update of device {device} is not finite")
+        yield Note("fault", detail=update_spoilt(device))
     found = yield Measure("not finite", lambda: learner.not_finite(offered), known)
     refused = [device for device in found if done[device]]
     for device in refused:
-        what = f"update of device {device} refused: not finite"
-        remedy = "" if device in known else "; lower learning.step_size if this goes on"
-        yield Note("drop", detail=what + remedy)
+        yield Note("drop", detail=update_refused(device, spoilt=device in known))
     kept: Mask = done & ~np.isin(np.arange(len(done)), refused)
     return kept
-
-
-def described(name: str, values: Ints) -> str:
-    """Write ``name:value``, or ``name:low-high`` where the values differ."""
-    low, high = int(values.min()), int(values.max())
-    return f"{name}:{low}" if low == high else f"{name}:{low}-{high}"
 
 
 # Server models on their way down to the devices of a cluster, each in the version it began in.

@@ -26,6 +26,7 @@ from learning.requests.cluster import (
     Upload,
     Work,
 )
+from learning.requests.details import GIVES, TAKES
 from learning.requests.payload import Payload
 
 
@@ -107,7 +108,7 @@ class EmsFl(SplitsExperts):
         gone, taken = self.splitting.change_hands(me.index)
         if taken:
             side.expect()
-        for verb, experts in (("gives", gone), ("takes", taken)):
+        for verb, experts in ((GIVES, gone), (TAKES, taken)):
             if experts:
                 yield Note("assign", self.version, f"{verb} {_named('experts', experts)}")
         return False

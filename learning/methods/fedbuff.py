@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from learning.clients.cluster import ClusterSide
-from learning.clients.updates import Update, described, merge
+from learning.clients.updates import Update, merge
 from learning.methods.base import Method, Protocol, World
 from learning.requests.cluster import Cluster, Ints, Mask, Note, TrainUntilContact, Upload
+from learning.requests.details import described
 from learning.values.lazy import Handle
 
 

@@ -10,10 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.details import BEAM, SYNCHRONISATION
 from sim.trace.tables import says
-
-UNTIL = r"^synchronisation: until (?P<until>[0-9.]+) s$"
-"""What a wait for the server's state says of its end."""
 
 
 def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
@@ -65,7 +63,7 @@ def beam_waits(events: pa.Table, contacts: pa.Table, names: Sequence[str]) -> Gr
     A beam that it gets in between ends no span; it is connected then.
     """
     waits = events.filter(
-        pc.and_(pc.equal(events["kind"], "wait"), pc.starts_with(events["detail"], "beam"))
+        pc.and_(pc.equal(events["kind"], "wait"), pc.starts_with(events["detail"], BEAM))
     )
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = contacts["set_s"].take(place.combine_chunks())
@@ -74,7 +72,7 @@ def beam_waits(events: pa.Table, contacts: pa.Table, names: Sequence[str]) -> Gr
 
 def synchronisation_waits(events: pa.Table, names: Sequence[str]) -> GroupedIntervals:
     """While the satellite does not know the server's newest state, and a device would take it."""
-    told = pc.extract_regex(events["detail"], UNTIL)
+    told = pc.extract_regex(events["detail"], SYNCHRONISATION)
     rows = pc.and_(pc.equal(events["kind"], "wait"), pc.is_valid(told))
     waits, until = events.filter(rows), told.filter(rows)
     until_s = pc.cast(pc.struct_field(until, "until"), pa.float64())

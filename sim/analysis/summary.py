@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from learning.requests.details import EXCLUDED, FAULT_KINDS
 from sim.analysis.experts import (
     alignment_figures,
     by_cluster,
@@ -19,7 +20,7 @@ from sim.analysis.experts import (
     own_mass,
 )
 from sim.devices.energy import total
-from sim.trace.schema import DIRECTIONS, EXCLUDED
+from sim.trace.schema import DIRECTIONS
 from sim.trace.tables import pieces_of
 
 JOULES_PER_KWH = 3.6e6
@@ -221,18 +222,6 @@ def _sum(values: pa.ChunkedArray) -> float:
 
 
 # What faults did to a run, counted out of its events table.
-
-
-FAULT_KINDS = {
-    "satellite outages": r"^injected: satellite .* out until",
-    "absences of devices": r"^injected: away until",
-    "slow devices": r"^injected: .* times as slow",
-    "transfers with packets sent again": r"^injected: .* packets of .* sent again",
-    "corrupted uploads": r"refused: corrupted in transit$",
-    "updates that were not finite": r"^injected: update .* not finite",
-    "late uploads": r"^injected: upload of .* late by",
-}
-"""What is counted, and the details of the rows that it is counted by."""
 
 
 def fault_counts(events: pa.Table) -> dict[str, int]:

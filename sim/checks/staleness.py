@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
+from learning.requests.details import STALENESS as COUNTED
 from sim.checks.conservation import Moved, everywhere, worst
 from sim.errors import violated
 
@@ -21,7 +21,6 @@ FOUND = -1
 """Stands for a version that need not be looked for any more."""
 WAITING = 256
 """Versions of a cluster's uploads that may wait to be aggregated."""
-SAID = re.compile(r"\bstaleness:(-?\d+)(?:-(-?\d+))?")
 
 Strange = dict[tuple[str, str], tuple[int, str]]
 
@@ -115,7 +114,7 @@ class Versions:
 
     def aggregated(self, columns: Mapping[str, Any]) -> None:
         """Hold what is said of an aggregation against what has been uploaded."""
-        said, version = SAID.search(columns.get("detail") or ""), columns.get("version")
+        said, version = COUNTED.search(columns.get("detail") or ""), columns.get("version")
         if said is None or version is None:
             return
         low = int(said[1])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Assign, Cluster, Floats
+from learning.requests.details import device_away, device_slow, satellite_out
 from learning.requests.peers import Infer
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
@@ -124,11 +125,11 @@ def _spells(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
     """Time, cluster (empty for a satellite), device and detail of everything known beforehand."""
     for name, spells in faults.outages.items():
         for begin_s, end_s in zip(spells.begin_s.tolist(), spells.end_s.tolist(), strict=True):
-            yield begin_s, "", 0, f"satellite {name} out until {end_s:.3f} s"
+            yield begin_s, "", 0, satellite_out(name, end_s)
     for name, presence in faults.churn.items():
         for k, away in enumerate(presence.away):
             for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
-                yield begin_s, name, k, f"away until {end_s:.3f} s"
+                yield begin_s, name, k, device_away(end_s)
     first = faults.at(0.0)
     yield from _slow(first.slowdown, {}, 0.0)
     if faults is not first:
@@ -142,4 +143,4 @@ def _slow(
     for name, times in slowdown.items():
         new = (times > 1.0) & (times != before.get(name, np.ones_like(times)))
         for k in np.flatnonzero(new).tolist():
-            yield from_s, name, k, f"{times[k]:g} times as slow"
+            yield from_s, name, k, device_slow(times[k])

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.faults import INJECTED
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
 from sim.plan.contacts import LAST_BITS_S
 from sim.trace.assembly import Coded, Vocabulary
@@ -95,7 +95,7 @@ def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     """Updates that the server did not merge, but for those that the scenario spoils itself."""
     count = 0
     for events in pieces_of(tables, "events", ["detail"]):
-        told = pc.match_substring(pc.fill_null(events.column("detail"), ""), "not finite; lower")
+        told = pc.match_substring(pc.fill_null(events.column("detail"), ""), NOT_FINITE)
         count += pc.sum(told).as_py() or 0
     if count:
         yield f"{count} updates refused by the server, not finite: lower learning.step_size"

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.faults import INJECTED
-from learning.requests.cluster import CORRUPTED, Cluster, Cost, Floats, Mask
+from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from learning.requests.details import (
+    BEAM_TAKEN_OVER,
+    UPLOAD_CORRUPTED,
+    beam_busy,
+    packets_sent_again,
+    synchronisation,
+    upload_late,
+)
+from learning.requests.details import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.formatting import data_size
@@ -17,7 +25,6 @@ from sim.plan.contacts import PlannedContact
 from sim.plan.plan import Plan
 from sim.trace.assembly import Coded
 from sim.trace.recorder import Trace
-from sim.trace.schema import EXCLUDED
 
 if TYPE_CHECKING:
     from sim.devices.devices import Devices
@@ -31,20 +38,18 @@ def leg_told(trace: Trace, leg: Transfer, moved: Floats, time_s: float, **shared
         share = np.divide(moved, left, out=np.zeros_like(left), where=left > 0)
         again, sent = (int(np.rint(n * share).sum()) for n in (leg.resent, leg.packets))
         if again:
-            fault_row(
-                trace, time_s, f"{again} of {sent} packets of {leg.name} sent again", **shared
-            )
+            fault_row(trace, time_s, packets_sent_again(again, sent, leg.name), **shared)
     if leg.late_s is not None:
         late = leg.who & (leg.late_s > 0) & (leg.ready_s <= time_s)
         rows = np.flatnonzero(late)
-        texts = [f"{INJECTED}upload of {leg.name} late by {s:.1f} s" for s in leg.late_s[rows]]
+        texts = [upload_late(leg.name, late_s) for late_s in leg.late_s[rows].tolist()]
         shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
         trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
 
 
 def fault_row(trace: Trace, time_s: float, detail: str, **columns: Any) -> None:
     """Add a row of a fault that the scenario asked for to the events."""
-    trace.add("events", time_s=time_s, kind="fault", detail=INJECTED + detail, **columns)
+    trace.add("events", time_s=time_s, kind="fault", detail=detail, **columns)
 
 
 OUTCOMES = ("delivered", "carried", "dropped")
@@ -80,10 +85,7 @@ class Rows:
         needs = np.broadcast_to(cost.memory_bytes, excluded.shape)
         both = np.stack([needs, devices.memory_bytes])[:, new]
         figures, which = np.unique(both, axis=1, return_inverse=True)
-        why = [
-            f"{EXCLUDED}: needs {data_size(needed)} of memory, has {data_size(size)}"
-            for needed, size in figures.T.tolist()
-        ]
+        why = [excluded_text(*map(data_size, row)) for row in figures.T.tolist()]
         self._trace.add(
             "events",
             len(new),
@@ -143,7 +145,7 @@ class Rows:
         gone = outcome == DROPPED
         if refused is not None:
             bad = gone & refused[rows]
-            self._drop(leg, rows[bad], stop[bad], cluster, contact_id, f"refused: {CORRUPTED}")
+            self._drop(leg, rows[bad], stop[bad], cluster, contact_id, UPLOAD_CORRUPTED)
             gone = gone & ~bad
         self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
 
@@ -239,7 +241,7 @@ class Rows:
 
     def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
         """A download that waits for the server's state to reach the satellite."""
-        self._wait(contact, time_s, f"synchronisation: until {known_s:.3f} s")
+        self._wait(contact, time_s, synchronisation(known_s))
 
     def _wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
         self._trace.add(
@@ -257,7 +259,6 @@ def _waits(plan: Plan) -> Iterator[tuple[float, int, str]]:
     for contact in plan.contacts:
         if not np.isnan(contact.wait_from_s):
             until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
-            yield contact.wait_from_s, contact.contact_id, f"beam busy: {until}"
+            yield contact.wait_from_s, contact.contact_id, beam_busy(until)
         if contact.cut_short:
-            why = "beam taken over by a cluster that waited"
-            yield contact.end_s, contact.contact_id, why
+            yield contact.end_s, contact.contact_id, BEAM_TAKEN_OVER

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.details import TAKES
 from sim.trace.arrow import array, coded_text, dictionary
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT
 from sim.trace.tables import narrow, stable_order
@@ -162,7 +163,7 @@ def _rank(key: str, column: Column) -> np.ndarray:
     Of the details only those that take an expert count: they follow those that give it.
     """
     if key == "detail" and column.words is not None:
-        takes = [word.startswith("takes ") for word in column.words]
+        takes = [word.startswith(f"{TAKES} ") for word in column.words]
         later: np.ndarray = np.array([*takes, False], np.int8)[column.values]
         return later
     if column.words is not None:

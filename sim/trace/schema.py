@@ -7,10 +7,6 @@ import pyarrow as pa
 DIRECTIONS = ("uplink", "downlink", "sidelink")
 
 
-EXCLUDED = "does not train"
-"""How the detail of a fault begins that tells of a device with too little memory."""
-
-
 FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
 
 COLUMNS: dict[str, dict[str, pa.DataType]] = {

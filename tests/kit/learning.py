@@ -86,6 +86,7 @@ from learning.policies.model_splitting import (
 )
 from learning.policies.problem import asked, checked, even_bounds
 from learning.provenance import circumstances, why_not
+from learning.requests import details
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
     Chain,

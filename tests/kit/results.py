@@ -1,5 +1,6 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
+from learning.requests.details import FAULT_KINDS
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import (
     alignment_figures,
@@ -8,7 +9,7 @@ from sim.analysis.experts import (
     networked_figures,
     utilisation,
 )
-from sim.analysis.summary import FAULT_KINDS, TARGETS, fault_counts, summarise
+from sim.analysis.summary import TARGETS, fault_counts, summarise
 from sim.analysis.text import comparison_text, pattern_text, summary_text
 from sim.cli.about import write_scenario
 from sim.cli.run import Progress

@@ -1,10 +1,12 @@
 """Whole runs in which much goes wrong: every method ends, and says what happened."""
 
+import re
+
 import numpy as np
 import pytest
 
 import sim
-from tests.kit.learning import Compute, Reach
+from tests.kit.learning import Compute, Reach, details
 from tests.kit.network import make_plan
 from tests.kit.results import FAULT_KINDS, fault_counts, summary_text
 from tests.kit.scripted import B0, B1, B2, at, ground, replies, sent
@@ -131,3 +133,24 @@ def test_a_method_that_waits_for_all_its_clients_takes_no_quorum(leomix):
     outcome = leomix("validate", "nmoe-digits", "--set", words[0], "--set", words[1])
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "method 'nmoe' waits for all its clients" in outcome.err
+
+
+def test_every_detail_that_is_read_again_is_found_by_its_pattern():
+    examples = {
+        "satellite outages": details.satellite_out("S 1", 12.5),
+        "absences of devices": details.device_away(1e9),
+        "slow devices": details.device_slow(1.5),
+        "transfers with packets sent again": details.packets_sent_again(3, 9, "experts:0"),
+        "corrupted uploads": f"gate {details.UPLOAD_CORRUPTED}",
+        "updates that were not finite": details.update_spoilt(4),
+        "late uploads": details.upload_late("model", 30.0),
+    }
+    for kind, text in examples.items():
+        found = [name for name, pattern in FAULT_KINDS.items() if re.search(pattern, text)]
+        assert found == [kind]
+    assert details.NOT_FINITE in details.update_refused(2, spoilt=False)
+    assert details.NOT_FINITE not in details.update_refused(2, spoilt=True)
+    until = re.search(details.SYNCHRONISATION, details.synchronisation(12.0625))
+    assert until and until["until"] == "12.062"
+    counted = details.STALENESS.search(f"gate {details.described('staleness', np.array([3, -1]))}")
+    assert counted and counted.groups() == ("-1", "3")

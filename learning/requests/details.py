@@ -1,0 +1,123 @@
+"""Details of events: how each is written, and the pattern by which it is read again.
+
+The column ``detail`` of the events table is text for people. Summaries, warnings, the critical path
+and an invariant also read some of it: what they look for stands here beside what is written, so
+that neither changes without the other.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.requests.cluster import CORRUPTED
+
+# Faults that the scenario asked for (`faults:`). FAULT_KINDS counts them.
+
+INJECTED = "injected: "
+"""How the details of all faults begin that the scenario asked for."""
+
+
+def satellite_out(satellite: str, until_s: float) -> str:
+    """A satellite begins an outage."""
+    return f"{INJECTED}satellite {satellite} out until {until_s:.3f} s"
+
+
+def device_away(until_s: float) -> str:
+    """A device leaves its cluster for a while."""
+    return f"{INJECTED}away until {until_s:.3f} s"
+
+
+def device_slow(slowdown: float) -> str:
+    """A device computes more slowly from now on."""
+    return f"{INJECTED}{slowdown:g} times as slow"
+
+
+def packets_sent_again(again: int, sent: int, payload: str) -> str:
+    """Packets of a transfer were lost and sent again."""
+    return f"{INJECTED}{again} of {sent} packets of {payload} sent again"
+
+
+def upload_late(payload: str, late_s: float) -> str:
+    """An upload begins later than it could."""
+    return f"{INJECTED}upload of {payload} late by {late_s:.1f} s"
+
+
+def update_spoilt(device: int) -> str:
+    """An update is made not finite."""
+    return f"{INJECTED}update of device {device} is not finite"
+
+
+UPLOAD_CORRUPTED = f"refused: {CORRUPTED}"
+"""What is said of a payload that arrived with a wrong checksum."""
+
+FAULT_KINDS = {
+    "satellite outages": rf"^{INJECTED}satellite .* out until",
+    "absences of devices": rf"^{INJECTED}away until",
+    "slow devices": rf"^{INJECTED}.* times as slow",
+    "transfers with packets sent again": rf"^{INJECTED}.* packets of .* sent again",
+    "corrupted uploads": rf"{UPLOAD_CORRUPTED}$",
+    "updates that were not finite": rf"^{INJECTED}update .* not finite",
+    "late uploads": rf"^{INJECTED}upload of .* late by",
+}
+"""Faults by kind, and the pattern of the rows that each is counted by."""
+
+# Updates that the server refuses, and devices that do not train.
+
+NOT_FINITE = "not finite; lower"
+"""Part of :func:`update_refused` for an update that no scenario spoilt."""
+
+
+def update_refused(device: int, spoilt: bool) -> str:
+    """The server refuses an update; the remedy is left out where the scenario ``spoilt`` it."""
+    remedy = "" if spoilt else "; lower learning.step_size if this goes on"
+    return f"update of device {device} refused: not finite{remedy}"
+
+
+EXCLUDED = "does not train"
+"""How :func:`excluded` begins."""
+
+
+def excluded(needed: str, size: str) -> str:
+    """A device lacks the memory for what it was to train."""
+    return f"{EXCLUDED}: needs {needed} of memory, has {size}"
+
+
+# Counts of an aggregation, of which an invariant reads the staleness.
+
+STALENESS = re.compile(r"\bstaleness:(-?\d+)(?:-(-?\d+))?")
+"""The lowest and, if they differ, the highest staleness of an aggregation's updates."""
+
+
+def described(name: str, values: NDArray[np.int64]) -> str:
+    """Write ``name:value``, or ``name:low-high`` where the values differ."""
+    low, high = int(values.min()), int(values.max())
+    return f"{name}:{low}" if low == high else f"{name}:{low}-{high}"
+
+
+# Experts that change hands: rows are ordered so that one who gives comes before one who takes.
+
+GIVES, TAKES = "gives", "takes"
+
+# Waits for a beam, and for the server's state on its way to a satellite.
+
+BEAM = "beam"
+"""How the details of waits for a beam begin."""
+
+BEAM_TAKEN_OVER = f"{BEAM} taken over by a cluster that waited"
+
+
+def beam_busy(until: str) -> str:
+    """A contact begins without a beam."""
+    return f"{BEAM} busy: {until}"
+
+
+SYNCHRONISATION = r"^synchronisation: until (?P<until>[0-9.]+) s$"
+"""When the satellite will know the server's state."""
+
+
+def synchronisation(until_s: float) -> str:
+    """A download waits for the server's state to reach the satellite."""
+    return f"synchronisation: until {until_s:.3f} s"
