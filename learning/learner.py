@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from learning.architecture.costs import Architecture, architecture
 from learning.architecture.kinds import resolved
 from learning.config import LearningConfig
-from learning.faults import Spoiling
 from learning.files import Stamps, stamps
 from learning.hardware import compute_device, on_device
 from learning.provenance import circumstances, gpu_name, why_not
 from learning.requests.cluster import Cost, Floats, Ints, Mask
+from learning.rng import stream
 from learning.values.lazy import Apply, Handle, Operation, Tensors, Values
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score, Served
     from learning.training.task import Task
+
 
 START = Operation("learning.training.operations:start", trains=True)
 RECEIVE = Operation("learning.training.operations:receive", 2)
@@ -350,3 +354,22 @@ class Learner:
     def final_tensors(self, server: Handle) -> Tensors:
         """Return the tensors of ``final``. Forces ``server``."""
         return self.values.force(self.final(server))
+
+
+# Faults that a scenario asks for in updates: whose they are.
+
+
+@dataclass(frozen=True)
+class Spoiling:
+    """Which updates are spoilt: a ``share`` of them, drawn from streams of ``seed``."""
+
+    seed: int = 0
+    share: float = 0.0
+
+    def struck(self, cluster: str, number: int, devices: int) -> Mask:
+        """Return whose update (K,) is spoilt among those of a cluster that arrive ``number``th."""
+        if self.share == 0.0:
+            return np.zeros(devices, bool)
+        luck = stream(self.seed, "not finite", cluster, number).random(devices)
+        struck: Mask = luck < self.share
+        return struck

@@ -10,8 +10,7 @@ from learning.architecture.kinds import data_keys, model_keys
 from learning.architecture.nmoe import KINDS as NETWORKED_KINDS
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data import DATASETS
-from learning.faults import Spoiling
-from learning.learner import Learner, StepSizes
+from learning.learner import Learner, Spoiling, StepSizes
 from learning.methods.base import Method, MethodType, World, find_method, read_options
 from learning.requests.cluster import Closing
 from scenarios import local_path
