@@ -215,6 +215,7 @@ class Learner:
         rounds: Ints,
         first_round: Ints,
         experts: Sequence[int],
+        *,
         gate: bool,
         masked: bool,
         mask: str = "-inf",

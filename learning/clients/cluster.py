@@ -99,6 +99,7 @@ class ClusterSide:
         server: Handle,
         version: int,
         experts: Sequence[int],
+        *,
         gate: bool = True,
         changes: Ints | None = None,
         who: Mask | None = None,
@@ -177,17 +178,26 @@ class ClusterSide:
         self,
         work: Work,
         experts: Sequence[int],
+        *,
         gate: bool = False,
         masked: bool = False,
         mask: str = "-inf",
     ) -> None:
-        """Train the rounds that the clock granted."""
+        """Train ``experts``, and the ``gate`` if asked, for the rounds that the clock granted."""
         self.excluded = work.excluded
         if self.state is None:
             return
         reach = None if self.holds.all() else self.holds & self._among(experts)
         self.state = self.learner.train(
-            self.state, self.name, work.rounds, self.rounds, experts, gate, masked, mask, reach
+            self.state,
+            self.name,
+            work.rounds,
+            self.rounds,
+            experts,
+            gate=gate,
+            masked=masked,
+            mask=mask,
+            reach=reach,
         )
         self.rounds = self.rounds + work.rounds
         trained = self._among(experts) & self.holds
@@ -200,7 +210,7 @@ class ClusterSide:
         owing: Mask = self.unsent[:, list(experts)].sum(axis=1) > 0
         return owing
 
-    def offer(self, experts: Sequence[int], gate: bool = False, who: Mask | None = None) -> None:
+    def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze a snapshot on every device in ``who`` that has trained and has none on its way.
 
         Raises ValueError while a snapshot of other parts is on its way.
@@ -216,7 +226,7 @@ class ClusterSide:
         fresh: Mask = asked & ~self.pending & self.owing(experts)
         if self.state is None or not fresh.any():
             return
-        offered = self.learner.offer(self.state, experts, gate)
+        offered = self.learner.offer(self.state, experts, gate=gate)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         self.snapshot = Snapshot(offered, *parts)
@@ -256,7 +266,7 @@ class ClusterSide:
     def sends(self, name: str, experts: Sequence[int], gate: bool, version: int | Ints) -> Payload:
         """Return what each device would send up of ``experts``, and of the gate if asked."""
         if self.holds.all():
-            return upload_payload(self.learner, name, experts, gate, version)
+            return upload_payload(self.learner, name, experts, gate=gate, version=version)
         return personal_upload(self.learner, name, experts, gate, version, self.holds)
 
     def deliver(self, receipt: Receipt) -> Mask:

@@ -43,7 +43,7 @@ class Update:
 
 
 def upload_payload(
-    learner: Learner, name: str, experts: Sequence[int], gate: bool, version: int | Ints
+    learner: Learner, name: str, experts: Sequence[int], *, gate: bool, version: int | Ints
 ) -> Payload:
     """Return what one device sends up of ``experts``, and of the gate if asked."""
     sizes = learner.architecture

@@ -47,7 +47,7 @@ class EmsFl(SplitsExperts):
         while True:
             if mine:
                 work, contact = yield TrainUntilContact(self.cost(mine, masked), side.complete)
-                side.train(work, mine, False, masked, self.mask)
+                side.train(work, mine, gate=False, masked=masked, mask=self.mask)
             else:
                 contact = yield NextContact()
             if contact is None:
@@ -134,11 +134,11 @@ class EmsFl(SplitsExperts):
         held = self.splitting.owned_by(me.index) if masked else self.experts
         name = f"{_named('experts', held)} gate" if masked else "model"
         model = side.download(name, self.server, self.version, held, changes=self.changes)
-        gate = upload_payload(self.learner, "gate", [], True, model.payload.version)
+        gate = upload_payload(self.learner, "gate", [], gate=True, version=model.payload.version)
         cost = self.learner.round_cost(mine, self.loaded(mine, masked), gate=True)
         down, work, up = yield Chain((model, Train(cost), Upload(gate, carry=False)))
         side.receive(down)
-        side.train(work, mine, True, masked, self.mask)
+        side.train(work, mine, gate=True, masked=masked, mask=self.mask)
         yield from self.aggregate_gate(me, side, (down, work, up))
         size = self.learner.architecture.download_bytes([], gate=True)
         back = yield Download(Payload("gate", size, self.version), side.able, carry=False)
@@ -167,11 +167,16 @@ class EmsFl(SplitsExperts):
             return
         held = self.splitting.owned_by(me.index)
         experts = side.download(
-            _named("experts", held), self.server, self.version, held, False, self.changes
+            _named("experts", held),
+            self.server,
+            self.version,
+            held,
+            gate=False,
+            changes=self.changes,
         )
         down, work = yield Chain((experts, Train(self.cost(mine, masked=True))))
         side.receive(down)
-        side.train(work, mine, False, True, self.mask)
+        side.train(work, mine, gate=False, masked=True, mask=self.mask)
 
     @property
     def mask(self) -> str:

@@ -35,9 +35,8 @@ class Synchronous(Method):
             broadcast = side.download(
                 "model", self.server, self.version, self.experts, changes=self.changes
             )
-            update = upload_payload(
-                self.learner, "model", self.experts, True, broadcast.payload.version
-            )
+            version = broadcast.payload.version
+            update = upload_payload(self.learner, "model", self.experts, gate=True, version=version)
             down, work, up = yield Chain((broadcast, Train(cost), Upload(update)))
             side.receive(down)
             side.train(work, self.experts, gate=True)
