@@ -10,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from learning.files import at_once
+from sim.errors import InputError
 
 
 @contextmanager
@@ -68,3 +69,9 @@ def free_folder(base: Path) -> Path:
     """Return ``base``, or the first of ``base.2``, ``base.3``... that is not there yet."""
     numbered = (base.with_name(f"{base.name}.{number}") for number in count(2))
     return next(place for place in chain([base], numbered) if not place.exists())
+
+
+def check_not_a_pipe(path: Path) -> None:
+    """Raise InputError for a pipe, socket or device: to open it could wait for ever."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is a pipe or a device, where a file should be; remove it")

@@ -12,7 +12,7 @@ from learning.values.lazy import Values
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError
-from sim.files import write_text
+from sim.files import check_not_a_pipe, write_text
 from sim.trace.recorder import Trace
 
 CHECKPOINT = "checkpoint"
@@ -110,6 +110,7 @@ def has_saved(folder: Path) -> bool:
 
 def read_state(path: Path) -> Any:
     """Return the JSON of a journal's file; raise InputError if it is broken."""
+    check_not_a_pipe(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

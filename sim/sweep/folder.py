@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
-from sim.files import written
+from sim.files import check_not_a_pipe, written
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 
@@ -65,6 +65,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     about = read_about(place)
     if about is None:
         raise InputError(f"{place}: no folder of a sweep (it has no {SWEEP})")
+    check_not_a_pipe(place / ROWS)
     try:
         # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
         rows = pq.ParquetFile(place / ROWS).read()

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from learning.requests.cluster import Ints, Mask
 from sim.errors import InputError
+from sim.files import check_not_a_pipe
 from sim.trace.schema import APPENDED, COLUMNS
 
 LARGE = 1 << 20
@@ -135,6 +136,7 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn trouble with a table of a run folder into wrong input."""
+    check_not_a_pipe(path)
     try:
         yield
     except FileNotFoundError:

@@ -148,6 +148,18 @@ def test_what_is_no_regular_file_is_never_opened(leomix, tmp_path, kind):
         refused(leomix("validate", tmp_path / "s.yaml"), str(path))
 
 
+@pytest.mark.parametrize("name", ["transfers", "events", "contacts", "metrics", "assignments"])
+def test_a_pipe_in_place_of_a_table_is_refused_unopened(leomix, runs, tmp_path, name):
+    run = runs.copy("slots-timing", tmp_path)
+    table = run / f"{name}.parquet"
+    table.unlink()
+    os.mkfifo(table)
+    page = tmp_path / "page.html"
+    for command in (["show", run], ["compare", run, run], ["report", run, "-o", page],
+                    ["export", run, "--to", "csv", "-o", tmp_path / "csv"]):  # fmt: skip
+        refused(leomix(*command), f"{table}: is a pipe or a device, where a file should be")
+
+
 # -- claims
 
 
