@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,9 +130,10 @@ def carried_out(
     """Run what ``start`` runs into ``place``, for so long at most, and show what came out."""
     from sim.analysis.text import summary_text
     from sim.errors import SimulationError
+    from sim.execution.folder import MANIFEST, as_written
     from sim.execution.interrupt import stop_on_interrupt
 
-    before = _failure(place)
+    before, was_there = _failure(place), (place / MANIFEST).is_file()
     try:
         with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as each_event:
             result = start(listen=progress, each_event=each_event, each_time=progress.at)
@@ -140,12 +142,17 @@ def carried_out(
             raise
         again = f"{error}; it failed so before, and --resume does not mend that"
         raise SimulationError(again) from error
-    for warning in result.manifest["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+    # What a complete run says was read, and not made here: it may be damaged.
+    with as_written([place]) if was_there else nullcontext():
+        warnings = [f"warning: {warning}" for warning in result.manifest["warnings"]]
+        summary = result.summary
+        text = summary_text(summary)
+    for line in warnings:
+        print(line, file=sys.stderr)
     if json_:
-        print_json({**result.summary, "folder": str(place)})
+        print_json({**summary, "folder": str(place)})
     else:
-        print(summary_text(result.summary))
+        print(text)
         print(f"{'run folder':<14} {place}")
         if progress.shown:
             print(f"next: leomix report {place}", file=sys.stderr)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import settings
 
 import scenarios
@@ -158,6 +159,20 @@ def test_a_pipe_in_place_of_a_table_is_refused_unopened(leomix, runs, tmp_path, 
     for command in (["show", run], ["compare", run, run], ["report", run, "-o", page],
                     ["export", run, "--to", "csv", "-o", tmp_path / "csv"]):  # fmt: skip
         refused(leomix(*command), f"{table}: is a pipe or a device, where a file should be")
+
+
+@pytest.mark.parametrize("change", [{"loads": None}, {"energy": [{"air_s": None}]}])
+def test_a_damaged_manifest_of_a_complete_run_is_one_line_for_resume_too(
+    leomix, runs, tmp_path, change
+):
+    run = runs.copy("slots-timing", tmp_path)
+    path = run / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(yaml.safe_dump(json.loads(path.read_text())["scenario"]))
+    refused(leomix("show", run), str(run), "run the scenario anew")
+    again = leomix("run", scenario, "--resume", "-o", run, "--quiet")
+    refused(again, str(run), "run the scenario anew")
 
 
 # -- claims
