@@ -1,4 +1,4 @@
-"""Attenuation by gases and rain as a table over elevation."""
+"""Attenuation by gases and rain (ITU-R), as a table over elevation."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args

@@ -1,4 +1,4 @@
-"""Physical constants in SI units."""
+"""Closed forms of a link budget: slant range, free-space loss, EIRP, G/T, beams, Doppler."""
 
 from math import log10
 from typing import Final

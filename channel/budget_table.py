@@ -1,4 +1,4 @@
-"""The link budget as a table, one row an elevation."""
+"""The link budget as a table, one row per elevation, and the SNR that a rate requires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ergodic capacity by table: for the many points of link curves, ten to a hundred times quicker.
+"""Capacity in bit/s/Hz: Shannon, and its mean over Rician fading, by quadrature and by table.
 
 The tables hold the logarithm of the share of Shannon's capacity that fading leaves. Shannon's
 capacity itself is computed, so that no rounding of a table lifts a rate above it.

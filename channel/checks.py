@@ -1,4 +1,4 @@
-"""Numbers and texts that are checked where they enter the room."""
+"""Checks of numbers and texts where they enter the package."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Several contacts as one link: their curves one after the other."""
+"""Link curves: rate over time, bits by a time, and the exact time when a payload is through."""
 
 from collections.abc import Sequence
 from typing import Final, Literal

@@ -1,4 +1,4 @@
-"""Fading that is met but for a given share of the time."""
+"""Bits per second and hertz of a link: outage under fading, DVB-S2 modes, or capacity."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final

@@ -1,4 +1,4 @@
-"""What chance decides about a link for one device and one pass: sight, shadowing and fading."""
+"""TR 38.811 environments: line of sight, shadowing, clutter, Rician K, and what a device draws."""
 
 import json
 import math

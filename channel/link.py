@@ -1,4 +1,4 @@
-"""What the fields of a link allow, each on its own and beside the others."""
+"""A link: its radio, losses and rate, and the ranges of their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses of a link, one by one: what signals and tables sum up."""
+"""Losses, SNR and rate of a link at an elevation: terms that signals and tables sum up."""
 
 from dataclasses import dataclass
 from typing import Final

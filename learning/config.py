@@ -1,4 +1,4 @@
-"""LearningConfig, ModelConfig, LoraConfig, DataConfig, Pretraining; mask values."""
+"""What a learning task is: model, LoRA, data, pre-training and schedule, as checked values."""
 
 from __future__ import annotations
 

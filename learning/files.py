@@ -1,4 +1,4 @@
-"""Atomic write, regular-file and header checks, file fingerprints."""
+"""Files: written atomically, read only if regular and bounded, and fingerprinted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute device(s), free memory, describe."""
+"""The device that torch computes on, and how much memory is free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges, one-line errors, array types."""
+"""Checks of ranges with errors in one line, and the array types of the package."""
 
 from math import isfinite
 from numbers import Integral, Real

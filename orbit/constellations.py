@@ -1,4 +1,4 @@
-"""Circular, Keplerian, sun-synchronous, Walker."""
+"""Satellites from elements: circular, Keplerian, sun-synchronous, Walker patterns."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

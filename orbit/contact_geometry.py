@@ -1,4 +1,4 @@
-"""AOS/LOS and look angles of a cluster's devices."""
+"""AOS, LOS and look angles of a cluster's devices during a contact."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Contact_windows, find_contacts."""
+"""The search for contacts of satellites and sites: `contact_windows` and `find_contacts`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields

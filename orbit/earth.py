@@ -1,4 +1,4 @@
-"""WGS 84, rotation TEME -> ECEF, geodetic."""
+"""The Earth: WGS 84, geodetic coordinates, and the rotation from TEME to Earth-fixed axes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""SGP4 on a grid, quintic between, step size.
+"""Ephemeris: SGP4 states on a grid of times, and a quintic between them.
 
 SGP4's velocity is not the derivative of its position (0.05 m/s apart in quiet low orbits, 2.5 m/s
 in eccentric ones), so a Hermite polynomial through both errs by metres however short the step.

@@ -1,4 +1,4 @@
-"""Regular files only; CSV with line numbers."""
+"""Reading of files: regular files only, and CSV whose errors name the line."""
 
 import csv
 import errno

@@ -1,4 +1,4 @@
-"""Elevation, azimuth, range, rate, mask margin, ground track."""
+"""Look angles: elevation, azimuth, range and range rate; the ground track of a satellite."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

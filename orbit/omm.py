@@ -1,4 +1,4 @@
-"""OMM in JSON, CSV, XML."""
+"""Orbit Mean-Elements Messages (CCSDS 502.0-B) in JSON, CSV and XML."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Rise, culmination, set, closest approach; exact by Newton on SGP4."""
+"""Passes: rise, culmination, set and closest approach, refined by Newton steps on SGP4."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace

@@ -1,4 +1,4 @@
-"""Satellite, ElementError, Skyfield's own."""
+"""A satellite with its SGP4 model; errors of elements; Skyfield's own satellites."""
 
 import sys
 from dataclasses import dataclass, field

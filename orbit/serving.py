@@ -1,4 +1,4 @@
-"""Beams, priority, handover, waits, sessions."""
+"""Service: which contact has a beam when, by priority and handover, and what waits."""
 
 from collections import defaultdict
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Site, devices around it, sites from CSV."""
+"""Sites on the ground, devices placed around one, and sites read from CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""UTC, Julian dates, ISO texts."""
+"""Times: aware UTC, Julian dates and ISO 8601 texts."""
 
 import re
 from dataclasses import dataclass

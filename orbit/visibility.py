@@ -1,4 +1,4 @@
-"""Which samples matter, what a site sees between them."""
+"""Which samples of an ephemeris a site may see, and the line of sight between two samples."""
 
 from dataclasses import dataclass
 

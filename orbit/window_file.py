@@ -1,4 +1,4 @@
-"""Windows from CSV."""
+"""Contact windows read from CSV."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""ContactWindows, slot cycles, coverage."""
+"""Contact windows as arrays; slots in turn; how much of the time is in view."""
 
 from dataclasses import dataclass, fields
 from math import isfinite

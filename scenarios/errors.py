@@ -1,4 +1,4 @@
-"""Where the parts of a scenario came from, so that a finding can point at a line or an override."""
+"""The one error of a scenario: what is wrong, and the line, key or override that it comes from."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The files that a scenario names: elements, windows and places, found from its folder."""
+"""Shipped scenarios, and the files that a scenario names, found from its folder."""
 
 import os
 import re

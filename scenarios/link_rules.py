@@ -1,4 +1,4 @@
-"""The form of each direction of a link: the preset with the user's keys put in."""
+"""Rules of the link: which keys go together, which are used when, and the resolved values."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""pydantic's findings in the words of a scenario file: what was got, what must be there instead."""
+"""pydantic's findings in the words of a scenario file, the nearest known key, the JSON Schema."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bytes, FLOPs, memory of a round; upload formats; footprint."""
+"""Bytes, FLOPs and memory of a round, upload formats, and the memory of a whole run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row a kind: shapes, keys, fixed keys, pre-training, sequences, precision, batched."""
+"""What each kind of model has: shapes, keys, pre-training, sequences, precision."""
 
 from __future__ import annotations
 

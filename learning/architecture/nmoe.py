@@ -1,4 +1,4 @@
-"""NMoE's parts by shape."""
+"""Shapes of the parts of networked experts: extractor, experts, gates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TextShape, published ones, config.json, rope."""
+"""Shapes of text models: published ones, and those of a config.json with its rope."""
 
 from __future__ import annotations
 

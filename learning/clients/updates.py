@@ -1,4 +1,4 @@
-"""PendingUpdate, PendingDownload, bytes, refusal, faults."""
+"""Updates on their way up and models on their way down: bytes, progress and refusal."""
 
 from __future__ import annotations
 

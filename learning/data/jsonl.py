@@ -1,4 +1,4 @@
-"""``jsonl``."""
+"""Data sets of JSON lines (`jsonl`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Domains -> clusters -> devices."""
+"""Splits of data: domains over clusters, and clusters over their devices."""
 
 from __future__ import annotations
 

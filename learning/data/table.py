@@ -1,4 +1,4 @@
-"""Labels, splits, domains of a file; which files."""
+"""Labels, splits and domains of a data file, and which files a data set reads."""
 
 from __future__ import annotations
 

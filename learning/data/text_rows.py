@@ -1,4 +1,4 @@
-"""Rows and cells as texts, pairs, questions."""
+"""Rows of text data: single texts, pairs, and questions with options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets of texts, from any reader."""
+"""Data sets of texts, from rows of any reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenizers, encoding, cutting."""
+"""Tokenizers, and texts encoded and cut to a length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client-expert alignment and its options."""
+"""Client-expert alignment: experts per client by fitness, load and capacity."""
 
 from __future__ import annotations
 

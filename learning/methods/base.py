@@ -1,4 +1,4 @@
-"""Method, World, ServerModel, ExpertRegistry, METHODS, options."""
+"""What a federated method is: Method, World, options, and the register of names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algorithm 1 as a part of a method; handing experts over."""
+"""Expert-driven model splitting (Algorithm 1) in a method, and the handover of experts."""
 
 from __future__ import annotations
 

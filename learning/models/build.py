@@ -1,4 +1,4 @@
-"""From a kind to a module: faults, meta, buffers, init, fill."""
+"""A model from its kind: made without memory, checked, initialised and filled."""
 
 from __future__ import annotations
 

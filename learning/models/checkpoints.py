@@ -1,4 +1,4 @@
-"""Hugging Face folders in and out."""
+"""Hugging Face checkpoints, read and written."""
 
 from __future__ import annotations
 

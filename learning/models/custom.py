@@ -1,4 +1,4 @@
-"""A module of one's own: tried out, measured."""
+"""A custom model: tried on samples before the run, and measured."""
 
 from __future__ import annotations
 

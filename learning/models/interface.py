@@ -1,4 +1,4 @@
-"""MoEModel, MODELS, tensor names."""
+"""What a model of leomix is: MoEModel, its tensor names, and the register of kinds."""
 
 from __future__ import annotations
 

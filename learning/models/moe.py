@@ -1,4 +1,4 @@
-"""Gate, Expert, GatedExpert, MoELayer, LoRA, watching gates."""
+"""The mixture-of-experts layer: gates, experts, LoRA, and how its routing is watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PEFT adapters in and out, factorising, the export."""
+"""PEFT adapters, read and written; factorising of a trained change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VectorMoE, ImageMoE."""
+"""Small models: VectorMoE and ImageMoE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algorithm 1, (32), (33), Remark 2, own mass, density ratio."""
+"""Algorithm 1 of EMS-FL: relevance (32), probability (33), density ratio, own mass."""
 
 from __future__ import annotations
 

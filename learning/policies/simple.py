@@ -1,4 +1,4 @@
-"""Greedy, random, identity."""
+"""Assignment without bounds of experts: greedy, at random, and one expert per client."""
 
 from __future__ import annotations
 

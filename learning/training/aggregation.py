@@ -1,4 +1,4 @@
-"""``W += sum w dW`` by samples, staleness or usage; means."""
+"""Aggregation: the sum of weighted changes, by samples, staleness or usage."""
 
 from __future__ import annotations
 

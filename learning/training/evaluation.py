@@ -1,4 +1,4 @@
-"""Test score, relevance (29), usage."""
+"""Evaluation: test scores, the relevance (29) of experts, and their usage."""
 
 from __future__ import annotations
 

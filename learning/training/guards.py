@@ -1,4 +1,4 @@
-"""Finite, unchanged, corrupted."""
+"""Guards of training: tensors that must not change, and updates spoilt on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Minibatches, gradients, the one SGD (vmap or one by one; momentum, clipping)."""
+"""Minibatches, gradients and SGD of the stages of NMoE, for all clients at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task, Samples, Shards."""
+"""A task made ready: model skeleton, samples, and the shards of the devices."""
 
 from __future__ import annotations
 

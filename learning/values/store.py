@@ -1,4 +1,4 @@
-"""Packing, a folder of values."""
+"""Values in files: tensors packed into bytes, and a folder that keeps them by key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gate mass, density, alignment, networked experts in figures."""
+"""Figures of experts: gate mass, density, alignment, networked inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clock monotone, no zero durations, inside the contact."""
+"""The clock runs forward, nothing takes no time, and all is inside its contact."""
 
 from __future__ import annotations
 

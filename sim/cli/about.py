@@ -1,4 +1,4 @@
-"""List, schema, doctor, cache, new."""
+"""`leomix list`, `schema`, `doctor`, `cache` and `new`."""
 
 from __future__ import annotations
 

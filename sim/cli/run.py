@@ -1,4 +1,4 @@
-"""Run and fork, with progress."""
+"""`leomix run` and `leomix fork`, with their progress."""
 
 from __future__ import annotations
 

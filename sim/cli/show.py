@@ -1,4 +1,4 @@
-"""Show, compare, report, export."""
+"""`leomix show`, `compare`, `report` and `export`."""
 
 from __future__ import annotations
 

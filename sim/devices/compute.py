@@ -1,4 +1,4 @@
-"""Compute: seconds a round, memory; from the scenario, in SI."""
+"""Compute of devices: seconds per round and memory, in SI units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ground and links of a scenario as the rooms know them."""
+"""Clusters of a scenario, and the sites of their devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Barriers, parallel tasks, peers' requests, forecasts."""
+"""Barriers, tasks side by side, requests between peers, and contact forecasts."""
 
 from __future__ import annotations
 

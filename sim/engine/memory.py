@@ -1,4 +1,4 @@
-"""The memory that a run takes, told before it begins.
+"""The memory that a run takes, estimated before it begins.
 
 The figures are counts of the plan and sizes of the model, times what measured runs took of them.
 They are meant to be right within a factor of two.

@@ -1,4 +1,4 @@
-"""Build: a scenario made ready: plan, devices, learner, method."""
+"""Build: a scenario made ready, with its plan, devices, learner and method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs share: contact windows, trainings, models; kept within a bound."""
+"""What runs share: contact windows, trainings and final models, kept within a bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run.log."""
+"""`run.log`: what a run says while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifest.json: versions, machine, digests, warnings."""
+"""`manifest.json`: versions, machine, digests, warnings, determinism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Czml: satellites, sites, links for Cesium."""
+"""Export to CZML: satellites, sites and links for Cesium."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Export(folder, to): the formats; csv, parquet and peft."""
+"""Exports of a run or sweep: the list of formats; CSV, Parquet, TensorBoard and PEFT."""
 
 from __future__ import annotations
 

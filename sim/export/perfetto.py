@@ -1,4 +1,4 @@
-"""Perfetto: lanes of spans and counters."""
+"""Export to Perfetto: lanes of spans, and counters."""
 
 from __future__ import annotations
 

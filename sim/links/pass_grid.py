@@ -1,4 +1,4 @@
-"""Times along a pass, and curves on them."""
+"""The times at which a pass is sampled, and curves between them."""
 
 from __future__ import annotations
 

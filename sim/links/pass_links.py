@@ -1,4 +1,4 @@
-"""The links of a pass: geometry and radios to curves; some made ahead."""
+"""Link curves of the devices in a pass, from geometry and radios; some made ahead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rate along a pass: points, middles, the right bits."""
+"""The rate along a pass: sampled so that the bits of its curve are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices share a band: first come first served, or processor sharing."""
+"""How devices share a band: first come first served, or processor sharing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who can send to whom, and what single devices compute."""
+"""Peers: which device can send to which, and what single devices compute."""
 
 from __future__ import annotations
 

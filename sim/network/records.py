@@ -1,4 +1,4 @@
-"""Rows of transfers and events."""
+"""Rows of transfers, and of the events of training, transfers, waits and drops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages over sidelinks: a queue for each pair."""
+"""Messages over sidelinks: one queue per pair of devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PlannedContact and PlannedSession."""
+"""A planned contact and a planned session, with their links."""
 
 from __future__ import annotations
 

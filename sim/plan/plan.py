@@ -1,4 +1,4 @@
-"""Plan and make_plan: all contacts of a scenario, with their links."""
+"""The contact plan of a scenario: all contacts with their links, and plans spliced in time."""
 
 from __future__ import annotations
 

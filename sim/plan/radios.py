@@ -1,4 +1,4 @@
-"""The radios of a scenario in SI, and doubts about them."""
+"""The radios of a scenario in SI units, and warnings about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contact windows of every source: SGP4, slots, a file."""
+"""Contact windows of every source: SGP4, slots, or a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy of a run, of several, of groups."""
+"""Accuracy over time or cycles: of one run, of several, of groups."""
 
 from __future__ import annotations
 

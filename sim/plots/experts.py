@@ -1,4 +1,4 @@
-"""Who trains what; the gating pattern."""
+"""Pictures of who trains which expert, and of the gating pattern."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a sweep, out of a table with one row a point."""
+"""Pictures of a sweep, from a table with one row per point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matplotlib axes as inline SVG."""
+"""Figures of a page: matplotlib axes as inline SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report(folders) -> one HTML file."""
+"""`report(folders)`: one HTML file of runs or sweeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Point, Outcome, and what an engine is; Ctrl-C."""
+"""What an engine of a sweep is: points in, outcomes out; how often a point is tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine of one machine."""
+"""The engine of one machine: worker processes, and points tried again that failed."""
 
 from __future__ import annotations
 

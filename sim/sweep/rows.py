@@ -1,4 +1,4 @@
-"""Sweep.parquet: a row a point."""
+"""`sweep.parquet`: one row per point."""
 
 from __future__ import annotations
 

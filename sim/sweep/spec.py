@@ -1,4 +1,4 @@
-"""-p KEY=SPEC, and which combinations are visited."""
+"""`-p KEY=SPEC`: values of a key, and which combinations are visited."""
 
 from __future__ import annotations
 

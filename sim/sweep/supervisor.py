@@ -1,4 +1,4 @@
-"""Run a sweep: options, what is left, the loop."""
+"""A sweep under way: its options, which points are left, and the loop over outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and progress as text."""
+"""Rows and progress of a sweep as text."""
 
 from __future__ import annotations
 

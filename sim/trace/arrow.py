@@ -1,4 +1,4 @@
-"""Arrow arrays from numpy without pandas; plain columns as CSV, Parquet, text."""
+"""Arrow arrays from numpy, without pandas; tables as CSV, Parquet or text."""
 
 from __future__ import annotations
 

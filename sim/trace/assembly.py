@@ -1,4 +1,4 @@
-"""Blocks of rows to one sorted table; text as codes."""
+"""Blocks of rows put together to one sorted table; texts as codes."""
 
 from __future__ import annotations
 

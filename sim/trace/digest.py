@@ -1,4 +1,4 @@
-"""Trace_sha256 and timing_sha256."""
+"""Digests of the tables: `trace_sha256` and `timing_sha256`."""
 
 from __future__ import annotations
 

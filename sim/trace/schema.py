@@ -1,4 +1,4 @@
-"""Tables: columns, kinds, row order, what was learnt."""
+"""The tables of a run: their columns, types and order of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables: Parquet files written and read group by group; order and groups of rows."""
+"""Tables in Parquet files, read and written by groups of rows; order and groups of rows."""
 
 from __future__ import annotations
 

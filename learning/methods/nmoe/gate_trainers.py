@@ -1,4 +1,4 @@
-"""FedGate, RollGate, RanGate, random, local, central."""
+"""Gate trainers: FedGate, RollGate, RanGate, random, local and central."""
 
 from __future__ import annotations
 

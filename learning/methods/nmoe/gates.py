@@ -1,4 +1,4 @@
-"""GateTrainer, its steps."""
+"""What a gate trainer is, and the steps that it is made of."""
 
 from __future__ import annotations
 

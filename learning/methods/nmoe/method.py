@@ -1,4 +1,4 @@
-"""The three stages in sequence."""
+"""NMoE: three stages in sequence, and then inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options, declared once."""
+"""Options of networked experts, declared and checked once."""
 
 from __future__ import annotations
 

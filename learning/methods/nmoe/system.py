@@ -1,4 +1,4 @@
-"""Clients, what stages share."""
+"""What the stages of NMoE share: clients, their memory, and trips to the satellite."""
 
 from __future__ import annotations
 

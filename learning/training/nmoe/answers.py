@@ -1,4 +1,4 @@
-"""Scores, gating pattern, routes and answers of queries."""
+"""Scores of networked experts, their gating pattern, and answers of queries."""
 
 from __future__ import annotations
 

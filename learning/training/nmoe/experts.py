@@ -1,4 +1,4 @@
-"""Stage 2; features, outputs, the whole model put together."""
+"""Stage 2 of NMoE: personal experts, their features and outputs, the whole model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 3; routing by gate, local or random."""
+"""Stage 3 of NMoE: gates behind frozen experts, and routing; the central baseline."""
 
 from __future__ import annotations
 
