@@ -32,7 +32,7 @@ def list_command() -> None:
     rows = [[name, text] for name, text in shipped().items()]
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
-    print(f"\nmethods: {', '.join(method_names())}")
+    print(f"\nmethods: {', '.join(method_names())}, or MODULE:CLASS")
     print(f"models: {', '.join(_model_kinds())}, or MODULE:CLASS")
     print(f"data: {', '.join(DATASETS.names())}, or MODULE:FUNCTION")
     print(f"gates of method nmoe: {', '.join(GATE_TRAINERS.names())}")
