@@ -63,10 +63,6 @@ def foreign_packages(packages: Iterable[str] = PACKAGES) -> list[str]:
     for name in packages:
         spec = find_spec(name)
         place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
-        if spec is not None and place is None:
-            place = Path(
-                *list(spec.submodule_search_locations or ["."])[:1], "__init__.py"
-            ).resolve()
         if place is None:
             complaints.append(f"import {name}: not found; install leomix anew")
         elif place.parent.parent != home:

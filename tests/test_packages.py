@@ -77,6 +77,8 @@ def test_leomix_hands_on_what_a_user_needs(tmp_path):
     fixed = {"stop.cycles": 2, "learning.train": False}
     swept = leomix.sweep("paper-slots", keys, tmp_path / "sweep", overrides=fixed)
     assert swept.rows.column("status").to_pylist() == ["complete"] * 4
+    with pytest.raises(ValueError, match="'a,b'"):  # one value, not two
+        leomix.sweep("paper-slots", {"start": ["a,b"]}, overrides=fixed)
     with pytest.raises(AttributeError, match="'leomix' has no attribute 'nothing'"):
         leomix.nothing  # noqa: B018
 

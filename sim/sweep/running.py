@@ -22,7 +22,7 @@ from sim.sweep.folder import (
     read_sweep,
 )
 from sim.sweep.points import MOST_POINTS, Plan
-from sim.sweep.spec import read_pairs
+from sim.sweep.spec import read_spec
 from sim.sweep.supervisor import How, Sweeping, scenario_name, workers
 from sim.sweep.text import SweepProgress
 from sim.sweep.trial import dry_run_text
@@ -52,12 +52,13 @@ def sweep(
     sweep to continue. Returns the sweep with the rows that there are; their ``status`` says which
     points failed. Raises InputError for wrong input, before anything runs.
     """
-    pairs = [
-        f"{key}={spec if isinstance(spec, str) else ','.join(map(as_yaml, spec))}"
+    # A list is written as YAML, where texts are quoted: a comma or colon in one is not a SPEC's.
+    specs = {
+        key: read_spec(key, spec if isinstance(spec, str) else as_yaml(list(spec))[1:-1])
         for key, spec in keys.items()
-    ]
+    }
     name = scenario_name(str(scenario))
-    plan = Plan(name, dict(overrides or {}), read_pairs(pairs), sampling, samples, replications)
+    plan = Plan(name, dict(overrides or {}), specs, sampling, samples, replications)
     how = How(
         out=None if out is None else Path(out),
         workers=workers(jobs),

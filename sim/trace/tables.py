@@ -112,8 +112,7 @@ def described(path: Path) -> tuple[int, list[str]]:
 
     Raises InputError for a file that is missing or broken.
     """
-    # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), _opened(path) as file:
         return file.metadata.num_rows, file.schema_arrow.names
 
 
@@ -123,7 +122,7 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
     Raises InputError for a file that is missing or broken.
     """
     with reading(path):
-        file = pq.ParquetFile(path)
+        file = _opened(path)
     with file:
         if not file.num_row_groups:
             yield file.schema_arrow.empty_table()
@@ -133,10 +132,16 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
             yield group
 
 
+def _opened(path: Path) -> pq.ParquetFile:
+    """Open a table, but no pipe."""
+    check_not_a_pipe(path)
+    # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
+    return pq.ParquetFile(path)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn trouble with a table of a run folder into wrong input."""
-    check_not_a_pipe(path)
     try:
         yield
     except FileNotFoundError:
