@@ -18,6 +18,9 @@ SetKeys = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the scenario; repeat it"),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="override the scenario's seed")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
 MaxWall = Annotated[
     str | None,

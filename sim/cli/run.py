@@ -17,6 +17,7 @@ import typer
 from sim.cli.options import (
     Json,
     MaxWall,
+    NoCache,
     Quiet,
     RunFolder,
     ScenarioName,
@@ -45,9 +46,7 @@ def run_command(
     set_: SetKeys = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in -o")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
-    ] = False,
+    no_cache: NoCache = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,
     json_: Json = False,
@@ -86,9 +85,7 @@ def fork_command(
         typer.Option("-o", "--output", metavar="DIR", help="run folder; default RUN_DIR-fork"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the fork in -o")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
-    ] = False,
+    no_cache: NoCache = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,
     json_: Json = False,

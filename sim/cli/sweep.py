@@ -11,6 +11,7 @@ import typer
 from sim.cli.options import (
     Json,
     MaxWall,
+    NoCache,
     Quiet,
     ScenarioName,
     Seed,
@@ -67,9 +68,7 @@ def sweep_command(
         bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
-    ] = False,
+    no_cache: NoCache = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,
     json_: Json = False,

@@ -1,17 +1,10 @@
 """Inner names of ``channel`` that tests use."""
 
 from channel.atmosphere import SlantAttenuation, atmospheric_attenuation_db, itu_attenuation
-from channel.broadcast import weakest
 from channel.budget import beamwidth_deg, footprint_km, free_space_path_loss_db
 from channel.capacity import not_a_knot, tabulated_capacity
-from channel.curve import LEAST_POINTS, bit_preserving, inside, middle_of_cells, moved
-from channel.efficiency import (
-    MODCODS,
-    modcod_efficiency_bps_hz,
-    modcod_level,
-    modcod_thresholds_db,
-    outage_gain,
-)
+from channel.curve import bit_preserving, inside, middle_of_cells, moved
+from channel.efficiency import MODCODS, modcod_efficiency_bps_hz, modcod_thresholds_db, outage_gain
 from channel.environment import (
     CLEAR_PATH,
     Environment,
@@ -22,4 +15,3 @@ from channel.environment import (
     propagation_scenario,
     rician_k_linear,
 )
-from channel.signal import turns_abruptly

@@ -11,21 +11,17 @@ import pytest
 
 import sim
 from learning import hardware, provenance
-from sim.execution import cache as upkeep
-from sim.execution import cache as windows
-from sim.execution import folder
-from sim.trace import recorder as spilling
-from sim.trace import recorder as trace
-from sim.trace import tables as table_files
+from sim.execution import cache, folder
+from sim.trace import recorder, tables
 
 LIMITS: dict[str, tuple[Any, str]] = {
-    "rows_in_memory": (trace, "LIMIT"),
-    "rows_of_a_group": (table_files, "GROUP"),
-    "rows_read_at_once": (trace, "BATCH"),
+    "rows_in_memory": (recorder, "LIMIT"),
+    "rows_of_a_group": (tables, "GROUP"),
+    "rows_read_at_once": (recorder, "BATCH"),
     "rows_of_a_large_table": (folder, "LARGE"),
-    "cache_bytes": (upkeep, "BOUND_BYTES"),
-    "worth_keeping_s": (upkeep, "WORTH_KEEPING_S"),
-    "version": (upkeep, "version"),
+    "cache_bytes": (cache, "BOUND_BYTES"),
+    "worth_keeping_s": (cache, "WORTH_KEEPING_S"),
+    "version": (cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),
     "meminfo": (hardware, "MEMINFO"),
     "cgroup": (hardware, "CGROUP"),

@@ -1,6 +1,5 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
-from learning import hardware
 from learning import hardware as memory
 from learning.architecture.costs import architecture, as_sent
 from learning.architecture.kinds import (

@@ -3,21 +3,21 @@
 from sim.cli import contact_listing
 from sim.clock import Clock
 from sim.devices import energy
-from sim.devices.compute import Compute, compute_of, whole_rounds
+from sim.devices.compute import Compute, compute_of
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_SPELLS, Faults, Presence, Spells, drawn_spells
-from sim.devices.sites import cluster_sites, clusters_of, device_sites, distance_km
+from sim.devices.sites import cluster_sites, device_sites, distance_km
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation
-from sim.errors import InputError, Interrupted, SimulationError
+from sim.errors import InputError, SimulationError
 from sim.execution.identity import Course, portable
 from sim.execution.running import Run
 from sim.links import pass_links
-from sim.links.beam import Beam, Radio, Radios, SessionBeam
+from sim.links.beam import Beam, Radio, SessionBeam
 from sim.links.discontinuities import HALVINGS, crossings, find_jumps, turns
 from sim.links.pass_grid import along
-from sim.links.pass_links import FARTHEST_KM, GRID_S_PER_KM, DeviceLinks, LinksAhead, Pass, links_of
+from sim.links.pass_links import DeviceLinks
 from sim.links.sharing import Stretch, queued, seconds, shared, span_s
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chains import Link
@@ -29,7 +29,6 @@ from sim.network.steps import Training
 from sim.plan import plan as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
-from sim.plan.contact_table import contacts_table
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.plan import Plan, make_plan, view_of
 from sim.plan.radios import cluster_radios

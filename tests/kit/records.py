@@ -11,18 +11,18 @@ from sim.engine.memory import counts_of, end_of
 from sim.execution import cache as windows
 from sim.execution import folder
 from sim.execution.cache import TALLY, Results, WindowCache, keep_within_bound, key_of, trim
-from sim.execution.cache_store import TAG, Shelf
+from sim.execution.cache_store import Shelf
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
-from sim.execution.identity import fingerprint, without_places
+from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result, load
-from sim.execution.warnings import _faults, cut_lines
+from sim.execution.warnings import cut_lines
 from sim.network.ledger import Books, books_of, check_books
 from sim.trace import arrow as columns
-from sim.trace.arrow import array, coded_text
-from sim.trace.assembly import Coded, Vocabulary
+from sim.trace.arrow import array
+from sim.trace.assembly import Coded
 from sim.trace.digest import digests, on_grid, sha256, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
-from sim.trace.tables import Tables, grouped, numbers_of, write_table
+from sim.trace.tables import Tables, grouped, write_table

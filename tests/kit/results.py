@@ -2,13 +2,7 @@
 
 from learning.requests.details import FAULT_KINDS
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
-from sim.analysis.experts import (
-    alignment_figures,
-    gating_pattern,
-    inference_figures,
-    networked_figures,
-    utilisation,
-)
+from sim.analysis.experts import alignment_figures, gating_pattern, inference_figures, utilisation
 from sim.analysis.summary import TARGETS, fault_counts, summarise
 from sim.analysis.text import comparison_text, pattern_text, summary_text
 from sim.cli.about import write_scenario
@@ -16,12 +10,12 @@ from sim.cli.run import Progress
 from sim.cli.validation import missing_data
 from sim.execution.result import compare, spent_text
 from sim.export import czml as ephemeris
-from sim.export.czml import ephemerides, longest_s
+from sim.export.czml import ephemerides
 from sim.export.formats import export
 from sim.export.perfetto import MARKS, lanes_of
 from sim.formatting import as_yaml, seconds
 from sim.plots import accuracy as comparison
-from sim.plots.canvas import COLOURS, name, new_axes
-from sim.plots.ground_map import _rings, broken, circle, east, reach, write_names
+from sim.plots.canvas import COLOURS, name
+from sim.plots.ground_map import _rings, broken, circle, east, reach
 from sim.plots.sweep import heat_map, lines
 from sim.report import timeline as spans

@@ -7,13 +7,4 @@ from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import among, locked
 from sim.sweep.points import Plan
 from sim.sweep.rows import MACHINE_COLUMNS
-from sim.sweep.spec import (
-    Items,
-    Span,
-    Spec,
-    combinations,
-    combinations_count,
-    read_pair,
-    read_pairs,
-    read_spec,
-)
+from sim.sweep.spec import combinations, combinations_count, read_pairs, read_spec
