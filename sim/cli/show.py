@@ -84,7 +84,8 @@ Format = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv, parquet (the tables), perfetto, czml, tensorboard or peft (trained experts)",
+        help="csv, parquet (the tables), perfetto, czml, tensorboard, peft (trained experts) or "
+        "MODULE:FUNCTION",
     ),
 ]
 Place = Annotated[

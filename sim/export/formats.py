@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import scenarios
+from learning.registry import Register
 from sim.analysis.summary import summarise
 from sim.analysis.text import summary_text
 from sim.engine.setup import learner_of
@@ -60,21 +60,25 @@ def read_source(folder: Path) -> Source:
     return Run(folder, read_manifest(folder))
 
 
-FORMATS = {
-    "csv": "sim.export.formats:write_csv",
-    "parquet": "sim.export.formats:write_parquet",
-    "perfetto": "sim.export.perfetto:write_perfetto",
-    "czml": "sim.export.czml:write_czml",
-    "tensorboard": "sim.export.formats:write_tensorboard",
-    "peft": "sim.export.formats:write_adapters",
-}
-"""Where the writer of each format lives; it is imported when it is asked for."""
+Writer = Callable[[Any, Path], list[str]]
+"""Writes a run (or a sweep) into an empty folder; returns lines that the user should read."""
+
+FORMATS: Register[Writer] = Register(
+    "export format",
+    "leomix.exports",
+    {
+        "csv": "sim.export.formats:write_csv",
+        "parquet": "sim.export.formats:write_parquet",
+        "perfetto": "sim.export.perfetto:write_perfetto",
+        "czml": "sim.export.czml:write_czml",
+        "tensorboard": "sim.export.formats:write_tensorboard",
+        "peft": "sim.export.formats:write_adapters",
+    },
+)
+"""The writer of each format."""
 
 OF_SWEEPS = ("csv", "parquet")
 PART = ".part"
-
-Writer = Callable[[Source, Path], list[str]]
-"""Writes into an empty folder, and says what the user should know, a line each."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,28 @@ class Exported:
 
 
 def export(folder: Path, to: str, out: Path | None = None) -> Exported:
-    """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, one of ``FORMATS``.
+    """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, a name of ``FORMATS``.
 
-    ``out`` is a new or empty folder; if None, ``FOLDER/export/TO``, where an earlier export is
-    replaced. Everything appears there at the end, or nothing does. Raises InputError for a folder
-    that holds no run, has nothing of what is asked for, or where ``out`` is not empty.
+    ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
+    folder; if None, ``FOLDER/export/TO``, where an earlier export is replaced. Everything appears
+    there at the end, or nothing does. Raises InputError for an unknown format, for a folder that
+    is not a run or lacks what is asked for, and where ``out`` is not empty.
     """
-    if to not in FORMATS:
-        raise InputError(f"--to {to}: no such format; there are {', '.join(FORMATS)}")
+    try:
+        writer = FORMATS.find(to)
+    except ValueError as error:
+        raise InputError(f"--to {to}: {error}") from None
     source = read_source(folder)
     if isinstance(source, SweepRows) and to not in OF_SWEEPS:
         raise InputError(
             f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
             f"the folder of one of its points, {folder / POINTS}/..."
         )
-    place = out if out is not None else folder / "export" / to
+    place = out if out is not None else folder / "export" / to.replace(":", ".")
     if out is None and place.exists() and not place.is_dir():
         raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
     if out is not None and place.exists() and not _is_empty(place):
         raise InputError(f"-o {place}: is not an empty folder; name another one")
-    writer: Writer = resolve_name(FORMATS[to])
     with _at_once(place) as part:
         notes = [*source.notes, *writer(source, part)]
         written = sorted(path.name for path in part.iterdir())

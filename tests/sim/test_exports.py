@@ -85,7 +85,7 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     (halted / "manifest.json").write_text(json.dumps(manifest))
     slots_, timing, place = runs["slots"], runs["slots-timing"], tmp_path / "p"
     for run, to, out, words in (
-        (slots_, "onnx", place, "--to onnx: no such format"),
+        (slots_, "onnx", place, "--to onnx: no export format 'onnx'; known are csv, "),
         (tmp_path, "csv", place, "no run folder"),
         (tmp_path / "r", "csv", place, "has not ended"),
         (slots_, "csv", tmp_path / "full", "is not an empty folder"),
@@ -101,6 +101,23 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         assert not place.exists()
     said = exported(leomix, halted, "csv", place)
     assert said == f"{halted}: the run is interrupted: this is what it had done by 1.33 h\n"
+
+
+def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path, monkeypatch):
+    (tmp_path / "bytes_by_payload.py").write_text(
+        "def write(run, place):\n"
+        "    rows = run.tables['transfers'].to_pandas().groupby('payload').delivered_bytes.sum()\n"
+        "    (place / 'bytes.txt').write_text(f'{rows.to_json()} {run.manifest[\"seed\"]}')\n"
+        "    return ['by payload']\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    run = runs.copy("slots-timing", tmp_path)
+    outcome = leomix("export", run, "--to", "bytes_by_payload:write")
+    assert (outcome.status, outcome.err) == (0, "by payload\n")
+    place = run / "export" / "bytes_by_payload.write" / "bytes.txt"
+    assert outcome.out == f"{place}\n"
+    sent = sim.load(run).transfers.groupby("payload").delivered_bytes.sum()
+    assert place.read_text() == f"{sent.to_json()} {sim.load(run).manifest['seed']}"
 
 
 def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
