@@ -7,7 +7,15 @@ from functools import lru_cache
 
 from learning.config import LearningConfig
 from learning.data.partition import federate
-from learning.data.samples import Dataset, Domain, FederatedSamples, Form, InputSpec, SampleArrays
+from learning.data.samples import (
+    Dataset,
+    Domain,
+    Encoding,
+    FederatedSamples,
+    Form,
+    InputSpec,
+    SampleArrays,
+)
 from learning.data.table import data_files
 from learning.files import Stamps, stamps
 from learning.registry import Register
@@ -29,6 +37,7 @@ __all__ = [
     "DATASETS",
     "Dataset",
     "Domain",
+    "Encoding",
     "FederatedSamples",
     "Form",
     "InputSpec",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shlex
 from collections.abc import Callable
 from importlib import import_module
@@ -32,6 +33,8 @@ def test_blocks_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monkeyp
             words = shlex.split(line, comments=True)
             if words[:1] == ["leomix"]:
                 assert status(words[1:]) == 0, line
+            elif words[:1] == ["python"] and Path(words[1]).exists():
+                runpy.run_path(words[1])
             elif words[:1] == ["export"]:
                 monkeypatch.setenv(*words[1].split("="))
 
