@@ -14,10 +14,12 @@ import typer
 
 import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
+from tests.kit.records import COLUMNS
 from tests.kit.sweeps import app, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()
+RUN_FOLDER = (DOCS / "run-folder.md").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,13 @@ def test_make_targets_and_studies_that_pages_name_exist() -> None:
     assert set(shown()) <= run
     files = {path.name for path in STUDIES.glob("*.py")} - {"batch.py"}
     assert files == {command.split()[0] for command in run}
+
+
+def test_the_page_of_the_run_folder_names_the_columns_of_every_table() -> None:
+    rows = re.findall(r"^\| `(\w+)\.parquet` \|[^|]*\| `([^`]+)` \|$", RUN_FOLDER, re.MULTILINE)
+    assert {table: columns.split() for table, columns in rows} == {
+        table: list(columns) for table, columns in COLUMNS.items()
+    }
 
 
 @pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])
