@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from learning.training.task import Task
 
 
-START = Operation("learning.training.operations:start", trains=True)
-RECEIVE = Operation("learning.training.operations:receive", 2)
-RECEIVE_GATE = Operation("learning.training.operations:receive_gate")
-TRAIN = Operation("learning.training.operations:train", 2, trains=True)
-FOLD = Operation("learning.training.operations:fold")
-OFFER = Operation("learning.training.operations:offer")
-SELECT = Operation("learning.training.operations:select")
+START = Operation("learning.training.start:start_model", trains=True)
+RECEIVE = Operation("learning.training.device_state:receive", 2)
+RECEIVE_GATE = Operation("learning.training.device_state:receive_gate")
+TRAIN = Operation("learning.training.local:train", 2, True, guarded="training in {cluster!r}")
+FOLD = Operation("learning.training.device_state:fold")
+OFFER = Operation("learning.training.device_state:offer")
+SELECT = Operation("learning.training.device_state:select")
 SPOIL = Operation("learning.training.guards:spoil")
-MERGE_EXPERTS = Operation("learning.training.operations:merge_experts", 2)
-MERGE_BY_USAGE = Operation("learning.training.operations:merge_by_usage")
-MERGE_GATE = Operation("learning.training.operations:merge_gate", 2)
+AGGREGATE = Operation(
+    "learning.training.aggregation:aggregate", guarded="the update of {cluster!r}"
+)
 FINAL = Operation("learning.training.evaluation:final_tensors")
 
-BUILT = Operation("learning.training.operations:built")
-NOT_FINITE = Operation("learning.training.operations:not_finite")
-SHARES = Operation("learning.training.operations:shares")
+TASK_OK = Operation("learning.training.task:task_ok")
+NOT_FINITE = Operation("learning.training.guards:not_finite")
+SHARES = Operation("learning.training.task:shares")
 USAGE = Operation("learning.training.evaluation:usage")
 RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
 EVALUATE = Operation("learning.training.evaluation:evaluate")
@@ -128,7 +128,7 @@ class Learner:
 
         Raises ValueError for data, weights or memory that are not right.
         """
-        self.number(BUILT)
+        self.number(TASK_OK)
 
     def why_not_shared(self) -> str:
         """Return why results must not be shared between runs; empty where they may."""
@@ -158,7 +158,11 @@ class Learner:
             self._tasks[sizes] = self.task if same else with_them
         task = self._tasks[sizes]
         here = [on_device(tensors, task.config.device) for tensors in parents]
-        return operation.function()(task, *here, **arguments)
+        if not operation.guarded:
+            return operation.function()(task, *here, **arguments)
+        from learning.training.guards import guarded
+
+        return guarded(operation, task, here, **arguments)
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the value of ``operation`` on ``parents``: for methods with maths of their own."""
@@ -275,52 +279,36 @@ class Learner:
         """What is offered, not finite for the devices in ``who`` (K,)."""
         return self.values.make(SPOIL, offered, who=who) if who.any() else offered
 
-    def merge_experts(
+    def aggregate(
         self,
         server: Handle,
         offered: Handle,
         cluster: str,
         experts: Sequence[int],
         who: Mask,
-        scale: float = 1.0,
+        *,
+        gate: bool = False,
         able: Mask | None = None,
+        scale: float | Floats = 1.0,
+        usage: Floats | None = None,
     ) -> Handle:
-        """Aggregate the offered ``experts`` of the devices in ``who`` by sample weights (35).
+        """Add what the devices in ``who`` (K,) offer of ``experts`` (35) and of the ``gate`` (36).
 
-        ``scale`` multiplies the weighted mean change of the cluster, in which the samples of the
-        devices in ``able`` count (all by default).
+        A device weighs its share of the samples of the devices in ``able`` (all by default), times
+        ``scale``, one number or one per device, (K,). ``usage`` (K, E), the devices' shares of each
+        expert's use, weighs experts in place of both.
         """
         return self.values.make(
-            MERGE_EXPERTS,
+            AGGREGATE,
             server,
             offered,
             cluster=cluster,
-            experts=list(experts),
             who=who,
-            scale=scale,
+            experts=list(experts),
+            gate=gate,
             able=able,
-        )
-
-    def merge_by_usage(
-        self, server: Handle, offered: Handle, experts: Sequence[int], weights: Floats
-    ) -> Handle:
-        """Aggregate the offered ``experts``, each by the devices' shares (K, E) of its use."""
-        return self.values.make(
-            MERGE_BY_USAGE, server, offered, experts=list(experts), weights=weights
-        )
-
-    def merge_gate(
-        self,
-        server: Handle,
-        offered: Handle,
-        cluster: str,
-        who: Mask,
-        scale: float = 1.0,
-        able: Mask | None = None,
-    ) -> Handle:
-        """Aggregate what is shared of the devices in ``who`` by sample weights (36)."""
-        return self.values.make(
-            MERGE_GATE, server, offered, cluster=cluster, who=who, scale=scale, able=able
+            scale=scale,
+            usage=usage,
         )
 
     def not_finite(self, state: Handle) -> list[int]:

@@ -338,7 +338,8 @@ class ClusterSide:
             return server
         tuned = self.learner.offer(self.state, [], gate=True)
         self.forget_gate(who)
-        return self.learner.merge_gate(server, tuned, self.name, who, able=self.able | who)
+        able = self.able | who
+        return self.learner.aggregate(server, tuned, self.name, [], who, gate=True, able=able)
 
     # -- staleness
 

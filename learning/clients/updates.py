@@ -100,14 +100,26 @@ def download_bytes(
     return total
 
 
-def merge(learner: Learner, server: Handle, update: Update, scale: float) -> Handle:
-    """Add the weighted mean of the snapshots in ``update`` to ``server``, scaled."""
-    cluster, sent, who, able = update.cluster, update.snapshot, update.who, update.able
-    if sent.experts:
-        server = learner.merge_experts(server, sent.handle, cluster, sent.experts, who, scale, able)
-    if sent.gate:
-        server = learner.merge_gate(server, sent.handle, cluster, who, scale, able)
-    return server
+def merge(
+    learner: Learner,
+    server: Handle,
+    update: Update,
+    scale: float | Floats,
+    usage: Floats | None = None,
+) -> Handle:
+    """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``."""
+    sent = update.snapshot
+    return learner.aggregate(
+        server,
+        sent.handle,
+        update.cluster,
+        sent.experts,
+        update.who,
+        gate=sent.gate,
+        able=update.able,
+        scale=scale,
+        usage=usage,
+    )
 
 
 def finite(

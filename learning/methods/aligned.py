@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -254,7 +254,8 @@ class Aligned(WaitingRounds):
         changes = np.zeros(len(self.experts), np.int64)
         for update in self.updates:
             weights = self.weights(update)
-            self.merge_update(update, weights, shares[update.cluster])
+            share = shares[update.cluster]
+            self.server = merge(self.learner, self.server, update, share, usage=weights)
             changes = changes + weights.any(axis=0)
         self.fitness = averaged(
             self.fitness, self.scored, self.served, self.options.fitness_average
@@ -272,13 +273,6 @@ class Aligned(WaitingRounds):
         total = self.served.sum(axis=0)
         share: Floats = used / np.maximum(total, 1)
         return share
-
-    def merge_update(self, update: Update, weights: Floats, share: float) -> None:
-        """Add one cluster's update to the server's model."""
-        sent = update.snapshot
-        self.server = self.learner.merge_by_usage(self.server, sent.handle, sent.experts, weights)
-        shared = replace(update, snapshot=replace(sent, experts=()))
-        self.server = merge(self.learner, self.server, shared, share)
 
 
 def _needs_of(learner: Learner) -> list[Needs]:

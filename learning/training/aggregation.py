@@ -12,7 +12,7 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
-from learning.models.interface import is_of
+from learning.models.interface import expert_of
 from learning.models.moe import product
 from learning.training.device_state import DELTA, FACTOR
 from learning.training.task import Task
@@ -21,76 +21,72 @@ Masks = Sequence[Sequence[bool]]
 """Devices (K,) of several clusters."""
 
 
-def merge_experts(
+def aggregate(
     task: Task,
     server: Mapping[str, Tensor],
     offered: Mapping[str, Tensor],
     *,
+    cluster: str,
+    who: Sequence[bool],
     experts: Collection[int],
-    weights: Sequence[float],
+    gate: bool,
+    able: Sequence[bool] | None = None,
+    scale: float | Sequence[float] = 1.0,
+    usage: Sequence[Sequence[float]] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the server's model with ``W_e += sum_k w_k dW_k`` for ``experts``, equation (35).
+    """Return the server's model after the updates of the devices in ``who`` (K,) of a cluster.
 
-    With factors, each device's update ``scale B_k A_k`` is rebuilt at the satellite before it is
-    averaged (Remark 1), as the average of the factors would be another matrix. Its rank is up to
-    K r, so the server keeps full matrices. Where factors go down, the sum is cut off at rank r;
-    where factors are averaged, that is its rank. Raises :class:`ValueError` for weights (K,) that
-    are negative or not finite, and for an update that is not finite.
+    ``experts`` move by equation (35) and, with ``gate``, what is shared by (36): changes against
+    the version that each device downloaded, weighted by :func:`sample_weights` times ``scale``, one
+    number or (K,). Where ``usage`` (K, E) is given, it weights the changes of experts instead: a
+    device's share of an expert's use, u_ke / sum_k u_ke. An expert that nobody has used stays as it
+    is. Raises :class:`ValueError` as :func:`add_changes` does.
     """
-    merged = dict(server)
-    for name in server:
-        if not is_of(name, experts):
+    shares = sample_weights(task, cluster, who, able)
+    scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
+    weights = [by * share for by, share in zip(scales, shares, strict=True)]
+    by_expert: dict[int, Sequence[float]] = dict.fromkeys(experts, weights)
+    if usage is not None:
+        by_expert = {expert: [row[expert] for row in usage] for expert in experts}
+        for expert, own in by_expert.items():
+            check_shares(own, f"the users of expert {expert}", whole=False)
+        by_expert = {expert: own for expert, own in by_expert.items() if any(own)}
+    return add_changes(task, server, offered, by_expert, weights if gate else None)
+
+
+def add_changes(
+    task: Task,
+    server: Mapping[str, Tensor],
+    offered: Mapping[str, Tensor],
+    experts: Mapping[int, Sequence[float]],
+    gate: Sequence[float] | None = None,
+) -> dict[str, Tensor]:
+    """Return the server's model with ``W += sum_k w_k dW_k``, the weights (K,) given by expert.
+
+    ``gate`` are the weights of what is shared, which stays as it is without them. With factors,
+    each device's update ``scale B_k A_k`` is rebuilt at the satellite before it is averaged (Remark
+    1), as the average of the factors would be another matrix. Its rank is up to K r, so the server
+    keeps full matrices. Where factors go down, the sum is cut off at rank r; where factors are
+    averaged, that is its rank. Raises :class:`ValueError` for weights that are negative or not
+    finite, and for an update that is not finite.
+    """
+    after = dict(server)
+    for name, tensor in server.items():
+        expert = expert_of(name)
+        weights = gate if expert is None else experts.get(expert)
+        if weights is None or (expert is None and not task.is_shared(name)):
             continue
         matrix = FACTOR + name.removesuffix(".weight")
         if name.endswith(".weight") and f"{matrix}.a" in offered:
             a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
-            merged[name] = server[name] + _change(task.config.model.lora, a, b, weights, name)
+            after[name] = tensor + _change(task.config.model.lora, a, b, weights, name)
         elif DELTA + name in offered:
-            merged[name] = server[name] + weighted_sum(offered[DELTA + name], weights, name)
+            after[name] = tensor + weighted_sum(offered[DELTA + name], weights, name)
+        elif expert is None:
+            raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
         elif name.removesuffix(".weight") in task.factored:
             raise ValueError(f"no factors of {name!r} in what was offered; offer that expert first")
-    return merged
-
-
-def merge_by_usage(
-    task: Task,
-    server: Mapping[str, Tensor],
-    offered: Mapping[str, Tensor],
-    *,
-    experts: Collection[int],
-    weights: Sequence[Sequence[float]],
-) -> dict[str, Tensor]:
-    """Return the server's model with ``W_e += sum_k w_ke dW_ke``: every expert by its own weights.
-
-    ``weights`` (K, E) are shares of an expert's use, u_ke / sum_k u_ke. An expert that nobody has
-    used stays as it is. Raises :class:`ValueError` as :func:`merge_experts` does.
-    """
-    merged = dict(server)
-    for expert in experts:
-        own = [row[expert] for row in weights]
-        check_shares(own, f"the users of expert {expert}", whole=False)
-        if any(own):
-            merged = merge_experts(task, merged, offered, experts=[expert], weights=own)
-    return merged
-
-
-def merge_gate(
-    task: Task,
-    server: Mapping[str, Tensor],
-    offered: Mapping[str, Tensor],
-    *,
-    weights: Sequence[float],
-) -> dict[str, Tensor]:
-    """Return the server's model with what is shared moved by the mean change, equation (36).
-
-    Raises :class:`ValueError` as :func:`merge_experts` does.
-    """
-    merged = dict(server)
-    for name in filter(task.is_shared, server):
-        if DELTA + name not in offered:
-            raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
-        merged[name] = server[name] + weighted_sum(offered[DELTA + name], weights, name)
-    return merged
+    return after
 
 
 def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str) -> Tensor:

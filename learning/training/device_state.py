@@ -29,7 +29,7 @@ DELTA = "delta."
 def receive(
     task: Task,
     server: Mapping[str, Tensor],
-    state: Mapping[str, Tensor] | None,
+    state: Mapping[str, Tensor] | None = None,
     *,
     cluster: str,
     who: Sequence[bool],
@@ -99,10 +99,12 @@ def fold(
             if stored in state:
                 folded[name] = state[stored]
     folded |= _fresh_factors(task, cluster, experts, generation, state)
-    return select(who, folded, state)
+    return select(task, folded, state, who=who)
 
 
-def select(who: Sequence[bool], new: Mapping[str, Tensor], old: Mapping[str, Tensor]) -> State:
+def select(
+    task: Task, new: Mapping[str, Tensor], old: Mapping[str, Tensor], *, who: Sequence[bool]
+) -> State:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
     Raises :class:`ValueError` where the two hold different tensors.
@@ -159,13 +161,6 @@ def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> Sta
         trained = own[stored] if stored in own else base if delta is None else base + delta
         tensors[stored] = trained[0]
     return tensors
-
-
-def not_finite(state: Mapping[str, Tensor]) -> list[int]:
-    """Return the devices with a number in ``state`` (K, ...) that is not finite."""
-    broken = [~torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in state.values()]
-    found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
-    return found
 
 
 def _with_own_change(

@@ -1,4 +1,4 @@
-"""Guards of training: tensors that must not change, and updates spoilt on purpose."""
+"""Guards of training: tensors that must not change, and numbers that must be finite."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from learning.invariants import FROZEN, violation
+from learning.models.interface import is_of
+from learning.training.device_state import BASE, FACTOR
 
 if TYPE_CHECKING:
     from learning.training.task import Task
-    from learning.values.lazy import Tensors
+    from learning.values.lazy import Operation, Tensors
 
 
 def spoil(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
@@ -27,7 +29,35 @@ def spoil(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
     return spoilt
 
 
-class Before:
+def not_finite(task: Task, state: Tensors) -> list[int]:
+    """Return the devices with a number in ``state`` (K, ...) that is not finite."""
+    broken = [~torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in state.values()]
+    found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
+    return found
+
+
+def all_finite(task: Task, *parts: Tensors) -> bool:
+    """Return whether all tensors of all parts are finite."""
+    return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())
+
+
+def guarded(operation: Operation, task: Task, tensors: list[Tensors], **arguments: Any) -> Tensors:
+    """Apply an operation and check that it changes ``experts`` and shared tensors alone.
+
+    What is shared may change with the argument ``gate`` only, the base of a device's state never.
+    """
+    guard, experts = UnchangedGuard(tensors[0]), arguments["experts"]
+    after: Tensors = operation.function()(task, *tensors, **arguments)
+
+    def may_change(name: str) -> bool:
+        of_gate = arguments["gate"] and task.is_shared(name)
+        return not name.startswith(BASE) and (of_gate or is_of(name.removeprefix(FACTOR), experts))
+
+    guard.check(after, may_change, operation.guarded.format(**arguments))
+    return after
+
+
+class UnchangedGuard:
     """The tensors that an operation is given, to see that it changes no others than it may.
 
     A tensor counts its changes in place, so that one which is still the same object, and has

@@ -149,3 +149,23 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
     """Put the clusters' samples one after another."""
     x, y, domain = (torch.cat(tensors) for tensors in zip(*parts.values(), strict=True))
     return Samples(x, y, domain)
+
+
+# What is known of the task itself, as operations by name.
+
+
+def task_ok(task: Task) -> bool:
+    """Return True: a task that is wrong could not have been built."""
+    return True
+
+
+def samples(task: Task) -> list[list[int]]:
+    """Return each device's number of training samples, cluster by cluster."""
+    return [list(task.shards[name].sizes) for name in task.config.clusters]
+
+
+def shares(task: Task) -> list[list[float]]:
+    """Return each device's share of all samples, n_k / n, cluster by cluster."""
+    counts = samples(task)
+    total = sum(map(sum, counts))
+    return [[count / total for count in own] for own in counts]

@@ -31,12 +31,15 @@ class Operation:
     The function is called with the task, the parents' tensors and the arguments, and is imported
     when a value is first needed. A change of what it returns is a new ``version``. What ``trains``
     takes gradient steps: results are counted, and kept for other runs, as they take far longer to
-    be computed than to be read.
+    be computed than to be read. An operation that is ``guarded`` is checked to change no tensor of
+    its first parent but those of its argument ``experts`` and, with ``gate``, what is shared; the
+    text names it in an error, with its arguments filled in.
     """
 
     place: str
     version: int = 1
     trains: bool = False
+    guarded: str = ""
 
     @property
     def name(self) -> str:

@@ -21,7 +21,8 @@ from stopwatch import timed, watching
 
 import scenarios
 import sim
-from learning.training import guards, operations
+from learning.training import guards
+from learning.training.guards import UnchangedGuard
 from sim.checks.invariants import Invariants
 from sim.engine import simulation
 
@@ -38,8 +39,8 @@ TRAINED = ("paper-exp1-small", {"stop.cycles": 6})
 """A small run that learns."""
 LOOKS = (
     *PARTS["invariants"],
-    "learning.training.guards:Before.__init__",
-    "learning.training.guards:Before.check",
+    "learning.training.guards:UnchangedGuard.__init__",
+    "learning.training.guards:UnchangedGuard.check",
 )
 STORE = (
     "sim.execution.checkpoint:Checkpoint.save",
@@ -70,12 +71,13 @@ class Unseen:
 @contextmanager
 def without_invariants() -> Iterator[None]:
     """Look at nothing for a while, but at the clock, whose look is one comparison an event."""
-    simulation.Invariants, operations.Before = Nothing, Unseen  # type: ignore[misc, assignment]
+    simulation.Invariants = Nothing  # type: ignore[misc]
+    guards.UnchangedGuard = Unseen  # type: ignore[misc, assignment]
     try:
         yield
     finally:
         simulation.Invariants = Invariants  # type: ignore[misc]
-        operations.Before = guards.Before  # type: ignore[misc]
+        guards.UnchangedGuard = UnchangedGuard  # type: ignore[misc]
 
 
 def seconds(asked: scenarios.Scenario) -> float:

@@ -37,18 +37,15 @@ ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 
 RUN_PARTS = {
-    "training": ("learning.training.operations:train", "learning.training.operations:start"),
-    "aggregation": (
-        "learning.training.operations:merge_experts",
-        "learning.training.operations:merge_gate",
-    ),
+    "training": ("learning.training.local:train", "learning.training.start:start_model"),
+    "aggregation": ("learning.training.aggregation:aggregate",),
     "evaluation": (
         "learning.training.evaluation:evaluate",
         "learning.training.evaluation:trial_relevance",
     ),
     "data, initial weights": ("learning.training.start:build_task",),
     "devices' states": tuple(
-        f"learning.training.operations:{name}"
+        f"learning.training.device_state:{name}"
         for name in ("receive", "receive_gate", "offer", "fold", "select")
     ),
 }
@@ -181,8 +178,7 @@ def fedavg(work: Work, rounds: int) -> None:
         state = learner.receive(server, None, "a", everybody, [0], zero)
         state = learner.train(state, "a", zero + 1, zero + number, [0], gate=True, masked=False)
         offered = learner.offer(state, [0], gate=True)
-        server = learner.merge_experts(server, offered, "a", [0], everybody)
-        server = learner.merge_gate(server, offered, "a", everybody)
+        server = learner.aggregate(server, offered, "a", [0], everybody, gate=True)
     learner.values.force(server)
 
 

@@ -10,12 +10,11 @@ from learning.models.peft import factorise, read_adapter, write_adapter, write_f
 from learning.models.small import VectorMoE
 from learning.training import aggregation, local
 from learning.training import local as training
-from learning.training.aggregation import merge_experts, merge_gate, sample_weights
+from learning.training.aggregation import add_changes, sample_weights
 from learning.training.device_state import (
     experts_held,
     fold,
     model_of_device,
-    not_finite,
     offer,
     receive,
     receive_gate,
@@ -28,7 +27,7 @@ from learning.training.evaluation import (
     trial_relevance,
     usage,
 )
-from learning.training.guards import Before, Frozen
+from learning.training.guards import Frozen, UnchangedGuard, not_finite
 from learning.training.local import train
 from learning.training.nmoe import answers
 from learning.training.nmoe.contrast import pairs, shared, view

@@ -9,7 +9,7 @@ import torch
 
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, moved
-from tests.kit.training import merge_experts, merge_gate, sample_weights
+from tests.kit.training import add_changes, sample_weights
 
 EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
 LORA, SHORT = kit.LoraConfig(rank=2), kit.Pretraining(20, 20, 20)
@@ -35,13 +35,13 @@ def factors(offered, matrix="expert.0.0.up"):
 
 
 def change_of(task, server, offered, weights=WEIGHTS, matrix="expert.0.0.up"):
-    merged = merge_experts(task, server, offered, experts=(0,), weights=weights)
+    merged = add_changes(task, server, offered, {0: weights})
     return (merged[f"{matrix}.weight"] - server[f"{matrix}.weight"]).double().numpy()
 
 
 def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offered):
     """Each device's change 2 B A is rebuilt one by one: the mean factors' would be another."""
-    merged = merge_experts(task, server, offered, experts=EXPERTS, weights=WEIGHTS)
+    merged = add_changes(task, server, offered, dict.fromkeys(EXPERTS, WEIGHTS))
     places = product(EXPERTS, (0, 1), ("up", "down"))
     matrices = [f"expert.{expert}.{layer}.{matrix}" for expert, layer, matrix in places]
     for matrix in matrices:
@@ -51,9 +51,9 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
         expected = server[f"{matrix}.weight"].double().numpy() + change
         np.testing.assert_allclose(merged[f"{matrix}.weight"].numpy(), expected, atol=1e-6)
     assert moved(server, merged) == {f"{matrix}.weight" for matrix in matrices}
-    one = merge_experts(task, server, offered, experts=(1,), weights=WEIGHTS)
+    one = add_changes(task, server, offered, {1: WEIGHTS})
     assert moved(server, one) == {f"{matrix}.weight" for matrix in matrices if matrix[7] == "1"}
-    gates = merge_gate(task, server, offered, weights=WEIGHTS)
+    gates = add_changes(task, server, offered, {}, WEIGHTS)
     assert moved(server, gates) == {"gate.0.weight", "gate.1.weight"}
     for name in ("gate.0.weight", "gate.1.weight"):
         change = np.tensordot(WEIGHTS, offered[f"delta.{name}"].double().numpy(), 1)
@@ -104,19 +104,19 @@ def test_a_device_of_weight_zero_may_hold_anything_and_no_other(task, server, of
     broken = {name: tensor.clone() for name, tensor in offered.items()}
     broken["factor.expert.0.0.up.b"][1, 0, 0] = torch.inf
     with pytest.raises(ValueError, match=r"'expert\.0\.0\.up\.weight' from device 1"):
-        merge_experts(some, server, broken, experts=(0,), weights=WEIGHTS)
+        add_changes(some, server, broken, {0: WEIGHTS})
     broken["delta.gate.0.weight"][2, 0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"'gate\.0\.weight' from device 2"):
-        merge_gate(some, server, broken, weights=WEIGHTS)
+        add_changes(some, server, broken, {}, WEIGHTS)
 
 
 def test_wrong_weights_and_what_was_not_offered_cannot_be_merged(task, server, offered):
     for weights in ((0.5, 0.5), (0.5, 0.6, -0.1)):
-        for merge, experts in ((merge_experts, {"experts": (0,)}), (merge_gate, {})):
+        for experts, gate in (({0: weights}, None), ({}, weights)):
             with pytest.raises(ValueError, match="give 3 that are 0 or more"):
-                merge(task, server, offered, weights=weights, **experts)
+                add_changes(task, server, offered, experts, gate)
     fewer = {name: tensor for name, tensor in offered.items() if ".expert.1." not in name}
     with pytest.raises(ValueError, match=r"no factors of 'expert\.1"):
-        merge_experts(task, server, fewer, experts=EXPERTS, weights=WEIGHTS)
+        add_changes(task, server, fewer, dict.fromkeys(EXPERTS, WEIGHTS))
     with pytest.raises(ValueError, match=r"no change of 'gate\.0"):
-        merge_gate(task, server, {}, weights=WEIGHTS)
+        add_changes(task, server, {}, {}, WEIGHTS)

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
-from tests.kit.training import Before, Frozen, experts_held, not_finite, select
+from tests.kit.training import Frozen, UnchangedGuard, experts_held, not_finite, select
 
 SOME = (True, False, True)
 LORA, SIZES = kit.LoraConfig(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
@@ -152,15 +152,15 @@ def test_an_offer_holds_what_was_asked_for(devices, server, state):
 
 def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, state):
     other = {name: tensor * 2 for name, tensor in state.items()}
-    chosen = select(SOME, other, state)
+    chosen = select(devices.task, other, state, who=SOME)
     assert moved(chosen, state, 1) | moved(chosen, other, 0) | moved(chosen, other, 2) == set()
     fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
     with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
-        select(SOME, state, fewer)
+        select(devices.task, state, fewer, who=SOME)
     with pytest.raises(ValueError, match="3 devices"):
         devices.receive(server, state, who=(True,) * 4, generation=(0,) * 4)
     with pytest.raises(ValueError, match="3 devices"):
-        select((True,) * 4, state, state)
+        select(devices.task, state, state, who=(True,) * 4)
 
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
@@ -179,7 +179,7 @@ def test_offers_are_rounded_as_sent_native_ones_not_and_broken_ones_stay(task, d
     values, exact = torch.tensor([[1.0, torch.nan], [2.0, 3.0]]), devices.offer(state, (0,))
     assert kit.as_sent(values, "native") is values
     for upload_format in ("float16", "int8"):
-        assert not_finite({"x": kit.as_sent(values, upload_format)}) == [0]
+        assert not_finite(None, {"x": kit.as_sent(values, upload_format)}) == [0]
         rough = Devices(replace(task, config=replace(CONFIG, upload_format=upload_format)))
         for name, tensor in rough.offer(state, (0,)).items():
             assert torch.equal(tensor, kit.as_sent(exact[name], upload_format))
@@ -210,7 +210,7 @@ def frozen_tensors():
 
 def test_only_what_may_change_does_and_nothing_in_place():
     tensors = frozen_tensors()
-    before, other = Before(tensors), {**tensors, "a": tensors["a"] + 1.0}
+    before, other = UnchangedGuard(tensors), {**tensors, "a": tensors["a"] + 1.0}
     before.check(other, lambda name: name == "a", "it")
     before.check({**tensors, "b": tensors["b"].clone()}, lambda name: False, "it")
     for name, after in (("a", other), ("b", {"a": tensors["a"]})):

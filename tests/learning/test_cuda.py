@@ -39,7 +39,7 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     state = learner.receive(server, None, "a", who, [0, 1, 2], zero)
     state = learner.train(state, "a", zero + 20, zero, [0, 1, 2], gate=True, masked=False)
     offered = learner.offer(state, [0, 1, 2], gate=True)
-    after = learner.merge_experts(server, offered, "a", [0, 1, 2], who)
+    after = learner.aggregate(server, offered, "a", [0, 1, 2], who)
     before_loss, after_loss = (learner.evaluate(model)[0]["loss"] for model in (server, after))
     assert all(t.dtype == torch.bfloat16 for t in learner.values.force(after).values())
     assert after_loss < before_loss

@@ -136,8 +136,7 @@ def one_round(configuration):
     state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True, masked=False)
     sent = learner.offer(state, [0, 1], gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
-    server = learner.merge_experts(server, sent, "a", [0, 1], who)
-    server = learner.merge_gate(server, sent, "a", who)
+    server = learner.aggregate(server, sent, "a", [0, 1], who, gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.final_tensors(server))
 

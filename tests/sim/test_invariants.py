@@ -225,8 +225,8 @@ TAMPERED = [
         for way in ("uplink", "downlink") for factor in (0.0, -1.0, math.nan)
     ),
     (short, OFTEN, LASTS, "contact 3 is served"),
-    (one_changes(aggregation, "merge_experts", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
-    (one_changes(aggregation, "merge_gate", "expert.1."), SLOTS, FROZEN, "gate of 'A'.*'expert.1"),
+    (one_changes(aggregation, "aggregate", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
+    (one_changes(aggregation, "aggregate", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
     (one_changes(training, "train", "base.gate."), SLOTS, FROZEN, "training in 'A'.*'base.gate.0"),
     (trained_in_place, SLOTS, FROZEN, "training in 'A' changed.*in place"),
     (swap(seam.ClusterSide, "staleness")(lambda *_: "staleness:0 rounds:1"), OFTEN, STALE, "exp"),

@@ -157,7 +157,7 @@ class RandomRouting(LocalExperts):
 
 
 LABEL_BYTES = 1
-ALL_FINITE = Operation("learning.training.operations:all_finite")
+ALL_FINITE = Operation("learning.training.guards:all_finite")
 
 
 class Central(GateTrainer):

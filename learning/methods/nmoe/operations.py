@@ -291,7 +291,7 @@ SCORES = Operation("learning.training.nmoe.operations:scores")
 PATTERN = Operation("learning.training.nmoe.operations:pattern")
 ROUTES = Operation("learning.training.nmoe.operations:routes")
 ANSWERED = Operation("learning.training.nmoe.operations:answered")
-SAMPLES = Operation("learning.training.operations:samples")
+SAMPLES = Operation("learning.training.task:samples")
 
 
 class NetworkedLearner(Stages):
