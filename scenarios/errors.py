@@ -28,6 +28,10 @@ class Problem:
     text: str
     line: int | None = None
 
+    def below(self, *path: str | int) -> "Problem":
+        """Return the same problem with its path counted from further up."""
+        return Problem((*path, *self.path), self.text, self.line)
+
 
 class ProblemsFound(ValueError):
     """What is wrong with a scenario, before it is known from which file or override it came."""

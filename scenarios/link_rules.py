@@ -1,11 +1,12 @@
 """Rules of the link: which keys go together, which are used when, and the resolved values."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from scenarios.errors import Problem
 from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
+from scenarios.section import NO_GEOMETRY, Facts, Rule, broken, only_with, refused_keys, unused_keys
 
 if TYPE_CHECKING:
     from scenarios.ground import Ground
@@ -13,25 +14,23 @@ if TYPE_CHECKING:
 
 
 # A figure of the link budget, or the keys that make it: giving one form replaces the other.
-BUDGET_FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+BUDGET_FORMS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("eirp_dbw", ("tx_power_dbm", "tx_gain_dbi")),
     ("g_over_t_db_k", ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k")),
 )
 
 
 @dataclass(frozen=True)
-class Form:
+class LinkDirection:
     """One direction: the keys that the user gave, and all values with the preset's behind them.
 
-    `geometry` says whether the source of contacts knows where satellites are.
+    `facts` are the values and what is around: `environment`, the `source` of contacts, and whether
+    it has `geometry`: does it know where satellites are?
     """
 
-    side: Side
     given: LinkValues
     values: LinkValues
-    environment: str | None
-    source: str
-    geometry: bool
+    facts: Facts
 
     @property
     def broadcasts(self) -> bool:
@@ -44,41 +43,26 @@ class Form:
         return self.values["rate"] != "fixed" or "required_snr_db" in self.values
 
 
-def forms_of(link: "Link", source: str, geometry: bool) -> dict[Side, Form]:
-    """Return the form of each direction; a neglected downlink has none."""
-    sides: dict[Side, LinkValues] = {"uplink": _given(link.uplink)}
-    downlink = _downlink_keys(link)
-    if downlink is not None:
-        sides["downlink"] = downlink
-    return {
-        side: Form(
-            side=side,
-            given=given,
-            values=_merged(PRESETS[side][link.preset], given, link.environment),
-            environment=link.environment,
-            source=source,
-            geometry=geometry,
-        )
-        for side, given in sides.items()
-    }
+def link_directions(link: "Link", source: str, geometry: bool) -> dict[Side, LinkDirection]:
+    """Return the uplink and, unless it is neglected, the downlink."""
+    given: dict[Side, LinkValues] = {"uplink": _given(link.uplink)}
+    if link.downlink != "neglected":
+        keys = _given(link.downlink)
+        if keys or link.preset not in NEGLECTS_DOWNLINK:
+            given["downlink"] = keys
+    around = {"environment": link.environment, "source": source, "geometry": geometry}
+    directions = {}
+    for side, keys in given.items():
+        preset, out = PRESETS[side][link.preset], _replaced(keys)
+        if link.environment is not None:
+            out.add("scintillation_loss_db")  # there is a table for it
+        values = {key: value for key, value in preset.items() if key not in out} | keys
+        directions[side] = LinkDirection(keys, values, values | around)
+    return directions
 
 
 def _given(side: "LinkSide") -> LinkValues:
     return {key: value for key, value in side if value is not None}
-
-
-def _downlink_keys(link: "Link") -> LinkValues | None:
-    if link.downlink == "neglected":
-        return None
-    given = _given(link.downlink)
-    return None if link.preset in NEGLECTS_DOWNLINK and not given else given
-
-
-def _merged(preset: LinkValues, given: LinkValues, environment: str | None) -> LinkValues:
-    out = _replaced(given)
-    if environment is not None:
-        out.add("scintillation_loss_db")  # there is a table for it
-    return {key: value for key, value in preset.items() if key not in out} | given
 
 
 def _replaced(given: LinkValues) -> set[str]:
@@ -92,193 +76,134 @@ def _replaced(given: LinkValues) -> set[str]:
     return replaced
 
 
-# Rules between the keys of a link, and between the link and the source of contacts.
+# The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.
+
+
+_MISSING: Final[tuple[Rule, ...]] = (
+    (
+        "fixed_rate_mbps",
+        lambda facts: facts["rate"] == "fixed" and "fixed_rate_mbps" not in facts,
+        "is missing; rate 'fixed' needs it, in Mbit/s",
+    ),
+    (
+        "exceedance_pct",
+        lambda facts: facts["atmosphere"] == "itu" and "exceedance_pct" not in facts,
+        "is missing; atmosphere 'itu' needs it, in percent of the year, like 1",
+    ),
+)
+# Such a key is left out if it is a preset's, and refused if the user gave it.
+_UNUSED: Final[tuple[Rule, ...]] = (
+    (
+        "atmosphere zenith_attenuation_db exceedance_pct",
+        lambda facts: "path_gain_db" in facts,
+        "is not used with path_gain_db {path_gain_db:g}, which holds at every elevation; leave it "
+        "out, or give a loss that is always there as other_losses_db",
+    ),
+    (
+        "frequency_ghz",
+        lambda facts: "path_gain_db" in facts and not facts["geometry"],
+        "is not used with path_gain_db {path_gain_db:g} and source {source!r}, where neither loss "
+        "nor Doppler follows from it; leave it out",
+    ),
+    ("atmosphere exceedance_pct", lambda facts: not facts["geometry"], NO_GEOMETRY),
+    (
+        "required_snr_db",
+        lambda facts: not facts["geometry"] and "path_gain_db" not in facts,
+        "needs an SNR, and source {source!r} has no distance to compute one from; give "
+        "path_gain_db, or leave it out",
+    ),
+    (
+        "shadowing_margin_db clutter_loss_db rician_k_db",
+        lambda facts: facts["environment"] is not None,
+        "is not used with environment {environment!r}, whose tables stand in its place; leave it "
+        "out",
+    ),
+    (
+        "zenith_attenuation_db",
+        lambda facts: facts["atmosphere"] == "itu",
+        "is not used with atmosphere 'itu', which computes it; leave it out",
+    ),
+    (
+        "required_snr_db",
+        lambda facts: facts["rate"] == "modcod",
+        "is not used with rate 'modcod', whose table says what it requires; leave it out",
+    ),
+    (
+        "fading rician_k_db",
+        lambda facts: facts["rate"] in ("shannon", "modcod"),
+        "is not used with rate {rate!r}; leave it out, or set rate: ergodic or outage",
+    ),
+    (
+        "fading rician_k_db",
+        lambda facts: facts["rate"] == "fixed" and "required_snr_db" in facts,
+        "is not used with rate 'fixed' beside required_snr_db; leave one of the two out",
+    ),
+    only_with("exceedance_pct", "atmosphere", "itu"),
+    only_with("rician_k_db", "fading", "rician"),
+    only_with("fixed_rate_mbps", "rate", "fixed"),
+    only_with("outage_probability", "rate", "outage"),
+    only_with("rolloff", "rate", "modcod"),
+    only_with("sharing total_bandwidth_mhz", "delivery", "unicast"),
+)
+_NEED_GEOMETRY: Final[tuple[Rule, ...]] = (
+    ("environment beamwidth_deg", lambda facts: not facts["geometry"], NO_GEOMETRY),
+)
+_CONTRADICTIONS: Final[tuple[Rule, ...]] = (
+    (
+        "fading",
+        lambda facts: facts["rate"] == "outage" and facts["fading"] == "none",
+        "got 'none', with which nothing fails; rate 'outage' needs rayleigh or rician",
+    ),
+    (
+        "bandwidth_mhz",
+        lambda facts: (
+            facts.get("delivery") != "broadcast"
+            and facts["bandwidth_mhz"] > facts["total_bandwidth_mhz"]
+        ),
+        "got {bandwidth_mhz:g}; must be at most total_bandwidth_mhz, {total_bandwidth_mhz:g}",
+    ),
+    (
+        "rate",
+        lambda facts: (
+            not facts["geometry"] and facts["rate"] != "fixed" and "path_gain_db" not in facts
+        ),
+        "got {rate!r}, but source {source!r} has no slant range to compute it from; "
+        "use preset: paper, rate: fixed, path_gain_db, or for the downlink 'neglected'",
+    ),
+)
 
 
 def link_problems(link: "Link", source: str, geometry: bool) -> Iterator[Problem]:
     """Yield what does not fit together; `geometry`: does the source have slant ranges?"""
-    forms = forms_of(link, source, geometry)
-    for problem in [*link_wide_problems(link, forms), *_of_sides(forms.values())]:
-        yield Problem(("link", *problem.path), problem.text)
+    directions = link_directions(link, source, geometry)
+    whole = {**dict(link), "source": source, "geometry": geometry}
+    for problem in [*refused_keys(_NEED_GEOMETRY, whole, dict(link)), *_of_both(link, directions)]:
+        yield problem.below("link")
+    for side, direction in directions.items():
+        for problem in [*_twice(direction)] or _of_a_direction(direction):
+            yield problem.below("link", side)
 
 
-def _of_sides(forms: Iterable[Form]) -> Iterator[Problem]:
-    for form in forms:
-        for problem in list(_doubly_given(form)) or _of_one_form(form):
-            yield Problem((form.side, *problem.path), problem.text)
-
-
-def _of_one_form(form: Form) -> Iterator[Problem]:
-    yield from _half_given(form)
-    yield from _missing(form)
-    yield from _unused(form)
-    yield from _fading(form)
-    yield from _bandwidth(form)
-    yield from _no_slant_range(form)
-
-
-def _doubly_given(form: Form) -> Iterator[Problem]:
+def _twice(direction: LinkDirection) -> Iterator[Problem]:
     for whole, parts in BUDGET_FORMS:
-        rivals = [part for part in parts if part in form.given]
-        if whole in form.given and rivals:
+        rivals = [part for part in parts if part in direction.given]
+        if whole in direction.given and rivals:
             yield Problem((whole,), f"cannot stand beside {' and '.join(rivals)}; keep one form")
 
 
-def _half_given(form: Form) -> Iterator[Problem]:
+def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
+    values, facts = direction.values, direction.facts
     for whole, parts in BUDGET_FORMS:
         for part in parts:
-            if whole not in form.values and part not in form.values:
-                text = (
-                    f"is missing; the keys given replace the preset's {whole}, so give {part} too"
-                )
-                yield Problem((part,), text)
+            if whole not in values and part not in values:
+                text = f"the keys given replace the preset's {whole}, so give {part} too"
+                yield Problem((part,), f"is missing; {text}")
+    yield from broken(_MISSING, facts)
+    yield from refused_keys(_UNUSED, facts, direction.given)
+    yield from broken(_CONTRADICTIONS, facts)
 
 
-def _missing(form: Form) -> Iterator[Problem]:
-    if form.values["rate"] == "fixed" and "fixed_rate_mbps" not in form.values:
-        yield Problem(("fixed_rate_mbps",), "is missing; rate 'fixed' needs it, in Mbit/s")
-    if form.values["atmosphere"] == "itu" and "exceedance_pct" not in form.values:
-        text = "is missing; atmosphere 'itu' needs it, in percent of the year, like 1"
-        yield Problem(("exceedance_pct",), text)
-
-
-def _unused(form: Form) -> Iterator[Problem]:
-    reasons = unused_keys(form)
-    yield from (Problem((key,), reasons[key]) for key in form.given if key in reasons)
-
-
-def _fading(form: Form) -> Iterator[Problem]:
-    if form.values["rate"] == "outage" and form.values["fading"] == "none":
-        text = "got 'none', with which nothing fails; rate 'outage' needs rayleigh or rician"
-        yield Problem(("fading",), text)
-
-
-def _bandwidth(form: Form) -> Iterator[Problem]:
-    device = float(form.values["bandwidth_mhz"])
-    total = float(form.values["total_bandwidth_mhz"])
-    if device > total and not form.broadcasts:
-        text = f"got {device:g}; must be at most total_bandwidth_mhz, {total:g}"
-        yield Problem(("bandwidth_mhz",), text)
-
-
-def _no_slant_range(form: Form) -> Iterator[Problem]:
-    rate = form.values["rate"]
-    if not (form.geometry or rate == "fixed" or "path_gain_db" in form.values):
-        text = (
-            f"got {rate!r}, but source {form.source!r} has no slant range to compute it from; "
-            "use preset: paper, rate: fixed, path_gain_db, or for the downlink 'neglected'"
-        )
-        yield Problem(("rate",), text)
-
-
-# Which keys of a direction change nothing under the form that was chosen, and why.
-
-
-Unused = Iterator[tuple[str, str]]
-
-_OF_RATE = {"fixed_rate_mbps": "fixed", "outage_probability": "outage", "rolloff": "modcod"}
-_OF_AIR = ("atmosphere", "zenith_attenuation_db", "exceedance_pct")
-_IN_TABLES = ("shadowing_margin_db", "clutter_loss_db", "rician_k_db")
-_WITHOUT_FADING = ("shannon", "modcod")
-
-
-def unused_keys(form: Form) -> dict[str, str]:
-    """Return the reason, and what to do, for each key that would change nothing.
-
-    Such a key is left out if it is a preset's, and refused if the user gave it.
-    """
-    reasons: dict[str, str] = {}
-    for rule in (
-        _path_gain,
-        _no_geometry,
-        _environment_unused,
-        _atmosphere,
-        _rate,
-        _fading_unused,
-        _delivery,
-    ):
-        for key, reason in rule(form):
-            reasons.setdefault(key, reason)
-    return reasons
-
-
-def _path_gain(form: Form) -> Unused:
-    if "path_gain_db" not in form.values:
-        return
-    beside = f"is not used with path_gain_db {form.values['path_gain_db']:g}"
-    for key in _OF_AIR:
-        loss = "leave it out, or give a loss that is always there as other_losses_db"
-        yield key, f"{beside}, which holds at every elevation; {loss}"
-    if not form.geometry:
-        neither = f"source {form.source!r}, where neither loss nor Doppler follows from it"
-        yield "frequency_ghz", f"{beside} and {neither}; leave it out"
-
-
-def _no_geometry(form: Form) -> Unused:
-    if not form.geometry:
-        for key in ("atmosphere", "exceedance_pct"):
-            yield key, without_geometry(form.source)
-        if "path_gain_db" not in form.values:
-            text = f"needs an SNR, and source {form.source!r} has no distance to compute one from"
-            yield "required_snr_db", f"{text}; give path_gain_db, or leave it out"
-
-
-def without_geometry(source: str) -> str:
-    """Say that a key needs to know where satellites are."""
-    return f"is not used by source {source!r}, which has no geometry; leave it out"
-
-
-def _environment_unused(form: Form) -> Unused:
-    if form.environment is not None:
-        for key in _IN_TABLES:
-            place = "whose tables stand in its place; leave it out"
-            yield key, f"is not used with environment {form.environment!r}, {place}"
-
-
-def _atmosphere(form: Form) -> Unused:
-    atmosphere = form.values["atmosphere"]
-    if atmosphere == "itu":
-        text = "is not used with atmosphere 'itu', which computes it; leave it out"
-        yield "zenith_attenuation_db", text
-    else:
-        text = f"is not used with atmosphere {atmosphere!r}; set atmosphere: itu"
-        yield "exceedance_pct", text
-
-
-def _rate(form: Form) -> Unused:
-    rate = form.values["rate"]
-    for key, needed in _OF_RATE.items():
-        if rate != needed:
-            yield key, f"is not used with rate {rate!r}; set rate: {needed}"
-    if rate == "modcod":
-        text = "is not used with rate 'modcod', whose table says what it requires; leave it out"
-        yield "required_snr_db", text
-
-
-def _fading_unused(form: Form) -> Unused:
-    fading, text = form.values["fading"], _why_no_fading(form)
-    if text is not None:
-        yield from (("fading", text), ("rician_k_db", text))
-    if fading != "rician":
-        yield "rician_k_db", f"is not used with fading {fading!r}; set fading: rician"
-
-
-def _why_no_fading(form: Form) -> str | None:
-    rate = form.values["rate"]
-    if rate in _WITHOUT_FADING:
-        return f"is not used with rate {rate!r}; leave it out, or set rate: ergodic or outage"
-    if rate == "fixed" and form.follows_snr:
-        return "is not used with rate 'fixed' beside required_snr_db; leave one of the two out"
-    return None
-
-
-def _delivery(form: Form) -> Unused:
-    if form.broadcasts:
-        for key in ("sharing", "total_bandwidth_mhz"):
-            yield key, "is not used with delivery 'broadcast'; set delivery: unicast"
-
-
-# Rules on what both directions of a link share: surroundings, antenna and time.
+# Rules on what both directions of a link share: surroundings and time.
 
 
 # TR 38.811 has tables for the S and the Ka band.
@@ -286,52 +211,57 @@ _BANDS_GHZ = ((1.0, 6.0), (17.0, 40.0))
 _ROUNDING = 1e-9
 
 
-def link_wide_problems(link: "Link", forms: Mapping[Side, Form]) -> Iterator[Problem]:
-    """Yield what is wrong with the keys of the link itself, or between its directions."""
-    uplink = forms["uplink"]
-    for key in ("environment", "beamwidth_deg"):
-        if getattr(link, key) is not None and not uplink.geometry:
-            yield Problem((key,), without_geometry(uplink.source))
-    if link.environment is not None and uplink.geometry:
-        yield from _environment(link.environment, forms)
-    yield from _duty(forms)
+def _of_both(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator[Problem]:
+    if link.environment is not None and directions["uplink"].facts["geometry"]:
+        yield from _environment(link.environment, directions)
+    # Directions that take turns have at most all of the time; a neglected one takes none.
+    duty = {side: float(direction.values["duty"]) for side, direction in directions.items()}
+    turns = next((side for side in duty if duty[side] < 1), None)
+    if turns is not None and sum(duty.values()) > 1 + _ROUNDING:
+        other = next(side for side in duty if side != turns)
+        text = (
+            f"got {duty[turns]:g}; directions that take turns have at most 1 together, and "
+            f"link.{other}.duty is {duty[other]:g}: set that to {1 - duty[turns]:g} or less"
+        )
+        yield Problem((turns, "duty"), text)
 
 
-def _environment(name: str, forms: Mapping[Side, Form]) -> Iterator[Problem]:
-    for side, form in forms.items():
-        gain_db, frequency_ghz = form.values.get("path_gain_db"), form.values["frequency_ghz"]
+def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterator[Problem]:
+    for side, direction in directions.items():
+        gain_db = direction.values.get("path_gain_db")
+        frequency_ghz = float(direction.values["frequency_ghz"])
         if gain_db is not None:
             text = (
                 f"got {name!r}, but link.{side} has path_gain_db {gain_db:g} at every elevation; "
                 "leave one of the two out (preset: physical has no path_gain_db)"
             )
             yield Problem(("environment",), text)
-        if not any(low <= float(frequency_ghz) <= high for low, high in _BANDS_GHZ):
+        if not any(low <= frequency_ghz <= high for low, high in _BANDS_GHZ):
             text = (
                 f"got {frequency_ghz:g}; environment {name!r} has tables for 1 to 6 and 17 to 40 "
                 "GHz; choose one of these, or leave link.environment out"
             )
             yield Problem((side, "frequency_ghz"), text)
-    if not any(form.follows_snr for form in forms.values()):
+    if not any(direction.follows_snr for direction in directions.values()):
         text = f"got {name!r}, but rate 'fixed' does not change with it; give required_snr_db too"
         yield Problem(("environment",), f"{text}, choose another rate, or leave it out")
 
 
-def _duty(forms: Mapping[Side, Form]) -> Iterator[Problem]:
-    """Directions that take turns have at most all of the time; a neglected one takes none."""
-    duty = {side: float(form.values["duty"]) for side, form in forms.items()}
-    turns = next((side for side in duty if duty[side] < 1), None)
-    if turns is None or sum(duty.values()) <= 1 + _ROUNDING:
-        return
-    other = next(side for side in duty if side != turns)
-    text = (
-        f"got {duty[turns]:g}; directions that take turns have at most 1 together, and "
-        f"link.{other}.duty is {duty[other]:g}: set that to {1 - duty[turns]:g} or less"
-    )
-    yield Problem((turns, "duty"), text)
+# Sidelinks: the defaults of their budget, and rules between their keys and where devices are.
 
 
-# Rules between the keys of sidelinks, and between them and where devices are.
+# An outdoor radio between unlicensed devices below 1 GHz, in the manner of IEEE 802.11ah: a channel
+# of 2 MHz at 915 MHz, 100 mW, a receiver of 7 dB. Exponent 3 from 1 m on lies inside the range for
+# built-up ground. That is 21 Mbit/s over 100 m, 2.9 over 1 km and 0.075 Mbit/s over 4 km.
+_BUDGET: Final = {
+    "frequency_ghz": 0.915,
+    "bandwidth_mhz": 2.0,
+    "path_loss_exponent": 3.0,
+    "reference_distance_m": 1.0,
+    "noise_figure_db": 7.0,
+    "other_losses_db": 0.0,
+}
+_DEFAULTS: Final = _BUDGET | {"tx_power_dbm": 20.0}
 
 
 def sidelink_problems(
@@ -346,12 +276,9 @@ def sidelink_problems(
 
 
 def _two_forms(sidelink: "Sidelink") -> Iterator[tuple[str, str]]:
-    if sidelink.rate_mbps is None:
-        return
-    for key in BUDGET:
-        if getattr(sidelink, key) is not None:
-            text = f"is not used with rate_mbps {sidelink.rate_mbps:g}; leave one of the two out"
-            yield key, text
+    if sidelink.rate_mbps is not None:
+        text = f"is not used with rate_mbps {sidelink.rate_mbps:g}; leave one of the two out"
+        yield from ((key, text) for key in _BUDGET if getattr(sidelink, key) is not None)
 
 
 def _no_places(sidelink: "Sidelink", source: str) -> Iterator[tuple[str, str]]:
@@ -359,7 +286,7 @@ def _no_places(sidelink: "Sidelink", source: str) -> Iterator[tuple[str, str]]:
         text = f"is missing; source {source!r} has no places to take distances from, so give it"
         yield "distance_km", f"{text}, in km, like 0.2"
     if sidelink.range_km is not None:
-        yield "range_km", without_geometry(source)
+        yield "range_km", NO_GEOMETRY.format(source=source)
 
 
 def _by_places(sidelink: "Sidelink", ground: "Ground") -> Iterator[tuple[str, str]]:
@@ -375,23 +302,6 @@ def _by_places(sidelink: "Sidelink", ground: "Ground") -> Iterator[tuple[str, st
             yield "distance_km", f"{text}; give it, or that cluster's radius_km or places"
 
 
-# A sidelink's values: the defaults with the user's keys put in, as far as they apply.
-
-
-# An outdoor radio between unlicensed devices below 1 GHz, in the manner of IEEE 802.11ah: a channel
-# of 2 MHz at 915 MHz, 100 mW, a receiver of 7 dB. Exponent 3 from 1 m on lies inside the range for
-# built-up ground. That is 21 Mbit/s over 100 m, 2.9 over 1 km and 0.075 Mbit/s over 4 km.
-BUDGET: Final = {
-    "frequency_ghz": 0.915,
-    "bandwidth_mhz": 2.0,
-    "path_loss_exponent": 3.0,
-    "reference_distance_m": 1.0,
-    "noise_figure_db": 7.0,
-    "other_losses_db": 0.0,
-}
-_DEFAULTS: Final = BUDGET | {"tx_power_dbm": 20.0}
-
-
 def sidelink_values(sidelink: "Sidelink | None") -> dict[str, float] | None:
     """Return the values in user units, as the keys of `link.sidelink` name them; None for none.
 
@@ -400,7 +310,7 @@ def sidelink_values(sidelink: "Sidelink | None") -> dict[str, float] | None:
     if sidelink is None:
         return None
     given = {key: float(value) for key, value in sidelink if value is not None}
-    unused = BUDGET.keys() if "rate_mbps" in given else ()
+    unused = _BUDGET.keys() if "rate_mbps" in given else ()
     return {key: value for key, value in (_DEFAULTS | given).items() if key not in unused}
 
 
@@ -429,33 +339,32 @@ def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
     others that would change nothing; `scintillation_loss_db` where the tables of the environment
     give it. Every radio has a frequency and a total bandwidth; that of a broadcast is its own.
     """
-    forms = forms_of(link, source, geometry)
-    downlink = forms.get("downlink")
+    directions = link_directions(link, source, geometry)
+    downlink = directions.get("downlink")
+    beamwidth_deg = link.beamwidth_deg
+    gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
+    if beamwidth_deg is None and not any(
+        gains[side] in directions[side].given for side in directions
+    ):
+        beamwidth_deg = BEAMWIDTH_DEG.get(link.preset)
     return {
         "environment": link.environment,
-        "beamwidth_deg": _beamwidth_deg(link, forms),
+        "beamwidth_deg": beamwidth_deg,
         "cut_transfers": link.cut_transfers,
-        "uplink": _applicable(forms["uplink"]),
+        "uplink": _applicable(directions["uplink"]),
         "downlink": "neglected" if downlink is None else _applicable(downlink),
         "overridden": [
             *_overridden(link),
-            *(f"link.{side}.{key}" for side, form in forms.items() for key in form.given),
+            *(f"link.{side}.{key}" for side in directions for key in directions[side].given),
         ],
     }
 
 
-def _beamwidth_deg(link: "Link", forms: Mapping[Side, Form]) -> float | None:
-    """Return the beamwidth, unless it follows from a gain of the satellite that is given."""
-    gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}
-    if link.beamwidth_deg is None and not any(gains[s] in f.given for s, f in forms.items()):
-        return BEAMWIDTH_DEG.get(link.preset)
-    return link.beamwidth_deg
-
-
-def _applicable(form: Form) -> LinkValues:
-    unused = unused_keys(form).keys() - _EVERY_RADIO
-    values = {key: value for key, value in form.values.items() if key not in unused}
-    return values | {"total_bandwidth_mhz": values["bandwidth_mhz"]} if form.broadcasts else values
+def _applicable(direction: LinkDirection) -> LinkValues:
+    unused = unused_keys(_UNUSED, direction.facts).keys() - _EVERY_RADIO
+    values = {key: value for key, value in direction.values.items() if key not in unused}
+    own = {"total_bandwidth_mhz": values["bandwidth_mhz"]} if direction.broadcasts else {}
+    return values | own
 
 
 def _overridden(link: "Link") -> list[str]:

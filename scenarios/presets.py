@@ -7,8 +7,8 @@ from typing import Final, Literal
 LinkValues = dict[str, float | str]
 Side = Literal["uplink", "downlink"]
 
-# What holds unless something is said; of the roll-offs of EN 302 307-1 0.2 is the smallest.
-_UNSAID: Final[LinkValues] = {
+# What holds if nothing else is given; of the roll-offs of EN 302 307-1 0.2 is the smallest.
+_DEFAULTS: Final[LinkValues] = {
     "other_losses_db": 0.0,
     "scintillation_loss_db": 0.0,
     "clutter_loss_db": 0.0,
@@ -29,7 +29,7 @@ _UNSAID: Final[LinkValues] = {
 # 17.3 Mbit/s; 5 Mbit/s need 0 dB (0.2 dB at K = 10 dB), so the rate hides 10 dB of noise figure and
 # margins that the paper does not name. 5 GHz do not fit around a carrier of 4 GHz. 40 dBi is there
 # a dish of 3 m with a beam of 1.7 degrees, 18 km wide on the ground. And 160 dB hold overhead only.
-_PAPER_UPLINK: Final[LinkValues] = _UNSAID | {
+_PAPER_UPLINK: Final[LinkValues] = _DEFAULTS | {
     "frequency_ghz": 3.976,
     "bandwidth_mhz": 5.0,
     "total_bandwidth_mhz": 5000.0,
@@ -48,7 +48,7 @@ _PAPER_UPLINK: Final[LinkValues] = _UNSAID | {
 # 3GPP TR 38.821, section 6.1: S band, LEO-600, satellite parameter set 1, handheld (23 dBm, 0 dBi),
 # 3.0 dB shadowing margin, 2.2 dB ionospheric scintillation at 2 GHz. Gas at 2 GHz is that of
 # ITU-R P.676. K = 10 dB is ours.
-_SHARED: Final[LinkValues] = _UNSAID | {
+_SHARED: Final[LinkValues] = _DEFAULTS | {
     "frequency_ghz": 2.0,
     "total_bandwidth_mhz": 30.0,
     "shadowing_margin_db": 3.0,

@@ -1,9 +1,12 @@
 """What all sections of a scenario share: nothing unknown, nothing coerced, nothing changed."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from scenarios.errors import Problem
 
 _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
 
@@ -36,3 +39,37 @@ def _instant(value: Any) -> Any:
 
 
 Instant = Annotated[datetime | None, BeforeValidator(_instant)]
+
+
+# Rules between keys: for which keys, when a rule is broken, and what is then said of each key.
+
+
+Facts = Mapping[str, Any]
+Rule = tuple[str, Callable[[Facts], bool], str]
+NO_GEOMETRY = "is not used by source {source!r}, which has no geometry; leave it out"
+
+
+def only_with(keys: str, key: str, value: str) -> Rule:
+    """Return the rule that keys are used with one value of another key only."""
+    text = f"is not used with {key} {{{key}!r}}; set {key}: {value}"
+    return keys, lambda facts: facts.get(key) not in (None, value), text
+
+
+def broken(rules: Iterable[Rule], facts: Facts) -> Iterator[Problem]:
+    """Yield the problem of each key of each rule that the facts break, in their order."""
+    for keys, is_broken, text in rules:
+        if is_broken(facts):
+            yield from (Problem((key,), text.format_map(facts)) for key in keys.split())
+
+
+def unused_keys(rules: Iterable[Rule], facts: Facts) -> dict[str | int, Problem]:
+    """Return the problem of each key that is not used; of several rules the first says why."""
+    return {problem.path[0]: problem for problem in reversed([*broken(rules, facts)])}
+
+
+def refused_keys(
+    rules: Iterable[Rule], facts: Facts, given: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Yield the problem of each key that was given, which is not None, and is not used."""
+    unused = unused_keys(rules, facts)
+    yield from (unused[key] for key, value in given.items() if value is not None and key in unused)
