@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,6 +27,10 @@ WORDS = "embed_tokens"
 """What the table of word vectors is called."""
 
 
+Part = Mapping[str, Shape]
+"""Tensors by name that are kept, sent or trained together."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """Sizes of a mixture of experts; an expert is one index over all layers.
@@ -44,11 +48,6 @@ class Architecture:
     upload_format: str
     number_format: str
     rows: Rows
-
-    @property
-    def native_bytes(self) -> int:
-        """Bytes of one number as it is kept."""
-        return BYTES[self.number_format]
 
     @property
     def layers(self) -> int:
@@ -87,24 +86,35 @@ class Architecture:
 
     # -- bytes on the air
 
+    @property
+    def native_bytes(self) -> int:
+        """Bytes of one number as it is kept."""
+        return BYTES[self.number_format]
+
+    def kept_bytes(self, *parts: Part) -> float:
+        """Bytes of ``parts`` as they are kept: what goes down, or from device to device."""
+        return float(self.native_bytes * sum(map(numbers_in, parts)))
+
+    def sent_tensors(self, *parts: Part) -> tuple[TensorSize, ...]:
+        """Return ``parts`` as one device sends them up, in ``upload_format``."""
+        sent_as = self.number_format if self.upload_format == "native" else self.upload_format
+        return tuple(
+            TensorSize(name, s, sent_as, tensor_bytes(s, self.upload_format, self.native_bytes))
+            for part in parts
+            for name, s in part.items()
+        )
+
     def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
         """What one device sends up: LoRA factors of ``experts``, and what is shared if ``gate``."""
         parts = tuple(experts), gate
         if parts not in self._uploads:  # asked for at every contact, and the same each time
-            self._uploads[parts] = tuple(self._listed(*parts))
+            tuned = [dict(self._tuned(expert)) for expert in experts]
+            self._uploads[parts] = self.sent_tensors(*tuned, *([dict(self._shared())] * gate))
         return self._uploads[parts]
 
     @cached_property
     def _uploads(self) -> dict[tuple[tuple[int, ...], bool], tuple[TensorSize, ...]]:
         return {}
-
-    def _listed(self, experts: tuple[int, ...], gate: bool) -> Iterator[TensorSize]:
-        named = [pair for expert in experts for pair in self._tuned(expert)]
-        named += list(self._shared()) if gate else []
-        sent_as = self.number_format if self.upload_format == "native" else self.upload_format
-        for name, shape in named:
-            size = tensor_bytes(shape, self.upload_format, self.native_bytes)
-            yield TensorSize(name, shape, sent_as, size)
 
     def upload_bytes(self, experts: Sequence[int], gate: bool) -> float:
         """Bytes that one device sends up."""
@@ -165,15 +175,17 @@ class Architecture:
 
     def activations(self, active: int) -> int:
         """Inputs and outputs of the linear maps that one token runs through."""
-        in_expert = sum(sum(s) for s in self.tensors.expert.values() if len(s) == 2)
-        backbone = self.tensors.backbone.items()
+        layer = active * self.ends(self.tensors.expert) + self.ends(self.tensors.gate_shapes)
+        return self.layers * layer + self.ends(self.tensors.backbone)
+
+    def ends(self, part: Part) -> int:
+        """Count the inputs and outputs of a part's linear maps, at all places that they run at."""
         places = self.tensors.places
-        outside = sum(
-            sum(s[:2]) * places.get(name, 1)
-            for name, s in backbone
-            if (len(s) == 2 and WORDS not in name) or name in places
+        return sum(
+            sum(shape[:2]) * places.get(name, 1)
+            for name, shape in part.items()
+            if (len(shape) == 2 and WORDS not in name) or name in places
         )
-        return self.layers * (active * in_expert + sum(self.tensors.gate)) + outside
 
     # -- names and shapes of what moves
 

@@ -3,78 +3,65 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from learning.architecture.costs import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, tensor_bytes
-from learning.architecture.kinds import BYTES, input_spec, precision_of
-from learning.architecture.nmoe import (
-    VIEWS,
-    Shape,
-    expert_shapes,
-    extractor_of,
-    head_shapes,
-    projector_shapes,
+from learning.architecture.costs import (
+    FORWARD,
+    INPUT_GRADIENT,
+    WEIGHT_GRADIENT,
+    Architecture,
+    Part,
+    architecture,
 )
+from learning.architecture.kinds import input_spec
+from learning.architecture.nmoe import VIEWS, head_shapes, projector_shapes
 from learning.architecture.shapes import numbers_in
 from learning.config import LearningConfig
 from learning.requests.cluster import Cost, Floats, Ints
-from learning.requests.payload import TensorSize
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Parts of NMoE by shape, and how numbers are kept and sent.
+class Sizes(Architecture):
+    """Parts of NMoE by shape: ``extractor``, ``head``, ``projector``, one ``expert``, one ``gate``.
 
-    ``places`` says at how many places of one sample each matrix of the extractor is multiplied;
-    ``features`` is d, ``outputs`` the classes C, ``clients`` N. ``samples`` go into one local
-    round. Parts: ``extractor``, ``head``, ``projector``, one ``expert``, one ``gate``.
+    The extractor is the backbone of the mixture, and the N clients hold an expert each. ``outputs``
+    are the classes C; ``samples`` go into one local round.
     """
 
-    extractor: Mapping[str, Shape]
-    places: Mapping[str, int]
-    head: Mapping[str, Shape]
-    projector: Mapping[str, Shape]
-    expert: Mapping[str, Shape]
-    gate: Mapping[str, Shape]
-    features: int
+    head: Part
+    projector: Part
     outputs: int
-    clients: int
     samples: int
-    number_format: str
-    upload_format: str
+
+    @property
+    def extractor(self) -> Part:
+        """What all clients share."""
+        return self.tensors.backbone
+
+    @property
+    def expert(self) -> Part:
+        """What each client holds one of."""
+        return self.tensors.expert
+
+    @property
+    def gate(self) -> Part:
+        """What a client's own gate is made of."""
+        return self.tensors.gate_shapes
+
+    @property
+    def features(self) -> int:
+        """Numbers d that the extractor makes of a sample."""
+        return self.tensors.gate[1]
 
     # -- bytes
 
-    @property
-    def native_bytes(self) -> int:
-        """Bytes of one number as it is kept."""
-        return BYTES[self.number_format]
-
-    def download_bytes(self, *parts: Mapping[str, Shape]) -> float:
-        """Bytes of ``parts`` as they are kept: what goes down, or from device to device."""
-        return float(self.native_bytes * sum(map(numbers_in, parts)))
-
-    def upload_tensors(self, *parts: Mapping[str, Shape]) -> tuple[TensorSize, ...]:
-        """What one device sends up to be averaged, in ``learning.upload_format``."""
-        sent_as = self.number_format if self.upload_format == "native" else self.upload_format
-        named = [pair for part in parts for pair in part.items()]
-        return tuple(
-            TensorSize(name, s, sent_as, tensor_bytes(s, self.upload_format, self.native_bytes))
-            for name, s in named
-        )
-
-    def upload_bytes(self, *parts: Mapping[str, Shape]) -> float:
-        """Bytes that one device sends up to be averaged."""
-        return float(sum(tensor.bytes for tensor in self.upload_tensors(*parts)))
-
-    def trained_with(self, loss: str) -> Mapping[str, Shape]:
+    def trained_with(self, loss: str) -> Part:
         """What goes with the extractor in stage 1: head (``ce``), projector (``spectral``)."""
         return {"ce": self.head, "spectral": self.projector, "none": {}}[loss]
 
-    def gate_part(self, names: tuple[str, ...]) -> Mapping[str, Shape]:
+    def gate_part(self, names: tuple[str, ...]) -> Part:
         """Return the tensors of the gate called ``names``."""
         return {name: self.gate[name] for name in names}
 
@@ -82,11 +69,6 @@ class Sizes:
     def correlation_bytes(self) -> float:
         """Upper triangle of one correlation matrix (d, d), as kept."""
         return float(self.native_bytes * self.features * (self.features + 1) // 2)
-
-    @property
-    def expert_bytes(self) -> float:
-        """One expert, as kept."""
-        return self.download_bytes(self.expert)
 
     @property
     def feature_bytes(self) -> float:
@@ -154,32 +136,27 @@ class Sizes:
         Beside its gate it holds the extractor and ``experts``: its own one, or all that it was
         sent to compute the outputs by.
         """
-        mixing = self.clients * self.outputs
+        mixing = self.experts * self.outputs
         flops = _TRAINING * self._multiplied(self.gate) + (FORWARD + INPUT_GRADIENT) * mixing
         kept: Floats = samples.astype(np.float64) * (
-            self.feature_bytes + self.clients * self.output_bytes
+            self.feature_bytes + self.experts * self.output_bytes
         )
         held = experts * self.expert_bytes
-        shared = self.download_bytes(self.extractor) + held + self._memory(self.gate, copies=2)
+        shared = self.kept_bytes(self.extractor) + held + self._memory(self.gate, copies=2)
         return Cost(
             np.full(len(samples), float(self.samples * flops)),
             kept + shared,
             np.full(len(samples), held),
         )
 
-    def _multiplied(self, part: Mapping[str, Shape]) -> int:
+    def _multiplied(self, part: Part) -> int:
         """Multiplications of one sample's forward pass."""
         matrices = [(name, shape) for name, shape in part.items() if len(shape) > 1]
-        return sum(math.prod(shape) * self.places.get(name, 1) for name, shape in matrices)
+        return sum(math.prod(s) * self.tensors.places.get(name, 1) for name, s in matrices)
 
-    def _memory(self, part: Mapping[str, Shape], copies: int) -> float:
+    def _memory(self, part: Part, copies: int) -> float:
         """Weights (and gradients, and momentum), inputs and outputs of one sample's linear maps."""
-        return float(copies * self.native_bytes * numbers_in(part)) + self._activations(part)
-
-    def _activations(self, part: Mapping[str, Shape]) -> float:
-        matrices = [(name, shape) for name, shape in part.items() if len(shape) > 1]
-        numbers = sum((s[0] + s[1]) * self.places.get(name, 1) for name, s in matrices)
-        return float(self.native_bytes * numbers)
+        return float(self.native_bytes * (copies * numbers_in(part) + self.ends(part)))
 
 
 _TRAINING = FORWARD + INPUT_GRADIENT + WEIGHT_GRADIENT
@@ -187,19 +164,11 @@ _TRAINING = FORWARD + INPUT_GRADIENT + WEIGHT_GRADIENT
 
 def sizes_of(config: LearningConfig) -> Sizes:
     """Return the sizes of a task; reads the data where their form decides a shape."""
-    model, spec = config.model, input_spec(config)
-    extractor = extractor_of(model, spec)
+    classes = input_spec(config).classes
     return Sizes(
-        extractor=extractor.shapes,
-        places=extractor.places,
-        head=head_shapes(model, spec.classes),
-        projector=projector_shapes(model),
-        expert=expert_shapes(model, spec.classes),
-        gate={"weight": (model.experts, model.hidden), "bias": (model.experts,)},
-        features=model.hidden,
-        outputs=spec.classes,
-        clients=model.experts,
+        **vars(architecture(config)),
+        head=head_shapes(config.model, classes),
+        projector=projector_shapes(config.model),
+        outputs=classes,
         samples=config.steps_per_round * config.batch_size,
-        number_format=precision_of(config),
-        upload_format=config.upload_format,
     )

@@ -46,9 +46,10 @@ def test_bytes_are_those_of_the_tensors(config):
         return sum(t.nbytes for t in system.force(handle).values())
 
     server = system.net.start_extractor("spectral")
-    assert sizes.download_bytes(sizes.extractor, sizes.projector) == held(server)
-    assert sizes.upload_bytes(sizes.extractor, sizes.projector) == held(server)
-    assert sizes.download_bytes(sizes.gate) == held(system.net.start_gate())
+    sent = sizes.sent_tensors(sizes.extractor, sizes.projector)
+    assert sizes.kept_bytes(sizes.extractor, sizes.projector) == held(server)
+    assert sum(tensor.bytes for tensor in sent) == held(server)
+    assert sizes.kept_bytes(sizes.gate) == held(system.net.start_gate())
     assert 3 * sizes.expert_bytes == held(system.experts["a"])
     known, samples = system.force(system.known["b"]), sum(system.net.samples()[1])
     assert known["features"].nbytes == samples * sizes.feature_bytes
@@ -63,10 +64,11 @@ def test_the_published_figures_and_sixteen_bits_up_only():
     model = replace(VECTOR.model, experts=10, hidden=512)
     sizes = kit.sizes_of(replace(single, model=model))
     assert (sizes.feature_bytes, sizes.output_bytes) == (2048, 40)
-    assert sizes.download_bytes(sizes.gate) == 4 * 5130
+    assert sizes.kept_bytes(sizes.gate) == 4 * 5130
     assert sizes.correlation_bytes == pytest.approx(0.525e6, rel=2e-3)
     half = kit.sizes_of(replace(single, model=model, upload_format="float16"))
-    assert 2 * half.upload_bytes(half.gate) == half.download_bytes(half.gate)
+    (weight, bias) = half.sent_tensors(half.gate)
+    assert 2 * (weight.bytes + bias.bytes) == half.kept_bytes(half.gate)
 
 
 def flops_of(module, x, backward=False):
@@ -83,7 +85,9 @@ def test_flops_are_those_that_torch_counts(config, side):
     form, shape = ("vector", (side,)) if config is VECTOR else ("image", (3, side, side))
     spec, d = kit.InputSpec(form, shape, CLASSES), config.model.hidden
     made = kit.extractor_of(config.model, spec)
-    sizes = replace(kit.sizes_of(config), extractor=made.shapes, places=made.places)
+    sizes = kit.sizes_of(config)
+    tensors = replace(sizes.tensors, backbone=made.shapes, places=made.places)
+    sizes = replace(sizes, tensors=tensors)
     x, features = torch.rand(5, *shape), torch.rand(5, d)
     assert 5 * sizes.extractor_flops == flops_of(make_extractor(config.model, spec), x)
     assert 5 * sizes.expert_flops == flops_of(PersonalExpert(d, HIDDEN, CLASSES), features)
@@ -100,7 +104,7 @@ def test_memory_is_what_a_client_holds(config):
     extractor = numbers(sizes.extractor)
     expert = (d * HIDDEN + HIDDEN) + (HIDDEN * CLASSES + CLASSES)
     gate = d * CLIENTS + CLIENTS
-    matrices = [(s, sizes.places[n]) for n, s in sizes.extractor.items() if len(s) > 1]
+    matrices = [(s, sizes.tensors.places[n]) for n, s in sizes.extractor.items() if len(s) > 1]
     through = sum((s[0] + s[1]) * places for s, places in matrices)
     stage_1, stage_2 = sizes.extractor_round("none"), sizes.expert_round
     assert stage_1.memory_bytes == each * (3 * extractor + through) and stage_1.expert_bytes == 0

@@ -123,12 +123,11 @@ class ExtractorStage:
     def up(self) -> Payload:
         """One client's trained extractor, with what trains it."""
         sizes = self.system.sizes
-        parts = sizes.extractor, sizes.trained_with(self.system.options.loss)
-        tensors = sizes.upload_tensors(*parts)
-        return Payload("extractor", sizes.upload_bytes(*parts), self.system.version, tensors)
+        trained_with = sizes.trained_with(self.system.options.loss)
+        return self.system.upload("extractor", sizes.extractor, trained_with)
 
     def _bytes(self, head: bool) -> float:
         """Bytes of the extractor as it goes down, with or without head or projector."""
         sizes = self.system.sizes
         trained_with = sizes.trained_with(self.system.options.loss) if head else {}
-        return sizes.download_bytes(sizes.extractor, trained_with)
+        return sizes.kept_bytes(sizes.extractor, trained_with)

@@ -187,7 +187,7 @@ class Central(GateTrainer):
         if not system.clients.with_expert.any():
             return
         sizes = system.sizes
-        shared = Payload("extractor", sizes.download_bytes(sizes.extractor, sizes.gate), 1)
+        shared = Payload("extractor", sizes.kept_bytes(sizes.extractor, sizes.gate), 1)
         yield from system.turn(me, Turn(down=shared), everybody)
         own = Payload("expert", sizes.expert_bytes, 1)
         yield from system.turn(me, Turn(down=own, personal=True), everybody)

@@ -181,14 +181,13 @@ class GateTrainer(ABC):
 
     def payload(self) -> Payload:
         """What of a gate goes down, or from client to client."""
-        size = self.system.sizes.download_bytes(self.system.sizes.gate_part(self.names))
+        sizes = self.system.sizes
+        size = sizes.kept_bytes(sizes.gate_part(self.names))
         return Payload("gate", size, self.system.version)
 
     def up(self) -> Payload:
         """What of a gate goes up."""
-        tensors = self.system.sizes.upload_tensors(self.system.sizes.gate_part(self.names))
-        size = float(sum(tensor.bytes for tensor in tensors))
-        return Payload("gate", size, self.system.version, tensors)
+        return self.system.upload("gate", self.system.sizes.gate_part(self.names))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from learning.architecture.costs import Part
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import Trained, Turn, take_turn
 from learning.clients.updates import finite
@@ -28,6 +29,7 @@ from learning.requests.cluster import (
     Request,
     Train,
 )
+from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node
 from learning.rng import stream
 from learning.values.lazy import Handle, Operation
@@ -114,6 +116,11 @@ class Networked(Method):
         """
         round_flops = float(self.sizes.extractor_round("ce").flops)
         return (yield Compute(node, flops, round_flops))
+
+    def upload(self, name: str, *parts: Part) -> Payload:
+        """Return ``parts`` as one client sends them to the satellite."""
+        tensors = self.sizes.sent_tensors(*parts)
+        return Payload(name, float(sum(t.bytes for t in tensors)), self.version, tensors)
 
     def aggregated_here(self, key: str, detail: str) -> Note:
         """Count a new version of what the satellite holds, and say what it is."""
