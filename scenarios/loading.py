@@ -5,7 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from scenarios.errors import Origin, Problem, ProblemsFound, ScenarioError
 from scenarios.files import is_shipped, locate, read_text
@@ -79,17 +79,29 @@ def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Sce
     return _validated(said, Origin(overridden=tuple(overrides)), None, stranger=True)
 
 
-def schema() -> dict[str, Any]:
+def schema(options: Mapping[str, type] | None = None) -> dict[str, Any]:
     """Return the JSON Schema of scenario files, for editors that complete and check them.
+
+    ``options`` are what methods take under `learning.options`, by method: dataclasses.
 
     It knows keys, units, ranges, defaults and names. What contradicts something else, and the
     names of installed methods, models and data sets, only :func:`load` and a run know.
     """
     from scenarios.messages import ForEditors
 
+    found = Scenario.model_json_schema(schema_generator=ForEditors)
+    learning = found["$defs"]["Learning"]
+    plain = learning["properties"]["method"]["default"]
+    for method, declared in (options or {}).items():
+        own = TypeAdapter(declared).json_schema(schema_generator=ForEditors)
+        found["$defs"][own["title"]] = own
+        chosen = {"properties": {"method": {"const": method}}}
+        said = chosen if method == plain else {**chosen, "required": ["method"]}
+        then = {"properties": {"options": {"$ref": f"#/$defs/{own['title']}"}}}
+        learning.setdefault("allOf", []).append({"if": said, "then": then})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Scenario.model_json_schema(schema_generator=ForEditors),
+        **found,
     }
 
 

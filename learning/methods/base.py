@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from learning.config import LearningConfig
 from learning.learner import Learner
+from learning.methods.options import NoOptions
 from learning.registry import Register
 from learning.requests.cluster import WAITS_FOR_ALL, Closing, Cluster, Floats, Ints, Mask, Request
 from learning.values.lazy import Handle
@@ -42,17 +42,13 @@ class World:
     closing: Closing = WAITS_FOR_ALL
 
 
-@dataclass(frozen=True)
-class NoOptions:
-    """Options of a method that has none."""
-
-
 class Method(ABC):
     """A federated learning method: a generator per cluster, and the server's state as attributes.
 
     Subclass it, write :meth:`cluster` and :meth:`model`, and register the class under a name. The
     attributes may change between yields only, so that each change is atomic in simulated time.
-    ``Options`` is a frozen dataclass of what may stand under ``learning.options``.
+    ``Options`` is a frozen dataclass of what may stand under ``learning.options``: pydantic's where
+    it has bounds (:mod:`learning.methods.options`).
 
     ``version`` counts the server's models; ``registry`` knows the experts' sizes, what has been
     aggregated into each, and who holds it. ``splits_experts`` says that clusters train experts of
@@ -151,21 +147,6 @@ def method_names() -> list[str]:
 def find_method(name: str) -> MethodType:
     """Return the method called ``name``; raise ValueError that names the nearest known one."""
     return METHODS.find(name)
-
-
-def read_options(method: MethodType, given: Mapping[str, Any]) -> Any:
-    """Return ``method.Options`` filled from a scenario; raise ValueError for what it lacks."""
-    defaults = method.Options()
-    known = [field.name for field in dataclasses.fields(defaults)]
-    for key, value in given.items():
-        if key not in known:
-            allowed = ", ".join(known) or "none"
-            raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
-        wanted = type(getattr(defaults, key))
-        number = wanted is float and type(value) is int
-        if wanted not in (type(None), type(value)) and not number:
-            raise ValueError(f"{key}: {value!r} should be a {wanted.__name__}")
-    return method.Options(**given)
 
 
 # The expert registry: how large each expert is, how often it has changed, and who holds it.

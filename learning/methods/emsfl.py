@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from learning.clients.cluster import ClusterSide
 from learning.clients.updates import upload_payload
-from learning.config import MASKS
 from learning.methods.base import Protocol
-from learning.methods.model_splitting import EmsFlOptions, SplitsExperts
+from learning.methods.model_splitting import SplitsExperts
+from learning.methods.options import EnhancedOptions
 from learning.requests.cluster import (
     CORRUPTED,
     Chain,
@@ -194,22 +193,6 @@ class EmsFl(SplitsExperts):
     def loaded(self, mine: Sequence[int], masked: bool) -> Sequence[int]:
         """Return the experts in a device's memory: under the mask only E_c."""
         return mine if masked else self.experts
-
-
-@dataclass(frozen=True)
-class EnhancedOptions(EmsFlOptions):
-    """Options of the enhanced form.
-
-    ``mask``: what the gate's logits of other experts are set to, eq. (43): ``-inf`` puts them out
-    of reach, ``zero`` is the paper's literal text.
-    """
-
-    mask: str = "-inf"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.mask not in MASKS:
-            raise ValueError(f"mask: {self.mask!r} should be {' or '.join(MASKS)}")
 
 
 class EnhancedEmsFl(EmsFl):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,28 +10,10 @@ import numpy as np
 from learning.clients.cluster import ClusterSide
 from learning.clients.updates import Update, merge
 from learning.methods.base import Method, Protocol, World
+from learning.methods.options import FedBuffOptions
 from learning.requests.cluster import Cluster, Ints, Mask, Note, TrainUntilContact, Upload
 from learning.requests.details import described
 from learning.values.lazy import Handle
-
-
-@dataclass(frozen=True)
-class FedBuffOptions:
-    """Options of FedBuff.
-
-    ``buffer_size``: updates of clusters that are aggregated together; 0 for half as many as there
-    are clusters, rounded up and at least 2, since nothing is buffered with 1.
-    ``server_step_size``: what their mean is multiplied by.
-    """
-
-    buffer_size: int = 0
-    server_step_size: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.buffer_size < 0:
-            raise ValueError(f"buffer_size: {self.buffer_size} should be 0 or more")
-        if not (np.isfinite(self.server_step_size) and self.server_step_size > 0):
-            raise ValueError(f"server_step_size: {self.server_step_size} should be above 0")
 
 
 class FedBuff(Method):

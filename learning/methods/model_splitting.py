@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from learning.methods.base import NOBODY, ExpertRegistry, Method, Protocol, World
+from learning.methods.options import EmsFlOptions
 from learning.policies.model_splitting import assignment_probability, expert_classes, expert_driven
 from learning.policies.problem import Problem
 from learning.requests.cluster import Assign, Floats, Ints, Measure, Request
 from learning.rng import stream
 from learning.values.lazy import Handle
-
-
-@dataclass(frozen=True)
-class EmsFlOptions:
-    """Options of both forms of EMS-FL.
-
-    ``threshold``: relevance below which an expert does not count for a cluster, eq. (32).
-    ``resplit_cycles``: complete cycles after which the experts are split anew, 0 for never.
-    """
-
-    threshold: float = 0.1
-    resplit_cycles: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold: {self.threshold} should lie in 0 to 1")
-        if self.resplit_cycles < 0:
-            raise ValueError(f"resplit_cycles: {self.resplit_cycles} should be 0 or more")
 
 
 class SplitsExperts(Method):

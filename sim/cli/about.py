@@ -50,9 +50,15 @@ def _model_kinds() -> list[str]:
 
 def schema_command() -> None:
     """Print the JSON schema of scenario files, for editors."""
+    print_json(_schema())
+
+
+def _schema() -> dict[str, Any]:
+    """Return the schema of scenario files with the options of the shipped methods."""
+    from learning.methods import OPTIONS
     from scenarios import schema
 
-    print_json(schema())
+    return schema(OPTIONS)
 
 
 def doctor_command() -> None:
@@ -212,9 +218,7 @@ def write_scenario(name: str) -> tuple[Path, Path]:
         raise InputError(f"new {name}: {path} is there already; choose another name")
     schema = path.with_name(SCHEMA)
     path.parent.mkdir(parents=True, exist_ok=True)
-    import scenarios
-
-    write_text(schema, json.dumps(scenarios.schema(), indent=2) + "\n")
+    write_text(schema, json.dumps(_schema(), indent=2) + "\n")
     write_text(path, TEMPLATE)
     return path, schema
 

@@ -11,7 +11,8 @@ from learning.architecture.nmoe import KINDS as NETWORKED_KINDS
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data import DATASETS
 from learning.learner import Learner, Spoiling, StepSizes
-from learning.methods.base import Method, MethodType, World, find_method, read_options
+from learning.methods.base import Method, MethodType, World, find_method
+from learning.methods.options import read_options
 from learning.requests.cluster import Closing
 from scenarios import local_path
 from sim.devices.compute import Compute, compute_of, transmitter_of
@@ -106,7 +107,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
     except ValueError as error:
         raise InputError(f"learning.method: {error}") from None
     try:
-        options = read_options(method, scenario.learning.options)
+        options = read_options(method.Options, scenario.learning.options)
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
     if method.waits_for_all and scenario.learning.aggregation.when != "all":

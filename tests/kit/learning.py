@@ -47,12 +47,10 @@ from learning.methods.base import (
     NOBODY,
     ExpertRegistry,
     Method,
-    NoOptions,
     Protocol,
     World,
     find_method,
     method_names,
-    read_options,
     register,
 )
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl
@@ -62,6 +60,7 @@ from learning.methods.nmoe.extractor import own_share
 from learning.methods.nmoe.inference import HEADER_BYTES, Asked, grouped
 from learning.methods.nmoe.operations import NetworkedLearner
 from learning.methods.nmoe.options import LATE
+from learning.methods.options import NoOptions, read_options
 from learning.methods.synchronous import Synchronous
 from learning.models.custom import measured_tensors
 from learning.policies.alignment import (
@@ -69,13 +68,13 @@ from learning.policies.alignment import (
     Needs,
     averaged,
     capacity,
+    explored,
     first_fitness,
     jain_index,
     peak,
     score,
     variation,
 )
-from learning.policies.exploration import explored
 from learning.policies.model_splitting import (
     assign_experts,
     assignment_probability,

@@ -30,8 +30,8 @@ def test_methods_are_found_by_name_and_options_filled_with_defaults():
     assert all(issubclass(find_method(name), learning.Method) for name in SHIPPED)
     with pytest.raises(ValueError, match="did you mean 'synchronous'"):
         find_method("syncronous")
-    assert read_options(WithOptions, {"alpha": 1}) == WithOptions.Options(alpha=1)
-    assert read_options(find_method("synchronous"), {}) == kit.NoOptions()
+    assert read_options(WithOptions.Options, {"alpha": 1}) == WithOptions.Options(alpha=1)
+    assert read_options(find_method("synchronous").Options, {}) == kit.NoOptions()
 
 
 def test_wrong_options_are_refused_by_name():
@@ -44,7 +44,9 @@ def test_wrong_options_are_refused_by_name():
         ("fedbuff", {"server_step_size": -1}, "server_step_size: -1 should be above 0"),
     ):
         with pytest.raises(ValueError, match=line):
-            read_options(find_method(method) if isinstance(method, str) else method, options)
+            read_options(
+                (find_method(method) if isinstance(method, str) else method).Options, options
+            )
 
 
 @pytest.mark.process

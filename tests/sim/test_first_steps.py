@@ -127,7 +127,13 @@ def test_new_writes_a_scenario_and_the_schema_for_editors(leomix, tmp_path, monk
     text = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
     schema = json.loads((tmp_path / named[1]).read_text())
-    assert schema == scenarios.schema()
+    assert schema == json.loads(leomix("schema").out)
+    check = jsonschema.Draft202012Validator(schema)
+    for name in scenarios.shipped():
+        said = scenarios.load(name).model_dump(mode="json")
+        check.validate(said)
+        said["learning"]["options"]["threshol"] = 0.2
+        assert not check.is_valid(said), name
     jsonschema.Draft202012Validator(schema).validate(parse_yaml(text).value)
     again = leomix("new", "mine")
     assert (again.status, again.err.count("\n")) == (2, 1)

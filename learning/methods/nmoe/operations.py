@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from learning.architecture.nmoe import KINDS
+from learning.config import LearningConfig
 from learning.learner import Learner
-from learning.methods.nmoe.options import LATE, WAYS, check_networked, check_training, known
+from learning.methods.nmoe.options import LATE, WAYS, check_training, known
 from learning.requests.cluster import Ints, Mask
 from learning.requests.peers import Node
 from learning.values.lazy import Handle, Operation
@@ -37,6 +39,25 @@ CENTRAL = Operation("learning.training.nmoe.gates:central", trains=True)
 CENTRAL_SERVER = Operation("learning.training.nmoe.gates:central_server")
 CENTRAL_EXPERTS = Operation("learning.training.nmoe.gates:central_experts")
 CENTRAL_GATE = Operation("learning.training.nmoe.gates:central_gate")
+
+
+def check_networked(config: LearningConfig) -> None:
+    """Raise ValueError unless the model is one of networked experts, with one a device."""
+    if config.model.kind not in KINDS:
+        raise ValueError(
+            f"learning.model.kind is {config.model.kind!r}; networked experts need "
+            f"{' or '.join(repr(kind) for kind in KINDS)}"
+        )
+    if config.model.experts != sum(config.devices):
+        raise ValueError(
+            f"model.experts is {config.model.experts}; networked experts are one a device, "
+            f"{sum(config.devices)} here"
+        )
+    if config.model.top_k > config.model.experts:
+        raise ValueError(
+            f"learning.model.top_k is {config.model.top_k}, but there are {config.model.experts} "
+            "clients with an expert each; lower it"
+        )
 
 
 class Central(NamedTuple):

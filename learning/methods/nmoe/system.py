@@ -13,8 +13,8 @@ from learning.clients.round_trip import Trained, Turn, take_turn
 from learning.clients.updates import finite
 from learning.config import LearningConfig
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
-from learning.methods.nmoe.operations import NetworkedLearner
-from learning.methods.nmoe.options import NetworkedOptions, check_networked
+from learning.methods.nmoe.operations import NetworkedLearner, check_networked
+from learning.methods.nmoe.options import NetworkedOptions
 from learning.policies.problem import Problem
 from learning.policies.simple import identity
 from learning.requests.cluster import (
