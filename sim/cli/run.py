@@ -132,8 +132,8 @@ def carried_out(
 
     before, was_there = _failure(place), (place / MANIFEST).is_file()
     try:
-        with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as each_event:
-            result = start(listen=progress, each_event=each_event, each_time=progress.at)
+        with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as stop:
+            result = start(observers=(progress, stop))
     except SimulationError as error:
         if str(error) != before:
             raise
@@ -209,16 +209,16 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Hear of an evaluation."""
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Show an evaluation."""
         if cycle > self._cycle:
             self._cycle, self._cycle_s = cycle, time_s
         self._accuracy = accuracy
         self._next_look = -math.inf
-        self.at(time_s)
+        self.event(0, time_s)
 
-    def at(self, time_s: float) -> None:
-        """Hear what time it is on the simulated clock: behind every event, so it must be cheap."""
+    def event(self, number: int, time_s: float) -> None:
+        """Show the simulated time: after every event, so it must be cheap."""
         if self._bar is None or (now := time.monotonic()) < self._next_look:
             return
         self._next_look = now + REFRESH_S

@@ -1,9 +1,9 @@
-"""Evaluation of the server's model: at the start and at every complete cycle, for all methods."""
+"""Evaluation of the server's model at the start and at every complete cycle; who follows a run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from learning.methods.base import Method
@@ -13,17 +13,37 @@ from sim.plan.plan import Plan
 from sim.trace.recorder import Trace
 
 
+class Observer:
+    """Follows a run: a class derived from it defines the methods that it needs."""
+
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Called at every evaluation; ``accuracy`` is nan where nothing is measured."""
+
+    def event(self, number: int, time_s: float) -> None:
+        """Called after every event of the clock, at its simulated time.
+
+        It may raise :class:`~sim.errors.Interrupted`, which ends the run.
+        """
+
+
 class Evaluator:
     """Writes the metrics table: one pooled row and one row a cluster each time."""
 
-    def __init__(self, plan: Plan, method: Method, journal: Journal, trace: Trace) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        method: Method,
+        journal: Journal,
+        trace: Trace,
+        observers: Sequence[Observer],
+    ) -> None:
         self._plan = plan
         self._method = method
         self._journal = journal
         self._trace = trace
         self._last: tuple[float, int] | None = None
         self._accuracy = math.nan
-        self.listen: Callable[[float, int, float], None] = lambda time_s, cycle, accuracy: None
+        self._observers = observers
 
     def evaluate(self, time_s: float, cycle: int) -> float:
         """Write the rows of one evaluation and return the global accuracy (nan: timing only).
@@ -48,7 +68,8 @@ class Evaluator:
             "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
         )
         self._accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
-        self.listen(time_s, cycle, self._accuracy)
+        for observer in self._observers:
+            observer.evaluated(time_s, cycle, self._accuracy)
         return self._accuracy
 
     def _measure(self, time_s: float) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import simpy
 
-from learning.methods.base import Method, Protocol
+from learning.methods.base import Protocol
 from learning.requests.cluster import (
     Assign,
     Chain,
@@ -33,22 +33,19 @@ from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
 from sim.devices.compute import Compute
 from sim.devices.devices import Devices
-from sim.devices.energy import Spending, Transmitter, Use, added, energy_of
+from sim.devices.energy import Spending, Use, added, energy_of
 from sim.devices.faults import Presence
 from sim.engine.coordination import Forecaster, Meetings, Peering, PeerRequest
-from sim.engine.evaluation import Evaluator
+from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
 from sim.engine.records import AssignmentRows, told
 from sim.errors import InputError, SimulationError
-from sim.links.sidelinks import Sidelinks
 from sim.network.chains import Link, Reply
-from sim.network.ledger import Books, CutTransfers, Ledger, PayloadList, books_of
+from sim.network.ledger import Books, Ledger, PayloadList, books_of
 from sim.network.link_faults import LinkFaults
 from sim.network.records import Rows
-from sim.network.relay import Relaying
 from sim.network.sessions import Antenna, Synchronisation
 from sim.network.steps import Step, Training, everybody
-from sim.plan.plan import Plan
 from sim.trace.recorder import Trace
 
 if TYPE_CHECKING:
@@ -73,53 +70,45 @@ class Phase(NamedTuple):
 
 
 class Simulation:
-    """One run of one method over one contact plan.
+    """One run of a build, which at each of the ``turns`` goes over to another build of it.
 
-    ``stop_cycles`` and ``stop_accuracy`` end it before the plan does. The server's model is
-    evaluated at the start, at every complete cycle, every ``evaluate_every_s`` if given, and at
-    the end. ``compute`` is that of each cluster's devices, or one for all. ``cut_transfers`` says
-    what becomes of a transfer that a pass cuts off, ``transmitter`` what devices send with.
-    ``sidelinks`` are the links between devices, ``relay`` whom others reach over the satellites.
+    The server's model is evaluated at the start, at every complete cycle, every
+    ``learning.evaluate_every_hours`` if given, and at the end. ``journal`` answers what an
+    interrupted run has measured already; ``observers`` follow the run.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        method: Method,
-        compute: Compute | Sequence[Compute],
+        build: Build,
         journal: Journal,
-        stop_cycles: int | None = None,
-        stop_accuracy: float | None = None,
-        evaluate_every_s: float | None = None,
-        cut_transfers: CutTransfers = "resume",
-        transmitter: Transmitter | None = None,
-        sidelinks: Sidelinks | None = None,
-        relay: Relaying = "none",
+        observers: Sequence[Observer] = (),
+        turns: Sequence[Turn] = (),
     ) -> None:
-        self.plan = plan
-        self.method = method
+        plan = build.plan
+        self.build = build
+        self.method = method = build.new_method()
         self.clock = Clock()
         self.trace = Trace()
         self.journal = journal
         self.cycle = 0
+        self._clusters = plan.clusters
+        self._observers = observers
+        self._to_come = turns
         self._ended_at_s: float | None = None
         self._turns = 0
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
-        self.watch_over(plan)
-        self._stop_cycles = stop_cycles
-        self._stop_accuracy = stop_accuracy
-        self._evaluate_every_s = evaluate_every_s
-        self.evaluator = Evaluator(plan, method, journal, self.trace)
+        # The plan of the last build holds all contacts that the run comes by.
+        self.invariants = Invariants(turns[-1][1].plan if turns else plan, lambda: self.end_s)
+        self.trace.watch = self.invariants.watch
+        self.evaluator = Evaluator(plan, method, journal, self.trace, observers)
         self.payloads = PayloadList()
         self.spending = Spending()
-        self._transmitter = Transmitter() if transmitter is None else transmitter
         self._rows = Rows(self.trace)
         self._assignments = AssignmentRows(self.trace, plan.clusters)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, Phase] = {}
         self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
-        each = [compute] * len(plan.clusters) if isinstance(compute, Compute) else compute
-        pairs = zip(plan.clusters, each, strict=True)
+        pairs = zip(plan.clusters, build.compute, strict=True)
         faults = plan.faults
         struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
         churn = {name: own.presence for name, own in struck.items()}
@@ -135,7 +124,7 @@ class Simulation:
                 self._devices[c.name],
                 self._rows,
                 synchronisation,
-                Ledger(c.devices, cut_transfers),
+                Ledger(c.devices, build.scenario.link.cut_transfers),
                 self.payloads,
                 method.world.closing,
                 struck.get(c.name),
@@ -151,15 +140,15 @@ class Simulation:
             self._antennas,
             self._devices,
             self._links,
-            sidelinks,
-            relay,
+            build.sidelinks,
+            build.scenario.link.relay,
         )
 
-    def run(self, each_event: Callable[[int], None], turns: Sequence[Turn] = ()) -> None:
-        """Run to the end; ``each_event`` is called behind every event with its number.
+    def run(self) -> None:
+        """Run to the end.
 
-        At each of the ``turns`` the run goes over to another build of it, before whatever happens
-        at that time. Raises InputError where it has ended by then, or come too far.
+        A turn comes before whatever else happens at its time. Raises InputError where the run has
+        ended by then, or has come too far to turn.
         """
         try:
             self._at_once(self.method.prepare())
@@ -168,16 +157,15 @@ class Simulation:
             # Of a method of one's own, or of a journal that holds something else than it asked.
             raise self.clock.failed("the start", error) from error
         self._tell()
-        for cluster in self.plan.clusters:
+        for cluster in self._clusters:
             antenna = self._antennas[cluster.name]
             self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
-        for cluster in self.plan.clusters:
+        for cluster in self._clusters:
             actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
-        if self._evaluate_every_s is not None:
-            self._for_now("evaluation", self._evaluate_in_between(self._evaluate_every_s))
-        for at_s, to in turns:
-            self.clock.run(math.nextafter(at_s, -math.inf), each_event)
+        self._start_evaluations()
+        for at_s, to in self._to_come:
+            self.clock.run(math.nextafter(at_s, -math.inf), self._event)
             if self.clock.stopped:
                 raise InputError(f"--at {at_s:g} s: the run ends at {self.clock.now:g} s")
             self.clock.pass_to(at_s)
@@ -185,31 +173,27 @@ class Simulation:
                 self._turn(to)
             except InputError as error:
                 raise InputError(f"--at {at_s:g} s: {error}") from None
-        self.clock.run(self.plan.stop_s, each_event)
+        self.clock.run(self.build.plan.stop_s, self._event)
         self._finish()
 
-    def watch_over(self, plan: Plan) -> None:
-        """Let the run be checked against all contacts that it comes by."""
-        self.invariants = Invariants(plan, lambda: self.end_s)
-        self.trace.watch = self.invariants.watch
+    def _event(self, number: int) -> None:
+        for observer in self._observers:
+            observer.event(number, self.clock.now)
 
     def _turn(self, to: Build) -> None:
         """Go by another build from now on; what is under way ends as it was begun."""
         self._keep_spent(to)
         self._turns += 1
-        self.plan, self.method.world, stop = to.plan, to.world, to.scenario.stop
+        self.build, self.method.world = to, to.world
         self.method.learner.turn_to(to.step_sizes)
         self.method.learner.spoiling = to.spoiling
-        self._stop_cycles, self._stop_accuracy = stop.cycles, stop.accuracy
         if self._ended_early():
             raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
             self._turn_cluster(cluster, compute, to)
         self._peering.turn(to.sidelinks, to.scenario.link.relay)
-        self._transmitter = to.transmitter
         self._tell()
-        if to.evaluate_every_s is not None:
-            self._for_now("evaluation", self._evaluate_in_between(to.evaluate_every_s))
+        self._start_evaluations()
 
     def _turn_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
         name, sessions = cluster.name, to.plan.sessions
@@ -224,9 +208,9 @@ class Simulation:
 
     def _tell(self) -> None:
         """Have told what the plan says will happen."""
-        self._for_now("waits", self._rows.waits(self.plan, self.clock))
-        if self.plan.faults is not None:
-            self._for_now("faults", told(self.plan.faults, self.clock, self.trace))
+        self._for_now("waits", self._rows.waits(self.build.plan, self.clock))
+        if self.build.plan.faults is not None:
+            self._for_now("faults", told(self.build.plan.faults, self.clock, self.trace))
 
     def _for_now(self, name: str, process: Process) -> None:
         """Run what only waits for times and acts then, until the run turns to another build."""
@@ -245,15 +229,20 @@ class Simulation:
         """When the run ended (at the plan's end, unless it was stopped before), or where it is."""
         return self.clock.now if self._ended_at_s is None else self._ended_at_s
 
+    def _start_evaluations(self) -> None:
+        every_s = self.build.evaluate_every_s
+        if every_s is not None:
+            self._for_now("evaluation", self._evaluate_in_between(every_s))
+
     def _evaluate_in_between(self, every_s: float) -> Process:
-        for number in range(1, int(self.plan.stop_s / every_s) + 1):
+        for number in range(1, int(self.build.plan.stop_s / every_s) + 1):
             if number * every_s < self.clock.now:  # before the run has turned to this
                 continue
             yield self.clock.at(number * every_s)
             self.clock.after_this_instant("evaluation", self._evaluate)
 
     def _finish(self) -> None:
-        self._ended_at_s = self.clock.now if self.clock.stopped else self.plan.stop_s
+        self._ended_at_s = self.clock.now if self.clock.stopped else self.build.plan.stop_s
         for link in self._links.values():
             link.settle_all(self.end_s)
         self._peering.settle_all(self.end_s)
@@ -277,29 +266,29 @@ class Simulation:
     @property
     def computed_s(self) -> float:
         """Device seconds spent on rounds, complete or not."""
-        return sum(float(self._use(cluster).computed_s.sum()) for cluster in self.plan.clusters)
+        return sum(float(self._use(cluster).computed_s.sum()) for cluster in self._clusters)
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
-        return [self._energy(cluster) for cluster in self.plan.clusters]
+        return [self._energy(cluster) for cluster in self._clusters]
 
     def _energy(self, cluster: Cluster) -> dict[str, Any]:
         use, power_w = self._use(cluster), self._devices[cluster.name].compute.power_w
         if cluster.name not in self._spent:
-            return energy_of(cluster, use, power_w, self._transmitter)
+            return energy_of(cluster, use, power_w, self.build.transmitter)
         before, row = self._spent[cluster.name]
-        return added(row, energy_of(cluster, use.since(before), power_w, self._transmitter))
+        return added(row, energy_of(cluster, use.since(before), power_w, self.build.transmitter))
 
     def _keep_spent(self, to: Build) -> None:
         """Settle what was spent so far where powers change now."""
-        for cluster, compute in zip(self.plan.clusters, to.compute, strict=True):
+        for cluster, compute in zip(self._clusters, to.compute, strict=True):
             now_w, then_w = self._devices[cluster.name].compute.power_w, compute.power_w
-            if self._transmitter != to.transmitter or not _equal(now_w, then_w):
+            if self.build.transmitter != to.transmitter or not _equal(now_w, then_w):
                 self._spent[cluster.name] = self._use(cluster), self._energy(cluster)
 
     def loads(self) -> list[dict[str, Any]]:
         """What each cluster's devices were made to load; nothing of those that never train."""
-        found = [(c.name, self._devices[c.name].load.figures()) for c in self.plan.clusters]
+        found = [(c.name, self._devices[c.name].load.figures()) for c in self._clusters]
         return [{"cluster": name, **load} for name, load in found if load is not None]
 
     def _use(self, cluster: Cluster) -> Use:
@@ -322,7 +311,8 @@ class Simulation:
         return books_of([*ledgers, *self._peering.ledgers])
 
     def _ended_early(self) -> bool:
-        return self._stop_cycles is not None and self.cycle >= self._stop_cycles
+        cycles = self.build.scenario.stop.cycles
+        return cycles is not None and self.cycle >= cycles
 
     def _served(self) -> None:
         """Count cycles; evaluate a complete one when all that happens now has happened."""
@@ -335,7 +325,8 @@ class Simulation:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
         self.invariants.learnt(self.method.learner)
         self.spending.add(self.clock.now, self.energy())
-        reached = self._stop_accuracy is not None and accuracy >= self._stop_accuracy
+        wanted = self.build.scenario.stop.accuracy
+        reached = wanted is not None and accuracy >= wanted
         if reached or self._ended_early():
             self.clock.stop()
 

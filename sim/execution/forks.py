@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import scenarios
 from scenarios.parsing import apply_overrides
 from sim.devices.faults import Before
+from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
 from sim.errors import InputError
@@ -22,7 +23,7 @@ from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, journal_of, re
 from sim.execution.folder import as_written, check_place
 from sim.execution.identity import Course
 from sim.execution.result import Result
-from sim.execution.running import EachEvent, EachTime, Listener, carry_out
+from sim.execution.running import carry_out
 from sim.plan.plan import spliced
 from sim.plan.windows import Find, Found, Sought, find
 
@@ -34,9 +35,7 @@ def fork(
     out: str | Path | None = None,
     resume: bool = False,
     *,
-    listen: Listener | None = None,
-    each_event: EachEvent | None = None,
-    each_time: EachTime | None = None,
+    observers: Sequence[Observer] = (),
     checkpoint_every_s: float = 10.0,
     cache: bool = False,
 ) -> Result:
@@ -58,7 +57,7 @@ def fork(
     shared = RunCache(cache_folder()) if cache else None
     windows = remembering(find if shared is None else shared.windows.find)
     course = _course(parent, at_s, said, overrides, windows)
-    return carry_out(course, place, checkpoint_every_s, shared, listen, each_event, each_time)
+    return carry_out(course, place, checkpoint_every_s, shared, observers)
 
 
 def _course(

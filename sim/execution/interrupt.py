@@ -7,10 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from sim.engine.evaluation import Observer
 from sim.errors import Interrupted
 
 GRACE_S = 1.0
@@ -19,10 +20,10 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Callable[[int], None]]:
-    """Yield what is to be called behind each event; it raises Interrupted after a signal.
+def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
+    """Yield an observer that ends a run at its next event after a signal.
 
-    It does too when ``max_wall_s`` of wall time are over, counted from here.
+    It does so too when ``max_wall_s`` of wall time are over, counted from here.
     """
     asked = False
     until = time.monotonic() + max_wall_s
@@ -38,18 +39,19 @@ def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Callable[[int], 
             last.start()
         raise KeyboardInterrupt
 
-    def each_event(number: int) -> None:
-        if asked:
-            raise Interrupted("stopped")
-        if time.monotonic() > until:
-            raise Interrupted("stopped as its wall time is over")
+    class Stop(Observer):
+        def event(self, number: int, time_s: float) -> None:
+            if asked:
+                raise Interrupted("stopped")
+            if time.monotonic() > until:
+                raise Interrupted("stopped as its wall time is over")
 
     if threading.current_thread() is not threading.main_thread():
-        yield each_event
+        yield Stop()
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield each_event
+        yield Stop()
     finally:
         last.cancel()
         for number, handler in before.items():

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from learning.files import sync_folder
 from learning.invariants import Violation
 from learning.values.store import as_file
 from sim.engine import memory
+from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
@@ -99,29 +99,21 @@ class Keeping:
             self.checkpoint.remove()
 
 
-Listener = Callable[[float, int, float], None]
-EachEvent = Callable[[int], None]
-EachTime = Callable[[float], None]
-
-
 def run(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,
     resume: bool = False,
     *,
-    listen: Listener | None = None,
-    each_event: EachEvent | None = None,
-    each_time: EachTime | None = None,
+    observers: Sequence[Observer] = (),
     checkpoint_every_s: float = 10.0,
     cache: bool = False,
 ) -> Result:
     """Simulate ``scenario`` (or the one of that name or path) and return its :class:`Result`.
 
     With ``out`` the run folder is written there, and the run can be resumed after an interruption.
-    ``listen(time_s, cycle, accuracy)`` hears of every evaluation; ``each_event(number)`` is called
-    behind every event of the clock and may raise :class:`Interrupted`, ``each_time(time_s)`` is too
-    and hears the simulated time. ``cache`` lets runs share what they train and the contact windows
-    that they find (see :mod:`sim.execution.cache`); traces are the same with and without.
+    ``observers`` follow every evaluation and every event (see :class:`sim.Observer`). ``cache``
+    lets runs share what they train and the contact windows that they find (see
+    :mod:`sim.execution.cache`); traces are the same with and without.
 
     Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
     failed, Interrupted for one that was stopped. What was traced by then is in ``out``.
@@ -133,8 +125,7 @@ def run(
         scenario = scenarios.load(scenario)
     shared = RunCache(cache_folder()) if cache else None
     built = build(scenario) if shared is None else build(scenario, shared.windows.find)
-    course = course_of(built)
-    return carry_out(course, place, checkpoint_every_s, shared, listen, each_event, each_time)
+    return carry_out(course_of(built), place, checkpoint_every_s, shared, observers)
 
 
 def carry_out(
@@ -142,17 +133,15 @@ def carry_out(
     place: Path | None,
     checkpoint_every_s: float,
     cache: RunCache | None,
-    listen: Listener | None,
-    each_event: EachEvent | None,
-    each_time: EachTime | None,
+    observers: Sequence[Observer],
 ) -> Result:
     """Return the result of a course as :func:`run` does, out of its folder if it is there."""
     with holding(place):
-        this = Run(course, place, checkpoint_every_s, cache)
-        return this.finished_before() or this.execute(listen, each_event, each_time)
+        this = Run(course, place, checkpoint_every_s, cache, observers)
+        return this.finished_before() or this.execute()
 
 
-class Run:
+class Run(Observer):
     """One execution of the course that a run takes.
 
     ``built`` is what it goes by at its end.
@@ -164,6 +153,7 @@ class Run:
         place: Path | None,
         checkpoint_every_s: float,
         cache: RunCache | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.course = course
         self.built = course.last
@@ -172,7 +162,6 @@ class Run:
         first = course.first
         if cache is not None:
             cache.serve(first.learner)
-        self.method = first.new_method()
         self.keeping: Keeping | None = None
         journal = course.journal
         if place is not None:
@@ -180,20 +169,7 @@ class Run:
                 self.keeping = Keeping(place, course.identity, checkpoint_every_s)
                 values = first.learner.values
                 journal = self.keeping.checkpoint.load(values, journal, course.values)
-        self.simulation = Simulation(
-            first.plan,
-            self.method,
-            first.compute,
-            journal,
-            first.scenario.stop.cycles,
-            first.scenario.stop.accuracy,
-            first.evaluate_every_s,
-            first.scenario.link.cut_transfers,
-            first.transmitter,
-            first.sidelinks,
-            first.scenario.link.relay,
-        )
-        self.simulation.watch_over(self.built.plan)
+        self.simulation = Simulation(first, journal, (self, *observers), course.turns)
         if place is not None:
             self.simulation.trace.folder = place / SPILLED
         self._event = 0
@@ -203,14 +179,8 @@ class Run:
         """Return the complete run that the folder holds already, if it is this one."""
         return None if self.keeping is None else self.keeping.finished()
 
-    def execute(
-        self,
-        listen: Listener | None = None,
-        each_event: EachEvent | None = None,
-        each_time: EachTime | None = None,
-    ) -> Result:
+    def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
-        self.simulation.evaluator.listen = partial(_evaluated, listen)
         try:
             memory.check(self.built)
             if self.built.learner.trains:
@@ -220,7 +190,7 @@ class Run:
                     self.keeping.checkpoint.begin(self.simulation.journal)
             with run_log(self.place):
                 log_start(self.built.scenario, self.simulation.journal.event)
-                result = self._executed(partial(self._tick, each_event, each_time))
+                result = self._executed()
                 log_end(result.manifest)
                 return result
         except InputError:
@@ -232,9 +202,9 @@ class Run:
             if self.cache is not None:
                 self.cache.close()
 
-    def _executed(self, tick: EachEvent) -> Result:
+    def _executed(self) -> Result:
         try:
-            self.simulation.run(tick, self.course.turns)
+            self.simulation.run()
             self.simulation.invariants.conclude(self.built.learner, self.simulation.books)
             result = self._result("complete")
             with of_the_run(self.place):
@@ -271,17 +241,18 @@ class Run:
             text = " ".join(str(trouble).split())
             raise SimulationError(f"{error}; what was traced is lost: {text}") from trouble
 
-    def _tick(self, each_event: EachEvent | None, each_time: EachTime | None, number: int) -> None:
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Log an evaluation."""
+        log_evaluation(time_s, cycle, accuracy)
+
+    def event(self, number: int, time_s: float) -> None:
+        """Check a replay, and save what is due."""
         self._event = number
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
         if self.keeping is not None:
             with of_the_run(self.place):
                 self._save(self.keeping.checkpoint.save_if_due)
-        if each_time is not None:
-            each_time(simulation.clock.now)
-        if each_event is not None:
-            each_event(number)
 
     def _save_checkpoint(self) -> None:
         if self.keeping is not None:
@@ -340,23 +311,16 @@ class Run:
             manifest["warnings"] += self.cache.warnings
 
     def _write_model(self, keeping: Keeping) -> None:
-        learner, model = self.built.learner, self.method.model()
+        learner, model = self.built.learner, self.simulation.method.model()
         results = None if self.cache is None else self.cache.results
         weights = final_model(learner, model, results) if learner.trains else None
         about = {
             "what": "the satellite's model at the end of the run",
             "kind": learner.config.model.kind,
-            "version": self.method.version,
+            "version": self.simulation.method.version,
             "trained": learner.trains,
         }
         keeping.write_model(weights, about, self.simulation.payloads.listed())
-
-
-def _evaluated(listen: Listener | None, time_s: float, cycle: int, accuracy: float) -> None:
-    """Log an evaluation, and tell whoever listens."""
-    log_evaluation(time_s, cycle, accuracy)
-    if listen is not None:
-        listen(time_s, cycle, accuracy)
 
 
 # The final model as the bytes of its file.

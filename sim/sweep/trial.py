@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from sim.engine.evaluation import Observer
 from sim.errors import Interrupted, SimulationError
 from sim.execution.folder import COMPLETE, FAILED, POINTS, REFUSED
 from sim.formatting import as_yaml, data_size, duration
@@ -59,8 +60,8 @@ class Trial:
         return self.size_bytes / self.share if self.share else float("inf")
 
 
-class Watch:
-    """Looks on as a run goes by, and ends it when its time is up."""
+class TrialObserver(Observer):
+    """Follows a run as a run goes by, and ends it when its time is up."""
 
     def __init__(self, scenario: Scenario, limit_s: float) -> None:
         self._stop = scenario.stop
@@ -79,19 +80,16 @@ class Watch:
         """Seconds since the first event."""
         return 0.0 if self._first is None else time.monotonic() - self._first
 
-    def each_event(self, number: int) -> None:
+    def event(self, number: int, time_s: float) -> None:
         """Take the time, and raise Interrupted when it is up."""
+        if self._stop.days:
+            self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
         if self._first is None:
             self._first = time.monotonic()
         if self.behind_s > self._limit_s:
             raise Interrupted("that is enough")
 
-    def each_time(self, time_s: float) -> None:
-        """Take down how far the run has come in simulated time."""
-        if self._stop.days:
-            self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
-
-    def listen(self, time_s: float, cycle: int, accuracy: float) -> None:
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Take down how far the run has come in cycles."""
         if self._stop.cycles:
             self.share = min(1.0, max(self.share, cycle / self._stop.cycles))
@@ -116,17 +114,11 @@ def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
     from sim.execution.checkpoint import CHECKPOINT
     from sim.execution.running import run
 
-    watch = Watch(scenario, limit_s)
+    watch = TrialObserver(scenario, limit_s)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         try:
-            run(
-                scenario,
-                place,
-                listen=watch.listen,
-                each_event=watch.each_event,
-                each_time=watch.each_time,
-            )
+            run(scenario, place, observers=[watch])
             watch.share = 1.0
         except Interrupted:
             pass

@@ -14,11 +14,12 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sim.engine.evaluation import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import has_saved
 from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
@@ -34,7 +35,7 @@ STOP = "stop"
 """What the supervisor writes, as a line of JSON, to have the point saved and ended."""
 
 
-class Desk:
+class Inbox(Observer):
     """What has come in: points to be run, and whether they are to be stopped."""
 
     def __init__(self) -> None:
@@ -51,15 +52,10 @@ class Desk:
                 self.tasks.put(said)
         os._exit(0)
 
-    def watching(self, each_event: Callable[[int], None]) -> Callable[[int], None]:
-        """Return what is called behind each event of a run."""
-
-        def look(number: int) -> None:
-            if self._stopped:
-                raise Interrupted("stopped on request")
-            each_event(number)
-
-        return look
+    def event(self, number: int, time_s: float) -> None:
+        """End the run if that was asked for."""
+        if self._stopped:
+            raise Interrupted("stopped on request")
 
 
 def main() -> None:
@@ -68,13 +64,13 @@ def main() -> None:
     # Between points there is nothing to save; the supervisor says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    desk = Desk()
-    threading.Thread(target=desk.listen, daemon=True).start()
+    inbox = Inbox()
+    threading.Thread(target=inbox.listen, daemon=True).start()
     while True:
-        task = desk.tasks.get()
+        task = inbox.tasks.get()
         point, folder = Point.from_json(task["point"]), Path(task["folder"])
-        with stop_on_interrupt() as each_event:
-            outcome = attempt(point, folder, task["cache"], desk.watching(each_event))
+        with stop_on_interrupt() as stop:
+            outcome = attempt(point, folder, task["cache"], (inbox, stop))
         print(json.dumps(outcome.as_json()), file=answers, flush=True)
 
 
@@ -88,21 +84,18 @@ def own_stdout() -> TextIO:
 # One attempt at one point, in the process that calls: what every engine does with a point.
 
 
-EachEvent = Callable[[int], None]
-
-
 def attempt(
-    point: Point, folder: Path, cache: bool = False, each_event: EachEvent | None = None
+    point: Point, folder: Path, cache: bool = False, observers: Sequence[Observer] = ()
 ) -> Outcome:
     """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
 
-    ``each_event`` may raise Interrupted. What is wrong with the point, or fails, is in the outcome;
+    ``observers`` may raise Interrupted. What is wrong with the point, or fails, is in the outcome;
     no such error is raised.
     """
     from sim.sweep.rows import figures_of
 
     try:
-        result, note = _result(point, folder / point.digest, cache, each_event)
+        result, note = _result(point, folder / point.digest, cache, observers)
         figures = figures_of(result.summary, result.manifest)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
     except Interrupted as error:
@@ -118,7 +111,7 @@ def attempt(
 
 
 def _result(
-    point: Point, place: Path, cache: bool, each_event: EachEvent | None
+    point: Point, place: Path, cache: bool, observers: Sequence[Observer]
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
     from sim.execution.running import run
@@ -127,14 +120,14 @@ def _result(
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
     resumed = has_saved(place)
     try:
-        return run(scenario, place, resume=True, each_event=each_event, cache=cache), ""
+        return run(scenario, place, resume=True, observers=observers, cache=cache), ""
     except (InputError, SimulationError) as error:
         # Anew only where that may help; a disk that is full would be filled further.
         in_the_way = began if isinstance(error, InputError) else resumed
         if not in_the_way or isinstance(error.__cause__, OSError):
             raise
         note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {_put_aside(place)}"
-    return run(scenario, place, resume=True, each_event=each_event, cache=cache), note
+    return run(scenario, place, resume=True, observers=observers, cache=cache), note
 
 
 def _scenario(point: Point) -> Scenario:

@@ -50,18 +50,28 @@ def held(place: Path) -> dict[str, bytes]:
     }
 
 
-def stop_at(event: int) -> Callable[[int], None]:
-    """Stop a run behind its event of that number."""
+class Each(sim.Observer):
+    """Calls ``act`` after each event with its number, or with its time."""
 
-    def each_event(number: int) -> None:
+    def __init__(self, act: Callable[[Any], None], of_time: bool = False) -> None:
+        self.act, self.of_time = act, of_time
+
+    def event(self, number: int, time_s: float) -> None:
+        self.act(time_s if self.of_time else number)
+
+
+def stop_at(event: int) -> list[sim.Observer]:
+    """Stop a run after its event of that number."""
+
+    def stop(number: int) -> None:
         if number == event:
             raise sim.Interrupted("asked for")
 
-    return each_event
+    return [Each(stop)]
 
 
 def cut(scenario: Any, place: Path, event: int, **how: Any) -> Path:
     """Run a scenario up to its event of that number."""
     with pytest.raises(sim.Interrupted, match="--resume"):
-        sim.run(scenario, place, each_event=stop_at(event), **how)
+        sim.run(scenario, place, observers=stop_at(event), **how)
     return place

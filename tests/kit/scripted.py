@@ -10,7 +10,6 @@ import numpy as np
 import learning
 import scenarios
 import sim
-from tests.kit import folders
 from tests.kit import learning as seam
 from tests.kit.small import slots
 
@@ -41,7 +40,6 @@ def play(scenario: Any, script: Script, out: Any = None, **how: Any) -> sim.Resu
     return sim.run(scenario, out, **how)
 
 
-interrupted_at = folders.stop_at
 SCRIPTED = {"method": "scripted", "train": False}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +178,12 @@ def test_energy_is_power_times_time_up_to_any_end(
     """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session."""
     passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
     plan = network.Plan(START, stop_s, (passes[0].cluster,), tuple(passes))
-    learner = network.learner_of(scenario.slots(learning=QUIET))
     own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
-    method, sender = ask.World(plan.clusters, 1, 1, learner, 0), network.Transmitter(0.5, duty=0.8)
-    run = network.Simulation(plan, TrainAndSend(method), (own,), Journal(), transmitter=sender)
-    run.run(lambda number: None)
+    build = network.build(scenario.slots(learning=QUIET))
+    sender = network.Transmitter(0.5, duty=0.8)
+    changes = {"plan": plan, "compute": (own,), "transmitter": sender, "method": TrainAndSend}
+    run = network.Simulation(replace(build, **changes), Journal())
+    run.run()
     [row] = run.energy()
     assert row["computed_s"] == pytest.approx(sum(computed_s), rel=1e-12)
     assert row["training_j"] == pytest.approx(3 * computed_s[0] + 5 * computed_s[1], rel=1e-12)

@@ -8,7 +8,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.folders import cut, held
+from tests.kit.folders import Each, cut, held
 from tests.kit.records import CHECKPOINT, JOURNAL, read_manifest, read_tables
 from tests.kit.scenarios import apply_overrides
 from tests.kit.small import merged, orbit, slots
@@ -154,7 +154,7 @@ def idle(runs):
 def by_then(tmp_path_factory):
     """What the parent has written before AT_S: its tables when it is stopped there."""
     times = []
-    sim.run(orbit(learning=ENHANCED), each_time=times.append)
+    sim.run(orbit(learning=ENHANCED), observers=[Each(times.append, of_time=True)])
     assert times == sorted(times)
     place, last = tmp_path_factory.mktemp("then"), sum(time_s < AT_S for time_s in times)
     tables = read_tables(cut(orbit(learning=ENHANCED), place, last))

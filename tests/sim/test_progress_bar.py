@@ -40,16 +40,16 @@ def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts
 ) -> None:
     on_a_terminal(monkeypatch)
     with Progress(small.slots(stop={"cycles": 4}), quiet=False) as bar:
-        bar(0.0, 0, 0.25)
-        bar(900.0, 1, 0.5)
-        bar.at(1200.0)
+        bar.evaluated(0.0, 0, 0.25)
+        bar.evaluated(900.0, 1, 0.5)
+        bar.event(1, 1200.0)
         # Two slots and an idle one, four times, are two hours; one took 900 s, so four take 3600.
         said = bar._bar.tasks[0].description
         assert "hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500" in said
         assert bar._bar.tasks[0].completed == pytest.approx(900.0 / 3600.0)
     with Progress(small.orbit(stop={"days": 10, "cycles": 4}), quiet=False) as bar:
-        bar(43_200.0, 0, 0.1)
+        bar.evaluated(43_200.0, 0, 0.1)
         assert bar._bar.tasks[0].completed == pytest.approx(0.05)
-        bar(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
+        bar.evaluated(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
         assert bar._bar.tasks[0].completed == pytest.approx(0.5)
     capsys.readouterr()

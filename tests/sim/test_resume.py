@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import sim
-from tests.kit.folders import cut, held
+from tests.kit.folders import Each, cut, held
 from tests.kit.learning import NextContact, Synchronous, register
 from tests.kit.records import (
     CHECKPOINT,
@@ -85,7 +85,7 @@ def test_what_is_killed_anywhere_and_resumed_is_the_same_run(train, all_of_them,
     with pytest.MonkeyPatch.context() as patch:
         shots = Snapshots(place, tmp_path / "copies", patch)
         behind = lambda number: shots.take(shots.events, "event")  # noqa: E731
-        sim.run(scenario, place, each_event=behind, checkpoint_every_s=0.0)
+        sim.run(scenario, place, observers=[Each(behind)], checkpoint_every_s=0.0)
     whole = read_manifest(place)
     assert len(shots.events) == whole["events"] and len(shots.steps) > (100 if train else 8)
     chosen = [*shots.events[4 :: 5 if train else 20], *shots.steps[-12::3]]  # the end is written
@@ -105,7 +105,7 @@ def test_values_are_dropped_that_nobody_can_ask_for_again(tmp_path):
         kept.append(len(list(values.iterdir())) if values.exists() else 0)
 
     scenario = slots(learning={"method": "emsfl-enhanced"}, stop={"cycles": 9})
-    sim.run(scenario, tmp_path, each_event=count, checkpoint_every_s=0.0)
+    sim.run(scenario, tmp_path, observers=[Each(count)], checkpoint_every_s=0.0)
     third = len(kept) // 3
     assert max(kept[-third:]) <= max(kept[:third]) + 1
     assert 3 <= max(kept) < 20
@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_what_was_saved_before(runs, tmp_path):
             (folder / f".{JOURNAL}.part").symlink_to(FULL)
 
     with pytest.raises(sim.SimulationError, match=str(folder)):
-        sim.run(slots(), tmp_path, each_event=fill, checkpoint_every_s=0.0)
+        sim.run(slots(), tmp_path, observers=[Each(fill)], checkpoint_every_s=0.0)
     assert read_manifest(tmp_path)["status"] == "failed"
     sim.run(slots(), tmp_path, resume=True)
     assert held(tmp_path) == held(runs["slots"])
@@ -161,7 +161,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(resume, tmp_path):
             with pytest.raises(sim.InputError, match="another process is running in it"):
                 sim.run(slots(learning=TIMING), tmp_path, resume=True)
 
-    result = sim.run(slots(learning=TIMING), tmp_path, resume=resume, each_event=again)
+    result = sim.run(slots(learning=TIMING), tmp_path, resume=resume, observers=[Each(again)])
     assert result.manifest["status"] == "complete"
     assert (tmp_path / RUN_LOG).read_text().startswith("all that there was\n")
     hidden = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob(".*")}

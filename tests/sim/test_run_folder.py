@@ -13,7 +13,7 @@ import pytest
 import scenarios
 import sim
 from tests.kit import small
-from tests.kit.folders import cut, held, limited
+from tests.kit.folders import Each, cut, held, limited
 from tests.kit.learning import memory
 from tests.kit.network import build
 from tests.kit.records import CHECKPOINT, JOURNAL, LOG, checksum, counts_of, end_of, limits
@@ -136,7 +136,7 @@ def test_a_failed_run_says_why_and_wrong_input_leaves_no_folder(tmp_path):
             raise sim.SimulationError("a reason\nin two lines")
 
     with pytest.raises(sim.SimulationError):
-        sim.run(slots(), tmp_path / "failed", each_event=fail)
+        sim.run(slots(), tmp_path / "failed", observers=[Each(fail)])
     assert lines(tmp_path / "failed")[-1].endswith("ERROR failed: a reason in two lines")
     with pytest.raises(sim.InputError):
         sim.run(slots(learning={"data": {"kind": "npz", "path": "none.npz"}}), tmp_path / "wrong")
@@ -147,7 +147,8 @@ def test_a_failed_run_says_why_and_wrong_input_leaves_no_folder(tmp_path):
 def test_a_log_that_cannot_be_written_is_none_and_all_is_heard(what, tmp_path, capsys, caplog):
     log, times, numbers = tmp_path / "run.log", [], []
     log.mkdir() if what == "a folder" else log.symlink_to(FULL)
-    run = sim.run(slots(), tmp_path, each_time=times.append, each_event=numbers.append)
+    both = Each(times.append, of_time=True), Each(numbers.append)
+    run = sim.run(slots(), tmp_path, observers=both)
     assert numbers == [*range(1, run.manifest["events"] + 1)]
     assert times == sorted(times) and len(times) == len(numbers)
     assert times[-1] == run.manifest["simulated_s"]
