@@ -87,13 +87,13 @@ def schema(options: Mapping[str, type] | None = None) -> dict[str, Any]:
     It knows keys, units, ranges, defaults and names. What contradicts something else, and the
     names of installed methods, models and data sets, only :func:`load` and a run know.
     """
-    from scenarios.messages import ForEditors
+    from scenarios.messages import EditorSchema
 
-    found = Scenario.model_json_schema(schema_generator=ForEditors)
+    found = Scenario.model_json_schema(schema_generator=EditorSchema)
     learning = found["$defs"]["Learning"]
     plain = learning["properties"]["method"]["default"]
     for method, declared in (options or {}).items():
-        own = TypeAdapter(declared).json_schema(schema_generator=ForEditors)
+        own = TypeAdapter(declared).json_schema(schema_generator=EditorSchema)
         found["$defs"][own["title"]] = own
         chosen = {"properties": {"method": {"const": method}}}
         said = chosen if method == plain else {**chosen, "required": ["method"]}

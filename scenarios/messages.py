@@ -12,97 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
 from scenarios.scenario import Scenario
 
-# Where a finding of pydantic lies in a scenario, and which keys are known there.
-
-
 Models = tuple[type[BaseModel], ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A spot in a scenario: its path, its field if known, and the sections that may stand there.
-
-    `chosen` are the sections left once a tag (`source: tle`) is known; `siblings` all of them.
-    """
-
-    path: KeyPath = ()
-    field: FieldInfo | None = None
-    chosen: Models = (Scenario,)
-    siblings: Models = ()
-
-
-def place_of(loc: KeyPath) -> Place:
-    """Follow a pydantic location, in which the tags of unions stand between the keys."""
-    place, after_union = Place(), False
-    for part in loc:
-        if after_union:
-            place, after_union = _narrowed(place, str(part)), False
-            continue
-        place = _stepped(place, part)
-        after_union = place.field is not None and isinstance(part, str) and _is_tagged(place.field)
-    return place
-
-
-def _narrowed(place: Place, tag: str) -> Place:
-    chosen = tuple(model for model in place.chosen if tag in _sources(model))
-    return Place(place.path, place.field, chosen or place.chosen, place.chosen)
-
-
-def _stepped(place: Place, part: str | int) -> Place:
-    path = (*place.path, part)
-    if isinstance(part, int):
-        return Place(path, place.field, place.chosen, place.siblings)
-    known = [model.model_fields[part] for model in place.chosen if part in model.model_fields]
-    if not known:
-        return Place(path, None, place.chosen, place.siblings)
-    return Place(path, known[0], _models_in(known[0].annotation))
-
-
-def _is_tagged(field: FieldInfo) -> bool:
-    return field.discriminator is not None or any(
-        isinstance(item, Discriminator) for item in field.metadata
-    )
-
-
-def _sources(model: type[BaseModel]) -> tuple[str, ...]:
-    source = model.model_fields.get("source")
-    return () if source is None else get_args(source.annotation)
-
-
-def _models_in(annotation: Any) -> Models:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return (annotation,)
-    return tuple(model for part in get_args(annotation) for model in _models_in(part))
-
-
-def users_of(key: str, place: Place) -> list[str]:
-    """Return the sources other than the chosen one that have the key."""
-    others = [model for model in place.siblings if key in model.model_fields]
-    return [source for model in others for source in _sources(model)]
-
-
-def suggestion(key: str, place: Place) -> str:
-    """Say which key may have been meant: one nearby, one elsewhere, else all known here."""
-    here = sorted({name for model in place.chosen for name in model.model_fields})
-    near = get_close_matches(key.lower().replace("-", "_"), here, n=1, cutoff=0.7)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    # From the end, so that of keys that are called alike the shallowest, or the first, is named.
-    paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))
-    elsewhere = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
-    near = get_close_matches(key, elsewhere, n=1, cutoff=0.85)
-    if near:
-        return f"did you mean {elsewhere[near[0]]!r}?"
-    return f"allowed here: {', '.join(here)}" if here else "nothing is allowed here"
-
-
-def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        yield prefix + name
-        brackets = "[]" if "tuple" in str(field.annotation) else ""
-        for inner in _models_in(field.annotation):
-            yield from _all_keys(inner, f"{prefix}{name}{brackets}.")
-
 
 _KINDS = {
     "int_type": "a whole number",
@@ -122,23 +32,26 @@ _KINDS = {
     "too_long": "a shorter list",
 }
 _UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
-_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 def first_problem(error: ValidationError) -> tuple[Problem, int]:
-    """Return the finding to tell and how many there are; unknown keys explain missing ones."""
-    details = [item for item in error.errors(include_url=False) if not _is_echo(item)]
-    details.sort(key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
-    return _problem(details[0]), sum(len(_own(detail)) or 1 for detail in details)
+    """Return the problem to report first and how many there are.
+
+    Unknown keys come before all others, as they explain the keys that are missing.
+    """
+    # A list whose items were refused is called too short as well.
+    details = [
+        detail
+        for detail in error.errors(include_url=False)
+        if not (detail["type"] == "too_short" and detail["input"])
+    ]
+    first = min(details, key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
+    return _problem(first), sum(len(_of_our_rules(detail)) or 1 for detail in details)
 
 
-def _is_echo(detail: Any) -> bool:
-    """Tell a list that pydantic calls too short for the items that it refused already."""
-    return detail["type"] == "too_short" and bool(detail["input"])
-
-
-def _own(detail: Any) -> tuple[Problem, ...]:
-    """Return what a rule of ours found, if that is what the detail wraps."""
+def _of_our_rules(detail: Any) -> tuple[Problem, ...]:
+    """Return what a rule of this package found, if that is what the detail wraps."""
     cause = detail.get("ctx", {}).get("error")
     return cause.problems if isinstance(cause, ProblemsFound) else ()
 
@@ -147,71 +60,125 @@ def _problem(detail: Any) -> Problem:
     loc = detail["loc"]
     # pydantic's mark for a key that is at fault, not its value; a user may call a key so, too.
     marked = loc[-1:] == ("[key]",) and detail["type"] != "extra_forbidden"
-    place = place_of(loc[:-1] if marked else loc)
-    own = _own(detail)
-    if own:
-        return Problem((*place.path, *own[0].path), own[0].text)
+    place = _place_of(loc[:-1] if marked else loc)
+    if found := _of_our_rules(detail):
+        return found[0].below(*place.path)
     if detail["type"].startswith("union_tag"):
-        return _source_problem(detail, place)
-    return Problem(place.path, _text(detail, place))
-
-
-def _text(detail: Any, place: Place) -> str:
+        return Problem((*place.path, "source"), _which_source(detail["input"], place))
     if detail["type"] in _UNKNOWN_KEY:
-        return _unknown(place)
+        return Problem(place.path, _unknown_key(place))
     if detail["type"] == "missing":
-        return f"is missing; give the {_meaning(place.field)}"
+        return Problem(place.path, f"is missing; give the {_meaning(place.field)}")
     if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    return _mismatch(detail, place)
+        return Problem(place.path, str(detail["ctx"]["error"]))
+    return Problem(place.path, _wrong_value(detail, place.field))
 
 
-def _unknown(place: Place) -> str:
+# Where a finding of pydantic lies in a scenario, and which keys are known there.
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A spot in a scenario: its path, its field if known, and the sections that may stand there.
+
+    `chosen` are the sections left once a tag (`source: tle`) is known; `siblings` all of them.
+    """
+
+    path: KeyPath
+    field: FieldInfo | None
+    chosen: Models
+    siblings: Models
+
+
+def _place_of(loc: KeyPath) -> _Place:
+    """Follow a pydantic location, in which the tags of unions stand between the keys."""
+    path: KeyPath = ()
+    field: FieldInfo | None = None
+    chosen: Models = (Scenario,)
+    siblings: Models = ()
+    tag_follows = False
+    for part in loc:
+        if tag_follows:
+            siblings, tag_follows = chosen, False
+            chosen = tuple(model for model in chosen if part in _sources(model)) or chosen
+            continue
+        path = (*path, part)
+        if isinstance(part, int):
+            continue
+        known = [model.model_fields[part] for model in chosen if part in model.model_fields]
+        field = known[0] if known else None
+        if field is not None:
+            chosen, siblings = _models_in(field.annotation), ()
+            is_tag = any(isinstance(item, Discriminator) for item in field.metadata)
+            tag_follows = is_tag or field.discriminator is not None
+    return _Place(path, field, chosen, siblings)
+
+
+def _sources(model: type[BaseModel]) -> tuple[str, ...]:
+    source = model.model_fields.get("source")
+    return () if source is None else get_args(source.annotation)
+
+
+def _models_in(annotation: Any) -> Models:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    return tuple(model for part in get_args(annotation) for model in _models_in(part))
+
+
+def _unknown_key(place: _Place) -> str:
+    """Say who has the key, or which may have been meant: one here, one elsewhere, any here."""
     key = str(place.path[-1])
-    others = users_of(key, place)
+    others = [s for model in place.siblings if key in model.model_fields for s in _sources(model)]
     if others:
-        source = get_args(place.chosen[0].model_fields["source"].annotation)[0]
-        return f"is not used by source {source!r} (it belongs to {_and(others)})"
-    return f"is not a known key; {suggestion(key, place)}"
+        owners = " and ".join(", ".join(others).rsplit(", ", 1))
+        return f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
+    here = sorted({name for model in place.chosen for name in model.model_fields})
+    near = get_close_matches(key.lower().replace("-", "_"), here, n=1, cutoff=0.7)
+    if not near:
+        # From the end, so that of keys with one name the shallowest, or the first, is suggested.
+        paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))
+        elsewhere = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
+        near = [elsewhere[name] for name in get_close_matches(key, elsewhere, n=1, cutoff=0.85)]
+    allowed = f"allowed here: {', '.join(here)}" if here else "nothing is allowed here"
+    return f"is not a known key; {f'did you mean {near[0]!r}?' if near else allowed}"
 
 
-def _and(names: list[str]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        brackets = "[]" if "tuple" in str(field.annotation) else ""
+        for inner in _models_in(field.annotation):
+            yield from _all_keys(inner, f"{prefix}{name}{brackets}.")
 
 
-def _source_problem(detail: Any, place: Place) -> Problem:
-    sources = [get_args(model.model_fields["source"].annotation)[0] for model in place.chosen]
-    got = detail["input"].get("source")
+# What is wrong with a value, and what it must be.
+
+
+def _which_source(given: Any, place: _Place) -> str:
+    sources, got = [_sources(model)[0] for model in place.chosen], given.get("source")
     start = "is missing; it" if got is None else f"got {shown(got)}; source"
-    text = f"{start} must be one of {_listed(sources)}{_near(sources, got)}"
-    return Problem((*place.path, "source"), text)
+    return f"{start} must be one of {_listed(sources, got)}"
 
 
-def _mismatch(detail: Any, place: Place) -> str:
-    got = detail["input"]
-    text = f"got {shown(got)}; {_required(detail, place, got)}"
-    if detail["type"] == "string_type" and isinstance(got, int | float):
-        text += f"; quote it: {str(shown(got))!r}"
-    return text
-
-
-def _required(detail: Any, place: Place, got: Any) -> str:
-    kind, field = detail["type"], place.field
-    if kind == "choice":
-        return f"{detail['msg']}{_description(field)}"
+def _wrong_value(detail: Any, field: FieldInfo | None) -> str:
+    kind, got, message = detail["type"], detail["input"], detail["msg"]
+    described = f" ({field.description})" if field is not None and field.description else ""
     if kind == "literal_error":
-        names = _choices(field)
-        return f"must be one of {_listed(names)}{_description(field)}{_near(names, got)}"
-    if kind in _KINDS:
-        return f"must be {_KINDS[kind]}{_range(field)}{_description(field)}"
-    bounds = _range(field) or _bounds_in(detail.get("ctx", {}))
-    if bounds:
-        return f"must be{bounds}{_description(field)}"
-    return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}{_description(field)}"
+        names = [] if field is None else _texts_in(field.annotation)
+        required = f"must be one of {_listed(names, got, described)}"
+    elif allowed := " ".join(filter(None, (_KINDS.get(kind), _limits(field, detail)))):
+        required = f"must be {allowed}{described}"
+    else:
+        required = f"{message[:1].lower()}{message[1:]}{described}"
+    quote = kind == "string_type" and isinstance(got, int | float)
+    return f"got {shown(got)}; {required}" + (f"; quote it: {str(shown(got))!r}" if quote else "")
 
 
-def _choices(field: FieldInfo | None) -> list[str]:
-    return [] if field is None else _texts_in(field.annotation)
+def _listed(names: list[str], got: Any, described: str = "") -> str:
+    """List the names, with the nearest one to what was given."""
+    near = get_close_matches(got, names, n=1) if isinstance(got, str) else []
+    suggestion = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{', '.join(map(repr, names))}{described}{suggestion}"
 
 
 def _texts_in(annotation: Any) -> list[str]:
@@ -220,44 +187,30 @@ def _texts_in(annotation: Any) -> list[str]:
     return [text for part in get_args(annotation) for text in _texts_in(part)]
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(repr, names))
-
-
-def _near(names: list[str], got: Any) -> str:
-    near = get_close_matches(got, names, n=1) if isinstance(got, str) else []
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _range(field: FieldInfo | None) -> str:
+def _limits(field: FieldInfo | None, detail: Any) -> str:
+    """Return the limits of a number, `>= 1 and < 5`: its field's, else those it is beyond."""
     metadata = [] if field is None else field.metadata
-    limits = [(name, getattr(item, name, None)) for item in metadata for name in _BOUNDS]
-    return _bounds_in({name: limit for name, limit in limits if limit is not None})
-
-
-def _bounds_in(limits: dict[str, Any]) -> str:
-    found = [f"{sign} {_plain(limits[name])}" for name, sign in _BOUNDS.items() if name in limits]
-    return f" {' and '.join(found)}" if found else ""
-
-
-def _plain(limit: float) -> str:
-    return str(limit) if isinstance(limit, int) else f"{limit:g}"
+    limits = {
+        name: getattr(item, name) for item in metadata for name in _SIGNS if hasattr(item, name)
+    }
+    limits = limits or detail.get("ctx", {})
+    return " and ".join(
+        f"{sign} {limit if isinstance(limit, int) else format(limit, 'g')}"
+        for name, sign in _SIGNS.items()
+        if (limit := limits.get(name)) is not None
+    )
 
 
 def _meaning(field: FieldInfo | None) -> str:
     description = "value" if field is None else field.description or "value"
-    bounds = _range(field).strip()
-    return f"{description} ({bounds})" if bounds else description
-
-
-def _description(field: FieldInfo | None) -> str:
-    return f" ({field.description})" if field is not None and field.description else ""
+    limits = _limits(field, {})
+    return f"{description} ({limits})" if limits else description
 
 
 # The JSON Schema of scenario files, as editors complete from it.
 
 
-class ForEditors(GenerateJsonSchema):
+class EditorSchema(GenerateJsonSchema):
     """pydantic's schema, less what an editor would show or insert in vain.
 
     A key is called as it is written, not `Min Elevation Deg`. The default of a section is all its
