@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from sim.analysis.summary import TARGETS
 from sim.formatting import as_yaml
@@ -21,49 +21,72 @@ ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_me
 """Figures of networked experts, of their inference, and of client-expert alignment."""
 
 
+class Summarised(Protocol):
+    """A run with its summary, like :class:`sim.Result`."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The figures of the run."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest, with the scenario."""
+
+
+class WithoutTables(NamedTuple):
+    """What a comparison needs of a run, when its tables are to leave memory."""
+
+    summary: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+
+R = TypeVar("R", bound=Summarised)
+
+
 @dataclass(frozen=True)
-class Group:
+class Group(Generic[R]):
     """Runs of one scenario and method with different seeds."""
 
     label: str
-    summaries: tuple[dict[str, Any], ...]
+    runs: Sequence[R]
 
     def values(self, *path: str) -> list[float]:
         """Return one figure of every run; a figure that was never reached is inf."""
         found = []
-        for summary in self.summaries:
-            value: Any = summary
+        for run in self.runs:
+            value: Any = run.summary
             for key in path:
                 value = None if value is None else value[key]
             found.append(math.inf if value is None else float(value))
         return found
 
 
-def group_runs(runs: Sequence[dict[str, Any]]) -> list[Group]:
+def group_runs(runs: Sequence[R]) -> list[Group[R]]:
     """Group runs whose scenarios differ in the seed only, in the order in which they came.
 
     A run that was done twice counts once.
     """
-    plain = [_flat({**run["scenario"], "seed": None, "description": None}) for run in runs]
+    plain = [_flat({**run.manifest["scenario"], "seed": None, "description": None}) for run in runs]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
-    members: dict[str, list[dict[str, Any]]] = {}
+    members: dict[str, list[R]] = {}
     labels: dict[str, str] = {}
     for run, values in zip(runs, plain, strict=True):
         said = [k for k in differing if k != "learning.method" and values.get(k) is not None]
         parts = [values["learning.method"], *(_short(k, values[k]) for k in said)]
-        if run["summary"]["status"] != "complete":
-            parts.append(f"({run['summary']['status']})")
+        status = run.summary["status"]
+        if status != "complete":
+            parts.append(f"({status})")
         # By what they say in full: long values may look alike when they are cut.
-        key = json.dumps([values, run["summary"]["status"]], sort_keys=True, default=str)
+        key = json.dumps([values, status], sort_keys=True, default=str)
         alike = members.setdefault(key, [])
-        if not any(_is_copy(run["summary"], other) for other in alike):
-            alike.append(run["summary"])
+        if not any(_is_copy(run.summary, other.summary) for other in alike):
+            alike.append(run)
         labels.setdefault(key, _new(" ".join(parts), labels.values()))
     return [Group(labels[key], tuple(found)) for key, found in members.items()]
 
 
-def _is_copy(summary: dict[str, Any], other: dict[str, Any]) -> bool:
+def _is_copy(summary: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two runs of a scenario are the same run, done twice: they say one thing only."""
     return all(summary[key] == other[key] for key in ("seed", "trace_sha256"))
 
@@ -74,15 +97,32 @@ def _new(label: str, known: Collection[str]) -> str:
     return label if number == 1 else f"{label} #{number}"
 
 
-def _row(group: Group) -> dict[str, Any]:
+def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
+    """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
+
+    The ratio of a group is how many times fewer cycles it needs than the first synchronous group
+    (than the first group, if none is synchronous).
+    """
+    rows = [_row(group) for group in groups]
+    methods = [group.runs[0].summary["method"] for group in groups]
+    reference = methods.index(BASELINE) if BASELINE in methods else 0
+    for row in rows:
+        row["ratio"] = {
+            name: _ratio(rows[reference]["cycles_to"][name], row["cycles_to"][name])
+            for name in row["cycles_to"]
+        }
+    return {"reference": groups[reference].label, "groups": rows}
+
+
+def _row(group: Group[Any]) -> dict[str, Any]:
     names = [f"{target:.2f}" for target in TARGETS]
     return {
         "label": group.label,
-        "runs": len(group.summaries),
+        "runs": len(group.runs),
         "cycles": _spread(group.values("cycles")),
         "contacts_served": _spread(group.values("contacts_served")),
         "service_hours": _spread(group.values("service_hours")),
-        "seeds": [summary["seed"] for summary in group.summaries],
+        "seeds": [run.summary["seed"] for run in group.runs],
         "accuracy_start": _spread(group.values("accuracy_start")),
         "accuracy_final": _spread(group.values("accuracy_final")),
         "cycles_to": {name: _spread(group.values("targets", name, "cycles")) for name in names},

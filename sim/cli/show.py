@@ -18,15 +18,15 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
     """Show the summary of a run."""
     from sim.analysis.text import summary_text
     from sim.execution.folder import as_written
-    from sim.execution.result import read_run
+    from sim.execution.result import load
 
     with as_written([run]):
-        found = read_run(run)
+        found = load(run)
         if json_:
-            print_json(found["summary"] | {"gating_pattern": found["gating_pattern"]})
+            print_json(found.summary | {"gating_pattern": found.gating_pattern})
         else:
-            print(summary_text(found["summary"]))
-            _print_pattern(found["gating_pattern"])
+            print(summary_text(found.summary))
+            _print_pattern(found.gating_pattern)
 
 
 def compare_command(runs: RunFolders, json_: Json = False) -> None:

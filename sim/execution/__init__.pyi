@@ -21,9 +21,6 @@ from .identity import OUTSIDE as OUTSIDE
 from .identity import digest_of as digest_of
 from .interrupt import stop_on_interrupt as stop_on_interrupt
 from .result import Result as Result
-from .result import Run as Run
-from .result import RunData as RunData
 from .result import compare as compare
-from .result import read as read
-from .result import read_run as read_run
+from .result import load as load
 from .running import run as run

@@ -40,7 +40,10 @@ POINTS = "points"
 
 
 MANIFEST = "manifest.json"
-NEEDED = ("status", "method", "seed", "scenario", "identity", "trace_sha256")
+NEEDED = (
+    *("status", "method", "seed", "scenario", "identity", "trace_sha256"),
+    *("start_utc", "simulated_s"),
+)
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
 
 
@@ -93,8 +96,17 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder; raise InputError if it is none."""
     path = folder / MANIFEST
+    if (folder / SWEEP).is_file() and not path.is_file():
+        raise InputError(
+            f"{folder}: is a sweep; use leomix report or leomix export, or name one of its points, "
+            f"{folder / POINTS}/..."
+        )
+    if (folder / CHECKPOINT).exists() and not path.exists():
+        raise InputError(
+            f"{folder}: the run in it has not ended (it was killed, or still goes on); finish it: "
+            f"leomix run SCENARIO --resume -o {folder}"
+        )
     if not path.is_file():
-        _refuse_sweep(folder)
         raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -106,19 +118,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _refuse_sweep(folder: Path) -> None:
-
-    if (folder / SWEEP).is_file():
-        raise InputError(
-            f"{folder}: is a sweep; use leomix report or leomix export, or name one of its points, "
-            f"{folder / POINTS}/..."
-        )
-
-
 def read_tables(folder: Path) -> Tables:
     """Return all tables of a run folder; raise InputError for one that is missing or broken.
 
-    Large ones stay in their files until they are asked for.
+    They are read when they are asked for.
     """
     tables = Tables()
     for name in COLUMNS:
@@ -132,7 +135,7 @@ def read_tables(folder: Path) -> Tables:
             raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
         tables.files[name] = path
         if rows <= LARGE:
-            tables[name] = tables[name]
+            tables.small.add(name)
     return tables
 
 

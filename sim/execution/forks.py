@@ -129,10 +129,6 @@ class Parent:
     @classmethod
     def read(cls, folder: Path) -> Parent:
         """Return the run in ``folder``; raise InputError if there is none."""
-        if (folder / CHECKPOINT).exists() and not (folder / run_folder.MANIFEST).exists():
-            raise InputError(
-                f"{folder}: the run in it was killed; go on with it by --resume before it is forked"
-            )
         return cls(folder, run_folder.read_manifest(folder))
 
     @property

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import BASELINE, _ratio, _row, group_runs
+from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import gating_pattern
 from sim.analysis.summary import summarise
-from sim.errors import InputError
-from sim.execution import folder as run_folder
-from sim.execution.checkpoint import CHECKPOINT
-from sim.execution.folder import COMPLETE, MANIFEST, read_manifest, read_tables
+from sim.execution.folder import COMPLETE, read_manifest, read_tables
 from sim.formatting import data_size
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of
@@ -31,88 +28,26 @@ if TYPE_CHECKING:
     from sim.plots import Pictures
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """Return summary, resolved scenario and gating pattern of a run folder."""
-    manifest = read_manifest(folder)
-    tables = read_tables(folder)
-    return {
-        "summary": summarise(tables, manifest),
-        "scenario": manifest["scenario"],
-        "folder": str(folder),
-        "gating_pattern": _pattern(tables),
-    }
-
-
-def _pattern(tables: Mapping[str, Any]) -> dict[str, Any] | None:
-    found = gating_pattern(tables["assignments"])
-    return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
-
-
 def compare(folders: Sequence[str | Path]) -> dict[str, Any]:
-    """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
-
-    The ratio of a group is how many times fewer cycles it needs than the first synchronous group
-    (than the first group, if none is synchronous).
-    """
+    """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders."""
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
-    groups = group_runs([read_run(place) for place in places])
-    rows = [_row(group) for group in groups]
-    methods = [group.summaries[0]["method"] for group in groups]
-    reference = methods.index(BASELINE) if BASELINE in methods else 0
-    for row in rows:
-        row["ratio"] = {
-            name: _ratio(rows[reference]["cycles_to"][name], row["cycles_to"][name])
-            for name in row["cycles_to"]
-        }
-    return {"reference": groups[reference].label, "groups": rows}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder: its manifest, and its tables when they are asked for."""
-
-    folder: Path
-    manifest: dict[str, Any]
-
-    @cached_property
-    def tables(self) -> Mapping[str, pa.Table]:
-        """All tables of the run."""
-        return read_tables(self.folder)
-
-    @cached_property
-    def scenario(self) -> Scenario:
-        """The scenario that was run, with its elements."""
-        import scenarios
-
-        return scenarios.from_dict(self.manifest["scenario"])
-
-    @property
-    def title(self) -> str:
-        """Scenario, method and seed."""
-        return "{name} {method} seed {seed}".format_map(self.manifest)
-
-    @property
-    def notes(self) -> list[str]:
-        """What there is of a run that is not complete."""
-        status, hours = self.manifest["status"], self.manifest["simulated_s"] / 3600
-        if status == COMPLETE:
-            return []
-        return [f"{self.folder}: the run is {status}: this is what it had done by {hours:.2f} h"]
+    loaded = (load(place) for place in places)
+    return compare_groups(group_runs([WithoutTables(run.summary, run.manifest) for run in loaded]))
 
 
 def load(folder: str | Path) -> Result:
     """Return the :class:`Result` of a run folder; raise InputError if it is none, or broken."""
     place = Path(folder)
-    manifest = run_folder.read_manifest(place)
-    return Result(run_folder.read_tables(place), manifest, place)
+    manifest = read_manifest(place)
+    return Result(read_tables(place), manifest, place)
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
     """What a run has produced; the tables as pandas DataFrames.
 
-    ``tables`` are those of Arrow. Of a run that was written to a folder, those of more than a
-    million rows stay in their files, and are read each time that they are asked for.
+    ``tables`` are those of Arrow. Of a run in a folder they are read when they are asked for; those
+    of more than a million rows stay in their files, and are read each time.
     """
 
     tables: Mapping[str, pa.Table]
@@ -169,7 +104,19 @@ class Result:
         """Pictures of the run, as matplotlib axes."""
         from sim.plots import Pictures
 
-        return Pictures(self.tables, self.manifest)
+        return Pictures(self)
+
+    @property
+    def title(self) -> str:
+        """Scenario, method and seed."""
+        return "{name} {method} seed {seed}".format_map(self.manifest)
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The scenario that was run, with its elements."""
+        import scenarios
+
+        return scenarios.from_dict(self.manifest["scenario"])
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -180,6 +127,12 @@ class Result:
     def critical_path(self) -> CriticalPath:
         """Where the simulated time went, by cluster and by cycle."""
         return critical_path(self.tables, self.manifest["simulated_s"])
+
+    @cached_property
+    def gating_pattern(self) -> dict[str, Any] | None:
+        """``clients``, and which ``shares`` of their samples go to which expert (NMoE)."""
+        found = gating_pattern(self.tables["assignments"])
+        return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 
     def __repr__(self) -> str:
         return one_line(self.summary, self.folder)
@@ -209,7 +162,7 @@ def one_line(summary: Mapping[str, Any], folder: Path | None) -> str:
     parts.append(f"{summary['cycles']} cycles")
     if summary["accuracy_final"] is not None:
         parts.append(f"accuracy {summary['accuracy_final']:.3f}")
-    if summary["status"] != "complete":
+    if summary["status"] != COMPLETE:
         parts.append(str(summary["status"]))
     if folder is not None:
         parts.append(str(folder))
@@ -260,77 +213,3 @@ def _accuracy(result: Result) -> str:
     out = io.BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     return base64.b64encode(out.getvalue()).decode("ascii")
-
-
-# What a report knows of a run: its folder, tables, manifest and summary.
-
-
-TIMES = ("start_utc", "simulated_s")
-"""What a report needs of a manifest beside what every reader does."""
-
-
-@dataclass(frozen=True)
-class RunData:
-    """One run as it lies in its folder."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    tables: Mapping[str, pa.Table]
-
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The figures of ``leomix show``."""
-        return summarise(self.tables, self.manifest)
-
-    @cached_property
-    def pictures(self) -> Pictures:
-        """The run's pictures."""
-        from sim.plots import Pictures
-
-        return Pictures(self.tables, self.manifest)
-
-    @cached_property
-    def path(self) -> CriticalPath:
-        """Where the run's time went."""
-        return critical_path(self.tables, self.manifest["simulated_s"])
-
-    @property
-    def trains(self) -> bool:
-        """Whether the run is about learning, and not about timing only."""
-        return bool(self.manifest["scenario"]["learning"].get("train", True))
-
-    @property
-    def notices(self) -> list[str]:
-        """What a reader has to know first: that the run did not end as it should."""
-        status = self.manifest["status"]
-        if status == "complete":
-            return []
-        error = self.manifest.get("error")
-        said = f": {error}" if error else ""
-        hours = self.manifest["simulated_s"] / 3600
-        more = (
-            f"; leomix run SCENARIO --resume -o {self.folder} goes on with it"
-            if status == "interrupted"
-            else ""
-        )
-        return [
-            f"This run is {status}{said}. What follows is what it had by {hours:.2f} h of "
-            f"simulation{more}."
-        ]
-
-
-def read(folder: Path) -> RunData:
-    """Read a run folder; raise InputError for one that is none, or has no tables yet."""
-    if not (folder / MANIFEST).exists() and (folder / CHECKPOINT).exists():
-        raise InputError(
-            f"{folder}: the run in it was killed or still goes on, and has no tables yet; "
-            f"finish it: leomix run SCENARIO --resume -o {folder}"
-        )
-    manifest = read_manifest(folder)
-    missing = [key for key in TIMES if key not in manifest]
-    if missing:
-        raise InputError(f"{folder / MANIFEST}: no manifest of a run (it has no {missing[0]!r})")
-    tables = read_tables(folder)
-    for name in COLUMNS.keys() - tables.keys():
-        tables[name] = pa.schema(list(COLUMNS[name].items())).empty_table()
-    return RunData(folder, manifest, tables)

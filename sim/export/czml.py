@@ -20,7 +20,7 @@ from sim.files import write_text
 
 if TYPE_CHECKING:
     import orbit
-    from sim.execution.result import Run
+    from sim.execution.result import Result
 
 
 FILE = "run.czml"
@@ -33,7 +33,7 @@ Packet = dict[str, Any]
 Window = tuple[float, float]
 
 
-def write_czml(run: Run, place: Path) -> list[str]:
+def write_czml(run: Result, place: Path) -> list[str]:
     """Write ``run.czml``. Raises InputError for a run without satellites that have elements."""
     source = run.scenario.orbit.source
     if source in ("slots", "contacts"):
@@ -77,7 +77,7 @@ def _said(known: Sequence[tuple[orbit.Satellite, Ephemeris]], total: int) -> str
 class _Scene:
     """Packets of one run. Ids are counters, and descriptions, which are HTML, have no names."""
 
-    def __init__(self, run: Run, start: datetime, end_s: float) -> None:
+    def __init__(self, run: Result, start: datetime, end_s: float) -> None:
         self._run = run
         self._start = start
         self._end_s = end_s

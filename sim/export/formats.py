@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import scenarios
 from learning.registry import Register
-from sim.analysis.summary import summarise
 from sim.analysis.text import summary_text
 from sim.engine.setup import learner_of
 from sim.errors import InputError
-from sim.execution.checkpoint import CHECKPOINT
-from sim.execution.folder import COMPLETE, MANIFEST, POINTS, SWEEP, read_manifest
-from sim.execution.result import Run
+from sim.execution.folder import COMPLETE, POINTS, SWEEP
+from sim.execution.result import Result, load
 from sim.files import naming
-from sim.sweep.folder import ROWS, read_sweep
+from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.trace.arrow import write_batches
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-# What can be exported: a run folder, or the table of a sweep.
-
-
-@dataclass(frozen=True)
-class SweepRows:
-    """The rows of a sweep."""
-
-    folder: Path
-    tables: Mapping[str, pa.Table]
-
-    @property
-    def notes(self) -> list[str]:
-        """How much of a sweep that is not complete is missing."""
-        [rows] = self.tables.values()
-        left = sum(status != COMPLETE for status in rows.column("status").to_pylist())
-        return [f"{self.folder}: {left} of {len(rows)} points are not complete"] if left else []
-
-
-Source = Run | SweepRows
-
-
-def read_source(folder: Path) -> Source:
-    """Return what ``folder`` holds; raise InputError if that is neither a run nor a sweep."""
-    if (folder / SWEEP).is_file():
-        return SweepRows(folder, {Path(ROWS).stem: read_sweep(folder).rows})
-    if (folder / CHECKPOINT).exists() and not (folder / MANIFEST).exists():
-        raise InputError(
-            f"{folder}: the run in it has not ended; let it end, or go on with it: "
-            f"leomix run SCENARIO --resume -o {folder}"
-        )
-    return Run(folder, read_manifest(folder))
-
 
 Writer = Callable[[Any, Path], list[str]]
 """Writes a run (or a sweep) into an empty folder; returns lines that the user should read."""
@@ -78,6 +42,8 @@ FORMATS: Register[Writer] = Register(
 """The writer of each format."""
 
 OF_SWEEPS = ("csv", "parquet")
+EXTRAS = ("perfetto", "tensorboard")
+"""Formats whose packages are not always installed."""
 PART = ".part"
 
 
@@ -101,8 +67,8 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
         writer = FORMATS.find(to)
     except ValueError as error:
         raise InputError(f"--to {to}: {error}") from None
-    source = read_source(folder)
-    if isinstance(source, SweepRows) and to not in OF_SWEEPS:
+    source = read_sweep(folder) if (folder / SWEEP).is_file() else load(folder)
+    if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError(
             f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
             f"the folder of one of its points, {folder / POINTS}/..."
@@ -113,9 +79,28 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     if out is not None and place.exists() and not _is_empty(place):
         raise InputError(f"-o {place}: is not an empty folder; name another one")
     with _at_once(place) as part:
-        notes = [*source.notes, *writer(source, part)]
+        try:
+            notes = [*_incomplete(source), *writer(source, part)]
+        except ImportError as error:
+            if to not in EXTRAS:
+                raise
+            raise InputError(
+                f"--to {to}: needs packages that are not installed ({error}); install them with "
+                f'pip install "leomix[{to}]"'
+            ) from None
         written = sorted(path.name for path in part.iterdir())
     return Exported([place / name for name in written], notes)
+
+
+def _incomplete(source: Result | Sweep) -> Iterator[str]:
+    """Yield how much is missing of what is not complete."""
+    if isinstance(source, Sweep):
+        statuses = source.rows.column("status").to_pylist()
+        if left := sum(status != COMPLETE for status in statuses):
+            yield f"{source.folder}: {left} of {len(statuses)} points are not complete"
+    elif (status := source.manifest["status"]) != COMPLETE:
+        hours = source.manifest["simulated_s"] / 3600
+        yield (f"{source.folder}: the run is {status}: this is what it had done by {hours:.2f} h")
 
 
 def _is_empty(place: Path) -> bool:
@@ -148,21 +133,6 @@ def _move(path: Path, to: Path) -> None:
     path.replace(to)
 
 
-# Packages that are not always installed.
-
-
-@contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Say how to install what the format ``extra`` needs if it cannot be imported."""
-    try:
-        yield
-    except ImportError as error:
-        raise InputError(
-            f"--to {extra}: needs packages that are not installed ({error}); install them with "
-            f'pip install "leomix[{extra}]"'
-        ) from None
-
-
 # Tables as they are, in Parquet, or in CSV that a spreadsheet can open without running it.
 
 
@@ -170,54 +140,47 @@ FORMULA = "^[=+\\-@\t\r]"
 """How text begins that a spreadsheet takes for a formula."""
 
 
-def write_csv(source: Source, place: Path) -> list[str]:
+def write_csv(source: Result | Sweep, place: Path) -> list[str]:
     """Write every table as CSV, with a `'` before text that would be a formula."""
-    for name, table in source.tables.items():
-        _write(_guarded(table), place / f"{name}.csv")
+    for name, table in _tables(source):
+        for number, field in enumerate(table.schema):
+            if pa.types.is_string(field.type):
+                texts = table.column(number)
+                formula = pc.match_substring_regex(texts, FORMULA)
+                guarded = pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
+                table = table.set_column(number, field.name, guarded)
+        _write(table, place / f"{name}.csv")
     return []
 
 
-def write_parquet(source: Source, place: Path) -> list[str]:
+def write_parquet(source: Result | Sweep, place: Path) -> list[str]:
     """Write every table as Parquet."""
-    for name, table in source.tables.items():
+    for name, table in _tables(source):
         _write(table, place / f"{name}.parquet")
     return []
 
 
+def _tables(source: Result | Sweep) -> Iterable[tuple[str, pa.Table]]:
+    if isinstance(source, Sweep):
+        return [(Path(ROWS).stem, source.rows)]
+    return source.tables.items()
+
+
 def _write(table: pa.Table, path: Path) -> None:
     # An empty table may have no batch, and a file without one has no columns.
-    write_batches(table.to_batches() or [_no_rows(table.schema)], path)
-
-
-def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
-
-
-def _guarded(table: pa.Table) -> pa.Table:
-    import pyarrow as pa
-
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            table = table.set_column(place, field.name, _without_formulas(table.column(place)))
-    return table
-
-
-def _without_formulas(texts: Any) -> Any:
-    import pyarrow.compute as pc
-
-    formula = pc.match_substring_regex(texts, FORMULA)
-    return pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
+    nothing = [pa.nulls(0, kind) for kind in table.schema.types]
+    none = pa.RecordBatch.from_arrays(nothing, schema=table.schema)
+    write_batches(table.to_batches() or [none], path)
 
 
 # The trained experts of a run, as PEFT adapters beside the model that they adapt.
 
 
-def write_adapters(run: Run, place: Path) -> list[str]:
+def write_adapters(run: Result, place: Path) -> list[str]:
     """Make the start model of the run once more, and write what has changed since."""
+    assert run.folder is not None
     weights, status = run.folder / "model", run.manifest["status"]
-    if status != "complete":
+    if status != COMPLETE:
         raise InputError(
             f"{run.folder}: the run is {status}; finish it first: "
             f"leomix run SCENARIO --resume -o {run.folder}"
@@ -255,23 +218,25 @@ class Point(NamedTuple):
     value: float
 
 
-def write_tensorboard(run: Run, place: Path) -> list[str]:
+def write_tensorboard(run: Result, place: Path) -> list[str]:
     """Write the curves and the summary of the run; the wall time of all is simulated UTC.
 
     ``accuracy/...`` and ``loss/...`` have the cycle as their step, ``accuracy_by_second/...`` and
     ``loss_by_second/...`` whole simulated seconds.
     """
-    with needs("tensorboard"):
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.plugins.text.summary_v2 import text_pb
-        from tensorboard.summary.writer.record_writer import RecordWriter
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.text.summary_v2 import text_pb
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
     start = datetime.fromisoformat(run.manifest["start_utc"]).timestamp()
     points = list(points_of(run.tables["metrics"]))
     with (place / FILE).open("wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
-        about = text_pb("summary", _summary(run))
+        # In Markdown an indented block shows all text as it is.
+        lines = [run.title, *summary_text(run.summary).splitlines()]
+        about = text_pb("summary", "\n".join(f"    {line}" for line in lines))
         writer.write(Event(wall_time=start, summary=about).SerializeToString())
         for point in points:
             value = Summary(value=[Summary.Value(tag=point.curve, simple_value=point.value)])
@@ -289,9 +254,3 @@ def points_of(metrics: pa.Table) -> Iterator[Point]:
                 yield Point(f"{name}/{whose}", row["cycle"], row["time_s"], row[name])
                 by_second = f"{name}_by_second/{whose}"
                 yield Point(by_second, int(row["time_s"]), row["time_s"], row[name])
-
-
-def _summary(run: Run) -> str:
-    """The summary in Markdown: an indented block shows all text as it is."""
-    text = f"{run.title}\n{summary_text(summarise(run.tables, run.manifest))}"
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -14,10 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.export.formats import needs
-
 if TYPE_CHECKING:
-    from sim.execution.result import Run
+    from sim.execution.result import Result
 
 
 FILE = "run.perfetto-trace"
@@ -35,12 +33,12 @@ _STRINGS = "debug_annotation_string_values"
 _FIELDS = {bool: "bool_value", int: "int_value", float: "double_value"}
 
 
-def write_perfetto(run: Run, place: Path) -> list[str]:
+def write_perfetto(run: Result, place: Path) -> list[str]:
     """Write ``run.perfetto-trace``: a track a lane, and counters of accuracy and loss."""
-    with needs("perfetto"):
-        from perfetto.protos.perfetto.trace import (  # type: ignore[import-untyped]
-            perfetto_trace_pb2 as messages,
-        )
+    from perfetto.protos.perfetto.trace import (  # type: ignore[import-untyped]
+        perfetto_trace_pb2 as messages,
+    )
+
     with (place / FILE).open("wb") as file:
         trace = _Trace(file, messages)
         trace.begin(datetime.fromisoformat(run.manifest["start_utc"]))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from sim.analysis import spans
-from sim.analysis.critical_path import critical_path
+from sim.analysis.critical_path import CriticalPath
 from sim.errors import InputError
 from sim.plots.canvas import COLOURS, colour, ink, legend, name_ticks, unit_of
 
@@ -32,11 +32,10 @@ EDGE_POINTS = 0.5
 
 
 def draw(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], axes: Axes, days: float | None
+    tables: Mapping[str, pa.Table], simulated_s: float, axes: Axes, days: float | None
 ) -> Axes:
     """Draw the run from its start; raise InputError for one that nothing happened in."""
-    shown_s = manifest["simulated_s"] if days is None else days * 86400.0
-    shown_s = min(shown_s, manifest["simulated_s"])
+    shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
     names = spans.cluster_names(tables)
     if not names or not shown_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
@@ -82,11 +81,8 @@ PARTS = {
 CRITICAL = "critical path"
 
 
-def draw_time_spent(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], axes: Axes
-) -> Axes:
+def draw_time_spent(path: CriticalPath, axes: Axes) -> Axes:
     """Draw what the clusters did; raise InputError for a run that ended at its start."""
-    path = critical_path(tables, manifest["simulated_s"])
     if not path.clusters or not path.simulated_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
     unit = unit_of(path.simulated_s)

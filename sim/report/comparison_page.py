@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.analysis.comparison import Group, group_runs
+from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.text import spread
 from sim.errors import InputError
-from sim.execution.result import RunData, compare, read
+from sim.execution.result import Result, load
 from sim.formatting import data_size
 from sim.plots import accuracy
 from sim.report import findings
@@ -36,40 +36,28 @@ def page(folders: Sequence[Path]) -> Page:
     places = list({folder.resolve(): folder for folder in folders}.values())
     if not places:
         raise InputError("report: none of the sweep's points is complete")
-    runs = [read(place) for place in places]
-    groups = group_runs([as_read(run) for run in runs])
+    runs = [load(place) for place in places]
+    groups = group_runs(runs)
     names = sorted({str(run.manifest.get("name")) for run in runs})
     return Page(
         title=f"Comparison of {len(runs)} runs",
         subtitle=f"{len(groups)} groups of {', '.join(names)}; runs of a group differ in their "
         "seed only",
-        sections=list(sections(runs, groups, compare(places))),
-        notices=[notice for run in runs for notice in run.notices],
+        sections=list(sections(groups)),
+        notices=[notice for run in runs for notice in findings.notices(run)],
     )
 
 
-def sections(
-    runs: Sequence[RunData], groups: Sequence[Group], comparison: dict[str, Any]
-) -> Iterator[Section]:
+def sections(groups: Sequence[Group[Result]]) -> Iterator[Section]:
     """Return the parts of a comparison: words, groups, ratios, curves, where the time went."""
+    comparison = compare_groups(groups)
     rows, reference = comparison["groups"], comparison["reference"]
     yield Section("summary", "Summary", [Text(text) for text in _words(rows, reference)])
     yield Section("groups", "Groups of runs", [_groups(rows)])
     yield Section("ratios", "Cycles and time to targets", _targets(rows, reference))
-    yield Section("accuracy", "Accuracy over time", _curves(runs, groups))
-    yield Section("time", "Where the time went", findings.of_groups(members(runs, groups)))
-    yield Section("runs", "Runs", [_runs(runs, groups)])
-
-
-def as_read(run: RunData) -> Row:
-    """Return what :func:`sim.analysis.comparison.group_runs` needs of a run."""
-    return {"summary": run.summary, "scenario": run.manifest["scenario"]}
-
-
-def members(runs: Sequence[RunData], groups: Sequence[Group]) -> dict[str, list[RunData]]:
-    """Return the runs of every group by its label."""
-    own = {id(run.summary): run for run in runs}
-    return {group.label: [own[id(summary)] for summary in group.summaries] for group in groups}
+    yield Section("accuracy", "Accuracy over time", _curves(groups))
+    yield Section("time", "Where the time went", findings.of_groups(groups))
+    yield Section("runs", "Runs", [_runs(groups)])
 
 
 def _words(rows: Sequence[Row], reference: str) -> Iterator[str]:
@@ -141,46 +129,44 @@ def _with_ratio(row: Row, name: str) -> str:
     return shown if ratio is None else f"{shown} ({ratio:.1f}x)"
 
 
-def _curves(runs: Sequence[RunData], groups: Sequence[Group]) -> list[Block]:
-    if all(run.summary["accuracy_final"] is None for run in runs):
+def _curves(groups: Sequence[Group[Result]]) -> list[Block]:
+    if all(run.summary["accuracy_final"] is None for group in groups for run in group.runs):
         return [Text("Not measured: these runs simulated the timing only.", "note")]
-    found = list(members(runs, groups).items())
     notes: list[Block] = []
-    if len(found) > MOST_CURVES:
-        notes.append(Text(f"The first {MOST_CURVES} of {len(found)} groups.", "note"))
-        found = found[:MOST_CURVES]
-    return [*notes, *(_curve(over, found) for over in OVER)]
+    if len(groups) > MOST_CURVES:
+        notes.append(Text(f"The first {MOST_CURVES} of {len(groups)} groups.", "note"))
+    return [*notes, *(_curve(over, groups[:MOST_CURVES]) for over in OVER)]
 
 
-def _curve(over: Over, found: Sequence[tuple[str, list[RunData]]]) -> Block:
-    metrics = {label: [run.tables["metrics"] for run in runs] for label, runs in found}
+def _curve(over: Over, groups: Sequence[Group[Result]]) -> Block:
+    metrics = {group.label: [run.tables["metrics"] for run in group.runs] for group in groups}
     said = {"time": "simulated time", "cycle": "complete cycles"}[over]
 
     def draw(axes: Axes) -> None:
         accuracy.draw_groups(metrics, axes, over)
 
     caption = f"Accuracy of the server's model over {said}, a colour a group, a line a seed"
-    size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(found)
+    size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(groups)
     return figure(f"accuracy-{over}", draw, caption, size_in)
 
 
-def _runs(runs: Sequence[RunData], groups: Sequence[Group]) -> Table:
+def _runs(groups: Sequence[Group[Result]]) -> Table:
     heads = ["folder", "group", "seed", "status", "final accuracy", "trace sha256"]
     cells = [
         [
             str(run.folder),
-            label,
+            group.label,
             str(run.manifest["seed"]),
             str(run.manifest["status"]),
             _accuracy(run),
             str(run.manifest["trace_sha256"])[:16],
         ]
-        for label, found in members(runs, groups).items()
-        for run in found
+        for group in groups
+        for run in group.runs
     ]
     return Table("Every run that is compared", heads, cells, numeric=False, wide=True)
 
 
-def _accuracy(run: RunData) -> str:
+def _accuracy(run: Result) -> str:
     final = run.summary["accuracy_final"]
     return UNKNOWN if final is None else f"{final:.3f}"

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from sim.analysis.comparison import Group
 from sim.analysis.critical_path import CriticalPath, Spent
-from sim.execution.result import RunData
+from sim.execution.folder import COMPLETE, INTERRUPTED
+from sim.execution.result import Result
 from sim.formatting import seconds
 from sim.plots.timeline import CRITICAL, PARTS
 from sim.report.figures import figure
@@ -34,12 +36,35 @@ REMEDIES = {
 """What the part that took the longest says about a run."""
 
 
-def sentences(run: RunData) -> list[str]:
+def trains(run: Result) -> bool:
+    """Whether the run is about learning, and not about timing only."""
+    return bool(run.manifest["scenario"]["learning"].get("train", True))
+
+
+def notices(run: Result) -> list[str]:
+    """Return what a reader has to know first: that the run did not end as it should."""
+    status, error = run.manifest["status"], run.manifest.get("error")
+    if status == COMPLETE:
+        return []
+    why = f": {error}" if error else ""
+    hours = run.manifest["simulated_s"] / 3600
+    more = (
+        f"; leomix run SCENARIO --resume -o {run.folder} goes on with it"
+        if status == INTERRUPTED
+        else ""
+    )
+    return [
+        f"This run is {status}{why}. What follows is what it had by {hours:.2f} h of "
+        f"simulation{more}."
+    ]
+
+
+def sentences(run: Result) -> list[str]:
     """Say what was simulated, what was reached when, and what held it back."""
     return [_what(run), _reached(run), *_held_back(run)]
 
 
-def _what(run: RunData) -> str:
+def _what(run: Result) -> str:
     summary = run.summary
     clusters = run.manifest["scenario"]["ground"]["clusters"]
     devices = sum(row["devices"] for row in run.manifest.get("energy") or [])
@@ -51,7 +76,7 @@ def _what(run: RunData) -> str:
     )
 
 
-def _server(run: RunData) -> str:
+def _server(run: Result) -> str:
     source = run.manifest["scenario"]["orbit"]["source"]
     if source == "slots":
         return "A satellite in idealised slots"
@@ -61,9 +86,9 @@ def _server(run: RunData) -> str:
     return _count(len(names), "satellite")
 
 
-def _reached(run: RunData) -> str:
+def _reached(run: Result) -> str:
     summary = run.summary
-    if not run.trains:
+    if not trains(run):
         return "Only the timing was simulated: nothing was trained, and no accuracy measured."
     if summary["accuracy_final"] is None:
         return "It ended before any accuracy was measured."
@@ -77,8 +102,8 @@ def _reached(run: RunData) -> str:
     return f"{went}; it reached {name} after {days}, in cycle {when['cycles']}."
 
 
-def _held_back(run: RunData) -> list[str]:
-    shares = critical_shares(run.path)
+def _held_back(run: Result) -> list[str]:
+    shares = critical_shares(run.critical_path)
     if not shares:
         return ["No cycle was completed, so that nothing can be said of what held it back."]
     first, second = _largest(shares)
@@ -91,7 +116,7 @@ def _held_back(run: RunData) -> list[str]:
     return [f"{text}: {_remedy(run, first)}."]
 
 
-def _remedy(run: RunData, part: str) -> str:
+def _remedy(run: Result, part: str) -> str:
     scenario = run.manifest["scenario"]
     if part == "training" and scenario["orbit"]["source"] == "slots":
         return "a round lasts a slot here, so that the slots set the pace"
@@ -129,13 +154,13 @@ def _shares(spent: Spent) -> dict[str, float]:
     return {part: getattr(spent, f"{part}_s") / (spent.total_s or 1.0) for part in PARTS}
 
 
-def of_run(run: RunData) -> list[Block]:
+def of_run(run: Result) -> list[Block]:
     """Every cluster and the critical path of one run."""
-    path = run.path
+    path = run.critical_path
     spent = {**path.clusters, **({CRITICAL: path.spent} if path.cycles else {})}
     rows = [[name, *_cells(one)] for name, one in spent.items()]
     drawing = figure(
-        "where", run.pictures.where_time_went, "Simulated time by what clusters did with it"
+        "where", run.plot.where_time_went, "Simulated time by what clusters did with it"
     )
     text = (
         "A cluster transmits while a device of it does; it queues while it is in view and has no "
@@ -162,9 +187,9 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share >= 0.00005 or not share else "< 0.01%"
 
 
-def of_groups(groups: Mapping[str, Sequence[RunData]]) -> list[Block]:
+def of_groups(groups: Sequence[Group[Result]]) -> list[Block]:
     """The critical paths of groups of runs, as means over their runs."""
-    found = {label: _mean([run.path for run in runs]) for label, runs in groups.items()}
+    found = {group.label: _mean([run.critical_path for run in group.runs]) for group in groups}
     known = {label: shares for label, shares in found.items() if shares}
     if not known:
         return [Text("None of the runs has completed a cycle.", "note")]

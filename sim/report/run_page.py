@@ -15,7 +15,7 @@ import yaml
 from learning.policies.alignment import variation
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
 from sim.analysis.text import alignment_lines, summary_rows
-from sim.execution.result import RunData, read
+from sim.execution.result import Result, load
 from sim.formatting import data_size, seconds
 from sim.report import findings
 from sim.report.figures import figure, sentence
@@ -36,13 +36,13 @@ MAP_SIZE_IN = (4.6, 2.6)
 
 def page(folder: Path) -> Page:
     """Return the report of the run in ``folder``; raise InputError if there is none."""
-    run = read(folder)
+    run = load(folder)
     manifest = run.manifest
     return Page(
         title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
         subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins {_begins(manifest)}",
         sections=list(_sections(run)),
-        notices=run.notices,
+        notices=findings.notices(run),
     )
 
 
@@ -51,8 +51,7 @@ def _begins(manifest: dict[str, Any]) -> str:
     return f"{start:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _sections(run: RunData) -> Iterator[Section]:
-    pictures = run.pictures
+def _sections(run: Result) -> Iterator[Section]:
     yield Section("summary", "Summary", _summary(run))
     yield Section("accuracy", "Accuracy", _accuracy(run))
     yield Section("timeline", "Timeline", _timeline(run))
@@ -61,7 +60,7 @@ def _sections(run: RunData) -> Iterator[Section]:
     yield Section("assignment", "Assignment of experts", assignment(run))
     yield Section("time", "Where the time went", findings.of_run(run))
     if run.manifest["method"] == "nmoe":
-        shown = figure("gating", pictures.gating, "Share of each client's samples by first expert")
+        shown = figure("gating", run.plot.gating, "Share of each client's samples by first expert")
         yield Section("gating", "Gating pattern", [shown], half=True)
         yield Section("inference", "Inference", inference(run), half=True)
     if run.manifest["method"] == "aligned":
@@ -69,32 +68,31 @@ def _sections(run: RunData) -> Iterator[Section]:
     yield Section("scenario", "Scenario and versions", blocks(run))
 
 
-def _summary(run: RunData) -> list[Block]:
+def _summary(run: Result) -> list[Block]:
     rows = [list(row) for row in summary_rows(run.summary)]
     warnings = [Text(warning, "warning") for warning in run.manifest.get("warnings", [])]
     words = Text(" ".join(sentences(run)))
     return [words, *warnings, Facts("Figures of the run", rows)]
 
 
-def _accuracy(run: RunData) -> list[Block]:
+def _accuracy(run: Result) -> list[Block]:
     if run.summary["accuracy_final"] is None:
-        return [Text(UNMEASURED[run.trains], "note")]
-    pictures = run.pictures
+        return [Text(UNMEASURED[findings.trains(run)], "note")]
     return [
         figure(
             "accuracy-time",
-            lambda axes: pictures.accuracy(axes, over="time"),
+            lambda axes: run.plot.accuracy(axes, over="time"),
             "Accuracy of the server's model over simulated time",
         ),
         figure(
             "accuracy-cycle",
-            lambda axes: pictures.accuracy(axes, over="cycle"),
+            lambda axes: run.plot.accuracy(axes, over="cycle"),
             "Accuracy of the server's model over complete cycles",
         ),
     ]
 
 
-def _timeline(run: RunData) -> list[Block]:
+def _timeline(run: Result) -> list[Block]:
     manifest = run.manifest
     data = timeline(run.tables, manifest["simulated_s"], manifest["start_utc"])
     if not data["lanes"]:
@@ -106,17 +104,17 @@ def _timeline(run: RunData) -> list[Block]:
         notes.append(f"bars less than {data['joined_s']:.3g} s apart are joined to one")
     clusters = sum(lane["level"] == 0 for lane in data["lanes"])
     caption = "Contacts, transfers and training by cluster"
-    still = figure("still", run.pictures.timeline, caption, (4.6, 1.2 + 0.45 * clusters))
+    still = figure("still", run.plot.timeline, caption, (4.6, 1.2 + 0.45 * clusters))
     shown = [Text(sentence("; ".join(notes)), "note")] if notes else []
     return [*shown, Timeline(data, still)]
 
 
-def _map(run: RunData) -> Block:
+def _map(run: Result) -> Block:
     caption = "Ground track, clusters, and from where they see the satellite above their mask"
-    return figure("map", run.pictures.map, caption, MAP_SIZE_IN)
+    return figure("map", run.plot.map, caption, MAP_SIZE_IN)
 
 
-def _contact(run: RunData) -> Block:
+def _contact(run: Result) -> Block:
     contact = _longest_service(run.tables["contacts"])
     if contact is None:
         return Text("The run served no contact.", "note")
@@ -125,7 +123,7 @@ def _contact(run: RunData) -> Block:
         f"Contact {number}, the one with the longest service: {contact['satellite']} over "
         f"{contact['cluster']}, from {contact['rise_utc']:%Y-%m-%d %H:%M:%S} UTC"
     )
-    return figure("contact", lambda axes: run.pictures.contact(number, axes), caption)
+    return figure("contact", lambda axes: run.plot.contact(number, axes), caption)
 
 
 def _longest_service(contacts: pa.Table) -> dict[str, Any] | None:
@@ -140,7 +138,7 @@ def _longest_service(contacts: pa.Table) -> dict[str, Any] | None:
 HASHES = ("identity", "trace_sha256", "timing_sha256")
 
 
-def blocks(run: RunData) -> list[Block]:
+def blocks(run: Result) -> list[Block]:
     """Return the scenario as YAML, versions of libraries, and hashes of the traces."""
     manifest = run.manifest
     versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
@@ -172,12 +170,12 @@ MOST_EXPERTS = 32
 """Experts up to which the last assignment is shown as a table."""
 
 
-def assignment(run: RunData) -> list[Block]:
+def assignment(run: Result) -> list[Block]:
     """Who trains which expert by cycle, and the last split in figures."""
     rows = run.tables["assignments"]
     if not len(rows):
         return [Text(f"Method {run.manifest['method']} assigns no experts.", "note")]
-    drawing = figure("assignment", run.pictures.assignment, "Who trains which expert, by cycle")
+    drawing = figure("assignment", run.plot.assignment, "Who trains which expert, by cycle")
     return [drawing, *_last_split(by_cluster(rows))]
 
 
@@ -201,10 +199,10 @@ def _relevance(value: float, assigned: bool) -> str:
     return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
 
 
-def inference(run: RunData) -> list[Block]:
+def inference(run: Result) -> list[Block]:
     """How fast networked experts answer, all together and by cluster."""
-    rows = run.tables["inferences"]
-    if not len(rows):
+    rows = run.tables.get("inferences")
+    if not rows:
         return [Text("The run asked for no inference.", "note")]
     clusters = sorted(pc.unique(rows["cluster"]).to_pylist())
     parts = [rows, *(rows.filter(pc.equal(rows["cluster"], name)) for name in clusters)]
@@ -228,7 +226,7 @@ def _answers(rows: pa.Table) -> dict[str, str]:
     }
 
 
-def alignment(run: RunData) -> list[Block]:
+def alignment(run: Result) -> list[Block]:
     """How evenly experts are used and how fit their trainers are, round by round."""
     rounds = [one for one in alignments(run.tables["assignments"]) if one.assigned.any()]
     if not rounds:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sim.analysis.comparison import group_runs
 from sim.analysis.summary import TARGETS
 from sim.execution.folder import COMPLETE, SWEEP
-from sim.execution.result import compare, read
+from sim.execution.result import load
 from sim.formatting import as_yaml, data_size
 from sim.report import comparison_page
 from sim.report.figures import figure
@@ -70,18 +70,14 @@ def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator
     if len(done):
         values = _values(done, target)
         yield from _drawings(done, _by_variety(done, keys), values)
-    compared = _compared(folders) if 1 < len(folders) <= MOST_RUNS else []
-    yield from (section for section in compared if section.name in COMPARED)
+    if 1 < len(folders) <= MOST_RUNS:
+        groups = group_runs([load(folder) for folder in folders])
+        compared = comparison_page.sections(groups)
+        yield from (section for section in compared if section.name in COMPARED)
     if len(done) < len(rows):
         yield Section("failed", "Points that are not complete", [failed(rows, keys)])
     yield Section("points", "All points", points(rows, keys, target))
     yield Section("scenario", "What is swept", [asked(sweep)])
-
-
-def _compared(folders: Sequence[Path]) -> Iterator[Section]:
-    runs = [read(folder) for folder in folders]
-    groups = group_runs([comparison_page.as_read(run) for run in runs])
-    return comparison_page.sections(runs, groups, compare(folders))
 
 
 def best_target(done: pa.Table) -> float | None:

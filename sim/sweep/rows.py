@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sim.analysis.summary import TARGETS, summarise
+from sim.analysis.summary import TARGETS
 from sim.errors import InputError
-from sim.execution import folder as run_folder
-from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, POINTS
+from sim.execution.folder import (
+    COMPLETE,
+    FAILED,
+    INTERRUPTED,
+    POINTS,
+    read_manifest,
+    read_tables,
+)
+from sim.execution.result import Result
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
 
@@ -142,10 +149,10 @@ MACHINE_FIGURES: dict[str, pa.DataType] = {
 """Figures that depend on the machine and on what it had done before."""
 
 
-def figures_of(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def figures_of(run: Result) -> dict[str, Any]:
     """Return the figures of one run by column; None where there is none."""
-    known: dict[str, Any] = {**manifest, **summary}
-    for target, reached in summary["targets"].items():
+    known: dict[str, Any] = {**run.manifest, **run.summary}
+    for target, reached in run.summary["targets"].items():
         for what in ("cycles", "hours"):
             known[f"{what}_to_{target}"] = None if reached is None else reached[what]
     return {name: known.get(name) for name in (*FIGURES, *MACHINE_FIGURES)}
@@ -154,12 +161,12 @@ def figures_of(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[
 def outcome_in(place: Path, digest: str) -> Outcome | None:
     """Return how the run in a folder ended; None if it has not, or cannot be read."""
     try:
-        manifest = run_folder.read_manifest(place)
+        manifest = read_manifest(place)
         if manifest["status"] == FAILED:
             return Outcome(digest, FAILED, str(manifest.get("error", "")))
         if manifest["status"] != COMPLETE:
             return None
-        summary = summarise(run_folder.read_tables(place), manifest)
+        figures = figures_of(Result(read_tables(place), manifest, place))
     except (InputError, OSError, KeyError, TypeError):
         return None
-    return Outcome(digest, COMPLETE, figures=figures_of(summary, manifest))
+    return Outcome(digest, COMPLETE, figures=figures)

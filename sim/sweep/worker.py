@@ -96,7 +96,7 @@ def attempt(
 
     try:
         result, note = _result(point, folder / point.digest, cache, observers)
-        figures = figures_of(result.summary, result.manifest)
+        figures = figures_of(result)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
     except Interrupted as error:
         return Outcome(point.digest, INTERRUPTED, str(error))

@@ -24,17 +24,22 @@ LARGE = 1 << 20
 class Tables(Mapping[str, pa.Table]):
     """Tables by name. One in a file is read whole each time that it is asked for: see ``pieces``.
 
-    Raises InputError for a file that is missing or broken.
+    Those in ``small`` are read once and kept. Raises InputError for a file that is missing or
+    broken.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
+        self.small: set[str] = set()
         self._held: dict[str, pa.Table] = {}
 
     def __getitem__(self, name: str) -> pa.Table:
         if name in self._held:
             return self._held[name]
-        return pa.concat_tables(self.pieces(name))
+        table = pa.concat_tables(_completed(name, group) for group in read_groups(self.files[name]))
+        if name in self.small:
+            self._held[name] = table
+        return table
 
     def __setitem__(self, name: str, table: pa.Table) -> None:
         self._held[name] = table
@@ -47,8 +52,8 @@ class Tables(Mapping[str, pa.Table]):
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield a table, or some columns of it, as a whole or group by group of its file."""
-        if name in self._held:
-            yield _chosen(self._held[name], columns)
+        if name in self._held or name in self.small:
+            yield _chosen(self[name], columns)
             return
         for group in read_groups(self.files[name], columns):
             yield _chosen(_completed(name, group), columns)

@@ -280,6 +280,6 @@ def test_a_parent_that_was_killed_or_is_none(leomix, timing, tmp_path):
     said = read_manifest(timing) | {"identity": "another"}
     (tmp_path / "changed" / "manifest.json").write_text(json.dumps(said))
     would = "would not be the same run now"
-    for name, told in (("killed", "by --resume"), ("", "no run folder"), ("changed", would)):
+    for name, told in (("killed", "--resume -o"), ("", "no run folder"), ("changed", would)):
         done = leomix("fork", tmp_path / name, "--at", "1h", "-o", tmp_path / "f")
         assert (done.status, told in done.err) == (2, True)

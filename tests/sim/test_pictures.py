@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 
 import orbit
 import sim
-from sim.plots import Pictures
 from tests.kit import small
 from tests.kit.network import InputError, cluster_sites
 from tests.kit.records import COLUMNS, Result
@@ -119,7 +118,7 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, train
 
 def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
     manifest: dict[str, Any] = {"simulated_s": 0.0, "scenario": {"orbit": {"source": "slots"}}}
-    empty, untrained = Pictures(EMPTY, manifest), runs.result("slots-timing").plot
+    empty, untrained = Result(EMPTY, manifest).plot, runs.result("slots-timing").plot
     refused = ["accuracy", "map", "contact", "gating"]
     for plot, drawings in (
         (empty, [*refused, "timeline", "assignment", "where_time_went"]),
@@ -138,7 +137,7 @@ def test_odd_names_are_written_as_they_are(trained: Result) -> None:
             texts = [called.get(text, text) for text in table["cluster"].to_pylist()]
             place = table.column_names.index("cluster")
             tables[key] = table.set_column(place, "cluster", pa.array(texts, pa.string()))
-        plot, out = Pictures(tables, trained.manifest), io.BytesIO()
+        plot, out = Result(tables, trained.manifest).plot, io.BytesIO()
         with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none"}):
             warnings.simplefilter("error")
             figure = Figure(figsize=(9, 7), layout="constrained")

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from sim.plots import Pictures
 from tests.kit import results
-from tests.kit.records import COLUMNS, folder
+from tests.kit.records import COLUMNS, Result, folder
 
 
 def table(name, rows):
@@ -58,7 +57,7 @@ def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
     lines = results.pattern_text(names, pattern).splitlines()
     assert lines[1].split() == ["0", "osaka/0", "50%", "50%"]
     assert lines[3].split() == ["2", "osaka/2", "100%"]
-    axes = Pictures({"assignments": rounds}, {}).gating()
+    axes = Result({"assignments": rounds}, {}).plot.gating()
     assert axes.get_title() == "local processing ratio 43.3%"
     np.testing.assert_array_equal(axes.images[0].get_array(), late)
     # Use of experts is that of all clients together.
