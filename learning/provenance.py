@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from learning.architecture.kinds import data_keys, model_keys
+from learning.architecture.kinds import DATA_KEYS, model_keys
 from learning.config import LearningConfig
 from learning.files import SOURCE, files_under, source_stamps, stamps
 
@@ -37,7 +37,7 @@ def why_not(config: LearningConfig) -> str:
     model, data = config.model, config.data
     for key, kind, known in (
         ("learning.model.kind", model.kind, model_keys(model.kind, bool(model.checkpoints))),
-        ("learning.data.kind", data.kind, data_keys(data.kind)),
+        ("learning.data.kind", data.kind, DATA_KEYS.get(data.kind)),
     ):
         if known is None:
             return f"{key} {kind!r} is not part of leomix"

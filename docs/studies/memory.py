@@ -16,8 +16,7 @@ from dataclasses import replace
 import torch
 
 from learning.architecture.costs import architecture
-from learning.architecture.kinds import resolved
-from learning.architecture.text_shape import NAMED
+from learning.architecture.kinds import KINDS, resolved, text_shape
 from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models import MODELS, Residency
@@ -31,8 +30,9 @@ FORMS = {"baseline": (0, 1, 2), "enhanced EMS-FL": (0,)}
 
 def main(layers: str = "32") -> None:
     """Print one row a form."""
-    NAMED[KIND] = replace(NAMED[KIND], layers=int(layers))
-    model = resolved(ModelConfig(kind=KIND))
+    model = ModelConfig(kind=KIND)
+    KINDS[KIND] = replace(KINDS[KIND], shape=replace(text_shape(model), layers=int(layers)))
+    model = resolved(model)
     cuda = torch.cuda.is_available()
     config = LearningConfig(
         1, ("A",), (1,), model, DataConfig(tokens=TOKENS), device="cuda" if cuda else "cpu"

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from learning.architecture.kinds import BYTES, TEXT_KINDS, Rows, precision_of, rows_of, tensors_of
+from learning.architecture.kinds import (
+    BYTES,
+    SequenceShape,
+    kind_of,
+    precision_of,
+    sequence_shape,
+    tensors_of,
+)
 from learning.architecture.shapes import ModelTensors, Shape, numbers_in
 from learning.config import LearningConfig, LoraConfig
 from learning.data.table import HUB
@@ -47,7 +54,7 @@ class Architecture:
     trains_backbone: bool
     upload_format: str
     number_format: str
-    rows: Rows
+    rows: SequenceShape
 
     @property
     def layers(self) -> int:
@@ -244,7 +251,7 @@ def architecture(config: LearningConfig) -> Architecture:
         trains_backbone=config.trains_backbone,
         upload_format=config.upload_format,
         number_format=precision_of(config),
-        rows=rows_of(config),
+        rows=sequence_shape(config),
     )
 
 
@@ -315,7 +322,7 @@ def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
     parameters = sizes.experts * sizes.expert_parameters + sizes.gate_parameters
     parameters += sizes.backbone_parameters
     tokens = config.batch_size * sizes.rows.sequences * sizes.rows.tokens
-    if config.model.kind in TEXT_KINDS:  # device by device
+    if kind_of(config.model.kind).is_text:  # device by device
         at_once = tokens * sizes.activations(sizes.top_k)
     else:  # all devices of a cluster in one batch, in which every token runs through every expert
         at_once = max(config.devices) * tokens * sizes.activations(sizes.experts)

@@ -6,40 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from learning.architecture.shapes import ModelTensors
+from learning.architecture.shapes import ModelTensors, Shape
+from learning.config import ModelConfig
 from learning.files import read_object
-
-if TYPE_CHECKING:
-    from learning.architecture.shapes import Shape
-
-
-def _text(shape: TextShape, classes: int | None) -> ModelTensors:
-    hidden, inner = shape.hidden, shape.expert_hidden
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    expert: dict[str, Shape] = {
-        "gate.weight": (inner, hidden),
-        "up.weight": (inner, hidden),
-        "down.weight": (hidden, inner),
-    }
-    backbone: dict[str, Shape] = {"model.embed_tokens.weight": (shape.vocabulary, hidden)}
-    for layer in range(shape.layers):
-        backbone |= {
-            f"model.layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
-            f"model.layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
-            f"model.layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
-            f"model.layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
-            f"model.layers.{layer}.input_layernorm.weight": (hidden,),
-            f"model.layers.{layer}.post_attention_layernorm.weight": (hidden,),
-        }
-    backbone["model.norm.weight"] = (hidden,)
-    if classes is not None:
-        backbone["score.weight"] = (classes, hidden)
-    elif not shape.tied:
-        backbone["lm_head.weight"] = (shape.vocabulary, hidden)
-    return ModelTensors(shape.layers, expert, (shape.experts, hidden), backbone, tuple(expert))
-
 
 Rope = tuple[tuple[str, Any], ...]
 
@@ -67,30 +38,6 @@ class TextShape:
     window: int | None = None
     tied: bool = False
 
-    @property
-    def expert_parameters(self) -> int:
-        """Weights of one expert over all layers."""
-        return self.layers * 3 * self.hidden * self.expert_hidden
-
-    @property
-    def gate_parameters(self) -> int:
-        """Weights of the gate over all layers."""
-        return self.layers * self.hidden * self.experts
-
-    @property
-    def backbone_parameters(self) -> int:
-        """Weights of embedding, attention and norms: all but experts, gate and head."""
-        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        attention = 2 * self.hidden * queries + 2 * self.hidden * keys
-        norms = 2 * self.hidden
-        return self.layers * (attention + norms) + (self.vocabulary + 1) * self.hidden
-
-    def head_parameters(self, classes: int | None = None) -> int:
-        """Weights of the head: of ``classes``, or the language head (none of its own if tied)."""
-        if classes is not None:
-            return classes * self.hidden
-        return 0 if self.tied else self.vocabulary * self.hidden
-
 
 LLAMA_3_8B_X3 = TextShape(
     hidden=4096,
@@ -113,8 +60,55 @@ MIXTRAL_8X7B = replace(
     rope=(("rope_theta", 1e6), ("rope_type", "default")),
     positions=32_768,
 )
-NAMED = {"llama-3-8b-x3": LLAMA_3_8B_X3, "mixtral-8x7b": MIXTRAL_8X7B}
-"""Shapes that a kind's name fixes."""
+
+
+def text_tensors(shape: TextShape, classes: int | None) -> ModelTensors:
+    """Return the tensors of a text model: a classifier of ``classes``, or a language model."""
+    hidden, inner = shape.hidden, shape.expert_hidden
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    expert: dict[str, Shape] = {
+        "gate.weight": (inner, hidden),
+        "up.weight": (inner, hidden),
+        "down.weight": (hidden, inner),
+    }
+    backbone: dict[str, Shape] = {"model.embed_tokens.weight": (shape.vocabulary, hidden)}
+    for layer in range(shape.layers):
+        backbone |= {
+            f"model.layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
+            f"model.layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
+            f"model.layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
+            f"model.layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
+            f"model.layers.{layer}.input_layernorm.weight": (hidden,),
+            f"model.layers.{layer}.post_attention_layernorm.weight": (hidden,),
+        }
+    backbone["model.norm.weight"] = (hidden,)
+    if classes is not None:
+        backbone["score.weight"] = (classes, hidden)
+    elif not shape.tied:
+        backbone["lm_head.weight"] = (shape.vocabulary, hidden)
+    return ModelTensors(shape.layers, expert, (shape.experts, hidden), backbone, tuple(expert))
+
+
+def shape_of_keys(config: ModelConfig) -> TextShape:
+    """Return the shape that the keys of ``learning.model`` give a mixture without checkpoints."""
+    if config.hidden % config.heads or (config.hidden // config.heads) % 2:
+        raise ValueError(
+            f"hidden is {config.hidden} and heads {config.heads}; hidden / heads must be a whole, "
+            "even number"
+        )
+    if config.heads % config.kv_heads:
+        raise ValueError(f"heads is {config.heads}; must be a multiple of kv_heads")
+    return TextShape(
+        hidden=config.hidden,
+        expert_hidden=config.expert_hidden,
+        layers=config.layers,
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        head_dim=config.hidden // config.heads,
+        vocabulary=config.vocabulary,
+        experts=config.experts,
+        top_k=config.top_k,
+    )
 
 
 # Shapes of text models, read from the config.json of local checkpoints.

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from learning.architecture.kinds import MERGED, text_shape
-from learning.architecture.text_shape import NAMED
+from learning.architecture.kinds import kind_of, text_shape
 from learning.config import ModelConfig
 from learning.files import at_once, open_tensors, read_object
 from learning.models.interface import is_gate, names_of
@@ -123,9 +122,10 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     folders = [CheckpointFolder(Path(place)) for place in config.checkpoints]
     names = names_of(model)
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
-    find = _in_dense if config.kind in MERGED else _in_mixture
+    merged = kind_of(config.kind).merged
+    find = _in_dense if merged else _in_mixture
     places = {name: find(folders, name, shape, config.experts) for name, shape in wanted.items()}
-    _check_complete(places, config.kind in MERGED)
+    _check_complete(places, merged)
     found = {name: place for name, place in places.items() if place.exists}
     for place in found.values():
         _check_kept(place)
@@ -154,9 +154,9 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Ten
 
 def _check_named(config: ModelConfig) -> None:
     """Refuse checkpoints of the right shapes that compute something else than the kind does."""
-    if config.kind not in NAMED:
+    if kind_of(config.kind).shape is None:
         return
-    general = "merged-llama" if config.kind in MERGED else "mixtral"
+    general = "merged-llama" if kind_of(config.kind).merged else "mixtral"
     found, fixed = text_shape(replace(config, kind=general)), text_shape(config)
     for key in ("heads", "rope", "norm_eps", "window"):
         if getattr(found, key) != getattr(fixed, key):

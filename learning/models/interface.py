@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from learning.architecture.kinds import KINDS, kind_of, kinds_for
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.moe import MoELayer, Residency
@@ -30,16 +31,13 @@ class MoEModel(nn.Module):
         return None
 
 
-USUAL = {"vector": "vector-moe", "image": "image-moe", "text": "mixtral", "choices": "mixtral"}
-"""A kind of model for each form of data."""
-
-
-def check_form(kind: str, spec: InputSpec, *forms: str) -> None:
+def check_form(config: ModelConfig, spec: InputSpec) -> None:
     """Raise ValueError where a kind of model cannot take the data's form."""
+    forms, usual = kind_of(config.kind).forms, kinds_for(spec.form)[0]
     if spec.form not in forms:
         raise ValueError(
-            f"learning.model.kind: {kind!r} takes {' or '.join(forms)} data, but these are "
-            f"{spec.form}; {USUAL[spec.form]!r} takes them, or learning.train=false for timing only"
+            f"learning.model.kind: {config.kind!r} takes {' or '.join(forms)} data, but these are "
+            f"{spec.form}; {usual!r} takes them, or learning.train=false for timing only"
         )
 
 
@@ -50,16 +48,7 @@ Maker = Callable[[ModelConfig, InputSpec, Residency], nn.Module]
 MODELS: Register[Maker] = Register(
     "model",
     "leomix.models",
-    {
-        "vector-moe": "learning.models.small:VectorMoE",
-        "image-moe": "learning.models.small:ImageMoE",
-        "vector-nmoe": "learning.models.nmoe:NetworkedMoE",
-        "image-nmoe": "learning.models.nmoe:NetworkedMoE",
-        "mixtral": "learning.models.mixtral:MixtralMoE",
-        "mixtral-8x7b": "learning.models.mixtral:MixtralMoE",
-        "merged-llama": "learning.models.mixtral:MixtralMoE",
-        "llama-3-8b-x3": "learning.models.mixtral:MixtralMoE",
-    },
+    {name: kind.module for name, kind in KINDS.items()},
 )
 """Kinds of ``learning.model.kind``, each with its :data:`~learning.models.interface.Maker`."""
 

@@ -37,7 +37,7 @@ class MixtralMoE(MoEModel):
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         shape = text_shape(config)
-        _check_input(config.kind, spec, shape)
+        _check_input(config, spec, shape)
         self.choices = spec.form == "choices"
         self.window = shape.window
         self.model = _backbone(shape)
@@ -146,8 +146,8 @@ def _backbone(shape: TextShape) -> MixtralModel:
     return model
 
 
-def _check_input(kind: str, spec: InputSpec, shape: TextShape) -> None:
-    check_form(kind, spec, "text", "choices")
+def _check_input(config: ModelConfig, spec: InputSpec, shape: TextShape) -> None:
+    check_form(config, spec)
     if spec.vocabulary is not None and spec.vocabulary > shape.vocabulary:
         raise ValueError(
             f"the tokenizer knows {spec.vocabulary} tokens, the model {shape.vocabulary}; "

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from learning.architecture.kinds import TEXT_KINDS
+from learning.architecture.kinds import kind_of
 from learning.config import ModelConfig
 from learning.files import open_tensors, read_object
 from learning.models.interface import Names, expert_of, is_gate, names_of
@@ -232,7 +232,7 @@ def export_adapters(
     _check_same(before, after)
     write_adapter(folder / "adapter", model, before, after, rank)
     written = ["base", "adapter"]
-    if config.kind in TEXT_KINDS:
+    if kind_of(config.kind).is_text:
         from learning.models.checkpoints import save_checkpoint
 
         save_checkpoint(folder / "base", config, before)

@@ -17,7 +17,7 @@ class VectorMoE(MoEModel):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config.kind, spec, "vector")
+        check_form(config, spec)
         self.embed = nn.Linear(spec.shape[0], config.hidden)
         self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
@@ -45,7 +45,7 @@ class ImageMoE(MoEModel):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config.kind, spec, "image")
+        check_form(config, spec)
         self.stem = nn.Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
         self.embed = nn.Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
         self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import scenarios
-from learning.architecture.kinds import TEXT_KINDS, input_spec
+from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.data.table import data_files
 from learning.hardware import free_bytes
 from learning.learner import Learner
@@ -80,15 +80,6 @@ def _clusters(built: Build) -> str:
 # What a scenario may still lack to be trained, told without torch: files, or a model for them.
 
 
-KINDS = {
-    "vector": ("vector-moe",),
-    "image": ("image-moe",),
-    "text": TEXT_KINDS,
-    "choices": TEXT_KINDS,
-}
-"""Shipped kinds of models by the form of data that they take, the usual one first."""
-
-
 def missing_data(learner: Learner) -> list[str]:
     """Look for what a run would train on; return lines for the user where files are not there.
 
@@ -106,12 +97,11 @@ def missing_data(learner: Learner) -> list[str]:
 
 
 def _check_form(learner: Learner) -> None:
-    kind = learner.config.model.kind
-    form = input_spec(learner.config).form
-    known = {kind for kinds in KINDS.values() for kind in kinds}
-    if kind in known and kind not in KINDS[form]:
+    kind, form = learner.config.model.kind, input_spec(learner.config).form
+    forms = kind_of(kind).forms
+    if forms and form not in forms:
         raise InputError(
-            f"learning.model.kind: {kind!r} takes no {form} data; {KINDS[form][0]!r} does, or "
+            f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
             "learning.train=false for timing only"
         )
 

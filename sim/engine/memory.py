@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from learning.architecture.costs import MODEL_COPIES, footprint
-from learning.architecture.kinds import TEXT_KINDS
+from learning.architecture.kinds import kind_of
 from learning.data.table import data_files
 from learning.hardware import compute_device, free_bytes
 from sim.errors import InputError
@@ -92,7 +92,7 @@ def _data_are_there(built: Build) -> bool:
 def _program(built: Build) -> Need:
     needed = PROGRAM_BYTES
     if built.learner.trains:
-        text = built.learner.config.model.kind in TEXT_KINDS
+        text = kind_of(built.learner.config.model.kind).is_text
         needed += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
     return Need("the program", needed, "Python and its libraries", "use a larger machine")
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from learning.architecture.kinds import data_keys, model_keys
-from learning.architecture.nmoe import KINDS as NETWORKED_KINDS
+from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data import DATASETS
 from learning.learner import Learner, Spoiling, StepSizes
@@ -176,7 +175,7 @@ def _check_lora(scenario: Scenario) -> None:
 
 def _check_data(scenario: Scenario) -> None:
     data = scenario.learning.data
-    allowed = data_keys(data.kind)
+    allowed = DATA_KEYS.get(data.kind)
     try:
         DATASETS.find(data.kind)
     except ValueError as error:
@@ -219,7 +218,7 @@ def _config(scenario: Scenario) -> LearningConfig:
 def _model(scenario: Scenario) -> ModelConfig:
     model = scenario.learning.model
     said = model.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
-    if model.kind in NETWORKED_KINDS:
+    if kind_of(model.kind).networked:
         said["experts"] = sum(device_counts(scenario))
     return ModelConfig(
         **said,

@@ -3,8 +3,8 @@
 from learning import hardware as memory
 from learning.architecture.costs import architecture, as_sent
 from learning.architecture.kinds import (
-    Rows,
-    data_keys,
+    DATA_KEYS,
+    SequenceShape,
     input_spec,
     model_keys,
     resolved,

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from tests.kit import learning as kit
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec, ModelConfig, check_memory, resolved, text_shape
 from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
@@ -121,13 +122,14 @@ def test_masked_to_one_expert_it_is_that_dense_model(tmp_path, expert, keys):
 )
 def test_full_sizes_are_those_of_the_published_models(kind, experts, parameters):
     """Mixtral-8x7B's; Llama-3-8B's, with two more feed-forward networks, and gates."""
-    config, shape = ModelConfig(kind=kind, experts=experts), text_shape(ModelConfig(kind=kind))
+    config = ModelConfig(kind=kind, experts=experts)
     spec = InputSpec("choices", (4, 2, 384), 4, None)
     whole = list(tiny.skeleton(config, spec).parameters())
     assert all(p.is_meta for p in whole)
     assert sum(p.numel() for p in whole) == parameters
-    counted = experts * shape.expert_parameters + shape.gate_parameters
-    assert counted + shape.backbone_parameters + shape.head_parameters() == parameters
+    sizes = kit.architecture(kit.LearningConfig(0, ("a",), (1,), config))
+    counted = experts * sizes.expert_parameters + sizes.gate_parameters
+    assert counted + sizes.backbone_parameters == parameters
 
 
 def split_by_expert(folder):

@@ -11,7 +11,7 @@ from learning.models import MODELS, Residency
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.devices import Devices
-from tests.kit.learning import DataConfig, InputSpec, LearningConfig, LoraConfig, ModelConfig, Rows
+from tests.kit.learning import DataConfig, InputSpec, LearningConfig, LoraConfig, ModelConfig
 from tests.kit.training import expert_of, is_gate
 
 TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}
@@ -60,7 +60,7 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
     assert dict(said.backbone) == backbone
     assert len(shapes) == len(experts) + len(backbone) + said.layers
     if kind == "image-moe":
-        assert kit.architecture(config).rows == Rows(1, 3 * 2)
+        assert kit.architecture(config).rows == kit.SequenceShape(1, 3 * 2)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,9 @@ def test_flops_are_those_that_torch_counts():
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(x)
-    sizes = replace(kit.architecture(config), rows=Rows(4, 16), lora=LoraConfig(rank=None))
+    sizes = replace(
+        kit.architecture(config), rows=kit.SequenceShape(4, 16), lora=LoraConfig(rank=None)
+    )
     forward = sizes.round_cost([], [0], False, 3).flops / 2
     scores = 2 * 2 * 3 * 4 * 2 * 16 * 16 * 32
     assert forward - scores < counter.get_total_flops() <= forward + scores

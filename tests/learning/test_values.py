@@ -167,8 +167,8 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
 
 def test_kinds_that_may_be_shared_are_known_without_importing_them():
     assert all(kit.model_keys(kind, False) is not None for kind in MODELS.shipped)
-    assert all(kit.data_keys(kind) is not None for kind in DATASETS.shipped)
-    assert kit.model_keys("own:Model", False) is None and kit.data_keys("own:data") is None
+    assert all(kind in kit.DATA_KEYS for kind in DATASETS.shipped)
+    assert kit.model_keys("own:Model", False) is None
 
 
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
