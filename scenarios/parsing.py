@@ -7,7 +7,7 @@ that are very deep or very large.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +18,6 @@ from scenarios.errors import KeyPath, Problem, ProblemsFound, ScenarioError, dot
 MAX_DEPTH = 32
 MAX_NODES = 20_000
 _MAX_INT = 2**63 - 1  # what fits the manifest's JSON readers and an int64 column
-
-# YAML 1.2.2, section 10.3.2 (core schema)
-_NULL = re.compile(r"null|Null|NULL|~|")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
-_DECIMAL = re.compile(r"[-+]?[0-9]+")
-_OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -39,47 +29,71 @@ class Document:
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
 
-class _Refusing(yaml.SafeLoader):
-    """Composes nodes, and stops at the first event that a scenario file has no use for.
-
-    What kind of scalar a node is, is found from its text later.
-    """
+class _Loader(yaml.SafeLoader):
+    """Composes nodes, and stops at the first event that a scenario file has no use for."""
 
     depth = 0
     nodes = 0
-
-    def descend_resolver(self, *_: Any) -> None:
-        pass
-
-    def ascend_resolver(self) -> None:
-        pass
-
-    def resolve(self, *_: Any) -> None:
-        pass
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
         self.nodes += 1
-        self._refuse(event)
+        if refused := self._refused(event):
+            raise _found(event.start_mark.line + 1, refused)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
-    def _refuse(self, event: Any) -> None:
-        line = event.start_mark.line + 1
+    def _refused(self, event: Any) -> str | None:
         if isinstance(event, yaml.AliasEvent):
-            raise _found(
-                line, f"the alias {shown(event.anchor)} is not allowed; write the value out"
-            )
+            return f"the alias {shown(event.anchor)} is not allowed; write the value out"
         if event.anchor is not None:
-            raise _found(line, f"the anchor {shown(event.anchor)} is not allowed; leave it out")
+            return f"the anchor {shown(event.anchor)} is not allowed; leave it out"
         if event.tag is not None:
-            raise _found(line, f"the tag {shown(event.tag)} is not allowed; leave it out")
+            return f"the tag {shown(event.tag)} is not allowed; leave it out"
         if self.depth > MAX_DEPTH:
-            raise _found(line, f"is nested too deeply; at most {MAX_DEPTH} levels are allowed")
+            return f"is nested too deeply; at most {MAX_DEPTH} levels are allowed"
         if self.nodes > MAX_NODES:
-            raise _found(line, f"has too many values; at most {MAX_NODES} are allowed")
+            return f"has too many values; at most {MAX_NODES} are allowed"
+        return None
+
+
+def _ambiguous(text: str) -> None:
+    raise ValueError(f"{shown(text)} is ambiguous; drop the leading zero, or quote it for text")
+
+
+def _whole(text: str) -> int:
+    value = int(text, 0) if len(text) <= 30 else _MAX_INT + 1
+    if abs(value) > _MAX_INT:
+        raise ValueError(f"{shown(text)} is too large; whole numbers go up to {_MAX_INT}")
+    return value
+
+
+def _not_finite(text: str) -> None:
+    raise ValueError(f"{text} is not allowed; numbers must be finite")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{shown(text)} is too large; numbers must be finite")
+    return value
+
+
+# YAML 1.2.2, section 10.3.2 (core schema): plain scalars by their pattern, the first that fits.
+_PLAIN: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "null": (r"null|Null|NULL|~|", lambda _: None),
+    "true": (r"true|True|TRUE", lambda _: True),
+    "false": (r"false|False|FALSE", lambda _: False),
+    "ambiguous": (r"[-+]?0[0-9]+", _ambiguous),
+    "whole": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", _whole),
+    "not finite": (r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", _not_finite),
+    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", _float),
+}
+_Loader.yaml_implicit_resolvers = {}
+for _tag, (_pattern, _) in _PLAIN.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), None)
 
 
 def parse_yaml(text: str) -> Document:
@@ -105,7 +119,7 @@ def parse_yaml(text: str) -> Document:
 
 def _compose(text: str) -> yaml.Node | None:
     try:
-        return _Refusing(text).get_single_node()
+        return _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         line = None if error.problem_mark is None else error.problem_mark.line + 1
         reason = ", ".join(part for part in (error.context, error.problem) if part)
@@ -120,12 +134,20 @@ def _compose(text: str) -> yaml.Node | None:
         raise _found(None, "has a \\U escape that stands for no character; mend it") from None
 
 
-def _value(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
+def _value(node: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
+    """Return what a node stands for; the lines of keys and items are added to `lines`."""
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):
-        return _sequence(node, path, lines)
-    return _scalar(node, path)
+        lines |= {(*path, i): item.start_mark.line + 1 for i, item in enumerate(node.value)}
+        return [_value(item, (*path, index), lines) for index, item in enumerate(node.value)]
+    text = _text(node, path)
+    if node.tag not in _PLAIN:  # quoted, a block, or none of the patterns
+        return text
+    try:
+        return _PLAIN[node.tag][1](text)
+    except ValueError as error:
+        raise _found(node.start_mark.line + 1, str(error), path) from None
 
 
 def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
@@ -143,57 +165,12 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -
     return result
 
 
-def _sequence(node: yaml.SequenceNode, path: KeyPath, lines: dict[KeyPath, int]) -> list[Any]:
-    result = []
-    for index, item in enumerate(node.value):
-        lines[(*path, index)] = item.start_mark.line + 1
-        result.append(_value(item, (*path, index), lines))
-    return result
-
-
 def _text(node: yaml.Node, path: KeyPath) -> str:
     text = str(node.value)
     if _SURROGATE.search(text):
         line = node.start_mark.line + 1
         raise _found(line, "half of a surrogate pair is no character; write the character", path)
     return text
-
-
-def _scalar(node: yaml.Node, path: KeyPath) -> Any:
-    text = _text(node, path)
-    if isinstance(node, yaml.ScalarNode) and node.style is not None:  # quoted, or a block
-        return text
-    if _NULL.fullmatch(text):
-        return None
-    if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
-        return text.lower() == "true"
-    try:
-        return _number(text)
-    except ValueError as error:
-        raise _found(node.start_mark.line + 1, str(error), path) from None
-
-
-def _number(text: str) -> int | float | str:
-    """Read a number, or give the text back where it is none; refused numbers raise ValueError."""
-    if _LEADING_ZERO.fullmatch(text):
-        raise ValueError(f"{shown(text)} is ambiguous; drop the leading zero, or quote it for text")
-    if _DECIMAL.fullmatch(text) or _OCTAL_OR_HEX.fullmatch(text):
-        return _whole(text)
-    if _NOT_FINITE.fullmatch(text):
-        raise ValueError(f"{text} is not allowed; numbers must be finite")
-    if not _FLOAT.fullmatch(text):
-        return text
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{shown(text)} is too large; numbers must be finite")
-    return value
-
-
-def _whole(text: str) -> int:
-    value = int(text, 0) if len(text) <= 30 else _MAX_INT + 1
-    if abs(value) > _MAX_INT:
-        raise ValueError(f"{shown(text)} is too large; whole numbers go up to {_MAX_INT}")
-    return value
 
 
 def _found(line: int | None, text: str, path: KeyPath = ()) -> ProblemsFound:
