@@ -1,4 +1,4 @@
-"""Files written at once, disk trouble in words, free folders."""
+"""Files written at once, disk trouble in words, free folders, locks."""
 
 from __future__ import annotations
 
@@ -75,3 +75,19 @@ def check_not_a_pipe(path: Path) -> None:
     """Raise InputError for a pipe, socket or device: to open it could wait for ever."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(f"{path}: is a pipe or a device, where a file should be; remove it")
+
+
+def try_lock(descriptor: int, shared: bool = False) -> bool:
+    """Lock an open file or folder, and return whether no other process is in the way.
+
+    Where the system or the file system has no locks, that is up to the user.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)
+    return True

@@ -1,12 +1,14 @@
-"""Figures with units to and from text; aligned tables."""
+"""Figures with units to and from text; aligned tables; a bar that shows progress."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from sim.errors import InputError
 
@@ -97,3 +99,44 @@ def parse_seconds(option: str, text: str) -> float:
     if not (0.0 < time_s < math.inf):
         raise InputError(f"{option} {text}: must be above 0")
     return time_s
+
+
+class Bar:
+    """A bar on stderr with a text beside it, on a terminal that can draw one, unless ``quiet``.
+
+    It is ``width`` characters wide; ``rest`` adds the remaining time. ``shown`` says whether
+    there is one.
+    """
+
+    def __init__(self, quiet: bool, width: int = 40, rest: bool = False) -> None:
+        dumb = os.environ.get("TERM") == "dumb"
+        self.shown = not quiet and sys.stderr.isatty() and not dumb
+        self._width, self._rest = width, rest
+        self._bar: Any = None
+
+    def start(self, text: str, total: float | None = None) -> None:
+        """Draw the bar."""
+        if not self.shown:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        rest = [TimeRemainingColumn()] if self._rest else []
+        columns = BarColumn(self._width), TextColumn("{task.description}"), *rest
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar.start()
+        self._bar.add_task(text, total=total)
+
+    def update(self, text: str, completed: float | None = None, total: float | None = None) -> None:
+        """Change what it shows."""
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0], description=text, completed=completed, total=total
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

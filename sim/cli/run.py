@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +28,7 @@ from sim.cli.options import (
     wall_s,
     wrong,
 )
+from sim.formatting import Bar
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -174,15 +174,11 @@ SHORT_S = 2 * 86400.0
 """A run below this is told in hours."""
 
 
-class Progress:
-    """Listens to a run's evaluations, and to the simulated time in between.
-
-    ``shown`` says whether there is a bar: on a terminal that can draw one, unless ``quiet``.
-    """
+class Progress(Bar):
+    """Shows a run's evaluations, and the simulated time in between."""
 
     def __init__(self, scenario: Scenario, quiet: bool) -> None:
-        dumb = os.environ.get("TERM") == "dumb"
-        self.shown = not quiet and sys.stderr.isatty() and not dumb
+        super().__init__(quiet, width=20, rest=True)
         self._cycles = scenario.stop.cycles
         self._span_s = _span_s(scenario)
         self._cycle = 0
@@ -190,24 +186,7 @@ class Progress:
         self._accuracy = math.nan
         self._next_look = -math.inf
         self._began: tuple[float, float] | None = None
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Progress:
-        if self.shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as RichProgress
-
-            columns = BarColumn(20), TextColumn("{task.description}"), TimeRemainingColumn()
-            self._bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("getting ready", total=None)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.start("getting ready")
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Show an evaluation."""
@@ -219,15 +198,13 @@ class Progress:
 
     def event(self, number: int, time_s: float) -> None:
         """Show the simulated time: after every event, so it must be cheap."""
-        if self._bar is None or (now := time.monotonic()) < self._next_look:
+        if not self.shown or (now := time.monotonic()) < self._next_look:
             return
         self._next_look = now + REFRESH_S
         self._began = self._began or (now, time_s)
-        text, end_s = self._text(time_s, now), self._end_s()
-        if end_s is None:
-            self._bar.update(self._task, description=text)
-        else:
-            self._bar.update(self._task, completed=time_s / end_s, total=1.0, description=text)
+        end_s = self._end_s()
+        share = None if end_s is None else time_s / end_s
+        self.update(self._text(time_s, now), share, None if end_s is None else 1.0)
 
     def _end_s(self) -> float | None:
         """When the run will end: its span, or sooner if cycles go on coming as they have."""

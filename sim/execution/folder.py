@@ -18,7 +18,7 @@ import pyarrow as pa
 from learning.files import is_stray
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
-from sim.files import naming, write_text, written
+from sim.files import naming, try_lock, write_text, written
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import LARGE, Tables, described, write_table
 
@@ -182,7 +182,8 @@ def holding(place: Path | None) -> Iterator[None]:
         place.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(place, os.O_RDONLY)
     try:
-        _lock(descriptor, place)
+        if not try_lock(descriptor):
+            raise InputError(f"-o {place}: another process is running in it; wait for it")
         sweep_strays(place)
         yield
     finally:
@@ -190,19 +191,6 @@ def holding(place: Path | None) -> Iterator[None]:
         if is_new:
             with suppress(OSError):  # something was kept
                 place.rmdir()
-
-
-def _lock(descriptor: int, place: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # a system without locks: then it is up to the user
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"-o {place}: another process is running in it; wait for it") from None
-    except OSError:  # a file system without locks
-        return
 
 
 @contextmanager

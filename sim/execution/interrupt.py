@@ -7,9 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from sim.engine.evaluation import Observer
 from sim.errors import Interrupted
@@ -17,6 +16,21 @@ from sim.errors import Interrupted
 GRACE_S = 1.0
 """How long a second Ctrl-C may take to get through; a library may keep it from getting there."""
 INTERRUPTED = 130
+
+
+@contextmanager
+def on_signals(ask: Callable[[], None]) -> Iterator[None]:
+    """Call ``ask`` at every SIGINT and SIGTERM; in another thread than the main one, at none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = signal.SIGINT, signal.SIGTERM
+    before = {number: signal.signal(number, lambda *_: ask()) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -30,7 +44,7 @@ def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
     last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))
     last.daemon = True
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask() -> None:
         nonlocal asked
         if not asked:
             asked = True
@@ -46,13 +60,8 @@ def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
             if time.monotonic() > until:
                 raise Interrupted("stopped as its wall time is over")
 
-    if threading.current_thread() is not threading.main_thread():
-        yield Stop()
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield Stop()
+        with on_signals(ask):
+            yield Stop()
     finally:
         last.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,14 +7,13 @@ point, and ends with the Dask worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
 from threading import Lock
 from typing import Any
 
 from sim.execution.folder import CRASHED, INTERRUPTED, REFUSED, SWEEP
-from sim.sweep.engine import ATTEMPTS, RETRIED, Outcome, Point
+from sim.sweep.engine import Outcome, Point, with_retries
 from sim.sweep.folder import LOG
 from sim.sweep.local import WorkerProcess
 
@@ -29,15 +28,9 @@ class Seat:
 
     def run(self, point: Point, folder: Path, cache: bool) -> Outcome:
         """Run a point, and once more where that may help."""
-        outcome, notes = Outcome(point.digest, INTERRUPTED), []
-        for attempts in range(1, ATTEMPTS + 1):
-            if self._stopped:
-                break
-            outcome = replace(self._tried(point, folder, cache), attempts=attempts)
-            notes += [outcome.note] if outcome.note else []
-            if outcome.status not in RETRIED:
-                break
-        return replace(outcome, note="; ".join(notes))
+        if self._stopped:
+            return Outcome(point.digest, INTERRUPTED)
+        return with_retries(lambda: self._attempt(point, folder, cache), lambda: self._stopped)
 
     def stop(self) -> None:
         """Have the point saved and ended."""
@@ -51,7 +44,7 @@ class Seat:
         if self._process is not None:
             self._process.kill()
 
-    def _tried(self, point: Point, folder: Path, cache: bool) -> Outcome:
+    def _attempt(self, point: Point, folder: Path, cache: bool) -> Outcome:
         process = self._process = _taken(self._log)
         if self._stopped:  # while the process was being started
             process.stop()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from sim.errors import Interrupted
 from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
+from sim.execution.interrupt import on_signals
 
 RETRIED = (FAILED, CRASHED, INTERRUPTED)
 """How a point may end that is tried once more, unless the sweep is to stop."""
@@ -69,6 +68,17 @@ class Outcome:
         return cls(**said)
 
 
+def with_retries(attempt: Callable[[], Outcome], is_stopped: Callable[[], bool]) -> Outcome:
+    """Attempt a point, and once more where that may help unless the sweep is to stop."""
+    attempts, notes = 0, []
+    while True:
+        attempts += 1
+        outcome = attempt()
+        notes += [outcome.note] if outcome.note else []
+        if outcome.status not in RETRIED or attempts == ATTEMPTS or is_stopped():
+            return replace(outcome, attempts=attempts, note="; ".join(notes))
+
+
 class Engine(Protocol):
     """Runs points, each by :func:`sim.sweep.worker.attempt` in some process.
 
@@ -113,7 +123,7 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
         engine.stop()
         print(f"{why}: what runs is being saved (Ctrl-C to end at once)", file=sys.stderr)
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask() -> None:
         if asked:
             engine.kill()
             raise Interrupted("stopped at once")
@@ -121,11 +131,9 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
 
     last = threading.Timer(min(max_wall_s, threading.TIMEOUT_MAX), stop, ("wall time is over",))
     last.daemon = True
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    last.start()
-    try:
-        yield lambda: asked
-    finally:
-        last.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with on_signals(ask):
+        last.start()
+        try:
+            yield lambda: asked
+        finally:
+            last.cancel()

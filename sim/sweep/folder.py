@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
-from sim.files import check_not_a_pipe, written
+from sim.files import check_not_a_pipe, try_lock, written
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 
@@ -169,7 +168,7 @@ def among(place: Path, parts: int) -> Iterator[None]:
     own = place / f".of-{parts}.lock"
     descriptor = os.open(own, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _flock(descriptor, fcntl.LOCK_SH)
+        try_lock(descriptor, shared=True)
         for other in sorted(place.glob(".of-*.lock")):
             if other != own and _is_held(other):
                 number = other.name.removeprefix(".of-").removesuffix(".lock")
@@ -185,7 +184,7 @@ def among(place: Path, parts: int) -> Iterator[None]:
 def _is_held(path: Path) -> bool:
     descriptor = os.open(path, os.O_RDWR)
     try:
-        return not _flock(descriptor, fcntl.LOCK_EX)
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -198,26 +197,11 @@ def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> Iterator[i
     """
     descriptor = os.open(place / f".{part}.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(descriptor, place, patience_s)
+        until = time.monotonic() + patience_s
+        while not try_lock(descriptor):
+            if time.monotonic() > until:
+                raise InputError(f"-o {place}: is being swept by another process")
+            time.sleep(0.05)
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _acquire(descriptor: int, place: Path, patience_s: float) -> None:
-    until = time.monotonic() + patience_s
-    while not _flock(descriptor, fcntl.LOCK_EX):
-        if time.monotonic() > until:
-            raise InputError(f"-o {place}: is being swept by another process")
-        time.sleep(0.05)
-
-
-def _flock(descriptor: int, kind: int) -> bool:
-    """Take the lock if nobody is in the way, and tell whether that went well."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: then it is up to the user
-        return True
-    return True

@@ -11,13 +11,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from sim.execution.folder import COMPLETE, CRASHED
-from sim.sweep.engine import ATTEMPTS, RETRIED, Outcome, Point
+from sim.sweep.engine import Outcome, Point, with_retries
 from sim.sweep.worker import STOP
 
 
@@ -91,7 +92,8 @@ class LocalEngine:
                     point = work.waiting.popleft()
                 except IndexError:  # another thread was quicker
                     break
-                outcome = self._tried(number, point, work)
+                attempt = partial(self._attempt, number, point, work)
+                outcome = with_retries(attempt, lambda: self._stopped)
                 work.ended.put(outcome)
                 # Whoever hears of it may have no more points started.
                 if outcome.status != COMPLETE:
@@ -102,18 +104,11 @@ class LocalEngine:
         except BaseException as error:
             work.ended.put(error)
 
-    def _tried(self, number: int, point: Point, work: _Work) -> Outcome:
-        """Run a point, and once more where that may help."""
-        attempts, notes = 0, []
-        while True:
-            attempts += 1
-            outcome = self._worker(number).run(point, work.folder, work.cache)
-            notes += [outcome.note] if outcome.note else []
-            if outcome.status == CRASHED:
-                self._serving.pop(number).close()
-            settled = outcome.status not in RETRIED
-            if settled or attempts == ATTEMPTS or self._stopped:
-                return replace(outcome, attempts=attempts, note="; ".join(notes))
+    def _attempt(self, number: int, point: Point, work: _Work) -> Outcome:
+        outcome = self._worker(number).run(point, work.folder, work.cache)
+        if outcome.status == CRASHED:
+            self._serving.pop(number).close()
+        return outcome
 
     def _worker(self, number: int) -> WorkerProcess:
         if number not in self._serving:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sim.analysis.summary import TARGETS
 from sim.execution.folder import COMPLETE, INTERRUPTED
-from sim.formatting import as_yaml, data_size, duration, table
+from sim.formatting import Bar, as_yaml, data_size, duration, table
 from sim.sweep.engine import Outcome
 from sim.sweep.rows import sweep_sha256
 
@@ -175,33 +175,17 @@ def _why(row: Row) -> str:
 LINE_EVERY_S = 5.0
 
 
-class SweepProgress:
+class SweepProgress(Bar):
     """Hears of every point that ends; quiet, it only tells of folders that had to be moved."""
 
     def __init__(self, points: int, quiet: bool) -> None:
+        super().__init__(quiet)
         self._points = points
         self._quiet = quiet
         self._done = self._failed = 0
         self._began = time.monotonic()
         self._last_line = -math.inf
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> SweepProgress:
-        if not self._quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as RichProgress
-
-            columns = BarColumn(), TextColumn("{task.description}")
-            self._bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task(self._text(), total=self._points)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.start(self._text(), points)
 
     def __call__(self, outcome: Outcome) -> None:
         """Show that a point has ended."""
@@ -209,10 +193,8 @@ class SweepProgress:
         self._failed += outcome.status not in (COMPLETE, INTERRUPTED)
         if outcome.note:
             print(f"note: {outcome.note}", file=sys.stderr)
-        if self._bar is not None:
-            self._bar.update(
-                self._task, completed=self._done + self._failed, description=self._text()
-            )
+        if self.shown:
+            self.update(self._text(), self._done + self._failed)
         elif not self._quiet and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             print(self._text(), file=sys.stderr)
