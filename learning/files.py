@@ -165,7 +165,7 @@ def _check_count(header: bytes) -> None:
 # Whether local files are still those that something was made of.
 
 
-Stamps = tuple[tuple[str, int, int], ...]
+Fingerprints = tuple[tuple[str, int, int], ...]
 
 
 MOST_ENTRIES = 20_000
@@ -201,21 +201,21 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
     return True
 
 
-def stamps(config: LearningConfig) -> Stamps:
+def file_fingerprints(config: LearningConfig) -> Fingerprints:
     """Return (path, bytes, nanoseconds of the last change) of every file that a task is made of."""
     data, model = config.data, config.model
     named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
     named += [model.tokenizer, model.adapter]
-    return stamps_under([name for name in named if name is not None])
+    return fingerprints_under([name for name in named if name is not None])
 
 
-def stamps_under(names: Iterable[str]) -> Stamps:
+def fingerprints_under(names: Iterable[str]) -> Fingerprints:
     """Return path, bytes and time of the last change of all files of these names, or in them."""
     seen = [(str(file), file.stat()) for name in names for file in files_under(name)]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen)
 
 
-def source_stamps(package: Path) -> Stamps:
+def source_fingerprints(package: Path) -> Fingerprints:
     """Return path, bytes and time of the last change of every Python file under ``package``."""
     seen = []
     for folder, _, names in os.walk(package):
@@ -227,5 +227,5 @@ def source_stamps(package: Path) -> Stamps:
     return tuple(sorted(seen))
 
 
-SOURCE = source_stamps(Path(__file__).parent)
+SOURCE = source_fingerprints(Path(__file__).parent)
 """This package's source files as they were when the program began."""

@@ -14,9 +14,9 @@ import numpy as np
 from learning.architecture.costs import Architecture, architecture
 from learning.architecture.kinds import resolved
 from learning.config import LearningConfig
-from learning.files import Stamps, stamps
+from learning.files import Fingerprints, file_fingerprints
 from learning.hardware import compute_device, on_device
-from learning.provenance import circumstances, gpu_name, why_not
+from learning.provenance import environment, gpu_name, why_not_cacheable
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
 from learning.values.lazy import Apply, Handle, Operation, Tensors, Values
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 START = Operation("learning.training.start:start_model", trains=True)
-RECEIVE = Operation("learning.training.device_state:receive", 2)
-RECEIVE_GATE = Operation("learning.training.device_state:receive_gate")
+LOAD = Operation("learning.training.device_state:load", 2)
+LOAD_GATE = Operation("learning.training.device_state:load_gate")
 TRAIN = Operation("learning.training.local:train", 2, True, guarded="training in {cluster!r}")
-FOLD = Operation("learning.training.device_state:fold")
+COMMIT = Operation("learning.training.device_state:commit")
 OFFER = Operation("learning.training.device_state:offer")
 SELECT = Operation("learning.training.device_state:select")
-SPOIL = Operation("learning.training.guards:spoil")
+CORRUPT = Operation("learning.training.guards:corrupt")
 AGGREGATE = Operation(
     "learning.training.aggregation:aggregate", guarded="the update of {cluster!r}"
 )
@@ -62,7 +62,7 @@ def _with(config: LearningConfig, sizes: StepSizes) -> LearningConfig:
 
 
 @lru_cache(maxsize=1)
-def _built_task(config: LearningConfig, maker: Any, when: Stamps) -> Task:
+def _built_task(config: LearningConfig, maker: Any, when: Fingerprints) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
     from learning.training.start import build_task
     from learning.training.task import use_one_thread
@@ -75,16 +75,16 @@ class Learner:
     """Makes and trains models for the clusters of ``config``; ``train=False`` only names results.
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked. ``spoiling`` says which updates are to be not finite.
+    K devices of one cluster, stacked. ``corruption`` says which updates are to be not finite.
     """
 
     def __init__(self, config: LearningConfig, train: bool = True) -> None:
         config = dataclasses.replace(config, model=resolved(config.model))
         self.config = config
         self.trains = train
-        self.spoiling = Spoiling()
+        self.corruption = CorruptUpdates()
         self.architecture: Architecture = architecture(config)
-        self._shared_files: Stamps | None = None
+        self._shared_files: Fingerprints | None = None
         self._tasks: dict[StepSizes, Task] = {}
 
     @cached_property
@@ -92,7 +92,7 @@ class Learner:
         """Results by key; what they are computed on is part of every key."""
         return Values(*self._by(self._placed()), keep=self.trains)
 
-    def turn_to(self, sizes: StepSizes) -> None:
+    def set_step_sizes(self, sizes: StepSizes) -> None:
         """Train with other step sizes from now on; what was asked for before keeps its own."""
         values = self.values
         self.config = _with(self.config, sizes)
@@ -104,7 +104,7 @@ class Learner:
         from learning.models.interface import MODELS
 
         config = self._placed()
-        files = stamps(config)
+        files = file_fingerprints(config)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
         return _built_task(config, MODELS.find(config.model.kind), files)
@@ -130,13 +130,13 @@ class Learner:
         """
         self.number(TASK_OK)
 
-    def why_not_shared(self) -> str:
+    def why_not_cacheable(self) -> str:
         """Return why results must not be shared between runs; empty where they may."""
-        return why_not(self._placed())
+        return why_not_cacheable(self._placed())
 
-    def circumstances(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, Any]:
         """Return what all results hang on beside what they are made of, as JSON."""
-        found = circumstances(self._placed())
+        found = environment(self._placed())
         self._shared_files = found["files"]
         return found
 
@@ -188,29 +188,29 @@ class Learner:
         """Return the server's model before any federated round."""
         return self.values.make(START)
 
-    def receive(
+    def load(
         self,
         server: Handle,
         state: Handle | None,
         cluster: str,
         who: Mask,
         experts: Sequence[int],
-        generation: Ints,
+        adapter_epoch: Ints,
     ) -> Handle:
         """Devices in ``who`` take ``experts`` and the gate of ``server``."""
         parents = (server,) if state is None else (server, state)
         return self.values.make(
-            RECEIVE,
+            LOAD,
             *parents,
             cluster=cluster,
             who=who,
             experts=list(experts),
-            generation=generation,
+            adapter_epoch=adapter_epoch,
         )
 
-    def receive_gate(self, server: Handle, state: Handle, who: Mask) -> Handle:
+    def load_gate(self, server: Handle, state: Handle, who: Mask) -> Handle:
         """Devices in ``who`` take the gate of ``server``."""
-        return self.values.make(RECEIVE_GATE, server, state, who=who)
+        return self.values.make(LOAD_GATE, server, state, who=who)
 
     def train(
         self,
@@ -251,22 +251,22 @@ class Learner:
         """Return what is to be uploaded: factors of ``experts``, the gate's change if asked."""
         return self.values.make(OFFER, state, experts=list(experts), gate=gate)
 
-    def fold(
+    def commit(
         self,
         state: Handle,
         cluster: str,
         who: Mask,
-        generation: Ints,
+        adapter_epoch: Ints,
         experts: Sequence[int],
         gate: bool,
     ) -> Handle:
         """Devices in ``who`` count what they offered as their base and begin fresh factors."""
         return self.values.make(
-            FOLD,
+            COMMIT,
             state,
             cluster=cluster,
             who=who,
-            generation=generation,
+            adapter_epoch=adapter_epoch,
             experts=list(experts),
             gate=gate,
         )
@@ -275,9 +275,9 @@ class Learner:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
         return self.values.make(SELECT, new, old, who=who)
 
-    def spoil(self, offered: Handle, who: Mask) -> Handle:
+    def corrupt(self, offered: Handle, who: Mask) -> Handle:
         """What is offered, not finite for the devices in ``who`` (K,)."""
-        return self.values.make(SPOIL, offered, who=who) if who.any() else offered
+        return self.values.make(CORRUPT, offered, who=who) if who.any() else offered
 
     def aggregate(
         self,
@@ -288,13 +288,13 @@ class Learner:
         who: Mask,
         *,
         gate: bool = False,
-        able: Mask | None = None,
+        eligible: Mask | None = None,
         scale: float | Floats = 1.0,
         usage: Floats | None = None,
     ) -> Handle:
         """Add what the devices in ``who`` (K,) offer of ``experts`` (35) and of the ``gate`` (36).
 
-        A device weighs its share of the samples of the devices in ``able`` (all by default), times
+        A device weighs its share of the samples of the ``eligible`` devices (all by default), times
         ``scale``, one number or one per device, (K,). ``usage`` (K, E), the devices' shares of each
         expert's use, weighs experts in place of both.
         """
@@ -306,7 +306,7 @@ class Learner:
             who=who,
             experts=list(experts),
             gate=gate,
-            able=able,
+            eligible=eligible,
             scale=scale,
             usage=usage,
         )
@@ -345,20 +345,20 @@ class Learner:
         return self.values.force(self.final(server))
 
 
-# Faults that a scenario asks for in updates: whose they are.
+# Faults that a scenario asks for in updates.
 
 
 @dataclass(frozen=True)
-class Spoiling:
-    """Which updates are spoilt: a ``share`` of them, drawn from streams of ``seed``."""
+class CorruptUpdates:
+    """Which updates are corrupted: a ``share`` of them, drawn from streams of ``seed``."""
 
     seed: int = 0
     share: float = 0.0
 
-    def struck(self, cluster: str, number: int, devices: int) -> Mask:
-        """Return whose update (K,) is spoilt among those of a cluster that arrive ``number``th."""
+    def hit(self, cluster: str, number: int, devices: int) -> Mask:
+        """Return whose update (K,) is corrupted among those that a cluster sends ``number``th."""
         if self.share == 0.0:
             return np.zeros(devices, bool)
-        luck = stream(self.seed, "not finite", cluster, number).random(devices)
-        struck: Mask = luck < self.share
-        return struck
+        draws = stream(self.seed, "not finite", cluster, number).random(devices)
+        hit: Mask = draws < self.share
+        return hit

@@ -12,7 +12,7 @@ from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
 from learning.config import LearningConfig
-from learning.files import SOURCE, files_under, source_stamps, stamps
+from learning.files import SOURCE, file_fingerprints, files_under, source_fingerprints
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
 READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")
@@ -29,7 +29,7 @@ SETTINGS = (
 """Variables of the environment that change which instructions numbers are computed by."""
 
 
-def why_not(config: LearningConfig) -> str:
+def why_not_cacheable(config: LearningConfig) -> str:
     """Return why results of this task must not be shared between runs; empty where they may.
 
     What is not part of leomix, or no local file, can change without being noticed.
@@ -45,16 +45,16 @@ def why_not(config: LearningConfig) -> str:
     for name in (*named, model.tokenizer, model.adapter):
         if name is not None and not files_under(name):
             return f"{name!r} is no local file or folder"
-    if source_stamps(Path(__file__).parent) != SOURCE:
+    if source_fingerprints(Path(__file__).parent) != SOURCE:
         return "leomix itself has changed since this program began"
     return ""
 
 
-def circumstances(config: LearningConfig) -> dict[str, Any]:
+def environment(config: LearningConfig) -> dict[str, Any]:
     """Return, as JSON, what every result of the task hangs on: files, program, machine."""
     return {
         "config": dataclasses.asdict(config),
-        "files": stamps(config),
+        "files": file_fingerprints(config),
         "source": SOURCE,
         "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},
         "python": platform.python_version(),

@@ -136,7 +136,7 @@ class ClusterSide:
     def receive_gate(self, server: Handle, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
         if self.state is not None and who.any():
-            self.state = self.learner.receive_gate(server, self.state, who)
+            self.state = self.learner.load_gate(server, self.state, who)
 
     def _take(
         self,
@@ -156,9 +156,7 @@ class ClusterSide:
         if not who.any():
             return
         self.held = frozenset(experts)
-        self.state = self.learner.receive(
-            server, self.state, self.name, who, experts, self.generation
-        )
+        self.state = self.learner.load(server, self.state, self.name, who, experts, self.generation)
         self.version = np.where(who, version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
         new = self._among(experts)
@@ -244,7 +242,7 @@ class ClusterSide:
     def forget_gate(self, who: Mask) -> None:
         """Devices in ``who`` will never offer what they have trained of the gate so far."""
         if self.state is not None and who.any():
-            self.state = self.learner.fold(
+            self.state = self.learner.commit(
                 self.state, self.name, who, self.generation, [], gate=True
             )
 
@@ -252,7 +250,7 @@ class ClusterSide:
         """Count what ``who`` have trained of ``experts`` as their base, and begin fresh factors."""
         assert self.state is not None  # for the type checker: somebody has trained
         self.generation = self.generation + who
-        self.state = self.learner.fold(self.state, self.name, who, self.generation, experts, gate)
+        self.state = self.learner.commit(self.state, self.name, who, self.generation, experts, gate)
         restarted = who[:, None] & self._among(experts)
         self.unsent = np.where(restarted, 0, self.unsent)
 
@@ -290,7 +288,7 @@ class ClusterSide:
         if self.snapshot is None:
             return done
         spoilt = self._spoilt(done)
-        handle = self.learner.spoil(self.snapshot.handle, spoilt)
+        handle = self.learner.corrupt(self.snapshot.handle, spoilt)
         self.snapshot = replace(self.snapshot, handle=handle)
         return (yield from finite(self.learner, handle, done, spoilt))
 
@@ -299,14 +297,14 @@ class ClusterSide:
         if self.state is None:
             return done
         spoilt = self._spoilt(done)
-        tuned = self.learner.spoil(self.learner.offer(self.state, [], gate=True), spoilt)
+        tuned = self.learner.corrupt(self.learner.offer(self.state, [], gate=True), spoilt)
         return (yield from finite(self.learner, tuned, done, spoilt))
 
     def _spoilt(self, done: Mask) -> Mask:
         """Which of the updates (K,) that have arrived the scenario wants not to be finite."""
         if not done.any():
             return done
-        struck = self.learner.spoiling.struck(self.name, self._arrivals, len(done))
+        struck = self.learner.corruption.hit(self.name, self._arrivals, len(done))
         self._arrivals += 1
         return struck & done
 
@@ -339,7 +337,7 @@ class ClusterSide:
         tuned = self.learner.offer(self.state, [], gate=True)
         self.forget_gate(who)
         able = self.able | who
-        return self.learner.aggregate(server, tuned, self.name, [], who, gate=True, able=able)
+        return self.learner.aggregate(server, tuned, self.name, [], who, gate=True, eligible=able)
 
     # -- staleness
 

@@ -116,7 +116,7 @@ def merge(
         sent.experts,
         update.who,
         gate=sent.gate,
-        able=update.able,
+        eligible=update.able,
         scale=scale,
         usage=usage,
     )

@@ -17,7 +17,7 @@ from learning.data.samples import (
     SampleArrays,
 )
 from learning.data.table import data_files
-from learning.files import Stamps, stamps
+from learning.files import Fingerprints, file_fingerprints
 from learning.registry import Register
 
 DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
@@ -53,12 +53,12 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
-    return _loaded(DATASETS.find(config.data.kind), config, stamps(config))
+    return _loaded(DATASETS.find(config.data.kind), config, file_fingerprints(config))
 
 
 @lru_cache(maxsize=1)
 def _loaded(
-    make: Callable[[LearningConfig], Dataset], config: LearningConfig, when: Stamps
+    make: Callable[[LearningConfig], Dataset], config: LearningConfig, when: Fingerprints
 ) -> FederatedSamples:
     """Load once for all who ask in a row, as long as the files stay as they are."""
     return federate(make(config), config)

@@ -30,7 +30,7 @@ def aggregate(
     who: Sequence[bool],
     experts: Collection[int],
     gate: bool,
-    able: Sequence[bool] | None = None,
+    eligible: Sequence[bool] | None = None,
     scale: float | Sequence[float] = 1.0,
     usage: Sequence[Sequence[float]] | None = None,
 ) -> dict[str, Tensor]:
@@ -42,7 +42,7 @@ def aggregate(
     device's share of an expert's use, u_ke / sum_k u_ke. An expert that nobody has used stays as it
     is. Raises :class:`ValueError` as :func:`add_changes` does.
     """
-    shares = sample_weights(task, cluster, who, able)
+    shares = sample_weights(task, cluster, who, eligible)
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
     weights = [by * share for by, share in zip(scales, shares, strict=True)]
     by_expert: dict[int, Sequence[float]] = dict.fromkeys(experts, weights)
@@ -126,24 +126,24 @@ def truncated_sum(
 
 
 def sample_weights(
-    task: Task, cluster: str, who: Sequence[bool], able: Sequence[bool] | None = None
+    task: Task, cluster: str, who: Sequence[bool], eligible: Sequence[bool] | None = None
 ) -> tuple[float, ...]:
     """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
 
-    ``n_c`` counts the samples of all devices of the cluster that are ``able`` to take part, as in
-    (28), (35) and (36): their weights sum to 1, whether they arrive together or not. Raises
-    :class:`~learning.invariants.Violation` for somebody who is not able and yet takes part, with
-    whom they would sum to more.
+    ``n_c`` counts the samples of all ``eligible`` devices of the cluster, as in (28), (35) and
+    (36): their weights sum to 1, whether they arrive together or not. Raises
+    :class:`~learning.invariants.Violation` where a device that is not eligible takes part, with
+    which they would sum to more.
     """
     counts = task.shards[cluster].sizes
     if len(who) != len(counts) or not any(who):
         raise ValueError(
             f"who is {tuple(who)}; name at least one of the {len(counts)} devices of {cluster!r}"
         )
-    able = [True] * len(counts) if able is None else able
-    total = sum(compress(counts, able))
+    eligible = [True] * len(counts) if eligible is None else eligible
+    total = sum(compress(counts, eligible))
     shares = [count / total for count in counts]
-    everybody = [a or here for a, here in zip(able, who, strict=True)]
+    everybody = [a or here for a, here in zip(eligible, who, strict=True)]
     check_shares(compress(shares, everybody), f"the devices of {cluster!r}")
     return tuple(share if here else 0.0 for share, here in zip(shares, who, strict=True))
 

@@ -26,7 +26,7 @@ FACTOR = "factor."
 DELTA = "delta."
 
 
-def receive(
+def load(
     task: Task,
     server: Mapping[str, Tensor],
     state: Mapping[str, Tensor] | None = None,
@@ -34,15 +34,15 @@ def receive(
     cluster: str,
     who: Sequence[bool],
     experts: Collection[int],
-    generation: Sequence[int],
+    adapter_epoch: Sequence[int],
 ) -> State:
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
     What a device has trained since its last offer stays its own, on top of the new base: factors
     of experts that stay, and changes of what has no factors. A newly held expert starts with fresh
-    factors of each device's ``generation`` (K,); experts that are not in ``experts`` are dropped.
+    factors, drawn for each device's ``adapter_epoch`` (K,); all other experts are dropped.
     """
-    _check_rows(task, cluster, who, generation)
+    _check_rows(task, cluster, who, adapter_epoch)
     before = state or {}
     after: State = {}
     for name, tensor in server.items():
@@ -57,10 +57,10 @@ def receive(
         if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
     }
     new = set(experts) - {expert_of(name.removeprefix(FACTOR)) for name in kept}
-    return after | kept | _fresh_factors(task, cluster, new, generation, after)
+    return after | kept | _fresh_factors(task, cluster, new, adapter_epoch, after)
 
 
-def receive_gate(
+def load_gate(
     task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor], *, who: Sequence[bool]
 ) -> State:
     """Download what is shared alone to the devices in ``who`` (K,), in place of what they had."""
@@ -71,23 +71,23 @@ def receive_gate(
     return after
 
 
-def fold(
+def commit(
     task: Task,
     state: Mapping[str, Tensor],
     *,
     cluster: str,
     who: Sequence[bool],
-    generation: Sequence[int],
+    adapter_epoch: Sequence[int],
     experts: Collection[int],
     gate: bool,
 ) -> State:
     """Add what the devices in ``who`` trained of ``experts`` to their bases, and begin anew.
 
-    The function of the model is unchanged: base := base + scale B A, A of the new ``generation``
+    The function of the model is unchanged: base := base + scale B A, A of the new ``adapter_epoch``
     (K,), B = 0; what is trained without factors becomes its own base, and so does what is shared
     if ``gate``. What is left out stays to be offered later.
     """
-    _check_rows(task, cluster, who, generation)
+    _check_rows(task, cluster, who, adapter_epoch)
     folded = dict(state)
     for name in state:
         stored = name.removeprefix(BASE)
@@ -98,7 +98,7 @@ def fold(
             folded[name] = state[name] if delta is None else state[name] + delta
             if stored in state:
                 folded[name] = state[stored]
-    folded |= _fresh_factors(task, cluster, experts, generation, state)
+    folded |= _fresh_factors(task, cluster, experts, adapter_epoch, state)
     return select(task, folded, state, who=who)
 
 
@@ -196,7 +196,7 @@ def _fresh_factors(
     task: Task,
     cluster: str,
     experts: Collection[int],
-    generation: Sequence[int],
+    adapter_epoch: Sequence[int],
     bases: Mapping[str, Tensor],
 ) -> State:
     rank = task.config.model.lora.rank
@@ -212,18 +212,18 @@ def _fresh_factors(
             g: torch.from_numpy(
                 fresh_a(rank, in_features, stream(task.config.seed, "lora", cluster, g, matrix))
             )
-            for g in set(generation)
+            for g in set(adapter_epoch)
         }
-        a = torch.stack([drawn[g] for g in generation])
+        a = torch.stack([drawn[g] for g in adapter_epoch])
         factors[f"{FACTOR}{matrix}.a"] = a.to(base.device, base.dtype)
-        factors[f"{FACTOR}{matrix}.b"] = base.new_zeros(len(generation), out_features, rank)
+        factors[f"{FACTOR}{matrix}.b"] = base.new_zeros(len(adapter_epoch), out_features, rank)
     return factors
 
 
-def _check_rows(task: Task, cluster: str, who: Sequence[bool], generation: Sequence[int]) -> None:
+def _check_rows(task: Task, cluster: str, who: Sequence[bool], epochs: Sequence[int]) -> None:
     devices = task.devices(cluster)
-    if len(who) != devices or len(generation) != devices:
+    if len(who) != devices or len(epochs) != devices:
         raise ValueError(
-            f"who has {len(who)} and generation {len(generation)} entries; "
+            f"who has {len(who)} and adapter_epoch {len(epochs)} entries; "
             f"cluster {cluster!r} has {devices} devices"
         )

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from learning.values.lazy import Operation, Tensors
 
 
-def spoil(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
-    """Return what is offered (K, ...) with no number left in it for the devices in ``who``."""
-    rows = [device for device, struck in enumerate(who) if struck]
-    spoilt = {name: tensor.clone() for name, tensor in offered.items()}
-    for tensor in spoilt.values():
+def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
+    """Return what is offered (K, ...), all NaN for the devices in ``who``."""
+    rows = [device for device, hit in enumerate(who) if hit]
+    corrupted = {name: tensor.clone() for name, tensor in offered.items()}
+    for tensor in corrupted.values():
         tensor[rows] = math.nan
-    return spoilt
+    return corrupted
 
 
 def not_finite(task: Task, state: Tensors) -> list[int]:

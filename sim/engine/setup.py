@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data import DATASETS
-from learning.learner import Learner, Spoiling, StepSizes
+from learning.learner import CorruptUpdates, Learner, StepSizes
 from learning.methods.base import Method, MethodType, World, find_method
 from learning.methods.options import read_options
 from learning.requests.cluster import Closing
@@ -72,9 +72,9 @@ class Build:
         )
 
     @property
-    def spoiling(self) -> Spoiling:
+    def corruption(self) -> CorruptUpdates:
         """Which updates are to be not finite."""
-        return _spoiling(self.scenario)
+        return _corruption(self.scenario)
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
@@ -88,7 +88,7 @@ def build(scenario: Scenario, find: Find = find, before: Before | None = None) -
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
     method, options, learner = method_of(scenario)
-    learner.spoiling = _spoiling(scenario)
+    learner.corruption = _corruption(scenario)
     check_plan(scenario, CONTACT_BYTES)
     plan = make_plan(scenario, find, before)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
@@ -131,10 +131,10 @@ def _closing(scenario: Scenario) -> Closing:
     )
 
 
-def _spoiling(scenario: Scenario) -> Spoiling:
+def _corruption(scenario: Scenario) -> CorruptUpdates:
     """Which updates the scenario wants not to be finite."""
     uploads = scenario.faults.uploads
-    return Spoiling(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
+    return CorruptUpdates(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
 
 
 # What a scenario trains: its model and data as the learning room knows them.

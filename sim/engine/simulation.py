@@ -185,8 +185,8 @@ class Simulation:
         self._keep_spent(to)
         self._turns += 1
         self.build, self.method.world = to, to.world
-        self.method.learner.turn_to(to.step_sizes)
-        self.method.learner.spoiling = to.spoiling
+        self.method.learner.set_step_sizes(to.step_sizes)
+        self.method.learner.corruption = to.corruption
         if self._ended_early():
             raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):

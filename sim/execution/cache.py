@@ -20,7 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 import orbit
-from learning.files import source_stamps
+from learning.files import source_fingerprints
 from learning.provenance import processor
 from learning.values.store import packed, unpacked
 from sim.errors import InputError
@@ -49,9 +49,9 @@ class RunCache:
     def serve(self, learner: Learner) -> None:
         """Let ``learner`` use results of other runs, and keep its own, where that is safe."""
         self._foreign = learner.values.reuse.foreign
-        self.why_not = learner.why_not_shared() if learner.trains else "nothing is trained"
+        self.why_not = learner.why_not_cacheable() if learner.trains else "nothing is trained"
         if not self.why_not:
-            said = json.dumps(learner.circumstances(), sort_keys=True)
+            said = json.dumps(learner.environment(), sort_keys=True)
             context = hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
             self.results = learner.values.cache = Results(self.shelf, context)
 
@@ -154,7 +154,10 @@ WINDOWS_FOLDER, SUFFIX = "windows", ".windows"
 WORTH_KEEPING_S = 0.05
 """Finding that takes less is done again: keeping and reading are no quicker."""
 LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
-SOURCE = (*source_stamps(Path(orbit.__file__).parent), *source_stamps(Path(__file__).parent.parent))
+SOURCE = (
+    *source_fingerprints(Path(orbit.__file__).parent),
+    *source_fingerprints(Path(__file__).parent.parent),
+)
 ELEMENTS = (
     *("jdsatepoch", "jdsatepochF", "bstar", "ndot", "nddot", "ecco", "argpo", "inclo", "mo"),
     *("no_kozai", "nodeo", "radiusearthkm", "mu", "j2", "j3", "j4"),

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from learning.files import Stamps, files_under, stamps_under
+from learning.files import Fingerprints, files_under, fingerprints_under
 from sim.devices.sites import device_kinds, device_places
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
@@ -183,7 +183,7 @@ def digest_of(scenario: Scenario) -> str:
     """
     said = {key: value for key, value in portable(scenario).items() if key not in OUTSIDE}
     named = _named(said["learning"])
-    files = _files(json.dumps(named), stamps_under(_places(named)))
+    files = _files(json.dumps(named), fingerprints_under(_places(named)))
     text = json.dumps([said | {"learning": _merged(said["learning"], files)}], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
@@ -206,7 +206,7 @@ def _places(named: dict[str, dict[str, Any]]) -> list[str]:
 
 
 @cache
-def _files(named: str, when: Stamps) -> dict[str, dict[str, Any]]:
+def _files(named: str, when: Fingerprints) -> dict[str, dict[str, Any]]:
     """Return digests of the files that are named: read once, unless they change."""
     found: dict[str, dict[str, Any]] = without_places({"learning": json.loads(named)})["learning"]
     return found

@@ -25,7 +25,7 @@ import sim
 from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.learner import Learner
 from learning.models import Residency
-from learning.training.device_state import receive
+from learning.training.device_state import load
 from learning.training.local import train
 from learning.training.sgd import batches_of_device
 from learning.training.start import build_task, start_model
@@ -46,7 +46,7 @@ RUN_PARTS = {
     "data, initial weights": ("learning.training.start:build_task",),
     "devices' states": tuple(
         f"learning.training.device_state:{name}"
-        for name in ("receive", "receive_gate", "offer", "fold", "select")
+        for name in ("load", "load_gate", "offer", "commit", "select")
     ),
 }
 """Where a run's time goes. The first three are learning; the others count as overhead."""
@@ -67,9 +67,9 @@ def in_turns(*calls: Callable[[], object], clock: Clock = process_time) -> list[
 def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
     """Return the digits LoRA model with one cluster, and its devices after their download."""
     task = build_task(LearningConfig(0, ("a",), (DEVICES,), batch_size=batch_size))
-    state = receive(
+    state = load(
         task, start_model(task), None, cluster="a", who=(True,) * DEVICES,
-        experts=task.all_experts, generation=(0,) * DEVICES,
+        experts=task.all_experts, adapter_epoch=(0,) * DEVICES,
     )  # fmt: skip
     return task, state
 
@@ -175,7 +175,7 @@ def fedavg(work: Work, rounds: int) -> None:
     everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)
     server = learner.start()
     for number in range(rounds):
-        state = learner.receive(server, None, "a", everybody, [0], zero)
+        state = learner.load(server, None, "a", everybody, [0], zero)
         state = learner.train(state, "a", zero + 1, zero + number, [0], gate=True, masked=False)
         offered = learner.offer(state, [0], gate=True)
         server = learner.aggregate(server, offered, "a", [0], everybody, gate=True)

@@ -26,14 +26,14 @@ class Devices:
 
     def _how(self, who: Any, generation: Any, experts: Any) -> dict[str, Any]:
         experts = self.task.all_experts if experts is None else experts
-        each = {"who": self.each(who), "generation": self.each(generation)}
+        each = {"who": self.each(who), "adapter_epoch": self.each(generation)}
         return {"cluster": self.cluster, "experts": experts, **each}
 
     def receive(self, server, state=None, *, who=True, experts=None, generation=0) -> State:
-        return training.receive(self.task, server, state, **self._how(who, generation, experts))
+        return training.load(self.task, server, state, **self._how(who, generation, experts))
 
     def receive_gate(self, server: State, state: State, who: Any) -> State:
-        return training.receive_gate(self.task, server, state, who=who)
+        return training.load_gate(self.task, server, state, who=who)
 
     def train(self, state, rounds=1, *, first=0, experts=(1,), mask="-inf", **how: bool) -> State:
         counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
@@ -42,7 +42,7 @@ class Devices:
         return training.train(self.task, state, **said, **counts, **how)
 
     def fold(self, state, *, who=True, generation=1, experts=None, gate=True) -> State:
-        return training.fold(self.task, state, gate=gate, **self._how(who, generation, experts))
+        return training.commit(self.task, state, gate=gate, **self._how(who, generation, experts))
 
     def offer(self, state: State, experts: Collection[int] = (), gate: bool = True) -> State:
         return training.offer(self.task, state, experts=experts, gate=gate)

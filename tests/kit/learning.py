@@ -36,9 +36,9 @@ from learning.files import (
     SOURCE,
     check_header,
     files_under,
+    fingerprints_under,
     open_tensors,
-    source_stamps,
-    stamps_under,
+    source_fingerprints,
 )
 from learning.hardware import check_memory, compute_device
 from learning.invariants import Violation, check_shares
@@ -83,7 +83,7 @@ from learning.policies.model_splitting import (
     own_mass,
 )
 from learning.policies.problem import asked, checked, even_bounds
-from learning.provenance import circumstances, why_not
+from learning.provenance import environment, why_not_cacheable
 from learning.requests import details
 from learning.requests.cluster import (
     WAITS_FOR_ALL,

@@ -12,12 +12,12 @@ from learning.training import aggregation, local
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.device_state import (
+    commit,
     experts_held,
-    fold,
+    load,
+    load_gate,
     model_of_device,
     offer,
-    receive,
-    receive_gate,
     select,
 )
 from learning.training.evaluation import (

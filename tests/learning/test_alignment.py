@@ -110,8 +110,8 @@ def mine_of(row):
 
 def held(task, server, experts=EVERY):
     cluster = task.config.clusters[0]
-    some = {"who": [True] * task.devices(cluster), "generation": [0] * task.devices(cluster)}
-    return training.receive(task, server, None, experts=experts, cluster=cluster, **some)
+    some = {"who": [True] * task.devices(cluster), "adapter_epoch": [0] * task.devices(cluster)}
+    return training.load(task, server, None, experts=experts, cluster=cluster, **some)
 
 
 def trained(task, server, reach=REACH, experts=EVERY, rounds=(2, 2, 2)):

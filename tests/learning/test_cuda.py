@@ -36,7 +36,7 @@ def test_cuda_ends_where_the_cpu_does(rank, batched, masked):
 def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     learner = Learner(replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2))
     server, who, zero = learner.start(), np.ones(4, bool), np.zeros(4, np.int64)
-    state = learner.receive(server, None, "a", who, [0, 1, 2], zero)
+    state = learner.load(server, None, "a", who, [0, 1, 2], zero)
     state = learner.train(state, "a", zero + 20, zero, [0, 1, 2], gate=True, masked=False)
     offered = learner.offer(state, [0, 1, 2], gate=True)
     after = learner.aggregate(server, offered, "a", [0, 1, 2], who)

@@ -132,7 +132,7 @@ def config(kind, rank=2, **keys):
 def one_round(configuration):
     learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
     server = learner.start()
-    state = learner.receive(server, None, "a", who, [0, 1], zeros)
+    state = learner.load(server, None, "a", who, [0, 1], zeros)
     state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True, masked=False)
     sent = learner.offer(state, [0, 1], gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []

@@ -13,7 +13,7 @@ from learning import Learner, LearningConfig
 from learning.data import DATASETS
 from learning.models import MODELS
 from tests.kit import learning as kit
-from tests.kit.learning import Operation, Values, circumstances
+from tests.kit.learning import Operation, Values, environment
 from tests.kit.records import Results, Shelf
 
 ONE, ADD, TOTAL = (Operation(f"learning.tests:{name}") for name in ("one", "add", "total"))
@@ -176,7 +176,7 @@ def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
     np.savez(path, x=np.zeros((40, 3)), y=np.arange(40) % 2)
     data = kit.DataConfig(kind="npz", path=str(path), trial_samples=2)
     learner = Learner(LearningConfig(1, ("A", "B"), (1, 1), data=data))
-    learner.circumstances()  # what is shared is named by the file as it is now
+    learner.environment()  # what is shared is named by the file as it is now
     np.savez(path, x=np.zeros((50, 3)), y=np.arange(50) % 2)
     with pytest.raises(ValueError, match="has changed since the run began"):
         learner.task  # noqa: B018
@@ -190,14 +190,14 @@ def test_folders_behind_links_count_once(tmp_path):
     (deep / "round").symlink_to(tmp_path / "far")
     (near / "train").symlink_to(tmp_path / "far")
     assert kit.files_under(str(near)) == [near / "train" / "deep" / "one"]
-    before = kit.stamps_under([str(near)])
+    before = kit.fingerprints_under([str(near)])
     (deep / "one").write_text("12")
-    assert kit.stamps_under([str(near)]) != before
+    assert kit.fingerprints_under([str(near)]) != before
 
 
 def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch):
-    plain, here = LearningConfig(1, ("A",), (1,)), circumstances.__globals__
-    before = circumstances(plain)
+    plain, here = LearningConfig(1, ("A",), (1,)), environment.__globals__
+    before = environment(plain)
     for change in (
         lambda patch: patch.setitem(here, "processor", lambda: ["another one"]),
         lambda patch: patch.setitem(here, "version", lambda name: "9.9"),
@@ -206,5 +206,5 @@ def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(m
     ):
         with monkeypatch.context() as patch:
             change(patch)
-            assert circumstances(plain) != before
-        assert circumstances(plain) == before
+            assert environment(plain) != before
+        assert environment(plain) == before

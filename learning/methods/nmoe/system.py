@@ -136,9 +136,9 @@ class Networked(Method):
         spoilt = who
         if who.any():
             number = self.arrivals.get(me.name, 0)
-            spoilt = self.learner.spoiling.struck(me.name, number, me.devices) & who
+            spoilt = self.learner.corruption.hit(me.name, number, me.devices) & who
             self.arrivals[me.name] = number + 1
-        return finite(self.learner, self.learner.spoil(trained, spoilt), who, spoilt)
+        return finite(self.learner, self.learner.corrupt(trained, spoilt), who, spoilt)
 
     def counted(self, who: Mapping[str, Mask]) -> str:
         """Describe how many of the clients have sent something."""
