@@ -13,29 +13,26 @@ if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
 
-# Scenario files on disk: the shipped ones, and a user's.
-
-
 MAX_BYTES = 1_000_000
-_SHELF = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 def shipped() -> dict[str, str]:
     """Return the shipped scenarios by name, each with the first comment line of its file."""
-    names = sorted(path.stem for path in _SHELF.glob("*.yaml"))
-    return {name: _first_comment(_SHELF / f"{name}.yaml") for name in names}
+    names = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    return {name: _first_comment(_FOLDER / f"{name}.yaml") for name in names}
 
 
 def shipped_path(name: str) -> Path:
     """Return the file of a shipped scenario; an unknown name is a ScenarioError."""
     if name not in shipped():
         raise ScenarioError(f"{label(name)}: is not a shipped scenario; {_near_names(name)}")
-    return _SHELF / f"{name}.yaml"
+    return _FOLDER / f"{name}.yaml"
 
 
 def is_shipped(path: Path) -> bool:
     """Whether a file is one of the shipped ones."""
-    return path.parent == _SHELF
+    return path.parent == _FOLDER
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -117,10 +114,8 @@ def element_file(scenario: "Scenario") -> Path:
     ScenarioError
         if the scenario names no element file, or there is no such file.
     """
-    from scenarios.orbit import OmmOrbit, TleOrbit
-
     orbit = scenario.orbit
-    path = orbit.path if isinstance(orbit, TleOrbit | OmmOrbit) else None
+    path = orbit.path if orbit.source == "tle" or orbit.source == "omm" else None
     return _found(scenario, path, "orbit.path", "element file")
 
 
@@ -132,10 +127,8 @@ def windows_file(scenario: "Scenario") -> Path:
     ScenarioError
         if the scenario names no window file, or there is no such file.
     """
-    from scenarios.orbit import ContactsOrbit
-
     orbit = scenario.orbit
-    path = orbit.path if isinstance(orbit, ContactsOrbit) else None
+    path = orbit.path if orbit.source == "contacts" else None
     return _found(scenario, path, "orbit.path", "window file")
 
 

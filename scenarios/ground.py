@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from scenarios.errors import KeyPath, Problem, ProblemsFound, dotted
-from scenarios.section import Positive, Section
+from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, refused_keys
 
 # `compute:` - how fast devices train, and with what memory and power.
+
+
+RATES = ("seconds_per_round", "tflops")
+"""How the compute rate of a device is given: by one of these."""
 
 
 class DeviceCompute(Section):
@@ -46,41 +50,56 @@ class Compute(DeviceCompute):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_minute_if_unsaid(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
+    def _default_round_time(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or any(values.get(key) is not None for key in RATES):
             return values
-        said = values.get("seconds_per_round") is not None or values.get("tflops") is not None
-        return values if said else {**values, "seconds_per_round": 60.0}
+        return {**values, "seconds_per_round": 60.0}
 
-    def but(self, own: DeviceCompute | None) -> DeviceCompute:
-        """Return this with what ``own`` says in its place; one pace replaces the other."""
+    def overridden_by(self, own: DeviceCompute | None) -> DeviceCompute:
+        """Return this with the values of ``own`` in place; one compute rate replaces the other."""
         if own is None:
             return self
-        said = {name: getattr(own, name) for name in DeviceCompute.model_fields}
-        if own.seconds_per_round is None and own.tflops is None:
-            said |= {"seconds_per_round": self.seconds_per_round, "tflops": self.tflops}
-        for name in ("memory_gib", "power_w"):
-            said[name] = getattr(self, name) if said[name] is None else said[name]
-        return DeviceCompute(**said)
+        keys = {key: value for key, value in own if value is not None}
+        common = {key: getattr(self, key) for key in DeviceCompute.model_fields}
+        if not keys.keys().isdisjoint(RATES):
+            common |= dict.fromkeys(RATES)
+        return DeviceCompute(**{key: keys.get(key, value) for key, value in common.items()})
 
 
 DEVICE_FORMS = ("devices", "places", "places_path")
 """How a cluster says which devices it has: one of these."""
 
 
+_LATITUDE = Field(ge=-90, le=90, description="latitude, north +, degrees")
+_LONGITUDE = Field(ge=-180, lt=360, description="longitude, east +, degrees")
+Altitude = Annotated[float, Field(ge=-500, le=9000, description="height above the ellipsoid, m")]
+Mask = Annotated[float | None, Field(ge=0, lt=90)]
+
+Named = TypeVar("Named", bound="Place | Cluster")
+
+
+def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None:
+    names = [*enumerate(item.name for item in items or ())]
+    first = {name: index for index, name in reversed(names)}
+    problems = [
+        Problem((index, "name"), f"{name!r} is taken; names must be unique")
+        for index, name in names
+        if name is not None and index > first[name]
+    ]
+    if problems:
+        raise ProblemsFound(problems)
+    return items
+
+
 class Place(Section):
     """Where one device is."""
 
     name: str | None = Field(default=None, min_length=1, description="name of the device's place")
-    latitude_deg: float = Field(ge=-90, le=90, description="latitude, north +, degrees")
-    longitude_deg: float = Field(ge=-180, lt=360, description="longitude, east +, degrees")
-    altitude_m: float = Field(
-        default=0.0, ge=-500, le=9000, description="height above the ellipsoid, m"
-    )
-    min_elevation_deg: float | None = Field(
+    latitude_deg: Annotated[float, _LATITUDE]
+    longitude_deg: Annotated[float, _LONGITUDE]
+    altitude_m: Altitude = 0.0
+    min_elevation_deg: Mask = Field(
         default=None,
-        ge=0,
-        lt=90,
         description="elevation above which the device has a link, degrees; null for its cluster's",
     )
 
@@ -93,19 +112,11 @@ class Cluster(Section):
         max_length=64,
         description="unique name, of the letters A to Z, digits, blanks and _ . -",
     )
-    latitude_deg: float | None = Field(
-        default=None, ge=-90, le=90, description="latitude, north +, degrees"
-    )
-    longitude_deg: float | None = Field(
-        default=None, ge=-180, lt=360, description="longitude, east +, degrees"
-    )
-    altitude_m: float = Field(
-        default=0.0, ge=-500, le=9000, description="height above the ellipsoid, m"
-    )
-    min_elevation_deg: float | None = Field(
+    latitude_deg: Annotated[float | None, _LATITUDE] = None
+    longitude_deg: Annotated[float | None, _LONGITUDE] = None
+    altitude_m: Altitude = 0.0
+    min_elevation_deg: Mask = Field(
         default=None,
-        ge=0,
-        lt=90,
         description="elevation above which it has contact, degrees; null for the orbit's",
     )
     devices: int | None = Field(
@@ -117,7 +128,7 @@ class Cluster(Section):
     radius_km: float = Field(
         default=0.0, ge=0, le=500, description="radius of the disc in which the devices lie, km"
     )
-    places: tuple[Place, ...] | None = Field(
+    places: Annotated[tuple[Place, ...] | None, AfterValidator(_uniquely_named)] = Field(
         default=None,
         strict=False,
         min_length=1,
@@ -142,29 +153,18 @@ class Cluster(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_device_if_unsaid(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
+    def _default_devices(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or any(values.get(k) is not None for k in DEVICE_FORMS):
             return values
-        said = any(values.get(key) is not None for key in DEVICE_FORMS)
-        return values if said else {**values, "devices": _counted(values.get("kinds"))}
-
-    @field_validator("places")
-    @classmethod
-    def _names_are_unique(cls, places: tuple[Place, ...] | None) -> tuple[Place, ...] | None:
-        return None if places is None else _uniquely_named(places)
+        return {**values, "devices": _counted(values.get("kinds"))}
 
 
 class Ground(Section):
     """Everything on the ground."""
 
-    clusters: tuple[Cluster, ...] = Field(
+    clusters: Annotated[tuple[Cluster, ...], AfterValidator(_uniquely_named)] = Field(
         strict=False, min_length=1, description="list of the device clusters"
     )
-
-    @field_validator("clusters")
-    @classmethod
-    def _names_are_unique(cls, clusters: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
-        return _uniquely_named(clusters)
 
 
 def _counted(kinds: Any) -> int | None:
@@ -177,47 +177,31 @@ def _counted(kinds: Any) -> int | None:
     return sum(whole) if whole and len(whole) == len(counts) else None
 
 
-Named = TypeVar("Named", Place, Cluster)
-
-
-def _uniquely_named(items: tuple[Named, ...]) -> tuple[Named, ...]:
-    problems = tuple(_repeated_names([item.name for item in items]))
-    if problems:
-        raise ProblemsFound(problems)
-    return items
-
-
-def _repeated_names(names: Sequence[str | None]) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        if name in seen:
-            yield Problem((index, "name"), f"{name!r} is taken; names must be unique")
-        if name is not None:
-            seen.add(name)
-
-
 # Rules between the keys of a cluster, and between clusters and the source of contacts.
+
+
+_BARE: tuple[Rule, ...] = (
+    (
+        "min_elevation_deg places places_path",
+        lambda facts: not facts["geometry"],
+        NO_GEOMETRY,
+    ),
+)
 
 
 def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Problem]:
     """Yield what does not fit together; `geometry`: does the source know where satellites are?"""
+    facts = {"source": source, "geometry": geometry}
     for index, cluster in enumerate(ground.clusters):
-        place = _place(cluster, source) if geometry else _no_geometry(cluster, source)
+        place = _place(cluster, source) if geometry else refused_keys(_BARE, facts, dict(cluster))
         for problem in [*place, *_devices(cluster), *_computing(cluster)]:
-            yield Problem(("ground", "clusters", index, *problem.path), problem.text)
+            yield problem.below("ground", "clusters", index)
 
 
 def _place(cluster: Cluster, source: str) -> Iterator[Problem]:
     for key in ("latitude_deg", "longitude_deg"):
         if getattr(cluster, key) is None:
             text = f"is missing for cluster {cluster.name!r}; source {source!r} needs its place"
-            yield Problem((key,), text)
-
-
-def _no_geometry(cluster: Cluster, source: str) -> Iterator[Problem]:
-    for key in ("min_elevation_deg", "places", "places_path"):
-        if getattr(cluster, key) is not None:
-            text = f"is not used by source {source!r}, which has no geometry; leave it out"
             yield Problem((key,), text)
 
 
@@ -233,13 +217,13 @@ def _devices(cluster: Cluster) -> Iterator[Problem]:
 
 def _computing(cluster: Cluster) -> Iterator[Problem]:
     if cluster.compute is not None:
-        yield from pace_problems(("compute",), cluster.compute)
+        yield from rate_problems(("compute",), cluster.compute)
     if cluster.kinds is None:
         return
     if cluster.compute is not None:
         yield Problem(("kinds",), "cannot stand beside compute; keep one of them")
     for index, kind in enumerate(cluster.kinds):
-        yield from pace_problems(("kinds", index), kind)
+        yield from rate_problems(("kinds", index), kind)
     counted = sum(kind.devices for kind in cluster.kinds)
     places = None if cluster.places is None else len(cluster.places)
     for key, count in (("devices", cluster.devices), ("places", places)):
@@ -248,8 +232,8 @@ def _computing(cluster: Cluster) -> Iterator[Problem]:
             yield Problem(("kinds",), text)
 
 
-def pace_problems(path: KeyPath, compute: DeviceCompute) -> Iterator[Problem]:
-    """Yield the contradiction of a device that has two paces."""
+def rate_problems(path: KeyPath, compute: DeviceCompute) -> Iterator[Problem]:
+    """Yield the contradiction of a device that has two compute rates."""
     if compute.seconds_per_round is not None and compute.tflops is not None:
         other = f"{dotted(path)}.seconds_per_round"
         text = f"cannot stand beside {other}; keep one and set the other to null"
@@ -259,28 +243,8 @@ def pace_problems(path: KeyPath, compute: DeviceCompute) -> Iterator[Problem]:
 # The one order in which clusters and devices are simulated, however a file lists them.
 
 
-class Somewhere(Protocol):
-    """What is at a place, and may have a name."""
-
-    @property
-    def name(self) -> str | None:
-        """Name, or None."""
-
-    @property
-    def latitude_deg(self) -> float:
-        """Latitude, degrees."""
-
-    @property
-    def longitude_deg(self) -> float:
-        """Longitude, degrees."""
-
-    @property
-    def altitude_m(self) -> float:
-        """Height above the ellipsoid, m."""
-
-    @property
-    def min_elevation_deg(self) -> float | None:
-        """Mask of its own, degrees."""
+PlaceRow = tuple[str | None, float, float, float, float | None]
+"""Name, latitude (degrees), longitude (degrees), altitude (m) and mask (degrees) of a device."""
 
 
 def in_canonical_order(ground: Ground) -> Ground:
@@ -289,26 +253,40 @@ def in_canonical_order(ground: Ground) -> Ground:
     return ground.model_copy(update={"clusters": tuple(clusters)})
 
 
+def _with_places_in_order(cluster: Cluster) -> Cluster:
+    if cluster.places is None:
+        return cluster
+    rows = [
+        (
+            place.name,
+            place.latitude_deg,
+            place.longitude_deg,
+            place.altitude_m,
+            place.min_elevation_deg,
+        )
+        for place in cluster.places
+    ]
+    order = places_order(rows, cluster.kinds)
+    places = tuple(cluster.places[number] for number in order)
+    kinds = kinds_in_order(cluster.kinds, order)
+    return cluster.model_copy(update={"places": places, "kinds": kinds})
+
+
 def places_order(
-    places: Sequence[Somewhere], kinds: Sequence[Kind] | None = None
+    places: Sequence[PlaceRow], kinds: Sequence[Kind] | None = None
 ) -> tuple[int, ...]:
     """Return the numbers of devices in the order of their names; of nameless ones, of their places.
 
     Places that are called 0, 1, 2, ... have no names, only numbers. ``kinds`` are those of the
     devices in the order of ``places``; they decide where devices share a place.
     """
-    each = _of_each(kinds, len(places))
-    names = [place.name for place in places]
+    names = [name for name, *_ in places]
     nameless = None in names or set(names) == {str(number) for number in range(len(names))}
-
-    def key(number: int) -> tuple[str, tuple[float, ...], str]:
-        place = places[number]
-        mask_deg = -1.0 if place.min_elevation_deg is None else place.min_elevation_deg
-        where = place.latitude_deg, place.longitude_deg, place.altitude_m, mask_deg
-        name = "" if nameless else str(place.name)
-        return name, where, repr(each[number])
-
-    return tuple(sorted(range(len(places)), key=key))
+    keys = [
+        ("" if nameless else name, *where, -1.0 if mask_deg is None else mask_deg, repr(kind))
+        for (name, *where, mask_deg), kind in zip(places, _of_each(kinds, len(places)), strict=True)
+    ]
+    return tuple(sorted(range(len(places)), key=keys.__getitem__))
 
 
 def kinds_in_order(kinds: Sequence[Kind] | None, order: Sequence[int]) -> tuple[Kind, ...] | None:
@@ -325,17 +303,8 @@ def kinds_in_order(kinds: Sequence[Kind] | None, order: Sequence[int]) -> tuple[
 
 
 def _of_each(kinds: Sequence[Kind] | None, devices: int) -> list[Kind | None]:
-    """Return the kind of each device, counted as one; None where too few are told of."""
+    """Return the kind of each device, counted as one; None for devices beyond the kinds."""
     listed = [
         kind.model_copy(update={"devices": 1}) for kind in kinds or () for _ in range(kind.devices)
     ]
     return [*listed, *[None] * devices][:devices]
-
-
-def _with_places_in_order(cluster: Cluster) -> Cluster:
-    if cluster.places is None:
-        return cluster
-    order = places_order(cluster.places, cluster.kinds)
-    places = tuple(cluster.places[number] for number in order)
-    kinds = kinds_in_order(cluster.kinds, order)
-    return cluster.model_copy(update={"places": places, "kinds": kinds})

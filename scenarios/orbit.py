@@ -1,21 +1,23 @@
 """`orbit:` - where contacts come from; each source has keys of its own."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from scenarios.errors import Problem
-from scenarios.section import Section
+from scenarios.section import Rule, Section, only_with, refused_keys
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
 
-ONLY_WITH_ANY = ("hand_over", "hand_over_gap_s", "session", "sync_delay_s")
-"""Keys that stay None with serving `single`, where there is no second satellite to go to."""
+class OrbitSource(Section):
+    """A source of contacts; `has_geometry` tells whether it knows where satellites are."""
+
+    has_geometry: ClassVar[bool] = False
 
 
-class Served(Section):
+class WithService(OrbitSource):
     """How satellites share themselves among the clusters, and clusters among the satellites."""
 
     beams: int = Field(
@@ -59,8 +61,10 @@ class Served(Section):
     )
 
 
-class Seen(Served):
+class WithGeometry(WithService):
     """Satellites that come into view: their contacts follow from geometry."""
+
+    has_geometry: ClassVar[bool] = True
 
     min_elevation_deg: float = Field(
         default=10.0,
@@ -82,7 +86,7 @@ NameOrNumber = Annotated[
 ]
 
 
-class _Elements(Seen):
+class _Elements(WithGeometry):
     path: str | None = Field(
         default=None,
         min_length=1,
@@ -137,7 +141,7 @@ Inclination = Annotated[
 Angle = Annotated[float, Field(ge=0, lt=360)]
 
 
-class CircularOrbit(Seen):
+class CircularOrbit(WithGeometry):
     """A satellite on a circular orbit at the scenario's start."""
 
     source: Literal["circular"] = Field(description="circular elements")
@@ -151,7 +155,7 @@ class CircularOrbit(Seen):
     )
 
 
-class KeplerianOrbit(Seen):
+class KeplerianOrbit(WithGeometry):
     """A satellite on Brouwer mean elements at the scenario's start, as SGP4 takes them."""
 
     source: Literal["keplerian"] = Field(description="mean Keplerian elements")
@@ -170,7 +174,7 @@ class KeplerianOrbit(Seen):
     )
 
 
-class WalkerOrbit(Seen):
+class WalkerOrbit(WithGeometry):
     """A Walker constellation: equal circular orbits, evenly spread over planes."""
 
     source: Literal["walker"] = Field(description="Walker constellation")
@@ -228,7 +232,7 @@ class WindowColumns(Section):
     )
 
 
-class ContactsOrbit(Served):
+class ContactsOrbit(WithService):
     """Contact windows that are ready: an export of ours, or a table of another tool."""
 
     source: Literal["contacts"] = Field(description="ready contact windows")
@@ -262,7 +266,7 @@ class Slots(Section):
     )
 
 
-class SlotOrbit(Section):
+class SlotOrbit(OrbitSource):
     """The idealised cycle of the EMS-FL paper: no geometry, one cluster a slot."""
 
     source: Literal["slots"] = Field(description="idealised cycle")
@@ -279,18 +283,25 @@ Orbit = (
 
 EARTH_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
 LOWEST_PERIGEE_KM = 120.0
+_UNUSED: tuple[Rule, ...] = (
+    # With one satellite there is no second one to go to.
+    only_with("hand_over hand_over_gap_s session sync_delay_s", "serving", "any"),
+    only_with("satellite", "serving", "single"),
+    only_with("hand_over_gap_s", "session", "joined"),
+)
 
 
-def orbit_problems(orbit: Section, start: object, clusters: int) -> Iterator[Problem]:
+def orbit_problems(orbit: OrbitSource, start: object, clusters: int) -> Iterator[Problem]:
     """Yield what does not fit together in the source, with paths from the scenario's top."""
     if isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit) and start is None:
         text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
         yield Problem(("start",), f"{text}2026-08-22T00:00:00Z")
-    for problem in [*_of_source(orbit, clusters), *_of_serving(orbit)]:
-        yield Problem(("orbit", *problem.path), problem.text)
+    keys = dict(orbit)
+    for problem in [*_of_source(orbit, clusters), *refused_keys(_UNUSED, keys, keys)]:
+        yield problem.below("orbit")
 
 
-def _of_source(orbit: Section, clusters: int) -> Iterator[Problem]:
+def _of_source(orbit: OrbitSource, clusters: int) -> Iterator[Problem]:
     if isinstance(orbit, TleOrbit | OmmOrbit):
         yield from _one_text(orbit.path, orbit.elements, "element", "elements")
     elif isinstance(orbit, ContactsOrbit):
@@ -345,18 +356,3 @@ def _slot_count(orbit: SlotOrbit, clusters: int) -> Iterator[Problem]:
     if count not in (None, clusters):
         text = f"got {count}; must be the number of clusters, {clusters} (or leave it out)"
         yield Problem(("slots", "count"), text)
-
-
-def _of_serving(orbit: Section) -> Iterator[Problem]:
-    if not isinstance(orbit, Served):
-        return
-    if orbit.serving == "single":
-        for key in ONLY_WITH_ANY:
-            if getattr(orbit, key) is not None:
-                yield Problem((key,), "is not used with serving 'single'; set serving: any")
-        return
-    if getattr(orbit, "satellite", None) is not None:
-        yield Problem(("satellite",), "is not used with serving 'any'; set serving: single")
-    if orbit.session == "contact" and orbit.hand_over_gap_s is not None:
-        text = "is not used with session 'contact'; set session: joined"
-        yield Problem(("hand_over_gap_s",), text)

@@ -7,7 +7,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from scenarios.errors import Problem, ProblemsFound
 from scenarios.faults import Faults
-from scenarios.ground import Compute, Ground, ground_problems, pace_problems
+from scenarios.ground import Compute, Ground, ground_problems, rate_problems
 from scenarios.learning import Learning
 from scenarios.link import Link
 from scenarios.link_rules import (
@@ -17,7 +17,7 @@ from scenarios.link_rules import (
     sidelink_problems,
     sidelink_values,
 )
-from scenarios.orbit import Orbit, Seen, orbit_problems
+from scenarios.orbit import Orbit, orbit_problems
 from scenarios.section import Instant, Positive, Section
 
 
@@ -84,14 +84,14 @@ class Scenario(Section):
 
 def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     """Yield everything that does not fit together, in the order of the sections."""
-    source, geometry = scenario.orbit.source, isinstance(scenario.orbit, Seen)
+    source, geometry = scenario.orbit.source, scenario.orbit.has_geometry
     yield from _stop(scenario)
     clusters = len(scenario.ground.clusters)
     yield from orbit_problems(scenario.orbit, scenario.start, clusters)
     yield from ground_problems(scenario.ground, source, geometry)
     yield from link_problems(scenario.link, source, geometry)
     yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
-    yield from pace_problems(("compute",), scenario.compute)
+    yield from rate_problems(("compute",), scenario.compute)
     yield from _experts(scenario)
 
 
@@ -101,7 +101,7 @@ def _stop(scenario: "Scenario") -> Iterator[Problem]:
         yield Problem(
             ("stop",), "cycles is missing; source 'slots' runs a number of cycles, like cycles: 40"
         )
-    if isinstance(scenario.orbit, Seen) and scenario.stop.days is None:
+    if scenario.orbit.has_geometry and scenario.stop.days is None:
         yield Problem(
             ("stop",), f"days is missing; source {source!r} finds contacts over them, like days: 14"
         )
@@ -117,7 +117,7 @@ def _experts(scenario: "Scenario") -> Iterator[Problem]:
 
 def resolved_link(scenario: Scenario) -> ResolvedLink:
     """Return the link's values in user units; see :func:`scenarios.link_rules.link_values`."""
-    return link_values(scenario.link, scenario.orbit.source, isinstance(scenario.orbit, Seen))
+    return link_values(scenario.link, scenario.orbit.source, scenario.orbit.has_geometry)
 
 
 def resolved_sidelink(scenario: Scenario) -> dict[str, float] | None:

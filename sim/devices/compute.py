@@ -107,7 +107,7 @@ def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
     if scenario.orbit.source == "slots" and per_contact is not None:
         pace_s = scenario.orbit.slots.seconds / per_contact
     kinds = device_kinds(scenario, index)
-    each = [scenario.compute.but(own) for own in _own(cluster, kinds, devices)]
+    each = [scenario.compute.overridden_by(own) for own in _own(cluster, kinds, devices)]
     return Compute(
         seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),
         flops_per_s=_numbers([own.tflops for own in each], np.nan) * 1e12,

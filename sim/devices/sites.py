@@ -57,8 +57,8 @@ def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
     """Places of a cluster's devices in canonical order, if the scenario gives them one by one."""
     cluster = scenario.ground.clusters[index]
     if cluster.places_path is not None:
-        found = orbit.read_sites(scenarios.places_file(scenario, index))
-        return [found[number] for number in places_order(found, cluster.kinds)]
+        found, order = _sites_of_file(scenario, index)
+        return [found[number] for number in order]
     if cluster.places is None:
         return None
     return [
@@ -78,14 +78,24 @@ def device_kinds(scenario: Scenario, index: int) -> tuple[Kind, ...] | None:
     cluster = scenario.ground.clusters[index]
     if cluster.places_path is None or cluster.kinds is None:
         return cluster.kinds
-    found = orbit.read_sites(scenarios.places_file(scenario, index))
+    found, order = _sites_of_file(scenario, index)
     devices = sum(kind.devices for kind in cluster.kinds)
     if devices != len(found):
         raise InputError(
             f"ground.clusters {cluster.name!r}: kinds are {devices} devices, but places_path "
             f"holds {len(found)}; give as many"
         )
-    return kinds_in_order(cluster.kinds, places_order(found, cluster.kinds))
+    return kinds_in_order(cluster.kinds, order)
+
+
+def _sites_of_file(scenario: Scenario, index: int) -> tuple[list[orbit.Site], tuple[int, ...]]:
+    """Sites of a cluster's file in the order of the file, and the numbers in canonical order."""
+    found = orbit.read_sites(scenarios.places_file(scenario, index))
+    rows = [
+        (site.name, site.latitude_deg, site.longitude_deg, site.altitude_m, site.min_elevation_deg)
+        for site in found
+    ]
+    return found, places_order(rows, scenario.ground.clusters[index].kinds)
 
 
 def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:

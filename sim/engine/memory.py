@@ -98,7 +98,7 @@ def _program(built: Build) -> Need:
 
 
 def _links(built: Build, counts: Counts) -> Need:
-    bare = built.scenario.orbit.source in ("slots", "contacts")
+    bare = not built.scenario.orbit.has_geometry
     points = 2 if bare else GRID_POINTS
     at_once = max(counts.largest_cluster, 1 if bare else min(LINKED_DEVICES, counts.devices))
     return Need(

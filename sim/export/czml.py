@@ -35,8 +35,8 @@ Window = tuple[float, float]
 
 def write_czml(run: Result, place: Path) -> list[str]:
     """Write ``run.czml``. Raises InputError for a run without satellites that have elements."""
-    source = run.scenario.orbit.source
-    if source in ("slots", "contacts"):
+    if not run.scenario.orbit.has_geometry:
+        source = run.scenario.orbit.source
         raise InputError(
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"

@@ -135,9 +135,7 @@ def _radio(values: Mapping[str, float]) -> Sidelink:
 
 
 def _places(scenario: Scenario, index: int) -> Floats | None:
-    from scenarios.orbit import Seen
-
-    if not isinstance(scenario.orbit, Seen):
+    if not scenario.orbit.has_geometry:
         return None
     sites = device_sites(scenario, index)
     return np.array([[site.latitude_deg, site.longitude_deg] for site in sites])

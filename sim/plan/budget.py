@@ -23,8 +23,6 @@ from sim.trace import arrow as plain
 if TYPE_CHECKING:
     from scenarios import Scenario
 
-EQUATORIAL_RADIUS_KM = 6378.135
-
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
 
@@ -194,7 +192,7 @@ def write(tables: Tables, path: Path) -> None:
 
 
 def _altitude_m(scenario: Scenario) -> float:
-    if scenario.orbit.source in ("slots", "contacts"):
+    if not scenario.orbit.has_geometry:
         return PAPER_ALTITUDE_M
-    semi_major_axis = satellites_of(scenario)[0].model.a  # in equatorial radii
-    return float((semi_major_axis - 1) * EQUATORIAL_RADIUS_KM * 1e3)
+    model = satellites_of(scenario)[0].model
+    return float((model.a - 1) * model.radiusearthkm * 1e3)  # the axis is in equatorial radii

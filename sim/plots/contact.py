@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-NO_GEOMETRY = ("slots", "contacts")
-"""Sources whose satellites have no elevation."""
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""
 
@@ -28,11 +26,12 @@ def draw(
     tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], contact_id: int | None, axes: Axes
 ) -> Axes:
     """Draw a contact; raise InputError where there is none, or it has no geometry."""
-    source = manifest["scenario"]["orbit"]["source"]
-    if source in NO_GEOMETRY:
+    scenario = scenarios.from_dict(manifest["scenario"])
+    if not scenario.orbit.has_geometry:
+        source = scenario.orbit.source
         raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
     row = _contact(tables["contacts"], contact_id)
-    sides = one_pass(scenarios.from_dict(manifest["scenario"]), row["contact_id"])
+    sides = one_pass(scenario, row["contact_id"])
     seen = sides["uplink"]
     minutes = seen["time_s"] / 60.0
     lines = axes.plot(minutes, seen["elevation_deg"], color=ink(), linewidth=1.4)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-NO_ORBIT = ("slots", "contacts")
-"""Sources whose satellites are nowhere."""
 STEP_S = 20.0
 MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
@@ -33,10 +31,10 @@ MOST_TRACKS = 24
 
 def draw(manifest: Mapping[str, Any], axes: Axes, hours: float | None) -> Axes:
     """Draw the first ``hours`` of a run; raise InputError where it has no orbit."""
-    source = manifest["scenario"]["orbit"]["source"]
-    if source in NO_ORBIT:
-        raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
     scenario = scenarios.from_dict(manifest["scenario"])
+    if not scenario.orbit.has_geometry:
+        source = scenario.orbit.source
+        raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
     satellites, sites = satellites_of(scenario), cluster_sites(scenario)
     start = datetime.fromisoformat(manifest["start_utc"])
     span_s = _default_s(satellites) if hours is None else hours * 3600.0
