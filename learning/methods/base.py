@@ -51,13 +51,20 @@ class Method(ABC):
     it has bounds (:mod:`learning.methods.options`).
 
     ``version`` counts the server's models; ``registry`` knows the experts' sizes, what has been
-    aggregated into each, and who holds it. ``splits_experts`` says that clusters train experts of
-    their own, so that a user is warned where the data do not keep to them; ``uses_lora`` that
-    ``learning.lora`` means something to the method; ``waits_for_all`` that it cannot do without
-    any device, so that ``learning.aggregation`` means nothing to it.
+    aggregated into each, and who holds it.
+
+    What the method needs of a scenario are class attributes; one that lacks it, or sets a key that
+    means nothing to the method, is refused by name. ``trains``: which parts of the model move;
+    ``needs_experts``: how many there must be; ``needs_sidelinks``: devices send to each other;
+    ``splits_experts``: clusters train experts of their own (a user is warned where the data do not
+    keep to them); ``uses_lora``: ``learning.lora`` means something to it; ``waits_for_all``: it
+    cannot do without any device, so that ``learning.aggregation`` means nothing to it.
     """
 
     Options: ClassVar[type] = NoOptions
+    trains: ClassVar[Sequence[str]] = ("experts", "gate", "backbone")
+    needs_experts: ClassVar[int] = 1
+    needs_sidelinks: ClassVar[bool] = False
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -109,17 +110,32 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
         options = read_options(method.Options, scenario.learning.options)
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
-    if method.waits_for_all and scenario.learning.aggregation.when != "all":
-        raise InputError(
-            f"learning.aggregation: method {scenario.learning.method!r} waits for all its clients; "
-            "remove it"
-        )
     learner = learner_of(scenario)
+    for problem in _unmet(scenario, method, learner.architecture.experts):
+        raise InputError(problem)
     try:
         method.check(learner.config)
     except ValueError as error:
         raise InputError(str(error)) from None
     return method, options, learner
+
+
+def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str]:
+    """Say which needs of the method, its class attributes, the scenario does not meet."""
+    learning, link = scenario.learning, scenario.link
+    name = f"method {learning.method!r}"
+    if method.waits_for_all and learning.aggregation.when != "all":
+        yield f"learning.aggregation: {name} waits for all its clients; remove it"
+    if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
+        yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
+    if experts < method.needs_experts:
+        yield f"learning.model.experts: {name} needs {method.needs_experts} or more, not {experts}"
+    for key in () if method.uses_lora else sorted(_said(learning.lora)):
+        yield f"learning.lora.{key}: is not used by {name}; remove it"
+    if learning.trains_backbone and "backbone" not in method.trains:
+        yield f"learning.trains_backbone: is not used by {name}; remove it"
+    if "gate_step_size_ratio" in _said(learning) and "gate" not in method.trains:
+        yield f"learning.gate_step_size_ratio: is not used by {name}; remove it"
 
 
 def _closing(scenario: Scenario) -> Closing:
@@ -164,9 +180,7 @@ def _check_model(scenario: Scenario) -> None:
 
 
 def _check_lora(scenario: Scenario) -> None:
-    lora, method = scenario.learning.lora, scenario.learning.method
-    for key in () if find_method(method).uses_lora else sorted(_said(lora)):
-        raise InputError(f"learning.lora.{key}: is not used by method {method!r}; remove it")
+    lora = scenario.learning.lora
     for key in sorted(_said(lora) - {"rank"}) if lora.rank is None else ():
         raise InputError(
             f"learning.lora.{key}: is not used without factors (learning.lora.rank null); remove it"

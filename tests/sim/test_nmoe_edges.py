@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sim
-from tests.kit.learning import Operation
+from tests.kit.learning import Operation, Synchronous
 from tests.kit.network import SimulationError, build
 from tests.kit.small import slots
 from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
@@ -155,12 +155,22 @@ def test_options_are_checked(option, value):
         build(nmoe(learning=said))
 
 
-def test_what_networked_experts_cannot_use_is_refused():
+class Demanding(Synchronous):
+    needs_experts, needs_sidelinks = 3, True
+
+
+def test_what_a_method_lacks_or_cannot_use_is_refused():
     lora = {"lora": {"rank": 4}}  # as it is by default
     for scenario, said in (
         (slots(learning={"method": "nmoe", **lora}), "model.kind is 'vector-moe'"),
         (slots(learning={"method": "nmoe"}), "learning.lora.rank: is not used"),
         (nmoe(learning={"model": {"top_k": 6}}), "top_k is 6, but there are 5 clients"),
+        (nmoe(learning={"trains_backbone": True}), "backbone: is not used by method 'nmoe'"),
+        (slots(learning={"method": f"{__name__}:Demanding"}), "experts: .*:Demanding' needs 3"),
+        (
+            slots(learning={"method": f"{__name__}:Demanding", "model": {"experts": 3}}),
+            "link.sidelink: .*:Demanding' sends from device to device",
+        ),
     ):
         with pytest.raises(ValueError, match=said):
             build(scenario)

@@ -46,6 +46,7 @@ class Networked(Method):
     """
 
     Options: ClassVar[type] = NetworkedOptions
+    trains: ClassVar[Sequence[str]] = ("experts", "gate")
     uses_lora: ClassVar[bool] = False
     waits_for_all: ClassVar[bool] = True
 
