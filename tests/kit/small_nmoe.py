@@ -58,7 +58,7 @@ def options(**changes: Any) -> dict[str, Any]:
 def finished(scenario: scenarios.Scenario) -> tuple[Any, Any]:
     """The method as a run leaves it, and the result of the run."""
     run = Run(Course(build(scenario)), None, checkpoint_every_s=10.0)
-    return run.simulation.method, run.execute(None, None)
+    return run.simulation.method, run.execute()
 
 
 def events(result: Any, kind: str) -> Any:
