@@ -27,6 +27,18 @@ MaxWall = Annotated[
     typer.Option(metavar="TIME", help="save and stop after so much wall time: 90min, 2h, 5400"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def output(help_: str) -> Any:
+    """Return the option ``-o DIR``."""
+    return typer.Option("-o", "--output", metavar="DIR", help=help_)
+
+
+def go_on(what: str) -> Any:
+    """Return the option ``--resume`` of a command that makes a run, a fork or a sweep."""
+    return typer.Option("--resume", help=f"go on with the {what} in -o")
+
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run")]
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs")]
 

@@ -22,7 +22,9 @@ from sim.cli.options import (
     ScenarioName,
     Seed,
     SetKeys,
+    go_on,
     load,
+    output,
     overrides_of,
     print_json,
     wall_s,
@@ -37,15 +39,10 @@ if TYPE_CHECKING:
 
 def run_command(
     scenario: ScenarioName,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", metavar="DIR", help="run folder; default runs/NAME-METHOD-SEED"
-        ),
-    ] = None,
+    out: Annotated[Path | None, output("run folder; default runs/NAME-METHOD-SEED")] = None,
     set_: SetKeys = None,
     seed: Seed = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in -o")] = False,
+    resume: Annotated[bool, go_on("run")] = False,
     no_cache: NoCache = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,
@@ -80,11 +77,8 @@ def fork_command(
         str, typer.Option(metavar="TIME", help="simulated time: 36h, 2d, 90min, 5400 (seconds)")
     ],
     set_: SetKeys = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="run folder; default RUN_DIR-fork"),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the fork in -o")] = False,
+    out: Annotated[Path | None, output("run folder; default RUN_DIR-fork")] = None,
+    resume: Annotated[bool, go_on("fork")] = False,
     no_cache: NoCache = False,
     max_wall: MaxWall = None,
     quiet: Quiet = False,

@@ -16,6 +16,8 @@ from sim.cli.options import (
     ScenarioName,
     Seed,
     SetKeys,
+    go_on,
+    output,
     overrides_of,
     print_json,
     wall_s,
@@ -46,10 +48,7 @@ def sweep_command(
     replications: Annotated[
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
     ] = 1,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="default runs/sweep-NAME"),
-    ] = None,
+    out: Annotated[Path | None, output("default runs/sweep-NAME")] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
     ] = 1,
@@ -57,7 +56,7 @@ def sweep_command(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the sweep in -o")] = False,
+    resume: Annotated[bool, go_on("sweep")] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on with other points when one has failed")
     ] = False,
@@ -80,7 +79,7 @@ def sweep_command(
 
     name = supervisor.scenario_name(scenario)
     plan = Plan(name, overrides_of(set_, seed), read_pairs(sweep), sampling, samples, replications)
-    how = supervisor.How(
+    options = supervisor.SweepOptions(
         out=out,
         workers=supervisor.workers(jobs),
         engine=engine,
@@ -93,12 +92,12 @@ def sweep_command(
     )
     points = running.points_of(plan, yes)
     if dry_run:
-        text, ended = running.rehearse(plan, points, how)
+        text, ended = running.rehearse(plan, points, options)
         print(text)
         if ended in ENDED:
             raise typer.Exit(ENDED[ended])
         return
-    done = running.run_points(plan, points, how, quiet)
+    done = running.run_points(plan, points, options, quiet)
     _show(done, json_)
     status = _status(done)
     if status != DONE:

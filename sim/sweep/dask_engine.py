@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,9 @@ class DaskEngine:
     def run(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Outcome]:
         """Run ``points``, and yield how each of those that were handed out ended."""
         with connected(self._scheduler) as client:
-            crew = _Crew(client, folder.resolve(), cache)
-            with crew.at_work([point.digest for point in points]):
-                yield from self._handed_out(crew, deque(points))
+            workers = _Workers(client, folder.resolve(), cache)
+            with workers.at_work([point.digest for point in points]):
+                yield from self._handed_out(workers, deque(points))
 
     def hold(self) -> None:
         """Hand out no more points."""
@@ -71,20 +72,22 @@ class DaskEngine:
         """Hand out no more points; what runs is killed when :meth:`run` is left."""
         self._held = self._stopped = True
 
-    def _handed_out(self, crew: _Crew, waiting: deque[Point]) -> Iterator[Outcome]:
+    def _handed_out(self, workers: _Workers, waiting: deque[Point]) -> Iterator[Outcome]:
         told = False
-        while not crew.lost and (crew.busy or (waiting and not self._held)):
-            while waiting and not self._held and len(crew.busy) < max(self._least, crew.threads):
-                crew.hand_out(waiting.popleft())
+        while not workers.lost and (workers.busy or (waiting and not self._held)):
+            while (
+                waiting and not self._held and len(workers.busy) < max(self._least, workers.threads)
+            ):
+                workers.hand_out(waiting.popleft())
             if self._stopped and not told:
                 told = True
-                crew.tell(stop_points, list(crew.busy))
-            outcome = crew.next_outcome()
+                workers.tell(stop_points, list(workers.busy))
+            outcome = workers.next_outcome()
             if outcome is not None:
                 yield outcome
 
 
-class _Crew:
+class _Workers:
     """The workers of a scheduler, and the points that they are ``busy`` with, by digest."""
 
     def __init__(self, client: Client, folder: Path, cache: bool) -> None:
@@ -112,12 +115,12 @@ class _Crew:
     @contextmanager
     def at_work(self, digests: Sequence[str]) -> Iterator[None]:
         """Have what runs of the sweep ended when it ends, and where a worker closes."""
-        from sim.sweep.dask_plugin import LeaveNothing
+        from sim.sweep.dask_plugin import KillOnClose
 
         # A sweep that was killed may have left some of them running.
         self.tell(kill_points, digests)
         name = f"leomix-{uuid4().hex}"
-        self._client.register_plugin(LeaveNothing(digests, name))
+        self._client.register_plugin(KillOnClose(digests, name))
         try:
             yield
         finally:
@@ -130,7 +133,7 @@ class _Crew:
         """Give a point to the scheduler."""
         future = self._client.submit(
             run_point,
-            point.as_json(),
+            asdict(point),
             str(self._folder),
             self._cache,
             key=f"leomix-{point.digest}-{uuid4().hex}",
@@ -156,7 +159,7 @@ class _Crew:
 
     def _outcome(self, digest: str, future: Future) -> Outcome:
         if future.status == "finished":
-            return Outcome.from_json(future.result())
+            return Outcome(**future.result())
         if future.status == "error":
             return _died(digest, future.exception())
         self.lost = True

@@ -10,7 +10,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from sim.sweep.dask_worker import kill_points
 
 
-class LeaveNothing(WorkerPlugin):  # type: ignore[misc]  # Dask does not say its type
+class KillOnClose(WorkerPlugin):  # type: ignore[misc]  # Dask does not say its type
     """Ends the points of a sweep, by digest, where a worker closes or the sweep ends.
 
     A worker also closes when it has lost its scheduler. Without this its points would go on, while

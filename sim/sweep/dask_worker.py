@@ -7,6 +7,7 @@ point, and ends with the Dask worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from socket import gethostname
 from threading import Lock
@@ -15,10 +16,10 @@ from typing import Any
 from sim.execution.folder import CRASHED, INTERRUPTED, REFUSED, SWEEP
 from sim.sweep.engine import Outcome, Point, with_retries
 from sim.sweep.folder import LOG
-from sim.sweep.local import WorkerProcess
+from sim.sweep.local_engine import WorkerProcess
 
 
-class Seat:
+class PointRunner:
     """Where one point is run."""
 
     def __init__(self, log: Path) -> None:
@@ -56,42 +57,42 @@ class Seat:
         return outcome
 
 
-_taken_seats: dict[str, Seat] = {}
+_running: dict[str, PointRunner] = {}
 _idle: list[tuple[Path, WorkerProcess]] = []
 _lock = Lock()
 
 
 def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
     """Run a point, said in plain values, and return its outcome as such."""
-    point, place = Point.from_json(said), Path(folder)
+    point, place = Point(**said), Path(folder)
     if not (place.parent / SWEEP).is_file():
         where = f"{place.parent} is not on {gethostname()}; workers must share the file system"
-        return Outcome(point.digest, REFUSED, where).as_json()
-    seat = _taken_seats[point.digest] = Seat(place.parent / LOG)
+        return asdict(Outcome(point.digest, REFUSED, where))
+    runner = _running[point.digest] = PointRunner(place.parent / LOG)
     try:
-        return seat.run(point, place, cache).as_json()
+        return asdict(runner.run(point, place, cache))
     finally:
-        _taken_seats.pop(point.digest, None)
+        _running.pop(point.digest, None)
 
 
 def stop_points(digests: Sequence[str]) -> None:
     """Have those of the points that run here saved and ended."""
-    for seat in _seats(digests):
-        seat.stop()
+    for runner in _runners(digests):
+        runner.stop()
 
 
 def kill_points(digests: Sequence[str]) -> None:
     """End those of the points that run here, and the processes that wait for more."""
-    for seat in _seats(digests):
-        seat.kill()
+    for runner in _runners(digests):
+        runner.kill()
     with _lock:
         for _, process in _idle:
             process.close()
         _idle.clear()
 
 
-def _seats(digests: Sequence[str]) -> list[Seat]:
-    return [seat for digest in digests if (seat := _taken_seats.get(digest))]
+def _runners(digests: Sequence[str]) -> list[PointRunner]:
+    return [runner for digest in digests if (runner := _running.get(digest))]
 
 
 def _taken(log: Path) -> WorkerProcess:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,15 +37,6 @@ class Point:
     replication: int
     seed: int
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the point as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Point:
-        """Return the point that ``as_json`` has said."""
-        return cls(**said)
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -57,15 +48,6 @@ class Outcome:
     attempts: int = 1
     figures: dict[str, Any] = field(default_factory=dict)
     note: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the outcome as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Outcome:
-        """Return the outcome that ``as_json`` has said."""
-        return cls(**said)
 
 
 def with_retries(attempt: Callable[[], Outcome], is_stopped: Callable[[], bool]) -> Outcome:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Sweep:
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """The points, in the order of the rows."""
-        return tuple(map(Point.from_json, self.about["points"]))
+        return tuple(Point(**point) for point in self.about["points"])
 
     @property
     def folders(self) -> list[Path]:
@@ -149,7 +149,7 @@ def write_rows(place: Path, rows: pa.Table, part: str) -> None:
 def about_sweep(points: Sequence[Point], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `sweep.json` says: what was asked for, and the points that this makes."""
     keys = list(points[0].values)
-    return {"schema": SCHEMA, **asked, "keys": keys, "points": [p.as_json() for p in points]}
+    return {"schema": SCHEMA, **asked, "keys": keys, "points": [asdict(p) for p in points]}
 
 
 # A sweep's folder is one supervisor's, or one's for each shard, while it and its workers live.

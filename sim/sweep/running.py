@@ -23,7 +23,7 @@ from sim.sweep.folder import (
 )
 from sim.sweep.points import MOST_POINTS, Plan
 from sim.sweep.spec import read_spec
-from sim.sweep.supervisor import How, Sweeping, scenario_name, workers
+from sim.sweep.supervisor import Sweeping, SweepOptions, scenario_name, workers
 from sim.sweep.text import SweepProgress
 from sim.sweep.trial import dry_run_text
 
@@ -59,17 +59,14 @@ def sweep(
     }
     name = scenario_name(str(scenario))
     plan = Plan(name, dict(overrides or {}), specs, sampling, samples, replications)
-    how = How(
+    options = SweepOptions(
         out=None if out is None else Path(out),
         workers=workers(jobs),
-        engine="local",
-        scheduler=None,
         resume=resume,
         keep_going=keep_going,
-        shard=(0, 1),
         cache=cache,
     )
-    return read_sweep(run_points(plan, points_of(plan, yes=True), how, quiet).place)
+    return read_sweep(run_points(plan, points_of(plan, yes=True), options, quiet).place)
 
 
 def points_of(plan: Plan, yes: bool) -> list[Point]:
@@ -84,51 +81,47 @@ def points_of(plan: Plan, yes: bool) -> list[Point]:
     return list(plan.points())
 
 
-def rehearse(plan: Plan, points: list[Point], how: How) -> tuple[str, str]:
+def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[str, str]:
     """Return what would be done, as text, and how a point ended that was tried for it.
 
     Nothing is written.
     """
-    place = how.out or _free_folder(plan)
+    place = options.out or _free_folder(plan)
     check_claim(place, about_sweep(points, plan.asked), resume=True)
-    sweeping = Sweeping(place, points, how.own(points))
+    sweeping = Sweeping(place, points, options.own(points))
     sweeping.collect()
-    return dry_run_text(sweeping, how.workers)
+    return dry_run_text(sweeping, options.workers)
 
 
-def run_points(plan: Plan, points: list[Point], how: How, quiet: bool) -> Sweeping:
+def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
     """Run the points that are left, and return the sweep with its rows."""
-    place = how.out or _free_folder(plan)
-    may_be_there = how.resume or how.shard[1] > 1
+    place = options.out or _free_folder(plan)
+    may_be_there = options.resume or options.shard[1] > 1
     about = about_sweep(points, plan.asked)
     check_claim(place, about, may_be_there)
-    how.check_engine()
-    is_new = claim(place, about, may_be_there, how.part)
+    options.check_engine()
+    is_new = claim(place, about, may_be_there, options.part)
     try:
-        return _run(place, points, how, quiet)
+        return _run(place, points, options, quiet)
     finally:
         # What came to nothing is not in the way of the corrected command.
-        if is_new and how.shard[1] == 1:
+        if is_new and options.shard[1] == 1:
             give_up_if_unused(place)
 
 
-def _run(place: Path, points: list[Point], how: How, quiet: bool) -> Sweeping:
-    with among(place, how.shard[1]), locked(place, how.part) as lock:
-        sweeping = Sweeping(place, points, how.own(points), how.part)
+def _run(place: Path, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
+    with among(place, options.shard[1]), locked(place, options.part) as lock:
+        sweeping = Sweeping(place, points, options.own(points), options.part)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:
-            engine = how.new_engine(place, lock)
-            sweeping.run(engine, how.cache, how.keep_going, progress, how.max_wall_s)
-        if how.shard[1] == 1:  # else others may be writing to it
-            _remove_if_empty(place / LOG)
+            engine = options.new_engine(place, lock)
+            sweeping.run(engine, options.cache, options.keep_going, progress, options.max_wall_s)
+        log = place / LOG
+        if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
+            log.unlink(missing_ok=True)  # of several shards others may be writing to it
     return sweeping
 
 
 def _free_folder(plan: Plan) -> Path:
     """Return the first free ``runs/sweep-NAME``, with a number behind it if need be."""
     return free_folder(Path("runs") / f"sweep-{Path(plan.scenario).stem}")
-
-
-def _remove_if_empty(log: Path) -> None:
-    if log.exists() and log.stat().st_size == 0:
-        log.unlink(missing_ok=True)

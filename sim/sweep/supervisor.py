@@ -129,17 +129,17 @@ ENGINES = ("local", "dask")
 
 
 @dataclass(frozen=True)
-class How:
+class SweepOptions:
     """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts."""
 
     out: Path | None
-    workers: int
-    engine: str
-    scheduler: str | None
-    resume: bool
-    keep_going: bool
-    shard: tuple[int, int]
-    cache: bool
+    workers: int = 1
+    engine: str = "local"
+    scheduler: str | None = None
+    resume: bool = False
+    keep_going: bool = False
+    shard: tuple[int, int] = (0, 1)
+    cache: bool = True
     max_wall_s: float = math.inf
 
     def __post_init__(self) -> None:
@@ -176,7 +176,7 @@ class How:
             from sim.sweep.dask_engine import DaskEngine
 
             return DaskEngine(self.scheduler, self.workers)
-        from sim.sweep.local import LocalEngine
+        from sim.sweep.local_engine import LocalEngine
 
         return LocalEngine(self.workers, place / LOG, lock)
 
@@ -185,12 +185,9 @@ def workers(jobs: int) -> int:
     """Return the number of workers of ``-j JOBS``."""
     if jobs < 0:
         raise InputError(f"-j {jobs}: must be 1 or more, or 0 for one a core")
-    return jobs or _cores()
-
-
-def _cores() -> int:
-    """Return the cores that this process may use, which a job system may have narrowed."""
-    if hasattr(os, "sched_getaffinity"):
+    if jobs:
+        return jobs
+    if hasattr(os, "sched_getaffinity"):  # a job system may have narrowed the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

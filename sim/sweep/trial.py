@@ -21,7 +21,7 @@ from sim.errors import Interrupted, SimulationError
 from sim.execution.folder import COMPLETE, FAILED, POINTS, REFUSED
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep.engine import Point
-from sim.sweep.local import one_thread, python
+from sim.sweep.local_engine import one_thread, python
 from sim.sweep.supervisor import Sweeping
 from sim.sweep.worker import own_stdout
 
@@ -150,7 +150,7 @@ def folder_bytes(place: Path) -> int:
 def main() -> None:
     """Try the point on stdin, for as many seconds as the command line says."""
     answer = own_stdout()
-    point = Point.from_json(json.load(sys.stdin))
+    point = Point(**json.load(sys.stdin))
     print(json.dumps(asdict(trial(point, float(sys.argv[1])))), file=answer, flush=True)
 
 
@@ -219,7 +219,7 @@ def tried(point: Point, limit_s: float = LIMIT_S) -> Trial:
     """Try a point for some seconds in a process of its own, as a worker would run it."""
     done = subprocess.run(
         [*python(), "-m", "sim.sweep.trial", str(limit_s)],
-        input=json.dumps(point.as_json()),
+        input=json.dumps(asdict(point)),
         capture_output=True,
         text=True,
         env=one_thread(),

@@ -1,6 +1,6 @@
 """A worker process: attempts points, answers in JSON lines.
 
-`python -m sim.sweep.worker` is started by :class:`sim.sweep.local.WorkerProcess`. What a
+`python -m sim.sweep.worker` is started by :class:`sim.sweep.local_engine.WorkerProcess`. What a
 run prints goes to stderr, so that stdout holds answers only. When stdin ends, the supervisor has no
 more points, or is gone: the worker exits at once.
 """
@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
@@ -68,10 +69,10 @@ def main() -> None:
     threading.Thread(target=inbox.listen, daemon=True).start()
     while True:
         task = inbox.tasks.get()
-        point, folder = Point.from_json(task["point"]), Path(task["folder"])
+        point, folder = Point(**task["point"]), Path(task["folder"])
         with stop_on_interrupt() as stop:
             outcome = attempt(point, folder, task["cache"], (inbox, stop))
-        print(json.dumps(outcome.as_json()), file=answers, flush=True)
+        print(json.dumps(asdict(outcome)), file=answers, flush=True)
 
 
 def own_stdout() -> TextIO:

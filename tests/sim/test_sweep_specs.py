@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import asdict
 from decimal import Decimal
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_point_is_the_scenario_that_a_run_would_load(file):
         loaded = scenarios.load(file, {**TIMING, **point.values})
         assert scenarios.load(point.scenario, point.overrides) == loaded
         assert digest_of(loaded) == point.digest
-        assert Point.from_json(point.as_json()) == point
+        assert Point(**asdict(point)) == point
     pairs = ["learning.step_size=0:0.5", "link.uplink.eirp_dbw=-10:10"]
     drawn, again = (made(file, *p, sampling="random", samples=8) for p in (pairs, pairs[::-1]))
     assert [point.digest for point in again] == [point.digest for point in drawn]

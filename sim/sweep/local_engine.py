@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -152,11 +152,11 @@ class WorkerProcess:
     def run(self, point: Point, folder: Path, cache: bool) -> Outcome:
         """Have a point run; a worker that dies of it makes it a crashed one."""
         assert self._process.stdout is not None  # a pipe
-        self._say({"point": point.as_json(), "folder": str(folder), "cache": cache})
+        self._say({"point": asdict(point), "folder": str(folder), "cache": cache})
         answer = self._process.stdout.readline()
         # A worker that is killed while it answers leaves half a line.
         if answer.endswith(b"\n"):
-            return Outcome.from_json(json.loads(answer))
+            return Outcome(**json.loads(answer))
         return Outcome(point.digest, CRASHED, _death(self._process.wait()))
 
     def stop(self) -> None:
