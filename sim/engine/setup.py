@@ -126,10 +126,10 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
     name = f"method {learning.method!r}"
     if method.waits_for_all and learning.aggregation.when != "all":
         yield f"learning.aggregation: {name} waits for all its clients; remove it"
-    if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
-        yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
     if experts < method.needs_experts:
         yield f"learning.model.experts: {name} needs {method.needs_experts} or more, not {experts}"
+    if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
+        yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
     for key in () if method.uses_lora else sorted(_said(learning.lora)):
         yield f"learning.lora.{key}: is not used by {name}; remove it"
     if learning.trains_backbone and "backbone" not in method.trains:
