@@ -117,8 +117,8 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, train
 
 
 def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
-    manifest: dict[str, Any] = {"simulated_s": 0.0, "scenario": {"orbit": {"source": "slots"}}}
-    empty, untrained = Result(EMPTY, manifest).plot, runs.result("slots-timing").plot
+    run = runs.result("slots-timing")
+    empty, untrained = Result(EMPTY, {**run.manifest, "simulated_s": 0.0}).plot, run.plot
     refused = ["accuracy", "map", "contact", "gating"]
     for plot, drawings in (
         (empty, [*refused, "timeline", "assignment", "where_time_went"]),
