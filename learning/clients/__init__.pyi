@@ -1,4 +1,4 @@
-from .cluster import ClusterSide as ClusterSide
-from .round_trip import Turn as Turn
-from .round_trip import take_turn as take_turn
+from .cluster import ClusterState as ClusterState
+from .round_trip import RoundTrip as RoundTrip
+from .round_trip import run_round_trip as run_round_trip
 from .updates import Update as Update

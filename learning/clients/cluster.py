@@ -10,8 +10,8 @@ import numpy as np
 
 from learning.clients.updates import (
     NEVER_HELD,
-    Inbound,
-    Snapshot,
+    PendingDownload,
+    PendingUpdate,
     Update,
     download_bytes,
     finite,
@@ -27,7 +27,7 @@ from learning.requests.payload import Payload
 from learning.values.lazy import Handle
 
 
-class ClusterSide:
+class ClusterState:
     """The K devices of one cluster, as arrays, with their stacked state.
 
     A device's training since its last offer lives in fresh LoRA factors. An offer freezes those
@@ -48,8 +48,8 @@ class ClusterSide:
         self.learner = learner
         self.name = cluster.name
         self.state: Handle | None = None
-        self.snapshot: Snapshot | None = None
-        self.inbound: list[Inbound] = []
+        self.snapshot: PendingUpdate | None = None
+        self.inbound: list[PendingDownload] = []
         self.held: frozenset[int] = frozenset()
         self.complete = np.zeros(k, bool)
         self.pending = np.zeros(k, bool)
@@ -59,7 +59,7 @@ class ClusterSide:
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
         self.unsent: Ints = np.zeros((k, experts), np.int64)
-        self.generation: Ints = np.zeros(k, np.int64)
+        self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.full((k, experts), NEVER_HELD)
         self.holds: Mask = np.ones((k, experts), bool)
         self._rounds_before: Ints = np.zeros(k, np.int64)
@@ -69,17 +69,17 @@ class ClusterSide:
 
     # -- downlink
 
-    def provide(self, server: Handle, experts: Sequence[int]) -> None:
+    def load_initial(self, server: Handle, experts: Sequence[int]) -> None:
         """Put the start model's ``experts`` and gate on all devices, before time begins."""
         none_yet = np.zeros(self.unsent.shape[1], np.int64)
         self._take(server, 0, np.ones_like(self.pending), tuple(experts), none_yet)
 
-    def expect(self) -> None:
+    def require_download(self) -> None:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
         self.inbound = []
         self.complete = np.zeros_like(self.complete)
 
-    def abandon(self) -> None:
+    def cancel_transfers(self) -> None:
         """Give up all that is on its way up or down; the devices begin with the next download."""
         self.pending = np.zeros_like(self.pending)
         self._through = np.zeros_like(self._through)
@@ -110,13 +110,13 @@ class ClusterSide:
         (E,) is how many changes have been aggregated into each expert of ``server``. With
         ``learning.lora.download: factors`` a device then asks for those that it misses.
         """
-        asking = self.able if who is None else who & self.able
+        asking = self.eligible if who is None else who & self.eligible
         wanted = name, tuple(experts)
         self.inbound = [old for old in self.inbound if (old.name, old.experts) == wanted]
         held = self.changes_held
         size = download_bytes(self.learner, experts, gate, held, changes, self.holds)
         rest = ~self.half_way
-        self.inbound.append(Inbound(name, server, version, wanted[1], rest, size, changes))
+        self.inbound.append(PendingDownload(name, server, version, wanted[1], rest, size, changes))
         payload = payload_of(name, self.inbound, len(rest))
         return Download(payload, asking, personal=self.differ(asking))
 
@@ -156,7 +156,9 @@ class ClusterSide:
         if not who.any():
             return
         self.held = frozenset(experts)
-        self.state = self.learner.load(server, self.state, self.name, who, experts, self.generation)
+        self.state = self.learner.load(
+            server, self.state, self.name, who, experts, self.adapter_epoch
+        )
         self.version = np.where(who, version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
         new = self._among(experts)
@@ -203,7 +205,7 @@ class ClusterSide:
 
     # -- uplink
 
-    def owing(self, experts: Collection[int]) -> Mask:
+    def has_unsent(self, experts: Collection[int]) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered."""
         owing: Mask = self.unsent[:, list(experts)].sum(axis=1) > 0
         return owing
@@ -221,13 +223,13 @@ class ClusterSide:
                 "deliver them before offering others"
             )
         asked = np.ones(len(self.pending), bool) if who is None else who
-        fresh: Mask = asked & ~self.pending & self.owing(experts)
+        fresh: Mask = asked & ~self.pending & self.has_unsent(experts)
         if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
-        self.snapshot = Snapshot(offered, *parts)
+        self.snapshot = PendingUpdate(offered, *parts)
         self._restart(fresh, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
@@ -243,14 +245,16 @@ class ClusterSide:
         """Devices in ``who`` will never offer what they have trained of the gate so far."""
         if self.state is not None and who.any():
             self.state = self.learner.commit(
-                self.state, self.name, who, self.generation, [], gate=True
+                self.state, self.name, who, self.adapter_epoch, [], gate=True
             )
 
     def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
         """Count what ``who`` have trained of ``experts`` as their base, and begin fresh factors."""
         assert self.state is not None  # for the type checker: somebody has trained
-        self.generation = self.generation + who
-        self.state = self.learner.commit(self.state, self.name, who, self.generation, experts, gate)
+        self.adapter_epoch = self.adapter_epoch + who
+        self.state = self.learner.commit(
+            self.state, self.name, who, self.adapter_epoch, experts, gate
+        )
         restarted = who[:, None] & self._among(experts)
         self.unsent = np.where(restarted, 0, self.unsent)
 
@@ -322,13 +326,13 @@ class ClusterSide:
         """Return the snapshots of ``who`` to be aggregated some time; None if there are none."""
         if self.snapshot is None or not who.any():
             return None
-        return Update(self.name, self.snapshot, who, self.able | who, self.offered_version)
+        return Update(self.name, self.snapshot, who, self.eligible | who, self.offered_version)
 
     @property
-    def able(self) -> Mask:
+    def eligible(self) -> Mask:
         """Devices (K,) that have the memory for what was trained last."""
-        able: Mask = ~self.excluded
-        return able
+        eligible: Mask = ~self.excluded
+        return eligible
 
     def merge_gate(self, server: Handle, who: Mask) -> Handle:
         """Aggregate the gates that ``who`` have got through (36), and count them as their base."""
@@ -336,8 +340,10 @@ class ClusterSide:
             return server
         tuned = self.learner.offer(self.state, [], gate=True)
         self.forget_gate(who)
-        able = self.able | who
-        return self.learner.aggregate(server, tuned, self.name, [], who, gate=True, eligible=able)
+        eligible = self.eligible | who
+        return self.learner.aggregate(
+            server, tuned, self.name, [], who, gate=True, eligible=eligible
+        )
 
     # -- staleness
 

@@ -29,7 +29,7 @@ class NoContactLeft(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class RoundTrip:
     """What each device goes through: a download, local training, an upload; None is left out.
 
     ``personal`` marks a download of which every device gets its own. Training takes the rounds that
@@ -51,35 +51,35 @@ class Trained:
     excluded: Mask
 
 
-def take_turn(turn: Turn, who: Mask) -> Generator[Request, Any, Trained]:
-    """Take the devices in ``who`` (K,) through a turn; every one is waited for.
+def run_round_trip(trip: RoundTrip, who: Mask) -> Generator[Request, Any, Trained]:
+    """Take the devices in ``who`` (K,) through a round trip; every one is waited for.
 
     A device that has nothing to download trains at once, in contact or not, and sends in a contact
     that is open then. What a pass cuts off goes on in the next one, and nobody trains twice.
     Raises :class:`NoContactLeft`.
     """
-    way = _Way(turn, who)
-    if turn.down is None and turn.cost is not None and who.any():
-        way.settle((yield Chain(way.steps())))
+    progress = _Progress(trip, who)
+    if trip.down is None and trip.cost is not None and who.any():
+        progress.settle((yield Chain(progress.steps())))
     fresh = False
-    while way.open.any():
+    while progress.open.any():
         # After a barrier the rest of an open session will do; what it cannot end needs a new one.
         if (yield NextContact(fresh)) is None:
             raise NoContactLeft
         fresh = True
-        way.settle((yield Chain(way.steps())))
-    return Trained(way.rounds, way.excluded)
+        progress.settle((yield Chain(progress.steps())))
+    return Trained(progress.rounds, progress.excluded)
 
 
-class _Way:
+class _Progress:
     """How far the devices of a cluster are: who still has to receive, to train and to send."""
 
-    def __init__(self, turn: Turn, who: Mask) -> None:
+    def __init__(self, trip: RoundTrip, who: Mask) -> None:
         nobody = np.zeros_like(who)
-        self.turn = turn
-        self.receiving = nobody if turn.down is None else who
-        self.training = nobody if turn.cost is None else who
-        self.sending = nobody if turn.up is None else who
+        self.trip = trip
+        self.receiving = nobody if trip.down is None else who
+        self.training = nobody if trip.cost is None else who
+        self.sending = nobody if trip.up is None else who
         self.rounds: Ints = np.zeros(len(who), np.int64)
         self.excluded = nobody
 
@@ -90,14 +90,14 @@ class _Way:
 
     def steps(self) -> tuple[Train | Upload | Download, ...]:
         """What is left, each step for those who have not been through it."""
-        turn = self.turn
+        trip = self.trip
         steps: list[Train | Upload | Download] = []
-        if turn.down is not None and self.receiving.any():
-            steps.append(Download(turn.down, self.receiving, personal=turn.personal))
-        if turn.cost is not None and self.training.any():
-            steps.append(Train(turn.cost, who=self.training))
-        if turn.up is not None and self.sending.any():
-            steps.append(Upload(turn.up, self.sending))
+        if trip.down is not None and self.receiving.any():
+            steps.append(Download(trip.down, self.receiving, personal=trip.personal))
+        if trip.cost is not None and self.training.any():
+            steps.append(Train(trip.cost, who=self.training))
+        if trip.up is not None and self.sending.any():
+            steps.append(Upload(trip.up, self.sending))
         return tuple(steps)
 
     def settle(self, replies: list[Work | Receipt]) -> None:

@@ -19,7 +19,7 @@ NEVER_HELD = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class PendingUpdate:
     """What was frozen to be sent: the changes of ``experts``, and of the gate if it is part."""
 
     handle: Handle
@@ -31,14 +31,14 @@ class Snapshot:
 class Update:
     """Snapshots of a cluster that have arrived from the devices ``who`` (K,).
 
-    ``able`` (K,) are the devices that can take part, whose samples all count for the weights.
+    ``eligible`` (K,) are the devices that can take part, whose samples all count for the weights.
     ``version`` (K,) is the server's that each stems from.
     """
 
     cluster: str
-    snapshot: Snapshot
+    snapshot: PendingUpdate
     who: Mask
-    able: Mask
+    eligible: Mask
     version: Ints
 
 
@@ -116,7 +116,7 @@ def merge(
         sent.experts,
         update.who,
         gate=sent.gate,
-        eligible=update.able,
+        eligible=update.eligible,
         scale=scale,
         usage=usage,
     )
@@ -146,7 +146,7 @@ def finite(
 
 
 @dataclass(frozen=True, eq=False)
-class Inbound:
+class PendingDownload:
     """A server model on its way down to the devices ``who`` (K,), and its ``bytes`` for each (K,).
 
     ``name`` is that of its payload. ``changes`` (E,) had been aggregated into it; None where the
@@ -161,12 +161,12 @@ class Inbound:
     bytes: Floats
     changes: Ints | None
 
-    def left(self, receipt: Receipt) -> Inbound:
+    def left(self, receipt: Receipt) -> PendingDownload:
         """Return it for the devices that have a part of it, and not all."""
         return replace(self, who=self.who & ~receipt.done & (receipt.delivered_bytes > 0))
 
 
-def payload_of(name: str, inbound: Sequence[Inbound], devices: int) -> Payload:
+def payload_of(name: str, inbound: Sequence[PendingDownload], devices: int) -> Payload:
     """Return what each of the ``devices`` downloads, in the version that is meant for it."""
     size, version = np.zeros(devices), np.zeros(devices, np.int64)
     for model in inbound:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.clients.cluster import ClusterSide
+from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, merge
 from learning.learner import Learner
-from learning.methods.barrier_rounds import WaitingRounds
+from learning.methods.barrier_rounds import BarrierRounds
 from learning.methods.base import Protocol, World
 from learning.methods.options import AlignedOptions
 from learning.policies import POLICIES
@@ -42,7 +42,7 @@ from learning.requests.cluster import (
 from learning.rng import stream
 
 
-class Aligned(WaitingRounds):
+class Aligned(BarrierRounds):
     """Federated rounds in which every device trains experts that fit it.
 
     When a round begins the server asks what each device can hold, train and carry in its next
@@ -165,7 +165,7 @@ class Aligned(WaitingRounds):
         rounds: int = self.options.local_rounds
         return rounds or None
 
-    def trained(self, me: Cluster, side: ClusterSide, who: Mask) -> Protocol:
+    def trained(self, me: Cluster, side: ClusterState, who: Mask) -> Protocol:
         """Measure what the experts of the devices in ``who`` do on their data."""
         rows, state = self.rows[me.name], side.state
         reach = side.holds & who[:, None]
@@ -180,7 +180,7 @@ class Aligned(WaitingRounds):
         self.samples[rows] = np.where(who[:, None], found["samples"], self.samples[rows])
         self.scored[rows] = np.where(who[:, None], found["score"], self.scored[rows])
 
-    def measured(self, side: ClusterSide, me: Cluster, reach: Mask) -> dict[str, Any]:
+    def measured(self, side: ClusterState, me: Cluster, reach: Mask) -> dict[str, Any]:
         """Return the samples that experts serve, and what they score there, (K, E) each."""
         assert side.state is not None  # for the type checker: somebody has trained
         used = self.learner.usage(side.state, me.name, reach)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from learning.clients.cluster import ClusterSide
+from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update
 from learning.methods.base import Method, Protocol, World
 from learning.requests.cluster import (
@@ -27,7 +27,7 @@ from learning.requests.cluster import (
 from learning.values.lazy import Handle
 
 
-class WaitingRounds(Method):
+class BarrierRounds(Method):
     """Rounds in which a cluster takes part once, and then waits for the others.
 
     It downloads the round's model at a contact, trains, uploads, and waits. When the updates of
@@ -77,7 +77,7 @@ class WaitingRounds(Method):
         """Local rounds that a device trains; None for those that the scenario gives a contact."""
         return None
 
-    def trained(self, me: Cluster, side: ClusterSide, who: Mask) -> Protocol:
+    def trained(self, me: Cluster, side: ClusterState, who: Mask) -> Protocol:
         """Look at what the devices in ``who`` have trained, before it is sent."""
         yield from ()
 
@@ -94,7 +94,7 @@ class WaitingRounds(Method):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
-        side, part = ClusterSide(self.learner, me), Part(me.devices)
+        side, part = ClusterState(self.learner, me), RoundProgress(me.devices)
         while contact := (yield NextContact()):
             if self.is_late(contact.start_s):
                 yield from self.end_round()
@@ -103,14 +103,16 @@ class WaitingRounds(Method):
             elif me.name in self.arrived:
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
-                yield from self.take_part(me, side, part, contact.start_s)
+                yield from self.join_round(me, side, part, contact.start_s)
 
-    def take_part(self, me: Cluster, side: ClusterSide, part: Part, now_s: float) -> Protocol:
+    def join_round(
+        self, me: Cluster, side: ClusterState, part: RoundProgress, now_s: float
+    ) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
         if self.begun_s is None:
             self.begun_s = now_s
         if part.begin(self.version) and part.under_way(side).any():
-            side.abandon()
+            side.cancel_transfers()
         side.holds = self.holds(me)
         if side.pending.any():
             receipt = yield Upload(side.payload("model"), side.pending)
@@ -124,7 +126,7 @@ class WaitingRounds(Method):
         if self.is_full() or self.is_late(now_s):
             yield from self.end_round()
 
-    def is_over(self, side: ClusterSide, part: Part) -> bool:
+    def is_over(self, side: ClusterState, part: RoundProgress) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
         if part.is_over(side) or not part.sent.any():
             return part.is_over(side)
@@ -142,11 +144,11 @@ class WaitingRounds(Method):
         begun_s = now_s if self.begun_s is None else self.begun_s
         return bool(self.arrived) and now_s >= begun_s + self.world.closing.deadline_s
 
-    def members(self, side: ClusterSide) -> Mask:
+    def members(self, side: ClusterState) -> Mask:
         """Return which of a cluster's devices (K,) take part in this round."""
-        return side.able & side.holds.any(axis=1)
+        return side.eligible & side.holds.any(axis=1)
 
-    def update(self, me: Cluster, side: ClusterSide, part: Part) -> Protocol:
+    def update(self, me: Cluster, side: ClusterState, part: RoundProgress) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
         todo, changes = self.members(side) & ~part.sent, self.changes
         experts: list[int] = np.flatnonzero(side.holds.any(axis=0)).tolist()
@@ -165,7 +167,7 @@ class WaitingRounds(Method):
         side.offer(experts, gate=True)
         yield from self.collect(me, side, part, side.deliver(up))
 
-    def collect(self, me: Cluster, side: ClusterSide, part: Part, done: Mask) -> Protocol:
+    def collect(self, me: Cluster, side: ClusterState, part: RoundProgress, done: Mask) -> Protocol:
         """Keep the updates of the devices ``done`` until the round ends."""
         part.sent = part.sent | done
         update = side.update((yield from side.finite(done)))
@@ -173,7 +175,7 @@ class WaitingRounds(Method):
             devices = f"devices:{int(update.who.sum())}/{me.devices}"
             yield Note("drop", self.version, f"update of {devices}: round:{part.round} is over")
         elif update is not None:
-            self.updates.append(replace(update, able=self.members(side) | update.who))
+            self.updates.append(replace(update, eligible=self.members(side) | update.who))
 
     def missing(self) -> str:
         """Name the clusters whose update the round still lacks; empty if it can end."""
@@ -201,7 +203,7 @@ class WaitingRounds(Method):
         came = {name: np.zeros(len(self.shares[name]), bool) for name in self.arrived}
         for update in self.updates:
             came[update.cluster] = came[update.cluster] | update.who
-        self.updates = [replace(update, able=came[update.cluster]) for update in self.updates]
+        self.updates = [replace(update, eligible=came[update.cluster]) for update in self.updates]
         shares = {name: float(self.shares[name][who].sum()) for name, who in came.items()}
         if any(shares.values()):
             self.arrived = shares
@@ -219,7 +221,7 @@ class WaitingRounds(Method):
         return self.server
 
 
-class Part:
+class RoundProgress:
     """How far a cluster is in the present round: whose update is ``sent`` (K,)."""
 
     def __init__(self, devices: int) -> None:
@@ -233,10 +235,10 @@ class Part:
         self.round, self.sent = number, np.zeros_like(self.sent)
         return True
 
-    def is_over(self, side: ClusterSide) -> bool:
+    def is_over(self, side: ClusterState) -> bool:
         """Return whether an update is there and none is half-way."""
         return bool(self.sent.any() and not self.under_way(side).any())
 
-    def under_way(self, side: ClusterSide) -> Mask:
+    def under_way(self, side: ClusterState) -> Mask:
         """Return which devices (K,) are half-way through the round; who had no link is not."""
-        return side.pending | (side.half_way & side.able)
+        return side.pending | (side.half_way & side.eligible)

@@ -14,7 +14,7 @@ from learning.config import LearningConfig
 from learning.learner import Learner
 from learning.methods.options import NoOptions
 from learning.registry import Register
-from learning.requests.cluster import WAITS_FOR_ALL, Closing, Cluster, Floats, Ints, Mask, Request
+from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Floats, Ints, Mask, Quorum, Request
 from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class World:
     seed: int
     learner: Learner
     gate_tuning_cycles: int = 2
-    closing: Closing = WAITS_FOR_ALL
+    closing: Quorum = WAITS_FOR_ALL
 
 
 class Method(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, ClassVar
 
-from learning.clients.cluster import ClusterSide
+from learning.clients.cluster import ClusterState
 from learning.clients.updates import upload_payload
 from learning.methods.base import Protocol
 from learning.methods.model_splitting import SplitsExperts
@@ -38,11 +38,11 @@ class EmsFl(SplitsExperts):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Algorithm 2, cluster side and server side of each contact."""
-        side = ClusterSide(self.learner, me)
+        side = ClusterState(self.learner, me)
         mine = self.splitting.trained_by(me.index)
         masked, changing = not self.tunes_gate(cycle=0), False
         # The start model and E_c are on the devices before time begins: it is what is tuned.
-        side.provide(self.server, mine if masked else self.experts)
+        side.load_initial(self.server, mine if masked else self.experts)
         while True:
             if mine:
                 work, contact = yield TrainUntilContact(self.cost(mine, masked), side.complete)
@@ -61,7 +61,7 @@ class EmsFl(SplitsExperts):
             elif mine or not masked:
                 yield from self.tune(me, side, mine, masked)
 
-    def upload_experts(self, me: Cluster, side: ClusterSide, changing: bool) -> Protocol:
+    def upload_experts(self, me: Cluster, side: ClusterState, changing: bool) -> Protocol:
         """Upload E_c and aggregate it, equation (35).
 
         While the cluster is ``changing`` its experts, new snapshots are only made of what it has
@@ -70,10 +70,10 @@ class EmsFl(SplitsExperts):
         owned = self.splitting.owned_by(me.index)
         if owned:
             leaving = self.splitting.leaving(me.index)
-            side.offer(owned, who=side.owing(leaving) if changing else None)
+            side.offer(owned, who=side.has_unsent(leaving) if changing else None)
         yield from self.send_experts(me, side)
 
-    def send_experts(self, me: Cluster, side: ClusterSide, carry: bool = True) -> Protocol:
+    def send_experts(self, me: Cluster, side: ClusterState, carry: bool = True) -> Protocol:
         """Upload the snapshots that are on their way, and aggregate what has come through."""
         if side.snapshot is None or not side.pending.any():
             return
@@ -89,7 +89,7 @@ class EmsFl(SplitsExperts):
         yield Note("aggregate", self.version, f"{name} {devices} {stale}")
 
     def hand_over(
-        self, me: Cluster, side: ClusterSide, changing: bool
+        self, me: Cluster, side: ClusterState, changing: bool
     ) -> Generator[Request, Any, bool]:
         """Let go of the experts that leave and take those that are free; True while that waits.
 
@@ -106,25 +106,25 @@ class EmsFl(SplitsExperts):
             yield from self.give_up(me, side, leaving)
         gone, taken = self.splitting.change_hands(me.index)
         if taken:
-            side.expect()
+            side.require_download()
         for verb, experts in ((GIVES, gone), (TAKES, taken)):
             if experts:
                 yield Note("assign", self.version, f"{verb} {_named('experts', experts)}")
         return False
 
-    def owes(self, side: ClusterSide, leaving: Sequence[int]) -> bool:
+    def owes(self, side: ClusterState, leaving: Sequence[int]) -> bool:
         """Return whether something is on its way, or trained on ``leaving`` and not sent yet."""
-        return bool((side.pending | side.owing(leaving)).any())
+        return bool((side.pending | side.has_unsent(leaving)).any())
 
-    def give_up(self, me: Cluster, side: ClusterSide, leaving: Sequence[int]) -> Protocol:
+    def give_up(self, me: Cluster, side: ClusterState, leaving: Sequence[int]) -> Protocol:
         """Make an end of what is on its way, and of what is not sent yet of ``leaving``."""
-        silent = side.pending | side.owing(leaving)
+        silent = side.pending | side.has_unsent(leaving)
         yield from self.send_experts(me, side, carry=False)
-        side.forget(leaving, side.owing(leaving))
+        side.forget(leaving, side.has_unsent(leaving))
         devices = f"devices:{int(silent.sum())}/{me.devices}"
         yield Note("drop", self.version, f"hand-over without the updates of {devices}: no answer")
 
-    def tune(self, me: Cluster, side: ClusterSide, mine: Sequence[int], masked: bool) -> Protocol:
+    def tune(self, me: Cluster, side: ClusterState, mine: Sequence[int], masked: bool) -> Protocol:
         """Download the model, train E_c and the gate, upload and aggregate the gate (36).
 
         Under the mask only E_c is downloaded and loaded, with the gate and what goes with it. A
@@ -140,11 +140,11 @@ class EmsFl(SplitsExperts):
         side.train(work, mine, gate=True, masked=masked, mask=self.mask)
         yield from self.aggregate_gate(me, side, (down, work, up))
         size = self.learner.architecture.download_bytes([], gate=True)
-        back = yield Download(Payload("gate", size, self.version), side.able, carry=False)
+        back = yield Download(Payload("gate", size, self.version), side.eligible, carry=False)
         side.receive_gate(self.server, back.done)
 
     def aggregate_gate(
-        self, me: Cluster, side: ClusterSide, replies: tuple[Receipt, Work, Receipt]
+        self, me: Cluster, side: ClusterState, replies: tuple[Receipt, Work, Receipt]
     ) -> Protocol:
         """Aggregate the gates that have come through (36), or tell why none has."""
         _, work, up = replies
@@ -160,7 +160,7 @@ class EmsFl(SplitsExperts):
             yield Note("fault", self.version, f"gate lost: {_why_lost(*replies)}")
         side.forget_gate((work.rounds > 0) & ~done)
 
-    def refresh(self, me: Cluster, side: ClusterSide, mine: Sequence[int]) -> Protocol:
+    def refresh(self, me: Cluster, side: ClusterState, mine: Sequence[int]) -> Protocol:
         """Download the cluster's own aggregated experts, and train them (Algorithm 3)."""
         if not mine:
             return

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learning.clients.updates import merge
-from learning.methods.barrier_rounds import WaitingRounds
+from learning.methods.barrier_rounds import BarrierRounds
 
 
-class FedAvg(WaitingRounds):
+class FedAvg(BarrierRounds):
     """Federated averaging (McMahan et al., AISTATS 2017) with every cluster in every round.
 
     Every device trains all experts and the gate. The server adds the mean of all updates, weighted

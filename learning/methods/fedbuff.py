@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from learning.clients.cluster import ClusterSide
+from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, merge
 from learning.methods.base import Method, Protocol, World
 from learning.methods.options import FedBuffOptions
@@ -37,8 +37,8 @@ class FedBuff(Method):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train, upload what was trained, download the present model."""
-        side = ClusterSide(self.learner, me)
-        side.provide(self.server, self.experts)
+        side = ClusterState(self.learner, me)
+        side.load_initial(self.server, self.experts)
         cost = self.learner.round_cost(self.experts, self.experts, gate=True)
         while True:
             work, contact = yield TrainUntilContact(cost, side.complete)
@@ -54,7 +54,7 @@ class FedBuff(Method):
             )
             side.receive(down)
 
-    def collect(self, side: ClusterSide, done: Mask) -> Protocol:
+    def collect(self, side: ClusterState, done: Mask) -> Protocol:
         """Put an update into the buffer, and aggregate the buffer when it is full."""
         update = side.update((yield from side.finite(done)))
         if update is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from learning.clients.cluster import ClusterSide
+from learning.clients.cluster import ClusterState
 from learning.clients.updates import upload_payload
 from learning.methods.base import Method, Protocol, World
 from learning.requests.cluster import Chain, Cluster, Mask, NextContact, Note, Train, Upload
@@ -24,7 +24,7 @@ class Synchronous(Method):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Broadcast, local update, upload; a pass too short for the upload is made up for next."""
-        side = ClusterSide(self.learner, me)
+        side = ClusterState(self.learner, me)
         cost = self.learner.round_cost(self.experts, self.experts, gate=True)
         while (yield NextContact()):
             if side.pending.any():
@@ -43,7 +43,7 @@ class Synchronous(Method):
             side.offer(self.experts, gate=True)
             yield from self.aggregate(me, side, side.deliver(up))
 
-    def aggregate(self, me: Cluster, side: ClusterSide, done: Mask) -> Protocol:
+    def aggregate(self, me: Cluster, side: ClusterState, done: Mask) -> Protocol:
         """Equation (28) over the devices whose update has arrived."""
         done = yield from side.finite(done)
         if not done.any():

@@ -2,7 +2,6 @@ from .cluster import CORRUPTED as CORRUPTED
 from .cluster import WAITS_FOR_ALL as WAITS_FOR_ALL
 from .cluster import Assign as Assign
 from .cluster import Chain as Chain
-from .cluster import Closing as Closing
 from .cluster import Cluster as Cluster
 from .cluster import Contact as Contact
 from .cluster import Cost as Cost
@@ -16,6 +15,7 @@ from .cluster import Meet as Meet
 from .cluster import NextContact as NextContact
 from .cluster import Note as Note
 from .cluster import Outlook as Outlook
+from .cluster import Quorum as Quorum
 from .cluster import Receipt as Receipt
 from .cluster import Request as Request
 from .cluster import Train as Train

@@ -310,24 +310,24 @@ Request = (
 
 
 @dataclass(frozen=True)
-class Closing:
+class Quorum:
     """When a chain with uploads ends, and a round that waits for clusters.
 
-    ``quorum`` is the share of devices, or clusters, that is enough; ``deadline_s`` the longest that
+    ``share`` is that of devices, or clusters, that is enough; ``deadline_s`` the longest that
     one lasts. By default neither is limited.
     """
 
-    quorum: float = 1.0
+    share: float = 1.0
     deadline_s: float = math.inf
 
     @property
     def waits_for_all(self) -> bool:
         """Whether nobody is ever left out."""
-        return self.quorum == 1.0 and self.deadline_s == math.inf
+        return self.share == 1.0 and self.deadline_s == math.inf
 
     def enough(self, of: int) -> int:
         """How many of so many have to come; 0.7 of 10 are 7, whatever floats make of it."""
-        return math.ceil(self.quorum * of - 1e-9)
+        return math.ceil(self.share * of - 1e-9)
 
     @property
     def reached(self) -> str:
@@ -335,5 +335,5 @@ class Closing:
         return "quorum reached" if self.deadline_s == math.inf else "deadline reached"
 
 
-WAITS_FOR_ALL = Closing()
+WAITS_FOR_ALL = Quorum()
 """Nobody is left out, and nothing is cut."""

@@ -13,7 +13,7 @@ from learning.data import DATASETS
 from learning.learner import CorruptUpdates, Learner, StepSizes
 from learning.methods.base import Method, MethodType, World, find_method
 from learning.methods.options import read_options
-from learning.requests.cluster import Closing
+from learning.requests.cluster import Quorum
 from scenarios import local_path
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
@@ -138,10 +138,10 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         yield f"learning.gate_step_size_ratio: is not used by {name}; remove it"
 
 
-def _closing(scenario: Scenario) -> Closing:
+def _closing(scenario: Scenario) -> Quorum:
     """Whom the scenario's aggregation waits for."""
     said = scenario.learning.aggregation
-    return Closing(
+    return Quorum(
         1.0 if said.quorum is None else said.quorum,
         inf if said.deadline_s is None else said.deadline_s,
     )

@@ -11,11 +11,11 @@ import simpy
 from learning.requests.cluster import (
     CORRUPTED,
     WAITS_FOR_ALL,
-    Closing,
     Download,
     Floats,
     Ints,
     Mask,
+    Quorum,
     Receipt,
     Train,
     Upload,
@@ -64,7 +64,7 @@ class Link:
         synchronisation: Synchronisation,
         ledger: Ledger | None = None,
         payloads: PayloadList | None = None,
-        closing: Closing = WAITS_FOR_ALL,
+        closing: Quorum = WAITS_FOR_ALL,
         faults: LinkFaults | None = None,
     ) -> None:
         self.ledger = Ledger(devices.cluster.devices) if ledger is None else ledger
@@ -79,9 +79,7 @@ class Link:
         self._sending_s: Floats = np.zeros(devices.cluster.devices)
         self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
 
-    def turn(
-        self, cut_transfers: CutTransfers, closing: Closing, faults: LinkFaults | None
-    ) -> None:
+    def turn(self, cut_transfers: CutTransfers, closing: Quorum, faults: LinkFaults | None) -> None:
         """Plan chains from now on by other rules; those that go on end as they were planned."""
         self.ledger.cut_transfers = cut_transfers
         self._closing = closing

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.requests.cluster import Closing, Floats, Mask, Upload
+from learning.requests.cluster import Floats, Mask, Quorum, Upload
 from sim.errors import DURATIONS, violated
 from sim.network.steps import Leg, Step, Training, Transfer, everybody
 from sim.plan.contacts import PlannedSession
@@ -89,7 +89,7 @@ def _stops_s(leg: Transfer) -> Floats:
 
 
 def closes_s(
-    closing: Closing, steps: Sequence[Step], legs: Sequence[Leg], begun_s: float, all_s: float
+    closing: Quorum, steps: Sequence[Step], legs: Sequence[Leg], begun_s: float, all_s: float
 ) -> float:
     """Return when a chain is over that was begun at ``begun_s`` and would last until ``all_s``.
 

@@ -14,8 +14,8 @@ from learning.architecture.kinds import (
 from learning.architecture.nmoe import extractor_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients import updates
-from learning.clients.cluster import ClusterSide
-from learning.clients.round_trip import NoContactLeft, Turn, take_turn
+from learning.clients.cluster import ClusterState
+from learning.clients.round_trip import NoContactLeft, RoundTrip, run_round_trip
 from learning.clients.updates import Update
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data.digits import digits
@@ -88,7 +88,6 @@ from learning.requests import details
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
     Chain,
-    Closing,
     Cluster,
     Contact,
     Cost,
@@ -99,6 +98,7 @@ from learning.requests.cluster import (
     NextContact,
     Note,
     Outlook,
+    Quorum,
     Receipt,
     Train,
     TrainUntilContact,

@@ -7,14 +7,14 @@ from unittest.mock import patch
 
 import numpy as np
 
-from tests.kit.learning import ClusterSide
+from tests.kit.learning import ClusterState
 
 
 class Spy:
     """Local rounds (K, E) of each cluster by what became of them, and the trainings of devices."""
 
     def __init__(self):
-        self.sides: dict[str, ClusterSide] = {}
+        self.sides: dict[str, ClusterState] = {}
         self.trainings: list[tuple[str, tuple[int, ...], int, float]] = []
         self.counts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
 
@@ -22,11 +22,11 @@ class Spy:
     def watching(self):
         """Let ``_name(side, *given)`` see each call of a cluster's side, and what it answers."""
         names = ("train", "offer", "forget", "deliver", "receive")
-        with patch.multiple(ClusterSide, **{name: self._seen(name) for name in names}):
+        with patch.multiple(ClusterState, **{name: self._seen(name) for name in names}):
             yield self
 
     def _seen(self, name):
-        call, look = getattr(ClusterSide, name), getattr(self, f"_{name}")
+        call, look = getattr(ClusterState, name), getattr(self, f"_{name}")
 
         def method(side, *given, **named):
             after = look(side, *given)

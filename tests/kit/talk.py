@@ -15,11 +15,11 @@ from channel import Link as RadioLink
 from channel import LinkCurve, received_signal
 from tests.kit.learning import (
     WAITS_FOR_ALL,
-    Closing,
     Cluster,
     Cost,
     Download,
     Payload,
+    Quorum,
     Train,
     Upload,
 )
@@ -174,7 +174,7 @@ def talk(
     until_s: float = math.inf,
     plan: Plan | None = None,
     *,
-    closing: Closing = WAITS_FOR_ALL,
+    closing: Quorum = WAITS_FOR_ALL,
     computing: Compute | None = None,
     delay_s: float = 0.0,
     fresh: Sequence[bool | None] | None = None,

@@ -74,8 +74,8 @@ def learner_of(train, download):
 
 def some_side(train=False, download="full"):
     learner = learner_of(train, download)
-    side = kit.ClusterSide(learner, kit.Cluster("A", 0, 3))
-    side.provide(learner.start(), EVERY)
+    side = kit.ClusterState(learner, kit.Cluster("A", 0, 3))
+    side.load_initial(learner.start(), EVERY)
     return side
 
 
@@ -153,7 +153,7 @@ def test_what_is_forgotten_is_never_offered_and_not_owed():
     start = side.learner.start()
     side.train(work(1, 1, 1), [0])
     side.forget([0], np.array([False, True, False]))
-    assert side.owing([0]).tolist() == [True, False, True]
+    assert side.has_unsent([0]).tolist() == [True, False, True]
     side.offer([0])
     assert side.pending.tolist() == [True, False, True]
     side.deliver(receipt(1, 0, 1))
@@ -197,4 +197,4 @@ def test_a_gate_that_was_lost_is_in_no_later_offer():
     offered = weights(side, side.learner.offer(side.state, [], gate=True))
     change = np.abs(offered["delta.gate.0.weight"]).max(axis=(1, 2))
     assert (change > 0).tolist() == [False, True, False]
-    assert side.owing([0]).all()  # the experts' rounds are still to be sent
+    assert side.has_unsent([0]).all()  # the experts' rounds are still to be sent

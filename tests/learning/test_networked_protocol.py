@@ -24,7 +24,7 @@ class Passes:
         self.contacts = []
 
     def drive(self):
-        protocol, reply = kit.take_turn(self.turn, self.who), None
+        protocol, reply = kit.run_round_trip(self.turn, self.who), None
         while True:
             try:
                 request = protocol.send(reply)
@@ -67,7 +67,9 @@ class Passes:
 
 @given(MASKS, MASKS, st.lists(MASKS, max_size=8), st.booleans(), st.booleans(), st.booleans())
 def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
-    turn = kit.Turn(MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None)
+    turn = kit.RoundTrip(
+        MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None
+    )
     passes = Passes(turn, who, unfit, [*masks, ALL, ALL])
     trained = passes.drive()
     assert (trained.rounds == 2 * passes.trained).all()
@@ -80,7 +82,7 @@ def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
     assert passes.contacts == [number > 0 for number in range(len(passes.contacts))]
     assert who.any() or not passes.contacts
     with pytest.raises(kit.NoContactLeft):
-        Passes(kit.Turn(up=MODEL), ALL, NOBODY, [NOBODY]).drive()
+        Passes(kit.RoundTrip(up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
 
 def test_the_share_of_ones_own_falls_to_one_in_j():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import orbit as orbits
 from tests.kit import network
-from tests.kit.learning import WAITS_FOR_ALL, Closing, Cluster, Train, stream
+from tests.kit.learning import WAITS_FOR_ALL, Cluster, Quorum, Train, stream
 from tests.kit.network import NO_SPELLS, Presence, Spells, drawn_spells
 from tests.kit.scenarios import Packets, Uploads
 from tests.kit.small import orbit, slots
@@ -230,18 +230,18 @@ RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
 """100 bytes take 20, 40, 80, 160 and 800 s."""
 HERE, LATER = contact(0, 0, 1000, RATES), contact(0, 50, 1000, RATES)
 DOWN_TOO = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
-CLOSED: dict[str, tuple[Any, Any, Closing, dict[str, Any], str, float, str]] = {
+CLOSED: dict[str, tuple[Any, Any, Quorum, dict[str, Any], str, float, str]] = {
     # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
-    "one": (HERE, upload(100.0), Closing(quorum=0.2), {}, "10000", 20, "quorum: 4"),
-    "deadline": (LATER, upload(100.0), Closing(deadline_s=100.0), {}, "11100", 150, "deadline: 2"),
+    "one": (HERE, upload(100.0), Quorum(share=0.2), {}, "10000", 20, "quorum: 4"),
+    "deadline": (LATER, upload(100.0), Quorum(deadline_s=100.0), {}, "11100", 150, "deadline: 2"),
     # Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do.
     "whole chains": (
-        DOWN_TOO, MODEL, Closing(quorum=0.75),
+        DOWN_TOO, MODEL, Quorum(share=0.75),
         {"presence": Presence([away(-1, 5000), *[NO_SPELLS] * 4])}, "01110", 26, "quorum: 1",
     ),
     # Who is corrupted has not arrived: here the second to end, so that the quorum waits for one.
     "corrupted": (
-        HERE, upload(100.0), Closing(quorum=0.4), {"uploads": Uploads(corrupted=0.02)},
+        HERE, upload(100.0), Quorum(share=0.4), {"uploads": Uploads(corrupted=0.02)},
         "10100", 80, "quorum: 3",
     ),
 }  # fmt: skip
@@ -271,7 +271,7 @@ def test_a_quorum_or_a_deadline_closes_a_chain(name: str) -> None:
 @example(7, 100)
 def test_a_quorum_is_a_share_in_whole_numbers(percent: int, of: int) -> None:
     """Against integers: 0.28 of 25 are 7, though 0.28 * 25 is more than 7 in floats."""
-    assert Closing(quorum=percent / 100).enough(of) == -(-percent * of // 100)
+    assert Quorum(share=percent / 100).enough(of) == -(-percent * of // 100)
 
 
 @given(st.data(), SOME_AWAY, st.integers(1, 4), st.sampled_from(POLICIES))
@@ -281,7 +281,7 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
     radio = band(data.draw(st.integers(1, 3)), sharing)
     contacts = [contact(n, 100.0 * n, 100.0 * n + 40, rates, None, radio, radio)
                 for n in range(count)]  # fmt: skip
-    closings = [WAITS_FOR_ALL, Closing(quorum=0.5), Closing(deadline_s=17.0)]
+    closings = [WAITS_FOR_ALL, Quorum(share=0.5), Quorum(deadline_s=17.0)]
     faults = {
         "presence": Presence(spells), "uploads": Uploads(corrupted=0.3, late=0.5, late_minutes=0.1),
         "packets": Packets(loss=data.draw(LOSS), bytes=data.draw(st.integers(1, 20))),

@@ -1,6 +1,6 @@
 """FedAvg, FedBuff, and what all methods make of updates: against plain numpy, from device to model.
 
-What a device's round alone makes of the model is taken from ClusterSide.
+What a device's round alone makes of the model is taken from ClusterState.
 """
 
 import contextlib
@@ -38,9 +38,9 @@ def weights(learner, handle):
 
 def trained(learner, cluster):
     """A cluster that has trained a round of all from the start model, and offered it."""
-    side, every = seam.ClusterSide(learner, cluster), list(range(learner.architecture.experts))
+    side, every = seam.ClusterState(learner, cluster), list(range(learner.architecture.experts))
     ones = np.ones(cluster.devices, int)
-    side.provide(learner.start(), every)
+    side.load_initial(learner.start(), every)
     side.train(seam.Work(ones, ones.astype(float), ones < 0), every, gate=True)
     side.offer(every, gate=True)
     return side

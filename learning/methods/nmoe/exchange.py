@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.clients.round_trip import Turn
+from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask
@@ -69,10 +69,12 @@ class Exchange:
     def _exchange_experts(self, me: Cluster) -> Protocol:
         system, sizes = self.system, self.system.sizes
         up, others = Payload("expert", sizes.expert_bytes), len(self.holders) - 1
-        yield from system.turn(me, Turn(up=up), self._mask(me, self._wanted))
+        yield from system.turn(me, RoundTrip(up=up), self._mask(me, self._wanted))
         yield from system.meet("experts")
         down = Payload("experts", others * sizes.expert_bytes)
-        yield from system.turn(me, Turn(down=down), self._mask(me, self.learners) & (others > 0))
+        yield from system.turn(
+            me, RoundTrip(down=down), self._mask(me, self.learners) & (others > 0)
+        )
 
     def _exchange_features(self, me: Cluster) -> Protocol:
         """Features up, to all experts, their outputs up, and back to whose samples they are."""
@@ -81,16 +83,16 @@ class Exchange:
         asked = np.array([self.asked.get(node, 0) for node in system.clients.of(me.name)])
         others = len(self.holders) - 1
         up = _payload("features", own * sizes.feature_bytes)
-        yield from system.turn(me, Turn(up=up), mine & (others > 0))
+        yield from system.turn(me, RoundTrip(up=up), mine & (others > 0))
         yield from system.meet("features")
         down = _payload("features", asked * sizes.feature_bytes)
-        yield from system.turn(me, Turn(down=down), asked > 0)
+        yield from system.turn(me, RoundTrip(down=down), asked > 0)
         yield from system.compute(me, asked * sizes.expert_flops)
         up = _payload("outputs", asked * sizes.output_bytes)
-        yield from system.turn(me, Turn(up=up), asked > 0)
+        yield from system.turn(me, RoundTrip(up=up), asked > 0)
         yield from system.meet("outputs")
         down = _payload("outputs", own * others * sizes.output_bytes)
-        yield from system.turn(me, Turn(down=down, personal=True), mine & (others > 0))
+        yield from system.turn(me, RoundTrip(down=down, personal=True), mine & (others > 0))
 
     def _samples(self, node: Node) -> int:
         return int(self.system.samples[node.cluster][node.device])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learning.clients.round_trip import Trained, Turn
+from learning.clients.round_trip import RoundTrip, Trained
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Ints, Mask
@@ -51,25 +51,25 @@ class ExtractorStage:
             if shares:
                 yield from self.share_correlations(me, number, down)
                 down = Payload("correlations", system.sizes.correlation_bytes, number)
-            turn = Turn(down, system.sizes.extractor_round(options.loss), self.up())
+            turn = RoundTrip(down, system.sizes.extractor_round(options.loss), self.up())
             done = yield from system.turn(me, turn, system.clients.able[me.name])
             yield from self.offer(me, done, rounds)
             rounds = rounds + done.rounds
             yield from system.meet(f"extractor {number}")
             yield from self.average()
         frozen = Payload("extractor", self._bytes(head=False), system.version)
-        yield from system.turn(me, Turn(down=frozen), system.clients.everybody(me.name))
+        yield from system.turn(me, RoundTrip(down=frozen), system.clients.everybody(me.name))
 
     def share_correlations(self, me: Cluster, number: int, down: Payload | None) -> Protocol:
         """First barrier of a round: the model down, then everybody's correlation matrix up."""
         system, who = self.system, self.system.clients.able[me.name]
-        yield from system.turn(me, Turn(down=down), who)
+        yield from system.turn(me, RoundTrip(down=down), who)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
         noise = system.options.correlation_noise
         self.offered[me.name] = system.net.correlation(system.server, me.name, number, noise)
         up = Payload("correlation", system.sizes.correlation_bytes, number)
-        yield from system.turn(me, Turn(up=up), who)
+        yield from system.turn(me, RoundTrip(up=up), who)
         yield from system.meet(f"correlations {number}")
         self.add_up(number)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.clients.round_trip import Turn
+from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.exchange import Exchange
 from learning.methods.nmoe.system import Networked
@@ -99,7 +99,7 @@ class GateTrainer(ABC):
 
         Returns whose gates (K,) are there, and finite.
         """
-        turn = Turn(cost=self.cost(me), up=self.up())
+        turn = RoundTrip(cost=self.cost(me), up=self.up())
         done = yield from self.system.turn(me, turn, who)
         return (yield from self.count(me, done.rounds, sent=True))
 
@@ -136,11 +136,11 @@ class GateTrainer(ABC):
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:
         """Clients in ``who`` (K,) send their gates to the satellite."""
-        yield from self.system.turn(me, Turn(up=self.up()), who)
+        yield from self.system.turn(me, RoundTrip(up=self.up()), who)
 
     def download(self, me: Cluster, who: Mask, gates: Mapping[str, Handle]) -> Protocol:
         """Clients in ``who`` (K,) get those of ``gates``; all of the cluster hold them then."""
-        yield from self.system.turn(me, Turn(down=self.payload()), who)
+        yield from self.system.turn(me, RoundTrip(down=self.payload()), who)
         self.system.gates[me.name] = gates[me.name]
 
     def publish(self, me: Cluster, source: Node) -> Protocol:

@@ -9,7 +9,7 @@ import numpy as np
 
 from learning.architecture.costs import Part
 from learning.architecture.nmoe_costs import sizes_of
-from learning.clients.round_trip import Trained, Turn, take_turn
+from learning.clients.round_trip import RoundTrip, Trained, run_round_trip
 from learning.clients.updates import finite
 from learning.config import LearningConfig
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
@@ -98,9 +98,9 @@ class Networked(Method):
                 asked = yield Train(cost, 0, able)
                 self.clients.exclude(me.name, asked.excluded)
 
-    def turn(self, me: Cluster, turn: Turn, who: Mask) -> Generator[Request, None, Trained]:
+    def turn(self, me: Cluster, turn: RoundTrip, who: Mask) -> Generator[Request, None, Trained]:
         """Take clients of a cluster through a turn with the satellite, and exclude who must be."""
-        done = yield from take_turn(turn, who)
+        done = yield from run_round_trip(turn, who)
         self.clients.exclude(me.name, done.excluded)
         return done
 
