@@ -6,37 +6,15 @@ from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from scenarios.section import Positive, Section
 
-# What is shipped, for editors to offer: packages and modules of one's own may add to each.
-METHODS = [
-    "aligned",
-    "emsfl",
-    "emsfl-enhanced",
-    "fedavg",
-    "fedbuff",
-    "nmoe",
-    "synchronous",
-]
-MODEL_KINDS = [
-    "image-moe",
-    "image-nmoe",
-    "llama-3-8b-x3",
-    "merged-llama",
-    "mixtral",
-    "mixtral-8x7b",
-    "vector-moe",
-    "vector-nmoe",
-]
-DATA_KINDS = ["digit-images", "digits", "hf", "jsonl", "npz"]
 
-
-def _pace_of(value: Any) -> str | None:
+def _form_of(value: Any) -> str | None:
     if type(value) is int:
         return "rounds"
     return "fill" if value == "fill" else None
 
 
 _ROUNDS_OR_FILL = Discriminator(
-    _pace_of,
+    _form_of,
     custom_error_type="choice",
     custom_error_message="must be a whole number >= 1, or 'fill'",
 )
@@ -64,7 +42,6 @@ class Model(Section):
     kind: str = Field(
         default="vector-moe",
         min_length=1,
-        examples=MODEL_KINDS,
         description="name of the architecture, or MODULE:CLASS for one of your own",
     )
     experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
@@ -118,7 +95,6 @@ class Data(Section):
     kind: str = Field(
         default="digits",
         min_length=1,
-        examples=DATA_KINDS,
         description="name of the data set, or MODULE:FUNCTION for one of your own",
     )
     path: str | None = Field(
@@ -232,7 +208,6 @@ class Learning(Section):
     method: str = Field(
         default="emsfl-enhanced",
         min_length=1,
-        examples=METHODS,
         description="name of the learning method",
     )
     train: bool = Field(

@@ -1,6 +1,6 @@
 """From a file, a mapping or a shipped name to a validated Scenario."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -79,17 +79,27 @@ def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Sce
     return _validated(said, Origin(overridden=tuple(overrides)), None, stranger=True)
 
 
-def schema(options: Mapping[str, type] | None = None) -> dict[str, Any]:
+def schema(
+    options: Mapping[str, type] | None = None, names: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, Any]:
     """Return the JSON Schema of scenario files, for editors that complete and check them.
 
-    ``options`` are what methods take under `learning.options`, by method: dataclasses.
+    ``options`` are what methods take under `learning.options`, by method: dataclasses. ``names``
+    are those that editors offer for a key, by the dotted key: methods, kinds of models and of data.
 
-    It knows keys, units, ranges, defaults and names. What contradicts something else, and the
-    names of installed methods, models and data sets, only :func:`load` and a run know.
+    It knows keys, units, ranges and defaults. What contradicts something else, and other names of
+    methods, models and data sets, only :func:`load` and a run know.
     """
     from scenarios.messages import EditorSchema
 
     found = Scenario.model_json_schema(schema_generator=EditorSchema)
+    for key, known in (names or {}).items():
+        *above, last = key.split(".")
+        section = found
+        for part in above:
+            section = found["$defs"][section["properties"][part]["$ref"].rpartition("/")[2]]
+        of_key = {**section["properties"][last], "examples": sorted(known)}
+        section["properties"][last] = dict(sorted(of_key.items()))
     learning = found["$defs"]["Learning"]
     plain = learning["properties"]["method"]["default"]
     for method, declared in (options or {}).items():

@@ -43,9 +43,9 @@ def _model_kinds() -> list[str]:
     """Kinds of models, shipped and installed; their register would import torch."""
     from importlib.metadata import entry_points
 
-    from scenarios.learning import MODEL_KINDS
+    from learning.architecture.kinds import KINDS
 
-    return sorted({*MODEL_KINDS, *(point.name for point in entry_points(group="leomix.models"))})
+    return sorted({*KINDS, *(point.name for point in entry_points(group="leomix.models"))})
 
 
 def schema_command() -> None:
@@ -54,11 +54,14 @@ def schema_command() -> None:
 
 
 def _schema() -> dict[str, Any]:
-    """Return the schema of scenario files with the options of the shipped methods."""
+    """Return the schema of scenario files with the names and options of what is shipped."""
+    from learning.architecture.kinds import KINDS
+    from learning.data import DATASETS
     from learning.methods import OPTIONS
     from scenarios import schema
 
-    return schema(OPTIONS)
+    kinds = {"learning.model.kind": KINDS, "learning.data.kind": DATASETS.shipped}
+    return schema(OPTIONS, {"learning.method": OPTIONS, **kinds})
 
 
 def doctor_command() -> None:

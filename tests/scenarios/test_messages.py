@@ -15,9 +15,9 @@ import yaml
 
 import learning
 import scenarios
+from learning.methods import OPTIONS
 from tests.kit.every_source import CIRCULAR
 from tests.kit.link_cells import WINDOWS
-from tests.kit.scenarios import METHODS
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden_messages.yaml").read_text())
 OF_FILES = [
@@ -47,7 +47,7 @@ FILES = {
 
 def of_leomix(found: re.Match[str]) -> str:
     """A list of methods without those that other tests have registered."""
-    others = set(learning.method_names()) - set(METHODS)
+    others = set(learning.method_names()) - OPTIONS.keys()
     return ", ".join(name for name in found[0].split(", ") if name not in others)
 
 

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 import scenarios
 from learning import Learner, LearningConfig, find_method, method_names
 from learning.data import DATASETS
+from learning.methods import OPTIONS
 from learning.models import MODELS
 from tests.kit.network import learner_of
 from tests.kit.results import missing_data
-from tests.kit.scenarios import DATA_KINDS, METHODS, MODEL_KINDS
 from tests.kit.training import evaluate
 
 FEW = "learning.pretraining={backbone_steps: 3, expert_steps: 3, gate_steps: 3}"
@@ -98,20 +98,19 @@ def shipped(names):
 
 def test_list_validate_doctor_schema(leomix):
     lines = dict(x.split(": ", 1) for x in leomix("list").out.splitlines() if ": " in x)
-    assert lines["models"] == f"{', '.join(MODEL_KINDS)}, or MODULE:CLASS"
-    assert lines["data"] == f"{', '.join(DATA_KINDS)}, or MODULE:FUNCTION"
-    # Packages import nothing of each other, so that the names are written in both.
-    assert (
-        shipped(lines["methods"].removesuffix(", or MODULE:CLASS").split(", "))
-        == shipped(method_names())
-        == METHODS
-    )
-    assert sorted(MODELS.shipped) == MODEL_KINDS
-    assert sorted(DATASETS.shipped) == DATA_KINDS
+    models, data, methods = sorted(MODELS.shipped), sorted(DATASETS.shipped), sorted(OPTIONS)
+    assert lines["models"] == f"{', '.join(models)}, or MODULE:CLASS"
+    assert lines["data"] == f"{', '.join(data)}, or MODULE:FUNCTION"
+    assert shipped(lines["methods"].removesuffix(", or MODULE:CLASS").split(", ")) == methods
+    assert shipped(method_names()) == methods
     plan, report = leomix("validate", "quickstart"), leomix("doctor")
     assert ("Nairobi" in plan.out, plan.err) == (True, "")
     assert (report.status, "import names are leomix's own" in report.out) == (0, True)
-    assert json.loads(leomix("schema").out)["properties"]["orbit"]
+    of = json.loads(leomix("schema").out)["$defs"]
+    keys = (("Model", "kind"), ("Data", "kind"), ("Learning", "method"))
+    assert [of[title]["properties"][key]["examples"] for title, key in keys] == [
+        models, data, methods
+    ]  # fmt: skip
     assert leomix("--version").out.split() == ["leomix", version("leomix")]
 
 
