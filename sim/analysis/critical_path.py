@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats
 from sim.analysis import spans
-from sim.analysis.spans import cuts, time_in_states
+from sim.analysis.spans import cluster_names, cuts, time_in_states
 from sim.trace.tables import says
 
 Between = Callable[[float, float], list[float]]
@@ -106,7 +106,7 @@ def critical_path(tables: Mapping[str, pa.Table], simulated_s: float) -> Critica
 
     The parts of every cluster, and of every cycle, sum up to its time, but for rounding.
     """
-    names = spans.cluster_names(tables)
+    names = cluster_names(tables)
     marks = list(_completions(tables))
     marks_s = np.array([time_s for _, time_s, _ in marks])
     spent = dict(zip(names, _partitions(tables, names, marks_s, simulated_s), strict=True))
@@ -124,14 +124,14 @@ def _partitions(
 ) -> Iterator[Between]:
     """Yield for each cluster how its time is shared out between two of the marks or ends."""
     contacts, events = tables["contacts"], tables["events"]
-    transferring = spans.transferring(tables["transfers"], names)
-    training = spans.training(events, names)
-    connected = spans.connected(contacts, names)
-    no_beam = spans.beam_waits(events, contacts, names)
-    no_state = spans.synchronisation_waits(events, names)
-    every = transferring, training, connected, no_beam, no_state
-    for number in range(len(names)):
-        mine = [spans.of(number) for spans in every]
+    every = (
+        spans.transferring(tables["transfers"]),
+        spans.training(events)[0],
+        spans.connected(contacts),
+        spans.beam_waits(events, contacts),
+        spans.synchronisation_waits(events),
+    )
+    for mine in zip(*(spans.by_cluster(one, names) for one in every), strict=True):
         cuts_s = cuts(mine, marks_s, end_s)
         sends, trains, served, beamless, stateless = (s.cover(cuts_s[:-1]) for s in mine)
         queues = np.where(served, stateless, beamless)

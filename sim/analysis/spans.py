@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,9 @@ import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.details import BEAM, SYNCHRONISATION
-from sim.trace.tables import says
+from sim.trace.tables import numbers_of, says
+
+_EDGES = ("start", "end")
 
 
 def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
@@ -20,45 +24,53 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
 
 
-def in_view(contacts: pa.Table, names: Sequence[str]) -> GroupedIntervals:
-    """While a satellite is in view of the cluster, whether it is served or not."""
-    rise_s, set_s = _times(contacts["rise_s"]), _times(contacts["set_s"])
-    return _spans(_numbers(contacts["cluster"], names), rise_s, set_s)
+class Spans(NamedTuple):
+    """Spans of time in seconds since the run's start, and the rows of a table that they are of."""
+
+    rows: pa.Table
+    begin_s: Floats
+    end_s: Floats
 
 
-def connected(contacts: pa.Table, names: Sequence[str]) -> GroupedIntervals:
-    """While a satellite serves the cluster."""
+def in_view(contacts: pa.Table) -> Spans:
+    """While a satellite is in view of a cluster, whether it is served or not."""
+    return Spans(contacts, _times(contacts["rise_s"]), _times(contacts["set_s"]))
+
+
+def connected(contacts: pa.Table) -> Spans:
+    """While a satellite serves a cluster."""
     served = contacts.filter(contacts["served"])
-    return _spans(
-        _numbers(served["cluster"], names),
-        _times(served["service_start_s"]),
-        _times(served["service_end_s"]),
+    return Spans(served, _times(served["service_start_s"]), _times(served["service_end_s"]))
+
+
+def transferring(transfers: pa.Table) -> Spans:
+    """While a device sends or receives."""
+    return Spans(transfers, _times(transfers["start_s"]), _times(transfers["end_s"]))
+
+
+def training(events: pa.Table) -> tuple[Spans, pa.Table]:
+    """While a device trains: the events that begin it, and those that end it, row by row.
+
+    A device's n-th end belongs to its n-th begin. What has no end goes on for ever (inf), and its
+    row of the second table is null.
+    """
+    cluster, device = (numbers_of(events[key]) for key in ("cluster", "device"))
+    who = cluster * (2 + device.max(initial=0)) + device
+    begins, ends = (
+        rows[np.argsort(who[rows], kind="stable")]
+        for rows in (np.flatnonzero(says(events, "kind", f"train_{edge}")) for edge in _EDGES)
     )
+    first = np.searchsorted(who[begins], who[begins])
+    place = np.searchsorted(who[ends], who[begins]) + np.arange(len(begins)) - first
+    missing = place >= np.searchsorted(who[ends], who[begins], "right")
+    ended = events.take(pa.array(np.append(ends, 0)[np.where(missing, -1, place)], mask=missing))
+    begun = events.take(pa.array(begins))
+    end_s = _times(ended["time_s"].fill_null(np.inf))
+    return Spans(begun, _times(begun["time_s"]), end_s), ended
 
 
-def transferring(transfers: pa.Table, names: Sequence[str]) -> GroupedIntervals:
-    """While a device of the cluster sends or receives; a peer is a device of its own cluster."""
-    peers = pc.replace_substring_regex(transfers["peer"], r"/[^/]*$", "")
-    clusters = np.concatenate([_numbers(column, names) for column in (transfers["cluster"], peers)])
-    start_s, end_s = (np.tile(_times(transfers[key]), 2) for key in ("start_s", "end_s"))
-    return _spans(clusters, start_s, end_s)
-
-
-def training(events: pa.Table, names: Sequence[str]) -> GroupedIntervals:
-    """While a device of the cluster trains; training without an end goes on to the run's."""
-    begun, ended = (
-        events.filter(says(events, "kind", f"train_{edge}")) for edge in ("start", "end")
-    )
-    return GroupedIntervals(
-        _numbers(begun["cluster"], names),
-        _times(begun["time_s"]),
-        _numbers(ended["cluster"], names),
-        _times(ended["time_s"]),
-    )
-
-
-def beam_waits(events: pa.Table, contacts: pa.Table, names: Sequence[str]) -> GroupedIntervals:
-    """While a satellite in view has no beam for the cluster, or lent it to another one since.
+def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
+    """While a satellite in view has no beam for a cluster, or lent it to another one since.
 
     A beam that it gets in between ends no span; it is connected then.
     """
@@ -67,27 +79,16 @@ def beam_waits(events: pa.Table, contacts: pa.Table, names: Sequence[str]) -> Gr
     )
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = contacts["set_s"].take(place.combine_chunks())
-    return _spans(_numbers(waits["cluster"], names), _times(waits["time_s"]), _times(set_s))
+    return Spans(waits, _times(waits["time_s"]), _times(set_s))
 
 
-def synchronisation_waits(events: pa.Table, names: Sequence[str]) -> GroupedIntervals:
+def synchronisation_waits(events: pa.Table) -> Spans:
     """While the satellite does not know the server's newest state, and a device would take it."""
-    told = pc.extract_regex(events["detail"], SYNCHRONISATION)
-    rows = pc.and_(pc.equal(events["kind"], "wait"), pc.is_valid(told))
-    waits, until = events.filter(rows), told.filter(rows)
+    details = pc.extract_regex(events["detail"], SYNCHRONISATION)
+    rows = pc.and_(pc.equal(events["kind"], "wait"), pc.is_valid(details))
+    waits, until = events.filter(rows), details.filter(rows)
     until_s = pc.cast(pc.struct_field(until, "until"), pa.float64())
-    return _spans(_numbers(waits["cluster"], names), _times(waits["time_s"]), _times(until_s))
-
-
-def _spans(groups: Ints, begin_s: Floats, end_s: Floats) -> GroupedIntervals:
-    return GroupedIntervals(groups, begin_s, groups, end_s)
-
-
-def _numbers(clusters: pa.ChunkedArray, names: Sequence[str]) -> Ints:
-    """Number of each cluster, -1 for none."""
-    places = pc.index_in(clusters, value_set=pa.array(names, pa.string()))
-    numbers: Ints = places.fill_null(-1).to_numpy()
-    return numbers
+    return Spans(waits, _times(waits["time_s"]), _times(until_s))
 
 
 def _times(column: pa.ChunkedArray) -> Floats:
@@ -95,14 +96,14 @@ def _times(column: pa.ChunkedArray) -> Floats:
     return times
 
 
-# Spans of time that may overlap, and how long which of several things goes on.
+# Spans of a cluster that may overlap, and how long which of several things goes on.
 
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """Begins and ends of spans in seconds, each sorted for itself.
+    """Begins and ends of spans (N,) in seconds, each sorted for itself.
 
-    A span holds its begin and not its end. One whose end is missing goes on for ever.
+    A span holds its begin and not its end, which is inf where it goes on for ever.
     """
 
     begin_s: Floats
@@ -120,30 +121,28 @@ class Intervals:
         Gaps of at most ``gap_s`` are closed too. What lies behind ``until_s`` is cut off.
         """
         begin_s = self.begin_s[self.begin_s <= until_s]
-        missing = np.full(max(len(begin_s) - len(self.end_s), 0), np.inf)
-        end_s = np.concatenate([self.end_s, missing]) + gap_s
-        number = np.arange(len(begin_s))
+        number, end_s = np.arange(len(begin_s)), self.end_s + gap_s
         first = np.searchsorted(end_s, begin_s, "left") == number
         last = np.searchsorted(begin_s, end_s[: len(begin_s)], "right") == number + 1
         return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
 
 
-@dataclass(frozen=True, eq=False)
-class GroupedIntervals:
-    """Spans of many groups; groups are numbered from 0, a negative number counts nowhere."""
+def by_cluster(spans: Spans, names: Sequence[str]) -> list[Intervals]:
+    """Return the spans of each of the clusters.
 
-    begin_group: Ints
-    begin_s: Floats
-    end_group: Ints
-    end_s: Floats
-
-    def of(self, group: int) -> Intervals:
-        """Return the spans of one group."""
-        begin_s, end_s = (
-            self.begin_s[self.begin_group == group],
-            self.end_s[self.end_group == group],
-        )
-        return Intervals(np.sort(begin_s), np.sort(end_s))
+    A transfer is also one of its peer's cluster: the peer is a device of it, as CLUSTER/DEVICE.
+    """
+    columns, (rows, begin_s, end_s) = [spans.rows["cluster"]], spans
+    if "peer" in rows.column_names:
+        columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
+        begin_s, end_s = np.tile(begin_s, 2), np.tile(end_s, 2)
+    value_set = pa.array(names, pa.string())
+    places = [pc.index_in(column, value_set=value_set).fill_null(-1) for column in columns]
+    cluster = np.concatenate([place.to_numpy() for place in places])
+    order = np.argsort(cluster, kind="stable")
+    edges = np.searchsorted(cluster[order], np.arange(len(names) + 1))
+    each = (order[begin:end] for begin, end in pairwise(edges))
+    return [Intervals(np.sort(begin_s[mine]), np.sort(end_s[mine])) for mine in each]
 
 
 def cuts(spans: Iterable[Intervals], marks_s: Floats, until_s: float) -> Floats:

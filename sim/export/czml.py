@@ -15,6 +15,7 @@ import numpy as np
 
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
+from sim.analysis.spans import Spans, connected, in_view
 from sim.errors import InputError
 from sim.files import write_text
 
@@ -144,22 +145,22 @@ class _Scene:
 
     def links(self, satellites: Sequence[str], sites: Sequence[str]) -> Iterator[Packet]:
         """Thin lines while a satellite is in view, thick ones while it serves."""
-        yield from self._lines("contact", 1, ("rise_s", "set_s"), satellites, sites)
-        columns = ("service_start_s", "service_end_s")
-        yield from self._lines("service", 4, columns, satellites, sites)
+        contacts = self._run.tables["contacts"]
+        yield from self._lines("contact", 1, in_view(contacts), satellites, sites)
+        yield from self._lines("service", 4, connected(contacts), satellites, sites)
 
     def _lines(
         self,
         kind: str,
         width: int,
-        columns: tuple[str, str],
+        spans: Spans,
         satellites: Sequence[str],
         sites: Sequence[str],
     ) -> Iterator[Packet]:
-        """A line from satellite to site, there in the windows between two ``columns``."""
+        """A line from satellite to site, there during the spans."""
         colours, places = _colours(len(sites)), {name: k for k, name in enumerate(sites)}
         numbers = {name: s for s, name in enumerate(satellites)}
-        for (satellite, site), windows in self._windows(*columns).items():
+        for (satellite, site), windows in self._windows(spans).items():
             if satellite in numbers:
                 s, k = numbers[satellite], places[site]
                 ends = [f"satellite/{s}#position", f"site/{k}#position"]
@@ -175,14 +176,15 @@ class _Scene:
                     },
                 }
 
-    def _windows(self, begin: str, end: str) -> Mapping[tuple[str, str], list[Window]]:
+    def _windows(self, spans: Spans) -> Mapping[tuple[str, str], list[Window]]:
         """By satellite and site, within the run."""
-        contacts, names = self._run.tables["contacts"], ("satellite", "cluster", begin, end)
-        columns = [contacts.column(name).to_pylist() for name in names]
+        names = (spans.rows[key].to_pylist() for key in ("satellite", "cluster"))
+        begin_s = np.maximum(spans.begin_s, 0.0).tolist()
+        end_s = np.minimum(spans.end_s, self._end_s).tolist()
         found: dict[tuple[str, str], list[Window]] = defaultdict(list)
-        for satellite, site, first_s, last_s in zip(*columns, strict=True):
-            if first_s is not None and min(last_s, self._end_s) > max(first_s, 0.0):
-                found[satellite, site].append((max(first_s, 0.0), min(last_s, self._end_s)))
+        for satellite, site, first_s, last_s in zip(*names, begin_s, end_s, strict=True):
+            if last_s > first_s:
+                found[satellite, site].append((first_s, last_s))
         return found
 
     def _interval(self, window: Window) -> str:

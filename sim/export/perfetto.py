@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from sim.analysis import spans
+from sim.analysis.spans import Spans
 
 if TYPE_CHECKING:
     from sim.execution.result import Result
@@ -212,41 +216,38 @@ def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[Lane]:
 
     Spans of one place that overlap are in lanes of their own with that place.
     """
-    spans: dict[Place, list[Span]] = defaultdict(list)
+    found: dict[Place, list[Span]] = defaultdict(list)
     for place, begin_s, until_s, name, facts in (
-        *_satellites(tables["contacts"]),
-        *_served(tables["contacts"]),
+        *_contacts(tables["contacts"]),
         *_marks(tables["events"]),
         *_transfers(tables["transfers"]),
         *_trainings(tables["events"], end_s),
         *_inferences(tables.get("inferences")),
     ):
-        spans[place].append(Span(_ns(begin_s), _ns(until_s), name, facts))
-    in_order = sorted(spans, key=lambda place: [_natural(name) for name in place])
-    return [Lane(place, apart) for place in in_order for apart in _apart(spans[place])]
+        found[place].append(Span(_ns(begin_s), _ns(until_s), name, facts))
+    in_order = sorted(found, key=lambda place: [_natural(name) for name in place])
+    return [Lane(place, apart) for place in in_order for apart in _apart(found[place])]
 
 
-def _satellites(contacts: pa.Table) -> Iterator[Found]:
+def _contacts(contacts: pa.Table) -> Iterator[Found]:
+    names = ("satellite", "cluster")
     facts = ("contact_id", "max_elevation_deg", "min_slant_range_km", "served")
-    for row, known in _rows(contacts, ("satellite", "cluster", "rise_s", "set_s"), facts):
-        satellite, cluster, rise_s, set_s = row
-        yield ("satellites", satellite), rise_s, set_s, cluster, known
-
-
-def _served(contacts: pa.Table) -> Iterator[Found]:
-    facts = ("contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device")
-    columns = ("cluster", "satellite", "service_start_s", "service_end_s")
-    served = contacts.filter(pc.is_valid(contacts.column("service_start_s")))
-    for (cluster, satellite, begin_s, end_s), known in _rows(served, columns, facts):
-        yield ("clusters", cluster, "connected"), begin_s, end_s, satellite, known
+    for (satellite, cluster), *edges_s, known in _each(spans.in_view(contacts), names, facts):
+        yield ("satellites", satellite), *edges_s, cluster, known
+    capacity = ("contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device")
+    for (satellite, cluster), *edges_s, known in _each(spans.connected(contacts), names, capacity):
+        yield ("clusters", cluster, "connected"), *edges_s, satellite, known
 
 
 def _marks(events: pa.Table) -> Iterator[Found]:
     facts = ("device", "contact_id", "version", "rounds", "detail")
-    for row, known in _rows(_of(events, MARKS), ("cluster", "time_s", "kind"), facts):
-        cluster, time_s, kind = row
+    rows = events.filter(pc.is_in(events["kind"], pa.array(MARKS)))
+    time_s = rows["time_s"].to_numpy()
+    for (cluster, kind), *edges_s, known in _each(
+        Spans(rows, time_s, time_s), ("cluster", "kind"), facts
+    ):
         place = ("learning", "events") if cluster is None else ("clusters", cluster, "events")
-        yield place, time_s, time_s, kind, known
+        yield place, *edges_s, kind, known
 
 
 def _transfers(transfers: pa.Table) -> Iterator[Found]:
@@ -254,56 +255,50 @@ def _transfers(transfers: pa.Table) -> Iterator[Found]:
         *("contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"),
         *("outcome", "peer"),
     )
-    columns = ("cluster", "device", "direction", "start_s", "end_s", "payload")
-    for row, known in _rows(transfers, columns, facts):
-        cluster, device, direction, begin_s, end_s, payload = row
-        yield (*_device(cluster, device), direction), begin_s, end_s, payload, known
+    names = ("cluster", "device", "direction", "payload")
+    for row, *edges_s, known in _each(spans.transferring(transfers), names, facts):
+        cluster, device, direction, payload = row
+        yield (*_device(cluster, device), direction), *edges_s, payload, known
 
 
 def _trainings(events: pa.Table, end_s: float) -> Iterator[Found]:
-    """Trainings from their two events: a device's n-th end belongs to its n-th begin.
-
-    What goes on at the end of the run ends there.
-    """
-    columns, facts = ("cluster", "device", "time_s"), ("contact_id", "rounds")
-    ends: dict[Place, list[tuple[float, Mapping[str, Any]]]] = defaultdict(list)
-    for (cluster, device, time_s), known in _rows(_of(events, ["train_end"]), columns, facts):
-        ends[_device(cluster, device)].append((time_s, known))
-    left = {place: iter(found) for place, found in ends.items()}
-    for (cluster, device, begin_s), known in _rows(_of(events, ["train_start"]), columns, facts):
-        place = _device(cluster, device)
-        until_s, done = next(left.get(place, iter(())), (end_s, known))
-        yield (*place, "training"), begin_s, until_s, "training", done
+    """Trainings with the facts of their ends; what goes on at the end of the run ends there."""
+    begun, ended = spans.training(events)
+    names, facts = ("cluster", "device"), ("contact_id", "rounds")
+    done = ended.select(facts).to_pylist()
+    for (row, begin_s, until_s, known), at_end in zip(
+        _each(begun, names, facts), done, strict=True
+    ):
+        place = (*_device(*row), "training")
+        if until_s < math.inf:
+            yield place, begin_s, until_s, "training", at_end
+        else:
+            yield place, begin_s, end_s, "training", known
 
 
 def _inferences(inferences: pa.Table | None) -> Iterator[Found]:
     if inferences is None:
         return
+    time_s = inferences["time_s"].to_numpy()
+    answered_s = time_s + inferences["latency_s"].fill_null(0.0).to_numpy()  # none where it failed
+    asked = Spans(inferences, time_s, answered_s)
     facts = ("batch", "experts", "samples", "sent_bytes")
-    columns = ("cluster", "device", "time_s", "latency_s", "outcome")
-    for (cluster, device, time_s, latency_s, outcome), known in _rows(inferences, columns, facts):
-        # What failed has no latency.
-        place = (*_device(cluster, device), "inference")
-        yield place, time_s, time_s + (latency_s or 0.0), outcome, known
+    for row, *edges_s, known in _each(asked, ("cluster", "device", "outcome"), facts):
+        cluster, device, outcome = row
+        yield (*_device(cluster, device), "inference"), *edges_s, outcome, known
 
 
 def _device(cluster: str, device: int) -> Place:
     return "clusters", cluster, f"device {device}"
 
 
-def _of(events: pa.Table, kinds: Sequence[str]) -> pa.Table:
-    """The events of some kinds."""
-    return events.filter(pc.is_in(events.column("kind"), pa.array(kinds)))
-
-
-def _rows(
-    table: pa.Table, columns: Sequence[str], facts: Sequence[str]
-) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """For every row its values of ``columns``, and its ``facts`` by name."""
-    values = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
-    known = zip(*(table.column(name).to_pylist() for name in facts), strict=True)
-    for row, fact in zip(values, known, strict=True):
-        yield row, dict(zip(facts, fact, strict=True))
+def _each(
+    part: Spans, columns: Sequence[str], facts: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], float, float, dict[str, Any]]]:
+    """For every span the values of ``columns``, begin and end, and its ``facts`` by name."""
+    values = zip(*(part.rows[name].to_pylist() for name in columns), strict=True)
+    edges_s = part.begin_s.tolist(), part.end_s.tolist()
+    yield from zip(values, *edges_s, part.rows.select(facts).to_pylist(), strict=True)
 
 
 def _apart(spans: Iterable[Span]) -> list[list[Span]]:

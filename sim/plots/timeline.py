@@ -42,14 +42,14 @@ def draw(
     unit = unit_of(shown_s)
     contacts, events = tables["contacts"], tables["events"]
     shown = {
-        "in view": spans.in_view(contacts, names),
-        "connected": spans.connected(contacts, names),
-        "training": spans.training(events, names),
-        "transfers": spans.transferring(tables["transfers"], names),
+        "in view": spans.in_view(contacts),
+        "connected": spans.connected(contacts),
+        "training": spans.training(events)[0],
+        "transfers": spans.transferring(tables["transfers"]),
     }
     for what, (low, height, opacity) in BARS.items():
-        for lane in range(len(names)):
-            begin_s, end_s = shown[what].of(lane).merged(shown_s / FINEST, shown_s)
+        for lane, mine in enumerate(spans.by_cluster(shown[what], names)):
+            begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             bars = np.stack([begin_s, end_s - begin_s], axis=1) / unit.seconds
             drawn = axes.broken_barh(list(map(tuple, bars)), (lane + low, height))
             drawn.set(color=colour(lane), alpha=opacity, linewidth=EDGE_POINTS)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
+
+from sim.analysis import spans
+from sim.analysis.spans import Spans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,41 +77,33 @@ def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """All bars: cluster, device, kind, begin_s, end_s, says; each stands for one of what it is."""
     import pandas as pd
 
-    parts = [*_contacts(tables["contacts"]), _transfers(tables["transfers"])]
-    bars = pd.concat([*parts, _training(tables["events"])], ignore_index=True)
-    return bars.astype({"device": np.int64}).assign(count=1)
-
-
-def _contacts(contacts: pa.Table) -> list[pd.DataFrame]:
-    rows = contacts.to_pandas().assign(device=NOBODY, says=lambda r: r["satellite"].fillna(""))
-    served = rows[rows["served"].astype(bool)]
-    return [
-        _named(rows.assign(kind="view"), "rise_s", "set_s"),
-        _named(served.assign(kind="served"), "service_start_s", "service_end_s"),
+    contacts, moved = tables["contacts"], spans.transferring(tables["transfers"])
+    trained, _ = spans.training(tables["events"])
+    outcomes = pc.binary_join_element_wise(moved.rows["payload"], moved.rows["outcome"], ", ")
+    rounds = trained.rows["rounds"].to_pandas()
+    parts = [
+        *(
+            _of_kind(kind, one, one.rows["satellite"].fill_null("").to_pandas())
+            for kind, one in (
+                ("view", spans.in_view(contacts)),
+                ("served", spans.connected(contacts)),
+            )
+        ),
+        _of_kind(moved.rows["direction"].to_pandas(), moved, outcomes.to_pandas()),
+        _of_kind(
+            "training", trained, rounds.map(lambda n: f"{n:.0f} round{'s' if n != 1 else ''}")
+        ),
     ]
+    return pd.concat(parts, ignore_index=True).astype({"device": np.int64}).assign(count=1)
 
 
-def _transfers(transfers: pa.Table) -> pd.DataFrame:
-    rows = transfers.to_pandas()
-    said = rows["payload"] + ", " + rows["outcome"]
-    return _named(rows.assign(kind=rows["direction"], says=said), "start_s", "end_s")
+def _of_kind(kind: str | pd.Series, part: Spans, says: pd.Series) -> pd.DataFrame:
+    import pandas as pd
 
-
-def _training(events: pa.Table) -> pd.DataFrame:
-    """Begin and end of rounds, in pairs: a device trains one thing at a time."""
-    rows = events.select(["time_s", "kind", "cluster", "device", "rounds"]).to_pandas()
-    keys = ["cluster", "device", "time_s"]
-    begun = rows[rows["kind"] == "train_start"].sort_values(keys, kind="stable")
-    ended = rows[rows["kind"] == "train_end"].sort_values(keys, kind="stable")
-    said = begun["rounds"].map(lambda n: f"{n:.0f} round{'s' if n != 1 else ''}")
-    whole = begun.assign(end_s=ended["time_s"].to_numpy(), kind="training", says=said)
-    return _named(whole, "time_s", "end_s")
-
-
-def _named(rows: pd.DataFrame, begin: str, end: str) -> pd.DataFrame:
-    names = {begin: "begin_s", end: "end_s"}
-    kept = ["cluster", "device", "kind", "begin_s", "end_s", "says"]
-    return rows.rename(columns=names)[kept]
+    rows = part.rows
+    device = rows["device"].to_pandas() if "device" in rows.column_names else NOBODY
+    where = {"cluster": rows["cluster"].to_pandas(), "device": device, "kind": kind}
+    return pd.DataFrame({**where, "begin_s": part.begin_s, "end_s": part.end_s, "says": says})
 
 
 def _few(bars: pd.DataFrame, end_s: float) -> tuple[pd.DataFrame, float]:
