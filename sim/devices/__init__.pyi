@@ -9,10 +9,10 @@ from .energy import Use as Use
 from .energy import added as added
 from .energy import energy_of as energy_of
 from .energy import total as total
-from .faults import Before as Before
 from .faults import Faults as Faults
+from .faults import FaultsUntilFork as FaultsUntilFork
+from .faults import Intervals as Intervals
 from .faults import Presence as Presence
-from .faults import Spells as Spells
 from .faults import faults_of as faults_of
 from .faults import outages_of as outages_of
 from .sites import EARTH_RADIUS_KM as EARTH_RADIUS_KM

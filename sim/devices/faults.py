@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from scenarios.faults import Packets, Uploads
 
 
-# Spells that come and go by chance: times apart, one after the other.
+# Intervals that come and go by chance: times apart, one after the other.
 
 
 @dataclass(frozen=True, eq=False)
-class Spells:
+class Intervals:
     """Spans (N,) in seconds, in order of time and apart; a span holds its begin and not its end."""
 
     begin_s: Floats
     end_s: Floats
 
-    def between(self, from_s: float, to_s: float) -> Spells:
+    def between(self, from_s: float, to_s: float) -> Intervals:
         """Return what of the spells lies between two times."""
         begin_s, end_s = np.maximum(self.begin_s, from_s), np.minimum(self.end_s, to_s)
         left = end_s > begin_s
-        return Spells(begin_s[left], end_s[left])
+        return Intervals(begin_s[left], end_s[left])
 
-    def then(self, later: Spells) -> Spells:
+    def then(self, later: Intervals) -> Intervals:
         """Return these and later ones; two that touch become one."""
         if len(self.end_s) and len(later.begin_s) and self.end_s[-1] == later.begin_s[0]:
             begin_s = np.concatenate([self.begin_s, later.begin_s[1:]])
-            return Spells(begin_s, np.concatenate([self.end_s[:-1], later.end_s]))
-        return Spells(
+            return Intervals(begin_s, np.concatenate([self.end_s[:-1], later.end_s]))
+        return Intervals(
             np.concatenate([self.begin_s, later.begin_s]), np.concatenate([self.end_s, later.end_s])
         )
 
 
-NO_SPELLS = Spells(np.zeros(0), np.zeros(0))
+NO_INTERVALS = Intervals(np.zeros(0), np.zeros(0))
 
 
-def drawn_spells(
+def drawn_intervals(
     draws: np.random.Generator, apart_s: float, lasting_s: float, until_s: float
-) -> Spells:
+) -> Intervals:
     """Draw the spells of an alternating exponential process up to ``until_s``.
 
     ``apart_s`` is the mean time from the end of one to the begin of the next, ``lasting_s`` the
@@ -68,7 +68,7 @@ def drawn_spells(
         last_s = float(times[-1])
     times = np.concatenate(edges)
     begin_s, end_s = times[: len(times) // 2 * 2].reshape(-1, 2).T
-    return Spells(begin_s, end_s).between(0.0, until_s)
+    return Intervals(begin_s, end_s).between(0.0, until_s)
 
 
 # When the devices of a cluster are there: they leave and return, and work only when there.
@@ -80,7 +80,7 @@ class Presence:
     Times may be inf, for a device that never is ready: what is said of it then means nothing.
     """
 
-    def __init__(self, away: Sequence[Spells]) -> None:
+    def __init__(self, away: Sequence[Intervals]) -> None:
         self.away = tuple(away)
         most = max((len(spells.begin_s) for spells in away), default=0)
         shape = len(self.away), most + 1
@@ -143,7 +143,7 @@ class Presence:
 
 
 @dataclass(frozen=True)
-class Before:
+class FaultsUntilFork:
     """What held until a fork: another scenario's faults, up to ``at_s``."""
 
     scenario: Scenario
@@ -160,7 +160,7 @@ class Faults:
     """
 
     seed: int
-    outages: Mapping[str, Spells]
+    outages: Mapping[str, Intervals]
     churn: Mapping[str, Presence]
     slowdown: Mapping[str, Floats]
     packets: Packets | None = None
@@ -178,7 +178,7 @@ def faults_of(
     clusters: Sequence[Cluster],
     satellites: Sequence[str],
     span_s: float,
-    before: Before | None = None,
+    before: FaultsUntilFork | None = None,
 ) -> Faults | None:
     """Return the faults of a run over ``span_s``; None where nothing can fail.
 
@@ -206,15 +206,18 @@ def faults_of(
 
 
 def outages_of(
-    scenario: Scenario, satellites: Sequence[str], span_s: float, before: Before | None = None
-) -> list[Spells]:
+    scenario: Scenario,
+    satellites: Sequence[str],
+    span_s: float,
+    before: FaultsUntilFork | None = None,
+) -> list[Intervals]:
     """Return when each satellite is out, cut and put together at ``before`` as by `faults_of`."""
     said, seed = scenario.faults.outages, scenario.seed
-    found = [NO_SPELLS] * len(satellites)
+    found = [NO_INTERVALS] * len(satellites)
     if said is not None:
         means_s = 86_400.0 / said.per_day, said.mean_hours * 3600.0
         streams = (stream(seed, "outage", name) for name in satellites)
-        found = [drawn_spells(draws, *means_s, span_s) for draws in streams]
+        found = [drawn_intervals(draws, *means_s, span_s) for draws in streams]
     if before is None:
         return found
     return _spliced(outages_of(before.scenario, satellites, span_s), found, before.at_s)
@@ -236,19 +239,19 @@ def _said(scenario: Scenario) -> bool:
 
 
 def _away(
-    scenario: Scenario, cluster: Cluster, span_s: float, before: Before | None
-) -> list[Spells]:
+    scenario: Scenario, cluster: Cluster, span_s: float, before: FaultsUntilFork | None
+) -> list[Intervals]:
     """When each device of a cluster is away."""
-    said, found = scenario.faults.churn, [NO_SPELLS] * cluster.devices
+    said, found = scenario.faults.churn, [NO_INTERVALS] * cluster.devices
     if said is not None:
         means_s = said.mean_present_hours * 3600.0, said.mean_away_hours * 3600.0
         each = (stream(scenario.seed, "churn", cluster.name, k) for k in range(cluster.devices))
-        found = [drawn_spells(draws, *means_s, span_s) for draws in each]
+        found = [drawn_intervals(draws, *means_s, span_s) for draws in each]
     if before is None:
         return found
     return _spliced(_away(before.scenario, cluster, span_s, None), found, before.at_s)
 
 
-def _spliced(early: Sequence[Spells], late: Sequence[Spells], at_s: float) -> list[Spells]:
+def _spliced(early: Sequence[Intervals], late: Sequence[Intervals], at_s: float) -> list[Intervals]:
     pairs = zip(early, late, strict=True)
     return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]

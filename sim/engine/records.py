@@ -113,7 +113,7 @@ def _detail(asked: Infer) -> str:
 
 def told(faults: Faults, clock: Clock, trace: Trace) -> Process:
     """Tell of every outage, absence and slow device when it begins."""
-    for time_s, cluster, device, detail in sorted(_spells(faults)):
+    for time_s, cluster, device, detail in sorted(_intervals(faults)):
         if time_s < clock.now:  # before the run has turned to these faults
             continue
         yield clock.at(time_s)
@@ -121,7 +121,7 @@ def told(faults: Faults, clock: Clock, trace: Trace) -> Process:
         fault_row(trace, time_s, detail, **whose)
 
 
-def _spells(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
+def _intervals(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
     """Time, cluster (empty for a satellite), device and detail of everything known beforehand."""
     for name, spells in faults.outages.items():
         for begin_s, end_s in zip(spells.begin_s.tolist(), spells.end_s.tolist(), strict=True):

@@ -17,12 +17,12 @@ from learning.requests.cluster import Quorum
 from scenarios import local_path
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
-from sim.devices.faults import Before
+from sim.devices.faults import FaultsUntilFork
 from sim.devices.sites import device_counts
 from sim.errors import InputError
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
-from sim.plan.windows import Find, find
+from sim.plan.windows import Find, find_windows
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -82,7 +82,9 @@ class Build:
         return self.method(self.world, self.options)
 
 
-def build(scenario: Scenario, find: Find = find, before: Before | None = None) -> Build:
+def build(
+    scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
+) -> Build:
     """Check the whole scenario against the rooms and return what a run needs.
 
     ``find`` looks for the contact windows. ``before`` says what faults held until a fork.

@@ -26,7 +26,7 @@ from learning.values.store import packed, unpacked
 from sim.errors import InputError
 from sim.execution.cache_store import PART, TAG, VARIABLE, Shelf, is_cache, may_become_cache
 from sim.files import write_text
-from sim.plan.windows import Found, Sought, find
+from sim.plan.windows import WindowQuery, Windows, find_windows
 
 if TYPE_CHECKING:
     from learning.learner import Learner
@@ -172,20 +172,20 @@ class WindowCache:
         self._shelf = shelf
         self.used: str | None = None
 
-    def find(self, sought: Sought) -> Found:
-        """Return what :func:`sim.plan.windows.find` returns, or has returned for the same."""
-        name = f"{WINDOWS_FOLDER}/{key_of(sought)}{SUFFIX}"
+    def find(self, query: WindowQuery) -> Windows:
+        """Return what ``find_windows`` returns, or has returned for the same query."""
+        name = f"{WINDOWS_FOLDER}/{key_of(query)}{SUFFIX}"
         known = self._read(name)
         self.used = "found" if known is None else "read"
         if known is not None:
             return known
         began = time.perf_counter()
-        found = find(sought)
+        found = find_windows(query)
         if time.perf_counter() - began > WORTH_KEEPING_S:
             self._shelf.write(name, _packed(*found))
         return found
 
-    def _read(self, name: str) -> Found | None:
+    def _read(self, name: str) -> Windows | None:
         data = self._shelf.read(name)
         try:
             return None if data is None else _unpacked(data)
@@ -194,14 +194,14 @@ class WindowCache:
             return None
 
 
-def key_of(sought: Sought) -> str:
+def key_of(query: WindowQuery) -> str:
     """Digest what windows are found from, the program that finds them, and its machine."""
-    elements = [[getattr(s.model, name) for name in ELEMENTS] for s in sought.satellites]
+    elements = [[getattr(s.model, name) for name in ELEMENTS] for s in query.satellites]
     said = {
-        "names": [[s.name, s.norad_id, s.model.operationmode] for s in sought.satellites],
-        "sites": [astuple(site) for site in sought.sites],
-        "span": [sought.start.isoformat(), sought.end.isoformat()],
-        "mask": sought.min_elevation_deg,
+        "names": [[s.name, s.norad_id, s.model.operationmode] for s in query.satellites],
+        "sites": [astuple(site) for site in query.sites],
+        "span": [query.start.isoformat(), query.end.isoformat()],
+        "mask": query.min_elevation_deg,
         "source": SOURCE,
         "versions": [version(name) for name in LIBRARIES],
         "machine": [platform.system(), platform.machine(), *processor()],
@@ -218,7 +218,7 @@ def _packed(windows: orbit.ContactWindows, failures: tuple[str, ...]) -> bytes:
     return file.getvalue()
 
 
-def _unpacked(data: bytes) -> Found:
+def _unpacked(data: bytes) -> Windows:
     with np.load(io.BytesIO(data), allow_pickle=False) as kept:
         columns = {c.name: kept[c.name] for c in fields(orbit.ContactWindows)}
         return orbit.ContactWindows(**columns), tuple(kept["failures"].tolist())

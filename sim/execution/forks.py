@@ -11,7 +11,7 @@ from typing import Any
 
 import scenarios
 from scenarios.parsing import apply_overrides
-from sim.devices.faults import Before
+from sim.devices.faults import FaultsUntilFork
 from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
@@ -25,7 +25,7 @@ from sim.execution.identity import Course
 from sim.execution.result import Result
 from sim.execution.running import carry_out
 from sim.plan.plan import spliced
-from sim.plan.windows import Find, Found, Sought, find
+from sim.plan.windows import Find, WindowQuery, Windows, find_windows
 
 
 def fork(
@@ -55,7 +55,7 @@ def fork(
     if place is not None:
         check_place(place, resume)
     shared = RunCache(cache_folder()) if cache else None
-    windows = remembering(find if shared is None else shared.windows.find)
+    windows = remembering(find_windows if shared is None else shared.windows.find)
     course = _course(parent, at_s, said, overrides, windows)
     return carry_out(course, place, checkpoint_every_s, shared, observers)
 
@@ -100,7 +100,7 @@ def _builds(stages: list[tuple[float, Said]], windows: Find) -> list[tuple[float
 def _turn(before: Build, at_s: float, said: Said, windows: Find) -> tuple[float, Build]:
     """Return the build of ``said`` for a run that went by another one until ``at_s``."""
     scenario = scenarios.from_stored(said, {})
-    late = build(scenario, windows, Before(before.scenario, at_s))
+    late = build(scenario, windows, FaultsUntilFork(before.scenario, at_s))
     if not at_s < late.plan.stop_s:
         raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
     if (before.sidelinks is None) != (late.sidelinks is None):
@@ -257,12 +257,12 @@ def _at(said: Said, key: str) -> Any:
 
 def remembering(find: Find) -> Find:
     """Return what finds windows as ``find`` does, the same ones once only."""
-    known: dict[str, Found] = {}
+    known: dict[str, Windows] = {}
 
-    def found(sought: Sought) -> Found:
-        key = key_of(sought)
+    def found(query: WindowQuery) -> Windows:
+        key = key_of(query)
         if key not in known:
-            known[key] = find(sought)
+            known[key] = find(query)
         return known[key]
 
     return found

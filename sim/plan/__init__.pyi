@@ -12,6 +12,6 @@ from .plan import spliced as spliced
 from .plan import view_of as view_of
 from .satellites import satellites_of as satellites_of
 from .windows import Find as Find
-from .windows import Found as Found
-from .windows import Sought as Sought
-from .windows import find as find
+from .windows import WindowQuery as WindowQuery
+from .windows import Windows as Windows
+from .windows import find_windows as find_windows

@@ -18,7 +18,7 @@ from learning import stream
 from learning.hardware import free_bytes
 from learning.requests.cluster import Cluster
 from orbit import Site
-from sim.devices.faults import Before, Faults, faults_of
+from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
 from sim.devices.sites import clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
@@ -27,8 +27,8 @@ from sim.links.pass_links import DeviceLinks, LinksAhead, Pass, bare_links
 from sim.plan import windows
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.radios import cluster_radios, link_doubts
-from sim.plan.service import View, check_in_service, check_served
-from sim.plan.windows import Find, find
+from sim.plan.service import View, check_in_service, check_served, served
+from sim.plan.windows import Find, find_windows
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -131,7 +131,9 @@ class Plan:
 # The contact plan of a scenario: its view, and the links of every contact.
 
 
-def make_plan(scenario: Scenario, find: Find = find, before: Before | None = None) -> Plan:
+def make_plan(
+    scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
+) -> Plan:
     """Return the plan; raise InputError for a cluster that is never seen or never served.
 
     ``before`` says what faults held until a fork.
@@ -256,22 +258,23 @@ def _luck(seed: int, turn: int, cluster: Cluster, satellite: str) -> Path:
     return draw_paths(cluster.devices, stream(seed, "path", cluster.name, satellite, turn))
 
 
-# Where contacts come from: a view for every ``orbit.source``.
+# Where contacts come from: windows of every ``orbit.source``.
 
 
-_WITHOUT_ORBIT = {"contacts": windows.view_of_windows, "slots": windows.view_of_slots}
+_SOURCES = {"contacts": windows.passes_of_file, "slots": windows.passes_of_slots}
 
 
-def view_of(scenario: Scenario, find: Find = find, before: Before | None = None) -> View:
+def view_of(
+    scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
+) -> View:
     """Return who sees and who serves whom in any scenario; ``find`` looks for the windows.
 
     ``before`` says what faults held until a fork.
     """
     check_plan(scenario, WINDOW_BYTES)
-    source = scenario.orbit.source
-    if source in _WITHOUT_ORBIT:
-        return _WITHOUT_ORBIT[source](scenario, before)
-    return windows.view_of_orbit(scenario, find, before)
+    source = scenario.orbit
+    seen = _SOURCES.get(source.source, windows.passes_of_orbit)(scenario, find)
+    return served(seen, source, outages_of(scenario, seen.satellite_names, seen.span_s, before))
 
 
 # A plan that is one until some time, and another one from there.

@@ -11,18 +11,16 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats, Ints
-from sim.devices.faults import Spells
+from sim.devices.faults import Intervals
 from sim.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """Windows between satellites and clusters (``sites``), and which of them are served.
+class Passes:
+    """Windows between satellites and clusters (``sites``), without regard to outages.
 
-    ``satellites`` and ``places`` are empty where there is no geometry. ``sessions`` numbers the
-    services of each cluster, -1 for windows that are not served. ``doubts`` are lines for the user.
-    Where satellites are out at times, the windows are the pieces in which they work: ``of`` says of
-    which of the ``passes``, the windows as they were.
+    ``satellites`` and ``places`` are empty where there is no geometry. ``doubts`` are lines for the
+    user.
     """
 
     satellite_names: list[str]
@@ -30,38 +28,71 @@ class View:
     sites: list[str]
     start: datetime
     span_s: float
-    windows: orbit.ContactWindows
-    service: orbit.Service
-    sessions: Ints
     passes: orbit.ContactWindows
-    of: Ints
     satellites: tuple[orbit.Satellite, ...] = ()
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
     doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(Passes):
+    """Passes cut into ``windows`` in which their satellites work, and which of them are served.
+
+    ``of`` says of which pass each window is a piece. ``sessions`` numbers the services of each
+    cluster, -1 for windows that are not served.
+    """
+
+    windows: orbit.ContactWindows
+    of: Ints
+    service: orbit.Service
+    sessions: Ints
 
     def sessions_of(self, site: int) -> int:
         """How many sessions a cluster is served in."""
         return int(self.sessions[self.windows.site == site].max(initial=-1)) + 1
 
 
-def served(
-    windows: orbit.ContactWindows,
-    source: Any,
-    elevation_deg: Callable[[int, float], float] | None = None,
-) -> tuple[orbit.Service, Ints]:
-    """Share the satellites by the rules of ``orbit:``, and number the sessions."""
-    service = orbit.serve(
-        windows,
-        source.beams,
-        priority=source.priority,
-        hand_over=source.hand_over or "longest_remaining",
-        min_contact_s=source.min_contact_s,
-        elevation_deg=elevation_deg,
-    )
-    each = source.serving == "single" or source.session == "contact"
-    gap_s = None if each else source.hand_over_gap_s or 0.0
-    return service, orbit.session_numbers(windows, service, gap_s)
+def served(seen: Passes, source: Any, out: Sequence[Intervals]) -> View:
+    """Share the satellites by the rules of ``orbit:`` outside of their outages ``out``.
+
+    In slots every cluster is served once a cycle; what an outage leaves of a slot, in pieces or
+    whole, is one session.
+    """
+    if source.source == "slots":
+        windows, of = cut(seen.passes, out)
+        service, sessions = orbit.serve(windows), of // len(seen.sites)
+    else:
+        windows, of = cut(seen.passes, out, _look(seen, seen.passes) if seen.places else None)
+        look = _look(seen, windows)
+        service = orbit.serve(
+            windows,
+            source.beams,
+            priority=source.priority,
+            hand_over=source.hand_over or "longest_remaining",
+            min_contact_s=source.min_contact_s,
+            elevation_deg=(lambda n, time_s: float(look(n, np.array([time_s]))[0, 0]))
+            if seen.places
+            else None,
+        )
+        each = source.serving == "single" or source.session == "contact"
+        gap_s = None if each else source.hand_over_gap_s or 0.0
+        sessions = orbit.session_numbers(windows, service, gap_s)
+    return View(**vars(seen), windows=windows, of=of, service=service, sessions=sessions)
+
+
+def _look(seen: Passes, windows: orbit.ContactWindows) -> Look:
+    """How the satellite of a window is seen from its site."""
+
+    def look(window: int, time_s: Floats) -> Floats:
+        satellite, site = windows.satellite[window], windows.site[window]
+        angles = orbit.look_angles(
+            seen.satellites[satellite], seen.places[site], seen.start, time_s
+        )
+        ranges = angles.slant_range_km, angles.range_rate_km_s
+        return np.stack([angles.elevation_deg, angles.azimuth_deg, *ranges])[:, :, 0]
+
+    return look
 
 
 def check_served(view: View, source: Any) -> None:
@@ -146,7 +177,7 @@ SHOWN = ("azimuth_deg", "slant_range_km", "range_rate_km_s")
 
 
 def cut(
-    windows: orbit.ContactWindows, out: Sequence[Spells], look: Look | None = None
+    windows: orbit.ContactWindows, out: Sequence[Intervals], look: Look | None = None
 ) -> tuple[orbit.ContactWindows, Ints]:
     """Cut windows into the pieces in which their satellites work; return also each one's window.
 
@@ -163,7 +194,7 @@ def cut(
 
 
 def _pieces(
-    windows: orbit.ContactWindows, satellite: int, spells: Spells
+    windows: orbit.ContactWindows, satellite: int, spells: Intervals
 ) -> tuple[Ints, Floats, Floats]:
     """Window, begin and end of every piece of one satellite's windows."""
     mine = np.flatnonzero(windows.satellite == satellite)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,26 +11,24 @@ import numpy as np
 
 import orbit
 import scenarios
-from learning.requests.cluster import Floats
-from sim.devices.faults import Before, outages_of
 from sim.devices.sites import cluster_sites
 from sim.errors import InputError
 from sim.plan.satellites import chosen, satellites_of
-from sim.plan.service import Look, View, cut, served
+from sim.plan.service import Passes
 
 if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-# What contact windows are found from, and what comes of it.
+# Windows by SGP4.
 
 
-Found = tuple[orbit.ContactWindows, tuple[str, ...]]
+Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
 """Windows, and a line about each satellite whose elements fail at times."""
 
 
 @dataclass(frozen=True)
-class Sought:
+class WindowQuery:
     """Windows of ``satellites`` over ``sites``, exact by SGP4, between two aware datetimes."""
 
     satellites: Sequence[orbit.Satellite]
@@ -40,18 +38,18 @@ class Sought:
     min_elevation_deg: float
 
 
-Find = Callable[[Sought], Found]
+Find = Callable[[WindowQuery], Windows]
 
 
-def find(sought: Sought) -> Found:
+def find_windows(query: WindowQuery) -> Windows:
     """Find windows. Raises ElementError for elements that SGP4 cannot use at all."""
     failures: list[orbit.Failure] = []
     windows = orbit.contact_windows(
-        sought.satellites,
-        sought.sites,
-        sought.start,
-        sought.end,
-        sought.min_elevation_deg,
+        query.satellites,
+        query.sites,
+        query.start,
+        query.end,
+        query.min_elevation_deg,
         "sgp4",
         failures.append,
     )
@@ -61,31 +59,22 @@ def find(sought: Sought) -> Found:
     return windows, tuple(map(str, failures))
 
 
-def view_of_orbit(scenario: Scenario, find: Find = find, before: Before | None = None) -> View:
-    """Return satellites, windows and service; raise InputError where the elements are wrong."""
+def passes_of_orbit(scenario: Scenario, find: Find) -> Passes:
+    """Return satellites and windows by SGP4; raise InputError where the elements are wrong."""
     source: Any = scenario.orbit
     days = scenario.stop.days
     assert days is not None  # the schema asks for it on a real orbit
     satellites, sites = satellites_of(scenario), cluster_sites(scenario)
     start = scenario.start or max(satellite.epoch for satellite in satellites)
     end = start + timedelta(days=days)
-    passes, failures = find(Sought(satellites, sites, start, end, source.min_elevation_deg))
-    names = [satellite.name for satellite in satellites]
-    span_s = (end - start).total_seconds()  # datetimes have whole microseconds
-    out = outages_of(scenario, names, span_s, before)
-    windows, of = cut(passes, out, _look(passes, satellites, sites, start))
-    service, sessions = served(windows, source, _elevation(windows, satellites, sites, start))
-    return View(
-        satellite_names=names,
+    passes, failures = find(WindowQuery(satellites, sites, start, end, source.min_elevation_deg))
+    return Passes(
+        satellite_names=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         sites=[site.name for site in sites],
         start=start,
-        span_s=span_s,
-        windows=windows,
-        service=service,
-        sessions=sessions,
+        span_s=(end - start).total_seconds(),  # datetimes have whole microseconds
         passes=passes,
-        of=of,
         satellites=tuple(satellites),
         places=tuple(sites),
         min_elevation_deg=source.min_elevation_deg,
@@ -93,39 +82,7 @@ def view_of_orbit(scenario: Scenario, find: Find = find, before: Before | None =
     )
 
 
-def _elevation(
-    windows: orbit.ContactWindows,
-    satellites: list[orbit.Satellite],
-    sites: list[orbit.Site],
-    start: datetime,
-) -> Callable[[int, float], float]:
-    """Elevation of the satellite of a window over its site."""
-    look = _look(windows, satellites, sites, start)
-
-    def elevation_deg(window: int, time_s: float) -> float:
-        return float(look(window, np.array([time_s]))[0, 0])
-
-    return elevation_deg
-
-
-def _look(
-    windows: orbit.ContactWindows,
-    satellites: list[orbit.Satellite],
-    sites: list[orbit.Site],
-    start: datetime,
-) -> Look:
-    """How the satellite of a window is seen from its site."""
-
-    def look(window: int, time_s: Floats) -> Floats:
-        satellite, site = windows.satellite[window], windows.site[window]
-        seen = orbit.look_angles(satellites[satellite], sites[site], start, time_s)
-        ranges = seen.slant_range_km, seen.range_rate_km_s
-        return np.stack([seen.elevation_deg, seen.azimuth_deg, *ranges])[:, :, 0]
-
-    return look
-
-
-# The view of the EMS-FL paper's idealised cycle: a slot a cluster, then idle ones.
+# The EMS-FL paper's idealised cycle: one slot for each cluster, then idle ones.
 
 
 SLOTS_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,11 +93,8 @@ SATELLITE = "slots"
 """What the one satellite is called."""
 
 
-def view_of_slots(scenario: Scenario, before: Before | None = None) -> View:
-    """Return when each slot is; every cluster is served once a cycle, a session each time.
-
-    What an outage leaves of a slot, in pieces or whole, is one session.
-    """
+def passes_of_slots(scenario: Scenario, find: Find) -> Passes:
+    """Return when each slot is."""
     source, cycles = scenario.orbit, scenario.stop.cycles
     assert source.source == "slots"  # callers have turned to others for the rest
     assert cycles is not None  # the schema asks for it in slots
@@ -152,22 +106,11 @@ def view_of_slots(scenario: Scenario, before: Before | None = None) -> View:
         passes = passes.where(passes.set_s <= span_s)
         if not len(passes):
             raise InputError(f"stop.days: {span_s / 86400:g} days do not hold a single slot")
-    windows, of = cut(passes, outages_of(scenario, [SATELLITE], span_s, before))
-    return View(
-        satellite_names=[SATELLITE],
-        norad_ids=[None],
-        sites=[cluster.name for cluster in clusters],
-        start=scenario.start or SLOTS_EPOCH,
-        span_s=span_s,
-        windows=windows,
-        service=orbit.serve(windows),
-        sessions=of // len(clusters),
-        passes=passes,
-        of=of,
-    )
+    names = [cluster.name for cluster in clusters]
+    return Passes([SATELLITE], [None], names, scenario.start or SLOTS_EPOCH, span_s, passes)
 
 
-# The view of ready contact windows: our own export, or another tool's.
+# Ready contact windows: our own export, or another tool's.
 
 
 @dataclass(frozen=True)
@@ -179,10 +122,14 @@ class _Satellite:
     norad_id: int = 0
 
 
-def view_of_windows(scenario: Scenario, before: Before | None = None) -> View:
-    """Return windows and service; raise InputError (or the room's error) for a bad file."""
+def passes_of_file(scenario: Scenario, find: Find) -> Passes:
+    """Return the windows of a file; raise InputError (or the error of ``orbit``) for a bad one."""
     source: Any = scenario.orbit
-    table = _table(scenario)
+    columns = source.columns.model_dump(exclude_none=True)
+    if source.windows is not None:
+        table = orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
+    else:
+        table = orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
     names = [cluster.name for cluster in scenario.ground.clusters]
     found = [_Satellite(name, index) for index, name in enumerate(table.satellites)]
     kept = chosen(found, source.serving, source.satellite)
@@ -196,36 +143,16 @@ def view_of_windows(scenario: Scenario, before: Before | None = None) -> View:
             f"{span_s / 86400:g} days from {table.start:%Y-%m-%dT%H:%M:%SZ}; the sites there are "
             f"{', '.join(table.sites)}"
         )
-    kept_names = [satellite.name for satellite in kept]
-    windows, of = cut(passes, outages_of(scenario, kept_names, span_s, before))
-    service, sessions = served(windows, source)
-    return View(
-        satellite_names=kept_names,
-        norad_ids=[None] * len(kept),
-        sites=names,
-        start=table.start,
-        span_s=span_s,
-        windows=windows,
-        service=service,
-        sessions=sessions,
-        passes=passes,
-        of=of,
-        doubts=tuple(_strangers(table, names)),
+    others = ", ".join(sorted(set(table.sites) - set(names)))
+    return Passes(
+        [satellite.name for satellite in kept],
+        [None] * len(kept),
+        names,
+        table.start,
+        span_s,
+        passes,
+        doubts=(f"windows of {others} are not used: no cluster is called so",) if others else (),
     )
-
-
-def _table(scenario: Scenario) -> orbit.WindowFile:
-    source: Any = scenario.orbit
-    columns = source.columns.model_dump(exclude_none=True)
-    if source.windows is not None:
-        return orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
-    return orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
-
-
-def _strangers(table: orbit.WindowFile, names: list[str]) -> Iterator[str]:
-    strangers = sorted(set(table.sites) - set(names))
-    if strangers:
-        yield f"windows of {', '.join(strangers)} are not used: no cluster is called so"
 
 
 def _renumbered(

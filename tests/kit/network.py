@@ -6,7 +6,7 @@ from sim.devices import energy
 from sim.devices.compute import Compute, compute_of
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
-from sim.devices.faults import NO_SPELLS, Faults, Presence, Spells, drawn_spells
+from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
 from sim.devices.sites import cluster_sites, device_sites, distance_km
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation
@@ -34,4 +34,4 @@ from sim.plan.plan import Plan, make_plan, view_of
 from sim.plan.radios import cluster_radios
 from sim.plan.satellites import satellites_of
 from sim.plan.service import cut
-from sim.plan.windows import Sought, find
+from sim.plan.windows import WindowQuery, find_windows

@@ -29,7 +29,7 @@ from tests.kit.learning import (
     source_fingerprints,
     why_not_cacheable,
 )
-from tests.kit.network import Sought, finding
+from tests.kit.network import WindowQuery, finding
 from tests.kit.records import (
     TALLY,
     Shelf,
@@ -293,12 +293,12 @@ DAY = timedelta(days=1)
 def sought(**changes):
     satellites = orbit.walker_delta(600, 60, 3, 3, 1, START, 0.0, 0.0)
     sites = [orbit.Site("a", 50.0, 10.0), orbit.Site("b", -20.0, 100.0, 300.0, 5.0)]
-    return replace(Sought(satellites, sites, START, START + DAY, 10.0), **changes)
+    return replace(WindowQuery(satellites, sites, START, START + DAY, 10.0), **changes)
 
 
 def asked_twice(root, question, worth_keeping_s=0.0):
     """How the same windows come, twice, that are found without a cache."""
-    wanted, used = finding.find(question), []
+    wanted, used = finding.find_windows(question), []
     for _ in range(2):
         cache = WindowCache(Shelf(root))
         with limited(worth_keeping_s=worth_keeping_s):
@@ -317,7 +317,7 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
     shape = {"semi_major_axis_km": 6560.0, "inclination_deg": 60.0, "bstar": 0.02}
     low = orbit.keplerian_satellite("falling", START, **shape)
     falling = sought(satellites=[low], end=START + 12 * DAY)
-    assert "falling" in finding.find(falling)[1][0]
+    assert "falling" in finding.find_windows(falling)[1][0]
     assert asked_twice(tmp_path, falling) == ["found", "read"]
     assert asked_twice(tmp_path / "slow", sought(), worth_keeping_s=60.0) == ["found", "found"]
     Shelf(tmp_path).write(f"windows/{key_of(sought())}.windows", b"well sealed, but no archive")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import orbit as orbits
 from tests.kit import network
 from tests.kit.learning import WAITS_FOR_ALL, Cluster, Quorum, Train, stream
-from tests.kit.network import NO_SPELLS, Presence, Spells, drawn_spells
+from tests.kit.network import NO_INTERVALS, Intervals, Presence, drawn_intervals
 from tests.kit.scenarios import Packets, Uploads
 from tests.kit.small import orbit, slots
 from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, download, talk, upload
@@ -21,8 +21,8 @@ from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, downlo
 DAY_S = 86_400.0
 
 
-def away(*edges_s: float) -> Spells:
-    return Spells(np.array(edges_s[::2], float), np.array(edges_s[1::2], float))
+def away(*edges_s: float) -> Intervals:
+    return Intervals(np.array(edges_s[::2], float), np.array(edges_s[1::2], float))
 
 
 def resent(number: int, packets: list[int], loss: float) -> np.ndarray:
@@ -124,12 +124,12 @@ def test_late_uploads_begin_later_or_miss_the_contact() -> None:
 
 
 ONE_WAY, BOTH_WAYS = contact(0, 0, 30, [8.0] * 4), contact(0, 0, 500, [8.0] * 2, down=band(2))
-LEAVING: dict[str, tuple[list[Any], Any, list[Spells], list[str], list[float]]] = {
+LEAVING: dict[str, tuple[list[Any], Any, list[Intervals], list[str], list[float]]] = {
     # Contacts, protocol, who is away when; rows, and when each chain is over.
     # 15 bytes: device 1 is away at the start, device 2 leaves after 4 s and goes on next time.
     "in a pass": (
         [ONE_WAY, contact(1, 100, 130, [8.0] * 4)], [upload(15.0)] * 2,
-        [NO_SPELLS, away(-5, 2), away(4, 50), away(15, 90)],
+        [NO_INTERVALS, away(-5, 2), away(4, 50), away(15, 90)],
         ["0 in 0: 0-15 15 delivered", "2 in 0: 0-4 4 carried", "3 in 0: 0-15 15 delivered",
          "0 in 1: 100-115 15 delivered", "1 in 1: 100-115 15 delivered",
          "2 in 1: 100-111 11 delivered", "3 in 1: 100-115 15 delivered"], [15, 115],
@@ -162,7 +162,7 @@ def test_who_is_away_takes_no_part_and_nobody_waits_for_it(name: str) -> None:
 
 def test_training_by_itself_pauses_while_a_device_is_away() -> None:
     """A round of 10 s that begins at 0: away from 4 to 24, or until 7."""
-    presence = Presence([away(4.0, 24.0), away(-1.0, 7.0), NO_SPELLS])
+    presence = Presence([away(4.0, 24.0), away(-1.0, 7.0), NO_INTERVALS])
     told = talk([contact(0, 0, 500, [8.0] * 3)], [[Train(COST, rounds=1)]], presence=presence)
     assert told.ends() == [30.0, 17.0, 10.0]
     assert told.replies[0][0].rounds.tolist() == [1, 1, 1]
@@ -177,14 +177,14 @@ SOME_AWAY = st.lists(AWAY, min_size=1, max_size=3)
 LOSS = st.floats(0.0, 0.8)
 
 
-def inside(of: Spells, time_s: np.ndarray) -> np.ndarray:
+def inside(of: Intervals, time_s: np.ndarray) -> np.ndarray:
     held = (of.begin_s[:, None] <= time_s) & (time_s < of.end_s[:, None])
     return np.asarray(held.any(axis=0))
 
 
 @given(SOME_AWAY, st.integers(0, 100), st.integers(0, 300), st.integers(1, 40))
 def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
-    spells: list[Spells], from_s: int, lasts_s: int, round_s: int
+    spells: list[Intervals], from_s: int, lasts_s: int, round_s: int
 ) -> None:
     k, each = len(spells), compute(seconds_per_round=float(round_s))
     devices = network.Devices(Cluster("c", 0, k), each, Presence(spells))
@@ -205,7 +205,7 @@ def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
 @example([away(10, 20), away(20, 30)], 20, 20, 1)
 @example([away(0, 5)], 0, 5, 1)
 def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(
-    spells: list[Spells], one: int, other: int, work: int
+    spells: list[Intervals], one: int, other: int, work: int
 ) -> None:
     """All edges are whole seconds, so that a walk in half seconds is exact."""
     presence, k = Presence(spells), len(spells)
@@ -237,7 +237,7 @@ CLOSED: dict[str, tuple[Any, Any, Quorum, dict[str, Any], str, float, str]] = {
     # Device k needs 160 / rate + 10 s: 14, 18, 26 and 50 s. One is away, and three of four do.
     "whole chains": (
         DOWN_TOO, MODEL, Quorum(share=0.75),
-        {"presence": Presence([away(-1, 5000), *[NO_SPELLS] * 4])}, "01110", 26, "quorum: 1",
+        {"presence": Presence([away(-1, 5000), *[NO_INTERVALS] * 4])}, "01110", 26, "quorum: 1",
     ),
     # Who is corrupted has not arrived: here the second to end, so that the quorum waits for one.
     "corrupted": (
@@ -295,16 +295,18 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
 
 
 def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start() -> None:
-    drawn = drawn_spells(stream(1, "test"), 600.0, 200.0, 8e6)
+    drawn = drawn_intervals(stream(1, "test"), 600.0, 200.0, 8e6)
     apart_s, lasting_s = drawn.begin_s[1:] - drawn.end_s[:-1], drawn.end_s - drawn.begin_s
     for times, mean_s in ((apart_s, 600.0), (lasting_s[:-1], 200.0)):
         assert times.min() > 0.0
         # Five standard errors of mean and standard deviation of an exponential.
         assert times.mean() == pytest.approx(mean_s, rel=5 / np.sqrt(len(times)))
         assert times.std() == pytest.approx(mean_s, rel=5 * np.sqrt(2 / len(times)))
-    longer = drawn_spells(stream(1, "test"), 600.0, 200.0, 1e7).between(0.0, 8e6)
+    longer = drawn_intervals(stream(1, "test"), 600.0, 200.0, 1e7).between(0.0, 8e6)
     assert np.array_equal(longer.begin_s, drawn.begin_s)
-    at_once = [len(drawn_spells(stream(k, "s"), 600.0, 200.0, 1e-3).begin_s) for k in range(2000)]
+    at_once = [
+        len(drawn_intervals(stream(k, "s"), 600.0, 200.0, 1e-3).begin_s) for k in range(2000)
+    ]
     assert np.mean(at_once) == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / 2000))
 
 
@@ -321,7 +323,7 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed: int, c
     pieces, of = network.cut(windows, out)
     grid_s = np.arange(0.0, 400.0, 1 / 16) + 1 / 64
     for number in range(count):
-        mine = Spells(pieces.rise_s[of == number], pieces.set_s[of == number])
+        mine = Intervals(pieces.rise_s[of == number], pieces.set_s[of == number])
         whole = away(windows.rise_s[number], windows.set_s[number])
         wanted = inside(whole, grid_s) & ~inside(out[satellite[number]], grid_s)
         assert np.array_equal(inside(mine, grid_s), wanted)
