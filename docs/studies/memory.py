@@ -14,6 +14,8 @@ import sys
 from dataclasses import replace
 
 import torch
+from torch.func import functional_call
+from torch.nn import functional
 
 from learning.architecture.costs import architecture
 from learning.architecture.kinds import KINDS, resolved, text_shape
@@ -21,7 +23,7 @@ from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models import MODELS, Residency
 from learning.models.build import skeleton
-from learning.training.sgd import Batch, gradients
+from learning.training.sgd import gradients
 
 KIND = "llama-3-8b-x3"
 TOKENS = 384
@@ -73,7 +75,12 @@ def _measured_bytes(config: LearningConfig, held: tuple[int, ...]) -> int:
     standing = {p: t for p, t in weights.items() if p not in moving}
     tokens = torch.randint(0, config.model.vocabulary, (1, 1, TOKENS), device="cuda")
     x = torch.stack([tokens, torch.ones_like(tokens)], dim=2)
-    gradients(model, moving, standing, Batch(x, torch.zeros(1, dtype=torch.int64, device="cuda")))
+    y = torch.zeros(1, dtype=torch.int64, device="cuda")
+
+    def loss(factors: dict[str, torch.Tensor]) -> torch.Tensor:
+        return functional.cross_entropy(functional_call(model, {**standing, **factors}, (x,)), y)
+
+    gradients(moving, (), loss)
     return torch.cuda.max_memory_allocated()
 
 

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
 
 from learning.config import MASKS, LearningConfig
 from learning.data.samples import InputSpec
 from learning.models.build import skeleton
 from learning.models.interface import Maker, is_gate, is_of
 from learning.models.moe import Residency
+from learning.training import sgd
 from learning.training.device_state import BASE, FACTOR, State, delta_of, experts_held
-from learning.training.sgd import batches_of_device, batches_of_round, gradients, gradients_of_all
 from learning.training.task import Task
-
-
-@dataclass(frozen=True)
-class Local:
-    """What one call trains: the model, and stacked tensors (K, ...) by path that move or stand."""
-
-    task: Task
-    cluster: str
-    model: nn.Module
-    moving: Mapping[str, Tensor]
-    frozen: Mapping[str, Tensor]
 
 
 def train(
@@ -56,7 +46,6 @@ def train(
     held, and for an unmasked gate on devices that do not hold every expert.
     """
     routed = tuple(sorted(experts)) if masked else task.all_experts
-    _check_counts(task, cluster, rounds, first_round)
     _check_experts(state, experts, routed, gate)
     here = Residency(
         routed,
@@ -65,62 +54,39 @@ def train(
         masked=MASKS[mask],
         own_reach=reach is not None,
     )
+    model = _model_of(task.config, task.spec, task.maker, here)
     moved = _moved_names(task, state, experts, gate)
-    reachable = {} if reach is None else _reachable(task, reach, rounds)
-    local = Local(
-        task,
-        cluster,
-        _model_of(task.config, task.spec, task.maker, here),
-        moving={path: state[name] for name, path in moved.items()},
-        frozen=_frozen(task, state, routed, moved) | reachable,
+    frozen = _frozen(task, state, routed, moved)
+    if reach is not None:
+        frozen |= _reachable(task, reach, rounds)
+    shared, own = _shared_rows(frozen) if task.batched else ({}, frozen)
+    shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+
+    def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        logits = functional_call(model, {**shared, **tensors}, (x,), tie_weights=False)
+        return functional.cross_entropy(logits.flatten(0, -2), y.flatten())
+
+    samples, config = task.shards[cluster].samples, task.config
+    gates = [path for name, path in moved.items() if is_gate(name)]
+    trained = sgd.train(
+        {path: state[name] for name, path in moved.items()},
+        sgd.draw_of(task, cluster, samples.x, samples.y),
+        loss,
+        sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
+        rounds,
+        first_round,
+        together=task.batched,
+        frozen=own,
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(cluster)),
     )
-    run = _all_at_once if task.batched else _one_by_one
-    tensors = run(local, rounds, first_round)
-    return {**state, **{name: tensors[path] for name, path in moved.items()}}
+    return {**state, **{name: trained[path] for name, path in moved.items()}}
 
 
 @lru_cache(maxsize=16)
 def _model_of(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
     """Return a model to be called with tensors given, made once: it holds none itself."""
     return skeleton(config, spec, maker, here)
-
-
-def _all_at_once(
-    local: Local, rounds: Sequence[int], first_round: Sequence[int]
-) -> Mapping[str, Tensor]:
-    """Train all devices in step; one that has done its rounds stands still."""
-    task, tensors = local.task, local.moving
-    shared, own = _shared_rows(local.frozen)
-    shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    for index in range(max(rounds)):
-        training = [index < count for count in rounds]
-        numbers = [first + index for first in first_round]
-        for batch in batches_of_round(task, local.cluster, training, numbers):
-            found = gradients_of_all(local.model, tensors, own, shared, batch)
-            tensors = _descend(task, tensors, found, training)
-    return tensors
-
-
-def _one_by_one(
-    local: Local, rounds: Sequence[int], first_round: Sequence[int]
-) -> Mapping[str, Tensor]:
-    """Train one device after the other: for models too large to be batched over devices."""
-    results = [
-        _device(local, device, count, first)
-        for device, (count, first) in enumerate(zip(rounds, first_round, strict=True))
-    ]
-    return {path: torch.stack([own[path] for own in results]) for path in local.moving}
-
-
-def _device(local: Local, device: int, rounds: int, first_round: int) -> Mapping[str, Tensor]:
-    task = local.task
-    tensors: Mapping[str, Tensor] = {p: tensor[device] for p, tensor in local.moving.items()}
-    standing = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    standing |= {path: tensor[device] for path, tensor in local.frozen.items()}
-    for number in range(first_round, first_round + rounds):
-        for batch in batches_of_device(task, local.cluster, device, number):
-            tensors = _descend(task, tensors, gradients(local.model, tensors, standing, batch))
-    return tensors
 
 
 def _moved_names(
@@ -202,36 +168,6 @@ def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
         else:
             own[path] = tensor.contiguous()
     return shared, own
-
-
-def _descend(
-    task: Task,
-    tensors: Mapping[str, Tensor],
-    steps: Sequence[Tensor],
-    training: Sequence[bool] | None = None,
-) -> dict[str, Tensor]:
-    """Take one step; where ``training`` (K,) is given, devices that are not in it stand still."""
-    moved = {}
-    for (path, tensor), gradient in zip(tensors.items(), steps, strict=True):
-        step_size = task.config.step_size
-        if is_gate(task.names.stored(path)):
-            step_size *= task.config.gate_step_size_ratio
-        moved[path] = torch.sub(tensor, gradient, alpha=step_size)
-        if training is not None and not all(training):
-            who = torch.tensor(training, device=tensor.device)
-            moved[path] = torch.where(who.view(-1, *[1] * (tensor.dim() - 1)), moved[path], tensor)
-    return moved
-
-
-def _check_counts(
-    task: Task, cluster: str, rounds: Sequence[int], first_round: Sequence[int]
-) -> None:
-    devices = task.devices(cluster)
-    for what, counts in (("rounds", rounds), ("first_round", first_round)):
-        if len(counts) != devices or min(counts) < 0:
-            raise ValueError(
-                f"{what} is {tuple(counts)}; cluster {cluster!r} needs {devices} counts, 0 or more"
-            )
 
 
 def _check_experts(

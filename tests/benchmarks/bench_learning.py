@@ -27,7 +27,7 @@ from learning.learner import Learner
 from learning.models import Residency
 from learning.training.device_state import load
 from learning.training.local import train
-from learning.training.sgd import batches_of_device
+from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
 from learning.training.task import Task, use_one_thread
 
@@ -93,13 +93,13 @@ def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[st
     model.requires_grad_(False)
     for parameter in tuned.values():
         parameter.requires_grad_(True)
-    results = []
+    results, samples = [], task.shards["a"].samples
     for device in range(DEVICES):
         model.load_state_dict(_tensors_of(task, state, device), strict=not masked)
         optimiser = torch.optim.SGD(tuned.values(), lr=task.config.step_size)
-        for x, y in batches_of_device(task, "a", device, 0):
+        for rows in rows_of_round(task, "a", device, 0):
             optimiser.zero_grad()
-            loss = functional.cross_entropy(model(x), y)
+            loss = functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
             if loss.requires_grad:  # no row may have chosen the trained expert
                 loss.backward()
                 optimiser.step()

@@ -15,7 +15,7 @@ from learning.data.samples import InputSpec
 from learning.models.interface import expert_of
 from learning.models.nmoe import PersonalExpert, make_extractor
 from learning.training.nmoe.extractor import EXTRACTOR
-from learning.training.sgd import Descent, rows_of_round, train
+from learning.training.sgd import Descent, draw_of, train
 from learning.training.task import Samples, Task, in_batches, pool
 
 
@@ -46,16 +46,12 @@ def train_experts(
     Features come from a cache, which holds what the client computes again in each round.
     """
     model = expert_module(task.config.model, task.spec.classes, "logit")
-    labels, found = task.shards[cluster].samples.y, cached["features"]
+    labels = task.shards[cluster].samples.y
 
     def loss(tensors: Mapping[str, Tensor], h: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (h,)), y)
 
-    def draw(device: int, number: int | None) -> list[tuple[Tensor, ...]]:
-        rows = torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device)
-        return [(found[step], labels[step]) for step in rows]
-
-    begin = drawn_experts(task, cluster)
+    begin, draw = drawn_experts(task, cluster), draw_of(task, cluster, cached["features"], labels)
     descent = Descent(task.config.step_size)
     return train(begin, draw, loss, descent, rounds, first_round, together=True)
 

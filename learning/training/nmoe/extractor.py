@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -18,10 +19,12 @@ from learning.models.nmoe import Pretext
 from learning.rng import stream
 from learning.training.nmoe import contrast
 from learning.training.nmoe.contrast import view
-from learning.training.sgd import Descent, Loss, rows_of_round, train
+from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, rows_of_round, train
 from learning.training.task import Task, in_batches
 
 EXTRACTOR = "extractor."
+OTHERS = "others"
+"""The mean correlation matrix of all other clients, beside what is trained."""
 
 
 @lru_cache(maxsize=4)
@@ -109,35 +112,40 @@ def train_extractor(
         clients = int(shared["clients"])
         others = contrast.mean_of_others(own["matrix"], shared["matrix"], clients)
         alpha = alpha if clients > 1 else 1.0
-    draw = _Draw(task, cluster, loss, others)
+    samples = task.shards[cluster].samples
+    by_labels = loss == "ce"
     return train(
         stacked,
-        draw,
+        draw_of(task, cluster, samples.x, samples.y) if by_labels else _views_of(task, cluster),
         _loss(task, loss, estimator, radius, alpha),
         Descent(task.config.step_size * step_size_ratio, momentum, largest_gradient),
         rounds,
         first_round,
         together=task.batched,
+        frozen=None if others is None else {OTHERS: others},
     )
 
 
-class _Draw:
-    """Minibatches of stage 1: samples and labels, or two views and what the others correlate."""
+def _views_of(task: Task, cluster: str) -> Draw:
+    """Return how minibatches of two views of each sample are drawn, by each device for itself."""
+    x = task.shards[cluster].samples.x
 
-    def __init__(self, task: Task, cluster: str, loss: str, others: Tensor | None) -> None:
-        self.task, self.cluster, self.loss, self.others = task, cluster, loss, others
+    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
+        each = list(zip(devices, numbers, strict=True))
+        rows = [torch.from_numpy(rows_of_round(task, cluster, *who)).to(task.device) for who in each]
+        rngs = [
+            None if number is None else stream(task.config.seed, "views", cluster, device, number)
+            for device, number in each
+        ]
+        for step in zip(*rows, strict=True):
+            pairs = [_two_views(x[own], rng) for own, rng in zip(step, rngs, strict=True)]
+            yield tuple(torch.stack(views) for views in zip(*pairs, strict=True))
 
-    def __call__(self, device: int, number: int | None) -> list[tuple[Tensor, ...]]:
-        samples = self.task.shards[self.cluster].samples
-        rows = torch.from_numpy(rows_of_round(self.task, self.cluster, device, number))
-        parts = [samples.at(step) for step in rows.to(self.task.device)]
-        if self.loss == "ce":
-            return [(part.x, part.y) for part in parts]
-        rest = () if self.others is None else (self.others[device],)
-        if number is None:
-            return [(part.x, part.x, *rest) for part in parts]
-        rng = stream(self.task.config.seed, "views", self.cluster, device, number)
-        return [(view(part.x, rng), view(part.x, rng), *rest) for part in parts]
+    return draw
+
+
+def _two_views(x: Tensor, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+    return (x, x) if rng is None else (view(x, rng), view(x, rng))
 
 
 def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) -> Loss:
@@ -146,13 +154,12 @@ def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) ->
     def by_labels(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (x,)), y)
 
-    def by_contrast(
-        tensors: Mapping[str, Tensor], first: Tensor, second: Tensor, others: Tensor | None = None
-    ) -> Tensor:
-        z = functional_call(model, dict(tensors), (torch.cat((first, second)),))
+    def by_contrast(tensors: Mapping[str, Tensor], first: Tensor, second: Tensor) -> Tensor:
+        own = {name: tensor for name, tensor in tensors.items() if name != OTHERS}
+        z = functional_call(model, own, (torch.cat((first, second)),))
         z0, z1 = z.split(len(first))
         if estimator == "pairs":
             return contrast.pairs(z0, z1, radius)
-        return contrast.shared(z0, z1, radius, others, alpha)
+        return contrast.shared(z0, z1, radius, tensors.get(OTHERS), alpha)
 
     return by_labels if loss == "ce" else by_contrast

@@ -21,7 +21,7 @@ from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import EXTRACTOR
-from learning.training.sgd import Descent, rows_of_round, train
+from learning.training.sgd import Batch, Descent, draw_of, train
 from learning.training.task import Task, pool
 
 GATE = "gate.0."
@@ -88,23 +88,17 @@ def train_gates(
     combine: str,
 ) -> dict[str, Tensor]:
     """Local rounds by the cross-entropy of the mixture of all in reach, all else frozen."""
-    found, outputs = known["features"], known["outputs"]
-    labels = task.shards[cluster].samples.y
     everyone = [[True] * task.config.model.experts] * task.devices(cluster)
-    limits = reach_of(task, everyone if reach is None else reach)
+    limits = {"reach": reach_of(task, everyone if reach is None else reach)}
 
-    def loss(
-        gate: Mapping[str, Tensor], h: Tensor, answers: Tensor, y: Tensor, limit: Tensor
-    ) -> Tensor:
-        weight = route(task, gate, h, None, limit).weight
+    def loss(gate: Mapping[str, Tensor], h: Tensor, answers: Tensor, y: Tensor) -> Tensor:
+        weight = route(task, gate, h, None, gate["reach"]).weight
         return losses(answer(mixed(weight, answers), combine), y, combine).mean()
 
-    def draw(device: int, number: int | None) -> list[tuple[Tensor, ...]]:
-        rows = torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device)
-        return [(found[s], outputs[s], labels[s], limits[device]) for s in rows]
-
+    labels = task.shards[cluster].samples.y
+    draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
     descent = Descent(task.config.step_size * task.config.gate_step_size_ratio)
-    return train(gates, draw, loss, descent, rounds, first_round, together=True)
+    return train(gates, draw, loss, descent, rounds, first_round, together=True, frozen=limits)
 
 
 # How a client's samples are routed: by its gate, to its own expert alone, or at random.
@@ -186,11 +180,10 @@ def central(
         weight = route(task, _part(tensors, POOLED_GATE), h, None, limit).weight
         return losses(answer(mixed(weight, outputs), combine), y, combine).mean()
 
-    def draw(device: int, number: int | None) -> list[tuple[Tensor, ...]]:
-        rng = stream(config.seed, "batch", "central", number)
-        rows = rng.integers(0, len(samples.y), (config.steps_per_round, config.batch_size))
-        parts = [samples.at(step) for step in torch.from_numpy(rows).to(task.device)]
-        return [(part.x, part.y) for part in parts]
+    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
+        rng = stream(config.seed, "batch", "central", numbers[0])
+        rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
+        return [(samples.x[s], samples.y[s]) for s in torch.from_numpy(rows).to(task.device)]
 
     begin = _drawn(task)
     ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(POOLED_GATE)}
