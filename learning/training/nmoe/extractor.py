@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -128,24 +127,22 @@ def train_extractor(
 
 def _views_of(task: Task, cluster: str) -> Draw:
     """Return how minibatches of two views of each sample are drawn, by each device for itself."""
-    x = task.shards[cluster].samples.x
 
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
-        each = list(zip(devices, numbers, strict=True))
-        rows = [torch.from_numpy(rows_of_round(task, cluster, *who)).to(task.device) for who in each]
-        rngs = [
-            None if number is None else stream(task.config.seed, "views", cluster, device, number)
-            for device, number in each
-        ]
-        for step in zip(*rows, strict=True):
-            pairs = [_two_views(x[own], rng) for own, rng in zip(step, rngs, strict=True)]
-            yield tuple(torch.stack(views) for views in zip(*pairs, strict=True))
+        who = zip(devices, numbers, strict=True)
+        for views in zip(*(_views(task, cluster, *one) for one in who), strict=True):
+            yield tuple(torch.stack(parts) for parts in zip(*views, strict=True))
 
     return draw
 
 
-def _two_views(x: Tensor, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
-    return (x, x) if rng is None else (view(x, rng), view(x, rng))
+def _views(task: Task, cluster: str, device: int, number: int | None) -> Iterator[Batch]:
+    """Draw the views of one device's round; where it rests, the samples stand for them."""
+    x = task.shards[cluster].samples.x
+    rng = None if number is None else stream(task.config.seed, "views", cluster, device, number)
+    for rows in torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device):
+        own = x[rows]
+        yield (own, own) if rng is None else (view(own, rng), view(own, rng))
 
 
 def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) -> Loss:
