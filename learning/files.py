@@ -166,7 +166,7 @@ def _check_count(header: bytes) -> None:
 
 
 Fingerprints = tuple[tuple[str, int, int], ...]
-
+"""Path, bytes and time of the last change, ns, of files."""
 
 MOST_ENTRIES = 20_000
 """Files and folders up to which a folder is taken for data or weights, not for half a disk."""
@@ -202,7 +202,7 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
 
 
 def file_fingerprints(config: LearningConfig) -> Fingerprints:
-    """Return (path, bytes, nanoseconds of the last change) of every file that a task is made of."""
+    """Return the fingerprints of every file that a task is made of."""
     data, model = config.data, config.model
     named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
     named += [model.tokenizer, model.adapter]
@@ -210,21 +210,20 @@ def file_fingerprints(config: LearningConfig) -> Fingerprints:
 
 
 def fingerprints_under(names: Iterable[str]) -> Fingerprints:
-    """Return path, bytes and time of the last change of all files of these names, or in them."""
-    seen = [(str(file), file.stat()) for name in names for file in files_under(name)]
-    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in seen)
+    """Return the fingerprints of all files of these names, or in folders of these names."""
+    return tuple(_fingerprint(str(file)) for name in names for file in files_under(name))
 
 
 def source_fingerprints(package: Path) -> Fingerprints:
-    """Return path, bytes and time of the last change of every Python file under ``package``."""
-    seen = []
-    for folder, _, names in os.walk(package):
-        for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(folder, name)
-                stat = os.stat(path)
-                seen.append((os.path.relpath(path, package), stat.st_size, stat.st_mtime_ns))
-    return tuple(sorted(seen))
+    """Return the fingerprints of all Python files under ``package``, by their paths there."""
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(package) for name in names)
+    seen = (_fingerprint(path) for path in paths if path.endswith(".py"))
+    return tuple(sorted((os.path.relpath(path, package), size, ns) for path, size, ns in seen))
+
+
+def _fingerprint(path: str) -> tuple[str, int, int]:
+    found = os.stat(path)
+    return path, found.st_size, found.st_mtime_ns
 
 
 SOURCE = source_fingerprints(Path(__file__).parent)

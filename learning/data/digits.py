@@ -1,85 +1,77 @@
-"""``digits``, ``digit-images``.
+"""``digits``, ``digit-images``: handwritten digits that scikit-learn brings along.
 
-All clusters hold the same kind of data, and are tested on the same images.
+All clusters hold the same kind of data, one domain each, and are tested on the same images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from learning.config import LearningConfig
 from learning.data.samples import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.rng import stream
 
-# Handwritten digits in pixel-permuted domains: the bundled default, no download.
-
-
 TRAIN_IMAGES = 1400
 BRIGHTEST_PIXEL = 16.0
 MAX_DOMAINS = 20
 SPEC = InputSpec("vector", (64,), 10)
+IMAGE_SPEC = InputSpec("image", (1, 8, 8), 10)
+
+Features = NDArray[np.float32]
 
 
 def digits(config: LearningConfig) -> Dataset:
-    """Return the digits; their ``x`` are features from the start, 64 pixels in 0..1."""
-    return Dataset(digit_domains(config), lambda trial: Encoding(SPEC, lambda features: features))
+    """Return the digits as 64 pixels in 0..1, permuted by domain.
 
-
-def digit_domains(config: LearningConfig) -> list[Domain]:
-    """Return one domain a cluster: 1400 images split disjointly, 397 test images seen by all.
-
-    Features are 64 pixels in 0..1. Raises :class:`ValueError` for more than 20 clusters, where
-    a domain would have too few images to learn from.
+    1400 images are split disjointly, 397 test images are seen by all. Raises :class:`ValueError`
+    for more than 20 clusters, where a domain would have too few images to learn from.
     """
-    count = len(config.clusters)
-    if not 1 <= count <= MAX_DOMAINS:
-        raise ValueError(f"{count} clusters; the digits data serve 1 to {MAX_DOMAINS} clusters")
-    from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
-    order = stream(config.seed, "digits", "split").permutation(len(labels))
-    x = (pixels[order] / BRIGHTEST_PIXEL).astype(np.float32)
-    y = labels[order].astype(np.int64)
-    parts = np.array_split(np.arange(TRAIN_IMAGES), count)
-    test = np.arange(TRAIN_IMAGES, len(y))
-    domains = []
-    for index, rows in enumerate(parts):
-        view = stream(config.seed, "domain", index).permutation(x.shape[1])
-        train, tested = (
-            SampleArrays(x[np.ix_(part, view)], y[part], np.full(len(part), index))
-            for part in (rows, test)
-        )
-        domains.append(Domain(train, tested))
-    return domains
+    def permuted(x: Features, index: int) -> Features:
+        return x[:, stream(config.seed, "domain", index).permutation(x.shape[1])]
 
-
-IMAGE_SPEC = InputSpec("image", (1, 8, 8), 10)
+    return _dataset(config, SPEC, "digits", "digits data", MAX_DOMAINS, permuted)
 
 
 def digit_images(config: LearningConfig) -> Dataset:
-    """Return the digits; their ``x`` are images (n, 1, 8, 8) in 0..1 from the start."""
-    return Dataset(image_domains(config), lambda trial: Encoding(IMAGE_SPEC, lambda images: images))
-
-
-def image_domains(config: LearningConfig) -> list[Domain]:
-    """Return one domain a cluster: 1400 images dealt at random, 397 test images seen by all.
+    """Return the digits as images (n, 1, 8, 8) in 0..1, dealt at random and split as ``digits``.
 
     Raises :class:`ValueError` for more clusters than there are images.
     """
+
+    def image(x: Features, index: int) -> Features:
+        return x.reshape(-1, *IMAGE_SPEC.shape)
+
+    return _dataset(config, IMAGE_SPEC, "digit images", "digit images", TRAIN_IMAGES, image)
+
+
+def _dataset(
+    config: LearningConfig,
+    spec: InputSpec,
+    name: str,
+    called: str,
+    most: int,
+    view: Callable[[Features, int], Features],
+) -> Dataset:
+    """Return the digits, shuffled by stream ``name``; domains see them through ``view``."""
     count = len(config.clusters)
-    if not 1 <= count <= TRAIN_IMAGES:
-        raise ValueError(f"{count} clusters; the digit images serve 1 to {TRAIN_IMAGES} clusters")
+    if not 1 <= count <= most:
+        raise ValueError(f"{count} clusters; the {called} serve 1 to {most} clusters")
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    order = stream(config.seed, "digit images", "split").permutation(len(labels))
-    x = (pixels[order] / BRIGHTEST_PIXEL).astype(np.float32).reshape(-1, *IMAGE_SPEC.shape)
+    order = stream(config.seed, name, "split").permutation(len(labels))
+    x = (pixels[order] / BRIGHTEST_PIXEL).astype(np.float32)
     y = labels[order].astype(np.int64)
     test = np.arange(TRAIN_IMAGES, len(y))
-    domains = []
-    for index, rows in enumerate(np.array_split(np.arange(TRAIN_IMAGES), count)):
-        train, tested = (
-            SampleArrays(x[part], y[part], np.full(len(part), index)) for part in (rows, test)
-        )
-        domains.append(Domain(train, tested))
-    return domains
+
+    def samples(rows: NDArray[Any], index: int) -> SampleArrays:
+        return SampleArrays(view(x[rows], index), y[rows], np.full(len(rows), index))
+
+    parts = enumerate(np.array_split(np.arange(TRAIN_IMAGES), count))
+    domains = [Domain(samples(rows, index), samples(test, index)) for index, rows in parts]
+    return Dataset(domains, lambda trial: Encoding(spec, lambda features: features))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -35,7 +35,7 @@ class SampleArrays(NamedTuple):
         return SampleArrays(self.x[rows], self.y[rows], self.domain[rows])
 
 
-def join(parts: list[SampleArrays]) -> SampleArrays:
+def join(parts: Sequence[SampleArrays]) -> SampleArrays:
     """Put samples one after another, in the order of ``parts``."""
     x, y, domain = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return SampleArrays(x, y, domain)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.nn import functional
 
 from learning.architecture.shapes import ModelTensors
 from learning.config import LearningConfig, LoraConfig
@@ -32,8 +31,15 @@ SLOWLY = (
 )
 
 
-def try_out(config: LearningConfig, maker: Maker, spec: InputSpec, x: Tensor, y: Tensor) -> None:
-    """Run the model whole, with one expert, and as devices train it, on samples (n, ...), (n,).
+def try_out(
+    config: LearningConfig,
+    maker: Maker,
+    spec: InputSpec,
+    x: Tensor,
+    y: Tensor,
+    train: Callable[[nn.Module, Tensor, Tensor], object],
+) -> None:
+    """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n,).
 
     Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
     logits of another shape, randomness, buffers that change, no gradient, no vmap.
@@ -47,7 +53,11 @@ def try_out(config: LearningConfig, maker: Maker, spec: InputSpec, x: Tensor, y:
         _check_forward(config.model.kind, single, x, y, spec)
     batched = getattr(model, "batched", True)
     here = Residency(everything, everything, dense=batched)
-    _check_training(config.model.kind, _filled(config, maker, spec, here), x, y, batched)
+    try:
+        train(_filled(config, maker, spec, here), x, y)
+    except Exception as error:
+        cure = SLOWLY if batched else ""
+        raise failure(config.model.kind, "cannot be trained", error, cure) from None
 
 
 def _filled(config: LearningConfig, maker: Maker, spec: InputSpec, here: Residency) -> nn.Module:
@@ -88,30 +98,6 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         raise refusal(
             kind, "returns logits without a gradient; use no detach or no_grad in forward"
         )
-
-
-def _check_training(kind: str, model: nn.Module, x: Tensor, y: Tensor, batched: bool) -> None:
-    """Take the gradient of the loss: of two devices at once, or of one."""
-    count = 2 if batched else 1
-    leaves = {
-        path: torch.stack([p.detach()] * count).requires_grad_()
-        for path, p in model.named_parameters()
-    }
-    xs = torch.stack([x] * count)
-
-    def logits_of(tensors: dict[str, Tensor], x: Tensor) -> Tensor:
-        logits: Tensor = functional_call(model, tensors, (x,), tie_weights=False)
-        return logits
-
-    try:
-        if batched:
-            logits = vmap(logits_of)(leaves, xs)
-        else:
-            logits = logits_of({path: t[0] for path, t in leaves.items()}, xs[0])[None]
-        loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(count))
-        torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    except Exception as error:
-        raise failure(kind, "cannot be trained", error, SLOWLY if batched else "") from None
 
 
 # The tensors of a model of one's own, found by looking at it.

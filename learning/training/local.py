@@ -61,17 +61,12 @@ def train(
         frozen |= _reachable(task, reach, rounds)
     shared, own = _shared_rows(frozen) if task.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-
-    def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        logits = functional_call(model, {**shared, **tensors}, (x,), tie_weights=False)
-        return functional.cross_entropy(logits.flatten(0, -2), y.flatten())
-
     samples, config = task.shards[cluster].samples, task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
     trained = sgd.train(
         {path: state[name] for name, path in moved.items()},
         sgd.draw_of(task, cluster, samples.x, samples.y),
-        loss,
+        loss_of(model, shared),
         sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
         rounds,
         first_round,
@@ -81,6 +76,16 @@ def train(
         devices=range(task.devices(cluster)),
     )
     return {**state, **{name: trained[path] for name, path in moved.items()}}
+
+
+def loss_of(model: nn.Module, shared: Mapping[str, Tensor]) -> sgd.Loss:
+    """Return the cross-entropy of ``model`` as a function of its tensors but the ``shared``."""
+
+    def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        logits = functional_call(model, {**shared, **tensors}, (x,), tie_weights=False)
+        return functional.cross_entropy(logits.flatten(0, -2), y.flatten())
+
+    return loss
 
 
 @lru_cache(maxsize=16)

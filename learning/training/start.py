@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import vmap
 from torch.nn import functional
 
 from learning.architecture.kinds import BYTES, precision_of, pretraining_of
 from learning.config import LearningConfig
 from learning.data import load_samples
-from learning.data.samples import FederatedSamples, InputSpec, SampleArrays, join
+from learning.data.samples import FederatedSamples, InputSpec, join
 from learning.hardware import check_memory
 from learning.models.build import (
     fill,
@@ -33,6 +34,8 @@ from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate, 
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import of_another_model, read_adapter
 from learning.rng import stream
+from learning.training.local import loss_of
+from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
 
@@ -92,46 +95,36 @@ def home_domains(experts: int, domains: int) -> Tensor:
 
 
 def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict[str, Tensor]:
-    """Tune one expert, all alone in the model, on its home domains."""
-    first = 0 if is_upcycled(task) else expert
-    own = {n: t for n, t in task.initial.items() if expert_of(n) == first}
-    renamed = {n.replace(f"expert.{first}.", f"expert.{expert}.", 1): n for n in own}
+    """Tune one expert, alone in the model, on its home domains."""
+    stored = {expert_of(name) for name in task.initial} - {None}
+    # Upcycled experts all start from one dense feed-forward network, stored as expert 0.
+    first = 0 if len(stored) < len(task.all_experts) else expert
+    own = {name: tensor for name, tensor in task.initial.items() if expert_of(name) == first}
     if not steps:
-        return {name: own[old] for name, old in renamed.items()}
+        return {_of_expert(expert, name): tensor for name, tensor in own.items()}
     model = skeleton(single_expert(task.config), task.spec, task.maker, Residency(held=(0,)))
-    weights = {n: t for n, t in task.initial.items() if expert_of(n) is None and not is_gate(n)}
-    weights |= {n.replace(f"expert.{first}.", "expert.0.", 1): t.clone() for n, t in own.items()}
-    weights |= {n: own_gate(model, task, n) for n in gate_names(task)}
-    fill(model, {task.names.path(n): t for n, t in weights.items()})
-    parameters = {
-        name: parameter
+    names = {path: task.names.stored(path) for path, _ in model.named_parameters()}
+    weights = {_of_expert(0, name): tensor.clone() for name, tensor in own.items()}
+    # Whatever the gate of a single expert says, its weight is 1.
+    weights |= {
+        names[path]: torch.zeros(parameter.shape, dtype=task.dtype, device=task.device)
         for path, parameter in model.named_parameters()
-        if expert_of(name := task.names.stored(path)) is not None
+        if is_gate(names[path])
     }
+    fill(model, {path: {**task.initial, **weights}[name] for path, name in names.items()})
+    tuned = {n: model.get_parameter(p) for p, n in names.items() if expert_of(n) is not None}
     rng = stream(task.config.seed, "pretrain", "expert", expert)
     fit(
-        parameters.values(),
+        torch.optim.SGD(tuned.values(), lr=EXPERT_STEP_SIZE),
         task_loss(model, samples.x, samples.y),
         draw_batches(rng, len(samples.y), steps, EXPERT_BATCH_SIZE),
-        sgd(EXPERT_STEP_SIZE),
     )
-    return {
-        name.replace("expert.0.", f"expert.{expert}.", 1): parameter.detach()
-        for name, parameter in parameters.items()
-    }
+    return {_of_expert(expert, name): parameter.detach() for name, parameter in tuned.items()}
 
 
-def own_gate(model: nn.Module, task: Task, name: str) -> Tensor:
-    """Return a gate for a single expert: whatever it says, its weight is 1."""
-    shape = model.get_parameter(task.names.path(name)).shape
-    return torch.zeros(shape, dtype=task.dtype, device=task.device)
-
-
-def gate_names(task: Task) -> list[str]:
-    """Return the stored names of the gates' tensors."""
-    model = skeleton(task.config, task.spec, task.maker, Residency(held=task.all_experts))
-    stored = (task.names.stored(path) for path, _ in model.named_parameters())
-    return [name for name in stored if is_gate(name)]
+def _of_expert(expert: int, name: str) -> str:
+    """Return the stored name of the same tensor of another expert."""
+    return f"expert.{expert}.{name.split('.', 2)[2]}"
 
 
 def _pretrained_gates(
@@ -142,44 +135,26 @@ def _pretrained_gates(
     Routing to all experts (k = E) keeps a gradient to each: with hard Top-1 the gate hardly
     learns which expert belongs to which data.
     """
-    model = _soft_model(task, experts)
-    gates = {task.names.path(n): n for n in gate_names(task)}
-    parameters = {gates[path]: p for path, p in model.named_parameters() if path in gates}
+    everywhere = replace(task.config.model, top_k=task.config.model.experts)
+    here = Residency(held=task.all_experts, dense=True)
+    model = skeleton(replace(task.config, model=everywhere), task.spec, task.maker, here)
+    known = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
+    tensors = {task.names.path(name): tensor for name, tensor in known.items()}
+    gates = {p: n for p, _ in model.named_parameters() if is_gate(n := task.names.stored(p))}
+    drawn = initialise(model, task.config.seed, gates.keys() - tensors.keys())
+    tensors |= {path: _placed(tensor, task.config) for path, tensor in drawn.items()}
+    fill(model, tensors | {path: tensors[path].clone() for path in gates})
+    parameters = {name: model.get_parameter(path) for path, name in gates.items()}
     rng = stream(task.config.seed, "pretrain", "gate")
     fit(
-        parameters.values(),
+        torch.optim.Adam(parameters.values(), lr=GATE_STEP_SIZE),
         gate_loss(model, trial, homes),
         draw_batches(rng, len(trial.y), steps, GATE_BATCH_SIZE),
-        lambda parameters: torch.optim.Adam(parameters, lr=GATE_STEP_SIZE),
     )
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
-def _soft_model(task: Task, experts: dict[str, Tensor]) -> nn.Module:
-    """Return the whole model with k = E, its gates as they are before pre-training."""
-    everywhere = replace(task.config.model, top_k=task.config.model.experts)
-    soft = replace(task.config, model=everywhere)
-    here = Residency(held=task.all_experts, dense=True)
-    model = skeleton(soft, task.spec, task.maker, here)
-    weights = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
-    missing = {task.names.path(n) for n in gate_names(task) if n not in weights}
-    drawn = initialise(model, task.config.seed, missing)
-    tensors = {task.names.path(name): tensor for name, tensor in weights.items()}
-    tensors |= {path: tensor.to(task.device, task.dtype) for path, tensor in drawn.items()}
-    tensors = {
-        path: tensor.clone() if path in gate_paths(task) else tensor
-        for path, tensor in tensors.items()
-    }
-    fill(model, tensors)
-    return model
-
-
-def gate_paths(task: Task) -> set[str]:
-    """Return where the gates lie in the model."""
-    return {task.names.path(name) for name in gate_names(task)}
-
-
-def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Callable[[Tensor], Tensor]:
+def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
     """Return, for row indices into ``trial``, the task's loss plus each gate's origin loss."""
     at_home = homes.T[trial.domain]
 
@@ -230,13 +205,16 @@ def build_task(config: LearningConfig) -> Task:
     if config.model.kind not in MODELS.shipped:
         pooled = pool(trial)
         two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
-        try_out(config, maker, samples.spec, two.x, two.y)
+        try_out(config, maker, samples.spec, two.x, two.y, _gradients_at_start)
     return Task(
         config=config,
         maker=maker,
         names=names,
         spec=samples.spec,
-        shards={name: _shards(parts, config) for name, parts in samples.shards.items()},
+        shards={
+            name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
+            for name, parts in samples.shards.items()
+        },
         trial=trial,
         test={name: to_tensors(arrays, config) for name, arrays in samples.test.items()},
         initial=_initial(config, samples, maker, names, trial),
@@ -244,8 +222,15 @@ def build_task(config: LearningConfig) -> Task:
     )
 
 
-def _shards(parts: tuple[SampleArrays, ...], config: LearningConfig) -> Shards:
-    return Shards(to_tensors(join(list(parts)), config), tuple(len(part.y) for part in parts))
+def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
+    """Return the gradients of two devices at once, or of one where the model is not batched."""
+    weights = {path: parameter.detach() for path, parameter in model.named_parameters()}
+    loss = loss_of(model, {})
+    if not getattr(model, "batched", True):
+        return gradients(weights, (x, y), loss)
+    two = {path: torch.stack([weight, weight]) for path, weight in weights.items()}
+    batch = torch.stack([x, x]), torch.stack([y, y])
+    return gradients(two, batch, lambda tensors, *parts: vmap(loss)(tensors, *parts).sum())
 
 
 def _initial(
@@ -265,16 +250,11 @@ def _initial(
         from learning.models.checkpoints import checkpoint_weights
 
         read = checkpoint_weights(config.model, model)
-    drawn = _random(model, config, names, set(read))
-    return {name: _placed(tensor, config) for name, tensor in (read | drawn).items()}
-
-
-def _random(
-    model: nn.Module, config: LearningConfig, names: Names, known: set[str]
-) -> dict[str, Tensor]:
-    """Draw what no checkpoint holds, under the names that tensors are stored by."""
-    wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in known}
-    return {names.stored(path): t for path, t in initialise(model, config.seed, wanted).items()}
+    # What no checkpoint holds is drawn.
+    wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
+    drawn = initialise(model, config.seed, wanted)
+    weights = read | {names.stored(path): tensor for path, tensor in drawn.items()}
+    return {name: _placed(tensor, config) for name, tensor in weights.items()}
 
 
 def _placed(tensor: Tensor, config: LearningConfig) -> Tensor:
@@ -292,29 +272,27 @@ def _dense(
     """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
     model = skeleton(single_expert(config), spec, maker, Residency(held=(0,)))
     drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
-    placed = {path: _placed(tensor, config) for path, tensor in drawn.items()}
-    fill(model, placed)
+    fill(model, {path: _placed(tensor, config) for path, tensor in drawn.items()})
     moved = [
-        p
-        for path, p in model.named_parameters()
-        if p.requires_grad and not is_gate(names.stored(path))
+        parameter
+        for path, parameter in model.named_parameters()
+        if parameter.requires_grad and not is_gate(names.stored(path))
     ]
     rng = stream(config.seed, "pretrain", "dense")
-    batches = draw_batches(rng, len(trial.y), steps, DENSE_BATCH_SIZE)
-    fit(moved, task_loss(model, trial.x, trial.y), batches, sgd(DENSE_STEP_SIZE))
+    fit(
+        torch.optim.SGD(moved, lr=DENSE_STEP_SIZE),
+        task_loss(model, trial.x, trial.y),
+        draw_batches(rng, len(trial.y), steps, DENSE_BATCH_SIZE),
+    )
     trained = {names.stored(path): p.detach() for path, p in model.named_parameters()}
     return {name: tensor for name, tensor in trained.items() if not is_gate(name)}
 
 
-def is_upcycled(task: Task) -> bool:
-    """Whether the experts start from one dense feed-forward network, stored as expert 0."""
-    return len({expert_of(n) for n in task.initial} - {None}) < len(task.all_experts)
-
-
-# Training a few modules of one model on one machine: what the server does before the start.
+# Training of a few modules of one model on one machine: what the server does before the start.
 
 
 Loss = Callable[[Tensor], Tensor]
+"""Loss of a model on rows of its data."""
 
 
 def task_loss(model: nn.Module, x: Tensor, y: Tensor) -> Loss:
@@ -322,23 +300,17 @@ def task_loss(model: nn.Module, x: Tensor, y: Tensor) -> Loss:
     return lambda rows: functional.cross_entropy(model(x[rows]), y[rows])
 
 
-def fit(
-    parameters: Iterable[nn.Parameter],
-    loss: Loss,
-    batches: Iterable[Tensor],
-    optimiser: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
-) -> None:
-    """Take one step on ``parameters``, in place, for each batch of row indices."""
-    moved = list(parameters)
-    steps = optimiser(moved)
+def fit(optimiser: torch.optim.Optimizer, loss: Loss, batches: Iterable[Tensor]) -> None:
+    """Take one step on the optimiser's parameters, in place, for each batch of row indices."""
+    moved = optimiser.param_groups[0]["params"]
     for rows in batches:
-        # What a model of one's own does not use has no gradient: it stands still.
+        # What a custom model does not use has no gradient: it does not move.
         gradients = torch.autograd.grad(
             loss(rows), moved, allow_unused=True, materialize_grads=True
         )
         for parameter, gradient in zip(moved, gradients, strict=True):
             parameter.grad = gradient
-        steps.step()
+        optimiser.step()
 
 
 def draw_batches(
@@ -346,8 +318,3 @@ def draw_batches(
 ) -> Iterable[Tensor]:
     """Draw row indices of ``steps`` minibatches out of ``samples``, with replacement."""
     return torch.from_numpy(rng.integers(0, samples, (steps, batch_size))).unbind()
-
-
-def sgd(step_size: float) -> Callable[[list[nn.Parameter]], torch.optim.Optimizer]:
-    """Return the maker of a plain gradient descent of ``step_size``."""
-    return lambda parameters: torch.optim.SGD(parameters, lr=step_size)

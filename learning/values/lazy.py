@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
@@ -48,41 +48,28 @@ class Operation:
 
     def function(self) -> Callable[..., Any]:
         """Import the function."""
-        module = import_module(self.place.partition(":")[0])
-        found: Callable[..., Any] = getattr(module, self.name)
+        found: Callable[..., Any] = resolve_name(self.place)
         return found
 
 
 Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
 
 
+@dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
 class Handle:
     """A learning result that may not have been computed yet.
 
-    ``foreign`` is the place of an operation of somebody else that it comes of, empty if none is.
-    ``apply`` computes it by the settings of when it was asked for.
+    ``apply`` computes it, by the settings of when it was asked for. ``foreign`` is the place of an
+    operation that it results from and that is not part of leomix, empty if there is none.
     """
 
-    __slots__ = (
-        *("__weakref__", "apply", "arguments", "foreign", "key", "operation", "parents", "value"),
-    )
-
-    def __init__(
-        self,
-        key: str,
-        operation: Operation,
-        parents: tuple[Handle, ...],
-        arguments: dict[str, Any],
-        foreign: str,
-        apply: Apply,
-    ) -> None:
-        self.key = key
-        self.operation = operation
-        self.parents = parents
-        self.arguments = arguments
-        self.foreign = foreign
-        self.apply = apply
-        self.value: Tensors | None = None
+    key: str
+    operation: Operation
+    parents: tuple[Handle, ...]
+    arguments: dict[str, Any]
+    foreign: str
+    apply: Apply
+    value: Tensors | None = None
 
     def _no_number(self) -> NoReturn:
         raise TypeError(
