@@ -67,13 +67,14 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
     for number, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             yield ("ground", "clusters", number, "places_path"), cluster.places_path, folder
-    for key, name in _learning_files(scenario):
+    for key, name in learning_files(scenario):
         if not name.startswith(HUB):
             beside = os.path.lexists(_spelt(folder / name))
             yield key, name, folder if beside else Path.cwd()
 
 
-def _learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
+def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
+    """The keys that name data and weights, by path, and what they say: files, folders or others."""
     model, data = scenario.learning.model, scenario.learning.data
     for number, name in enumerate(model.checkpoints):
         yield ("learning", "model", "checkpoints", number), name

@@ -7,7 +7,6 @@ digest of the trace must agree where the interrupted run was saved.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.errors import SimulationError
+from sim.trace.digest import json_digest
 from sim.trace.recorder import Trace
 
 FORMAT = 3
@@ -83,5 +83,4 @@ class Journal:
 def checksum(said: Mapping[str, Any]) -> str:
     """Return a digest of what a journal says, to find out whether it has changed."""
     parts = {name: said[name] for name in ("event", "time_s", "digest", "entries")}
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return json_digest(parts)

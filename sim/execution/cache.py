@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import math
 import os
 import platform
@@ -27,6 +25,7 @@ from sim.errors import InputError
 from sim.execution.cache_store import PART, TAG, VARIABLE, Shelf, is_cache, may_become_cache
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows
+from sim.trace.digest import json_digest
 
 if TYPE_CHECKING:
     from learning.learner import Learner
@@ -51,8 +50,7 @@ class RunCache:
         self._foreign = learner.values.reuse.foreign
         self.why_not = learner.why_not_cacheable() if learner.trains else "nothing is trained"
         if not self.why_not:
-            said = json.dumps(learner.environment(), sort_keys=True)
-            context = hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+            context = json_digest(learner.environment())
             self.results = learner.values.cache = Results(self.shelf, context)
 
     def close(self) -> None:
@@ -206,9 +204,7 @@ def key_of(query: WindowQuery) -> str:
         "versions": [version(name) for name in LIBRARIES],
         "machine": [platform.system(), platform.machine(), *processor()],
     }
-    digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16)
-    digest.update(np.array(elements, np.float64).tobytes())
-    return digest.hexdigest()
+    return json_digest(said, binary=np.array(elements, np.float64).tobytes())
 
 
 def _packed(windows: orbit.ContactWindows, failures: tuple[str, ...]) -> bytes:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial, reduce
+from operator import getitem
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
+import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
+from scenarios import Scenario
+from scenarios.trust import learning_files
 from sim.devices.sites import device_kinds, device_places
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
-from sim.plan.plan import Plan
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
+from sim.trace.digest import json_digest
 
 
 def portable(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as JSON that needs no file beside it: what they hold, not their paths."""
-    import scenarios
-
     said: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
     if source.source in ("tle", "omm") and source.path is not None:
@@ -40,23 +40,19 @@ def portable(scenario: Scenario) -> dict[str, Any]:
                 if kinds is None
                 else [kind.model_dump(mode="json") for kind in kinds],
             }
-    _place_files(said["learning"], scenario)
+    # Data and weights are too large to be held, and needed to run again.
+    _rename(said["learning"], scenario, partial(_absolute, scenario))
     return said
 
 
-def _place_files(learning: dict[str, Any], scenario: Scenario) -> None:
-    """Name data and weights by absolute paths: too large to be held, and needed to run again."""
-    model, data = learning["model"], learning["data"]
-    model["checkpoints"] = [_absolute(scenario, name) for name in model["checkpoints"]]
-    for section, key in ((model, "tokenizer"), (model, "adapter"), (data, "path")):
-        if section[key] is not None:
-            section[key] = _absolute(scenario, section[key])
-    data["paths"] = {c: _absolute(scenario, name) for c, name in data["paths"].items()}
+def _rename(learning: dict[str, Any], scenario: Scenario, change: Callable[[str], str]) -> None:
+    """Change the names of the files that a learning section as JSON names, in their places."""
+    for (_, *inner, last), _ in learning_files(scenario):
+        section: Any = reduce(getitem, inner, cast("Any", learning))
+        section[last] = change(section[last])
 
 
 def _absolute(scenario: Scenario, name: str) -> str:
-    import scenarios
-
     place = scenarios.local_path(scenario, name)
     return str(Path(place).resolve()) if Path(place).exists() else name
 
@@ -65,15 +61,27 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8-sig")
 
 
-def identity(said: dict[str, Any], plan: Plan, *earlier: Any) -> str:
-    """Digest what decides a run: what its portable scenario says, and its contact windows.
+OUTSIDE = ("description",)
+"""Keys of a scenario that change nothing in a run."""
 
-    Of a fork also what it went by ``earlier``, as JSON.
+
+def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
+    """Return all that changes a run in a scenario, ``stored`` as :func:`portable` returns it.
+
+    Files that it names count by what they hold and not by where they lie.
     """
-    said = {key: value for key, value in without_places(said).items() if key != "description"}
-    windows = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in plan.contacts]
-    text = json.dumps([said, windows, *earlier], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    learning = deepcopy(stored["learning"])
+    _rename(learning, scenario, fingerprint)
+    kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
+    return kept | {"learning": learning}
+
+
+def digest_of(scenario: Scenario) -> str:
+    """Return 24 hexadecimal digits of what ``scenario`` says, in all that changes a run.
+
+    They name the folder of its run in a sweep.
+    """
+    return json_digest([decisive(scenario, portable(scenario))], 12)
 
 
 Fork = dict[str, Any]
@@ -107,9 +115,10 @@ class Course:
 
     @cached_property
     def identity(self) -> str:
-        """A digest of what decides the run."""
+        """A digest of what decides the run: scenario, contacts, and for a fork what was before."""
+        plan = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in self.last.plan.contacts]
         earlier = [] if self.fork is None else [earlier_of(self.fork)]
-        return identity(self.scenario_json, self.last.plan, *earlier)
+        return json_digest([decisive(self.last.scenario, self.scenario_json), plan, *earlier])
 
 
 def course_of(built: Build) -> Course:
@@ -135,24 +144,21 @@ ENDS_BYTES = 1_000_000
 
 
 def fingerprint(name: str) -> str:
-    """Return a digest of a file, or of all files in a folder; the name itself if there is none."""
+    """Return a digest of a file, or of all files in a folder; the name itself if there is none.
+
+    They are read once, unless they change.
+    """
+    return _fingerprint(name, fingerprints_under([name]))
+
+
+@cache
+def _fingerprint(name: str, when: Fingerprints) -> str:
     if not (files := files_under(name)):
         return name
     if files == [Path(name)]:
         return _of_file(files[0])
     parts = [(str(file.relative_to(name)), _of_file(file)) for file in files]
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-
-
-def without_places(said: dict[str, Any]) -> dict[str, Any]:
-    """Return a portable scenario with digests of what it learns from in place of paths."""
-    learning = said["learning"]
-    model, data = dict(learning["model"]), dict(learning["data"])
-    model["checkpoints"] = [fingerprint(name) for name in model["checkpoints"]]
-    for section, key in ((model, "tokenizer"), (model, "adapter"), (data, "path")):
-        section[key] = None if section[key] is None else fingerprint(section[key])
-    data["paths"] = {cluster: fingerprint(name) for cluster, name in data["paths"].items()}
-    return {**said, "learning": {**learning, "model": model, "data": data}}
 
 
 def _of_file(path: Path) -> str:
@@ -166,47 +172,3 @@ def _of_file(path: Path) -> str:
             file.seek(size - ENDS_BYTES)
             digest.update(file.read())
     return digest.hexdigest()
-
-
-# The digest of a resolved scenario, which names the folder of its run.
-
-
-DIGEST_BYTES = 12
-OUTSIDE = ("description",)
-"""Keys of a scenario that change nothing in a run."""
-
-
-def digest_of(scenario: Scenario) -> str:
-    """Return 24 hexadecimal digits of what ``scenario`` says, in all that changes a run.
-
-    Files that it names count by what they hold and not by where they lie.
-    """
-    said = {key: value for key, value in portable(scenario).items() if key not in OUTSIDE}
-    named = _named(said["learning"])
-    files = _files(json.dumps(named), fingerprints_under(_places(named)))
-    text = json.dumps([said | {"learning": _merged(said["learning"], files)}], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
-
-
-def _named(learning: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the keys of a learning section that name files."""
-    named = {"model": ("checkpoints", "tokenizer", "adapter"), "data": ("path", "paths")}
-    return {part: {key: learning[part][key] for key in keys} for part, keys in named.items()}
-
-
-def _merged(learning: dict[str, Any], files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return learning | {part: learning[part] | held for part, held in files.items()}
-
-
-def _places(named: dict[str, dict[str, Any]]) -> list[str]:
-    """Return the names of all files and folders."""
-    model, data = named["model"], named["data"]
-    alone = [model["tokenizer"], model["adapter"], data["path"]]
-    return [*model["checkpoints"], *data["paths"].values(), *(name for name in alone if name)]
-
-
-@cache
-def _files(named: str, when: Fingerprints) -> dict[str, dict[str, Any]]:
-    """Return digests of the files that are named: read once, unless they change."""
-    found: dict[str, dict[str, Any]] = without_places({"learning": json.loads(named)})["learning"]
-    return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,12 @@ def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
             if column not in LEARNED.get(name, ()):
                 timing.update(f"{name}.{column}:{timed}\n".encode())
     return whole.hexdigest(), timing.hexdigest()
+
+
+def json_digest(value: Any, size_bytes: int = 16, binary: bytes = b"") -> str:
+    """Return a digest in hexadecimal digits of plain values, and of bytes behind them."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.blake2b(text.encode() + binary, digest_size=size_bytes).hexdigest()
 
 
 def sha256(tables: Mapping[str, pa.Table], timing_only: bool = False) -> str:
