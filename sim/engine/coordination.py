@@ -1,103 +1,20 @@
-"""Barriers, tasks side by side, requests between peers, and contact forecasts."""
+"""Barriers, tasks side by side, and contact forecasts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any
 
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Cluster, Cost, Floats, Meet, Outlook
-from learning.requests.peers import All, Compute, Infer, Reach, Send, Wait
+from learning.requests.cluster import Floats, Meet, Outlook
+from learning.requests.peers import All, Wait
 from sim.clock import Clock, Process
 from sim.devices.devices import Devices
-from sim.devices.energy import Use
-from sim.engine import records
 from sim.errors import SimulationError
-from sim.links.sidelinks import Sidelinks
-from sim.network.chains import Link
-from sim.network.ledger import Booked, PayloadList
-from sim.network.peers import Nodes, Peers
-from sim.network.records import Rows
-from sim.network.relay import Relay, Relaying
-from sim.network.sessions import Antenna
 from sim.plan.contacts import PlannedSession
-from sim.trace.recorder import Trace
-
-PeerRequest = Send | Compute | All | Wait | Reach | Infer
-
-
-class Peering:
-    """The devices of all clusters as each other's peers."""
-
-    def __init__(
-        self,
-        clock: Clock,
-        clusters: Sequence[Cluster],
-        trace: Trace,
-        rows: Rows,
-        payloads: PayloadList,
-        antennas: Mapping[str, Antenna],
-        devices: Mapping[str, Devices],
-        links: Mapping[str, Link],
-        sidelinks: Sidelinks | None,
-        relay: Relaying,
-    ) -> None:
-        self._clock = clock
-        self._trace = trace
-        self._tasks = Tasks(clock)
-        self._nodes = Nodes(clock, devices, links)
-        self._relay = Relay(clock, antennas, links, relay)
-        self._peers = Peers(clock, clusters, self._nodes, rows, payloads, sidelinks, self._relay)
-
-    def answer(
-        self, actor: str, cluster: Cluster, request: PeerRequest, drive: Drive
-    ) -> Generator[simpy.Event, Any, Any]:
-        """Answer a request; ``drive`` lets a protocol of the same cluster run under a name."""
-        match request:
-            case Send():
-                return (yield from self._peers.send(request))
-            case Compute():
-                return (yield from self._nodes.compute(request))
-            case All():
-                return (yield from self._tasks.run(actor, request, drive))
-            case Wait():
-                return (yield from wait(self._clock, request))
-            case Reach():
-                return self._peers.reach(cluster)
-            case Infer():
-                self._nodes.check(request.at)
-                return records.write(self._trace, request)
-
-    def turn(self, sidelinks: Sidelinks | None, relay: Relaying) -> None:
-        """Let what is sent from now on go over other sidelinks, or another relay."""
-        if self._peers.queues is not None and sidelinks is not None:
-            self._peers.queues.links = sidelinks
-        self._relay.policy = relay
-
-    @property
-    def ledgers(self) -> Sequence[Booked]:
-        """Where the bytes of messages over sidelinks are booked."""
-        return self._peers.ledgers
-
-    def settle_all(self, end_s: float) -> None:
-        """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
-        self._peers.settle_all(end_s)
-
-    def added_to(self, use: Use, cluster: str, by_s: float) -> Use:
-        """Add what a cluster's devices have computed for and sent to each other by a time."""
-        return replace(
-            use,
-            computed_s=use.computed_s + self._nodes.computed_s(cluster, by_s),
-            sidelink_s=self._peers.sending_s(cluster, by_s),
-        )
-
-
-# Protocols side by side, and a deadline for them.
-
 
 Drive = Callable[[str, Generator[Any, Any, Any]], Process]
 """Drives a protocol under the name of an actor, and returns what it returns."""
@@ -137,15 +54,16 @@ class Tasks:
             self._count[actor] += 1
             name = f"{actor}:{self._count[actor]}"  # no cluster is called so
             self._clock.start(name, child(number, name))
+
+        def deadline(after_s: float) -> Process:
+            yield self._clock.at(self._clock.now + after_s)
+            if not over.triggered:
+                over.succeed()
+
         if deadline_s is not None:
-            self._clock.start(f"{actor}'s deadline", self._deadline(over, deadline_s))
+            self._clock.start(f"{actor}'s deadline", deadline(deadline_s))
         yield over
         return list(results)
-
-    def _deadline(self, over: simpy.Event, after_s: float) -> Process:
-        yield self._clock.at(self._clock.now + after_s)
-        if not over.triggered:
-            over.succeed()
 
 
 # Barriers between actors, and who still waits at one when the run is over.
@@ -209,6 +127,7 @@ class Forecaster:
         start_s, k = max(session.start_s, now_s), self._devices.cluster.devices
         up, down = session.uplink.curve, session.downlink
         per_contact = self._devices.compute.per_contact
+        round_s = self._devices.compute.round_s
         outlook = Outlook(
             start_s=start_s,
             end_s=session.end_s,
@@ -219,17 +138,13 @@ class Forecaster:
                 else _bytes(down.curve.capacity_bits - down.curve.delivered_bits(start_s), k)
             ),
             memory_bytes=self._devices.memory_bytes,
-            round_s=self._round_s,
+            round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),
             rounds=1 if per_contact is None else per_contact,
             sessions=len(left),
         )
         if session.start_s > now_s:
             session.close()
         return outlook
-
-    def _round_s(self, cost: Cost) -> Floats:
-        round_s = self._devices.compute.round_s(cost)
-        return np.broadcast_to(round_s, (self._devices.cluster.devices,)).astype(float)
 
 
 def _bytes(bits: Floats, devices: int) -> Floats:

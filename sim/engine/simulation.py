@@ -12,6 +12,7 @@ import numpy as np
 import simpy
 
 from learning.methods.base import Protocol
+from learning.requests import peers
 from learning.requests.cluster import (
     Assign,
     Chain,
@@ -35,15 +36,17 @@ from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Spending, Use, added, energy_of
 from sim.devices.faults import Presence
-from sim.engine.coordination import Forecaster, Meetings, Peering, PeerRequest
+from sim.engine.assignment_rows import AssignmentRows, record_inferences
+from sim.engine.coordination import Forecaster, Meetings, Tasks, wait
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
-from sim.engine.records import AssignmentRows, told
 from sim.errors import InputError, SimulationError
-from sim.network.chains import Link, Reply
+from sim.network.chains import Reply, ServiceLink
+from sim.network.event_rows import Rows, record_faults
 from sim.network.ledger import Books, Ledger, PayloadList, books_of
 from sim.network.link_faults import LinkFaults
-from sim.network.records import Rows
+from sim.network.peers import Nodes, Peers
+from sim.network.relay import Relay
 from sim.network.sessions import Antenna, Synchronisation
 from sim.network.steps import Step, Training, everybody
 from sim.trace.recorder import Trace
@@ -118,7 +121,7 @@ class Simulation:
         }
         synchronisation = Synchronisation(plan.sync_delay_s)
         self._links = {
-            c.name: Link(
+            c.name: ServiceLink(
                 self.clock,
                 self._antennas[c.name],
                 self._devices[c.name],
@@ -131,17 +134,17 @@ class Simulation:
             )
             for c in plan.clusters
         }
-        self._peering = Peering(
+        self._tasks = Tasks(self.clock)
+        self._nodes = Nodes(self.clock, self._devices, self._links)
+        relay = Relay(self.clock, self._antennas, self._links, build.scenario.link.relay)
+        self._peers = Peers(
             self.clock,
             plan.clusters,
-            self.trace,
+            self._nodes,
             self._rows,
             self.payloads,
-            self._antennas,
-            self._devices,
-            self._links,
             build.sidelinks,
-            build.scenario.link.relay,
+            relay,
         )
 
     def run(self) -> None:
@@ -156,7 +159,7 @@ class Simulation:
         except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
             # Of a method of one's own, or of a journal that holds something else than it asked.
             raise self.clock.failed("the start", error) from error
-        self._tell()
+        self._record_plan()
         for cluster in self._clusters:
             antenna = self._antennas[cluster.name]
             self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
@@ -191,8 +194,9 @@ class Simulation:
             raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
             self._turn_cluster(cluster, compute, to)
-        self._peering.turn(to.sidelinks, to.scenario.link.relay)
-        self._tell()
+        self._peers.queues.links = to.sidelinks
+        self._peers.relay.policy = to.scenario.link.relay
+        self._record_plan()
         self._start_evaluations()
 
     def _turn_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
@@ -206,11 +210,11 @@ class Simulation:
         self._forecasts[name] = Forecaster(sessions(cluster), devices)
         self._links[name].turn(to.scenario.link.cut_transfers, to.world.closing, faults)
 
-    def _tell(self) -> None:
-        """Have told what the plan says will happen."""
+    def _record_plan(self) -> None:
+        """Record what the plan says will happen, when it does."""
         self._for_now("waits", self._rows.waits(self.build.plan, self.clock))
         if self.build.plan.faults is not None:
-            self._for_now("faults", told(self.build.plan.faults, self.clock, self.trace))
+            self._for_now("faults", record_faults(self.build.plan.faults, self.clock, self.trace))
 
     def _for_now(self, name: str, process: Process) -> None:
         """Run what only waits for times and acts then, until the run turns to another build."""
@@ -245,7 +249,7 @@ class Simulation:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.build.plan.stop_s
         for link in self._links.values():
             link.settle_all(self.end_s)
-        self._peering.settle_all(self.end_s)
+        self._peers.queues.settle_all(self.end_s)
         for phase in self._gaps.values():
             self._train_in_gap(phase, self.end_s)
         self._gaps.clear()
@@ -294,7 +298,11 @@ class Simulation:
     def _use(self, cluster: Cluster) -> Use:
         """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
         use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
-        use = self._peering.added_to(use, cluster.name, self.end_s)
+        use = replace(
+            use,
+            computed_s=use.computed_s + self._nodes.computed_s(cluster.name, self.end_s),
+            sidelink_s=self._peers.queues.sending_s(cluster.name, self.end_s),
+        )
         for phase in self._gaps.values():
             if phase.cluster.name == cluster.name:
                 cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
@@ -308,7 +316,7 @@ class Simulation:
     def books(self) -> Books:
         """The bytes of all payloads: offered, delivered, carried and dropped."""
         ledgers = [link.ledger for link in self._links.values()]
-        return books_of([*ledgers, *self._peering.ledgers])
+        return books_of([*ledgers, self._peers.queues])
 
     def _ended_early(self) -> bool:
         cycles = self.build.scenario.stop.cycles
@@ -374,9 +382,19 @@ class Simulation:
                 return (yield from self._meetings.join(actor, request))
             case Measure() | Assign() | Note() | Forecast():
                 return self._answer_now(actor, cluster, request)
-        if isinstance(request, PeerRequest):
-            drive = partial(self._drive, cluster)
-            return (yield from self._peering.answer(actor, cluster, request, drive))
+            case peers.Send():
+                return (yield from self._peers.send(request))
+            case peers.Compute():
+                return (yield from self._nodes.compute(request))
+            case peers.All():
+                return (yield from self._tasks.run(actor, request, partial(self._drive, cluster)))
+            case peers.Wait():
+                return (yield from wait(self.clock, request))
+            case peers.Reach():
+                return self._peers.reach(cluster)
+            case peers.Infer():
+                self._nodes.check(request.at)
+                return record_inferences(self.trace, request)
         raise SimulationError(f"{request!r} is not a request")
 
     def _chain(

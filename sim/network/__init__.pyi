@@ -1,5 +1,7 @@
-from .chains import Link as Link
 from .chains import Reply as Reply
+from .chains import ServiceLink as ServiceLink
+from .event_rows import Rows as Rows
+from .event_rows import fault_row as fault_row
 from .ledger import Booked as Booked
 from .ledger import Books as Books
 from .ledger import CutTransfers as CutTransfers
@@ -11,8 +13,6 @@ from .ledger import check_balance as check_balance
 from .link_faults import LinkFaults as LinkFaults
 from .peers import Nodes as Nodes
 from .peers import Peers as Peers
-from .records import Rows as Rows
-from .records import fault_row as fault_row
 from .relay import Relay as Relay
 from .relay import Relaying as Relaying
 from .sessions import Antenna as Antenna

@@ -25,9 +25,9 @@ from sim.clock import Clock
 from sim.devices.compute import whole_rounds
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
+from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
-from sim.network.records import Rows
 from sim.network.schedule import closes_s, cut_off, schedule
 from sim.network.sessions import Antenna, Synchronisation
 from sim.network.steps import (
@@ -46,7 +46,7 @@ from sim.plan.contacts import PlannedSession
 Reply = Work | Receipt
 
 
-class Link:
+class ServiceLink:
     """One cluster's link to the satellites, with a ledger of what is partly through.
 
     A chain goes over all contacts of a session as over one link. A partial transfer is remembered
@@ -325,8 +325,8 @@ class Link:
             self._write(leg.session, leg, done, moved, stop_s, fate, refused)
         if self._faults is not None:
             number = None if session is None else session.at(now_s).contact_id
-            told = {"cluster": self._devices.cluster.name, "contact_id": number}
-            self._rows.struck(leg, moved, now_s, **told)
+            shared = {"cluster": self._devices.cluster.name, "contact_id": number}
+            self._rows.faults_of(leg, moved, now_s, **shared)
         mine = leg.who if leg.away is None else leg.who | leg.away
         kept = np.where(mine, self.ledger.through(leg.direction, leg.name), 0.0)
         kept = np.where(done, leg.size, kept)

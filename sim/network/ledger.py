@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload, TensorSize
-from sim.errors import InvariantError
 from sim.trace.schema import DIRECTIONS
 
 CutTransfers = Literal["resume", "restart", "drop"]
@@ -187,22 +184,6 @@ class Sums:
 
     sent: float = 0.0
     delivered: float = 0.0
-
-
-def check_books(books: Books, transfers: pa.Table) -> None:
-    """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
-    sums = {direction: _sums(transfers, direction) for direction in DIRECTIONS}
-    if found := check_balance(books, sums):
-        raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
-
-
-def _sums(transfers: pa.Table, direction: str) -> Sums:
-    mine = transfers.filter(pc.equal(transfers.column("direction"), direction))
-    through = mine.filter(pc.equal(mine.column("outcome"), "delivered"))
-    return Sums(
-        pc.sum(mine.column("delivered_bytes")).as_py() or 0.0,
-        pc.sum(through.column("payload_bytes")).as_py() or 0.0,
-    )
 
 
 def check_balance(books: Mapping[str, Mapping[str, float]], rows: Mapping[str, Sums]) -> list[str]:

@@ -16,9 +16,9 @@ from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.chains import Link
+from sim.network.chains import ServiceLink
+from sim.network.event_rows import Rows
 from sim.network.ledger import PayloadList
-from sim.network.records import Rows
 from sim.network.relay import Relay
 from sim.network.sidelinks import SidelinkQueues
 
@@ -29,7 +29,8 @@ AWAY = "away"
 class Peers:
     """Answers to whom devices can send, and carries what they send.
 
-    ``queues`` are those of the sidelinks that there are.
+    ``sidelinks`` are the links between devices (None: there are none), ``relay`` says whom others
+    reach over the satellites.
     """
 
     def __init__(
@@ -47,22 +48,8 @@ class Peers:
         self._nodes = nodes
         self._rows = rows
         self._payloads = payloads
-        self._relay = relay
-        self.queues = None if sidelinks is None else SidelinkQueues(clock, rows, sidelinks)
-
-    @property
-    def ledgers(self) -> list[SidelinkQueues]:
-        """Where the bytes of messages over sidelinks are booked."""
-        return [] if self.queues is None else [self.queues]
-
-    def sending_s(self, cluster: str, by_s: float) -> float:
-        """Seconds in which a cluster's devices have sent over sidelinks by a time."""
-        return 0.0 if self.queues is None else self.queues.sending_s(cluster, by_s)
-
-    def settle_all(self, end_s: float) -> None:
-        """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
-        if self.queues is not None:
-            self.queues.settle_all(end_s)
+        self.relay = relay
+        self.queues = SidelinkQueues(clock, rows, sidelinks)
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -75,13 +62,16 @@ class Peers:
         if self._nodes.away(send.source) or self._nodes.away(send.target):
             self._rows.lost(send, self._clock.now, AWAY)
             return Arrival(False, self._clock.now, AWAY)
-        if self.queues is not None and self.queues.links.exists(send.source, send.target):
+        links = self.queues.links
+        if links is not None and links.exists(send.source, send.target):
             self._payloads.add("sidelink", send.payload, np.ones(1, bool))
             return (yield from self.queues.send(send))
-        why = self._relay.unreachable(send.source.cluster, send.target.cluster)
-        arrival = Arrival(False, self._clock.now, self._far(why))
+        why = self.relay.unreachable(send.source.cluster, send.target.cluster)
+        # Of devices without a relay the sidelinks that there are do not reach.
+        far = "out of range" if why == "no relay" and links is not None else why
+        arrival = Arrival(False, self._clock.now, far)
         if not why:
-            arrival = yield from self._relay.send(send)
+            arrival = yield from self.relay.send(send)
         if not arrival.delivered:
             self._rows.lost(send, self._clock.now, arrival.reason)
         return arrival
@@ -93,11 +83,11 @@ class Peers:
         """
         names = [(other.name, other.devices) for other in self._clusters]
         relayed = [
-            np.full((cluster.devices, k), not self._relay.unreachable(cluster.name, name))
+            np.full((cluster.devices, k), not self.relay.unreachable(cluster.name, name))
             for name, k in names
         ]
         reach = np.concatenate(relayed, axis=1)
-        if self.queues is not None:
+        if self.queues.links is not None:
             reach |= self.queues.links.reach(cluster.name)
         reach &= self._nodes.here(self._clusters)[None, :]
         first = sum(other.devices for other in self._clusters[: cluster.index])
@@ -105,10 +95,6 @@ class Peers:
         own = np.arange(cluster.devices)
         reach[own, first + own] = True
         return reach
-
-    def _far(self, why: str) -> str:
-        """Of devices without a relay the sidelinks that there are do not reach."""
-        return "out of range" if why == "no relay" and self.queues is not None else why
 
     def _check(self, send: Send) -> None:
         self._nodes.check(send.source)
@@ -135,7 +121,7 @@ class Nodes:
     """Answers what single devices are asked: each computes one thing after the other."""
 
     def __init__(
-        self, clock: Clock, devices: Mapping[str, Devices], links: Mapping[str, Link]
+        self, clock: Clock, devices: Mapping[str, Devices], links: Mapping[str, ServiceLink]
     ) -> None:
         self._clock = clock
         self._devices = devices

@@ -13,7 +13,7 @@ from learning.requests.cluster import CORRUPTED, Download, Receipt, Upload
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock, Process
-from sim.network.chains import Link
+from sim.network.chains import ServiceLink
 from sim.network.sessions import Antenna
 
 Relaying = Literal["none", "contact", "store"]
@@ -42,7 +42,7 @@ class Relay:
         self,
         clock: Clock,
         antennas: Mapping[str, Antenna],
-        links: Mapping[str, Link],
+        links: Mapping[str, ServiceLink],
         policy: Relaying,
     ) -> None:
         self._clock = clock

@@ -11,8 +11,8 @@ import simpy
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
 from sim.links.sidelinks import Sidelinks
+from sim.network.event_rows import Rows
 from sim.network.ledger import Account
-from sim.network.records import Rows
 from sim.network.steps import Transmission
 from sim.trace.schema import DIRECTIONS
 
@@ -24,7 +24,7 @@ class SidelinkQueues:
     bit has come over the distance. ``accounts`` are of all messages so far.
     """
 
-    def __init__(self, clock: Clock, rows: Rows, links: Sidelinks) -> None:
+    def __init__(self, clock: Clock, rows: Rows, links: Sidelinks | None) -> None:
         self.links = links
         self.accounts = {direction: Account() for direction in DIRECTIONS}
         self._account = self.accounts["sidelink"]
@@ -64,6 +64,7 @@ class SidelinkQueues:
 
     def _planned(self, send: Send) -> Transmission:
         link, size = (send.source, send.target), float(send.payload.bytes)
+        assert self.links is not None  # else nobody sends over one
         apart_m = self.links.apart_m(*link)
         begin_s = max(self._clock.now, self._free_s.get(link, 0.0))
         sent_s = begin_s + size * 8.0 / self.links.rate_bps(apart_m)

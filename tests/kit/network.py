@@ -20,10 +20,10 @@ from sim.links.pass_grid import along
 from sim.links.pass_links import DeviceLinks
 from sim.links.sharing import Stretch, queued, seconds, shared, span_s
 from sim.links.sidelinks import sidelinks_of
-from sim.network.chains import Link
+from sim.network.chains import ServiceLink
+from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
-from sim.network.records import Rows
 from sim.network.sessions import Antenna, Synchronisation
 from sim.network.steps import Training
 from sim.plan import plan as planning

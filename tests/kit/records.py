@@ -1,5 +1,7 @@
 """Inner names of ``sim`` that tests use: traces, run folders, invariants, the cache."""
 
+import pyarrow as pa
+
 from sim.checks.conservation import Moved
 from sim.checks.elevation import MANY
 from sim.checks.finished_tables import TOLERANCE, _sums, check
@@ -8,6 +10,7 @@ from sim.checks.staleness import WAITING, Versions
 from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of
+from sim.errors import InvariantError
 from sim.execution import cache as windows
 from sim.execution import folder
 from sim.execution.cache import TALLY, Results, WindowCache, keep_within_bound, key_of, trim
@@ -18,7 +21,7 @@ from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result, load
 from sim.execution.warnings import cut_lines
-from sim.network.ledger import Books, books_of, check_books
+from sim.network.ledger import Books, Sums, books_of, check_balance
 from sim.trace import arrow as columns
 from sim.trace.arrow import array
 from sim.trace.assembly import Coded
@@ -26,3 +29,14 @@ from sim.trace.digest import digests, on_grid, sha256, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
 from sim.trace.tables import Tables, grouped, write_table
+
+
+def check_books(books: Books, transfers: pa.Table) -> None:
+    """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
+    sums = {}
+    for direction in books:
+        rows = [row for row in transfers.to_pylist() if row["direction"] == direction]
+        whole = [row["payload_bytes"] for row in rows if row["outcome"] == "delivered"]
+        sums[direction] = Sums(sum(row["delivered_bytes"] for row in rows), sum(whole))
+    if found := check_balance(books, sums):
+        raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))

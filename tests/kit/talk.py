@@ -34,12 +34,12 @@ from tests.kit.network import (
     Devices,
     Faults,
     Ledger,
-    Link,
     LinkFaults,
     Plan,
     PlannedContact,
     Radio,
     Rows,
+    ServiceLink,
     Synchronisation,
 )
 from tests.kit.records import Books, Trace, books_of, check_books
@@ -194,7 +194,7 @@ def talk(
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
     devices = Devices(cluster, computing or compute(), struck and struck.presence)
     known = Synchronisation(delay_s)
-    link = Link(clock, antenna, devices, Rows(trace), known, ledger, None, closing, struck)
+    link = ServiceLink(clock, antenna, devices, Rows(trace), known, ledger, None, closing, struck)
 
     def actor():
         if at_s:

@@ -1,19 +1,15 @@
-"""Rows of assignments, inferences and injected faults."""
+"""Rows of assignments and inferences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Assign, Cluster, Floats
-from learning.requests.details import device_away, device_slow, satellite_out
+from learning.requests.cluster import Assign, Cluster
 from learning.requests.peers import Infer
-from sim.clock import Clock, Process
-from sim.devices.faults import Faults
 from sim.errors import SimulationError
-from sim.network.records import fault_row
 from sim.trace.recorder import Trace
 
 
@@ -28,7 +24,12 @@ class AssignmentRows:
         """Write a row for each client and expert, and an event for each client."""
         experts = np.arange(assign.assigned.shape[1])
         classes = None if assign.expert_class is None else list(assign.expert_class)
-        for row, cluster, device in self._clients(assign.by_device):
+        clients = [
+            (cluster.name, device)
+            for cluster in self._clusters
+            for device in (range(cluster.devices) if assign.by_device else [None])
+        ]
+        for row, (cluster, device) in enumerate(clients):
             mine = np.asarray(assign.assigned)[row]
             self._trace.add(
                 "assignments",
@@ -53,14 +54,6 @@ class AssignmentRows:
                 detail=f"experts:{','.join(map(str, experts[mine]))}",
             )
 
-    def _clients(self, by_device: bool) -> Iterator[tuple[int, str, int | None]]:
-        """Row, cluster and device of each client."""
-        row = 0
-        for cluster in self._clusters:
-            for device in range(cluster.devices) if by_device else [None]:
-                yield row, cluster.name, device
-                row += 1
-
 
 def _row(values: np.ndarray | None, row: int) -> np.ndarray | None:
     return None if values is None else np.asarray(values)[row]
@@ -72,7 +65,7 @@ def _row(values: np.ndarray | None, row: int) -> np.ndarray | None:
 OUTCOMES = ("local", "complete", "renormalised", "fallback", "failed")
 
 
-def write(trace: Trace, asked: Infer) -> None:
+def record_inferences(trace: Trace, asked: Infer) -> None:
     """Write a row a group of samples, and an event at the time of the queries.
 
     Raises SimulationError for an outcome that nobody knows.
@@ -106,41 +99,3 @@ def _detail(asked: Infer) -> str:
     if answered.any():
         mean = f"{np.average(latency_s[answered], weights=samples[answered]):.3f}"
     return f"batch:{asked.batch} samples:{int(samples.sum())} local:{local} latency:{mean}"
-
-
-# Rows about faults: each begins with ``injected:``, so that nobody takes it for real trouble.
-
-
-def told(faults: Faults, clock: Clock, trace: Trace) -> Process:
-    """Tell of every outage, absence and slow device when it begins."""
-    for time_s, cluster, device, detail in sorted(_intervals(faults)):
-        if time_s < clock.now:  # before the run has turned to these faults
-            continue
-        yield clock.at(time_s)
-        whose = {"cluster": cluster, "device": device} if cluster else {}
-        fault_row(trace, time_s, detail, **whose)
-
-
-def _intervals(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
-    """Time, cluster (empty for a satellite), device and detail of everything known beforehand."""
-    for name, spells in faults.outages.items():
-        for begin_s, end_s in zip(spells.begin_s.tolist(), spells.end_s.tolist(), strict=True):
-            yield begin_s, "", 0, satellite_out(name, end_s)
-    for name, presence in faults.churn.items():
-        for k, away in enumerate(presence.away):
-            for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
-                yield begin_s, name, k, device_away(end_s)
-    first = faults.at(0.0)
-    yield from _slow(first.slowdown, {}, 0.0)
-    if faults is not first:
-        yield from _slow(faults.slowdown, first.slowdown, faults.from_s)
-
-
-def _slow(
-    slowdown: Mapping[str, Floats], before: Mapping[str, Floats], from_s: float
-) -> Iterator[tuple[float, str, int, str]]:
-    """Devices that are slow from a time on, and were not so slow before."""
-    for name, times in slowdown.items():
-        new = (times > 1.0) & (times != before.get(name, np.ones_like(times)))
-        for k in np.flatnonzero(new).tolist():
-            yield from_s, name, k, device_slow(times[k])

@@ -1,8 +1,8 @@
-"""Rows of transfers, and of the events of training, transfers, waits and drops."""
+"""Rows of transfers, and of the events of training, transfers, waits, drops and faults."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +12,17 @@ from learning.requests.details import (
     BEAM_TAKEN_OVER,
     UPLOAD_CORRUPTED,
     beam_busy,
+    device_away,
+    device_slow,
     packets_sent_again,
+    satellite_out,
     synchronisation,
     upload_late,
 )
 from learning.requests.details import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process
+from sim.devices.faults import Faults
 from sim.formatting import data_size
 from sim.network.steps import Part, Transfer
 from sim.plan.contacts import PlannedContact
@@ -29,27 +33,6 @@ from sim.trace.recorder import Trace
 if TYPE_CHECKING:
     from sim.devices.devices import Devices
     from sim.network.steps import Training, Transmission
-
-
-def leg_told(trace: Trace, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
-    """Tell how many packets of a leg were sent again by a time, and which uploads began late."""
-    if leg.resent is not None and leg.packets is not None:
-        left = leg.size - leg.before
-        share = np.divide(moved, left, out=np.zeros_like(left), where=left > 0)
-        again, sent = (int(np.rint(n * share).sum()) for n in (leg.resent, leg.packets))
-        if again:
-            fault_row(trace, time_s, packets_sent_again(again, sent, leg.name), **shared)
-    if leg.late_s is not None:
-        late = leg.who & (leg.late_s > 0) & (leg.ready_s <= time_s)
-        rows = np.flatnonzero(late)
-        texts = [upload_late(leg.name, late_s) for late_s in leg.late_s[rows].tolist()]
-        shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
-        trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
-
-
-def fault_row(trace: Trace, time_s: float, detail: str, **columns: Any) -> None:
-    """Add a row of a fault that the scenario asked for to the events."""
-    trace.add("events", time_s=time_s, kind="fault", detail=detail, **columns)
 
 
 OUTCOMES = ("delivered", "carried", "dropped")
@@ -235,9 +218,21 @@ class Rows:
         """How many devices a chain that was over before all had ended it has cut off."""
         self._wait(contact, time_s, f"{why}: {devices} devices cut")
 
-    def struck(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
-        """What went wrong on a leg while so many bytes of it moved (K,)."""
-        leg_told(self._trace, leg, moved, time_s, **shared)
+    def faults_of(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
+        """How many packets of a leg were sent again while so many bytes of it moved (K,), and which
+        uploads began late."""
+        if leg.resent is not None and leg.packets is not None:
+            left = leg.size - leg.before
+            share = np.divide(moved, left, out=np.zeros_like(left), where=left > 0)
+            again, sent = (int(np.rint(n * share).sum()) for n in (leg.resent, leg.packets))
+            if again:
+                fault_row(self._trace, time_s, packets_sent_again(again, sent, leg.name), **shared)
+        if leg.late_s is not None:
+            late = leg.who & (leg.late_s > 0) & (leg.ready_s <= time_s)
+            rows = np.flatnonzero(late)
+            texts = [upload_late(leg.name, late_s) for late_s in leg.late_s[rows].tolist()]
+            shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
+            self._trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
 
     def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
         """A download that waits for the server's state to reach the satellite."""
@@ -262,3 +257,46 @@ def _waits(plan: Plan) -> Iterator[tuple[float, int, str]]:
             yield contact.wait_from_s, contact.contact_id, beam_busy(until)
         if contact.cut_short:
             yield contact.end_s, contact.contact_id, BEAM_TAKEN_OVER
+
+
+# Rows about faults that the scenario asks for: each begins with ``injected:``.
+
+
+def record_faults(faults: Faults, clock: Clock, trace: Trace) -> Process:
+    """Record every outage, absence and slow device when it begins."""
+    for time_s, cluster, device, detail in sorted(_announced(faults)):
+        if time_s < clock.now:  # before the run has turned to these faults
+            continue
+        yield clock.at(time_s)
+        whose = {"cluster": cluster, "device": device} if cluster else {}
+        fault_row(trace, time_s, detail, **whose)
+
+
+def _announced(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
+    """Time, cluster (empty for a satellite), device and detail of everything known beforehand."""
+    for name, out in faults.outages.items():
+        for begin_s, end_s in zip(out.begin_s.tolist(), out.end_s.tolist(), strict=True):
+            yield begin_s, "", 0, satellite_out(name, end_s)
+    for name, presence in faults.churn.items():
+        for k, away in enumerate(presence.away):
+            for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
+                yield begin_s, name, k, device_away(end_s)
+    first = faults.at(0.0)
+    yield from _slow(first.slowdown, {}, 0.0)
+    if faults is not first:
+        yield from _slow(faults.slowdown, first.slowdown, faults.from_s)
+
+
+def _slow(
+    slowdown: Mapping[str, Floats], before: Mapping[str, Floats], from_s: float
+) -> Iterator[tuple[float, str, int, str]]:
+    """Devices that are slow from a time on, and were not so slow before."""
+    for name, times in slowdown.items():
+        new = (times > 1.0) & (times != before.get(name, np.ones_like(times)))
+        for k in np.flatnonzero(new).tolist():
+            yield from_s, name, k, device_slow(times[k])
+
+
+def fault_row(trace: Trace, time_s: float, detail: str, **columns: Any) -> None:
+    """Add a row of a fault that the scenario asked for to the events."""
+    trace.add("events", time_s=time_s, kind="fault", detail=detail, **columns)
