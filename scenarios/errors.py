@@ -42,6 +42,13 @@ class ProblemsFound(ValueError):
         super().__init__("; ".join(f"{dotted(p.path)}: {p.text}" for p in self.problems))
 
 
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise ProblemsFound if there are any."""
+    found = tuple(problems)
+    if found:
+        raise ProblemsFound(found)
+
+
 def dotted(path: KeyPath) -> str:
     """Write a path as a user does, `ground.clusters.0.name`, on one line: odd keys are quoted."""
     return ".".join(_key(str(part)) for part in path)

@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from scenarios.errors import Problem, ProblemsFound
 from scenarios.section import Section
 
 
@@ -58,7 +59,8 @@ class Uploads(Section):
     @model_validator(mode="after")
     def _late_minutes_of_late_uploads(self) -> "Uploads":
         if "late_minutes" in self.model_fields_set and "late" not in self.model_fields_set:
-            raise ValueError("late_minutes is not used without late; give late too, like 0.05")
+            text = "is not used without late; set late too, like 0.05"
+            raise ProblemsFound([Problem(("late_minutes",), text)])
         return self
 
 

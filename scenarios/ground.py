@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from scenarios.errors import KeyPath, Problem, ProblemsFound, dotted
+from scenarios.errors import KeyPath, Problem, dotted, refuse
 from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, refused_keys
 
 # `compute:` - how fast devices train, and with what memory and power.
@@ -81,13 +81,11 @@ Named = TypeVar("Named", bound="Place | Cluster")
 def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None:
     names = [*enumerate(item.name for item in items or ())]
     first = {name: index for index, name in reversed(names)}
-    problems = [
+    refuse(
         Problem((index, "name"), f"{name!r} is taken; names must be unique")
         for index, name in names
         if name is not None and index > first[name]
-    ]
-    if problems:
-        raise ProblemsFound(problems)
+    )
     return items
 
 
@@ -193,9 +191,11 @@ def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Pro
     """Yield what does not fit together; `geometry`: does the source know where satellites are?"""
     facts = {"source": source, "geometry": geometry}
     for index, cluster in enumerate(ground.clusters):
+        path = ("ground", "clusters", index)
         place = _place(cluster, source) if geometry else refused_keys(_BARE, facts, dict(cluster))
-        for problem in [*place, *_devices(cluster), *_computing(cluster)]:
-            yield problem.below("ground", "clusters", index)
+        for problem in [*place, *_devices(cluster)]:
+            yield problem.below(*path)
+        yield from _computing(cluster, path)
 
 
 def _place(cluster: Cluster, source: str) -> Iterator[Problem]:
@@ -209,34 +209,35 @@ def _devices(cluster: Cluster) -> Iterator[Problem]:
     given = [key for key in DEVICE_FORMS if getattr(cluster, key) is not None]
     if len(given) > 1:
         others = " and ".join(given[:-1])
-        yield Problem((given[-1],), f"cannot stand beside {others}; keep one of them")
+        yield Problem((given[-1],), f"cannot be combined with {others}; keep one of them")
     if cluster.devices is None and cluster.radius_km > 0:
         text = f"is not used with {given[0]}, where every device has a place; leave it out"
         yield Problem(("radius_km",), text)
 
 
-def _computing(cluster: Cluster) -> Iterator[Problem]:
+def _computing(cluster: Cluster, path: KeyPath) -> Iterator[Problem]:
     if cluster.compute is not None:
-        yield from rate_problems(("compute",), cluster.compute)
+        yield from rate_problems((*path, "compute"), cluster.compute)
     if cluster.kinds is None:
         return
     if cluster.compute is not None:
-        yield Problem(("kinds",), "cannot stand beside compute; keep one of them")
+        text = f"cannot be combined with {dotted(path)}.compute; remove one of the two"
+        yield Problem((*path, "kinds"), text)
     for index, kind in enumerate(cluster.kinds):
-        yield from rate_problems(("kinds", index), kind)
+        yield from rate_problems((*path, "kinds", index), kind)
     counted = sum(kind.devices for kind in cluster.kinds)
     places = None if cluster.places is None else len(cluster.places)
     for key, count in (("devices", cluster.devices), ("places", places)):
         if count is not None and count != counted:
-            text = f"are {counted} devices in all, but {key} says {count}; make them agree"
-            yield Problem(("kinds",), text)
+            text = f"have {counted} devices in all, but {key} gives {count}; make the numbers equal"
+            yield Problem((*path, "kinds"), text)
 
 
 def rate_problems(path: KeyPath, compute: DeviceCompute) -> Iterator[Problem]:
-    """Yield the contradiction of a device that has two compute rates."""
+    """Yield the contradiction of a device that has two compute rates; `path` is the section's."""
     if compute.seconds_per_round is not None and compute.tflops is not None:
         other = f"{dotted(path)}.seconds_per_round"
-        text = f"cannot stand beside {other}; keep one and set the other to null"
+        text = f"cannot be combined with {other}; keep one and set the other to null"
         yield Problem((*path, "tflops"), text)
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
-from scenarios.section import Positive, Section
+from scenarios.errors import refuse
+from scenarios.section import Positive, Section, broken, needed_with, only_with, refused_keys
 
 
 def _form_of(value: Any) -> str | None:
@@ -178,6 +179,13 @@ class Pretraining(Section):
     )
 
 
+_UNUSED = (only_with("quorum", "when", "quorum"), only_with("deadline_s", "when", "deadline"))
+_MISSING = (
+    needed_with("quorum", "when", "quorum", "like 0.8"),
+    needed_with("deadline_s", "when", "deadline", "like 600"),
+)
+
+
 class Aggregation(Section):
     """When a step with uploads ends, and a round that waits for clusters."""
 
@@ -193,12 +201,8 @@ class Aggregation(Section):
 
     @model_validator(mode="after")
     def _each_key_with_its_rule(self) -> "Aggregation":
-        for rule, key, like in (("quorum", "quorum", "0.8"), ("deadline", "deadline_s", "600")):
-            said = getattr(self, key) is not None
-            if said and self.when != rule:
-                raise ValueError(f"{key} is not used with when {self.when!r}; set when: {rule}")
-            if not said and self.when == rule:
-                raise ValueError(f"{key} is missing; when {rule!r} needs it, like {key}: {like}")
+        keys = dict(self)
+        refuse([*refused_keys(_UNUSED, keys, keys), *broken(_MISSING, keys)])
         return self
 
 

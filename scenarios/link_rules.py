@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from scenarios.errors import Problem
 from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
-from scenarios.section import NO_GEOMETRY, Facts, Rule, broken, only_with, refused_keys, unused_keys
+from scenarios.section import (
+    NO_GEOMETRY,
+    Facts,
+    Rule,
+    broken,
+    needed_with,
+    only_with,
+    refused_keys,
+    unused_keys,
+)
 
 if TYPE_CHECKING:
     from scenarios.ground import Ground
@@ -79,17 +88,9 @@ def _replaced(given: LinkValues) -> set[str]:
 # The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.
 
 
-_MISSING: Final[tuple[Rule, ...]] = (
-    (
-        "fixed_rate_mbps",
-        lambda facts: facts["rate"] == "fixed" and "fixed_rate_mbps" not in facts,
-        "is missing; rate 'fixed' needs it, in Mbit/s",
-    ),
-    (
-        "exceedance_pct",
-        lambda facts: facts["atmosphere"] == "itu" and "exceedance_pct" not in facts,
-        "is missing; atmosphere 'itu' needs it, in percent of the year, like 1",
-    ),
+_MISSING: Final = (
+    needed_with("fixed_rate_mbps", "rate", "fixed", "in Mbit/s"),
+    needed_with("exceedance_pct", "atmosphere", "itu", "in percent of the year, like 1"),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
 _UNUSED: Final[tuple[Rule, ...]] = (
@@ -103,7 +104,7 @@ _UNUSED: Final[tuple[Rule, ...]] = (
         "frequency_ghz",
         lambda facts: "path_gain_db" in facts and not facts["geometry"],
         "is not used with path_gain_db {path_gain_db:g} and source {source!r}, where neither loss "
-        "nor Doppler follows from it; leave it out",
+        "nor Doppler depends on it; leave it out",
     ),
     ("atmosphere exceedance_pct", lambda facts: not facts["geometry"], NO_GEOMETRY),
     (
@@ -115,8 +116,7 @@ _UNUSED: Final[tuple[Rule, ...]] = (
     (
         "shadowing_margin_db clutter_loss_db rician_k_db",
         lambda facts: facts["environment"] is not None,
-        "is not used with environment {environment!r}, whose tables stand in its place; leave it "
-        "out",
+        "is not used with environment {environment!r}, whose tables replace it; leave it out",
     ),
     (
         "zenith_attenuation_db",
@@ -126,7 +126,7 @@ _UNUSED: Final[tuple[Rule, ...]] = (
     (
         "required_snr_db",
         lambda facts: facts["rate"] == "modcod",
-        "is not used with rate 'modcod', whose table says what it requires; leave it out",
+        "is not used with rate 'modcod', whose table has what each mode requires; leave it out",
     ),
     (
         "fading rician_k_db",
@@ -152,7 +152,7 @@ _CONTRADICTIONS: Final[tuple[Rule, ...]] = (
     (
         "fading",
         lambda facts: facts["rate"] == "outage" and facts["fading"] == "none",
-        "got 'none', with which nothing fails; rate 'outage' needs rayleigh or rician",
+        "got 'none', but rate 'outage' needs fading; set fading to rayleigh or rician",
     ),
     (
         "bandwidth_mhz",
@@ -188,7 +188,9 @@ def _twice(direction: LinkDirection) -> Iterator[Problem]:
     for whole, parts in BUDGET_FORMS:
         rivals = [part for part in parts if part in direction.given]
         if whole in direction.given and rivals:
-            yield Problem((whole,), f"cannot stand beside {' and '.join(rivals)}; keep one form")
+            yield Problem(
+                (whole,), f"cannot be combined with {' and '.join(rivals)}; keep one form"
+            )
 
 
 def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:

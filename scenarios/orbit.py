@@ -319,7 +319,7 @@ def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterat
     if path is None and text is None:
         yield Problem(("path",), f"is missing; give the {kind} file, or {key} with the lines")
     if path is not None and text is not None:
-        yield Problem((key,), "cannot stand beside orbit.path; keep one of the two")
+        yield Problem((key,), "cannot be combined with orbit.path; remove one of the two")
 
 
 def _no_elevation(orbit: ContactsOrbit) -> Iterator[Problem]:

@@ -131,7 +131,7 @@ def _compose(text: str) -> yaml.Node | None:
     except ProblemsFound:
         raise
     except (OverflowError, ValueError):  # PyYAML hands the number of a \U escape to chr() unchecked
-        raise _found(None, "has a \\U escape that stands for no character; mend it") from None
+        raise _found(None, "has a \\U escape that stands for no character; fix it") from None
 
 
 def _value(node: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
@@ -169,7 +169,7 @@ def _text(node: yaml.Node, path: KeyPath) -> str:
     text = str(node.value)
     if _SURROGATE.search(text):
         line = node.start_mark.line + 1
-        raise _found(line, "half of a surrogate pair is no character; write the character", path)
+        raise _found(line, "half of a surrogate pair is not a character; write the character", path)
     return text
 
 
@@ -239,7 +239,7 @@ def _child(parent: Any, path: tuple[str, ...], key: str) -> Any:
 def _index(items: list[Any], part: str, key: str) -> int:
     number = int(part) if part.isascii() and part.isdigit() and len(part) < 8 else len(items)
     if number >= len(items):
-        text = f"{shown(part)} is not an item of this list; allowed: 0 to {len(items) - 1}"
+        text = f"{shown(part)} is not an item of this list; must be 0 to {len(items) - 1}"
         raise ScenarioError(f"--set {key}: {text}")
     return number
 

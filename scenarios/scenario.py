@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from scenarios.errors import Problem, ProblemsFound
+from scenarios.errors import Problem, refuse
 from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground, ground_problems, rate_problems
 from scenarios.learning import Learning
@@ -76,9 +76,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Scenario":
-        problems = tuple(contradictions(self))
-        if problems:
-            raise ProblemsFound(problems)
+        refuse(contradictions(self))
         return self
 
 
@@ -98,13 +96,11 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
 def _stop(scenario: "Scenario") -> Iterator[Problem]:
     source = scenario.orbit.source
     if source == "slots" and scenario.stop.cycles is None:
-        yield Problem(
-            ("stop",), "cycles is missing; source 'slots' runs a number of cycles, like cycles: 40"
-        )
+        text = "is missing; source 'slots' runs a number of cycles, like 40"
+        yield Problem(("stop", "cycles"), text)
     if scenario.orbit.has_geometry and scenario.stop.days is None:
-        yield Problem(
-            ("stop",), f"days is missing; source {source!r} finds contacts over them, like days: 14"
-        )
+        text = f"is missing; source {source!r} finds contacts over so many days, like 14"
+        yield Problem(("stop", "days"), text)
 
 
 def _experts(scenario: "Scenario") -> Iterator[Problem]:

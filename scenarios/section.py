@@ -34,7 +34,7 @@ def _instant(value: Any) -> Any:
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no time zone; {value.isoformat()}Z is UTC")
     if not 1957 < value.year < 2100:
-        raise ValueError(f"{value.isoformat()} is out of range; the years 1958 to 2099 are allowed")
+        raise ValueError(f"{value.isoformat()} is out of range; must be in the years 1958 to 2099")
     return value.astimezone(UTC)
 
 
@@ -53,6 +53,12 @@ def only_with(keys: str, key: str, value: str) -> Rule:
     """Return the rule that keys are used with one value of another key only."""
     text = f"is not used with {key} {{{key}!r}}; set {key}: {value}"
     return keys, lambda facts: facts.get(key) not in (None, value), text
+
+
+def needed_with(needed: str, key: str, value: str, hint: str) -> Rule:
+    """Return the rule that a key is needed with one value of another key; `hint`: what to give."""
+    text = f"is missing; {key} {value!r} needs it, {hint}"
+    return needed, lambda facts: facts[key] == value and facts.get(needed) is None, text
 
 
 def broken(rules: Iterable[Rule], facts: Facts) -> Iterator[Problem]:

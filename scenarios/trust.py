@@ -32,13 +32,13 @@ def unconsented(scenario: "Scenario", folder: Path, *, shipped: bool) -> Iterato
     for path, name, base in [] if shipped else _files(scenario, folder):
         if not os.path.isabs(name) and not _lies_below(base, base / name):
             text = f"{shown(name)} leads out of {shown(str(base))}"
-            yield Problem(path, f"{text}; name the file by its absolute path, or by --set")
+            yield Problem(path, f"{text}; give its absolute path, or set it by --set")
 
 
 def _code_problem(found: tuple[KeyPath, str]) -> Problem:
     path, name = found
-    text = f"{shown(name)} names Python code, which a scenario file does not run by itself"
-    return Problem(path, f"{text}; allow it by {ALLOW_CODE}=1, or name it by --set")
+    text = f"{shown(name)} names Python code, which a scenario file may not run by itself"
+    return Problem(path, f"{text}; allow it by {ALLOW_CODE}=1, or set it by --set")
 
 
 def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:

@@ -12,7 +12,7 @@ import scenarios
 from tests.kit.every_source import read, refused
 from tests.kit.link_cells import FORMS, KEYS, PLACES, cells, held, idle, refusals, scenario_of
 
-OTHERWISE = r"cannot stand beside|is missing|is not a known key|must be (one of|at most)|with which"
+OTHERWISE = r"cannot be combined|is missing|is not a known key|must be (one of|at most)"
 
 
 def check(place: str, side: str, keys: dict[str, Any], expected: set[str]) -> None:

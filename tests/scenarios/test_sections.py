@@ -81,7 +81,7 @@ def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source: str) -> Non
 # -- rules between keys: for which sources, what is said, and why not ("": it is taken)
 
 SINGLE, ANY = {"serving": "single"}, {"serving": "any"}
-BESIDE, PACES = "cannot stand beside", {"tflops": 1.0, "seconds_per_round": 2.0}
+BESIDE, PACES = "cannot be combined with", {"tflops": 1.0, "seconds_per_round": 2.0}
 BARE = "is not used by source '{source}', which has no geometry; leave it out"
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
 PHYSICAL = {"preset": "physical", "uplink": FIXED, "downlink": "neglected"}
@@ -90,7 +90,7 @@ TURNS = "directions that take turns have at most 1 together, and link"
 INSTEAD = "but source 'contacts' has no elevations; use"
 Rules = list[tuple[str, dict[str, Any], str]]
 OF_ALL: Rules = [
-    ("slots", {"stop": {"days": 3}}, "stop: cycles is missing; source 'slots' runs a number of"),
+    ("slots", {"stop": {"days": 3}}, "stop.cycles: is missing; source 'slots' runs a number"),
     ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch, so"),
     ("tle omm bare", {"start": None}, ""),
     ("slots", {"ground.clusters": [7]}, "ground.clusters.0: got 7; must be a mapping of keys"),
@@ -110,14 +110,14 @@ OF_CLUSTERS: Rules = [
     ("made", {"places": [PLACE | {"name": ""}]}, "places.0.name: got ''; must be text that is no"),
     ("made", {"places": []}, "places: got a list; must be a list that is not empty"),
     ("made", {"kinds": KINDS, "places": [PLACE] * 5}, ""),
-    ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: are 5 devices in all, but places"),
-    ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} compute; keep one"),
-    ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} kinds.0.seconds_p"),
+    ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: have 5 devices in all, but place"),
+    ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} ground.clus"),
+    ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} ground.clus"),
     ("made", {"kinds": [{"devices": 9_999}] * 2}, "devices: got 19998; must be >= 1 and <= 10000"),
 ]  # fmt: skip
 OF_ORBITS: Rules = [
     ("files", {"path": None}, "path: is missing; give the "),
-    ("tle omm", {"elements": "x"}, f"elements: {BESIDE} orbit.path; keep one of the two"),
+    ("tle omm", {"elements": "x"}, f"elements: {BESIDE} orbit.path; remove one of the two"),
     ("contacts", {"windows": "x", "path": None}, ""),
     # The lowest perigee: 6378.135 km (the Earth of SGP4) and 120 km.
     ("keplerian", {"semi_major_axis_km": 12_996.27, "eccentricity": 0.5}, ""),
@@ -148,7 +148,7 @@ for wrong in ("97.8", True, None, [97.8], 180.5, -0.5):
 OF_LEARNING: Rules = [
     ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
     ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
-    ("slots", {"aggregation.quorum": 0.5}, "aggregation: quorum is not used with when 'all'; "),
+    ("slots", {"aggregation.quorum": 0.5}, "aggregation.quorum: is not used with when 'all'; "),
 ]  # fmt: skip
 OF_LINKS: Rules = [
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},

@@ -88,7 +88,7 @@ MISTAKES = [
     ("mine.yaml", MIXTRAL, "{kind: mixtrel}", "did you mean 'mixtral'"),
     ("mine.yaml", "\n  path: my.tle", "\n  path: no.tle", "no.tle; relative paths"),
     ("mine.yaml", "min_elevation_deg", "min_elevaton_deg", "min_elevation_deg"),
-    ("mine.yaml", "days: 0.6", "cycles: 3", "days is missing"),
+    ("mine.yaml", "days: 0.6", "cycles: 3", "stop.days: is missing"),
     ("my.jsonl", '{"review": "the', "the", "write one object a line"),
 ]
 
