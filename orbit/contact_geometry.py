@@ -8,21 +8,15 @@ from math import ceil, isfinite, sqrt
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.ephemeris import EvenSpline, EvenSplines
-from orbit.look_angles import (
-    LookAngles,
-    azimuth_deg,
-    elevation_and_range,
-    looks_from,
-    margins,
-    sight,
-)
-from orbit.passes import bracketed_roots
+from orbit.checks import FloatArray, IntArray
+from orbit.ephemeris import Ephemeris
+from orbit.look_angles import LookAngles, azimuth_deg, elevation_and_range, looks_from
+from orbit.passes import find_passes, first_largest
 from orbit.propagation import propagate
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import Start
+from orbit.visibility import Samples
 
 # A satellite's path during one contact: SGP4 once, then look angles at any time inside.
 
@@ -38,19 +32,74 @@ _LEAST_STEPS = 5
 class ContactTrack:
     """Earth-fixed path of a satellite from `first_s` to `last_s`, seconds since the start.
 
-    `path` is a cubic spline over seconds since `first_s`. Its six components are position (km) and
-    velocity (km/s), interpolated apart: SGP4's velocity is not its position's derivative (up to
-    1 m/s off in low orbits, more in eccentric ones).
+    A cubic spline, not-a-knot at both ends, through SGP4's states (n + 1, 6) at even `knots_s`
+    since `first_s`; n is at least 3. Position (km) and velocity (km/s) are interpolated apart:
+    SGP4's velocity is not its position's derivative (up to 1 m/s off in low orbits, more in
+    eccentric ones).
     """
 
     first_s: float
     last_s: float
-    path: EvenSpline
+    knots_s: FloatArray
+    states: FloatArray
+
+    @cached_property
+    def rates(self) -> FloatArray:
+        """Derivatives (n + 1, 6) at the knots.
+
+        SciPy's CubicSpline finds the same ones, to the last bit, and takes five times as long for
+        the short paths of contacts.
+        """
+        from scipy.linalg.lapack import dgtsv
+
+        x, values = self.knots_s, self.states
+        width = np.diff(x)[:, None]
+        slope = np.diff(values, axis=0) / width
+        first, last = x[2] - x[0], x[-1] - x[-3]
+        right = np.empty_like(values)
+        right[1:-1] = 3 * (width[1:] * slope[:-1] + width[:-1] * slope[1:])
+        right[0] = (width[0] + 2 * first) * width[1] * slope[0] + width[0] ** 2 * slope[1]
+        right[-1] = width[-1] ** 2 * slope[-2] + (2 * last + width[-1]) * width[-2] * slope[-1]
+        right[[0, -1]] /= [[first], [last]]
+        step = width[:, 0]
+        below, above = np.append(step[1:], last), np.append(first, step[:-1])
+        middle = np.concatenate([step[1:2], 2 * (step[:-1] + step[1:]), step[-2:-1]])
+        rates: FloatArray = dgtsv(below, middle, above, right)[3]
+        return rates
+
+    @cached_property
+    def powers(self) -> FloatArray:
+        """Coefficients (4, 6, n) of each piece, by falling power of the time since its knot."""
+        width, values, rate = np.diff(self.knots_s)[:, None], self.states, self.rates
+        slope = np.diff(values, axis=0) / width
+        bend = (rate[:-1] + rate[1:] - 2 * slope) / width
+        powers = np.stack(
+            [bend / width, (slope - rate[:-1]) / width - bend, rate[:-1], values[:-1]]
+        )
+        return np.ascontiguousarray(np.swapaxes(powers, 1, 2))
 
     def state(self, time_s: FloatArray) -> FloatArray:
-        """States (..., 6) at times (...); outside the track it extrapolates: see `look`."""
-        state: FloatArray = self.path(time_s - self.first_s)
-        return state
+        """States (..., 6) at finite times (...); outside the track it extrapolates: see `look`.
+
+        Each component's values lie together in memory.
+        """
+        after_s, pieces = time_s - self.first_s, len(self.knots_s) - 1
+        left = after_s * (pieces / self.knots_s[-1])
+        piece = np.minimum(np.maximum(left, 0), pieces - 1).astype(np.intp)
+        beyond_s = after_s - self.knots_s[piece]
+        values = np.take(self.powers[0], piece, axis=1)
+        for power in self.powers[1:]:
+            values *= beyond_s
+            values += np.take(power, piece, axis=1)
+        components_last: FloatArray = np.moveaxis(values, 0, -1)
+        return components_last
+
+    def ephemeris(self) -> Ephemeris:
+        """The positions as an ephemeris of one satellite."""
+        knots, step_s = len(self.knots_s), self.knots_s[1:2]
+        node = np.stack([self.states[:, :3].T, step_s * self.rates[:, :3].T])
+        time_s = np.append(self.first_s + self.knots_s[:-1], self.last_s)
+        return Ephemeris(np.zeros(knots, np.int64), time_s, step_s, node)
 
     def look(self, sites: Site | Sequence[Site], time_s: FloatArray) -> LookAngles:
         """Look angles (T, K) of K sites at times (T,), or at each site's own times (T, K).
@@ -92,8 +141,8 @@ def contact_track(
     span_s = last_s - first_s
     steps = max(_LEAST_STEPS, ceil(span_s * _fastest_turn_rad_s(satellite) / _TURN_RAD))
     knots_s = np.linspace(0.0, span_s, steps + 1)
-    state = propagate(satellite, Start.of(start), np.minimum(first_s + knots_s, last_s))
-    return ContactTrack(first_s, last_s, EvenSpline.through(knots_s, state))
+    states = propagate(satellite, Start.of(start), np.minimum(first_s + knots_s, last_s))
+    return ContactTrack(first_s, last_s, knots_s, states)
 
 
 def _fastest_turn_rad_s(satellite: Satellite) -> float:
@@ -173,9 +222,9 @@ def contact_geometries(
     frames = site_frames(devices, min_elevation_deg)
     tracks = [contact_track(satellite, start, *span_s) for satellite, *span_s, _ in contacts]
     every = np.arange(len(devices))
+    edges_s = zip(*aos_los(tracks, frames), strict=True)
     times = [
-        _even_times(*edges_s, contact[-1])
-        for edges_s, contact in zip(zip(*edges(tracks, frames), strict=True), contacts, strict=True)
+        _even_times(*own_s, contact[-1]) for own_s, contact in zip(edges_s, contacts, strict=True)
     ]
     seen = looks_along(tracks, times, frames, [every] * len(tracks))
     return [
@@ -250,10 +299,10 @@ def _blocks(
 # AOS and LOS of many devices under the tracks of satellites.
 
 
-_TOLERANCE_S = 1e-7
-# Numbers of an array at most, so that a long contact of many devices does not need all memory ...
-_CHUNK = 200_000
-# ... and so that a dozen arrays stay in a core's own cache.
+# Samples that are searched at once, so that a long contact of many devices does not need all memory
+# ...
+_CHUNK = 40_000
+# ... and numbers of an array at most, so that a dozen of them stay in a core's own cache.
 _BLOCK = 8_000
 
 
@@ -263,128 +312,29 @@ def blocks(devices: int, times: int, most: int = _BLOCK) -> Iterator[IntArray]:
         yield from np.array_split(np.arange(devices), min(devices, ceil(devices * times / most)))
 
 
-def edges(tracks: Sequence[ContactTrack], frames: SiteFrames) -> tuple[FloatArray, FloatArray]:
+def aos_los(tracks: Sequence[ContactTrack], frames: SiteFrames) -> tuple[FloatArray, FloatArray]:
     """AOS and LOS (N, K) of every device under each of N tracks."""
-    # SGP4's own velocity would put a synchronous satellite's highest and lowest points seconds off.
-    paths = EvenSplines.of([track.path for track in tracks]).first(3).moving()
-    devices = len(frames.sin_mask)
-    track, device = np.divmod(np.arange(len(tracks) * devices), devices)
-    scans = (
-        _Scan.of(paths, track[rows], frames, device[rows])
-        for rows in blocks(len(track), int(paths.pieces.max()) + 1, _CHUNK)
-    )
-    after_s = np.concatenate([scan.edges() for scan in scans], axis=1)
-    first_s, last_s = np.array([(track.first_s, track.last_s) for track in tracks]).T[:, track]
-    # Of which rounding puts none past the end or short of it.
-    whole_s = paths.x[paths.knot + paths.pieces][track]
-    time_s = np.where(after_s == whole_s, last_s, np.minimum(first_s + after_s, last_s))
-    aos_s, los_s = time_s.reshape(2, len(tracks), devices)
-    return aos_s, los_s
+    ephemeris = Ephemeris.joined([track.ephemeris() for track in tracks])
+    aos_s, los_s = np.empty((2, len(tracks), len(frames.sin_mask)))
+    for devices in blocks(aos_s.shape[1], len(ephemeris.time_s), _CHUNK):
+        aos_s[:, devices], los_s[:, devices] = _aos_los(ephemeris, frames, devices)
+    first_s, last_s = np.array([(track.first_s, track.last_s) for track in tracks]).T[..., None]
+    return np.clip(aos_s, first_s, last_s), np.clip(los_s, first_s, last_s)
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """Devices (k,) under their paths, at instants (k, n) that miss no change of the margin's sign.
-
-    `paths` are of positions and their derivatives; they and `after_s` count from the tracks' first
-    times: a short contact keeps its digits. Rows under a shorter path repeat its last instant.
-    """
-
-    paths: EvenSplines
-    track: IntArray
-    frames: SiteFrames
-    device: IntArray
-    after_s: FloatArray
-    margin: FloatArray
-
-    @classmethod
-    def of(
-        cls, paths: EvenSplines, track: IntArray, frames: SiteFrames, device: IntArray
-    ) -> "_Scan":
-        """Scan the paths' knots, and the tops and bottoms that hide between two of them."""
-        every = np.arange(len(paths.pieces))[:, None]
-        knots_s = paths.x[
-            paths.knot[every] + np.minimum(np.arange(paths.pieces.max() + 1), paths.pieces[every])
-        ]
-        states = paths(every, knots_s).transpose(2, 0, 1)
-        margin, rate = np.empty((2, len(track), knots_s.shape[1]))
-        for some in blocks(*margin.shape):
-            state = states.take(track[some], axis=1).transpose(1, 2, 0)
-            seen = sight(state, frames, device[some, None])
-            margin[some], rate[some] = seen.margin, seen.margin_rate_per_s
-        after_s = knots_s[track]
-        scan = cls(paths, track, frames, device, after_s, margin)
-        row, left = np.nonzero(_hides_turn(margin, rate))
-        return scan._with_turns(row, left, rate) if row.size else scan
-
-    def _with_turns(self, row: IntArray, left: IntArray, rate: FloatArray) -> "_Scan":
-        """The same with the turning points of some rows (m,) behind instants `left` (m,).
-
-        `rate` (k, n) is the margin's.
-        """
-
-        def rate_at(which: IntArray, after_s: FloatArray) -> FloatArray:
-            state = self.paths(self.track[row[which]], after_s)
-            return sight(state, self.frames, self.device[row[which]]).margin_rate_per_s
-
-        turn_s = bracketed_roots(
-            rate_at, self.after_s[row, left], self.after_s[row, left + 1],
-            rate[row, left], rate[row, left + 1], _TOLERANCE_S,
-        )  # fmt: skip
-        # A step that hides something for one device gets an instant more for all of them: the
-        # turning point, or its first knot again.
-        more = np.unique(left)
-        place = left + 1 + np.searchsorted(more, left)
-        after_s = np.insert(self.after_s, more + 1, self.after_s[:, more], axis=1)
-        margin = np.insert(self.margin, more + 1, self.margin[:, more], axis=1)
-        after_s[row, place] = turn_s
-        margin[row, place] = self._margins(row, turn_s)
-        return replace(self, after_s=after_s, margin=margin)
-
-    def _margins(self, row: IntArray, after_s: FloatArray) -> FloatArray:
-        """Margins (m,) of some rows at their times."""
-        state = self.paths.first(3)(self.track[row], after_s)
-        return margins(state, self.frames, self.device[row])
-
-    def edges(self) -> FloatArray:
-        """AOS and LOS (2, k), seconds after the track's first time."""
-        below, place = self.margin < 0, np.arange(self.margin.shape[1])
-        top = self.margin.argmax(axis=1)
-        before, later = below & (place < top[:, None]), below & (place > top[:, None])
-        ever = ~below[self._every, top]
-        rises = np.flatnonzero(ever & before.any(axis=1))
-        sets = np.flatnonzero(ever & later.any(axis=1))
-        last_below = place[-1] - before[rises, ::-1].argmax(axis=1)
-        last_above = later[sets].argmax(axis=1) - 1
-        crossings = self._crossings(np.append(rises, sets), np.append(last_below, last_above))
-        edges = np.stack([self.after_s[:, 0], self.after_s[:, -1]])
-        edges[:, ~ever] = self.after_s[self._every, top][~ever]
-        edges[0, rises], edges[1, sets] = np.split(crossings, [len(rises)])
-        return edges
-
-    @property
-    def _every(self) -> IntArray:
-        return np.arange(len(self.device))
-
-    def _crossings(self, row: IntArray, left: IntArray) -> FloatArray:
-        """Where the margin changes sign between instants `left` and the next."""
-
-        def margin(which: IntArray, after_s: FloatArray) -> FloatArray:
-            return self._margins(row[which], after_s)
-
-        return bracketed_roots(
-            margin, self.after_s[row, left], self.after_s[row, left + 1],
-            self.margin[row, left], self.margin[row, left + 1], _TOLERANCE_S,
-        )  # fmt: skip
-
-
-def _hides_turn(margin: FloatArray, rate: FloatArray) -> BoolArray:
-    """Which steps (k, n - 1) may rise above the mask, or dip below it, with neither end saying so.
-
-    A step between two samples below the mask hides a top, one between two above it a bottom.
-    """
-    below, climbs = margin < 0, rate >= 0
-    same_side = below[:, :-1] == below[:, 1:]
-    turns = climbs[:, :-1] != climbs[:, 1:]
-    hides: BoolArray = same_side & turns & (below[:, :-1] == climbs[:, :-1])
-    return hides
+def _aos_los(ephemeris: Ephemeris, frames: SiteFrames, devices: IntArray) -> FloatArray:
+    """AOS and LOS (2, N, k) of some devices that follow each other."""
+    samples, satellites = Samples.every(ephemeris, frames, devices), len(ephemeris.step_s)
+    edges_s = np.full((2, len(devices), satellites), np.nan)
+    passes = find_passes(samples, closest=False)
+    pair = (passes.site - devices[0]) * satellites + passes.satellite
+    best = first_largest(passes.sin_elevation, pair)
+    edges_s.reshape(2, -1)[:, pair[best]] = passes.rise_s[best], passes.set_s[best]
+    # Who sees none has no interval, at the highest elevation: where a pass without mask culminates.
+    unseen = np.isnan(edges_s[0])
+    if unseen.any():
+        these = np.repeat(unseen, np.bincount(ephemeris.satellite), axis=1).ravel()
+        bare = replace(frames, sin_mask=np.full(len(frames.sin_mask), -1.0))
+        some = Samples.of(ephemeris, bare, samples.site[these], samples.row[these])
+        edges_s[:, unseen] = find_passes(some, closest=False).culminate_s
+    return np.swapaxes(edges_s, 1, 2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
-from orbit.ephemeris import Tracks, grid_step_s, propagate_tracks
+from orbit.ephemeris import SampledEphemeris, grid_step_s, sampled_ephemeris
 from orbit.look_angles import LookAngles, looks_from
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
@@ -26,6 +26,7 @@ from orbit.satellite import ElementError, Satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import Start, span_s, utc
 from orbit.validity import OrbitWarning, doubts
+from orbit.visibility import Samples, visible_candidates
 from orbit.windows import Columns, ContactWindows, joined, sorted_windows
 
 if TYPE_CHECKING:
@@ -140,11 +141,11 @@ class Finder:
     ) -> tuple[list[Columns], list[Failure]]:
         """Windows of satellites (by index) over `few` sites at a time, and which of them fail."""
         models = [self.satellites[k] for k in members]
-        tracks = propagate_tracks(models, self.start, 0.0, self.span_s, step_s)
+        ephemeris = sampled_ephemeris(models, self.start, 0.0, self.span_s, step_s)
         lost = [fails_on_the_way(model, self.start, self.span_s) for model in models]
-        failing = tracks.failing | np.array(lost)
+        failing = ephemeris.failing | np.array(lost)
         whole = Stretch(0.0, self.span_s, False, False)
-        pieces = list(self._pieces(tracks.where(~failing), members[~failing], few, whole))
+        pieces = list(self._pieces(ephemeris.where(~failing), members[~failing], few, whole))
         failures = []
         for index in members[failing]:
             good = good_stretch(self.satellites[index], self.start, self.span_s, step_s / _FINER)
@@ -157,18 +158,18 @@ class Finder:
     def _alone(self, index: int, few: int, step_s: float, good: Stretch) -> Iterator[Columns]:
         """Windows of one satellite in its good stretch."""
         model = [self.satellites[index]]
-        tracks = propagate_tracks(model, self.start, good.first_s, good.last_s, step_s)
-        return self._pieces(tracks, np.array([index]), few, good)
+        ephemeris = sampled_ephemeris(model, self.start, good.first_s, good.last_s, step_s)
+        return self._pieces(ephemeris, np.array([index]), few, good)
 
     def _failure(self, index: int, good: Stretch | None) -> Failure:
         return failure(int(index), self.satellites[index], self.start, self.span_s, good)
 
     def _pieces(
-        self, tracks: Tracks, members: IntArray, few: int, good: Stretch
+        self, ephemeris: SampledEphemeris, members: IntArray, few: int, good: Stretch
     ) -> Iterator[Columns]:
         for first in range(0, len(self.sites), few):
             here = slice(first, first + few)
-            columns = self._found(tracks, members, here)
+            columns = self._found(ephemeris, members, here, (good.first_s, good.last_s))
             columns["satellite"] = members[columns["satellite"]]
             columns["site"] = columns["site"] + first
             starts, ends = columns["clipped_start"], columns["clipped_end"]
@@ -177,15 +178,18 @@ class Finder:
             )
             yield columns
 
-    def _found(self, tracks: Tracks, members: IntArray, here: slice) -> Columns:
+    def _found(
+        self, ephemeris: SampledEphemeris, members: IntArray, here: slice,
+        span_s: tuple[float, float],
+    ) -> Columns:  # fmt: skip
         """Windows over the sites `here`; both satellites and sites counted from 0."""
         all_ = self.frames
         frames = SiteFrames(all_.position_km[here], all_.axes[here], all_.sin_mask[here])
-        passes = find_passes(tracks, frames)
+        site, row = visible_candidates(ephemeris, frames)
+        passes = find_passes(Samples.of(ephemeris, frames, site, row))
         if self.refine == "hermite":
-            return measured(passes, look_from(tracks, frames))
+            return measured(passes, look_from(ephemeris, frames))
         satellites = [self.satellites[k] for k in members]
-        span_s = tracks.first_s, tracks.last_s
         if self.refine == "skyfield":
             from orbit.reference import SkyfieldView, referenced
 

@@ -8,7 +8,8 @@ of the step.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, cos, floor, isfinite, log2, sqrt
 from typing import Any
 
@@ -21,69 +22,83 @@ from orbit.satellite import Satellite
 from orbit.utc import Start
 
 
-@dataclass(frozen=True)
-class Tracks:
-    """Earth-fixed motion of N satellites at T even times, and a quintic between them.
+@dataclass(frozen=True, eq=False)
+class Ephemeris:
+    """Earth-fixed motion of N satellites, each at even times, and polynomials between these.
 
-    node (3, 3, N, T) holds position (km), first and second derivative (km per step and per step
-    squared) by component; slip (3, N, T) is SGP4's velocity less the first derivative, km/s.
-    `failing` (N,) says that SGP4 fails somewhere on the grid or in the samples just beyond it: the
-    motion is then good between the failures only.
+    Rows (R,) are the samples of all satellites, one satellite after the other: `satellite` says
+    whose, `time_s` when (seconds since the start), `step_s` (N,) how far apart. `node` (m, 3, R)
+    holds the position (km) and its first m - 1 derivatives per step, by component; from one row to
+    the next runs the polynomial of degree 2 m - 1 that has those of both.
     """
 
-    first_s: float
-    last_s: float
+    satellite: IntArray
+    time_s: FloatArray
+    step_s: FloatArray
     node: FloatArray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Ephemeris"]) -> "Ephemeris":
+        """The satellites of all parts, renumbered in this order; at least one part."""
+        before = np.cumsum([0, *(len(part.step_s) for part in parts)])
+        return cls(
+            np.concatenate([part.satellite + n for part, n in zip(parts, before, strict=False)]),
+            np.concatenate([part.time_s for part in parts]),
+            np.concatenate([part.step_s for part in parts]),
+            np.concatenate([part.node for part in parts], axis=2),
+        )
+
+    @cached_property
+    def last(self) -> BoolArray:
+        """Which rows (R,) are their satellite's last."""
+        return np.append(np.diff(self.satellite) != 0, True)[: len(self.satellite)]
+
+    def polynomials(self, row: IntArray) -> FloatArray:
+        """Coefficients (2 m, 3, ...) by rising power of the fraction of the step after each row."""
+        return between(np.take(self.node, row, axis=2), np.take(self.node, row + 1, axis=2))
+
+
+@dataclass(frozen=True, eq=False)
+class SampledEphemeris(Ephemeris):
+    """SGP4 at the same T even times for all satellites, with quintics between (m = 3).
+
+    slip (3, R) is SGP4's velocity less the first derivative, km/s. `failing` (N,) says that SGP4
+    fails somewhere on the grid or in the samples just beyond it: the motion is then good between
+    the failures only.
+    """
+
+    samples: int
     slip: FloatArray
     failing: BoolArray
 
-    @property
-    def samples(self) -> int:
-        """How many samples a satellite has: T."""
-        samples: int = self.node.shape[3]
-        return samples
-
-    @property
-    def time_s(self) -> FloatArray:
-        """The grid, (T,) seconds since the start."""
-        return np.linspace(self.first_s, self.last_s, self.samples)
-
-    @property
-    def step_s(self) -> float:
-        """Seconds between samples."""
-        return (self.last_s - self.first_s) / (self.samples - 1)
-
-    def where(self, keep: BoolArray) -> "Tracks":
+    def where(self, keep: BoolArray) -> "SampledEphemeris":
         """Those satellites for which `keep` (N,) is True."""
         if keep.all():
             return self
-        return Tracks(
-            self.first_s, self.last_s, np.compress(keep, self.node, axis=2),
-            np.compress(keep, self.slip, axis=1), self.failing[keep],
+        rows = keep[self.satellite]
+        return SampledEphemeris(
+            np.repeat(np.arange(np.count_nonzero(keep)), self.samples), self.time_s[rows],
+            self.step_s[keep], np.compress(rows, self.node, axis=2), self.samples,
+            np.compress(rows, self.slip, axis=1), self.failing[keep],
         )  # fmt: skip
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """Position and SGP4's velocity (..., 6) of satellites (by index) at times in the grid."""
-        place = (time_s - self.first_s) / self.step_s
+        first, step_s = satellite * self.samples, self.step_s[satellite]
+        place = (time_s - self.time_s[first]) / step_s
         # The last sample has no interval to its right; rounding may point before the first.
         left = np.clip(place.astype(np.int64), 0, self.samples - 2)
-        row, x = satellite * self.samples + left, place - left
-        position, rate = value_and_rate(self.quintics(row), x)
-        slip = self.slip.reshape(3, -1)
-        before, after = np.take(slip, row, axis=1), np.take(slip, row + 1, axis=1)
-        rate /= self.step_s
+        row, x = first + left, place - left
+        position, rate = value_and_rate(self.polynomials(row), x)
+        before, after = np.take(self.slip, row, axis=1), np.take(self.slip, row + 1, axis=1)
+        rate /= step_s
         rate += before + x * (after - before)
         return np.moveaxis(np.concatenate([position, rate]), 0, -1)
 
-    def quintics(self, row: IntArray) -> FloatArray:
-        """Coefficients (6, 3, ...) on the step after each sample; rows count N x T samples."""
-        node = self.node.reshape(3, 3, -1)
-        return powers(np.take(node, row, axis=2), np.take(node, row + 1, axis=2))
 
-
-def propagate_tracks(
+def sampled_ephemeris(
     satellites: Sequence[Satellite], start: Start, first_s: float, last_s: float, step_s: float
-) -> Tracks:
+) -> SampledEphemeris:
     """SGP4 for all satellites from `first_s` to `last_s`, at most `step_s` apart."""
     from sgp4.api import SatrecArray
 
@@ -103,9 +118,13 @@ def propagate_tracks(
         state[:, failing] = _mended(state[:, failing], error[failing])
     inner = slice(OVERHANG, OVERHANG + intervals + 1)
     first, second = derivatives(state[:3])
-    node = np.stack([state[:3, :, inner], first, second])
-    slip = state[3:, :, inner] - first / step_s
-    return Tracks(first_s, last_s, node, slip, failing)
+    node = np.stack([state[:3, :, inner], first, second]).reshape(3, 3, -1)
+    slip = (state[3:, :, inner] - first / step_s).reshape(3, -1)
+    grid_s, count = np.linspace(first_s, last_s, intervals + 1), len(satellites)
+    return SampledEphemeris(
+        np.repeat(np.arange(count), intervals + 1), np.tile(grid_s, count),
+        np.full(count, step_s), node, intervals + 1, slip, failing,
+    )  # fmt: skip
 
 
 def _mended(state: FloatArray, error: IntArray) -> FloatArray:
@@ -144,48 +163,55 @@ def derivatives(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
     return first, second
 
 
-def powers(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Coefficients (6, ...) of the quintic on a step, x from 0 to 1.
+def between(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Coefficients (2 m, ...) of the polynomial on a step, by rising power of x from 0 to 1.
 
-    `left` and `right` (3, ...) hold value, first and second derivative (per step) at its ends.
+    `left` and `right` (m, ...) hold the value and its first m - 1 derivatives (per step) at the
+    ends: m is 2 for a cubic, 3 for a quintic.
     """
-    quintic = np.empty((6, *left.shape[1:]))
-    quintic[:2] = left[:2]
-    quintic[2] = 0.5 * left[2]
+    powers = np.empty((2 * len(left), *left.shape[1:]))
+    powers[:2] = left[:2]
+    if len(left) == 2:
+        jump = right[0] - left[0]
+        powers[2] = 3 * jump - 2 * left[1] - right[1]
+        powers[3] = left[1] + right[1] - 2 * jump
+        return powers
+    powers[2] = 0.5 * left[2]
     # What the right end asks for beyond the square on the left.
-    value = right[0] - left[0] - left[1] - quintic[2]
+    value = right[0] - left[0] - left[1] - powers[2]
     rate = right[1] - left[1] - left[2]
     bend = 0.5 * (right[2] - left[2])
-    quintic[3] = 10 * value - 4 * rate + bend
-    quintic[4] = 7 * rate - 15 * value - 2 * bend
-    quintic[5] = 6 * value - 3 * rate + bend
-    return quintic
+    powers[3] = 10 * value - 4 * rate + bend
+    powers[4] = 7 * rate - 15 * value - 2 * bend
+    powers[5] = 6 * value - 3 * rate + bend
+    return powers
 
 
-def value_and_rate(quintic: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+def value_and_rate(powers: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Value and derivative (per step) at x, which is broadcast against the coefficients."""
-    value = quintic[5] * x
-    value += quintic[4]
-    rate = quintic[5] * x
+    *lower, last, highest = powers
+    value = highest * x
+    value += last
+    rate = highest * x
     rate += value
-    for power in (3, 2, 1):
+    for power in lower[:0:-1]:
         value *= x
-        value += quintic[power]
+        value += power
         rate *= x
         rate += value
     value *= x
-    value += quintic[0]
+    value += lower[0]
     return value, rate
 
 
-def acceleration(quintic: FloatArray, x: FloatArray) -> FloatArray:
+def acceleration(powers: FloatArray, x: FloatArray) -> FloatArray:
     """Second derivative (per step squared) at x."""
-    second: FloatArray = 20 * quintic[5] * x
-    second += 12 * quintic[4]
-    second *= x
-    second += 6 * quintic[3]
-    second *= x
-    second += 2 * quintic[2]
+    degree = len(powers) - 1
+    second: FloatArray = degree * (degree - 1) * powers[-1] * x
+    for power in range(degree - 1, 2, -1):
+        second += power * (power - 1) * powers[power]
+        second *= x
+    second += 2 * powers[2]
     return second
 
 
@@ -237,122 +263,3 @@ def _smooth_s(model: Any) -> float:
     against = (1 - cos(model.inclo)) / 2 * share**2
     smooth_rad = _ANOMALY_RAD / (1 + eccentricity) ** 2
     return float(smooth_rad / (perigee_rad_s * (1 + _EARTH_WEIGHT * against)))
-
-
-# Cubic splines on even knots, whose pieces are found by a division instead of a search.
-
-
-@dataclass(frozen=True, eq=False)
-class EvenSpline:
-    """Cubic spline of C functions on n pieces between even knots `x` (n + 1,).
-
-    `powers` (4, C, n) are the coefficients of each piece, by falling power of the distance to its
-    left knot. Outside the knots the first and the last piece go on.
-    """
-
-    x: FloatArray
-    powers: FloatArray
-
-    @classmethod
-    def through(cls, x: FloatArray, values: FloatArray) -> "EvenSpline":
-        """The spline through `values` (n + 1, C) at `x` (n at least 3), not-a-knot at both ends."""
-        width = np.diff(x)[:, None]
-        slope = np.diff(values, axis=0) / width
-        rate = _rates(x, width, slope)
-        bend = (rate[:-1] + rate[1:] - 2 * slope) / width
-        powers = np.stack(
-            [bend / width, (slope - rate[:-1]) / width - bend, rate[:-1], values[:-1]]
-        )
-        return cls(x, np.ascontiguousarray(np.swapaxes(powers, 1, 2)))
-
-    def __call__(self, at: FloatArray) -> FloatArray:
-        """Values (..., C) at finite places (...); each function's lie together in memory."""
-        return _values(self.powers, *self._places(at))
-
-    def _places(self, at: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Which piece each place is on, and how far it is beyond the piece's left knot."""
-        pieces = len(self.x) - 1
-        left = at * (pieces / (self.x[-1] - self.x[0]))
-        piece = np.minimum(np.maximum(left, 0), pieces - 1).astype(np.intp)
-        return piece, at - self.x[piece]
-
-
-@dataclass(frozen=True, eq=False)
-class EvenSplines:
-    """Splines of the same C functions, each on its own even knots, together as quick as one.
-
-    `x` and `powers` (4, C, all pieces) are those of all, one after the other. Of each spline (N,)
-    `knot` and `piece` are where its own begin there, and `pieces_per_x` its pieces a unit of x.
-    """
-
-    x: FloatArray
-    powers: FloatArray
-    knot: IntArray
-    piece: IntArray
-    pieces: IntArray
-    pieces_per_x: FloatArray
-
-    @classmethod
-    def of(cls, splines: Sequence[EvenSpline]) -> "EvenSplines":
-        """Several splines, at least one."""
-        pieces = np.array([len(spline.x) - 1 for spline in splines])
-        piece = np.cumsum(pieces) - pieces
-        return cls(
-            np.concatenate([spline.x for spline in splines]),
-            np.concatenate([spline.powers for spline in splines], axis=2),
-            piece + np.arange(len(splines)),
-            piece,
-            pieces,
-            pieces / np.array([spline.x[-1] - spline.x[0] for spline in splines]),
-        )
-
-    def first(self, functions: int) -> "EvenSplines":
-        """The first few of the functions."""
-        return replace(self, powers=self.powers[:, :functions])
-
-    def moving(self) -> "EvenSplines":
-        """Positions and their derivatives: of paths of C positions splines of 2 C functions."""
-        falling = np.arange(3.0, 0.0, -1.0)[:, None, None] * self.powers[:3]
-        rates = np.concatenate([np.zeros_like(falling[:1]), falling])
-        return replace(self, powers=np.concatenate([self.powers, rates], axis=1))
-
-    def __call__(self, which: IntArray, at: FloatArray) -> FloatArray:
-        """Values (..., C) of splines (by index) at finite places (...); both broadcast."""
-        left = at * self.pieces_per_x[which]
-        piece = np.minimum(np.maximum(left, 0), self.pieces[which] - 1).astype(np.intp)
-        return _values(
-            self.powers, self.piece[which] + piece, at - self.x[self.knot[which] + piece]
-        )
-
-
-def _values(powers: FloatArray, piece: IntArray, beyond: FloatArray) -> FloatArray:
-    """Values (..., C) so far beyond the left knots of some pieces, both (...).
-
-    Each function's lie together in memory.
-    """
-    values = np.take(powers[0], piece, axis=1)
-    for power in powers[1:]:
-        values *= beyond
-        values += np.take(power, piece, axis=1)
-    functions_last: FloatArray = np.moveaxis(values, 0, -1)
-    return functions_last
-
-
-def _rates(x: FloatArray, width: FloatArray, slope: FloatArray) -> FloatArray:
-    """Derivatives (n + 1, C) at the knots, from the widths (n, 1) and slopes (n, C) of the pieces.
-
-    SciPy's CubicSpline finds the same ones, to the last bit, and takes five times as long for the
-    short paths of contacts.
-    """
-    from scipy.linalg.lapack import dgtsv
-
-    first, last = x[2] - x[0], x[-1] - x[-3]
-    right = np.empty((len(x), slope.shape[1]))
-    right[1:-1] = 3 * (width[1:] * slope[:-1] + width[:-1] * slope[1:])
-    right[0] = ((width[0] + 2 * first) * width[1] * slope[0] + width[0] ** 2 * slope[1]) / first
-    right[-1] = (width[-1] ** 2 * slope[-2] + (2 * last + width[-1]) * width[-2] * slope[-1]) / last
-    step = width[:, 0]
-    below, above = np.append(step[1:], last), np.append(first, step[:-1])
-    middle = np.concatenate([step[1:2], 2 * (step[:-1] + step[1:]), step[-2:-1]])
-    rates: FloatArray = dgtsv(below, middle, above, right)[3]
-    return rates

@@ -2,26 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.ephemeris import Tracks
-from orbit.look_angles import sight
 from orbit.propagation import Source
 from orbit.sites import SiteFrames
-from orbit.visibility import Samples
+from orbit.visibility import LineOfSight, Samples
 
-# A Newton step this short leaves an error of some nanoseconds.
-TOLERANCE_S = 1e-4
-# Precision of a starting point, in steps.
+# Newton's last step, in steps of the ephemeris: an error of some nanoseconds is left ...
+EXACT = 4e-7
+# ... or that of a starting point.
 ROUGH = 1e-3
 # A peak of the cubic model this far below the mask (sine) is none; the model errs by 0.001.
 _HOPELESS = 0.02
 
 
 @dataclass(frozen=True)
-class Turns:
+class Extrema:
     """Extrema of the elevation after samples `left` at fractions x of the step, in order."""
 
     left: IntArray
@@ -35,9 +34,9 @@ class Turns:
         """A number that grows along the samples."""
         return self.left + self.x
 
-    def at(self, which: BoolArray) -> "Turns":
-        """Those turns only."""
-        return Turns(*(getattr(self, column.name)[which] for column in fields(self)))
+    def at(self, which: BoolArray) -> "Extrema":
+        """Those only."""
+        return Extrema(*(getattr(self, column.name)[which] for column in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -49,37 +48,37 @@ class Approaches:
     slant_range_km: FloatArray
 
 
-def turning_points(samples: Samples) -> Turns:
+def elevation_extrema(samples: Samples) -> Extrema:
     """Peaks that can reach the mask, and the dips between two samples in view."""
-    climb, seen = samples.view.climb, samples.visible
+    climb, seen = samples.seen.climb, samples.visible
     up = climb > 0
     turns = samples.linked[:-1] & (up[:-1] != up[1:])
     left = np.flatnonzero(turns & (up[:-1] | (seen[:-1] & seen[1:])))
     left, rough = _likely(samples, left, _secant(climb, left))
     arcs, peak = samples.arcs(left), up[left]
-    tolerance = TOLERANCE_S / samples.tracks.step_s
-    x = newton_roots(arcs.climb, *_step(left), rough, ~peak, tolerance)
-    top = arcs.view(np.arange(len(left)), x)
-    return Turns(left, x, peak, top.sin_elevation, top.excess(samples.sin_mask(left)) >= 0)
+    x = newton_roots(arcs.climb, *_step(left), rough, ~peak, EXACT)
+    top = arcs.line(np.arange(len(left)), x)
+    visible = top.above_mask_km(samples.sin_mask(left)) >= 0
+    return Extrema(left, x, peak, top.sin_elevation, visible)
 
 
 def closest_approaches(samples: Samples, peaks: IntArray) -> Approaches:
     """Closest approaches in steps with an end in view, or among `peaks`."""
-    rate, seen = samples.view.square_rate, samples.visible
+    rate, seen = samples.seen.square_rate, samples.visible
     wanted = seen[:-1] | seen[1:]
     wanted[peaks] = True
     left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
     arcs, rising = samples.arcs(left), np.ones(len(left), dtype=np.bool_)
     x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
-    return Approaches(left, x, np.sqrt(arcs.view(np.arange(len(left)), x).square))
+    return Approaches(left, x, np.sqrt(arcs.line(np.arange(len(left)), x).square))
 
 
 def _likely(samples: Samples, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Those of the turns in steps `left` that may matter, with a better guess of where they are."""
-    cubics, seen = samples.cubics(left), samples.visible
-    peak = samples.view.climb[left] > 0
-    rough = newton_roots(cubics.climb, *_step(left), guess, ~peak, ROUGH)
-    sine = cubics.view(np.arange(len(left)), rough).sin_elevation
+    """Those of the extrema in steps `left` that may matter, and better guesses of their places."""
+    arcs, seen = samples.rough_arcs(left), samples.visible
+    peak = samples.seen.climb[left] > 0
+    rough = newton_roots(arcs.climb, *_step(left), guess, ~peak, ROUGH)
+    sine = arcs.line(np.arange(len(left)), rough).sin_elevation
     likely = seen[left] | seen[left + 1] | (sine > samples.sin_mask(left) - _HOPELESS)
     return left[likely], rough[likely]
 
@@ -97,7 +96,7 @@ def _secant(values: FloatArray, left: IntArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Crossings:
+class MaskCrossings:
     """Mask crossings after samples `left` at fractions x of the step; `rises` or sets."""
 
     left: IntArray
@@ -105,10 +104,10 @@ class Crossings:
     rises: BoolArray
 
 
-def crossings(samples: Samples, turns: Turns) -> Crossings:
-    """All crossings, in no order: one where visibility changes between a sample and a turn.
+def mask_crossings(samples: Samples, turns: Extrema) -> MaskCrossings:
+    """All crossings, in no order: one where visibility changes between a sample and an extremum.
 
-    A pass or a dip shorter than a step shows as two changes, before and after its turning point.
+    A pass or a dip shorter than a step shows as two changes, before and after its extremum.
     """
     seen, left = samples.visible, turns.left
     whole = samples.linked[:-1] & (seen[:-1] != seen[1:])
@@ -120,38 +119,40 @@ def crossings(samples: Samples, turns: Turns) -> Crossings:
     low = np.concatenate([zero, np.zeros(early.sum()), turns.x[late]])
     high = np.concatenate([one, turns.x[early], np.ones(late.sum())])
     rises = ~np.concatenate([seen[plain], seen[left[early]], turns.visible[late]])
-    return Crossings(steps, _solved(samples, steps, low, high, rises), rises)
+    return MaskCrossings(steps, _solved(samples, steps, low, high, rises), rises)
 
 
 def _solved(
     samples: Samples, left: IntArray, low: FloatArray, high: FloatArray, rises: BoolArray
 ) -> FloatArray:
-    sin_mask, cubics, arcs = samples.sin_mask(left), samples.cubics(left), samples.arcs(left)
-    middle = 0.5 * (low + high)
-    rough = newton_roots(
-        lambda which, x: cubics.view(which, x).excess_and_rate(sin_mask[which]),
-        low, high, middle, rises, ROUGH,
-    )  # fmt: skip
-    return newton_roots(
-        lambda which, x: arcs.view(which, x).excess_and_rate(sin_mask[which]),
-        low, high, rough, rises, TOLERANCE_S / samples.tracks.step_s,
-    )  # fmt: skip
+    sin_mask, guess = samples.sin_mask(left), 0.5 * (low + high)
+    for arcs, tolerance in (
+        (samples.rough_arcs(left), ROUGH), (samples.arcs(left), EXACT),
+    ):  # fmt: skip
+
+        def above_mask(which: IntArray, x: FloatArray, arcs: Any = arcs) -> Any:
+            return arcs.line(which, x).above_mask_and_rate(sin_mask[which])
+
+        guess = newton_roots(above_mask, low, high, guess, rises, tolerance)
+    return guess
 
 
-# Passes of interpolated tracks over sites: rise, culminations, closest approach, set.
+# Passes of satellites over sites: rise, culminations, closest approach, set.
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Arrays of one length; times in seconds since start.
+    """Arrays of one length, sorted by site, satellite, time; times in seconds since start.
 
-    closest_s is the rise where the range has no minimum inside; `culminations` counts peaks.
+    sin_elevation is that at culminate_s; closest_s is the rise where the range has no minimum
+    inside; `culminations` counts peaks.
     """
 
     satellite: IntArray
     site: IntArray
     rise_s: FloatArray
     culminate_s: FloatArray
+    sin_elevation: FloatArray
     closest_s: FloatArray
     set_s: FloatArray
     culminations: IntArray
@@ -172,7 +173,7 @@ class _Ends:
     clipped: BoolArray
 
     @classmethod
-    def of(cls, found: Crossings, which: BoolArray, clipped: IntArray) -> "_Ends":
+    def of(cls, found: MaskCrossings, which: BoolArray, clipped: IntArray) -> "_Ends":
         """The crossings `which`, and the samples `clipped`."""
         left = np.concatenate([found.left[which], clipped])
         x = np.concatenate([found.x[which], np.zeros(len(clipped))])
@@ -186,21 +187,23 @@ class _Ends:
         return self.left + self.x
 
 
-def find_passes(tracks: Tracks, frames: SiteFrames) -> Passes:
-    """All passes: what opens, by a crossing or at a first sample, closes at the next chance."""
-    samples = Samples.of(tracks, frames)
-    turns = turning_points(samples)
-    found = crossings(samples, turns)
+def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
+    """All passes: what opens, by a crossing or at a first sample, closes at the next chance.
+
+    Without `closest` closest_s is the rise of each.
+    """
+    extrema = elevation_extrema(samples)
+    found = mask_crossings(samples, extrema)
     opens, closes = _ends(samples, found)
-    peaks = turns.at(turns.visible & turns.is_peak)
+    peaks = extrema.at(extrema.visible & extrema.is_peak)
     pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
-    near = closest_approaches(samples, peaks.left)
+    rise_s = samples.time_s(opens.left, opens.x)
     passes = Passes(
         samples.satellite(opens.left),
         samples.site[opens.left],
-        samples.time_s(opens.left, opens.x),
-        _highest_s(samples, peaks, pass_of, opens, closes),
-        _closest_s(samples, near, opens, closes),
+        rise_s,
+        *_highest(samples, peaks, pass_of, opens, closes),
+        _closest_s(samples, peaks.left, opens, closes) if closest else rise_s,
         samples.time_s(closes.left, closes.x),
         np.bincount(pass_of, minlength=len(opens.left)),
         opens.clipped,
@@ -210,7 +213,7 @@ def find_passes(tracks: Tracks, frames: SiteFrames) -> Passes:
     return passes.where(passes.set_s > passes.rise_s)
 
 
-def _ends(samples: Samples, found: Crossings) -> tuple[_Ends, _Ends]:
+def _ends(samples: Samples, found: MaskCrossings) -> tuple[_Ends, _Ends]:
     """Where passes open and close, as many of one as of the other."""
     linked, seen = samples.linked, samples.visible
     starts = seen.copy()
@@ -221,35 +224,36 @@ def _ends(samples: Samples, found: Crossings) -> tuple[_Ends, _Ends]:
     )
 
 
-def _highest_s(
-    samples: Samples, peaks: Turns, pass_of: IntArray, opens: _Ends, closes: _Ends
-) -> FloatArray:
-    """When each pass is highest: at its best peak, or at an end that is clipped."""
-    best = _first_largest(peaks.sin_elevation, pass_of)
+def _highest(
+    samples: Samples, peaks: Extrema, pass_of: IntArray, opens: _Ends, closes: _Ends
+) -> tuple[FloatArray, FloatArray]:
+    """When each pass is highest, at its best peak or at an end that is clipped, and the sine."""
+    best = first_largest(peaks.sin_elevation, pass_of)
     sine = np.full((3, len(opens.left)), -np.inf)
     time_s = np.tile(samples.time_s(opens.left, opens.x), (3, 1))
     sine[0, pass_of[best]] = peaks.sin_elevation[best]
     time_s[0, pass_of[best]] = samples.time_s(peaks.left[best], peaks.x[best])
     for row, ends in ((1, opens), (2, closes)):
         at_end = ends.left[ends.clipped]
-        sine[row, ends.clipped] = samples.view.at(at_end).sin_elevation
+        sine[row, ends.clipped] = samples.seen.at(at_end).sin_elevation
         time_s[row, ends.clipped] = samples.time_s(at_end, ends.x[ends.clipped])
-    highest: FloatArray = time_s[sine.argmax(axis=0), np.arange(len(opens.left))]
-    return highest
+    highest = sine.argmax(axis=0), np.arange(len(opens.left))
+    return time_s[highest], sine[highest]
 
 
-def _closest_s(samples: Samples, near: Approaches, opens: _Ends, closes: _Ends) -> FloatArray:
+def _closest_s(samples: Samples, peaks: IntArray, opens: _Ends, closes: _Ends) -> FloatArray:
     """When the range has its least minimum in each pass; its rise where it has none."""
+    near = closest_approaches(samples, peaks)
     time_s = samples.time_s(opens.left, opens.x)
     place = near.left + near.x
     pass_of = np.searchsorted(opens.place, place, side="right") - 1
     inside = np.flatnonzero((pass_of >= 0) & (place < closes.place[pass_of]))
-    best = inside[_first_largest(-near.slant_range_km[inside], pass_of[inside])]
+    best = inside[first_largest(-near.slant_range_km[inside], pass_of[inside])]
     time_s[pass_of[best]] = samples.time_s(near.left[best], near.x[best])
     return time_s
 
 
-def _first_largest(values: FloatArray, group: IntArray) -> IntArray:
+def first_largest(values: FloatArray, group: IntArray) -> IntArray:
     """Index of the largest value of each group (the first of equals); `group` is sorted."""
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     if not starts.size:
@@ -275,8 +279,16 @@ def refined(
 
     The culmination stays the interpolated one: the elevation there is flat.
     """
-    peak = sight(exact.states(passes.satellite, passes.culminate_s), frames, passes.site).margin
-    passes = passes.where((peak >= 0) | passes.clipped_start | passes.clipped_end)
+
+    def above_mask(
+        satellite: IntArray, site: IntArray, time_s: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        state = exact.states(satellite, time_s).T
+        line = LineOfSight.of(state[:3] - frames.position_km[site].T, state[3:], frames.up[site].T)
+        return line.above_mask_and_rate(frames.sin_mask[site])
+
+    peak_km, _ = above_mask(passes.satellite, passes.site, passes.culminate_s)
+    passes = passes.where((peak_km >= 0) | passes.clipped_start | passes.clipped_end)
     satellite, site = np.tile(passes.satellite, 2), np.tile(passes.site, 2)
     time_s = np.concatenate([passes.rise_s, passes.set_s])
     slope = np.repeat([1.0, -1.0], len(passes.site))
@@ -284,11 +296,11 @@ def refined(
     for _ in range(_STEPS):
         if not active.size:
             break
-        seen = sight(exact.states(satellite[active], time_s[active]), frames, site[active])
+        above_km, rate_km_s = above_mask(satellite[active], site[active], time_s[active])
         # Past the peak of a pass that only grazes the mask Newton would run away.
-        uphill = seen.margin_rate_per_s * slope[active] > 0
+        uphill = rate_km_s * slope[active] > 0
         active = active[uphill]
-        step = -seen.margin[uphill] / seen.margin_rate_per_s[uphill]
+        step = -above_km[uphill] / rate_km_s[uphill]
         time_s[active] += step
         active = active[np.abs(step) > _TOLERANCE_S]
     rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
@@ -299,57 +311,7 @@ def refined(
 # Many bracketed roots at once.
 
 
-Function = Callable[[IntArray, FloatArray], FloatArray]
 Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
-
-
-def bracketed_roots(
-    function: Function,
-    left: FloatArray,
-    right: FloatArray,
-    at_left: FloatArray,
-    at_right: FloatArray,
-    tolerance: float,
-) -> FloatArray:
-    """Roots (n,) of n functions, each within `tolerance`, by Chandrupatla's method (1997).
-
-    `function(which, x)` evaluates functions `which` at x; `at_left` and `at_right` are the values
-    at the ends, of opposite signs (zero counts as positive). Converged ones are evaluated no more.
-    """
-    roots = np.empty(len(left))
-    which = np.arange(len(left))
-    a, fa, b, fb = right, at_right, left, at_left
-    step = np.full(len(left), 0.5)
-    while which.size:
-        x = a + step * (b - a)
-        fx = function(which, x)
-        same = (fx < 0) == (fa < 0)
-        c, fc = np.where(same, a, b), np.where(same, fa, fb)
-        b, fb = np.where(same, b, a), np.where(same, fb, fa)
-        a, fa = x, fx
-        limit = 0.5 * tolerance / np.abs(b - a)
-        done = (limit > 0.5) | (fa == 0)
-        best = np.where(np.abs(fa) < np.abs(fb), a, b)
-        roots[which[done]] = best[done]
-        go = ~done
-        which, a, b, c = which[go], a[go], b[go], c[go]
-        fa, fb, fc, limit = fa[go], fb[go], fc[go], limit[go]
-        step = _next_step(a, b, c, fa, fb, fc, limit)
-    return roots
-
-
-def _next_step(
-    a: FloatArray, b: FloatArray, c: FloatArray, fa: FloatArray, fb: FloatArray, fc: FloatArray,
-    limit: FloatArray,
-) -> FloatArray:  # fmt: skip
-    """Fraction from a to b: inverse quadratic interpolation where it is monotone, else a half."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        xi = (a - b) / (c - b)
-        phi = (fa - fb) / (fc - fb)
-        quadratic = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
-        inverse = fa / (fb - fa) * fc / (fb - fc)
-        inverse += (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
-    return np.minimum(np.maximum(np.where(quadratic, inverse, 0.5), limit), 1 - limit)
 
 
 def newton_roots(

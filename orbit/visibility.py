@@ -6,20 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.ephemeris import Tracks, acceleration, value_and_rate
+from orbit.ephemeris import Ephemeris, SampledEphemeris, acceleration, between, value_and_rate
+from orbit.look_angles import dot
 from orbit.sites import SiteFrames
-
-# What a site sees of a satellite during one step of its track: height and distance.
 
 
 @dataclass(frozen=True)
-class View:
-    """Arrays of one shape: height and squared slant range, and their rates."""
+class LineOfSight:
+    """Arrays of one shape: height above a site's horizon plane, squared range, and their rates.
+
+    In km, and per second or per step of an ephemeris.
+    """
 
     height: FloatArray
     height_rate: FloatArray
     square: FloatArray
     square_rate: FloatArray
+
+    @classmethod
+    def of(cls, line: FloatArray, rate: FloatArray, up: FloatArray) -> "LineOfSight":
+        """From a line of sight (3, n) that changes at `rate`, and the site's normal `up`."""
+        return cls(dot(line, up), dot(rate, up), dot(line, line), 2 * dot(line, rate))
 
     @property
     def sin_elevation(self) -> FloatArray:
@@ -33,156 +40,123 @@ class View:
         return self.height_rate * self.square - 0.5 * self.height * self.square_rate
 
     def climb_rate(self, height_second: FloatArray, square_second: FloatArray) -> FloatArray:
-        """Rate of `climb`, from the second derivatives of height and square."""
+        """Rate of `climb`, from the second derivatives of height and squared range."""
         bend = height_second * self.square - 0.5 * self.height * square_second
         return bend + 0.5 * self.height_rate * self.square_rate
 
-    def excess(self, sin_mask: FloatArray) -> FloatArray:
-        """Height above the mask's cone, km."""
+    def above_mask_km(self, sin_mask: FloatArray) -> FloatArray:
+        """Height above the mask's cone."""
         return self.height - sin_mask * np.sqrt(self.square)
 
-    def excess_and_rate(self, sin_mask: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`excess` and its rate."""
+    def above_mask_and_rate(self, sin_mask: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`above_mask_km` and its rate."""
         slant_range = np.sqrt(self.square)
         rate = self.height_rate - 0.5 * sin_mask * self.square_rate / slant_range
         return self.height - sin_mask * slant_range, rate
 
-    def at(self, which: IntArray) -> "View":
-        """Those views only."""
-        return View(
+    def at(self, which: IntArray) -> "LineOfSight":
+        """Those only."""
+        return LineOfSight(
             self.height[which], self.height_rate[which],
             self.square[which], self.square_rate[which],
         )  # fmt: skip
 
 
-def view(line: FloatArray, rate: FloatArray, up: FloatArray) -> View:
-    """View along a line of sight (3, n) that changes at `rate`, from under the normal `up`."""
-    return View(_dot(line, up), _dot(rate, up), _dot(line, line), 2 * _dot(line, rate))
-
-
 @dataclass(frozen=True)
 class Arcs:
-    """Lines of sight of n (satellite, site) pairs during a step each: quintics (6, 3, n)."""
+    """Lines of sight of n (satellite, site) pairs during a step each: polynomials (d, 3, n)."""
 
-    quintic: FloatArray
+    powers: FloatArray
     up: FloatArray
 
-    @classmethod
-    def of(cls, tracks: Tracks, frames: SiteFrames, row: IntArray, site: IntArray) -> "Arcs":
-        """The steps after the samples `row` (satellite x T + sample), seen from sites."""
-        quintic = tracks.quintics(row)
-        quintic[0] -= np.take(frames.position_km.T, site, axis=1)
-        return cls(quintic, np.take(frames.up.T, site, axis=1))
-
-    def view(self, which: IntArray, x: FloatArray) -> View:
-        """Arcs `which` at x."""
-        quintic, up = self._of(which)
-        return view(*value_and_rate(quintic, x), up)
+    def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
+        """Of arcs `which` at x."""
+        powers, up = self._of(which)
+        return LineOfSight.of(*value_and_rate(powers, x), up)
 
     def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`View.climb` of arcs `which` at x, and its rate."""
-        quintic, up = self._of(which)
-        line, rate = value_and_rate(quintic, x)
-        second = acceleration(quintic, x)
-        seen = view(line, rate, up)
-        square_second = 2 * (_dot(rate, rate) + _dot(line, second))
-        return seen.climb, seen.climb_rate(_dot(second, up), square_second)
+        """`LineOfSight.climb` of arcs `which` at x, and its rate."""
+        powers, up = self._of(which)
+        line, rate = value_and_rate(powers, x)
+        second = acceleration(powers, x)
+        seen = LineOfSight.of(line, rate, up)
+        square_second = 2 * (dot(rate, rate) + dot(line, second))
+        return seen.climb, seen.climb_rate(dot(second, up), square_second)
 
     def square_rate(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rate of the squared slant range of arcs `which` at x, and the rate of that."""
-        quintic, _ = self._of(which)
-        line, rate = value_and_rate(quintic, x)
-        bend = _dot(rate, rate) + _dot(line, acceleration(quintic, x))
-        return 2 * _dot(line, rate), 2 * bend
+        powers, _ = self._of(which)
+        line, rate = value_and_rate(powers, x)
+        bend = dot(rate, rate) + dot(line, acceleration(powers, x))
+        return 2 * dot(line, rate), 2 * bend
 
     def _of(self, which: IntArray) -> tuple[FloatArray, FloatArray]:
         if len(which) == self.up.shape[1]:
-            return self.quintic, self.up
-        return np.take(self.quintic, which, axis=2), np.take(self.up, which, axis=1)
-
-
-def _dot(left: FloatArray, right: FloatArray) -> FloatArray:
-    product: FloatArray = left[0] * right[0]
-    product += left[1] * right[1]
-    product += left[2] * right[2]
-    return product
-
-
-# A rough model of the view between two samples, to find good starting points for root finding.
+            return self.powers, self.up
+        return np.take(self.powers, which, axis=2), np.take(self.up, which, axis=1)
 
 
 @dataclass(frozen=True)
-class Cubics:
-    """Coefficients (4, 2, n), by power of x: height and squared slant range of n steps."""
+class RoughArcs:
+    """A rough model of n arcs, to start from: cubics (4, 2, n) of height and squared range."""
 
     powers: FloatArray
 
-    @classmethod
-    def between(cls, left: View, right: View) -> "Cubics":
-        """The steps from views `left` to views `right`."""
-        value = np.stack([left.height, left.square])
-        rate = np.stack([left.height_rate, left.square_rate])
-        jump = np.stack([right.height, right.square]) - value
-        last = np.stack([right.height_rate, right.square_rate])
-        return cls(np.stack([value, rate, 3 * jump - 2 * rate - last, rate + last - 2 * jump]))
-
-    def view(self, which: IntArray, x: FloatArray) -> View:
-        """Steps `which` at x."""
-        p = self._of(which)
-        height, square = p[0] + x * (p[1] + x * (p[2] + x * p[3]))
-        height_rate, square_rate = p[1] + x * (2 * p[2] + 3 * x * p[3])
-        return View(height, height_rate, square, square_rate)
+    def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
+        """Of arcs `which` at x."""
+        (height, square), (height_rate, square_rate) = value_and_rate(self._of(which), x)
+        return LineOfSight(height, height_rate, square, square_rate)
 
     def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`View.climb` of steps `which` at x, and its rate."""
-        seen = self.view(which, x)
-        return seen.climb, seen.climb_rate(*self._second(which, x))
-
-    def square_rate(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rate of the squared slant range of steps `which` at x, and the rate of that."""
-        return self.view(which, x).square_rate, self._second(which, x)[1]
-
-    def _second(self, which: IntArray, x: FloatArray) -> FloatArray:
-        p = self._of(which)
-        second: FloatArray = 2 * p[2] + 6 * x * p[3]
-        return second
+        """`LineOfSight.climb` of arcs `which` at x, and its rate."""
+        seen = self.line(which, x)
+        return seen.climb, seen.climb_rate(*acceleration(self._of(which), x))
 
     def _of(self, which: IntArray) -> FloatArray:
-        return (
-            self.powers
-            if len(which) == self.powers.shape[2]
-            else np.take(self.powers, which, axis=2)
-        )
+        whole = len(which) == self.powers.shape[2]
+        return self.powers if whole else np.take(self.powers, which, axis=2)
 
 
 @dataclass(frozen=True)
 class Samples:
     """What sites see at samples, sorted by site, satellite, time; arrays of one length P.
 
-    `row` is satellite x T + sample; `linked` says whether the next one is the next sample of the
+    `row` is that of the ephemeris; `linked` says whether the next sample is the next one of the
     same pair. A step is named by its first sample: `left` indexes these arrays.
     """
 
-    tracks: Tracks
+    ephemeris: Ephemeris
     frames: SiteFrames
     row: IntArray
     site: IntArray
-    view: View
+    seen: LineOfSight
     visible: BoolArray
     linked: BoolArray
 
     @classmethod
-    def of(cls, tracks: Tracks, frames: SiteFrames) -> "Samples":
-        """All samples that the screen lets through."""
-        site, row = candidate_samples(tracks, frames)
-        node = tracks.node[:2].reshape(2, 3, -1)
+    def of(
+        cls, ephemeris: Ephemeris, frames: SiteFrames, site: IntArray, row: IntArray
+    ) -> "Samples":
+        """The samples of rows from sites, both (P,)."""
+        node = ephemeris.node
         line = np.take(node[0], row, axis=1) - np.take(frames.position_km.T, site, axis=1)
         up = np.take(frames.up.T, site, axis=1)
-        seen = view(line, np.take(node[1], row, axis=1), up)
-        visible = seen.excess(frames.sin_mask[site]) >= 0
+        seen = LineOfSight.of(line, np.take(node[1], row, axis=1), up)
+        visible = seen.above_mask_km(frames.sin_mask[site]) >= 0
         linked = np.append((np.diff(row) == 1) & (np.diff(site) == 0), False)[: len(row)]
-        linked &= (row + 1) % tracks.samples != 0
-        return cls(tracks, frames, row, site, seen, visible, linked)
+        linked &= ~ephemeris.last[row]
+        return cls(ephemeris, frames, row, site, seen, visible, linked)
+
+    @classmethod
+    def every(cls, ephemeris: Ephemeris, frames: SiteFrames, sites: IntArray) -> "Samples":
+        """All rows from each of some sites: the same as by `of`, without any indexing."""
+        rows, position, rate = len(ephemeris.time_s), *ephemeris.node[:2, :, None]
+        line = position - frames.position_km[sites].T[..., None]
+        seen = LineOfSight.of(line, rate, frames.up[sites].T[..., None])
+        visible = seen.above_mask_km(frames.sin_mask[sites, None]) >= 0
+        row, linked = np.tile(np.arange(rows), len(sites)), np.tile(~ephemeris.last, len(sites))
+        seen = LineOfSight(*(values.ravel() for values in vars(seen).values()))
+        return cls(ephemeris, frames, row, np.repeat(sites, rows), seen, visible.ravel(), linked)
 
     def sin_mask(self, left: IntArray) -> FloatArray:
         """Sine of the mask for steps `left`."""
@@ -190,23 +164,29 @@ class Samples:
         return sines
 
     def arcs(self, left: IntArray) -> Arcs:
-        """The steps `left` as the tracks have them."""
-        return Arcs.of(self.tracks, self.frames, self.row[left], self.site[left])
+        """The steps `left` as the ephemeris has them."""
+        powers, site = self.ephemeris.polynomials(self.row[left]), self.site[left]
+        powers[0] -= np.take(self.frames.position_km.T, site, axis=1)
+        return Arcs(powers, np.take(self.frames.up.T, site, axis=1))
 
-    def cubics(self, left: IntArray) -> Cubics:
+    def rough_arcs(self, left: IntArray) -> RoughArcs:
         """The steps `left`, roughly."""
-        return Cubics.between(self.view.at(left), self.view.at(left + 1))
+        before, after = (
+            np.array([[at.height, at.square], [at.height_rate, at.square_rate]])
+            for at in (self.seen.at(left), self.seen.at(left + 1))
+        )
+        return RoughArcs(between(before, after))
 
     def satellite(self, left: IntArray) -> IntArray:
         """Index of the satellite of samples `left`."""
-        satellite: IntArray = self.row[left] // self.tracks.samples
+        satellite: IntArray = self.ephemeris.satellite[self.row[left]]
         return satellite
 
     def time_s(self, left: IntArray, x: FloatArray) -> FloatArray:
         """Seconds since the start at fractions x of steps `left`."""
         # The grid's own times, so that the first and the last are the span's to the last bit.
-        grid_s = self.tracks.time_s[self.row[left] % self.tracks.samples]
-        time_s: FloatArray = grid_s + x * self.tracks.step_s
+        grid_s = self.ephemeris.time_s[self.row[left]]
+        time_s: FloatArray = grid_s + x * self.ephemeris.step_s[self.satellite(left)]
         return time_s
 
 
@@ -220,29 +200,32 @@ _STEPS = 0.55
 _SLACK = 0.003
 
 
-def candidate_samples(tracks: Tracks, frames: SiteFrames) -> tuple[IntArray, IntArray]:
-    """Site and row (satellite x T + sample) of samples, sorted in this order.
+def visible_candidates(
+    ephemeris: SampledEphemeris, frames: SiteFrames
+) -> tuple[IntArray, IntArray]:
+    """Site and row of samples, sorted in this order.
 
     Holds both ends of every step during which the satellite can be above the mask: those where its
     central angle from the site is below acos(R/r cos e) - e, widened by its motion in half a step,
     and one sample more on either side.
     """
     directions = frames.position_km / np.linalg.norm(frames.position_km, axis=1)[:, None]
-    position = tracks.node[0].astype(np.float32)
-    shape = len(directions), *tracks.slip.shape[1:]
+    position = ephemeris.node[0].astype(np.float32)
     # Not by BLAS, whose threads cost more than they bring on three terms.
-    along = np.einsum("sk,kn->sn", directions.astype(np.float32), position.reshape(3, -1))
-    near = along.reshape(shape) >= _thresholds_km(tracks, frames)
+    along = np.einsum("sk,kn->sn", directions.astype(np.float32), position)
+    shape = len(directions), len(ephemeris.step_s), ephemeris.samples
+    near = along.reshape(shape) >= _thresholds_km(ephemeris, frames)
     wide = near.copy()
     wide[..., 1:] |= near[..., :-1]
     wide[..., :-1] |= near[..., 1:]
-    site, row = np.divmod(np.flatnonzero(wide), position[0].size)
+    site, row = np.divmod(np.flatnonzero(wide), position.shape[1])
     return site, row
 
 
-def _thresholds_km(tracks: Tracks, frames: SiteFrames) -> NDArray[np.float32]:
+def _thresholds_km(ephemeris: SampledEphemeris, frames: SiteFrames) -> NDArray[np.float32]:
     """Least projection (N, T) of a satellite on a site's radius that can be in view of it."""
-    radius, speed = np.sqrt(np.square(tracks.node[:2]).sum(axis=1))
+    node = ephemeris.node[:2].reshape(2, 3, len(ephemeris.step_s), ephemeris.samples)
+    radius, speed = np.sqrt(np.square(node).sum(axis=1))
     fastest = (speed / radius).max(axis=1, keepdims=True)
     mask = np.arcsin(frames.sin_mask.min()) - _DEFLECTION
     lowest_site = np.linalg.norm(frames.position_km, axis=1).min()

@@ -21,9 +21,9 @@ from channel import (
     received_signal,
     signal_rate_bps,
 )
+from channel.capacity import not_a_knot
 from learning.requests.cluster import Floats
 from orbit.contact_geometry import contact_geometries
-from orbit.ephemeris import EvenSpline
 from orbit.sites import site_frames
 from sim.links.batching import Asking, Looks, in_step
 from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
@@ -138,7 +138,7 @@ def links_of(passes: Sequence[Pass], radios: Radios) -> list[DeviceLinks]:
 def _smooth(x: Floats, values: Floats, at: Floats) -> Floats:
     """Values at places within even knots, by a cubic spline through those at the knots."""
     piece = np.minimum(np.searchsorted(x, at, side="right"), len(x) - 1) - 1
-    cubic, square, rate, value = EvenSpline.through(x, values[:, None]).powers[:, 0, piece]
+    cubic, square, rate, value = not_a_knot(x, values)[:, piece]
     beyond = at - x[piece]
     smooth: Floats = value + rate * beyond + square * beyond**2 + cubic * (beyond**2 * beyond)
     return smooth

@@ -1,6 +1,5 @@
 """Inner names of ``orbit`` that tests use."""
 
 from orbit.contact_geometry import contact_geometries
-from orbit.ephemeris import EvenSpline
 from orbit.look_angles import GroundTrack, ground_track
 from orbit.utc import Start
