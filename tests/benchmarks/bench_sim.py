@@ -126,7 +126,7 @@ def many_devices(days: float) -> None:
 
     with watching(PARTS) as watch, tempfile.TemporaryDirectory() as folder:
         took, (result, contacts) = timed(run, folder)
-    rows = {name: len(table) for name, table in result.tables.items()}
+        rows = {name: len(table) for name, table in result.tables.items()}
     print(f"\n{contacts} contacts x {MANY_DEVICES} devices, {days:g} days, with the run folder")
     print(f"{'whole simulator':28} {took:8.2f} s  {took / contacts * 1000:.1f} ms a contact")
     watch.seconds["clock, method, the rest"] = took - sum(watch.seconds.values())
