@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
 
 import numpy as np
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Contact windows of satellites over sites, vectorised.
 
 
-Refine = Literal["hermite", "sgp4", "skyfield"]
+Refine = Literal["hermite", "sgp4"]
 OnFailure = Callable[[Failure], None]
 
 # Samples of (satellite, site, time) looked at together: few enough to stay in the cache.
@@ -60,8 +60,7 @@ def contact_windows(
     SGP4 on a grid of a few minutes, turned to the Earth-fixed frame by GMST 1982 of UT1, a quintic
     through its positions between, no atmosphere. With `refine="hermite"` satellites are within
     0.1 m of SGP4 and range rates within 0.05 m/s; `"sgp4"` makes rise, set, angles, ranges and
-    rates exact; `"skyfield"` takes them all, the culmination too, from Skyfield's full `altaz` by
-    root finding, which is slow. A site's own mask wins over `min_elevation_deg` (0 up to 90).
+    rates exact. A site's own mask wins over `min_elevation_deg` (0 up to 90).
 
     Where SGP4 fails (a decayed satellite) windows are cut. `on_failure` is told of each satellite
     that fails; without it one that fails all the time raises ElementError, and one that fails at
@@ -69,8 +68,8 @@ def contact_windows(
     satellite, a datetime without time zone, an end not after the start, a mask out of range or
     another `refine`.
     """
-    if refine not in ("hermite", "sgp4", "skyfield"):
-        raise ValueError(f'refine {refine!r} is unknown; write "hermite", "sgp4" or "skyfield"')
+    if refine not in get_args(Refine):
+        raise ValueError(f'refine {refine!r} is unknown; write "hermite" or "sgp4"')
     models = as_satellites(satellites)
     finder = Finder(models, sites, min_elevation_deg, Start.of(start), span_s(start, end), refine)
     pieces, recent, failures = [], [], []
@@ -190,12 +189,6 @@ class Finder:
         if self.refine == "hermite":
             return measured(passes, look_from(ephemeris, frames))
         satellites = [self.satellites[k] for k in members]
-        if self.refine == "skyfield":
-            from orbit.reference import SkyfieldView, referenced
-
-            view = SkyfieldView(satellites, self.sites[here], self.start)
-            mask_deg = np.degrees(np.arcsin(frames.sin_mask))
-            return measured(referenced(passes, view, mask_deg, *span_s), view.look)
         exact = ExactStates(satellites, self.start, earth_rotation(self.start, *span_s))
         return measured(refined(passes, exact, frames, *span_s), look_from(exact, frames))
 

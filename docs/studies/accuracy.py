@@ -1,4 +1,4 @@
-"""How far contact windows are from full Skyfield: a row an object and refinement.
+"""How far contact windows are from full Skyfield: one row per object and refinement.
 
     python docs/studies/accuracy.py
 

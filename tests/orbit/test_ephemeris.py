@@ -127,7 +127,7 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
         assert around[0] == 0 and around[1] > 0 and edges_s[1] == (span_s if after else 0.0)
 
 
-@pytest.mark.parametrize("refine", ["hermite", "sgp4", "skyfield"])
+@pytest.mark.parametrize("refine", ["hermite", "sgp4"])
 def test_positions_far_outside_the_orbit_are_no_positions(refine):
     """SGP4 sends 33333 to 59 million km within a minute before it owns up to an error."""
     wild, site, words = verified(33333), orbit.Site("here", 48.1, 11.6, 0.0, 10.0), []

@@ -48,8 +48,9 @@ class Differences(NamedTuple):
 
 
 EXACT = Differences(elevation_deg=1e-6, time_ms=0.1, range_m=0.02)
-BOUNDS = {"hermite": Differences(elevation_deg=2e-4, time_ms=5.0, range_m=10.0)}
-BOUNDS |= {"sgp4": EXACT, "skyfield": EXACT}
+BOUNDS = {
+    "hermite": Differences(elevation_deg=2e-4, time_ms=5.0, range_m=10.0), "sgp4": EXACT,
+}  # fmt: skip
 
 
 class Windows(NamedTuple):

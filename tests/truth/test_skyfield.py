@@ -15,8 +15,6 @@ from tests.truth import skyfield_views as truth
 from tests.truth.skyfield_views import View
 
 KINDS = [*skies.TYPED_IN, *skies.VERIFICATION.values()]
-# The reference itself is slow: it is tried where it costs little.
-FAST = ["hermite", "sgp4"]
 
 
 @cache
@@ -33,9 +31,9 @@ def views_of(name):
     return [view(name, site) for site in (SITES if still else SITES[KINDS.index(name) % 2 :: 2])]
 
 
-def assert_conformance(views_and_masks, least_passes, refines=FAST):
+def assert_conformance(views_and_masks, least_passes):
     true = [(seen, mask_deg, seen.windows(mask_deg)) for seen, mask_deg in views_and_masks]
-    for refine in refines:
+    for refine in truth.BOUNDS:
         each = (truth.differences(*one, truth.found(*one[:2], refine)) for one in true)
         worst = sum(each, truth.Differences())
         assert worst.within(truth.BOUNDS[refine]), (refine, worst)
@@ -54,11 +52,6 @@ def test_masks_next_to_the_peak_of_a_pass_and_spans_cut_inside_one(name):
     grazing = [(seen, mask) for seen in views_of(name) for mask in seen.grazing_masks(5)]
     assert len(grazing) >= 10
     assert_conformance(grazing, 5)
-
-
-def test_the_slow_reference():
-    for seen in (view("ISS", MUNICH), view("Molniya", SITES[3])):
-        assert_conformance([(seen, 10.0), (seen, 45.0)], 1, ["skyfield"])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +115,7 @@ def _apart_deg(elevation, azimuth, other_elevation, other_azimuth):
 NEAR = {"hermite": (2e-5, 1e-4, 1e-4, 5e-5), "sgp4": (1e-6, 2e-6, 2e-5, 1e-6)}
 
 
-@pytest.mark.parametrize("refine", FAST)
+@pytest.mark.parametrize("refine", truth.BOUNDS)
 def test_what_a_window_says_of_its_rise_culmination_and_set(refine):
     edge_deg, angle_deg, range_km, rate_km_s = NEAR[refine]
     windows = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, START + DAY / 2, 10.0, refine)
