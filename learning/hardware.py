@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from ctypes import CDLL
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 # What torch can compute on here, and in which number format.
 
@@ -49,13 +48,6 @@ def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def on_device(tensors: dict[str, Any], device: str) -> dict[str, Any]:
-    """Return ``tensors`` where they are computed on: those read from disk are on the CPU."""
-    if device == "cpu":
-        return tensors
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 MEMINFO = Path("/proc/meminfo")
@@ -126,10 +118,10 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
     except OSError:
         return
     if most != "max":
-        # Pages of files that were read count as used, but give way.
+        # The kernel gives up pages of files that were read, although they count as used.
         files = dict(zip(stat[::2], stat[1::2], strict=False))
-        gives_way = int(files.get("total_inactive_file", files.get("inactive_file", "0")))
-        yield max(int(most) - used + gives_way, 0)
+        reclaimable = int(files.get("total_inactive_file", files.get("inactive_file", "0")))
+        yield max(int(most) - used + reclaimable, 0)
 
 
 def _left_of_limit() -> Iterator[int]:

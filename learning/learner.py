@@ -15,7 +15,7 @@ from learning.architecture.costs import Architecture, architecture
 from learning.architecture.kinds import resolved
 from learning.config import LearningConfig
 from learning.files import Fingerprints, file_fingerprints
-from learning.hardware import compute_device, on_device
+from learning.hardware import compute_device
 from learning.provenance import environment, gpu_name, why_not_cacheable
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
@@ -45,24 +45,11 @@ SHARES = Operation("learning.training.task:shares")
 USAGE = Operation("learning.training.evaluation:usage")
 RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
 EVALUATE = Operation("learning.training.evaluation:evaluate")
-"""From here on what is taken out of tensors: numbers, not values."""
-
-
-StepSizes = tuple[float, float]
-"""Step size of local training, and that of the gate over it."""
-
-
-def step_sizes(config: LearningConfig) -> StepSizes:
-    """Return what of a task may change while it is learnt."""
-    return config.step_size, config.gate_step_size_ratio
-
-
-def _with(config: LearningConfig, sizes: StepSizes) -> LearningConfig:
-    return dataclasses.replace(config, step_size=sizes[0], gate_step_size_ratio=sizes[1])
+"""The last six give JSON values that are taken out of tensors, and no tensors."""
 
 
 @lru_cache(maxsize=1)
-def _built_task(config: LearningConfig, maker: Any, when: Fingerprints) -> Task:
+def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
     from learning.training.start import build_task
     from learning.training.task import use_one_thread
@@ -72,31 +59,32 @@ def _built_task(config: LearningConfig, maker: Any, when: Fingerprints) -> Task:
 
 
 class Learner:
-    """Makes and trains models for the clusters of ``config``; ``train=False`` only names results.
+    """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked. ``corruption`` says which updates are to be not finite.
+    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite.
     """
 
     def __init__(self, config: LearningConfig, train: bool = True) -> None:
-        config = dataclasses.replace(config, model=resolved(config.model))
-        self.config = config
+        self.config = dataclasses.replace(config, model=resolved(config.model))
         self.trains = train
         self.corruption = CorruptUpdates()
-        self.architecture: Architecture = architecture(config)
+        self.architecture: Architecture = architecture(self.config)
         self._shared_files: Fingerprints | None = None
-        self._tasks: dict[StepSizes, Task] = {}
+        self._tasks: dict[LearningConfig, Task] = {}
 
     @cached_property
     def values(self) -> Values:
-        """Results by key; what they are computed on is part of every key."""
-        return Values(*self._by(self._placed()), keep=self.trains)
+        """Results by key; the configuration, with the compute device, is part of every key."""
+        return Values(*self._settings(), keep=self.trains)
 
-    def set_step_sizes(self, sizes: StepSizes) -> None:
-        """Train with other step sizes from now on; what was asked for before keeps its own."""
+    def set_step_sizes(self, step_size: float, gate_ratio: float) -> None:
+        """Train with these step sizes from now on; results asked for before keep theirs."""
         values = self.values
-        self.config = _with(self.config, sizes)
-        values.turn(*self._by(self._placed()))
+        self.config = dataclasses.replace(
+            self.config, step_size=step_size, gate_step_size_ratio=gate_ratio
+        )
+        values.use(*self._settings())
 
     @cached_property
     def task(self) -> Task:
@@ -110,14 +98,14 @@ class Learner:
         return _built_task(config, MODELS.find(config.model.kind), files)
 
     def _placed(self) -> LearningConfig:
-        """Return the configuration with ``device`` as it is here; timing-only runs need none."""
+        """Return the configuration with the device found here; timing-only runs need none."""
         if not self.trains:
             return self.config
         return dataclasses.replace(self.config, device=compute_device(self.config.device))
 
     @property
     def device(self) -> str | None:
-        """What tensors are computed on, a GPU by its name; None in a timing-only run."""
+        """The device that computes tensors, a GPU by its name; None in a timing-only run."""
         if not self.trains:
             return None
         device = self._placed().device
@@ -126,46 +114,48 @@ class Learner:
     def build(self) -> None:
         """Build the task, unless a run with the same files has built it before.
 
-        Raises ValueError for data, weights or memory that are not right.
+        Raises ValueError for data, weights or memory that do not do.
         """
         self.number(TASK_OK)
 
     def why_not_cacheable(self) -> str:
-        """Return why results must not be shared between runs; empty where they may."""
+        """Return why results must not be shared between runs; empty where they may be."""
         return why_not_cacheable(self._placed())
 
     def environment(self) -> dict[str, Any]:
-        """Return what all results hang on beside what they are made of, as JSON."""
+        """Return what all results depend on beside what names them, as JSON."""
         found = environment(self._placed())
         self._shared_files = found["files"]
         return found
 
-    def _by(self, config: LearningConfig) -> tuple[Apply, str]:
-        """How operations are applied with the settings of ``config``, and what names these."""
+    def _settings(self) -> tuple[Apply, str]:
+        """Return how operations are applied as configured now, and the name of these settings."""
+        config = self._placed()
         context = json.dumps(dataclasses.asdict(config), sort_keys=True)
-        return partial(self._apply, step_sizes(config)), context
+        return partial(self._apply, config), context
 
     def _apply(
         self,
-        sizes: StepSizes,
+        config: LearningConfig,
         operation: Operation,
         parents: list[Tensors],
         arguments: dict[str, Any],
     ) -> Any:
-        if sizes not in self._tasks:
-            same = sizes == step_sizes(self.task.config)
-            with_them = dataclasses.replace(self.task, config=_with(self.task.config, sizes))
-            self._tasks[sizes] = self.task if same else with_them
-        task = self._tasks[sizes]
-        here = [on_device(tensors, task.config.device) for tensors in parents]
+        if config not in self._tasks:
+            same = config == self.task.config
+            own = self.task if same else dataclasses.replace(self.task, config=config)
+            self._tasks[config] = own
+        task, device = self._tasks[config], config.device
+        if device != "cpu":  # tensors that were read from disk are on the CPU
+            parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
         if not operation.guarded:
-            return operation.function()(task, *here, **arguments)
+            return operation.function()(task, *parents, **arguments)
         from learning.training.guards import guarded
 
-        return guarded(operation, task, here, **arguments)
+        return guarded(operation, task, parents, **arguments)
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
-        """Return the value of ``operation`` on ``parents``: for methods with maths of their own."""
+        """Return the value of ``operation`` on ``parents``: for methods with their own maths."""
         return self.values.make(operation, *parents, **arguments)
 
     def force(self, handle: Handle) -> Tensors:
@@ -175,7 +165,7 @@ class Learner:
     def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
         """Return the JSON value that ``operation`` takes out of ``parents``: for use as ``force``.
 
-        Other than a value that is computed from forced tensors it is shared between runs.
+        Runs share it, other than a value that a method computes from forced tensors itself.
         """
         return self.values.number(operation, *parents, **arguments)
 
@@ -186,7 +176,7 @@ class Learner:
 
     def start(self) -> Handle:
         """Return the server's model before any federated round."""
-        return self.values.make(START)
+        return self.make(START)
 
     def load(
         self,
@@ -199,7 +189,7 @@ class Learner:
     ) -> Handle:
         """Devices in ``who`` take ``experts`` and the gate of ``server``."""
         parents = (server,) if state is None else (server, state)
-        return self.values.make(
+        return self.make(
             LOAD,
             *parents,
             cluster=cluster,
@@ -210,7 +200,7 @@ class Learner:
 
     def load_gate(self, server: Handle, state: Handle, who: Mask) -> Handle:
         """Devices in ``who`` take the gate of ``server``."""
-        return self.values.make(LOAD_GATE, server, state, who=who)
+        return self.make(LOAD_GATE, server, state, who=who)
 
     def train(
         self,
@@ -234,7 +224,7 @@ class Learner:
         if not rounds.any():
             return state
         own = {} if reach is None else {"reach": reach}
-        return self.values.make(
+        return self.make(
             TRAIN,
             state,
             cluster=cluster,
@@ -249,7 +239,7 @@ class Learner:
 
     def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:
         """Return what is to be uploaded: factors of ``experts``, the gate's change if asked."""
-        return self.values.make(OFFER, state, experts=list(experts), gate=gate)
+        return self.make(OFFER, state, experts=list(experts), gate=gate)
 
     def commit(
         self,
@@ -261,7 +251,7 @@ class Learner:
         gate: bool,
     ) -> Handle:
         """Devices in ``who`` count what they offered as their base and begin fresh factors."""
-        return self.values.make(
+        return self.make(
             COMMIT,
             state,
             cluster=cluster,
@@ -273,11 +263,11 @@ class Learner:
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
-        return self.values.make(SELECT, new, old, who=who)
+        return self.make(SELECT, new, old, who=who)
 
     def corrupt(self, offered: Handle, who: Mask) -> Handle:
         """What is offered, not finite for the devices in ``who`` (K,)."""
-        return self.values.make(CORRUPT, offered, who=who) if who.any() else offered
+        return self.make(CORRUPT, offered, who=who) if who.any() else offered
 
     def aggregate(
         self,
@@ -298,7 +288,7 @@ class Learner:
         ``scale``, one number or one per device, (K,). ``usage`` (K, E), the devices' shares of each
         expert's use, weighs experts in place of both.
         """
-        return self.values.make(
+        return self.make(
             AGGREGATE,
             server,
             offered,
@@ -338,11 +328,11 @@ class Learner:
 
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""
-        return self.values.make(FINAL, server)
+        return self.make(FINAL, server)
 
     def final_tensors(self, server: Handle) -> Tensors:
         """Return the tensors of ``final``. Forces ``server``."""
-        return self.values.force(self.final(server))
+        return self.force(self.final(server))
 
 
 # Faults that a scenario asks for in updates.

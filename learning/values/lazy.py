@@ -114,8 +114,8 @@ class Values:
         self.reuse = Reuse()
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
 
-    def turn(self, apply: Apply, context: str) -> None:
-        """Compute what is asked for from now on by other settings, which ``context`` names."""
+    def use(self, apply: Apply, context: str) -> None:
+        """Make values with other settings, which ``context`` names, from now on."""
         self._apply, self.context = apply, context
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:

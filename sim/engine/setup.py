@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data import DATASETS
-from learning.learner import CorruptUpdates, Learner, StepSizes
+from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import Method, MethodType, World, find_method
 from learning.methods.options import read_options
 from learning.requests.cluster import Quorum
@@ -53,12 +53,6 @@ class Build:
         """Seconds between evaluations beside those of cycles; None for none."""
         hours = self.scenario.learning.evaluate_every_hours
         return None if hours is None else hours * 3600
-
-    @property
-    def step_sizes(self) -> StepSizes:
-        """Step size of local training, and that of the gate over it."""
-        learning = self.scenario.learning
-        return learning.step_size, learning.gate_step_size_ratio
 
     @property
     def world(self) -> World:

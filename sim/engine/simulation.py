@@ -188,7 +188,8 @@ class Simulation:
         self._keep_spent(to)
         self._turns += 1
         self.build, self.method.world = to, to.world
-        self.method.learner.set_step_sizes(to.step_sizes)
+        learning = to.scenario.learning
+        self.method.learner.set_step_sizes(learning.step_size, learning.gate_step_size_ratio)
         self.method.learner.corruption = to.corruption
         if self._ended_early():
             raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
