@@ -58,8 +58,10 @@ class Payloads:
         """Add up what devices of a cluster moved."""
         key = rows.cluster, rows.direction, rows.payload
         on_its_way, sums = self._open.get(key), self.sums[rows.direction]
-        if on_its_way is None and rows.all_delivered and _whole(rows):
-            # Nearly always it is all there at once.
+        # Nearly always it is all there at once, to the last bit.
+        whole = on_its_way is None and rows.all_delivered
+        whole = whole and rows.bytes.tobytes() == rows.size.tobytes()
+        if whole and everywhere(rows.bytes > 0):
             moved = float(rows.bytes.sum())
             sums.sent, sums.delivered = sums.sent + moved, sums.delivered + moved
             return
@@ -100,11 +102,6 @@ class Payloads:
         """Hold the books of the whole run against what the rows say."""
         if found := check_balance(books, self.sums):
             raise violated(BYTES, "the bytes of the run do not add up: " + "; ".join(found))
-
-
-def _whole(rows: Moved) -> bool:
-    """Whether each row has all bytes of its payload, to the last bit."""
-    return rows.bytes.tobytes() == rows.size.tobytes() and everywhere(rows.bytes > 0)
 
 
 def _said(rows: Moved, through: Floats, fine: Mask) -> str:

@@ -88,7 +88,9 @@ class Versions:
             return
         unknown = held.lacks(device, version)
         if np.count_nonzero(unknown):
-            self._note(rows, int(np.flatnonzero(rows.delivered)[worst(unknown)]))
+            row = int(np.flatnonzero(rows.delivered)[worst(unknown)])
+            found = int(rows.version[row]), f"{rows.named(row)} is of version {rows.version[row]}"
+            self._strange[rows.cluster, rows.payload] = found
         waiting = self._waiting[rows.cluster]
         if len(version):
             alike = not np.count_nonzero(version != version[0])
@@ -96,12 +98,6 @@ class Versions:
         if len(waiting) > WAITING:
             self._uncounted.add(rows.cluster)
             waiting.clear()
-
-    def _note(self, rows: Moved, row: int) -> None:
-        """Remember an upload of a version that its device did not have."""
-        version = int(rows.version[row])
-        what = f"{rows.named(row)} is of version {version}"
-        self._strange[rows.cluster, rows.payload] = version, what
 
     def settled(self, cluster: str, steps: Iterable[Any], replies: Iterable[Any]) -> None:
         """Remember downloads of no bytes, which have no rows: nothing had changed."""
@@ -125,8 +121,11 @@ class Versions:
             names = list(self._waiting)
             if not self._explains(names, version, low, high):
                 raise violated(STALENESS, self._said(columns, names))
-        if self._strange:
-            self._check_strange(names, version, low, high)
+        mine = {key: found for key, found in self._strange.items() if key[0] in names}
+        for key, (uploaded, what) in mine.items():
+            del self._strange[key]
+            if low <= version - 1 - uploaded <= high:
+                raise violated(STALENESS, f"{what}, which the device has not downloaded")
         for name in names:
             self._waiting[name].clear()
         self._uncounted.difference_update(names)
@@ -137,13 +136,6 @@ class Versions:
             return True
         behind = {version - 1 - v for name in clusters for v in self._waiting[name]}
         return 0 <= low <= high and {low, high} <= behind
-
-    def _check_strange(self, clusters: Sequence[str], version: int, low: int, high: int) -> None:
-        mine = {key: found for key, found in self._strange.items() if key[0] in clusters}
-        for key, (uploaded, what) in mine.items():
-            del self._strange[key]
-            if low <= version - 1 - uploaded <= high:
-                raise violated(STALENESS, f"{what}, which the device has not downloaded")
 
     def _said(self, columns: Mapping[str, Any], names: Sequence[str]) -> str:
         own = columns.get("cluster")

@@ -39,7 +39,8 @@ class Times:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
         start_s, end_s, now_s = rows.start_s, rows.end_s, self._now_s()
         fine = end_s > start_s
-        if not everywhere(fine) and self._takes_no_time(rows):
+        downlink = rows.direction == "downlink"
+        if not everywhere(fine) and downlink and self._neglected(rows.contact_id):
             fine = end_s == start_s
         if not everywhere(fine):
             raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")
@@ -47,9 +48,6 @@ class Times:
             wrong = ~((start_s >= 0.0) & (end_s <= now_s))
             raise violated(MONOTONE, f"{rows.named(worst(wrong))} was written at {now_s:.3f} s")
         self._looked_at = start_s, end_s
-
-    def _takes_no_time(self, rows: Moved) -> bool:
-        return rows.direction == "downlink" and self._neglected(rows.contact_id)
 
     def message(self, columns: Mapping[str, Any]) -> None:
         """Look at a message between devices."""
@@ -66,7 +64,8 @@ class Times:
         if time_s is self._looked_at[0] or time_s is self._looked_at[1]:
             return
         kind = columns.get("kind", "row")
-        first_s, last_s = _span_s(time_s)
+        several = isinstance(time_s, np.ndarray)
+        first_s, last_s = (time_s.min(), time_s.max()) if several else (time_s, time_s)
         now_s = latest_s = self._now_s()
         contact_id = columns.get("contact_id")
         if last_s > now_s and contact_id is not None:
@@ -85,7 +84,7 @@ class Times:
         cluster, device, end_s = columns["cluster"], columns["device"], columns["time_s"]
         who, began_s = self._began.pop(cluster, (device[:0], end_s[:0]))
         if who is not device:
-            began_s = _of(device, who, began_s)
+            began_s = _values_of(device, who, began_s)
         fine: Mask = end_s > began_s
         if not everywhere(fine):
             row = worst(~fine)
@@ -94,19 +93,12 @@ class Times:
             raise violated(DURATIONS, f"{what} has no duration")
 
 
-def _of(device: Ints, who: Ints, values: Floats) -> Floats:
+def _values_of(device: Ints, who: Ints, values: Floats) -> Floats:
     """Values of devices, out of those that are known of others; nan for who is not among them."""
     known: Floats = np.full(max(device.max(initial=0), who.max(initial=0)) + 1, np.nan)
     known[who] = values
     found: Floats = known[device]
     return found
-
-
-def _span_s(time_s: Any) -> tuple[float, float]:
-    """First and last of some times; nan where one is none."""
-    if isinstance(time_s, np.ndarray):
-        return float(time_s.min()), float(time_s.max())
-    return time_s, time_s
 
 
 # What moves, moves in the contact that it names, while that is served.

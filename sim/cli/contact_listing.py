@@ -202,20 +202,26 @@ def of_elements(
             "contacts: --tle needs --site (or --sites), --start, --days and --min-elevation too"
         )
     begin, end = _span(start, days)
-    mask = _mask(min_elevation_deg)
+    if not 0 <= min_elevation_deg < 90:
+        raise InputError(
+            f"--min-elevation {min_elevation_deg:g}: should be degrees from 0 to below 90"
+        )
     places = [_site(text) for text in sites] + (orbit.read_sites(sites_file) if sites_file else [])
-    _check_names([place.name for place in places])
+    names = [place.name for place in places]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:  # the list could not tell them apart
+        raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")
     satellites, left_out = _read(path, skip_bad)
     failures: list[orbit.Failure] = []
     windows = orbit.contact_windows(
-        satellites, places, begin, end, mask, refine="sgp4", on_failure=failures.append
+        satellites, places, begin, end, min_elevation_deg, refine="sgp4", on_failure=failures.append
     )
     refused = [str(failure) for failure in failures if failure.whole]
     partly = [str(failure) for failure in failures if not failure.whole]
     left_out += _left_out(refused, len(satellites), path, skip_bad)
     return Found(
         [satellite.name for satellite in satellites],
-        [place.name for place in places],
+        names,
         begin,
         (end - begin).total_seconds(),
         windows,
@@ -280,14 +286,6 @@ def _span(start: str, days: float) -> tuple[datetime, datetime]:
     return begin, begin + timedelta(days=days)
 
 
-def _mask(min_elevation_deg: float) -> float:
-    if not 0 <= min_elevation_deg < 90:
-        raise InputError(
-            f"--min-elevation {min_elevation_deg:g}: should be degrees from 0 to below 90"
-        )
-    return min_elevation_deg
-
-
 def _site(text: str) -> orbit.Site:
     name, named, place = text.rpartition("=")
     parts = [part.strip() for part in place.split(",")]
@@ -301,10 +299,3 @@ def _site(text: str) -> orbit.Site:
     except ValueError as error:
         message = str(error)
         raise InputError(f"--site {text}: {message.partition(': ')[2] or message}") from None
-
-
-def _check_names(names: Sequence[str]) -> None:
-    """Raise InputError if two sites share a name: the list could not tell them apart."""
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")

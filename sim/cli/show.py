@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ MOST_CLIENTS = 20
 
 def show_command(run: RunFolder, json_: Json = False) -> None:
     """Show the summary of a run."""
-    from sim.analysis.text import summary_text
+    from sim.analysis.text import pattern_text, summary_text
     from sim.execution.folder import as_written
     from sim.execution.result import load
 
@@ -26,7 +26,9 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
             print_json(found.summary | {"gating_pattern": found.gating_pattern})
         else:
             print(summary_text(found.summary))
-            _print_pattern(found.gating_pattern)
+            pattern = found.gating_pattern
+            if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
+                print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
 
 
 def compare_command(runs: RunFolders, json_: Json = False) -> None:
@@ -41,14 +43,6 @@ def compare_command(runs: RunFolders, json_: Json = False) -> None:
             print_json(comparison)
         else:
             print(comparison_text(comparison))
-
-
-def _print_pattern(found: dict[str, Any] | None) -> None:
-    """Show who asks whom, where there are few enough to be read."""
-    from sim.analysis.text import pattern_text
-
-    if found is not None and len(found["clients"]) <= MOST_CLIENTS:
-        print(f"\n{pattern_text(found['clients'], found['shares'])}")
 
 
 # `leomix report`.

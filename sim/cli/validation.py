@@ -121,7 +121,8 @@ def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> 
     """
     needs, free = needs_of(built, counts_of(built)), free_bytes("cpu")
     total = sum(need.bytes for need in needs)
-    rows = [("memory", f"about {data_size(total)}", _of(free))]
+    known = "free memory is not known here" if free is None else f"of {data_size(free)} free"
+    rows = [("memory", f"about {data_size(total)}", known)]
     rows += [(f"  {need.what}", data_size(need.bytes), need.figures) for need in needs]
     if free is not None and total > free:
         rows.append(("time", "-", "not tried: the run does not fit into memory"))
@@ -130,10 +131,6 @@ def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> 
         rows += _tried(tried(Point(0, "", scenario, dict(overrides), {}, 0, seed), TRIAL_S))
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
-
-
-def _of(free: int | None) -> str:
-    return "free memory is not known here" if free is None else f"of {data_size(free)} free"
 
 
 def _tried(found: Trial) -> list[tuple[str, str, str]]:

@@ -72,15 +72,10 @@ def energy_of(
         "computed_s": float(use.computed_s.sum()),
         "training_j": None if np.isnan(training_j) else training_j,
         "air_s": air_s + use.sidelink_s,
-        "transmit_j": _transmit_j(air_s, use.sidelink_s, transmitter),
+        "transmit_j": None
+        if transmitter.power_w is None
+        else air_s * transmitter.power_w + use.sidelink_s * transmitter.sidelink_w,
     }
-
-
-def _transmit_j(air_s: float, sidelink_s: float, transmitter: Transmitter) -> float | None:
-    """Energy of sending; not known without the power that a device sends to a satellite with."""
-    if transmitter.power_w is None:
-        return None
-    return air_s * transmitter.power_w + sidelink_s * transmitter.sidelink_w
 
 
 def added(before: dict[str, Any], since: dict[str, Any]) -> dict[str, Any]:

@@ -72,10 +72,10 @@ class Beam:
 
     def reach(self, senders: int) -> LinkCurve:
         """Curves of so many devices that share: who carries anything has a link."""
-        if not self._narrows(senders):
+        radio = self.radio
+        if radio is None or radio.sharing != "equal_share" or senders <= radio.channels:
             return self.curve
-        assert self.radio is not None
-        link = self.radio.narrowed(senders)
+        link = radio.narrowed(senders)
         return self._of_signal(link) if self.whole is None else self.whole(link)
 
     def stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
@@ -90,10 +90,6 @@ class Beam:
             return Stretch(self._of_signal(link))
         curve, until_s = self.narrow(link, now_s, who)
         return Stretch(curve, 1.0, until_s)
-
-    def _narrows(self, sharing: int) -> bool:
-        radio = self.radio
-        return radio is not None and radio.sharing == "equal_share" and sharing > radio.channels
 
     def _of_signal(self, link: Link) -> LinkCurve:
         assert self.radio is not None  # only then anything is narrowed

@@ -228,7 +228,13 @@ class ServiceLink:
         if self._faults is not None and usable is not None:
             self._faults.strike(leg, usable.beam(direction), self._clock.now)
         if usable is not None:
-            schedule(leg, usable, earlier, self._under_way(direction))
+            others = [
+                other
+                for _, legs in self._going_on
+                for other in legs
+                if isinstance(other, Transfer) and other.direction == direction
+            ]
+            schedule(leg, usable, earlier, others)
         if presence is not None:
             leg.away = asked & ~who
             leg.leave(presence.leaves_s(ready))
@@ -239,11 +245,6 @@ class ServiceLink:
             cluster, now_s = self._devices.cluster, self._clock.now
             self._rows.stale(leg, forgotten, cluster, contact_id, now_s)
         return leg
-
-    def _under_way(self, direction: str) -> list[Transfer]:
-        """Transfers of other chains that go on."""
-        legs = [leg for _, legs in self._going_on for leg in legs]
-        return [leg for leg in legs if isinstance(leg, Transfer) and leg.direction == direction]
 
     def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
         """Return what a download can use: each contact from when its satellite knows the state."""

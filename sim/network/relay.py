@@ -85,15 +85,11 @@ class Relay:
             messages, self._waiting[way] = self._waiting[way], []
             why = (yield from self._carry(way, messages)) if there else "no contact left"
             for message in messages:
-                self._go_on(way, message, why)
+                if way[0] == "uplink" and not why:
+                    self._post(("downlink", message.send.target), message)
+                else:
+                    message.reply.succeed(Arrival(not why, self._clock.now, why))
         del self._waiting[way]
-
-    def _go_on(self, way: Way, message: _Message, why: str) -> None:
-        """Send a message on from the satellites, or tell its source what became of it."""
-        if way[0] == "uplink" and not why:
-            self._post(("downlink", message.send.target), message)
-        else:
-            message.reply.succeed(Arrival(not why, self._clock.now, why))
 
     def _carry(self, way: Way, messages: list[_Message]) -> Generator[simpy.Event, Any, str]:
         """Send messages as one payload, over as many sessions as it takes; say why it failed."""

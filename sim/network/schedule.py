@@ -64,7 +64,12 @@ def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
 def _turn_s(leg: Transfer, others: Sequence[Transfer]) -> Floats:
     """When each device (K,) of a leg has its turn behind the transfers of other chains."""
     assert leg.beam is not None  # callers have turned to others for a neglected downlink
-    stops_s = np.array([np.where(_sends(other), _stops_s(other), -np.inf) for other in others])
+    stops_s = np.array(
+        [
+            np.where(other.who & np.isfinite(other.begin_s), _stops_s(other), -np.inf)
+            for other in others
+        ]
+    )
     own_s: Floats = stops_s.max(axis=0)
     busy_until_s = np.sort(stops_s[np.isfinite(stops_s)])[::-1]
     beside = max(leg.beam.channels - int(leg.who.sum()), 0)
@@ -73,11 +78,6 @@ def _turn_s(leg: Transfer, others: Sequence[Transfer]) -> Floats:
     # So many of the others may still send when the leg takes its sub-channels.
     turn_s: Floats = np.maximum(own_s, busy_until_s[beside])
     return turn_s
-
-
-def _sends(leg: Transfer) -> Mask:
-    """Which devices (K,) of a leg ever begin it."""
-    return leg.who & np.isfinite(leg.begin_s)
 
 
 def _stops_s(leg: Transfer) -> Floats:

@@ -290,13 +290,7 @@ def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Ite
     curve = leg.curve
     bits = [curve.delivered_bits(b) - curve.delivered_bits(a) for a, b in spans]
     sent = [leg.useful_bytes(part) for part in bits]
-    final = _last_positive(np.array(sent))
+    final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
     for number, contact in enumerate(session.contacts):
         a, b = spans[number]
         yield Part(contact, a, b, sent[number], final == number)
-
-
-def _last_positive(sent: Floats) -> Floats:
-    """Index (K,) of the last contact (rows of ``sent``) in which anything is carried."""
-    last: Floats = len(sent) - 1 - np.argmax(sent[::-1] > 0, axis=0)
-    return last

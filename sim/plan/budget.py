@@ -75,22 +75,23 @@ def heading(scenario: Scenario) -> str:
 
 def budget(scenario: Scenario) -> Tables:
     """Budget terms, one row an elevation from the mask to the zenith, over the first cluster."""
-    altitude_m = _altitude_m(scenario)
-    return {
-        side: dict(channel.link_budget_terms(radio.link, _elevations(radio), altitude_m=altitude_m))
-        for side, radio in _directions(scenario, 0).items()
-    }
+    altitude_m = PAPER_ALTITUDE_M
+    if scenario.orbit.has_geometry:
+        model = satellites_of(scenario)[0].model
+        altitude_m = float((model.a - 1) * model.radiusearthkm * 1e3)  # a is in equatorial radii
+    tables = {}
+    for side, radio in _directions(scenario, 0).items():
+        lowest = max(radio.link.min_elevation_deg, 5.0)
+        steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
+        elevation_deg = np.unique(np.concatenate([[lowest], steps]))
+        terms = channel.link_budget_terms(radio.link, elevation_deg, altitude_m=altitude_m)
+        tables[side] = dict(terms)
+    return tables
 
 
 def _directions(scenario: Scenario, cluster: int) -> dict[str, Radio]:
     uplink, downlink = cluster_radios(scenario)[cluster]
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
-
-
-def _elevations(radio: Radio) -> np.ndarray:
-    lowest = max(radio.link.min_elevation_deg, 5.0)
-    steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
-    return np.unique(np.concatenate([[lowest], steps]))
 
 
 def one_pass(scenario: Scenario, number: int) -> Tables:
@@ -189,10 +190,3 @@ def write(tables: Tables, path: Path) -> None:
         if name not in GEOMETRY:
             merged[f"downlink_{name}"] = values
     plain.write(merged, path)
-
-
-def _altitude_m(scenario: Scenario) -> float:
-    if not scenario.orbit.has_geometry:
-        return PAPER_ALTITUDE_M
-    model = satellites_of(scenario)[0].model
-    return float((model.a - 1) * model.radiusearthkm * 1e3)  # the axis is in equatorial radii

@@ -36,7 +36,11 @@ def _row(
     plan: Plan, contact: PlannedContact, end_s: float
 ) -> dict[str, str | int | float | bool | datetime | None]:
     served = contact.served and contact.start_s < end_s
-    shift_hz, residual_hz = _doppler_hz(plan, contact)
+    part = served and (contact.start_s > contact.rise_s or contact.cut_short)
+    # In a constellation the links of what is not served are not worth computing.
+    known = contact.served or not plan.constellation
+    shift_hz, residual_hz = (contact.links.doppler_hz if known else None) or (None, None)
+    range_km = contact.min_slant_range_km
     return {
         "contact_id": contact.contact_id,
         "satellite": contact.satellite,
@@ -49,33 +53,13 @@ def _row(
         "set_s": contact.set_s,
         "duration_s": contact.set_s - contact.rise_s,
         "max_elevation_deg": contact.max_elevation_deg,
-        "min_slant_range_km": _known(contact.min_slant_range_km),
-        "uplink_capacity_bytes_per_device": _capacity_bytes(plan, contact, served),
+        "min_slant_range_km": None if math.isnan(range_km) else range_km,
+        "uplink_capacity_bytes_per_device": contact.links.least_bytes[1 if part else 0]
+        if known
+        else None,
         "served": served,
         "service_start_s": contact.start_s if served else None,
         "service_end_s": min(contact.end_s, end_s) if served else None,
         "max_doppler_hz": shift_hz,
         "residual_doppler_hz": residual_hz,
     }
-
-
-def _capacity_bytes(plan: Plan, contact: PlannedContact, served: bool) -> float | None:
-    if _unknown(plan, contact):
-        return None
-    part = served and (contact.start_s > contact.rise_s or contact.cut_short)
-    return contact.links.least_bytes[1 if part else 0]
-
-
-def _doppler_hz(plan: Plan, contact: PlannedContact) -> tuple[float | None, float | None]:
-    if _unknown(plan, contact):
-        return None, None
-    return getattr(contact.links, "doppler_hz", None) or (None, None)
-
-
-def _unknown(plan: Plan, contact: PlannedContact) -> bool:
-    """Whether the contact's links are not worth computing."""
-    return plan.constellation and not contact.served
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

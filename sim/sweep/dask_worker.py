@@ -53,7 +53,8 @@ class PointRunner:
         if outcome.status == CRASHED or self._stopped:
             process.close()
         else:
-            _give_back(self._log, process)
+            with _lock:
+                _idle.append((self._log, process))
         return outcome
 
 
@@ -103,8 +104,3 @@ def _taken(log: Path) -> WorkerProcess:
                 _idle.remove(entry)
                 return entry[1]
     return WorkerProcess(log, None)
-
-
-def _give_back(log: Path, process: WorkerProcess) -> None:
-    with _lock:
-        _idle.append((log, process))

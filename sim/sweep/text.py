@@ -43,7 +43,7 @@ class Column:
 def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     """Show one line for every combination of the swept keys; its figures are over replications."""
     every = rows.to_pylist()
-    columns = [column for column in _columns(every) if _is_known(column, every)]
+    columns = [c for c in _columns(every) if any(row[c.key] is not None for row in every)]
     figures = ["runs", *(column.head for column in columns)]
     heads = [*_short(keys, figures), *figures]
     lines = [
@@ -56,7 +56,10 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
 def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
     """Return a line for each point that has failed."""
     bad = [row for row in rows.to_pylist() if row["status"] not in (COMPLETE, "missing")]
-    lines = [f"point {row['point']} ({_named(row, keys)}): {_why(row)}" for row in bad[:MOST_LINES]]
+    lines = [
+        f"point {row['point']} ({_named(row, keys)}): {row['status']}: {row['error']}"
+        for row in bad[:MOST_LINES]
+    ]
     more = len(bad) - len(lines)
     return [*lines, f"and {more} more, see status and error of the rows"] if more else lines
 
@@ -87,27 +90,19 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         column
         for target in reached[-1:]
         for column in (
-            Column(f"cycles to {target:.2f}", f"cycles_to_{target:.2f}", _plain, "never"),
+            Column(f"cycles to {target:.2f}", f"cycles_to_{target:.2f}", "{:g}".format, "never"),
             Column(f"days to {target:.2f}", f"hours_to_{target:.2f}", _days, "never"),
         )
     ]
     return [
         Column("accuracy", "accuracy_final", "{:.3f}".format),
         *to_target,
-        Column("cycles", "cycles", _plain),
-        Column("served", "contacts_served", _plain),
+        Column("cycles", "cycles", "{:g}".format),
+        Column("served", "contacts_served", "{:g}".format),
         Column("uplink", "uplink_bytes", data_size),
         Column("idle", "idle_share", "{:.1%}".format),
         Column("wall s", "wall_s", "{:.1f}".format),
     ]
-
-
-def _is_known(column: Column, rows: Sequence[Row]) -> bool:
-    return any(row[column.key] is not None for row in rows)
-
-
-def _plain(value: float) -> str:
-    return f"{value:g}"
 
 
 def _days(hours: float) -> str:
@@ -163,10 +158,6 @@ def _shown(column: Column, rows: Sequence[Row]) -> str:
 
 def _named(row: Row, keys: Sequence[str]) -> str:
     return ", ".join(f"{key}={_value(row[key])}" for key in keys) + f", seed {row['seed']}"
-
-
-def _why(row: Row) -> str:
-    return f"{row['status']}: {row['error']}"
 
 
 # Progress of a sweep on stderr: a bar on a terminal, now and then a line elsewhere.

@@ -111,6 +111,8 @@ def trial(point: Point, limit_s: float = LIMIT_S) -> Trial:
 
 
 def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
+    from resource import RUSAGE_SELF, getrusage
+
     from sim.execution.checkpoint import CHECKPOINT
     from sim.execution.running import run
 
@@ -128,14 +130,8 @@ def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
             return _none(FAILED, error)
         # What is saved to go on from is not there at the end.
         size = folder_bytes(place) - folder_bytes(place / CHECKPOINT)
-        return Trial(watch.before_s, watch.behind_s, watch.share, size, peak_bytes=_peak_bytes())
-
-
-def _peak_bytes() -> int:
-    """Most memory that this process has had; Linux counts in kibibytes."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak_bytes = getrusage(RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in kibibytes
+        return Trial(watch.before_s, watch.behind_s, watch.share, size, peak_bytes=peak_bytes)
 
 
 def _none(status: str, error: Exception) -> Trial:

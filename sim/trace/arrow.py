@@ -46,19 +46,13 @@ def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
     import pyarrow as pa
 
     said = _strings(list(words))
-    pieces = [_decoded(codes[at : at + CHUNK], said) for at in range(0, len(codes), CHUNK)]
-    return pa.chunked_array(pieces, pa.string())
+    pieces = [_dictionary(codes[at : at + CHUNK], said) for at in range(0, len(codes), CHUNK)]
+    return pa.chunked_array([piece.cast(pa.string()) for piece in pieces], pa.string())
 
 
 def dictionary(codes: np.ndarray, words: Sequence[str]) -> Any:
     """Return the same text as a dictionary and codes of it, in one piece."""
     return _dictionary(codes, _strings(list(words)))
-
-
-def _decoded(codes: np.ndarray, words: Any) -> Any:
-    import pyarrow as pa
-
-    return _dictionary(codes, words).cast(pa.string())
 
 
 def _dictionary(codes: np.ndarray, words: Any) -> Any:

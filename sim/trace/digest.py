@@ -74,7 +74,9 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[_R
         for column, values in zip(piece.column_names, piece.columns, strict=True):
             if column not in found:
                 exact = _Rolling()
-                found[column] = exact, _Rolling() if _is_coarse(values.type) else exact
+                kind = values.type  # the last bits of numbers and stamps do not count as timing
+                coarse = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
+                found[column] = exact, _Rolling() if coarse else exact
             exact, timed = found[column]
             for chunk in values.chunks:
                 numbers = _marks(chunk) if pa.types.is_string(chunk.type) else _numbers(chunk)
@@ -83,18 +85,9 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[_R
                     missing = chunk.is_null().to_numpy(zero_copy_only=False)
                 exact.add(numbers, missing)
                 if timed is not exact:
-                    timed.add(_coarse(numbers), missing)
+                    on_its_grid = on_grid if numbers.dtype.kind == "f" else stamps_on_grid
+                    timed.add(on_its_grid(numbers), missing)
     return found
-
-
-def _is_coarse(kind: pa.DataType) -> bool:
-    """Whether the last bits of a column do not count as timing."""
-    return bool(pa.types.is_floating(kind) or pa.types.is_timestamp(kind))
-
-
-def _coarse(values: np.ndarray) -> np.ndarray:
-    """What of a column's values counts as timing."""
-    return on_grid(values) if values.dtype.kind == "f" else stamps_on_grid(values)
 
 
 def _numbers(values: pa.Array) -> np.ndarray:
