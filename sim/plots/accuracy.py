@@ -72,7 +72,11 @@ def finish(axes: Axes, over: Over, unit: Unit) -> None:
     axes.set_ylabel("accuracy")
 
 
-# Pictures that hold several runs against each other.
+# Accuracy of several runs, or of groups of runs: a colour a label and a line a run.
+
+
+SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
+"""What stands before the last part of a key in a label, and has no room in a legend."""
 
 
 class HasTables(Protocol):
@@ -83,64 +87,37 @@ class HasTables(Protocol):
         """The tables by name."""
 
 
-Run = HasTables | Mapping[str, pa.Table]
-"""A run, or its tables."""
+def accuracy(
+    runs: Mapping[str, HasTables | Sequence[HasTables]],
+    axes: Axes | None = None,
+    over: Over = "time",
+) -> Axes:
+    """Draw the server's accuracy of runs, or of groups of runs, by their labels.
 
-
-def accuracy(runs: Mapping[str, Run], axes: Axes | None = None, over: Over = "time") -> Axes:
-    """Draw the server's accuracy of runs by their labels; raise InputError where none has any.
-
-    Runs that measured none are left out.
+    Runs that measured none are left out; raise InputError where none has any.
     """
-    found = {label: _measured(run) for label, run in runs.items()}
-    found = {label: rows for label, rows in found.items() if len(rows)}
-    if not found:
+    found = {
+        label: [rows for rows in map(_pooled, [of] if hasattr(of, "tables") else of) if len(rows)]
+        for label, of in runs.items()
+    }
+    lasts_s = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
+    if not lasts_s:
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
-    axes = axes or new_axes()
-    unit = unit_of(max(pc.max(rows["time_s"]).as_py() for rows in found.values()))
-    numbers = {label: number for number, label in enumerate(runs)}
-    lines = []
-    for label, rows in found.items():
-        line = axes.plot(*points(rows, over, unit), linewidth=1.4)
-        line[0].set(color=colour(numbers[label]), linestyle=dashes(numbers[label]))
-        lines += line
-    legend(axes, lines, list(found))
+    axes, unit = axes or new_axes(), unit_of(max(lasts_s))
+    names, lines = [], []
+    for number, (label, each) in enumerate(found.items()):
+        drawn = [axes.plot(*points(rows, over, unit), linewidth=1.4)[0] for rows in each]
+        for line in drawn:
+            # Runs may have the same accuracies: a line below shows between another's dashes.
+            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
+        if drawn:
+            names.append(SECTION.sub("", label))
+            lines.append(drawn[0])
+    legend(axes, lines, names)
     finish(axes, over, unit)
     return axes
 
 
-def _measured(run: Run) -> pa.Table:
-    tables = run if isinstance(run, Mapping) else run.tables
-    rows = measured(tables["metrics"])
-    return rows.filter(pc.equal(rows["scope"], "global"))
-
-
-# Accuracy of groups of runs, a colour a group and a line a seed.
-
-
-SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
-"""What stands before the last part of a key in a label, and has no room in a legend."""
-
-
-def draw_groups(groups: Mapping[str, Sequence[pa.Table]], axes: Axes, over: Over) -> None:
-    """Draw the ``metrics`` tables of groups by label; what measured nothing is left out."""
-    found = {label: [_pooled(table) for table in tables] for label, tables in groups.items()}
-    lasts = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
-    unit = unit_of(max(last for last in lasts if last is not None))
-    names, lines = [], []
-    for number, (label, each) in enumerate(found.items()):
-        known = [rows for rows in each if len(rows)]
-        drawn = [axes.plot(*points(rows, over, unit), linewidth=1.4)[0] for rows in known]
-        for line in drawn:
-            # Groups may have the same accuracies: a line below shows between another's dashes.
-            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
-        if drawn:
-            names.append(label)
-            lines.append(drawn[0])
-    legend(axes, lines, [SECTION.sub("", label) for label in names])
-    finish(axes, over, unit)
-
-
-def _pooled(metrics: pa.Table) -> pa.Table:
-    rows = measured(metrics)
+def _pooled(run: HasTables) -> pa.Table:
+    rows = measured(run.tables["metrics"])
     return rows.filter(pc.equal(rows["scope"], "global"))

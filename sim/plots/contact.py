@@ -83,10 +83,15 @@ def _contact(contacts: pa.Table, contact_id: int | None) -> dict[str, Any]:
         if not len(rows):
             last = len(contacts) - 1
             raise InputError(f"the run has no contact {contact_id}; it has 0 to {last}")
-    else:
-        lasted = pc.subtract(contacts["service_end_s"], contacts["service_start_s"])
-        rows = contacts.filter(pc.equal(lasted, pc.max(lasted)))
-        if not len(rows):
-            raise InputError("the run served no contact; name one by its contact_id")
-    row: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
-    return row
+        row: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
+        return row
+    if (longest := longest_service(contacts)) is None:
+        raise InputError("the run served no contact; name one by its contact_id")
+    return longest
+
+
+def longest_service(contacts: pa.Table) -> dict[str, Any] | None:
+    """Return the row of the contact that was served for the longest, the first of several."""
+    lasted_s = pc.subtract(contacts["service_end_s"], contacts["service_start_s"])
+    rows = contacts.filter(pc.equal(lasted_s, pc.max(lasted_s))).slice(0, 1).to_pylist()
+    return rows[0] if rows else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from learning.requests.cluster import Floats
 from sim.analysis import spans
 from sim.analysis.critical_path import CriticalPath
 from sim.errors import InputError
@@ -87,16 +88,20 @@ def draw_time_spent(path: CriticalPath, axes: Axes) -> Axes:
         raise InputError("the run has no time to show: it ended before anything happened")
     unit = unit_of(path.simulated_s)
     spent = [*path.clusters.values(), path.spent]
-    seconds = np.array([astuple(parts) for parts in spent])
     place = np.arange(len(spent)) + np.array([0.0] * len(path.clusters) + [0.3])
-    left_s = np.cumsum(seconds, axis=1) - seconds
-    handles = []
-    for number, part in enumerate(PARTS.values()):
-        width = seconds[:, number] / unit.seconds
-        handles.append(axes.barh(place, width, 0.7, left_s[:, number] / unit.seconds, color=part))
+    stack(axes, place, np.array([astuple(parts) for parts in spent]) / unit.seconds, 0.7)
     name_ticks(axes, "y", place.tolist(), [*path.clusters, CRITICAL])
     axes.set_ylim(place[-1] + 0.6, -0.6)
     axes.set_xlim(0, path.simulated_s / unit.seconds)
     axes.set_xlabel(f"simulated {unit.name}")
-    legend(axes, [bars[0] for bars in handles], list(PARTS))
     return axes
+
+
+def stack(axes: Axes, place: Floats, widths: Floats, height: float) -> None:
+    """Draw a bar at each place (B,), made of the widths (B, 4) of all parts, and their legend."""
+    right = np.cumsum(widths, axis=1)
+    bars = [
+        axes.barh(place, width, height, left, color=part)
+        for width, left, part in zip(widths.T, (right - widths).T, PARTS.values(), strict=True)
+    ]
+    legend(axes, [one[0] for one in bars], list(PARTS))

@@ -11,7 +11,7 @@ from sim.analysis.text import spread
 from sim.errors import InputError
 from sim.execution.result import Result, load
 from sim.formatting import data_size
-from sim.plots import accuracy
+from sim.plots.accuracy import accuracy
 from sim.report import findings
 from sim.report.figures import figure
 from sim.report.page import Block, Page, Section, Table, Text
@@ -139,11 +139,11 @@ def _curves(groups: Sequence[Group[Result]]) -> list[Block]:
 
 
 def _curve(over: Over, groups: Sequence[Group[Result]]) -> Block:
-    metrics = {group.label: [run.tables["metrics"] for run in group.runs] for group in groups}
+    runs = {group.label: group.runs for group in groups}
     said = {"time": "simulated time", "cycle": "complete cycles"}[over]
 
     def draw(axes: Axes) -> None:
-        accuracy.draw_groups(metrics, axes, over)
+        accuracy(runs, axes, over)
 
     caption = f"Accuracy of the server's model over {said}, a colour a group, a line a seed"
     size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(groups)

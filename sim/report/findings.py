@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow.compute as pc
 
 from sim.analysis.comparison import Group
@@ -13,7 +14,7 @@ from sim.analysis.critical_path import CriticalPath, Spent
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.execution.result import Result
 from sim.formatting import seconds
-from sim.plots.timeline import CRITICAL, PARTS
+from sim.plots.timeline import CRITICAL, PARTS, stack
 from sim.report.figures import figure
 from sim.report.page import Block, Table, Text
 
@@ -217,19 +218,12 @@ def _mean(paths: Sequence[CriticalPath]) -> dict[str, float]:
 
 def _bars(shares: Mapping[str, Mapping[str, float]], axes: Axes) -> None:
     """Draw a bar a group under its name: beside it, long names would leave no room for bars."""
-    from sim.plots.canvas import legend, name
+    from sim.plots.canvas import name
 
-    places = list(range(len(shares)))
-    left = [0.0] * len(shares)
-    marks = []
-    for part, colour in PARTS.items():
-        width = [100 * one[part] for one in shares.values()]
-        bars = axes.barh(places, width, left=left, color=colour, height=0.4)
-        marks.append(bars.patches[0])
-        left = [a + b for a, b in zip(left, width, strict=True)]
-    for place, label in zip(places, shares, strict=True):
+    percents = 100 * np.array([[one[part] for part in PARTS] for one in shares.values()])
+    stack(axes, np.arange(len(shares), dtype=np.float64), percents, 0.4)
+    for place, label in enumerate(shares):
         axes.text(0, place - 0.26, name(label, LONGEST_LABEL), va="bottom")
-    legend(axes, marks, list(PARTS))
     axes.set_yticks([])
     axes.set_ylim(len(shares) - 0.7, -0.8)
     axes.set_xlim(0, 100)

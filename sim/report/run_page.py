@@ -17,6 +17,7 @@ from sim.analysis.experts import Alignment, alignments, by_cluster, inference_fi
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result, load
 from sim.formatting import data_size, seconds
+from sim.plots.contact import longest_service
 from sim.report import findings
 from sim.report.figures import figure, sentence
 from sim.report.findings import sentences
@@ -115,7 +116,7 @@ def _map(run: Result) -> Block:
 
 
 def _contact(run: Result) -> Block:
-    contact = _longest_service(run.tables["contacts"])
+    contact = longest_service(run.tables["contacts"])
     if contact is None:
         return Text("The run served no contact.", "note")
     number = contact["contact_id"]
@@ -124,12 +125,6 @@ def _contact(run: Result) -> Block:
         f"{contact['cluster']}, from {contact['rise_utc']:%Y-%m-%d %H:%M:%S} UTC"
     )
     return figure("contact", lambda axes: run.plot.contact(number, axes), caption)
-
-
-def _longest_service(contacts: pa.Table) -> dict[str, Any] | None:
-    lasted_s = pc.subtract(contacts["service_end_s"], contacts["service_start_s"])
-    rows: list[dict[str, Any]] = contacts.filter(pc.equal(lasted_s, pc.max(lasted_s))).to_pylist()
-    return rows[0] if rows else None
 
 
 # What a run came from: scenario, versions, hashes.

@@ -60,7 +60,7 @@ def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained: Resu
 
 
 def test_runs_are_compared_by_their_labels(trained: Result, passes: Result) -> None:
-    axes = comparison.accuracy({"timing": passes, "one": trained, "_two": trained.tables})
+    axes = comparison.accuracy({"timing": passes, "one": trained, "_two": trained})
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), axes.lines[1].get_ydata())
     assert [line.get_color() for line in axes.lines[:2]] == list(COLOURS[1:3])
     assert len(axes.get_legend().get_texts()) == 2
