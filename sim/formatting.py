@@ -34,26 +34,25 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= scale:
-            return f"{size_bytes / scale:.2f} {unit}"
-    return f"{size_bytes:.0f} B"
+    units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)
+    return _in_units(size_bytes, units, ".2f") or f"{size_bytes:.0f} B"
 
 
 def energy(joules: float) -> str:
     """Show an energy in J, kJ, MJ or GJ."""
-    for unit, scale in (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)):
-        if joules >= scale:
-            return f"{joules / scale:.2f} {unit}"
-    return f"{joules:.2f} J"
+    return _in_units(joules, (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)), ".2f") or f"{joules:.2f} J"
 
 
 def seconds(time_s: float) -> str:
     """Show a time in us, ms, s, minutes or hours."""
-    for unit, scale in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
-        if time_s >= scale:
-            return f"{time_s / scale:.3g} {unit}"
-    return f"{time_s / 1e-6:.3g} us"
+    units = ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)
+    return _in_units(time_s, units, ".3g") or f"{time_s / 1e-6:.3g} us"
+
+
+def _in_units(value: float, units: Sequence[tuple[str, float]], form: str) -> str:
+    """Show a value in the first of the units that it holds; nothing where it holds none."""
+    held = (f"{value / scale:{form}} {unit}" for unit, scale in units if value >= scale)
+    return next(held, "")
 
 
 # Values of a scenario as its author would write them.

@@ -19,6 +19,11 @@ NETWORKED = ("f1_final", "local_ratio_final", "local_count_share_final", "local_
 ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
 ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_mean")
 """Figures of networked experts, of their inference, and of client-expert alignment."""
+SPENT = (
+    *("sidelink_bytes", "uplink_bytes", "downlink_bytes"),
+    *("device_rounds", "gradient_steps", "energy_j"),
+)
+"""Figures of what a run took."""
 
 
 class Summarised(Protocol):
@@ -115,36 +120,30 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
 
 
 def _row(group: Group[Any]) -> dict[str, Any]:
-    names = [f"{target:.2f}" for target in TARGETS]
+    def spread(*path: str) -> dict[str, float | None]:
+        return median_and_range(group.values(*path))
+
     return {
         "label": group.label,
         "runs": len(group.runs),
-        "cycles": _spread(group.values("cycles")),
-        "contacts_served": _spread(group.values("contacts_served")),
-        "service_hours": _spread(group.values("service_hours")),
+        **{key: spread(key) for key in ("cycles", "contacts_served", "service_hours")},
         "seeds": [run.summary["seed"] for run in group.runs],
-        "accuracy_start": _spread(group.values("accuracy_start")),
-        "accuracy_final": _spread(group.values("accuracy_final")),
-        "cycles_to": {name: _spread(group.values("targets", name, "cycles")) for name in names},
-        "hours_to": {name: _spread(group.values("targets", name, "hours")) for name in names},
-        "gradient_steps_to": {
-            n: _spread(group.values("targets", n, "gradient_steps")) for n in names
+        **{key: spread(key) for key in ("accuracy_start", "accuracy_final")},
+        **{
+            f"{key}_to": {
+                name: spread("targets", name, key) for name in map("{:.2f}".format, TARGETS)
+            }
+            for key in ("cycles", "hours", "gradient_steps", "energy_j")
         },
-        "energy_j_to": {n: _spread(group.values("targets", n, "energy_j")) for n in names},
-        **{key: _spread(group.values(key)) for key in NETWORKED},
-        **{key: _spread(group.values("inference", key)) for key in ANSWERED},
-        **{key: _spread(group.values("alignment", key)) for key in ALIGNED},
-        "sidelink_bytes": _spread(group.values("sidelink_bytes")),
-        "uplink_bytes": _spread(group.values("uplink_bytes")),
-        "downlink_bytes": _spread(group.values("downlink_bytes")),
-        "device_rounds": _spread(group.values("device_rounds")),
-        "gradient_steps": _spread(group.values("gradient_steps")),
-        "energy_j": _spread(group.values("energy_j")),
+        **{key: spread(key) for key in NETWORKED},
+        **{key: spread("inference", key) for key in ANSWERED},
+        **{key: spread("alignment", key) for key in ALIGNED},
+        **{key: spread(key) for key in SPENT},
     }
 
 
-def _spread(values: list[float]) -> dict[str, float | None]:
-    """Median, least and greatest; None stands for never."""
+def median_and_range(values: list[float]) -> dict[str, float | None]:
+    """Return median, least (``min``) and greatest (``max``); None stands for inf, never."""
     figures = {"median": median(values), "min": min(values), "max": max(values)}
     return {key: value if math.isfinite(value) else None for key, value in figures.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim.formatting import data_size, energy, seconds, table
@@ -62,37 +62,41 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
         if any(g["cycles_to"][n]["min"] is not None for g in groups)
     ]
     known = [n for n in reached if any(g["energy_j_to"][n]["min"] is not None for g in groups)]
-    rows = [
-        ["seeds", *(str(group["runs"]) for group in groups)],
-        ["cycles", *(spread(group["cycles"], "{:g}") for group in groups)],
-        ["contacts served", *(spread(group["contacts_served"], "{:g}") for group in groups)],
-        ["hours served", *(spread(group["service_hours"], "{:.1f}") for group in groups)],
+    texts: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+        ("seeds", lambda g: str(g["runs"])),
+        ("cycles", lambda g: spread(g["cycles"], "{:g}".format)),
+        ("contacts served", lambda g: spread(g["contacts_served"], "{:g}".format)),
+        ("hours served", lambda g: spread(g["service_hours"], "{:.1f}".format)),
+        ("start accuracy", lambda g: measured(g["accuracy_start"])),
+        ("final accuracy", lambda g: measured(g["accuracy_final"])),
         *(
-            [f"{when} accuracy", *(_measured(group[f"accuracy_{when}"]) for group in groups)]
-            for when in ("start", "final")
-        ),
-        *(
-            [name, *(_measured(group[key]) for group in groups)]
+            (name, lambda g, key=key: measured(g[key]))
             for name, key in SYSTEM_ROWS
             if any(group[key]["min"] is not None for group in groups)
         ),
-        *([f"cycles to {n}", *(_cycles(group, n) for group in groups)] for n in reached),
+        *((f"cycles to {n}", lambda g, n=n: _cycles(g, n)) for n in reached),
         *(
-            [f"days to {n}", *(spread(group["hours_to"][n], "{:.1f}", 24.0) for group in groups)]
+            (f"days to {n}", lambda g, n=n: spread(g["hours_to"][n], "{:.1f}".format, 24.0))
             for n in reached
         ),
         *(
-            [f"gradient steps to {n}", *(spread(g["gradient_steps_to"][n], "{:g}") for g in groups)]
+            (
+                f"gradient steps to {n}",
+                lambda g, n=n: spread(g["gradient_steps_to"][n], "{:g}".format),
+            )
             for n in reached
         ),
-        *([f"energy to {n}", *(_energy_to(group, n) for group in groups)] for n in known),
+        *((f"energy to {n}", lambda g, n=n: _energy_to(g, n)) for n in known),
+        ("uplink", lambda g: data_size(g["uplink_bytes"]["median"])),
+        ("downlink", lambda g: data_size(g["downlink_bytes"]["median"])),
         *(
-            [key.split("_")[0], *(data_size(group[key]["median"]) for group in groups)]
-            for key in ("uplink_bytes", "downlink_bytes", "sidelink_bytes")
-            if key != "sidelink_bytes" or any(group[key]["max"] for group in groups)
+            [("sidelink", lambda g: data_size(g["sidelink_bytes"]["median"]))]
+            if any(group["sidelink_bytes"]["max"] for group in groups)
+            else []
         ),
-        ["device rounds", *(spread(group["device_rounds"], "{:g}") for group in groups)],
+        ("device rounds", lambda g: spread(g["device_rounds"], "{:g}".format)),
     ]
+    rows = [[name, *map(text, groups)] for name, text in texts]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
     compared = reached and len(groups) > 1
@@ -109,19 +113,25 @@ def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     return numbers, [f"{n} {label}" for n, label in zip(numbers, labels, strict=True)]
 
 
-def _measured(figure: Mapping[str, float | None]) -> str:
-    return "-" if figure["median"] is None else spread(figure, "{:.3f}")
+def measured(figure: Mapping[str, float | None], unknown: str = "-") -> str:
+    """Show an accuracy or the like, which need not have been measured."""
+    return unknown if figure["median"] is None else spread(figure, "{:.3f}".format)
 
 
 def _cycles(group: Mapping[str, Any], name: str) -> str:
-    shown = spread(group["cycles_to"][name], "{:g}")
+    shown = spread(group["cycles_to"][name], "{:g}".format)
     ratio = group["ratio"][name]
     return shown if ratio is None or ratio == 1.0 else f"{shown} ({ratio:.1f}x)"
 
 
-def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> str:
+def spread(
+    figure: Mapping[str, float | None],
+    form: Callable[[float], str],
+    unit: float = 1.0,
+    never: str = "never",
+) -> str:
     """Show a median, with its range where there is one; ``never`` for a target not reached."""
-    shown = {k: "never" if v is None else form.format(v / unit) for k, v in figure.items()}
+    shown = {k: never if v is None else form(v / unit) for k, v in figure.items()}
     if shown["min"] == shown["max"]:
         return shown["median"]
     return f"{shown['median']} [{shown['min']}..{shown['max']}]"
@@ -130,7 +140,7 @@ def spread(figure: Mapping[str, float | None], form: str, unit: float = 1.0) -> 
 def _energy_to(group: Mapping[str, Any], name: str) -> str:
     unknown = group["energy_j_to"][name]["min"] is None
     reached = group["cycles_to"][name]["min"] is not None
-    shown = spread(group["energy_j_to"][name], "{:,.1f} kJ", 1e3)
+    shown = spread(group["energy_j_to"][name], "{:,.1f} kJ".format, 1e3)
     return "not known" if unknown and reached else shown
 
 

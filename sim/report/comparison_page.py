@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.analysis.comparison import Group, compare_groups, group_runs
-from sim.analysis.text import spread
+from sim.analysis.text import measured, spread
 from sim.errors import InputError
 from sim.execution.result import Result, load
 from sim.formatting import data_size
@@ -83,24 +83,20 @@ def best_common(reached: Sequence[dict[str, dict[str, float | None]]]) -> str | 
 def _groups(rows: Sequence[Row]) -> Table:
     columns = {
         "seeds": [str(row["runs"]) for row in rows],
-        "cycles": [spread(row["cycles"], "{:g}") for row in rows],
-        "contacts served": [spread(row["contacts_served"], "{:g}") for row in rows],
-        "hours served": [spread(row["service_hours"], "{:.1f}") for row in rows],
-        "accuracy at the start": [_measured(row["accuracy_start"]) for row in rows],
-        "final accuracy": [_measured(row["accuracy_final"]) for row in rows],
+        "cycles": [spread(row["cycles"], "{:g}".format) for row in rows],
+        "contacts served": [spread(row["contacts_served"], "{:g}".format) for row in rows],
+        "hours served": [spread(row["service_hours"], "{:.1f}".format) for row in rows],
+        "accuracy at the start": [measured(row["accuracy_start"], UNKNOWN) for row in rows],
+        "final accuracy": [measured(row["accuracy_final"], UNKNOWN) for row in rows],
         "uplink": [data_size(row["uplink_bytes"]["median"] or 0.0) for row in rows],
         "downlink": [data_size(row["downlink_bytes"]["median"] or 0.0) for row in rows],
-        "device rounds": [spread(row["device_rounds"], "{:g}") for row in rows],
+        "device rounds": [spread(row["device_rounds"], "{:g}".format) for row in rows],
     }
     known = {head: cells for head, cells in columns.items() if set(cells) != {UNKNOWN}}
     cells = [list(line) for line in zip([r["label"] for r in rows], *known.values(), strict=True)]
     return Table(
         "Median over the seeds of a group, and its range", ["group", *known], cells, wide=True
     )
-
-
-def _measured(figure: dict[str, float | None]) -> str:
-    return UNKNOWN if figure["median"] is None else spread(figure, "{:.3f}")
 
 
 def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
@@ -114,7 +110,7 @@ def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
     heads = ["group", *reached]
     cycles = [[row["label"], *(_with_ratio(row, name) for name in reached)] for row in rows]
     days = [
-        [row["label"], *(spread(row["hours_to"][name], "{:.2f}", 24.0) for name in reached)]
+        [row["label"], *(spread(row["hours_to"][name], "{:.2f}".format, 24.0) for name in reached)]
         for row in rows
     ]
     said = f"Cycles to a target; in brackets how many times fewer than {reference} needs"
@@ -125,7 +121,7 @@ def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
 
 
 def _with_ratio(row: Row, name: str) -> str:
-    shown, ratio = spread(row["cycles_to"][name], "{:g}"), row["ratio"][name]
+    shown, ratio = spread(row["cycles_to"][name], "{:g}".format), row["ratio"][name]
     return shown if ratio is None else f"{shown} ({ratio:.1f}x)"
 
 

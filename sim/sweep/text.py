@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import pyarrow as pa
 
+from sim.analysis.comparison import median_and_range
 from sim.analysis.summary import TARGETS
+from sim.analysis.text import spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, table
 from sim.sweep.engine import Outcome
@@ -147,13 +148,7 @@ def _shown(column: Column, rows: Sequence[Row]) -> str:
     if not rows:
         return "-"
     values = [math.inf if row[column.key] is None else row[column.key] for row in rows]
-    shown = [
-        column.form(value) if math.isfinite(value) else column.never
-        for value in (median(values), min(values), max(values))
-    ]
-    if shown[1] == shown[2]:
-        return shown[0]
-    return f"{shown[0]} [{shown[1]}..{shown[2]}]"
+    return spread(median_and_range(values), column.form, never=column.never)
 
 
 def _named(row: Row, keys: Sequence[str]) -> str:
