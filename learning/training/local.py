@@ -142,9 +142,14 @@ def _reachable(
         raise ValueError(f"device {lost[0]} trains with no expert in reach; leave it out")
     # A device that stands still must have somewhere to route to, or its softmax is 0 / 0.
     allowed = allowed | nowhere[:, None]
-    barred = torch.zeros(allowed.shape, dtype=task.dtype, device=task.device)
-    barred = barred.masked_fill(~allowed, -torch.inf)
-    return {f"{layer}.gate.reach": barred for layer in task.names.layers}
+    reachable = barred(task, allowed)
+    return {f"{layer}.gate.reach": reachable for layer in task.names.layers}
+
+
+def barred(task: Task, allowed: Tensor) -> Tensor:
+    """Return what is added to a gate's logits: 0 for experts that are ``allowed``, else -inf."""
+    nothing = torch.zeros(allowed.shape, dtype=task.dtype, device=task.device)
+    return nothing.masked_fill(~allowed, -torch.inf)
 
 
 def _as_trained(

@@ -57,9 +57,9 @@ from learning.methods.emsfl import EmsFl, EnhancedEmsFl
 from learning.methods.fedbuff import FedBuff
 from learning.methods.model_splitting import Splitting
 from learning.methods.nmoe.extractor import own_share
-from learning.methods.nmoe.inference import HEADER_BYTES, Asked, grouped
-from learning.methods.nmoe.operations import NetworkedLearner
-from learning.methods.nmoe.options import LATE
+from learning.methods.nmoe.gates import START_GATE
+from learning.methods.nmoe.inference import HEADER_BYTES, Asked, Query, grouped, mixture
+from learning.methods.nmoe.method import NMoE
 from learning.methods.options import NoOptions, read_options
 from learning.methods.synchronous import Synchronous
 from learning.models.custom import measured_tensors

@@ -83,28 +83,43 @@ EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 class System:
     """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
 
-    def __init__(self, config: seam.LearningConfig = VECTOR, rounds: int = 10, **how: Any) -> None:
-        self.learner = seam.Learner(config)
-        self.task = self.learner.task
-        self.net = seam.NetworkedLearner(self.learner, **how)
+    def __init__(
+        self, config: seam.LearningConfig = VECTOR, rounds: int = 10, combine: str = "prob"
+    ) -> None:
+        from tests.kit import training as kit
+
+        self.kit, self.combine = kit, combine
+        self.task = seam.Learner(config).task
         self.devices = dict(zip(config.clusters, config.devices, strict=True))
-        self.server = self.net.start_extractor("none")
+        self.server = kit.extractor.start_extractor(self.task, loss="none")
+        found = {n: kit.experts.features(self.task, self.server, cluster=n) for n in self.devices}
         self.experts = {
-            n: self.net.train_experts(self.server, n, np.full(k, rounds), np.zeros(k, int))
+            n: kit.experts.train_experts(
+                self.task, found[n], cluster=n, rounds=[rounds] * k, first_round=[0] * k
+            )
             for n, k in self.devices.items()
         }
-        self.known = {n: self.net.knowledge(self.server, self.experts, n) for n in self.devices}
+        all_experts = self.experts.values()
+        self.known = {
+            n: kit.experts.knowledge(self.task, found[n], *all_experts, combine=combine)
+            for n in self.devices
+        }
+        self.tested = kit.experts.tested(self.task, self.server, *all_experts, combine=combine)
 
-    def start(self) -> dict[str, seam.Handle]:
-        return {n: self.net.spread(self.net.start_gate(), n) for n in self.devices}
+    def start(self) -> dict[str, seam.Tensors]:
+        gate = self.kit.gates.start_gate(self.task)
+        return {n: self.kit.gates.spread(self.task, gate, cluster=n) for n in self.devices}
 
     def train(
-        self, rounds: int, gates: dict[str, seam.Handle] | None = None
-    ) -> dict[str, seam.Handle]:
+        self, rounds: int, gates: dict[str, seam.Tensors] | None = None
+    ) -> dict[str, seam.Tensors]:
         """The gates after so many rounds of every client by itself."""
-        gates = gates or self.start()
-        counts = {n: (np.full(k, rounds), np.zeros(k, int)) for n, k in self.devices.items()}
-        return {n: self.net.train_gates(gates[n], self.known[n], n, *counts[n]) for n in counts}
+        gates, nothing = gates or self.start(), {n: [0] * k for n, k in self.devices.items()}
+        return {n: self.trained(gates[n], n, [rounds] * len(nothing[n]), nothing[n]) for n in gates}
 
-    def force(self, handle: seam.Handle) -> seam.Tensors:
-        return self.learner.force(handle)
+    def trained(self, gates: seam.Tensors, cluster: str, rounds: Any, first: Any) -> seam.Tensors:
+        """The gates of one cluster after some rounds of each client, all experts in reach."""
+        return self.kit.gates.train_gates(
+            self.task, gates, self.known[cluster], cluster=cluster, rounds=rounds,
+            first_round=first, reach=[True] * 5, combine=self.combine,
+        )  # fmt: skip

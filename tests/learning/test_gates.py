@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.learning import Node, as_sent
+from tests.kit import training
+from tests.kit.learning import as_sent
 from tests.kit.small_nmoe import VECTOR, System
 from tests.kit.training import answer, losses, mixed, reach_of, route
 
@@ -16,35 +17,40 @@ PARTS, SPLIT = ("weight", "bias"), System()
 COUNTS = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(np.array)
 
 
+def shared_gates(system, gates, who, names=PARTS, weighted=True):
+    how = {"clusters": list(gates), "who": list(who.values()), "names": names, "weighted": weighted}
+    share = training.aggregation.share_gates
+    return {n: share(system.task, *gates.values(), cluster=n, **how) for n in gates}
+
+
 @given(COUNTS, COUNTS)
 def test_rounds_in_several_calls_are_rounds_in_one(first, more):
     """So FedGate and RollGate of one client are central training of its gate, bit for bit."""
-    gates, known, nothing = SPLIT.start()["a"], SPLIT.known["a"], np.zeros(3, int)
-    part = SPLIT.net.train_gates(gates, known, "a", first, nothing)
-    alone = {"a": np.array([False, True, False])}
-    shared = SPLIT.net.share_gates({"a": part}, alone)["a"]
-    rolled = SPLIT.net.spread(SPLIT.net.take_gate({"a": part}, Node("a", 1)), "a")
-    whole = SPLIT.force(SPLIT.net.train_gates(gates, known, "a", first + more, nothing))
+    gates, nothing = SPLIT.start()["a"], np.zeros(3, int)
+    part = SPLIT.trained(gates, "a", first, nothing)
+    shared = shared_gates(SPLIT, {"a": part}, {"a": [False, True, False]})["a"]
+    one = training.gates.take_gate(SPLIT.task, part, device=1)
+    rolled = training.gates.spread(SPLIT.task, one, cluster="a")
+    whole = SPLIT.trained(gates, "a", first + more, nothing)
     for start, devices in ((part, [0, 1, 2]), (shared, [1]), (rolled, [1])):
-        found = SPLIT.force(SPLIT.net.train_gates(start, known, "a", more, first))
+        found = SPLIT.trained(start, "a", more, first)
         for name in PARTS:
             assert torch.equal(found[name][devices], whole[name][devices])
 
 
 def test_gates_are_averaged_as_they_were_sent():
     system = System(replace(VECTOR, upload_format="int8"))
-    trained = system.train(2)
-    before = {name: system.force(handle) for name, handle in trained.items()}
-    who = {"a": np.array([True, False, True]), "b": np.array([True, False])}
-    counted = system.net.samples()
+    before = system.train(2)
+    who = {"a": [True, False, True], "b": [True, False]}
+    counted = [system.task.shards[name].sizes for name in "ab"]
     sizes = [counted[0][0], counted[0][2], counted[1][0]]
     for name, other in (PARTS, PARTS[::-1]):
         copies = torch.cat([before["a"][name][[0, 2]], before["b"][name][[0]]])
         sent = as_sent(copies, "int8").numpy()
         for weighted, weights in ((True, sizes), (False, [1, 1, 1])):
             wanted = np.average(sent, axis=0, weights=weights)
-            for cluster, gates in system.net.share_gates(trained, who, (name,), weighted).items():
-                found = system.force(gates)
+            shared = shared_gates(system, before, who, (name,), weighted)
+            for cluster, found in shared.items():
                 for own in found[name].numpy():
                     np.testing.assert_allclose(own, wanted, rtol=0, atol=1e-15)
                 assert torch.equal(found[other], before[cluster][other])

@@ -10,38 +10,77 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
-from tests.kit.learning import Node, local_shares, macro_f1, pattern_row
+from tests.kit.learning import (
+    Asked,
+    Node,
+    grouped,
+    local_shares,
+    macro_f1,
+    mixture,
+    pattern_row,
+)
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
 from tests.kit.training import answers
 
 ME = Node("b", 1)
+ALL = [True] * 5
 LATE = ("wait", "renormalise", "local")
 
 
 class Serving(System):
-    def __init__(self, config, **how):
-        super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20, **how)
+    def __init__(self, config, combine="prob"):
+        super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20, combine)
         self.gates = self.train(5)
         # Images have one test set for all clusters.
         parts = [self.task.test[name] for name in ("a" if config is IMAGES else "ab")]
         self.x = torch.cat([part.x for part in parts])
         self.y = torch.cat([part.y for part in parts]).numpy()
-        self.tested = self.force(self.net._test(self.server, self.experts))
 
     def assembled(self, cluster, device):
         """The whole model as one client sees it."""
-        parts = [self.force(self.experts[name]) for name in "ab"]
+        parts = [self.experts[name] for name in "ab"]
         stacked = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         layer = {f"expert.{e}.0.{n}": t[e] for n, t in stacked.items() for e in range(5)}
-        gate = self.force(self.gates[cluster])
+        gate = self.gates[cluster]
         return self.task.model(layer | {f"gate.0.{n}": t[device] for n, t in gate.items()})
 
-    def routes(self, batch=0, **how):
-        return self.net.routes(self.server, self.experts, self.gates, ME, batch, 20, **how)
+    def routes(self, batch=0, size=20, routing="gate", reach=ALL, gates=None, tested=None):
+        own = [] if routing != "gate" else [(gates or self.gates)["b"]]
+        how = {"client": ME, "batch": batch, "size": size, "reach": reach, "routing": routing}
+        return answers.routes(self.task, tested or self.tested, *own, **how)
+
+    def scores(self, routing="gate", reach=ALL, gates=None, tested=None):
+        own = [] if routing != "gate" else (gates or self.gates).values()
+        how = {"routing": routing, "reach": reach, "combine": self.combine}
+        return answers.scores(self.task, tested or self.tested, *own, **how)
+
+    def pattern(self, routing="gate", reach=ALL, tested=None):
+        own = [] if routing != "gate" else self.gates.values()
+        how = {"routing": routing, "reach": reach}
+        return answers.pattern(self.task, tested or self.tested, *own, **how)
+
+    def answered(self, routed, came, late, tested=None):
+        """Answer a query's samples whose first and second expert have answered, or not."""
+        shares = []
+        for row, weights in zip(routed["chosen"], routed["weights"], strict=True):
+            asked = {e: Asked(ME, 1, here, 0.0) for e, here in zip(row, came, strict=True)}
+            [group] = grouped([row], asked, 4, late, routed_s=0.0, deadline_s=1.0)
+            shares.append(mixture(row, weights, group.counted))
+        given = [number for number, experts in enumerate(shares) if experts]
+        found = answers.answered(
+            self.task,
+            tested or self.tested,
+            rows=[routed["rows"][number] for number in given],
+            experts=[list(shares[number]) for number in given],
+            weights=[list(shares[number].values()) for number in given],
+            combine=self.combine,
+        )
+        predictions = dict(zip(given, found["predictions"], strict=True))
+        return [predictions.get(row, -1) for row in range(len(shares))], found["correct"]
 
     def broken(self):
         """All gates, that of B/1 not finite."""
-        gates = {name: dict(self.force(handle)) for name, handle in self.gates.items()}
+        gates = {name: dict(own) for name, own in self.gates.items()}
         gates["b"]["weight"] = gates["b"]["weight"] * math.nan
         return gates
 
@@ -60,9 +99,8 @@ def by_hand(system, shares):
 @pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
 @pytest.mark.parametrize("combine", ["prob", "logit"])
 def test_scores_are_those_of_the_assembled_models(config, combine):
-    system, logit = Serving(config, combine=combine), combine == "logit"
-    scores = system.net.scores(system.server, system.experts, system.gates)
-    for score, k in zip(scores, (3, 2), strict=True):
+    system, logit = Serving(config, combine), combine == "logit"
+    for score, k in zip(system.scores(), (3, 2), strict=True):
         found = []
         for device in range(k):
             model = system.assembled(score["cluster"], device)
@@ -76,7 +114,7 @@ def test_scores_are_those_of_the_assembled_models(config, combine):
 
 
 def test_alone_a_client_is_its_expert(system):
-    (_, score) = system.net.scores(system.server, system.experts, None, "local")
+    (_, score) = system.scores("local")
     accuracies = []
     for device, client in enumerate((3, 4)):
         model = system.assembled("b", device)
@@ -85,18 +123,15 @@ def test_alone_a_client_is_its_expert(system):
         accuracies.append((shares.argmax(-1).numpy() == system.y).mean())
     assert score["accuracy"] == pytest.approx(np.mean(accuracies))
     assert score["local_ratio"] == score["local_count_share"] == score["local_weight_share"] == 1.0
-    assert system.routes(way="local")["chosen"] == [[4]] * 20
+    assert system.routes(routing="local")["chosen"] == [[4]] * 20
 
 
 def test_random_routes_are_even_and_keep_to_those_in_reach(system):
-    reach = {"a": np.ones((3, 5), bool), "b": np.ones((2, 5), bool)}
-    pattern = system.net.pattern(system.server, system.experts, None, "random", reach)
+    pattern = system.pattern("random")
     error = 5 * (0.2 * 0.8 / len(system.y)) ** 0.5
     for name in ("top1", "weights"):
         assert np.array(pattern[name]) == pytest.approx(np.full((5, 5), 0.2), abs=error)
-    reach["b"][1, :4] = False
-    pattern = system.net.pattern(system.server, system.experts, None, "random", reach)
-    assert pattern["weights"][4] == [0, 0, 0, 0, 1]
+    assert system.pattern("random", [False] * 4 + [True])["weights"] == [[0, 0, 0, 0, 1]] * 5
 
 
 def test_routes_are_those_of_the_clients_gate(system):
@@ -109,11 +144,9 @@ def test_routes_are_those_of_the_clients_gate(system):
         assert sum(weights) == pytest.approx(1.0)
     assert system.routes(batch=1)["rows"] != found["rows"]
     for here in ([1, 4], [4]):
-        limited = system.routes(reach=np.isin(np.arange(5), here))
+        limited = system.routes(reach=[e in here for e in range(5)])
         assert {e for row in limited["chosen"] for e in row} <= set(here)
     assert limited["weights"] == [[1.0]] * 20
-    only = {"b": system.gates["b"]}  # the gates of the client's own cluster do
-    assert system.net.routes(system.server, system.experts, only, ME, 0, 20) == found
 
 
 def test_answers_by_what_has_arrived(system):
@@ -129,48 +162,33 @@ def test_answers_by_what_has_arrived(system):
         ([False, False], (none, own, own)),
     ):
         for late, predictions in zip(LATE, wanted, strict=True):
-            arguments = system.server, system.experts, ME, routed, [came] * 20, late
-            found = system.net.answered(*arguments)
-            assert found["predictions"] == predictions
-            assert found["correct"] == int((np.array(predictions) == labels).sum())
+            correct = int((np.array(predictions) == labels).sum())
+            assert system.answered(routed, came, late) == (predictions, correct)
 
 
 def test_a_gate_of_nan_is_refused_and_scores_nan(system):
-    how = {"client": ME, "batch": 0, "size": 4, "in_reach": None}
     with pytest.raises(ValueError, match="gate of b/1 is not finite"):
-        answers.routes(system.task, system.tested, system.broken(), "gate", **how)
-    (fine, ill) = answers.scores(system.task, system.tested, system.broken(), "gate", None, "prob")
-    assert fine == system.net.scores(system.server, system.experts, system.gates)[0]
+        system.routes(size=4, gates=system.broken())
+    (fine, ill) = system.scores(gates=system.broken())
+    assert fine == system.scores()[0]
     assert math.isnan(ill["loss"] or 0.0)
     assert math.isnan(ill["local_ratio"])
 
 
-@pytest.mark.parametrize("way", ["gate", "random"])
-def test_an_expert_out_of_reach_may_be_anything(system, way):
+@pytest.mark.parametrize("routing", ["gate", "random"])
+def test_an_expert_out_of_reach_may_be_anything(system, routing):
     """Client a/1 holds no expert: what stands in its place counts for nobody."""
-    task, gates = system.task, {n: dict(system.force(h)) for n, h in system.gates.items()}
-    whole = np.arange(5) != 1
-    reach = {"a": np.tile(whole, (3, 1)), "b": np.tile(whole, (2, 1))}
+    reach = [expert != 1 for expert in range(5)]
 
     def everything(value):
         held = {**system.tested, "outputs": system.tested["outputs"].clone()}
         held["outputs"][:, 1] = value
-        routed = answers.routes(task, held, gates, way, client=ME, batch=0, size=20, in_reach=whole)
-        how = ME, routed, [[True, False]] * 20
-        answered = [answers.answered(task, held, *how, late, "prob") for late in LATE]
-        found = answers.scores(task, held, gates, way, reach, "prob")
-        return [found, answers.pattern(task, held, gates, way, reach), routed, *answered]
+        routed = system.routes(routing=routing, reach=reach, tested=held)
+        answered = [system.answered(routed, [True, False], late, held) for late in LATE]
+        whole = system.scores(routing, reach, tested=held), system.pattern(routing, reach, held)
+        return [*whole, routed, *answered]
 
     assert everything(math.nan) == everything(math.inf) == everything(0.5)
-
-
-def test_gates_and_experts_are_needed_to_route_by(system):
-    for experts, gates, way, message in (
-        (system.experts, {"b": system.gates["b"]}, "gate", "no gates of cluster 'a'"),
-        ({"a": system.experts["a"]}, None, "local", "no experts of cluster 'b'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            system.net.scores(system.server, experts, gates, way)
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 2))

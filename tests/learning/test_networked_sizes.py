@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.kit import learning as kit
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IMAGES, NMOE, VECTOR, System
-from tests.kit.training import PersonalExpert, Pretext, make_extractor
+from tests.kit.training import PersonalExpert, Pretext, extractor, gates, make_extractor
 
 KINDS = pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
 HIDDEN, CLIENTS, CLASSES = 8, 5, 10
@@ -42,19 +42,20 @@ def test_parts_are_those_of_the_modules(config):
 def test_bytes_are_those_of_the_tensors(config):
     system, sizes = System(config), kit.sizes_of(config)
 
-    def held(handle):
-        return sum(t.nbytes for t in system.force(handle).values())
+    def held(tensors):
+        return sum(t.nbytes for t in tensors.values())
 
-    server = system.net.start_extractor("spectral")
+    server = extractor.start_extractor(system.task, loss="spectral")
     sent = sizes.sent_tensors(sizes.extractor, sizes.projector)
     assert sizes.kept_bytes(sizes.extractor, sizes.projector) == held(server)
     assert sum(tensor.bytes for tensor in sent) == held(server)
-    assert sizes.kept_bytes(sizes.gate) == held(system.net.start_gate())
+    assert sizes.kept_bytes(sizes.gate) == held(gates.start_gate(system.task))
     assert 3 * sizes.expert_bytes == held(system.experts["a"])
-    known, samples = system.force(system.known["b"]), sum(system.net.samples()[1])
+    known, samples = system.known["b"], sum(system.task.shards["b"].sizes)
     assert known["features"].nbytes == samples * sizes.feature_bytes
     assert known["outputs"].nbytes == samples * CLIENTS * sizes.output_bytes
-    matrix = system.force(system.net.correlation(server, "b", 0))["matrix"][0]
+    how = {"cluster": "b", "number": 0, "noise": 0.0, "radius": 4.0}
+    matrix = extractor.correlation(system.task, server, **how)["matrix"][0]
     assert sizes.correlation_bytes == matrix[np.triu_indices(len(matrix))].nbytes
 
 

@@ -14,17 +14,39 @@ from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
-from tests.kit.training import Pretext, pairs, rows_of_round, shared, view
+from tests.kit.training import (
+    Pretext,
+    aggregation,
+    extractor,
+    gates,
+    pairs,
+    rows_of_round,
+    shared,
+    view,
+)
 
-ONES, ZERO = np.ones(3, int), np.zeros(3, int)
+ONES = np.ones(3, int)
 
 
-def net_of(config=VECTOR, **options):
-    return kit.NetworkedLearner(kit.Learner(config), **options)
+def task_of(config=VECTOR):
+    return kit.Learner(config).task
 
 
-def forced(net, handle):
-    return net.learner.force(handle)
+def trained_extractor(task, server, cluster, rounds, loss, *matrices, alpha=1.0, momentum=0.9):
+    return extractor.train_extractor(
+        task, server, *matrices, cluster=cluster, rounds=rounds, first_round=0 * rounds, loss=loss,
+        alpha=alpha, estimator="shared", radius=4.0, momentum=momentum, largest_gradient=None,
+    )  # fmt: skip
+
+
+def average(task, server, trained, who, weighted):
+    how = {"clusters": list(trained), "who": [who[name] for name in trained], "weighted": weighted}
+    return aggregation.average(task, server, *trained.values(), **how)
+
+
+def correlation(task, server, cluster, number=0, noise=0.0, radius=4.0):
+    how = {"number": number, "noise": noise, "radius": radius}
+    return extractor.correlation(task, server, cluster=cluster, **how)
 
 
 def close(one, other, tolerance=1e-9):
@@ -33,45 +55,46 @@ def close(one, other, tolerance=1e-9):
         torch.testing.assert_close(tensor, other[name], rtol=tolerance, atol=tolerance / 1000)
 
 
-def projecting(net, server):
-    model = Pretext(net.learner.config.model, net.learner.task.spec, "spectral").double()
-    model.load_state_dict(forced(net, server))
+def projecting(task, server):
+    model = Pretext(task.config.model, task.spec, "spectral").double()
+    model.load_state_dict(server)
     return model
 
 
 @pytest.mark.parametrize("weighted", [True, False])
 def test_the_average_is_a_mean_of_changes_as_they_are_sent(weighted):
-    net = net_of(replace(VECTOR, upload_format="float16", steps_per_round=4))
-    server = net.start_extractor("ce")
+    task = task_of(replace(VECTOR, upload_format="float16", steps_per_round=4))
+    server = extractor.start_extractor(task, loss="ce")
     trained = {
-        name: net.train_extractor(server, name, np.ones(k, int), np.zeros(k, int), "ce")
+        name: trained_extractor(task, server, name, np.ones(k, int), "ce")
         for name, k in (("a", 3), ("b", 2))
     }
     who = {"a": np.array([True, False, True]), "b": np.array([False, True])}
-    mean = forced(net, net.average(server, trained, who, weighted))
-    (first, _, third), (_, last) = net.samples()
+    mean = average(task, server, trained, who, weighted)
+    (first, _, third), (_, last) = (task.shards[name].sizes for name in "ab")
     sizes = torch.tensor([first, third, last] if weighted else [1, 1, 1], dtype=torch.float64)
-    for name, old in forced(net, server).items():
-        copies = [forced(net, trained[c])[name][torch.from_numpy(who[c])] for c in "ab"]
+    for name, old in server.items():
+        copies = [trained[c][name][torch.from_numpy(who[c])] for c in "ab"]
         sent = (torch.cat(copies) - old).half().double()
         wanted = old + torch.einsum("k,k...->...", sizes / sizes.sum(), sent)
         torch.testing.assert_close(mean[name], wanted, rtol=1e-12, atol=1e-14)
 
 
 def test_what_is_not_finite_is_refused_by_name():
-    net = net_of(replace(VECTOR, step_size=1e200))
-    server = net.start_extractor("ce")
-    trained = net.train_extractor(server, "a", 3 * ONES, ZERO, "ce")
+    task = task_of(replace(VECTOR, step_size=1e200))
+    server = extractor.start_extractor(task, loss="ce")
+    trained = trained_extractor(task, server, "a", 3 * ONES, "ce")
     for who, message in ((EVERYBODY, "not finite"), ({"a": np.zeros(3, bool)}, "nobody")):
         with pytest.raises(ValueError, match=message):
-            forced(net, net.average(server, {"a": trained}, who, True))
+            average(task, server, {"a": trained}, who, True)
 
 
 @pytest.mark.parametrize("radius", [4.0, 0.01])
 def test_a_matrix_is_that_of_two_views_of_each_sample(radius):
-    net = net_of(radius=radius)
-    task, server = net.learner.task, net.start_extractor("spectral")
-    model, found = projecting(net, server), forced(net, net.correlation(server, "b", 7))["matrix"]
+    task = task_of()
+    server = extractor.start_extractor(task, loss="spectral")
+    model = projecting(task, server)
+    found = correlation(task, server, "b", 7, radius=radius)["matrix"]
     for device in range(2):
         rng, x = kit.stream(3, "correlation", "b", device, 7), task.shards["b"].of(device).x
         wanted = np.zeros((12, 12))
@@ -82,14 +105,14 @@ def test_a_matrix_is_that_of_two_views_of_each_sample(radius):
 
 
 def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
-    net = net_of()
-    server = net.start_extractor("spectral")
-    parts = [net.correlation(server, name, 0) for name in "ab"]
-    everyone = torch.cat([forced(net, part)["matrix"] for part in parts])
-    total = forced(net, net.total(parts, [np.array([True, False, True]), np.zeros(2, bool)]))
+    task = task_of()
+    server = extractor.start_extractor(task, loss="spectral")
+    parts = [correlation(task, server, name) for name in "ab"]
+    everyone = torch.cat([part["matrix"] for part in parts])
+    total = extractor.total(task, *parts, who=[[True, False, True], [False, False]])
     torch.testing.assert_close(total["matrix"], everyone[[0, 2]].sum(0))
     assert int(total["clients"]) == 2
-    noisy = forced(net, net.correlation(server, "a", 0, noise=0.01))["matrix"]
+    noisy = correlation(task, server, "a", noise=0.01)["matrix"]
     noise = (noisy - everyone[:3]).numpy()
     assert noise.std() == pytest.approx(0.01, rel=0.15)
     assert abs(noise.mean()) < 5 * 0.01 / noise.size**0.5
@@ -97,14 +120,15 @@ def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
 
 def test_fedsc_follows_the_clients_objective():
     """One step of each device, by the formula of the notes with everything written out."""
-    net = net_of(replace(VECTOR, steps_per_round=1), momentum=0.0)
-    task, server, alpha = net.learner.task, net.start_extractor("spectral"), 0.3
-    own = [net.correlation(server, name, 0) for name in "ab"]
-    matrices = {"own": own[0], "total": net.total(own), "alpha": alpha}
-    trained = forced(net, net.train_extractor(server, "a", ONES, ZERO, "spectral", **matrices))
-    everyone = torch.cat([forced(net, part)["matrix"] for part in own])
+    task, alpha = task_of(replace(VECTOR, steps_per_round=1)), 0.3
+    server = extractor.start_extractor(task, loss="spectral")
+    own = [correlation(task, server, name) for name in "ab"]
+    matrices = own[0], extractor.total(task, *own, who=list(EVERYBODY.values()))
+    how = {"alpha": alpha, "momentum": 0.0}
+    trained = trained_extractor(task, server, "a", ONES, "spectral", *matrices, **how)
+    everyone = torch.cat([part["matrix"] for part in own])
     for device in range(3):
-        model, rng = projecting(net, server), kit.stream(3, "views", "a", device, 0)
+        model, rng = projecting(task, server), kit.stream(3, "views", "a", device, 0)
         x = task.shards["a"].samples.x[rows_of_round(task, "a", device, 0)[0]]
         z0, z1 = model(view(x, rng)), model(view(x, rng))
         others = (everyone.sum(0) - everyone[device]) / 4
@@ -120,13 +144,13 @@ def test_fedsc_follows_the_clients_objective():
 
 def test_for_one_client_alpha_is_1():
     model = replace(MODEL, experts=1, top_k=1)
-    net = net_of(replace(VECTOR, clusters=("a",), devices=(1,), model=model))
-    server, one = net.start_extractor("spectral"), np.ones(1, int)
-    own = net.correlation(server, "a", 0)
-    matrices = {"own": own, "total": net.total([own]), "alpha": 0.2}
+    task = task_of(replace(VECTOR, clusters=("a",), devices=(1,), model=model))
+    server, one = extractor.start_extractor(task, loss="spectral"), np.ones(1, int)
+    own = correlation(task, server, "a")
+    total = extractor.total(task, own, who=[[True]])
     shared, alone = (
-        forced(net, net.train_extractor(server, "a", one, 0 * one, "spectral", **more))
-        for more in (matrices, {})
+        trained_extractor(task, server, "a", one, "spectral", *matrices, alpha=alpha)
+        for matrices, alpha in (((own, total), 0.2), ((), 1.0))
     )
     close(shared, alone)
 
@@ -163,8 +187,8 @@ def test_the_spectral_loss_of_nothing_has_a_finite_gradient():
 
 @pytest.mark.parametrize("largest", [None, 0.5])
 def test_central_training_is_the_module_trained_as_a_whole(largest):
-    net = net_of(momentum=0.9, largest_gradient=largest)
-    task, whole = net.learner.task, net.central(3)
+    task, how = task_of(), {"momentum": 0.9, "largest_gradient": largest}
+    whole = gates.central(task, rounds=3, combine="prob", **how)
     drawn = {n: t for n, t in task.initial.items() if n.startswith(("expert.", "gate."))}
     model = task.model(drawn)
     model.moe.gate.k, model.moe.dense = 5, True
@@ -182,10 +206,10 @@ def test_central_training_is_the_module_trained_as_a_whole(largest):
             if largest is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), largest)
             optimiser.step()
-    found = {**forced(net, whole.server)}
-    found |= {f"moe.gate.{n}": t for n, t in forced(net, whole.gate).items()}
+    found = gates.central_server(task, whole)
+    found |= {f"moe.gate.{n}": t for n, t in gates.central_gate(task, whole).items()}
     for name, clients in (("a", (0, 1, 2)), ("b", (3, 4))):
-        for part, stacked in forced(net, whole.experts[name]).items():
+        for part, stacked in gates.central_experts(task, whole, cluster=name).items():
             own = zip(clients, stacked, strict=True)
             found |= {f"moe.experts.{client}.{part}": tensor for client, tensor in own}
     # torch divides by a norm that is 1e-6 larger where it clips
@@ -207,15 +231,12 @@ def test_views_are_drawn_from_their_stream_and_grey_images_are_not_mirrored():
 
 
 def test_what_does_not_go_together_is_refused():
-    for changes, options, words in (
-        ({}, {"combine": "sum"}, "combine is 'sum'"),
-        ({}, {"radius": float("inf")}, "radius is inf"),
-        ({}, {"momentum": 1.0}, "momentum is 1.0"),
-        ({}, {"largest_gradient": 0.0}, "largest_gradient is 0.0"),
-        ({"experts": 4}, {}, "5 here"),
-        ({"kind": "image-nmoe"}, {}, "'vector-nmoe' takes them"),
+    for changes, words in (({"experts": 4}, "5 here"), ({"top_k": 6}, "top_k is 6")):
+        with pytest.raises(ValueError, match=words):
+            kit.NMoE.check(replace(VECTOR, model=replace(MODEL, **changes)))
+    for config, changes, words in (
+        (VECTOR, {"kind": "image-nmoe"}, "'vector-nmoe' takes them"),
+        (IMAGES, {"hidden": 10}, "multiple of 4"),
     ):
         with pytest.raises(ValueError, match=words):
-            net_of(replace(VECTOR, model=replace(MODEL, **changes)), **options)
-    with pytest.raises(ValueError, match="multiple of 4"):
-        net_of(replace(IMAGES, model=replace(IMAGES.model, hidden=10)))
+            kit.Learner(replace(config, model=replace(config.model, **changes)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sim
-from tests.kit.learning import Operation, Synchronous
+from tests.kit.learning import START_GATE, Node, Operation, Query, Synchronous
 from tests.kit.network import SimulationError, build
 from tests.kit.small import slots
 from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
@@ -38,7 +38,7 @@ def test_who_lacks_the_memory_holds_no_expert(gate):
     if gate != "local":
         assert not result.inferences.experts.str.contains("B/0").any()
         assert rows[rows.expert == 2].relevance.sum() == 0.0
-    drawn = method.learner.force(method.net.start_gate())["weight"]
+    drawn = method.learner.force(method.learner.make(START_GATE))["weight"]
     for gates in method.gates.values():
         held = method.learner.force(gates)["weight"]
         assert (held[:, 2] == drawn[2]).all()
@@ -131,7 +131,7 @@ def test_gates_that_are_not_finite_are_refused(name, drops):
     dropped = events(result, "drop").detail
     assert len(dropped) == drops
     assert dropped.str.contains("refused: not finite").all()
-    start = method.learner.force(method.net.start_gate())
+    start = method.learner.force(method.learner.make(START_GATE))
     for cluster in "AB":
         held = method.learner.force(method.gates[cluster])
         for part in ("weight", "bias"):
@@ -139,6 +139,15 @@ def test_gates_that_are_not_finite_are_refused(name, drops):
 
 
 # -- what is refused
+
+
+def test_gates_and_experts_are_needed_to_route_by():
+    method = build(nmoe()).new_method()
+    with pytest.raises(ValueError, match="no experts of cluster 'A'"):
+        method.tested()
+    method.experts = dict.fromkeys("AB", method.server)
+    with pytest.raises(ValueError, match="no gates of cluster 'B'"):
+        method.inference.routes(Query(Node("B", 0), 0, 4, 0.0), method.clients.with_expert)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.kit.learning import stream
 from tests.kit.network import build
 from tests.kit.results import summarise
 from tests.kit.small_nmoe import events, finished, nmoe, options
-from tests.kit.training import Pretext, make_extractor, rows_of_round, view
+from tests.kit.training import Pretext, extractor, gates, make_extractor, rows_of_round, view
 
 CLIENTS = [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]
 N, D, C, NUMBER = 5, 8, 10, 4
@@ -26,8 +26,8 @@ FOUR = {"clusters": [{"name": "A", "devices": 4}]}
 
 def by_hand(scenario, loss, largest):
     """Extractor, experts and gate as the notes define them, with nothing of the stages' code."""
-    net = build(scenario).new_method().net
-    task, kind = net.learner.task, {"fedce": "ce", "fedsc": "spectral"}[loss]
+    method = build(scenario).new_method()
+    task, kind = method.learner.task, {"fedce": "ce", "fedsc": "spectral"}[loss]
     sizes = [task.shards[c].sizes[d] for c, d in CLIENTS]
     assert len(np.unique(sizes)) > 2
     pretext = Pretext(task.config.model, task.spec, kind).double()
@@ -72,7 +72,7 @@ def by_hand(scenario, loss, largest):
         answers = torch.stack([answer(expert, x).softmax(-1) for expert in experts], 1)
         return functional.nll_loss((scores.softmax(-1)[:, :, None] * answers).sum(1).log(), y)
 
-    server = net.learner.force(net.start_extractor(kind))
+    server = extractor.start_extractor(task, loss=kind)
     for number in range(2):
         copies = [extractor_round(client, number) for client in CLIENTS]
         server = mean(copies, sizes if loss == "fedce" else [1] * N)
@@ -228,9 +228,10 @@ def test_the_central_server_trains_for_all_rounds_of_the_stages(kind, each):
     assert set(result.transfers[result.transfers.direction == "uplink"].payload) == {"samples"}
     assert sum(sent(result, "uplink", "samples")) == pytest.approx((1400 - 60) * each)
     held = torch.cat([method.learner.force(method.gates[name])["weight"] for name in "AB"])
+    how = {"combine": "prob", "momentum": 0.9, "largest_gradient": 3.0}
     for rounds, same in ((12, True), (5, False)):
-        gate = method.learner.force(method.net.central(rounds).gate)["weight"]
-        assert bool((held == gate).all()) == same
+        whole = gates.central(method.learner.task, rounds=rounds, **how)
+        assert bool((held == whole["gate.weight"]).all()) == same
 
 
 # -- the exchange

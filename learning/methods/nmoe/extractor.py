@@ -9,7 +9,12 @@ from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Ints, Mask
 from learning.requests.payload import Payload
-from learning.values.lazy import Handle
+from learning.values.lazy import Handle, Operation
+
+CORRELATION = Operation("learning.training.nmoe.extractor:correlation")
+TOTAL = Operation("learning.training.nmoe.extractor:total")
+TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", trains=True)
+AVERAGE = Operation("learning.training.aggregation:average")
 
 
 def own_share(number: int, rounds: int, clients: int) -> float:
@@ -66,8 +71,14 @@ class ExtractorStage:
         yield from system.turn(me, RoundTrip(down=down), who)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
-        noise = system.options.correlation_noise
-        self.offered[me.name] = system.net.correlation(system.server, me.name, number, noise)
+        self.offered[me.name] = system.learner.make(
+            CORRELATION,
+            system.server,
+            cluster=me.name,
+            number=number,
+            noise=system.options.correlation_noise,
+            radius=system.options.radius,
+        )
         up = Payload("correlation", system.sizes.correlation_bytes, number)
         yield from system.turn(me, RoundTrip(up=up), who)
         yield from system.meet(f"correlations {number}")
@@ -80,8 +91,8 @@ class ExtractorStage:
             return
         self.own, self.offered = self.offered, {}
         names = sorted(self.own)
-        matrices = [self.own[name] for name in names]
-        self.total = self.system.net.total(matrices, [clients.able[name] for name in names])
+        matrices, who = [self.own[n] for n in names], [clients.able[n] for n in names]
+        self.total = self.system.learner.make(TOTAL, *matrices, who=who)
         rounds = self.system.options.extractor_rounds
         self.alpha = own_share(number, rounds, len(clients.able_nodes))
 
@@ -90,16 +101,20 @@ class ExtractorStage:
         system, who = self.system, done.rounds > 0
         if not who.any():
             return
-        trained = system.net.train_extractor(
+        options = system.options
+        trained = system.learner.make(
+            TRAIN_EXTRACTOR,
             system.server,
-            me.name,
-            done.rounds,
-            before,
-            system.options.loss,
-            own=self.own.get(me.name),
-            total=self.total,
+            *(() if self.total is None else (self.own[me.name], self.total)),
+            cluster=me.name,
+            rounds=done.rounds,
+            first_round=before,
+            loss=options.loss,
             alpha=self.alpha,
-            who=who,
+            estimator=options.estimator,
+            radius=options.radius,
+            step_size_ratio=options.extractor_step_size_ratio,
+            **options.descent,
         )
         who = yield from system.arrived(me, trained, who)
         if who.any():
@@ -109,11 +124,17 @@ class ExtractorStage:
         """Average what has been sent, once: by samples (FedCE) or plainly (FedSC)."""
         if not self.trained:
             return
-        trained, senders = self.trained, self.senders
-        self.trained, self.senders = {}, {}
         system = self.system
-        weighted = system.options.extractor == "fedce"
-        system.server = system.net.average(system.server, trained, senders, weighted)
+        trained, senders = system.in_order(self.trained), self.senders
+        self.trained, self.senders = {}, {}
+        system.server = system.learner.make(
+            AVERAGE,
+            system.server,
+            *trained.values(),
+            clusters=list(trained),
+            who=[senders[name] for name in trained],
+            weighted=system.options.extractor == "fedce",
+        )
         yield system.aggregated_here("extractor", system.counted(senders))
 
     def down(self) -> Payload:

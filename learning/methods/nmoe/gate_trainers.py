@@ -11,8 +11,7 @@ import numpy as np
 from learning.architecture.kinds import input_spec
 from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
-from learning.methods.nmoe.gates import GateTrainer
-from learning.methods.nmoe.operations import Central as Whole
+from learning.methods.nmoe.gates import START_GATE, GateTrainer
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure, Note
 from learning.requests.payload import Payload
@@ -46,7 +45,7 @@ class FedGate(GateTrainer):
         """Average what has been sent, once: the first of those that met does it."""
         sent, self.sent = self.sent, {}
         if any(who.any() for who in sent.values()):
-            self.averaged = self.system.net.share_gates(self.system.gates, sent, self.names)
+            self.averaged = self.shared(sent)
             yield self.system.aggregated_here("gate", self.system.counted(sent))
 
     @property
@@ -67,7 +66,7 @@ class RollGate(GateTrainer):
     def __init__(self, system: Networked) -> None:
         super().__init__(system)
         self.holder: Node | None = None
-        self.rolling = system.net.start_gate()
+        self.rolling = system.learner.make(START_GATE)
 
     def train(self, me: Cluster) -> Protocol:
         """Pass the gate on whenever one of the cluster's clients holds it."""
@@ -101,11 +100,11 @@ class RollGate(GateTrainer):
         """Train the gate on the data of the client that holds it; refuse a broken one."""
         system, mine = self.system, self.system.clients.mask(me.name, [holder])
         rounds = yield from self.take_time(me, mine)
-        gates = self.trained(me, system.net.spread(self.rolling, me.name), rounds)
+        gates = self.trained(me, self.spread(self.rolling, me.name), rounds)
         fine = yield from system.finite(gates, mine)
         if fine.any():
             system.gates[me.name] = system.learner.select(mine, gates, system.gates[me.name])
-            self.rolling = system.net.take_gate(system.gates, holder)
+            self.rolling = self.gate_of(holder)
 
 
 class RanGate(GateTrainer):
@@ -136,7 +135,7 @@ class RanGate(GateTrainer):
 class LocalExperts(GateTrainer):
     """The local classifier: every client answers by its own expert; nothing is sent."""
 
-    way: ClassVar[str] = "local"
+    routing: ClassVar[str] = "local"
 
     def cluster(self, me: Cluster) -> Protocol:
         """Exchange nothing."""
@@ -150,7 +149,7 @@ class LocalExperts(GateTrainer):
 class RandomRouting(LocalExperts):
     """Experts drawn uniformly for every sample: the other reading of RanGate; nothing to train."""
 
-    way: ClassVar[str] = "random"
+    routing: ClassVar[str] = "random"
 
 
 # The centralised mixture of experts: all samples go to the satellite, which trains everything.
@@ -158,6 +157,10 @@ class RandomRouting(LocalExperts):
 
 LABEL_BYTES = 1
 ALL_FINITE = Operation("learning.training.guards:all_finite")
+CENTRAL = Operation("learning.training.nmoe.gates:central", trains=True)
+CENTRAL_SERVER = Operation("learning.training.nmoe.gates:central_server")
+CENTRAL_EXPERTS = Operation("learning.training.nmoe.gates:central_experts")
+CENTRAL_GATE = Operation("learning.training.nmoe.gates:central_gate")
 
 
 class Central(GateTrainer):
@@ -199,22 +202,19 @@ class Central(GateTrainer):
             return
         self.tried = True
         rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
-        whole = system.net.central(rounds)
-        if not (yield Measure("finite", lambda: self.finite(whole), True)):
+        make, number = system.learner.make, system.learner.number
+        whole = make(CENTRAL, rounds=rounds, combine=options.combine, **options.descent)
+        if not (yield Measure("finite", lambda: number(ALL_FINITE, whole), True)):
             what = "the mixture trained at the server is refused: not finite"
             yield Note("fault", system.version, f"{what}; lower learning.step_size")
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
-        system.server, system.experts = whole.server, whole.experts
+        system.server, gate = make(CENTRAL_SERVER, whole), make(CENTRAL_GATE, whole)
         for cluster in system.clients.clusters:
-            system.gates[cluster.name] = system.net.spread(whole.gate, cluster.name)
+            system.experts[cluster.name] = make(CENTRAL_EXPERTS, whole, cluster=cluster.name)
+            system.gates[cluster.name] = self.spread(gate, cluster.name)
         system.registry.changed(range(len(system.clients.nodes)))
         yield system.aggregated_here("model", f"rounds:{rounds} at the server")
-
-    def finite(self, whole: Whole) -> bool:
-        """Return whether all tensors of a mixture are finite. Forces."""
-        held = (whole.server, whole.gate, *whole.experts.values())
-        return bool(self.system.learner.number(ALL_FINITE, *held))
 
     @property
     def sample_bytes(self) -> int:

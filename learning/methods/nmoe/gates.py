@@ -16,7 +16,17 @@ from learning.registry import Register
 from learning.requests.cluster import Cluster, Cost, Ints, Mask, Request, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
-from learning.values.lazy import Handle
+from learning.values.lazy import Handle, Operation
+
+KNOWLEDGE = Operation("learning.training.nmoe.experts:knowledge")
+START_GATE = Operation("learning.training.nmoe.gates:start_gate")
+SPREAD = Operation("learning.training.nmoe.gates:spread")
+TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", trains=True)
+TAKE_GATE = Operation("learning.training.nmoe.gates:take_gate")
+SHARE_GATES = Operation("learning.training.aggregation:share_gates")
+
+
+ROUTINGS = ("gate", "local", "random")
 
 
 def check_trainer(name: str) -> None:
@@ -33,6 +43,9 @@ def check_trainer(name: str) -> None:
         )
     if missing := sorted(trainer.__abstractmethods__):
         raise ValueError(f"gate: {name!r} has no method {missing[0]}; write one")
+    if trainer.routing not in ROUTINGS:
+        known = f"{', '.join(ROUTINGS[:-1])} or {ROUTINGS[-1]}"
+        raise ValueError(f"gate: routing of {name!r} is {trainer.routing!r}; it is {known}")
 
 
 class GateTrainer(ABC):
@@ -42,11 +55,12 @@ class GateTrainer(ABC):
     the gates as clients hold them, stacked by cluster; extractor and experts are frozen. One object
     serves all clusters: what they share are its attributes, which may change between yields only.
 
-    ``way`` is how clients choose experts: by their ``gate``, ``local`` (the own one) or ``random``.
+    ``routing`` is how clients choose experts: by their ``gate``, ``local`` (the own one alone) or
+    at ``random``.
     ``pooled`` says that stages 1 and 2 are left out, as all is trained here.
     """
 
-    way: ClassVar[str] = "gate"
+    routing: ClassVar[str] = "gate"
     pooled: ClassVar[bool] = False
 
     def __init__(self, system: Networked) -> None:
@@ -74,9 +88,14 @@ class GateTrainer(ABC):
         if self._exchange is None:
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
-        self.knowledge[me.name] = system.net.knowledge(system.server, system.experts, me.name)
+        self.knowledge[me.name] = system.learner.make(
+            KNOWLEDGE,
+            system.features(me.name),
+            *system.all_experts(),
+            combine=self.options.combine,
+        )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
-        drawn = system.net.spread(system.net.start_gate(), me.name)
+        drawn = self.spread(system.learner.make(START_GATE), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
         everybody = self.everybody(me)
@@ -127,12 +146,50 @@ class GateTrainer(ABC):
         return self.system.learner.select(~refused, gates, before) if refused.any() else gates
 
     def trained(self, me: Cluster, gates: Handle, rounds: Ints) -> Handle:
-        """Return ``gates`` (K, ...) after ``rounds`` (K,) more."""
-        before, reach = self.rounds[me.name], self.system.reach()
+        """Return ``gates`` (K, ...) after ``rounds`` (K,) more; all experts held count in them."""
+        before = self.rounds[me.name]
         self.rounds[me.name] = before + rounds
-        limit = None if reach is None else reach[me.name]
-        known = self.knowledge[me.name]
-        return self.system.net.train_gates(gates, known, me.name, rounds, before, limit)
+        if not rounds.any():
+            return gates
+        return self.system.learner.make(
+            TRAIN_GATES,
+            gates,
+            self.knowledge[me.name],
+            cluster=me.name,
+            rounds=rounds,
+            first_round=before,
+            reach=self.system.clients.with_expert,
+            combine=self.options.combine,
+        )
+
+    def gate_of(self, client: Node) -> Handle:
+        """Return the gate of one client."""
+        held = self.system.gates[client.cluster]
+        return self.system.learner.make(TAKE_GATE, held, device=client.device)
+
+    def spread(self, gate: Handle, cluster: str) -> Handle:
+        """Return one gate as all K devices of ``cluster`` hold it, stacked."""
+        return self.system.learner.make(SPREAD, gate, cluster=cluster)
+
+    def shared(self, who: Mapping[str, Mask]) -> dict[str, Handle]:
+        """Return all gates with ``names`` set to their mean over clients in ``who``, by samples.
+
+        What is not named stays each client's own.
+        """
+        gates = self.system.in_order(self.system.gates)
+        senders = [who[name] for name in gates]
+        return {
+            name: self.system.learner.make(
+                SHARE_GATES,
+                *gates.values(),
+                cluster=name,
+                clusters=list(gates),
+                who=senders,
+                names=self.names,
+                weighted=True,
+            )
+            for name in gates
+        }
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:
         """Clients in ``who`` (K,) send their gates to the satellite."""
@@ -151,9 +208,8 @@ class GateTrainer(ABC):
             yield self.system.aggregated_here("gate", f"client:{source}")
         yield from self.meet("published")
         if self._published is None:
-            gate = self.system.net.take_gate(self.system.gates, source)
-            clusters = self.system.world.clusters
-            self._published = {c.name: self.system.net.spread(gate, c.name) for c in clusters}
+            gate, clusters = self.gate_of(source), self.system.world.clusters
+            self._published = {c.name: self.spread(gate, c.name) for c in clusters}
         yield from self.download(me, ~mine, self._published)
 
     def send(self, source: Node, target: Node) -> Generator[Request, Arrival, bool]:

@@ -17,6 +17,10 @@ from learning.requests.cluster import Cluster, Mask, Measure, Note, Request
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait, outcome_of
 from learning.rng import stream
+from learning.values.lazy import Operation
+
+ROUTES = Operation("learning.training.nmoe.answers:routes")
+ANSWERED = Operation("learning.training.nmoe.answers:answered")
 
 HEADER_BYTES = 48
 """Headers of a message: 40 bytes of IPv6 and 8 of UDP. Samples for one expert share a message."""
@@ -29,14 +33,15 @@ class Inference:
     """Queries of all clients once their gates are there, in simulated time.
 
     A client extracts the features and routes them among the experts in reach, by its gate or by
-    another ``way``. Each expert gets one message, the own one none. The client waits until all have
-    answered, or until the deadline after the query came; its own expert it waits for in any case.
+    another ``routing``. Each expert gets one message, the own one none. The client waits until all
+    have answered, or until the deadline after the query came; its own expert it waits for in any
+    case.
     """
 
-    def __init__(self, system: Networked, way: str) -> None:
+    def __init__(self, system: Networked, routing: str) -> None:
         self.system = system
         self.options = system.options
-        self.way = way
+        self.routing = routing
 
     def cluster(self, me: Cluster) -> Protocol:
         """Let all clients of a cluster answer their queries, and say how many were right."""
@@ -57,7 +62,7 @@ class Inference:
     def tell_alone(self, me: Cluster) -> Protocol:
         """Say which clients reach no other's expert now, if that is whom they would ask."""
         clients = self.system.clients
-        if self.way == "local" or len(clients.nodes) == 1:
+        if self.routing == "local" or len(clients.nodes) == 1:
             return
         reach = (yield Reach()) & clients.with_expert
         others = [node for node in clients.of(me.name) if not _others(reach, node, clients)]
@@ -97,7 +102,7 @@ class Inference:
         own, late = system.clients.own(client), self.options.inference_late
         groups = grouped(routed["chosen"], asked, own, late, routed_s, self.deadline_s(query))
         yield self.rows(query, groups, self.latencies(query, groups, asked, instead_s))
-        correct = yield self.correct(query, routed, asked)
+        correct = yield self.correct(query, routed, groups)
         answered = sum(group.samples for group in groups if group.outcome != "failed")
         return query.size, answered, math.nan if correct is None else correct
 
@@ -166,28 +171,42 @@ class Inference:
         return float(query.time_s + self.options.inference_deadline_s)
 
     def in_reach(self, client: Node, reach: Mask) -> Mask:
-        """Return the experts (N,) that the client can have answers of now, by the way it asks."""
+        """Return the experts (N,) that the client can have answers of now, as it routes."""
         clients = self.system.clients
         here: Mask = reach[client.device] & clients.with_expert
-        if self.way == "local":
+        if self.routing == "local":
             here = here & (np.arange(len(here)) == clients.number(client))
         return here
 
     def routes(self, query: Query, reach: Mask) -> Measure:
         """Route the samples of a query among the experts in ``reach`` (N,)."""
-        net, server = self.system.net, self.system.server
-        experts, gates = dict(self.system.experts), dict(self.system.gates) or None
-        client, number, size = query.client, query.number, query.size
+        system, client = self.system, query.client
+        held = [system.tested()]
+        if self.routing == "gate":
+            if client.cluster not in system.gates:
+                raise ValueError(
+                    f"no gates of cluster {client.cluster!r} to route by; give them, or route "
+                    "'local' or 'random'"
+                )
+            held.append(system.gates[client.cluster])
         return Measure(
-            f"routes of {client} in query {number}",
-            lambda: net.routes(server, experts, gates, client, number, size, self.way, reach),
+            f"routes of {client} in query {query.number}",
+            lambda: system.learner.number(
+                ROUTES,
+                *held,
+                routing=self.routing,
+                client=client,
+                batch=query.number,
+                size=query.size,
+                reach=reach,
+            ),
             self.in_turn(query, reach),
         )
 
     def in_turn(self, query: Query, reach: Mask) -> dict[str, Any]:
         """Return the routes of a timing-only run: the experts in reach in turn."""
         experts = np.flatnonzero(reach)
-        if self.way == "local":
+        if self.routing == "local":
             experts = np.array([self.system.clients.number(query.client)])
         k = min(self.system.learner.architecture.top_k, len(experts))
         first = query.number * self.options.inference_batch + np.arange(query.size)
@@ -235,29 +254,29 @@ class Inference:
             outcome=tuple(group.outcome for group in groups),
         )
 
-    def correct(
-        self, query: Query, routed: Mapping[str, Any], asked: Mapping[int, Asked]
-    ) -> Measure:
+    def correct(self, query: Query, routed: Mapping[str, Any], groups: Sequence[Group]) -> Measure:
         """Count the samples that were answered rightly as they were served."""
-        net, server, deadline_s = self.system.net, self.system.server, self.deadline_s(query)
-        experts, client = dict(self.system.experts), query.client
-        own, late = self.system.clients.own(client), self.options.inference_late
-        there = [in_time(row, asked, deadline_s) for row in routed["chosen"]]
-        given = [
-            number
-            for number, (row, here) in enumerate(zip(routed["chosen"], there, strict=True))
-            if outcome_of(row, here, own, late) != "failed"
-        ]
-        arrived = [[e in there[number] for e in routed["chosen"][number]] for number in given]
-        # Who has no expert to fall back on takes what there is.
-        late = late if own is not None else "renormalise"
+        learner, tested = self.system.learner, self.system.tested()
+        counted = {group.experts: group.counted for group in groups}
 
         def count() -> int:
-            kept = {key: [values[number] for number in given] for key, values in routed.items()}
-            return int(net.answered(server, experts, client, kept, arrived, late)["correct"])
+            each = zip(routed["rows"], routed["chosen"], routed["weights"], strict=True)
+            mixed = [
+                (row, mixture(chosen, weights, counted[tuple(sorted(chosen))]))
+                for row, chosen, weights in each
+            ]
+            found = learner.number(
+                ANSWERED,
+                tested,
+                rows=[row for row, experts in mixed if experts],
+                experts=[list(experts) for _, experts in mixed if experts],
+                weights=[list(experts.values()) for _, experts in mixed if experts],
+                combine=self.options.combine,
+            )
+            return int(found["correct"])
 
-        name = f"correct of {client} in query {query.number}"
-        return Measure(name, count if given else lambda: 0, None)
+        name = f"correct of {query.client} in query {query.number}"
+        return Measure(name, count if any(counted.values()) else lambda: 0, None)
 
 
 def _others(reach: Mask, node: Node, clients: Clients) -> bool:
@@ -298,8 +317,8 @@ class Group:
     """Samples of a query that were sent the same way: to the same ``experts``.
 
     ``settled_s`` is when all of these had answered, or were known not to, or the deadline; what the
-    own expert computes instead comes behind it.
-    ``sent_bytes`` are the group's part of the messages.
+    own expert computes instead comes behind it. ``sent_bytes`` are the group's part of the
+    messages, ``counted`` the experts whose outputs are mixed: none for samples that fail.
     """
 
     experts: tuple[int, ...]
@@ -307,6 +326,7 @@ class Group:
     outcome: str
     settled_s: float
     sent_bytes: float
+    counted: tuple[int, ...] = ()
 
 
 def in_time(experts: Collection[int], asked: Mapping[int, Asked], deadline_s: float) -> list[int]:
@@ -334,13 +354,23 @@ def grouped(
 
     Nothing is settled before the samples were routed at ``routed_s``.
     """
-    return [
-        Group(
-            experts,
-            count,
-            outcome_of(experts, in_time(experts, asked, deadline_s), own, late),
-            max(routed_s, *(min(asked[e].known_s, deadline_s) for e in experts)),
-            sum(asked[e].sent_bytes * count / asked[e].samples for e in experts),
-        )
-        for experts, count in together(chosen).items()
-    ]
+    groups = []
+    for experts, count in together(chosen).items():
+        counted = in_time(experts, asked, deadline_s)
+        outcome = outcome_of(experts, counted, own, late)
+        if own is None or outcome != "fallback":
+            counted = [] if outcome == "failed" else counted
+        else:
+            counted = [own]
+        settled_s = max(routed_s, *(min(asked[e].known_s, deadline_s) for e in experts))
+        sent_bytes = sum(asked[e].sent_bytes * count / asked[e].samples for e in experts)
+        groups.append(Group(experts, count, outcome, settled_s, sent_bytes, tuple(counted)))
+    return groups
+
+
+def mixture(
+    chosen: Sequence[int], weights: Sequence[float], counted: Collection[int]
+) -> dict[int, float]:
+    """Return the weights that a sample's answers are mixed by, of the experts that ``counted``."""
+    own = {e: weight for e, weight in zip(chosen, weights, strict=True) if e in counted}
+    return own or dict.fromkeys(counted, 1.0)

@@ -14,9 +14,14 @@ from learning.methods.nmoe.inference import Inference
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Assign, Cluster, Cost, Ints, Measure, Note, Train
+from learning.values.lazy import Handle, Operation
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
+
+TRAIN_EXPERTS = Operation("learning.training.nmoe.experts:train_experts", trains=True)
+SCORES = Operation("learning.training.nmoe.answers:scores")
+PATTERN = Operation("learning.training.nmoe.answers:pattern")
 
 
 class NMoEOptions(NetworkedOptions):
@@ -42,8 +47,8 @@ class NMoE(Networked):
         super().__init__(world, options)
         self.extractor = ExtractorStage(self)
         self.trainer = self._trainer(self.options.gate)
-        self.inference = Inference(self, self.trainer.way)
-        self._scored: tuple[tuple[str | bytes, ...], list[Score]] | None = None
+        self.inference = Inference(self, self.trainer.routing)
+        self._scored: tuple[object, list[Score]] = None, []
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run through the stages; what the contacts of the plan do not suffice for stays open."""
@@ -88,42 +93,45 @@ class NMoE(Networked):
 
     def gate_costs(self, me: Cluster) -> list[Cost]:
         """A local round of stage 3, if there is one: what it takes at least, by any exchange."""
-        if self.trainer.way != "gate" or not self.options.gate_rounds:
+        if self.trainer.routing != "gate" or not self.options.gate_rounds:
             return []
         experts = len(self.clients.holders) if self.options.exchange == "experts" else 1
         return [self.sizes.gate_round(self.samples[me.name], experts)]
 
     @property
-    def way(self) -> str | None:
+    def routing(self) -> str | None:
         """How clients answer now: as the gate trainer says, alone before; None without experts."""
         clusters = {cluster.name for cluster in self.world.clusters}
         if set(self.experts) != clusters or not self.clients.with_expert.any():
             return None
-        no_gates = self.trainer.way == "gate" and set(self.gates) != clusters
-        return "local" if no_gates else self.trainer.way
+        no_gates = self.trainer.routing == "gate" and set(self.gates) != clusters
+        return "local" if no_gates else self.trainer.routing
 
     def scores(self) -> list[Score]:
         """Means over each cluster's clients on the global test set; None before there are experts.
 
         What has not changed since the last time is not tested again.
         """
-        way = self.way
-        if way is None:
+        routing = self.routing
+        if routing is None:
             return [
                 {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": 0}
                 for cluster in self.world.clusters
             ]
-        held = (self.server, *self.experts.values(), *self.gates.values())
-        key: tuple[str | bytes, ...] = (
-            way,
-            *(handle.key for handle in held),
-            self.clients.with_expert.tobytes(),
-        )
-        if self._scored is None or self._scored[0] != key:
-            gates, reach = self.gates or None, self.reach()
-            found = self.net.scores(self.server, self.experts, gates, way, reach)
+        held = self._routed(routing)
+        reach = self.clients.with_expert
+        key = (routing, reach.tobytes(), *(handle.key for handle in held))
+        if self._scored[0] != key:
+            found = self.learner.number(
+                SCORES, *held, routing=routing, reach=reach, combine=self.options.combine
+            )
             self._scored = key, [self._by_client(score) for score in found]
         return self._scored[1]
+
+    def _routed(self, routing: str) -> tuple[Handle, ...]:
+        """Return what clients are tested by: features and outputs, and gates if they route."""
+        gates = self.in_order(self.gates).values() if routing == "gate" else ()
+        return self.tested(), *gates
 
     def _trainer(self, name: str) -> GateTrainer:
         """Return the gate trainer called ``name``; raise ValueError for one that cannot be made."""
@@ -145,12 +153,14 @@ class NMoE(Networked):
         The score of a pair is the share of first choices, its probability the mean weight. A
         timing-only run says who holds which expert, and no probability.
         """
-        way = self.way
-        if way is None:
+        routing = self.routing
+        if routing is None:
             return
-        server, experts, gates, reach = self.server, self.experts, self.gates or None, self.reach()
+        held, reach = self._routed(routing), self.clients.with_expert
         found = yield Measure(
-            "gating pattern", lambda: self.net.pattern(server, experts, gates, way, reach), None
+            "gating pattern",
+            lambda: self.learner.number(PATTERN, *held, routing=routing, reach=reach),
+            None,
         )
         own = np.diag(self.clients.with_expert)
         score = own.astype(float) if found is None else np.array(found["top1"])
@@ -171,8 +181,13 @@ def train_experts(system: Networked, me: Cluster) -> Protocol:
     if count and able.any():
         work = yield Train(system.sizes.expert_round, count, able)
         rounds = work.rounds
-    nothing = np.zeros(me.devices, np.int64)
-    experts = system.net.train_experts(system.server, me.name, rounds, nothing)
+    experts = system.learner.make(
+        TRAIN_EXPERTS,
+        system.features(me.name),
+        cluster=me.name,
+        rounds=rounds,
+        first_round=np.zeros(me.devices, np.int64),
+    )
     finite = yield from system.finite(experts, able)
     system.clients.exclude(me.name, able & ~finite)
     system.clients.trained(me.name, rounds, finite)

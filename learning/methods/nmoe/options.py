@@ -2,47 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.methods.options import CHECKED
-
-# What networked experts can be asked for, and what goes together.
-
-
-COMBINE = ("prob", "logit")
-ESTIMATORS = ("shared", "pairs")
-WAYS = ("gate", "local", "random")
-LATE = ("wait", "renormalise", "local")
-
-
-def known(what: str, value: str, allowed: Sequence[str]) -> str:
-    """Return ``value``; raise ValueError unless it is one of ``allowed``."""
-    if value not in allowed:
-        raise ValueError(f"{what} is {value!r}; it is {', '.join(allowed[:-1])} or {allowed[-1]}")
-    return value
-
-
-def check_training(
-    combine: str,
-    estimator: str,
-    radius: float,
-    momentum: float,
-    largest_gradient: float | None,
-) -> None:
-    """Raise ValueError for settings of training that are out of range."""
-    known("combine", combine, COMBINE)
-    known("estimator", estimator, ESTIMATORS)
-    if not 0 < radius < float("inf"):
-        raise ValueError(f"radius is {radius}; it must be above 0, and finite")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum is {momentum}; it must be 0 or more, and below 1")
-    if largest_gradient is not None and not largest_gradient > 0:
-        raise ValueError(f"largest_gradient is {largest_gradient}; it must be above 0, or None")
-
 
 LOSSES = {"fedsc": "spectral", "fedce": "ce", "none": "none"}
 """The loss that each way to an extractor goes by."""
@@ -126,3 +91,8 @@ class NetworkedOptions:
     def synchronised(self) -> tuple[str, ...]:
         """Tensors of the gate that FedGate averages."""
         return GATE_TENSORS if self.gate_sync == "all" else (self.gate_sync,)
+
+    @property
+    def descent(self) -> dict[str, float | None]:
+        """Momentum and clipping of the extractor's SGD, and of central training."""
+        return {"momentum": self.momentum, "largest_gradient": self.largest_gradient or None}

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from learning.architecture.costs import Part
+from learning.architecture.nmoe import KINDS
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip, Trained, run_round_trip
 from learning.clients.updates import finite
 from learning.config import LearningConfig
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
-from learning.methods.nmoe.operations import NetworkedLearner, check_networked
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.policies.problem import Problem
 from learning.policies.simple import identity
@@ -34,7 +34,11 @@ from learning.requests.peers import All, Compute, Node
 from learning.rng import stream
 from learning.values.lazy import Handle, Operation
 
+START_EXTRACTOR = Operation("learning.training.nmoe.extractor:start_extractor")
+FEATURES = Operation("learning.training.nmoe.experts:features")
+TESTED = Operation("learning.training.nmoe.experts:tested")
 ASSEMBLED = Operation("learning.training.nmoe.experts:assembled")
+SAMPLES = Operation("learning.training.task:samples")
 
 
 class Networked(Method):
@@ -52,34 +56,40 @@ class Networked(Method):
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
-        said: NetworkedOptions = self.options
-        self.net = NetworkedLearner(
-            self.learner,
-            combine=said.combine,
-            estimator=said.estimator,
-            radius=said.radius,
-            momentum=said.momentum,
-            largest_gradient=said.largest_gradient or None,
-            extractor_step_size_ratio=said.extractor_step_size_ratio,
-        )
         self.sizes = sizes_of(self.learner.config)
         self.clients = Clients(world.clusters, self.registry)
-        self.server = self.net.start_extractor(said.loss)
+        self.server = self.learner.make(START_EXTRACTOR, loss=self.options.loss)
         self.experts: dict[str, Handle] = {}
         self.gates: dict[str, Handle] = {}
         self.samples: dict[str, Ints] = {}
         self.arrivals: dict[str, int] = {}
+        self._tested: Handle | None = None
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
         """Raise ValueError for a model that is not made of networked experts, one a device."""
-        check_networked(config)
+        model = config.model
+        if model.kind not in KINDS:
+            raise ValueError(
+                f"learning.model.kind is {model.kind!r}; networked experts need "
+                f"{' or '.join(repr(kind) for kind in KINDS)}"
+            )
+        if model.experts != sum(config.devices):
+            raise ValueError(
+                f"model.experts is {model.experts}; networked experts are one a device, "
+                f"{sum(config.devices)} here"
+            )
+        if model.top_k > model.experts:
+            raise ValueError(
+                f"learning.model.top_k is {model.top_k}, but there are {model.experts} "
+                "clients with an expert each; lower it"
+            )
 
     def prepare(self) -> Protocol:
         """Ask how many samples each client has; a timing-only run takes those of a local round."""
         clusters = self.world.clusters
         default = [[self.sizes.samples] * cluster.devices for cluster in clusters]
-        counts = yield Measure("samples", self.net.samples, default)
+        counts = yield Measure("samples", lambda: self.learner.number(SAMPLES), default)
         pairs = zip(clusters, counts, strict=True)
         self.samples = {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
 
@@ -146,20 +156,40 @@ class Networked(Method):
         sent = sum(int(mask.sum()) for mask in who.values())
         return f"clients:{sent}/{len(self.clients.nodes)}"
 
-    def reach(self) -> dict[str, Mask] | None:
-        """Experts (K, N) by cluster that may be asked; None where everybody holds one."""
-        if self.clients.with_expert.all():
-            return None
-        return {c.name: self.clients.reach(c.name) for c in self.world.clusters}
+    def in_order(self, by_cluster: Mapping[str, Handle]) -> dict[str, Handle]:
+        """Return what there is of each cluster, in canonical order."""
+        return {c.name: by_cluster[c.name] for c in self.world.clusters if c.name in by_cluster}
+
+    def all_experts(self) -> tuple[Handle, ...]:
+        """Return the experts of all clusters; raise ValueError where some have not been trained."""
+        for cluster in self.world.clusters:
+            if cluster.name not in self.experts:
+                raise ValueError(
+                    f"no experts of cluster {cluster.name!r}; train those of every cluster"
+                )
+        return tuple(self.in_order(self.experts).values())
+
+    def features(self, cluster: str) -> Handle:
+        """Return the features (n, d) of all training samples of a cluster, device after device."""
+        return self.learner.make(FEATURES, self.server, cluster=cluster)
+
+    def tested(self) -> Handle:
+        """Return features, all experts' outputs and labels of the global test set.
+
+        They are held here, so that they are computed once, as long as nothing changes.
+        """
+        combine = self.options.combine
+        self._tested = self.learner.make(TESTED, self.server, *self.all_experts(), combine=combine)
+        return self._tested
 
     def model(self) -> Handle:
         """Return what there is: the extractor, and the clients' experts and gates."""
-        names = [cluster.name for cluster in self.world.clusters]
-        if set(self.experts) != set(names):
+        clusters = [cluster.name for cluster in self.world.clusters]
+        experts, gates = self.in_order(self.experts), self.in_order(self.gates)
+        if list(experts) != clusters:
             return self.server
-        gates = [self.gates[name] for name in names] if set(self.gates) == set(names) else []
-        experts = [self.experts[name] for name in names]
-        return self.learner.make(ASSEMBLED, self.server, *experts, *gates, clusters=names)
+        held = *experts.values(), *(gates.values() if list(gates) == clusters else ())
+        return self.learner.make(ASSEMBLED, self.server, *held, clusters=clusters)
 
 
 # The clients of networked experts: all devices of all clusters; client i holds expert i.
@@ -234,7 +264,3 @@ class Clients:
     def with_expert(self) -> Mask:
         """Experts (N,) that can be asked; none before they are handed out."""
         return np.asarray(self.registry.holders.any(axis=0), bool)
-
-    def reach(self, cluster: str) -> Mask:
-        """Experts (K, N) that each client of ``cluster`` may be answered by, links apart."""
-        return np.tile(self.with_expert, (len(self.able[cluster]), 1))

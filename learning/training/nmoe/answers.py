@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learning.models.nmoe import answer, losses, mixed
-from learning.requests.cluster import Floats, Mask
-from learning.requests.peers import Node, outcome_of
+from learning.requests.cluster import Floats
+from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.evaluation import Score
 from learning.training.nmoe.experts import first_client
-from learning.training.nmoe.gates import Gates, Routes, routes_of
+from learning.training.nmoe.gates import Routes, routes_of
 from learning.training.task import Task
+
+Tensors = Mapping[str, Tensor]
 
 # What a client asks of whom about the samples of a query, and what it answers.
 
@@ -26,22 +28,27 @@ from learning.training.task import Task
 def routes(
     task: Task,
     tested: Tensors,
-    gates: Gates,
-    way: str,
-    *,
-    client: Node,
+    *gates: Tensors,
+    routing: str,
+    client: tuple[str, int],
     batch: int,
     size: int,
-    in_reach: Mask | None,
+    reach: Sequence[bool],
 ) -> dict[str, Any]:
-    """Return rows, chosen experts (those of positive weight, best first) and their weights."""
-    rng = stream(task.config.seed, "queries", client.cluster, client.device, batch)
+    """Route the ``size`` samples of a client's query number ``batch``, of the global test set.
+
+    ``gates`` (K, ...) are those of the client's cluster, if it routes by a gate. Returns ``rows``
+    (size,), the experts ``chosen`` of those in ``reach`` (N,), of positive weight and best first,
+    and their ``weights``, which sum to 1 for each sample.
+    """
+    node = Node(*client)
+    rng = stream(task.config.seed, "queries", node.cluster, node.device, batch)
     rows = rng.integers(0, len(tested["labels"]), size)
     features = tested["features"][torch.from_numpy(rows).to(task.device)]
-    found = routes_of(task, features, gates, way, client, in_reach, batch)
+    found = routes_of(task, features, _own(gates, node), routing, node, reach, batch)
     weights = found.weights.double().numpy(force=True)
     if not np.isfinite(weights).all():
-        raise ValueError(f"the gate of {client} is not finite; lower learning.step_size")
+        raise ValueError(f"the gate of {node} is not finite; lower learning.step_size")
     order = [np.argsort(-row, kind="stable")[: np.count_nonzero(row)] for row in weights]
     return {
         "rows": rows.tolist(),
@@ -53,70 +60,67 @@ def routes(
 def answered(
     task: Task,
     tested: Tensors,
-    client: Node,
-    routed: Mapping[str, Any],
-    arrived: Sequence[Sequence[bool]],
-    late: str,
+    *,
+    rows: Sequence[int],
+    experts: Sequence[Sequence[int]],
+    weights: Sequence[Sequence[float]],
     combine: str,
 ) -> dict[str, Any]:
-    """Answer each sample with the experts that arrived, weights among them summing to 1."""
-    own = first_client(task, client.cluster) + client.device
-    kept: list[dict[int, float]] = []
-    given = []
-    for chosen, weights, here in zip(routed["chosen"], routed["weights"], arrived, strict=True):
-        there = {e: w for e, w, came in zip(chosen, weights, here, strict=True) if came}
-        outcome = outcome_of(chosen, there, own, late)
-        given.append(outcome != "failed")
-        kept.append({own: 1.0} if outcome == "fallback" else there)
-    rows = torch.tensor(routed["rows"], dtype=torch.long, device=task.device)
-    guesses = _predictions(tested["outputs"][rows], kept, combine)
-    predictions = np.where(np.array(given, bool), guesses, -1)
-    correct = predictions == tested["labels"][rows].numpy(force=True)
+    """Answer test samples ``rows`` by some experts each, of weights that are made to sum to 1.
+
+    Returns the ``predictions`` and how many are ``correct``.
+    """
+    index = torch.tensor(rows, dtype=torch.long, device=task.device)
+    outputs = tested["outputs"][index]
+    shares = torch.zeros(outputs.shape[:2], dtype=outputs.dtype)
+    for row, (chosen, own) in enumerate(zip(experts, weights, strict=True)):
+        total = sum(own)
+        for expert, weight in zip(chosen, own, strict=True):
+            shares[row, expert] = weight / total
+    logits = answer(mixed(shares.to(outputs.device), outputs), combine)
+    predictions = logits.argmax(-1)
+    correct = predictions == tested["labels"][index]
     return {"predictions": predictions.tolist(), "correct": int(correct.sum())}
 
 
-def _predictions(outputs: Tensor, kept: Sequence[Mapping[int, float]], combine: str) -> Ints:
-    weights = torch.zeros(outputs.shape[:2], dtype=outputs.dtype)
-    for row, experts in enumerate(kept):
-        total = sum(experts.values())
-        for expert, weight in experts.items():
-            weights[row, expert] = weight / total
-    logits = answer(mixed(weights.to(outputs.device), outputs), combine)
-    found: Ints = logits.argmax(-1).numpy(force=True)
-    return found
-
-
-Tensors = Mapping[str, Tensor]
-Reaches = Mapping[str, Mask] | None
+# What all clients answer to the global test set. ``gates`` are those of all clusters in order, if
+# clients route by them; experts out of ``reach`` (N,) are never chosen.
 
 
 def scores(
-    task: Task, tested: Tensors, gates: Gates, way: str, reach: Reaches, combine: str
+    task: Task,
+    tested: Tensors,
+    *gates: Tensors,
+    routing: str,
+    reach: Sequence[bool],
+    combine: str,
 ) -> list[Score]:
     """Return the means over each cluster's clients on the global test set.
 
     The loss of a mixture that is not finite is nan, as that of any diverged model.
     """
-    found = []
-    for cluster in task.config.clusters:
-        rows = [
-            _score(task, tested, first_client(task, cluster) + device, routes, combine)
-            for device, routes in _clients(task, cluster, tested, gates, way, reach)
-        ]
-        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        samples = len(tested["labels"])
-        found.append(Score(cluster=cluster, samples=samples, **means))  # type: ignore[typeddict-item]
-    return found
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
+    for node, routes in _clients(task, tested, gates, routing, reach):
+        own = first_client(task, node.cluster) + node.device
+        rows[node.cluster].append(_score(task, tested, own, routes, combine))
+    samples = len(tested["labels"])
+    return [
+        Score(cluster=cluster, samples=samples, **_means(own))  # type: ignore[typeddict-item]
+        for cluster, own in rows.items()
+    ]
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def pattern(
-    task: Task, tested: Tensors, gates: Gates, way: str, reach: Reaches
+    task: Task, tested: Tensors, *gates: Tensors, routing: str, reach: Sequence[bool]
 ) -> dict[str, list[list[float]]]:
-    """Return the gating pattern, one row a client."""
+    """Return the gating pattern (N, N), ``top1`` and ``weights``: row i of client i sums to 1."""
     rows = [
         pattern_row(_numpy(routes.weights), routes.top.numpy(force=True))
-        for cluster in task.config.clusters
-        for _, routes in _clients(task, cluster, tested, gates, way, reach)
+        for _, routes in _clients(task, tested, gates, routing, reach)
     ]
     parts = zip(*rows, strict=True)
     return {
@@ -125,13 +129,19 @@ def pattern(
 
 
 def _clients(
-    task: Task, cluster: str, tested: Tensors, gates: Gates, way: str, reach: Reaches
-) -> Iterator[tuple[int, Routes]]:
-    """Route the whole test set for each client of a cluster."""
-    for device in range(task.devices(cluster)):
-        limit = None if reach is None else reach[cluster][device]
-        client = Node(cluster, device)
-        yield device, routes_of(task, tested["features"], gates, way, client, limit, "test")
+    task: Task, tested: Tensors, gates: Sequence[Tensors], routing: str, reach: Sequence[bool]
+) -> Iterator[tuple[Node, Routes]]:
+    """Route the whole test set for each client."""
+    for number, cluster in enumerate(task.config.clusters):
+        for device in range(task.devices(cluster)):
+            node = Node(cluster, device)
+            gate = _own(gates[number : number + 1], node)
+            yield node, routes_of(task, tested["features"], gate, routing, node, reach, "test")
+
+
+def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
+    """Return a client's own gate out of those of its cluster, if there are any."""
+    return {name: tensor[node.device] for part in gates for name, tensor in part.items()}
 
 
 def _score(task: Task, tested: Tensors, own: int, routes: Routes, combine: str) -> dict[str, float]:

@@ -16,9 +16,9 @@ from torch.nn import functional
 from learning.config import ModelConfig
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.nmoe import answer, losses, mixed
-from learning.requests.cluster import Mask
 from learning.requests.peers import Node
 from learning.rng import stream
+from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import EXTRACTOR
 from learning.training.sgd import Batch, Descent, draw_of, train
@@ -48,16 +48,14 @@ def route(
     return routing
 
 
-def reach_of(task: Task, reach: Sequence[Sequence[bool]]) -> Tensor:
-    """Return what is added to logits (..., N): 0 for experts in reach, -inf for the others.
+def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
+    """Return what is added to logits (N,): 0 for experts in ``reach`` (N,), -inf for the others.
 
     Raises ValueError for a client that reaches no expert at all.
     """
-    mask = torch.tensor(reach, device=task.device)
-    if not bool(mask.any(-1).all()):
+    if not any(reach):
         raise ValueError("a client reaches no expert, not even its own; leave it out")
-    nothing = torch.zeros(mask.shape, dtype=task.dtype, device=task.device)
-    return nothing.masked_fill(~mask, -torch.inf)
+    return barred(task, torch.tensor(reach, device=task.device))
 
 
 def start_gate(task: Task) -> dict[str, Tensor]:
@@ -84,29 +82,23 @@ def train_gates(
     cluster: str,
     rounds: Sequence[int],
     first_round: Sequence[int],
-    reach: Sequence[Sequence[bool]] | None,
+    reach: Sequence[bool],
     combine: str,
 ) -> dict[str, Tensor]:
-    """Local rounds by the cross-entropy of the mixture of all in reach, all else frozen."""
-    everyone = [[True] * task.config.model.experts] * task.devices(cluster)
-    limits = {"reach": reach_of(task, everyone if reach is None else reach)}
+    """Local rounds by the cross-entropy of the mixture of ``reach`` (N,), all else frozen."""
+    limit = reach_of(task, reach)
 
     def loss(gate: Mapping[str, Tensor], h: Tensor, answers: Tensor, y: Tensor) -> Tensor:
-        weight = route(task, gate, h, None, gate["reach"]).weight
+        weight = route(task, gate, h, None, limit).weight
         return losses(answer(mixed(weight, answers), combine), y, combine).mean()
 
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
     descent = Descent(task.config.step_size * task.config.gate_step_size_ratio)
-    return train(gates, draw, loss, descent, rounds, first_round, together=True, frozen=limits)
+    return train(gates, draw, loss, descent, rounds, first_round, together=True)
 
 
 # How a client's samples are routed: by its gate, to its own expert alone, or at random.
-
-
-Tensors = Mapping[str, Tensor]
-Gates = Mapping[str, Tensors] | None
-"""The gates of some clusters, stacked over devices; None where nobody routes by gates."""
 
 
 class Routes(NamedTuple):
@@ -119,36 +111,33 @@ class Routes(NamedTuple):
 def routes_of(
     task: Task,
     features: Tensor,
-    gates: Gates,
-    way: str,
+    gate: Mapping[str, Tensor],
+    routing: str,
     client: Node,
-    in_reach: Mask | None,
+    reach: Sequence[bool],
     occasion: object,
 ) -> Routes:
-    """Route ``features`` (n, d) for one client among the experts in reach (N,), all by default.
+    """Route ``features`` (n, d) for one client among the experts in ``reach`` (N,).
 
-    What is drawn comes from a stream of the client's own for this ``occasion``. A client that goes
-    by way ``local`` asks its own expert, whatever that is worth: one whose expert is not finite
-    holds none, and is to have no such samples.
+    By ``routing`` it follows its ``gate``, asks k experts drawn at ``random``, or its own alone
+    (``local``), whatever that is worth: a client whose expert is not finite holds none, and must
+    have no such samples. What is drawn comes from a stream of the client's own for this
+    ``occasion``.
     """
     config = task.config.model
-    if way == "local":
+    if routing == "local":
         own = first_client(task, client.cluster) + client.device
         top = torch.full((len(features),), own, device=task.device)
         return Routes(_one_hot(task, top), top)
-    mask = np.ones(config.experts, bool) if in_reach is None else np.asarray(in_reach, bool)
-    limit = reach_of(task, mask.tolist())
-    top_k = min(config.top_k, int(mask.sum()))
-    if way == "random":
+    limit, top_k = reach_of(task, reach), min(config.top_k, sum(reach))
+    if routing == "random":
         rng = stream(task.config.seed, "random routes", client.cluster, client.device, occasion)
-        order = rng.permuted(np.tile(np.flatnonzero(mask), (len(features), 1)), axis=1)[:, :top_k]
+        order = rng.permuted(np.tile(np.flatnonzero(reach), (len(features), 1)), axis=1)[:, :top_k]
         chosen = torch.from_numpy(order).to(task.device)
         weights = sum(_one_hot(task, part) for part in chosen.unbind(1))
         return Routes(torch.as_tensor(weights) / top_k, chosen[:, 0])
-    assert gates is not None  # whoever routes by gates has given them
-    gate = {name: tensor[client.device] for name, tensor in gates[client.cluster].items()}
-    routing = route(task, gate, features, top_k, limit)
-    return Routes(routing.weight, routing.chosen[:, 0])
+    found = route(task, gate, features, top_k, limit)
+    return Routes(found.weight, found.chosen[:, 0])
 
 
 def _one_hot(task: Task, index: Tensor) -> Tensor:
