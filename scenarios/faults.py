@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from scenarios.errors import Problem, ProblemsFound
-from scenarios.section import Section
+from scenarios.section import Count, Section
 
 
 class Outages(Section):
@@ -39,7 +39,7 @@ class Packets(Section):
     """Packets that are lost between devices and satellites, and sent again."""
 
     loss: float = Field(ge=0, le=0.9, description="share of the packets that are lost")
-    bytes: int = Field(default=1500, ge=1, le=1_000_000, description="payload of a packet, bytes")
+    bytes: Count = Field(default=1500, description="payload of a packet, bytes")
 
 
 class Uploads(Section):

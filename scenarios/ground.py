@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from scenarios.errors import KeyPath, Problem, dotted, refuse
-from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, refused_keys
+from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, Text, refused_keys
 
 # `compute:` - how fast devices train, and with what memory and power.
 
@@ -92,7 +92,7 @@ def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None
 class Place(Section):
     """Where one device is."""
 
-    name: str | None = Field(default=None, min_length=1, description="name of the device's place")
+    name: Text = Field(default=None, description="name of the device's place")
     latitude_deg: Annotated[float, _LATITUDE]
     longitude_deg: Annotated[float, _LONGITUDE]
     altitude_m: Altitude = 0.0
@@ -118,10 +118,7 @@ class Cluster(Section):
         description="elevation above which it has contact, degrees; null for the orbit's",
     )
     devices: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="number of devices; 1 if no places are given",
+        default=None, ge=1, le=10_000, description="number of devices; 1 if no places are given"
     )
     radius_km: float = Field(
         default=0.0, ge=0, le=500, description="radius of the disc in which the devices lie, km"
@@ -133,9 +130,8 @@ class Cluster(Section):
         max_length=10_000,
         description="list of the devices' places, one for each, in place of devices",
     )
-    places_path: str | None = Field(
+    places_path: Text = Field(
         default=None,
-        min_length=1,
         description="CSV file of such places; relative paths count from the scenario file",
     )
     compute: DeviceCompute | None = Field(

@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from scenarios.errors import refuse
-from scenarios.section import Positive, Section, broken, needed_with, only_with, refused_keys
+from scenarios.section import (
+    Count,
+    Positive,
+    Section,
+    Steps,
+    Text,
+    broken,
+    needed_with,
+    only_with,
+    refused_keys,
+)
 
 
 def _form_of(value: Any) -> str | None:
@@ -29,10 +39,8 @@ class Rounds(Section):
         | Annotated[Literal["fill"], Tag("fill")],
         _ROUNDS_OR_FILL,
     ] = Field(default=1, description="rounds in a contact, or 'fill' for as many as it holds")
-    per_gap_max: int | None = Field(
+    per_gap_max: Steps = Field(
         default=None,
-        ge=0,
-        le=1_000_000,
         description="most rounds between two contacts; null for all that the gap holds",
     )
 
@@ -49,8 +57,8 @@ class Model(Section):
     top_k: int = Field(
         default=1, ge=1, le=100_000, description="experts that serve one token; at most `experts`"
     )
-    hidden: int = Field(default=64, ge=1, le=1_000_000, description="width of the hidden layer")
-    expert_hidden: int = Field(default=64, ge=1, le=1_000_000, description="width inside an expert")
+    hidden: Count = Field(default=64, description="width of the hidden layer")
+    expert_hidden: Count = Field(default=64, description="width inside an expert")
     layers: int = Field(default=1, ge=1, le=10_000, description="number of layers with experts")
     heads: int = Field(default=4, ge=1, le=10_000, description="attention heads of a text model")
     kv_heads: int = Field(
@@ -65,14 +73,12 @@ class Model(Section):
         max_length=1000,
         description="local folders of weights: one of a mixture, or one dense model an expert",
     )
-    tokenizer: str | None = Field(
+    tokenizer: Text = Field(
         default=None,
-        min_length=1,
         description="folder or tokenizer.json; null for the checkpoint's, or one of trial data",
     )
-    adapter: str | None = Field(
+    adapter: Text = Field(
         default=None,
-        min_length=1,
         description="folder of a PEFT adapter, as `export` writes, to start from its experts",
     )
 
@@ -80,14 +86,14 @@ class Model(Section):
 class Columns(Section):
     """What the columns (of jsonl) or arrays (of npz) of a data file are called."""
 
-    text: str | None = Field(default=None, min_length=1, description="text, or first of a pair")
-    text_pair: str | None = Field(default=None, min_length=1, description="second text of a pair")
-    question: str | None = Field(default=None, min_length=1, description="question")
-    options: str | None = Field(default=None, min_length=1, description="list of its options")
-    answer: str | None = Field(default=None, min_length=1, description="index of the right one")
-    label: str | None = Field(default=None, min_length=1, description="class of a sample")
-    domain: str | None = Field(default=None, min_length=1, description="domain of a sample")
-    split: str | None = Field(default=None, min_length=1, description="`train` or `test`")
+    text: Text = Field(default=None, description="text, or first of a pair")
+    text_pair: Text = Field(default=None, description="second text of a pair")
+    question: Text = Field(default=None, description="question")
+    options: Text = Field(default=None, description="list of its options")
+    answer: Text = Field(default=None, description="index of the right one")
+    label: Text = Field(default=None, description="class of a sample")
+    domain: Text = Field(default=None, description="domain of a sample")
+    split: Text = Field(default=None, description="`train` or `test`")
 
 
 class Data(Section):
@@ -98,10 +104,8 @@ class Data(Section):
         min_length=1,
         description="name of the data set, or MODULE:FUNCTION for one of your own",
     )
-    path: str | None = Field(
-        default=None,
-        min_length=1,
-        description="file of the data set, for kinds that are read from one",
+    path: Text = Field(
+        default=None, description="file of the data set, for kinds that are read from one"
     )
     paths: dict[str, str] = Field(
         default={}, description="one file a cluster, by the cluster's name, in place of path"
@@ -125,11 +129,8 @@ class Data(Section):
     classes_per_device: int = Field(
         default=2, ge=1, le=100_000, description="labels a device, of partition classes"
     )
-    trial_samples: int = Field(
-        default=30,
-        ge=1,
-        le=1_000_000,
-        description="samples a cluster sets aside to measure expert relevance",
+    trial_samples: Count = Field(
+        default=30, description="samples a cluster sets aside to measure expert relevance"
     )
     train_samples: int | None = Field(
         default=None, ge=1, description="most samples read to train a domain; null for all"
@@ -168,15 +169,11 @@ class Lora(Section):
 class Pretraining(Section):
     """Gradient steps at the server before time begins; null for the model kind's own number."""
 
-    backbone_steps: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="dense start model; 0 for random weights"
+    backbone_steps: Steps = Field(
+        default=None, description="dense start model; 0 for random weights"
     )
-    expert_steps: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="each expert, on its home domain"
-    )
-    gate_steps: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="gate, on all trial data"
-    )
+    expert_steps: Steps = Field(default=None, description="each expert, on its home domain")
+    gate_steps: Steps = Field(default=None, description="gate, on all trial data")
 
 
 _UNUSED = (only_with("quorum", "when", "quorum"), only_with("deadline_s", "when", "deadline"))
@@ -210,9 +207,7 @@ class Learning(Section):
     """The federated learning of the scenario."""
 
     method: str = Field(
-        default="emsfl-enhanced",
-        min_length=1,
-        description="name of the learning method",
+        default="emsfl-enhanced", min_length=1, description="name of the learning method"
     )
     train: bool = Field(
         default=True, description="false for a timing-only run, which trains nothing"
@@ -222,12 +217,8 @@ class Learning(Section):
     gate_step_size_ratio: float = Field(
         default=0.1, ge=0, description="step size of the gate over that of the experts"
     )
-    steps_per_round: int = Field(
-        default=5, ge=1, le=1_000_000, description="gradient steps in a round"
-    )
-    batch_size: int = Field(
-        default=32, ge=1, le=1_000_000, description="samples in a gradient step"
-    )
+    steps_per_round: Count = Field(default=5, description="gradient steps in a round")
+    batch_size: Count = Field(default=32, description="samples in a gradient step")
     gate_tuning_cycles: int = Field(
         default=2, ge=0, le=1_000_000, description="last cycles, which tune the gate too"
     )

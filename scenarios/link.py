@@ -4,12 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from scenarios.section import Decibels, Positive, Section
+from scenarios.section import Decibels, Loss, Positive, Section
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
-
-
-Loss = Annotated[float | None, Field(ge=0, le=300)]
 
 
 class LinkSide(Section):

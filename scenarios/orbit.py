@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from scenarios.errors import Problem
-from scenarios.section import Rule, Section, only_with, refused_keys
+from scenarios.section import Rule, Section, Text, only_with, refused_keys
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
@@ -82,23 +82,17 @@ def _number_as_text(value: Any) -> Any:
 
 
 NameOrNumber = Annotated[
-    str | None, BeforeValidator(_number_as_text, json_schema_input_type=str | int | None)
+    Text, BeforeValidator(_number_as_text, json_schema_input_type=str | int | None)
 ]
 
 
 class _Elements(WithGeometry):
-    path: str | None = Field(
-        default=None,
-        min_length=1,
-        description="element file; relative paths count from the scenario file",
+    path: Text = Field(
+        default=None, description="element file; relative paths count from the scenario file"
     )
-    elements: str | None = Field(
-        default=None, min_length=1, description="the file's text itself, in place of path"
-    )
+    elements: Text = Field(default=None, description="the file's text itself, in place of path")
     satellite: NameOrNumber = Field(
-        default=None,
-        min_length=1,
-        description="name or catalogue number, for a file of several satellites",
+        default=None, description="name or catalogue number, for a file of several satellites"
     )
 
 
@@ -202,7 +196,7 @@ class WalkerOrbit(WithGeometry):
         description="one satellite, or any of them: each an access point of the same server",
     )
     satellite: NameOrNumber = Field(
-        default=None, min_length=1, description="name of the one satellite of serving single"
+        default=None, description="name of the one satellite of serving single"
     )
 
 
@@ -212,42 +206,26 @@ class WalkerOrbit(WithGeometry):
 class WindowColumns(Section):
     """What the columns of a window file are called there; null where it is called as here."""
 
-    satellite: str | None = Field(default=None, min_length=1, description="name of the satellite")
-    site: str | None = Field(
-        default=None, min_length=1, description="name of the site: a cluster's name"
-    )
-    rise_utc: str | None = Field(default=None, min_length=1, description="time of rise, UTC")
-    set_utc: str | None = Field(default=None, min_length=1, description="time of set, UTC")
-    duration_s: str | None = Field(
-        default=None, min_length=1, description="duration, s; in place of the time of set"
-    )
-    culminate_utc: str | None = Field(
-        default=None, min_length=1, description="time of culmination, UTC"
-    )
-    max_elevation_deg: str | None = Field(
-        default=None, min_length=1, description="highest elevation, degrees"
-    )
-    min_slant_range_km: str | None = Field(
-        default=None, min_length=1, description="least slant range, km"
-    )
+    satellite: Text = Field(default=None, description="name of the satellite")
+    site: Text = Field(default=None, description="name of the site: a cluster's name")
+    rise_utc: Text = Field(default=None, description="time of rise, UTC")
+    set_utc: Text = Field(default=None, description="time of set, UTC")
+    duration_s: Text = Field(default=None, description="duration, s; in place of the time of set")
+    culminate_utc: Text = Field(default=None, description="time of culmination, UTC")
+    max_elevation_deg: Text = Field(default=None, description="highest elevation, degrees")
+    min_slant_range_km: Text = Field(default=None, description="least slant range, km")
 
 
 class ContactsOrbit(WithService):
     """Contact windows that are ready: an export of ours, or a table of another tool."""
 
     source: Literal["contacts"] = Field(description="ready contact windows")
-    path: str | None = Field(
-        default=None,
-        min_length=1,
-        description="CSV file of windows; relative paths count from the scenario file",
+    path: Text = Field(
+        default=None, description="CSV file of windows; relative paths count from the scenario file"
     )
-    windows: str | None = Field(
-        default=None, min_length=1, description="the file's text itself, in place of path"
-    )
+    windows: Text = Field(default=None, description="the file's text itself, in place of path")
     satellite: NameOrNumber = Field(
-        default=None,
-        min_length=1,
-        description="name of the one that serves, for windows of several satellites",
+        default=None, description="name of the one that serves, for windows of several satellites"
     )
     columns: WindowColumns = Field(
         default=WindowColumns(), description="what the file's columns are called in the file"

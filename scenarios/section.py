@@ -19,7 +19,11 @@ class Section(BaseModel):
 
 # Wider than any radio, and narrow enough that 10**(dB/10) stays a finite float.
 Decibels = Annotated[float | None, Field(ge=-300, le=300)]
+Loss = Annotated[float | None, Field(ge=0, le=300)]
 Positive = Annotated[float | None, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Steps = Annotated[int | None, Field(ge=0, le=1_000_000)]
+Text = Annotated[str | None, Field(min_length=1)]
 
 
 def _instant(value: Any) -> Any:
