@@ -11,9 +11,9 @@ from scenarios.errors import Origin, Problem, ProblemsFound, ScenarioError
 from scenarios.files import is_shipped, locate, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
-from scenarios.parsing import Document, apply_overrides, parse_yaml
+from scenarios.parsing import Document, apply_overrides, parse_yaml, too_deep
 from scenarios.scenario import Scenario
-from scenarios.trust import unconsented
+from scenarios.trust import needs_consent
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -47,10 +47,10 @@ def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
     document = _parsed(read_text(path), str(path))
 
     def read(overrides: Mapping[str, Any]) -> Scenario:
-        said = deepcopy(document.value)
-        apply_overrides(said, overrides)
+        keys = deepcopy(document.value)
+        apply_overrides(keys, overrides)
         origin = Origin(str(path), document.lines, tuple(overrides))
-        return _validated(said, origin, path, stranger=True)
+        return _validated(keys, origin, path, untrusted=True)
 
     return read
 
@@ -74,9 +74,12 @@ def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Sce
     The run may be somebody else's: what a scenario file may not ask for, it may not either.
     Raises ScenarioError.
     """
-    said = deepcopy(dict(mapping))
-    apply_overrides(said, overrides)
-    return _validated(said, Origin(overridden=tuple(overrides)), None, stranger=True)
+    origin = Origin(overridden=tuple(overrides))
+    if problem := too_deep(dict(mapping)):
+        raise origin.error(problem)
+    keys = deepcopy(dict(mapping))
+    apply_overrides(keys, overrides)
+    return _validated(keys, origin, None, untrusted=True)
 
 
 def schema(
@@ -106,9 +109,9 @@ def schema(
         own = TypeAdapter(declared).json_schema(schema_generator=EditorSchema)
         found["$defs"][own["title"]] = own
         chosen = {"properties": {"method": {"const": method}}}
-        said = chosen if method == plain else {**chosen, "required": ["method"]}
+        when = chosen if method == plain else {**chosen, "required": ["method"]}
         then = {"properties": {"options": {"$ref": f"#/$defs/{own['title']}"}}}
-        learning.setdefault("allOf", []).append({"if": said, "then": then})
+        learning.setdefault("allOf", []).append({"if": when, "then": then})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **found,
@@ -129,13 +132,15 @@ def _parsed(text: str, name: str) -> Document:
 
 
 def _validated(
-    mapping: dict[str, Any], origin: Origin, path: Path | None, stranger: bool = False
+    mapping: dict[str, Any], origin: Origin, path: Path | None, untrusted: bool = False
 ) -> Scenario:
+    if problem := too_deep(mapping):
+        raise origin.error(problem)
     try:
         scenario = Scenario.model_validate(mapping)
     except ValidationError as error:
         raise origin.error(*first_problem(error)) from None
-    if stranger:
+    if untrusted:
         _check_consent(scenario, origin, path)
     # Only now: findings point at the order of the file.
     ordered = scenario.model_copy(update={"ground": in_canonical_order(scenario.ground)})
@@ -144,10 +149,9 @@ def _validated(
 
 
 def _check_consent(scenario: Scenario, origin: Origin, path: Path | None) -> None:
-    """Refuse what the user has to ask for himself, unless it is by an override that he does."""
+    """Refuse what needs the user's consent, unless an override asks for it."""
     folder = Path.cwd() if path is None else path.parent
     shipped = path is not None and is_shipped(path)
-    asked = unconsented(scenario, folder, shipped=shipped)
-    for problem in asked:
+    for problem in needs_consent(scenario, folder, shipped=shipped):
         if not origin.is_overridden(problem.path):
             raise origin.error(problem)

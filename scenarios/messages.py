@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from pydantic import BaseModel, Discriminator, ValidationError
+from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -97,7 +97,7 @@ def _place_of(loc: KeyPath) -> _Place:
     chosen: Models = (Scenario,)
     siblings: Models = ()
     tag_follows = False
-    for part in loc:
+    for number, part in enumerate(loc):
         if tag_follows:
             siblings, tag_follows = chosen, False
             chosen = tuple(model for model in chosen if part in _sources(model)) or chosen
@@ -108,6 +108,8 @@ def _place_of(loc: KeyPath) -> _Place:
         known = [model.model_fields[part] for model in chosen if part in model.model_fields]
         field = known[0] if known else None
         if field is not None:
+            if JsonValue in get_args(field.annotation):  # each key is followed by its value's type
+                return _Place((*path, *loc[number + 1 :: 2]), field, chosen, siblings)
             chosen, siblings = _models_in(field.annotation), ()
             is_tag = any(isinstance(item, Discriminator) for item in field.metadata)
             tag_follows = is_tag or field.discriminator is not None

@@ -16,7 +16,7 @@ import yaml
 from scenarios.errors import KeyPath, Problem, ProblemsFound, ScenarioError, dotted, shown
 
 MAX_DEPTH = 32
-MAX_NODES = 20_000
+MAX_NODES = 60_000
 _MAX_INT = 2**63 - 1  # what fits the manifest's JSON readers and an int64 column
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -177,6 +177,20 @@ def _found(line: int | None, text: str, path: KeyPath = ()) -> ProblemsFound:
     return ProblemsFound([Problem(path, text, line)])
 
 
+def too_deep(mapping: dict[str, Any]) -> Problem | None:
+    """Return the problem of nested values that are deeper than a file may be, if there are any."""
+    level: list[tuple[KeyPath, Any]] = [((), mapping)]
+    for _ in range(MAX_DEPTH):
+        level = [
+            ((*path, key), inner)
+            for path, value in level
+            for key, inner in (value.items() if isinstance(value, dict) else enumerate(value))
+            if isinstance(inner, dict | list | tuple)
+        ]
+    text = f"is nested too deeply; at most {MAX_DEPTH} levels are allowed"
+    return Problem(level[0][0][:3], text) if level else None
+
+
 # Dotted keys, `orbit.altitude_km=550`: how the command line and sweeps change a scenario.
 
 
@@ -205,14 +219,19 @@ def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
     ScenarioError
         `--set key: ...` for an empty part, a missing list item, or a parent that is a plain value.
     """
-    parts = _parts(key)
+    *above, last = parts = _parts(key)
     parent: Any = mapping
-    for depth in range(1, len(parts)):
-        parent = _child(parent, parts[:depth], dotted(parts))
-    if isinstance(parent, list):
-        parent[_index(parent, parts[-1], dotted(parts))] = value
-    else:
-        parent[parts[-1]] = value
+    for depth, part in enumerate(above, 1):
+        place = _key_or_index(parent, part, parts)
+        child = parent.get(part) if isinstance(parent, dict) else parent[place]
+        if child is None and isinstance(parent, dict):
+            child = parent[place] = {}
+        if not isinstance(child, dict | list):
+            path = dotted(parts[:depth])
+            text = f"{path} is {shown(child)}, not a mapping; set {path} as a whole"
+            raise ScenarioError(f"--set {dotted(parts)}: {text}")
+        parent = child
+    parent[_key_or_index(parent, last, parts)] = value
 
 
 def _parts(key: object) -> tuple[str, ...]:
@@ -222,25 +241,15 @@ def _parts(key: object) -> tuple[str, ...]:
     return parts
 
 
-def _child(parent: Any, path: tuple[str, ...], key: str) -> Any:
-    part = path[-1]
-    if isinstance(parent, list):
-        child = parent[_index(parent, part, key)]
-    else:
-        child = parent.get(part)
-        if child is None:
-            child = parent[part] = {}
-    if not isinstance(child, dict | list):
-        text = f"{dotted(path)} is {shown(child)}, not a mapping; set {dotted(path)} as a whole"
-        raise ScenarioError(f"--set {key}: {text}")
-    return child
-
-
-def _index(items: list[Any], part: str, key: str) -> int:
-    number = int(part) if part.isascii() and part.isdigit() and len(part) < 8 else len(items)
-    if number >= len(items):
-        text = f"{shown(part)} is not an item of this list; must be 0 to {len(items) - 1}"
-        raise ScenarioError(f"--set {key}: {text}")
+def _key_or_index(parent: Any, part: str, parts: tuple[str, ...]) -> Any:
+    """Return the key of a mapping or the index of a list that a part of a dotted key names."""
+    if not isinstance(parent, list):
+        return part
+    number = int(part) if part.isascii() and part.isdigit() and len(part) < 8 else len(parent)
+    if number >= len(parent):
+        allowed = f"must be 0 to {len(parent) - 1}" if parent else "it is empty"
+        text = f"{shown(part)} is not an item of this list; {allowed}"
+        raise ScenarioError(f"--set {dotted(parts)}: {text}")
     return number
 
 

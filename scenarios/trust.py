@@ -1,8 +1,8 @@
 """What a scenario file may not ask for by itself, because somebody else may have written it.
 
-Python code by ``MODULE:NAME``, and files beside its own folder by a relative path. The user says so
-himself by an override, which is his own word, and for code also by the environment. Absolute paths
-are plain to see in a file, and allowed.
+That is Python code by ``MODULE:NAME``, and files outside its own folder by a relative path. The
+user consents by an override, and for code also by an environment variable. Absolute paths are
+plain to see in a file, and allowed.
 """
 
 import os
@@ -22,10 +22,10 @@ MOST_ENTRIES = 20_000
 """Files and folders up to which a named folder is looked through."""
 
 
-def unconsented(scenario: "Scenario", folder: Path, *, shipped: bool) -> Iterator[Problem]:
-    """Yield what the user has to ask for himself, each with the key's path.
+def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Iterator[Problem]:
+    """Yield what needs the user's consent, each with the key's path.
 
-    ``folder`` is that of the scenario file; the data of a ``shipped`` one are in no folder of its.
+    ``folder`` is that of the scenario file; a ``shipped`` one has no data in its folder.
     """
     if os.environ.get(ALLOW_CODE) != "1":
         yield from map(_code_problem, _code(scenario))
@@ -42,7 +42,7 @@ def _code_problem(found: tuple[KeyPath, str]) -> Problem:
 
 
 def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
-    """What may name Python code: all names of methods, kinds and options with a colon in them."""
+    """Yield what may name Python code: methods, kinds and options with a colon in them."""
     learning = scenario.learning
     named: list[tuple[KeyPath, Any]] = [
         (("learning", "method"), learning.method),
@@ -61,7 +61,7 @@ def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
 
 
 def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, Path]]:
-    """The key's path and the name of every file, and the folder that the name counts from."""
+    """Yield the key's path and the name of every file, and the folder that the name starts from."""
     if (path := getattr(scenario.orbit, "path", None)) is not None:
         yield ("orbit", "path"), path, folder
     for number, cluster in enumerate(scenario.ground.clusters):
@@ -69,7 +69,7 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
             yield ("ground", "clusters", number, "places_path"), cluster.places_path, folder
     for key, name in learning_files(scenario):
         if not name.startswith(HUB):
-            beside = os.path.lexists(_spelt(folder / name))
+            beside = os.path.lexists(_without_null(folder / name))
             yield key, name, folder if beside else Path.cwd()
 
 
@@ -88,8 +88,8 @@ def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
 
 
 def _lies_below(folder: Path, path: Path) -> bool:
-    """Whether a path, and all that it holds, lies in a folder when links have been followed."""
-    base, real = os.path.realpath(folder), os.path.realpath(_spelt(path))
+    """Tell whether a path, and all that it holds, lies in a folder once links are followed."""
+    base, real = os.path.realpath(folder), os.path.realpath(_without_null(path))
     if not _is_in(base, real):
         return False
     entries = 0
@@ -107,6 +107,6 @@ def _is_in(folder: str, path: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
-def _spelt(path: Path) -> str:
-    """A path without what no path can hold: the file is then told of as one that is not there."""
+def _without_null(path: Path) -> str:
+    """Return a path without null characters, which no path has: the file is then not found."""
     return str(path).replace("\0", "?")
