@@ -28,13 +28,13 @@ class _Open:
         self.size: Floats = np.zeros(devices)
         self.through: Floats = np.zeros(devices)
 
-    def before(self, rows: Moved) -> Floats:
+    def before(self, rows: TransferRows) -> Floats:
         """What was through of the payload of each row; nothing of another version or size."""
         k = rows.device
         same = (self.version[k] == rows.version) & (self.size[k] == rows.size)
         return np.where(same, self.through[k], 0.0)
 
-    def keep(self, rows: Moved, through: Floats) -> None:
+    def keep(self, rows: TransferRows, through: Floats) -> None:
         """Remember what goes on."""
         k = rows.device
         self.version[k], self.size[k] = rows.version, rows.size
@@ -54,7 +54,7 @@ class Payloads:
         self._open: dict[tuple[str, str, str], _Open] = {}
         self.sums = {direction: Sums() for direction in DIRECTIONS}
 
-    def moved(self, rows: Moved) -> None:
+    def moved(self, rows: TransferRows) -> None:
         """Add up what devices of a cluster moved."""
         key = rows.cluster, rows.direction, rows.payload
         on_its_way, sums = self._open.get(key), self.sums[rows.direction]
@@ -78,7 +78,11 @@ class Payloads:
         self._keep(key, on_its_way, rows, through)
 
     def _keep(
-        self, key: tuple[str, str, str], on_its_way: _Open | None, rows: Moved, through: Floats
+        self,
+        key: tuple[str, str, str],
+        on_its_way: _Open | None,
+        rows: TransferRows,
+        through: Floats,
     ) -> None:
         if on_its_way is None:
             if not rows.carried.any():
@@ -104,7 +108,7 @@ class Payloads:
             raise violated(BYTES, "the bytes of the run do not add up: " + "; ".join(found))
 
 
-def _said(rows: Moved, through: Floats, fine: Mask) -> str:
+def _said(rows: TransferRows, through: Floats, fine: Mask) -> str:
     row = worst(~fine)
     size, moved, total = rows.size[row], rows.bytes[row], through[row]
     outcome = "delivered" if rows.delivered[row] else "not delivered"
@@ -114,7 +118,7 @@ def _said(rows: Moved, through: Floats, fine: Mask) -> str:
 # Rows of transfers as they are written: of one cluster, contact, direction and payload.
 
 
-class Moved:
+class TransferRows:
     """What devices (one a row) of a cluster moved of a payload in a contact, in one direction.
 
     ``bytes`` moved of ``size``. What several invariants ask of the rows is worked out once, and

@@ -14,7 +14,7 @@ from orbit.look_angles import elevation_and_range
 from orbit.propagation import propagate
 from orbit.sites import SiteFrames, site_frames
 from orbit.utc import Start
-from sim.checks.conservation import Moved
+from sim.checks.conservation import TransferRows
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.plan.plan import Sky
@@ -56,7 +56,7 @@ class Gate:
         self._sky = sky
         self._start = Start.of(sky.start)
         self._contacts = contacts
-        self._rows: list[Moved] = []
+        self._rows: list[TransferRows] = []
         self._count = 0
         counts = [len(devices) for devices in sky.devices]
         self._first = np.cumsum([0, *counts[:-1]])
@@ -73,7 +73,7 @@ class Gate:
         gate_deg: Floats = np.degrees(np.arcsin(self._frames.sin_mask))
         return gate_deg
 
-    def moved(self, rows: Moved) -> None:
+    def moved(self, rows: TransferRows) -> None:
         """Look at what moved, with what comes next."""
         if rows.end_s[0] == rows.start_s[0]:
             return

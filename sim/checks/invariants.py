@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sim.checks.conservation import Moved, Payloads
+from sim.checks.conservation import Payloads, TransferRows
 from sim.checks.elevation import Gate
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
@@ -50,9 +50,9 @@ class Invariants:
             self._times.message(columns)
             self._payloads.message(columns)
         else:
-            self._moved(Moved(columns))
+            self._moved(TransferRows(columns))
 
-    def _moved(self, rows: Moved) -> None:
+    def _moved(self, rows: TransferRows) -> None:
         self._times.moved(rows)
         self._contacts.moved(rows)
         self._payloads.moved(rows)

@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
 from learning.requests.details import STALENESS as COUNTED
-from sim.checks.conservation import Moved, everywhere, worst
+from sim.checks.conservation import TransferRows, everywhere, worst
 from sim.errors import violated
 
 STALENESS = "staleness counted from the version downloaded"
@@ -77,7 +77,7 @@ class Versions:
         self._uncounted: set[str] = set()
         self._strange: Strange = {}
 
-    def moved(self, rows: Moved) -> None:
+    def moved(self, rows: TransferRows) -> None:
         """Remember what has come down, and what has come up in which version."""
         device, version = rows.device, rows.version
         if not rows.all_delivered:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.checks.conservation import Moved, everywhere, worst
+from sim.checks.conservation import TransferRows, everywhere, worst
 from sim.errors import DURATIONS, MONOTONE, violated
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
@@ -35,7 +35,7 @@ class Times:
         self._began: dict[str, tuple[Ints, Floats]] = {}
         self._looked_at: tuple[Any, Any] = None, None
 
-    def moved(self, rows: Moved) -> None:
+    def moved(self, rows: TransferRows) -> None:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
         start_s, end_s, now_s = rows.start_s, rows.end_s, self._now_s()
         fine = end_s > start_s
@@ -137,7 +137,7 @@ class Contacts:
         """Return whether a contact's downlink is neglected."""
         return self.of(contact_id).downlink is None
 
-    def moved(self, rows: Moved) -> None:
+    def moved(self, rows: TransferRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""
         contact = self.of(rows.contact_id)
         if contact.cluster.name != rows.cluster:

@@ -61,7 +61,7 @@ class Devices:
 
     @contextmanager
     def as_before(self, compute: Compute, presence: Presence | None) -> Iterator[None]:
-        """Reckon meanwhile as it was when something began that goes on."""
+        """Use the compute and presence that were in force when a phase began."""
         now = self.compute, self.presence
         self.compute, self.presence = compute, presence
         try:

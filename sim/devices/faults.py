@@ -229,7 +229,7 @@ def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Fl
     if said is None:
         return {}
     drawn = {c.name: stream(scenario.seed, "straggler", c.name).random(c.devices) for c in clusters}
-    slow = {name: np.where(luck < said.share, said.slowdown, 1.0) for name, luck in drawn.items()}
+    slow = {name: np.where(draw < said.share, said.slowdown, 1.0) for name, draw in drawn.items()}
     return {name: times for name, times in slow.items() if (times > 1.0).any()}
 
 

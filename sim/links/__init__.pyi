@@ -7,7 +7,7 @@ from .beam import Sharing as Sharing
 from .pass_grid import HORIZON_DEG as HORIZON_DEG
 from .pass_grid import PassGrid as PassGrid
 from .pass_links import DeviceLinks as DeviceLinks
-from .pass_links import LinksAhead as LinksAhead
+from .pass_links import LinkPrefetch as LinkPrefetch
 from .pass_links import Pass as Pass
 from .pass_links import bare_links as bare_links
 from .pass_links import grid_step_s as grid_step_s

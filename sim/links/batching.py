@@ -1,4 +1,4 @@
-"""Passes worked out in step: what they ask for at a time is computed for all of them in one call.
+"""Passes computed in batches: geometry and rates of all of them in one call of numpy.
 
 A contact of a few devices has some hundred points, and a call of numpy costs as much as a thousand
 of them. So the work on a pass is a generator, which asks for what is computed point by point.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class GeometryQuery:
     """Elevation (deg), range (m) and range rate (km/s), each (K, J), of devices (K,) along a track.
 
     At times (K, J) or (1, J).
@@ -37,10 +37,10 @@ class Looks:
     @property
     def kind(self) -> tuple[Any, ...]:
         """What those have in common that are answered together."""
-        return Looks, id(self.frames)
+        return GeometryQuery, id(self.frames)
 
     @staticmethod
-    def answers(asked: Sequence[Looks]) -> list[tuple[Floats, Floats, Floats]]:
+    def answers(asked: Sequence[GeometryQuery]) -> list[tuple[Floats, Floats, Floats]]:
         """One a question."""
         seen = looks_along(
             [ask.track for ask in asked],
@@ -52,7 +52,7 @@ class Looks:
 
 
 @dataclass(frozen=True, eq=False)
-class Rates:
+class RateQuery:
     """SNR (dB), Rician factor and rate (bit/s), each (K, J), of a link at its places (K, J)."""
 
     link: Link
@@ -63,10 +63,10 @@ class Rates:
     @property
     def kind(self) -> tuple[Any, ...]:
         """What those have in common that are answered together."""
-        return Rates, id(self.link)
+        return RateQuery, id(self.link)
 
     @staticmethod
-    def answers(asked: Sequence[Rates]) -> list[tuple[Floats, Floats, Floats]]:
+    def answers(asked: Sequence[RateQuery]) -> list[tuple[Floats, Floats, Floats]]:
         """One a question."""
         link = asked[0].link
         if len(asked) == 1:
@@ -84,8 +84,8 @@ class Rates:
         return [tuple(part.reshape(ask.range_m.shape) for part in some) for ask, *some in parts]
 
 
-def _path(asked: Sequence[Rates]) -> Path:
-    """The luck at every point; without an environment it plays no part."""
+def _path(asked: Sequence[RateQuery]) -> Path:
+    """What was drawn for every point; without an environment it has no effect."""
     if asked[0].link.environment is None:
         return CLEAR_PATH
     fields = zip(*(vars(ask.path).values() for ask in asked), strict=True)
@@ -94,16 +94,16 @@ def _path(asked: Sequence[Rates]) -> Path:
     return Path(*map(np.concatenate, each))
 
 
-Asking = Generator[Looks | Rates, Any, T]
-"""Work that asks on its way, and returns what has come of it."""
+Batched = Generator[GeometryQuery | RateQuery, Any, T]
+"""A coroutine whose numpy calls are batched: it yields queries, and returns its result."""
 
 
-def in_step(works: Sequence[Asking[T]]) -> list[T]:
-    """Do several works together and return what each returns; no bit hangs on the others."""
+def run_batched(works: Sequence[Batched[T]]) -> list[T]:
+    """Run coroutines together and return their results; no bit depends on the others."""
     done: dict[int, T] = {}
     answers: dict[int, Any] = dict.fromkeys(range(len(works)))
     while answers:
-        asked: dict[Any, dict[int, Looks | Rates]] = defaultdict(dict)
+        asked: dict[Any, dict[int, GeometryQuery | RateQuery]] = defaultdict(dict)
         for number, answer in answers.items():
             try:
                 ask = works[number].send(answer)
@@ -117,6 +117,6 @@ def in_step(works: Sequence[Asking[T]]) -> list[T]:
     return [done[number] for number in range(len(works))]
 
 
-def alone(work: Asking[T]) -> T:
-    """Do one work."""
-    return in_step([work])[0]
+def alone(work: Batched[T]) -> T:
+    """Run one coroutine."""
+    return run_batched([work])[0]

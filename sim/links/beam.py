@@ -13,7 +13,7 @@ import numpy as np
 
 from channel import Link, LinkCurve, Signal, joined, signal_rate_bps, weakest
 from learning.requests.cluster import Floats, Mask
-from sim.links.sharing import Given, Stretch, queued, shared
+from sim.links.sharing import Allocation, RateSegment, queued, shared
 
 Sharing = Literal["fixed_subchannel", "equal_share", "rounds", "broadcast"]
 
@@ -78,18 +78,18 @@ class Beam:
         link = radio.narrowed(senders)
         return self._of_signal(link) if self.whole is None else self.whole(link)
 
-    def stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
+    def stretch(self, sharing: int, now_s: float, who: Mask) -> RateSegment:
         """What the devices in ``who`` can send at from a time on, if so many share the band."""
         radio = self.radio
         if radio is None or sharing <= radio.channels:
-            return Stretch(self.curve)
+            return RateSegment(self.curve)
         if radio.sharing == "rounds":  # everybody has the sub-channel, by turns
-            return Stretch(self.curve, radio.channels / sharing)
+            return RateSegment(self.curve, radio.channels / sharing)
         link = radio.narrowed(sharing)
         if self.narrow is None:
-            return Stretch(self._of_signal(link))
+            return RateSegment(self._of_signal(link))
         curve, until_s = self.narrow(link, now_s, who)
-        return Stretch(curve, 1.0, until_s)
+        return RateSegment(curve, 1.0, until_s)
 
     def _of_signal(self, link: Link) -> LinkCurve:
         assert self.radio is not None  # only then anything is narrowed
@@ -162,7 +162,9 @@ class SessionBeam:
         turns = max(1.0, senders / radio.channels)
         return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
 
-    def send(self, arrival_s: Floats, bits: Floats, who: Mask, personal: bool = False) -> Given:
+    def send(
+        self, arrival_s: Floats, bits: Floats, who: Mask, personal: bool = False
+    ) -> Allocation:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
 
         Of a beam that broadcasts, what is ``personal`` has the whole band, device by device.
@@ -187,7 +189,7 @@ class SessionBeam:
             self._heard[key] = self._after_each_other(lowest)
         return self._heard[key]
 
-    def _stretch(self, sharing: int, now_s: float, who: Mask) -> Stretch:
+    def _stretch(self, sharing: int, now_s: float, who: Mask) -> RateSegment:
         """What the contact in use at a time gives to the devices in ``who``."""
         begun = [n for n, (first_s, _) in enumerate(self.spans_s) if first_s <= now_s]
         number = begun[-1] if begun else 0

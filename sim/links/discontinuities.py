@@ -56,7 +56,7 @@ class _Cells:
         return _Cells(*(x[rows] for x in vars(self).values()))
 
     def with_rest(self, rows: Ints, rest: _Cells) -> _Cells:
-        """What is left of these cells: the rest of those of some rows, and of others nothing."""
+        """These cells after one change of each: ``rest`` in some rows, none in others."""
         left = _Cells(self.end_s.copy(), self.end_s, self.last.copy(), self.last)
         left.start_s[rows], left.first[rows] = rest.start_s, rest.first
         return left

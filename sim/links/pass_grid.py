@@ -12,7 +12,7 @@ import orbit
 from channel import Link, LinkCurve, Path
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.sites import site_frames
-from sim.links.batching import Asking, Looks, alone
+from sim.links.batching import Batched, GeometryQuery, alone
 from sim.links.rate_grid import RateGrid, path_of, rate_grid
 
 HORIZON_DEG = 1e-6
@@ -26,7 +26,7 @@ class PassGrid:
     """Times of devices (K) along a pass, and what they see then: all (K, T).
 
     Rows are even from each device's AOS to its LOS; or, with the times ``common_s`` (T,), those cut
-    to that. ``path`` is each device's luck, and ``seen`` (K,) says who sees the satellite at all.
+    to that. ``path`` is each device's draws, and ``seen`` (K,) says who sees the satellite at all.
     """
 
     track: orbit.ContactTrack
@@ -52,7 +52,7 @@ class PassGrid:
         """Even times from the pass's rise to its set for all devices, at most a step apart."""
         return alone(self.making_common(step_s))
 
-    def making_common(self, step_s: float) -> Asking[PassGrid]:
+    def making_common(self, step_s: float) -> Batched[PassGrid]:
         """The work on ``common``."""
         first_s, last_s = self.track.first_s, self.track.last_s
         common_s = np.linspace(first_s, last_s, max(2, ceil((last_s - first_s) / step_s) + 1))
@@ -71,7 +71,7 @@ class PassGrid:
         """The curve of a link over the whole pass, one row a device."""
         return alone(self.making_curve(link))
 
-    def making_curve(self, link: Link) -> Asking[tuple[LinkCurve, RateGrid]]:
+    def making_curve(self, link: Link) -> Batched[tuple[LinkCurve, RateGrid]]:
         """The work on ``curve``."""
         grid = yield from self._rates(link, np.arange(len(self.devices)), slice(None))
         return LinkCurve(grid.time_s, np.where(self.seen[:, None], grid.rate_bps, 0.0)), grid
@@ -90,10 +90,10 @@ class PassGrid:
         time[who], rate[who] = grid.time_s, grid.rate_bps
         return LinkCurve(time, rate), float(self.common_s[min(first + CELLS, last)])
 
-    def _rates(self, link: Link, who: Ints, part: slice) -> Asking[RateGrid]:
+    def _rates(self, link: Link, who: Ints, part: slice) -> Batched[RateGrid]:
         lowest_deg = max(link.min_elevation_deg, HORIZON_DEG)
 
-        def look(when_s: Floats, rows: Ints) -> Asking[tuple[Floats, Floats]]:
+        def look(when_s: Floats, rows: Ints) -> Batched[tuple[Floats, Floats]]:
             inside = np.clip(when_s, self.track.first_s, self.track.last_s)
             elevation_deg, range_m = yield from self._looks(inside, who[rows])
             return np.maximum(elevation_deg, lowest_deg), range_m
@@ -105,9 +105,9 @@ class PassGrid:
         path, time_s = path_of(self.path, who), self.time_s[who, part]
         return (yield from rate_grid(link, path, time_s, look, here, step_s))
 
-    def _looks(self, time_s: Floats, who: Ints) -> Asking[tuple[Floats, Floats]]:
+    def _looks(self, time_s: Floats, who: Ints) -> Batched[tuple[Floats, Floats]]:
         frames = site_frames(self.devices, 0.0)
-        elevation_deg, range_m, _ = yield Looks(self.track, frames, time_s, who)
+        elevation_deg, range_m, _ = yield GeometryQuery(self.track, frames, time_s, who)
         return elevation_deg, range_m
 
 

@@ -1,4 +1,4 @@
-"""Link curves of the devices in a pass, from geometry and radios; some made ahead."""
+"""Link curves of the devices in a pass, from geometry and radios; some prefetched."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from channel.capacity import not_a_knot
 from learning.requests.cluster import Floats
 from orbit.contact_geometry import contact_geometries
 from orbit.sites import site_frames
-from sim.links.batching import Asking, Looks, in_step
+from sim.links.batching import Batched, GeometryQuery, run_batched
 from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
 from sim.links.pass_grid import PassGrid, along
 
@@ -69,7 +69,7 @@ class DeviceLinks:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """A satellite over a cluster: who sees it, from when to when, and each device's luck.
+    """A satellite over a cluster: who sees it, from when to when, and each device's draws.
 
     No device is nearer to the satellite than ``nearest_km``.
     """
@@ -90,7 +90,7 @@ class Pass:
 
     def making(
         self, radios: Radios, geometry: orbit.ContactGeometry, step_s: float
-    ) -> Asking[DeviceLinks]:
+    ) -> Batched[DeviceLinks]:
         """The work on ``links``, with a geometry whose points are a step apart at most."""
         own = common = PassGrid.own(geometry, self.devices, self.path)
         if not all(radio is None or radio.alone for radio in radios):
@@ -107,14 +107,14 @@ class Pass:
 
     def _doppler_hz(
         self, frequency_hz: float, geometry: orbit.ContactGeometry
-    ) -> Asking[tuple[float, float]]:
+    ) -> Batched[tuple[float, float]]:
         """Largest Doppler shift (18) over the centre, and of a device against the centre's.
 
         At the points of the grid: right to about a tenth of a percent.
         """
         when_s = np.linspace(self.rise_s, self.set_s, max(geometry.time_s.shape[1], 16))
         frames, one = site_frames([self.centre], 0.0), np.array([0])
-        *_, centre_km_s = yield Looks(geometry.track, frames, when_s[None, :], one)
+        *_, centre_km_s = yield GeometryQuery(geometry.track, frames, when_s[None, :], one)
         seen = geometry.los_s > geometry.aos_s
         here, there = geometry.range_rate_km_s[seen], geometry.time_s[seen]
         left_km_s = here - _smooth(when_s, centre_km_s[0], there)
@@ -132,7 +132,7 @@ def links_of(passes: Sequence[Pass], radios: Radios) -> list[DeviceLinks]:
     one = passes[0]
     geometries = contact_geometries(contacts, one.devices, one.start, one.min_elevation_deg)
     both = zip(passes, geometries, steps_s, strict=True)
-    return in_step([p.making(radios, geometry, step_s) for p, geometry, step_s in both])
+    return run_batched([p.making(radios, geometry, step_s) for p, geometry, step_s in both])
 
 
 def _smooth(x: Floats, values: Floats, at: Floats) -> Floats:
@@ -144,7 +144,7 @@ def _smooth(x: Floats, values: Floats, at: Floats) -> Floats:
     return smooth
 
 
-def _beam(radio: Radio, grid: PassGrid) -> Asking[Beam]:
+def _beam(radio: Radio, grid: PassGrid) -> Batched[Beam]:
     """One direction; where all devices use the beam together they have common times."""
     curve, rates = yield from grid.making_curve(radio.link)
     if radio.sharing != "equal_share":
@@ -180,8 +180,8 @@ DEVICES_AT_ONCE = 300
 """Devices of all passes whose links are made together: more would be no quicker, but larger."""
 
 
-class LinksAhead:
-    """The passes over one cluster by number, and the links that were made ahead of their time."""
+class LinkPrefetch:
+    """The passes over one cluster by number, and links made before they are asked for."""
 
     def __init__(self, radios: Radios, devices: int) -> None:
         self._radios = radios

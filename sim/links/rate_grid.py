@@ -12,7 +12,7 @@ from channel import Link, Path, Signal, bends_deg, rate_state, received_signal
 from channel.curve import bit_preserving, inside, middle_of_cells, moved
 from channel.signal import turns_abruptly
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.links.batching import Asking, Rates, alone
+from sim.links.batching import Batched, RateQuery, alone
 from sim.links.discontinuities import crossings, find_jumps, turns
 
 HIGHER_DB = 1.0
@@ -43,7 +43,7 @@ def rate_grid(
     look: Look,
     seen: tuple[Floats, Floats],
     step_s: float | None = None,
-) -> Asking[RateGrid]:
+) -> Batched[RateGrid]:
     """Rates at times (K, T), with further points where these are not enough for the right bits.
 
     ``seen`` is what ``look`` says of ``time_s``. Without ``step_s`` the times of each row are even.
@@ -51,11 +51,11 @@ def rate_grid(
     Every jump and kink of the rate has a point before and one behind it, and every cell its bits
     (see ``channel.curve``).
     """
-    snr_db, rician_k, rate = yield Rates(link, *seen, path)
+    snr_db, rician_k, rate = yield RateQuery(link, *seen, path)
     jumps = _may_jump(link, snr_db, seen[0])
     if step_s is None and not jumps:
         return RateGrid(time_s, bit_preserving(rate), Signal(snr_db, rician_k))
-    along = Sightline(link, path, look, len(time_s))
+    along = LinkAlongPass(link, path, look, len(time_s))
     points = Points(time_s, rate, rate, snr_db, rician_k, np.zeros(rate.shape, bool))
     smooth = _whole(time_s, step_s)
     if jumps:
@@ -96,7 +96,9 @@ def _whole(time_s: Floats, step_s: float | None) -> Mask:
     return whole
 
 
-def _further_times(points: Points, state: Ints, elevation_deg: Floats, along: Sightline) -> Floats:
+def _further_times(
+    points: Points, state: Ints, elevation_deg: Floats, along: LinkAlongPass
+) -> Floats:
     """Times (K, J) before and behind each jump, and around steep culminations.
 
     Highest and lowest points of the SNR and the elevation are looked at for a state that comes and
@@ -122,7 +124,7 @@ def _further_times(points: Points, state: Ints, elevation_deg: Floats, along: Si
     return np.concatenate([jumps.before_s, jumps.behind_s, bends_s, around_s], axis=1)
 
 
-def _around(tops_s: Floats, time_s: Floats, along: Sightline) -> Floats:
+def _around(tops_s: Floats, time_s: Floats, along: LinkAlongPass) -> Floats:
     """Times (K, J) around steep culminations, where the SNR may follow the elevation."""
     if is_constant(along.link) or not (turns_abruptly(along.link) and tops_s.shape[1]):
         return time_s[:, :0]
@@ -134,7 +136,7 @@ def _around(tops_s: Floats, time_s: Floats, along: Sightline) -> Floats:
     return every_s.clip(time_s[:, :1], last_s)
 
 
-def _with_middles(points: Points, along: Sightline) -> Asking[Points]:
+def _with_middles(points: Points, along: LinkAlongPass) -> Batched[Points]:
     """Add a point in the middle of each cell that does not lie between two inner points.
 
     Where the lacking cells of all rows are few columns, all rows get a point there, so that rows
@@ -158,7 +160,7 @@ def _with_middles(points: Points, along: Sightline) -> Asking[Points]:
     return points.with_more(replace(middles, curve_bps=curve_bps))
 
 
-def _middles(first: Points, last: Points, along: Sightline) -> Asking[Points]:
+def _middles(first: Points, last: Points, along: LinkAlongPass) -> Batched[Points]:
     """Points in the middle of cells (K, J) between two points."""
     found = yield from along.points((first.time_s + last.time_s) / 2)
     ends_bps, moved_bps = (first.true_bps, last.true_bps), (first.curve_bps, last.curve_bps)
@@ -168,7 +170,7 @@ def _middles(first: Points, last: Points, along: Sightline) -> Asking[Points]:
 # Points of the rate along a pass: what the devices of a link are seen at, and how it adds up.
 
 
-Look = Callable[[Floats, Ints], Asking[tuple[Floats, Floats]]]
+Look = Callable[[Floats, Ints], Batched[tuple[Floats, Floats]]]
 """Elevation (deg) and slant range (m), (R, J), of some devices at their own times (R, J), by their
 rows (R,)."""
 
@@ -212,7 +214,7 @@ class Points:
 
 
 @dataclass(frozen=True, eq=False)
-class Sightline:
+class LinkAlongPass:
     """A link whose devices (K) are looked at along a pass."""
 
     link: Link
@@ -242,10 +244,10 @@ class Sightline:
         """States (R, J) of the rate of some devices, by their rows (R,), at times (R, J)."""
         return rate_state(self.link, *alone(self.look(time_s, rows)), path_of(self.path, rows))
 
-    def points(self, time_s: Floats) -> Asking[Points]:
+    def points(self, time_s: Floats) -> Batched[Points]:
         """Points with their true rates."""
         place = yield from self.look(time_s, self._everybody)
-        snr_db, rician_k, rate_bps = yield Rates(self.link, *place, self.path)
+        snr_db, rician_k, rate_bps = yield RateQuery(self.link, *place, self.path)
         return Points(time_s, rate_bps, rate_bps, snr_db, rician_k, np.zeros(time_s.shape, bool))
 
 
@@ -255,6 +257,6 @@ def is_constant(link: Link) -> bool:
 
 
 def path_of(path: Path, rows: Ints) -> Path:
-    """The luck of some devices; one that is the same for all stays so."""
+    """What was drawn for some devices; what is the same for all stays so."""
     fields = (np.asarray(x) for x in vars(path).values())
     return Path(*(x[rows] if x.ndim else x for x in fields))

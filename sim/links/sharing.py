@@ -24,7 +24,7 @@ class Carried(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class Allocation:
     """What each device (K,) is given of a band: when it sends, and how much by when.
 
     ``begin_s`` is when it begins to send (inf where it never does) and ``end_s`` when its last bit
@@ -37,7 +37,9 @@ class Given:
     curve: Carried
 
 
-def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channels: int) -> Given:
+def queued(
+    curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channels: int
+) -> Allocation:
     """Give each device a sub-channel of its own: first come, first served, by number if together.
 
     ``curve`` (K, T) is the rate of a sub-channel. A device comes when it is ready (``arrival_s``,
@@ -55,12 +57,12 @@ def queued(curve: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask, channel
     sends = (bits > 0) & (comes_s < closes_s)
     comes_s = np.where(sends | (bits == 0), comes_s, np.inf)
     if np.count_nonzero(sends) <= channels:
-        return Given(comes_s, curve.completion_time_s(bits, comes_s), curve)
+        return Allocation(comes_s, curve.completion_time_s(bits, comes_s), curve)
     begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)
     begin_s, end_s = (np.where(bits == 0, comes_s, x) for x in (begin_s, end_s))
     last_s = curve.time_s[:, -1]
     cut = clipped(curve, np.minimum(begin_s, last_s), np.minimum(end_s, last_s))
-    return Given(begin_s, end_s, cut)
+    return Allocation(begin_s, end_s, cut)
 
 
 def seconds(
@@ -124,11 +126,11 @@ def _through_s(
     return close_s if left <= short else float(np.inf)
 
 
-# Devices of a cluster that share the band of one beam at the same time, like a fluid.
+# Processor sharing: devices of a cluster use the band of one beam at the same time.
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class RateSegment:
     """What devices (K rows) can send at for a while: a ``share`` of a curve, until a time."""
 
     curve: LinkCurve
@@ -141,14 +143,14 @@ class Stretch:
         return self.share * sent
 
 
-StretchOf = Callable[[int, float, Mask], Stretch]
+SegmentOf = Callable[[int, float, Mask], RateSegment]
 """What the devices in a mask (K,) can send at from a time on if so many share the band; what it
 says of the others does not count."""
 
 
 def shared(
-    stretch_of: StretchOf, reach: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask
-) -> Given:
+    segment_of: SegmentOf, reach: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask
+) -> Allocation:
     """Share the band anew whenever one of those who send it comes or goes: exact but for rounding.
 
     A device shares from when it is ready (``arrival_s``, inf for never) until its ``bits`` are
@@ -157,9 +159,9 @@ def shared(
     clock) is through. All arrays are (K,).
     """
     ready_s = np.where(who, np.maximum(arrival_s, reach.time_s[:, 0]), np.inf)
-    flow = _Flow(stretch_of, _Comings(ready_s, reach), bits, ready_s)
+    flow = _ProcessorSharing(segment_of, _Arrivals(ready_s, reach), bits, ready_s)
     sent = flow.run()
-    return Given(flow.begin_s, flow.end_s, sent)
+    return Allocation(flow.begin_s, flow.end_s, sent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +172,7 @@ class Sent:
     ``sharing`` (E, K) says who shares from an event on, ``bits`` (E, K) what was through by then.
     """
 
-    stretch_of: StretchOf
+    segment_of: SegmentOf
     event_s: Floats
     sharing: Mask
     bits: Floats
@@ -191,14 +193,14 @@ class Sent:
     def _since(self, event: int, time_s: Floats, who: Mask) -> Floats:
         """Bits since an event, at most those until the next one."""
         start_s, count = float(self.event_s[event]), int(self.sharing[event].sum())
-        stretch = self.stretch_of(count, start_s, who)
+        stretch = self.segment_of(count, start_s, who)
         sent = stretch.sent_bits(start_s, np.where(who, time_s, start_s))
         most: Floats = self.bits[event + 1] - self.bits[event]
         return np.minimum(sent, most)
 
 
-class _Comings:
-    """Who is ready and has a link (K,), as time goes on."""
+class _Arrivals:
+    """Which devices (K,) are ready and have a link, as time passes."""
 
     def __init__(self, ready_s: Floats, reach: LinkCurve) -> None:
         devices = np.arange(len(ready_s))
@@ -241,14 +243,14 @@ def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
     return (time[rises], rises[0]), (time[falls], falls[0])
 
 
-class _Flow:
+class _ProcessorSharing:
     """What each device (K,) has still to send, and what had been sent at each event."""
 
     def __init__(
-        self, stretch_of: StretchOf, comings: _Comings, bits: Floats, ready_s: Floats
+        self, segment_of: SegmentOf, arrivals: _Arrivals, bits: Floats, ready_s: Floats
     ) -> None:
-        self._stretch_of = stretch_of
-        self._comings = comings
+        self._stretch_of = segment_of
+        self._arrivals = arrivals
         self._bits = bits
         self._left = np.array(bits, float)
         self.begin_s = np.where(bits == 0, ready_s, np.inf)
@@ -257,11 +259,11 @@ class _Flow:
 
     def run(self) -> Sent:
         """Go from event to event."""
-        now_s = self._comings.next_s
+        now_s = self._arrivals.next_s
         while now_s < np.inf:
-            sharing = self._comings.at(now_s) & (self._left > 0)
+            sharing = self._arrivals.at(now_s) & (self._left > 0)
             self._events.append((now_s, sharing, self._bits - self._left))
-            now_s = self._send(now_s, sharing) if sharing.any() else self._comings.next_s
+            now_s = self._send(now_s, sharing) if sharing.any() else self._arrivals.next_s
         time, sharing, sent = (np.array(x) for x in zip(*self._events, strict=True))
         return Sent(self._stretch_of, time, sharing, sent)
 
@@ -270,7 +272,7 @@ class _Flow:
         stretch = self._stretch_of(int(np.count_nonzero(sharing)), now_s, sharing)
         left = np.where(sharing, self._left / stretch.share, 0.0)
         through_s = np.where(sharing, stretch.curve.completion_time_s(left, now_s), np.inf)
-        stop_s = min(stretch.until_s, self._comings.next_s, float(through_s.min()))
+        stop_s = min(stretch.until_s, self._arrivals.next_s, float(through_s.min()))
         # A device that needs less than a tick of the clock takes one, so that time goes on.
         stop_s = max(stop_s, float(np.nextafter(now_s, np.inf)))
         sent = np.where(sharing, stretch.sent_bits(now_s, stop_s), 0.0)

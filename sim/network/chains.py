@@ -226,7 +226,7 @@ class ServiceLink:
         leg.fate = self.ledger.fate(step.carry)
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if self._faults is not None and usable is not None:
-            self._faults.strike(leg, usable.beam(direction), self._clock.now)
+            self._faults.draw_faults(leg, usable.beam(direction), self._clock.now)
         if usable is not None:
             others = [
                 other

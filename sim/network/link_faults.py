@@ -33,7 +33,7 @@ class LinkFaults:
         packets = self._faults.at(now_s).packets
         return 1.0 if packets is None else 1.0 / (1.0 - packets.loss)
 
-    def strike(self, leg: Transfer, beam: SessionBeam | None, now_s: float) -> None:
+    def draw_faults(self, leg: Transfer, beam: SessionBeam | None, now_s: float) -> None:
         """Decide which packets of a leg are lost, which uploads begin late or are corrupted.
 
         A leg without a ``beam`` takes no time, and loses nothing.
@@ -52,8 +52,8 @@ class LinkFaults:
             said = held.uploads
             draws = stream(held.seed, "uploads", self._cluster.name, number)
             # A row for each device, so that the draws of those before a new one stay.
-            refused, late, luck = draws.random((len(leg.who), 3)).T
-            delay_s = -np.log1p(-luck) * said.late_minutes * 60.0
+            refused, late, delay = draws.random((len(leg.who), 3)).T
+            delay_s = -np.log1p(-delay) * said.late_minutes * 60.0
             leg.corrupted = leg.who & (refused < said.corrupted) & (leg.size > leg.before)
             leg.late_s = np.where(late < said.late, delay_s, 0.0)
             leg.arrival_s = leg.arrival_s + leg.late_s
@@ -63,10 +63,10 @@ def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
     """How many packets (K,) are sent again until all are through, each device for itself.
 
     A packet is lost with probability ``loss`` whenever it is sent: negative binomial, of one
-    uniform draw a device, so that none hangs on what the others send.
+    uniform draw a device, so that none depends on what the others send.
     """
-    luck = draws.random(len(packets))
-    again = nbinom.ppf(luck, np.maximum(packets, 1), 1.0 - loss)
+    drawn = draws.random(len(packets))
+    again = nbinom.ppf(drawn, np.maximum(packets, 1), 1.0 - loss)
     return np.where(packets > 0, np.maximum(again, 0), 0).astype(np.int64)
 
 

@@ -55,7 +55,7 @@ class Transmission:
 
 @dataclass(eq=False)
 class Training:
-    """A training step of a chain: who begins and ends it when.
+    """A training step of a chain: when each device begins and ends it.
 
     A device that leaves before stops at ``leaves_s`` (K,), and never ends. Where ``presence`` is
     given, those who leave go on when they are back: only the time that they are there counts.

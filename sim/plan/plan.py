@@ -23,7 +23,7 @@ from sim.devices.sites import clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
-from sim.links.pass_links import DeviceLinks, LinksAhead, Pass, bare_links
+from sim.links.pass_links import DeviceLinks, LinkPrefetch, Pass, bare_links
 from sim.plan import windows
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.radios import cluster_radios, link_doubts
@@ -151,7 +151,7 @@ def make_plan(
     ]
     source = scenario.orbit
     constellation = getattr(source, "serving", "single") == "any"
-    ahead = [LinksAhead(radios[c.index], c.devices) for c in clusters]
+    prefetch = [LinkPrefetch(radios[c.index], c.devices) for c in clusters]
     contacts = []
     for number, turn in enumerate(_turns(view)):
         site = view.windows.site[number]
@@ -163,8 +163,8 @@ def make_plan(
             ground = view.places[site], places[site], spreads_km[site]
             # In a constellation most contacts are not served, and nobody asks for their links.
             wanted = bool(view.service.served[number]) or not constellation
-            ahead[site].add(number, partial(_pass, view, number, *ground, luck), wanted)
-            make = partial(ahead[site].links, number)
+            prefetch[site].add(number, partial(_pass, view, number, *ground, luck), wanted)
+            make = partial(prefetch[site].links, number)
         else:
             span_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
             make = partial(bare_links, radios[site], cluster.devices, *span_s)

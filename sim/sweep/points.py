@@ -110,7 +110,7 @@ def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, An
 
 
 def _one(spec: Spec) -> Any:
-    """Return a value of a key, to have a scenario that is whole."""
+    """Return any one value of a key, to make a complete scenario."""
     return (spec.start + spec.stop) / 2 if isinstance(spec, Span) else spec.at(0)
 
 

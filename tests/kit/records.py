@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from sim.checks.conservation import Moved
+from sim.checks.conservation import TransferRows
 from sim.checks.elevation import MANY
 from sim.checks.finished_tables import TOLERANCE, _sums, check
 from sim.checks.invariants import Invariants

@@ -7,7 +7,7 @@ import sim
 from channel import LinkCurve
 from tests.kit.learning import Cluster, Update
 from tests.kit.network import build
-from tests.kit.records import WAITING, Coded, Moved, Versions
+from tests.kit.records import WAITING, Coded, TransferRows, Versions
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
 
@@ -56,7 +56,7 @@ def test_more_versions_than_are_remembered_are_no_reason_to_stop():
         times = {"start_s": np.zeros(count), "end_s": np.ones(count)}
         outcome = Coded(np.zeros(count, np.int64), ("delivered", "carried"))
         own = {"device": device, "version": device, "payload_bytes": size, "delivered_bytes": size}
-        versions.moved(Moved({**shared, **own, **times, "outcome": outcome}))
+        versions.moved(TransferRows({**shared, **own, **times, "outcome": outcome}))
 
     assert WAITING < 400
     uploaded(400, "downlink")

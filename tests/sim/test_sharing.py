@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from channel import LinkCurve
 from tests.kit.learning import Download, Payload, Train, Upload
-from tests.kit.network import Beam, SessionBeam, Stretch, queued, shared, span_s
+from tests.kit.network import Beam, RateSegment, SessionBeam, queued, shared, span_s
 from tests.kit.talk import COST, band, contact, cut, download, seen, talk, upload
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
@@ -74,11 +74,11 @@ def shared_by(law, nodes_s, edges_bps, arrival_s, bits, who=None):
     if edges_bps.ndim < 3:  # (K,) that never change
         edges_bps = np.broadcast_to(edges_bps, (len(nodes_s) - 1, 2, len(bits)))
 
-    def stretch_of(devices, now_s, who):
-        return Stretch(in_cells(nodes_s, law(edges_bps, devices)))
+    def segment_of(devices, now_s, who):
+        return RateSegment(in_cells(nodes_s, law(edges_bps, devices)))
 
     who = np.ones(len(bits), bool) if who is None else who
-    return shared(stretch_of, in_cells(nodes_s, edges_bps), arrival_s, bits, who)
+    return shared(segment_of, in_cells(nodes_s, edges_bps), arrival_s, bits, who)
 
 
 def agrees_with_its_curve(shares, bits):
