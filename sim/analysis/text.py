@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.formatting import data_size, energy, seconds, table
@@ -23,34 +23,94 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the figures of one run's summary as text, each with its name."""
     return [
-        ("method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"),
-        ("simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"),
-        ("contacts", _contacts(summary)),
-        ("accuracy", _accuracy(summary)),
-        *(
-            (f"reached {name}", _target(value))
-            for name, value in summary["targets"].items()
-            if value is not None
-        ),
-        *networked_lines(summary),
+        *_reached(summary),
+        *_networked(summary),
         *alignment_lines(summary["alignment"]),
-        *((("own gate mass", _mass(summary["own_mass"])),) if summary["own_mass"] else ()),
-        *((("experts", _classes(summary)),) if summary["expert_classes"] else ()),
-        ("device rounds", _rounds(summary)),
-        ("energy", _energy(summary)),
-        *_load(summary),
-        *((("excluded", _excluded(summary)),) if summary["excluded_devices"] else ()),
-        *((("faults", _faults(summary)),) if summary["faults"] else ()),
-        *((("fork", _fork(summary["fork"])),) if summary["fork"] else ()),
-        ("uplink", data_size(summary["uplink_bytes"])),
-        *((("payloads", _payloads(summary)),) if summary["payloads"] else ()),
-        ("downlink", data_size(summary["downlink_bytes"])),
-        *sidelink_line(summary["sidelink_bytes"]),
-        ("transfers", _transfers(summary)),
-        *_trained(summary),
+        *_experts(summary),
+        *_devices(summary),
+        *_moved(summary),
         ("wall time", f"{summary['wall_s']:.1f} s"),
         ("trace sha256", str(summary["trace_sha256"])[:16]),
     ]
+
+
+def _reached(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"
+    yield "simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"
+    served = f"{summary['contacts_served']} served of {summary['contacts']}"
+    waits = f", {summary['waits']} waits" if summary["waits"] else ""
+    yield "contacts", f"{served}, {summary['service_hours']:.1f} hours{waits}"
+    if summary["accuracy_final"] is None:
+        yield "accuracy", "not measured (timing only)"
+    else:
+        yield "accuracy", f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
+    for name, when in summary["targets"].items():
+        if when is not None:
+            yield f"reached {name}", f"cycle {when['cycles']}, day {when['hours'] / 24:.2f}"
+
+
+def _experts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if mass := summary["own_mass"]:
+        yield "own gate mass", f"{mass['start']:.3f} -> {mass['end']:.3f}"
+    if classes := summary["expert_classes"]:
+        yield "experts", ", ".join(f"{len(found)} {name}" for name, found in classes.items())
+
+
+def _devices(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What devices computed and spent, and what befell them."""
+    kwh, hours = summary["training_energy_kwh"], summary["device_hours_trained"]
+    used = f", {kwh:.3f} kWh" if kwh is not None else ""
+    yield "device rounds", f"{summary['device_rounds']} in {hours:.1f} device hours{used}"
+    spent = (
+        ("training", summary["training_energy_j"], "compute.power_w"),
+        ("transmitting", summary["transmit_energy_j"], "link.uplink.tx_power_dbm"),
+    )
+    yield (
+        "energy",
+        ", ".join(
+            f"{name} not known ({key})" if joules is None else f"{name} {energy(joules)}"
+            for name, joules, key in spent
+        ),
+    )
+    yield from _load(summary)
+    if excluded := summary["excluded_devices"]:
+        counts = (f"{count} devices of {cluster}" for cluster, count in excluded.items())
+        yield "excluded", ", ".join(counts)
+    if summary["faults"]:
+        yield "faults", ", ".join(f"{count} {kind}" for kind, count in summary["faults"].items())
+    if fork := summary["fork"]:
+        changed = ", ".join(f"{key}={value}" for key, value in fork["set"].items())
+        yield "fork", f"from {fork['at_s'] / 3600:g} h on: {changed or 'nothing changed'}"
+
+
+def _load(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a device loads, and the FLOPs of a round, where the method asked for any."""
+    most, least = summary["device_memory_bytes"], summary["least_device_memory_bytes"]
+    if not most:
+        return
+    every, fewest = summary["model_expert_bytes"], summary["least_expert_memory_bytes"]
+    lines = [("memory", f"{data_size(most)} at most", summary["expert_memory_bytes"])]
+    lines += [("least memory", data_size(least), fewest)] if least < most else []
+    for name, text, held in lines:
+        less = f": {data_size(every - held)} less" if held < every else ""
+        yield name, f"{text}, experts {data_size(held)} of {data_size(every)}{less}"
+    yield "FLOPs a round", f"{summary['round_flops']:.3g}"
+
+
+def _moved(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "uplink", data_size(summary["uplink_bytes"])
+    if payloads := summary["payloads"]:
+        up = [row for row in payloads if row["direction"] == "uplink"]
+        shown = [f"{row['payload']} {data_size(row['bytes'])}" for row in up[:MOST_PAYLOADS]]
+        more = f" and {len(up) - len(shown)} more" if len(up) > len(shown) else ""
+        yield "payloads", ", ".join(shown) + more
+    yield "downlink", data_size(summary["downlink_bytes"])
+    if summary["sidelink_bytes"]:
+        yield "sidelink", data_size(summary["sidelink_bytes"])
+    why = "not delivered" if summary["faults"] else "cut by the end of a pass"
+    yield "transfers", f"{summary['transfers']}, {summary['transfers_cut']} {why}"
+    if reused := summary.get("trainings_reused"):
+        yield "trainings", f"{summary.get('trainings')} done, {reused} known from other runs"
 
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:
@@ -144,103 +204,6 @@ def _energy_to(group: Mapping[str, Any], name: str) -> str:
     return "not known" if unknown and reached else shown
 
 
-def _contacts(summary: Mapping[str, Any]) -> str:
-    hours, waits = summary["service_hours"], summary["waits"]
-    text = f"{summary['contacts_served']} served of {summary['contacts']}, {hours:.1f} hours"
-    return f"{text}, {waits} waits" if waits else text
-
-
-def _accuracy(summary: Mapping[str, Any]) -> str:
-    if summary["accuracy_final"] is None:
-        return "not measured (timing only)"
-    return f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
-
-
-def _target(value: Mapping[str, float]) -> str:
-    return f"cycle {value['cycles']}, day {value['hours'] / 24:.2f}"
-
-
-def _rounds(summary: Mapping[str, Any]) -> str:
-    energy = summary["training_energy_kwh"]
-    spent = f", {energy:.3f} kWh" if energy is not None else ""
-    hours = summary["device_hours_trained"]
-    return f"{summary['device_rounds']} in {hours:.1f} device hours{spent}"
-
-
-def _energy(summary: Mapping[str, Any]) -> str:
-    parts = (
-        ("training", "training_energy_j", "compute.power_w"),
-        ("transmitting", "transmit_energy_j", "link.uplink.tx_power_dbm"),
-    )
-    known = ((name, summary[key], said) for name, key, said in parts)
-    return ", ".join(
-        f"{name} not known ({said})" if joules is None else f"{name} {energy(joules)}"
-        for name, joules, said in known
-    )
-
-
-def _trained(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How many trainings were done, where other runs had done some of them."""
-    reused = summary.get("trainings_reused")
-    text = f"{summary.get('trainings')} done, {reused} known from other runs"
-    return [("trainings", text)] if reused else []
-
-
-def _load(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a device loads, and the FLOPs of a round, where the method asked for any."""
-    most, least = summary["device_memory_bytes"], summary["least_device_memory_bytes"]
-    if not most:
-        return []
-    every = summary["model_expert_bytes"]
-    lines = [("memory", f"{data_size(most)} at most, ", summary["expert_memory_bytes"])]
-    if least < most:
-        fewest = summary["least_expert_memory_bytes"]
-        lines.append(("least memory", f"{data_size(least)}, ", fewest))
-    flops = ("FLOPs a round", f"{summary['round_flops']:.3g}")
-    return [*((name, text + _experts(held, every)) for name, text, held in lines), flops]
-
-
-def _experts(held: float, every: float) -> str:
-    text = f"experts {data_size(held)} of {data_size(every)}"
-    return f"{text}: {data_size(every - held)} less" if held < every else text
-
-
-def _excluded(summary: Mapping[str, Any]) -> str:
-    counts = summary["excluded_devices"].items()
-    return ", ".join(f"{count} devices of {cluster}" for cluster, count in counts)
-
-
-def _transfers(summary: Mapping[str, Any]) -> str:
-    why = "not delivered" if summary["faults"] else "cut by the end of a pass"
-    return f"{summary['transfers']}, {summary['transfers_cut']} {why}"
-
-
-def _faults(summary: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in summary["faults"].items())
-
-
-def _fork(fork: Mapping[str, Any]) -> str:
-    changed = ", ".join(f"{key}={value}" for key, value in fork["set"].items())
-    return f"from {fork['at_s'] / 3600:g} h on: {changed or 'nothing changed'}"
-
-
-def _payloads(summary: Mapping[str, Any]) -> str:
-    """Sizes of what goes up."""
-    up = [row for row in summary["payloads"] if row["direction"] == "uplink"]
-    shown = [f"{row['payload']} {data_size(row['bytes'])}" for row in up[:MOST_PAYLOADS]]
-    more = len(up) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _classes(summary: Mapping[str, Any]) -> str:
-    found = summary["expert_classes"].items()
-    return ", ".join(f"{len(experts)} {name}" for name, experts in found)
-
-
-def _mass(value: Mapping[str, float] | None) -> str:
-    return "-" if value is None else f"{value['start']:.3f} -> {value['end']:.3f}"
-
-
 # Networked experts and client-expert alignment as text for a terminal.
 
 
@@ -256,32 +219,24 @@ SYSTEM_ROWS = (
 """Figures of networked experts and of alignment that a comparison shows where they are known."""
 
 
-def networked_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Show what networked experts reach, and how they answer."""
-    lines = []
+def _networked(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What networked experts reach, and how they answer."""
     if summary["f1_final"] is not None:
-        lines.append(("macro F1", f"{summary['f1_final']:.3f}"))
+        yield "macro F1", f"{summary['f1_final']:.3f}"
     if summary["local_ratio_final"] is not None:
         shares = [summary[f"local_{key}_final"] for key in ("ratio", "count_share", "weight_share")]
         text = "{:.1%} of samples, {:.1%} of selected experts, {:.1%} of their weight"
-        lines.append(("kept local", text.format(*shares)))
-    if summary["utilisation"] is not None:
-        used = summary["utilisation"]
+        yield "kept local", text.format(*shares)
+    if (used := summary["utilisation"]) is not None:
         idle = f", {used['unused']} never used" if used["unused"] else ""
-        lines.append(("expert use", f"variation {used['variation']:.3f}{idle}"))
-    if summary["inference"] is not None:
-        lines += _inference(summary["inference"])
-    return lines
-
-
-def _inference(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    outcomes = ", ".join(f"{count} {name}" for name, count in figures["outcomes"].items())
-    lines = [("inference", f"{figures['samples']} samples: {outcomes}")]
-    if figures["latency_mean_s"] is not None:
-        mean, late = seconds(figures["latency_mean_s"]), seconds(figures["latency_p95_s"])
-        sent = data_size(figures["sent_bytes"])
-        lines.append(("latency", f"mean {mean}, 95 % within {late}; {sent} sent"))
-    return lines
+        yield "expert use", f"variation {used['variation']:.3f}{idle}"
+    if (figures := summary["inference"]) is not None:
+        outcomes = ", ".join(f"{count} {name}" for name, count in figures["outcomes"].items())
+        yield "inference", f"{figures['samples']} samples: {outcomes}"
+        if figures["latency_mean_s"] is not None:
+            mean, late = seconds(figures["latency_mean_s"]), seconds(figures["latency_p95_s"])
+            sent = data_size(figures["sent_bytes"])
+            yield "latency", f"mean {mean}, 95 % within {late}; {sent} sent"
 
 
 def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -302,11 +257,6 @@ def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         last = f"{figures['fitness_last']:.3f} in the last round"
         lines.append(("fitness", f"mean {figures['fitness_mean']:.3f}, {last}"))
     return lines
-
-
-def sidelink_line(size_bytes: float) -> list[tuple[str, str]]:
-    """Show what devices have sent each other, if they have."""
-    return [("sidelink", data_size(size_bytes))] if size_bytes else []
 
 
 def pattern_text(clients: Sequence[str], pattern: Any) -> str:
