@@ -6,8 +6,6 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-# What a learning task is, in plain numbers: no torch, so that timing-only runs can use it.
-
 
 @dataclass(frozen=True)
 class LoraConfig:
@@ -77,7 +75,7 @@ class ModelConfig:
 class DataConfig:
     """Which samples each device holds.
 
-    ``path`` is one file for all clusters, ``paths`` one file a cluster as (cluster, file) pairs.
+    ``path`` is one file for all clusters, ``paths`` one file per cluster as (cluster, file) pairs.
     ``columns`` are (role, column) pairs that differ from a kind's own names. ``tokens`` is the
     longest text, in tokens.
 

@@ -14,16 +14,16 @@ from typing import Any
 from learning.config import LearningConfig
 
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What file systems say that cannot sync a folder."""
+"""Errors of file systems that cannot sync a folder."""
 
 
 @contextmanager
 def at_once(path: Path, own: str = "", durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; what is written there gets its name at the end.
+    """Yield a temporary path beside ``path``; the file written there is renamed to it at the end.
 
-    By then it is on the disk, and unless ``durable`` is False so is its name. Processes that may
-    write the same file at the same time have an ``own`` word each. Raises OSError; what was there
-    before then stays.
+    Its bytes are synced to the disk before that, and unless ``durable`` is False the new name is
+    after it. Processes that may write the same file at the same time have an ``own`` word each.
+    Raises OSError; a file that was there before then stays.
     """
     part = path.with_name(".".join(["", path.name, *([own] if own else []), "part"]))
     try:
@@ -39,7 +39,7 @@ def at_once(path: Path, own: str = "", durable: bool = True) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in ``folder`` are on the disk, where the system can do that."""
+    """Sync the names in ``folder`` to the disk, where the system can do that."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     try:
@@ -68,7 +68,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-# Files that others may have written, checked before they are opened or taken apart.
+# Files that others may have written, checked before they are opened or parsed.
 
 
 LARGEST_JSON_BYTES = 100_000_000
@@ -78,8 +78,8 @@ LARGEST_JSON_BYTES = 100_000_000
 def check_regular(path: str | Path) -> int:
     """Return the bytes of a regular file.
 
-    A pipe would wait for ever and a device may have no end: raises :class:`ValueError` for those
-    and for folders, :class:`OSError` for what is not there.
+    Raises :class:`ValueError` for a pipe, which may block for ever, a device, which may have no
+    end, and a folder, and :class:`OSError` for a missing file.
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
@@ -89,7 +89,7 @@ def check_regular(path: str | Path) -> int:
 
 
 def check_size(path: str | Path, most: int) -> None:
-    """Raise :class:`ValueError` for a file of more than ``most`` bytes, or no regular one."""
+    """Raise :class:`ValueError` unless it is a regular file of at most ``most`` bytes."""
     size = check_regular(path)
     if size > most:
         raise ValueError(f"{path}: has {size} bytes; at most {most} are read")
@@ -102,15 +102,15 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     check_size(path, LARGEST_JSON_BYTES)
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(said, dict):
+    if not isinstance(value, dict):
         raise ValueError(f"{path}: should be a JSON object")
-    return said
+    return value
 
 
-# Safetensors files of others: the header is bounded before the library takes it apart.
+# Safetensors files of others: the header is bounded before the library parses it.
 
 
 LARGEST_HEADER_BYTES = 10_000_000
@@ -118,13 +118,13 @@ MOST_TENSORS = 100_000
 """The largest published mixtures have some ten thousand tensors a file."""
 LENGTH_BYTES = 8
 ENTRY = b'"data_offsets"'
-"""What every tensor of a header has."""
+"""A key that a header has once per tensor."""
 
 
 def open_tensors(path: Path) -> Any:
-    """Open a file of tensors, of which each is read when it is asked for.
+    """Open a file of tensors, each of which is read on demand.
 
-    The library itself checks that types, shapes and places agree with each other and with the
+    The library itself checks that types, shapes and offsets agree with each other and with the
     file's size. Raises :class:`ValueError` that names the file.
     """
     from safetensors import SafetensorError, safe_open
@@ -162,14 +162,14 @@ def _check_count(header: bytes) -> None:
         raise ValueError(f"it has {tensors} tensors; at most {MOST_TENSORS} are read")
 
 
-# Whether local files are still those that something was made of.
+# Fingerprints, by which a result is known to come from files that have not changed since.
 
 
 Fingerprints = tuple[tuple[str, int, int], ...]
 """Path, bytes and time of the last change, ns, of files."""
 
 MOST_ENTRIES = 20_000
-"""Files and folders up to which a folder is taken for data or weights, not for half a disk."""
+"""Most files and folders in a folder of data or weights; more are half a disk, named by mistake."""
 
 
 def files_under(name: str) -> list[Path]:
@@ -193,7 +193,7 @@ def files_under(name: str) -> list[Path]:
 
 
 def _is_new(folder: Path, seen: set[Path]) -> bool:
-    """Whether a folder, reached by a link perhaps, has not been gone into before."""
+    """Whether a folder, perhaps reached by a link, has not been visited before."""
     real = folder.resolve()
     if real in seen:
         return False

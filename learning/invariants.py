@@ -1,4 +1,4 @@
-"""What must hold of all that is learnt; a run that violates it is wrong, and stops."""
+"""Invariants of learning: a run that violates one is wrong, and stops."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ WEIGHTS = "aggregation weights sum to one"
 FROZEN = "frozen parameters unchanged"
 
 ROUNDING = 1e-9
-"""By how much a sum of shares may miss 1: thousands of roundings of 1e-16 each are far below."""
+"""How far a sum of shares may be from 1: thousands of roundings of 1e-16 each are far below."""
 
 
 class Violation(ValueError):
-    """Something that is learnt contradicts itself: the text names the invariant, and how."""
+    """A learning result contradicts itself; the text names the invariant, and how."""
 
 
 def violation(invariant: str, what: str) -> Violation:
-    """Return the error that says that ``invariant`` is violated, and ``what`` violates it."""
+    """Return the error of an ``invariant`` that ``what`` violates."""
     return Violation(f"invariant '{invariant}' is violated: {what}")
 
 
 def check_shares(shares: Iterable[float], of: str, whole: bool = True) -> None:
     """Raise :class:`Violation` unless ``shares`` are from 0 to 1 and sum to 1.
 
-    Without ``whole`` they are those of a part of ``of``, and sum to 1 at most.
+    Without ``whole`` they belong to a part of ``of``, and sum to at most 1.
     """
     listed = list(shares)
-    # What is not a number compares with nothing.
+    # NaN fails every comparison.
     if wrong := [share for share in listed if not 0.0 <= share <= 1.0 + ROUNDING]:
         raise violation(WEIGHTS, f"a weight of {of} is {wrong[0]}")
     total = math.fsum(listed)

@@ -217,9 +217,8 @@ class Learner:
     ) -> Handle:
         """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
 
-        ``masked`` keeps the gate to ``experts``, whose logits elsewhere become ``mask``: ``-inf``,
-        or ``zero`` as the paper writes. ``reach`` (K, E) keeps each device's gate to experts of its
-        own among them.
+        ``masked`` restricts the gate to ``experts``: the logits of others become ``mask``, ``-inf``
+        or ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate further.
         """
         if not rounds.any():
             return state
@@ -238,7 +237,7 @@ class Learner:
         )
 
     def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:
-        """Return what is to be uploaded: factors of ``experts``, the gate's change if asked."""
+        """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
         return self.make(OFFER, state, experts=list(experts), gate=gate)
 
     def commit(
@@ -250,7 +249,7 @@ class Learner:
         experts: Sequence[int],
         gate: bool,
     ) -> Handle:
-        """Devices in ``who`` count what they offered as their base and begin fresh factors."""
+        """Devices in ``who`` add what they offered to their base and begin fresh factors."""
         return self.make(
             COMMIT,
             state,
@@ -266,7 +265,7 @@ class Learner:
         return self.make(SELECT, new, old, who=who)
 
     def corrupt(self, offered: Handle, who: Mask) -> Handle:
-        """What is offered, not finite for the devices in ``who`` (K,)."""
+        """Return the upload, all NaN for the devices in ``who`` (K,)."""
         return self.make(CORRUPT, offered, who=who) if who.any() else offered
 
     def aggregate(
@@ -312,7 +311,7 @@ class Learner:
         return shares
 
     def usage(self, state: Handle, cluster: str, reach: Mask) -> Served:
-        """Return what devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
+        """Return how devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
         served: Served = self.number(USAGE, state, cluster=cluster, reach=reach)
         return served
 

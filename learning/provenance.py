@@ -1,4 +1,4 @@
-"""Whether results of a task may be shared between runs, and what they all hang on."""
+"""Whether results of a task may be shared between runs, and what they all depend on."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SETTINGS = (
     "NVIDIA_TF32_OVERRIDE",
     "ONEDNN_MAX_CPU_ISA",
 )
-"""Variables of the environment that change which instructions numbers are computed by."""
+"""Environment variables that change which instructions compute numbers."""
 
 
 def why_not_cacheable(config: LearningConfig) -> str:
     """Return why results of this task must not be shared between runs; empty where they may.
 
-    What is not part of leomix, or no local file, can change without being noticed.
+    Code that is not part of leomix, and data that are not local files, can change unnoticed.
     """
     model, data = config.model, config.data
     for key, kind, known in (
@@ -51,7 +51,7 @@ def why_not_cacheable(config: LearningConfig) -> str:
 
 
 def environment(config: LearningConfig) -> dict[str, Any]:
-    """Return, as JSON, what every result of the task hangs on: files, program, machine."""
+    """Return, as JSON, what every result of the task depends on: files, program, machine."""
     return {
         "config": dataclasses.asdict(config),
         "files": file_fingerprints(config),
@@ -83,7 +83,7 @@ def processor() -> list[str]:
 
 
 def _mkldnn() -> bool:
-    """Whether torch uses oneDNN, as it does unless it was told not to; does not import torch."""
+    """Whether torch uses oneDNN, as it does by default; does not import torch."""
     torch = sys.modules.get("torch")
     return torch is None or bool(torch.backends.mkldnn.enabled)
 

@@ -1,4 +1,4 @@
-"""Registers of methods, models and data sets by name: shipped, of this process, or installed."""
+"""Registers of methods, models and data sets by name: shipped, added here, or installed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Thing = TypeVar("Thing")
 
 
 class Register(Generic[Thing]):
-    """Things of one sort by name.
+    """Objects of one sort by name.
 
     ``sort`` is what messages call one of them, ``group`` the entry points of other packages, and
-    ``shipped`` names places as ``module:attribute``, imported when they are asked for.
+    ``shipped`` names are ``module:attribute``, imported on demand.
     """
 
     def __init__(self, sort: str, group: str, shipped: Mapping[str, str]) -> None:
@@ -27,7 +27,7 @@ class Register(Generic[Thing]):
         self._added: dict[str, Thing] = {}
 
     def add(self, name: str) -> Callable[[Thing], Thing]:
-        """Decorator: make a thing known by ``name`` in this process.
+        """Decorator: register an object as ``name`` in this process.
 
         Raises ValueError for a shipped name.
         """
@@ -43,7 +43,7 @@ class Register(Generic[Thing]):
         return added
 
     def names(self) -> list[str]:
-        """Names of all that are known."""
+        """Names of all objects."""
         installed = [point.name for point in entry_points(group=self.group)]
         return sorted({*self.shipped, *self._added, *installed})
 
@@ -71,7 +71,7 @@ class Register(Generic[Thing]):
             sys.path.append(here)
         try:
             found: Thing = getattr(import_module(module), attribute)
-        except Exception as error:  # a module of one's own may raise anything
+        except Exception as error:  # a custom module may raise anything
             raise ValueError(
                 f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
             ) from None

@@ -132,7 +132,7 @@ DATA_KEYS = {
 """Keys of ``learning.data`` that a shipped kind uses; others may use any."""
 
 EMBEDDED = {"digits": digits.SPEC, "digit-images": digits.IMAGE_SPEC}
-"""Forms of the data that scikit-learn brings along."""
+"""Forms of the data that come with scikit-learn."""
 
 
 def tensors_of(config: LearningConfig) -> ModelTensors:
@@ -170,7 +170,7 @@ def text_spec(config: LearningConfig) -> InputSpec | None:
     return input_spec(config) if known and local else None
 
 
-# How many rows one sample brings through the experts.
+# How many rows of one sample run through the experts.
 
 
 IMAGE_STRIDE = 4
@@ -231,8 +231,8 @@ def precision_of(config: LearningConfig) -> str:
         return "bfloat16"
     if not config.model.checkpoints:
         return "float32"
-    said = read_config(Path(config.model.checkpoints[0]))
-    stored = said.get("dtype") or said.get("torch_dtype") or "float32"
+    checkpoint = read_config(Path(config.model.checkpoints[0]))
+    stored = checkpoint.get("dtype") or checkpoint.get("torch_dtype") or "float32"
     return "bfloat16" if stored in ("bfloat16", "float16") else "float32"
 
 

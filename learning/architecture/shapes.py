@@ -1,7 +1,7 @@
 """ModelTensors, counting, ``vector-moe``, ``image-moe``.
 
-Shipped kinds are written down in closed form, so that a timing-only run needs no torch. Any other
-kind is asked: its module is built without memory and looked at.
+Shipped kinds have closed forms, so that a timing-only run needs no torch. The module of any other
+kind is built without memory and measured.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from learning.data.samples import InputSpec
 Shape = tuple[int, ...]
 
 STEM_CHANNELS = 32
-"""Channels behind the first convolution of ``image-moe``."""
+"""Channels after the first convolution of ``image-moe``."""
 
 
 @dataclass(frozen=True)
 class ModelTensors:
     """Shapes by name: of one ``expert`` in one layer, of one layer's ``gate``, of the rest.
 
-    ``factored`` names the expert's matrices that low-rank factors can stand beside.
-    ``gate_bias`` says that a gate has a bias (E,) too. ``places`` are those of a sample that a
-    matrix of the backbone is multiplied at, where they are more than its tokens.
+    ``factored`` names the expert's matrices that can have low-rank factors. ``gate_bias`` says that
+    a gate has a bias (E,) too. ``places`` counts the positions of a sample that a matrix of the
+    backbone is multiplied at, where they are more than its tokens.
     """
 
     layers: int

@@ -116,9 +116,9 @@ def shape_of_keys(config: ModelConfig) -> TextShape:
 
 DENSE_TYPES = ("llama", "mistral")
 MOST, MOST_LAYERS, MOST_EXPERTS = 100_000_000, 1_000, 10_000
-"""Far above any published model: numbers beyond are a broken file."""
+"""Far above any published model: larger numbers mean a broken file."""
 SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
-"""What dense models that are put together have in common."""
+"""What dense models must have in common to be merged."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -133,22 +133,22 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def mixture_shape(folder: Path) -> TextShape:
     """Return the shape of a Mixtral checkpoint."""
-    said = read_config(folder)
-    _check_architecture(folder, said, ("mixtral",))
-    experts = _number(folder, said, "num_local_experts", 8, most=MOST_EXPERTS)
-    return _shape(folder, said, experts, _number(folder, said, "num_experts_per_tok", 2))
+    config = read_config(folder)
+    _check_architecture(folder, config, ("mixtral",))
+    experts = _number(folder, config, "num_local_experts", 8, most=MOST_EXPERTS)
+    return _shape(folder, config, experts, _number(folder, config, "num_experts_per_tok", 2))
 
 
 def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
-    """Return the shape of dense models put together, an expert each: the first's, if they fit."""
+    """Return the shape of dense models merged as one expert each: that of the first, if all fit."""
     if not checkpoints:
         raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
     shapes = []
     for place in checkpoints:
         folder = Path(place)
-        said = read_config(folder)
-        _check_architecture(folder, said, DENSE_TYPES)
-        shapes.append(_shape(folder, said, len(checkpoints), top_k))
+        config = read_config(folder)
+        _check_architecture(folder, config, DENSE_TYPES)
+        shapes.append(_shape(folder, config, len(checkpoints), top_k))
     for place, shape in zip(checkpoints, shapes, strict=True):
         for key in SAME:
             first, other = getattr(shapes[0], key), getattr(shape, key)
@@ -160,26 +160,26 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     return shapes[0]
 
 
-def _check_architecture(folder: Path, said: Mapping[str, Any], types: tuple[str, ...]) -> None:
-    kind = said.get("model_type")
+def _check_architecture(folder: Path, config: Mapping[str, Any], types: tuple[str, ...]) -> None:
+    kind = config.get("model_type")
     if kind not in types:
         raise ValueError(f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read")
     for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
-        if said.get(key, plain) not in (plain, None):
-            raise ValueError(f"{folder}: {key} is {said[key]!r}; only {plain!r} is read")
-    if said.get("quantization_config") is not None:
+        if config.get(key, plain) not in (plain, None):
+            raise ValueError(f"{folder}: {key} is {config[key]!r}; only {plain!r} is read")
+    if config.get("quantization_config") is not None:
         raise ValueError(
             f"{folder / 'config.json'}: quantization_config says that the weights are quantised; "
             "use the checkpoint in bfloat16, float16 or float32"
         )
 
 
-def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
-    hidden = _number(folder, said, "hidden_size")
-    heads = _number(folder, said, "num_attention_heads")
-    kv_heads = _number(folder, said, "num_key_value_heads", heads)
-    mixture, window = said["model_type"] == "mixtral", said.get("sliding_window")
-    tied = said.get("tie_word_embeddings") or False
+def _shape(folder: Path, config: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
+    hidden = _number(folder, config, "hidden_size")
+    heads = _number(folder, config, "num_attention_heads")
+    kv_heads = _number(folder, config, "num_key_value_heads", heads)
+    mixture, window = config["model_type"] == "mixtral", config.get("sliding_window")
+    tied = config.get("tie_word_embeddings") or False
     if heads % kv_heads:
         raise ValueError(
             f"{folder / 'config.json'}: num_attention_heads is {heads}; must be a multiple of "
@@ -189,38 +189,38 @@ def _shape(folder: Path, said: Mapping[str, Any], experts: int, top_k: int) -> T
         raise _wrong(folder, "tie_word_embeddings", tied, "true or false")
     return TextShape(
         hidden=hidden,
-        expert_hidden=_number(folder, said, "intermediate_size"),
-        layers=_number(folder, said, "num_hidden_layers", most=MOST_LAYERS),
+        expert_hidden=_number(folder, config, "intermediate_size"),
+        layers=_number(folder, config, "num_hidden_layers", most=MOST_LAYERS),
         heads=heads,
         kv_heads=kv_heads,
-        head_dim=_number(folder, said, "head_dim", hidden // heads),
-        vocabulary=_number(folder, said, "vocab_size"),
+        head_dim=_number(folder, config, "head_dim", hidden // heads),
+        vocabulary=_number(folder, config, "vocab_size"),
         experts=experts,
         top_k=top_k,
-        rope=rope_of(folder, said),
-        norm_eps=_positive(folder, said, "rms_norm_eps", 1e-5 if mixture else 1e-6),
-        positions=_number(folder, said, "max_position_embeddings", 131_072),
-        window=None if window is None else _number(folder, said, "sliding_window"),
+        rope=rope_of(folder, config),
+        norm_eps=_positive(folder, config, "rms_norm_eps", 1e-5 if mixture else 1e-6),
+        positions=_number(folder, config, "max_position_embeddings", 131_072),
+        window=None if window is None else _number(folder, config, "sliding_window"),
         tied=tied,
     )
 
 
 def _number(
     folder: Path,
-    said: Mapping[str, Any],
+    config: Mapping[str, Any],
     key: str,
     default: int | None = None,
     most: int = MOST,
 ) -> int:
-    value = said.get(key)
+    value = config.get(key)
     value = default if value is None else value
     if type(value) is not int or not 1 <= value <= most:
         raise _wrong(folder, key, value, f"a whole number from 1 to {most}")
     return value
 
 
-def _positive(folder: Path, said: Mapping[str, Any], key: str, default: float) -> float:
-    value = said.get(key)
+def _positive(folder: Path, config: Mapping[str, Any], key: str, default: float) -> float:
+    value = config.get(key)
     value = default if value is None else value
     if not is_positive(value):
         raise _wrong(folder, key, value, "a number above 0")
@@ -243,18 +243,17 @@ NEEDED = {
 """Rotary embeddings whose frequencies do not depend on the length of a text; what each needs."""
 
 
-def rope_of(folder: Path, said: Mapping[str, Any]) -> Rope:
-    """Return rotary parameters as files of either age give them: one object, or theta and scaling.
+def rope_of(folder: Path, config: Mapping[str, Any]) -> Rope:
+    """Return rotary parameters, which newer files give as one object, older as theta and scaling.
 
-    Raises :class:`ValueError` for kinds that are not read, and for numbers that are missing or
-    none.
+    Raises :class:`ValueError` for kinds that are not read, and for missing or wrong numbers.
     """
-    key = "rope_parameters" if said.get("rope_parameters") is not None else "rope_scaling"
-    given = {} if said.get(key) is None else said[key]
+    key = "rope_parameters" if config.get("rope_parameters") is not None else "rope_scaling"
+    given = {} if config.get(key) is None else config[key]
     where = f"{folder / 'config.json'}: {key}"
     if not isinstance(given, Mapping):
         raise ValueError(f"{where} is {given!r:.60}; must be an object with rope_type")
-    theta = said.get("rope_theta", 1e6 if said["model_type"] == "mixtral" else 1e4)
+    theta = config.get("rope_theta", 1e6 if config["model_type"] == "mixtral" else 1e4)
     found = {"rope_type": given.get("type", "default"), "rope_theta": theta, **given}
     found.pop("type", None)
     kind = found["rope_type"]

@@ -1,4 +1,4 @@
-"""``digits``, ``digit-images``: handwritten digits that scikit-learn brings along.
+"""``digits``, ``digit-images``: handwritten digits that come with scikit-learn.
 
 All clusters hold the same kind of data, one domain each, and are tested on the same images.
 """
@@ -38,7 +38,7 @@ def digits(config: LearningConfig) -> Dataset:
 
 
 def digit_images(config: LearningConfig) -> Dataset:
-    """Return the digits as images (n, 1, 8, 8) in 0..1, dealt at random and split as ``digits``.
+    """Return the digits as images (n, 1, 8, 8) in 0..1, shuffled and split as ``digits``.
 
     Raises :class:`ValueError` for more clusters than there are images.
     """

@@ -26,7 +26,7 @@ FORMS: dict[int, Form] = {2: "vector", 3: "image", 4: "image"}
 
 
 class PixelRows:
-    """The samples of several (name, array), counted through, as features of one shape."""
+    """The samples of several (name, array), numbered consecutively, as features of one shape."""
 
     def __init__(self, arrays: Sequence[tuple[str, Pixels]]) -> None:
         """Raise :class:`ValueError` for an array of another shape than the first."""
@@ -159,7 +159,7 @@ def _endings(path: str, arrays: Arrays) -> list[str]:
 
 
 def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
-    """Return one value a sample, whole numbers or strings."""
+    """Return one value per sample, whole numbers or strings."""
     column: list[Any] = []
     for end in ends:
         if f"{name}{end}" not in arrays:
@@ -227,7 +227,7 @@ def _check_entry(file: IO[bytes], size: int) -> None:
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
-        return  # refused where it is read, in words of its own
+        return  # refused where it is read, with another message
     if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"an array {shape} of {dtype} does not fill its {size} bytes")
 

@@ -95,14 +95,14 @@ def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator
     labels, sizes = np.unique(y, return_counts=True)
     holders = _holders(sizes, devices, per_device)
     order = rng.permutation(len(labels))
-    # Dealing the places of one label to devices in turn gives no device a label twice, since no
+    # Giving the places of one label to devices in turn gives no device a label twice, since no
     # label has more places than there are devices, and gives every device as many places.
     places = rng.permutation(devices)[np.arange(devices * per_device) % devices]
     owner = np.empty(len(y), np.int64)
-    dealt = np.split(places, np.cumsum(holders[order])[:-1])
-    for index, hands in zip(order, dealt, strict=True):
-        parts = np.array_split(np.flatnonzero(y == labels[index]), len(hands))
-        for device, rows in zip(hands, parts, strict=True):
+    holding = np.split(places, np.cumsum(holders[order])[:-1])
+    for index, own in zip(order, holding, strict=True):
+        parts = np.array_split(np.flatnonzero(y == labels[index]), len(own))
+        for device, rows in zip(own, parts, strict=True):
             owner[rows] = device
     return [np.flatnonzero(owner == device) for device in range(devices)]
 
@@ -130,9 +130,9 @@ def _holders(sizes: Rows, devices: int, per_device: int) -> Rows:
 def cluster_domains(
     tables: Sequence[Table], classes: Sequence[Rows], config: LearningConfig
 ) -> list[Domain]:
-    """Return one domain a cluster; its ``x`` (n,) are row numbers, counted through all tables.
+    """Return one domain per cluster; its ``x`` (n,) are row numbers, counted over all tables.
 
-    Several tables are one a cluster. In one table with domains, the sorted distinct domains go to
+    Several tables are one per cluster. In one table with domains, the sorted distinct domains go to
     the clusters in contiguous groups. In one without, the train rows are shuffled and split
     evenly, and the test rows are seen by all. ``classes`` are the class of each row by table.
     """
@@ -157,7 +157,7 @@ def cluster_domains(
 
 
 def _by_domain(table: Table, config: LearningConfig) -> list[tuple[Rows, ...]]:
-    """Deal the distinct domains of ``table`` to the clusters."""
+    """Assign the distinct domains of ``table`` to the clusters."""
     assert table.domains is not None
     check_one_type(table.domains, "domain", table.place)
     distinct, number = np.unique(np.array(table.domains), return_inverse=True)
@@ -220,7 +220,7 @@ def _held_out(rows: Rows, config: LearningConfig, name: str, where: str) -> tupl
 
 
 def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
-    """Share ``dataset`` out: cluster ``c`` holds mostly domain ``c``, its devices parts of that.
+    """Split ``dataset``: cluster ``c`` holds mostly domain ``c``, its devices parts of that.
 
     The first ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
     distribution, are known to the server and are in no shard. Raises :class:`ValueError` where a

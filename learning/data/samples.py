@@ -43,7 +43,7 @@ def join(parts: Sequence[SampleArrays]) -> SampleArrays:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model is fed: the form, the shape of one sample's ``x``, and the numbers of classes.
+    """The input of a model: the form, the shape of one sample's ``x``, and the numbers of classes.
 
     ``vocabulary`` is the number of token ids of ``text`` and ``choices``, None of other forms. The
     classes of ``choices`` are the options of the question that has most.
@@ -57,14 +57,14 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Domain:
-    """One data modality: what is there to train on, and its test set."""
+    """One data modality: samples to train on, and its test set."""
 
     train: SampleArrays
     test: SampleArrays
 
 
 class Encoding(NamedTuple):
-    """How the features of samples are made of their row numbers (n,)."""
+    """How the features of samples are made from their row numbers (n,)."""
 
     spec: InputSpec
     features: Callable[[Rows], NDArray[Any]]
@@ -72,10 +72,10 @@ class Encoding(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """One domain a cluster, whose ``x`` are row numbers (n,), and what those stand for.
+    """One domain per cluster, whose ``x`` are row numbers (n,), and what those stand for.
 
-    Rows are shared out before features are made of them. ``encode`` is given the trial rows of
-    all clusters, which is what the server knows (a tokenizer is made of them), and returns the
+    Rows are split before features are made of them. ``encode`` takes the trial rows of all
+    clusters, which is what the server knows (a tokenizer is trained on them), and returns the
     encoding of all rows.
     """
 
@@ -87,8 +87,8 @@ class Dataset:
 class FederatedSamples:
     """Who holds what, by cluster name.
 
-    ``shards`` has one entry a device; ``trial`` is shared with the server and in no shard;
-    ``test`` is the cluster's own domain. ``spec`` holds for all of them.
+    ``shards`` has one entry per device; ``trial`` is shared with the server and in no shard;
+    ``test`` is the cluster's own domain. ``spec`` is the same for all of them.
     """
 
     shards: Mapping[str, tuple[SampleArrays, ...]]

@@ -13,7 +13,7 @@ from learning.config import DataConfig, LearningConfig
 from learning.data.samples import Rows
 from learning.files import check_regular, files_under
 
-# What a file says of its rows, before anything is shared out: label, split, domain.
+# What a file says of its rows, before they are split: label, split, domain.
 
 
 #: Largest number of classes: a label above is taken for a mistake.
@@ -48,7 +48,7 @@ class Table:
 
 
 def check_label(value: object, where: str) -> int | str:
-    """Return a label. Raises :class:`ValueError` for one that is no string or number from 0."""
+    """Return a label. Raises :class:`ValueError` unless it is a string or a number from 0."""
     if isinstance(value, str) and value.strip():
         return value
     if isinstance(value, bool) or not isinstance(value, int):
@@ -146,9 +146,9 @@ def cluster_files(config: LearningConfig) -> list[str]:
 
 
 def _checked(paths: list[str], kind: str) -> list[str]:
-    """Refuse what is no regular file, for kinds that read nothing else."""
+    """Refuse all but regular files, for kinds that read nothing else."""
     for path in paths if kind in FILES_ONLY else ():
-        if Path(path).exists():  # what is not there is told of where it is opened
+        if Path(path).exists():  # a missing file is reported where it is opened
             check_regular(path)
     return paths
 

@@ -57,12 +57,12 @@ def read_rows(
         content = [Text(row.string("text"), row.pair()) for row in named]
         labels = [_label(row) for row in named]
     split = "split" in columns or any(row.has("split") for row in named)
-    dealt = "domain" in columns or any(row.has("domain") for row in named)
+    has_domain = "domain" in columns or any(row.has("domain") for row in named)
     table = Table(
         file,
         labels,
         np.array([_is_test(row) for row in named]) if split else None,
-        [_domain(row) for row in named] if dealt else None,
+        [_domain(row) for row in named] if has_domain else None,
         lambda row: named[row].place,
     )
     table.check()
@@ -118,7 +118,7 @@ def _domain(row: Row) -> int | str:
     return value
 
 
-# The cells of one row, by what they are for: text, label, question, ...
+# The cells of one row, by role: text, label, question, ...
 
 
 #: Role of a column -> names that it has where the configuration gives none.
@@ -182,7 +182,7 @@ class Row:
 
 
 def check_text(value: Any, where: str) -> str:
-    """Return a text. Raises :class:`ValueError` for one that is blank or no text."""
+    """Return a text. Raises :class:`ValueError` unless it is a string that is not blank."""
     if not isinstance(value, str):
         raise ValueError(f"{where} is {value!r:.60}; it must be a string")
     if not value.strip():

@@ -109,7 +109,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
 
 
 def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
-    """Take what encoding needs out of a tokenizer; cutting and padding that it was saved with end.
+    """Return what encoding needs of a tokenizer, without the cutting and padding it was saved with.
 
     The separator is its ``[SEP]`` or ``<sep>``, else a newline. Such a token that is spelt out in
     a user's text is text like any other.
@@ -160,15 +160,15 @@ def encode_texts(rows: Sequence[Text], tokenizer: Tokenizer, tokens: int) -> NDA
     return out
 
 
-def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return how much of two lengths is kept in ``room``: the longer one is cut first.
+def cut_pair(first: int, second: int, space: int) -> tuple[int, int]:
+    """Return how much of two lengths is kept in ``space``: the longer one is cut first.
 
     A last token that two cannot divide goes to the longer one, of equals to the second.
     """
-    if first + second <= room:
+    if first + second <= space:
         return first, second
-    short = min(first, second, max(room, 0) // 2)
-    long = max(room, 0) - short
+    short = min(first, second, max(space, 0) // 2)
+    long = max(space, 0) - short
     return (long, short) if first > second else (short, long)
 
 
@@ -198,9 +198,9 @@ def encode_questions(
     return out
 
 
-def _keep_end(begin: Sequence[int], question: list[int], room: int) -> list[int]:
-    kept = max(room - len(begin), 0)
-    return [*begin[:room], *question[max(len(question) - kept, 0) :]]
+def _keep_end(begin: Sequence[int], question: list[int], space: int) -> list[int]:
+    kept = max(space - len(begin), 0)
+    return [*begin[:space], *question[max(len(question) - kept, 0) :]]
 
 
 def _check_tokens(ids: list[int], text: str) -> None:

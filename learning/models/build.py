@@ -67,8 +67,8 @@ def _draw(
 def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
     """Return a model whose parameters have shapes only; buffers are real, and on the device.
 
-    It is in evaluation mode, for training too: dropout is off. Raises :class:`ValueError` for a
-    model that cannot be made or trained; see :mod:`learning.models.build`.
+    It is in evaluation mode, for training too: dropout is off. Raises :class:`ValueError` as
+    :func:`make_model` does.
     """
     model = make_shapes(maker, config.model, spec, here)
     place_buffers(model, maker, config.model, spec, here, config.device, torch_dtype(config))
@@ -89,14 +89,14 @@ def single_expert(config: LearningConfig) -> LearningConfig:
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 LONGEST_CAUSE = 160
-"""Characters of another's error message that are repeated."""
+"""Most characters of the cause that a message repeats."""
 
 
 def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
     """Call ``maker``.
 
-    Raises :class:`ValueError` where it fails, for what is no module, and for modules with batch
-    statistics, tied or lazy parameters, frozen experts, or MoE layers of another configuration.
+    Raises :class:`ValueError` where it fails or makes no module, and for modules with batch
+    statistics, tied or lazy parameters, or MoE layers of another configuration.
     """
     try:
         model = maker(config, spec, here)
@@ -207,10 +207,10 @@ def place_buffers(
     device: str,
     dtype: torch.dtype,
 ) -> None:
-    """Put real buffers on ``device`` in place of those that ``model`` has shapes of only.
+    """Replace the buffers of ``model`` that have shapes only by real ones on ``device``.
 
-    Those are computed in the format ``dtype`` of the weights where they are no integers; buffers
-    that are real already keep their own. Raises :class:`ValueError` for random ones.
+    Those get the format ``dtype`` of the weights unless they are integers; buffers that are real
+    already keep theirs. Raises :class:`ValueError` for random ones.
     """
     buffers = dict(model.named_buffers(remove_duplicate=False))
     known: dict[str, Tensor] = {}
@@ -227,9 +227,9 @@ def place_buffers(
 def _constants(
     maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency
 ) -> dict[str, Tensor]:
-    """Return the buffers of a model that is made in memory, for that once.
+    """Return the buffers of the model, which is made in memory once for this.
 
-    It is made from two seeds: devices hold different experts, so that draws would differ too.
+    It is made from two seeds: random buffers would differ between devices with other experts.
     """
     first, second = (_made_from(seed, maker, config, spec, here) for seed in SEEDS)
     for path, buffer in first.items():

@@ -21,7 +21,7 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 class CheckpointFolder:
-    """The tensors of ``folder`` by name. Nothing is opened before one of them is asked for.
+    """The tensors of ``folder`` by name; files are opened when one of them is read.
 
     Its methods raise :class:`ValueError` for a folder without safetensors, and for broken files.
     """
@@ -42,7 +42,7 @@ class CheckpointFolder:
         return tuple(self._file(self._files[name]).get_slice(name).get_shape())
 
     def number_format(self, name: str) -> str:
-        """Return what the numbers of a tensor are kept as, in the words of safetensors."""
+        """Return the number format of a tensor, as safetensors names it."""
         return str(self._file(self._files[name]).get_slice(name).get_dtype())
 
     def read(self, name: str, part: tuple[int | slice, ...] = ()) -> Tensor:
@@ -88,9 +88,9 @@ class CheckpointFolder:
 
 
 HEADS = ("score.weight",)
-"""Tensors that a checkpoint need not have: the head that the data ask for."""
+"""Tensors that a checkpoint need not have: the head that the data require."""
 FORMATS = ("F64", "F32", "F16", "BF16")
-"""Number formats of weights that can be trained on, in the words of safetensors."""
+"""Number formats of weights that can be trained, as safetensors names them."""
 MATRICES = {"gate": "w1", "down": "w2", "up": "w3"}
 
 
@@ -112,8 +112,8 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     """Return by stored name what ``config.checkpoints`` hold of ``model``, in the files' format.
 
     ``model`` needs shapes only; experts that it does not hold are not read, nor are files that
-    hold nothing else. What no checkpoint has to have is left out: the gates of dense models that
-    are put together, and the classification head. Backbone and head of those are the first's.
+    hold nothing else. Tensors that a checkpoint need not have are left out: the gates of merged
+    dense models, and the classification head. Backbone and head of merged models are the first's.
 
     Raises :class:`ValueError` for folders that are missing, pickled, broken or without some of
     the tensors, for tensors of another shape, and for integers and numbers that are not finite.
@@ -153,7 +153,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Ten
 
 
 def _check_named(config: ModelConfig) -> None:
-    """Refuse checkpoints of the right shapes that compute something else than the kind does."""
+    """Refuse checkpoints of the right shapes that compute another function than the kind does."""
     if kind_of(config.kind).shape is None:
         return
     general = "merged-llama" if kind_of(config.kind).merged else "mixtral"

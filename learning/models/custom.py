@@ -1,4 +1,4 @@
-"""A custom model: tried on samples before the run, and measured."""
+"""A custom model: tried on samples before the run, and measured where its sizes are needed."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def try_out(
     model = _filled(config, maker, spec, Residency(everything))
     check_frozen(config.model.kind, model, config.trains_backbone)
     _check_forward(config.model.kind, model, x, y, spec)
-    for said, held in ((single_expert(config), (0,)), (config, everything[-1:])):
-        single = _filled(said, maker, spec, Residency(held))
+    for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
+        single = _filled(sized, maker, spec, Residency(held))
         _check_forward(config.model.kind, single, x, y, spec)
     batched = getattr(model, "batched", True)
     here = Residency(everything, everything, dense=batched)
@@ -100,7 +100,7 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         )
 
 
-# The tensors of a model of one's own, found by looking at it.
+# The tensors of a custom model, found by measuring it.
 
 
 def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:

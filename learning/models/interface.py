@@ -1,4 +1,4 @@
-"""What a model of leomix is: MoEModel, its tensor names, and the register of kinds."""
+"""The interface of models: MoEModel, names of tensors, and the register of kinds."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from learning.data.samples import InputSpec
 from learning.models.moe import MoELayer, Residency
 from learning.registry import Register
 
-# What the rest of ``learning`` relies on in a model.
+# What the rest of ``learning`` expects of a model.
 
 
 class MoEModel(nn.Module):
     """A classifier with :class:`~learning.models.moe.MoELayer` somewhere inside.
 
     ``forward(x)`` maps samples ``x`` of the data's form to logits (n, classes). Training runs it
-    over all devices of a cluster at once by :func:`torch.func.vmap`; a model that cannot be run
-    so sets ``batched`` to False and is trained device by device.
+    over all devices of a cluster at once by :func:`torch.func.vmap`; a model that does not
+    support that sets ``batched`` to False and is trained device by device.
     """
 
     batched: bool = True
 
     def keep(self, x: Tensor) -> Tensor | None:
-        """Return which tokens of ``x`` are no padding, bool in the gates' shape; None for all."""
+        """Return which tokens of ``x`` are not padding, bool in the gates' shape; None for all."""
         return None
 
 
 def check_form(config: ModelConfig, spec: InputSpec) -> None:
-    """Raise ValueError where a kind of model cannot take the data's form."""
+    """Raise ValueError where a kind of model does not take the data's form."""
     forms, usual = kind_of(config.kind).forms, kinds_for(spec.form)[0]
     if spec.form not in forms:
         raise ValueError(
@@ -88,8 +88,8 @@ class Names:
 def names_of(model: nn.Module) -> Names:
     """Return the names of ``model``'s tensors.
 
-    Raises :class:`ValueError` for a model without MoE layers, and for backbone tensors whose names
-    would be taken for those of an expert or a gate.
+    Raises :class:`ValueError` for a model without MoE layers, and for backbone tensors named like
+    those of an expert or a gate.
     """
     layers = [path for path, module in model.named_modules() if isinstance(module, MoELayer)]
     if not layers:

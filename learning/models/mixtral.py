@@ -1,4 +1,4 @@
-"""Hugging Face's Mixtral with our MoE layers in place of its fused experts.
+"""Hugging Face's Mixtral with :class:`MoELayer` in place of its fused experts.
 
 Llama's blocks are Mixtral's with one expert, so dense Llama-family models put together are the
 same module.
@@ -60,7 +60,7 @@ class MixtralMoE(MoEModel):
         return scores.reshape(x.shape[:2])
 
     def keep(self, x: Tensor) -> Tensor:
-        """Return which tokens are no padding, (n, T) or (n O, T)."""
+        """Return which tokens are not padding, (n, T) or (n O, T)."""
         return (x[:, :, 0].flatten(0, 1) if self.choices else x) >= 0
 
     def _class_logits(self, tokens: Tensor) -> Tensor:
@@ -72,9 +72,8 @@ class MixtralMoE(MoEModel):
     def _option_scores(self, tokens: Tensor, scored: Tensor) -> Tensor:
         """Mean log-probability (N,) of the ``scored`` among ``tokens`` (N, T).
 
-        A token that nothing precedes has no probability and is left out. The head runs at the
-        places that predict a scored token only: of all tokens its output would be the largest
-        tensor by far.
+        A token without a predecessor has no probability and is left out. The head runs only where
+        it predicts a scored token: for all tokens its output would be the largest tensor by far.
         """
         real = tokens >= 0
         rows, places = (scored & real)[:, 1:].logical_and(real[:, :-1]).nonzero(as_tuple=True)
@@ -102,10 +101,10 @@ class MixtralMoE(MoEModel):
 
 
 def attention_mask(real: Tensor, window: int | None = None) -> Tensor:
-    """Return which places each place may look at, bool (N, 1, T, T), from ``real`` (N, T).
+    """Return which places each place attends to, bool (N, 1, T, T), from ``real`` (N, T).
 
-    Itself, and real tokens before it, at most ``window`` places with itself. Padding looks at
-    itself too, since a softmax over nothing is not a number.
+    These are itself and real tokens before it, at most ``window`` places in all. Padding attends
+    to itself too, since a softmax over nothing is NaN.
     """
     place = torch.arange(real.shape[1], device=real.device)
     back = place[:, None] - place[None, :]
@@ -140,7 +139,7 @@ def _backbone(shape: TextShape) -> MixtralModel:
     config = hugging_face_config(replace(shape, expert_hidden=1, experts=1, top_k=1))
     config._attn_implementation = "sdpa"
     model = MixtralModel(config)
-    # Its frequencies are no parameter and in no checkpoint: real even where parameters are not.
+    # Its frequencies are no parameters and not in checkpoints: real even where parameters are not.
     with torch.device("cpu"):
         model.rotary_emb = MixtralRotaryEmbedding(config)
     return model

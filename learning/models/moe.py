@@ -14,18 +14,18 @@ from torch.nn import functional
 
 from learning.config import LoraConfig, ModelConfig
 
-# The MoE layer: a gate and one module an expert (EMS-FL, equations (7) to (9) and (43)).
+# The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
 
 
 @dataclass(frozen=True)
 class Residency:
     """Which experts are in memory (``held``), which of those are trained with LoRA (``tuned``).
 
-    ``dense`` runs every held expert on every row and weights by zero where it was not chosen: the
+    ``dense`` runs every held expert on every row, with weight zero where it was not chosen: the
     same function without shapes that depend on data, as batching over devices needs. ``masked``
-    is the logit that experts which are not held get: -inf, or 0 as the paper writes. With
-    ``own_reach`` every gate has a buffer ``reach`` (E,), 0 for experts in reach and -inf for the
-    others, in which devices of one batch may differ.
+    is the logit of experts that are not held: -inf, or 0 as the paper writes. With ``own_reach``
+    every gate has a buffer ``reach`` (E,) that is added to its logits: 0 for experts that it may
+    choose and -inf for the others, which may differ between the devices of one batch.
     """
 
     held: tuple[int, ...]
@@ -46,12 +46,11 @@ class Gate(nn.Module):
     """``TopK(softmax(W x))``, equations (7) and (9): what is kept is not normalised again.
 
     Experts that are not held are masked, equation (43): their logits become -inf, so that they
-    take no share of the softmax, and k is at most the number of held experts. With ``masked`` = 0
-    they go on taking their share, and rows that choose one get nothing of it.
+    have no share of the softmax, and k is at most the number of held experts. With ``masked`` = 0
+    they keep a share, and rows that choose one get no output from it.
 
-    With ``normalised`` the kept weights sum to 1, as in Mixtral. A single one is then 1 whatever
-    the gate says; it keeps the gradient of p, or the gate could not learn. With ``biased`` the
-    logits are W x + b.
+    With ``normalised`` the kept weights sum to 1, as in Mixtral. For k = 1 the weight is always 1,
+    but has the gradient of p, or the gate could not learn. With ``biased`` the logits are W x + b.
     """
 
     reach: Tensor | None
@@ -86,7 +85,7 @@ class Gate(nn.Module):
         if self.absent:
             absent = torch.tensor(self.absent, device=logits.device)
             logits = logits.index_fill(-1, absent, self.masked)
-        # Sixteen bits would tie experts that differ: routing is decided in single precision.
+        # In sixteen bits different experts would tie: routing is decided in single precision.
         share = (logits.float() if logits.dtype == torch.bfloat16 else logits).softmax(-1)
         kept, chosen = share.topk(self.k, -1)
         if self.normalised:
@@ -125,7 +124,7 @@ class GatedExpert(nn.Module):
 
 
 class MoELayer(nn.Module):
-    """``y = sum_e g_e(x) expert_e(x)``, equation (8), over the experts that are here.
+    """``y = sum_e g_e(x) expert_e(x)``, equation (8), over the held experts.
 
     ``expert(hidden, expert_hidden)`` makes one expert: any module that maps the last dimension to
     ``outputs`` numbers (as many as come in, by default).
@@ -186,13 +185,13 @@ def gates_of(model: nn.Module) -> list[Gate]:
 
 
 def tokens_of(model: nn.Module, x: Tensor) -> Tensor | None:
-    """Return which tokens of ``x`` are no padding, as the gates see them; None for all."""
+    """Return which tokens of ``x`` are not padding, in the gates' shape; None for all."""
     keep: Callable[[Tensor], Tensor | None] | None = getattr(model, "keep", None)
     return None if keep is None else keep(x)
 
 
 def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Routing]]:
-    """Return ``model(x)`` and the routing of every MoE layer on the way."""
+    """Return ``model(x)`` and the routing of every MoE layer in it."""
     seen: list[Routing] = []
 
     def record(gate: nn.Module, inputs: tuple[Tensor, ...], routing: Routing) -> None:
@@ -226,9 +225,9 @@ class LoraLinear(nn.Linear):
 
 
 def with_factors(expert: nn.Module, lora: LoraConfig) -> nn.Module:
-    """Return ``expert`` with factors beside every linear map that ``lora`` targets.
+    """Return ``expert`` with factors for every linear map that ``lora`` targets.
 
-    Raises :class:`ValueError` where a target is no linear map of the expert.
+    Raises :class:`ValueError` for a target that is not a linear map of the expert.
     """
     maps = {path: m for path, m in expert.named_modules() if isinstance(m, nn.Linear)}
     lora.check_targets({path.split(".")[-1] for path in maps})

@@ -1,4 +1,4 @@
-"""Extractors, personal expert, NetworkedMoE, mixing of answers.
+"""Networked experts: extractors, the personal expert, the whole mixture, mixing of answers.
 
 ``vector-nmoe`` runs over feature vectors, ``image-nmoe`` over images.
 """
@@ -31,7 +31,7 @@ BATCHED_PLACES = 256
 
 
 class VectorExtractor(nn.Module):
-    """``layers`` linear maps to ``hidden``, a ReLU behind each; features are standardised."""
+    """``layers`` linear maps to ``hidden``, each followed by a ReLU; features are standardised."""
 
     def __init__(self, config: ModelConfig, spec: InputSpec) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class VectorExtractor(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions with a way around them; the first one may halve the image."""
+    """Two 3 x 3 convolutions with a shortcut around them; the first one may halve the image."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class PersonalExpert(nn.Module):
 
 
 class Projector(nn.Module):
-    """What the spectral loss looks at the features through."""
+    """Projects features for the spectral loss."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class NetworkedMoE(MoEModel):
         return answer(mixed, "prob")
 
 
-# How the answers of several experts become one.
+# One answer from those of several experts.
 
 
 def mixed(weights: Tensor, outputs: Tensor) -> Tensor:

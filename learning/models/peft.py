@@ -25,7 +25,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Change(NamedTuple):
-    """What makes the trained model of the start: added to some tensors, in place of others."""
+    """How the trained model differs from the start: added to some tensors, replacing others."""
 
     added: dict[str, Tensor]
     replaced: dict[str, Tensor]
@@ -94,22 +94,22 @@ def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Ch
     return change
 
 
-def _scales(said: Mapping[str, Any]) -> Callable[[str], float]:
+def _scales(keys: Mapping[str, Any]) -> Callable[[str], float]:
     """Return the number that a module's product is multiplied by, alpha / r, from PEFT's keys."""
-    alphas, ranks = said["alpha_pattern"], said["rank_pattern"]
+    alphas, ranks = keys["alpha_pattern"], keys["rank_pattern"]
     for found in (alphas, ranks):
         if not isinstance(found, dict):
             raise ValueError(f"rank_pattern and alpha_pattern are objects, not {found!r:.40}")
-    for number in (said["lora_alpha"], said["r"], *alphas.values(), *ranks.values()):
+    for number in (keys["lora_alpha"], keys["r"], *alphas.values(), *ranks.values()):
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e9:
             raise ValueError(f"{number!r:.40} is no rank and no alpha")
-    return lambda module: alphas.get(module, said["lora_alpha"]) / ranks.get(module, said["r"])
+    return lambda module: alphas.get(module, keys["lora_alpha"]) / ranks.get(module, keys["r"])
 
 
 def _check_factors(
     folder: Path, file: Any, name: str, second: str, first: str | None, shapes: Shapes | None
 ) -> None:
-    """Refuse factors that are no pair of matrices, or make another shape than the model's."""
+    """Refuse factors that are not a pair of matrices, or whose product has another shape."""
     b, a = ([] if k is None else file.get_slice(k).get_shape() for k in (second, first))
     if len(a) != 2 or len(b) != 2 or b[1] != a[0]:
         raise ValueError(f"{folder}: the factors of {name!r} have shapes {b} and {a}; save it anew")
@@ -157,14 +157,14 @@ def _linear_maps(model: nn.Module, names: Names) -> list[str]:
 
 
 def _ranks(ranks: Mapping[str, int]) -> dict[str, Any]:
-    """PEFT's keys for a rank of each map's own; alpha is the rank, so that products count once."""
+    """PEFT's keys for one rank per map; alpha is the rank, so that products count once."""
     most = max(ranks.values())
     others = {path: rank for path, rank in ranks.items() if rank != most}
     return {"r": most, "lora_alpha": most, "rank_pattern": others, "alpha_pattern": others}
 
 
 def _owners(changed: Collection[str], targets: Collection[str]) -> list[str]:
-    """Modules that hold changed tensors beside the targets."""
+    """Modules other than the targets that hold changed tensors."""
     owners = {path.rpartition(".")[0] for path in changed}.difference(targets)
     for owner in sorted(owners):
         if not owner or any(path.startswith(f"{owner}.") for path in targets):
@@ -263,7 +263,7 @@ def _check_same(start: Mapping[str, Tensor], final: Mapping[str, Tensor]) -> Non
 # Trained experts as a PEFT adapter of Hugging Face's own Mixtral, whose experts are fused.
 
 
-# PEFT nests its wrappers of two parameters of one module: the first one lies inside.
+# PEFT nests its wrappers of two parameters of one module: the first one is inside.
 WRAPPERS = {"gate_up": "mlp.experts.base_layer", "down": "mlp.experts"}
 PARAMETERS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 

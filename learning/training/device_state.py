@@ -2,8 +2,8 @@
 
 Names: ``base.{name}`` as downloaded, of every expert that is held and of what is shared (the
 gates, and a backbone that is trained); ``factor.expert.{e}.{l}.{matrix}.{a,b}`` trained since the
-last offer; and under its plain ``{name}`` what is trained without factors: what is shared, and
-experts where LoRA has no rank. A device that has never received an expert has NaN in its place.
+last upload was staged; and plain ``{name}`` for what is trained without factors: what is shared,
+and experts where LoRA has no rank. A device that has never loaded an expert has NaN in its place.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def load(
 ) -> State:
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
-    What a device has trained since its last offer stays its own, on top of the new base: factors
-    of experts that stay, and changes of what has no factors. A newly held expert starts with fresh
+    A device keeps what it has trained since its last offer, on top of the new base: factors of
+    experts that stay, and changes of what has no factors. A newly held expert starts with fresh
     factors, drawn for each device's ``adapter_epoch`` (K,); all other experts are dropped.
     """
     _check_rows(task, cluster, who, adapter_epoch)
@@ -63,7 +63,7 @@ def load(
 def load_gate(
     task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor], *, who: Sequence[bool]
 ) -> State:
-    """Download what is shared alone to the devices in ``who`` (K,), in place of what they had."""
+    """Download what is shared to the devices in ``who`` (K,), in place of what they had."""
     after = dict(state)
     for name in filter(task.is_shared, server):
         for held in (BASE + name, name):
@@ -85,7 +85,7 @@ def commit(
 
     The function of the model is unchanged: base := base + scale B A, A of the new ``adapter_epoch``
     (K,), B = 0; what is trained without factors becomes its own base, and so does what is shared
-    if ``gate``. What is left out stays to be offered later.
+    if ``gate``. Other changes can still be offered later.
     """
     _check_rows(task, cluster, who, adapter_epoch)
     folded = dict(state)
@@ -150,7 +150,7 @@ def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | N
 
 
 def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> State:
-    """Return what one device's model is made of, by stored name: as trained, in full matrices."""
+    """Return the tensors of one device's model as trained, in full matrices, by stored name."""
     own = {name: tensor[device : device + 1] for name, tensor in state.items()}
     tensors: State = {}
     for name, base in own.items():
@@ -168,14 +168,14 @@ def _with_own_change(
 ) -> Tensor:
     """Return the new base plus what the devices in ``who`` have trained and not offered yet.
 
-    A device that had nothing before, or a change that is not finite, begins at the base.
+    A device that had nothing before, or whose change is not finite, begins at the base.
     """
     if name not in before:
         return base
     change = before[name] - before[BASE + name]
     sound = torch.isfinite(change).reshape(len(change), -1).all(1)
     change = torch.where(sound.view(-1, *[1] * (change.dim() - 1)), change, 0.0)
-    # Where nothing is unsent, devices go on sharing the memory of one base.
+    # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
     return _rows(who, new, before[name], stacked=True)
 

@@ -39,14 +39,14 @@ def evaluate(
 ) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
-    With ``only`` the gate is masked to those experts: what they are worth by themselves.
+    With ``only`` the gate is masked to those experts.
     """
     model = task.model(server, only)
     return [_score(model, name, task.test[name]) for name in task.config.clusters]
 
 
 def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return everything the trained model consists of, backbone included, to be stored."""
+    """Return all tensors of the trained model, backbone included."""
     return {name: tensor.contiguous() for name, tensor in {**task.backbone, **server}.items()}
 
 
@@ -65,7 +65,7 @@ def _score(model: nn.Module, cluster: str, test: Samples) -> Score:
     )
 
 
-# How often each cluster's data activate each expert: the basis of model splitting.
+# How often each cluster's data activate each expert: what model splitting is based on.
 
 
 Batch = Tensor | tuple[Tensor, Tensor]
@@ -117,7 +117,7 @@ def _checked(keep: Tensor, chosen: Tensor) -> Tensor:
     return keep
 
 
-# What the experts of a device do on its own data: the samples they serve, and how well.
+# How the experts of a device do on its own data: the samples that they serve, and how well.
 
 
 class Served(TypedDict):

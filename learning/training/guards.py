@@ -58,10 +58,10 @@ def guarded(operation: Operation, task: Task, tensors: list[Tensors], **argument
 
 
 class UnchangedGuard:
-    """The tensors that an operation is given, to see that it changes no others than it may.
+    """The tensors that an operation gets, to check that it changes only those that it may.
 
-    A tensor counts its changes in place, so that one which is still the same object, and has
-    counted none, need not be looked at.
+    A tensor counts its changes in place: one that is the same object and has counted none need not
+    be compared.
     """
 
     def __init__(self, tensors: Tensors) -> None:
@@ -69,9 +69,9 @@ class UnchangedGuard:
         self._changes = {name: tensor._version for name, tensor in tensors.items()}
 
     def check(self, after: Tensors, may: Callable[[str], bool], what: str) -> None:
-        """Raise Violation unless ``after`` differs in tensors that ``may`` change only.
+        """Raise Violation where ``after`` differs in a tensor that may not change.
 
-        What was given must not have changed in place either: others hold it, too.
+        The tensors before must not have changed in place either, as others hold them too.
         """
         for name, tensor in self._tensors.items():
             if tensor._version != self._changes[name]:
@@ -93,7 +93,7 @@ class _Known:
 
 
 class Frozen:
-    """Tensors that nothing may change from now on."""
+    """Tensors that nothing may change any more."""
 
     def __init__(self, tensors: Tensors) -> None:
         self._known = {
@@ -102,7 +102,7 @@ class Frozen:
         }
 
     def check(self, tensors: Tensors, what: str, thoroughly: bool = False) -> None:
-        """Raise Violation unless ``tensors`` are what they were; ``thoroughly`` hashes them all."""
+        """Raise Violation unless ``tensors`` are unchanged; ``thoroughly`` hashes them all."""
         if tensors.keys() != self._known.keys():
             changed = sorted(tensors.keys() ^ self._known.keys())[0]
             raise violation(FROZEN, f"{changed!r} of {what} has come or gone")

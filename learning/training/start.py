@@ -1,4 +1,4 @@
-"""Data + model + pre-training -> task and start model.
+"""From a configuration to a task and its start model: data, model and pre-training.
 
 The small analogue of EMS-FL's Experiment 1: there, the experts are the feed-forward networks of
 three domain-tuned models on one backbone, and a random gate is pre-trained on shared samples.
@@ -40,7 +40,7 @@ from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the server's model with the changes of the adapter that the task starts from, if any.
+    """Return the server's model with the changes of the task's adapter, if it starts from one.
 
     Raises :class:`ValueError` for an adapter of another model, or of tensors that are frozen here.
     """
@@ -189,7 +189,7 @@ DENSE_STEP_SIZE = 0.1
 
 
 def build_task(config: LearningConfig) -> Task:
-    """Load the data, share them out and make the initial weights.
+    """Load and split the data, and make the initial weights.
 
     Raises :class:`ValueError` for an unknown kind of model or data, data that a model cannot
     take, an empty shard, a broken checkpoint, and a model that does not fit into memory.
@@ -240,7 +240,7 @@ def _initial(
     names: Names,
     trial: Mapping[str, Samples],
 ) -> dict[str, Tensor]:
-    """Weights out of checkpoints, of a pre-trained dense model, or random ones."""
+    """Return weights from checkpoints, of a pre-trained dense model, or random ones."""
     spec, steps = samples.spec, pretraining_of(config)
     if steps.backbone_steps and not config.model.checkpoints:
         return _dense(config, spec, maker, names, pool(trial), steps.backbone_steps)

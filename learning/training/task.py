@@ -1,4 +1,4 @@
-"""A task made ready: model skeleton, samples, and the shards of the devices."""
+"""A task ready for training: model skeleton, samples, and the shards of the devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from learning.models.interface import Maker, Names, expert_of, is_gate
 from learning.models.moe import Residency
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
-"""The most that are evaluated at once."""
+"""Most samples, or tokens, that are evaluated at once."""
 
 
 class Samples(NamedTuple):
@@ -34,7 +34,7 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """One cluster's local data: all devices' ``samples`` in a row, device k's from ``starts[k]``.
+    """One cluster's local data: ``samples`` of all devices, those of device k from ``starts[k]``.
 
     ``sizes`` (K,) are the devices' numbers of samples n_k.
     """
@@ -55,7 +55,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Task:
-    """Everything that training needs beside the models in circulation.
+    """Everything that training needs besides server models and device states.
 
     ``shards``, ``trial`` and ``test`` are by cluster name. ``initial`` are the weights before
     anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
@@ -135,18 +135,18 @@ def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
 
 
 def in_batches(x: Tensor) -> tuple[Tensor, ...]:
-    """Cut samples into parts that a model takes at once: fewer where a sample has many tokens."""
+    """Split samples into batches for evaluation: fewer samples where each has many tokens."""
     tokens = 1 if x.is_floating_point() else x[0].numel()
     return torch.split(x, max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens)))
 
 
 def use_one_thread() -> None:
-    """Keep torch to one thread in this process: its sums then do not depend on the core count."""
+    """Limit torch to one thread in this process: its sums then do not depend on the core count."""
     torch.set_num_threads(1)
 
 
 def pool(parts: Mapping[str, Samples]) -> Samples:
-    """Put the clusters' samples one after another."""
+    """Concatenate the clusters' samples."""
     x, y, domain = (torch.cat(tensors) for tensors in zip(*parts.values(), strict=True))
     return Samples(x, y, domain)
 

@@ -21,17 +21,17 @@ import numpy as np
 Tensors = dict[str, Any]
 
 OURS = "learning."
-"""How the places of operations begin whose source files are known to be those of a result."""
+"""Prefix of the places of leomix's own operations, whose source files are part of a cache's key."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Tensor maths that a value is made by: ``place`` is ``module:function``.
+    """A function that makes a value from tensors: ``place`` is ``module:function``.
 
-    The function is called with the task, the parents' tensors and the arguments, and is imported
-    when a value is first needed. A change of what it returns is a new ``version``. What ``trains``
-    takes gradient steps: results are counted, and kept for other runs, as they take far longer to
-    be computed than to be read. An operation that is ``guarded`` is checked to change no tensor of
+    It is called with the task, the parents' tensors and the arguments, and is imported when a
+    value is first needed. ``version`` is raised when its results change. An operation that
+    ``trains`` takes gradient steps: its results are counted, and kept for other runs, as they take
+    far longer to compute than to read. One that is ``guarded`` is checked to change no tensor of
     its first parent but those of its argument ``experts`` and, with ``gate``, what is shared; the
     text names it in an error, with its arguments filled in.
     """
@@ -59,8 +59,8 @@ Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
 class Handle:
     """A learning result that may not have been computed yet.
 
-    ``apply`` computes it, by the settings of when it was asked for. ``foreign`` is the place of an
-    operation that it results from and that is not part of leomix, empty if there is none.
+    ``apply`` computes it, with the settings that held when it was asked for. ``foreign`` is the
+    place of an operation outside leomix that it depends on, empty if there is none.
     """
 
     key: str
@@ -88,7 +88,7 @@ class Handle:
 
 
 def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
-    """Place of an operation that is not leomix's own among these, empty if there is none."""
+    """Return the place of an operation outside leomix among these, empty if there is none."""
     if not operation.place.startswith(OURS):
         return operation.place
     return next((parent.foreign for parent in parents if parent.foreign), "")
@@ -98,10 +98,10 @@ class Values:
     """Makes handles, and computes them when they are forced.
 
     ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
-    ``context`` names everything that all operations depend on (model, data, seed, settings);
-    Both may turn to others: what was asked for until then is still computed as it was meant.
-    ``keep=False`` keeps only keys: nothing can be forced (timing-only runs). ``store`` holds what a
-    run that is resumed had computed, ``cache`` what any run had; ``reuse`` counts what that saved.
+    ``context`` names everything that all operations depend on (model, data, seed, settings). Both
+    may be replaced; handles made before keep theirs. With ``keep=False`` there are keys alone, and
+    nothing can be forced (timing-only runs). ``store`` holds values of this run from before it was
+    resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they saved.
     """
 
     def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
@@ -123,19 +123,19 @@ class Values:
         key = self._key(operation, parents, arguments)
         handle = self._live.get(key)
         if handle is None:
-            # A value that the store holds needs no ancestors: let them go at once.
+            # A value that the store holds does not need its ancestors, which may be freed.
             needed = parents if self.keep and not self._is_stored(key) else ()
-            said = _copied(arguments) if self.keep else {}
+            copied = _copied(arguments) if self.keep else {}
             foreign = _foreign(operation, parents)
-            handle = Handle(key, operation, needed, said, foreign, self._apply)
+            handle = Handle(key, operation, needed, copied, foreign, self._apply)
             self._live[key] = handle
         return handle
 
     def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
         """Return the JSON value that ``operation`` takes out of ``parents``.
 
-        It is named by its content as a value is: where it is known from another run, nothing is
-        forced.
+        Its key is made like that of a value: where the number is known from another run, nothing
+        is forced.
         """
         arguments = _copied(arguments)
         key = self._key(operation, parents, arguments)
@@ -163,8 +163,8 @@ class Values:
                 self._recall(top)
             waiting = [p for p in top.parents if p.value is None] if top.value is None else []
             if waiting:
-                # The first parent first: along a chain of models it goes back to the oldest one
-                # before any update of them is loaded.
+                # The first parent first: along a chain of models this goes back to the oldest one
+                # before any of their updates is loaded.
                 stack.extend(reversed(waiting))
                 continue
             stack.pop()
@@ -174,11 +174,11 @@ class Values:
         return handle.value
 
     def spare(self, *handles: Handle) -> None:
-        """Count the trainings that ``handles`` rest on as spared: what was wanted is known."""
+        """Count the trainings that ``handles`` depend on as spared: a result of theirs is known."""
         self.reuse.spare(handles, self._is_stored)
 
     def live(self) -> dict[str, Handle]:
-        """Handles that somebody still holds, by key, in a stable order."""
+        """Return the handles that are still referenced, by key, in a stable order."""
         return dict(sorted(self._live.items()))
 
     def _key(
@@ -193,7 +193,7 @@ class Values:
         return self.store is not None and key in self.store
 
     def _recall(self, handle: Handle) -> None:
-        """Fetch a value that this run or another one has computed already, if there is one."""
+        """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
             _set(handle, self.store.load(handle.key))
         elif self.cache is not None and handle.operation.trains and not handle.foreign:
@@ -213,13 +213,13 @@ class Values:
 
 
 def _set(handle: Handle, value: Tensors) -> None:
-    # By name: what sums over all tensors must not hang on whether they were computed or loaded.
+    # By name: sums over all tensors must not depend on whether these were computed or loaded.
     handle.value = dict(sorted(value.items()))
     handle.parents = ()
 
 
 def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Plain copies: an array that its owner changes later must not change what was asked for."""
+    """Return plain copies: a later change of an array must not change what was asked for."""
     copied: dict[str, Any] = json.loads(json.dumps(arguments, default=_plain))
     return copied
 
@@ -230,15 +230,15 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"an argument of an operation must be JSON, not {type(value).__name__}")
 
 
-# How much training a run was spared, because another run had done it.
+# Trainings that a run was spared, because another run had done them.
 
 
 class Reuse:
-    """Counts trainings of a run: those done, and those that would have been without a cache.
+    """Counts the trainings that a run has done, and those that a cache has spared it.
 
-    A number that is known spares all trainings that it rests on, though none of their tensors is
-    ever loaded. ``foreign`` are places of operations whose results are not shared between runs,
-    ``numbers`` how many numbers were known.
+    A number from the cache spares all trainings that it depends on, although none of their tensors
+    is loaded. ``foreign`` are the places of operations whose results are not shared between runs,
+    ``numbers`` counts the numbers that came from the cache.
     """
 
     def __init__(self) -> None:
@@ -254,7 +254,7 @@ class Reuse:
         return len(self._spared)
 
     def spare(self, handles: Iterable[Handle], is_stored: Callable[[str], bool]) -> None:
-        """Count the trainings that ``handles`` rest on; what the run itself had stored is none."""
+        """Count the trainings that ``handles`` depend on, but not those that the run had stored."""
         left = list(handles)
         while left:
             handle = left.pop()
@@ -266,14 +266,14 @@ class Reuse:
             left.extend(handle.parents)
 
     def trained(self, handle: Handle) -> None:
-        """Count a training that was done, perhaps after all."""
+        """Count a training that was done, even if it had been counted as spared."""
         self.done += 1
         self._spared.discard(handle.key)
         if handle.foreign:
             self.foreign.add(handle.foreign)
 
 
-# What keeps learning results: a store of this run's own, a cache that all runs share.
+# What keeps learning results: a store for each run, a cache that all runs share.
 
 
 class Store(Protocol):
@@ -286,7 +286,7 @@ class Store(Protocol):
 
 
 class Cache(Protocol):
-    """Results of other runs by key; what is not there, or broken, is None."""
+    """Results of other runs by key; one that is missing or broken is None."""
 
     def tensors(self, key: str) -> Tensors | None:
         """Return the tensors of ``key``."""
@@ -295,7 +295,7 @@ class Cache(Protocol):
         """Keep the tensors of ``key``, if that can be done."""
 
     def number(self, key: str) -> str | None:
-        """Return what was taken out of tensors, as JSON."""
+        """Return the number of ``key``, as JSON."""
 
     def keep_number(self, key: str, text: str) -> None:
-        """Keep what was taken out of tensors, if that can be done."""
+        """Keep the number of ``key``, if that can be done."""

@@ -1,4 +1,4 @@
-"""Values in files: tensors packed into bytes, and a folder that keeps them by key."""
+"""Values in files: tensors packed as bytes, and a folder that keeps them by key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FolderStore:
             ) from None
 
     def save(self, handle: Handle) -> None:
-        """Write the tensors of a computed handle, unless they are there already."""
+        """Write the tensors of a computed handle, unless the folder has them."""
         if handle.key not in self._keys and handle.value is not None:
             self._write(handle.key, packed(handle.value))
 
@@ -48,14 +48,14 @@ class FolderStore:
         self._keys.add(key)
 
     def take(self, folder: Path) -> None:
-        """Copy the values of another store, which may go on meanwhile."""
+        """Copy the values of another store, which may change meanwhile."""
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             key = path.name.removesuffix(SUFFIX)
-            with suppress(FileNotFoundError):  # not needed there any more
+            with suppress(FileNotFoundError):  # that store has deleted it
                 self._write(key, path.read_bytes())
 
     def sync(self) -> None:
-        """Wait until all that was saved is on the disk, to be called before it is relied on."""
+        """Sync all that was saved to the disk; call it before relying on that."""
         if not self._is_synced:
             sync_folder(self.folder)
             self._is_synced = True
@@ -78,11 +78,11 @@ class FolderStore:
         return self.folder / f"{key}{SUFFIX}"
 
 
-# Learning results as bytes, quick to write and read, and as the bytes of a model's file.
+# Learning results as bytes: quick to write and read, or as a model's safetensors file.
 
 
 LAYOUT = "leomix.layout"
-"""Name, type, rows that are alike (0: none are) and shape of each tensor, as JSON."""
+"""Name, type, number of equal rows (0: not all are) and shape of each tensor, as JSON."""
 ALIGNMENT_BYTES = 64
 
 
@@ -136,7 +136,7 @@ def _laid_out(flat: Tensors, layout: list[tuple[str, str, int, list[int]]]) -> T
 
 
 def _aligned(tensor: Any) -> Any:
-    """Return the tensor where torch would put a new one: vector units may round by the address."""
+    """Return the tensor aligned as torch aligns new ones: rounding may depend on the address."""
     return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
 
 
@@ -144,6 +144,6 @@ def as_file(tensors: Tensors) -> bytes:
     """Return ``tensors`` as the bytes of a safetensors file: the same ones for the same tensors."""
     from safetensors.torch import save
 
-    # Stacked states share memory between devices (expand); a file needs its own copy of each.
+    # Stacked states share memory between devices (expand); a file needs a copy for each.
     data: bytes = save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
     return data
