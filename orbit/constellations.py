@@ -174,8 +174,11 @@ def walker_delta(
     P01-S01, with more digits where numbers need them. Altitude, inclination and epoch are those
     of `circular_satellite`. Raises ValueError for numbers that make no constellation.
     """
-    places = _places(360.0, satellites, planes, phasing, raan_deg, argument_of_latitude_deg)
-    return _on_circles(places, altitude_km, inclination_deg, epoch)
+    angles = raan_deg, argument_of_latitude_deg
+    return [
+        circular_satellite(name, altitude_km, inclination_deg, node_deg, place_deg, epoch)
+        for name, node_deg, place_deg in _places(360.0, satellites, planes, phasing, *angles)
+    ]
 
 
 def walker_star(
@@ -192,19 +195,10 @@ def walker_star(
 
     Near-polar planes then move up one half of the Earth and down the other.
     """
-    places = _places(180.0, satellites, planes, phasing, raan_deg, argument_of_latitude_deg)
-    return _on_circles(places, altitude_km, inclination_deg, epoch)
-
-
-def _on_circles(
-    places: Iterator[tuple[str, float, float]],
-    altitude_km: float,
-    inclination_deg: float,
-    epoch: datetime,
-) -> list[Satellite]:
+    angles = raan_deg, argument_of_latitude_deg
     return [
-        circular_satellite(name, altitude_km, inclination_deg, node, latitude, epoch)
-        for name, node, latitude in places
+        circular_satellite(name, altitude_km, inclination_deg, node_deg, place_deg, epoch)
+        for name, node_deg, place_deg in _places(180.0, satellites, planes, phasing, *angles)
     ]
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from math import ceil, isfinite, sqrt
+from math import ceil, isfinite
 
 import numpy as np
 
 from orbit.checks import FloatArray, IntArray
-from orbit.ephemeris import Ephemeris
+from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, perigee_rate_rad_s
 from orbit.look_angles import LookAngles, azimuth_deg, elevation_and_range, looks_from
 from orbit.passes import find_passes, first_largest
 from orbit.propagation import propagate
@@ -24,7 +24,6 @@ from orbit.visibility import Samples
 # Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
 # orbit. A cubic spline is then within 0.1 mm of SGP4, and within 1 mm next to the ends.
 _TURN_RAD = 0.008
-_EARTH_RATE_RAD_S = 7.292115e-5
 _LEAST_STEPS = 5
 
 
@@ -139,20 +138,14 @@ def contact_track(
     if not (isfinite(first_s) and isfinite(last_s) and last_s > first_s):
         raise ValueError(f"track {first_s} s to {last_s} s does not last; give a later last_s")
     span_s = last_s - first_s
-    steps = max(_LEAST_STEPS, ceil(span_s * _fastest_turn_rad_s(satellite) / _TURN_RAD))
+    # Earth-fixed, at most.
+    turn_rad_s = EARTH_RATE_RAD_S + perigee_rate_rad_s(
+        satellite.model.no_kozai / 60, satellite.model.ecco
+    )
+    steps = max(_LEAST_STEPS, ceil(span_s * turn_rad_s / _TURN_RAD))
     knots_s = np.linspace(0.0, span_s, steps + 1)
     states = propagate(satellite, Start.of(start), np.minimum(first_s + knots_s, last_s))
     return ContactTrack(first_s, last_s, knots_s, states)
-
-
-def _fastest_turn_rad_s(satellite: Satellite) -> float:
-    """Angular rate about the Earth's centre at perigee, Earth-fixed, at most.
-
-    Two-body: r^2 f' = n a^2 sqrt(1 - e^2) with r = a (1 - e) gives n sqrt(1 + e) / (1 - e)^1.5.
-    """
-    motion, eccentricity = satellite.model.no_kozai / 60, satellite.model.ecco
-    turn: float = motion * sqrt(1 + eccentricity) / (1 - eccentricity) ** 1.5
-    return turn + _EARTH_RATE_RAD_S
 
 
 Look = tuple[FloatArray, FloatArray, FloatArray]

@@ -1,7 +1,7 @@
 """The search for contacts of satellites and sites: `contact_windows` and `find_contacts`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
@@ -11,7 +11,7 @@ import numpy as np
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, grid_step_s, sampled_ephemeris
-from orbit.look_angles import LookAngles, looks_from
+from orbit.look_angles import looks_from
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
     ExactStates,
@@ -22,11 +22,11 @@ from orbit.propagation import (
     failure,
     good_stretch,
 )
-from orbit.satellite import ElementError, Satellite
+from orbit.satellite import ElementError, Satellite, as_satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import Start, span_s, utc
 from orbit.validity import OrbitWarning, doubts
-from orbit.visibility import Samples, visible_candidates
+from orbit.visibility import Samples
 from orbit.windows import Columns, ContactWindows, joined, sorted_windows
 
 if TYPE_CHECKING:
@@ -71,10 +71,11 @@ def contact_windows(
     if refine not in get_args(Refine):
         raise ValueError(f'refine {refine!r} is unknown; write "hermite" or "sgp4"')
     models = as_satellites(satellites)
-    finder = Finder(models, sites, min_elevation_deg, Start.of(start), span_s(start, end), refine)
+    frames = site_frames(sites, min_elevation_deg)
+    search = _AccessSearch(models, frames, Start.of(start), span_s(start, end), refine)
     pieces, recent, failures = [], [], []
-    for members, few, step_s in _blocks(models, len(sites), finder.span_s):
-        found, failed = finder.block(members, few, step_s)
+    for members, few, step_s in _blocks(models, len(sites), search.span_s):
+        found, failed = search.block(members, few, step_s)
         recent += found
         failures += failed
         if sum(len(piece["rise_s"]) for piece in recent) > _JOIN:
@@ -89,10 +90,6 @@ def as_satellites(given: Sequence[Any]) -> list[Satellite]:
     """Satellites of a sequence that may hold Skyfield's; raises ValueError for an empty one."""
     if not given:
         raise ValueError("no satellite given; give at least one Satellite")
-    if all(isinstance(satellite, Satellite) for satellite in given):
-        return list(given)
-    from orbit.satellite import as_satellite
-
     return [as_satellite(satellite) for satellite in given]
 
 
@@ -114,8 +111,6 @@ def _complain(failure: Failure) -> None:
     """What becomes of a failure that nobody asks to be told of."""
     if failure.whole:
         raise ElementError(str(failure))
-    from orbit.validity import OrbitWarning
-
     warn(str(failure), OrbitWarning, stacklevel=3)
 
 
@@ -123,17 +118,15 @@ def _complain(failure: Failure) -> None:
 _FINER = 8
 
 
-class Finder:
+@dataclass(frozen=True)
+class _AccessSearch:
     """Contacts of satellites over sites within `span_s` seconds of a start."""
 
-    def __init__(
-        self, satellites: Sequence[Satellite], sites: Sequence[Site], min_elevation_deg: float,
-        start: Start, span_s: float, refine: str,
-    ) -> None:  # fmt: skip
-        """Raises ValueError for no site or a mask out of range."""
-        self.satellites, self.sites = satellites, sites
-        self.frames = site_frames(sites, min_elevation_deg)
-        self.start, self.span_s, self.refine = start, span_s, refine
+    satellites: Sequence[Satellite]
+    frames: SiteFrames
+    start: Start
+    span_s: float
+    refine: Refine
 
     def block(
         self, members: IntArray, few: int, step_s: float
@@ -144,75 +137,43 @@ class Finder:
         lost = [fails_on_the_way(model, self.start, self.span_s) for model in models]
         failing = ephemeris.failing | np.array(lost)
         whole = Stretch(0.0, self.span_s, False, False)
-        pieces = list(self._pieces(ephemeris.where(~failing), members[~failing], few, whole))
-        failures = []
+        pieces = list(self._windows(ephemeris.where(~failing), members[~failing], few, whole))
+        failures, finer_s = [], step_s / _FINER
         for index in members[failing]:
-            good = good_stretch(self.satellites[index], self.start, self.span_s, step_s / _FINER)
+            model = self.satellites[index]
+            good = good_stretch(model, self.start, self.span_s, finer_s)
             if good:
-                pieces += self._alone(index, few, step_s / _FINER, good)
+                span_s = good.first_s, good.last_s
+                ephemeris = sampled_ephemeris([model], self.start, *span_s, finer_s)
+                pieces += self._windows(ephemeris, np.array([index]), few, good)
             if good != whole:
-                failures.append(self._failure(index, good))
+                failures.append(failure(int(index), model, self.start, self.span_s, good))
         return pieces, failures
 
-    def _alone(self, index: int, few: int, step_s: float, good: Stretch) -> Iterator[Columns]:
-        """Windows of one satellite in its good stretch."""
-        model = [self.satellites[index]]
-        ephemeris = sampled_ephemeris(model, self.start, good.first_s, good.last_s, step_s)
-        return self._pieces(ephemeris, np.array([index]), few, good)
-
-    def _failure(self, index: int, good: Stretch | None) -> Failure:
-        return failure(int(index), self.satellites[index], self.start, self.span_s, good)
-
-    def _pieces(
+    def _windows(
         self, ephemeris: SampledEphemeris, members: IntArray, few: int, good: Stretch
     ) -> Iterator[Columns]:
-        for first in range(0, len(self.sites), few):
+        """Columns of ContactWindows over `few` sites at a time."""
+        for first in range(0, len(self.frames.sin_mask), few):
             here = slice(first, first + few)
-            columns = self._found(ephemeris, members, here, (good.first_s, good.last_s))
-            columns["satellite"] = members[columns["satellite"]]
-            columns["site"] = columns["site"] + first
-            starts, ends = columns["clipped_start"], columns["clipped_end"]
-            columns["sgp4_error"] = starts & np.bool_(good.fails_before) | (
-                ends & np.bool_(good.fails_after)
-            )
+            passes = find_passes(Samples.visible_from(ephemeris, self.frames, here))
+            source: Source = ephemeris
+            if self.refine == "sgp4":
+                span_s = good.first_s, good.last_s
+                models = [self.satellites[k] for k in members]
+                source = ExactStates(models, self.start, earth_rotation(self.start, *span_s))
+                passes = refined(passes, source, self.frames, *span_s)
+            columns = window_columns(passes, source, self.frames)
+            columns["satellite"] = members[passes.satellite]
+            fails_at_start = passes.clipped_start & np.bool_(good.fails_before)
+            columns["sgp4_error"] = fails_at_start | passes.clipped_end & np.bool_(good.fails_after)
             yield columns
 
-    def _found(
-        self, ephemeris: SampledEphemeris, members: IntArray, here: slice,
-        span_s: tuple[float, float],
-    ) -> Columns:  # fmt: skip
-        """Windows over the sites `here`; both satellites and sites counted from 0."""
-        all_ = self.frames
-        frames = SiteFrames(all_.position_km[here], all_.axes[here], all_.sin_mask[here])
-        site, row = visible_candidates(ephemeris, frames)
-        passes = find_passes(Samples.of(ephemeris, frames, site, row))
-        if self.refine == "hermite":
-            return measured(passes, look_from(ephemeris, frames))
-        satellites = [self.satellites[k] for k in members]
-        exact = ExactStates(satellites, self.start, earth_rotation(self.start, *span_s))
-        return measured(refined(passes, exact, frames, *span_s), look_from(exact, frames))
 
-
-# The columns of contact windows, measured at the instants of passes.
-
-
-# Look angles (n,) of satellites from sites, both by index (n,), at times (n,).
-Look = Callable[[IntArray, IntArray, FloatArray], LookAngles]
-
-
-def look_from(source: Source, frames: SiteFrames) -> Look:
-    """How sites see the satellites of a source."""
-
-    def look(satellite: IntArray, site: IntArray, time_s: FloatArray) -> LookAngles:
-        return looks_from(source.states(satellite, time_s), frames, site)
-
-    return look
-
-
-def measured(passes: Passes, look: Look) -> Columns:
-    """Columns of ContactWindows but `sgp4_error`."""
+def window_columns(passes: Passes, source: Source, frames: SiteFrames) -> Columns:
+    """Columns of ContactWindows but `sgp4_error`, as the source of states has them."""
     rise, culminate, set_, closest = (
-        look(passes.satellite, passes.site, time_s)
+        looks_from(source.states(passes.satellite, time_s), frames, passes.site)
         for time_s in (passes.rise_s, passes.culminate_s, passes.set_s, passes.closest_s)
     )
     columns: Columns = {

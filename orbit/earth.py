@@ -19,20 +19,6 @@ def curvature_radii_km(latitude: float) -> tuple[float, float]:
     return float(normal * (1 - ECCENTRICITY_SQUARED) / shrink), float(normal)
 
 
-def geodetic_deg(position_km: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Geodetic angles of points near the ellipsoid (Bowring 1976, one step: below a millimetre)."""
-    x, y, z = position_km.T
-    across = np.hypot(x, y)
-    polar = (1 - FLATTENING) * EARTH_RADIUS_KM
-    reduced = np.arctan2(EARTH_RADIUS_KM * z, polar * across)
-    second = ECCENTRICITY_SQUARED / (1 - ECCENTRICITY_SQUARED)
-    latitude = np.arctan2(
-        z + second * polar * np.sin(reduced) ** 3,
-        across - ECCENTRICITY_SQUARED * EARTH_RADIUS_KM * np.cos(reduced) ** 3,
-    )
-    return np.degrees(latitude), np.degrees(np.arctan2(y, x))
-
-
 # WGS 84 (NIMA TR8350.2, table 3.1).
 EARTH_RADIUS_KM = 6378.137
 FLATTENING = 1 / 298.257223563
@@ -65,23 +51,23 @@ def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
 _STEPS = 6
 
 
-def geodetic(across_km: FloatArray, z_km: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Latitude (deg) and altitude (km) of points at a distance from the axis and a height along it.
+def geodetic(position_km: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Geodetic latitude and longitude (-180 to 180 deg) and altitude (km) of points (n, 3).
 
     tan(latitude) = (z + e^2 N sin(latitude)) / across, from the geocentric latitude on.
     """
-    latitude = np.arctan2(z_km, across_km)
+    x, y, z = position_km.T
+    across = np.hypot(x, y)
+    latitude = np.arctan2(z, across)
     for _ in range(_STEPS):
         sine = np.sin(latitude)
-        normal_km = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * sine**2)
-        latitude = np.arctan2(z_km + ECCENTRICITY_SQUARED * normal_km * sine, across_km)
-    sine, cosine = np.sin(latitude), np.cos(latitude)
-    normal_km = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * sine**2)
+        normal = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * sine**2)
+        latitude = np.arctan2(z + ECCENTRICITY_SQUARED * normal * sine, across)
+    sine = np.sin(latitude)
+    normal = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * sine**2)
     # The position along the normal, which is not singular at the poles.
-    altitude_km = (
-        across_km * cosine + z_km * sine - normal_km * (1 - ECCENTRICITY_SQUARED * sine**2)
-    )
-    return np.degrees(latitude), altitude_km
+    altitude = across * np.cos(latitude) + z * sine - normal * (1 - ECCENTRICITY_SQUARED * sine**2)
+    return np.degrees(latitude), np.degrees(np.arctan2(y, x)), altitude
 
 
 @dataclass(frozen=True)

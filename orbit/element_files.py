@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from os import PathLike, fspath
 
-from orbit.files import read_bytes
+from orbit.files import decoded, read_bytes
 from orbit.omm import USED, csv_records, json_records, scan_omm, xml_records
 from orbit.satellite import ElementError, Satellite
 from orbit.tle import Checksum, scan_tle
@@ -29,13 +29,7 @@ def element_text(path: str | PathLike[str]) -> str:
     Raises ElementError where it is not UTF-8, no regular file or larger than 100 MB, OSError when
     it cannot be read.
     """
-    try:
-        return read_bytes(path, ElementError).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ElementError(
-            f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "
-            f"give {_FORMS}"
-        ) from None
+    return decoded(read_bytes(path, ElementError), path, ElementError, f"give {_FORMS}")
 
 
 def parse_satellites(

@@ -236,7 +236,7 @@ _ANOMALY_RAD = 0.25
 _LONGEST_S = 900.0
 # Steps come in sixteenths of an octave, so that similar satellites share a grid.
 _STEPS_PER_OCTAVE = 16
-_EARTH_RATE_RAD_S = 7.292115e-5
+EARTH_RATE_RAD_S = 7.292115e-5
 # Against the Earth's rotation a satellite turns faster than it does in space. That is little in
 # low orbits, and high ones have the longest step to spare. With this weight, and up to this share
 # of the satellite's own rate, 0.1 m holds for retrograde orbits of 9,000 to 23,000 km as well.
@@ -258,8 +258,17 @@ def _smooth_s(model: Any) -> float:
     if not (0 < model.no_kozai < 1 and model.ecco < 1 and isfinite(model.inclo)):
         return _LONGEST_S
     eccentricity = min(max(0.0, model.ecco), 0.99)
-    perigee_rad_s = model.no_kozai / 60 * sqrt(1 + eccentricity) / (1 - eccentricity) ** 1.5
-    share = min(_EARTH_RATE_RAD_S / perigee_rad_s, _EARTH_SHARE)
+    perigee_rad_s = perigee_rate_rad_s(model.no_kozai / 60, eccentricity)
+    share = min(EARTH_RATE_RAD_S / perigee_rad_s, _EARTH_SHARE)
     against = (1 - cos(model.inclo)) / 2 * share**2
     smooth_rad = _ANOMALY_RAD / (1 + eccentricity) ** 2
     return float(smooth_rad / (perigee_rad_s * (1 + _EARTH_WEIGHT * against)))
+
+
+def perigee_rate_rad_s(mean_motion_rad_s: float, eccentricity: float) -> float:
+    """Angular rate about the Earth's centre at perigee, where it is fastest.
+
+    Two-body: r^2 f' = n a^2 sqrt(1 - e^2) with r = a (1 - e) gives n sqrt(1 + e) / (1 - e)^1.5.
+    """
+    rate: float = mean_motion_rad_s * sqrt(1 + eccentricity) / (1 - eccentricity) ** 1.5
+    return rate

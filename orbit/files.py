@@ -70,13 +70,7 @@ def read_text(path: str | PathLike[str]) -> str:
         raise TableError(
             f"{fspath(path)}:1: a binary file, and only CSV is read; save the table as CSV in UTF-8"
         )
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TableError(
-            f"{fspath(path)}:1: not UTF-8 text ({error.reason} at byte {error.start}); "
-            "save the table as CSV in UTF-8"
-        ) from None
+    return decoded(data, path, TableError, "save the table as CSV in UTF-8")
 
 
 def parse_table(text: str, source: str) -> Table:
@@ -161,3 +155,13 @@ def read_bytes(path: str | PathLike[str], error: type[ValueError]) -> bytes:
     if len(data) > LARGEST_BYTES:
         raise error(f"{name}: is larger than {LARGEST_BYTES / 1e6:.0f} MB; give a part of it")
     return data
+
+
+def decoded(data: bytes, path: str | PathLike[str], error: type[ValueError], remedy: str) -> str:
+    """Text of a file's bytes; raises `error` when they are not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        raise error(
+            f"{fspath(path)}:1: not UTF-8 text ({wrong.reason} at byte {wrong.start}); {remedy}"
+        ) from None

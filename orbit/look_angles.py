@@ -33,12 +33,9 @@ def look_angles(
     ValueError for no site, no time or one that is not finite, a start without time zone, or where
     SGP4 fails.
     """
-    times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
-    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
-        raise ValueError(f"time_s {time_s!r} must be one row of finite seconds; give at least one")
     sites = [sites] if isinstance(sites, Site) else sites
     frames = site_frames(sites, 0.0)
-    state = propagate(satellite, Start.of(start), times)[:, None, :]
+    state = _states(satellite, start, time_s)[:, None, :]
     return looks_from(state, frames, np.arange(len(sites)))
 
 
@@ -46,6 +43,14 @@ def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAng
     """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
     elevation, slant_range, range_rate = elevation_and_range(state, frames, site)
     return LookAngles(elevation, azimuth_deg(state, frames, site), slant_range, range_rate)
+
+
+def _states(satellite: Satellite, start: datetime, time_s: FloatArray) -> FloatArray:
+    """Earth-fixed states (T, 6) at times (T,) or at one time, checked."""
+    times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
+    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
+        raise ValueError(f"time_s {time_s!r} must be one row of finite seconds; give at least one")
+    return propagate(satellite, Start.of(start), times)
 
 
 # The ground track: where on the Earth a satellite stands at the zenith.
@@ -66,12 +71,7 @@ def ground_track(satellite: Satellite, start: datetime, time_s: FloatArray) -> G
     SGP4 at each time, without polar motion. Raises ValueError for no time or one that is not
     finite, a start without time zone, or where SGP4 fails.
     """
-    times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
-    if times.ndim != 1 or not times.size or not np.isfinite(times).all():
-        raise ValueError(f"time_s {time_s!r} must be one row of finite seconds; give at least one")
-    x, y, z, *_ = propagate(satellite, Start.of(start), times).T
-    latitude_deg, altitude_km = geodetic(np.hypot(x, y), z)
-    return GroundTrack(latitude_deg, np.degrees(np.arctan2(y, x)), altitude_km)
+    return GroundTrack(*geodetic(_states(satellite, start, time_s)[:, :3]))
 
 
 # x, y and z apart: several times faster than arrays whose last axis is 3 long.

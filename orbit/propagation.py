@@ -44,13 +44,26 @@ def propagate(
     """
     if rotation is None:
         rotation = earth_rotation(start, float(time_s.min()), float(time_s.max()))
+    error, position, velocity = _sgp4(satellite, start, time_s)
+    if error.any():
+        first = int(np.flatnonzero(error)[0])
+        raise ValueError(
+            f"SGP4 fails for {satellite.name!r} at {_text(start.utc(float(time_s[first])))}: "
+            f"{error_reason(int(error[first]))}; stay nearer to the epoch "
+            f"{satellite.epoch:%Y-%m-%d}"
+        )
+    return rotation.rotate(time_s, position, velocity)
+
+
+def _sgp4(
+    satellite: Satellite, start: Start, time_s: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Error codes (T,), 0 where SGP4 works, and its positions and velocities (T, 3) in TEME."""
     error, position, velocity = satellite.model.sgp4_array(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
     error = error_codes(error, position, velocity, farthest_km(satellite))
-    if error.any():
-        raise ValueError(_refusal(satellite, start, time_s, error))
-    return rotation.rotate(time_s, position, velocity)
+    return error, position, velocity
 
 
 def error_codes(
@@ -90,16 +103,6 @@ def error_reason(code: int) -> str:
     return reason
 
 
-def _refusal(satellite: Satellite, start: Start, time_s: FloatArray, error: IntArray) -> str:
-    """What to say of the first time at which SGP4 gave an error."""
-    first = int(np.flatnonzero(error)[0])
-    when = start.utc(float(time_s[first]))
-    return (
-        f"SGP4 fails for {satellite.name!r} at {when:%Y-%m-%dT%H:%M:%SZ}: "
-        f"{error_reason(int(error[first]))}; stay nearer to the epoch {satellite.epoch:%Y-%m-%d}"
-    )
-
-
 class ExactStates:
     """SGP4 at scattered times of several satellites; one call a satellite."""
 
@@ -112,10 +115,8 @@ class ExactStates:
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """Earth-fixed states (n, 6) of satellites (by index, (n,)) at times (n,)."""
         position, velocity = np.empty((2, len(time_s), 3))
-        day, fraction = (
-            np.full(len(time_s), self._start.julian_day),
-            self._start.day_fraction(time_s),
-        )
+        day = np.full(len(time_s), self._start.julian_day)
+        fraction = self._start.day_fraction(time_s)
         order = np.argsort(satellite, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(satellite[order])) + 1):
             if rows.size:
@@ -200,7 +201,7 @@ def failure(
         first_s = 0.0 if good.fails_before else tried_s
     elif good:
         last_s = tried_s = good.first_s - _PRECISION_S
-    code = int(_codes(satellite, start, np.array([tried_s]))[0])
+    code = int(_sgp4(satellite, start, np.array([tried_s]))[0][0])
     reason = error_reason(code) if code else "it failed on the way from the epoch"
     if good and good.fails_before and good.fails_after:
         works = [_text(start.utc(time_s)) for time_s in (good.first_s, good.last_s)]
@@ -236,7 +237,7 @@ def _reach(
     good_s, bad_s = found
     while abs(bad_s - good_s) > _PRECISION_S:
         middle_s = 0.5 * (good_s + bad_s)
-        if _codes(satellite, start, np.array([middle_s]))[0]:
+        if _sgp4(satellite, start, np.array([middle_s]))[0][0]:
             bad_s = middle_s
         else:
             good_s = middle_s
@@ -255,19 +256,10 @@ def _first_failure(
         # One sample more on the left: the last good one may belong to the piece before.
         place = np.arange(max(first - 1, 0), min(first + _PIECE, intervals + 1))
         time_s = from_s + (to_s - from_s) * (place / intervals)
-        bad = np.flatnonzero(_codes(satellite, start, time_s))
+        bad = np.flatnonzero(_sgp4(satellite, start, time_s)[0])
         if bad.size:
             return float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])
     return None
-
-
-def _codes(satellite: Satellite, start: Start, time_s: FloatArray) -> IntArray:
-    """Error codes at times (T,), 0 where SGP4 works."""
-    found = satellite.model.sgp4_array(
-        np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
-    )
-    error, position, velocity = found
-    return error_codes(error, position, velocity, farthest_km(satellite))
 
 
 def _near_s(satellite: Satellite, start: Start, span_s: float) -> float:

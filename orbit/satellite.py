@@ -2,12 +2,12 @@
 
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from math import tau
 from typing import Any, Self
 
-_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
-_JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
+from orbit.utc import of_julian_date
+
 _DAY_MIN = 1440.0
 _LONGEST_NAME = 60
 
@@ -26,6 +26,12 @@ class Satellite:
     epoch: datetime
     model: Any = field(compare=False)
     made: bool = field(default=False, compare=False)
+
+    @classmethod
+    def of_model(cls, name: str, model: Any) -> Self:
+        """A satellite with the catalogue number and the epoch of its model."""
+        epoch = of_julian_date(model.jdsatepoch, model.jdsatepochF)
+        return cls(name, model.satnum, epoch, model)
 
     @property
     def revolutions_per_day(self) -> float:
@@ -52,12 +58,6 @@ class ElementError(ValueError):
         return cls(f"{where}{whose}: {what}; {remedy}")
 
 
-def epoch_of(model: Any) -> datetime:
-    """Epoch of an sgp4 Satrec as aware UTC, to the nearest microsecond."""
-    days = timedelta(days=model.jdsatepoch - _JULIAN_DAY_OF_UNIX_ZERO)
-    return _UNIX_ZERO + days + timedelta(days=model.jdsatepochF)
-
-
 # Skyfield's own satellites, taken as they are.
 
 
@@ -77,4 +77,4 @@ def as_satellite(thing: Any) -> Satellite:
             "made by orbit, or a Skyfield EarthSatellite"
         )
     model = thing.model
-    return Satellite(thing.name or str(model.satnum), model.satnum, epoch_of(model), model)
+    return Satellite.of_model(thing.name or str(model.satnum), model)

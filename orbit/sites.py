@@ -9,7 +9,7 @@ from os import PathLike, fspath
 import numpy as np
 
 from orbit.checks import FloatArray, shown, within, within_open
-from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic_deg, local_axes
+from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
 from orbit.files import Row, Table, near, parse_table, read_text
 
 # Places on the ground: a validated site, and the local frames of many.
@@ -146,7 +146,8 @@ def _around(
         + (across * np.cos(azimuth))[:, None] * north
         - down[:, None] * up
     )
-    return geodetic_deg(ground)
+    latitude_deg, longitude_deg, _ = geodetic(ground)
+    return latitude_deg, longitude_deg
 
 
 # Sites from a CSV file: clusters, ground stations, or the devices of a cluster.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orbit.satellite import ElementError, Satellite, epoch_of
+from orbit.satellite import ElementError, Satellite
 
 Checksum = Literal["verify", "ignore"]
 
@@ -147,7 +147,7 @@ def _satellite(entry: list[_Line], checksum: Checksum) -> Satellite:
     if not name.isprintable():  # a terminal would obey it
         what = f"the name {name[:40]!r} has characters that cannot be shown"
         raise _BadLine(entry[0], what, "retype it")
-    return Satellite(name, model.satnum, epoch_of(model), model)
+    return Satellite.of_model(name, model)
 
 
 def _check_line(line: _Line, checksum: Checksum) -> None:

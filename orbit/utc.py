@@ -9,6 +9,7 @@ from orbit.checks import FloatArray
 DAY_S = 86400.0
 # Julian date of 0h UTC on the day before 0001-01-01 in the proleptic Gregorian calendar.
 _JULIAN_DAY_OF_ORDINAL_0 = 1721424.5
+_UNIX_ZERO, _JULIAN_DAY_OF_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC), 2440587.5
 
 
 def utc(value: datetime, what: str) -> datetime:
@@ -26,6 +27,12 @@ def utc(value: datetime, what: str) -> datetime:
             f"{value.day}, ..., tzinfo=datetime.UTC)"
         )
     return value.astimezone(UTC)
+
+
+def of_julian_date(day: float, fraction: float = 0.0) -> datetime:
+    """The instant of a Julian date (UTC) in two parts, to the nearest microsecond."""
+    days = timedelta(days=day - _JULIAN_DAY_OF_UNIX_ZERO)
+    return _UNIX_ZERO + days + timedelta(days=fraction)
 
 
 @dataclass(frozen=True)

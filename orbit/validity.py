@@ -2,20 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sized
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import floor
 from typing import TypeVar
 
 from orbit.earth import timescale
 from orbit.satellite import Satellite, as_satellite
-from orbit.utc import span_s, utc
+from orbit.utc import of_julian_date, span_s, utc
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-_JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
-_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class OrbitWarning(UserWarning):
@@ -129,15 +127,15 @@ def _beyond_ut1(start: datetime, end: datetime) -> Iterator[str]:
 
 def _leap_midnights() -> list[datetime]:
     """The midnights (UTC) just after each leap second."""
-    return [_of_julian_day(day) for day in timescale().leap_dates]
+    return [_midnight(day) for day in timescale().leap_dates]
 
 
 def _ut1_table() -> tuple[datetime, datetime]:
     """First and last day of Skyfield's daily table, at midnight (UTC)."""
     days, _ = timescale().delta_t_table
-    return _of_julian_day(days[0]), _of_julian_day(days[-1])
+    return _midnight(days[0]), _midnight(days[-1])
 
 
-def _of_julian_day(day: float) -> datetime:
+def _midnight(day: float) -> datetime:
     """The midnight at or up to a day before; dates of the UT1 table are a minute of TT later."""
-    return _UNIX_ZERO + timedelta(days=floor(day - _JULIAN_DAY_OF_UNIX_ZERO))
+    return of_julian_date(floor(day - 0.5) + 0.5)

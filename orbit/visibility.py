@@ -71,12 +71,12 @@ class Arcs:
 
     def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
         """Of arcs `which` at x."""
-        powers, up = self._of(which)
+        powers, up = picked(self.powers, which), picked(self.up, which)
         return LineOfSight.of(*value_and_rate(powers, x), up)
 
     def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """`LineOfSight.climb` of arcs `which` at x, and its rate."""
-        powers, up = self._of(which)
+        powers, up = picked(self.powers, which), picked(self.up, which)
         line, rate = value_and_rate(powers, x)
         second = acceleration(powers, x)
         seen = LineOfSight.of(line, rate, up)
@@ -85,15 +85,10 @@ class Arcs:
 
     def square_rate(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rate of the squared slant range of arcs `which` at x, and the rate of that."""
-        powers, _ = self._of(which)
+        powers = picked(self.powers, which)
         line, rate = value_and_rate(powers, x)
         bend = dot(rate, rate) + dot(line, acceleration(powers, x))
         return 2 * dot(line, rate), 2 * bend
-
-    def _of(self, which: IntArray) -> tuple[FloatArray, FloatArray]:
-        if len(which) == self.up.shape[1]:
-            return self.powers, self.up
-        return np.take(self.powers, which, axis=2), np.take(self.up, which, axis=1)
 
 
 @dataclass(frozen=True)
@@ -104,17 +99,19 @@ class RoughArcs:
 
     def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
         """Of arcs `which` at x."""
-        (height, square), (height_rate, square_rate) = value_and_rate(self._of(which), x)
+        (height, square), (height_rate, square_rate) = value_and_rate(picked(self.powers, which), x)
         return LineOfSight(height, height_rate, square, square_rate)
 
     def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """`LineOfSight.climb` of arcs `which` at x, and its rate."""
         seen = self.line(which, x)
-        return seen.climb, seen.climb_rate(*acceleration(self._of(which), x))
+        return seen.climb, seen.climb_rate(*acceleration(picked(self.powers, which), x))
 
-    def _of(self, which: IntArray) -> FloatArray:
-        whole = len(which) == self.powers.shape[2]
-        return self.powers if whole else np.take(self.powers, which, axis=2)
+
+def picked(columns: FloatArray, which: IntArray) -> FloatArray:
+    """Some columns of the last axis, by rising index."""
+    whole = len(which) == columns.shape[-1]
+    return columns if whole else np.take(columns, which, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -146,6 +143,13 @@ class Samples:
         linked = np.append((np.diff(row) == 1) & (np.diff(site) == 0), False)[: len(row)]
         linked &= ~ephemeris.last[row]
         return cls(ephemeris, frames, row, site, seen, visible, linked)
+
+    @classmethod
+    def visible_from(
+        cls, ephemeris: SampledEphemeris, frames: SiteFrames, sites: slice
+    ) -> "Samples":
+        """Those samples that can matter to windows of some of the sites."""
+        return cls.of(ephemeris, frames, *_visible_candidates(ephemeris, frames, sites))
 
     @classmethod
     def every(cls, ephemeris: Ephemeris, frames: SiteFrames, sites: IntArray) -> "Samples":
@@ -200,8 +204,8 @@ _STEPS = 0.55
 _SLACK = 0.003
 
 
-def visible_candidates(
-    ephemeris: SampledEphemeris, frames: SiteFrames
+def _visible_candidates(
+    ephemeris: SampledEphemeris, frames: SiteFrames, sites: slice
 ) -> tuple[IntArray, IntArray]:
     """Site and row of samples, sorted in this order.
 
@@ -209,28 +213,31 @@ def visible_candidates(
     central angle from the site is below acos(R/r cos e) - e, widened by its motion in half a step,
     and one sample more on either side.
     """
-    directions = frames.position_km / np.linalg.norm(frames.position_km, axis=1)[:, None]
+    position_km = frames.position_km[sites]
+    radius_km = np.linalg.norm(position_km, axis=1)
+    directions = (position_km / radius_km[:, None]).astype(np.float32)
     position = ephemeris.node[0].astype(np.float32)
     # Not by BLAS, whose threads cost more than they bring on three terms.
-    along = np.einsum("sk,kn->sn", directions.astype(np.float32), position)
+    along = np.einsum("sk,kn->sn", directions, position)
+    lowest_rad = np.arcsin(frames.sin_mask[sites].min()) - _DEFLECTION
     shape = len(directions), len(ephemeris.step_s), ephemeris.samples
-    near = along.reshape(shape) >= _thresholds_km(ephemeris, frames)
+    near = along.reshape(shape) >= _thresholds_km(ephemeris, radius_km.min(), lowest_rad)
     wide = near.copy()
     wide[..., 1:] |= near[..., :-1]
     wide[..., :-1] |= near[..., 1:]
     site, row = np.divmod(np.flatnonzero(wide), position.shape[1])
-    return site, row
+    return site + sites.start, row
 
 
-def _thresholds_km(ephemeris: SampledEphemeris, frames: SiteFrames) -> NDArray[np.float32]:
+def _thresholds_km(
+    ephemeris: SampledEphemeris, lowest_site_km: float, lowest_rad: float
+) -> NDArray[np.float32]:
     """Least projection (N, T) of a satellite on a site's radius that can be in view of it."""
     node = ephemeris.node[:2].reshape(2, 3, len(ephemeris.step_s), ephemeris.samples)
     radius, speed = np.sqrt(np.square(node).sum(axis=1))
     fastest = (speed / radius).max(axis=1, keepdims=True)
-    mask = np.arcsin(frames.sin_mask.min()) - _DEFLECTION
-    lowest_site = np.linalg.norm(frames.position_km, axis=1).min()
     # A satellite below the lowest site has no horizon of its own: the cosine stops at 1.
-    cosine = np.minimum(lowest_site / radius * np.cos(mask), 1.0)
-    reach = np.arccos(cosine) - mask + _STEPS * fastest + _SLACK
+    cosine = np.minimum(lowest_site_km / radius * np.cos(lowest_rad), 1.0)
+    reach = np.arccos(cosine) - lowest_rad + _STEPS * fastest + _SLACK
     least: NDArray[np.float32] = (radius * np.cos(np.minimum(reach, np.pi))).astype(np.float32)
     return least

@@ -105,23 +105,10 @@ def joined(pieces: list[Columns]) -> Columns:
 def sorted_windows(pieces: list[Columns]) -> ContactWindows:
     """One ContactWindows of all pieces (at least one), in the promised order, as `joined`."""
     columns = joined(pieces)
-    order = _order(columns["rise_s"], columns["satellite"], columns["site"])
+    order = np.lexsort((columns["site"], columns["satellite"], columns["rise_s"]))
     for name in columns:
         columns[name] = columns[name][order]
     return ContactWindows(**columns)
-
-
-def _order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> IntArray:
-    """The order that sorts by rise, then satellite, then site."""
-    order: IntArray = np.argsort(rise_s)
-    sorted_s = rise_s[order]
-    # Ties are few, mostly windows open at the start; only they need the other keys.
-    tied = np.zeros(len(order) + 1, dtype=np.bool_)
-    tied[1:-1] = sorted_s[1:] == sorted_s[:-1]
-    among = np.flatnonzero(tied[1:] | tied[:-1])
-    rows = order[among]
-    order[among] = rows[np.lexsort((site[rows], satellite[rows], rise_s[rows]))]
-    return order
 
 
 def _in_order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> bool:
