@@ -3,6 +3,7 @@ from .config import DataConfig as DataConfig
 from .config import LearningConfig as LearningConfig
 from .config import ModelConfig as ModelConfig
 from .learner import Learner as Learner
+from .methods.base import GlobalModelMethod as GlobalModelMethod
 from .methods.base import Method as Method
 from .methods.base import World as World
 from .methods.base import find_method as find_method

@@ -1,4 +1,4 @@
-"""What the devices of one cluster hold while a method runs: models, unsent rounds, snapshots."""
+"""What the devices of one cluster hold while a method runs: models, unsent rounds, updates."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ from learning.clients.updates import (
     NEVER_HELD,
     PendingDownload,
     PendingUpdate,
+    ServerModel,
     Update,
+    arrival,
     download_bytes,
-    finite,
+    download_payload,
     merge,
-    payload_of,
-    personal_upload,
     upload_payload,
 )
 from learning.learner import Learner
-from learning.requests.cluster import Cluster, Download, Floats, Ints, Mask, Receipt, Request, Work
-from learning.requests.details import described
+from learning.requests.cluster import (
+    Cluster,
+    Cost,
+    Download,
+    Floats,
+    Ints,
+    Mask,
+    Receipt,
+    Request,
+    Train,
+    TrainUntilContact,
+    Upload,
+    Work,
+)
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle
 
@@ -31,8 +43,8 @@ class ClusterState:
     """The K devices of one cluster, as arrays, with their stacked state.
 
     A device's training since its last offer lives in fresh LoRA factors. An offer freezes those
-    factors as a snapshot, counts them as part of the device's base and begins new ones, so that a
-    snapshot larger than one pass gets through over several passes while training goes on, and no
+    factors as an update, counts them as part of the device's base and begins new ones, so that an
+    update larger than one pass gets through over several passes while training goes on, and no
     change is sent twice or lost. A download that a pass cuts off is likewise finished in the
     version it was begun in, by each device for itself: the others take the present one meanwhile.
 
@@ -46,10 +58,11 @@ class ClusterState:
     def __init__(self, learner: Learner, cluster: Cluster) -> None:
         k, experts = cluster.devices, learner.architecture.experts
         self.learner = learner
+        self.cluster = cluster
         self.name = cluster.name
         self.state: Handle | None = None
-        self.snapshot: PendingUpdate | None = None
-        self.inbound: list[PendingDownload] = []
+        self.staged: PendingUpdate | None = None
+        self.downloads: list[PendingDownload] = []
         self.held: frozenset[int] = frozenset()
         self.complete = np.zeros(k, bool)
         self.pending = np.zeros(k, bool)
@@ -67,85 +80,81 @@ class ClusterState:
         self._through: Floats = np.zeros(k)
         self._arrivals = 0
 
+    @property
+    def eligible(self) -> Mask:
+        """Devices (K,) that have the memory for what was trained last."""
+        eligible: Mask = ~self.excluded
+        return eligible
+
     # -- downlink
 
-    def load_initial(self, server: Handle, experts: Sequence[int]) -> None:
+    def load_initial(self, server: ServerModel, experts: Sequence[int]) -> None:
         """Put the start model's ``experts`` and gate on all devices, before time begins."""
-        none_yet = np.zeros(self.unsent.shape[1], np.int64)
-        self._take(server, 0, np.ones_like(self.pending), tuple(experts), none_yet)
+        self._take(server, np.ones_like(self.pending), tuple(experts))
 
     def require_download(self) -> None:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
-        self.inbound = []
+        self.downloads = []
         self.complete = np.zeros_like(self.complete)
 
     def cancel_transfers(self) -> None:
         """Give up all that is on its way up or down; the devices begin with the next download."""
         self.pending = np.zeros_like(self.pending)
         self._through = np.zeros_like(self._through)
-        self.inbound = []
+        self.downloads = []
 
     @property
     def half_way(self) -> Mask:
         """Devices (K,) that have a part of a download, and not all of it."""
         half_way = np.zeros_like(self.pending)
-        for inbound in self.inbound:
-            half_way = half_way | inbound.who
+        for download in self.downloads:
+            half_way = half_way | download.who
         return half_way
 
     def download(
         self,
         name: str,
-        server: Handle,
-        version: int,
+        server: ServerModel,
         experts: Sequence[int],
         *,
         gate: bool = True,
-        changes: Ints | None = None,
         who: Mask | None = None,
     ) -> Download:
         """Ask for ``experts`` (and gate) of ``server``, or the rest of what is half come down.
 
-        Devices in ``who`` (all by default) ask, but for those that cannot train it. ``changes``
-        (E,) is how many changes have been aggregated into each expert of ``server``. With
-        ``learning.lora.download: factors`` a device then asks for those that it misses.
+        Devices in ``who`` (all by default) ask, but for those that cannot train it. With
+        ``learning.lora.download: factors`` a device asks for the changes that it misses.
         """
         asking = self.eligible if who is None else who & self.eligible
         wanted = name, tuple(experts)
-        self.inbound = [old for old in self.inbound if (old.name, old.experts) == wanted]
-        held = self.changes_held
-        size = download_bytes(self.learner, experts, gate, held, changes, self.holds)
+        self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
+        size = download_bytes(
+            self.learner, experts, gate, self.changes_held, server.changes, self.holds
+        )
         rest = ~self.half_way
-        self.inbound.append(PendingDownload(name, server, version, wanted[1], rest, size, changes))
-        payload = payload_of(name, self.inbound, len(rest))
-        return Download(payload, asking, personal=self.differ(asking))
+        self.downloads.append(PendingDownload(name, server, wanted[1], rest, size))
+        payload = download_payload(name, self.downloads, len(rest))
+        mine = self.holds[asking]
+        return Download(payload, asking, personal=bool((mine != mine[:1]).any()))
 
-    def differ(self, who: Mask) -> bool:
-        """Return whether devices in ``who`` hold different experts."""
-        mine = self.holds[who]
-        return bool((mine != mine[:1]).any())
+    def download_gate(self, server: ServerModel) -> Download:
+        """Ask for the gate of ``server``; what a pass cuts off is given up."""
+        size = self.learner.architecture.download_bytes([], gate=True)
+        return Download(Payload("gate", size, server.version), self.eligible, carry=False)
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
-        for model in self.inbound:
-            arrived = receipt.done & model.who
-            self._take(model.server, model.version, arrived, model.experts, model.changes)
-        left = [model.left(receipt) for model in self.inbound]
-        self.inbound = [model for model in left if model.who.any()]
+        for model in self.downloads:
+            self._take(model.server, receipt.done & model.who, model.experts)
+        left = [model.left(receipt) for model in self.downloads]
+        self.downloads = [model for model in left if model.who.any()]
 
-    def receive_gate(self, server: Handle, who: Mask) -> None:
+    def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
         if self.state is not None and who.any():
-            self.state = self.learner.load_gate(server, self.state, who)
+            self.state = self.learner.load_gate(server.weights, self.state, who)
 
-    def _take(
-        self,
-        server: Handle,
-        version: int,
-        who: Mask,
-        experts: tuple[int, ...],
-        changes: Ints | None,
-    ) -> None:
+    def _take(self, server: ServerModel, who: Mask, experts: tuple[int, ...]) -> None:
         """Devices in ``who`` take ``experts`` and gate of ``server``.
 
         Those that miss a download of experts which they do not hold yet are not ``complete``:
@@ -157,14 +166,14 @@ class ClusterState:
             return
         self.held = frozenset(experts)
         self.state = self.learner.load(
-            server, self.state, self.name, who, experts, self.adapter_epoch
+            server.weights, self.state, self.name, who, experts, self.adapter_epoch
         )
-        self.version = np.where(who, version, self.version)
+        self.version = np.where(who, server.version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
-        new = self._among(experts)
-        counts = np.where(self.holds, NEVER_HELD if changes is None else changes, NEVER_HELD)
+        changes = NEVER_HELD if server.changes is None else server.changes
+        counts = np.where(self.holds, changes, NEVER_HELD)
         held = np.where(who[:, None], counts, self.changes_held)
-        self.changes_held = np.where(new, held, NEVER_HELD)
+        self.changes_held = np.where(self._among(experts), held, NEVER_HELD)
 
     def _among(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""
@@ -174,20 +183,34 @@ class ClusterState:
 
     # -- training
 
+    def cost(self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None) -> Cost:
+        """Return what a local round on ``experts`` takes; under a ``mask`` no others are loaded."""
+        every = range(self.unsent.shape[1])
+        return self.learner.round_cost(experts, every if mask is None else experts, gate)
+
+    def train_until_contact(
+        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
+    ) -> TrainUntilContact:
+        """Ask for the disconnected phase, training as in :meth:`train`; who is incomplete rests."""
+        return TrainUntilContact(self.cost(experts, gate=gate, mask=mask), self.complete)
+
+    def train_round(
+        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
+    ) -> Train:
+        """Ask for the local rounds of a contact, as in :meth:`train`."""
+        return Train(self.cost(experts, gate=gate, mask=mask))
+
     def train(
-        self,
-        work: Work,
-        experts: Sequence[int],
-        *,
-        gate: bool = False,
-        masked: bool = False,
-        mask: str = "-inf",
+        self, work: Work, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
     ) -> None:
-        """Train ``experts``, and the ``gate`` if asked, for the rounds that the clock granted."""
+        """Train ``experts``, and the ``gate`` if asked, for the rounds that the clock granted.
+
+        ``mask`` keeps the gate to ``experts`` (43): the logits of all others become ``-inf``, or
+        ``zero``.
+        """
         self.excluded = work.excluded
         if self.state is None:
             return
-        reach = None if self.holds.all() else self.holds & self._among(experts)
         self.state = self.learner.train(
             self.state,
             self.name,
@@ -195,9 +218,9 @@ class ClusterState:
             self.rounds,
             experts,
             gate=gate,
-            masked=masked,
-            mask=mask,
-            reach=reach,
+            masked=mask is not None,
+            mask=mask or "-inf",
+            reach=None if self.holds.all() else self.holds & self._among(experts),
         )
         self.rounds = self.rounds + work.rounds
         trained = self._among(experts) & self.holds
@@ -207,16 +230,16 @@ class ClusterState:
 
     def has_unsent(self, experts: Collection[int]) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered."""
-        owing: Mask = self.unsent[:, list(experts)].sum(axis=1) > 0
-        return owing
+        unsent: Mask = self.unsent[:, list(experts)].sum(axis=1) > 0
+        return unsent
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
-        """Freeze a snapshot on every device in ``who`` that has trained and has none on its way.
+        """Freeze an update on every device in ``who`` that has trained and has none on its way.
 
-        Raises ValueError while a snapshot of other parts is on its way.
+        Raises ValueError while an update of other parts is on its way.
         """
         parts = tuple(experts), gate
-        under_way = self.snapshot if self.pending.any() else None
+        under_way = self.staged if self.pending.any() else None
         if under_way is not None and parts != (under_way.experts, under_way.gate):
             raise ValueError(
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
@@ -229,7 +252,7 @@ class ClusterState:
         offered = self.learner.offer(self.state, experts, gate=gate)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
-        self.snapshot = PendingUpdate(offered, *parts)
+        self.staged = PendingUpdate(offered, *parts)
         self._restart(fresh, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
@@ -242,7 +265,7 @@ class ClusterState:
             self._restart(who, experts, gate=False)
 
     def forget_gate(self, who: Mask) -> None:
-        """Devices in ``who`` will never offer what they have trained of the gate so far."""
+        """Devices in ``who`` will not offer again what they have trained of the gate so far."""
         if self.state is not None and who.any():
             self.state = self.learner.commit(
                 self.state, self.name, who, self.adapter_epoch, [], gate=True
@@ -259,23 +282,41 @@ class ClusterState:
         self.unsent = np.where(restarted, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
-        """Return the snapshots on their way as a payload of the version they stem from."""
-        if self.snapshot is None:
+        """Return the updates on their way as a payload of the version they stem from."""
+        if self.staged is None:
             return Payload(name, 0.0)
-        experts, gate = self.snapshot.experts, self.snapshot.gate
-        return self.sends(name, experts, gate, self.offered_version)
+        parts = self.staged.experts, self.staged.gate
+        return upload_payload(self.learner, name, *parts, self.offered_version, self.holds)
 
-    def sends(self, name: str, experts: Sequence[int], gate: bool, version: int | Ints) -> Payload:
-        """Return what each device would send up of ``experts``, and of the gate if asked."""
-        if self.holds.all():
-            return upload_payload(self.learner, name, experts, gate=gate, version=version)
-        return personal_upload(self.learner, name, experts, gate, version, self.holds)
+    def upload(
+        self,
+        name: str,
+        model: Download,
+        experts: Sequence[int],
+        *,
+        gate: bool = True,
+        who: Mask | None = None,
+        carry: bool = True,
+    ) -> Upload:
+        """Ask for the upload of what will be trained on ``model``, in the same chain."""
+        version = model.payload.version
+        payload = upload_payload(self.learner, name, experts, gate, version, self.holds)
+        return Upload(payload, who, carry)
+
+    def send(self, name: str, carry: bool = True) -> Generator[Request, Any, Update | None]:
+        """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
+        receipt = yield Upload(self.payload(name), self.pending, carry)
+        return (yield from self.arrived(receipt))
+
+    def arrived(self, receipt: Receipt) -> Generator[Request, Any, Update | None]:
+        """Return the finite updates that an upload has brought; None without any."""
+        return self.update((yield from self.finite(self.deliver(receipt))))
 
     def deliver(self, receipt: Receipt) -> Mask:
-        """Return who has got a snapshot through now, and forget that it was on its way.
+        """Return who has got an update through now, and forget that it was on its way.
 
-        A snapshot that was given up is forgotten too: the server never hears of what it held.
-        ``progressed`` says from now on whether anything of the snapshots has come through.
+        An update that was given up is forgotten too: the server never hears of what it held.
+        ``progressed`` says from now on whether anything of the updates has come through.
         """
         done = self.pending & receipt.done
         over = done if receipt.given_up is None else done | receipt.given_up
@@ -285,35 +326,40 @@ class ClusterState:
         return done
 
     def finite(self, done: Mask) -> Generator[Request, Any, Mask]:
-        """Return those of ``done`` whose snapshots are finite; the others are refused by name.
+        """Return those of ``done`` whose updates are finite; the others are refused by name.
 
         The server never merges what it refuses. A device is whole again when it has downloaded.
         """
-        if self.snapshot is None:
+        if self.staged is None or not done.any():
             return done
-        spoilt = self._spoilt(done)
-        handle = self.learner.corrupt(self.snapshot.handle, spoilt)
-        self.snapshot = replace(self.snapshot, handle=handle)
-        return (yield from finite(self.learner, handle, done, spoilt))
+        handle, done = yield from self._arrives(self.staged.handle, done)
+        self.staged = replace(self.staged, handle=handle)
+        return done
 
-    def finite_gate(self, done: Mask) -> Generator[Request, Any, Mask]:
-        """Return those of ``done`` whose gates are finite; the others are refused by name."""
-        if self.state is None:
-            return done
-        spoilt = self._spoilt(done)
-        tuned = self.learner.corrupt(self.learner.offer(self.state, [], gate=True), spoilt)
-        return (yield from finite(self.learner, tuned, done, spoilt))
+    def update(self, who: Mask) -> Update | None:
+        """Return the updates of ``who`` to be aggregated some time; None if there are none."""
+        if self.staged is None or not who.any():
+            return None
+        rounds = self.rounds - self._rounds_before_offered
+        eligible = self.eligible | who
+        return Update(self.name, self.staged, who, eligible, self.offered_version, rounds)
 
-    def _spoilt(self, done: Mask) -> Mask:
-        """Which of the updates (K,) that have arrived the scenario wants not to be finite."""
-        if not done.any():
-            return done
-        struck = self.learner.corruption.hit(self.name, self._arrivals, len(done))
+    def gate_update(self, done: Mask) -> Generator[Request, Any, Update | None]:
+        """Return the finite gates of ``done``, trained since a download; None without any."""
+        if self.state is None or not done.any():
+            return None
+        offered = self.learner.offer(self.state, [], gate=True)
+        handle, done = yield from self._arrives(offered, done)
+        rounds, eligible = self.rounds - self._rounds_before, self.eligible | done
+        sent = PendingUpdate(handle, (), gate=True)
+        return Update(self.name, sent, done, eligible, self.version, rounds) if done.any() else None
+
+    def _arrives(self, offered: Handle, done: Mask) -> Generator[Request, Any, tuple[Handle, Mask]]:
         self._arrivals += 1
-        return struck & done
+        return arrival(self.learner, self.name, self._arrivals - 1, offered, done)
 
     def merge(self, server: Handle, who: Mask, scale: float = 1.0) -> Handle:
-        """Aggregate the snapshots of ``who`` into ``server``, by sample weights (35), (36).
+        """Aggregate the updates of ``who`` into ``server``, by sample weights (35), (36).
 
         A device weighs its share of the samples of all devices that can take part, so that those
         who arrive late add what was missing and nobody counts for another. ``scale`` multiplies the
@@ -321,44 +367,3 @@ class ClusterState:
         """
         update = self.update(who)
         return server if update is None else merge(self.learner, server, update, scale)
-
-    def update(self, who: Mask) -> Update | None:
-        """Return the snapshots of ``who`` to be aggregated some time; None if there are none."""
-        if self.snapshot is None or not who.any():
-            return None
-        return Update(self.name, self.snapshot, who, self.eligible | who, self.offered_version)
-
-    @property
-    def eligible(self) -> Mask:
-        """Devices (K,) that have the memory for what was trained last."""
-        eligible: Mask = ~self.excluded
-        return eligible
-
-    def merge_gate(self, server: Handle, who: Mask) -> Handle:
-        """Aggregate the gates that ``who`` have got through (36), and count them as their base."""
-        if self.state is None or not who.any():
-            return server
-        tuned = self.learner.offer(self.state, [], gate=True)
-        self.forget_gate(who)
-        eligible = self.eligible | who
-        return self.learner.aggregate(
-            server, tuned, self.name, [], who, gate=True, eligible=eligible
-        )
-
-    # -- staleness
-
-    def staleness(self, server_version: int, who: Mask) -> str:
-        """Describe how old the snapshots of ``who`` are.
-
-        ``staleness`` counts the server's versions since the one that they stem from, ``rounds``
-        the local rounds that the device has trained since it downloaded that.
-        """
-        behind = server_version - self.offered_version[who]
-        rounds = (self.rounds - self._rounds_before_offered)[who]
-        return f"{described('staleness', behind)} {described('rounds', rounds)}"
-
-    def gate_staleness(self, server_version: int, who: Mask) -> str:
-        """Describe how old the gates of ``who`` are, which they have trained since a download."""
-        behind = server_version - self.version[who]
-        rounds = (self.rounds - self._rounds_before)[who]
-        return f"{described('staleness', behind)} {described('rounds', rounds)}"

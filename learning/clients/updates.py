@@ -10,12 +10,24 @@ import numpy as np
 
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
-from learning.requests.details import update_refused, update_spoilt
+from learning.requests.details import described, parts_named, update_refused, update_spoilt
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle
 
 NEVER_HELD = -1
 """Stands for the changes in an expert that a device does not hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServerModel:
+    """A model at the server: its weights, its version, the changes in each expert (E,).
+
+    ``changes`` counts what has been aggregated into each; None where the method does not count.
+    """
+
+    weights: Handle
+    version: int = 0
+    changes: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,32 +38,39 @@ class PendingUpdate:
     experts: tuple[int, ...]
     gate: bool
 
+    @property
+    def name(self) -> str:
+        """What it is called in the traces."""
+        return parts_named(self.experts, gate=self.gate)
+
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """Snapshots of a cluster that have arrived from the devices ``who`` (K,).
+    """What has arrived from the devices ``who`` (K,) of a cluster.
 
     ``eligible`` (K,) are the devices that can take part, whose samples all count for the weights.
-    ``version`` (K,) is the server's that each stems from.
+    ``version`` (K,) is the server's that each stems from, ``rounds`` (K,) the local rounds that the
+    device has trained since it downloaded that.
     """
 
     cluster: str
-    snapshot: PendingUpdate
+    sent: PendingUpdate
     who: Mask
     eligible: Mask
     version: Ints
+    rounds: Ints
+
+    def behind(self, server_version: int) -> Ints:
+        """Return how many versions behind the server each of the devices in it is."""
+        return server_version - self.version[self.who]
+
+    def staleness(self, server_version: int) -> str:
+        """Describe how old it is, in the server's versions and in local rounds."""
+        behind, rounds = self.behind(server_version), self.rounds[self.who]
+        return f"{described('staleness', behind)} {described('rounds', rounds)}"
 
 
 def upload_payload(
-    learner: Learner, name: str, experts: Sequence[int], *, gate: bool, version: int | Ints
-) -> Payload:
-    """Return what one device sends up of ``experts``, and of the gate if asked."""
-    sizes = learner.architecture
-    tensors = sizes.upload_tensors(experts, gate)
-    return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
-
-
-def personal_upload(
     learner: Learner,
     name: str,
     experts: Sequence[int],
@@ -59,14 +78,18 @@ def personal_upload(
     version: int | Ints,
     holds: Mask,
 ) -> Payload:
-    """Return what devices send up, each those of ``experts`` that it ``holds`` (K, E).
+    """Return what devices send up of ``experts``, and of the gate if asked.
 
-    Its list of tensors is that of a device that sends most.
+    Where devices hold different experts, (K, E) of ``holds``, each sends its own; the list of
+    tensors is that of a device that sends most.
     """
+    sizes = learner.architecture
+    if holds.all():
+        tensors = sizes.upload_tensors(experts, gate)
+        return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
     mine = holds[:, list(experts)]
     counts = mine.sum(axis=1)
     most = np.array(experts, np.int64)[mine[counts.argmax()]].tolist()
-    sizes = learner.architecture
     one = sizes.upload_bytes(list(experts)[:1], False)
     total = counts * one + sizes.upload_bytes([], gate)
     return Payload(name, total, version, sizes.upload_tensors(most, gate))
@@ -78,18 +101,18 @@ def download_bytes(
     gate: bool,
     held: Ints,
     changes: Ints | None,
-    holds: Mask | None = None,
+    holds: Mask,
 ) -> Floats:
     """Return the bytes (K,) that devices download of ``experts``, and of the gate if asked.
 
-    Each downloads those of them that it is to hold, (K, E) of ``holds``: all by default.
+    Each downloads those of them that it is to hold, (K, E) of ``holds``.
 
     These are whole experts or, with ``learning.lora.download: factors``, the changes of rank r
     that a device misses, where those are less. ``changes`` (E,) counts those in the server's model
     (None: nobody counts them), ``held`` (K, E) those in what the device has downloaded before.
     """
     sizes, every = learner.architecture, list(experts)
-    wanted = np.ones((len(held), len(every)), bool) if holds is None else holds[:, every]
+    wanted = holds[:, every]
     whole, change = sizes.download_bytes(every[:1], False), sizes.factor_bytes(1)
     parts = np.full(wanted.shape, whole)
     if changes is not None and learner.config.model.lora.download == "factors":
@@ -104,11 +127,11 @@ def merge(
     learner: Learner,
     server: Handle,
     update: Update,
-    scale: float | Floats,
+    scale: float | Floats = 1.0,
     usage: Floats | None = None,
 ) -> Handle:
     """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``."""
-    sent = update.snapshot
+    sent = update.sent
     return learner.aggregate(
         server,
         sent.handle,
@@ -122,16 +145,16 @@ def merge(
     )
 
 
-def finite(
-    learner: Learner, offered: Handle, done: Mask, spoilt: Mask | None = None
+def refuse_broken(
+    learner: Learner, offered: Handle, done: Mask, corrupted: Mask | None = None
 ) -> Generator[Request, Any, Mask]:
     """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name.
 
-    Those that were ``spoilt`` (K,) are known not to be, in a timing-only run too.
+    Those that were ``corrupted`` (K,) are known not to be, in a timing-only run too.
     """
     if not done.any():
         return done
-    known: list[int] = [] if spoilt is None else np.flatnonzero(spoilt).tolist()
+    known: list[int] = [] if corrupted is None else np.flatnonzero(corrupted).tolist()
     for device in known:
         yield Note("fault", detail=update_spoilt(device))
     found = yield Measure("not finite", lambda: learner.not_finite(offered), known)
@@ -142,6 +165,18 @@ def finite(
     return kept
 
 
+def arrival(
+    learner: Learner, cluster: str, number: int, offered: Handle, done: Mask
+) -> Generator[Request, Any, tuple[Handle, Mask]]:
+    """Return what arrives of ``offered`` as arrival ``number`` of a cluster, and whose is finite.
+
+    The scenario may want some of ``done`` (K,) corrupted on their way.
+    """
+    corrupted = learner.corruption.hit(cluster, number, len(done)) & done
+    offered = learner.corrupt(offered, corrupted)
+    return offered, (yield from refuse_broken(learner, offered, done, corrupted))
+
+
 # Server models on their way down to the devices of a cluster, each in the version it began in.
 
 
@@ -149,27 +184,24 @@ def finite(
 class PendingDownload:
     """A server model on its way down to the devices ``who`` (K,), and its ``bytes`` for each (K,).
 
-    ``name`` is that of its payload. ``changes`` (E,) had been aggregated into it; None where the
-    method does not count them.
+    ``name`` is that of its payload.
     """
 
     name: str
-    server: Handle
-    version: int
+    server: ServerModel
     experts: tuple[int, ...]
     who: Mask
     bytes: Floats
-    changes: Ints | None
 
     def left(self, receipt: Receipt) -> PendingDownload:
         """Return it for the devices that have a part of it, and not all."""
         return replace(self, who=self.who & ~receipt.done & (receipt.delivered_bytes > 0))
 
 
-def payload_of(name: str, inbound: Sequence[PendingDownload], devices: int) -> Payload:
+def download_payload(name: str, pending: Sequence[PendingDownload], devices: int) -> Payload:
     """Return what each of the ``devices`` downloads, in the version that is meant for it."""
     size, version = np.zeros(devices), np.zeros(devices, np.int64)
-    for model in inbound:
+    for model in pending:
         size = np.where(model.who, model.bytes, size)
-        version = np.where(model.who, model.version, version)
+        version = np.where(model.who, model.server.version, version)
     return Payload(name, size, version)

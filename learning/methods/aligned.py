@@ -165,10 +165,10 @@ class Aligned(BarrierRounds):
         rounds: int = self.options.local_rounds
         return rounds or None
 
-    def trained(self, me: Cluster, side: ClusterState, who: Mask) -> Protocol:
+    def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Measure what the experts of the devices in ``who`` do on their data."""
-        rows, state = self.rows[me.name], side.state
-        reach = side.holds & who[:, None]
+        rows, state = self.rows[devices.name], devices.state
+        reach = devices.holds & who[:, None]
         if state is None or not reach.any():
             return
         config = self.learner.config
@@ -176,14 +176,14 @@ class Aligned(BarrierRounds):
             "samples": (reach * config.steps_per_round * config.batch_size).tolist(),
             "score": self.fitness[rows].tolist(),
         }
-        found = yield Measure("usage", lambda: self.measured(side, me, reach), default)
+        found = yield Measure("usage", lambda: self.measured(devices, reach), default)
         self.samples[rows] = np.where(who[:, None], found["samples"], self.samples[rows])
         self.scored[rows] = np.where(who[:, None], found["score"], self.scored[rows])
 
-    def measured(self, side: ClusterState, me: Cluster, reach: Mask) -> dict[str, Any]:
+    def measured(self, devices: ClusterState, reach: Mask) -> dict[str, Any]:
         """Return the samples that experts serve, and what they score there, (K, E) each."""
-        assert side.state is not None  # for the type checker: somebody has trained
-        used = self.learner.usage(side.state, me.name, reach)
+        assert devices.state is not None  # for the type checker: somebody has trained
+        used = self.learner.usage(devices.state, devices.name, reach)
         accuracy, loss = np.array(used["accuracy"]), np.array(used["loss"])
         scored = score(self.options.fitness, self.options.fitness_alpha, accuracy, loss)
         return {"samples": used["samples"], "score": scored.tolist()}
@@ -198,9 +198,9 @@ class Aligned(BarrierRounds):
             self.served[rows] = self.served[rows] + arrived
         changes = np.zeros(len(self.experts), np.int64)
         for update in self.updates:
-            weights = self.weights(update)
+            weights = self.use_shares(update)
             share = shares[update.cluster]
-            self.server = merge(self.learner, self.server, update, share, usage=weights)
+            self.weights = merge(self.learner, self.weights, update, share, usage=weights)
             changes = changes + weights.any(axis=0)
         self.fitness = averaged(
             self.fitness, self.scored, self.served, self.options.fitness_average
@@ -212,7 +212,7 @@ class Aligned(BarrierRounds):
         moved: list[int] = np.flatnonzero(changes).tolist()
         return moved
 
-    def weights(self, update: Update) -> Floats:
+    def use_shares(self, update: Update) -> Floats:
         """Return ``u_ce / sum_c u_ce`` (K, E) of the devices in an update; 0 where none is used."""
         used = update.who[:, None] * self.samples[self.rows[update.cluster]]
         total = self.served.sum(axis=0)

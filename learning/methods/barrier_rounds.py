@@ -11,7 +11,7 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update
-from learning.methods.base import Method, Protocol, World
+from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.requests.cluster import (
     Chain,
     Cluster,
@@ -21,18 +21,18 @@ from learning.requests.cluster import (
     Measure,
     NextContact,
     Note,
+    Receipt,
     Train,
     Upload,
 )
-from learning.values.lazy import Handle
 
 
-class BarrierRounds(Method):
+class BarrierRounds(GlobalModelMethod):
     """Rounds in which a cluster takes part once, and then waits for the others.
 
     It downloads the round's model at a contact, trains, uploads, and waits. When the updates of
     all clusters but the ``absent`` ones have arrived they are merged, and the next round begins:
-    ``version`` counts the rounds. Devices that lack the memory take no part.
+    ``version`` counts the rounds. Devices that lack the memory take no progress.
 
     With a quorum that share of the clusters is enough, and of a cluster's devices too. With a
     deadline a round ends at the first contact so long after it began, if anything has arrived, and
@@ -42,8 +42,6 @@ class BarrierRounds(Method):
 
     def __init__(self, world: World, options: object = None) -> None:
         super().__init__(world, options)
-        self.experts = list(range(self.learner.architecture.experts))
-        self.server = self.learner.start()
         self.shares: dict[str, Floats] = {}
         self.updates: list[Update] = []
         self.arrived: dict[str, float] = {}
@@ -77,7 +75,7 @@ class BarrierRounds(Method):
         """Local rounds that a device trains; None for those that the scenario gives a contact."""
         return None
 
-    def trained(self, me: Cluster, side: ClusterState, who: Mask) -> Protocol:
+    def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Look at what the devices in ``who`` have trained, before it is sent."""
         yield from ()
 
@@ -94,7 +92,7 @@ class BarrierRounds(Method):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
-        side, part = ClusterState(self.learner, me), RoundProgress(me.devices)
+        devices, progress = ClusterState(self.learner, me), RoundProgress(me.devices)
         while contact := (yield NextContact()):
             if self.is_late(contact.start_s):
                 yield from self.end_round()
@@ -103,35 +101,34 @@ class BarrierRounds(Method):
             elif me.name in self.arrived:
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
-                yield from self.join_round(me, side, part, contact.start_s)
+                yield from self.join_round(devices, progress, contact.start_s)
 
-    def join_round(
-        self, me: Cluster, side: ClusterState, part: RoundProgress, now_s: float
-    ) -> Protocol:
+    def join_round(self, devices: ClusterState, progress: RoundProgress, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
         if self.begun_s is None:
             self.begun_s = now_s
-        if part.begin(self.version) and part.under_way(side).any():
-            side.cancel_transfers()
-        side.holds = self.holds(me)
-        if side.pending.any():
-            receipt = yield Upload(side.payload("model"), side.pending)
-            yield from self.collect(me, side, part, side.deliver(receipt))
-        if not side.pending.any() and not self.is_over(side, part):
-            yield from self.update(me, side, part)
-        if part.round != self.version:
+        if progress.begin(self.version) and progress.under_way(devices).any():
+            devices.cancel_transfers()
+        devices.holds = self.holds(devices.cluster)
+        if devices.pending.any():
+            receipt = yield Upload(devices.payload("model"), devices.pending)
+            yield from self.keep(devices, progress, receipt)
+        if not devices.pending.any() and not self.is_over(devices, progress):
+            yield from self.update(devices, progress)
+        if progress.round != self.version:
             return  # others have ended it meanwhile
-        if self.is_over(side, part):
-            self.arrived[me.name] = float(self.shares[me.name][self.members(side)].sum())
+        if self.is_over(devices, progress):
+            share = self.shares[devices.name][self.members(devices)].sum()
+            self.arrived[devices.name] = float(share)
         if self.is_full() or self.is_late(now_s):
             yield from self.end_round()
 
-    def is_over(self, side: ClusterState, part: RoundProgress) -> bool:
+    def is_over(self, devices: ClusterState, progress: RoundProgress) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
-        if part.is_over(side) or not part.sent.any():
-            return part.is_over(side)
-        members, closing = self.members(side), self.world.closing
-        enough = int((part.sent & members).sum()) >= closing.enough(int(members.sum()))
+        if progress.is_over(devices) or not progress.sent.any():
+            return progress.is_over(devices)
+        members, closing = self.members(devices), self.world.closing
+        enough = int((progress.sent & members).sum()) >= closing.enough(int(members.sum()))
         return enough or closing.deadline_s < math.inf
 
     def is_full(self) -> bool:
@@ -144,38 +141,37 @@ class BarrierRounds(Method):
         begun_s = now_s if self.begun_s is None else self.begun_s
         return bool(self.arrived) and now_s >= begun_s + self.world.closing.deadline_s
 
-    def members(self, side: ClusterState) -> Mask:
+    def members(self, devices: ClusterState) -> Mask:
         """Return which of a cluster's devices (K,) take part in this round."""
-        return side.eligible & side.holds.any(axis=1)
+        return devices.eligible & devices.holds.any(axis=1)
 
-    def update(self, me: Cluster, side: ClusterState, part: RoundProgress) -> Protocol:
+    def update(self, devices: ClusterState, progress: RoundProgress) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
-        todo, changes = self.members(side) & ~part.sent, self.changes
-        experts: list[int] = np.flatnonzero(side.holds.any(axis=0)).tolist()
-        model = side.download(
-            "model", self.server, self.version, experts, changes=changes, who=todo
-        )
-        sent = side.sends("model", experts, True, model.payload.version)
-        train = Train(self.cost(side.holds), self.local_rounds, todo)
-        down, work, up = yield Chain((model, train, Upload(sent, todo)))
+        todo = self.members(devices) & ~progress.sent
+        experts: list[int] = np.flatnonzero(devices.holds.any(axis=0)).tolist()
+        model = devices.download("model", self.server, experts, who=todo)
+        train = Train(self.cost(devices.holds), self.local_rounds, todo)
+        upload = devices.upload("model", model, experts, who=todo)
+        down, work, up = yield Chain((model, train, upload))
         if work.excluded.all():
-            self.absent.add(me.name)
+            self.absent.add(devices.name)
             return
-        side.receive(down)
-        side.train(work, experts, gate=True, masked=not side.holds.all())
-        yield from self.trained(me, side, work.rounds > 0)
-        side.offer(experts, gate=True)
-        yield from self.collect(me, side, part, side.deliver(up))
+        devices.receive(down)
+        devices.train(work, experts, gate=True, mask=None if devices.holds.all() else "-inf")
+        yield from self.trained(devices, work.rounds > 0)
+        devices.offer(experts, gate=True)
+        yield from self.keep(devices, progress, up)
 
-    def collect(self, me: Cluster, side: ClusterState, part: RoundProgress, done: Mask) -> Protocol:
-        """Keep the updates of the devices ``done`` until the round ends."""
-        part.sent = part.sent | done
-        update = side.update((yield from side.finite(done)))
-        if update is not None and part.round != self.version:
-            devices = f"devices:{int(update.who.sum())}/{me.devices}"
-            yield Note("drop", self.version, f"update of {devices}: round:{part.round} is over")
+    def keep(self, devices: ClusterState, progress: RoundProgress, receipt: Receipt) -> Protocol:
+        """Keep what an upload has brought until the round ends."""
+        done = devices.deliver(receipt)
+        progress.sent = progress.sent | done
+        update = devices.update((yield from devices.finite(done)))
+        if update is not None and progress.round != self.version:
+            came = f"devices:{int(update.who.sum())}/{len(update.who)}"
+            yield Note("drop", self.version, f"update of {came}: round:{progress.round} is over")
         elif update is not None:
-            self.updates.append(replace(update, eligible=self.members(side) | update.who))
+            self.updates.append(replace(update, eligible=self.members(devices) | update.who))
 
     def missing(self) -> str:
         """Name the clusters whose update the round still lacks; empty if it can end."""
@@ -216,10 +212,6 @@ class BarrierRounds(Method):
         clusters = f"clusters:{len(self.arrived)}/{len(self.world.clusters)}"
         return f"experts:{listed} gate devices:{devices}/{of} {clusters} staleness:0"
 
-    def model(self) -> Handle:
-        """Return the model at the satellite."""
-        return self.server
-
 
 class RoundProgress:
     """How far a cluster is in the present round: whose update is ``sent`` (K,)."""
@@ -235,10 +227,10 @@ class RoundProgress:
         self.round, self.sent = number, np.zeros_like(self.sent)
         return True
 
-    def is_over(self, side: ClusterState) -> bool:
+    def is_over(self, devices: ClusterState) -> bool:
         """Return whether an update is there and none is half-way."""
-        return bool(self.sent.any() and not self.under_way(side).any())
+        return bool(self.sent.any() and not self.under_way(devices).any())
 
-    def under_way(self, side: ClusterState) -> Mask:
+    def under_way(self, devices: ClusterState) -> Mask:
         """Return which devices (K,) are half-way through the round; who had no link is not."""
-        return side.pending | (side.half_way & side.eligible)
+        return devices.pending | (devices.half_way & devices.eligible)

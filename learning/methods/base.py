@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import ServerModel, Update, merge
 from learning.config import LearningConfig
 from learning.learner import Learner
 from learning.methods.options import NoOptions
 from learning.registry import Register
-from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Floats, Ints, Mask, Quorum, Request
+from learning.requests.cluster import (
+    WAITS_FOR_ALL,
+    Cluster,
+    Floats,
+    Ints,
+    Mask,
+    Note,
+    Quorum,
+    Request,
+)
 from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
@@ -111,6 +122,44 @@ class Method(ABC):
     def conclude(self) -> Protocol:
         """Run after time has ended; may ask only for Measure, Assign, Note and Forecast."""
         yield from ()
+
+
+class GlobalModelMethod(Method):
+    """A method whose server holds one model: it is what goes down, and what updates move.
+
+    ``weights`` is that model, ``experts`` counts its experts through, and ``server`` is what
+    devices download now.
+    """
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.experts = list(range(self.learner.architecture.experts))
+        self.weights = self.learner.start()
+
+    @property
+    def server(self) -> ServerModel:
+        """The model at the server as it is now."""
+        return ServerModel(self.weights, self.version, self.changes)
+
+    def model(self) -> Handle:
+        """Return the model at the server."""
+        return self.weights
+
+    def send(self, devices: ClusterState, name: str = "", carry: bool = True) -> Protocol:
+        """Upload what a cluster has on its way, and collect what has come through."""
+        if devices.staged is not None and devices.pending.any():
+            update = yield from devices.send(name or devices.staged.name, carry)
+            yield from self.collect(update)
+
+    def collect(self, update: Update | None) -> Protocol:
+        """Add an update that has arrived to the model at once: (28), (35), (36)."""
+        if update is None:
+            return
+        stale = update.staleness(self.version)
+        self.weights = merge(self.learner, self.weights, update)
+        self.aggregated(update.sent.experts)
+        devices = f"devices:{int(update.who.sum())}/{len(update.who)}"
+        yield Note("aggregate", self.version, f"{update.sent.name} {devices} {stale}")
 
 
 MethodType = type[Method]

@@ -1,4 +1,8 @@
-"""FedAvg over all clusters, with waiting: a round takes until every cluster has been seen."""
+"""FedAvg over all clusters, with waiting: a round takes until every cluster has been seen.
+
+McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS
+2017; its equation (6).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from learning.methods.barrier_rounds import BarrierRounds
 
 
 class FedAvg(BarrierRounds):
-    """Federated averaging (McMahan et al., AISTATS 2017) with every cluster in every round.
+    """Federated averaging with every cluster in every round.
 
     Every device trains all experts and the gate. The server adds the mean of all updates, weighted
     by samples (n_k / n over the devices that can take part).
@@ -18,6 +22,6 @@ class FedAvg(BarrierRounds):
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
         """Add the mean of all updates to the server's model, equation (6)."""
         for update in self.updates:
-            self.server = merge(self.learner, self.server, update, shares[update.cluster])
+            self.weights = merge(self.learner, self.weights, update, shares[update.cluster])
         self.aggregated(self.experts, changes=len(self.updates))
         return self.experts

@@ -1,4 +1,7 @@
-"""FedBuff: asynchronous federated averaging with a buffer at the server."""
+"""FedBuff: asynchronous federated averaging with a buffer at the server.
+
+Nguyen et al., Federated Learning with Buffered Asynchronous Aggregation, AISTATS 2022.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,14 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, merge
-from learning.methods.base import Method, Protocol, World
+from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import FedBuffOptions
-from learning.requests.cluster import Cluster, Ints, Mask, Note, TrainUntilContact, Upload
-from learning.requests.details import described
-from learning.values.lazy import Handle
+from learning.requests.cluster import Cluster, Note
+from learning.requests.details import described, parts_named
 
 
-class FedBuff(Method):
-    """Buffered asynchronous aggregation (Nguyen et al., AISTATS 2022).
+class FedBuff(GlobalModelMethod):
+    """Buffered asynchronous aggregation.
 
     Every cluster trains all experts and the gate from the model that it downloaded last, through
     the disconnected phase, and uploads at its contact. The server buffers the updates; when there
@@ -30,33 +32,25 @@ class FedBuff(Method):
 
     def __init__(self, world: World, options: FedBuffOptions | None = None) -> None:
         super().__init__(world, options)
-        self.experts = list(range(self.learner.architecture.experts))
-        self.server = self.learner.start()
         self.buffer: list[Update] = []
         self.buffer_size = self.options.buffer_size or max(2, (len(world.clusters) + 1) // 2)
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train, upload what was trained, download the present model."""
-        side = ClusterState(self.learner, me)
-        side.load_initial(self.server, self.experts)
-        cost = self.learner.round_cost(self.experts, self.experts, gate=True)
+        devices = ClusterState(self.learner, me)
+        devices.load_initial(self.server, self.experts)
         while True:
-            work, contact = yield TrainUntilContact(cost, side.complete)
-            side.train(work, self.experts, gate=True)
+            work, contact = yield devices.train_until_contact(self.experts, gate=True)
+            devices.train(work, self.experts, gate=True)
             if contact is None:
                 return
-            side.offer(self.experts, gate=True)
-            if side.pending.any():
-                receipt = yield Upload(side.payload("model"), side.pending)
-                yield from self.collect(side, side.deliver(receipt))
-            down = yield side.download(
-                "model", self.server, self.version, self.experts, changes=self.changes
-            )
-            side.receive(down)
+            devices.offer(self.experts, gate=True)
+            yield from self.send(devices, "model")
+            down = yield devices.download("model", self.server, self.experts)
+            devices.receive(down)
 
-    def collect(self, side: ClusterState, done: Mask) -> Protocol:
+    def collect(self, update: Update | None) -> Protocol:
         """Put an update into the buffer, and aggregate the buffer when it is full."""
-        update = side.update((yield from side.finite(done)))
         if update is None:
             return
         self.buffer.append(update)
@@ -71,28 +65,15 @@ class FedBuff(Method):
         update when it arrives is also that when it is aggregated.
         """
         scale = self.options.server_step_size / len(updates)
+        stale = np.concatenate([update.behind(self.version) for update in updates])
         merges = 0
         for update in updates:
-            for behind in np.unique(self.behind(update)).tolist():
+            for behind in np.unique(update.behind(self.version)).tolist():
                 alike = update.who & (update.version == self.version - behind)
                 weight = scale / np.sqrt(1.0 + behind)
-                self.server = merge(self.learner, self.server, replace(update, who=alike), weight)
+                self.weights = merge(self.learner, self.weights, replace(update, who=alike), weight)
                 merges += 1
-        detail = self.described(updates)
         self.aggregated(self.experts, changes=merges)
-        return Note("aggregate", self.version, detail)
-
-    def behind(self, update: Update) -> Ints:
-        """Return how many versions behind the server each of the devices in ``update`` is."""
-        return self.version - update.version[update.who]
-
-    def described(self, updates: list[Update]) -> str:
-        """Say what has been aggregated, and how stale it was."""
-        behind = np.concatenate([self.behind(update) for update in updates])
-        stale = described("staleness", behind)
-        listed = ",".join(map(str, self.experts))
-        return f"experts:{listed} gate devices:{len(behind)} updates:{len(updates)} {stale}"
-
-    def model(self) -> Handle:
-        """Return the model at the satellite."""
-        return self.server
+        parts = parts_named(self.experts, gate=True)
+        counts = f"devices:{len(stale)} updates:{len(updates)} {described('staleness', stale)}"
+        return Note("aggregate", self.version, f"{parts} {counts}")

@@ -7,16 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.methods.base import NOBODY, ExpertRegistry, Method, Protocol, World
+from learning.clients.cluster import ClusterState
+from learning.methods.base import NOBODY, ExpertRegistry, GlobalModelMethod, Protocol, World
 from learning.methods.options import EmsFlOptions
 from learning.policies.model_splitting import assignment_probability, expert_classes, expert_driven
 from learning.policies.problem import Problem
-from learning.requests.cluster import Assign, Floats, Ints, Measure, Request
+from learning.requests.cluster import Assign, Floats, Ints, Measure, Note, Request
+from learning.requests.details import GIVES, TAKES, parts_named
 from learning.rng import stream
-from learning.values.lazy import Handle
 
 
-class SplitsExperts(Method):
+class SplitsExperts(GlobalModelMethod):
     """A method whose clusters train experts of their own, drawn by Algorithm 1."""
 
     Options: ClassVar[type] = EmsFlOptions
@@ -24,8 +25,6 @@ class SplitsExperts(Method):
 
     def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
         super().__init__(world, options)
-        self.experts = list(range(self.learner.architecture.experts))
-        self.server = self.learner.start()
         self.splitting = Splitting(self.registry, len(world.clusters))
 
     def prepare(self) -> Protocol:
@@ -47,6 +46,47 @@ class SplitsExperts(Method):
         self.splitting.redraw(number, self.drawn(relevance, number))
         yield self.assignment(relevance, self.splitting.drawn)
 
+    def upload_experts(self, devices: ClusterState) -> Protocol:
+        """Upload E_c and aggregate it (35), with what a short pass has left of the last upload.
+
+        While the cluster's experts change hands, new updates are only made of what it has trained
+        of those that leave, so that in the end nothing is on its way.
+        """
+        cluster = devices.cluster.index
+        if owned := self.splitting.owned_by(cluster):
+            leaving = devices.has_unsent(self.splitting.leaving(cluster))
+            devices.offer(owned, who=leaving if cluster in self.splitting.changing else None)
+        yield from self.send(devices)
+
+    def hand_over(self, devices: ClusterState) -> Protocol:
+        """Let go of the experts that leave a cluster, and take those that are free for it.
+
+        That waits until all that the devices have trained of an expert is aggregated. Devices that
+        do not answer shall not hold it up for ever: if a whole contact brings nothing more of what
+        is missing, that is given up.
+        """
+        splitting, cluster = self.splitting, devices.cluster.index
+        leaving, waits = splitting.leaving(cluster), cluster in splitting.changing
+        splitting.changing.discard(cluster)
+        if not leaving and not splitting.free_for(cluster):
+            return
+        missing = devices.pending | devices.has_unsent(leaving)
+        if missing.any():
+            if not waits or devices.progressed:
+                splitting.changing.add(cluster)
+                return
+            yield from self.send(devices, carry=False)
+            devices.forget(leaving, devices.has_unsent(leaving))
+            silent = f"devices:{int(missing.sum())}/{len(missing)}"
+            detail = f"hand-over without the updates of {silent}: no answer"
+            yield Note("drop", self.version, detail)
+        gone, taken = splitting.change_hands(cluster)
+        if taken:
+            devices.require_download()
+        for verb, experts in ((GIVES, gone), (TAKES, taken)):
+            if experts:
+                yield Note("assign", self.version, f"{verb} {parts_named(experts)}")
+
     def conclude(self) -> Protocol:
         """Measure the relevance once more: what training did to the gate's own mass.
 
@@ -60,8 +100,8 @@ class SplitsExperts(Method):
         default = paired_relevance(
             len(self.world.clusters), len(self.experts), self.learner.architecture.top_k
         )
-        server = self.server
-        measured = yield Measure(name, lambda: self.learner.relevance(server), default.tolist())
+        weights = self.weights
+        measured = yield Measure(name, lambda: self.learner.relevance(weights), default.tolist())
         return np.asarray(measured)
 
     def drawn(self, relevance: Floats, number: int) -> Ints:
@@ -79,10 +119,6 @@ class SplitsExperts(Method):
         classes = tuple(expert_classes(relevance, threshold))
         assigned = owner == np.arange(len(relevance))[:, None]
         return Assign(relevance, assigned, probability, expert_class=classes)
-
-    def model(self) -> Handle:
-        """Return the model at the satellite."""
-        return self.server
 
 
 def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
@@ -108,7 +144,8 @@ class Splitting:
     An expert changes hands in two steps, so that no two clusters ever train it: its owner lets go
     of it, and from then on the cluster that it was drawn for can take it. ``owner`` (E,) is
     ``NOBODY`` in between. A splitting that is replaced by the next one before it was carried out
-    leaves nothing behind: only the last one counts.
+    leaves nothing behind: only the last one counts. ``changing`` are the clusters that still have
+    to send what they trained of an expert that leaves them.
     """
 
     def __init__(self, registry: ExpertRegistry, clusters: int) -> None:
@@ -116,6 +153,7 @@ class Splitting:
         self.clusters = clusters
         self.drawn: Ints = np.full(len(registry.bytes), NOBODY)
         self.number = 0
+        self.changing: set[int] = set()
 
     @property
     def owner(self) -> Ints:

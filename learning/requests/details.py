@@ -8,6 +8,7 @@ that neither changes without the other.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +96,15 @@ def described(name: str, values: NDArray[np.int64]) -> str:
     """Write ``name:value``, or ``name:low-high`` where the values differ."""
     low, high = int(values.min()), int(values.max())
     return f"{name}:{low}" if low == high else f"{name}:{low}-{high}"
+
+
+# What is sent and aggregated, by its parts.
+
+
+def parts_named(experts: Iterable[int], *, gate: bool = False) -> str:
+    """Name parts of a model: ``experts:0,2``, ``gate``, or both."""
+    listed = ",".join(map(str, experts))
+    return " ".join([*([f"experts:{listed}"] if listed else []), *(["gate"] if gate else [])])
 
 
 # Experts that change hands: rows are ordered so that one who gives comes before one who takes.

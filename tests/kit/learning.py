@@ -16,7 +16,7 @@ from learning.architecture.nmoe_costs import sizes_of
 from learning.clients import updates
 from learning.clients.cluster import ClusterState
 from learning.clients.round_trip import NoContactLeft, RoundTrip, run_round_trip
-from learning.clients.updates import Update
+from learning.clients.updates import ServerModel, Update
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data.digits import digits
 from learning.data.jsonl import read_jsonl

@@ -75,7 +75,7 @@ def learner_of(train, download):
 def some_side(train=False, download="full"):
     learner = learner_of(train, download)
     side = kit.ClusterState(learner, kit.Cluster("A", 0, 3))
-    side.load_initial(learner.start(), EVERY)
+    side.load_initial(kit.ServerModel(learner.start(), 0, np.zeros(3, int)), EVERY)
     return side
 
 
@@ -90,8 +90,8 @@ def receipt(*parts):
     return kit.Receipt(done, np.where(done, 1.0, np.inf), through, 1 - through)
 
 
-def asked(side, version, **more):
-    return side.download("model", side.learner.start(), version, EVERY, **more)
+def asked(side, version, changes=None):
+    return side.download("model", kit.ServerModel(side.learner.start(), version, changes), EVERY)
 
 
 def versions(down):
@@ -114,7 +114,7 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
         (2, (1, 0.9, 0.2), [1, 0, 1]),
         (2, (1, 1, 1), [2, 1, 2]),
     ):
-        side.download("model", servers[version], version, EVERY)
+        side.download("model", kit.ServerModel(servers[version], version), EVERY)
         side.receive(receipt(*parts))
         assert side.version.tolist() == held
     got = weights(side, side.state)

@@ -189,7 +189,7 @@ class Below(seam.FedBuff):
 
     def aggregate(self, updates):
         for update in updates:
-            self.server = seam.updates.merge(self.learner, self.server, update, -1.0)
+            self.weights = seam.updates.merge(self.learner, self.weights, update, -1.0)
         self.aggregated(self.experts)
         return seam.Note("aggregate", self.version, "less and less")
 
@@ -229,7 +229,7 @@ TAMPERED = [
     (one_changes(aggregation, "aggregate", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
     (one_changes(training, "train", "base.gate."), SLOTS, FROZEN, "training in 'A'.*'base.gate.0"),
     (trained_in_place, SLOTS, FROZEN, "training in 'A' changed.*in place"),
-    (swap(seam.ClusterState, "staleness")(lambda *_: "staleness:0 rounds:1"), OFTEN, STALE, "exp"),
+    (swap(seam.Update, "staleness")(lambda *_: "staleness:0 rounds:1"), OFTEN, STALE, "exp"),
     *(
         (lambda patch, up=up, old=old: patch.setattr(
             Scripted, "script", staticmethod(talk(3, up, 6, f"update staleness:{old}"))),

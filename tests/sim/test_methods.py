@@ -40,7 +40,7 @@ def trained(learner, cluster):
     """A cluster that has trained a round of all from the start model, and offered it."""
     side, every = seam.ClusterState(learner, cluster), list(range(learner.architecture.experts))
     ones = np.ones(cluster.devices, int)
-    side.load_initial(learner.start(), every)
+    side.load_initial(seam.ServerModel(learner.start()), every)
     side.train(seam.Work(ones, ones.astype(float), ones < 0), every, gate=True)
     side.offer(every, gate=True)
     return side
@@ -100,10 +100,10 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age(step):
     for cluster, side in zip(clusters, sides, strict=True):
         all_of_it = np.ones(cluster.devices)
         done = side.deliver(seam.Receipt(all_of_it > 0, all_of_it, all_of_it, 0 * all_of_it))
-        notes = drive(method.collect(side, done))
+        notes = drive(method.collect(side.update(done)))
     assert [note.detail for note in notes] == ["experts:0,1 gate devices:5 updates:2 staleness:0-5"]
     assert method.version == 6
-    before, after = weights(learner, start), weights(learner, method.server)
+    before, after = weights(learner, start), weights(learner, method.weights)
     for name, tensor in after.items():
         w = before[name]
         change = (first[name] - w) + (fresh[name] - w) + (stale[name] - w) / np.sqrt(6.0)

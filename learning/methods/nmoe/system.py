@@ -11,7 +11,7 @@ from learning.architecture.costs import Part
 from learning.architecture.nmoe import KINDS
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip, Trained, run_round_trip
-from learning.clients.updates import finite
+from learning.clients.updates import arrival, refuse_broken
 from learning.config import LearningConfig
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
@@ -140,16 +140,15 @@ class Networked(Method):
 
     def finite(self, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
         """Return those of ``who`` whose trained tensors are finite; refuse the others by name."""
-        return finite(self.learner, trained, who)
+        return refuse_broken(self.learner, trained, who)
 
     def arrived(self, me: Cluster, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
         """Return those of ``who`` whose uploads are finite; refuse the others by name."""
-        spoilt = who
         if who.any():
             number = self.arrivals.get(me.name, 0)
-            spoilt = self.learner.corruption.hit(me.name, number, me.devices) & who
             self.arrivals[me.name] = number + 1
-        return finite(self.learner, self.learner.corrupt(trained, spoilt), who, spoilt)
+            _, who = yield from arrival(self.learner, me.name, number, trained, who)
+        return who
 
     def counted(self, who: Mapping[str, Mask]) -> str:
         """Describe how many of the clients have sent something."""
