@@ -58,6 +58,27 @@ class Method(ABC):
 
     Subclass it, write :meth:`cluster` and :meth:`model`, and register the class under a name. The
     attributes may change between yields only, so that each change is atomic in simulated time.
+    This one learns nothing, and counts what it hears:
+
+    >>> import learning, scenarios, sim
+    >>> from learning.requests import NextContact, Note, Payload, Upload
+    >>> @learning.register("counting")
+    ... class Counting(learning.Method):
+    ...     def cluster(self, me):
+    ...         while (yield NextContact()):
+    ...             receipt = yield Upload(Payload("hello", bytes=1e6, version=self.version))
+    ...             self.version += 1
+    ...             yield Note("aggregate", self.version, f"{receipt.done.sum()} of {me.devices}")
+    ...
+    ...     def model(self):
+    ...         return self.learner.start()
+    >>> said = {"stop.cycles": 1, "learning.method": "counting", "learning.train": False}
+    >>> events = sim.run(scenarios.load("paper-slots", said)).events
+    >>> for row in events[events.kind == "aggregate"][:3].itertuples():
+    ...     print(f"{row.time_s:.1f} s: {row.cluster} {row.detail}")
+    1.6 s: A 5 of 5
+    601.6 s: B 5 of 5
+    1201.6 s: C 5 of 5
     ``Options`` is a frozen dataclass of what may stand under ``learning.options``: pydantic's where
     it has bounds (:mod:`learning.methods.options`).
 
@@ -70,6 +91,8 @@ class Method(ABC):
     ``splits_experts``: clusters train experts of their own (a user is warned where the data do not
     keep to them); ``uses_lora``: ``learning.lora`` means something to it; ``waits_for_all``: it
     cannot do without any device, so that ``learning.aggregation`` means nothing to it.
+    ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
+    ``leomix check-method`` tries.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -79,6 +102,7 @@ class Method(ABC):
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
+    alone_is_sgd: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world

@@ -7,6 +7,7 @@ McMahan et al., Communication-Efficient Learning of Deep Networks from Decentral
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from learning.clients.updates import merge
 from learning.methods.barrier_rounds import BarrierRounds
@@ -18,6 +19,8 @@ class FedAvg(BarrierRounds):
     Every device trains all experts and the gate. The server adds the mean of all updates, weighted
     by samples (n_k / n over the devices that can take part).
     """
+
+    alone_is_sgd: ClassVar[bool] = True
 
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
         """Add the mean of all updates to the server's model, equation (6)."""

@@ -6,6 +6,8 @@ Decentralized Data, AISTATS 2017, one cluster at a time.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from learning.clients.cluster import ClusterState
 from learning.methods.base import GlobalModelMethod, Protocol
 from learning.requests.cluster import Chain, Cluster, NextContact
@@ -18,6 +20,8 @@ class Synchronous(GlobalModelMethod):
     aggregated against the version that was downloaded, which equals (28) as long as contacts do
     not overlap, and loses nobody's update when they do.
     """
+
+    alone_is_sgd: ClassVar[bool] = True
 
     def cluster(self, me: Cluster) -> Protocol:
         """Broadcast, local update, upload; a pass too short for the upload is made up for next."""

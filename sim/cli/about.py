@@ -1,4 +1,4 @@
-"""`leomix list`, `schema`, `doctor`, `cache` and `new`."""
+"""`leomix list`, `schema`, `doctor`, `check-method`, `cache` and `new`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 UNWELL = 1
-"""Exit status of `doctor` where something is wrong."""
+"""Exit status of `doctor` and `check-method` where something is wrong."""
 
 
 def list_command() -> None:
@@ -70,6 +70,20 @@ def doctor_command() -> None:
     lines, well = report()
     print("\n".join(lines))
     if not well:
+        raise typer.Exit(UNWELL)
+
+
+def check_method_command(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="a name, or MODULE:CLASS")],
+) -> None:
+    """Try on tiny runs what must hold of every method; exit 1 for one of which it does not."""
+    from sim.execution.conformance import check_method
+
+    failed = False
+    for finding in check_method(method):
+        print(finding, flush=True)
+        failed = failed or finding.outcome == "failed"
+    if failed:
         raise typer.Exit(UNWELL)
 
 

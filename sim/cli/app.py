@@ -41,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": show.report_command,
     "export": show.export_command,
     "new": about.new_command,
+    "check-method": about.check_method_command,
     "cache": about.cache_command,
     "schema": about.schema_command,
     "doctor": about.doctor_command,

@@ -3,6 +3,8 @@ from .cache import contents as contents
 from .cache_store import cache_folder as cache_folder
 from .checkpoint import CHECKPOINT as CHECKPOINT
 from .checkpoint import has_saved as has_saved
+from .conformance import Finding as Finding
+from .conformance import check_method as check_method
 from .folder import COMPLETE as COMPLETE
 from .folder import CRASHED as CRASHED
 from .folder import FAILED as FAILED

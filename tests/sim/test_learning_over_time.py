@@ -12,11 +12,8 @@ def timed(method, **more):
     return {"method": method, "train": False, **more}
 
 
-@pytest.mark.parametrize("base", ["orbit", "slots-synchronous"])
-def test_a_timing_only_run_has_the_timing_of_the_trained_one(base, runs):
-    whole = runs.result(base)
-    timing = runs.result("orbit-timing") if base == "orbit" else None
-    timing = timing or sim.run(slots(learning=timed("synchronous")))
+def test_a_timing_only_run_has_the_timing_of_the_trained_one(runs):
+    whole, timing = runs.result("orbit"), runs.result("orbit-timing")
     assert whole.contacts.equals(timing.contacts)
     # Which expert a cluster owns is measured, so that a payload's name may differ.
     drop = ["transfer_id", "payload"]

@@ -4,6 +4,8 @@ What a device's round alone makes of the model is taken from ClusterState.
 """
 
 import contextlib
+import doctest
+import itertools
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from safetensors.numpy import load_file
 import learning
 import scenarios
 import sim
+from sim.execution import check_method
 from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
@@ -169,6 +172,44 @@ def test_training_that_diverges_changes_nothing_at_the_server(method):
     assert set(rows.loss) == {rows.loss.iloc[0]}
     assert np.isfinite(rows.loss.iloc[0])
     assert any(w.startswith(f"{len(refused)} updates refused") for w in result.summary["warnings"])
+
+
+@pytest.mark.parametrize("name", learning.method_names())
+def test_shipped_methods_keep_what_check_method_tries(name):
+    """Bytes conserved, resumed equal, any order of clusters, alone as SGD, times without training."""
+    found = list(check_method(name))
+    assert len(found) == 8
+    assert not [str(finding) for finding in found if finding.outcome == "failed"]
+    skipped = {finding.name for finding in found if finding.outcome == "skipped"}
+    assert ("one client alone is central SGD" in skipped) != (name in ("synchronous", "fedavg"))
+
+
+class Toy(seam.Synchronous):
+    """No two runs are alike, and what was learnt is thrown away: no SGD, as it claims."""
+
+    runs = itertools.count()
+
+    def collect(self, update):
+        yield seam.Note("wait", self.version, f"run {next(self.runs)}")
+        yield from super().collect(update)
+        self.weights = self.learner.start()
+
+
+def test_check_method_says_what_does_not_hold(leomix):
+    done = leomix("check-method", f"{__name__}:Toy")
+    failed = {line[9:].split(":")[0]: line for line in done.out.splitlines() if line[0] == "f"}
+    assert (
+        done.status == 1
+        and "events of the two runs differ" in failed["a run is repeated to the bit"]
+    )
+    assert " rounds of SGD" in failed["one client alone is central SGD"]
+    assert "ok       bytes, clocks and versions are conserved" in done.out
+    assert leomix("check-method", "nosuch").status == 2
+
+
+def test_the_toy_of_the_docstring_prints_what_it_says():
+    [test] = doctest.DocTestFinder(recurse=False).find(learning.Method, "Method")
+    assert doctest.DocTestRunner().run(test) == (0, len(test.examples))
 
 
 def test_a_model_that_finite_updates_have_ruined_is_told_of():

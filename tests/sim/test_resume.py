@@ -30,7 +30,6 @@ CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 0.1}
 ALONE = {"clusters": [{"name": "A", "devices": 5}]}
 SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nmoe")
 CUT = {name: SCENARIOS[name] for name in SHARED}
-CUT["fedbuff"] = lambda: slots(learning={"method": "fedbuff"})
 CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
 
 

@@ -1,0 +1,246 @@
+"""What must hold of every method, tried on tiny runs: `leomix check-method` and our own tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import scenarios
+from learning.clients import ClusterState, ServerModel
+from learning.methods.options import read_options
+from learning.requests import Work
+from sim.engine.evaluation import Observer
+from sim.engine.setup import build, method_of
+from sim.errors import InputError, Interrupted, InvariantError
+from sim.execution.checkpoint import JOURNAL
+from sim.execution.running import run
+
+if TYPE_CHECKING:
+    from learning import Method
+    from sim.execution.result import Result
+
+BASE: dict[str, Any] = {
+    "seed": 3,
+    "stop": {"cycles": 4},
+    "orbit": {"source": "slots", "slots": {"seconds": 600, "idle": 1}},
+    "ground": {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "devices": 3}]},
+    "link": {"preset": "paper"},
+    "compute": {"seconds_per_round": 100},
+    "learning": {
+        "steps_per_round": 2,
+        "batch_size": 4,
+        "gate_tuning_cycles": 1,
+        "rounds": {"per_contact": 1},
+        "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 3},
+        "model": {"experts": 4, "hidden": 16, "expert_hidden": 16},
+    },
+}
+"""Two clusters in three slots that take turns, a few milliseconds of training per contact."""
+SIDELINKS = {"sidelink": {"rate_mbps": 1, "distance_km": 0.3}, "relay": "store"}
+NETWORKED = {"kind": "vector-nmoe", "hidden": 16, "expert_hidden": 8}
+ALONE = [{"name": "A", "devices": 1}]
+TOLERANCE = 1e-5
+"""How far the weights of two ways to the same sum of gradients may lie apart."""
+
+
+class _Skipped(Exception):
+    """A property that means nothing for the method, and why."""
+
+
+class _Failed(Exception):
+    """A property that does not hold, and what does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What came of one property: ``ok``, ``failed`` or ``skipped``, and why."""
+
+    name: str
+    outcome: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.outcome:<8} {self.name}{': ' if self.why else ''}{self.why}"
+
+
+def check_method(name: str, options: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+    """Try each of ``PROPERTIES`` on a method, by its name or as MODULE:CLASS.
+
+    Raises InputError for a method that is not there, or that takes none of the tiny scenarios.
+    """
+    with tempfile.TemporaryDirectory(prefix="leomix-check-") as folder:
+        trial = _Trial(name, options or {}, Path(folder))
+        for text, holds in PROPERTIES.items():
+            try:
+                holds(trial)
+            except _Skipped as why:
+                yield Finding(text, "skipped", str(why))
+            except Exception as error:  # a method may raise anything
+                kind = "" if isinstance(error, _Failed) else f"{type(error).__name__}: "
+                yield Finding(text, "failed", f"{kind}{error}")
+            else:
+                yield Finding(text, "ok")
+
+
+class _Trial:
+    """A method in a tiny scenario that suits it."""
+
+    def __init__(self, name: str, options: Mapping[str, Any], folder: Path) -> None:
+        self.folder = folder
+        self.said = deepcopy(BASE)
+        self.said["learning"] |= {"method": name, "options": dict(options)}
+        try:
+            self.method: type[Method] = method_of(scenarios.from_dict(self.said))[0]
+        except InputError:
+            self.said["link"] |= SIDELINKS
+            self.said["learning"]["model"] = NETWORKED
+            self.method = method_of(scenarios.from_dict(self.said))[0]
+
+    def run(self, name: str = "", resume: bool = False, stop_at: int = 0, **changes: Any) -> Result:
+        """Run the scenario with other sections, in a folder if ``name`` says which."""
+        said = {**self.said, **changes}
+        place = self.folder / name if name else None
+        observers = [_StopAt(stop_at)] if stop_at else []
+        return run(scenarios.from_dict(said), place, resume, observers=observers)
+
+    @cached_property
+    def tried(self) -> Result | Exception:
+        """The run that others are compared with, or what it failed with."""
+        try:
+            return self.run("whole")
+        except Exception as error:  # a method may raise anything
+            return error
+
+    @property
+    def whole(self) -> Result:
+        if isinstance(self.tried, Exception):
+            raise _Skipped("the run fails")
+        return self.tried
+
+    def same(self, other: Result, key: str = "trace_sha256") -> None:
+        """Raise _Failed unless another run has the digest of the whole one."""
+        if other.manifest[key] != self.whole.manifest[key]:
+            raise _Failed(f"{_first_difference(self.whole, other)} differ")
+
+
+class _StopAt(Observer):
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def event(self, number: int, time_s: float) -> None:
+        if number == self.number:
+            raise Interrupted("")
+
+
+def _first_difference(one: Result, other: Result) -> str:
+    """Name the first table in which two runs differ."""
+    names = ("contacts", "events", "transfers", "metrics", "assignments", "inferences")
+    unlike = (n for n in names if not getattr(one, n).equals(getattr(other, n)))
+    return f"{next(unlike, 'times')} of the two runs"
+
+
+def _options(trial: _Trial) -> None:
+    defaults = trial.method.Options()
+    said = json.loads(json.dumps(dataclasses.asdict(defaults)))
+    if read_options(trial.method.Options, said) != defaults:
+        raise _Failed(f"{said} are read as others")
+    if not trial.method.Options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise _Failed("Options is no frozen dataclass")
+
+
+def _ends(trial: _Trial) -> None:
+    if isinstance(trial.tried, InvariantError):
+        raise _Skipped("the run contradicts itself")
+    if isinstance(trial.tried, Exception):
+        raise trial.tried
+    cycles, wanted = trial.tried.summary["cycles"], trial.said["stop"]["cycles"]
+    if cycles != wanted:
+        raise _Failed(f"{cycles} complete cycles in place of {wanted}")
+
+
+def _conserves(trial: _Trial) -> None:
+    if isinstance(trial.tried, InvariantError):
+        raise _Failed(str(trial.tried))
+    if trial.whole.transfers.empty:
+        raise _Skipped("nothing is sent")
+
+
+def _repeats(trial: _Trial) -> None:
+    trial.same(trial.run())
+
+
+def _resumes(trial: _Trial) -> None:
+    half = max(1, int(trial.whole.manifest["events"]) // 2)
+    try:
+        trial.run("cut", stop_at=half)
+    except Interrupted:
+        trial.same(trial.run("cut", resume=True))
+    cut, whole = (trial.folder / name / "model" / WEIGHTS for name in ("cut", "whole"))
+    if cut.read_bytes() != whole.read_bytes():
+        raise _Failed("the weights of the two runs differ")
+
+
+def _order(trial: _Trial) -> None:
+    clusters = trial.said["ground"]["clusters"]
+    trial.same(trial.run(ground={"clusters": clusters[::-1]}))
+
+
+def _alone(trial: _Trial) -> None:
+    if not trial.method.alone_is_sgd:
+        raise _Skipped("the method does not claim it")
+    learning = {**trial.said["learning"], "lora": {"rank": None}}
+    changes: Any = {"ground": {"clusters": ALONE}, "learning": learning}
+    events = trial.run("alone", **changes).events
+    last_s = events[events.kind == "aggregate"].time_s.max()
+    ended = events[(events.kind == "train_end") & (events.time_s <= last_s)]
+    built = build(scenarios.from_dict({**trial.said, **changes}))
+    learner, one = built.learner, np.ones(1, bool)
+    start, every = learner.start(), range(learner.architecture.experts)
+    device = ClusterState(learner, built.plan.clusters[0])
+    device.load_initial(ServerModel(start), every)
+    rounds = np.array([int(ended["rounds"].sum())])
+    device.train(Work(rounds, rounds.astype(float), ~one), every, gate=True)
+    device.offer(every, gate=True)
+    wanted = learner.final_tensors(device.merge(start, one))
+    from safetensors.numpy import load_file
+
+    found = load_file(trial.folder / "alone" / "model" / WEIGHTS)
+    for name, tensor in wanted.items():
+        apart = float(np.abs(np.asarray(tensor) - found[name]).max(initial=0.0))
+        if not apart <= TOLERANCE:
+            raise _Failed(f"{name} is {apart:.2g} from that of {rounds[0]} rounds of SGD")
+
+
+def _timing(trial: _Trial) -> None:
+    timing = trial.run(learning={**trial.said["learning"], "train": False})
+    try:
+        trial.same(timing, "timing_sha256")
+    except _Failed:
+        entries = json.loads((trial.folder / "whole" / JOURNAL).read_text())["entries"]
+        measured = {key.split(" ", 1)[1] for key in entries} - {"evaluation", "not finite"}
+        if not measured:
+            raise
+        text = f"times depend on what is measured: {', '.join(sorted(measured))}"
+        raise _Skipped(text) from None
+
+
+WEIGHTS = "model.safetensors"
+PROPERTIES: dict[str, Callable[[_Trial], None]] = {
+    "options are read as they are written": _options,
+    "a run ends at its stop": _ends,
+    "bytes, clocks and versions are conserved": _conserves,
+    "a run is repeated to the bit": _repeats,
+    "a resumed run is the uninterrupted one": _resumes,
+    "the order of clusters does not matter": _order,
+    "one client alone is central SGD": _alone,
+    "a timing-only run has the same times": _timing,
+}
+"""What is tried, in this order."""
