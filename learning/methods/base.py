@@ -79,6 +79,7 @@ class Method(ABC):
     1.6 s: A 5 of 5
     601.6 s: B 5 of 5
     1201.6 s: C 5 of 5
+
     ``Options`` is a frozen dataclass of what may stand under ``learning.options``: pydantic's where
     it has bounds (:mod:`learning.methods.options`).
 

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 import learning
 import scenarios
 import sim
+from learning.methods import OPTIONS
 from sim.execution import check_method
 from tests.kit import learning as seam
 from tests.kit.network import build
@@ -174,10 +175,11 @@ def test_training_that_diverges_changes_nothing_at_the_server(method):
     assert any(w.startswith(f"{len(refused)} updates refused") for w in result.summary["warnings"])
 
 
-@pytest.mark.parametrize("name", learning.method_names())
+@pytest.mark.parametrize("name", OPTIONS)
 def test_shipped_methods_keep_what_check_method_tries(name):
-    """Bytes conserved, resumed equal, any order of clusters, alone as SGD, times without training."""
+    """Bytes conserved, resumed equal, any order of clusters, alone as SGD, the same times."""
     found = list(check_method(name))
+    assert issubclass(learning.find_method(name).Options, OPTIONS[name])
     assert len(found) == 8
     assert not [str(finding) for finding in found if finding.outcome == "failed"]
     skipped = {finding.name for finding in found if finding.outcome == "skipped"}
