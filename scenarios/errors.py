@@ -1,10 +1,10 @@
-"""The one error of a scenario: what is wrong, and the line, key or override that it comes from."""
+"""The error of a scenario: what is wrong, and in which line, key or override."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-# The one error a user of scenarios meets, and the findings it is made of.
+# The one error that users of scenarios see, and the problems that it is made of.
 
 
 KeyPath = tuple[str | int, ...]
@@ -37,7 +37,7 @@ class ProblemsFound(ValueError):
     """What is wrong with a scenario, before it is known from which file or override it came."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        """Keep the problems, and tell them all in the message."""
+        """Keep the problems, and name them all in the message."""
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{dotted(p.path)}: {p.text}" for p in self.problems))
 

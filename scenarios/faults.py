@@ -1,4 +1,4 @@
-"""`faults:` - what goes wrong by chance, each kind by itself; nothing does by default."""
+"""`faults:` - what goes wrong by chance, each kind by itself; off by default."""
 
 from pydantic import Field, model_validator
 
@@ -9,7 +9,7 @@ from scenarios.section import Count, Section
 class Outages(Section):
     """Satellites that fail and recover."""
 
-    per_day: float = Field(gt=0, le=100, description="failures of a satellite in a day of work")
+    per_day: float = Field(gt=0, le=100, description="failures of a satellite per day of operation")
     mean_hours: float = Field(
         default=1.0, gt=0, le=8760, description="mean time until it works again, hours"
     )
@@ -65,7 +65,7 @@ class Uploads(Section):
 
 
 class Faults(Section):
-    """Faults of satellites, devices and links; each kind is drawn from streams of its own."""
+    """Faults of satellites, devices and links; each kind has its own random streams."""
 
     outages: Outages | None = Field(default=None, description="satellites that fail and recover")
     churn: Churn | None = Field(default=None, description="devices that leave and return")

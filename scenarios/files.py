@@ -36,9 +36,9 @@ def is_shipped(path: Path) -> bool:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """Return the file meant: a shipped scenario by its bare name, otherwise a path.
+    """Return the file of a name: a shipped scenario by its bare name, otherwise a path.
 
-    A file of your own that is called like a shipped scenario is reached as `./name`.
+    A user's file that has the name of a shipped scenario is reached as `./name`.
     """
     if isinstance(name_or_path, str) and name_or_path in shipped():
         return shipped_path(name_or_path)
@@ -79,7 +79,7 @@ def _content(path: Path) -> bytes:
 
 
 def _near_file(path: Path) -> str:
-    """Name the file that is called so but for its ending, else the nearest shipped scenario."""
+    """Name the file with another ending, else the nearest shipped scenario."""
     whole = path.with_suffix("") if path.suffix in (".yaml", ".yml") else path
     for suffix in (".yaml", ".yml"):
         if os.path.isfile(near := f"{whole}{suffix}"):  # False for names that are too long, too
@@ -152,7 +152,7 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
         raise ScenarioError(f"{prefix}: is not given; there is no {kind} to read")
     path = name if source is None else source.parent / name
     if not _is_file(Path(path)):
-        text = f"no file {label(path)}; relative paths count from the scenario file"
+        text = f"no file {label(path)}; relative paths start at the scenario file's folder"
         raise ScenarioError(f"{prefix}: {text}")
     return Path(path)
 
@@ -168,11 +168,11 @@ def _is_file(path: Path) -> bool:
 
 
 HUB = "hub:"
-"""What a name begins with that is to be fetched from the hub: never a local path."""
+"""Prefix of names that are fetched from the hub; never a local path."""
 
 
 def local_path(scenario: "Scenario", name: str) -> str:
-    """Return where a path of a scenario lies: beside its file, else as counted from here.
+    """Return a local path: beside the scenario's file, else from the current folder.
 
     A shipped scenario has no data beside it, so that what is given by `--set` counts from the
     current folder. Names of the hub are returned as they are.

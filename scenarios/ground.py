@@ -15,7 +15,7 @@ from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, Text, refuse
 
 
 RATES = ("seconds_per_round", "tflops")
-"""How the compute rate of a device is given: by one of these."""
+"""Keys that give the compute rate of a device; it has one of them."""
 
 
 class DeviceCompute(Section):
@@ -67,7 +67,7 @@ class Compute(DeviceCompute):
 
 
 DEVICE_FORMS = ("devices", "places", "places_path")
-"""How a cluster says which devices it has: one of these."""
+"""Keys that give the devices of a cluster; it has one of them."""
 
 
 _LATITUDE = Field(ge=-90, le=90, description="latitude, north +, degrees")
@@ -128,11 +128,11 @@ class Cluster(Section):
         strict=False,
         min_length=1,
         max_length=10_000,
-        description="list of the devices' places, one for each, in place of devices",
+        description="list of the devices' places, one per device, in place of devices",
     )
     places_path: Text = Field(
         default=None,
-        description="CSV file of such places; relative paths count from the scenario file",
+        description="CSV file of such places; relative paths start at the scenario file's folder",
     )
     compute: DeviceCompute | None = Field(
         default=None, description="the devices' computing, where it is not the scenario's"
@@ -142,7 +142,7 @@ class Cluster(Section):
         strict=False,
         min_length=1,
         max_length=10_000,
-        description="devices that differ in their computing: how many of which, in their order",
+        description="devices that differ in their computing: how many of each kind, in order",
     )
 
     @model_validator(mode="before")

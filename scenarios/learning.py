@@ -32,7 +32,7 @@ _ROUNDS_OR_FILL = Discriminator(
 
 
 class Rounds(Section):
-    """How many local rounds are trained when."""
+    """The schedule of local rounds."""
 
     per_contact: Annotated[
         Annotated[int, Field(ge=1, le=1_000_000), Tag("rounds")]
@@ -51,7 +51,7 @@ class Model(Section):
     kind: str = Field(
         default="vector-moe",
         min_length=1,
-        description="name of the architecture, or MODULE:CLASS for one of your own",
+        description="name of the architecture, or MODULE:CLASS for a custom one",
     )
     experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
     top_k: int = Field(
@@ -71,7 +71,7 @@ class Model(Section):
         default=(),
         strict=False,
         max_length=1000,
-        description="local folders of weights: one of a mixture, or one dense model an expert",
+        description="local folders of weights: one of a mixture, or one dense model per expert",
     )
     tokenizer: Text = Field(
         default=None,
@@ -97,20 +97,22 @@ class Columns(Section):
 
 
 class Data(Section):
-    """What is learnt from, and how it is spread over the clusters."""
+    """The training data, and how it is spread over the clusters."""
 
     kind: str = Field(
         default="digits",
         min_length=1,
-        description="name of the data set, or MODULE:FUNCTION for one of your own",
+        description="name of the data set, or MODULE:FUNCTION for a custom one",
     )
     path: Text = Field(
         default=None, description="file of the data set, for kinds that are read from one"
     )
     paths: dict[str, str] = Field(
-        default={}, description="one file a cluster, by the cluster's name, in place of path"
+        default={}, description="one file per cluster, by the cluster's name, in place of path"
     )
-    columns: Columns = Field(default=Columns(), description="names of columns, where others")
+    columns: Columns = Field(
+        default=Columns(), description="names of the columns, where they differ"
+    )
     tokens: int = Field(
         default=128, ge=2, le=1_000_000, description="longest text that is kept, tokens"
     )
@@ -124,13 +126,13 @@ class Data(Section):
         default="even", description="how a cluster's samples go to its devices"
     )
     dirichlet_alpha: float = Field(
-        default=0.5, gt=0, le=1e6, description="concentration of partition dirichlet"
+        default=0.5, gt=0, le=1e6, description="concentration, with partition dirichlet"
     )
     classes_per_device: int = Field(
-        default=2, ge=1, le=100_000, description="labels a device, of partition classes"
+        default=2, ge=1, le=100_000, description="labels per device, with partition classes"
     )
     trial_samples: Count = Field(
-        default=30, description="samples a cluster sets aside to measure expert relevance"
+        default=30, description="samples per cluster that are set aside to measure expert relevance"
     )
     train_samples: int | None = Field(
         default=None, ge=1, description="most samples read to train a domain; null for all"
@@ -184,7 +186,7 @@ _MISSING = (
 
 
 class Aggregation(Section):
-    """When a step with uploads ends, and a round that waits for clusters."""
+    """When an aggregation ends a step with uploads, or a round that waits for clusters."""
 
     when: Literal["all", "quorum", "deadline"] = Field(
         default="all", description="with the last one, a share of them, or after a time"
@@ -223,14 +225,14 @@ class Learning(Section):
         default=2, ge=0, le=1_000_000, description="last cycles, which tune the gate too"
     )
     aggregation: Aggregation = Field(
-        default=Aggregation(), description="whom an aggregation waits for"
+        default=Aggregation(), description="which clients an aggregation waits for"
     )
     lora: Lora = Field(default=Lora(), description="low-rank adaptation of the experts")
     trains_backbone: bool = Field(
         default=False, description="true to train and send backbone and head wherever the gate is"
     )
     upload_format: Literal["native", "float16", "int8"] = Field(
-        default="native", description="what numbers are sent up as"
+        default="native", description="number format of uploads"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="what tensors are computed on; auto for CUDA where there is one"

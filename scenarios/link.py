@@ -48,7 +48,7 @@ class LinkSide(Section):
     )
     scintillation_loss_db: Loss = Field(default=None, description="loss by scintillation, dB")
     clutter_loss_db: Loss = Field(
-        default=None, description="loss by what stands around the device, dB"
+        default=None, description="loss by buildings and plants around the device, dB"
     )
     shadowing_margin_db: Loss = Field(default=None, description="margin for shadowing, dB")
     path_gain_db: float | None = Field(
@@ -70,7 +70,7 @@ class LinkSide(Section):
         default=None,
         ge=1e-9,
         le=0.999,
-        description="share of what is sent that fails; with rate outage",
+        description="share of the transmissions that fail; with rate outage",
     )
     rolloff: float | None = Field(
         default=None, ge=0, le=1, description="roll-off of the DVB-S2 pulses; with rate modcod"

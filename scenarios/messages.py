@@ -1,4 +1,4 @@
-"""pydantic's findings in the words of a scenario file, the nearest known key, the JSON Schema."""
+"""pydantic's findings in the words of a scenario file, the nearest known key, JSON Schema."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def _of_our_rules(detail: Any) -> tuple[Problem, ...]:
 
 def _problem(detail: Any) -> Problem:
     loc = detail["loc"]
-    # pydantic's mark for a key that is at fault, not its value; a user may call a key so, too.
+    # pydantic's mark for a wrong key instead of a wrong value; a user's key may have this name too.
     marked = loc[-1:] == ("[key]",) and detail["type"] != "extra_forbidden"
     place = _place_of(loc[:-1] if marked else loc)
     if found := _of_our_rules(detail):
@@ -128,7 +128,7 @@ def _models_in(annotation: Any) -> Models:
 
 
 def _unknown_key(place: _Place) -> str:
-    """Say who has the key, or which may have been meant: one here, one elsewhere, any here."""
+    """Name the sources that have the key, else the nearest key, else all keys here."""
     key = str(place.path[-1])
     others = [s for model in place.siblings if key in model.model_fields for s in _sources(model)]
     if others:

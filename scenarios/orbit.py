@@ -1,4 +1,4 @@
-"""`orbit:` - where contacts come from; each source has keys of its own."""
+"""`orbit:` - where contacts come from; each source has its own keys."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,7 +18,7 @@ class OrbitSource(Section):
 
 
 class WithService(OrbitSource):
-    """How satellites share themselves among the clusters, and clusters among the satellites."""
+    """Which clusters a satellite serves, and which satellite a cluster goes to."""
 
     beams: int = Field(
         default=1,
@@ -88,7 +88,7 @@ NameOrNumber = Annotated[
 
 class _Elements(WithGeometry):
     path: Text = Field(
-        default=None, description="element file; relative paths count from the scenario file"
+        default=None, description="element file; relative paths start at the scenario file's folder"
     )
     elements: Text = Field(default=None, description="the file's text itself, in place of path")
     satellite: NameOrNumber = Field(
@@ -221,7 +221,8 @@ class ContactsOrbit(WithService):
 
     source: Literal["contacts"] = Field(description="ready contact windows")
     path: Text = Field(
-        default=None, description="CSV file of windows; relative paths count from the scenario file"
+        default=None,
+        description="CSV file of windows; relative paths start at the scenario file's folder",
     )
     windows: Text = Field(default=None, description="the file's text itself, in place of path")
     satellite: NameOrNumber = Field(
@@ -236,16 +237,16 @@ class Slots(Section):
     """One cycle: a slot for each cluster in the order of their names, then the idle ones."""
 
     count: int | None = Field(
-        default=None, ge=1, le=100_000, description="served slots a cycle: the number of clusters"
+        default=None, ge=1, le=100_000, description="served slots per cycle: the number of clusters"
     )
     seconds: float = Field(default=600.0, gt=0, le=1e9, description="length of a slot, s")
     idle: int = Field(
-        default=0, ge=0, le=1_000_000, description="slots a cycle in which nobody is served"
+        default=0, ge=0, le=1_000_000, description="slots per cycle in which nobody is served"
     )
 
 
 class SlotOrbit(OrbitSource):
-    """The idealised cycle of the EMS-FL paper: no geometry, one cluster a slot."""
+    """The idealised cycle of the EMS-FL paper: no geometry, one cluster per slot."""
 
     source: Literal["slots"] = Field(description="idealised cycle")
     slots: Slots = Field(default=Slots(), description="the cycle's slots")

@@ -30,7 +30,7 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes, and stops at the first event that a scenario file has no use for."""
+    """Composes nodes, and stops at the first event that a scenario file may not contain."""
 
     depth = 0
     nodes = 0

@@ -46,7 +46,7 @@ class Stop(Section):
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
-    Two scenarios are equal if they say the same, whatever file they were read from.
+    Two scenarios are equal if all their keys are, whatever file they were read from.
     """
 
     description: str = Field(default="", description="one line on what the scenario shows")
@@ -71,7 +71,7 @@ class Scenario(Section):
         return self._source_path
 
     def __eq__(self, other: object) -> bool:
-        """Compare what the scenarios say."""
+        """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
     @model_validator(mode="after")
@@ -105,7 +105,7 @@ def _stop(scenario: "Scenario") -> Iterator[Problem]:
 
 def _experts(scenario: "Scenario") -> Iterator[Problem]:
     model = scenario.learning.model
-    # Networked experts are one a device, whatever this key says.
+    # Networked experts are one per device, whatever the value of this key.
     if model.top_k > model.experts and not model.kind.endswith("-nmoe"):
         text = f"got {model.top_k}; must be at most learning.model.experts, {model.experts}"
         yield Problem(("learning", "model", "top_k"), text)

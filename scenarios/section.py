@@ -1,4 +1,4 @@
-"""What all sections of a scenario share: nothing unknown, nothing coerced, nothing changed."""
+"""What all sections of a scenario share: strict values, common types, and rules between keys."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def _instant(value: Any) -> Any:
 Instant = Annotated[datetime | None, BeforeValidator(_instant)]
 
 
-# Rules between keys: for which keys, when a rule is broken, and what is then said of each key.
+# Rules between keys: for which keys, when a rule is broken, and the message for each key.
 
 
 Facts = Mapping[str, Any]
@@ -73,7 +73,7 @@ def broken(rules: Iterable[Rule], facts: Facts) -> Iterator[Problem]:
 
 
 def unused_keys(rules: Iterable[Rule], facts: Facts) -> dict[str | int, Problem]:
-    """Return the problem of each key that is not used; of several rules the first says why."""
+    """Return the problem of each key that is not used; the first rule gives the reason."""
     return {problem.path[0]: problem for problem in reversed([*broken(rules, facts)])}
 
 

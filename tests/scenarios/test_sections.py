@@ -192,3 +192,17 @@ def test_rules_between_keys(section: str, sources: str, changes: dict[str, Any],
 def test_what_is_no_mapping_is_no_scenario() -> None:
     with pytest.raises(scenarios.ScenarioError, match="is a mapping of keys, not a list"):
         scenarios.from_dict([])  # type: ignore[arg-type]
+
+
+def test_values_that_are_nested_too_deeply_are_refused_by_their_key() -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    mapping = read("circular", {}).model_dump(mode="json")
+    mapping["learning"]["options"] = {"x": deep}
+    for make in (scenarios.from_dict, lambda mapping: scenarios.from_stored(mapping, {})):
+        with pytest.raises(scenarios.ScenarioError, match=r"\Alearning.options.x: is nested too d"):
+            make(mapping)
+    mapping["learning"]["options"] = {"x": [{"y": math.nan}]}
+    with pytest.raises(scenarios.ScenarioError, match=r"\Alearning.options.x.0.y: got nan; must"):
+        scenarios.from_dict(mapping)
