@@ -80,22 +80,9 @@ class Sizes(Architecture):
         """One expert's answer to one sample, as kept."""
         return float(self.native_bytes * self.outputs)
 
-    # -- FLOPs of one sample, forward; biases and norms are not counted
-
-    @property
-    def extractor_flops(self) -> float:
-        """The extractor."""
-        return float(FORWARD * self._multiplied(self.extractor))
-
-    @property
-    def expert_flops(self) -> float:
-        """One expert."""
-        return float(FORWARD * self._multiplied(self.expert))
-
-    @property
-    def gate_flops(self) -> float:
-        """The gate."""
-        return float(FORWARD * self._multiplied(self.gate))
+    def forward_flops(self, part: Part) -> float:
+        """FLOPs of one sample's way through a part; biases and norms are not counted."""
+        return float(FORWARD * self._multiplied(part))
 
     # -- one local round: its memory is that of weights, gradients and momentum, of what the linear
     # -- maps of one sample take and give, and of what is kept from one stage for the next

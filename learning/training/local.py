@@ -101,15 +101,11 @@ def _moved_names(
     moved = {}
     for name in state:
         stored = name.removeprefix(FACTOR)
-        factor = name.startswith(FACTOR) and is_of(stored, experts)
-        if factor or is_of(name, experts) or (gate and is_trained_whole(task, name)):
+        of_expert = is_of(stored, experts) and not name.startswith(BASE)
+        shared = gate and not name.startswith((BASE, FACTOR)) and task.is_shared(name)
+        if of_expert or shared:
             moved[name] = task.names.path(stored)
     return moved
-
-
-def is_trained_whole(task: Task, name: str) -> bool:
-    """Whether a state's tensor is what is shared, as trained (and no base or factor)."""
-    return not name.startswith((BASE, FACTOR)) and task.is_shared(name)
 
 
 def _frozen(

@@ -90,8 +90,12 @@ def test_flops_are_those_that_torch_counts(config, side):
     tensors = replace(sizes.tensors, backbone=made.shapes, places=made.places)
     sizes = replace(sizes, tensors=tensors)
     x, features = torch.rand(5, *shape), torch.rand(5, d)
-    assert 5 * sizes.extractor_flops == flops_of(make_extractor(config.model, spec), x)
-    assert 5 * sizes.expert_flops == flops_of(PersonalExpert(d, HIDDEN, CLASSES), features)
+    assert 5 * sizes.forward_flops(sizes.extractor) == flops_of(
+        make_extractor(config.model, spec), x
+    )
+    assert 5 * sizes.forward_flops(sizes.expert) == flops_of(
+        PersonalExpert(d, HIDDEN, CLASSES), features
+    )
     # Torch needs no gradient to the inputs of the first map, which the cost of a round counts too.
     first = next(iter(made.places))
     unneeded = 2 * int(np.prod(made.shapes[first])) * made.places[first]

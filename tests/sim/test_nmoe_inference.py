@@ -134,7 +134,9 @@ def seconds(**said):
     """Of the extraction and routing of a query, and of one expert on one sample."""
     sizes = build(scenario(**SLOW, **said)).new_method().sizes
     rate = sizes.extractor_round("ce").flops / 60.0
-    return 4 * (sizes.extractor_flops + sizes.gate_flops) / rate, sizes.expert_flops / rate
+    return 4 * (
+        sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
+    ) / rate, sizes.forward_flops(sizes.expert) / rate
 
 
 @pytest.mark.parametrize("extractor", ["fedsc", "none"])

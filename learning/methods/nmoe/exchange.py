@@ -8,15 +8,12 @@ and the outputs back.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Mask
+from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 
@@ -28,24 +25,23 @@ class Exchange:
         self.system = system
         self.learners = frozenset(learners)
         self.holders = system.clients.holders
-        taught = {node: self._samples(node) for node in self.learners}
+        taught = {node: int(system.samples[node.cluster][node.device]) for node in self.learners}
         self.taught = sum(taught.values())
         self.asked = {node: self.taught - taught.get(node, 0) for node in self.holders}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Exchange experts or features, whichever the scenario says or is fewer bytes."""
-        if self.way == "experts":
+        if self.of_experts:
             yield from self._exchange_experts(me)
         else:
             yield from self._exchange_features(me)
 
     @property
-    def way(self) -> str:
-        """``experts`` or ``features``."""
-        said: str = self.system.options.exchange
-        if said != "auto":
-            return said
-        return "experts" if self.experts_bytes <= self.features_bytes else "features"
+    def of_experts(self) -> bool:
+        """Whether experts are exchanged, and not features."""
+        wanted = self.system.options.exchange
+        fewer_bytes = self.experts_bytes <= self.features_bytes
+        return fewer_bytes if wanted == "auto" else wanted == "experts"
 
     @property
     def experts_bytes(self) -> float:
@@ -67,39 +63,29 @@ class Exchange:
         return frozenset(node for node in self.holders if self.learners - {node})
 
     def _exchange_experts(self, me: Cluster) -> Protocol:
-        system, sizes = self.system, self.system.sizes
-        up, others = Payload("expert", sizes.expert_bytes), len(self.holders) - 1
-        yield from system.turn(me, RoundTrip(up=up), self._mask(me, self._wanted))
+        system, size = self.system, self.system.sizes.expert_bytes
+        wanted, learners = (system.clients.mask(me.name, n) for n in (self._wanted, self.learners))
+        yield from system.round_trip(me, wanted, up=Payload("expert", size))
         yield from system.meet("experts")
-        down = Payload("experts", others * sizes.expert_bytes)
-        yield from system.turn(
-            me, RoundTrip(down=down), self._mask(me, self.learners) & (others > 0)
-        )
+        others = len(self.holders) - 1
+        down = Payload("experts", others * size)
+        yield from system.round_trip(me, learners & (others > 0), down=down)
 
     def _exchange_features(self, me: Cluster) -> Protocol:
         """Features up, to all experts, their outputs up, and back to whose samples they are."""
         system, sizes = self.system, self.system.sizes
-        mine, own = self._mask(me, self.learners), system.samples[me.name]
+        mine = system.clients.mask(me.name, self.learners)
+        own = system.samples[me.name].astype(float)
         asked = np.array([self.asked.get(node, 0) for node in system.clients.of(me.name)])
         others = len(self.holders) - 1
-        up = _payload("features", own * sizes.feature_bytes)
-        yield from system.turn(me, RoundTrip(up=up), mine & (others > 0))
+        up = Payload("features", own * sizes.feature_bytes)
+        yield from system.round_trip(me, mine & (others > 0), up=up)
         yield from system.meet("features")
-        down = _payload("features", asked * sizes.feature_bytes)
-        yield from system.turn(me, RoundTrip(down=down), asked > 0)
-        yield from system.compute(me, asked * sizes.expert_flops)
-        up = _payload("outputs", asked * sizes.output_bytes)
-        yield from system.turn(me, RoundTrip(up=up), asked > 0)
+        down = Payload("features", asked * sizes.feature_bytes)
+        yield from system.round_trip(me, asked > 0, down=down)
+        yield from system.compute(me, asked * sizes.forward_flops(sizes.expert))
+        up = Payload("outputs", asked * sizes.output_bytes)
+        yield from system.round_trip(me, asked > 0, up=up)
         yield from system.meet("outputs")
-        down = _payload("outputs", own * others * sizes.output_bytes)
-        yield from system.turn(me, RoundTrip(down=down, personal=True), mine & (others > 0))
-
-    def _samples(self, node: Node) -> int:
-        return int(self.system.samples[node.cluster][node.device])
-
-    def _mask(self, me: Cluster, nodes: Collection[Node]) -> Mask:
-        return self.system.clients.mask(me.name, nodes)
-
-
-def _payload(name: str, size: NDArray[Any]) -> Payload:
-    return Payload(name, np.asarray(size, float))
+        down = Payload("outputs", own * others * sizes.output_bytes)
+        yield from system.round_trip(me, mine & (others > 0), down=down, personal=True)

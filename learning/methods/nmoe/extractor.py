@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learning.clients.round_trip import RoundTrip, Trained
+from learning.clients.round_trip import Trained
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Ints, Mask
@@ -52,23 +52,23 @@ class ExtractorStage:
         shares = options.shares_correlations and len(system.clients.nodes) > 1
         rounds: Ints = np.zeros(me.devices, np.int64)
         for number in range(options.extractor_rounds):
-            down = self.down() if number else None
+            down = self.down(head=True) if number else None
             if shares:
                 yield from self.share_correlations(me, number, down)
                 down = Payload("correlations", system.sizes.correlation_bytes, number)
-            turn = RoundTrip(down, system.sizes.extractor_round(options.loss), self.up())
-            done = yield from system.turn(me, turn, system.clients.able[me.name])
+            able, cost = system.clients.able[me.name], system.sizes.extractor_round(options.loss)
+            done = yield from system.round_trip(me, able, down=down, cost=cost, up=self.up())
             yield from self.offer(me, done, rounds)
             rounds = rounds + done.rounds
             yield from system.meet(f"extractor {number}")
             yield from self.average()
-        frozen = Payload("extractor", self._bytes(head=False), system.version)
-        yield from system.turn(me, RoundTrip(down=frozen), system.clients.everybody(me.name))
+        frozen = self.down(head=False)
+        yield from system.round_trip(me, system.clients.everybody(me.name), down=frozen)
 
     def share_correlations(self, me: Cluster, number: int, down: Payload | None) -> Protocol:
         """First barrier of a round: the model down, then everybody's correlation matrix up."""
         system, who = self.system, self.system.clients.able[me.name]
-        yield from system.turn(me, RoundTrip(down=down), who)
+        yield from system.round_trip(me, who, down=down)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
         self.offered[me.name] = system.learner.make(
@@ -80,7 +80,7 @@ class ExtractorStage:
             radius=system.options.radius,
         )
         up = Payload("correlation", system.sizes.correlation_bytes, number)
-        yield from system.turn(me, RoundTrip(up=up), who)
+        yield from system.round_trip(me, who, up=up)
         yield from system.meet(f"correlations {number}")
         self.add_up(number)
 
@@ -137,18 +137,15 @@ class ExtractorStage:
         )
         yield system.aggregated_here("extractor", system.counted(senders))
 
-    def down(self) -> Payload:
-        """The satellite's extractor, with what trains it."""
-        return Payload("extractor", self._bytes(head=True), self.system.version)
+    def down(self, head: bool) -> Payload:
+        """The satellite's extractor, with what trains it if ``head``."""
+        sizes = self.system.sizes
+        trained_with = sizes.trained_with(self.system.options.loss) if head else {}
+        size = sizes.kept_bytes(sizes.extractor, trained_with)
+        return Payload("extractor", size, self.system.version)
 
     def up(self) -> Payload:
         """One client's trained extractor, with what trains it."""
         sizes = self.system.sizes
         trained_with = sizes.trained_with(self.system.options.loss)
         return self.system.upload("extractor", sizes.extractor, trained_with)
-
-    def _bytes(self, head: bool) -> float:
-        """Bytes of the extractor as it goes down, with or without head or projector."""
-        sizes = self.system.sizes
-        trained_with = sizes.trained_with(self.system.options.loss) if head else {}
-        return sizes.kept_bytes(sizes.extractor, trained_with)

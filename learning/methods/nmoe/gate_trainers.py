@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 
 from learning.architecture.kinds import input_spec
-from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.gates import START_GATE, GateTrainer
 from learning.methods.nmoe.system import Networked
@@ -184,16 +183,16 @@ class Central(GateTrainer):
         everybody = system.clients.everybody(me.name)
         size = np.asarray(system.samples[me.name] * self.sample_bytes, float)
         up = Payload("samples", size)
-        yield from system.turn(me, RoundTrip(up=up), everybody)
+        yield from system.round_trip(me, everybody, up=up)
         yield from system.meet("samples")
         yield from self.train(me)
         if not system.clients.with_expert.any():
             return
         sizes = system.sizes
         shared = Payload("extractor", sizes.kept_bytes(sizes.extractor, sizes.gate), 1)
-        yield from system.turn(me, RoundTrip(down=shared), everybody)
+        yield from system.round_trip(me, everybody, down=shared)
         own = Payload("expert", sizes.expert_bytes, 1)
-        yield from system.turn(me, RoundTrip(down=own, personal=True), everybody)
+        yield from system.round_trip(me, everybody, down=own, personal=True)
 
     def train(self, me: Cluster) -> Protocol:
         """Train at the server, once: the first of those that met does it."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.exchange import Exchange
 from learning.methods.nmoe.system import Networked
@@ -98,8 +97,9 @@ class GateTrainer(ABC):
         drawn = self.spread(system.learner.make(START_GATE), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
-        everybody = self.everybody(me)
-        system.gates[me.name] = yield from self.refuse(system.gates[me.name], drawn, everybody)
+        everybody, gates = self.everybody(me), system.gates[me.name]
+        fine = yield from system.finite(gates, everybody)
+        system.gates[me.name] = self.kept(fine, everybody, gates, drawn)
 
     # -- steps to write train() with
 
@@ -118,8 +118,7 @@ class GateTrainer(ABC):
 
         Returns whose gates (K,) are there, and finite.
         """
-        turn = RoundTrip(cost=self.cost(me), up=self.up())
-        done = yield from self.system.turn(me, turn, who)
+        done = yield from self.system.round_trip(me, who, cost=self.cost(me), up=self.up())
         return (yield from self.count(me, done.rounds, sent=True))
 
     def count(self, me: Cluster, rounds: Ints, sent: bool = False) -> Generator[Request, Any, Mask]:
@@ -134,11 +133,6 @@ class GateTrainer(ABC):
         fine = yield from door
         gates[me.name] = self.kept(fine, who, trained, gates[me.name])
         return fine
-
-    def refuse(self, gates: Handle, before: Handle, who: Mask) -> Generator[Request, Any, Handle]:
-        """Return ``gates`` (K, ...), or ``before`` where those of clients in ``who`` are broken."""
-        fine = yield from self.system.finite(gates, who)
-        return self.kept(fine, who, gates, before)
 
     def kept(self, fine: Mask, who: Mask, gates: Handle, before: Handle) -> Handle:
         """Return ``before`` of those in ``who`` that are not ``fine`` (K,), else ``gates``."""
@@ -193,11 +187,11 @@ class GateTrainer(ABC):
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:
         """Clients in ``who`` (K,) send their gates to the satellite."""
-        yield from self.system.turn(me, RoundTrip(up=self.up()), who)
+        yield from self.system.round_trip(me, who, up=self.up())
 
     def download(self, me: Cluster, who: Mask, gates: Mapping[str, Handle]) -> Protocol:
         """Clients in ``who`` (K,) get those of ``gates``; all of the cluster hold them then."""
-        yield from self.system.turn(me, RoundTrip(down=self.payload()), who)
+        yield from self.system.round_trip(me, who, down=self.payload())
         self.system.gates[me.name] = gates[me.name]
 
     def publish(self, me: Cluster, source: Node) -> Protocol:
@@ -231,7 +225,7 @@ class GateTrainer(ABC):
     def cost(self, me: Cluster) -> Cost:
         """A local round of the clients (K,): with all experts at hand where they were exchanged."""
         system, exchange = self.system, self._exchange
-        everyone = exchange is not None and exchange.way == "experts"
+        everyone = exchange is not None and exchange.of_experts
         experts = len(system.clients.holders) if everyone else 1
         return system.sizes.gate_round(system.samples[me.name], experts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from learning.methods.base import Protocol
-from learning.methods.nmoe.system import Clients, Networked
+from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure, Note, Request
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait, outcome_of
@@ -65,7 +65,11 @@ class Inference:
         if self.routing == "local" or len(clients.nodes) == 1:
             return
         reach = (yield Reach()) & clients.with_expert
-        others = [node for node in clients.of(me.name) if not _others(reach, node, clients)]
+        others = [
+            node
+            for node in clients.of(me.name)
+            if not np.delete(reach[node.device], clients.number(node)).any()
+        ]
         with_one = [str(node) for node in others if clients.own(node) is not None]
         without = [str(node) for node in others if clients.own(node) is None]
         ends = (with_one, "answer by their own expert"), (without, "hold none: queries fail")
@@ -88,8 +92,8 @@ class Inference:
         """Answer one query; return how many samples it has, were answered, and were right."""
         system, client, sizes = self.system, query.client, self.system.sizes
         yield Wait(query.time_s)
-        flops = query.size * (sizes.extractor_flops + sizes.gate_flops)
-        routed_s = yield from system.computing(client, flops)
+        routing_flops = sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
+        routed_s = yield from system.computing(client, query.size * routing_flops)
         reach = self.in_reach(client, (yield Reach()))
         if not reach.any():
             nobody = Group((), query.size, "failed", routed_s, 0.0)
@@ -145,7 +149,7 @@ class Inference:
         holds, late = self.system.clients.own(query.client), self.options.inference_late
         groups = grouped(chosen, asked, holds, late, routed_s, deadline_s)
         missed = [g for g in groups if g.outcome == "fallback" and own not in g.experts]
-        each = self.system.sizes.expert_flops
+        each = self.system.sizes.forward_flops(self.system.sizes.expert)
         ends = yield All(
             tuple(self.system.computing(query.client, group.samples * each) for group in missed)
         )
@@ -214,7 +218,8 @@ class Inference:
 
     def compute_own(self, client: Node, asked: Asked) -> Protocol:
         """Let the client's own expert answer."""
-        flops = asked.samples * self.system.sizes.expert_flops
+        sizes = self.system.sizes
+        flops = asked.samples * sizes.forward_flops(sizes.expert)
         asked.known_s = yield from self.system.computing(client, flops)
         asked.answered = True
 
@@ -223,7 +228,7 @@ class Inference:
         system, sizes, n = self.system, self.system.sizes, asked.samples
         arrival = yield from self.send(asked, client, asked.at, "feature", n * sizes.feature_bytes)
         if arrival.delivered:
-            yield from system.computing(asked.at, n * sizes.expert_flops)
+            yield from system.computing(asked.at, n * sizes.forward_flops(sizes.expert))
             back = n * sizes.output_bytes
             arrival = yield from self.send(asked, asked.at, client, "output", back)
             asked.answered = arrival.delivered
@@ -279,11 +284,6 @@ class Inference:
         return Measure(name, count if any(counted.values()) else lambda: 0, None)
 
 
-def _others(reach: Mask, node: Node, clients: Clients) -> bool:
-    """Whether a client reaches the expert of somebody else, by ``reach`` (K, N)."""
-    return bool(np.delete(reach[node.device], clients.number(node)).any())
-
-
 # Who was asked, what became of it.
 
 
@@ -334,14 +334,6 @@ def in_time(experts: Collection[int], asked: Mapping[int, Asked], deadline_s: fl
     return [e for e in experts if asked[e].answered and asked[e].known_s <= deadline_s]
 
 
-def together(chosen: Sequence[Sequence[int]]) -> dict[tuple[int, ...], int]:
-    """Count the samples that are sent the same way, by the sorted experts asked."""
-    samples: dict[tuple[int, ...], int] = defaultdict(int)
-    for experts in chosen:
-        samples[tuple(sorted(experts))] += 1
-    return dict(sorted(samples.items()))
-
-
 def grouped(
     chosen: Sequence[Sequence[int]],
     asked: Mapping[int, Asked],
@@ -355,7 +347,7 @@ def grouped(
     Nothing is settled before the samples were routed at ``routed_s``.
     """
     groups = []
-    for experts, count in together(chosen).items():
+    for experts, count in sorted(Counter(tuple(sorted(row)) for row in chosen).items()):
         counted = in_time(experts, asked, deadline_s)
         outcome = outcome_of(experts, counted, own, late)
         if own is None or outcome != "fallback":

@@ -108,9 +108,18 @@ class Networked(Method):
                 asked = yield Train(cost, 0, able)
                 self.clients.exclude(me.name, asked.excluded)
 
-    def turn(self, me: Cluster, turn: RoundTrip, who: Mask) -> Generator[Request, None, Trained]:
-        """Take clients of a cluster through a turn with the satellite, and exclude who must be."""
-        done = yield from run_round_trip(turn, who)
+    def round_trip(
+        self,
+        me: Cluster,
+        who: Mask,
+        *,
+        down: Payload | None = None,
+        cost: Cost | None = None,
+        up: Payload | None = None,
+        personal: bool = False,
+    ) -> Generator[Request, None, Trained]:
+        """Take clients of a cluster through a round trip, and exclude who lacks the memory."""
+        done = yield from run_round_trip(RoundTrip(down, cost, up, personal), who)
         self.clients.exclude(me.name, done.excluded)
         return done
 

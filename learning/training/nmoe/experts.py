@@ -11,10 +11,9 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from learning.config import ModelConfig
-from learning.data.samples import InputSpec
 from learning.models.interface import expert_of
-from learning.models.nmoe import PersonalExpert, make_extractor
-from learning.training.nmoe.extractor import EXTRACTOR
+from learning.models.nmoe import PersonalExpert
+from learning.training.nmoe.extractor import EXTRACTOR, pretext
 from learning.training.sgd import Descent, draw_of, train
 from learning.training.task import Samples, Task, in_batches, pool
 
@@ -60,13 +59,6 @@ def train_experts(
 
 
 @lru_cache(maxsize=4)
-def extractor_module(model: ModelConfig, spec: InputSpec) -> nn.Module:
-    """Return the extractor without memory, to be called with tensors given."""
-    with torch.device("meta"):
-        return make_extractor(model, spec)
-
-
-@lru_cache(maxsize=4)
 def expert_module(model: ModelConfig, classes: int, combine: str) -> nn.Module:
     """Return one expert without memory, to be called with tensors given."""
     with torch.device("meta"):
@@ -75,7 +67,7 @@ def expert_module(model: ModelConfig, classes: int, combine: str) -> nn.Module:
 
 def features_of(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Return the features (n, d) of samples ``x`` (n, ...)."""
-    model = extractor_module(task.config.model, task.spec)
+    model = pretext(task.config.model, task.spec, "none").extractor
     own = {n.removeprefix(EXTRACTOR): t for n, t in server.items() if n.startswith(EXTRACTOR)}
     features: Tensor = functional_call(model, own, (x,))
     return features

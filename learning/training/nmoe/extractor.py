@@ -26,8 +26,8 @@ OTHERS = "others"
 """The mean correlation matrix of all other clients, beside what is trained."""
 
 
-@lru_cache(maxsize=4)
-def pretext(model: ModelConfig, spec: InputSpec, loss: str) -> nn.Module:
+@lru_cache(maxsize=8)
+def pretext(model: ModelConfig, spec: InputSpec, loss: str) -> Pretext:
     """Return the model of stage 1 without memory, to be called with tensors given."""
     with torch.device("meta"):
         return Pretext(model, spec, loss)
