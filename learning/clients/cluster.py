@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 
 from learning.clients.updates import (
-    NEVER_HELD,
     PendingDownload,
     PendingUpdate,
     ServerModel,
     Update,
     arrival,
-    download_bytes,
-    download_payload,
     merge,
-    upload_payload,
 )
 from learning.learner import Learner
 from learning.requests.cluster import (
@@ -37,6 +33,9 @@ from learning.requests.cluster import (
 )
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle
+
+NEVER_HELD = -1
+"""Stands for the changes in an expert that a device does not hold."""
 
 
 class ClusterState:
@@ -128,14 +127,31 @@ class ClusterState:
         asking = self.eligible if who is None else who & self.eligible
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
-        size = download_bytes(
-            self.learner, experts, gate, self.changes_held, server.changes, self.holds
-        )
-        rest = ~self.half_way
-        self.downloads.append(PendingDownload(name, server, wanted[1], rest, size))
-        payload = download_payload(name, self.downloads, len(rest))
+        needed = self._download_bytes(experts, gate, server.changes)
+        self.downloads.append(PendingDownload(name, server, wanted[1], ~self.half_way, needed))
+        size, version = np.zeros(len(asking)), np.zeros(len(asking), np.int64)
+        for model in self.downloads:
+            size = np.where(model.who, model.bytes, size)
+            version = np.where(model.who, model.server.version, version)
         mine = self.holds[asking]
-        return Download(payload, asking, personal=bool((mine != mine[:1]).any()))
+        personal = bool((mine != mine[:1]).any())
+        return Download(Payload(name, size, version), asking, personal=personal)
+
+    def _download_bytes(self, experts: Sequence[int], gate: bool, changes: Ints | None) -> Floats:
+        """Return the bytes (K,) that devices download of those of ``experts`` that they hold.
+
+        These are whole experts or, with ``learning.lora.download: factors``, the changes of rank r
+        that a device misses, where those are less. ``changes`` (E,) counts those at the server.
+        """
+        sizes, every = self.learner.architecture, list(experts)
+        whole, change = sizes.download_bytes(every[:1], False), sizes.factor_bytes(1)
+        parts: Floats = np.full((len(self.holds), len(every)), whole)
+        if changes is not None and self.learner.config.model.lora.download == "factors":
+            before = self.changes_held[:, every]
+            missed = np.minimum(whole, (changes[every] - before) * change)
+            parts = np.where(before == NEVER_HELD, whole, missed)
+        total: Floats = (self.holds[:, every] * parts).sum(axis=1)
+        return total + sizes.download_bytes([], gate)
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -285,8 +301,25 @@ class ClusterState:
         """Return the updates on their way as a payload of the version they stem from."""
         if self.staged is None:
             return Payload(name, 0.0)
-        parts = self.staged.experts, self.staged.gate
-        return upload_payload(self.learner, name, *parts, self.offered_version, self.holds)
+        return self._upload(name, self.staged.experts, self.staged.gate, self.offered_version)
+
+    def _upload(
+        self, name: str, experts: Sequence[int], gate: bool, version: int | Ints
+    ) -> Payload:
+        """Return what devices send up of those of ``experts`` that they hold, and of the gate.
+
+        Where they hold different ones, the list of tensors is that of a device that sends most.
+        """
+        sizes = self.learner.architecture
+        if self.holds.all():
+            tensors = sizes.upload_tensors(experts, gate)
+            return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
+        mine = self.holds[:, list(experts)]
+        counts = mine.sum(axis=1)
+        most = np.array(experts, np.int64)[mine[counts.argmax()]].tolist()
+        one = sizes.upload_bytes(list(experts)[:1], False)
+        total = counts * one + sizes.upload_bytes([], gate)
+        return Payload(name, total, version, sizes.upload_tensors(most, gate))
 
     def upload(
         self,
@@ -299,9 +332,7 @@ class ClusterState:
         carry: bool = True,
     ) -> Upload:
         """Ask for the upload of what will be trained on ``model``, in the same chain."""
-        version = model.payload.version
-        payload = upload_payload(self.learner, name, experts, gate, version, self.holds)
-        return Upload(payload, who, carry)
+        return Upload(self._upload(name, experts, gate, model.payload.version), who, carry)
 
     def send(self, name: str, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,7 @@ import numpy as np
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
 from learning.requests.details import described, parts_named, update_refused, update_spoilt
-from learning.requests.payload import Payload
 from learning.values.lazy import Handle
-
-NEVER_HELD = -1
-"""Stands for the changes in an expert that a device does not hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,59 +64,6 @@ class Update:
         """Describe how old it is, in the server's versions and in local rounds."""
         behind, rounds = self.behind(server_version), self.rounds[self.who]
         return f"{described('staleness', behind)} {described('rounds', rounds)}"
-
-
-def upload_payload(
-    learner: Learner,
-    name: str,
-    experts: Sequence[int],
-    gate: bool,
-    version: int | Ints,
-    holds: Mask,
-) -> Payload:
-    """Return what devices send up of ``experts``, and of the gate if asked.
-
-    Where devices hold different experts, (K, E) of ``holds``, each sends its own; the list of
-    tensors is that of a device that sends most.
-    """
-    sizes = learner.architecture
-    if holds.all():
-        tensors = sizes.upload_tensors(experts, gate)
-        return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
-    mine = holds[:, list(experts)]
-    counts = mine.sum(axis=1)
-    most = np.array(experts, np.int64)[mine[counts.argmax()]].tolist()
-    one = sizes.upload_bytes(list(experts)[:1], False)
-    total = counts * one + sizes.upload_bytes([], gate)
-    return Payload(name, total, version, sizes.upload_tensors(most, gate))
-
-
-def download_bytes(
-    learner: Learner,
-    experts: Sequence[int],
-    gate: bool,
-    held: Ints,
-    changes: Ints | None,
-    holds: Mask,
-) -> Floats:
-    """Return the bytes (K,) that devices download of ``experts``, and of the gate if asked.
-
-    Each downloads those of them that it is to hold, (K, E) of ``holds``.
-
-    These are whole experts or, with ``learning.lora.download: factors``, the changes of rank r
-    that a device misses, where those are less. ``changes`` (E,) counts those in the server's model
-    (None: nobody counts them), ``held`` (K, E) those in what the device has downloaded before.
-    """
-    sizes, every = learner.architecture, list(experts)
-    wanted = holds[:, every]
-    whole, change = sizes.download_bytes(every[:1], False), sizes.factor_bytes(1)
-    parts = np.full(wanted.shape, whole)
-    if changes is not None and learner.config.model.lora.download == "factors":
-        before = held[:, every]
-        missed = np.minimum(whole, (changes[every] - before) * change)
-        parts = np.where(before == NEVER_HELD, whole, missed)
-    total: Floats = (wanted * parts).sum(axis=1) + sizes.download_bytes([], gate)
-    return total
 
 
 def merge(
@@ -196,12 +139,3 @@ class PendingDownload:
     def left(self, receipt: Receipt) -> PendingDownload:
         """Return it for the devices that have a part of it, and not all."""
         return replace(self, who=self.who & ~receipt.done & (receipt.delivered_bytes > 0))
-
-
-def download_payload(name: str, pending: Sequence[PendingDownload], devices: int) -> Payload:
-    """Return what each of the ``devices`` downloads, in the version that is meant for it."""
-    size, version = np.zeros(devices), np.zeros(devices, np.int64)
-    for model in pending:
-        size = np.where(model.who, model.bytes, size)
-        version = np.where(model.who, model.server.version, version)
-    return Payload(name, size, version)

@@ -1,4 +1,8 @@
-"""Client-expert alignment: experts per client by fitness, load and capacity."""
+"""Client-expert alignment: experts per client by fitness, load and capacity.
+
+After Chen et al., arXiv 2507.05685, which names the three parts; the formulas are in
+docs/alignment.md.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,6 @@ from learning.policies.alignment import (
     capacity,
     explored,
     first_fitness,
-    no_capacity,
     score,
 )
 from learning.policies.problem import Problem, asked, even_bounds
@@ -110,7 +113,9 @@ class Aligned(BarrierRounds):
         for cluster in self.world.clusters:
             outlook = yield Forecast(cluster.name, fresh=True)
             if outlook is None:
-                profiles[cluster.name] = no_capacity(cluster.devices)
+                nothing = np.zeros(cluster.devices, np.int64)
+                why = ("no contact is left for it",) * cluster.devices
+                profiles[cluster.name] = Capacity(nothing, why)
             else:
                 rounds = self.local_rounds or outlook.rounds
                 profiles[cluster.name] = capacity(outlook, self.needs, rounds)
@@ -205,7 +210,6 @@ class Aligned(BarrierRounds):
         self.fitness = averaged(
             self.fitness, self.scored, self.served, self.options.fitness_average
         )
-        self.load.served(self.served)
         self.aggregated([])
         for expert, count in enumerate(changes.tolist()):
             self.registry.changed([expert], count)

@@ -68,7 +68,7 @@ class EmsFl(SplitsExperts):
         """
         held, name = self.experts, "model"
         if mask is not None:
-            held = self.splitting.owned_by(devices.cluster.index)
+            held = self.registry.held_by(devices.cluster.index)
             name = parts_named(held, gate=True)
         model = devices.download(name, self.server, held)
         train = devices.train_round(mine, gate=True, mask=mask)
@@ -114,7 +114,7 @@ class EnhancedEmsFl(EmsFl):
         if mask is None or (mine and self.learner.config.trains_backbone):
             yield from super().connected_phase(devices, mine, mask)
         elif mine:
-            held = self.splitting.owned_by(devices.cluster.index)
+            held = self.registry.held_by(devices.cluster.index)
             model = devices.download(parts_named(held), self.server, held, gate=False)
             down, work = yield Chain((model, devices.train_round(mine, mask=mask)))
             devices.receive(down)

@@ -53,7 +53,7 @@ class SplitsExperts(GlobalModelMethod):
         of those that leave, so that in the end nothing is on its way.
         """
         cluster = devices.cluster.index
-        if owned := self.splitting.owned_by(cluster):
+        if owned := self.registry.held_by(cluster):
             leaving = devices.has_unsent(self.splitting.leaving(cluster))
             devices.offer(owned, who=leaving if cluster in self.splitting.changing else None)
         yield from self.send(devices)
@@ -168,10 +168,6 @@ class Splitting:
     def redraw(self, number: int, drawn: Ints) -> None:
         """Let splitting ``number`` say who shall own what; who holds what does not change yet."""
         self.number, self.drawn = number, drawn
-
-    def owned_by(self, cluster: int) -> list[int]:
-        """Return the experts that ``cluster`` holds: nobody else may train them."""
-        return self.registry.held_by(cluster)
 
     def trained_by(self, cluster: int) -> list[int]:
         """Return the experts E_c that ``cluster`` trains: those that it holds and shall keep."""

@@ -69,22 +69,14 @@ def jain_index(load: Load) -> float:
 
 
 class LoadMonitor:
-    """Counts how often each of E experts was given to a client, and what it has served.
-
-    ``assignments`` (E,) and ``samples`` (E,) add up over all rounds.
-    """
+    """Counts how often each of E experts was assigned to a client: ``assignments`` (E,)."""
 
     def __init__(self, experts: int) -> None:
         self.assignments: Ints = np.zeros(experts, np.int64)
-        self.samples: Ints = np.zeros(experts, np.int64)
 
     def assigned(self, who: Mask) -> None:
         """Count one round's assignment (C, E)."""
         self.assignments = self.assignments + who.sum(axis=0)
-
-    def served(self, samples: Ints) -> None:
-        """Count what experts have served of clients' samples (C, E)."""
-        self.samples = self.samples + samples.sum(axis=0)
 
     def deficit(self) -> Floats:
         """Return how far (E,) each expert's assignments have fallen behind, from 0 to 1.
@@ -113,11 +105,6 @@ class Capacity:
 
     experts: Ints
     why: tuple[str, ...]
-
-
-def no_capacity(devices: int) -> Capacity:
-    """Return the capacity of ``devices`` that will have no contact any more."""
-    return Capacity(np.zeros(devices, np.int64), ("no contact is left for it",) * devices)
 
 
 def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:

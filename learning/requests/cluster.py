@@ -29,30 +29,6 @@ class Cluster:
     devices: int
 
 
-__all__ = [
-    "CORRUPTED",
-    "Assign",
-    "Chain",
-    "Contact",
-    "Cost",
-    "Download",
-    "Floats",
-    "Forecast",
-    "Ints",
-    "Mask",
-    "Measure",
-    "Meet",
-    "NextContact",
-    "Note",
-    "Outlook",
-    "Receipt",
-    "Request",
-    "Train",
-    "TrainUntilContact",
-    "Upload",
-    "Work",
-]
-
 CORRUPTED = "corrupted in transit"
 """Why an upload that was there as a whole is refused: its checksum is wrong."""
 

@@ -21,14 +21,14 @@ def test_the_weights_of_a_round_are_shared_by_those_who_came(came):
     for cluster, who in zip(clusters, came, strict=False):
         there, able = np.isin(np.arange(cluster.devices), who), np.ones(cluster.devices, bool)
         version = np.zeros(cluster.devices, np.int64)
-        method.updates.append(Update(cluster.name, None, there, able, version))
+        method.updates.append(Update(cluster.name, None, there, able, version, version))
         method.arrived[cluster.name] = float(method.shares[cluster.name].sum())
     method.count_who_came()
     everybody, weights = sum(method.arrived.values()), []
     for update in method.updates:
         own = method.shares[update.cluster]
-        # As `merge` weighs them: a device by its share of those that are able.
-        inside = own[update.who] / own[update.able].sum()
+        # As `merge` weighs them: a device by its share of those that are eligible.
+        inside = own[update.who] / own[update.eligible].sum()
         weights += (inside * method.arrived[update.cluster] / everybody).tolist()
     counted = [method.shares[c.name][list(who)] for c, who in zip(clusters, came, strict=False)]
     assert weights == pytest.approx(np.concatenate(counted) / np.concatenate(counted).sum())
