@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -188,7 +188,8 @@ def faults_of(
     past = None
     if before is not None:
         past = faults_of(before.scenario, clusters, satellites, span_s)
-    if past is None and not _said(scenario):
+    kinds = type(scenario.faults).model_fields
+    if past is None and not any(getattr(scenario.faults, kind) for kind in kinds):
         return None
     said, seed = scenario.faults, scenario.seed
     out = zip(satellites, outages_of(scenario, satellites, span_s, before), strict=True)
@@ -212,15 +213,45 @@ def outages_of(
     before: FaultsUntilFork | None = None,
 ) -> list[Intervals]:
     """Return when each satellite is out, cut and put together at ``before`` as by `faults_of`."""
-    said, seed = scenario.faults.outages, scenario.seed
-    found = [NO_INTERVALS] * len(satellites)
-    if said is not None:
-        means_s = 86_400.0 / said.per_day, said.mean_hours * 3600.0
-        streams = (stream(seed, "outage", name) for name in satellites)
-        found = [drawn_intervals(draws, *means_s, span_s) for draws in streams]
+
+    def means_s(scenario: Scenario) -> tuple[float, float] | None:
+        rule = scenario.faults.outages
+        return None if rule is None else (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
+
+    return _drawn(means_s, scenario, [("outage", name) for name in satellites], span_s, before)
+
+
+def _away(
+    scenario: Scenario, cluster: Cluster, span_s: float, before: FaultsUntilFork | None
+) -> list[Intervals]:
+    """When each device of a cluster is away."""
+
+    def means_s(scenario: Scenario) -> tuple[float, float] | None:
+        rule = scenario.faults.churn
+        if rule is None:
+            return None
+        return rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0
+
+    names = [("churn", cluster.name, k) for k in range(cluster.devices)]
+    return _drawn(means_s, scenario, names, span_s, before)
+
+
+def _drawn(
+    means_s: Callable[[Scenario], tuple[float, float] | None],
+    scenario: Scenario,
+    names: Sequence[tuple[str | int, ...]],
+    span_s: float,
+    before: FaultsUntilFork | None,
+) -> list[Intervals]:
+    """Draw intervals from a stream for each name; until the fork those of ``before``."""
+    found, mean_s = [NO_INTERVALS] * len(names), means_s(scenario)
+    if mean_s is not None:
+        found = [drawn_intervals(stream(scenario.seed, *name), *mean_s, span_s) for name in names]
     if before is None:
         return found
-    return _spliced(outages_of(before.scenario, satellites, span_s), found, before.at_s)
+    early, at_s = _drawn(means_s, before.scenario, names, span_s, None), before.at_s
+    pairs = zip(early, found, strict=True)
+    return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
 
 
 def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:
@@ -231,27 +262,3 @@ def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Fl
     drawn = {c.name: stream(scenario.seed, "straggler", c.name).random(c.devices) for c in clusters}
     slow = {name: np.where(draw < said.share, said.slowdown, 1.0) for name, draw in drawn.items()}
     return {name: times for name, times in slow.items() if (times > 1.0).any()}
-
-
-def _said(scenario: Scenario) -> bool:
-    """Whether the scenario names any kind of fault."""
-    return any(getattr(scenario.faults, kind) for kind in type(scenario.faults).model_fields)
-
-
-def _away(
-    scenario: Scenario, cluster: Cluster, span_s: float, before: FaultsUntilFork | None
-) -> list[Intervals]:
-    """When each device of a cluster is away."""
-    said, found = scenario.faults.churn, [NO_INTERVALS] * cluster.devices
-    if said is not None:
-        means_s = said.mean_present_hours * 3600.0, said.mean_away_hours * 3600.0
-        each = (stream(scenario.seed, "churn", cluster.name, k) for k in range(cluster.devices))
-        found = [drawn_intervals(draws, *means_s, span_s) for draws in each]
-    if before is None:
-        return found
-    return _spliced(_away(before.scenario, cluster, span_s, None), found, before.at_s)
-
-
-def _spliced(early: Sequence[Intervals], late: Sequence[Intervals], at_s: float) -> list[Intervals]:
-    pairs = zip(early, late, strict=True)
-    return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]

@@ -47,8 +47,11 @@ class Need:
 def check(built: Build) -> None:
     """Raise InputError, with the figures, for a run that cannot fit into the memory there is."""
     free = free_bytes("cpu")
-    if built.learner.trains and not _data_are_there(built):
-        return  # which is told of where they are opened
+    if built.learner.trains:
+        try:
+            data_files(built.learner.config.data)
+        except ValueError:
+            return  # data that are not there are an error where they are opened
     needs = needs_of(built, counts_of(built))
     total = sum(need.bytes for need in needs)
     if free is None or total <= free:
@@ -62,15 +65,27 @@ def check(built: Build) -> None:
 
 def needs_of(built: Build, counts: Counts) -> list[Need]:
     """Return what takes memory in a run; its peak is about their sum."""
+    program_bytes = PROGRAM_BYTES
+    if built.learner.trains:
+        text = kind_of(built.learner.config.model.kind).is_text
+        program_bytes += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
+    bare = not built.scenario.orbit.has_geometry
+    points = 2 if bare else GRID_POINTS
+    at_once = max(counts.largest_cluster, 1 if bare else min(LINKED_DEVICES, counts.devices))
     needs = [
-        _program(built),
+        Need("the program", program_bytes, "Python and its libraries", "use a larger machine"),
         Need(
             "the contact plan",
             CONTACT_BYTES * counts.contacts,
             f"{counts.contacts} contacts",
             "simulate fewer days or satellites",
         ),
-        _links(built, counts),
+        Need(
+            "link curves",
+            POINT_BYTES * points * at_once,
+            f"{at_once} devices at once, up to {points} points each",
+            "use fewer devices a cluster",
+        ),
         Need(
             "rows of the traces",
             ROW_BYTES * min(counts.rows, MOST_ROWS),
@@ -79,34 +94,6 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
         ),
     ]
     return [*needs, *(_learning(built) if built.learner.trains else [])]
-
-
-def _data_are_there(built: Build) -> bool:
-    try:
-        data_files(built.learner.config.data)
-    except ValueError:
-        return False
-    return True
-
-
-def _program(built: Build) -> Need:
-    needed = PROGRAM_BYTES
-    if built.learner.trains:
-        text = kind_of(built.learner.config.model.kind).is_text
-        needed += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
-    return Need("the program", needed, "Python and its libraries", "use a larger machine")
-
-
-def _links(built: Build, counts: Counts) -> Need:
-    bare = not built.scenario.orbit.has_geometry
-    points = 2 if bare else GRID_POINTS
-    at_once = max(counts.largest_cluster, 1 if bare else min(LINKED_DEVICES, counts.devices))
-    return Need(
-        "link curves",
-        POINT_BYTES * points * at_once,
-        f"{at_once} devices at once, up to {points} points each",
-        "use fewer devices a cluster",
-    )
 
 
 def _learning(built: Build) -> Iterator[Need]:

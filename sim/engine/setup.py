@@ -57,19 +57,24 @@ class Build:
     @property
     def world(self) -> World:
         """What the method is told."""
+        waits = self.scenario.learning.aggregation
         return World(
             clusters=self.plan.clusters,
             cycles=self.cycles,
             seed=self.scenario.seed,
             learner=self.learner,
             gate_tuning_cycles=self.scenario.learning.gate_tuning_cycles,
-            closing=_closing(self.scenario),
+            closing=Quorum(
+                1.0 if waits.quorum is None else waits.quorum,
+                inf if waits.deadline_s is None else waits.deadline_s,
+            ),
         )
 
     @property
     def corruption(self) -> CorruptUpdates:
         """Which updates are to be not finite."""
-        return _corruption(self.scenario)
+        uploads = self.scenario.faults.uploads
+        return CorruptUpdates(self.scenario.seed, 0.0 if uploads is None else uploads.not_finite)
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
@@ -85,12 +90,13 @@ def build(
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
     method, options, learner = method_of(scenario)
-    learner.corruption = _corruption(scenario)
     check_plan(scenario, CONTACT_BYTES)
     plan = make_plan(scenario, find, before)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     sidelinks = sidelinks_of(scenario)
-    return Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
+    built = Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
+    learner.corruption = built.corruption
+    return built
 
 
 def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
@@ -132,21 +138,6 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         yield f"learning.trains_backbone: is not used by {name}; remove it"
     if "gate_step_size_ratio" in _said(learning) and "gate" not in method.trains:
         yield f"learning.gate_step_size_ratio: is not used by {name}; remove it"
-
-
-def _closing(scenario: Scenario) -> Quorum:
-    """Whom the scenario's aggregation waits for."""
-    said = scenario.learning.aggregation
-    return Quorum(
-        1.0 if said.quorum is None else said.quorum,
-        inf if said.deadline_s is None else said.deadline_s,
-    )
-
-
-def _corruption(scenario: Scenario) -> CorruptUpdates:
-    """Which updates the scenario wants not to be finite."""
-    uploads = scenario.faults.uploads
-    return CorruptUpdates(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
 
 
 # What a scenario trains: its model and data as the learning room knows them.

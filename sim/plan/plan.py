@@ -23,12 +23,17 @@ from sim.devices.sites import clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
-from sim.links.pass_links import DeviceLinks, LinkPrefetch, Pass, bare_links
-from sim.plan import windows
+from sim.links.pass_links import LinkPrefetch, Pass, bare_links
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.radios import cluster_radios, link_doubts
-from sim.plan.service import View, check_in_service, check_served, served
-from sim.plan.windows import Find, find_windows
+from sim.plan.service import View, check_served, served
+from sim.plan.windows import (
+    Find,
+    find_windows,
+    passes_of_file,
+    passes_of_orbit,
+    passes_of_slots,
+)
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -139,36 +144,60 @@ def make_plan(
     ``before`` says what faults held until a fork.
     """
     view, clusters = view_of(scenario, find, before), clusters_of(scenario)
-    if scenario.orbit.source == "slots":
-        check_in_service(view)
-    else:
-        check_served(view, scenario.orbit)
+    check_served(view, scenario.orbit)
     radios = cluster_radios(scenario)
     places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
     spreads_km = [
         max((distance_km(view.places[c.index], device) for device in places[c.index]), default=0.0)
         for c in clusters
     ]
-    source = scenario.orbit
+    source, names = scenario.orbit, view.satellite_names
     constellation = getattr(source, "serving", "single") == "any"
     prefetch = [LinkPrefetch(radios[c.index], c.devices) for c in clusters]
+    # The how-many-th pass of its satellite over its cluster each pass is.
+    counts: dict[tuple[int, int], count[int]] = {}
+    pairs = zip(view.passes.satellite.tolist(), view.passes.site.tolist(), strict=True)
+    turns = [next(counts.setdefault(pair, count())) for pair in pairs]
+    windows, service = view.windows, view.service
     contacts = []
-    for number, turn in enumerate(_turns(view)):
-        site = view.windows.site[number]
+    for number, of in enumerate(view.of.tolist()):
+        site, satellite = windows.site[number], windows.satellite[number]
         cluster = clusters[site]
         if view.places:
-            luck = (
-                partial(_luck, scenario.seed, turn, cluster) if _by_chance(radios[site]) else None
+            draw = partial(
+                _shadowing_draw, scenario.seed, radios[site], cluster, names[satellite], turns[of]
             )
             ground = view.places[site], places[site], spreads_km[site]
             # In a constellation most contacts are not served, and nobody asks for their links.
-            wanted = bool(view.service.served[number]) or not constellation
-            prefetch[site].add(number, partial(_pass, view, number, *ground, luck), wanted)
+            wanted = bool(service.served[number]) or not constellation
+            prefetch[site].add(number, partial(_pass, view, number, *ground, draw), wanted)
             make = partial(prefetch[site].links, number)
         else:
-            span_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
+            span_s = float(windows.rise_s[number]), float(windows.set_s[number])
             make = partial(bare_links, radios[site], cluster.devices, *span_s)
-        contacts.append(_contact(view, number, cluster, make))
+        start_s, end_s = float(service.start_s[number]), float(service.end_s[number])
+        contact = PlannedContact(
+            contact_id=number,
+            session=int(view.sessions[number]),
+            satellite=names[satellite],
+            norad_id=view.norad_ids[satellite],
+            cluster=cluster,
+            rise_s=float(windows.rise_s[number]),
+            culminate_s=float(windows.culminate_s[number]),
+            set_s=float(windows.set_s[number]),
+            max_elevation_deg=float(windows.max_elevation_deg[number]),
+            min_slant_range_km=float(windows.min_slant_range_km[number]),
+            served=bool(service.served[number]),
+            start_s=start_s,
+            end_s=end_s,
+            links=ContactLinks(make, start_s, end_s),
+            wait_from_s=float(service.wait_from_s[number]),
+        )
+        contacts.append(contact)
+    sky = None
+    if view.places:
+        satellites = dict(zip(names, view.satellites, strict=True))
+        sky = Sky(view.start, satellites, places, view.min_elevation_deg)
     return Plan(
         view.start,
         view.span_s,
@@ -177,53 +206,9 @@ def make_plan(
         (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=constellation,
-        sky=_sky(view, places),
-        faults=faults_of(scenario, clusters, view.satellite_names, view.span_s, before),
+        sky=sky,
+        faults=faults_of(scenario, clusters, names, view.span_s, before),
     )
-
-
-def _sky(view: View, devices: Sequence[Sequence[Site]]) -> Sky | None:
-    if not view.places:
-        return None
-    satellites = dict(zip(view.satellite_names, view.satellites, strict=True))
-    return Sky(view.start, satellites, devices, view.min_elevation_deg)
-
-
-def _turns(view: View) -> list[int]:
-    """The how-many-th pass of its satellite over its cluster each window is, or is a piece of."""
-    passes: dict[tuple[int, int], count[int]] = {}
-    pairs = zip(view.passes.satellite.tolist(), view.passes.site.tolist(), strict=True)
-    turns = [next(passes.setdefault(pair, count())) for pair in pairs]
-    return [turns[number] for number in view.of.tolist()]
-
-
-def _contact(
-    view: View, number: int, cluster: Cluster, make: Callable[[], DeviceLinks]
-) -> PlannedContact:
-    windows, service = view.windows, view.service
-    satellite = windows.satellite[number]
-    return PlannedContact(
-        contact_id=number,
-        session=int(view.sessions[number]),
-        satellite=view.satellite_names[satellite],
-        norad_id=view.norad_ids[satellite],
-        cluster=cluster,
-        rise_s=float(windows.rise_s[number]),
-        culminate_s=float(windows.culminate_s[number]),
-        set_s=float(windows.set_s[number]),
-        max_elevation_deg=float(windows.max_elevation_deg[number]),
-        min_slant_range_km=float(windows.min_slant_range_km[number]),
-        served=bool(service.served[number]),
-        start_s=float(service.start_s[number]),
-        end_s=float(service.end_s[number]),
-        links=ContactLinks(make, float(service.start_s[number]), float(service.end_s[number])),
-        wait_from_s=float(service.wait_from_s[number]),
-    )
-
-
-def _by_chance(radios: Radios) -> bool:
-    """Whether chance decides about the links of a cluster's devices."""
-    return radios[0].link.environment is not None
 
 
 def _pass(
@@ -232,13 +217,12 @@ def _pass(
     centre: Site,
     devices: tuple[Site, ...],
     spread_km: float,
-    luck: Callable[[str], Path] | None,
+    draw: Callable[[], Path],
 ) -> Pass:
     """The pass of one window, once its links are asked for."""
     windows = view.windows
-    satellite = windows.satellite[number]
     return Pass(
-        view.satellites[satellite],
+        view.satellites[windows.satellite[number]],
         centre,
         devices,
         view.start,
@@ -246,22 +230,24 @@ def _pass(
         float(windows.set_s[number]),
         float(windows.min_slant_range_km[number]) - spread_km,
         view.min_elevation_deg,
-        CLEAR_PATH if luck is None else luck(view.satellite_names[satellite]),
+        draw(),
     )
 
 
-def _luck(seed: int, turn: int, cluster: Cluster, satellite: str) -> Path:
-    """Draw what chance decides for a cluster's devices in one pass of a satellite.
+def _shadowing_draw(seed: int, radios: Radios, cluster: Cluster, satellite: str, turn: int) -> Path:
+    """Draw line of sight and shadowing of a cluster's devices in one pass of a satellite.
 
     Its stream is named by what it is for, so that another satellite or cluster changes nothing.
     """
+    if radios[0].link.environment is None:
+        return CLEAR_PATH
     return draw_paths(cluster.devices, stream(seed, "path", cluster.name, satellite, turn))
 
 
 # Where contacts come from: windows of every ``orbit.source``.
 
 
-_SOURCES = {"contacts": windows.passes_of_file, "slots": windows.passes_of_slots}
+_SOURCES = {"contacts": passes_of_file, "slots": passes_of_slots}
 
 
 def view_of(
@@ -273,7 +259,7 @@ def view_of(
     """
     check_plan(scenario, WINDOW_BYTES)
     source = scenario.orbit
-    seen = _SOURCES.get(source.source, windows.passes_of_orbit)(scenario, find)
+    seen = _SOURCES.get(source.source, passes_of_orbit)(scenario, find)
     return served(seen, source, outages_of(scenario, seen.satellite_names, seen.span_s, before))
 
 
@@ -295,7 +281,7 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     begun = {_session(c) for c in early.contacts if c.served and c.start_s < at_s}
     after = {_key(contact): contact for contact in late.contacts}
     contacts = {
-        _key(c): after.get(_key(c), _unserved(c)) if _waits(c, begun) else c
+        _key(c): after.get(_key(c), _unserved(c)) if c.served and _session(c) not in begun else c
         for c in early.contacts
         if c.rise_s < at_s or _session(c) in begun
     }
@@ -315,11 +301,6 @@ def _session(contact: PlannedContact) -> Session:
 
 def _key(contact: PlannedContact) -> Key:
     return contact.cluster.name, contact.satellite, contact.rise_s
-
-
-def _waits(contact: PlannedContact, begun: set[Session]) -> bool:
-    """Whether a contact is yet to be served."""
-    return contact.served and _session(contact) not in begun
 
 
 def _unserved(contact: PlannedContact) -> PlannedContact:

@@ -96,14 +96,23 @@ def _look(seen: Passes, windows: orbit.ContactWindows) -> Look:
 
 
 def check_served(view: View, source: Any) -> None:
-    """Raise InputError for a cluster that is never seen, never served or served without end."""
+    """Raise InputError for a cluster that is never seen, never served or served without end.
+
+    In slots every cluster is seen and served, unless its satellites are out in all windows.
+    """
     figures = orbit.coverage(view.windows, len(view.sites), view.span_s)
     for site, name in enumerate(view.sites):
         here = view.windows.site == site
+        passes = int((view.passes.site == site).sum())
+        if passes and not here.any():
+            raise InputError(
+                f"ground.clusters {name!r}: its satellites are out in all of its {passes} windows; "
+                "lower faults.outages.per_day or mean_hours, or simulate longer"
+            )
+        if source.source == "slots":
+            continue
         gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
         days = f"{view.span_s / 86400:g} days"
-        if (view.passes.site == site).any() and not here.any():
-            raise InputError(f"ground.clusters {name!r}: {_always_out(view, site)}")
         if not here.any():
             raise InputError(f"ground.clusters {name!r}: {_never_seen(view, site, days)} ({gap})")
         if not view.service.served[here].any():
@@ -111,28 +120,16 @@ def check_served(view: View, source: Any) -> None:
                 f"ground.clusters {name!r}: seen {int(here.sum())} times, but never served "
                 f"({gap}): {_why_never_served(view, here, source)}"
             )
-        if source.serving == "any" and _without_end(view, here):
+        mine = here & view.service.served
+        from_s, to_s = view.service.start_s[mine].min(), view.service.end_s[mine].max()
+        one = source.serving == "any" and len(set(view.sessions[mine].tolist())) == 1
+        if one and from_s <= 0.0 and to_s >= view.span_s:
             raise InputError(
                 f"ground.clusters {name!r}: one satellite hands it over to the next for all of "
                 f"{days}, so that its session never ends and no cycle is complete; set "
                 "orbit.session: contact (every contact counts), lower orbit.hand_over_gap_s or "
                 "raise orbit.min_elevation_deg"
             )
-
-
-def check_in_service(view: View) -> None:
-    """Raise InputError for a cluster whose satellites are out in every one of its windows."""
-    for site, name in enumerate(view.sites):
-        if not (view.windows.site == site).any():
-            raise InputError(f"ground.clusters {name!r}: {_always_out(view, site)}")
-
-
-def _always_out(view: View, site: int) -> str:
-    count = int((view.passes.site == site).sum())
-    return (
-        f"its satellites are out in all of its {count} windows; lower faults.outages.per_day or "
-        "mean_hours, or simulate longer"
-    )
 
 
 def _never_seen(view: View, site: int, days: str) -> str:
@@ -154,15 +151,6 @@ def _why_never_served(view: View, here: np.ndarray, source: Any) -> str:
     fairer = ", or set orbit.priority: least_recently_served"
     remedy = "raise orbit.beams" + (fairer if source.priority == "highest_elevation" else "")
     return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
-
-
-def _without_end(view: View, here: np.ndarray) -> bool:
-    """Whether a cluster is in one session from the start of the span to its end."""
-    mine = here & view.service.served
-    from_s, to_s = view.service.start_s[mine].min(), view.service.end_s[mine].max()
-    return bool(
-        len(set(view.sessions[mine].tolist())) == 1 and from_s <= 0.0 and to_s >= view.span_s
-    )
 
 
 # Contact windows without the times in which their satellites are out.
