@@ -216,25 +216,22 @@ def average(
     }
 
 
-def share_gates(
+def average_gates(
     task: Task,
     *gates: Mapping[str, Tensor],
-    cluster: str,
     clusters: Sequence[str],
     who: Masks,
     names: Sequence[str],
-    weighted: bool,
+    weighted: bool = True,
 ) -> dict[str, Tensor]:
-    """The gates of one cluster, with ``names`` set to their mean over the clients in ``who``.
+    """Mean of ``names`` of all gates over the clients in ``who``.
 
     Clients' gates may differ from each other before, so that they are sent whole.
     """
     shares = client_weights(task, clusters, who, weighted)
-    own = gates[list(clusters).index(cluster)]
-    shared = {
+    return {
         name: _mean(task, torch.cat([part[name] for part in gates]), shares, name) for name in names
     }
-    return dict(own) | {name: mean.expand_as(own[name]) for name, mean in shared.items()}
 
 
 def _mean(

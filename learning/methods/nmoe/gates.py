@@ -22,7 +22,8 @@ START_GATE = Operation("learning.training.nmoe.gates:start_gate")
 SPREAD = Operation("learning.training.nmoe.gates:spread")
 TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", trains=True)
 TAKE_GATE = Operation("learning.training.nmoe.gates:take_gate")
-SHARE_GATES = Operation("learning.training.aggregation:share_gates")
+AVERAGE_GATES = Operation("learning.training.aggregation:average_gates")
+WITH_MEAN = Operation("learning.training.nmoe.gates:with_mean")
 
 
 ROUTINGS = ("gate", "local", "random")
@@ -170,20 +171,12 @@ class GateTrainer(ABC):
 
         What is not named stays each client's own.
         """
-        gates = self.system.in_order(self.system.gates)
+        make, gates = self.system.learner.make, self.system.in_order(self.system.gates)
         senders = [who[name] for name in gates]
-        return {
-            name: self.system.learner.make(
-                SHARE_GATES,
-                *gates.values(),
-                cluster=name,
-                clusters=list(gates),
-                who=senders,
-                names=self.names,
-                weighted=True,
-            )
-            for name in gates
-        }
+        mean = make(
+            AVERAGE_GATES, *gates.values(), clusters=list(gates), who=senders, names=self.names
+        )
+        return {name: make(WITH_MEAN, own, mean) for name, own in gates.items()}
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:
         """Clients in ``who`` (K,) send their gates to the satellite."""

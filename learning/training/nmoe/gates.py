@@ -69,6 +69,13 @@ def spread(task: Task, gate: Mapping[str, Tensor], *, cluster: str) -> dict[str,
     return {name: t.expand(task.devices(cluster), *t.shape) for name, t in gate.items()}
 
 
+def with_mean(
+    task: Task, gates: Mapping[str, Tensor], mean: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The gates of one cluster (K, ...), with the tensors of ``mean`` in place of their own."""
+    return {**gates, **{name: tensor.expand_as(gates[name]) for name, tensor in mean.items()}}
+
+
 def take_gate(task: Task, gates: Mapping[str, Tensor], *, device: int) -> dict[str, Tensor]:
     """The gate of one device."""
     return {name: tensor[device] for name, tensor in gates.items()}
