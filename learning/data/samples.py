@@ -95,8 +95,3 @@ class FederatedSamples:
     trial: Mapping[str, SampleArrays]
     test: Mapping[str, SampleArrays]
     spec: InputSpec
-
-    @property
-    def classes(self) -> int:
-        """The number of labels."""
-        return self.spec.classes

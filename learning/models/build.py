@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from learning.architecture.kinds import precision_of
 from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
@@ -23,10 +24,6 @@ from learning.rng import stream
 
 def torch_dtype(config: LearningConfig) -> torch.dtype:
     """Return the number format of weights and training."""
-    import torch
-
-    from learning.architecture.kinds import precision_of
-
     dtype: torch.dtype = getattr(torch, precision_of(config))
     return dtype
 
@@ -80,6 +77,17 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     buffers = {path for path, _ in model.named_buffers(remove_duplicate=False)}
     kept = {path: tensor for path, tensor in model.state_dict().items() if path in buffers}
     model.load_state_dict({**kept, **tensors}, assign=True)
+
+
+def random_model(
+    config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency
+) -> nn.Module:
+    """Return a :func:`skeleton` filled with the parameters that :func:`initialise` draws."""
+    model = skeleton(config, spec, maker, here)
+    drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
+    dtype = torch_dtype(config)
+    fill(model, {path: tensor.to(config.device, dtype) for path, tensor in drawn.items()})
+    return model
 
 
 def single_expert(config: LearningConfig) -> LearningConfig:

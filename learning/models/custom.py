@@ -14,13 +14,10 @@ from learning.data.samples import InputSpec
 from learning.models.build import (
     check_frozen,
     failure,
-    fill,
-    initialise,
     make_shapes,
+    random_model,
     refusal,
     single_expert,
-    skeleton,
-    torch_dtype,
 )
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
 from learning.models.moe import Residency, forward_with_routing, tokens_of
@@ -45,27 +42,19 @@ def try_out(
     logits of another shape, randomness, buffers that change, no gradient, no vmap.
     """
     everything = tuple(range(config.model.experts))
-    model = _filled(config, maker, spec, Residency(everything))
+    model = random_model(config, spec, maker, Residency(everything))
     check_frozen(config.model.kind, model, config.trains_backbone)
     _check_forward(config.model.kind, model, x, y, spec)
     for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
-        single = _filled(sized, maker, spec, Residency(held))
+        single = random_model(sized, spec, maker, Residency(held))
         _check_forward(config.model.kind, single, x, y, spec)
     batched = getattr(model, "batched", True)
     here = Residency(everything, everything, dense=batched)
     try:
-        train(_filled(config, maker, spec, here), x, y)
+        train(random_model(config, spec, maker, here), x, y)
     except Exception as error:
         cure = SLOWLY if batched else ""
         raise failure(config.model.kind, "cannot be trained", error, cure) from None
-
-
-def _filled(config: LearningConfig, maker: Maker, spec: InputSpec, here: Residency) -> nn.Module:
-    model = skeleton(config, spec, maker, here)
-    drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
-    dtype = torch_dtype(config)
-    fill(model, {path: tensor.to(config.device, dtype) for path, tensor in drawn.items()})
-    return model
 
 
 def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> None:

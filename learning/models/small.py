@@ -12,35 +12,42 @@ from learning.models.interface import MoEModel, check_form
 from learning.models.moe import MoELayer, Residency
 
 
-class VectorMoE(MoEModel):
-    """embed -> GELU -> L residual MoE layers behind a LayerNorm each -> LayerNorm -> head."""
+class _ResidualMoE(MoEModel):
+    """L residual MoE layers, each after a LayerNorm, then LayerNorm and head."""
+
+    def _add_layers(self, config: ModelConfig, here: Residency, classes: int) -> None:
+        self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.hidden)
+        self.head = nn.Linear(config.hidden, classes)
+
+    def _through_layers(self, hidden: Tensor) -> Tensor:
+        for norm, layer in zip(self.norms, self.moe, strict=True):
+            hidden = hidden + layer(norm(hidden))
+        out: Tensor = self.norm(hidden)
+        return out
+
+
+class VectorMoE(_ResidualMoE):
+    """embed -> GELU -> L residual MoE layers -> LayerNorm -> head."""
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         check_form(config, spec)
         self.embed = nn.Linear(spec.shape[0], config.hidden)
-        self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.hidden)
-        self.head = nn.Linear(config.hidden, spec.classes)
+        self._add_layers(config, here, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of features ``x`` (..., d)."""
-        hidden = functional.gelu(self.embed(x))
-        for norm, layer in zip(self.norms, self.moe, strict=True):
-            hidden = hidden + layer(norm(hidden))
-        logits: Tensor = self.head(self.norm(hidden))
+        logits: Tensor = self.head(self._through_layers(functional.gelu(self.embed(x))))
         return logits
 
 
-# An MoE over images: convolutions make tokens, experts serve each token.
-
-
-class ImageMoE(MoEModel):
+class ImageMoE(_ResidualMoE):
     """Two strided convolutions -> tokens -> L residual MoE layers -> mean of tokens -> head.
 
     Each convolution halves height and width and is followed by GELU; a token is one place of the
-    map that is left, ``hidden`` wide.
+    resulting map, ``hidden`` wide. Experts serve each token.
     """
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
@@ -48,16 +55,11 @@ class ImageMoE(MoEModel):
         check_form(config, spec)
         self.stem = nn.Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
         self.embed = nn.Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
-        self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.hidden)
-        self.head = nn.Linear(config.hidden, spec.classes)
+        self._add_layers(config, here, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, classes) of images ``x`` (n, channels, height, width)."""
         places = functional.gelu(self.embed(functional.gelu(self.stem(x))))
         hidden = places.flatten(-2).transpose(-1, -2)
-        for norm, layer in zip(self.norms, self.moe, strict=True):
-            hidden = hidden + layer(norm(hidden))
-        logits: Tensor = self.head(self.norm(hidden).mean(-2))
+        logits: Tensor = self.head(self._through_layers(hidden).mean(-2))
         return logits

@@ -25,6 +25,7 @@ from learning.models.build import (
     fill,
     initialise,
     make_shapes,
+    random_model,
     single_expert,
     skeleton,
     torch_dtype,
@@ -270,9 +271,7 @@ def _dense(
     steps: int,
 ) -> dict[str, Tensor]:
     """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
-    model = skeleton(single_expert(config), spec, maker, Residency(held=(0,)))
-    drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
-    fill(model, {path: _placed(tensor, config) for path, tensor in drawn.items()})
+    model = random_model(single_expert(config), spec, maker, Residency(held=(0,)))
     moved = [
         parameter
         for path, parameter in model.named_parameters()

@@ -90,7 +90,7 @@ def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path)
     assert len({*told(*trained(samples)), *told(samples.test["a"])}) == 50
     assert sizes(samples) == [(18, 15), (17, 15)]
     samples = load("jsonl", path=str(tmp_path / "f"), train_samples=5, test_samples=3)
-    assert (sizes(samples), samples.classes) == ([(5, 3), (5, 3)], 2)
+    assert (sizes(samples), samples.spec.classes) == ([(5, 3), (5, 3)], 2)
 
 
 def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp_path):
@@ -102,7 +102,7 @@ def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp
     one = write(tmp_path / "1", [{"text": f"x{i}", "label": "pq"[i % 2]} for i in range(20)])
     two = write(tmp_path / "2", [{"text": f"y{i}", "label": "qr"[i % 2]} for i in range(30)])
     samples = load("jsonl", paths=(("b", two), ("a", one)))
-    assert (samples.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
+    assert (samples.spec.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
     assert sizes(samples) == [(16, 4), (24, 6)]
     assert data_files(DataConfig(paths=(("b", two), ("a", one)))) == sorted([one, two])
 
@@ -112,7 +112,11 @@ def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_p
         some = {"question": "q", "options": [*"uvwxy"[:n]]}
         write(tmp_path / str(n), [some | {"answer": i % n} for i in range(12)])
     samples = load("jsonl", paths=(("a", str(tmp_path / "3")), ("b", str(tmp_path / "5"))))
-    assert (samples.spec.form, samples.spec.shape, samples.classes) == ("choices", (5, 2, 24), 5)
+    assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == (
+        "choices",
+        (5, 2, 24),
+        5,
+    )
     exists = samples.test["a"].x[:, :, 1].any(axis=2)
     assert exists.tolist() == [[True, True, True, False, False]] * len(exists)
     assert samples.trial["b"].x[:, :, 1].any(axis=2).all()
@@ -187,7 +191,7 @@ def features(image):
 
 def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
     samples = load("npz", path=write(tmp_path / "f.npz", split()))
-    assert (samples.spec.form, samples.spec.shape, samples.classes) == ("image", (3, 4, 6), 5)
+    assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == ("image", (3, 4, 6), 5)
     place = {features(image).tobytes(): row for row, image in enumerate(IMAGES)}
     for part in [*trained(samples), samples.test["a"]]:
         assert part.x.dtype == np.float32 and part.x.flags.c_contiguous
@@ -289,7 +293,7 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     made = {name: datasets.Dataset.from_list(rows) for name, rows in parts.items()}
     datasets.DatasetDict(made).save_to_disk("all")
     samples = load("hf", path="all", columns=COLUMNS)
-    assert (sizes(samples), samples.classes) == ([(10, 7), (10, 7)], 2)
+    assert (sizes(samples), samples.spec.classes) == ([(10, 7), (10, 7)], 2)
     made["train"].save_to_disk("one")
     assert sizes(load("hf", path="one", columns=COLUMNS, test_fraction=0.25)) == [(8, 5), (7, 5)]
     (tmp_path / "folder").mkdir()
