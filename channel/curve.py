@@ -65,9 +65,9 @@ class LinkCurve:
         i = self._segment(_rank(self.time_s, inside, "right"))
         step_s = self._step(self.time_s, i)
         share = np.divide(
-            inside - self._at(self.time_s, i), step_s, out=np.ones_like(inside), where=step_s > 0
+            inside - self.time_s.take(i), step_s, out=np.ones_like(inside), where=step_s > 0
         )
-        rate = self._at(self.rate_bps, i) + self._step(self.rate_bps, i) * share
+        rate = self.rate_bps.take(i) + self._step(self.rate_bps, i) * share
         return np.where(when == inside, rate, 0.0)[()]
 
     def delivered_bits(self, time_s: ArrayLike) -> Floats:
@@ -78,12 +78,12 @@ class LinkCurve:
         when = self._each(_not_nan("time_s", time_s))
         inside = self._within(when)
         i = self._segment(_rank(self.time_s, inside, "right"))
-        start_s, rate = self._at(self.time_s, i), self._at(self.rate_bps, i)
-        since_s, step_s = inside - start_s, self._at(self.time_s, i + 1) - start_s
+        start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
+        since_s, step_s = inside - start_s, self.time_s.take(i + 1) - start_s
         share = np.divide(since_s, step_s, out=np.ones_like(since_s), where=step_s > 0)
-        mean_bps = rate + (self._at(self.rate_bps, i + 1) - rate) * share / 2.0
-        upper = self._at(self._bits, i + 1)
-        bits = np.minimum(self._at(self._bits, i) + mean_bps * since_s, upper)
+        mean_bps = rate + (self.rate_bps.take(i + 1) - rate) * share / 2.0
+        upper = self._bits.take(i + 1)
+        bits = np.minimum(self._bits.take(i) + mean_bps * since_s, upper)
         return np.where(since_s >= step_s, upper, bits)[()]
 
     def completion_time_s(self, bits: ArrayLike, start_s: ArrayLike | None = None) -> Floats:
@@ -112,15 +112,15 @@ class LinkCurve:
         neither cancels nor divides by the slope a.
         """
         i = self._segment(_rank(self._bits, goal, "left"))
-        rate, step_s = self._at(self.rate_bps, i), self._step(self.time_s, i)
-        left = goal - self._at(self._bits, i)
+        rate, step_s = self.rate_bps.take(i), self._step(self.time_s, i)
+        left = goal - self._bits.take(i)
         some = left > 0
         twice_mean_bps = np.divide(2.0 * left, step_s, out=np.zeros_like(left), where=some)
         # Rounding may take the square of the final rate a little below 0.
         square = np.maximum(rate**2 + twice_mean_bps * self._step(self.rate_bps, i), 0.0)
         after_s = np.divide(2.0 * left, rate + np.sqrt(square), out=np.zeros_like(left), where=some)
-        end_s, start_s = self._at(self.time_s, i + 1), self._at(self.time_s, i)
-        whole = some & (goal >= self._at(self._bits, i + 1))
+        end_s, start_s = self.time_s.take(i + 1), self.time_s.take(i)
+        whole = some & (goal >= self._bits.take(i + 1))
         return np.where(whole, end_s, np.minimum(start_s + after_s, end_s))
 
     def _each(self, values: Floats) -> Floats:
@@ -143,11 +143,9 @@ class LinkCurve:
         i: NDArray[np.intp] = np.minimum(np.maximum(rank - 1, 0), self.time_s.shape[-1] - 2)
         return i if self._rows is None else i + self._rows
 
-    def _at(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
-        return grid.take(i)
-
     def _step(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
-        return self._at(grid, i + 1) - self._at(grid, i)
+        step: Floats = grid.take(i + 1) - grid.take(i)
+        return step
 
 
 def _grid(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
