@@ -102,7 +102,7 @@ def fork_command(
     with as_written([run]):
         parent = Parent.read(run)
         parent.check_time(at_s)
-        scenario = scenarios.from_stored(changed(parent.said, overrides), {})
+        scenario = scenarios.from_stored(changed(parent.stored, overrides), {})
     start = partial(fork, run, at_s, overrides, place, resume, cache=not no_cache)
     carried_out(start, scenario, place, within_s, quiet, json_)
 

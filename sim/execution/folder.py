@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from learning.files import is_stray
+from learning.files import is_stray, write_bytes
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import naming, try_lock, write_text, written
@@ -61,29 +61,24 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
                 write_table(part, COLUMNS[name], [tables[name]])
 
 
-def write_model(folder: Path, weights: bytes | None, about: dict[str, Any]) -> None:
-    """Write the final weights (a safetensors file; none in a timing-only run) and what they are."""
-    from learning.files import write_bytes
+def write_model(
+    folder: Path, weights: bytes | None, about: dict[str, Any], payloads: list[dict[str, Any]]
+) -> None:
+    """Write the final weights (a safetensors file; none in a timing-only run) and what they are.
 
+    ``model/payloads.json`` says what the ``payloads`` of the run are made of.
+    """
     place = folder / "model"
     place.mkdir(parents=True, exist_ok=True)
     if weights is not None:
-        write_bytes(place / "model.safetensors", weights)
-        about = {**about, "tensors": _shapes(place / "model.safetensors")}
+        from safetensors import safe_open
+
+        path = place / "model.safetensors"
+        write_bytes(path, weights)
+        with safe_open(path, framework="numpy") as file:
+            shapes = {key: list(file.get_slice(key).get_shape()) for key in sorted(file.keys())}
+        about = {**about, "tensors": shapes}
     write_text(place / "model.json", json.dumps(about, indent=2))
-
-
-def _shapes(path: Path) -> dict[str, list[int]]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        return {name: list(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
-
-
-def write_payloads(folder: Path, payloads: list[dict[str, Any]]) -> None:
-    """Write ``model/payloads.json``: what the payloads of the run are made of."""
-    place = folder / "model"
-    place.mkdir(parents=True, exist_ok=True)
     write_text(place / "payloads.json", json.dumps(payloads, indent=2))
 
 
@@ -169,7 +164,7 @@ def check_place(place: Path, resume: bool) -> None:
 
 
 @contextmanager
-def holding(place: Path | None) -> Iterator[None]:
+def locked(place: Path | None) -> Iterator[None]:
     """Make ``place``, and hold it against other processes; what a killed one left is removed.
 
     Raises InputError while another process runs there, SimulationError for trouble with the disk.
@@ -177,7 +172,7 @@ def holding(place: Path | None) -> Iterator[None]:
     if place is None:
         yield
         return
-    with of_the_run(place):
+    with as_run_failure(place):
         is_new = not place.exists()
         place.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(place, os.O_RDONLY)
@@ -194,7 +189,7 @@ def holding(place: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def of_the_run(place: Path | None) -> Iterator[None]:
+def as_run_failure(place: Path | None) -> Iterator[None]:
     """Turn trouble with the run folder into the failure of the run."""
     try:
         yield

@@ -21,9 +21,9 @@ from sim.execution.cache import RunCache, key_of
 from sim.execution.cache_store import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, journal_of, read_state
 from sim.execution.folder import as_written, check_place
-from sim.execution.identity import Course
+from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
-from sim.execution.running import carry_out
+from sim.execution.running import run_builds
 from sim.plan.plan import spliced
 from sim.plan.windows import Find, WindowQuery, Windows, find_windows
 
@@ -51,28 +51,28 @@ def fork(
     with as_written([Path(folder)]):
         parent = Parent.read(Path(folder))
         parent.check_time(at_s)
-        said = changed(parent.said, overrides)
+        stored = changed(parent.stored, overrides)
     if place is not None:
         check_place(place, resume)
     shared = RunCache(cache_folder()) if cache else None
     windows = remembering(find_windows if shared is None else shared.windows.find)
-    course = _course(parent, at_s, said, overrides, windows)
-    return carry_out(course, place, checkpoint_every_s, shared, observers)
+    builds = _builds(parent, at_s, stored, overrides, windows)
+    return run_builds(builds, place, checkpoint_every_s, shared, observers)
 
 
-def _course(
-    parent: Parent, at_s: float, said: Said, overrides: Mapping[str, Any], windows: Find
-) -> Course:
+def _builds(
+    parent: Parent, at_s: float, stored: Stored, overrides: Mapping[str, Any], windows: Find
+) -> BuildSequence:
     """Return what the fork goes by; raise InputError if the parent is not what it was any more."""
-    first, *turns = _builds(parent.stages(), windows)
+    first, *switches = _earlier_builds(parent.stages(), windows)
     name = str(parent.manifest.get("name", "scenario"))
-    before = Course(first[1], tuple(turns), name, parent.fork)
+    before = BuildSequence(first[1], tuple(switches), name, parent.fork)
     if before.identity != parent.manifest["identity"]:
         raise InputError(
             f"{parent.folder}: would not be the same run now: a file that it names, or the finding "
             "of its contacts, has changed; run it again before it is forked"
         )
-    turn = _turn(before.last, at_s, said, windows)
+    switch = _switch(before.last, at_s, stored, windows)
     about = {
         "at_s": at_s,
         "set": dict(overrides),
@@ -81,25 +81,25 @@ def _course(
             "identity": parent.manifest["identity"],
             "trace_sha256": parent.manifest["trace_sha256"],
         },
-        "was": differing(parent.said, said),
+        "was": differing(parent.stored, stored),
         "of": parent.fork,
     }
     journal = parent.journal(at_s)
-    return Course(first[1], (*turns, turn), name, about, journal, parent.values)
+    return BuildSequence(first[1], (*switches, switch), name, about, journal, parent.values)
 
 
-def _builds(stages: list[tuple[float, Said]], windows: Find) -> list[tuple[float, Build]]:
+def _earlier_builds(stages: list[tuple[float, Stored]], windows: Find) -> list[tuple[float, Build]]:
     """Return the builds of a run, each with the contacts that the run comes by until its end."""
-    (_, said), *later = stages
-    builds = [(0.0, build(scenarios.from_stored(said, {}), windows))]
-    for at_s, said in later:
-        builds.append(_turn(builds[-1][1], at_s, said, windows))
+    (_, stored), *later = stages
+    builds = [(0.0, build(scenarios.from_stored(stored, {}), windows))]
+    for at_s, stored in later:
+        builds.append(_switch(builds[-1][1], at_s, stored, windows))
     return builds
 
 
-def _turn(before: Build, at_s: float, said: Said, windows: Find) -> tuple[float, Build]:
-    """Return the build of ``said`` for a run that went by another one until ``at_s``."""
-    scenario = scenarios.from_stored(said, {})
+def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[float, Build]:
+    """Return the build of ``stored`` for a run that went by another one until ``at_s``."""
+    scenario = scenarios.from_stored(stored, {})
     late = build(scenario, windows, FaultsUntilFork(before.scenario, at_s))
     if not at_s < late.plan.stop_s:
         raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
@@ -115,7 +115,7 @@ def _turn(before: Build, at_s: float, said: Said, windows: Find) -> tuple[float,
 # The run that is forked, as its folder says it.
 
 
-MOST_TURNS = 32
+MOST_FORKS = 32
 """How often a fork may be forked again."""
 
 
@@ -132,28 +132,28 @@ class Parent:
         return cls(folder, run_folder.read_manifest(folder))
 
     @property
-    def said(self) -> Said:
-        """The scenario that the run went by at its end."""
-        said: Said = self.manifest["scenario"]
-        return said
+    def stored(self) -> Stored:
+        """The scenario that the run ended with."""
+        stored: Stored = self.manifest["scenario"]
+        return stored
 
     @property
     def fork(self) -> dict[str, Any] | None:
         """Of whom the run is a fork itself; None if it is none."""
         return self.manifest.get("fork")
 
-    def stages(self) -> list[tuple[float, Said]]:
+    def stages(self) -> list[tuple[float, Stored]]:
         """Return from when on the run went by which scenario."""
-        found: list[tuple[float, Said]] = []
-        said, fork = self.said, self.fork
+        found: list[tuple[float, Stored]] = []
+        stored, fork = self.stored, self.fork
         while fork is not None:
-            if len(found) == MOST_TURNS:
-                raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_TURNS} times")
+            if len(found) == MOST_FORKS:
+                raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_FORKS} times")
             if not isinstance(fork["at_s"], int | float):
                 raise TypeError(f"fork.at_s is {fork['at_s']!r}")
-            found.append((float(fork["at_s"]), said))
-            said, fork = as_before(said, fork["was"]), fork["of"]
-        return [(0.0, said), *reversed(found)]
+            found.append((float(fork["at_s"]), stored))
+            stored, fork = as_before(stored, fork["was"]), fork["of"]
+        return [(0.0, stored), *reversed(found)]
 
     def check_time(self, at_s: float) -> None:
         """Raise InputError for a time that the run does not come by."""
@@ -198,11 +198,11 @@ CHANGEABLE = (
 )
 """Keys (and all below them) that are read when something is asked for, and not before."""
 
-Said = dict[str, Any]
+Stored = dict[str, Any]
 """A scenario as the manifest has it: JSON that needs no file beside it."""
 
 
-def changed(said: Said, overrides: Mapping[str, Any]) -> Said:
+def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
     """Return a scenario with values of ``overrides`` by dotted key.
 
     Raises InputError for a key that a fork cannot change, and for what is wrong with a value.
@@ -213,7 +213,7 @@ def changed(said: Said, overrides: Mapping[str, Any]) -> Said:
                 f"--set {key}: cannot change within a run; a fork can change "
                 f"{', '.join(CHANGEABLE)}"
             )
-    result = deepcopy(said)
+    result = deepcopy(stored)
     apply_overrides(result, overrides)
     try:
         return scenarios.from_stored(result, {}).model_dump(mode="json")
@@ -221,13 +221,13 @@ def changed(said: Said, overrides: Mapping[str, Any]) -> Said:
         raise InputError(f"--set {error}") from None
 
 
-def differing(before: Said, after: Said) -> dict[str, Any]:
+def differing(before: Stored, after: Stored) -> dict[str, Any]:
     """Return what of ``before`` is otherwise in ``after``, by dotted key."""
     values = ((key, _at(before, key), _at(after, key)) for key in _parts(before))
     return {key: old for key, old, new in values if old != new}
 
 
-def as_before(after: Said, was: Mapping[str, Any]) -> Said:
+def as_before(after: Stored, was: Mapping[str, Any]) -> Stored:
     """Return the scenario that differs from ``after`` by what it ``was``."""
     result = deepcopy(after)
     for key, value in was.items():
@@ -235,18 +235,18 @@ def as_before(after: Said, was: Mapping[str, Any]) -> Said:
     return result
 
 
-def _parts(said: Said) -> Iterator[str]:
+def _parts(stored: Stored) -> Iterator[str]:
     """Changeable keys, one level below those of whole sections."""
     for key in CHANGEABLE:
-        value = _at(said, key)
+        value = _at(stored, key)
         if isinstance(value, dict) and value:
             yield from (f"{key}.{name}" for name in value)
         else:
             yield key
 
 
-def _at(said: Said, key: str) -> Any:
-    value: Any = said
+def _at(stored: Stored, key: str) -> Any:
+    value: Any = stored
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -89,15 +89,15 @@ Fork = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Course:
-    """The build that a run begins with, and ``turns``: when it goes over to which other one.
+class BuildSequence:
+    """The build that a run begins with, and ``switches``: when it switches to which other one.
 
     ``name`` is what the run is called. A ``fork`` says of whom it is one, and brings along what is
     known of its beginning: a ``journal``, and a folder of ``values`` by key.
     """
 
     first: Build
-    turns: tuple[tuple[float, Build], ...] = ()
+    switches: tuple[tuple[float, Build], ...] = ()
     name: str = "scenario"
     fork: Fork | None = None
     journal: Journal = field(default_factory=Journal)
@@ -106,7 +106,7 @@ class Course:
     @property
     def last(self) -> Build:
         """The build that the run ends with, and whose plan holds all contacts of the run."""
-        return self.turns[-1][1] if self.turns else self.first
+        return self.switches[-1][1] if self.switches else self.first
 
     @cached_property
     def scenario_json(self) -> dict[str, Any]:
@@ -119,12 +119,6 @@ class Course:
         plan = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in self.last.plan.contacts]
         earlier = [] if self.fork is None else [earlier_of(self.fork)]
         return json_digest([decisive(self.last.scenario, self.scenario_json), plan, *earlier])
-
-
-def course_of(built: Build) -> Course:
-    """Return the course of a run that is no fork."""
-    path = built.scenario.source_path
-    return Course(built, name=path.stem if path else "scenario")
 
 
 def earlier_of(fork: Fork) -> list[Any]:

@@ -11,7 +11,7 @@ from sim.devices.sites import cluster_sites, device_sites, distance_km
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.identity import Course, portable
+from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
 from sim.links import pass_links
 from sim.links.beam import Beam, Radio, SessionBeam
