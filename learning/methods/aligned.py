@@ -73,7 +73,7 @@ class Aligned(BarrierRounds):
         self.scored: Floats = np.zeros(self.shape)
         self.served: Ints = np.zeros(self.shape, np.int64)
         self.begun = 0
-        self.told: dict[str, tuple[str, ...]] = {}
+        self.reported: dict[str, tuple[str, ...]] = {}
 
     # -- the beginning of a round
 
@@ -83,12 +83,12 @@ class Aligned(BarrierRounds):
         yield from self.begin_round()
 
     def begin_round(self) -> Protocol:
-        """Profile the devices, assign experts, and write down what came of the last round.
+        """Profile the devices, assign experts, and write the result of the last round.
 
         ``samples`` of an assignment's rows are those that experts served in the round before.
         """
-        room = yield from self.profile()
-        assigned = self.assign(room)
+        takes = yield from self.profile()
+        assigned = self.assign(takes)
         self.registry.hand_out(assigned)
         self.load.assigned(assigned)
         self.absent = {name for name, rows in self.rows.items() if not assigned[rows].any()}
@@ -102,7 +102,7 @@ class Aligned(BarrierRounds):
             yield from self.begin_round()
 
     def profile(self) -> Generator[Request, Any, Ints]:
-        """Return how many experts (C,) every client takes; tell of those that sit out.
+        """Return how many experts (C,) every client takes, and report those that sit out.
 
         A cluster that the plan holds no contact for any more sits out. If it will soon be over for
         another one too, so is the plan: a last round of a few clusters, whose data are not those of
@@ -121,35 +121,36 @@ class Aligned(BarrierRounds):
                 profiles[cluster.name] = capacity(outlook, self.needs, rounds)
                 left.append(outlook.sessions)
         over = len(left) < len(profiles) and min(left, default=0) < 2
-        room = np.concatenate([profile.experts for profile in profiles.values()])
+        takes = np.concatenate([profile.experts for profile in profiles.values()])
         if over:
-            return np.zeros_like(room)
-        yield from self.tell(profiles)
-        limited: Ints = np.minimum(room, self.options.capacity or len(self.experts))
+            return np.zeros_like(takes)
+        yield from self.report(profiles)
+        limited: Ints = np.minimum(takes, self.options.capacity or len(self.experts))
         return limited
 
-    def tell(self, profiles: dict[str, Capacity]) -> Protocol:
-        """Write down who sits out and why, where that is new."""
+    def report(self, profiles: dict[str, Capacity]) -> Protocol:
+        """Write who sits out and why into the events, where that is new."""
         for name, profile in profiles.items():
-            if profile.why == self.told.get(name, ("",) * len(profile.why)):
+            if profile.why == self.reported.get(name, ("",) * len(profile.why)):
                 continue
             for why in sorted(set(profile.why) - {""}):
                 out = ",".join(str(k) for k, own in enumerate(profile.why) if own == why)
                 yield Note("fault", self.version, f"devices {out} of {name} sit out: {why}")
-            self.told[name] = profile.why
+            self.reported[name] = profile.why
 
-    def assign(self, room: Ints) -> Mask:
+    def assign(self, takes: Ints) -> Mask:
         """Return who trains what (C, E) in the round that begins."""
-        if not room.any():
+        if not takes.any():
             return np.zeros(self.shape, bool)
-        said: AlignedOptions = self.options
-        least, most = even_bounds(room, len(self.experts), said.balance_low, said.balance_high)
-        deficit = said.deficit_weight * self.load.deficit()
-        problem = Problem(self.fitness, room, least, most, deficit)
+        options: AlignedOptions = self.options
+        even = options.balance_low, options.balance_high
+        least, most = even_bounds(takes, len(self.experts), *even)
+        deficit = options.deficit_weight * self.load.deficit()
+        problem = Problem(self.fitness, takes, least, most, deficit)
         draws = stream(self.world.seed, "assign", self.begun)
         self.begun += 1
-        assigned = asked(self.policy, said.policy, problem, draws)
-        return explored(assigned, problem, said.exploration, draws)
+        assigned = asked(self.policy, options.policy, problem, draws)
+        return explored(assigned, problem, options.exploration, draws)
 
     # -- a cluster's part of it
 

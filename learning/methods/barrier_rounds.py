@@ -32,7 +32,7 @@ class BarrierRounds(GlobalModelMethod):
 
     It downloads the round's model at a contact, trains, uploads, and waits. When the updates of
     all clusters but the ``absent`` ones have arrived they are merged, and the next round begins:
-    ``version`` counts the rounds. Devices that lack the memory take no progress.
+    ``version`` counts the rounds. Devices that lack the memory take no part.
 
     With a quorum that share of the clusters is enough, and of a cluster's devices too. With a
     deadline a round ends at the first contact so long after it began, if anything has arrived, and
