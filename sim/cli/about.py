@@ -134,15 +134,9 @@ def _when(used_s: float | None) -> str:
 # Is this installation what it should be? Import names, versions, CUDA.
 
 
-def cuda() -> str:
-    """Describe what torch can compute on."""
-    from learning.hardware import describe
-
-    return describe()
-
-
 def report() -> tuple[list[str], bool]:
     """Return the lines of the report, and whether all is well."""
+    from learning.hardware import describe
     from leomix import PACKAGES, foreign_packages
     from sim.execution.folder import versions
 
@@ -150,7 +144,7 @@ def report() -> tuple[list[str], bool]:
     lines = [f"{name} {number}" for name, number in versions().items()]
     lines += [f"missing: {line}" for line in lines if line.endswith("not installed")]
     lines += complaints or [f"import names are leomix's own: {', '.join(PACKAGES)}"]
-    lines.append(cuda())
+    lines.append(describe())
     missing = any(line.startswith("missing") for line in lines)
     return lines, not complaints and not missing
 

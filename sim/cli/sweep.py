@@ -26,8 +26,8 @@ from sim.cli.options import (
 if TYPE_CHECKING:
     from sim.sweep.supervisor import Sweeping
 
-DONE, FAILED, PARTLY = 0, 1, 3
-"""Exit status of a sweep: all points are done, none is, or some are and some are not."""
+FAILED, PARTLY = 1, 3
+"""Exit status of a sweep of which no point is done, or some are and some are not."""
 
 ENDED = {"failed": 1, "refused": 2}
 """Exit status of a dry run by how the point ended that was tried."""
@@ -99,9 +99,9 @@ def sweep_command(
         return
     done = running.run_points(plan, points, options, quiet)
     _show(done, json_)
-    status = _status(done)
-    if status != DONE:
-        raise typer.Exit(status)
+    left = len(done.left)
+    if left or done.trouble:  # rows that could not be written leave something to be done
+        raise typer.Exit(PARTLY if left < len(done.tasks) else FAILED)
 
 
 def _show(done: Sweeping, json_: bool) -> None:
@@ -134,14 +134,3 @@ def _show(done: Sweeping, json_: bool) -> None:
     ):
         if text:
             print(f"{head:<14} {text}")
-
-
-def _status(done: Sweeping) -> int:
-    """Return the exit status: all points of this process done, some of them, or none.
-
-    Rows that could not be written leave something to be done.
-    """
-    left = len(done.left)
-    if left == 0 and not done.trouble:
-        return DONE
-    return PARTLY if left < len(done.tasks) else FAILED

@@ -96,7 +96,10 @@ class Devices:
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         at_once = paced is not None
         begin = np.full_like(self.free_s, from_s) if at_once else np.maximum(from_s, self.free_s)
-        spent = np.where(able, self._there_s(begin, to_s) + self._kept_s, 0.0)
+        there_s = np.maximum(to_s - begin, 0.0)
+        if self.presence is not None:
+            there_s = self.presence.present_s(begin, np.full_like(begin, to_s))
+        spent = np.where(able, there_s + self._kept_s, 0.0)
         rounds = whole_rounds(spent, one_s)
         limit = self.compute.per_gap_max
         if limit is not None:
@@ -115,12 +118,6 @@ class Devices:
             np.where(able, left, self._kept_s),
             np.where(able, left / one_s * round_s, self.open_s),
         )
-
-    def _there_s(self, from_s: Floats, to_s: float) -> Floats:
-        """Seconds (K,) that the devices are there from their times (K,) to another one."""
-        if self.presence is None:
-            return np.maximum(to_s - from_s, 0.0)
-        return self.presence.present_s(from_s, np.full_like(from_s, to_s))
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
         """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
@@ -162,7 +159,9 @@ class Load:
     def add(self, cost: Cost) -> None:
         """Count a round that a method asks for."""
         self.flops = max(self.flops, float(np.max(cost.flops)))
-        for one in _extremes(cost):
+        memory = cost.memory_bytes
+        ends = [] if np.ndim(memory) == 0 else [int(np.argmin(memory)), int(np.argmax(memory))]
+        for one in [cost.of(k) for k in ends] or [cost]:
             if self.most is None or one.memory_bytes > self.most.memory_bytes:
                 self.most = one
             if self.least is None or one.memory_bytes < self.least.memory_bytes:
@@ -179,10 +178,3 @@ class Load:
             "least_expert_bytes": self.least.expert_bytes,
             "round_flops": self.flops,
         }
-
-
-def _extremes(cost: Cost) -> tuple[Cost, ...]:
-    """The devices' rounds with least and with most memory; one where they do not differ."""
-    if np.ndim(cost.memory_bytes) == 0:
-        return (cost,)
-    return cost.of(int(np.argmin(cost.memory_bytes))), cost.of(int(np.argmax(cost.memory_bytes)))

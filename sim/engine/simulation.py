@@ -18,7 +18,6 @@ from learning.requests.cluster import (
     Chain,
     Cluster,
     Download,
-    Floats,
     Forecast,
     Measure,
     Meet,
@@ -235,16 +234,18 @@ class Simulation:
         return self.clock.now if self._ended_at_s is None else self._ended_at_s
 
     def _start_evaluations(self) -> None:
+        """Evaluate every so many seconds beside the cycles, if the scenario asks for it."""
         every_s = self.build.evaluate_every_s
-        if every_s is not None:
-            self._for_now("evaluation", self._evaluate_in_between(every_s))
+        if every_s is None:
+            return
 
-    def _evaluate_in_between(self, every_s: float) -> Process:
-        for number in range(1, int(self.build.plan.stop_s / every_s) + 1):
-            if number * every_s < self.clock.now:  # before the run has turned to this
-                continue
-            yield self.clock.at(number * every_s)
-            self.clock.after_this_instant("evaluation", self._evaluate)
+        def evaluate() -> Process:
+            for number in range(1, int(self.build.plan.stop_s / every_s) + 1):
+                if number * every_s >= self.clock.now:  # else before the run has turned to this
+                    yield self.clock.at(number * every_s)
+                    self.clock.after_this_instant("evaluation", self._evaluate)
+
+        self._for_now("evaluation", evaluate())
 
     def _finish(self) -> None:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.build.plan.stop_s
@@ -288,7 +289,9 @@ class Simulation:
         """Settle what was spent so far where powers change now."""
         for cluster, compute in zip(self._clusters, to.compute, strict=True):
             now_w, then_w = self._devices[cluster.name].compute.power_w, compute.power_w
-            if self.build.transmitter != to.transmitter or not _equal(now_w, then_w):
+            powers = np.asarray(now_w, float), np.asarray(then_w, float)
+            same = np.array_equal(*powers, equal_nan=True)
+            if self.build.transmitter != to.transmitter or not same:
                 self._spent[cluster.name] = self._use(cluster), self._energy(cluster)
 
     def loads(self) -> list[dict[str, Any]]:
@@ -456,8 +459,3 @@ class Simulation:
                     detail=detail,
                 )
         return None
-
-
-def _equal(one: float | Floats | None, other: float | Floats | None) -> bool:
-    """Whether two powers of devices are the same, known or not."""
-    return np.array_equal(np.asarray(one, float), np.asarray(other, float), equal_nan=True)

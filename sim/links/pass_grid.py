@@ -48,12 +48,8 @@ class PassGrid:
         place = geometry.time_s, geometry.elevation_deg, range_m
         return cls(geometry.track, devices, path, seen, *place)
 
-    def common(self, step_s: float) -> PassGrid:
+    def common(self, step_s: float) -> Batched[PassGrid]:
         """Even times from the pass's rise to its set for all devices, at most a step apart."""
-        return alone(self.making_common(step_s))
-
-    def making_common(self, step_s: float) -> Batched[PassGrid]:
-        """The work on ``common``."""
         first_s, last_s = self.track.first_s, self.track.last_s
         common_s = np.linspace(first_s, last_s, max(2, ceil((last_s - first_s) / step_s) + 1))
         early, late = common_s < self.time_s[:, :1], common_s > self.time_s[:, -1:]
@@ -67,12 +63,8 @@ class PassGrid:
         place = time_s, elevation_deg, range_m
         return PassGrid(self.track, self.devices, self.path, self.seen, *place, common_s)
 
-    def curve(self, link: Link) -> tuple[LinkCurve, RateGrid]:
+    def curve(self, link: Link) -> Batched[tuple[LinkCurve, RateGrid]]:
         """The curve of a link over the whole pass, one row a device."""
-        return alone(self.making_curve(link))
-
-    def making_curve(self, link: Link) -> Batched[tuple[LinkCurve, RateGrid]]:
-        """The work on ``curve``."""
         grid = yield from self._rates(link, np.arange(len(self.devices)), slice(None))
         return LinkCurve(grid.time_s, np.where(self.seen[:, None], grid.rate_bps, 0.0)), grid
 

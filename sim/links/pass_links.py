@@ -25,7 +25,7 @@ from channel.capacity import not_a_knot
 from learning.requests.cluster import Floats
 from orbit.contact_geometry import contact_geometries
 from orbit.sites import site_frames
-from sim.links.batching import Batched, GeometryQuery, run_batched
+from sim.links.batching import Batched, GeometryQuery, alone, run_batched
 from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
 from sim.links.pass_grid import PassGrid, along
 
@@ -94,7 +94,7 @@ class Pass:
         """The work on ``links``, with a geometry whose points are a step apart at most."""
         own = common = PassGrid.own(geometry, self.devices, self.path)
         if not all(radio is None or radio.alone for radio in radios):
-            common = yield from own.making_common(step_s)
+            common = yield from own.common(step_s)
         beams: list[Beam | None] = []
         for radio in radios:
             grid = own if radio is None or radio.alone else common
@@ -146,10 +146,10 @@ def _smooth(x: Floats, values: Floats, at: Floats) -> Floats:
 
 def _beam(radio: Radio, grid: PassGrid) -> Batched[Beam]:
     """One direction; where all devices use the beam together they have common times."""
-    curve, rates = yield from grid.making_curve(radio.link)
+    curve, rates = yield from grid.curve(radio.link)
     if radio.sharing != "equal_share":
         return Beam(curve, radio, rates.signal)
-    return Beam(curve, radio, rates.signal, lambda link: grid.curve(link)[0], grid.stretch)
+    return Beam(curve, radio, rates.signal, lambda link: alone(grid.curve(link))[0], grid.stretch)
 
 
 def bare_links(radios: Radios, devices: int, rise_s: float, set_s: float) -> DeviceLinks:

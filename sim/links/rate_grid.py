@@ -57,7 +57,10 @@ def rate_grid(
         return RateGrid(time_s, bit_preserving(rate), Signal(snr_db, rician_k))
     along = LinkAlongPass(link, path, look, len(time_s))
     points = Points(time_s, rate, rate, snr_db, rician_k, np.zeros(rate.shape, bool))
-    smooth = _whole(time_s, step_s)
+    # Cells as long as the step: of each row's own even grid, or of the common one.
+    own_s = (time_s[:, -1:] - time_s[:, :1]) / (time_s.shape[1] - 1)
+    step = own_s if step_s is None else step_s
+    smooth: Mask = np.abs(np.diff(time_s, axis=1) - step) <= 1e-6 * step
     if jumps:
         state = rate_state(link, *seen, path)
         # Between tables that bend, and around the zenith, differences reach too far.
@@ -86,14 +89,6 @@ def _may_jump(link: Link, snr_db: Floats, elevation_deg: Floats) -> bool:
     bent = (elevation_deg.min() < bends) & (bends < top_deg)
     steep = turns_abruptly(link) and top_deg > STEEP_DEG
     return link.environment is not None or steep or bool(bent.any())
-
-
-def _whole(time_s: Floats, step_s: float | None) -> Mask:
-    """Cells (K, T - 1) as long as the step: of each row's own even grid, or of the common one."""
-    own_s = (time_s[:, -1:] - time_s[:, :1]) / (time_s.shape[1] - 1)
-    step = own_s if step_s is None else step_s
-    whole: Mask = np.abs(np.diff(time_s, axis=1) - step) <= 1e-6 * step
-    return whole
 
 
 def _further_times(

@@ -202,8 +202,15 @@ class Rows:
             self._wait(contact, time_s, f"sub-channel busy: {leg.name}: {most}")
 
     def waits(self, plan: Plan, clock: Clock) -> Process:
-        """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""
-        for time_s, number, why in sorted(_waits(plan)):
+        """Record every contact that waits for a beam, or gives it up to a cluster that waited."""
+        found: list[tuple[float, int, str]] = []
+        for contact in plan.contacts:
+            if not np.isnan(contact.wait_from_s):
+                until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
+                found.append((contact.wait_from_s, contact.contact_id, beam_busy(until)))
+            if contact.cut_short:
+                found.append((contact.end_s, contact.contact_id, BEAM_TAKEN_OVER))
+        for time_s, number, why in sorted(found):
             if time_s < clock.now:  # before the run has turned to this plan
                 continue
             yield clock.at(time_s)
@@ -247,16 +254,6 @@ class Rows:
             contact_id=contact.contact_id,
             detail=detail,
         )
-
-
-def _waits(plan: Plan) -> Iterator[tuple[float, int, str]]:
-    """When which contact waits, and for what."""
-    for contact in plan.contacts:
-        if not np.isnan(contact.wait_from_s):
-            until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
-            yield contact.wait_from_s, contact.contact_id, beam_busy(until)
-        if contact.cut_short:
-            yield contact.end_s, contact.contact_id, BEAM_TAKEN_OVER
 
 
 # Rows about faults that the scenario asks for: each begins with ``injected:``.

@@ -12,6 +12,7 @@ import channel
 import orbit
 import scenarios
 from sim.errors import InputError
+from sim.links.batching import alone
 from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.pass_grid import HORIZON_DEG, PassGrid
 from sim.links.pass_links import grid_step_s
@@ -121,7 +122,7 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     step_s = grid_step_s(radios["uplink"].link, float(nearest_km), set_s - rise_s)
     # Bits are those of a run, whose grid is finer than what is shown.
     finer = PassGrid.own(orbit.contact_geometry(*flight, step_s), [site], channel.CLEAR_PATH)
-    common = finer.common(step_s)
+    common = alone(finer.common(step_s))
     return {
         side: _along(radio.link, seen, finer if radio.alone else common, mask_deg)
         for side, radio in radios.items()
@@ -134,7 +135,7 @@ def _along(
     """One direction at the points of a pass of one site."""
     elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
     terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
-    curve, _ = finer.curve(link)
+    curve, _ = alone(finer.curve(link))
     return {
         "time_s": seen.time_s[0] - seen.track.first_s,
         "elevation_deg": elevation,

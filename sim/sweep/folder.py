@@ -170,21 +170,20 @@ def among(place: Path, parts: int) -> Iterator[None]:
     try:
         try_lock(descriptor, shared=True)
         for other in sorted(place.glob(".of-*.lock")):
-            if other != own and _is_held(other):
+            if other == own:
+                continue
+            held = os.open(other, os.O_RDWR)
+            try:
+                is_free = try_lock(held)
+            finally:
+                os.close(held)
+            if not is_free:
                 number = other.name.removeprefix(".of-").removesuffix(".lock")
                 raise InputError(
                     f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "
                     "use as many, or wait for them"
                 )
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _is_held(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
 

@@ -69,7 +69,12 @@ class Plan:
     @cached_property
     def seed(self) -> int:
         """The seed of random samples and of the first replication: the scenario's."""
-        others = {key: _one(spec) for key, spec in self.specs.items() if key != "seed"}
+        # Any one value of each key makes a complete scenario.
+        others = {
+            key: (spec.start + spec.stop) / 2 if isinstance(spec, Span) else spec.at(0)
+            for key, spec in self.specs.items()
+            if key != "seed"
+        }
         return self._load(others, None)[1].seed
 
     def points(self) -> Iterator[Point]:
@@ -107,11 +112,6 @@ def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, An
     inside = [other for other in (*specs, *overrides) if other.startswith(f"{key}.")]
     if inside:
         raise InputError(f"-p {key}: would undo {inside[0]}, which is given as well")
-
-
-def _one(spec: Spec) -> Any:
-    """Return any one value of a key, to make a complete scenario."""
-    return (spec.start + spec.stop) / 2 if isinstance(spec, Span) else spec.at(0)
 
 
 def _written(value: Any) -> Any:

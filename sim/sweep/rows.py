@@ -35,7 +35,21 @@ MACHINE_COLUMNS = ("wall_s", "attempts", "trainings", "trainings_reused")
 def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:
     """Return the rows of ``points`` (one at least); ``outcomes`` by digest are what is known."""
     kinds = {key: _kind([point.values[key] for point in points]) for key in points[0].values}
-    schema = pa.schema([*_head(kinds), *_tail()])
+    machine = {**MACHINE_FIGURES, "attempts": WHOLE}
+    schema = pa.schema(
+        [
+            ("point", WHOLE),
+            ("digest", TEXT),
+            *((key, kind) for key, kind in kinds.items() if key != "seed"),
+            ("replication", WHOLE),
+            ("seed", WHOLE),
+            ("status", TEXT),
+            ("error", TEXT),
+            *FIGURES.items(),
+            ("folder", TEXT),
+            *((name, machine[name]) for name in MACHINE_COLUMNS),
+        ]
+    )
     rows = [_row(point, outcomes.get(point.digest), kinds) for point in points]
     columns = [
         _column([row.get(name) for row in rows], schema.field(name).type) for name in schema.names
@@ -48,24 +62,6 @@ def sweep_sha256(rows: pa.Table) -> str:
     kept = rows.drop_columns(list(MACHINE_COLUMNS))
     text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _head(kinds: Mapping[str, pa.DataType]) -> list[tuple[str, pa.DataType]]:
-    return [
-        ("point", WHOLE),
-        ("digest", TEXT),
-        *((key, kind) for key, kind in kinds.items() if key != "seed"),
-        ("replication", WHOLE),
-        ("seed", WHOLE),
-        ("status", TEXT),
-        ("error", TEXT),
-    ]
-
-
-def _tail() -> list[tuple[str, pa.DataType]]:
-    machine = {**MACHINE_FIGURES, "attempts": WHOLE}
-    figures = [*FIGURES.items(), ("folder", TEXT)]
-    return [*figures, *((name, machine[name]) for name in MACHINE_COLUMNS)]
 
 
 def _kind(values: Sequence[Any]) -> pa.DataType:

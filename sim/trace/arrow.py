@@ -147,15 +147,14 @@ def text(
     """Align ``columns`` under ``heads`` or their names; numbers by ``forms``, else as 0.000."""
     forms, heads = forms or {}, heads or {}
     shown = [
-        [_cell(value, forms.get(name, "{:.3f}")) for value in values]
+        [
+            forms.get(name, "{:.3f}").format(value)
+            if isinstance(value, float | np.floating)
+            else str(value)
+            for value in values
+        ]
         for name, values in columns.items()
     ]
     return table(
         [heads.get(name, name) for name in columns], list(map(list, zip(*shown, strict=True)))
     )
-
-
-def _cell(value: Any, form: str) -> str:
-    if isinstance(value, float | np.floating):
-        return form.format(value)
-    return str(value)

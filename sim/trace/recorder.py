@@ -173,7 +173,13 @@ class Trace:
         if kind is None:
             raise KeyError(f"table {table} has no column {name!r}")
         if not isinstance(value, ROWS):
-            return None if value is None else self._one(table, name, value, kind)
+            if value is None:
+                return None
+            if kind is CODES:
+                return self._vocabularies[table, name].code(value)
+            if kind is np.bool_:
+                return bool(value)
+            return operator.index(value) if kind is np.int64 else float(value)
         if kind is CODES:
             array = self._vocabularies[table, name].codes(value)
         else:
@@ -181,13 +187,6 @@ class Trace:
         if array.shape != (rows,):
             raise ValueError(f"{table}.{name} has shape {array.shape}; give ({rows},)")
         return array
-
-    def _one(self, table: str, name: str, value: Any, kind: Any) -> int | float | bool:
-        if kind is CODES:
-            return self._vocabularies[table, name].code(value)
-        if kind is np.bool_:
-            return bool(value)
-        return operator.index(value) if kind is np.int64 else float(value)
 
     def digest(self) -> str:
         """Return the digest of everything added so far, in the order it was added."""
