@@ -1,4 +1,4 @@
-"""Shapes of the parts of networked experts: extractor, experts, gates."""
+"""Shapes of the parts of NMoE: extractor, experts, gates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from learning.data.samples import InputSpec
 
 
 def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
-    """One layer of experts behind an extractor; see :mod:`learning.architecture.nmoe`."""
+    """Return the tensors of one layer of experts on top of an extractor."""
     extractor = extractor_of(model, spec)
     return ModelTensors(
         layers=1,
@@ -35,7 +35,7 @@ VIEWS = 2
 """Views of a sample that the spectral loss compares."""
 NORM_GROUPS = 8
 PROJECTOR_EXPANSION = 2
-"""The projector's hidden layer is so many times as wide as the features."""
+"""Width of the projector's hidden layer over that of the features."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Extractor:
 
 
 def check_form(model: ModelConfig, spec: InputSpec) -> None:
-    """Raise ValueError where a kind cannot take the data's form."""
+    """Raise ValueError for data of a form that the kind does not take."""
     wanted = "vector" if model.kind == VECTOR else "image"
     if spec.form != wanted:
         cure = f"; {KINDS_BY_FORM[spec.form]!r} takes them" if spec.form in KINDS_BY_FORM else ""
@@ -69,9 +69,9 @@ def check_form(model: ModelConfig, spec: InputSpec) -> None:
 
 
 def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
-    """Return what the extractor of a kind is made of.
+    """Return the tensors of a kind's extractor.
 
-    Raises ValueError for data of another form, and for a width that cannot be.
+    Raises ValueError for data of another form, and for an impossible width.
     """
     check_form(model, spec)
     return _vector(model, spec) if model.kind == VECTOR else _image(model, spec)
@@ -90,7 +90,7 @@ def _vector(model: ModelConfig, spec: InputSpec) -> Extractor:
 def stage_widths(hidden: int) -> tuple[int, int, int]:
     """Channels of the three stages of an image extractor.
 
-    Raises ValueError for a width that four does not divide.
+    Raises ValueError for a width that is not a multiple of 4.
     """
     if hidden % 4:
         raise ValueError(
@@ -101,12 +101,12 @@ def stage_widths(hidden: int) -> tuple[int, int, int]:
 
 
 def norm_groups(channels: int) -> int:
-    """Groups of a group norm: eight, or fewer where that does not divide the channels."""
+    """Return the groups of a group norm: eight, or fewer if eight does not divide the channels."""
     return math.gcd(channels, NORM_GROUPS)
 
 
 def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
-    """Name, channels in, channels out and stride of every residual block, in order."""
+    """Yield name, channels in, channels out and stride of every residual block."""
     widths = stage_widths(model.hidden)
     before = widths[0]
     for stage, width in enumerate(widths):
@@ -134,7 +134,7 @@ def _image(model: ModelConfig, spec: InputSpec) -> Extractor:
 
 
 def expert_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
-    """One client's expert: features -> expert_hidden -> classes."""
+    """Return the tensors of a client's expert: features -> expert_hidden -> classes."""
     return {
         "up.weight": (model.expert_hidden, model.hidden),
         "up.bias": (model.expert_hidden,),
@@ -144,12 +144,12 @@ def expert_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
 
 
 def head_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
-    """The linear head that FedCE trains the extractor by, and throws away."""
+    """Return the tensors of the linear head, which only FedCE uses."""
     return {"head.weight": (classes, model.hidden), "head.bias": (classes,)}
 
 
 def projector_shapes(model: ModelConfig) -> dict[str, Shape]:
-    """The projector that FedSC trains the extractor by, and throws away."""
+    """Return the tensors of the projector, which only FedSC uses."""
     inner = PROJECTOR_EXPANSION * model.hidden
     return {
         "projector.up.weight": (inner, model.hidden),

@@ -1,4 +1,4 @@
-"""Bytes, FLOPs and memory of NMoE's parts and of one local round of each stage, without torch."""
+"""Bytes, FLOPs and memory of the parts of NMoE and of a local round of each stage."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ class Sizes(Architecture):
 
     @property
     def extractor(self) -> Part:
-        """What all clients share."""
+        """The tensors that all clients share."""
         return self.tensors.backbone
 
     @property
     def expert(self) -> Part:
-        """What each client holds one of."""
+        """The tensors of one client's expert."""
         return self.tensors.expert
 
     @property
     def gate(self) -> Part:
-        """What a client's own gate is made of."""
+        """The tensors of one client's gate."""
         return self.tensors.gate_shapes
 
     @property
     def features(self) -> int:
-        """Numbers d that the extractor makes of a sample."""
+        """Features d of a sample."""
         return self.tensors.gate[1]
 
     # -- bytes
 
     def trained_with(self, loss: str) -> Part:
-        """What goes with the extractor in stage 1: head (``ce``), projector (``spectral``)."""
+        """Return what is trained with the extractor: head (``ce``) or projector (``spectral``)."""
         return {"ce": self.head, "spectral": self.projector, "none": {}}[loss]
 
     def gate_part(self, names: tuple[str, ...]) -> Part:
@@ -67,31 +67,28 @@ class Sizes(Architecture):
 
     @property
     def correlation_bytes(self) -> float:
-        """Upper triangle of one correlation matrix (d, d), as kept."""
+        """Bytes of the upper triangle of a correlation matrix (d, d)."""
         return float(self.native_bytes * self.features * (self.features + 1) // 2)
 
     @property
     def feature_bytes(self) -> float:
-        """One sample's features, as kept."""
+        """Bytes of the features of one sample."""
         return float(self.native_bytes * self.features)
 
     @property
     def output_bytes(self) -> float:
-        """One expert's answer to one sample, as kept."""
+        """Bytes of the outputs of one expert on one sample."""
         return float(self.native_bytes * self.outputs)
 
     def forward_flops(self, part: Part) -> float:
-        """FLOPs of one sample's way through a part; biases and norms are not counted."""
+        """Return the FLOPs of a part's forward pass per sample, without biases and norms."""
         return float(FORWARD * self._multiplied(part))
 
-    # -- one local round: its memory is that of weights, gradients and momentum, of what the linear
-    # -- maps of one sample take and give, and of what is kept from one stage for the next
+    # -- one local round: its memory is that of weights, gradients and momentum, of inputs and
+    # -- outputs of linear maps for one sample, and of what a stage keeps for the next
 
     def extractor_round(self, loss: str) -> Cost:
-        """A local round of stage 1 by ``loss``: two views a sample for ``spectral``.
-
-        There are no experts yet.
-        """
+        """Cost of a local round of stage 1 by ``loss``: two views per sample for ``spectral``."""
         parts = {**self.extractor, **self.trained_with(loss)}
         views = VIEWS if loss == "spectral" else 1
         flops = views * self.samples * _TRAINING * self._multiplied(parts)
@@ -100,15 +97,15 @@ class Sizes(Architecture):
         return Cost(float(flops), self._memory(parts, copies=3))
 
     def correlation_flops(self, samples: int) -> float:
-        """Both views of ``samples`` samples, through extractor and projector, to their matrix R."""
+        """Return the FLOPs of the matrix R of ``samples`` samples, from two views of each."""
         multiplied = self._multiplied({**self.extractor, **self.projector}) + self.features**2
         return float(FORWARD * VIEWS * samples * multiplied)
 
     @property
     def expert_round(self) -> Cost:
-        """A local round of stage 2: the extractor forward, the expert trained.
+        """Cost of a local round of stage 2: the extractor forward, the expert trained.
 
-        Features are computed again in each round. A client holds the extractor and its own expert.
+        Features are computed again in each round. A client holds the extractor and its expert.
         """
         flops = FORWARD * self._multiplied(self.extractor) + _TRAINING * self._multiplied(
             self.expert
@@ -117,11 +114,11 @@ class Sizes(Architecture):
         return Cost(float(self.samples * flops), memory, self.expert_bytes)
 
     def gate_round(self, samples: Ints, experts: int) -> Cost:
-        """A local round of stage 3 of K clients, on features and outputs that are there already.
+        """Cost of a local round of stage 3 of K clients, on features and outputs at hand.
 
-        A client keeps the features of its own ``samples`` (K,) and all N experts' outputs on them.
-        Beside its gate it holds the extractor and ``experts``: its own one, or all that it was
-        sent to compute the outputs by.
+        A client keeps the features of its ``samples`` (K,) and all N experts' outputs on them. It
+        holds its gate, the extractor and ``experts``: its own, or all that it was sent to compute
+        the outputs with.
         """
         mixing = self.experts * self.outputs
         flops = _TRAINING * self._multiplied(self.gate) + (FORWARD + INPUT_GRADIENT) * mixing
@@ -137,7 +134,7 @@ class Sizes(Architecture):
         )
 
     def _multiplied(self, part: Part) -> int:
-        """Multiplications of one sample's forward pass."""
+        """Return the multiplications of the forward pass of one sample."""
         matrices = [(name, shape) for name, shape in part.items() if len(shape) > 1]
         return sum(math.prod(s) * self.tensors.places.get(name, 1) for name, s in matrices)
 

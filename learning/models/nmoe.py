@@ -62,15 +62,15 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (n, before, H, W) to (n, after, H / stride, W / stride)."""
         inner = functional.relu(self.first_norm(self.first(x)))
-        around = x if self.shortcut is None else self.shortcut(x)
-        return functional.relu(self.second_norm(self.second(inner)) + around)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return functional.relu(self.second_norm(self.second(inner)) + shortcut)
 
 
 class ImageExtractor(nn.Module):
-    """A small residual network of three stages with group norms, and the mean over all places.
+    """A small residual network: three stages with group norms, then the mean over all positions.
 
     A stage has ``layers`` blocks; stages are ``hidden`` / 4, / 2 and ``hidden`` wide. Group norms
-    keep no statistics of batches, which clients would not share. Features are standardised.
+    keep no statistics of batches, which clients could not share. Features are standardised.
     """
 
     def __init__(self, config: ModelConfig, spec: InputSpec) -> None:
@@ -92,9 +92,9 @@ class ImageExtractor(nn.Module):
 
 
 def standardised(features: Tensor) -> Tensor:
-    """Bring each row of ``features`` (..., hidden) to mean 0 and variance 1.
+    """Return each row of ``features`` (..., hidden) with mean 0 and variance 1.
 
-    Experts and gates can then take the same steps whatever the extractor was trained by.
+    One step size of experts and gates then suits every loss of the extractor.
     """
     return functional.layer_norm(features, features.shape[-1:])
 
@@ -140,7 +140,7 @@ class Projector(nn.Module):
 
 
 class Pretext(nn.Module):
-    """The extractor with what trains it in stage 1: a linear ``head`` or a ``projector``."""
+    """The extractor in stage 1, with a linear ``head`` or a ``projector``."""
 
     def __init__(self, config: ModelConfig, spec: InputSpec, loss: str) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Pretext(nn.Module):
 class NetworkedMoE(MoEModel):
     """``y = log sum_e g_e(h) H_e(h)`` with features h = F(x), a gate g and experts H.
 
-    Convolutions over large images are trained device by device: all at once they are slower.
+    Convolutions over large images are trained device by device, which is faster for these.
     """
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
@@ -185,7 +185,7 @@ class NetworkedMoE(MoEModel):
 def mixed(weights: Tensor, outputs: Tensor) -> Tensor:
     """Return ``sum_e g_e H_e`` of weights (..., N) and outputs (..., N, C).
 
-    An expert of weight 0 does not count, even if its outputs are not finite.
+    An expert of weight 0 does not contribute, even if its outputs are not finite.
     """
     shares = weights.unsqueeze(-2)
     counted = torch.where(shares.mT == 0, 0.0, outputs)
@@ -195,7 +195,7 @@ def mixed(weights: Tensor, outputs: Tensor) -> Tensor:
 def answer(mixture: Tensor, combine: str) -> Tensor:
     """Return logits (..., C) of a mixture: the log of mixed probabilities, or mixed logits.
 
-    A probability of zero counts as the smallest number there is, so that its log is finite.
+    A probability of zero counts as the smallest positive number, so that its log is finite.
     """
     if combine == "logit":
         return mixture
@@ -203,6 +203,6 @@ def answer(mixture: Tensor, combine: str) -> Tensor:
 
 
 def losses(logits: Tensor, y: Tensor, combine: str) -> Tensor:
-    """Return the cross-entropy (...,) of an answer (..., C); mixed logits are normalised first."""
+    """Return the cross-entropy (...,) of an answer (..., C); mixed logits are normalised."""
     log_shares = logits if combine == "prob" else functional.log_softmax(logits, -1)
     return -log_shares.gather(-1, y.unsqueeze(-1)).squeeze(-1)

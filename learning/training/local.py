@@ -1,4 +1,4 @@
-"""Local training: minibatch gradient descent of all devices of a cluster."""
+"""Local rounds of EMS-FL: (26), (27), (38) to (41), the gate masked as in (43)."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def _check_counts(tensors: Tensors, rounds: Sequence[int], first_round: Sequence
 def rows_of_round(task: Task, cluster: str, device: int, number: int | None) -> NDArray[np.int64]:
     """Return rows (steps, batch) of the cluster's samples in a device's round ``number``.
 
-    For a device that rests (None) these are its first sample, and nothing is drawn.
+    A device at rest (None) gets its first sample, and nothing is drawn.
     """
     config, shards = task.config, task.shards[cluster]
     shape = (config.steps_per_round, config.batch_size)
@@ -204,7 +204,7 @@ def rows_of_round(task: Task, cluster: str, device: int, number: int | None) -> 
 
 
 def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
-    """Return how minibatches of ``parts`` (n, ...) are drawn, of all the cluster's samples."""
+    """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
         each = zip(devices, numbers, strict=True)

@@ -1,8 +1,7 @@
-"""What gates are trained on: every expert's outputs on every training client's samples.
+"""The exchange before stage 3 of NMoE: a gate is trained on the outputs of all experts.
 
-The labels, and the samples themselves, stay with their client. Everything goes through the
-satellite: the experts to the clients that train a gate, or those clients' features to the experts
-and the outputs back.
+Either the experts are sent to the clients that train a gate, or the features of those clients to
+the experts and the outputs back, through the satellite. Labels and samples stay with their client.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from learning.requests.peers import Node
 
 
 class Exchange:
-    """The exchange for the clients ``learners`` that will train a gate."""
+    """The exchange for the clients ``learners``, which will train a gate."""
 
     def __init__(self, system: Networked, learners: Collection[Node]) -> None:
         self.system = system
         self.learners = frozenset(learners)
         self.holders = system.clients.holders
-        taught = {node: int(system.samples[node.cluster][node.device]) for node in self.learners}
-        self.taught = sum(taught.values())
-        self.asked = {node: self.taught - taught.get(node, 0) for node in self.holders}
+        samples = {node: int(system.samples[node.cluster][node.device]) for node in self.learners}
+        self.samples = sum(samples.values())
+        self.asked = {node: self.samples - samples.get(node, 0) for node in self.holders}
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Exchange experts or features, whichever the scenario says or is fewer bytes."""
+        """Exchange experts or features: what the scenario asks for, or what takes fewer bytes."""
         if self.of_experts:
             yield from self._exchange_experts(me)
         else:
@@ -38,28 +37,28 @@ class Exchange:
 
     @property
     def of_experts(self) -> bool:
-        """Whether experts are exchanged, and not features."""
+        """Whether experts are exchanged rather than features."""
         wanted = self.system.options.exchange
         fewer_bytes = self.experts_bytes <= self.features_bytes
         return fewer_bytes if wanted == "auto" else wanted == "experts"
 
     @property
     def experts_bytes(self) -> float:
-        """Bytes of all experts up, and of the others' experts down to each learner."""
+        """Bytes of all experts up, and of all other experts down to each learner."""
         numbers = len(self._wanted) + len(self.learners) * (len(self.holders) - 1)
         return numbers * self.system.sizes.expert_bytes
 
     @property
     def features_bytes(self) -> float:
-        """Bytes of features up and down to every other expert, and of outputs up and back down."""
+        """Bytes of features up and down to all other experts, and of outputs up and down."""
         sizes, asked = self.system.sizes, sum(self.asked.values())
-        features = (self.taught + asked) * sizes.feature_bytes
-        outputs = (asked + self.taught * (len(self.holders) - 1)) * sizes.output_bytes
+        features = (self.samples + asked) * sizes.feature_bytes
+        outputs = (asked + self.samples * (len(self.holders) - 1)) * sizes.output_bytes
         return features + outputs
 
     @property
     def _wanted(self) -> frozenset[Node]:
-        """Clients whose expert somebody else needs."""
+        """Clients whose expert another client needs."""
         return frozenset(node for node in self.holders if self.learners - {node})
 
     def _exchange_experts(self, me: Cluster) -> Protocol:
@@ -72,7 +71,7 @@ class Exchange:
         yield from system.round_trip(me, learners & (others > 0), down=down)
 
     def _exchange_features(self, me: Cluster) -> Protocol:
-        """Features up, to all experts, their outputs up, and back to whose samples they are."""
+        """Features up and down to all experts; outputs up and down to the owners of the samples."""
         system, sizes = self.system, self.system.sizes
         mine = system.clients.mask(me.name, self.learners)
         own = system.samples[me.name].astype(float)

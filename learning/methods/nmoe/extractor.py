@@ -1,4 +1,4 @@
-"""Stage 1 of NMoE: a feature extractor for all clients, federated through the satellite."""
+"""Stage 1 of NMoE (arXiv 2511.01743): FedCE or FedSC trains one extractor for all clients."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ AVERAGE = Operation("learning.training.aggregation:average")
 
 
 def own_share(number: int, rounds: int, clients: int) -> float:
-    """Weight alpha of a client's own correlation matrix in FedSC's round ``number``, from 0.
+    """Return the weight alpha of a client's own correlation matrix in round ``number`` of FedSC.
 
-    It falls linearly from 1 towards 1/J for J clients, at which the mean of the clients' gradients
-    is that of the loss over all their data.
+    It falls linearly from 1 in round 0 towards 1/J for J clients. With 1/J the mean gradient of the
+    clients is the gradient of the loss over all their data.
     """
     return 1.0 - (1.0 - 1.0 / clients) * number / rounds
 
 
 class ExtractorStage:
-    """``extractor_rounds`` federated rounds of the extractor, all clients in each.
+    """``extractor_rounds`` federated rounds of the extractor, each with all clients.
 
     FedCE trains extractor and head by cross-entropy and averages them by samples. FedSC trains
-    extractor and projector by the spectral contrastive loss and takes the plain mean; where
-    correlation matrices are shared, a round has two barriers: R_j up and their sum down, then
-    weights. At the end the extractor alone goes down to everybody, and is frozen.
+    extractor and projector by the spectral contrastive loss and takes the plain mean. If
+    correlation matrices R_j are shared, a round has two barriers: R_j up and their sum down, then
+    the weights. In the end all clients download the extractor, which is frozen from then on.
     """
 
     def __init__(self, system: Networked) -> None:
         self.system = system
         self.trained: dict[str, Handle] = {}
         self.senders: dict[str, Mask] = {}
-        self.offered: dict[str, Handle] = {}
-        self.own: dict[str, Handle] = {}
+        self.correlations: dict[str, Handle] = {}
+        self.matrices: dict[str, Handle] = {}
         self.total: Handle | None = None
         self.alpha = 1.0
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Take part in every round."""
+        """Run all rounds for one cluster."""
         system, options = self.system, self.system.options
         if options.extractor == "none" or options.extractor_rounds == 0:
             return
@@ -58,7 +58,7 @@ class ExtractorStage:
                 down = Payload("correlations", system.sizes.correlation_bytes, number)
             able, cost = system.clients.able[me.name], system.sizes.extractor_round(options.loss)
             done = yield from system.round_trip(me, able, down=down, cost=cost, up=self.up())
-            yield from self.offer(me, done, rounds)
+            yield from self.collect(me, done, rounds)
             rounds = rounds + done.rounds
             yield from system.meet(f"extractor {number}")
             yield from self.average()
@@ -66,12 +66,12 @@ class ExtractorStage:
         yield from system.round_trip(me, system.clients.everybody(me.name), down=frozen)
 
     def share_correlations(self, me: Cluster, number: int, down: Payload | None) -> Protocol:
-        """First barrier of a round: the model down, then everybody's correlation matrix up."""
+        """First barrier of a round: the model down, then each client's correlation matrix up."""
         system, who = self.system, self.system.clients.able[me.name]
         yield from system.round_trip(me, who, down=down)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
-        self.offered[me.name] = system.learner.make(
+        self.correlations[me.name] = system.learner.make(
             CORRELATION,
             system.server,
             cluster=me.name,
@@ -82,22 +82,22 @@ class ExtractorStage:
         up = Payload("correlation", system.sizes.correlation_bytes, number)
         yield from system.round_trip(me, who, up=up)
         yield from system.meet(f"correlations {number}")
-        self.add_up(number)
+        self.sum_correlations(number)
 
-    def add_up(self, number: int) -> None:
-        """Sum the matrices at the satellite, once: the first of those that met does it."""
+    def sum_correlations(self, number: int) -> None:
+        """Sum the matrices at the satellite; the first cluster after the barrier does so."""
         clients = self.system.clients
-        if not self.offered or not clients.able_nodes:
+        if not self.correlations or not clients.able_nodes:
             return
-        self.own, self.offered = self.offered, {}
-        names = sorted(self.own)
-        matrices, who = [self.own[n] for n in names], [clients.able[n] for n in names]
+        self.matrices, self.correlations = self.correlations, {}
+        names = sorted(self.matrices)
+        matrices, who = [self.matrices[n] for n in names], [clients.able[n] for n in names]
         self.total = self.system.learner.make(TOTAL, *matrices, who=who)
         rounds = self.system.options.extractor_rounds
         self.alpha = own_share(number, rounds, len(clients.able_nodes))
 
-    def offer(self, me: Cluster, done: Trained, before: Ints) -> Protocol:
-        """Keep what a cluster's clients have trained and sent, until the round ends."""
+    def collect(self, me: Cluster, done: Trained, before: Ints) -> Protocol:
+        """Train a cluster's clients and keep what they have sent until the round ends."""
         system, who = self.system, done.rounds > 0
         if not who.any():
             return
@@ -105,7 +105,7 @@ class ExtractorStage:
         trained = system.learner.make(
             TRAIN_EXTRACTOR,
             system.server,
-            *(() if self.total is None else (self.own[me.name], self.total)),
+            *(() if self.total is None else (self.matrices[me.name], self.total)),
             cluster=me.name,
             rounds=done.rounds,
             first_round=before,
@@ -121,7 +121,7 @@ class ExtractorStage:
             self.trained[me.name], self.senders[me.name] = trained, who
 
     def average(self) -> Protocol:
-        """Average what has been sent, once: by samples (FedCE) or plainly (FedSC)."""
+        """Average what was sent, once per round: by samples (FedCE) or plainly (FedSC)."""
         if not self.trained:
             return
         system = self.system
@@ -138,14 +138,14 @@ class ExtractorStage:
         yield system.aggregated_here("extractor", system.counted(senders))
 
     def down(self, head: bool) -> Payload:
-        """The satellite's extractor, with what trains it if ``head``."""
+        """The extractor of the satellite; with head or projector if ``head``."""
         sizes = self.system.sizes
         trained_with = sizes.trained_with(self.system.options.loss) if head else {}
         size = sizes.kept_bytes(sizes.extractor, trained_with)
         return Payload("extractor", size, self.system.version)
 
     def up(self) -> Payload:
-        """One client's trained extractor, with what trains it."""
+        """The trained extractor of one client, with its head or projector."""
         sizes = self.system.sizes
         trained_with = sizes.trained_with(self.system.options.loss)
         return self.system.upload("extractor", sizes.extractor, trained_with)

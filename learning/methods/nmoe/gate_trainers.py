@@ -1,4 +1,4 @@
-"""Gate trainers: FedGate, RollGate, RanGate, random, local and central."""
+"""Gate trainers of NMoE (arXiv 2511.01743): FedGate, RollGate, RanGate, and baselines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FedGate(GateTrainer):
     """Federated averaging of the gates: ``gate_rounds`` rounds of all clients in parallel.
 
     A round is local training, upload, the mean by samples, and download. With ``gate_sync`` only
-    that part of the gate is sent and averaged, and the rest stays each client's own.
+    that tensor of the gate is sent and averaged; the other stays each client's own.
     """
 
     def __init__(self, system: Networked) -> None:
@@ -32,7 +32,7 @@ class FedGate(GateTrainer):
         self.sent: dict[str, Mask] = {}
 
     def train(self, me: Cluster) -> Protocol:
-        """Take part in every round."""
+        """Run all rounds for one cluster."""
         for number in range(self.options.gate_rounds):
             self.sent[me.name] = yield from self.round(me, self.able(me))
             yield from self.meet(f"round {number}")
@@ -41,7 +41,7 @@ class FedGate(GateTrainer):
                 yield from self.download(me, self.everybody(me), self.averaged)
 
     def average(self) -> Protocol:
-        """Average what has been sent, once: the first of those that met does it."""
+        """Average what was sent; the first cluster after the barrier does it for all."""
         sent, self.sent = self.sent, {}
         if any(who.any() for who in sent.values()):
             self.averaged = self.shared(sent)
@@ -55,11 +55,11 @@ class FedGate(GateTrainer):
 
 
 class RollGate(GateTrainer):
-    """One gate that is passed from client to client; each trains it on its own data.
+    """One gate is passed from client to client; each trains it on its own data.
 
-    ``gate_rounds`` passes over all clients, in canonical order or in one drawn for each pass. A
-    client that cannot be reached is left out of that pass. The last one sends the gate to the
-    satellite, and all get it from there.
+    ``gate_rounds`` passes over all clients, in canonical order or in an order drawn per pass. A
+    client that cannot be reached is skipped in that pass. The last client sends the gate to the
+    satellite, from which all others download it.
     """
 
     def __init__(self, system: Networked) -> None:
@@ -68,7 +68,7 @@ class RollGate(GateTrainer):
         self.rolling = system.learner.make(START_GATE)
 
     def train(self, me: Cluster) -> Protocol:
-        """Pass the gate on whenever one of the cluster's clients holds it."""
+        """Pass the gate on whenever a client of the cluster holds it."""
         for number, target in enumerate(self.order):
             yield from self.pass_on(me, target)
             yield from self.meet(f"pass {number}")
@@ -79,7 +79,7 @@ class RollGate(GateTrainer):
 
     @cached_property
     def order(self) -> tuple[Node, ...]:
-        """Every stop of the gate, pass by pass."""
+        """The clients that the gate visits, pass by pass."""
         nodes = self.learners()
         passes = range(self.options.gate_rounds)
         if self.options.gate_order == "fixed":
@@ -88,7 +88,7 @@ class RollGate(GateTrainer):
         return tuple(nodes[place] for draw in draws for place in draw.permutation(len(nodes)))
 
     def pass_on(self, me: Cluster, target: Node) -> Protocol:
-        """Send the gate to ``target``, if one of the cluster's clients holds it."""
+        """Send the gate to ``target`` if a client of the cluster holds it."""
         if self.holder is None:
             self.holder = target
         if self.holder.cluster == me.name and self.holder != target:
@@ -96,12 +96,12 @@ class RollGate(GateTrainer):
             self.holder = target if there else self.holder
 
     def train_at(self, me: Cluster, holder: Node) -> Protocol:
-        """Train the gate on the data of the client that holds it; refuse a broken one."""
+        """Train the gate on the data of the client that holds it; refuse one that is not finite."""
         system, mine = self.system, self.system.clients.mask(me.name, [holder])
         rounds = yield from self.take_time(me, mine)
         gates = self.trained(me, self.spread(self.rolling, me.name), rounds)
-        fine = yield from system.finite(gates, mine)
-        if fine.any():
+        finite = yield from system.finite(gates, mine)
+        if finite.any():
             system.gates[me.name] = system.learner.select(mine, gates, system.gates[me.name])
             self.rolling = self.gate_of(holder)
 
@@ -110,7 +110,7 @@ class RanGate(GateTrainer):
     """One client, drawn uniformly, trains the gate on its own data and sends it to all others."""
 
     def train(self, me: Cluster) -> Protocol:
-        """Train ``gate_rounds`` times if one of the cluster's clients was drawn."""
+        """Train ``gate_rounds`` times in the cluster of the client that was drawn."""
         chosen = self.chosen
         if chosen is None:
             return
@@ -120,19 +120,19 @@ class RanGate(GateTrainer):
         yield from self.publish(me, chosen)
 
     def learners(self) -> tuple[Node, ...]:
-        """The one client that trains."""
+        """The client that trains."""
         return () if self.chosen is None else (self.chosen,)
 
     @cached_property
     def chosen(self) -> Node | None:
-        """A client out of those that can train a gate; None without any."""
+        """A random client out of those that can train a gate; None if there is none."""
         nodes = self.system.clients.able_nodes
         draw = stream(self.system.world.seed, "gate", "client")
         return nodes[int(draw.integers(len(nodes)))] if nodes else None
 
 
 class LocalExperts(GateTrainer):
-    """The local classifier: every client answers by its own expert; nothing is sent."""
+    """The local classifier: every client answers with its own expert; nothing is sent."""
 
     routing: ClassVar[str] = "local"
 
@@ -146,12 +146,12 @@ class LocalExperts(GateTrainer):
 
 
 class RandomRouting(LocalExperts):
-    """Experts drawn uniformly for every sample: the other reading of RanGate; nothing to train."""
+    """Experts are drawn uniformly per sample: the other reading of RanGate; nothing is trained."""
 
     routing: ClassVar[str] = "random"
 
 
-# The centralised mixture of experts: all samples go to the satellite, which trains everything.
+# The centralised baseline: all samples go to the satellite, which trains everything.
 
 
 LABEL_BYTES = 1
@@ -163,22 +163,22 @@ CENTRAL_GATE = Operation("learning.training.nmoe.gates:central_gate")
 
 
 class Central(GateTrainer):
-    """The baseline without privacy, in place of all three stages.
+    """The baseline without privacy, which replaces all three stages.
 
-    Clients upload their raw samples: a byte a pixel, other features as numbers are kept, and a byte
-    for the label. The server trains extractor, experts and gate jointly for as many rounds as the
-    three stages have together; that takes no simulated time. Client i then gets the extractor, the
-    gate and expert i. A mixture that is not finite is refused: nobody gets anything, nor answers.
+    Clients upload their raw samples: a byte per pixel (other features in the format of weights) and
+    a byte for the label. The server trains extractor, experts and gate jointly, for as many rounds
+    as the three stages have together, in no simulated time. Client i then downloads the extractor,
+    the gate and expert i. A mixture that is not finite is refused: no client holds an expert.
     """
 
-    pooled: ClassVar[bool] = True
+    trains_everything: ClassVar[bool] = True
 
     def __init__(self, system: Networked) -> None:
         super().__init__(system)
-        self.tried = False
+        self.done = False
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Upload the samples, wait for all the others', and download what was trained."""
+        """Upload the samples, wait for those of all clusters, and download what was trained."""
         system = self.system
         everybody = system.clients.everybody(me.name)
         size = np.asarray(system.samples[me.name] * self.sample_bytes, float)
@@ -195,11 +195,11 @@ class Central(GateTrainer):
         yield from system.round_trip(me, everybody, down=own, personal=True)
 
     def train(self, me: Cluster) -> Protocol:
-        """Train at the server, once: the first of those that met does it."""
+        """Train at the server; the first cluster after the barrier does it for all."""
         system, options = self.system, self.options
-        if self.tried:
+        if self.done:
             return
-        self.tried = True
+        self.done = True
         rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
         make, number = system.learner.make, system.learner.number
         whole = make(CENTRAL, rounds=rounds, combine=options.combine, **options.descent)

@@ -1,4 +1,4 @@
-"""What a gate trainer is, and the steps that it is made of."""
+"""Stage 3 of NMoE (arXiv 2511.01743): the base class of gate trainers, and their steps."""
 
 from __future__ import annotations
 
@@ -49,19 +49,20 @@ def check_trainer(name: str) -> None:
 
 
 class GateTrainer(ABC):
-    """A way to the gates: subclass it, write :meth:`train`, and name it in ``learning.options``.
+    """Trains the gates: subclass it, write :meth:`train`, and name it in ``learning.options``.
 
-    ``gate: my_gates:PairGate`` is the class ``PairGate`` of ``my_gates.py``. ``system.gates`` are
-    the gates as clients hold them, stacked by cluster; extractor and experts are frozen. One object
-    serves all clusters: what they share are its attributes, which may change between yields only.
+    ``gate: my_gates:PairGate`` is the class ``PairGate`` of ``my_gates.py``. ``system`` is the
+    method, and ``system.gates`` are the gates that clients hold, stacked (K, ...), by cluster;
+    extractor and experts are frozen. One object serves all clusters: they share its attributes,
+    which may change between yields only.
 
-    ``routing`` is how clients choose experts: by their ``gate``, ``local`` (the own one alone) or
-    at ``random``.
-    ``pooled`` says that stages 1 and 2 are left out, as all is trained here.
+    ``routing`` is how clients choose experts: by their ``gate``, at ``random``, or ``local`` (their
+    own expert only). With ``trains_everything`` stages 1 and 2 are skipped: this trainer replaces
+    them.
     """
 
     routing: ClassVar[str] = "gate"
-    pooled: ClassVar[bool] = False
+    trains_everything: ClassVar[bool] = False
 
     def __init__(self, system: Networked) -> None:
         self.system = system
@@ -73,16 +74,16 @@ class GateTrainer(ABC):
 
     @abstractmethod
     def train(self, me: Cluster) -> Protocol:
-        """Train the gates of one cluster's clients, together with the other clusters."""
+        """Train the gates of one cluster's clients, in parallel with the other clusters."""
 
     def learners(self) -> Sequence[Node]:
-        """Clients that train a gate, and so need all experts' outputs on their samples."""
+        """Clients that train a gate: they need the outputs of all experts on their samples."""
         return self.system.clients.able_nodes
 
     def cluster(self, me: Cluster) -> Protocol:
         """Stage 3 of one cluster: the exchange, then :meth:`train`.
 
-        A gate that is not finite in the end is refused: its client gets the gate as it was drawn.
+        A client whose gate is not finite in the end gets the gate as it was drawn.
         """
         system = self.system
         if self._exchange is None:
@@ -99,13 +100,13 @@ class GateTrainer(ABC):
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
         everybody, gates = self.everybody(me), system.gates[me.name]
-        fine = yield from system.finite(gates, everybody)
-        system.gates[me.name] = self.kept(fine, everybody, gates, drawn)
+        finite = yield from system.finite(gates, everybody)
+        system.gates[me.name] = self.kept(finite, everybody, gates, drawn)
 
     # -- steps to write train() with
 
     def take_time(self, me: Cluster, who: Mask) -> Generator[Request, Work, Ints]:
-        """Let the scenario's rounds of a contact pass at clients in ``who``; return them (K,)."""
+        """Spend the time of local rounds at clients in ``who``; return the rounds granted (K,)."""
         done = yield Train(self.cost(me), who=who)
         self.system.clients.exclude(me.name, done.excluded & who)
         return done.rounds
@@ -123,25 +124,26 @@ class GateTrainer(ABC):
         return (yield from self.count(me, done.rounds, sent=True))
 
     def count(self, me: Cluster, rounds: Ints, sent: bool = False) -> Generator[Request, Any, Mask]:
-        """Train the gates for ``rounds`` (K,) that have taken their time; return whose are new.
+        """Train the gates for ``rounds`` (K,) granted by the clock; return who (K,) has a new one.
 
-        A gate that is not finite is refused, when it was ``sent`` by the satellite: its client
-        keeps the one that it had before.
+        A gate that is not finite is refused (by the satellite, if it was ``sent``): its client
+        keeps its previous gate.
         """
         gates, who = self.system.gates, rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
-        door = self.system.arrived(me, trained, who) if sent else self.system.finite(trained, who)
-        fine = yield from door
-        gates[me.name] = self.kept(fine, who, trained, gates[me.name])
-        return fine
+        system = self.system
+        check = system.arrived(me, trained, who) if sent else system.finite(trained, who)
+        finite = yield from check
+        gates[me.name] = self.kept(finite, who, trained, gates[me.name])
+        return finite
 
-    def kept(self, fine: Mask, who: Mask, gates: Handle, before: Handle) -> Handle:
-        """Return ``before`` of those in ``who`` that are not ``fine`` (K,), else ``gates``."""
-        refused = who & ~fine
+    def kept(self, finite: Mask, who: Mask, gates: Handle, before: Handle) -> Handle:
+        """Return ``gates`` (K, ...), but ``before`` of those in ``who`` that are not ``finite``."""
+        refused = who & ~finite
         return self.system.learner.select(~refused, gates, before) if refused.any() else gates
 
     def trained(self, me: Cluster, gates: Handle, rounds: Ints) -> Handle:
-        """Return ``gates`` (K, ...) after ``rounds`` (K,) more; all experts held count in them."""
+        """Return ``gates`` (K, ...) after ``rounds`` (K,) more, over all experts that are held."""
         before = self.rounds[me.name]
         self.rounds[me.name] = before + rounds
         if not rounds.any():
@@ -163,13 +165,13 @@ class GateTrainer(ABC):
         return self.system.learner.make(TAKE_GATE, held, device=client.device)
 
     def spread(self, gate: Handle, cluster: str) -> Handle:
-        """Return one gate as all K devices of ``cluster`` hold it, stacked."""
+        """Return one gate as all K devices of ``cluster`` hold it, (K, ...)."""
         return self.system.learner.make(SPREAD, gate, cluster=cluster)
 
     def shared(self, who: Mapping[str, Mask]) -> dict[str, Handle]:
-        """Return all gates with ``names`` set to their mean over clients in ``who``, by samples.
+        """Return all gates, by cluster, with ``names`` averaged over clients in ``who`` by samples.
 
-        What is not named stays each client's own.
+        Other tensors stay each client's own.
         """
         make, gates = self.system.learner.make, self.system.in_order(self.system.gates)
         senders = [who[name] for name in gates]
@@ -183,12 +185,12 @@ class GateTrainer(ABC):
         yield from self.system.round_trip(me, who, up=self.up())
 
     def download(self, me: Cluster, who: Mask, gates: Mapping[str, Handle]) -> Protocol:
-        """Clients in ``who`` (K,) get those of ``gates``; all of the cluster hold them then."""
+        """Clients in ``who`` (K,) download ``gates``; the whole cluster holds them from then on."""
         yield from self.system.round_trip(me, who, down=self.payload())
         self.system.gates[me.name] = gates[me.name]
 
     def publish(self, me: Cluster, source: Node) -> Protocol:
-        """Send the gate of one client to the satellite, and from there to all others."""
+        """Send the gate of one client to the satellite and from there to all others."""
         mine = self.system.clients.mask(me.name, [source])
         yield from self.upload(me, mine)
         if mine.any():
@@ -200,15 +202,15 @@ class GateTrainer(ABC):
         yield from self.download(me, ~mine, self._published)
 
     def send(self, source: Node, target: Node) -> Generator[Request, Arrival, bool]:
-        """Let one client send its gate to another; return whether it has arrived."""
+        """Send the gate of one client to another; return whether it has arrived."""
         return (yield Send(source, target, self.payload())).delivered
 
     def meet(self, key: str) -> Protocol:
-        """Wait until all clusters are here."""
+        """Wait for all clusters at the barrier ``key``."""
         yield from self.system.meet(f"gate {key}")
 
     def everybody(self, me: Cluster) -> Mask:
-        """All clients (K,) of a cluster: those without an expert hold a gate, too."""
+        """All clients (K,) of a cluster: those without an expert hold a gate too."""
         return self.system.clients.everybody(me.name)
 
     def able(self, me: Cluster) -> Mask:
@@ -216,20 +218,20 @@ class GateTrainer(ABC):
         return self.system.clients.able[me.name]
 
     def cost(self, me: Cluster) -> Cost:
-        """A local round of the clients (K,): with all experts at hand where they were exchanged."""
+        """Cost of a local round of the clients (K,); they hold all experts that were exchanged."""
         system, exchange = self.system, self._exchange
         everyone = exchange is not None and exchange.of_experts
         experts = len(system.clients.holders) if everyone else 1
         return system.sizes.gate_round(system.samples[me.name], experts)
 
     def payload(self) -> Payload:
-        """What of a gate goes down, or from client to client."""
+        """What is sent of a gate to a client."""
         sizes = self.system.sizes
         size = sizes.kept_bytes(sizes.gate_part(self.names))
         return Payload("gate", size, self.system.version)
 
     def up(self) -> Payload:
-        """What of a gate goes up."""
+        """What is sent of a gate to the satellite."""
         return self.system.upload("gate", self.system.sizes.gate_part(self.names))
 
     @property
@@ -239,7 +241,7 @@ class GateTrainer(ABC):
 
 
 def checked(protocol: Protocol, trainer: GateTrainer) -> Protocol:
-    """Run ``train()`` of a gate trainer; raise TypeError, by its name, if that is no protocol."""
+    """Run ``train()`` of a gate trainer; raise TypeError with its name if it is no protocol."""
     where = f"learning.options.gate: {trainer.options.gate!r}: train()"
     if not isinstance(protocol, Generator):
         raise TypeError(f"{where} returned {protocol!r}; write it with 'yield from' of its steps")

@@ -1,4 +1,4 @@
-"""Collaborative inference of NMoE: features go to the selected clients, and outputs come back."""
+"""Inference of NMoE (arXiv 2511.01743): features go to the chosen clients, outputs come back."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ ANSWERED = Operation("learning.training.nmoe.answers:answered")
 HEADER_BYTES = 48
 """Headers of a message: 40 bytes of IPv6 and 8 of UDP. Samples for one expert share a message."""
 
-Ends = dict[tuple[int, ...], float]
-"""When the own expert has computed a group's samples in place of the experts asked, s."""
+FallbackEnds = dict[tuple[int, ...], float]
+"""When the client's own expert has computed the samples of a group instead of those asked, s."""
 
 
 class Inference:
     """Queries of all clients once their gates are there, in simulated time.
 
-    A client extracts the features and routes them among the experts in reach, by its gate or by
-    another ``routing``. Each expert gets one message, the own one none. The client waits until all
-    have answered, or until the deadline after the query came; its own expert it waits for in any
-    case.
+    A client extracts the features of its samples and routes them to experts in reach, by its gate
+    or by another ``routing``. Each expert that is chosen gets one message; the client's own expert
+    needs none. The client waits until all have answered or the deadline has passed, but always
+    for its own expert.
     """
 
     def __init__(self, system: Networked, routing: str) -> None:
@@ -44,23 +44,23 @@ class Inference:
         self.routing = routing
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Let all clients of a cluster answer their queries, and say how many were right."""
+        """Answer the queries of all clients of a cluster; report how many answers were correct."""
         system = self.system
         if not (self.options.inference_samples and system.clients.with_expert.any()):
             return
-        yield from self.tell_alone(me)
+        yield from self.report_isolated(me)
         clients = system.clients.of(me.name)
         ready_s = yield All(tuple(system.computing(client, 0.0) for client in clients))
         queries = [q for pair in zip(clients, ready_s, strict=True) for q in self.queries(*pair)]
         answers = yield All(tuple(self.answer(query) for query in queries))
         samples, answered, correct = np.array(answers).sum(axis=0)
         detail = f"served samples:{samples:g} answered:{answered:g}"
-        # A timing-only run has not measured what was right.
+        # A timing-only run does not know which answers are correct.
         measured = "" if math.isnan(correct) else f" correct:{correct:g}"
         yield Note("infer", system.version, detail + measured)
 
-    def tell_alone(self, me: Cluster) -> Protocol:
-        """Say which clients reach no other's expert now, if that is whom they would ask."""
+    def report_isolated(self, me: Cluster) -> Protocol:
+        """Name the clients that reach no expert but their own, unless routing is ``local``."""
         clients = self.system.clients
         if self.routing == "local" or len(clients.nodes) == 1:
             return
@@ -79,7 +79,7 @@ class Inference:
                 yield Note("fault", self.system.version, detail)
 
     def queries(self, client: Node, ready_s: float) -> list[Query]:
-        """Return a client's queries: one every interval, from a random moment of the first one."""
+        """Return a client's queries: one per interval, the first at a random time within it."""
         size, every_s = self.options.inference_batch, self.options.inference_interval_s
         samples = self.options.inference_samples
         begin_s = ready_s + stream(self.system.world.seed, "query", client).uniform(0.0, every_s)
@@ -89,7 +89,7 @@ class Inference:
         ]
 
     def answer(self, query: Query) -> Generator[Request, Any, tuple[int, int, float]]:
-        """Answer one query; return how many samples it has, were answered, and were right."""
+        """Answer one query; return the numbers of samples, of answers, and of correct answers."""
         system, client, sizes = self.system, query.client, self.system.sizes
         yield Wait(query.time_s)
         routing_flops = sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
@@ -102,10 +102,10 @@ class Inference:
         routed = yield self.routes(query, reach)
         counts = Counter(chain.from_iterable(routed["chosen"]))
         asked = {e: Asked(system.clients.nodes[e], n) for e, n in sorted(counts.items())}
-        instead_s = yield from self.gather(query, routed_s, routed["chosen"], asked)
+        fallback_end_s = yield from self.gather(query, routed_s, routed["chosen"], asked)
         own, late = system.clients.own(client), self.options.inference_late
         groups = grouped(routed["chosen"], asked, own, late, routed_s, self.deadline_s(query))
-        yield self.rows(query, groups, self.latencies(query, groups, asked, instead_s))
+        yield self.rows(query, groups, self.latencies(query, groups, asked, fallback_end_s))
         correct = yield self.correct(query, routed, groups)
         answered = sum(group.samples for group in groups if group.outcome != "failed")
         return query.size, answered, math.nan if correct is None else correct
@@ -116,16 +116,16 @@ class Inference:
         routed_s: float,
         chosen: Sequence[Sequence[int]],
         asked: dict[int, Asked],
-    ) -> Generator[Request, Any, Ends]:
-        """Ask all experts side by side; what has come of it by the deadline stands in ``asked``.
+    ) -> Generator[Request, Any, FallbackEnds]:
+        """Ask all chosen experts in parallel and record in ``asked`` what they have answered.
 
-        Returns when the own expert has answered each group in place of others. That begins at the
-        deadline, behind what the own expert computes already.
+        Returns when the own expert has answered the groups that fall back on it. It starts on them
+        at the deadline, after what it computes already.
         """
         own = self.system.clients.number(query.client)
         mine = (self.compute_own(query.client, asked[own]),) if own in asked else ()
         rest = self.gather_others(query, routed_s, chosen, asked)
-        ends: Ends = (yield All((*mine, rest)))[-1]
+        ends: FallbackEnds = (yield All((*mine, rest)))[-1]
         return ends
 
     def gather_others(
@@ -134,17 +134,17 @@ class Inference:
         routed_s: float,
         chosen: Sequence[Sequence[int]],
         asked: dict[int, Asked],
-    ) -> Generator[Request, Any, Ends]:
-        """Ask the other clients until the deadline, then let the own expert stand in for them.
+    ) -> Generator[Request, Any, FallbackEnds]:
+        """Ask the other clients until the deadline; then the own expert computes the fallbacks.
 
-        Nothing is sent when the deadline has passed before the samples were routed.
+        Nothing is sent if the deadline has passed before the samples are routed.
         """
         own, deadline_s = self.system.clients.number(query.client), self.deadline_s(query)
         others = {e: one for e, one in asked.items() if e != own}
         if others and routed_s < deadline_s:
             tasks = tuple(self.ask(query.client, one) for one in others.values())
             yield All(tasks, None if math.isinf(deadline_s) else deadline_s - routed_s)
-        # What is late runs on, and counts no more: this is how things stand.
+        # Late requests continue, but their answers no longer count: keep the state as it is now.
         asked.update({e: replace(one) for e, one in others.items()})
         holds, late = self.system.clients.own(query.client), self.options.inference_late
         groups = grouped(chosen, asked, holds, late, routed_s, deadline_s)
@@ -156,26 +156,32 @@ class Inference:
         return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
 
     def latencies(
-        self, query: Query, groups: Sequence[Group], asked: Mapping[int, Asked], instead_s: Ends
+        self,
+        query: Query,
+        groups: Sequence[Group],
+        asked: Mapping[int, Asked],
+        fallback_end_s: FallbackEnds,
     ) -> list[float]:
-        """Return how long each group's samples took to be answered, s; nan: they never were."""
+        """Return the time each group took to be answered, s; nan if it never was."""
         own, found = self.system.clients.number(query.client), []
         for group in groups:
             end_s = group.settled_s
             if group.outcome == "fallback":
-                own_s = asked[own].known_s if own in group.experts else instead_s[group.experts]
+                own_s = (
+                    asked[own].known_s if own in group.experts else fallback_end_s[group.experts]
+                )
                 end_s = max(end_s, own_s)
             found.append(math.nan if group.outcome == "failed" else end_s - query.time_s)
         return found
 
     def deadline_s(self, query: Query) -> float:
-        """Return when what is missing is late; inf where it is waited for."""
+        """Return the time after which an answer is late; inf if the client waits for all."""
         if self.options.inference_late == "wait":
             return math.inf
         return float(query.time_s + self.options.inference_deadline_s)
 
     def in_reach(self, client: Node, reach: Mask) -> Mask:
-        """Return the experts (N,) that the client can have answers of now, as it routes."""
+        """Return the experts (N,) that can answer the client now, given how it routes."""
         clients = self.system.clients
         here: Mask = reach[client.device] & clients.with_expert
         if self.routing == "local":
@@ -204,11 +210,11 @@ class Inference:
                 size=query.size,
                 reach=reach,
             ),
-            self.in_turn(query, reach),
+            self.round_robin(query, reach),
         )
 
-    def in_turn(self, query: Query, reach: Mask) -> dict[str, Any]:
-        """Return the routes of a timing-only run: the experts in reach in turn."""
+    def round_robin(self, query: Query, reach: Mask) -> dict[str, Any]:
+        """Return the routes of a timing-only run: the experts in reach, round-robin."""
         experts = np.flatnonzero(reach)
         if self.routing == "local":
             experts = np.array([self.system.clients.number(query.client)])
@@ -217,14 +223,14 @@ class Inference:
         return {"chosen": experts[(first[:, None] * k + np.arange(k)) % len(experts)].tolist()}
 
     def compute_own(self, client: Node, asked: Asked) -> Protocol:
-        """Let the client's own expert answer."""
+        """Compute the answers of the client's own expert."""
         sizes = self.system.sizes
         flops = asked.samples * sizes.forward_flops(sizes.expert)
         asked.known_s = yield from self.system.computing(client, flops)
         asked.answered = True
 
     def ask(self, client: Node, asked: Asked) -> Protocol:
-        """Ask the expert of another client; what has come of it stands in ``asked``."""
+        """Ask the expert of another client; record the result in ``asked``."""
         system, sizes, n = self.system, self.system.sizes, asked.samples
         arrival = yield from self.send(asked, client, asked.at, "feature", n * sizes.feature_bytes)
         if arrival.delivered:
@@ -237,7 +243,7 @@ class Inference:
     def send(
         self, asked: Asked, source: Node, target: Node, name: str, size: float
     ) -> Generator[Request, Arrival, Arrival]:
-        """Send a message; its bytes count when it is sent, unless it turns out to be lost."""
+        """Send a message; its bytes count from when it is sent, unless it is lost."""
         message = Payload(name, size + HEADER_BYTES)
         asked.sent_bytes += size + HEADER_BYTES
         arrival = yield Send(source, target, message)
@@ -246,7 +252,7 @@ class Inference:
         return arrival
 
     def rows(self, query: Query, groups: Sequence[Group], latency_s: Sequence[float]) -> Infer:
-        """Return a query's rows."""
+        """Return the rows of a query in the table of inferences."""
         names = self.system.clients.nodes
         return Infer(
             query.client,
@@ -260,7 +266,7 @@ class Inference:
         )
 
     def correct(self, query: Query, routed: Mapping[str, Any], groups: Sequence[Group]) -> Measure:
-        """Count the samples that were answered rightly as they were served."""
+        """Count the samples that were answered correctly."""
         learner, tested = self.system.learner, self.system.tested()
         counted = {group.experts: group.counted for group in groups}
 
@@ -284,12 +290,12 @@ class Inference:
         return Measure(name, count if any(counted.values()) else lambda: 0, None)
 
 
-# Who was asked, what became of it.
+# Whom a query asks, and what has been answered.
 
 
 @dataclass(frozen=True)
 class Query:
-    """``size`` samples that a client is asked about at ``time_s``: its query ``number``."""
+    """Query ``number`` of a client: ``size`` samples that arrive at ``time_s``."""
 
     client: Node
     number: int
@@ -299,10 +305,10 @@ class Query:
 
 @dataclass
 class Asked:
-    """One expert that is asked about ``samples`` of a query's samples, and what has come of it.
+    """An expert that is asked about ``samples`` of the samples of a query.
 
-    ``answered`` and ``known_s`` say whether there was an answer, and since when that is known
-    (inf: it is on its way, or was never asked for); ``sent_bytes`` have been given to links so far.
+    ``answered`` is whether its answer has arrived, ``known_s`` when that became known (inf: it is
+    under way, or was never asked for); ``sent_bytes`` have been handed to links so far.
     """
 
     at: Node
@@ -314,11 +320,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Group:
-    """Samples of a query that were sent the same way: to the same ``experts``.
+    """Samples of a query that were routed to the same ``experts``.
 
-    ``settled_s`` is when all of these had answered, or were known not to, or the deadline; what the
-    own expert computes instead comes behind it. ``sent_bytes`` are the group's part of the
-    messages, ``counted`` the experts whose outputs are mixed: none for samples that fail.
+    ``settled_s`` is when each of these had answered or was known to be lost, at the latest the
+    deadline; fallbacks are computed after it. ``sent_bytes`` is the group's share of the messages,
+    ``counted`` are the experts whose outputs are mixed: none for samples that fail.
     """
 
     experts: tuple[int, ...]
@@ -344,7 +350,7 @@ def grouped(
 ) -> list[Group]:
     """Return the groups of a query with the experts ``chosen`` of each sample.
 
-    Nothing is settled before the samples were routed at ``routed_s``.
+    No group is settled before the samples are routed, at ``routed_s``.
     """
     groups = []
     for experts, count in sorted(Counter(tuple(sorted(row)) for row in chosen).items()):
@@ -363,6 +369,6 @@ def grouped(
 def mixture(
     chosen: Sequence[int], weights: Sequence[float], counted: Collection[int]
 ) -> dict[int, float]:
-    """Return the weights that a sample's answers are mixed by, of the experts that ``counted``."""
+    """Return the weight of each of the ``counted`` experts in the answer to one sample."""
     own = {e: weight for e, weight in zip(chosen, weights, strict=True) if e in counted}
     return own or dict.fromkeys(counted, 1.0)

@@ -1,4 +1,4 @@
-"""NMoE: three stages in sequence, and then inference."""
+"""NMoE (Gao et al., arXiv 2511.01743): three stages of training, then inference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATTERN = Operation("learning.training.nmoe.answers:pattern")
 
 
 class NMoEOptions(NetworkedOptions):
-    """Options of NMoE; the gate trainer that they name is there."""
+    """Options of NMoE, whose gate trainer must exist."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -33,12 +33,12 @@ class NMoEOptions(NetworkedOptions):
 
 
 class NMoE(Networked):
-    """Three stages in sequence, then inference: the clients are all devices of all clusters.
+    """Three stages in sequence, then inference. The clients are all devices of all clusters.
 
-    Stage 1 federates a feature extractor through the satellite (FedCE or FedSC). Stage 2 trains a
-    personal expert at every client behind the frozen extractor, without traffic. Stage 3 trains the
-    gates behind frozen experts, by the gate trainer that ``learning.options.gate`` names. Clients
-    then answer queries together with the neighbours that their gates select.
+    Stage 1 trains a feature extractor by FedCE or FedSC through the satellite. Stage 2 trains a
+    personal expert at each client on top of the frozen extractor, without traffic. Stage 3 trains
+    the gates on top of frozen experts, by the gate trainer ``learning.options.gate``. Clients then
+    answer queries together with the neighbours that their gates choose.
     """
 
     Options: ClassVar[type] = NMoEOptions
@@ -51,11 +51,11 @@ class NMoE(Networked):
         self._scored: tuple[object, list[Score]] = None, []
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Run through the stages; what the contacts of the plan do not suffice for stays open."""
+        """Run the stages in sequence; stop where the plan has no contact left."""
         stage = 1
         try:
             yield from self.hand_out(me)
-            if not self.trainer.pooled:
+            if not self.trainer.trains_everything:
                 yield from self.extractor.cluster(me)
                 stage = 2
                 yield from train_experts(self, me)
@@ -73,11 +73,11 @@ class NMoE(Networked):
             yield Note("fault", self.version, "no client holds an expert: nobody can answer")
 
     def hand_out(self, me: Cluster) -> Protocol:
-        """Give an expert to every client with the memory for stages 1 and 2; takes no time.
+        """Assign an expert to every client with the memory for stages 1 and 2; takes no time.
 
-        At the server (``pooled``) memory suffices for all.
+        A trainer that trains everything does so at the server: clients need no memory for it.
         """
-        if not self.trainer.pooled:
+        if not self.trainer.trains_everything:
             yield from self.admit(me, *self.costs)
         yield from self.meet("experts handed out")
         if not len(self.registry.holders):
@@ -85,14 +85,14 @@ class NMoE(Networked):
 
     @property
     def costs(self) -> list[Cost]:
-        """A local round of each of stages 1 and 2 that there is."""
-        said, costs = self.options, []
-        if said.extractor != "none" and said.extractor_rounds:
-            costs.append(self.sizes.extractor_round(said.loss))
-        return [*costs, self.sizes.expert_round] if said.expert_rounds else costs
+        """Cost of a local round of stage 1 and of stage 2, as far as they take place."""
+        options, costs = self.options, []
+        if options.extractor != "none" and options.extractor_rounds:
+            costs.append(self.sizes.extractor_round(options.loss))
+        return [*costs, self.sizes.expert_round] if options.expert_rounds else costs
 
     def gate_costs(self, me: Cluster) -> list[Cost]:
-        """A local round of stage 3, if there is one: what it takes at least, by any exchange."""
+        """Least cost of a local round of stage 3, by any exchange; empty if there are no rounds."""
         if self.trainer.routing != "gate" or not self.options.gate_rounds:
             return []
         experts = len(self.clients.holders) if self.options.exchange == "experts" else 1
@@ -100,7 +100,7 @@ class NMoE(Networked):
 
     @property
     def routing(self) -> str | None:
-        """How clients answer now: as the gate trainer says, alone before; None without experts."""
+        """How clients route now: ``local`` until there are gates; None until there are experts."""
         clusters = {cluster.name for cluster in self.world.clusters}
         if set(self.experts) != clusters or not self.clients.with_expert.any():
             return None
@@ -108,9 +108,9 @@ class NMoE(Networked):
         return "local" if no_gates else self.trainer.routing
 
     def scores(self) -> list[Score]:
-        """Means over each cluster's clients on the global test set; None before there are experts.
+        """Return means over each cluster's clients on the global test set; None without experts.
 
-        What has not changed since the last time is not tested again.
+        They are computed again only if something has changed since the last time.
         """
         routing = self.routing
         if routing is None:
@@ -129,7 +129,7 @@ class NMoE(Networked):
         return self._scored[1]
 
     def _routed(self, routing: str) -> tuple[Handle, ...]:
-        """Return what clients are tested by: features and outputs, and gates if they route."""
+        """Return test features and outputs, and the gates if clients route by them."""
         gates = self.in_order(self.gates).values() if routing == "gate" else ()
         return self.tested(), *gates
 
@@ -137,21 +137,21 @@ class NMoE(Networked):
         """Return the gate trainer called ``name``; raise ValueError for one that cannot be made."""
         try:
             return GATE_TRAINERS.find(name)(self)
-        except Exception as error:  # a class of one's own may raise anything
+        except Exception as error:  # a custom class may raise anything
             raise ValueError(
                 f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
             ) from error
 
     def _by_client(self, score: Score) -> Score:
-        """Count each sample once a client, so that pooled means are means over all clients."""
+        """Count each sample once per client: a mean over samples is then one over all clients."""
         samples = score["samples"] * len(self.clients.of(score["cluster"]))
         return {**score, "samples": samples}
 
     def conclude(self) -> Protocol:
-        """Write the gating pattern: which share of client i's test samples goes to expert e.
+        """Write the gating pattern: the share of client i's test samples that goes to expert e.
 
-        The score of a pair is the share of first choices, its probability the mean weight. A
-        timing-only run says who holds which expert, and no probability.
+        The score of a pair is the share of first choices, its probability the mean weight. In a
+        timing-only run the score is who holds which expert, without a probability.
         """
         routing = self.routing
         if routing is None:
@@ -168,11 +168,11 @@ class NMoE(Networked):
         yield Assign(score, own, weights, by_device=True)
 
 
-# Stage 2 of NMoE: every client's own expert, behind the frozen extractor and without traffic.
+# Stage 2 of NMoE: the personal expert of each client, on top of the frozen extractor.
 
 
 def train_experts(system: Networked, me: Cluster) -> Protocol:
-    """Train the experts of a cluster's clients for ``expert_rounds`` local rounds, side by side.
+    """Train the experts of a cluster's clients for ``expert_rounds`` local rounds, without traffic.
 
     A client whose expert is not finite holds none from now on, and trains no gate.
     """

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from learning.methods.options import CHECKED
 
 LOSSES = {"fedsc": "spectral", "fedce": "ce", "none": "none"}
-"""The loss that each way to an extractor goes by."""
+"""The loss of stage 1, by the option ``extractor``."""
 
 GATE_TENSORS = ("weight", "bias")
 """What a gate is made of."""
@@ -84,7 +84,7 @@ class NetworkedOptions:
 
     @property
     def shares_correlations(self) -> bool:
-        """Whether stage 1 has a barrier more in each round, for correlation matrices."""
+        """Whether each round of stage 1 has a second barrier, for correlation matrices."""
         return self.extractor == "fedsc" and self.share_correlations
 
     @property

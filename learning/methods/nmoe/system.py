@@ -1,4 +1,4 @@
-"""What the stages of NMoE share: clients, their memory, and trips to the satellite."""
+"""What the stages of NMoE share: clients, their memory, and round trips to the satellite."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ SAMPLES = Operation("learning.training.task:samples")
 
 
 class Networked(Method):
-    """A method whose clients are devices with one expert each, and the satellite their server.
+    """A method whose clients are devices with one expert each; the satellite is their server.
 
-    ``server`` is the shared extractor, ``experts`` and ``gates`` the clients' own, stacked over a
-    cluster's devices, by cluster; they are filled as stages end. ``samples`` (K,) by cluster. All
-    start weights are drawn from the scenario's seed, which everybody knows: they are never sent.
+    ``server`` is the shared extractor, ``experts`` and ``gates`` are those of the clients, stacked
+    over a cluster's devices, by cluster; each stage fills in its own. ``samples`` (K,) counts each
+    client's samples, by cluster. Start weights are drawn from the scenario's seed, which all
+    clients know: they are never sent.
     """
 
     Options: ClassVar[type] = NetworkedOptions
@@ -67,7 +68,7 @@ class Networked(Method):
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
-        """Raise ValueError for a model that is not made of networked experts, one a device."""
+        """Raise ValueError unless the model has networked experts, one per device."""
         model = config.model
         if model.kind not in KINDS:
             raise ValueError(
@@ -86,7 +87,7 @@ class Networked(Method):
             )
 
     def prepare(self) -> Protocol:
-        """Ask how many samples each client has; a timing-only run takes those of a local round."""
+        """Count the samples of each client; in a timing-only run those of a local round."""
         clusters = self.world.clusters
         default = [[self.sizes.samples] * cluster.devices for cluster in clusters]
         counts = yield Measure("samples", lambda: self.learner.number(SAMPLES), default)
@@ -94,13 +95,13 @@ class Networked(Method):
         self.samples = {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
 
     def meet(self, key: str) -> Protocol:
-        """Wait until all clusters are here."""
+        """Wait for all clusters at the barrier ``key``."""
         yield Meet(key, len(self.world.clusters))
 
     def admit(self, me: Cluster, *costs: Cost) -> Protocol:
-        """Exclude the clients without the memory for a round of each of ``costs``; takes no time.
+        """Exclude clients without the memory for a round of each of ``costs``; takes no time.
 
-        That comes before a stage, so that nobody sends something for what it cannot take part in.
+        This precedes a stage, so that no client sends data for training it cannot take part in.
         """
         for cost in costs:
             able = self.clients.able[me.name]
@@ -118,21 +119,21 @@ class Networked(Method):
         up: Payload | None = None,
         personal: bool = False,
     ) -> Generator[Request, None, Trained]:
-        """Take clients of a cluster through a round trip, and exclude who lacks the memory."""
+        """Run a round trip of the clients in ``who``; exclude those without the memory for it."""
         done = yield from run_round_trip(RoundTrip(down, cost, up, personal), who)
         self.clients.exclude(me.name, done.excluded)
         return done
 
     def compute(self, me: Cluster, flops: Floats) -> Protocol:
-        """Let the cluster's clients compute ``flops`` (K,) side by side."""
+        """Compute ``flops`` (K,) at the clients of a cluster, in parallel."""
         nodes = zip(self.clients.of(me.name), flops.tolist(), strict=True)
         yield All(tuple(self.computing(node, own) for node, own in nodes if own > 0))
 
     def computing(self, node: Node, flops: float) -> Generator[Request, float, float]:
-        """Let one client compute; return when it has ended, s.
+        """Compute at one client; return the time at which it ends, s.
 
-        Where a scenario gives the seconds of a local round, that is a supervised round of the
-        extractor, however the extractor is trained: a device is as fast behind every one.
+        The seconds of a local round, if the scenario gives them, are those of a supervised round of
+        the extractor, however the extractor is trained: this sets the speed of the device.
         """
         round_flops = float(self.sizes.extractor_round("ce").flops)
         return (yield Compute(node, flops, round_flops))
@@ -143,7 +144,7 @@ class Networked(Method):
         return Payload(name, float(sum(t.bytes for t in tensors)), self.version, tensors)
 
     def aggregated_here(self, key: str, detail: str) -> Note:
-        """Count a new version of what the satellite holds, and say what it is."""
+        """Count a new version at the satellite and return its row of the events."""
         self.aggregated(())
         return Note("aggregate", self.version, f"{key} {detail}")
 
@@ -160,16 +161,16 @@ class Networked(Method):
         return who
 
     def counted(self, who: Mapping[str, Mask]) -> str:
-        """Describe how many of the clients have sent something."""
+        """Return how many of the clients have sent something, for a row of the events."""
         sent = sum(int(mask.sum()) for mask in who.values())
         return f"clients:{sent}/{len(self.clients.nodes)}"
 
     def in_order(self, by_cluster: Mapping[str, Handle]) -> dict[str, Handle]:
-        """Return what there is of each cluster, in canonical order."""
+        """Return the values of the clusters that have one, in canonical order."""
         return {c.name: by_cluster[c.name] for c in self.world.clusters if c.name in by_cluster}
 
     def all_experts(self) -> tuple[Handle, ...]:
-        """Return the experts of all clusters; raise ValueError where some have not been trained."""
+        """Return the experts of all clusters; raise ValueError if those of one are missing."""
         for cluster in self.world.clusters:
             if cluster.name not in self.experts:
                 raise ValueError(
@@ -184,14 +185,14 @@ class Networked(Method):
     def tested(self) -> Handle:
         """Return features, all experts' outputs and labels of the global test set.
 
-        They are held here, so that they are computed once, as long as nothing changes.
+        They are kept here, so that they are computed once as long as nothing changes.
         """
         combine = self.options.combine
         self._tested = self.learner.make(TESTED, self.server, *self.all_experts(), combine=combine)
         return self._tested
 
     def model(self) -> Handle:
-        """Return what there is: the extractor, and the clients' experts and gates."""
+        """Return the extractor and, as far as there are any, the clients' experts and gates."""
         clusters = [cluster.name for cluster in self.world.clusters]
         experts, gates = self.in_order(self.experts), self.in_order(self.gates)
         if list(experts) != clusters:
@@ -204,11 +205,11 @@ class Networked(Method):
 
 
 class Clients:
-    """The N clients in canonical order, and who of them holds an expert.
+    """The N clients in canonical order, and which of them hold an expert.
 
-    ``able`` (K,) by cluster are those that have the memory for the training that goes on: the
-    others take no part in it. Who is able when experts are handed out gets the own one, and keeps
-    it when the memory does not suffice for a gate later on. Who holds none asks the others.
+    ``able`` (K,) by cluster are those with the memory for the present stage; the others take no
+    part in it. Clients that are able when experts are handed out hold their own, and keep it if
+    their memory does not suffice for a gate later on. Clients without one query the others.
     """
 
     def __init__(self, clusters: Sequence[Cluster], registry: ExpertRegistry) -> None:
@@ -219,26 +220,26 @@ class Clients:
         self._numbers = {node: number for number, node in enumerate(self.nodes)}
 
     def hand_out(self, seed: int) -> None:
-        """Give every able client the expert of its own number, and room for no other."""
-        room = np.concatenate([self.able[c.name] for c in self.clusters]).astype(np.int64)
-        problem = Problem(np.zeros((len(self.nodes), len(self.registry.changes))), room)
+        """Assign the expert of its own number to every able client."""
+        capacity = np.concatenate([self.able[c.name] for c in self.clusters]).astype(np.int64)
+        problem = Problem(np.zeros((len(self.nodes), len(self.registry.changes))), capacity)
         self.registry.hand_out(identity(problem, stream(seed, "assign")))
 
     def trained(self, cluster: str, rounds: Ints, finite: Mask) -> None:
-        """Count what has become of a cluster's experts; who has got none that works loses it."""
-        for node, count, works in zip(self.of(cluster), rounds, finite, strict=True):
+        """Count changes of a cluster's experts; a client loses an expert that is not finite."""
+        for node, count, is_finite in zip(self.of(cluster), rounds, finite, strict=True):
             expert = self.number(node)
-            if not works:
+            if not is_finite:
                 self.registry.release(expert, [expert])
             elif count:
                 self.registry.changed([expert])
 
     def number(self, node: Node) -> int:
-        """Return the client's place in canonical order, which is its expert's index."""
+        """Return the client's number in canonical order, which is the index of its expert."""
         return self._numbers[node]
 
     def own(self, node: Node) -> int | None:
-        """Return the expert that a client holds; None for one without."""
+        """Return the expert that a client holds; None if it holds none."""
         number = self.number(node)
         return number if self.with_expert[number] else None
 
@@ -255,20 +256,20 @@ class Clients:
         return np.array([node in nodes for node in self.of(cluster)], bool)
 
     def exclude(self, cluster: str, who: Mask) -> None:
-        """Let ``who`` (K,) take no part in training from now on."""
+        """Exclude ``who`` (K,) from training from now on."""
         self.able[cluster] = self.able[cluster] & ~who
 
     @property
     def able_nodes(self) -> tuple[Node, ...]:
-        """Those that take part in training."""
+        """Clients that take part in training."""
         return tuple(node for node in self.nodes if self.able[node.cluster][node.device])
 
     @property
     def holders(self) -> tuple[Node, ...]:
-        """Those that hold an expert."""
+        """Clients that hold an expert."""
         return tuple(n for n, has in zip(self.nodes, self.with_expert, strict=True) if has)
 
     @property
     def with_expert(self) -> Mask:
-        """Experts (N,) that can be asked; none before they are handed out."""
+        """Experts (N,) that a client holds; none before they are handed out."""
         return np.asarray(self.registry.holders.any(axis=0), bool)

@@ -1,4 +1,4 @@
-"""Scores of networked experts, their gating pattern, and answers of queries."""
+"""What clients of NMoE answer: queries, scores on the test set, and the gating pattern."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from learning.training.task import Task
 
 Tensors = Mapping[str, Tensor]
 
-# What a client asks of whom about the samples of a query, and what it answers.
+# Queries: which experts the samples go to, and the answers.
 
 
 def routes(
@@ -35,11 +35,12 @@ def routes(
     size: int,
     reach: Sequence[bool],
 ) -> dict[str, Any]:
-    """Route the ``size`` samples of a client's query number ``batch``, of the global test set.
+    """Draw the ``size`` samples of a client's query ``batch`` from the global test set; route them.
 
-    ``gates`` (K, ...) are those of the client's cluster, if it routes by a gate. Returns ``rows``
-    (size,), the experts ``chosen`` of those in ``reach`` (N,), of positive weight and best first,
-    and their ``weights``, which sum to 1 for each sample.
+    ``gates`` (K, ...) are those of the client's cluster, if it routes by its gate. Returns ``rows``
+    (size,) of the test set and, per sample, the experts ``chosen`` among those in ``reach`` (N,),
+    largest weight first, and their ``weights``, which sum to 1. Raises ValueError for a gate that
+    is not finite.
     """
     node = Node(*client)
     rng = stream(task.config.seed, "queries", node.cluster, node.device, batch)
@@ -66,9 +67,9 @@ def answered(
     weights: Sequence[Sequence[float]],
     combine: str,
 ) -> dict[str, Any]:
-    """Answer test samples ``rows`` by some experts each, of weights that are made to sum to 1.
+    """Answer each test sample in ``rows`` by its ``experts``, with ``weights`` normalised to 1.
 
-    Returns the ``predictions`` and how many are ``correct``.
+    Returns the ``predictions`` and the number of ``correct`` ones.
     """
     index = torch.tensor(rows, dtype=torch.long, device=task.device)
     outputs = tested["outputs"][index]
@@ -83,8 +84,8 @@ def answered(
     return {"predictions": predictions.tolist(), "correct": int(correct.sum())}
 
 
-# What all clients answer to the global test set. ``gates`` are those of all clusters in order, if
-# clients route by them; experts out of ``reach`` (N,) are never chosen.
+# All clients on the global test set. ``gates`` are those of all clusters in order, if clients route
+# by them; experts that are not in ``reach`` (N,) are never chosen.
 
 
 def scores(
@@ -97,7 +98,7 @@ def scores(
 ) -> list[Score]:
     """Return the means over each cluster's clients on the global test set.
 
-    The loss of a mixture that is not finite is nan, as that of any diverged model.
+    The loss is nan if a mixture is not finite, as for any diverged model.
     """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
     for node, routes in _clients(task, tested, gates, routing, reach):
@@ -140,7 +141,7 @@ def _clients(
 
 
 def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
-    """Return a client's own gate out of those of its cluster, if there are any."""
+    """Return the client's gate out of those of its cluster; empty if there are none."""
     return {name: tensor[node.device] for part in gates for name, tensor in part.items()}
 
 
@@ -164,17 +165,16 @@ def _numpy(tensor: Tensor) -> Floats:
     return values
 
 
-# What networked experts are judged by, in numpy.
+# Figures of merit, in numpy.
 
 Ints = NDArray[np.int64]
 
 
 class LocalShares(NamedTuple):
-    """How much of a client's work stays with its own expert, each 0..1.
+    """The share of a client's samples that its own expert answers, 0..1, counted in three ways.
 
-    ``ratio`` of samples by the expert of the largest weight, ``count_share`` of all selected
-    experts (those of positive weight), ``weight_share`` of the weights. The shares of weights that
-    are not finite are nan.
+    ``ratio`` counts the expert of the largest weight per sample, ``count_share`` all experts of
+    positive weight, ``weight_share`` sums the weights. All are nan if weights are not finite.
     """
 
     ratio: float
@@ -183,7 +183,7 @@ class LocalShares(NamedTuple):
 
 
 def macro_f1(y: Ints, predictions: Ints, classes: int) -> float:
-    """Return the macro F1 over all ``classes``; one that is never predicted or met counts 0."""
+    """Return the macro F1 over all ``classes``; 0 for a class without samples or predictions."""
     from sklearn.metrics import f1_score
 
     labels = range(classes)
@@ -203,7 +203,7 @@ def local_shares(weights: Floats, top: Ints, own: int) -> LocalShares:
 
 
 class Pattern(NamedTuple):
-    """Where one client's samples go, (N,) each: by first choice, and by weight."""
+    """The share of a client's samples per expert (N,): by first choice, and by weight."""
 
     top1: Floats
     weights: Floats

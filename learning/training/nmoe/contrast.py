@@ -1,7 +1,7 @@
-"""Spectral loss, random views.
+"""Spectral contrastive loss of FedSC, and random views of samples.
 
 ``L(f) = -2 E[f(x)' f(x+)] + E[(f(x)' f(x'))^2]`` over positive pairs (x, x+) and independent
-(x, x'). Two estimators on a batch of n pairs are in use, and they differ.
+(x, x'). There are two estimators of it on a batch of n pairs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 def clipped(z: Tensor, radius: float) -> Tensor:
-    """Return rows of ``z`` (..., n, d) scaled to the norm sqrt(radius) where they are longer."""
+    """Return ``z`` (..., n, d) with rows longer than sqrt(radius) scaled to that norm."""
     return z * (z.square().sum(-1, keepdim=True) / radius).clamp_min(1.0).rsqrt()
 
 
@@ -24,7 +24,7 @@ def correlation(z: Tensor) -> Tensor:
 
 
 def pairs(z0: Tensor, z1: Tensor, radius: float) -> Tensor:
-    """Estimator over pairs of different samples, unbiased, divided by ``radius``.
+    """Unbiased estimator over pairs of different samples, divided by ``radius``.
 
     ``(-2 mean_i z0_i' z1_i + sum_{i != j} (z0_i' z1_j)^2 / (n (n - 1))) / radius``.
     """
@@ -41,12 +41,12 @@ def pairs(z0: Tensor, z1: Tensor, radius: float) -> Tensor:
 def shared(
     z0: Tensor, z1: Tensor, radius: float, others: Tensor | None = None, alpha: float = 1.0
 ) -> Tensor:
-    """Estimator through the correlation matrix R of both views, which clients can share.
+    """Estimator by the correlation matrix R of both views, which clients can share.
 
     ``-2 mean_i z0_i' z1_i + alpha tr(R R) + 2 (1 - alpha) tr(R R_others)``, with ``others`` (d, d)
-    the mean correlation of all other clients, a constant. With alpha 1 it is ``|R|_F^2``: pairs of
-    a sample with itself count too, which biases it upwards. At alpha = 1 / J the mean gradient of J
-    clients of equal R-weight is that of their pooled batch.
+    the mean correlation of all other clients, a constant. With alpha = 1 the last terms are
+    ``|R|_F^2``: pairs of a sample with itself count too, a bias upwards. With alpha = 1 / J the
+    mean gradient of J clients of equal weight in R is that of their pooled batch.
     """
     z0, z1 = clipped(z0, radius), clipped(z1, radius)
     own = correlation(torch.cat((z0, z1), -2))
@@ -68,10 +68,10 @@ def mean_of_others(own: Tensor, total: Tensor, clients: int) -> Tensor:
 
 
 SMALLEST_PART = {1: 0.6, 3: 0.2}
-"""Smallest area of the part that is seen, by channels."""
+"""Smallest area of the crop, by channels."""
 ASPECT = 4 / 3
 STRENGTH = 0.4
-"""Brightness and contrast change by up to this factor."""
+"""Largest relative change of brightness and contrast."""
 GREY_SHARE, MIRROR_SHARE, MASKED_SHARE = 0.2, 0.5, 0.2
 NOISE = 0.1
 """Noise on a feature, in standard deviations of the feature."""
@@ -100,7 +100,7 @@ def _image_view(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _cropped(x: Tensor, rng: np.random.Generator, smallest: float, mirror: bool) -> Tensor:
-    """Cut a random part out of each image and resize it to the whole, bilinearly."""
+    """Crop a random part of each image and resize it bilinearly to the size of the image."""
     count = len(x)
     area = rng.uniform(smallest, 1.0, count)
     aspect = np.exp(rng.uniform(-np.log(ASPECT), np.log(ASPECT), count) / 2)

@@ -1,4 +1,4 @@
-"""Stage 2 of NMoE: personal experts, their features and outputs, the whole model."""
+"""Stage 2 of NMoE (arXiv 2511.01743): personal experts; features, outputs, the whole model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from learning.training.task import Samples, Task, in_batches, pool
 
 
 def first_client(task: Task, cluster: str) -> int:
-    """Return the number of a cluster's first client: devices are counted over all clusters."""
+    """Return the number of a cluster's first client; clients are counted over all clusters."""
     index = task.config.clusters.index(cluster)
     return sum(task.config.devices[:index])
 
@@ -40,9 +40,9 @@ def train_experts(
     rounds: Sequence[int],
     first_round: Sequence[int],
 ) -> dict[str, Tensor]:
-    """Local rounds from the experts as drawn, by cross-entropy, with plain gradient descent.
+    """Train a cluster's experts from their start weights, by cross-entropy, with plain SGD.
 
-    Features come from a cache, which holds what the client computes again in each round.
+    Features are cached here; the simulated client computes them again in each round.
     """
     model = expert_module(task.config.model, task.spec.classes, "logit")
     labels = task.shards[cluster].samples.y
@@ -55,12 +55,12 @@ def train_experts(
     return train(begin, draw, loss, descent, rounds, first_round, together=True)
 
 
-# What a frozen extractor makes of samples, and what all experts answer to it.
+# Features of samples from the frozen extractor, and the outputs of all experts on them.
 
 
 @lru_cache(maxsize=4)
 def expert_module(model: ModelConfig, classes: int, combine: str) -> nn.Module:
-    """Return one expert without memory, to be called with tensors given."""
+    """Return one expert without memory, for ``functional_call``."""
     with torch.device("meta"):
         return PersonalExpert(model.hidden, model.expert_hidden, classes, combine)
 
@@ -95,14 +95,14 @@ def knowledge(
     *experts: Mapping[str, Tensor],
     combine: str,
 ) -> dict[str, Tensor]:
-    """Features of one cluster's samples, and all experts' answers to them."""
+    """Features (n, d) of one cluster's samples and the outputs (n, N, C) of all experts on them."""
     return dict(cached) | {"outputs": _outputs(task, experts, cached["features"], combine)}
 
 
 def tested(
     task: Task, server: Mapping[str, Tensor], *experts: Mapping[str, Tensor], combine: str
 ) -> dict[str, Tensor]:
-    """Features, answers and labels of the global test set."""
+    """Features, outputs of all experts and labels of the global test set."""
     samples = global_test(task)
     found = _frozen_features(task, server, samples.x)
     return {
@@ -113,7 +113,7 @@ def tested(
 
 
 def global_test(task: Task) -> Samples:
-    """Return all clusters' test samples, a set that several clusters share once."""
+    """Return the test samples of all clusters; a set that several clusters share counts once."""
     kept: dict[str, Samples] = {}
     for name in task.config.clusters:
         new = task.test[name]
@@ -134,13 +134,13 @@ def _frozen_features(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Ten
 def _outputs(
     task: Task, experts: tuple[Mapping[str, Tensor], ...], found: Tensor, combine: str
 ) -> Tensor:
-    """Put the clusters' experts together, in canonical order, and ask them all."""
+    """Stack the experts of all clusters in canonical order and compute their outputs."""
     everyone = {name: torch.cat([part[name] for part in experts]) for name in experts[0]}
     with torch.no_grad():
         return torch.cat([outputs_of(task, everyone, h, combine) for h in in_batches(found)])
 
 
-# The whole mixture as it is stored: what the clients hold, put together under a model's names.
+# The whole mixture as it is stored: what the clients hold, under the names of a model.
 
 
 Tensors = Mapping[str, Tensor]
@@ -151,8 +151,8 @@ def assembled(
 ) -> dict[str, Tensor]:
     """Return extractor, experts and gate by stored name.
 
-    ``stacked`` are the experts of all clusters in order and, where there are any, their gates. A
-    gate that differs between clients is stored once for each cluster, (K, ...), in place of one.
+    ``stacked`` are the experts of all clusters in order and, if there are any, their gates. Gates
+    that differ between clients are stored per cluster, (K, ...), instead of once.
     """
     experts, gates = stacked[: len(clusters)], stacked[len(clusters) :]
     whole = {name: tensor for name, tensor in server.items() if name.startswith(EXTRACTOR)}

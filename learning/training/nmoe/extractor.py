@@ -1,4 +1,4 @@
-"""Stage 1: the shared extractor, trained by labels (FedCE) or by spectral contrast (FedSC)."""
+"""Stage 1 of NMoE (arXiv 2511.01743): local training of the extractor by FedCE or FedSC."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from learning.training.task import Task, in_batches
 
 EXTRACTOR = "extractor."
 OTHERS = "others"
-"""The mean correlation matrix of all other clients, beside what is trained."""
+"""Name of the mean correlation matrix of all other clients, which is frozen."""
 
 
 @lru_cache(maxsize=8)
 def pretext(model: ModelConfig, spec: InputSpec, loss: str) -> Pretext:
-    """Return the model of stage 1 without memory, to be called with tensors given."""
+    """Return the model of stage 1 without memory, for ``functional_call``."""
     with torch.device("meta"):
         return Pretext(model, spec, loss)
 
 
 def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
-    """Return the extractor as the task drew it, and a freshly drawn head or projector."""
+    """Return the extractor as drawn for the task, with a freshly drawn head or projector."""
     model = pretext(task.config.model, task.spec, loss)
     known = {name: t for name, t in task.initial.items() if name.startswith(EXTRACTOR)}
     wanted = {name for name, _ in model.named_parameters()} - set(known)
@@ -51,7 +51,10 @@ def correlation(
     noise: float,
     radius: float,
 ) -> dict[str, Tensor]:
-    """R_j of each device: of two views of each of its samples."""
+    """Return R_j (K, d, d) of each device, from two views of each of its samples.
+
+    Each entry gets Gaussian noise of the standard deviation ``noise``.
+    """
     model = pretext(task.config.model, task.spec, "spectral")
     found = []
     for device in range(task.devices(cluster)):
@@ -73,7 +76,10 @@ def correlation(
 def total(
     task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]] | None
 ) -> dict[str, Tensor]:
-    """Sum of the matrices of all clients in ``who``, and how many these are."""
+    """Return the sum of the matrices of all clients in ``who``, and the number of these.
+
+    Raises ValueError for a matrix that is not finite.
+    """
     matrices = [part["matrix"] for part in correlations]
     if who is not None:
         matrices = [
@@ -103,7 +109,7 @@ def train_extractor(
     largest_gradient: float | None,
     step_size_ratio: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Local rounds of all devices of one cluster, each from the server's tensors."""
+    """Train all devices of one cluster, each from the server's tensors."""
     devices = task.devices(cluster)
     stacked = {name: t.expand(devices, *t.shape) for name, t in server.items()}
     others = None
@@ -126,7 +132,7 @@ def train_extractor(
 
 
 def _views_of(task: Task, cluster: str) -> Draw:
-    """Return how minibatches of two views of each sample are drawn, by each device for itself."""
+    """Return a draw of minibatches of two random views per sample, device by device."""
 
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
         who = zip(devices, numbers, strict=True)
@@ -137,7 +143,7 @@ def _views_of(task: Task, cluster: str) -> Draw:
 
 
 def _views(task: Task, cluster: str, device: int, number: int | None) -> Iterator[Batch]:
-    """Draw the views of one device's round; where it rests, the samples stand for them."""
+    """Draw the views of one round of a device; at rest, its samples take their place."""
     x = task.shards[cluster].samples.x
     rng = None if number is None else stream(task.config.seed, "views", cluster, device, number)
     for rows in torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device):

@@ -1,4 +1,4 @@
-"""Stage 3 of NMoE: gates behind frozen experts, and routing; the central baseline."""
+"""Stage 3 of NMoE (arXiv 2511.01743): gates on frozen experts, routing, central training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GATE = "gate.0."
 
 @lru_cache(maxsize=16)
 def gate_module(model: ModelConfig, top_k: int) -> Gate:
-    """Return a gate without memory that keeps ``top_k``, to be called with tensors given."""
+    """Return a gate that keeps ``top_k``, without memory, for ``functional_call``."""
     everyone = Residency(tuple(range(model.experts)), own_reach=True)
     with torch.device("meta"):
         return Gate(replace(model, top_k=top_k), everyone, normalised=True, biased=True)
@@ -40,7 +40,7 @@ def route(
 ) -> Routing:
     """Route ``features`` (..., d) by one gate to ``top_k`` experts (None: all).
 
-    ``reach`` (N,) is 0, or -inf for experts that get no weight whatever the gate says.
+    ``reach`` (N,) is added to the logits: 0, or -inf for experts that must get no weight.
     """
     model = task.config.model
     module = gate_module(model, min(top_k or model.experts, model.experts))
@@ -51,7 +51,7 @@ def route(
 def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
     """Return what is added to logits (N,): 0 for experts in ``reach`` (N,), -inf for the others.
 
-    Raises ValueError for a client that reaches no expert at all.
+    Raises ValueError if there is no expert in ``reach``.
     """
     if not any(reach):
         raise ValueError("a client reaches no expert, not even its own; leave it out")
@@ -92,7 +92,7 @@ def train_gates(
     reach: Sequence[bool],
     combine: str,
 ) -> dict[str, Tensor]:
-    """Local rounds by the cross-entropy of the mixture of ``reach`` (N,), all else frozen."""
+    """Train gates (K, ...) by the cross-entropy of the mixture of all experts in ``reach`` (N,)."""
     limit = reach_of(task, reach)
 
     def loss(gate: Mapping[str, Tensor], h: Tensor, answers: Tensor, y: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def train_gates(
     return train(gates, draw, loss, descent, rounds, first_round, together=True)
 
 
-# How a client's samples are routed: by its gate, to its own expert alone, or at random.
+# Routing of a client's samples: by its gate, to its own expert, or at random.
 
 
 class Routes(NamedTuple):
@@ -126,10 +126,9 @@ def routes_of(
 ) -> Routes:
     """Route ``features`` (n, d) for one client among the experts in ``reach`` (N,).
 
-    By ``routing`` it follows its ``gate``, asks k experts drawn at ``random``, or its own alone
-    (``local``), whatever that is worth: a client whose expert is not finite holds none, and must
-    have no such samples. What is drawn comes from a stream of the client's own for this
-    ``occasion``.
+    ``routing`` is by its ``gate``, to k experts drawn at ``random``, or to its own (``local``), even
+    if that is not finite: a client without an expert must not be asked. Experts are drawn from the
+    client's own stream for this ``occasion``.
     """
     config = task.config.model
     if routing == "local":
@@ -151,10 +150,10 @@ def _one_hot(task: Task, index: Tensor) -> Tensor:
     return functional.one_hot(index, task.config.model.experts).to(task.dtype)
 
 
-# The baseline: the whole mixture trained jointly on all clients' samples in one place.
+# The centralised baseline: the whole mixture is trained jointly on the samples of all clients.
 
 
-EXPERTS, POOLED_GATE = "experts.", "gate."
+EXPERTS, CENTRAL_GATE = "experts.", "gate."
 
 
 def central(
@@ -165,7 +164,7 @@ def central(
     momentum: float,
     largest_gradient: float | None,
 ) -> dict[str, Tensor]:
-    """Extractor, all experts and the gate after ``rounds`` rounds over the pooled samples."""
+    """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
     config = task.config
     limit = torch.zeros(config.model.experts, dtype=task.dtype, device=task.device)
@@ -173,7 +172,7 @@ def central(
     def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         h = features_of(task, tensors, x)
         outputs = outputs_of(task, _part(tensors, EXPERTS), h, combine)
-        weight = route(task, _part(tensors, POOLED_GATE), h, None, limit).weight
+        weight = route(task, _part(tensors, CENTRAL_GATE), h, None, limit).weight
         return losses(answer(mixed(weight, outputs), combine), y, combine).mean()
 
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
@@ -182,7 +181,7 @@ def central(
         return [(samples.x[s], samples.y[s]) for s in torch.from_numpy(rows).to(task.device)]
 
     begin = _drawn(task)
-    ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(POOLED_GATE)}
+    ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
     descent = Descent(config.step_size, momentum, largest_gradient, ratios)
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
     trained = train(one, draw, loss, descent, [rounds], [0], together=False)
@@ -203,7 +202,7 @@ def central_experts(task: Task, whole: Mapping[str, Tensor], *, cluster: str) ->
 
 def central_gate(task: Task, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The gate."""
-    return _part(whole, POOLED_GATE)
+    return _part(whole, CENTRAL_GATE)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -214,4 +213,4 @@ def _drawn(task: Task) -> dict[str, Tensor]:
     parts = [drawn_experts(task, name) for name in task.config.clusters]
     experts = {EXPERTS + name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     extractor = {n: t for n, t in task.initial.items() if n.startswith(EXTRACTOR)}
-    return extractor | experts | {POOLED_GATE + name: t for name, t in start_gate(task).items()}
+    return extractor | experts | {CENTRAL_GATE + name: t for name, t in start_gate(task).items()}
