@@ -126,9 +126,9 @@ def routes_of(
 ) -> Routes:
     """Route ``features`` (n, d) for one client among the experts in ``reach`` (N,).
 
-    ``routing`` is by its ``gate``, to k experts drawn at ``random``, or to its own (``local``), even
-    if that is not finite: a client without an expert must not be asked. Experts are drawn from the
-    client's own stream for this ``occasion``.
+    ``routing`` is by its ``gate``, to k experts drawn at ``random``, or to its own (``local``),
+    even if that is not finite: a client without an expert must not be asked. Experts are drawn
+    from the client's own stream for this ``occasion``.
     """
     config = task.config.model
     if routing == "local":
