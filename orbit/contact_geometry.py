@@ -172,10 +172,8 @@ class ContactGeometry:
     @cached_property
     def azimuth_deg(self) -> FloatArray:
         """Azimuths (K, T), worked out when first asked for."""
-        azimuth: FloatArray = np.empty_like(self.time_s)
-        for rows, state, device in _blocks(self.time_s, self.track):
-            azimuth[rows] = azimuth_deg(state, self._frames, device)
-        return azimuth
+        device = np.arange(len(self.time_s))[:, None]
+        return azimuth_deg(self.track.state(self.time_s), self._frames, device)
 
 
 def contact_geometry(
@@ -211,7 +209,14 @@ def contact_geometries(
     Of each contact: the satellite, rise_s, set_s and step_s. Raises ValueError as that does.
     """
     for _, rise_s, set_s, step_s in contacts:
-        _check(rise_s, set_s, step_s)
+        if not (isfinite(rise_s) and isfinite(set_s) and set_s > rise_s):
+            raise ValueError(
+                f"contact {rise_s} s to {set_s} s does not last; give set_s after rise_s"
+            )
+        if not (isfinite(step_s) and step_s > 0):
+            raise ValueError(
+                f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
+            )
     frames = site_frames(devices, min_elevation_deg)
     tracks = [contact_track(satellite, start, *span_s) for satellite, *span_s, _ in contacts]
     every = np.arange(len(devices))
@@ -224,15 +229,6 @@ def contact_geometries(
         ContactGeometry(time_s[:, 0], time_s[:, -1], time_s, *look, track, frames)
         for time_s, look, track in zip(times, seen, tracks, strict=True)
     ]
-
-
-def _check(rise_s: float, set_s: float, step_s: float) -> None:
-    if not (isfinite(rise_s) and isfinite(set_s) and set_s > rise_s):
-        raise ValueError(f"contact {rise_s} s to {set_s} s does not last; give set_s after rise_s")
-    if not (isfinite(step_s) and step_s > 0):
-        raise ValueError(
-            f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
-        )
 
 
 def _even_times(aos_s: FloatArray, los_s: FloatArray, step_s: float) -> FloatArray:
@@ -273,34 +269,24 @@ def _look_along(
 ) -> Look:
     """What `looks_along` says of one track, a few devices at a time."""
     elevation, slant_range, range_rate = np.empty((3, len(devices), time_s.shape[1]))
-    for rows, state, device in _blocks(np.broadcast_to(time_s, elevation.shape), track):
-        seen = elevation_and_range(state, frames, devices[device])
-        elevation[rows], slant_range[rows], range_rate[rows] = seen
+    every_s = np.broadcast_to(time_s, elevation.shape)
+    for some in blocks(*elevation.shape):
+        seen = elevation_and_range(track.state(every_s[some]), frames, devices[some, None])
+        elevation[some], slant_range[some], range_rate[some] = seen
     return elevation, slant_range, range_rate
-
-
-def _blocks(
-    time_s: FloatArray, track: ContactTrack
-) -> Iterator[tuple[slice, FloatArray, IntArray]]:
-    """Devices a few at a time: their rows, their states (k, T, 6), and their indices (k, 1)."""
-    devices, times = time_s.shape
-    for device in blocks(devices, times):
-        rows = slice(device[0], device[-1] + 1)
-        yield rows, track.state(time_s[rows]), device[:, None]
 
 
 # AOS and LOS of many devices under the tracks of satellites.
 
 
-# Samples that are searched at once, so that a long contact of many devices does not need all memory
-# ...
+# Samples that are searched at once, which bounds the memory of a long contact of many devices.
 _CHUNK = 40_000
-# ... and numbers of an array at most, so that a dozen of them stay in a core's own cache.
+# Numbers of an array at most, so that a dozen of them stay in a core's own cache.
 _BLOCK = 8_000
 
 
 def blocks(devices: int, times: int, most: int = _BLOCK) -> Iterator[IntArray]:
-    """Indices of the devices, a few at a time, at least one if there is anything to do."""
+    """Indices of the devices, a few at a time: arrays over these and times have `most` entries."""
     if devices * times:
         yield from np.array_split(np.arange(devices), min(devices, ceil(devices * times / most)))
 

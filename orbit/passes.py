@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,32 +20,51 @@ _HOPELESS = 0.02
 
 
 @dataclass(frozen=True)
-class Extrema:
-    """Extrema of the elevation after samples `left` at fractions x of the step, in order."""
+class _Instants:
+    """Instants after samples `left` at fractions x of the step."""
 
     left: IntArray
     x: FloatArray
-    is_peak: BoolArray
-    sin_elevation: FloatArray
-    visible: BoolArray
 
     @property
     def place(self) -> FloatArray:
         """A number that grows along the samples."""
         return self.left + self.x
 
-    def at(self, which: BoolArray) -> "Extrema":
+    def at(self, which: BoolArray | IntArray) -> Self:
         """Those only."""
-        return Extrema(*(getattr(self, column.name)[which] for column in fields(self)))
+        return type(self)(*(getattr(self, column.name)[which] for column in fields(self)))
 
 
 @dataclass(frozen=True)
-class Approaches:
-    """Closest approaches after samples `left` at fractions x of the step, in order."""
+class Extrema(_Instants):
+    """Extrema of the elevation, in order."""
 
-    left: IntArray
-    x: FloatArray
-    slant_range_km: FloatArray
+    is_peak: BoolArray
+    sin_elevation: FloatArray
+    visible: BoolArray
+
+
+@dataclass(frozen=True)
+class MaskCrossings(_Instants):
+    """Crossings of the elevation mask: where a window opens (`rises`) or closes."""
+
+    rises: BoolArray
+
+
+@dataclass(frozen=True)
+class _Ends(_Instants):
+    """One end of every pass, in order; those that are clipped are at x = 0."""
+
+    clipped: BoolArray
+
+    @classmethod
+    def of(cls, found: MaskCrossings, clipped: IntArray) -> Self:
+        """The crossings, and the samples `clipped`."""
+        left = np.concatenate([found.left, clipped])
+        x = np.concatenate([found.x, np.zeros(len(clipped))])
+        ends = cls(left, x, np.arange(len(left)) >= len(found.left))
+        return ends.at(np.argsort(ends.place))
 
 
 def elevation_extrema(samples: Samples) -> Extrema:
@@ -60,17 +79,6 @@ def elevation_extrema(samples: Samples) -> Extrema:
     top = arcs.line(np.arange(len(left)), x)
     visible = top.above_mask_km(samples.sin_mask(left)) >= 0
     return Extrema(left, x, peak, top.sin_elevation, visible)
-
-
-def closest_approaches(samples: Samples, peaks: IntArray) -> Approaches:
-    """Closest approaches in steps with an end in view, or among `peaks`."""
-    rate, seen = samples.seen.square_rate, samples.visible
-    wanted = seen[:-1] | seen[1:]
-    wanted[peaks] = True
-    left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
-    arcs, rising = samples.arcs(left), np.ones(len(left), dtype=np.bool_)
-    x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
-    return Approaches(left, x, np.sqrt(arcs.line(np.arange(len(left)), x).square))
 
 
 def _likely(samples: Samples, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -90,18 +98,6 @@ def _step(left: IntArray) -> tuple[FloatArray, FloatArray]:
 def _secant(values: FloatArray, left: IntArray) -> FloatArray:
     guess: FloatArray = values[left] / (values[left] - values[left + 1])
     return guess
-
-
-# Crossings of the elevation mask: where windows open and close.
-
-
-@dataclass(frozen=True)
-class MaskCrossings:
-    """Mask crossings after samples `left` at fractions x of the step; `rises` or sets."""
-
-    left: IntArray
-    x: FloatArray
-    rises: BoolArray
 
 
 def mask_crossings(samples: Samples, turns: Extrema) -> MaskCrossings:
@@ -137,9 +133,6 @@ def _solved(
     return guess
 
 
-# Passes of satellites over sites: rise, culminations, closest approach, set.
-
-
 @dataclass(frozen=True)
 class Passes:
     """Arrays of one length, sorted by site, satellite, time; times in seconds since start.
@@ -162,29 +155,6 @@ class Passes:
     def where(self, keep: BoolArray) -> "Passes":
         """Those passes for which `keep` is True."""
         return Passes(**{column.name: getattr(self, column.name)[keep] for column in fields(self)})
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """One end of every pass, in order: after sample `left` at fraction x; clipped ones at x = 0."""
-
-    left: IntArray
-    x: FloatArray
-    clipped: BoolArray
-
-    @classmethod
-    def of(cls, found: MaskCrossings, which: BoolArray, clipped: IntArray) -> "_Ends":
-        """The crossings `which`, and the samples `clipped`."""
-        left = np.concatenate([found.left[which], clipped])
-        x = np.concatenate([found.x[which], np.zeros(len(clipped))])
-        flags = np.arange(len(left)) >= len(left) - len(clipped)
-        order = np.argsort(left + x)
-        return cls(left[order], x[order], flags[order])
-
-    @property
-    def place(self) -> FloatArray:
-        """A number that grows along the samples."""
-        return self.left + self.x
 
 
 def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
@@ -219,8 +189,8 @@ def _ends(samples: Samples, found: MaskCrossings) -> tuple[_Ends, _Ends]:
     starts = seen.copy()
     starts[1:] &= ~linked[:-1]
     return (
-        _Ends.of(found, found.rises, np.flatnonzero(starts)),
-        _Ends.of(found, ~found.rises, np.flatnonzero(seen & ~linked)),
+        _Ends.of(found.at(found.rises), np.flatnonzero(starts)),
+        _Ends.of(found.at(~found.rises), np.flatnonzero(seen & ~linked)),
     )
 
 
@@ -243,13 +213,17 @@ def _highest(
 
 def _closest_s(samples: Samples, peaks: IntArray, opens: _Ends, closes: _Ends) -> FloatArray:
     """When the range has its least minimum in each pass; its rise where it has none."""
-    near = closest_approaches(samples, peaks)
+    rate, wanted = samples.seen.square_rate, samples.visible[:-1] | samples.visible[1:]
+    wanted[peaks] = True
+    left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
+    arcs, rising = samples.arcs(left), np.ones(len(left), dtype=np.bool_)
+    x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
+    square, near = arcs.line(np.arange(len(left)), x).square, _Instants(left, x)
     time_s = samples.time_s(opens.left, opens.x)
-    place = near.left + near.x
-    pass_of = np.searchsorted(opens.place, place, side="right") - 1
-    inside = np.flatnonzero((pass_of >= 0) & (place < closes.place[pass_of]))
-    best = inside[first_largest(-near.slant_range_km[inside], pass_of[inside])]
-    time_s[pass_of[best]] = samples.time_s(near.left[best], near.x[best])
+    pass_of = np.searchsorted(opens.place, near.place, side="right") - 1
+    inside = np.flatnonzero((pass_of >= 0) & (near.place < closes.place[pass_of]))
+    best = inside[first_largest(-square[inside], pass_of[inside])]
+    time_s[pass_of[best]] = samples.time_s(left[best], x[best])
     return time_s
 
 
