@@ -101,6 +101,12 @@ class DataConfig:
     test_samples: int | None = None
     test_fraction: float = 0.2
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Files, folders and data sets that ``path`` and ``paths`` name."""
+        single = () if self.path is None else (self.path,)
+        return (*single, *(path for _, path in self.paths))
+
 
 @dataclass(frozen=True)
 class Pretraining:
@@ -141,6 +147,13 @@ class LearningConfig:
     upload_format: str = "native"
     device: str = "cpu"
     precision: str = "auto"
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Files and folders that the data, the model, its tokenizer and adapter are read from."""
+        single = (self.model.tokenizer, self.model.adapter)
+        given = (name for name in single if name is not None)
+        return (*self.data.named, *self.model.checkpoints, *given)
 
 
 MASKS = {"-inf": -math.inf, "zero": 0.0}

@@ -203,10 +203,7 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
 
 def file_fingerprints(config: LearningConfig) -> Fingerprints:
     """Return the fingerprints of every file that a task is made of."""
-    data, model = config.data, config.model
-    named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
-    named += [model.tokenizer, model.adapter]
-    return fingerprints_under([name for name in named if name is not None])
+    return fingerprints_under(config.named)
 
 
 def fingerprints_under(names: Iterable[str]) -> Fingerprints:

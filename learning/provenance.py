@@ -41,9 +41,8 @@ def why_not_cacheable(config: LearningConfig) -> str:
     ):
         if known is None:
             return f"{key} {kind!r} is not part of leomix"
-    named = [data.path, *(path for _, path in data.paths), *model.checkpoints]
-    for name in (*named, model.tokenizer, model.adapter):
-        if name is not None and not files_under(name):
+    for name in config.named:
+        if not files_under(name):
             return f"{name!r} is no local file or folder"
     if source_fingerprints(Path(__file__).parent) != SOURCE:
         return "leomix itself has changed since this program began"

@@ -338,6 +338,5 @@ def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
 
 def _data_bytes(config: LearningConfig) -> int:
     """Bytes of the files that are learnt from; data sets that come with a library are small."""
-    named = [config.data.path, *(path for _, path in config.data.paths)]
-    local = [name for name in named if name is not None and not name.startswith(HUB)]
+    local = [name for name in config.data.named if not name.startswith(HUB)]
     return sum(file.stat().st_size for name in local for file in files_under(name))

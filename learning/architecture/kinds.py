@@ -164,10 +164,9 @@ def input_spec(config: LearningConfig) -> InputSpec:
 
 def text_spec(config: LearningConfig) -> InputSpec | None:
     """Return the form of a text model's data; None where its files are not there."""
-    named = [config.data.path, *(path for _, path in config.data.paths)]
-    local = [name for name in named if name is not None]
-    known = config.data.kind not in FILES_ONLY or all(Path(name).exists() for name in local)
-    return input_spec(config) if known and local else None
+    named = config.data.named
+    known = config.data.kind not in FILES_ONLY or all(Path(name).exists() for name in named)
+    return input_spec(config) if known and named else None
 
 
 # How many rows of one sample run through the experts.

@@ -79,16 +79,24 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
     """
     labels: list[int | str] = [label for table in tables for label in table.labels]
     places = [(table, row) for table in tables for row in range(len(table.labels))]
-    check_one_type(labels, "label", lambda row: places[row][0].place(places[row][1]))
-    known = {label for table in tables for label in _trained(table)}
+
+    def place(index: int) -> str:
+        table, row = places[index]
+        return table.place(row)
+
+    check_one_type(labels, "label", place)
+    trained = (t.labels[row] for t, row in places if t.is_test is None or not t.is_test[row])
+    known = set(trained)
     for (table, row), label in zip(places, labels, strict=True):
         if label not in known:
             raise ValueError(
                 f"{table.place(row)}: label {label!r:.60} is in no train sample; remove the test "
                 "sample, or add train samples of its kind"
             )
-    _check_gaps(labels, known, lambda row: places[row][0].place(places[row][1]))
-    number = _numbers(known)
+    _check_gaps(labels, known, place)
+    number: dict[int | str, int] = {label: label for label in known if isinstance(label, int)}
+    words = sorted(label for label in known if isinstance(label, str))
+    number |= {word: index for index, word in enumerate(words)}
     found = [np.array([number[label] for label in t.labels], np.int64) for t in tables]
     return found, 1 + max(number.values())
 
@@ -104,18 +112,6 @@ def _check_gaps(
             f"{place(row)}: label {labels[row]}, but no train sample has label {missing}; number "
             "classes from 0 without gaps, or write labels as strings"
         )
-
-
-def _trained(table: Table) -> list[int | str]:
-    if table.is_test is None:
-        return list(table.labels)
-    return [label for label, test in zip(table.labels, table.is_test, strict=True) if not test]
-
-
-def _numbers(known: set[int | str]) -> dict[int | str, int]:
-    words = sorted(label for label in known if isinstance(label, str))
-    numbers: dict[int | str, int] = {label: label for label in known if isinstance(label, int)}
-    return numbers or {word: number for number, word in enumerate(words)}
 
 
 #: What a path to be downloaded begins with (kind hf).
@@ -135,22 +131,16 @@ def cluster_files(config: LearningConfig) -> list[str]:
             f"learning.data: kind {data.kind!r} reads files; give either path (one file) or paths "
             "(a file for each cluster)"
         )
-    if data.path is not None:
-        return _checked([data.path], data.kind)
     strangers = sorted(set(paths) - set(config.clusters))
-    missing = [cluster for cluster in config.clusters if cluster not in paths]
+    missing = [cluster for cluster in config.clusters if paths and cluster not in paths]
     if strangers or missing:
         what = f"no file for cluster {missing[0]!r}" if missing else f"no cluster {strangers[0]!r}"
         raise ValueError(f"learning.data.paths: {what}; clusters: {', '.join(config.clusters)}")
-    return _checked([paths[cluster] for cluster in config.clusters], data.kind)
-
-
-def _checked(paths: list[str], kind: str) -> list[str]:
-    """Refuse all but regular files, for kinds that read nothing else."""
-    for path in paths if kind in FILES_ONLY else ():
+    files = [paths[cluster] for cluster in config.clusters] if paths else list(data.named)
+    for path in files if data.kind in FILES_ONLY else ():
         if Path(path).exists():  # a missing file is reported where it is opened
             check_regular(path)
-    return paths
+    return files
 
 
 def data_files(data: DataConfig) -> list[str]:
@@ -159,14 +149,10 @@ def data_files(data: DataConfig) -> list[str]:
     A folder stands for all files in it. What is downloaded or found by its name in a cache is not
     among them. Raises :class:`ValueError` for a file that does not exist.
     """
-    given = [path for path in (data.path, *(path for _, path in data.paths)) if path is not None]
-    return sorted({file for path in given for file in _files_at(path, data.kind)})
-
-
-def _files_at(path: str, kind: str) -> list[str]:
-    if Path(path).exists() or kind == "hf":
-        return [str(file) for file in files_under(path)]
-    raise ValueError(f"{path}: no such file; see learning.data.path and paths")
+    for path in data.named:
+        if data.kind != "hf" and not Path(path).exists():
+            raise ValueError(f"{path}: no such file; see learning.data.path and paths")
+    return sorted({str(file) for path in data.named for file in files_under(path)})
 
 
 def column_names(data: DataConfig, roles: tuple[str, ...]) -> dict[str, str]:
