@@ -49,7 +49,7 @@ class Clock:
         return self._env.now
 
     def event(self) -> simpy.Event:
-        """Return an event that somebody else triggers."""
+        """Return an event that another process triggers."""
         return self._env.event()
 
     def at(self, time_s: float) -> simpy.Event:
@@ -62,7 +62,7 @@ class Clock:
         return event
 
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
-        """Call ``act`` at this time, behind everything else that happens now."""
+        """Call ``act`` at this time, after everything else that happens now."""
         event = self._env.event()
         event._ok, event._value = True, None
         event.callbacks = [lambda _: self._act(name, act)]
@@ -79,12 +79,12 @@ class Clock:
         self._env._now = time_s
 
     def stop(self) -> None:
-        """End the run behind the event that is going on now."""
+        """End the run after the current event."""
         self._stopped = True
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody has asked to end the run."""
+        """Whether the run was asked to end."""
         return self._stopped
 
     @property
@@ -93,7 +93,7 @@ class Clock:
         return self._env.peek() == math.inf
 
     def run(self, until_s: float, each_event: Callable[[int], None]) -> None:
-        """Process events up to and including ``until_s``; call ``each_event`` behind each one.
+        """Process events up to and including ``until_s``; call ``each_event`` after each one.
 
         Raises InvariantError for an event before the last one, or at what is no time.
         """

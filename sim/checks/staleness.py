@@ -1,4 +1,4 @@
-"""How old an update is when it is aggregated, told by what its devices have downloaded."""
+"""How old an update is when it is aggregated, from what its devices have downloaded."""
 
 from __future__ import annotations
 

@@ -106,9 +106,9 @@ def _interrupted(saved: str = "") -> int:
 
 
 def _say(text: str) -> None:
-    """Tell on one line of stderr what ended the command.
+    """Print on one line of stderr what ended the command.
 
-    The text may quote somebody's file: what a terminal would obey is shown, not sent.
+    The text may quote a file: control characters are shown, not sent to the terminal.
     """
     line = " ".join(text.split())[:LONGEST_LINE]
     shown = (c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -165,7 +165,7 @@ def _failure(place: Path) -> str | None:
 REFRESH_S = 0.1
 """Wall time between two looks at the simulated clock."""
 SHORT_S = 2 * 86400.0
-"""A run below this is told in hours."""
+"""Shorter runs are shown in hours."""
 
 
 class Progress(Bar):

@@ -77,7 +77,7 @@ def _clusters(built: Build) -> str:
     return table(header, rows)
 
 
-# What a scenario may still lack to be trained, told without torch: files, or a model for them.
+# What a scenario may still lack to be trained, found without torch: files, or a model for them.
 
 
 def missing_data(learner: Learner) -> list[str]:

@@ -56,7 +56,7 @@ class Build:
 
     @property
     def world(self) -> World:
-        """What the method is told."""
+        """What the method knows of the run."""
         waits = self.scenario.learning.aggregation
         return World(
             clusters=self.plan.clusters,

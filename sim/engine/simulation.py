@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from sim.engine.setup import Build
 
 SERVER = "server"
-Turn = tuple[float, "Build"]
-"""When a run goes over to another build of it."""
+Switch = tuple[float, "Build"]
+"""When a run changes to which other build."""
 
 AtOnce = Measure | Assign | Note | Forecast
 """Requests that take no simulated time."""
@@ -72,7 +72,7 @@ class Phase(NamedTuple):
 
 
 class Simulation:
-    """One run of a build, which at each of the ``turns`` goes over to another build of it.
+    """One run of a build, which at each of the ``switches`` changes to another build.
 
     The server's model is evaluated at the start, at every complete cycle, every
     ``learning.evaluate_every_hours`` if given, and at the end. ``journal`` answers what an
@@ -84,7 +84,7 @@ class Simulation:
         build: Build,
         journal: Journal,
         observers: Sequence[Observer] = (),
-        turns: Sequence[Turn] = (),
+        switches: Sequence[Switch] = (),
     ) -> None:
         plan = build.plan
         self.build = build
@@ -95,12 +95,12 @@ class Simulation:
         self.cycle = 0
         self._clusters = plan.clusters
         self._observers = observers
-        self._to_come = turns
+        self._switches = switches
         self._ended_at_s: float | None = None
-        self._turns = 0
+        self._switched = 0
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
-        # The plan of the last build holds all contacts that the run comes by.
-        self.invariants = Invariants(turns[-1][1].plan if turns else plan, lambda: self.end_s)
+        # The plan of the last build holds all contacts of the run.
+        self.invariants = Invariants(switches[-1][1].plan if switches else plan, lambda: self.end_s)
         self.trace.watch = self.invariants.watch
         self.evaluator = Evaluator(plan, method, journal, self.trace, observers)
         self.payloads = PayloadList()
@@ -149,8 +149,8 @@ class Simulation:
     def run(self) -> None:
         """Run to the end.
 
-        A turn comes before whatever else happens at its time. Raises InputError where the run has
-        ended by then, or has come too far to turn.
+        A switch comes before everything else at its time. Raises InputError where the run has ended
+        by then, or has gone too far for the new build.
         """
         try:
             self._at_once(self.method.prepare())
@@ -166,13 +166,13 @@ class Simulation:
             actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
         self._start_evaluations()
-        for at_s, to in self._to_come:
+        for at_s, to in self._switches:
             self.clock.run(math.nextafter(at_s, -math.inf), self._event)
             if self.clock.stopped:
                 raise InputError(f"--at {at_s:g} s: the run ends at {self.clock.now:g} s")
             self.clock.pass_to(at_s)
             try:
-                self._turn(to)
+                self._switch(to)
             except InputError as error:
                 raise InputError(f"--at {at_s:g} s: {error}") from None
         self.clock.run(self.build.plan.stop_s, self._event)
@@ -182,10 +182,10 @@ class Simulation:
         for observer in self._observers:
             observer.event(number, self.clock.now)
 
-    def _turn(self, to: Build) -> None:
-        """Go by another build from now on; what is under way ends as it was begun."""
+    def _switch(self, to: Build) -> None:
+        """Switch to another build; what is under way ends by the rules under which it began."""
         self._keep_spent(to)
-        self._turns += 1
+        self._switched += 1
         self.build, self.method.world = to, to.world
         learning = to.scenario.learning
         self.method.learner.set_step_sizes(learning.step_size, learning.gate_step_size_ratio)
@@ -193,13 +193,13 @@ class Simulation:
         if self._ended_early():
             raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
-            self._turn_cluster(cluster, compute, to)
+            self._switch_cluster(cluster, compute, to)
         self._peers.queues.links = to.sidelinks
         self._peers.relay.policy = to.scenario.link.relay
         self._record_plan()
         self._start_evaluations()
 
-    def _turn_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
+    def _switch_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
         name, sessions = cluster.name, to.plan.sessions
         antenna, devices = self._antennas[name], self._devices[name]
         if antenna.replan(sessions(cluster)):
@@ -208,22 +208,24 @@ class Simulation:
         devices.compute = compute
         devices.presence = None if faults is None else faults.presence
         self._forecasts[name] = Forecaster(sessions(cluster), devices)
-        self._links[name].turn(to.scenario.link.cut_transfers, to.world.closing, faults)
+        self._links[name].switch(to.scenario.link.cut_transfers, to.world.closing, faults)
 
     def _record_plan(self) -> None:
         """Record what the plan says will happen, when it does."""
-        self._for_now("waits", self._rows.waits(self.build.plan, self.clock))
+        self._until_switch("waits", self._rows.waits(self.build.plan, self.clock))
         if self.build.plan.faults is not None:
-            self._for_now("faults", record_faults(self.build.plan.faults, self.clock, self.trace))
+            self._until_switch(
+                "faults", record_faults(self.build.plan.faults, self.clock, self.trace)
+            )
 
-    def _for_now(self, name: str, process: Process) -> None:
-        """Run what only waits for times and acts then, until the run turns to another build."""
-        turns = self._turns
+    def _until_switch(self, name: str, process: Process) -> None:
+        """Run a process that only waits for times and acts then, until the run switches builds."""
+        switched = self._switched
 
         def until_then() -> Process:
             for event in process:
                 yield event
-                if self._turns != turns:
+                if self._switched != switched:
                     return
 
         self.clock.start(name, until_then())
@@ -241,11 +243,11 @@ class Simulation:
 
         def evaluate() -> Process:
             for number in range(1, int(self.build.plan.stop_s / every_s) + 1):
-                if number * every_s >= self.clock.now:  # else before the run has turned to this
+                if number * every_s >= self.clock.now:  # else before the switch
                     yield self.clock.at(number * every_s)
                     self.clock.after_this_instant("evaluation", self._evaluate)
 
-        self._for_now("evaluation", evaluate())
+        self._until_switch("evaluation", evaluate())
 
     def _finish(self) -> None:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.build.plan.stop_s
@@ -261,7 +263,7 @@ class Simulation:
             self._at_once(self.method.conclude())
         except Exception as error:
             raise self.clock.failed("the end", error) from error
-        # Who was told that the plan holds no contact any more for him may be missing somewhere.
+        # An actor for which the plan had no contact left may be missing at a barrier.
         gone = [name for name, antenna in self._antennas.items() if antenna.exhausted]
         stuck = self._meetings.waiting(excused=gone)
         if stuck and self.clock.exhausted:

@@ -218,7 +218,7 @@ class _Arrivals:
 
     @property
     def next_s(self) -> float:
-        """When somebody comes or goes next; inf if nobody does."""
+        """When a device comes or goes next; inf if none does."""
         return float(self._time_s[self._next]) if self._next < len(self._time_s) else np.inf
 
     def at(self, now_s: float) -> Mask:
@@ -268,7 +268,7 @@ class _ProcessorSharing:
         return Sent(self._stretch_of, time, sharing, sent)
 
     def _send(self, now_s: float, sharing: Mask) -> float:
-        """Send until somebody comes, goes or is through; return when that is."""
+        """Send until a device comes, goes or is through; return when that is."""
         stretch = self._stretch_of(int(np.count_nonzero(sharing)), now_s, sharing)
         left = np.where(sharing, self._left / stretch.share, 0.0)
         through_s = np.where(sharing, stretch.curve.completion_time_s(left, now_s), np.inf)

@@ -79,12 +79,14 @@ class ServiceLink:
         self._sending_s: Floats = np.zeros(devices.cluster.devices)
         self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
 
-    def turn(self, cut_transfers: CutTransfers, closing: Quorum, faults: LinkFaults | None) -> None:
-        """Plan chains from now on by other rules; those that go on end as they were planned."""
+    def switch(
+        self, cut_transfers: CutTransfers, closing: Quorum, faults: LinkFaults | None
+    ) -> None:
+        """Plan later chains by other rules; those under way end as they were planned."""
         self.ledger.cut_transfers = cut_transfers
         self._closing = closing
         if faults is not None and self._faults is not None:
-            faults.go_on_behind(self._faults)
+            faults.continue_from(self._faults)
         self._faults = faults
 
     @property
@@ -310,7 +312,7 @@ class ServiceLink:
         whole = leg.who & (leg.end_s <= now_s)
         refused = leg.refused(now_s)
         done = whole if refused is None else whole & ~refused
-        # A chain that is over before its time hears no more of what is on its way.
+        # A chain that is closed early gets nothing of what is still on its way.
         stop_s = leg.there_s(now_s) if closed else leg.stop_s(now_s)
         left = leg.size - leg.before
         partial = leg.who & ~whole & (leg.begin_s < stop_s)

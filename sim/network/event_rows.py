@@ -59,7 +59,7 @@ class Rows:
         add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
 
     def excluded(self, excluded: Mask, devices: Devices, cost: Cost, time_s: float) -> None:
-        """Which devices cannot hold what they were to train; each is told of once."""
+        """Which devices cannot hold what they were to train; each is recorded once."""
         cluster = devices.cluster
         new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
         if not new:

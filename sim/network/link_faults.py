@@ -13,7 +13,7 @@ from sim.network.steps import Transfer
 
 
 class LinkFaults:
-    """Draws the faults of every leg of one cluster, for all of its devices (K) whoever sends.
+    """Draws the faults of every leg of one cluster, for all devices (K) whether they send or not.
 
     The legs are numbered as they are planned; each has streams of its own.
     """
@@ -24,8 +24,8 @@ class LinkFaults:
         self._cluster = cluster
         self._legs = 0
 
-    def go_on_behind(self, before: LinkFaults) -> None:
-        """Number the legs on from those of what held before."""
+    def continue_from(self, before: LinkFaults) -> None:
+        """Continue the numbering of the legs after those of the earlier faults."""
         self._legs = before._legs
 
     def repeats(self, now_s: float) -> float:
@@ -73,15 +73,15 @@ def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
 def sent_to_all(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
     """How many packets (K,) are broadcast again until every receiver has all of them.
 
-    Receivers lose packets each for itself; one that somebody lacks is sent again to all. Receivers
-    of fewer packets are through with the others.
+    Receivers lose packets each for itself; one that any of them lacks is sent again to all.
+    Receivers of fewer packets are through with the others.
     """
     receivers, again = np.count_nonzero(packets), 0
     lacking, before = int(packets.max()), 1.0
     turn = 0
     while lacking:
         turn += 1
-        # That somebody lacks a packet after so many turns.
+        # Probability that some receiver lacks a packet after so many turns.
         after = -np.expm1(receivers * np.log1p(-(loss**turn)))
         lacking = int(draws.binomial(lacking, after / before))
         before, again = after, again + lacking

@@ -19,7 +19,7 @@ class Antenna:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
 
     ``contact`` is the one that is open or, in the gap of a session and after it, the last one.
-    ``exhausted`` says that somebody has asked for a contact where none was left.
+    ``exhausted`` says that an actor has asked for a contact when none was left.
     """
 
     def __init__(self, clock: Clock, cluster: Cluster, sessions: list[PlannedSession]) -> None:
@@ -62,7 +62,7 @@ class Antenna:
         """Take over a plan that begins with the sessions that have begun.
 
         Returns whether the antenna has to be run anew, as it waits for what does not come now.
-        Raises InputError where somebody was told already that no contact is left.
+        Raises InputError where an actor knows already that no contact is left.
         """
         begun = len(self._sessions) - self._left
         waits_for_s = self._next.start_s if self._left else None

@@ -242,7 +242,7 @@ def check_names(steps: Sequence[Step]) -> None:
             )
 
 
-# A transfer over a session, told contact by contact.
+# A transfer over a session, contact by contact.
 
 
 @dataclass(frozen=True, eq=False)

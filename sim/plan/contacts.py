@@ -87,7 +87,7 @@ class ContactLinks:
         return self._capacities[which]
 
     def close(self) -> None:
-        """Let the curves go; they are made anew if somebody asks again."""
+        """Let the curves go; they are made again when asked for."""
         self._now = self._capacities = None
 
 

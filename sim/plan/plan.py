@@ -48,7 +48,7 @@ PASSES_A_DAY = 5
 def check_plan(scenario: Scenario, contact_bytes: float) -> None:
     """Raise InputError for a scenario whose contacts or devices alone are too many to be listed.
 
-    ``contact_bytes`` is what each takes. This is told before one of them is looked for.
+    ``contact_bytes`` is what each takes. The check comes before any of them is searched for.
     """
     free = free_bytes("cpu")
     contacts, figures = _expected_contacts(scenario)

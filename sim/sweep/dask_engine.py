@@ -73,15 +73,15 @@ class DaskEngine:
         self._held = self._stopped = True
 
     def _handed_out(self, workers: _Workers, waiting: deque[Point]) -> Iterator[Outcome]:
-        told = False
+        asked = False
         while not workers.lost and (workers.busy or (waiting and not self._held)):
             while (
                 waiting and not self._held and len(workers.busy) < max(self._least, workers.threads)
             ):
                 workers.hand_out(waiting.popleft())
-            if self._stopped and not told:
-                told = True
-                workers.tell(stop_points, list(workers.busy))
+            if self._stopped and not asked:
+                asked = True
+                workers.on_workers(stop_points, list(workers.busy))
             outcome = workers.next_outcome()
             if outcome is not None:
                 yield outcome
@@ -102,7 +102,7 @@ class _Workers:
     @property
     def threads(self) -> int:
         """How many points the workers can run at the same time; says so if that is none."""
-        with suppress(OSError):  # a scheduler that is lost is told of by its futures
+        with suppress(OSError):  # a lost scheduler is noticed by its futures
             threads: int = sum(self._client.nthreads().values())
             if threads:
                 self._idle_since = time.monotonic()
@@ -114,11 +114,11 @@ class _Workers:
 
     @contextmanager
     def at_work(self, digests: Sequence[str]) -> Iterator[None]:
-        """Have what runs of the sweep ended when it ends, and where a worker closes."""
+        """End what runs of the sweep when it ends, and where a worker closes."""
         from sim.sweep.dask_plugin import KillOnClose
 
         # A sweep that was killed may have left some of them running.
-        self.tell(kill_points, digests)
+        self.on_workers(kill_points, digests)
         name = f"leomix-{uuid4().hex}"
         self._client.register_plugin(KillOnClose(digests, name))
         try:
@@ -152,8 +152,8 @@ class _Workers:
         del self.busy[digest]
         return outcome
 
-    def tell(self, what: Any, digests: Sequence[str]) -> None:
-        """Have every worker do ``what`` to points that it runs."""
+    def on_workers(self, what: Any, digests: Sequence[str]) -> None:
+        """Let every worker do ``what`` to points that it runs."""
         with suppress(OSError):
             self._client.run(what, list(digests), on_error="ignore")
 

@@ -34,7 +34,7 @@ class PointRunner:
         return with_retries(lambda: self._attempt(point, folder, cache), lambda: self._stopped)
 
     def stop(self) -> None:
-        """Have the point saved and ended."""
+        """Save and end the point."""
         self._stopped = True
         if self._process is not None:
             self._process.stop()
@@ -77,7 +77,7 @@ def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
 
 
 def stop_points(digests: Sequence[str]) -> None:
-    """Have those of the points that run here saved and ended."""
+    """Save and end those of the points that run here."""
     for runner in _runners(digests):
         runner.stop()
 

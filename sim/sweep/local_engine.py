@@ -26,7 +26,7 @@ from sim.sweep.worker import STOP
 class _Work:
     """What the threads share: points to be run, where, and how those ended that were.
 
-    ``heard`` is released when a point that is not complete has been told of.
+    ``heard`` is released when the outcome of an incomplete point was taken.
     """
 
     waiting: deque[Point]
@@ -85,7 +85,7 @@ class LocalEngine:
             worker.kill()
 
     def _serve(self, number: int, work: _Work) -> None:
-        """Have one worker at a time run points, until there are no more."""
+        """Let one worker at a time run points, until there are no more."""
         try:
             while work.waiting and not self._held:
                 try:
@@ -95,7 +95,7 @@ class LocalEngine:
                 attempt = partial(self._attempt, number, point, work)
                 outcome = with_retries(attempt, lambda: self._stopped)
                 work.ended.put(outcome)
-                # Whoever hears of it may have no more points started.
+                # Who takes the outcome may decide to start no more points.
                 if outcome.status != COMPLETE:
                     work.heard.acquire()
             if number in self._serving:
@@ -129,7 +129,7 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""Environment variables by which libraries are told how many threads to use."""
+"""Environment variables that set how many threads libraries use."""
 
 
 class WorkerProcess:
@@ -150,7 +150,7 @@ class WorkerProcess:
         self._writing = threading.Lock()
 
     def run(self, point: Point, folder: Path, cache: bool) -> Outcome:
-        """Have a point run; a worker that dies of it makes it a crashed one."""
+        """Run a point; if the worker dies, the point has crashed."""
         assert self._process.stdout is not None  # a pipe
         self._say({"point": asdict(point), "folder": str(folder), "cache": cache})
         answer = self._process.stdout.readline()
@@ -178,7 +178,7 @@ class WorkerProcess:
 
     def _say(self, said: Any) -> None:
         assert self._process.stdin is not None  # a pipe
-        # A worker that is gone (or closed) is told of by its missing answer.
+        # A worker that is gone (or closed) is noticed by its missing answer.
         with self._writing, contextlib.suppress(BrokenPipeError, ValueError):
             self._process.stdin.write(json.dumps(said).encode() + b"\n")
             self._process.stdin.flush()

@@ -27,7 +27,7 @@ ROWS_EVERY_S = 5.0
 COLLECTING_S = 600.0
 """Seconds to wait for other shards that collect all rows."""
 
-Hear = Callable[[Outcome], None]
+OnOutcome = Callable[[Outcome], None]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Sweeping:
 
     @cached_property
     def tasks(self) -> list[Point]:
-        """Own points that have a run: of equal ones the first, whoever owns it."""
+        """Own points that have a run: of equal ones the first, whichever shard owns it."""
         first = {point.digest: point for point in reversed(self.points)}
         return [point for point in self.own if first[point.digest] is point]
 
@@ -70,7 +70,7 @@ class Sweeping:
         engine: Engine,
         cache: bool,
         keep_going: bool,
-        hear: Hear,
+        on_outcome: OnOutcome,
         max_wall_s: float = math.inf,
     ) -> None:
         """Run the points that are left, for so long at most; the rows are kept whatever happens.
@@ -82,7 +82,7 @@ class Sweeping:
         try:
             with asking_to_stop(engine, max_wall_s) as asked:
                 for outcome in engine.run(left, (self.place / POINTS).resolve(), cache):
-                    self._take(outcome, hear)
+                    self._take(outcome, on_outcome)
                     if outcome.status not in (COMPLETE, INTERRUPTED) and not keep_going:
                         engine.hold()
                 stopped = asked()
@@ -96,13 +96,13 @@ class Sweeping:
         return rows_table(self.points, self.outcomes)
 
     def is_complete(self, point: Point) -> bool:
-        """Tell whether a point's run is done."""
+        """Return whether a point's run is done."""
         outcome = self.outcomes.get(point.digest)
         return outcome is not None and outcome.status == COMPLETE
 
-    def _take(self, outcome: Outcome, hear: Hear) -> None:
+    def _take(self, outcome: Outcome, on_outcome: OnOutcome) -> None:
         self.outcomes[outcome.digest] = outcome
-        hear(outcome)
+        on_outcome(outcome)
         if time.monotonic() - self._written_at >= ROWS_EVERY_S:
             # If this cannot be written, or another shard is at it, the last time will tell: points
             # go on being run.

@@ -66,7 +66,7 @@ def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
 
 
 def no_room(rows: pa.Table) -> bool:
-    """Tell whether a point has failed because a file of it had no room."""
+    """Return whether a point has failed because a file of it had no room."""
     full = [os.strerror(number) for number in FULL]
     return any(text in error for error in rows["error"].to_pylist() for text in full)
 
@@ -162,7 +162,7 @@ LINE_EVERY_S = 5.0
 
 
 class SweepProgress(Bar):
-    """Hears of every point that ends; quiet, it only tells of folders that had to be moved."""
+    """Shows every point that ends; if quiet, only the folders that had to be moved."""
 
     def __init__(self, points: int, quiet: bool) -> None:
         super().__init__(quiet)

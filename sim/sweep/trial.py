@@ -51,7 +51,7 @@ class Trial:
 
     @property
     def wall_s(self) -> float:
-        """Seconds that all of the point would take; inf if nothing can be told."""
+        """Seconds that all of the point would take; inf if that is not known."""
         return self.before_s + self.behind_s / self.share if self.share else float("inf")
 
     @property
@@ -61,7 +61,7 @@ class Trial:
 
 
 class TrialObserver(Observer):
-    """Follows a run as a run goes by, and ends it when its time is up."""
+    """Measures how far a run comes, and ends it when its time is up."""
 
     def __init__(self, scenario: Scenario, limit_s: float) -> None:
         self._stop = scenario.stop

@@ -117,7 +117,7 @@ BLOCK = 25
 """Rows that take as much memory as a block of them takes beside."""
 
 Watch = Callable[[str, int, Mapping[str, Any]], None]
-"""Is told of every block: its table, how many rows, and the columns as they were given."""
+"""Called with every block: its table, how many rows, and the columns as they were given."""
 
 
 class Held(NamedTuple):
