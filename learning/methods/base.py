@@ -226,8 +226,16 @@ def method_names() -> list[str]:
 
 
 def find_method(name: str) -> MethodType:
-    """Return the method called ``name``; raise ValueError that names the nearest known one."""
-    return METHODS.find(name)
+    """Return the method called ``name``; raise ValueError for none, and for one that is unfinished.
+
+    The message names the nearest known one, or what the class lacks.
+    """
+    method = METHODS.find(name)
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise ValueError(f"{name!r} is no method; make it a subclass of learning.Method")
+    if missing := sorted(method.__abstractmethods__):
+        raise ValueError(f"{name!r} has no method {missing[0]}; write one")
+    return method
 
 
 # The expert registry: how large each expert is, how often it has changed, and who holds it.

@@ -125,10 +125,11 @@ class _Trial:
             raise _Skipped("the run fails")
         return self.tried
 
-    def same(self, other: Result, key: str = "trace_sha256") -> None:
+    def same(self, key: str = "trace_sha256", **how: Any) -> None:
         """Raise _Failed unless another run has the digest of the whole one."""
-        if other.manifest[key] != self.whole.manifest[key]:
-            raise _Failed(f"{_first_difference(self.whole, other)} differ")
+        whole, other = self.whole, self.run(**how)
+        if other.manifest[key] != whole.manifest[key]:
+            raise _Failed(f"{_first_difference(whole, other)} differ")
 
 
 class _StopAt(Observer):
@@ -174,7 +175,7 @@ def _conserves(trial: _Trial) -> None:
 
 
 def _repeats(trial: _Trial) -> None:
-    trial.same(trial.run())
+    trial.same()
 
 
 def _resumes(trial: _Trial) -> None:
@@ -182,15 +183,14 @@ def _resumes(trial: _Trial) -> None:
     try:
         trial.run("cut", stop_at=half)
     except Interrupted:
-        trial.same(trial.run("cut", resume=True))
+        trial.same(name="cut", resume=True)
     cut, whole = (trial.folder / name / "model" / WEIGHTS for name in ("cut", "whole"))
     if cut.read_bytes() != whole.read_bytes():
         raise _Failed("the weights of the two runs differ")
 
 
 def _order(trial: _Trial) -> None:
-    clusters = trial.said["ground"]["clusters"]
-    trial.same(trial.run(ground={"clusters": clusters[::-1]}))
+    trial.same(ground={"clusters": trial.said["ground"]["clusters"][::-1]})
 
 
 def _alone(trial: _Trial) -> None:
@@ -220,9 +220,8 @@ def _alone(trial: _Trial) -> None:
 
 
 def _timing(trial: _Trial) -> None:
-    timing = trial.run(learning={**trial.said["learning"], "train": False})
     try:
-        trial.same(timing, "timing_sha256")
+        trial.same("timing_sha256", learning={**trial.said["learning"], "train": False})
     except _Failed:
         entries = json.loads((trial.folder / "whole" / JOURNAL).read_text())["entries"]
         measured = {key.split(" ", 1)[1] for key in entries} - {"evaluation", "not finite"}

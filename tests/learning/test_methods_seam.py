@@ -28,8 +28,13 @@ class WithOptions(kit.EmsFl):
 def test_methods_are_found_by_name_and_options_filled_with_defaults():
     assert set(SHIPPED) <= set(kit.method_names())
     assert all(issubclass(find_method(name), learning.Method) for name in SHIPPED)
-    with pytest.raises(ValueError, match="did you mean 'synchronous'"):
-        find_method("syncronous")
+    for name, said in (
+        ("syncronous", "did you mean 'synchronous'"),
+        ("json:JSONDecoder", "'json:JSONDecoder' is no method; make it a subclass of"),
+        ("learning:GlobalModelMethod", "has no method cluster; write one"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            find_method(name)
     assert read_options(WithOptions.Options, {"alpha": 1}) == WithOptions.Options(alpha=1)
     assert read_options(find_method("synchronous").Options, {}) == kit.NoOptions()
 
