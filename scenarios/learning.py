@@ -1,8 +1,8 @@
 """`learning:` - the method, its schedule, the model and the data."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import Field, JsonValue, Tag, model_validator
 
 from scenarios.errors import refuse
 from scenarios.section import (
@@ -15,19 +15,7 @@ from scenarios.section import (
     needed_with,
     only_with,
     refused_keys,
-)
-
-
-def _form_of(value: Any) -> str | None:
-    if type(value) is int:
-        return "rounds"
-    return "fill" if value == "fill" else None
-
-
-_ROUNDS_OR_FILL = Discriminator(
-    _form_of,
-    custom_error_type="choice",
-    custom_error_message="must be a whole number >= 1, or 'fill'",
+    word_or,
 )
 
 
@@ -35,9 +23,13 @@ class Rounds(Section):
     """The schedule of local rounds."""
 
     per_contact: Annotated[
-        Annotated[int, Field(ge=1, le=1_000_000), Tag("rounds")]
+        Annotated[int, Field(ge=1, le=1_000_000), Tag("other")]
         | Annotated[Literal["fill"], Tag("fill")],
-        _ROUNDS_OR_FILL,
+        word_or(
+            "fill",
+            lambda value: type(value) is int,
+            "must be a whole number >= 1, or 'fill'",
+        ),
     ] = Field(default=1, description="rounds in a contact, or 'fill' for as many as it holds")
     per_gap_max: Steps = Field(
         default=None,

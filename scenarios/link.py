@@ -1,10 +1,10 @@
 """`link:` - the radios, as overrides of a preset, and what surrounds them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from scenarios.section import Decibels, Loss, Positive, Section
+from scenarios.section import Decibels, Loss, Positive, Section, word_or
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
 
@@ -152,19 +152,6 @@ class Sidelink(Section):
     )
 
 
-def _form_of(value: Any) -> str | None:
-    if isinstance(value, dict | Downlink):
-        return "keys"
-    return "neglected" if value == "neglected" else None
-
-
-_NEGLECTED_OR_KEYS = Discriminator(
-    _form_of,
-    custom_error_type="choice",
-    custom_error_message="must be 'neglected' or a mapping of link keys",
-)
-
-
 class Link(Section):
     """Both directions of the link."""
 
@@ -189,8 +176,12 @@ class Link(Section):
         default=Uplink(), description="device to satellite: overrides of the preset"
     )
     downlink: Annotated[
-        Annotated[Literal["neglected"], Tag("neglected")] | Annotated[Downlink, Tag("keys")],
-        _NEGLECTED_OR_KEYS,
+        Annotated[Literal["neglected"], Tag("neglected")] | Annotated[Downlink, Tag("other")],
+        word_or(
+            "neglected",
+            lambda value: isinstance(value, dict | Downlink),
+            "must be 'neglected' or a mapping of link keys",
+        ),
     ] = Field(
         default=Downlink(),
         description="satellite to device: 'neglected' (takes no time) or overrides of the preset",

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field, Tag
 
 from scenarios.errors import Problem
-from scenarios.section import Rule, Section, Text, only_with, refused_keys
+from scenarios.section import Rule, Section, Text, only_with, refused_keys, word_or
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
@@ -114,22 +114,15 @@ class OmmOrbit(_Elements):
 # Sources with orbits made from scratch: one satellite by its elements, or a Walker pattern.
 
 
-def _form_of(value: Any) -> str | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return "degrees"
-    return "sun-synchronous" if value == "sun-synchronous" else None
-
-
-_DEGREES_OR_SUN_SYNCHRONOUS = Discriminator(
-    _form_of,
-    custom_error_type="choice",
-    custom_error_message="must be a number 0..180 or 'sun-synchronous'",
-)
 Altitude = Annotated[float, Field(ge=160, le=2000, description="altitude above the equator, km")]
 Inclination = Annotated[
-    Annotated[float, Field(ge=0, le=180), Tag("degrees")]
+    Annotated[float, Field(ge=0, le=180), Tag("other")]
     | Annotated[Literal["sun-synchronous"], Tag("sun-synchronous")],
-    _DEGREES_OR_SUN_SYNCHRONOUS,
+    word_or(
+        "sun-synchronous",
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+        "must be a number 0..180 or 'sun-synchronous'",
+    ),
     Field(description="inclination, degrees; 'sun-synchronous' for the one of this altitude"),
 ]
 Angle = Annotated[float, Field(ge=0, lt=360)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field
 
 from scenarios.errors import Problem
 
@@ -43,6 +43,17 @@ def _instant(value: Any) -> Any:
 
 
 Instant = Annotated[datetime | None, BeforeValidator(_instant)]
+
+
+def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discriminator:
+    """Return what chooses in a union with the tags ``word`` and "other"; ``message`` if neither."""
+
+    def tag(value: Any) -> str | None:
+        if is_other(value):
+            return "other"
+        return word if value == word else None
+
+    return Discriminator(tag, custom_error_type="choice", custom_error_message=message)
 
 
 # Rules between keys: for which keys, when a rule is broken, and the message for each key.
