@@ -1,5 +1,6 @@
 """Rules of the link: which keys go together, which are used when, and the resolved values."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
@@ -188,9 +189,8 @@ def _twice(direction: LinkDirection) -> Iterator[Problem]:
     for whole, parts in BUDGET_FORMS:
         rivals = [part for part in parts if part in direction.given]
         if whole in direction.given and rivals:
-            yield Problem(
-                (whole,), f"cannot be combined with {' and '.join(rivals)}; keep one form"
-            )
+            text = f"cannot be combined with {' and '.join(rivals)}; keep one form"
+            yield Problem((whole,), text)
 
 
 def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
@@ -266,42 +266,48 @@ _BUDGET: Final = {
 _DEFAULTS: Final = _BUDGET | {"tx_power_dbm": 20.0}
 
 
+_SIDELINK_UNUSED: Final[tuple[Rule, ...]] = (
+    (
+        " ".join(_BUDGET),
+        lambda facts: facts["rate_mbps"] is not None,
+        "is not used with rate_mbps {rate_mbps:g}; leave one of the two out",
+    ),
+    ("range_km", lambda facts: not facts["geometry"], NO_GEOMETRY),
+)
+_SIDELINK_DISTANCE: Final[tuple[Rule, ...]] = (
+    (
+        "distance_km",
+        lambda facts: facts["distance_km"] is None and not facts["geometry"],
+        "is missing; source {source!r} has no places to take distances from, so give it, in km, "
+        "like 0.2",
+    ),
+    (
+        "distance_km",
+        lambda facts: (
+            facts["geometry"] and (facts["distance_km"] or 0.0) > (facts["range_km"] or math.inf)
+        ),
+        "got {distance_km:g}; beyond range_km {range_km:g} nobody has a sidelink; lower it, or "
+        "raise range_km",
+    ),
+)
+
+
 def sidelink_problems(
     sidelink: "Sidelink | None", ground: "Ground", source: str, geometry: bool
 ) -> Iterator[Problem]:
     """Yield what does not fit together; `geometry`: does the source know where devices are?"""
     if sidelink is None:
         return
-    distances = _by_places(sidelink, ground) if geometry else _no_places(sidelink, source)
-    for key, text in [*_two_forms(sidelink), *distances]:
-        yield Problem(("link", "sidelink", key), text)
-
-
-def _two_forms(sidelink: "Sidelink") -> Iterator[tuple[str, str]]:
-    if sidelink.rate_mbps is not None:
-        text = f"is not used with rate_mbps {sidelink.rate_mbps:g}; leave one of the two out"
-        yield from ((key, text) for key in _BUDGET if getattr(sidelink, key) is not None)
-
-
-def _no_places(sidelink: "Sidelink", source: str) -> Iterator[tuple[str, str]]:
-    if sidelink.distance_km is None:
-        text = f"is missing; source {source!r} has no places to take distances from, so give it"
-        yield "distance_km", f"{text}, in km, like 0.2"
-    if sidelink.range_km is not None:
-        yield "range_km", NO_GEOMETRY.format(source=source)
-
-
-def _by_places(sidelink: "Sidelink", ground: "Ground") -> Iterator[tuple[str, str]]:
-    apart_km, range_km = sidelink.distance_km, sidelink.range_km
-    if apart_km is not None and range_km is not None and apart_km > range_km:
-        text = f"got {apart_km:g}; beyond range_km {range_km:g} nobody has a sidelink"
-        yield "distance_km", f"{text}; lower it, or raise range_km"
-    if apart_km is not None or sidelink.rate_mbps is not None:
-        return
-    for cluster in ground.clusters:
-        if (cluster.devices or 1) > 1 and cluster.radius_km == 0:
-            text = f"is missing; the devices of cluster {cluster.name!r} are all in one place"
-            yield "distance_km", f"{text}; give it, or that cluster's radius_km or places"
+    keys = dict(sidelink)
+    facts = {**keys, "source": source, "geometry": geometry}
+    found = [*refused_keys(_SIDELINK_UNUSED, facts, keys), *broken(_SIDELINK_DISTANCE, facts)]
+    if geometry and sidelink.distance_km is None and sidelink.rate_mbps is None:
+        for cluster in ground.clusters:
+            if (cluster.devices or 1) > 1 and cluster.radius_km == 0:
+                text = f"is missing; the devices of cluster {cluster.name!r} are all in one place"
+                text += "; give it, or that cluster's radius_km or places"
+                found.append(Problem(("distance_km",), text))
+    yield from (problem.below("link", "sidelink") for problem in found)
 
 
 def sidelink_values(sidelink: "Sidelink | None") -> dict[str, float] | None:
@@ -343,15 +349,12 @@ def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
     """
     directions = link_directions(link, source, geometry)
     downlink = directions.get("downlink")
-    beamwidth_deg = link.beamwidth_deg
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
-    if beamwidth_deg is None and not any(
-        gains[side] in directions[side].given for side in directions
-    ):
-        beamwidth_deg = BEAMWIDTH_DEG.get(link.preset)
+    has_gain = any(gains[side] in direction.given for side, direction in directions.items())
+    usual_deg = None if has_gain else BEAMWIDTH_DEG.get(link.preset)
     return {
         "environment": link.environment,
-        "beamwidth_deg": beamwidth_deg,
+        "beamwidth_deg": usual_deg if link.beamwidth_deg is None else link.beamwidth_deg,
         "cut_transfers": link.cut_transfers,
         "uplink": _applicable(directions["uplink"]),
         "downlink": "neglected" if downlink is None else _applicable(downlink),
