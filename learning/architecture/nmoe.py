@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from learning.architecture.shapes import ModelTensors
+from learning.architecture.shapes import ModelTensors, Shape
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 
@@ -25,8 +25,6 @@ def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     )
 
 
-Shape = tuple[int, ...]
-
 VECTOR, IMAGE = "vector-nmoe", "image-nmoe"
 KINDS = (VECTOR, IMAGE)
 KINDS_BY_FORM = {"vector": VECTOR, "image": IMAGE}
@@ -38,23 +36,16 @@ PROJECTOR_EXPANSION = 2
 """Width of the projector's hidden layer over that of the features."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Extractor:
     """Shapes by name, and at how many places of a sample each matrix is multiplied."""
 
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, Shape]
+    places: dict[str, int]
 
-    def add(self, name: str, shape: Shape, places: int = 1) -> None:
-        """Add one tensor."""
-        self.shapes[f"extractor.{name}"] = shape
-        if len(shape) > 1:
-            self.places[f"extractor.{name}"] = places
 
-    def add_norm(self, name: str, channels: int) -> None:
-        """Add the scale and the shift of a norm."""
-        self.add(f"{name}.weight", (channels,))
-        self.add(f"{name}.bias", (channels,))
+Tensors = Iterator[tuple[str, Shape, int]]
+"""Name, shape, and places of a sample, of each tensor."""
 
 
 def check_form(model: ModelConfig, spec: InputSpec) -> None:
@@ -74,17 +65,19 @@ def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
     Raises ValueError for data of another form, and for an impossible width.
     """
     check_form(model, spec)
-    return _vector(model, spec) if model.kind == VECTOR else _image(model, spec)
+    made = list(_vector(model, spec) if model.kind == VECTOR else _image(model, spec))
+    return Extractor(
+        {f"extractor.{name}": shape for name, shape, _ in made},
+        {f"extractor.{name}": places for name, shape, places in made if len(shape) > 1},
+    )
 
 
-def _vector(model: ModelConfig, spec: InputSpec) -> Extractor:
-    made = Extractor()
+def _vector(model: ModelConfig, spec: InputSpec) -> Tensors:
     width = spec.shape[0]
     for layer in range(model.layers):
-        made.add(f"layers.{layer}.weight", (model.hidden, width))
-        made.add(f"layers.{layer}.bias", (model.hidden,))
+        yield f"layers.{layer}.weight", (model.hidden, width), 1
+        yield f"layers.{layer}.bias", (model.hidden,), 1
         width = model.hidden
-    return made
 
 
 def stage_widths(hidden: int) -> tuple[int, int, int]:
@@ -115,22 +108,26 @@ def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
             before = width
 
 
-def _image(model: ModelConfig, spec: InputSpec) -> Extractor:
-    made = Extractor()
+def _image(model: ModelConfig, spec: InputSpec) -> Tensors:
     channels, height, width = spec.shape
     first = stage_widths(model.hidden)[0]
-    made.add("stem.weight", (first, channels, 3, 3), height * width)
-    made.add_norm("norm", first)
+    yield "stem.weight", (first, channels, 3, 3), height * width
+    yield from _norm("norm", first)
     for name, before, after, stride in blocks_of(model):
         height, width = -(-height // stride), -(-width // stride)
         places = height * width
-        made.add(f"{name}.first.weight", (after, before, 3, 3), places)
-        made.add_norm(f"{name}.first_norm", after)
-        made.add(f"{name}.second.weight", (after, after, 3, 3), places)
-        made.add_norm(f"{name}.second_norm", after)
+        yield f"{name}.first.weight", (after, before, 3, 3), places
+        yield from _norm(f"{name}.first_norm", after)
+        yield f"{name}.second.weight", (after, after, 3, 3), places
+        yield from _norm(f"{name}.second_norm", after)
         if before != after:
-            made.add(f"{name}.shortcut.weight", (after, before, 1, 1), places)
-    return made
+            yield f"{name}.shortcut.weight", (after, before, 1, 1), places
+
+
+def _norm(name: str, channels: int) -> Tensors:
+    """Yield the scale and the shift of a norm."""
+    yield f"{name}.weight", (channels,), 1
+    yield f"{name}.bias", (channels,), 1
 
 
 def expert_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:

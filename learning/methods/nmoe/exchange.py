@@ -37,24 +37,19 @@ class Exchange:
 
     @property
     def of_experts(self) -> bool:
-        """Whether experts are exchanged rather than features."""
-        wanted = self.system.options.exchange
-        fewer_bytes = self.experts_bytes <= self.features_bytes
-        return fewer_bytes if wanted == "auto" else wanted == "experts"
+        """Whether experts are exchanged rather than features.
 
-    @property
-    def experts_bytes(self) -> float:
-        """Bytes of all experts up, and of all other experts down to each learner."""
-        numbers = len(self._wanted) + len(self.learners) * (len(self.holders) - 1)
-        return numbers * self.system.sizes.expert_bytes
-
-    @property
-    def features_bytes(self) -> float:
-        """Bytes of features up and down to all other experts, and of outputs up and down."""
-        sizes, asked = self.system.sizes, sum(self.asked.values())
+        Experts go up, and all others' down to each learner. Features go up and down to all other
+        experts, and outputs up and down.
+        """
+        wanted, sizes = self.system.options.exchange, self.system.sizes
+        if wanted != "auto":
+            return bool(wanted == "experts")
+        others, asked = len(self.holders) - 1, sum(self.asked.values())
+        experts = len(self._wanted) + len(self.learners) * others
         features = (self.samples + asked) * sizes.feature_bytes
-        outputs = (asked + self.samples * (len(self.holders) - 1)) * sizes.output_bytes
-        return features + outputs
+        outputs = (asked + self.samples * others) * sizes.output_bytes
+        return bool(experts * sizes.expert_bytes <= features + outputs)
 
     @property
     def _wanted(self) -> frozenset[Node]:

@@ -65,17 +65,15 @@ class Inference:
         if self.routing == "local" or len(clients.nodes) == 1:
             return
         reach = (yield Reach()) & clients.with_expert
-        others = [
+        isolated = [
             node
             for node in clients.of(me.name)
             if not np.delete(reach[node.device], clients.number(node)).any()
         ]
-        with_one = [str(node) for node in others if clients.own(node) is not None]
-        without = [str(node) for node in others if clients.own(node) is None]
-        ends = (with_one, "answer by their own expert"), (without, "hold none: queries fail")
-        for alone, end in ends:
-            if alone:
-                detail = f"clients {', '.join(alone)} reach nobody else's expert: they {end}"
+        for holds, end in (True, "answer by their own expert"), (False, "hold none: queries fail"):
+            named = [str(n) for n in isolated if (clients.own(n) is not None) == holds]
+            if named:
+                detail = f"clients {', '.join(named)} reach nobody else's expert: they {end}"
                 yield Note("fault", self.system.version, detail)
 
     def queries(self, client: Node, ready_s: float) -> list[Query]:

@@ -102,17 +102,14 @@ def scores(
     """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
     for node, routes in _clients(task, tested, gates, routing, reach):
-        own = first_client(task, node.cluster) + node.device
-        rows[node.cluster].append(_score(task, tested, own, routes, combine))
+        expert = first_client(task, node.cluster) + node.device
+        rows[node.cluster].append(_score(task, tested, expert, routes, combine))
     samples = len(tested["labels"])
-    return [
-        Score(cluster=cluster, samples=samples, **_means(own))  # type: ignore[typeddict-item]
-        for cluster, own in rows.items()
-    ]
-
-
-def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    found = []
+    for cluster, own in rows.items():
+        means = {key: float(np.mean([row[key] for row in own])) for key in own[0]}
+        found.append(Score(cluster=cluster, samples=samples, **means))  # type: ignore[typeddict-item]
+    return found
 
 
 def pattern(
@@ -123,10 +120,7 @@ def pattern(
         pattern_row(_numpy(routes.weights), routes.top.numpy(force=True))
         for _, routes in _clients(task, tested, gates, routing, reach)
     ]
-    parts = zip(*rows, strict=True)
-    return {
-        name: np.stack(part).tolist() for name, part in zip(Pattern._fields, parts, strict=True)
-    }
+    return {name: [getattr(row, name).tolist() for row in rows] for name in Pattern._fields}
 
 
 def _clients(
