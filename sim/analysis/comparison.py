@@ -85,15 +85,12 @@ def group_runs(runs: Sequence[R]) -> list[Group[R]]:
         # By what they say in full: long values may look alike when they are cut.
         key = json.dumps([values, status], sort_keys=True, default=str)
         alike = members.setdefault(key, [])
-        if not any(_is_copy(run.summary, other.summary) for other in alike):
+        # A run that was done twice has the same trace.
+        own = run.summary["seed"], run.summary["trace_sha256"]
+        if all((r.summary["seed"], r.summary["trace_sha256"]) != own for r in alike):
             alike.append(run)
         labels.setdefault(key, _new(" ".join(parts), labels.values()))
     return [Group(labels[key], tuple(found)) for key, found in members.items()]
-
-
-def _is_copy(summary: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs of a scenario are the same run, done twice: they say one thing only."""
-    return all(summary[key] == other[key] for key in ("seed", "trace_sha256"))
 
 
 def _new(label: str, known: Collection[str]) -> str:

@@ -177,12 +177,14 @@ def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
     latency_s = inferences.column("latency_s").to_numpy(zero_copy_only=False)
     outcomes = np.array(inferences.column("outcome").to_pylist())
     answered = (outcomes != "failed") & np.isfinite(latency_s)
+    latency_s, weights = latency_s[answered], samples[answered]
+    mean_s = float(np.average(latency_s, weights=weights)) if weights.sum() else None
     counts = {name: int(samples[outcomes == name].sum()) for name in sorted(set(outcomes.tolist()))}
     return {
         "samples": int(samples.sum()),
         "outcomes": counts,
-        "latency_mean_s": _weighted_mean(latency_s[answered], samples[answered]),
-        "latency_p95_s": _percentile(latency_s[answered], samples[answered], 0.95),
+        "latency_mean_s": mean_s,
+        "latency_p95_s": _percentile(latency_s, weights, 0.95),
         "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
     }
 
@@ -210,10 +212,6 @@ def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
 def _last(column: pa.ChunkedArray) -> float | None:
     known = column.drop_null()
     return float(known[-1].as_py()) if len(known) else None
-
-
-def _weighted_mean(values: Floats, weights: np.ndarray) -> float | None:
-    return float(np.average(values, weights=weights)) if weights.sum() else None
 
 
 def _percentile(values: Floats, weights: np.ndarray, share: float) -> float | None:

@@ -157,10 +157,11 @@ def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
 def _contacts(contacts: pa.Table) -> dict[str, Any]:
     served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
     duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
+    lasted_s = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
-        "service_hours": _service_s(contacts) / 3600,
+        "service_hours": _sum(lasted_s) / 3600,
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
     }
 
@@ -184,12 +185,6 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         "excluded_devices": dict(sorted(excluded.items())),
         "faults": dict(injected),
     }
-
-
-def _service_s(contacts: pa.Table) -> float:
-    """Time that clusters were served for, all together."""
-    lasted = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
-    return _sum(lasted)
 
 
 def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:

@@ -115,7 +115,8 @@ class Results:
 
     def keep_tensors(self, key: str, tensors: Tensors) -> None:
         """Keep the tensors of ``key``."""
-        if self._shelf.trouble or _size(tensors) > LARGEST_BYTES:
+        size_bytes = sum(t.numel() * t.element_size() for t in tensors.values())
+        if self._shelf.trouble or size_bytes > LARGEST_BYTES:
             return
         self._shelf.write(self._name(key, TENSORS), packed(tensors))
 
@@ -139,10 +140,6 @@ class Results:
 
     def _name(self, key: str, suffix: str) -> str:
         return f"{self._folder}/{key}{suffix}"
-
-
-def _size(tensors: Tensors) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 # Contact windows by what they are found from.

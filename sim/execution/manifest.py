@@ -81,24 +81,14 @@ def determinism_of(learner: Learner) -> dict[str, Any]:
     ``device`` is what tensors were computed on, None in a timing-only run; the versions of the
     libraries stand in the manifest beside this. docs/determinism.md says what each may change.
     """
+    named = [line for line in processor() if line.startswith(NAME)]
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
         "system": platform.system(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": named[0].partition(":")[2].strip() if named else platform.processor(),
         "libc": " ".join(platform.libc_ver()).strip(),
-        "instructions": _instructions(),
+        "instructions": [*simd["baseline"], *simd.get("found", [])],  # left out if there are none
         "device": learner.device,
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
-
-
-def _processor() -> str:
-    """What the processor is called."""
-    named = [line for line in processor() if line.startswith(NAME)]
-    return named[0].partition(":")[2].strip() if named else platform.processor()
-
-
-def _instructions() -> list[str]:
-    """The sets of instructions that numpy uses here."""
-    found = np.show_config(mode="dicts")["SIMD Extensions"]
-    return [*found["baseline"], *found.get("found", [])]  # left out where there are none

@@ -69,16 +69,13 @@ def _conditions(assignments: pa.Table) -> Iterator[str]:
         )
     known = [ratio for ratio in (ratios or {}).values() if ratio is not None]
     if ratios and known and np.mean(known) < 1 + UNIFORM * (len(ratios) - 1):
-        each = ", ".join(f"{name} {_figure(ratio)}" for name, ratio in ratios.items())
+        shown = {name: "-" if r is None else f"{r:.2f}" for name, r in ratios.items()}
+        each = ", ".join(f"{name} {ratio}" for name, ratio in shown.items())
         yield (
             "data related to a cluster's experts are hardly denser with it than elsewhere: ratio "
             f"{each} (1 is uniform, {len(ratios)} all at home), so that the synchronous baseline "
             "may be as fast as EMS-FL or faster"
         )
-
-
-def _figure(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
 
 
 def _diverged(metrics: pa.Table) -> Iterator[str]:
@@ -131,15 +128,11 @@ def _faults(tables: Mapping[str, pa.Table]) -> Faults:
     devices: set[tuple[str, int]] = set()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
         rows = events.filter(pc.equal(events.column("kind"), "fault"))
-        details.update(text for text in _said(rows) if not text.startswith(INJECTED))
+        texts = rows.column("detail").drop_null().to_pylist()
+        details.update(text for text in texts if not text.startswith(INJECTED))
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
         devices.update(map(tuple, map(dict.values, mine.to_pylist())))
     return Faults(details, devices)
-
-
-def _said(rows: pa.Table) -> list[str]:
-    said: list[str] = rows.column("detail").drop_null().to_pylist()
-    return said
 
 
 # Payloads that did not get through in the session in which they were sent, counted row by row.

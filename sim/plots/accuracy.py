@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 Over = Literal["time", "cycle"]
+OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
+"""What accuracy is drawn over, and what that is called."""
 
 
 def draw(tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool) -> Axes:

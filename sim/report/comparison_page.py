@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.text import measured, spread
 from sim.errors import InputError
 from sim.execution.result import Result, load
 from sim.formatting import data_size
-from sim.plots.accuracy import accuracy
+from sim.plots.accuracy import OVER, accuracy
 from sim.report import findings
 from sim.report.figures import figure
 from sim.report.page import Block, Page, Section, Table, Text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from sim.plots.accuracy import Over
 
 MOST_CURVES = 12
 """Groups up to which curves are drawn over each other."""
 
 LEGEND_LINE_IN = 0.16
 UNKNOWN = "not measured"
-OVER: tuple[Over, ...] = ("time", "cycle")
 
 Row = dict[str, Any]
 
@@ -131,19 +126,20 @@ def _curves(groups: Sequence[Group[Result]]) -> list[Block]:
     notes: list[Block] = []
     if len(groups) > MOST_CURVES:
         notes.append(Text(f"The first {MOST_CURVES} of {len(groups)} groups.", "note"))
-    return [*notes, *(_curve(over, groups[:MOST_CURVES]) for over in OVER)]
-
-
-def _curve(over: Over, groups: Sequence[Group[Result]]) -> Block:
-    runs = {group.label: group.runs for group in groups}
-    said = {"time": "simulated time", "cycle": "complete cycles"}[over]
-
-    def draw(axes: Axes) -> None:
-        accuracy(runs, axes, over)
-
-    caption = f"Accuracy of the server's model over {said}, a colour a group, a line a seed"
-    size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(groups)
-    return figure(f"accuracy-{over}", draw, caption, size_in)
+    runs = {group.label: group.runs for group in groups[:MOST_CURVES]}
+    size_in = 4.6, 2.9 + LEGEND_LINE_IN * len(runs)
+    return [
+        *notes,
+        *(
+            figure(
+                f"accuracy-{over}",
+                partial(accuracy, runs, over=over),
+                f"Accuracy of the server's model over {axis}, a colour a group, a line a seed",
+                size_in,
+            )
+            for over, axis in OVER.items()
+        ),
+    ]
 
 
 def _runs(groups: Sequence[Group[Result]]) -> Table:
@@ -154,15 +150,12 @@ def _runs(groups: Sequence[Group[Result]]) -> Table:
             group.label,
             str(run.manifest["seed"]),
             str(run.manifest["status"]),
-            _accuracy(run),
+            UNKNOWN
+            if run.summary["accuracy_final"] is None
+            else f"{run.summary['accuracy_final']:.3f}",
             str(run.manifest["trace_sha256"])[:16],
         ]
         for group in groups
         for run in group.runs
     ]
     return Table("Every run that is compared", heads, cells, numeric=False, wide=True)
-
-
-def _accuracy(run: Result) -> str:
-    final = run.summary["accuracy_final"]
-    return UNKNOWN if final is None else f"{final:.3f}"

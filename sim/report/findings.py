@@ -107,7 +107,7 @@ def _held_back(run: Result) -> list[str]:
     shares = critical_shares(run.critical_path)
     if not shares:
         return ["No cycle was completed, so that nothing can be said of what held it back."]
-    first, second = _largest(shares)
+    first, second = sorted(shares, key=lambda name: -shares[name])[:2]
     text = (
         f"On the critical path to its last complete cycle {PRESSING[first]} for "
         f"{shares[first]:.1%} of the time"
@@ -127,10 +127,6 @@ def _remedy(run: Result, part: str) -> str:
             "more contacts may help more than quicker devices"
         )
     return REMEDIES[part]
-
-
-def _largest(shares: Mapping[str, float]) -> Sequence[str]:
-    return sorted(shares, key=lambda name: -shares[name])[:2]
 
 
 def _count(number: int, name: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from sim.analysis.experts import Alignment, alignments, by_cluster, inference_fi
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result, load
 from sim.formatting import data_size, seconds
+from sim.plots.accuracy import OVER
 from sim.plots.contact import longest_service
 from sim.report import findings
 from sim.report.figures import figure, sentence
@@ -41,22 +43,20 @@ def page(folder: Path) -> Page:
     manifest = run.manifest
     return Page(
         title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
-        subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins {_begins(manifest)}",
+        subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins "
+        f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
         sections=list(_sections(run)),
         notices=findings.notices(run),
     )
-
-
-def _begins(manifest: dict[str, Any]) -> str:
-    start = datetime.fromisoformat(manifest["start_utc"])
-    return f"{start:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _sections(run: Result) -> Iterator[Section]:
     yield Section("summary", "Summary", _summary(run))
     yield Section("accuracy", "Accuracy", _accuracy(run))
     yield Section("timeline", "Timeline", _timeline(run))
-    yield Section("map", "Ground track and sites", [_map(run)], half=True)
+    caption = "Ground track, clusters, and from where they see the satellite above their mask"
+    ground = figure("map", run.plot.map, caption, MAP_SIZE_IN)
+    yield Section("map", "Ground track and sites", [ground], half=True)
     yield Section("contact", "One contact", [_contact(run)], half=True)
     yield Section("assignment", "Assignment of experts", assignment(run))
     yield Section("time", "Where the time went", findings.of_run(run))
@@ -81,15 +81,11 @@ def _accuracy(run: Result) -> list[Block]:
         return [Text(UNMEASURED[findings.trains(run)], "note")]
     return [
         figure(
-            "accuracy-time",
-            lambda axes: run.plot.accuracy(axes, over="time"),
-            "Accuracy of the server's model over simulated time",
-        ),
-        figure(
-            "accuracy-cycle",
-            lambda axes: run.plot.accuracy(axes, over="cycle"),
-            "Accuracy of the server's model over complete cycles",
-        ),
+            f"accuracy-{over}",
+            partial(run.plot.accuracy, over=over),
+            f"Accuracy of the server's model over {axis}",
+        )
+        for over, axis in OVER.items()
     ]
 
 
@@ -108,11 +104,6 @@ def _timeline(run: Result) -> list[Block]:
     still = figure("still", run.plot.timeline, caption, (4.6, 1.2 + 0.45 * clusters))
     shown = [Text(sentence("; ".join(notes)), "note")] if notes else []
     return [*shown, Timeline(data, still)]
-
-
-def _map(run: Result) -> Block:
-    caption = "Ground track, clusters, and from where they see the satellite above their mask"
-    return figure("map", run.plot.map, caption, MAP_SIZE_IN)
 
 
 def _contact(run: Result) -> Block:
@@ -138,23 +129,18 @@ def blocks(run: Result) -> list[Block]:
     manifest = run.manifest
     versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
     hashes = [[name, str(manifest.get(name))] for name in HASHES]
-    said = _said(manifest["scenario"])
+    scenario = _without_empty(manifest["scenario"])
+    text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True, width=100)
     return [
         Facts("Hashes and versions", [*hashes, *versions]),
-        Code("What the scenario says (keys without a value are left out)", _yaml(said)),
+        Code("What the scenario says (keys without a value are left out)", text),
     ]
 
 
-def _yaml(value: object) -> str:
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
-    return text
-
-
-def _said(value: object) -> object:
-    """Leave out keys that say nothing."""
+def _without_empty(value: object) -> object:
     if not isinstance(value, dict):
         return value
-    inner = ((key, _said(part)) for key, part in value.items())
+    inner = ((key, _without_empty(part)) for key, part in value.items())
     return {key: part for key, part in inner if part not in (None, {}, [])}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,15 +15,12 @@ from sim.analysis.summary import TARGETS
 from sim.execution.folder import COMPLETE, SWEEP
 from sim.execution.result import load
 from sim.formatting import as_yaml, data_size
+from sim.plots.sweep import heat_map, lines
 from sim.report import comparison_page
 from sim.report.figures import figure
 from sim.report.page import Block, Facts, Page, Section, Table, Text
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.text import sha256_text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_RUNS = 60
 """Complete points up to which their runs are compared as such."""
@@ -38,9 +35,8 @@ def is_sweep(folder: Path) -> bool:
     return (folder / SWEEP).is_file()
 
 
-def finished(folder: Path) -> list[Path]:
+def finished(sweep: Sweep) -> list[Path]:
     """Return the run folders of the complete points, each once, in the order of the points."""
-    sweep = read_sweep(folder)
     status = sweep.rows["status"].to_pylist()
     found = [one for one, how in zip(sweep.folders, status, strict=True) if how == COMPLETE]
     return list(dict.fromkeys(found))
@@ -57,13 +53,13 @@ def page(folder: Path) -> Page:
     return Page(
         title=f"Sweep {folder.resolve().name}",
         subtitle=f"{len(rows)} points over {', '.join(sweep.keys) or 'replications only'}",
-        sections=list(_sections(sweep, done, finished(folder))),
+        sections=list(_sections(sweep, done)),
         notices=notices,
     )
 
 
-def _sections(sweep: Sweep, done: pa.Table, folders: Sequence[Path]) -> Iterator[Section]:
-    keys, rows = list(sweep.keys), sweep.rows
+def _sections(sweep: Sweep, done: pa.Table) -> Iterator[Section]:
+    keys, rows, folders = list(sweep.keys), sweep.rows, finished(sweep)
     target = best_target(done)
     words = sentences(rows, done, keys, target)
     yield Section("summary", "Summary", [Text(text) for text in words])
@@ -119,45 +115,34 @@ def _drawings(done: pa.Table, keys: Sequence[str], values: dict[str, str]) -> It
     if not keys:
         return
     across, *others = keys
-    # The second axis is the one with the most values of those that are left.
-    if others and _fills(done, across, others[0]):
-        drawn = [_heat(done, across, others[0], column, said) for column, said in values.items()]
-        yield Section("heat", "Heat maps", [*_mean(others[1:]), *drawn])
-    group = others[-1] if others else None
-    shown = [_line(done, across, group, column, said) for column, said in values.items()]
-    yield Section("lines", "Lines", [*_mean(others[:-1]), *shown])
+    down, group = (others[0], others[-1]) if others else (None, None)
+    # The second axis is the one with the most values of those that are left. Random points leave
+    # nearly all fields of a map empty.
+    if down and _fields(done, across, down) <= SPARSEST * len(done):
+        drawn = [_heat(done, across, down, *value) for value in values.items()]
+        yield Section("heat", "Heat maps", [*_medians_over(others[1:]), *drawn])
+    shown = [_line(done, across, group, *value) for value in values.items()]
+    yield Section("lines", "Lines", [*_medians_over(others[:-1]), *shown])
 
 
-def _fills(done: pa.Table, across: str, down: str) -> bool:
-    """Whether points lie on a grid: random ones leave nearly all fields of a map empty."""
-    fields = len(pc.unique(done[across])) * len(pc.unique(done[down]))
-    return fields <= SPARSEST * len(done)
+def _fields(done: pa.Table, across: str, down: str) -> int:
+    return len(pc.unique(done[across])) * len(pc.unique(done[down]))
 
 
-def _mean(others: Sequence[str]) -> list[Block]:
-    if not others:
-        return []
-    return [Text(f"Medians over the values of {', '.join(others)}.", "note")]
+def _medians_over(others: Sequence[str]) -> list[Block]:
+    return [Text(f"Medians over the values of {', '.join(others)}.", "note")] if others else []
 
 
-def _heat(done: pa.Table, across: str, down: str, column: str, said: str) -> Block:
-    from sim.plots.sweep import heat_map
-
-    def draw(axes: Axes) -> None:
-        heat_map(done, across, down, column, axes)
-
+def _heat(done: pa.Table, across: str, down: str, column: str, name: str) -> Block:
+    caption = f"{name} over {across} and {down}, median over replications"
     return figure(
-        f"heat-{column}", draw, f"{said} over {across} and {down}, median over replications"
+        f"heat-{column}", lambda axes: heat_map(done, across, down, column, axes), caption
     )
 
 
-def _line(done: pa.Table, across: str, group: str | None, column: str, said: str) -> Block:
-    from sim.plots.sweep import lines
-
-    def draw(axes: Axes) -> None:
-        lines(done, across, column, group, axes)
-
-    return figure(f"line-{column}", draw, f"{said} over {across}: median and range")
+def _line(done: pa.Table, across: str, group: str | None, column: str, name: str) -> Block:
+    caption = f"{name} over {across}: median and range"
+    return figure(f"line-{column}", lambda axes: lines(done, across, column, group, axes), caption)
 
 
 # The points of a sweep as tables.
@@ -175,7 +160,7 @@ def hours_to(target: float) -> str:
 def failed(rows: pa.Table, keys: Sequence[str]) -> Table:
     """Return the points that are not complete, and why."""
     cells = [
-        [str(row["point"]), *(cell(row[key]) for key in keys), row["status"], row["error"] or ""]
+        [str(row["point"]), *(as_yaml(row[key]) for key in keys), row["status"], row["error"] or ""]
         for row in rows.to_pylist()
         if row["status"] != COMPLETE
     ]
@@ -194,7 +179,7 @@ def points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Bl
     heads = ["point", *keys, "seed", "status", *forms.values()]
     cells = [
         [
-            *(str(row["point"]), *(cell(row[key]) for key in keys)),
+            *(str(row["point"]), *(as_yaml(row[key]) for key in keys)),
             *(str(row["seed"]), row["status"]),
             *(_figure(name, row[name]) for name in forms),
         ]
@@ -227,11 +212,6 @@ def _figure(name: str, value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def cell(value: Any) -> str:
-    """Show a swept value."""
-    return as_yaml(value)
-
-
 # A sweep in a few sentences, and what was asked for.
 
 
@@ -243,12 +223,12 @@ MOST_VALUES = 12
 
 @dataclass(frozen=True)
 class Extreme:
-    """A column, which end of it is told of, how a value of it is shown, and what is said of it."""
+    """A column, which end of it is the best, how a value of it is shown, and what it is called."""
 
     column: str
     best: Callable[..., Any]
     form: Callable[[float], str]
-    said: str
+    text: str
 
 
 def sentences(
@@ -258,18 +238,15 @@ def sentences(
 
     ``done`` are the complete rows; ``target`` is an accuracy that some of them have reached.
     """
-    yield f"{len(done)} of {len(rows)} points are complete{_over(rows, keys)}."
+    counts = [f"{key} ({len(set(rows[key].to_pylist()))} values)" for key in keys]
+    over = f", over {' and '.join(counts)}" if counts else ""
+    yield f"{len(done)} of {len(rows)} points are complete{over}."
     every = done.to_pylist()
-    for extreme in _told(every, target):
+    for extreme in _extremes(every, target):
         yield _sentence(every, keys, extreme)
 
 
-def _over(rows: pa.Table, keys: Sequence[str]) -> str:
-    counts = [f"{key} ({len(set(rows[key].to_pylist()))} values)" for key in keys]
-    return f", over {' and '.join(counts)}" if counts else ""
-
-
-def _told(every: Sequence[Row], target: float | None) -> Iterator[Extreme]:
+def _extremes(every: Sequence[Row], target: float | None) -> Iterator[Extreme]:
     if all(row["accuracy_final"] is None for row in every):
         if every:
             yield Extreme("cycles", max, "{:g}".format, "The most complete cycles")
@@ -291,9 +268,9 @@ def _sentence(every: Sequence[Row], keys: Sequence[str], extreme: Extreme) -> st
     values = [row[extreme.column] for row in known]
     best = extreme.best(values)
     found = [row for row in known if row[extreme.column] == best]
-    where = ", ".join(f"{key}={cell(found[0][key])}" for key in keys)
+    where = ", ".join(f"{key}={as_yaml(found[0][key])}" for key in keys)
     where = f"{where}, seed {found[0]['seed']}" if where else f"seed {found[0]['seed']}"
-    text = f"{extreme.said}: {extreme.form(best)}"
+    text = f"{extreme.text}: {extreme.form(best)}"
     if min(values) == max(values):
         return f"{text}, at every point." if len(values) == len(every) else f"{text}, at {where}."
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""

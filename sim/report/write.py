@@ -9,6 +9,7 @@ from sim.errors import InputError
 from sim.files import write_text
 from sim.report import comparison_page, run_page, sweep_page
 from sim.report.page import MARK, Page, html
+from sim.sweep import read_sweep
 
 
 def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
@@ -34,11 +35,12 @@ def _page(places: Sequence[Path]) -> Page:
     if len(places) == 1:
         [one] = places
         return sweep_page.page(one) if sweep_page.is_sweep(one) else run_page.page(one)
-    return comparison_page.page([run for one in places for run in _runs(one)])
-
-
-def _runs(one: Path) -> Sequence[Path]:
-    return sweep_page.finished(one) if sweep_page.is_sweep(one) else [one]
+    runs = [
+        run
+        for one in places
+        for run in (sweep_page.finished(read_sweep(one)) if sweep_page.is_sweep(one) else [one])
+    ]
+    return comparison_page.page(runs)
 
 
 # Where a report goes, and what it must not overwrite.
@@ -58,11 +60,11 @@ def checked(folders: Sequence[Path], out: Path | None) -> Path:
         raise InputError(f"-o {path}: the file's name must end in .html")
     if out is not None and not path.parent.is_dir():
         raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
-    if path.exists() and not _is_report(path):
-        raise InputError(f"-o {path}: is there already and no report of leomix; name another file")
+    if path.exists():
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        if f'content="{MARK}"'.encode() not in head:
+            raise InputError(
+                f"-o {path}: is there already and no report of leomix; name another file"
+            )
     return path
-
-
-def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return f'content="{MARK}"'.encode() in file.read(HEAD_BYTES)
