@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,60 +27,50 @@ class NoContactLeft(Exception):
     """The plan holds no contact any more for a cluster whose devices are not through."""
 
 
-@dataclass(frozen=True, eq=False)
 class RoundTrip:
-    """What each device goes through: a download, local training, an upload; None is left out.
+    """A download, local training, an upload, each left out if None, of the devices ``who`` (K,).
 
-    ``personal`` marks a download of which every device gets its own. Training takes the rounds that
-    the scenario gives a contact (``learning.rounds.per_contact``). With ``fill`` those are as many
-    as leave time for the upload, one outside of a contact: what is learnt then depends on the link.
+    It takes as many contacts as it needs; every device is waited for. ``personal`` marks a download
+    of which every device gets its own. Training takes the rounds that the scenario gives a contact
+    (``learning.rounds.per_contact``). With ``fill`` those are as many as leave time for the upload,
+    one outside of a contact: what is learnt then depends on the link.
+
+    At its end ``rounds`` (K,) are the local rounds of each device; ``excluded`` (K,) lacked memory.
     """
 
-    down: Payload | None = None
-    cost: Cost | None = None
-    up: Payload | None = None
-    personal: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """Local ``rounds`` (K,) of each device, and who was ``excluded`` (K,) for want of memory."""
-
-    rounds: Ints
-    excluded: Mask
-
-
-def run_round_trip(trip: RoundTrip, who: Mask) -> Generator[Request, Any, Trained]:
-    """Take the devices in ``who`` (K,) through a round trip; every one is waited for.
-
-    A device that has nothing to download trains at once, in contact or not, and sends in a contact
-    that is open then. What a pass cuts off goes on in the next one, and nobody trains twice.
-    Raises :class:`NoContactLeft`.
-    """
-    progress = _Progress(trip, who)
-    if trip.down is None and trip.cost is not None and who.any():
-        progress.settle((yield Chain(progress.steps())))
-    fresh = False
-    while progress.open.any():
-        # After a barrier the rest of an open session will do; what it cannot end needs a new one.
-        if (yield NextContact(fresh)) is None:
-            raise NoContactLeft
-        fresh = True
-        progress.settle((yield Chain(progress.steps())))
-    return Trained(progress.rounds, progress.excluded)
-
-
-class _Progress:
-    """How far the devices of a cluster are: who still has to receive, to train and to send."""
-
-    def __init__(self, trip: RoundTrip, who: Mask) -> None:
+    def __init__(
+        self,
+        who: Mask,
+        down: Payload | None = None,
+        cost: Cost | None = None,
+        up: Payload | None = None,
+        personal: bool = False,
+    ) -> None:
         nobody = np.zeros_like(who)
-        self.trip = trip
-        self.receiving = nobody if trip.down is None else who
-        self.training = nobody if trip.cost is None else who
-        self.sending = nobody if trip.up is None else who
+        self.down, self.cost, self.up, self.personal = down, cost, up, personal
+        self.receiving = nobody if down is None else who
+        self.training = nobody if cost is None else who
+        self.sending = nobody if up is None else who
         self.rounds: Ints = np.zeros(len(who), np.int64)
         self.excluded = nobody
+
+    def run(self) -> Generator[Request, Any, None]:
+        """Take the devices through it; raise :class:`NoContactLeft` where the plan ends before.
+
+        A device that has nothing to download trains at once, in contact or not, and sends in a
+        contact that is open then. What a pass cuts off goes on in the next one, and nobody trains
+        twice.
+        """
+        if self.down is None and self.training.any():
+            self.settle((yield Chain(self.steps())))
+        fresh = False
+        while self.open.any():
+            # After a barrier the rest of an open session will do; what does not end in it needs
+            # a new one.
+            if (yield NextContact(fresh)) is None:
+                raise NoContactLeft
+            fresh = True
+            self.settle((yield Chain(self.steps())))
 
     @property
     def open(self) -> Mask:
@@ -90,14 +79,13 @@ class _Progress:
 
     def steps(self) -> tuple[Train | Upload | Download, ...]:
         """What is left, each step for those who have not been through it."""
-        trip = self.trip
         steps: list[Train | Upload | Download] = []
-        if trip.down is not None and self.receiving.any():
-            steps.append(Download(trip.down, self.receiving, personal=trip.personal))
-        if trip.cost is not None and self.training.any():
-            steps.append(Train(trip.cost, who=self.training))
-        if trip.up is not None and self.sending.any():
-            steps.append(Upload(trip.up, self.sending))
+        if self.down is not None and self.receiving.any():
+            steps.append(Download(self.down, self.receiving, personal=self.personal))
+        if self.cost is not None and self.training.any():
+            steps.append(Train(self.cost, who=self.training))
+        if self.up is not None and self.sending.any():
+            steps.append(Upload(self.up, self.sending))
         return tuple(steps)
 
     def settle(self, replies: list[Work | Receipt]) -> None:

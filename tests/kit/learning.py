@@ -15,7 +15,7 @@ from learning.architecture.nmoe import extractor_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients import updates
 from learning.clients.cluster import ClusterState
-from learning.clients.round_trip import NoContactLeft, RoundTrip, run_round_trip
+from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.data.digits import digits

@@ -24,12 +24,12 @@ class Passes:
         self.contacts = []
 
     def drive(self):
-        protocol, reply = kit.run_round_trip(self.turn, self.who), None
+        protocol, reply = self.turn.run(), None
         while True:
             try:
                 request = protocol.send(reply)
-            except StopIteration as end:
-                return end.value
+            except StopIteration:
+                return
             if isinstance(request, kit.NextContact):
                 self.contacts.append(request.fresh)
                 left = len(self.contacts) <= len(self.masks)
@@ -67,22 +67,21 @@ class Passes:
 
 @given(MASKS, MASKS, st.lists(MASKS, max_size=8), st.booleans(), st.booleans(), st.booleans())
 def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
-    turn = kit.RoundTrip(
-        MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None
-    )
+    parts = MODEL if down else None, kit.Cost(1.0) if cost else None, MODEL if up else None
+    turn = kit.RoundTrip(who, *parts)
     passes = Passes(turn, who, unfit, [*masks, ALL, ALL])
-    trained = passes.drive()
-    assert (trained.rounds == 2 * passes.trained).all()
+    passes.drive()
+    assert (turn.rounds == 2 * passes.trained).all()
     fit = who & ~unfit if cost else who
     assert (passes.trained == (fit if cost else 0)).all()
     assert (passes.sent == (fit if up else False)).all()
     assert not down or passes.received[fit].all()
-    assert not (trained.excluded & ~(who & unfit)).any()
+    assert not (turn.excluded & ~(who & unfit)).any()
     # The rest of an open session will do for the first one only; nobody needs no contact.
     assert passes.contacts == [number > 0 for number in range(len(passes.contacts))]
     assert who.any() or not passes.contacts
     with pytest.raises(kit.NoContactLeft):
-        Passes(kit.RoundTrip(up=MODEL), ALL, NOBODY, [NOBODY]).drive()
+        Passes(kit.RoundTrip(ALL, up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
 
 def test_the_share_of_ones_own_falls_to_one_in_j():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learning.clients.round_trip import Trained
+from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Ints, Mask
@@ -96,7 +96,7 @@ class ExtractorStage:
         rounds = self.system.options.extractor_rounds
         self.alpha = own_share(number, rounds, len(clients.able_nodes))
 
-    def collect(self, me: Cluster, done: Trained, before: Ints) -> Protocol:
+    def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
         system, who = self.system, done.rounds > 0
         if not who.any():

@@ -10,7 +10,7 @@ import numpy as np
 from learning.architecture.costs import Part
 from learning.architecture.nmoe import KINDS
 from learning.architecture.nmoe_costs import sizes_of
-from learning.clients.round_trip import RoundTrip, Trained, run_round_trip
+from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival, refuse_broken
 from learning.config import LearningConfig
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
@@ -118,11 +118,12 @@ class Networked(Method):
         cost: Cost | None = None,
         up: Payload | None = None,
         personal: bool = False,
-    ) -> Generator[Request, None, Trained]:
+    ) -> Generator[Request, Any, RoundTrip]:
         """Run a round trip of the clients in ``who``; exclude those without the memory for it."""
-        done = yield from run_round_trip(RoundTrip(down, cost, up, personal), who)
-        self.clients.exclude(me.name, done.excluded)
-        return done
+        trip = RoundTrip(who, down, cost, up, personal)
+        yield from trip.run()
+        self.clients.exclude(me.name, trip.excluded)
+        return trip
 
     def compute(self, me: Cluster, flops: Floats) -> Protocol:
         """Compute ``flops`` (K,) at the clients of a cluster, in parallel."""
