@@ -14,7 +14,7 @@ from channel.checks import Floats, above_horizon, between, not_negative, one_of
 Atmosphere = Literal["cosecant", "inverse_elevation"]
 
 COSECANT_FLOOR_DEG: Final = 5.0
-"""Below this elevation the flat layers behind the cosecant law are no model of the Earth."""
+"""Below this elevation the flat layers behind the cosecant law do not describe the Earth."""
 
 
 def atmospheric_attenuation_db(
@@ -49,7 +49,7 @@ class SlantAttenuation:
         some share of the time.
 
     Between rows both losses are linear in 1 / sin(e), the length of a path through flat layers.
-    Below the first row they keep its value, as flat layers are no model of the Earth there.
+    Below the first row they keep its value, as the Earth is not flat.
     The rows are kept as read-only copies. Raises ValueError for other shapes and values.
     """
 

@@ -13,7 +13,7 @@ from channel.checks import Floats, positive
 from channel.efficiency import modcod_thresholds_db
 from channel.environment import CLEAR_PATH
 from channel.link import Link
-from channel.signal import loss_terms_db, received_signal, signal_rate_bps, total_loss_db
+from channel.signal import path_losses_db, received_signal, signal_rate_bps, total_loss_db
 
 if TYPE_CHECKING:
     import pandas
@@ -49,7 +49,7 @@ def link_budget_terms(
     is given.
     """
     elevation, distance_m = _rows(elevation_deg, altitude_m, slant_range_m)
-    losses_db = loss_terms_db(link, elevation, distance_m, CLEAR_PATH)
+    losses_db = path_losses_db(link, elevation, distance_m, CLEAR_PATH)
     density_dbhz = budget.carrier_over_n0_dbhz(
         link.eirp_dbw, link.g_over_t_db_k, total_loss_db(losses_db)
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-"""A float64 array; functions of this room give a float64 scalar where every input is a scalar."""
+"""A float64 array; functions return a float64 scalar where every input is a scalar."""
 
 
 def checked(

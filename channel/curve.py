@@ -19,7 +19,7 @@ class LinkCurve:
 
     time_s is (T,) or (K, T) with T >= 2, finite and non-decreasing along T; rate_bps is (T,) or
     (K, T), finite and not negative; they broadcast. A repeated time is a jump of the rate. With K
-    rows the curve is a batch, one row a device: times and sizes are then scalars or (K,) and
+    rows the curve is a batch, one row per device: times and sizes are then scalars or (K,) and
     results are (K,). Without, times and sizes have any shape and results have that shape.
 
     The bits delivered by a time are quadratic on every segment, so both directions are exact up to
@@ -59,7 +59,7 @@ class LinkCurve:
         return LinkCurve(self.time_s[k], self.rate_bps[k])
 
     def rate_at_bps(self, time_s: ArrayLike) -> Floats:
-        """Rate at `time_s`, 0 outside the grid; at a jump that behind it. ValueError for a NaN."""
+        """Rate at `time_s`, 0 outside the grid; at a jump that after it. ValueError for a NaN."""
         when = self._each(_not_nan("time_s", time_s))
         inside = self._within(when)
         i = self._segment(_rank(self.time_s, inside, "right"))
@@ -199,7 +199,7 @@ def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) 
 
 
 def clipped(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) -> LinkCurve:
-    """A batch of K rows between two times, for all or one a row (K,), falling to 0 at both.
+    """A batch of K rows between two times, for all or one per row (K,), falling to 0 at both.
 
     A row whose grid lies outside is at the nearer time, and carries nothing.
     """
@@ -218,16 +218,18 @@ def clipped(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) ->
 
 
 MOST_POINTS = 8
-"""Points of a row from which its differences can be told to its ends."""
+"""Points of a row from which its differences can be extrapolated to its ends."""
 LEAST_POINTS = 4
 """Points of a row from which it has second differences there."""
 
 
-def bit_preserving(rate_bps: Floats) -> Floats:
-    """Rates (K, T) of a smooth link at even times, moved so that every cell has its true bits.
+def bit_preserving(rate_bps: Floats, where: NDArray[np.bool_] | None = None) -> Floats:
+    """Rates (K, T) of a smooth link at even times, changed so that every cell has its true bits.
 
     At the two points next to either end differences are extrapolated. Rows of fewer than eight
-    points have second differences only; those of fewer than four are left.
+    points have second differences only; those of fewer than four are left. With `where` (K, T)
+    other points are left: a cell between two that are not has its true bits, others need
+    `cell_middle_rates`.
     """
     points = rate_bps.shape[-1]
     if points < LEAST_POINTS:
@@ -240,28 +242,17 @@ def bit_preserving(rate_bps: Floats) -> Floats:
         bend[:, 2:-2] = _bends(rate_bps)
         for end in (2, 1):
             _extrapolate(bend, end, (4.0, -6.0, 4.0, -1.0))
-    return np.maximum(rate_bps - bend / 12.0, 0.0)
+    changed = np.maximum(rate_bps - bend / 12.0, 0.0)
+    return changed if where is None else np.where(where, changed, rate_bps)
 
 
-def inside(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def between_smooth_cells(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Points (K, T) with two `smooth` cells (K, T - 1) on either side."""
     rows, cells = smooth.shape
     inner = np.zeros((rows, cells + 1), bool)
     if cells > 3:
         inner[:, 2:-2] = smooth[:, :-3] & smooth[:, 1:-2] & smooth[:, 2:-1] & smooth[:, 3:]
     return inner
-
-
-def moved(rate_bps: Floats, where: NDArray[np.bool_]) -> Floats:
-    """Rates (K, T) at even times, moved as by `bit_preserving` at the points in `where` (K, T).
-
-    These have two points on either side. A cell between two of them has its true bits; others need
-    `middle_of_cells`.
-    """
-    bend = np.zeros_like(rate_bps)
-    if rate_bps.shape[-1] > LEAST_POINTS:
-        bend[:, 2:-2] = _bends(rate_bps)
-    return np.maximum(rate_bps - np.where(where, bend, 0.0) / 12.0, 0.0)
 
 
 def _second(rate_bps: Floats) -> Floats:
@@ -281,7 +272,7 @@ def _extrapolate(bend: Floats, end: int, weights: tuple[float, ...]) -> None:
     bend[:, -end] = sum(w * bend[:, -end - 1 - n] for n, w in enumerate(weights))
 
 
-def middle_of_cells(
+def cell_middle_rates(
     ends_bps: tuple[Floats, Floats], middle_bps: Floats, moved_bps: tuple[Floats, Floats]
 ) -> Floats:
     """Rates for the middle of cells, such that both halves together have the bits of the cell.

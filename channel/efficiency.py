@@ -33,7 +33,7 @@ def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: Floats) -> 
     return tabulated_capacity(snr_db, k)
 
 
-def constant_rician_k(link: Link) -> float | None:
+def fixed_k_factor(link: Link) -> float | None:
     """Rician factor of the link's fading, None where the tables of an environment give it."""
     if link.fading == "rician":
         return link.rician_k_linear if link.environment is None else None
@@ -46,7 +46,7 @@ def _one_or_each(link: Link, k_linear: Floats) -> float | Floats:
     Which table a point goes through must not depend on the points beside it: a link has one or
     the other, unless its signal was made by hand.
     """
-    constant = constant_rician_k(link)
+    constant = fixed_k_factor(link)
     return k_linear if constant is None or (k_linear != constant).any() else float(constant)
 
 

@@ -133,12 +133,12 @@ def _in_band(band: Band, frequency_hz: ArrayLike) -> Floats:
 
 
 SMALLEST_UNIFORM: Final = 2.0**-54
-"""Half a step of a generator's uniform numbers; stands for a 0, which has no finite deviate."""
+"""Half a step of a generator's uniform numbers, in place of 0, whose deviate is not finite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The luck of each device during a pass, drawn once; scalars, or arrays (K, 1) for K devices.
+    """Large-scale propagation of each device, fixed for a pass; scalars, or arrays (K, 1).
 
     los_quantile: 0 to below 1, uniform. The device sees the satellite wherever the line-of-sight
         probability exceeds it: the share of devices in sight is right at every elevation, and

@@ -15,7 +15,7 @@ def log_distance_path_loss_db(
     exponent: ArrayLike,
     reference_distance_m: ArrayLike = 1.0,
 ) -> Floats:
-    """Path loss along the ground: free space up to a reference distance, a power law behind it.
+    """Path loss along the ground: free space up to a reference distance, a power law beyond it.
 
     L(d) = L_fs(min(d, d0)) + 10 n log10(max(d / d0, 1)), the log-distance law of Rappaport,
     Wireless Communications, section 4.9, without its shadowing. Exponent n = 2 is free space.

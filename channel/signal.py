@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from channel.atmosphere import COSECANT_FLOOR_DEG, atmospheric_attenuation_db
 from channel.budget import carrier_over_n0_dbhz, free_space_path_loss_db, noise_bandwidth_dbhz
 from channel.checks import Floats, between, checked, positive
-from channel.efficiency import constant_rician_k, modcod_level, spectral_efficiency_bps_hz
+from channel.efficiency import fixed_k_factor, modcod_level, spectral_efficiency_bps_hz
 from channel.environment import CLEAR_PATH, Path, excess_loss_db, line_of_sight, rician_k_linear
 from channel.link import Link
 
@@ -55,7 +55,7 @@ def received_signal(
     elevation, distance_m = _checked_place(elevation_deg, slant_range_m)
     above = above_mask(link, elevation)
     sky = _in_the_sky(elevation, above)
-    loss_db = total_loss_db(loss_terms_db(link, sky, distance_m, path))
+    loss_db = total_loss_db(path_losses_db(link, sky, distance_m, path))
     density_dbhz = carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
     snr = density_dbhz - noise_bandwidth_dbhz(link.bandwidth_hz)
     k = np.broadcast_to(_rician_k(link, sky, path), snr.shape)
@@ -118,7 +118,7 @@ def bends_deg(link: Link) -> Floats:
     return np.sort(np.array(bends, dtype=np.float64))
 
 
-def turns_abruptly(link: Link) -> bool:
+def has_zenith_kink(link: Link) -> bool:
     """Whether the SNR nearly has a kink where a satellite passes close to the zenith.
 
     There the elevation itself rises and falls at one speed, and so does what is a table over it or
@@ -146,13 +146,13 @@ def _in_the_sky(elevation_deg: Floats, above: NDArray[np.bool_]) -> Floats:
 
 
 def _rician_k(link: Link, elevation_deg: Floats, path: Path) -> Floats:
-    constant = constant_rician_k(link)
+    constant = fixed_k_factor(link)
     if link.environment is None or constant is not None:
         return np.asarray(constant)
     return rician_k_linear(link.environment, elevation_deg, path)
 
 
-def loss_terms_db(
+def path_losses_db(
     link: Link, elevation_deg: Floats, slant_range_m: Floats, path: Path
 ) -> dict[str, Floats]:
     """Every loss between the two antennas in dB, by its column of the budget and in its order.

@@ -57,7 +57,7 @@ def _number(value: Any, what: str, remedy: str) -> float:
         raise ValueError(f"{what} is larger than any float; {remedy}") from None
 
 
-# The array types that the signatures of this room are written in.
+# The array types that the signatures of this package are written in.
 
 
 FloatArray = NDArray[np.float64]

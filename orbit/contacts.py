@@ -10,7 +10,7 @@ import numpy as np
 
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
-from orbit.ephemeris import SampledEphemeris, grid_step_s, sampled_ephemeris
+from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
 from orbit.look_angles import looks_from
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
@@ -62,9 +62,9 @@ def contact_windows(
     0.1 m of SGP4 and range rates within 0.05 m/s; `"sgp4"` makes rise, set, angles, ranges and
     rates exact. A site's own mask wins over `min_elevation_deg` (0 up to 90).
 
-    Where SGP4 fails (a decayed satellite) windows are cut. `on_failure` is told of each satellite
-    that fails; without it one that fails all the time raises ElementError, and one that fails at
-    times gives an OrbitWarning. Raises ValueError for an empty list, something that is no
+    Where SGP4 fails (a decayed satellite) windows are cut. `on_failure` is called for each
+    satellite that fails; without it one that fails all the time raises ElementError, and one that
+    fails at times gives an OrbitWarning. Raises ValueError for an empty list, anything else than a
     satellite, a datetime without time zone, an end not after the start, a mask out of range or
     another `refine`.
     """
@@ -97,7 +97,7 @@ def _blocks(
     satellites: list[Satellite], sites: int, span_s: float
 ) -> Iterator[tuple[IntArray, int, float]]:
     """Satellites (by index) that share a grid, sites at a time, and the grid's step."""
-    steps = np.array([grid_step_s(satellite) for satellite in satellites])
+    steps = np.array([sampling_step_s(satellite) for satellite in satellites])
     for step_s in np.unique(steps):
         alike = np.flatnonzero(steps == step_s)
         samples = int(span_s / step_s) + 2
@@ -108,7 +108,7 @@ def _blocks(
 
 
 def _complain(failure: Failure) -> None:
-    """What becomes of a failure that nobody asks to be told of."""
+    """Raise or warn of a failure that no `on_failure` handles."""
     if failure.whole:
         raise ElementError(str(failure))
     warn(str(failure), OrbitWarning, stacklevel=3)
@@ -211,7 +211,7 @@ def find_contacts(
     refine: Refine = "hermite",
     on_failure: OnFailure | None = None,
 ) -> "pd.DataFrame":
-    """`contact_windows` as a DataFrame, one row a window, sorted by rise.
+    """`contact_windows` as a DataFrame, one row per window, sorted by rise.
 
     Columns: satellite, site (names); rise_utc, culminate_utc, set_utc (UTC timestamps, ns);
     duration_s; and from max_elevation_deg on those of `ContactWindows`, by the same names. One

@@ -52,7 +52,7 @@ def scan_satellites(
     """Each entry in turn as a Satellite, or as the ElementError that says why it is none.
 
     For callers that leave bad entries out; text that cannot be taken apart is one ElementError.
-    Raises ValueError for an unknown `checksum` and for what is no str.
+    Raises ValueError for an unknown `checksum` and for anything but a str.
     """
     if not isinstance(text, str):
         raise ValueError(
@@ -72,7 +72,7 @@ def scan_satellites(
 
 
 def _form(lines: list[str]) -> str:
-    """The format of the first lines that tell: json, xml, csv, tle or unknown."""
+    """The format by the first lines: json, xml, csv, tle or unknown."""
     if any(line.startswith(("1 ", "2 ")) and "," not in line for line in lines):
         return "tle"
     first = lines[0].lstrip() if lines else ""

@@ -55,20 +55,22 @@ class Ephemeris:
 
     def polynomials(self, row: IntArray) -> FloatArray:
         """Coefficients (2 m, 3, ...) by rising power of the fraction of the step after each row."""
-        return between(np.take(self.node, row, axis=2), np.take(self.node, row + 1, axis=2))
+        return hermite_polynomials(
+            np.take(self.node, row, axis=2), np.take(self.node, row + 1, axis=2)
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class SampledEphemeris(Ephemeris):
     """SGP4 at the same T even times for all satellites, with quintics between (m = 3).
 
-    slip (3, R) is SGP4's velocity less the first derivative, km/s. `failing` (N,) says that SGP4
-    fails somewhere on the grid or in the samples just beyond it: the motion is then good between
-    the failures only.
+    velocity_defect (3, R) is SGP4's velocity less the first derivative, km/s. `failing` (N,) says
+    that SGP4 fails somewhere on the grid or in the samples just beyond it: the motion is then good
+    between the failures only.
     """
 
     samples: int
-    slip: FloatArray
+    velocity_defect: FloatArray
     failing: BoolArray
 
     def where(self, keep: BoolArray) -> "SampledEphemeris":
@@ -79,7 +81,7 @@ class SampledEphemeris(Ephemeris):
         return SampledEphemeris(
             np.repeat(np.arange(np.count_nonzero(keep)), self.samples), self.time_s[rows],
             self.step_s[keep], np.compress(rows, self.node, axis=2), self.samples,
-            np.compress(rows, self.slip, axis=1), self.failing[keep],
+            np.compress(rows, self.velocity_defect, axis=1), self.failing[keep],
         )  # fmt: skip
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
@@ -90,7 +92,10 @@ class SampledEphemeris(Ephemeris):
         left = np.clip(place.astype(np.int64), 0, self.samples - 2)
         row, x = first + left, place - left
         position, rate = value_and_rate(self.polynomials(row), x)
-        before, after = np.take(self.slip, row, axis=1), np.take(self.slip, row + 1, axis=1)
+        before, after = (
+            np.take(self.velocity_defect, row, axis=1),
+            np.take(self.velocity_defect, row + 1, axis=1),
+        )
         rate /= step_s
         rate += before + x * (after - before)
         return np.moveaxis(np.concatenate([position, rate]), 0, -1)
@@ -115,19 +120,19 @@ def sampled_ephemeris(
     state = rotation.planes(time_s, position, velocity)
     failing = np.any(error != 0, axis=1)
     if failing.any():
-        state[:, failing] = _mended(state[:, failing], error[failing])
+        state[:, failing] = _with_extrapolated_ends(state[:, failing], error[failing])
     inner = slice(OVERHANG, OVERHANG + intervals + 1)
     first, second = derivatives(state[:3])
     node = np.stack([state[:3, :, inner], first, second]).reshape(3, 3, -1)
-    slip = (state[3:, :, inner] - first / step_s).reshape(3, -1)
+    velocity_defect = (state[3:, :, inner] - first / step_s).reshape(3, -1)
     grid_s, count = np.linspace(first_s, last_s, intervals + 1), len(satellites)
     return SampledEphemeris(
         np.repeat(np.arange(count), intervals + 1), np.tile(grid_s, count),
-        np.full(count, step_s), node, intervals + 1, slip, failing,
+        np.full(count, step_s), node, intervals + 1, velocity_defect, failing,
     )  # fmt: skip
 
 
-def _mended(state: FloatArray, error: IntArray) -> FloatArray:
+def _with_extrapolated_ends(state: FloatArray, error: IntArray) -> FloatArray:
     """States (6, N, T) whose failed samples beyond the grid are extrapolated from within."""
     bad = error != 0
     # Any finite state: what only touches a failed sample must not turn into nan.
@@ -163,7 +168,7 @@ def derivatives(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
     return first, second
 
 
-def between(left: FloatArray, right: FloatArray) -> FloatArray:
+def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:
     """Coefficients (2 m, ...) of the polynomial on a step, by rising power of x from 0 to 1.
 
     `left` and `right` (m, ...) hold the value and its first m - 1 derivatives (per step) at the
@@ -243,7 +248,7 @@ EARTH_RATE_RAD_S = 7.292115e-5
 _EARTH_WEIGHT, _EARTH_SHARE = 5.0, 0.5
 
 
-def grid_step_s(satellite: Satellite) -> float:
+def sampling_step_s(satellite: Satellite) -> float:
     """Seconds between samples that hold the interpolation error below a tenth of a metre.
 
     Range rates are then within 0.05 m/s of SGP4's.

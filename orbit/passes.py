@@ -179,7 +179,7 @@ def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
         opens.clipped,
         closes.clipped,
     )
-    # A touch of the mask at a single instant is no window.
+    # A touch of the mask at a single instant is not a window.
     return passes.where(passes.set_s > passes.rise_s)
 
 
@@ -308,7 +308,7 @@ def newton_roots(
         with np.errstate(divide="ignore", invalid="ignore"):
             new = x - value / slope
         step = np.abs(new - x)
-        # Written so that nan is no good.
+        # Written so that nan is not good.
         good = (new >= low) & (new <= high) & (step <= longest)
         if not good.all():
             new = np.where(good, new, 0.5 * (low + high))

@@ -69,9 +69,9 @@ def _sgp4(
 def error_codes(
     error: IntArray, position: FloatArray, velocity: FloatArray, farthest_km: FloatArray | float
 ) -> IntArray:
-    """SGP4's error codes (...), 0 where it works; others where its state is no state of the orbit.
+    """SGP4's error codes (...), 0 where it works; others where its state is not one of the orbit.
 
-    That is one that is not finite or, as SGP4 gives it on the way to some failures, farther from
+    Such a state is not finite or, as SGP4 gives it on the way to some failures, farther from
     the Earth than `farthest_km`. Position and velocity (..., 3) become nan, which harms no
     arithmetic, where there is an error.
     """
@@ -92,7 +92,7 @@ def farthest_km(satellite: Satellite) -> float:
 
 
 def error_reason(code: int) -> str:
-    """Why there is no state, for a code other than 0."""
+    """What an error code other than 0 means."""
     from sgp4.api import SGP4_ERRORS
 
     ours = {
@@ -104,7 +104,7 @@ def error_reason(code: int) -> str:
 
 
 class ExactStates:
-    """SGP4 at scattered times of several satellites; one call a satellite."""
+    """SGP4 at scattered times of several satellites; one call per satellite."""
 
     def __init__(
         self, satellites: Sequence[Satellite], start: Start, rotation: EarthRotation
@@ -181,11 +181,13 @@ def good_stretch(
     between an epoch and a span far from it those shorter than the spacing of some ten thousand
     samples: minutes for a span a month away, a few hours for one that is decades away.
     """
-    near_s = _near_s(satellite, start, span_s)
-    if _fails_before(satellite, start, near_s, step_s):
+    epoch_s, near_s = _way_to_span_s(satellite, start, span_s)
+    coarse_s = max(step_s, abs(near_s - epoch_s) / _MOST_PROBES)
+    if _first_failure(satellite, start, epoch_s, near_s, coarse_s):
         return None
-    first_s = _reach(satellite, start, near_s, 0.0, step_s)
-    last_s = _reach(satellite, start, near_s, span_s, step_s)
+    first_s, last_s = (
+        _reach_s(satellite, start, near_s, limit_s, step_s) for limit_s in (0.0, span_s)
+    )
     if last_s - first_s <= _PRECISION_S:
         return None
     return Stretch(first_s, last_s, first_s > 0, last_s < span_s)
@@ -194,7 +196,7 @@ def good_stretch(
 def failure(
     index: int, satellite: Satellite, start: Start, span_s: float, good: Stretch | None
 ) -> Failure:
-    """What to say of a satellite that is good in that stretch only."""
+    """The report on a satellite that can be propagated in that stretch only."""
     first_s, last_s, tried_s = 0.0, span_s, 0.0
     if good and good.fails_after:
         tried_s = good.last_s + _PRECISION_S
@@ -214,20 +216,15 @@ def _text(moment: datetime) -> str:
 
 
 def fails_on_the_way(satellite: Satellite, start: Start, span_s: float) -> bool:
-    """Whether SGP4 fails, as far as some samples tell, between the epoch and a span far from it."""
-    near_s = _near_s(satellite, start, span_s)
-    away_s = abs(near_s - _epoch_s(satellite, start))
-    return away_s >= DAY_S and _fails_before(satellite, start, near_s, away_s / _PROBES)
+    """Whether SGP4 fails at one of some samples between the epoch and a span far from it."""
+    epoch_s, near_s = _way_to_span_s(satellite, start, span_s)
+    away_s = abs(near_s - epoch_s)
+    if away_s < DAY_S:
+        return False
+    return _first_failure(satellite, start, epoch_s, near_s, away_s / _PROBES) is not None
 
 
-def _fails_before(satellite: Satellite, start: Start, near_s: float, step_s: float) -> bool:
-    """Whether SGP4 fails on the way from the epoch to the nearest time of a span."""
-    epoch_s = _epoch_s(satellite, start)
-    step_s = max(step_s, abs(near_s - epoch_s) / _MOST_PROBES)
-    return _first_failure(satellite, start, epoch_s, near_s, step_s) is not None
-
-
-def _reach(
+def _reach_s(
     satellite: Satellite, start: Start, from_s: float, limit_s: float, step_s: float
 ) -> float:
     """How far from a time towards a limit SGP4 works."""
@@ -262,10 +259,7 @@ def _first_failure(
     return None
 
 
-def _near_s(satellite: Satellite, start: Start, span_s: float) -> float:
-    """The time of the span that is nearest to the epoch."""
-    return min(max(_epoch_s(satellite, start), 0.0), span_s)
-
-
-def _epoch_s(satellite: Satellite, start: Start) -> float:
-    return (satellite.epoch - start.midnight).total_seconds() - start.second_of_day
+def _way_to_span_s(satellite: Satellite, start: Start, span_s: float) -> tuple[float, float]:
+    """The epoch and the time of the span that is nearest to it, seconds since the start."""
+    epoch_s = (satellite.epoch - start.midnight).total_seconds() - start.second_of_day
+    return epoch_s, min(max(epoch_s, 0.0), span_s)

@@ -28,7 +28,7 @@ class Service:
 
     `waited_s` is how long the cluster was in view but had no beam of any satellite, from the rise
     to the start of service or to when the rest became too short; `wait_from_s` when that began,
-    nan where nobody waited.
+    nan without a wait.
     """
 
     served: BoolArray
@@ -64,19 +64,19 @@ def serve(
     finite, or a rule by elevation without `elevation_deg`.
     """
     _check(beams, priority, hand_over, min_contact_s, elevation_deg)
-    desk = _Desk(windows, beams, min_contact_s, priority == "least_recently_served")
+    scheduler = _BeamScheduler(windows, beams, min_contact_s, priority == "least_recently_served")
     if elevation_deg is not None:
         elevation_deg = lru_cache(maxsize=10_000)(elevation_deg)
         if priority == "highest_elevation":
-            desk.urgency = lambda window, now_s: -elevation_deg(window, now_s)
+            scheduler.priority_key = lambda window, now_s: -elevation_deg(window, now_s)
         if hand_over == "highest_elevation":
-            desk.dislike = lambda window, now_s: -elevation_deg(window, now_s)
-    desk.run()
-    served = ~np.isnan(desk.start_s)
+            scheduler.handover_key = lambda window, now_s: -elevation_deg(window, now_s)
+    scheduler.run()
+    served = ~np.isnan(scheduler.start_s)
     latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
-    until_s = np.where(served, desk.start_s, latest_s)
-    waited_s, wait_from_s = waiting(windows, desk.start_s, desk.end_s, until_s)
-    return Service(served, desk.start_s, desk.end_s, waited_s, wait_from_s)
+    until_s = np.where(served, scheduler.start_s, latest_s)
+    waited_s, wait_from_s = beam_waits_s(windows, scheduler.start_s, scheduler.end_s, until_s)
+    return Service(served, scheduler.start_s, scheduler.end_s, waited_s, wait_from_s)
 
 
 def _check(
@@ -97,16 +97,16 @@ def _check(
             raise ValueError(f"{what} {value!r} needs elevations; give elevation_deg")
 
 
-class _Desk:
-    """The state of all beams and sites while time goes on."""
+class _BeamScheduler:
+    """The state of all beams and sites, event by event."""
 
     def __init__(
         self, windows: ContactWindows, beams: int, min_contact_s: float, takes_over: bool
     ) -> None:
         self.start_s = np.full(len(windows), np.nan)
         self.end_s = np.full(len(windows), np.nan)
-        self.urgency: Elevation = lambda window, now_s: self._last_end_s[self._site[window]]
-        self.dislike: Elevation = lambda window, now_s: -self._set_s[window]
+        self.priority_key: Elevation = lambda window, now_s: self._last_end_s[self._site[window]]
+        self.handover_key: Elevation = lambda window, now_s: -self._set_s[window]
         self._windows, self._min_contact_s = windows, min_contact_s
         self._takes_over = takes_over
         self._site = windows.site.tolist()
@@ -149,7 +149,7 @@ class _Desk:
             found = [window for window in choices if window is not None]
             if found:
                 self._begin(
-                    min(found, key=lambda w: (self.urgency(w, now_s), self._site[w])), now_s
+                    min(found, key=lambda w: (self.priority_key(w, now_s), self._site[w])), now_s
                 )
             elif not (self._takes_over and self._take_over(asking, now_s)):
                 return
@@ -161,11 +161,11 @@ class _Desk:
     def _choice(self, site: int, now_s: float) -> int | None:
         """The window of the site that it likes best among those with a free beam."""
         free = [w for w in self._in_view[site] if self._free[self._satellite[w]] > 0]
-        ranks = [(self.dislike(w, now_s), self._satellite[w], w) for w in free]
+        ranks = [(self.handover_key(w, now_s), self._satellite[w], w) for w in free]
         return min(ranks)[-1] if ranks else None
 
     def _take_over(self, asking: list[int], now_s: float) -> bool:
-        """Let the site that has waited longest have the beam of one that has not, if there is one.
+        """Let the site that has waited longest have the beam of one that has not, if any.
 
         A beam that its holder has not had for long enough yet is looked at again later.
         """
@@ -202,7 +202,7 @@ class _Desk:
         del self._serving[site], self._before_s[window]
 
 
-def waiting(
+def beam_waits_s(
     windows: ContactWindows, start_s: FloatArray, end_s: FloatArray, until_s: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """How long, and from when, each window was open up to `until_s` without its site served."""

@@ -65,7 +65,7 @@ class SiteFrames:
 def site_frames(sites: Sequence[Site], min_elevation_deg: float) -> SiteFrames:
     """Local frames of sites; a site's own mask wins over `min_elevation_deg`.
 
-    Raises ValueError when there is no site, one is no Site, or the mask is not in [0, 90).
+    Raises ValueError when there is no site, one is not a Site, or the mask is not in [0, 90).
     """
     _check_sites(sites)
     return _frames(tuple(sites), check_mask(min_elevation_deg))

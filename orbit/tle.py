@@ -74,7 +74,7 @@ def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite |
 
     Blank lines and lines that start with # are skipped, a leading "0 " of names is dropped, and a
     satellite without a name line is named by its catalogue number. What follows column 69 after a
-    blank is no part of a line.
+    blank is not part of a line.
     """
     for entry in _entries(text):
         try:

@@ -89,7 +89,7 @@ _DAY_FIRST = re.compile(
 def parse_instant(text: str, column: str) -> datetime:
     """The UTC instant that a cell of `column` names, to the microsecond.
 
-    ISO 8601 with Z, an offset or UTC behind it; where the column's own name says UTC (as STK's
+    ISO 8601 with Z, an offset or UTC after it; where the column's own name says UTC (as STK's
     UTCG) also `22 Aug 2026 14:02:03.123`. Raises ValueError for anything else, a time without zone
     among it: guessing one would shift all contacts.
     """

@@ -26,7 +26,7 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
     Satellites that share a name or a catalogue number; element sets that are more than 7 days from
     their epoch somewhere in the span (orbits made from scratch do not age); leap seconds in the
     span, which SGP4 does not count; and a span that leaves the UT1 table which Skyfield carries.
-    Raises ValueError unless `end` is later than `start`, and for what is no satellite.
+    Raises ValueError unless `end` is later than `start`, and for anything but satellites.
     """
     span_s(start, end)
     first, last = utc(start, "start"), utc(end, "end")

@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.ephemeris import Ephemeris, SampledEphemeris, acceleration, between, value_and_rate
+from orbit.ephemeris import (
+    Ephemeris,
+    SampledEphemeris,
+    acceleration,
+    hermite_polynomials,
+    value_and_rate,
+)
 from orbit.look_angles import dot
 from orbit.sites import SiteFrames
 
@@ -179,7 +185,7 @@ class Samples:
             np.array([[at.height, at.square], [at.height_rate, at.square_rate]])
             for at in (self.seen.at(left), self.seen.at(left + 1))
         )
-        return RoughArcs(between(before, after))
+        return RoughArcs(hermite_polynomials(before, after))
 
     def satellite(self, left: IntArray) -> IntArray:
         """Index of the satellite of samples `left`."""

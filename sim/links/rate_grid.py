@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from channel import Link, Path, Signal, bends_deg, rate_state, received_signal
-from channel.curve import bit_preserving, inside, middle_of_cells, moved
-from channel.signal import turns_abruptly
+from channel.curve import between_smooth_cells, bit_preserving, cell_middle_rates
+from channel.signal import has_zenith_kink
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.batching import Batched, RateQuery, alone
 from sim.links.discontinuities import crossings, find_jumps, turns
@@ -64,11 +64,11 @@ def rate_grid(
     if jumps:
         state = rate_state(link, *seen, path)
         # Between tables that bend, and around the zenith, differences reach too far.
-        smooth &= (state[:, 1:] == state[:, :-1]) & (not turns_abruptly(link))
+        smooth &= (state[:, 1:] == state[:, :-1]) & (not has_zenith_kink(link))
         more_s = _further_times(points, state, seen[0], along)
     if not is_constant(link):
-        inner = inside(smooth)
-        points = replace(points, curve_bps=moved(rate, inner), inner=inner)
+        inner = between_smooth_cells(smooth)
+        points = replace(points, curve_bps=bit_preserving(rate, inner), inner=inner)
     if jumps:
         points = points.with_more((yield from along.points(more_s)))
     if not is_constant(link):
@@ -87,7 +87,7 @@ def _may_jump(link: Link, snr_db: Floats, elevation_deg: Floats) -> bool:
         return False
     bends, top_deg = bends_deg(link), float(elevation_deg.max())
     bent = (elevation_deg.min() < bends) & (bends < top_deg)
-    steep = turns_abruptly(link) and top_deg > STEEP_DEG
+    steep = has_zenith_kink(link) and top_deg > STEEP_DEG
     return link.environment is not None or steep or bool(bent.any())
 
 
@@ -121,7 +121,7 @@ def _further_times(
 
 def _around(tops_s: Floats, time_s: Floats, along: LinkAlongPass) -> Floats:
     """Times (K, J) around steep culminations, where the SNR may follow the elevation."""
-    if is_constant(along.link) or not (turns_abruptly(along.link) and tops_s.shape[1]):
+    if is_constant(along.link) or not (has_zenith_kink(along.link) and tops_s.shape[1]):
         return time_s[:, :0]
     steep = along.elevation_deg(tops_s) > STEEP_DEG
     steps_s = float(np.diff(time_s, axis=1).max()) * AROUND_TOP
@@ -159,7 +159,7 @@ def _middles(first: Points, last: Points, along: LinkAlongPass) -> Batched[Point
     """Points in the middle of cells (K, J) between two points."""
     found = yield from along.points((first.time_s + last.time_s) / 2)
     ends_bps, moved_bps = (first.true_bps, last.true_bps), (first.curve_bps, last.curve_bps)
-    return replace(found, curve_bps=middle_of_cells(ends_bps, found.true_bps, moved_bps))
+    return replace(found, curve_bps=cell_middle_rates(ends_bps, found.true_bps, moved_bps))
 
 
 # Points of the rate along a pass: what the devices of a link are seen at, and how it adds up.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
 
 from channel import LinkCurve, bit_preserving, joined
-from tests.kit.channel import inside, middle_of_cells, moved
+from tests.kit.channel import between_smooth_cells, cell_middle_rates
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
 SEEDS = st.integers(0, 10**6)
@@ -179,10 +179,14 @@ def test_short_rows_are_left_and_no_rate_is_negative():
     for points in (1, 2, 3):
         rate = np.random.default_rng(points).uniform(0.0, 9.0, (2, points))
         assert (bit_preserving(rate) == rate).all()
-        assert (moved(rate, inside(np.ones((2, points - 1), bool))) == rate).all()
+        assert (
+            bit_preserving(rate, between_smooth_cells(np.ones((2, points - 1), bool))) == rate
+        ).all()
     spikes = np.array([[0.0, 0.0, 9.0, 0.0, 0.0] * 4])
-    assert bit_preserving(spikes).min() == 0.0 == moved(spikes, np.ones((1, 20), bool)).min()
-    assert middle_of_cells((0.0, 0.0), 0.0, (9.0, 9.0)) == 0.0
+    assert (
+        bit_preserving(spikes).min() == 0.0 == bit_preserving(spikes, np.ones((1, 20), bool)).min()
+    )
+    assert cell_middle_rates((0.0, 0.0), 0.0, (9.0, 9.0)) == 0.0
 
 
 @given(SEEDS, st.integers(8, 20))
@@ -190,12 +194,12 @@ def test_near_a_jump_points_are_left_and_the_middle_of_a_cell_makes_up_for_it(se
     rng, time_s = np.random.default_rng(seed), np.linspace(-3.0, 5.0, points)
     law = Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)])
     rate, smooth = law(time_s)[None, :], rng.random((1, points - 1)) < 0.8
-    inner = inside(smooth)
+    inner = between_smooth_cells(smooth)
     beside = np.pad(smooth[0], 2)  # a point needs two smooth cells on either side
     assert inner.tolist() == [[beside[i : i + 4].all() for i in range(points)]]
-    used = moved(rate, inner)
+    used = bit_preserving(rate, inner)
     assert (used == np.where(inner, bit_preserving(rate), rate)).all()
     middle_s, ends = (time_s[1:] + time_s[:-1]) / 2, (rate[0, :-1], rate[0, 1:])
-    middle = middle_of_cells(ends, law(middle_s), (used[0, :-1], used[0, 1:]))
+    middle = cell_middle_rates(ends, law(middle_s), (used[0, :-1], used[0, 1:]))
     halves = (used[0, :-1] + 2 * middle + used[0, 1:]) / 4
     assert halves * np.diff(time_s) == pytest.approx(np.diff(law.integ()(time_s)), rel=1e-12)
