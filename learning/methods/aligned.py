@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, merge
 from learning.learner import Learner
 from learning.methods.barrier_rounds import BarrierRounds
 from learning.methods.base import Protocol, World
-from learning.methods.options import AlignedOptions
+from learning.methods.options import CHECKED
 from learning.policies import POLICIES
 from learning.policies.alignment import (
     Capacity,
@@ -43,6 +45,46 @@ from learning.requests.cluster import (
     Request,
 )
 from learning.rng import stream
+
+
+def _policy(name: str) -> str:
+    """Return the name of an assignment policy that exists; raise ValueError for any other."""
+    policy = POLICIES.find(name)
+    if not callable(policy):
+        raise ValueError(f"{name!r} is a {type(policy).__name__}, no function")
+    return name
+
+
+@dataclass(frozen=True, config=CHECKED)
+class AlignedOptions:
+    """Options of client-expert alignment."""
+
+    policy: Annotated[str, AfterValidator(_policy)] = Field(
+        "balanced-fitness", description="who trains what: one of learning.policies or MODULE:NAME"
+    )
+    capacity: int = Field(0, ge=0, description="most experts per device; 0: as its means allow")
+    fitness: Literal["accuracy", "loss"] = Field(
+        "accuracy", description="of the samples that an expert serves; loss: exp(-fitness_alpha L)"
+    )
+    fitness_alpha: float = Field(1.0, gt=0, description="factor of the loss in the fitness")
+    fitness_average: float = Field(
+        0.5, gt=0, le=1, description="weight of the newest fitness in the moving average"
+    )
+    balance_low: float = Field(
+        1.0, ge=0, le=1, description="least devices per expert, over the even number"
+    )
+    balance_high: float = Field(
+        1.0, ge=1, description="most devices per expert, over the even number"
+    )
+    deficit_weight: float = Field(
+        0.0, ge=0, description="fitness that the expert gains which has fallen furthest behind"
+    )
+    exploration: float = Field(
+        0.0, ge=0, le=1, description="probability that a device swaps one of its experts"
+    )
+    local_rounds: int = Field(
+        0, ge=0, description="rounds that a device trains; 0: learning.rounds.per_contact"
+    )
 
 
 class Aligned(BarrierRounds):

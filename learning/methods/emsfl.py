@@ -7,12 +7,15 @@ Equations are those of the EMS-FL paper, section III; Algorithm 1 is in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.methods.base import Protocol
-from learning.methods.model_splitting import SplitsExperts
-from learning.methods.options import EnhancedOptions
+from learning.methods.model_splitting import EmsFlOptions, SplitsExperts
+from learning.methods.options import CHECKED
 from learning.requests.cluster import (
     CORRUPTED,
     Chain,
@@ -90,6 +93,15 @@ class EmsFl(SplitsExperts):
         if not arrived.any() and not work.excluded.all():
             yield Note("fault", self.version, f"gate lost: {_why_lost(down, work, up)}")
         devices.forget_gate(trained)
+
+
+@dataclass(frozen=True, config=CHECKED)
+class EnhancedOptions(EmsFlOptions):
+    """Options of the enhanced form: ``zero`` is the paper's literal text."""
+
+    mask: Literal["-inf", "zero"] = Field(
+        "-inf", description="the gate's logits of experts that are not the cluster's, eq. (43)"
+    )
 
 
 class EnhancedEmsFl(EmsFl):

@@ -9,13 +9,25 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, merge
 from learning.methods.base import GlobalModelMethod, Protocol, World
-from learning.methods.options import FedBuffOptions
+from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster, Note
 from learning.requests.details import described, parts_named
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedBuffOptions:
+    """Options of FedBuff; with a buffer of 1 nothing would be buffered."""
+
+    buffer_size: int = Field(
+        0, ge=0, description="updates aggregated together; 0: half the clusters, at least 2"
+    )
+    server_step_size: float = Field(1.0, gt=0, description="factor of the mean of the buffer")
 
 
 class FedBuff(GlobalModelMethod):

@@ -6,15 +6,29 @@ from collections.abc import Generator
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.methods.base import NOBODY, ExpertRegistry, GlobalModelMethod, Protocol, World
-from learning.methods.options import EmsFlOptions
+from learning.methods.options import CHECKED
 from learning.policies.model_splitting import assignment_probability, expert_classes, expert_driven
 from learning.policies.problem import Problem
 from learning.requests.cluster import Assign, Floats, Ints, Measure, Note, Request
 from learning.requests.details import GIVES, TAKES, parts_named
 from learning.rng import stream
+
+
+@dataclass(frozen=True, config=CHECKED)
+class EmsFlOptions:
+    """Options of both forms of EMS-FL."""
+
+    threshold: float = Field(
+        0.1, ge=0, le=1, description="relevance below which an expert counts for nobody, eq. (32)"
+    )
+    resplit_cycles: int = Field(
+        0, ge=0, description="complete cycles after which experts are split anew; 0: never"
+    )
 
 
 class SplitsExperts(GlobalModelMethod):

@@ -1,97 +1,24 @@
 """Options of methods: declared with their bounds, read from a scenario, refused in one line.
 
-Neither numpy nor torch is imported here, so that ``leomix schema`` shows them at once.
+A method's module declares its own: ``@dataclass(frozen=True, config=CHECKED)`` of pydantic.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 
 CHECKED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-"""How options are checked: ``@dataclass(frozen=True, config=CHECKED)`` of ``pydantic``."""
+"""How pydantic checks options: no other keys, no other types, no infinities."""
 
 
 @dataclass(frozen=True, config=CHECKED)
 class NoOptions:
     """Options of a method that has none."""
-
-
-@dataclass(frozen=True, config=CHECKED)
-class EmsFlOptions:
-    """Options of both forms of EMS-FL."""
-
-    threshold: float = Field(
-        0.1, ge=0, le=1, description="relevance below which an expert counts for nobody, eq. (32)"
-    )
-    resplit_cycles: int = Field(
-        0, ge=0, description="complete cycles after which experts are split anew; 0: never"
-    )
-
-
-@dataclass(frozen=True, config=CHECKED)
-class EnhancedOptions(EmsFlOptions):
-    """Options of the enhanced form: ``zero`` is the paper's literal text."""
-
-    mask: Literal["-inf", "zero"] = Field(
-        "-inf", description="the gate's logits of experts that are not the cluster's, eq. (43)"
-    )
-
-
-@dataclass(frozen=True, config=CHECKED)
-class FedBuffOptions:
-    """Options of FedBuff; with a buffer of 1 nothing would be buffered."""
-
-    buffer_size: int = Field(
-        0, ge=0, description="updates aggregated together; 0: half the clusters, at least 2"
-    )
-    server_step_size: float = Field(1.0, gt=0, description="factor of the mean of the buffer")
-
-
-def _policy(name: str) -> str:
-    """Return the name of an assignment policy that exists; raise ValueError for any other."""
-    from learning.policies import POLICIES  # numpy and scipy, which an editor's schema can spare
-
-    policy = POLICIES.find(name)
-    if not callable(policy):
-        raise ValueError(f"{name!r} is a {type(policy).__name__}, no function")
-    return name
-
-
-@dataclass(frozen=True, config=CHECKED)
-class AlignedOptions:
-    """Options of client-expert alignment."""
-
-    policy: Annotated[str, AfterValidator(_policy)] = Field(
-        "balanced-fitness", description="who trains what: one of learning.policies or MODULE:NAME"
-    )
-    capacity: int = Field(0, ge=0, description="most experts per device; 0: as its means allow")
-    fitness: Literal["accuracy", "loss"] = Field(
-        "accuracy", description="of the samples that an expert serves; loss: exp(-fitness_alpha L)"
-    )
-    fitness_alpha: float = Field(1.0, gt=0, description="factor of the loss in the fitness")
-    fitness_average: float = Field(
-        0.5, gt=0, le=1, description="weight of the newest fitness in the moving average"
-    )
-    balance_low: float = Field(
-        1.0, ge=0, le=1, description="least devices per expert, over the even number"
-    )
-    balance_high: float = Field(
-        1.0, ge=1, description="most devices per expert, over the even number"
-    )
-    deficit_weight: float = Field(
-        0.0, ge=0, description="fitness that the expert gains which has fallen furthest behind"
-    )
-    exploration: float = Field(
-        0.0, ge=0, le=1, description="probability that a device swaps one of its experts"
-    )
-    local_rounds: int = Field(
-        0, ge=0, description="rounds that a device trains; 0: learning.rounds.per_contact"
-    )
 
 
 # From a scenario's `learning.options` to an object, or a line that says what is allowed.

@@ -57,11 +57,12 @@ def _schema() -> dict[str, Any]:
     """Return the schema of scenario files with the names and options of what is shipped."""
     from learning.architecture.kinds import KINDS
     from learning.data import DATASETS
-    from learning.methods import OPTIONS
+    from learning.methods.base import METHODS
     from scenarios import schema
 
     kinds = {"learning.model.kind": KINDS, "learning.data.kind": DATASETS.shipped}
-    return schema(OPTIONS, {"learning.method": OPTIONS, **kinds})
+    options = {name: METHODS.find(name).Options for name in METHODS.shipped}
+    return schema(options, {"learning.method": options, **kinds})
 
 
 def doctor_command() -> None:

@@ -44,6 +44,7 @@ from learning.hardware import check_memory, compute_device
 from learning.invariants import Violation, check_shares
 from learning.learner import Learner, _built_task
 from learning.methods.base import (
+    METHODS,
     NOBODY,
     ExpertRegistry,
     Method,

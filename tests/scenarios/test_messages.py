@@ -15,8 +15,8 @@ import yaml
 
 import learning
 import scenarios
-from learning.methods import OPTIONS
 from tests.kit.every_source import CIRCULAR
+from tests.kit.learning import METHODS
 from tests.kit.link_cells import WINDOWS
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden_messages.yaml").read_text())
@@ -47,7 +47,7 @@ FILES = {
 
 def of_leomix(found: re.Match[str]) -> str:
     """A list of methods without those that other tests have registered."""
-    others = set(learning.method_names()) - OPTIONS.keys()
+    others = set(learning.method_names()) - METHODS.shipped.keys()
     return ", ".join(name for name in found[0].split(", ") if name not in others)
 
 

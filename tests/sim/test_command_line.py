@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 import scenarios
 from learning import Learner, LearningConfig, find_method, method_names
 from learning.data import DATASETS
-from learning.methods import OPTIONS
 from learning.models import MODELS
+from tests.kit.learning import METHODS
 from tests.kit.network import learner_of
 from tests.kit.results import missing_data
 from tests.kit.training import evaluate
@@ -98,7 +98,11 @@ def shipped(names):
 
 def test_list_validate_doctor_schema(leomix):
     lines = dict(x.split(": ", 1) for x in leomix("list").out.splitlines() if ": " in x)
-    models, data, methods = sorted(MODELS.shipped), sorted(DATASETS.shipped), sorted(OPTIONS)
+    models, data, methods = (
+        sorted(MODELS.shipped),
+        sorted(DATASETS.shipped),
+        sorted(METHODS.shipped),
+    )
     assert lines["models"] == f"{', '.join(models)}, or MODULE:CLASS"
     assert lines["data"] == f"{', '.join(data)}, or MODULE:FUNCTION"
     assert shipped(lines["methods"].removesuffix(", or MODULE:CLASS").split(", ")) == methods
