@@ -222,7 +222,6 @@ class Learner:
         """
         if not rounds.any():
             return state
-        own = {} if reach is None else {"reach": reach}
         return self.make(
             TRAIN,
             state,
@@ -233,7 +232,7 @@ class Learner:
             gate=gate,
             masked=masked,
             mask=mask,
-            **own,
+            reach=reach,
         )
 
     def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:

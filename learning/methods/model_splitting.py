@@ -12,7 +12,12 @@ from pydantic.dataclasses import dataclass
 from learning.clients.cluster import ClusterState
 from learning.methods.base import NOBODY, ExpertRegistry, GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
-from learning.policies.model_splitting import assignment_probability, expert_classes, expert_driven
+from learning.policies.model_splitting import (
+    assignment_probability,
+    expert_classes,
+    expert_driven,
+    home_clusters,
+)
 from learning.policies.problem import Problem
 from learning.requests.cluster import Assign, Floats, Ints, Measure, Note, Request
 from learning.requests.details import GIVES, TAKES, parts_named
@@ -136,12 +141,8 @@ class SplitsExperts(GlobalModelMethod):
 
 
 def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
-    """Relevance (C, E) for a timing-only run, which measures none: paired in turn, rows sum to K.
-
-    Expert e is at home in cluster e mod C, and cluster c with expert c mod E.
-    """
-    c, e = np.ogrid[:clusters, :experts]
-    home = (e % clusters == c) | (c % experts == e)
+    """Relevance (C, E) for a timing-only run, which measures none: that of homes, rows sum to K."""
+    home = home_clusters(experts, clusters).T
     homes = home.sum(axis=1, keepdims=True)
     at_home = np.minimum(1.0, top_k / homes)
     elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)

@@ -66,6 +66,16 @@ def own_mass(relevance: ArrayLike, owner: ArrayLike) -> float:
     return float(share[own].sum() / share.sum())
 
 
+def home_clusters(experts: int, clusters: int) -> Mask:
+    """Return (E, C): expert ``e`` is at home in cluster ``e mod C``.
+
+    With fewer experts than clusters each cluster ``c`` is at home with expert ``c mod E``.
+    """
+    e, c = np.ogrid[:experts, :clusters]
+    home: Mask = e % clusters == c % experts
+    return home
+
+
 def density_ratio(
     relevance: ArrayLike, owner: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:

@@ -97,30 +97,26 @@ def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], na
         mean_a, mean_b = weighted_sum(a, shares, name), weighted_sum(b, shares, name)
         return product(mean_a, mean_b, total * lora.scale)
     if lora.download == "factors":
-        assert lora.rank is not None  # there are no factors without one
-        _check(a, weights, name)
-        _check(b, weights, name)
-        return truncated_sum(a, b, weights, lora.rank, lora.scale)
+        return _truncated_sum(lora, a, b, weights, name)
     return weighted_sum(product(a, b, lora.scale), weights, name)
 
 
-def truncated_sum(
-    a: Tensor, b: Tensor, weights: Sequence[float], rank: int, scale: float
+def _truncated_sum(
+    lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str
 ) -> Tensor:
-    """Return the nearest matrix of rank ``rank`` to ``scale sum_k w_k B_k A_k``, (out, in).
+    """Return the nearest matrix of LoRA's rank to ``scale sum_k w_k B_k A_k``, (out, in).
 
     The sum's factors, (out, K r) and (K r, in), are made orthogonal first, so that the singular
-    value decomposition is one of K r rows and columns at most (Eckart and Young). Devices of weight
-    0 are left out: they may hold anything.
+    value decomposition is one of K r rows and columns at most (Eckart and Young).
     """
-    here = _of_weight(weights)
-    shares = torch.tensor([weights[k] for k in here], dtype=b.dtype, device=b.device)
-    left = (scale * shares[:, None, None] * b[here]).transpose(0, 1).flatten(1)
-    right = a[here].flatten(0, 1)
+    (a, _), (b, shares) = _weighted(a, weights, name), _weighted(b, weights, name)
+    left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
+    right = a.flatten(0, 1)
     exact = torch.float64 if a.dtype == torch.float64 else torch.float32
     q_left, r_left = torch.linalg.qr(left.to(exact))
     q_right, r_right = torch.linalg.qr(right.T.to(exact))
     u, values, v = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    rank = lora.rank
     kept: Tensor = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
     return kept.to(a.dtype)
 
@@ -171,30 +167,29 @@ def client_weights(
 
 def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return ``sum_k w_k x_k`` over the devices of positive weight."""
-    _check(stacked, weights, name)
-    here = _of_weight(weights)
-    parts = stacked[here]
-    shares = torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)
+    parts, shares = _weighted(stacked, weights, name)
     total: Tensor = torch.tensordot(shares, parts, dims=1)
     return total
 
 
-def _of_weight(weights: Sequence[float]) -> list[int]:
-    """Return the devices of positive weight."""
-    return [device for device, weight in enumerate(weights) if weight > 0]
+def _weighted(stacked: Tensor, weights: Sequence[float], name: str) -> tuple[Tensor, Tensor]:
+    """Return the rows of the devices of positive weight, and these weights.
 
-
-def _check(stacked: Tensor, weights: Sequence[float], name: str) -> None:
+    Devices of weight 0 may hold anything. Raises ValueError for weights that are negative or not
+    finite, and for rows that are not finite.
+    """
     if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
         what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
         raise violation(WEIGHTS, f"of {name!r} the {what}")
-    finite = torch.isfinite(stacked).reshape(len(stacked), -1).all(1).tolist()
-    for device, weight in enumerate(weights):
-        if weight > 0 and not finite[device]:
-            raise ValueError(
-                f"the update of {name!r} from device {device} is not finite; leave that device "
-                "out, or lower learning.step_size if its training diverges"
-            )
+    here = [device for device, weight in enumerate(weights) if weight > 0]
+    parts = stacked[here]
+    finite = parts.isfinite().reshape(len(here), math.prod(parts.shape[1:])).all(1).tolist()
+    if broken := [device for device, is_finite in zip(here, finite, strict=True) if not is_finite]:
+        raise ValueError(
+            f"the update of {name!r} from device {broken[0]} is not finite; leave that device "
+            "out, or lower learning.step_size if its training diverges"
+        )
+    return parts, torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)
 
 
 # Means of what clients have trained: extractors of stage 1, gates of stage 3.

@@ -34,6 +34,7 @@ from learning.models.custom import try_out
 from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate, names_of
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import of_another_model, read_adapter
+from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.training.local import loss_of
 from learning.training.sgd import gradients
@@ -75,24 +76,15 @@ def start_model(task: Task) -> dict[str, Tensor]:
     server holds it too.
     """
     trial, steps = pool(task.trial), pretraining_of(task.config)
-    homes = home_domains(task.config.model.experts, len(task.config.clusters)).to(task.device)
+    at_home = home_clusters(task.config.model.experts, len(task.config.clusters))
+    homes = torch.from_numpy(at_home).to(task.device)
     server: dict[str, Tensor] = {}
     for expert in task.all_experts:
-        at_home = homes[expert][trial.domain]
-        server |= _tuned_expert(task, expert, trial.at(at_home), steps.expert_steps)
+        samples = trial.at(homes[expert][trial.domain])
+        server |= _tuned_expert(task, expert, samples, steps.expert_steps)
     gates = _pretrained_gates(task, server, trial, homes, steps.gate_steps)
     shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
     return with_adapter(task, server | shared | gates)
-
-
-def home_domains(experts: int, domains: int) -> Tensor:
-    """Return (experts, domains) bool: expert ``e`` is at home in domain ``e mod C``.
-
-    With fewer experts than domains each domain ``c`` is at home with expert ``c mod E``.
-    """
-    expert = torch.arange(experts) % domains
-    domain = torch.arange(domains) % experts
-    return expert[:, None] == domain[None, :]
 
 
 def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict[str, Tensor]:

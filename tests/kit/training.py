@@ -33,5 +33,5 @@ from learning.training.nmoe import answers, experts, extractor, gates
 from learning.training.nmoe.contrast import pairs, shared, view
 from learning.training.nmoe.gates import reach_of, route
 from learning.training.sgd import rows_of_round
-from learning.training.start import build_task, gate_loss, home_domains, origin_loss, start_model
+from learning.training.start import build_task, gate_loss, home_clusters, origin_loss, start_model
 from learning.training.task import Task, use_one_thread

@@ -62,9 +62,9 @@ def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(expert
 
 
 def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
-    homes, origin_loss = training.home_domains, training.origin_loss
-    assert homes(5, 2).int().tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
-    assert homes(2, 5).int().tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
+    homes, origin_loss = training.home_clusters, training.origin_loss
+    assert homes(5, 2).astype(int).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
+    assert homes(2, 5).astype(int).tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
     share = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]])
     at_home = torch.tensor([[True, True, False], [True, False, False]])
     torch.testing.assert_close(origin_loss(share, at_home), -torch.tensor([0.8, 0.1]).log().mean())
@@ -82,7 +82,8 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
             share = (norm(hidden) @ layer.gate.weight.T).softmax(-1)
             expected = expected - share[:, 1].log().mean()
             hidden = hidden + layer(norm(hidden))
-        loss = training.gate_loss(model, trial, training.home_domains(3, 3))(torch.arange(len(y)))
+        homes = torch.from_numpy(training.home_clusters(3, 3))
+        loss = training.gate_loss(model, trial, homes)(torch.arange(len(y)))
     torch.testing.assert_close(loss, expected)
 
 
