@@ -8,9 +8,6 @@ from numpy.typing import ArrayLike
 
 from channel.checks import Floats, above_horizon, between, not_negative, one_of
 
-# Attenuation by the gases of the atmosphere.
-
-
 Atmosphere = Literal["cosecant", "inverse_elevation"]
 
 COSECANT_FLOOR_DEG: Final = 5.0
@@ -89,9 +86,6 @@ class SlantAttenuation:
 def _path_length(elevation_deg: Floats) -> Floats:
     """Length of a path through a flat layer of height 1."""
     return np.asarray(1.0 / np.sin(np.radians(elevation_deg)))
-
-
-# Gaseous and rain attenuation of a site from the ITU-R Recommendations, by the package itur.
 
 
 LOWEST_ELEVATION_DEG: Final = 5.0

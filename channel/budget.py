@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 
 from channel.checks import Floats, between, checked, finite, not_negative, positive
 
-# The link budget in decibels: range, free-space loss, radiated power, receiver quality, C/N.
-
 
 def slant_range_m(altitude_m: ArrayLike, elevation_deg: ArrayLike) -> Floats:
     """Distance from a ground site to a satellite over a spherical Earth of radius 6371 km.
@@ -106,9 +104,6 @@ REFERENCE_TEMPERATURE_K: Final = 290.0
 """Temperature T0 to which a noise figure refers (IEEE definition of noise figure)."""
 
 
-# How wide an antenna's beam is, and how large the spot that it lights.
-
-
 APERTURE_EFFICIENCY: Final = 0.6
 """Share of the aperture that counts: G = 0.6 (pi D / wavelength)^2."""
 BEAMWIDTH_CONSTANT_DEG: Final = 70.0
@@ -142,9 +137,6 @@ def footprint_km(beamwidth_deg: ArrayLike, slant_range_m: ArrayLike) -> Floats:
         "more than 0 and less than 180 degrees",
     )
     return 2e-3 * positive("slant_range_m", slant_range_m) * np.tan(np.radians(width / 2.0))
-
-
-# Carrier frequency shift from the motion of the satellite.
 
 
 def doppler_hz(range_rate_km_s: ArrayLike, frequency_hz: ArrayLike) -> Floats:

@@ -118,9 +118,6 @@ def _rows(
     return elevation, distance_m
 
 
-# The SNR that a link needs.
-
-
 LEAST_USEFUL_DB: Final = -10.0
 """Where the link model of 3GPP TR 36.942, annex A, ends in both directions."""
 _HIGHEST_DB = 10.0 * np.log10(LARGEST_SNR_LINEAR)

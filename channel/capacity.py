@@ -12,9 +12,6 @@ from numpy.typing import ArrayLike
 
 from channel.checks import Floats, between, checked, not_negative
 
-# Spectral efficiency: Shannon's, and its mean over Rician fading.
-
-
 LARGEST_SNR_LINEAR: Final = 1e12
 CHUNK: Final = 2048  # points in a chunk: three work arrays of 4 MB
 

@@ -8,9 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from channel.checks import Floats, checked, finite, not_negative
 
-# The rate of a link over one contact, its integral, and the exact inverse of that.
-
-
 ROUNDING: Final = 1e-12
 
 

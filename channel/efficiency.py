@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from scipy.interpolate import BSpline
 
 
-# Bits per second and hertz that a link gets out of a signal.
-
-
 def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: Floats) -> Floats:
     """Spectral efficiency of the link's rate at an SNR and Rician factor that broadcast.
 
@@ -100,9 +97,6 @@ def _quantile(k_linear: Floats, probability: float) -> Floats:
     z = ndtri(probability)
     series = 1.0 + np.sqrt(2.0 * most) / (1.0 + most) * z + (z**2 - 1.0) / (2.0 * (1.0 + most))
     return np.asarray(np.where(k_linear > LARGEST_K, series, gain))
-
-
-# Modulation and coding of DVB-S2: what a real modem gets out of an SNR.
 
 
 MODCODS: Final[tuple[tuple[str, float, float], ...]] = (

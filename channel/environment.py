@@ -13,9 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from channel.checks import Floats, above_horizon, checked, finite, one_of, positive
 
-# Propagation scenarios of 3GPP TR 38.811: what stands around the device, by elevation.
-
-
 EnvironmentName = Literal["dense_urban", "urban", "suburban", "rural"]
 Band = Literal["S", "Ka"]
 

@@ -13,9 +13,6 @@ from channel.efficiency import fixed_k_factor, modcod_level, spectral_efficiency
 from channel.environment import CLEAR_PATH, Path, excess_loss_db, line_of_sight, rician_k_linear
 from channel.link import Link
 
-# What arrives at the receiver of a link, and the rate that it carries.
-
-
 ENVIRONMENT_BENDS_DEG: Final = tuple(range(10, 90, 10))
 """Where the tables of TR 38.811 go from one straight line to the next."""
 
@@ -204,9 +201,6 @@ def _scintillation_db(link: Link, elevation_deg: Floats) -> ArrayLike:
     if link.environment is None:
         return 0.0
     return link.environment.scintillation_loss_db(elevation_deg, link.frequency_hz)
-
-
-# Signal-to-noise ratio and rate of a link at given elevations and ranges.
 
 
 def snr_db(

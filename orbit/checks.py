@@ -1,29 +1,23 @@
 """Checks of ranges with errors in one line, and the array types of the package."""
 
+from dataclasses import dataclass, fields
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def within(value: float, low: float, high: float, what: str) -> float:
-    """Return `value` as a float if it is in [low, high]; raise ValueError otherwise."""
-    number = _number(value, what, f"give one from {low:g} to {high:g}")
-    if not low <= number <= high:
-        raise ValueError(f"{what} {value} is outside {low:g} to {high:g}; give a number in there")
-    return number
+def within(value: float, low: float, high: float, what: str, *, below: bool = False) -> float:
+    """Return `value` as a float if it is in [low, high], or [low, high) with `below`.
 
-
-def within_open(value: float, low: float, high: float, what: str) -> float:
-    """Return `value` as a float if it is in [low, high), the upper end left out."""
-    number = _number(value, what, f"give one from {low:g} up to but not including {high:g}")
-    if not low <= number < high:
-        raise ValueError(
-            f"{what} {value} is outside {low:g} up to but not including {high:g}; "
-            "give a number in there"
-        )
+    Raises ValueError otherwise.
+    """
+    span = f"{low:g} {'up to but not including' if below else 'to'} {high:g}"
+    number = _number(value, what, f"give one from {span}")
+    if not low <= number <= high or (below and number == high):
+        raise ValueError(f"{what} {value} is outside {span}; give a number in there")
     return number
 
 
@@ -57,9 +51,15 @@ def _number(value: Any, what: str, remedy: str) -> float:
         raise ValueError(f"{what} is larger than any float; {remedy}") from None
 
 
-# The array types that the signatures of this package are written in.
-
-
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Base of dataclasses whose fields are arrays of one length."""
+
+    def where(self, keep: BoolArray | IntArray) -> Self:
+        """Those rows for which `keep` is True, or that it names."""
+        return type(self)(*(getattr(self, column.name)[keep] for column in fields(self)))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from math import acos, cos, degrees, floor, radians, sqrt, tau
 
-from orbit.checks import finite, whole, within, within_open
+from orbit.checks import finite, whole, within
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start, utc
 
@@ -120,7 +120,7 @@ def _node_rate(altitude_km: float, cosine: float) -> float:
 def _check_shape(semi_major_axis_km: float, eccentricity: float) -> None:
     smallest = _RADIUS_KM + _LOWEST_PERIGEE_KM
     within(semi_major_axis_km, smallest, _LARGEST_AXIS_KM, "semi_major_axis_km")
-    within_open(eccentricity, 0, 1, "eccentricity")
+    within(eccentricity, 0, 1, "eccentricity", below=True)
     perigee_km = semi_major_axis_km * (1 - eccentricity) - _RADIUS_KM
     if perigee_km < _LOWEST_PERIGEE_KM:
         largest = floor((1 - smallest / semi_major_axis_km) * 1e6) / 1e6
@@ -150,9 +150,6 @@ def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> 
         second = first * (1 - d1 * d1 - d1 * (1 / 3 + 134 * d1 * d1 / 81))
         kozai = brouwer * (1 + oblateness / second**2)
     return kozai
-
-
-# Walker constellations: equal circular orbits whose planes are spread evenly in node.
 
 
 def walker_delta(

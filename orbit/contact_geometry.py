@@ -18,9 +18,6 @@ from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import Start
 from orbit.visibility import Samples
 
-# A satellite's path during one contact: SGP4 once, then look angles at any time inside.
-
-
 # Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
 # orbit. A cubic spline is then within 0.1 mm of SGP4, and within 1 mm next to the ends.
 _TURN_RAD = 0.008
@@ -274,9 +271,6 @@ def _look_along(
         seen = elevation_and_range(track.state(every_s[some]), frames, devices[some, None])
         elevation[some], slant_range[some], range_rate[some] = seen
     return elevation, slant_range, range_rate
-
-
-# AOS and LOS of many devices under the tracks of satellites.
 
 
 # Samples that are searched at once, which bounds the memory of a long contact of many devices.

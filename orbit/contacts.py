@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from skyfield.api import EarthSatellite
 
 
-# Contact windows of satellites over sites, vectorised.
-
-
 Refine = Literal["hermite", "sgp4"]
 OnFailure = Callable[[Failure], None]
 
@@ -194,9 +191,6 @@ def window_columns(passes: Passes, source: Source, frames: SiteFrames) -> Column
     ranges = [seen.slant_range_km for seen in (rise, culminate, set_, closest)]
     columns["min_slant_range_km"] = np.minimum.reduce(ranges)
     return columns
-
-
-# Contact windows as a table with names and UTC.
 
 
 _SHOWN_OTHERWISE = ("satellite", "site", "rise_s", "culminate_s", "set_s")

@@ -11,18 +11,19 @@ import numpy as np
 from orbit.checks import FloatArray
 from orbit.utc import DAY_S, Start
 
+# WGS 84 (NIMA TR8350.2, table 3.1).
+EARTH_RADIUS_KM = 6378.137
+FLATTENING = 1 / 298.257223563
+ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
+# Each step of the latitude's iteration is 150 times closer; six end in rounding.
+_STEPS = 6
+
 
 def curvature_radii_km(latitude: float) -> tuple[float, float]:
     """Radii of curvature along the meridian and across it (prime vertical)."""
     shrink = 1 - ECCENTRICITY_SQUARED * np.sin(latitude) ** 2
     normal = EARTH_RADIUS_KM / np.sqrt(shrink)
     return float(normal * (1 - ECCENTRICITY_SQUARED) / shrink), float(normal)
-
-
-# WGS 84 (NIMA TR8350.2, table 3.1).
-EARTH_RADIUS_KM = 6378.137
-FLATTENING = 1 / 298.257223563
-ECCENTRICITY_SQUARED = FLATTENING * (2 - FLATTENING)
 
 
 def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:
@@ -45,10 +46,6 @@ def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
     flat = np.array([1.0, 1.0, 1 - ECCENTRICITY_SQUARED])
     position: FloatArray = (normal[:, None] * flat + altitude_km[:, None]) * up
     return position
-
-
-# Each step of the latitude's iteration is 150 times closer; six end in rounding.
-_STEPS = 6
 
 
 def geodetic(position_km: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

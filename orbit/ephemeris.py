@@ -231,9 +231,6 @@ def extrapolated(samples: FloatArray) -> FloatArray:
     return following
 
 
-# How far apart a satellite's samples may lie.
-
-
 # Radians of true anomaly that a step may cover at perigee, on a circular orbit. The quintic then
 # stays within 0.08 m of SGP4 in low orbits, and within 0.1 m at any eccentricity.
 _ANOMALY_RAD = 0.25

@@ -129,9 +129,6 @@ def _row(source: str, line: int, header: list[str], cells: list[str]) -> Row:
     return row
 
 
-# Bytes of the text files that orbits come from: regular files only, and none that fills memory.
-
-
 LARGEST_BYTES = 100_000_000
 """Elements of all catalogued objects as XML are half of it."""
 

@@ -53,9 +53,6 @@ def _states(satellite: Satellite, start: datetime, time_s: FloatArray) -> FloatA
     return propagate(satellite, Start.of(start), times)
 
 
-# The ground track: where on the Earth a satellite stands at the zenith.
-
-
 @dataclass(frozen=True, eq=False)
 class GroundTrack:
     """Arrays (T,): geodetic WGS 84 latitude, longitude (-180 to 180) and altitude."""

@@ -118,9 +118,6 @@ def _local(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-# Satellites from the fields of Orbit Mean-Elements Messages (CCSDS 502.0-B), each checked.
-
-
 # The largest number that sgp4 can give a model; the satellite keeps its own.
 _LAST_ALPHA_5 = 339999
 _LAST_NORAD_ID = 999_999_999

@@ -1,12 +1,12 @@
 """Passes: rise, culmination, set and closest approach, refined by Newton steps on SGP4."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
+from orbit.checks import BoolArray, FloatArray, IntArray, Rows
 from orbit.propagation import Source
 from orbit.sites import SiteFrames
 from orbit.visibility import LineOfSight, Samples
@@ -20,7 +20,7 @@ _HOPELESS = 0.02
 
 
 @dataclass(frozen=True)
-class _Instants:
+class _Instants(Rows):
     """Instants after samples `left` at fractions x of the step."""
 
     left: IntArray
@@ -30,10 +30,6 @@ class _Instants:
     def place(self) -> FloatArray:
         """A number that grows along the samples."""
         return self.left + self.x
-
-    def at(self, which: BoolArray | IntArray) -> Self:
-        """Those only."""
-        return type(self)(*(getattr(self, column.name)[which] for column in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class _Ends(_Instants):
         left = np.concatenate([found.left, clipped])
         x = np.concatenate([found.x, np.zeros(len(clipped))])
         ends = cls(left, x, np.arange(len(left)) >= len(found.left))
-        return ends.at(np.argsort(ends.place))
+        return ends.where(np.argsort(ends.place))
 
 
 def elevation_extrema(samples: Samples) -> Extrema:
@@ -134,7 +130,7 @@ def _solved(
 
 
 @dataclass(frozen=True)
-class Passes:
+class Passes(Rows):
     """Arrays of one length, sorted by site, satellite, time; times in seconds since start.
 
     sin_elevation is that at culminate_s; closest_s is the rise where the range has no minimum
@@ -152,10 +148,6 @@ class Passes:
     clipped_start: BoolArray
     clipped_end: BoolArray
 
-    def where(self, keep: BoolArray) -> "Passes":
-        """Those passes for which `keep` is True."""
-        return Passes(**{column.name: getattr(self, column.name)[keep] for column in fields(self)})
-
 
 def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
     """All passes: what opens, by a crossing or at a first sample, closes at the next chance.
@@ -165,7 +157,7 @@ def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
     extrema = elevation_extrema(samples)
     found = mask_crossings(samples, extrema)
     opens, closes = _ends(samples, found)
-    peaks = extrema.at(extrema.visible & extrema.is_peak)
+    peaks = extrema.where(extrema.visible & extrema.is_peak)
     pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
     rise_s = samples.time_s(opens.left, opens.x)
     passes = Passes(
@@ -189,8 +181,8 @@ def _ends(samples: Samples, found: MaskCrossings) -> tuple[_Ends, _Ends]:
     starts = seen.copy()
     starts[1:] &= ~linked[:-1]
     return (
-        _Ends.of(found.at(found.rises), np.flatnonzero(starts)),
-        _Ends.of(found.at(~found.rises), np.flatnonzero(seen & ~linked)),
+        _Ends.of(found.where(found.rises), np.flatnonzero(starts)),
+        _Ends.of(found.where(~found.rises), np.flatnonzero(seen & ~linked)),
     )
 
 
@@ -205,7 +197,7 @@ def _highest(
     time_s[0, pass_of[best]] = samples.time_s(peaks.left[best], peaks.x[best])
     for row, ends in ((1, opens), (2, closes)):
         at_end = ends.left[ends.clipped]
-        sine[row, ends.clipped] = samples.seen.at(at_end).sin_elevation
+        sine[row, ends.clipped] = samples.seen.where(at_end).sin_elevation
         time_s[row, ends.clipped] = samples.time_s(at_end, ends.x[ends.clipped])
     highest = sine.argmax(axis=0), np.arange(len(opens.left))
     return time_s[highest], sine[highest]
@@ -236,9 +228,6 @@ def first_largest(values: FloatArray, group: IntArray) -> IntArray:
     sizes = np.diff(starts, append=len(group))
     at_best = np.flatnonzero(values == np.repeat(largest, sizes))
     return at_best[np.flatnonzero(np.diff(group[at_best], prepend=-1))]
-
-
-# Rise and set made exact: Newton's method on SGP4 itself.
 
 
 # A Newton step this short leaves an error of the order of its square.
@@ -280,9 +269,6 @@ def refined(
     rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
     passes = replace(passes, rise_s=rise_s, set_s=set_s)
     return passes.where(set_s > rise_s)
-
-
-# Many bracketed roots at once.
 
 
 Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]

@@ -25,9 +25,6 @@ class Source(Protocol):
         """Earth-fixed states (n, 6), km and km/s."""
 
 
-# SGP4 to the Earth-fixed frame: exactly at given times, or on an even grid to interpolate.
-
-
 # The extrapolation beyond a grid looks at eight samples.
 LEAST_INTERVALS = 8
 # Stands beside SGP4's own error codes, 1 to 6.

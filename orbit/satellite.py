@@ -58,9 +58,6 @@ class ElementError(ValueError):
         return cls(f"{where}{whose}: {what}; {remedy}")
 
 
-# Skyfield's own satellites, taken as they are.
-
-
 def as_satellite(thing: Any) -> Satellite:
     """Return a Satellite as it is, and a Skyfield `EarthSatellite` as a Satellite.
 

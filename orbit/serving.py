@@ -13,9 +13,6 @@ import numpy as np
 from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
 from orbit.windows import ContactWindows
 
-# Who is served when, and by which satellite: clusters in view share the satellites' beams.
-
-
 Priority = Literal["least_recently_served", "highest_elevation"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
 Elevation = Callable[[int, float], float]
@@ -235,9 +232,6 @@ def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatA
     edges = np.stack([begins, ends], axis=1).ravel()
     total = np.stack([np.zeros(len(begins)), ends - begins], axis=1).ravel().cumsum()
     return np.interp(time_s, edges, total) if len(edges) else np.zeros(len(time_s))
-
-
-# Services of a site that follow each other closely, counted as one session.
 
 
 def session_numbers(

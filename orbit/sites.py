@@ -8,11 +8,9 @@ from os import PathLike, fspath
 
 import numpy as np
 
-from orbit.checks import FloatArray, shown, within, within_open
+from orbit.checks import FloatArray, shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
 from orbit.files import Row, Table, near, parse_table, read_text
-
-# Places on the ground: a validated site, and the local frames of many.
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Site:
         if self.name.splitlines() != [self.name]:
             raise ValueError(f"site name {shown(self.name)} has a line break; write it on one line")
         within(self.latitude_deg, -90, 90, f"site {self.name!r}: latitude_deg")
-        within_open(self.longitude_deg, -180, 360, f"site {self.name!r}: longitude_deg")
+        within(self.longitude_deg, -180, 360, f"site {self.name!r}: longitude_deg", below=True)
         within(self.altitude_m, -500, 9000, f"site {self.name!r}: altitude_m")
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
@@ -45,7 +43,7 @@ class Site:
 
 def check_mask(min_elevation_deg: float, what: str = "min_elevation_deg") -> float:
     """Return an elevation mask in [0, 90) degrees; raises ValueError outside."""
-    return within_open(min_elevation_deg, 0, 90, what)
+    return within(min_elevation_deg, 0, 90, what, below=True)
 
 
 @dataclass(frozen=True)
@@ -148,9 +146,6 @@ def _around(
     )
     latitude_deg, longitude_deg, _ = geodetic(ground)
     return latitude_deg, longitude_deg
-
-
-# Sites from a CSV file: clusters, ground stations, or the devices of a cluster.
 
 
 _COLUMNS = ("name", "latitude_deg", "longitude_deg", "altitude_m", "min_elevation_deg")

@@ -74,9 +74,6 @@ def span_s(start: datetime, end: datetime) -> float:
     return seconds
 
 
-# Instants of UTC as tables write them.
-
-
 # Those that the elements of satellites can be from, which count years with two digits.
 _YEARS = (1957, 2157)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

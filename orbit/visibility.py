@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orbit.checks import BoolArray, FloatArray, IntArray
+from orbit.checks import BoolArray, FloatArray, IntArray, Rows
 from orbit.ephemeris import (
     Ephemeris,
     SampledEphemeris,
@@ -18,7 +18,7 @@ from orbit.sites import SiteFrames
 
 
 @dataclass(frozen=True)
-class LineOfSight:
+class LineOfSight(Rows):
     """Arrays of one shape: height above a site's horizon plane, squared range, and their rates.
 
     In km, and per second or per step of an ephemeris.
@@ -59,13 +59,6 @@ class LineOfSight:
         slant_range = np.sqrt(self.square)
         rate = self.height_rate - 0.5 * sin_mask * self.square_rate / slant_range
         return self.height - sin_mask * slant_range, rate
-
-    def at(self, which: IntArray) -> "LineOfSight":
-        """Those only."""
-        return LineOfSight(
-            self.height[which], self.height_rate[which],
-            self.square[which], self.square_rate[which],
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -183,7 +176,7 @@ class Samples:
         """The steps `left`, roughly."""
         before, after = (
             np.array([[at.height, at.square], [at.height_rate, at.square_rate]])
-            for at in (self.seen.at(left), self.seen.at(left + 1))
+            for at in (self.seen.where(left), self.seen.where(left + 1))
         )
         return RoughArcs(hermite_polynomials(before, after))
 
@@ -198,9 +191,6 @@ class Samples:
         grid_s = self.ephemeris.time_s[self.row[left]]
         time_s: FloatArray = grid_s + x * self.ephemeris.step_s[self.satellite(left)]
         return time_s
-
-
-# A cheap screen: which grid samples can be near a window at all.
 
 
 # The normal of the ellipsoid and the geocentric radius differ by at most 0.1924 deg.

@@ -158,9 +158,6 @@ class RowReader:
         return _FLAG_WORDS[text.lower()]
 
 
-# Contact windows from a CSV file: our own export, or another tool's with its columns named.
-
-
 @dataclass(frozen=True, eq=False)
 class WindowFile:
     """Contact windows of a file; their indices point into `satellites` and `sites`.

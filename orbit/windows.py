@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
+from orbit.checks import BoolArray, FloatArray, IntArray, Rows, finite, whole
 from orbit.utc import DAY_S
-
-# Contact windows: who sees whom from when to when.
-
 
 # Columns of ContactWindows by name.
 Columns = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class ContactWindows:
+class ContactWindows(Rows):
     """Arrays of one length W, sorted by (rise_s, satellite, site).
 
     `satellite` and `site` are indices into the lists that were asked about; times are seconds since
@@ -75,10 +72,6 @@ class ContactWindows:
     def __len__(self) -> int:
         """The number of windows."""
         return len(self.rise_s)
-
-    def where(self, keep: BoolArray) -> "ContactWindows":
-        """Those windows for which `keep` (W,) is True."""
-        return ContactWindows(**{c.name: getattr(self, c.name)[keep] for c in fields(self)})
 
 
 def bare_windows(**known: Any) -> ContactWindows:
@@ -145,9 +138,6 @@ def slot_windows(sites: int, slot_s: float, idle: int, cycles: int) -> ContactWi
         set_s=(slot + 1) * slot_s,
         max_elevation_deg=np.full(slot.shape, 90.0),
     )
-
-
-# How well sites are covered: passes, their lengths, gaps and the share of time in view.
 
 
 @dataclass(frozen=True, eq=False)
