@@ -42,9 +42,9 @@ PARTS = {
     "rate": ("sim.links.batching:signal_rate_bps", "sim.links.rate_grid:bit_preserving"),
     "link curves": ("sim.links.pass_links:Pass.links", "sim.plan.contacts:ContactLinks._made"),
     "transfers (chains)": (
-        "sim.network.chains:Link._plan_training",
-        "sim.network.chains:Link._plan_transfer",
-        "sim.network.chains:Link._settle",
+        "sim.network.chains:ServiceLink._plan_training",
+        "sim.network.chains:ServiceLink._plan_transfer",
+        "sim.network.chains:ServiceLink._settle",
     ),
     "rows": (
         "sim.network.event_rows:Rows.training",
