@@ -46,7 +46,7 @@ from sim.network.ledger import Books, Ledger, PayloadList, books_of
 from sim.network.link_faults import LinkFaults
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
-from sim.network.sessions import Antenna, Synchronisation
+from sim.network.sessions import ClusterSessions, Synchronisation
 from sim.network.steps import Step, Training, everybody
 from sim.trace.recorder import Trace
 
@@ -109,7 +109,9 @@ class Simulation:
         self._assignments = AssignmentRows(self.trace, plan.clusters)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, Phase] = {}
-        self._antennas = {c.name: Antenna(self.clock, c, plan.sessions(c)) for c in plan.clusters}
+        self._sessions = {
+            c.name: ClusterSessions(self.clock, c, plan.sessions(c)) for c in plan.clusters
+        }
         pairs = zip(plan.clusters, build.compute, strict=True)
         faults = plan.faults
         struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
@@ -122,7 +124,7 @@ class Simulation:
         self._links = {
             c.name: ServiceLink(
                 self.clock,
-                self._antennas[c.name],
+                self._sessions[c.name],
                 self._devices[c.name],
                 self._rows,
                 synchronisation,
@@ -135,7 +137,7 @@ class Simulation:
         }
         self._tasks = Tasks(self.clock)
         self._nodes = Nodes(self.clock, self._devices, self._links)
-        relay = Relay(self.clock, self._antennas, self._links, build.scenario.link.relay)
+        relay = Relay(self.clock, self._sessions, self._links, build.scenario.link.relay)
         self._peers = Peers(
             self.clock,
             plan.clusters,
@@ -160,8 +162,8 @@ class Simulation:
             raise self.clock.failed("the start", error) from error
         self._record_plan()
         for cluster in self._clusters:
-            antenna = self._antennas[cluster.name]
-            self.clock.start(f"antenna {cluster.name}", antenna.run(self.trace, self._served))
+            sessions = self._sessions[cluster.name]
+            self.clock.start(f"antenna {cluster.name}", sessions.run(self.trace, self._served))
         for cluster in self._clusters:
             actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
@@ -200,14 +202,14 @@ class Simulation:
         self._start_evaluations()
 
     def _switch_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
-        name, sessions = cluster.name, to.plan.sessions
-        antenna, devices = self._antennas[name], self._devices[name]
-        if antenna.replan(sessions(cluster)):
-            self.clock.start(f"antenna {name}", antenna.run(self.trace, self._served))
+        name, planned = cluster.name, to.plan.sessions(cluster)
+        sessions, devices = self._sessions[name], self._devices[name]
+        if sessions.replan(planned):
+            self.clock.start(f"antenna {name}", sessions.run(self.trace, self._served))
         faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
         devices.compute = compute
         devices.presence = None if faults is None else faults.presence
-        self._forecasts[name] = Forecaster(sessions(cluster), devices)
+        self._forecasts[name] = Forecaster(planned, devices)
         self._links[name].switch(to.scenario.link.cut_transfers, to.world.closing, faults)
 
     def _record_plan(self) -> None:
@@ -264,7 +266,7 @@ class Simulation:
         except Exception as error:
             raise self.clock.failed("the end", error) from error
         # An actor for which the plan had no contact left may be missing at a barrier.
-        gone = [name for name, antenna in self._antennas.items() if antenna.exhausted]
+        gone = [name for name, sessions in self._sessions.items() if sessions.exhausted]
         stuck = self._meetings.waiting(excused=gone)
         if stuck and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {stuck}")
@@ -330,7 +332,7 @@ class Simulation:
 
     def _served(self) -> None:
         """Count cycles; evaluate a complete one when all that happens now has happened."""
-        complete = min(antenna.sessions_served for antenna in self._antennas.values())
+        complete = min(sessions.number_served for sessions in self._sessions.values())
         if complete > self.cycle:
             self.cycle = complete
             self.clock.after_this_instant("evaluation", self._evaluate)
@@ -374,10 +376,10 @@ class Simulation:
     def _answer(
         self, actor: str, cluster: Cluster, request: Request
     ) -> Generator[simpy.Event, Any, Any]:
-        antenna = self._antennas[cluster.name]
+        sessions = self._sessions[cluster.name]
         match request:
             case NextContact(fresh=fresh):
-                return (yield from antenna.next_contact(actor, fresh, lambda: self.cycle))
+                return (yield from sessions.next_contact(actor, fresh, lambda: self.cycle))
             case TrainUntilContact():
                 return (yield from self._train_until_contact(actor, cluster, request))
             case Train() | Upload() | Download():
@@ -414,12 +416,12 @@ class Simulation:
         self, actor: str, cluster: Cluster, request: TrainUntilContact
     ) -> Generator[simpy.Event, Any, Any]:
         """The disconnected phase counts from the set time, so that transfers do not shift it."""
-        antenna = self._antennas[cluster.name]
-        from_s = antenna.parted_s(actor)
+        sessions = self._sessions[cluster.name]
+        from_s = sessions.parted_s(actor)
         devices = self._devices[cluster.name]
         phase = Phase(cluster, request, from_s, devices.compute, devices.presence)
         self._gaps[actor] = phase
-        contact = yield from antenna.next_contact(actor, True, lambda: self.cycle)
+        contact = yield from sessions.next_contact(actor, True, lambda: self.cycle)
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(cluster.devices, np.int64)
             return Work(none, np.full(cluster.devices, from_s), none.astype(bool)), None
@@ -450,7 +452,7 @@ class Simulation:
             case Forecast(cluster=name, fresh=fresh):
                 return self._forecasts[name].outlook(self.clock.now, fresh)
             case Note(kind=kind, version=version, detail=detail):
-                contact = None if cluster is None else self._antennas[cluster.name].at_hand()
+                contact = None if cluster is None else self._sessions[cluster.name].at_hand()
                 self.trace.add(
                     "events",
                     time_s=self.end_s,

@@ -15,7 +15,7 @@ from .peers import Nodes as Nodes
 from .peers import Peers as Peers
 from .relay import Relay as Relay
 from .relay import Relaying as Relaying
-from .sessions import Antenna as Antenna
+from .sessions import ClusterSessions as ClusterSessions
 from .sessions import Synchronisation as Synchronisation
 from .steps import Step as Step
 from .steps import Training as Training

@@ -29,7 +29,7 @@ from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
 from sim.network.schedule import closes_s, cut_off, schedule
-from sim.network.sessions import Antenna, Synchronisation
+from sim.network.sessions import ClusterSessions, Synchronisation
 from sim.network.steps import (
     Leg,
     Step,
@@ -58,7 +58,7 @@ class ServiceLink:
     def __init__(
         self,
         clock: Clock,
-        antenna: Antenna,
+        sessions: ClusterSessions,
         devices: Devices,
         rows: Rows,
         synchronisation: Synchronisation,
@@ -70,7 +70,7 @@ class ServiceLink:
         self.ledger = Ledger(devices.cluster.devices) if ledger is None else ledger
         self.payloads = PayloadList() if payloads is None else payloads
         self._clock = clock
-        self._antenna = antenna
+        self._sessions = sessions
         self._devices = devices
         self._rows = rows
         self._synchronisation = synchronisation
@@ -97,7 +97,7 @@ class ServiceLink:
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
-        session, begun_s = self._antenna.session, self._clock.now
+        session, begun_s = self._sessions.session, self._clock.now
         ready = np.maximum(begun_s, self._devices.free_s)
         trains_only = all(isinstance(step, Train) for step in steps)
         legs: list[Leg] = []

@@ -14,7 +14,7 @@ from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock, Process
 from sim.network.chains import ServiceLink
-from sim.network.sessions import Antenna
+from sim.network.sessions import ClusterSessions
 
 Relaying = Literal["none", "contact", "store"]
 
@@ -41,12 +41,12 @@ class Relay:
     def __init__(
         self,
         clock: Clock,
-        antennas: Mapping[str, Antenna],
+        sessions: Mapping[str, ClusterSessions],
         links: Mapping[str, ServiceLink],
         policy: Relaying,
     ) -> None:
         self._clock = clock
-        self._antennas = antennas
+        self._sessions = sessions
         self._links = links
         self.policy = policy
         self._waiting: dict[Way, list[_Message]] = {}
@@ -54,12 +54,12 @@ class Relay:
 
     def unreachable(self, source: str, target: str) -> str:
         """Say why devices of one cluster cannot reach those of another now; empty if they can."""
-        ends = self._antennas[source], self._antennas[target]
+        ends = self._sessions[source], self._sessions[target]
         if self.policy == "none":
             return "no relay"
-        if any(antenna.over for antenna in ends):
+        if any(sessions.over for sessions in ends):
             return "no contact left"
-        if self.policy == "contact" and not all(antenna.is_open for antenna in ends):
+        if self.policy == "contact" and not all(sessions.is_open for sessions in ends):
             return "not in contact"
         return ""
 
@@ -114,8 +114,8 @@ class Relay:
     def _next_session(self, way: Way, fresh: bool) -> Generator[simpy.Event, Any, bool]:
         """Wait for a session, ``fresh`` for another one than was used last; False for none left."""
         direction, node = way
-        antenna = self._antennas[node.cluster]
-        if antenna.over or (fresh and antenna.last):
+        sessions = self._sessions[node.cluster]
+        if sessions.over or (fresh and sessions.last):
             return False
-        contact = yield from antenna.next_contact(f"{RELAY} {direction} {node}", fresh, lambda: 0)
+        contact = yield from sessions.next_contact(f"{RELAY} {direction} {node}", fresh, lambda: 0)
         return contact is not None

@@ -15,7 +15,7 @@ from sim.plan.contacts import LAST_BITS_S, PlannedContact, PlannedSession
 from sim.trace.recorder import Trace
 
 
-class Antenna:
+class ClusterSessions:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
 
     ``contact`` is the one that is open or, in the gap of a session and after it, the last one.
@@ -26,7 +26,7 @@ class Antenna:
         self.cluster = cluster
         self.session: PlannedSession | None = None
         self.contact: PlannedContact | None = None
-        self.sessions_served = 0
+        self.number_served = 0
         self.exhausted = False
         self._clock = clock
         self._sessions = sessions
@@ -54,14 +54,14 @@ class Antenna:
                 self._emit(trace, "disconnect", contact)
             self.session = None
             session.close()
-            self.sessions_served += 1
+            self.number_served += 1
             served()
         self._wake()
 
     def replan(self, sessions: list[PlannedSession]) -> bool:
         """Take over a plan that begins with the sessions that have begun.
 
-        Returns whether the antenna has to be run anew, as it waits for what does not come now.
+        Returns whether :meth:`run` has to be started anew, as it waits for what does not come now.
         Raises InputError where an actor knows already that no contact is left.
         """
         begun = len(self._sessions) - self._left

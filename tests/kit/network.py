@@ -24,7 +24,7 @@ from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
-from sim.network.sessions import Antenna, Synchronisation
+from sim.network.sessions import ClusterSessions, Synchronisation
 from sim.network.steps import Training
 from sim.plan import plan as planning
 from sim.plan import windows as finding

@@ -24,9 +24,9 @@ from tests.kit.learning import (
     Upload,
 )
 from tests.kit.network import (
-    Antenna,
     Beam,
     Clock,
+    ClusterSessions,
     Compute,
     ContactLinks,
     CutTransfers,
@@ -190,7 +190,7 @@ def talk(
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
     struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster) if churn or faults else None
     plan = plan or Plan(START, 1e6, (cluster,), tuple(contacts))
-    antenna = Antenna(clock, cluster, plan.sessions(cluster))
+    antenna = ClusterSessions(clock, cluster, plan.sessions(cluster))
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
     devices = Devices(cluster, computing or compute(), struck and struck.presence)
     known = Synchronisation(delay_s)
