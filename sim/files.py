@@ -34,7 +34,7 @@ CURES = {
     errno.EDQUOT: "free some space and try again",
     errno.EIO: "check the disk and try again",
 }
-"""What to do about a disk that fails, through no fault of the input."""
+"""What to do about a disk that fails while the input is right."""
 
 
 @contextmanager
@@ -56,10 +56,10 @@ def of_the_disk(error: BaseException) -> bool:
 def trouble_text(error: OSError) -> str:
     """Return one line: the path if it is known, what happened, and what to do about the disk."""
     known = error.errno is not None and (error.filename is not None or error.errno in CURES)
-    said = os.strerror(error.errno or 0) if known else " ".join(str(error).split())
+    what = os.strerror(error.errno or 0) if known else " ".join(str(error).split())
     path = [] if error.filename is None else [str(error.filename)]
     cure = [CURES[error.errno]] if error.errno in CURES else []
-    return "; ".join([": ".join([*path, said]), *cure])
+    return "; ".join([": ".join([*path, what]), *cure])
 
 
 # Where a run or a sweep goes whose folder was not named.

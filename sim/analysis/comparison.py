@@ -77,8 +77,8 @@ def group_runs(runs: Sequence[R]) -> list[Group[R]]:
     members: dict[str, list[R]] = {}
     labels: dict[str, str] = {}
     for run, values in zip(runs, plain, strict=True):
-        said = [k for k in differing if k != "learning.method" and values.get(k) is not None]
-        parts = [values["learning.method"], *(_short(k, values[k]) for k in said)]
+        named = [k for k in differing if k != "learning.method" and values.get(k) is not None]
+        parts = [values["learning.method"], *(_short(k, values[k]) for k in named)]
         status = run.summary["status"]
         if status != "complete":
             parts.append(f"({status})")

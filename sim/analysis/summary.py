@@ -176,8 +176,8 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         waits += int(_sum(pc.equal(kind, "wait")))
         rounds += int(_sum(events.column("rounds").filter(pc.equal(kind, "train_end"))))
         faults = events.filter(pc.equal(kind, "fault"))
-        told = pc.starts_with(pc.fill_null(faults.column("detail"), ""), EXCLUDED)
-        excluded.update(faults.column("cluster").filter(told).to_pylist())
+        excludes = pc.starts_with(pc.fill_null(faults.column("detail"), ""), EXCLUDED)
+        excluded.update(faults.column("cluster").filter(excludes).to_pylist())
         injected.update(fault_counts(events))
     return {
         "waits": waits,
@@ -224,8 +224,8 @@ def fault_counts(events: pa.Table) -> dict[str, int]:
     import pyarrow.compute as pc
 
     kinds = events.column("kind")
-    told = pc.or_(pc.equal(kinds, "fault"), pc.equal(kinds, "drop"))
-    details = pc.value_counts(events.column("detail").filter(told).drop_null())
+    counted = pc.or_(pc.equal(kinds, "fault"), pc.equal(kinds, "drop"))
+    details = pc.value_counts(events.column("detail").filter(counted).drop_null())
     texts, counts = details.field("values"), details.field("counts")
     found = {}
     for kind, pattern in FAULT_KINDS.items():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class RunCache:
-    """Contact windows at once, and learning results once it is known what is learnt.
+    """Contact windows at once, and learning results as soon as the learner is known.
 
     ``why_not`` says why this run's learning results are not shared, empty where they are.
     """
@@ -93,7 +93,7 @@ class RunCache:
 RESULTS_FOLDER = "results"
 TENSORS, NUMBER, MODEL = ".tensors", ".number", ".model"
 LARGEST_BYTES = 2**30
-"""Larger values are not kept: they would drive out all others."""
+"""Larger values are not kept: they would displace all others."""
 
 
 class Results:
@@ -147,7 +147,7 @@ class Results:
 
 WINDOWS_FOLDER, SUFFIX = "windows", ".windows"
 WORTH_KEEPING_S = 0.05
-"""Finding that takes less is done again: keeping and reading are no quicker."""
+"""Windows that are found sooner are not kept: to read them would take as long."""
 LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
 SOURCE = (
     *source_fingerprints(Path(orbit.__file__).parent),
@@ -192,7 +192,7 @@ class WindowCache:
 def key_of(query: WindowQuery) -> str:
     """Digest what windows are found from, the program that finds them, and its machine."""
     elements = [[getattr(s.model, name) for name in ELEMENTS] for s in query.satellites]
-    said = {
+    decisive = {
         "names": [[s.name, s.norad_id, s.model.operationmode] for s in query.satellites],
         "sites": [astuple(site) for site in query.sites],
         "span": [query.start.isoformat(), query.end.isoformat()],
@@ -201,7 +201,7 @@ def key_of(query: WindowQuery) -> str:
         "versions": [version(name) for name in LIBRARIES],
         "machine": [platform.system(), platform.machine(), *processor()],
     }
-    return json_digest(said, binary=np.array(elements, np.float64).tobytes())
+    return json_digest(decisive, binary=np.array(elements, np.float64).tobytes())
 
 
 def _packed(windows: orbit.ContactWindows, failures: tuple[str, ...]) -> bytes:
@@ -234,7 +234,7 @@ KINDS = {
 }
 BLOCK_BYTES = 4096
 STRAY_S = 3600.0
-"""Age at which a file that was never finished is nobody's any more."""
+"""Age from which a file that was never finished belongs to no process any more."""
 
 
 class Entry(NamedTuple):
@@ -287,8 +287,8 @@ def contents(root: Path) -> dict[str, Any]:
 def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
     """Trim the cache where, with what was added now, it has outgrown its bound.
 
-    That goes by a tally, as looking at every file takes long where there are many. Runs that end at
-    the same moment may miss each other's part of it; the next trimming puts it right.
+    The size is kept in a tally, since reading every file's size takes long where there are many.
+    Runs that end at the same moment may miss each other's part; the next trimming corrects it.
     """
     size = _tally(root) + added_bytes
     if size > bound_bytes:
@@ -325,7 +325,7 @@ def trim(root: Path, bound_bytes: int) -> int:
 def clear_cache(root: Path) -> dict[str, Any]:
     """Remove everything that is the cache's, and return what that was.
 
-    Raises InputError for what is no leomix cache.
+    Raises InputError for a folder that is not a leomix cache.
     """
     before = contents(root)
     for entry in list(entries(root)):

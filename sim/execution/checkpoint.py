@@ -23,9 +23,9 @@ VALUES = "values"
 class Checkpoint:
     """The resumable state of a run in ``folder``.
 
-    The journal on the disk only ever refers to values that are there: they are written before it,
-    and removed after the next one. A folder that has a checkpoint is that of a run that goes on, or
-    was cut short.
+    The journal on the disk refers only to values that exist: they are written before it, and
+    removed after the next journal. A folder with a checkpoint belongs to a run that continues, or
+    was interrupted.
     """
 
     def __init__(self, folder: Path, identity: str, every_s: float = 10.0) -> None:
@@ -50,7 +50,9 @@ class Checkpoint:
         state = read_state(self._file)
         journal = journal_of(self._file, state)
         if self._store.missing(state.get("values", ())):
-            raise InputError(f"{self._file}: is broken (values are missing); {anew(self.folder)}")
+            raise InputError(
+                f"{self._file}: is broken (values are missing); {how_to_restart(self.folder)}"
+            )
         if state.get("identity") != self._identity:
             raise InputError(
                 f"{self.folder.parent}: holds a run of another scenario; name another folder"
@@ -66,7 +68,7 @@ class Checkpoint:
     def save_if_due(
         self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values
     ) -> bool:
-        """Save when the last time is longer ago than the interval; return whether it was."""
+        """Save when the interval has passed since the last save; return whether it did."""
         due = time.monotonic() - self._saved_at >= self._every_s
         return due and self.save(event, time_s, journal, trace, values)
 
@@ -75,7 +77,7 @@ class Checkpoint:
     ) -> bool:
         """Save at an event boundary; return whether it has.
 
-        While a run is still replayed, what is saved is further on.
+        While a run is still replayed nothing is saved: the saved state is later.
         """
         if event < journal.event:
             return False
@@ -100,7 +102,7 @@ class Checkpoint:
 
 
 def has_saved(folder: Path) -> bool:
-    """Whether a run folder has more of a run than that it has begun, or something broken."""
+    """Whether a run folder has a checkpoint after the first event, or a broken one."""
     path = folder / CHECKPOINT / JOURNAL
     try:
         return path.exists() and journal_of(path, read_state(path)).event > 0
@@ -114,7 +116,7 @@ def read_state(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: is broken ({error}); {anew(path.parent)}") from None
+        raise InputError(f"{path}: is broken ({error}); {how_to_restart(path.parent)}") from None
 
 
 def journal_of(path: Path, state: Any) -> Journal:
@@ -122,9 +124,9 @@ def journal_of(path: Path, state: Any) -> Journal:
     try:
         return Journal.of(state)
     except ValueError as error:
-        raise InputError(f"{path}: is broken ({error}); {anew(path.parent)}") from None
+        raise InputError(f"{path}: is broken ({error}); {how_to_restart(path.parent)}") from None
 
 
-def anew(folder: Path) -> str:
-    """Say how to begin anew where a checkpoint is of no use."""
+def how_to_restart(folder: Path) -> str:
+    """Return what to do where a checkpoint cannot be used."""
     return f"remove {folder} and --resume begins anew"

@@ -26,17 +26,17 @@ RUN_LOG = "run.log"
 
 
 COMPLETE, FAILED, CRASHED, REFUSED = "complete", "failed", "crashed", "refused"
-"""How a point ends: done; failed in itself; its process died; its input is wrong."""
+"""How a run or a point of a sweep ends: done; failed; its process died; its input is wrong."""
 
 INTERRUPTED = "interrupted"
-"""Status of a point that was asked to stop: what it had is saved."""
+"""Status of what was asked to stop: its state is saved."""
 
 
 SWEEP = "sweep.json"
 
 
 POINTS = "points"
-"""Folder of the points' runs in that of the sweep."""
+"""Folder of the points' runs in the sweep folder."""
 
 
 MANIFEST = "manifest.json"
@@ -48,7 +48,7 @@ LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "
 
 
 def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
-    """Write ``NAME.parquet`` for every table; one that is a file already goes there."""
+    """Write ``NAME.parquet`` for every table; one that is a file already is moved there."""
     folder.mkdir(parents=True, exist_ok=True)
     files = tables.files if isinstance(tables, Tables) else {}
     for name in tables:
@@ -146,7 +146,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-# The run folder of one run: what it may begin in, what is kept meanwhile, and at the end.
+# Where a run may begin, and the lock on its folder.
 
 
 def check_place(place: Path, resume: bool) -> None:
@@ -165,7 +165,7 @@ def check_place(place: Path, resume: bool) -> None:
 
 @contextmanager
 def locked(place: Path | None) -> Iterator[None]:
-    """Make ``place``, and hold it against other processes; what a killed one left is removed.
+    """Make ``place`` and lock it against other processes; leftovers of a killed one are removed.
 
     Raises InputError while another process runs there, SimulationError for trouble with the disk.
     """
@@ -179,18 +179,18 @@ def locked(place: Path | None) -> Iterator[None]:
     try:
         if not try_lock(descriptor):
             raise InputError(f"-o {place}: another process is running in it; wait for it")
-        sweep_strays(place)
+        remove_leftovers(place)
         yield
     finally:
         os.close(descriptor)
         if is_new:
-            with suppress(OSError):  # something was kept
+            with suppress(OSError):  # it is not empty
                 place.rmdir()
 
 
 @contextmanager
 def as_run_failure(place: Path | None) -> Iterator[None]:
-    """Turn trouble with the run folder into the failure of the run."""
+    """Turn an OSError of the run folder into the failure of the run."""
     try:
         yield
     except OSError as error:
@@ -198,31 +198,31 @@ def as_run_failure(place: Path | None) -> Iterator[None]:
         raise SimulationError(f"{where}: {error.strerror or error}") from error
 
 
-# What a process that was killed leaves in a run folder: files that are not whole.
+# What a killed process leaves in a run folder: incomplete files.
 
 
 SPILLED = ".spilled"
-"""Folder of rows that have left memory; of no use without the process that wrote them."""
+"""Folder of rows that have left memory; useless without the process that wrote them."""
 WITHIN = ("", "model", "checkpoint", "checkpoint/values")
 
 
-def is_left_over(path: Path) -> bool:
-    """Whether something in a run folder means nothing without the process that wrote it."""
+def is_leftover(path: Path) -> bool:
+    """Whether a file or folder in a run folder is useless without the process that wrote it."""
     return is_stray(path.name) or path.name == SPILLED
 
 
 def is_free(place: Path) -> bool:
-    """Whether a run can begin in a folder: nothing in it is worth keeping."""
+    """Whether a run can begin in a folder: it has nothing but a log and leftovers."""
     if not place.exists():
         return True
-    return all(path.name == RUN_LOG or is_left_over(path) for path in place.iterdir())
+    return all(path.name == RUN_LOG or is_leftover(path) for path in place.iterdir())
 
 
-def sweep_strays(place: Path) -> None:
-    """Remove what is left over in a run folder."""
+def remove_leftovers(place: Path) -> None:
+    """Remove what a killed process has left in a run folder."""
     for folder in (place / name for name in WITHIN):
         for path in folder.iterdir() if folder.is_dir() else ():
-            if not is_left_over(path):
+            if not is_leftover(path):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
@@ -231,10 +231,10 @@ def sweep_strays(place: Path) -> None:
                     path.unlink()
 
 
-# What is read of a run folder is as leomix writes it, or the input is wrong.
+# A run folder that is not as leomix writes it is wrong input.
 
 
-SIGNS = (
+DAMAGE = (
     LookupError,
     TypeError,
     AttributeError,
@@ -242,15 +242,15 @@ SIGNS = (
     NotImplementedError,
     RecursionError,
 )
-"""What comes of a key that is not there, or a value of another type, wherever it is used."""
+"""Errors from a missing key, or from a value of another type, wherever it is used."""
 
 
 @contextmanager
 def as_written(folders: Sequence[Path]) -> Iterator[None]:
-    """Turn what a damaged, foreign or much older folder leads to into wrong input."""
+    """Turn the errors of a damaged, foreign or much older folder into InputError."""
     try:
         yield
-    except SIGNS as error:
+    except DAMAGE as error:
         names = ", ".join(map(str, folders))
         what = f"{type(error).__name__}: {error}"
         raise InputError(

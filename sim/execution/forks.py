@@ -41,11 +41,11 @@ def fork(
 ) -> Result:
     """Simulate the run in ``folder`` until ``at_s``, and from there with ``overrides``.
 
-    The run is replayed from its start, and what it has measured and trained by then is used again
-    where it was kept. Whatever happens at ``at_s`` or later goes by the changed scenario; what is
-    under way then (a session, a transfer, a disconnected phase) ends as it was begun. The other
-    arguments are those of :func:`sim.run`, and so is what is raised; InputError besides for a
-    folder without a run, a time that the run does not come by, and a key that cannot change.
+    The run is replayed from its start; its measurements and trainings are used again where they
+    were kept. Whatever happens at ``at_s`` or later follows the changed scenario; what is under way
+    then (a session, a transfer, a disconnected phase) ends as it was begun. The other arguments
+    and errors are those of :func:`sim.run`; InputError also for a folder without a run, a time
+    that the run does not reach, and a key that cannot change.
     """
     place = None if out is None else Path(out)
     with as_written([Path(folder)]):
@@ -55,7 +55,7 @@ def fork(
     if place is not None:
         check_place(place, resume)
     shared = RunCache(cache_folder()) if cache else None
-    windows = remembering(find_windows if shared is None else shared.windows.find)
+    windows = cached_find(find_windows if shared is None else shared.windows.find)
     builds = _builds(parent, at_s, stored, overrides, windows)
     return run_builds(builds, place, checkpoint_every_s, shared, observers)
 
@@ -63,7 +63,7 @@ def fork(
 def _builds(
     parent: Parent, at_s: float, stored: Stored, overrides: Mapping[str, Any], windows: Find
 ) -> BuildSequence:
-    """Return what the fork goes by; raise InputError if the parent is not what it was any more."""
+    """Return the builds of the fork; raise InputError if the parent has changed since it ran."""
     first, *switches = _earlier_builds(parent.stages(), windows)
     name = str(parent.manifest.get("name", "scenario"))
     before = BuildSequence(first[1], tuple(switches), name, parent.fork)
@@ -89,7 +89,7 @@ def _builds(
 
 
 def _earlier_builds(stages: list[tuple[float, Stored]], windows: Find) -> list[tuple[float, Build]]:
-    """Return the builds of a run, each with the contacts that the run comes by until its end."""
+    """Return the builds of a run, each from when on, with all contacts until the run's end."""
     (_, stored), *later = stages
     builds = [(0.0, build(scenarios.from_stored(stored, {}), windows))]
     for at_s, stored in later:
@@ -98,7 +98,7 @@ def _earlier_builds(stages: list[tuple[float, Stored]], windows: Find) -> list[t
 
 
 def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[float, Build]:
-    """Return the build of ``stored`` for a run that went by another one until ``at_s``."""
+    """Return the build of ``stored`` for a run that followed another one until ``at_s``."""
     scenario = scenarios.from_stored(stored, {})
     late = build(scenario, windows, FaultsUntilFork(before.scenario, at_s))
     if not at_s < late.plan.stop_s:
@@ -112,11 +112,11 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
     return at_s, replace(late, plan=plan, learner=before.learner)
 
 
-# The run that is forked, as its folder says it.
+# The run that is forked, as its folder stores it.
 
 
 MOST_FORKS = 32
-"""How often a fork may be forked again."""
+"""Forks of forks up to which a run can be forked again."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ class Parent:
 
     @property
     def fork(self) -> dict[str, Any] | None:
-        """Of whom the run is a fork itself; None if it is none."""
+        """The parent of the run, if it is a fork itself, as its manifest stores it."""
         return self.manifest.get("fork")
 
     def stages(self) -> list[tuple[float, Stored]]:
-        """Return from when on the run went by which scenario."""
+        """Return the scenarios of the run, each with the time from which it held."""
         found: list[tuple[float, Stored]] = []
         stored, fork = self.stored, self.fork
         while fork is not None:
@@ -152,11 +152,11 @@ class Parent:
             if not isinstance(fork["at_s"], int | float):
                 raise TypeError(f"fork.at_s is {fork['at_s']!r}")
             found.append((float(fork["at_s"]), stored))
-            stored, fork = as_before(stored, fork["was"]), fork["of"]
+            stored, fork = undone(stored, fork["was"]), fork["of"]
         return [(0.0, stored), *reversed(found)]
 
     def check_time(self, at_s: float) -> None:
-        """Raise InputError for a time that the run does not come by."""
+        """Raise InputError for a time that the run does not reach."""
         forked_s = self.stages()[-1][0]
         if not 0.0 < at_s < math.inf:
             raise InputError(f"--at {at_s:g} s: give a time behind the start of the run")
@@ -172,7 +172,7 @@ class Parent:
             )
 
     def journal(self, at_s: float) -> Journal:
-        """Return what was measured before ``at_s``; nothing where nobody has kept it."""
+        """Return what was measured before ``at_s``; nothing where it was not kept."""
         for path in (self.folder / JOURNAL, self.folder / CHECKPOINT / JOURNAL):
             if path.exists():
                 return journal_of(path, read_state(path)).until(at_s)
@@ -222,13 +222,13 @@ def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
 
 
 def differing(before: Stored, after: Stored) -> dict[str, Any]:
-    """Return what of ``before`` is otherwise in ``after``, by dotted key."""
+    """Return the values of ``before`` that ``after`` changes, by dotted key."""
     values = ((key, _at(before, key), _at(after, key)) for key in _parts(before))
     return {key: old for key, old, new in values if old != new}
 
 
-def as_before(after: Stored, was: Mapping[str, Any]) -> Stored:
-    """Return the scenario that differs from ``after`` by what it ``was``."""
+def undone(after: Stored, was: Mapping[str, Any]) -> Stored:
+    """Return the scenario that was ``after`` before the values in ``was`` were changed."""
     result = deepcopy(after)
     for key, value in was.items():
         scenarios.set_key(result, key, deepcopy(value))
@@ -252,11 +252,11 @@ def _at(stored: Stored, key: str) -> Any:
     return value
 
 
-# Contact windows that are asked for again.
+# Contact windows that several builds of a fork have in common.
 
 
-def remembering(find: Find) -> Find:
-    """Return what finds windows as ``find`` does, the same ones once only."""
+def cached_find(find: Find) -> Find:
+    """Return a function that finds windows as ``find`` does, and equal ones only once."""
     known: dict[str, Windows] = {}
 
     def found(query: WindowQuery) -> Windows:

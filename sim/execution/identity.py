@@ -23,17 +23,17 @@ from sim.trace.digest import json_digest
 
 def portable(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as JSON that needs no file beside it: what they hold, not their paths."""
-    said: dict[str, Any] = scenario.model_dump(mode="json")
+    stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
     if source.source in ("tle", "omm") and source.path is not None:
-        said["orbit"] |= {"path": None, "elements": _text(scenarios.element_file(scenario))}
+        stored["orbit"] |= {"path": None, "elements": _text(scenarios.element_file(scenario))}
     if source.source == "contacts" and source.path is not None:
-        said["orbit"] |= {"path": None, "windows": _text(scenarios.windows_file(scenario))}
+        stored["orbit"] |= {"path": None, "windows": _text(scenarios.windows_file(scenario))}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             places = [asdict(site) for site in device_places(scenario, index) or ()]
             kinds = device_kinds(scenario, index)
-            said["ground"]["clusters"][index] |= {
+            stored["ground"]["clusters"][index] |= {
                 "places_path": None,
                 "places": places,
                 "kinds": None
@@ -41,12 +41,12 @@ def portable(scenario: Scenario) -> dict[str, Any]:
                 else [kind.model_dump(mode="json") for kind in kinds],
             }
     # Data and weights are too large to be held, and needed to run again.
-    _rename(said["learning"], scenario, partial(_absolute, scenario))
-    return said
+    _rename(stored["learning"], scenario, partial(_absolute, scenario))
+    return stored
 
 
 def _rename(learning: dict[str, Any], scenario: Scenario, change: Callable[[str], str]) -> None:
-    """Change the names of the files that a learning section as JSON names, in their places."""
+    """Change, in place, the names of the files in a learning section as JSON."""
     for (_, *inner, last), _ in learning_files(scenario):
         section: Any = reduce(getitem, inner, cast("Any", learning))
         section[last] = change(section[last])
@@ -85,15 +85,15 @@ def digest_of(scenario: Scenario) -> str:
 
 
 Fork = dict[str, Any]
-"""What the manifest of a fork says of it, as JSON."""
+"""What the manifest of a fork stores of its parent, as JSON."""
 
 
 @dataclass(frozen=True)
 class BuildSequence:
     """The build that a run begins with, and ``switches``: when it switches to which other one.
 
-    ``name`` is what the run is called. A ``fork`` says of whom it is one, and brings along what is
-    known of its beginning: a ``journal``, and a folder of ``values`` by key.
+    ``name`` is the run's name. ``fork`` is what the manifest stores of a parent. What is known of
+    the time before the fork are measurements (``journal``) and tensors by key (in ``values``).
     """
 
     first: Build
@@ -122,7 +122,7 @@ class BuildSequence:
 
 
 def earlier_of(fork: Fork) -> list[Any]:
-    """Return when a fork turned and from what, and those that it is a fork of: what decides it."""
+    """Return when each fork began and what it changed, from the first parent on."""
     before = [] if fork["of"] is None else earlier_of(fork["of"])
     return [*before, [fork["at_s"], fork["was"]]]
 

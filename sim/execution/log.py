@@ -1,4 +1,4 @@
-"""`run.log`: what a run says while it runs."""
+"""`run.log`: the messages of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger("leomix.run")
-"""Where a run says what it does; without a run folder nobody listens."""
+"""Where a run logs what it does; without a run folder nothing is written."""
 LOG.addHandler(logging.NullHandler())
 
 
@@ -35,7 +35,7 @@ class _Lines(logging.Formatter):
 
 
 class _LogFile(logging.FileHandler):
-    """A log that gives up in silence: what a run is for are its tables."""
+    """A log that stops without an error: a run is done for its tables."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Write nothing more."""
@@ -44,9 +44,9 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def run_log(folder: Path | None) -> Iterator[None]:
-    """Append what ``LOG`` is told to ``folder/run.log`` meanwhile, and how it ended.
+    """Append the messages of ``LOG`` to ``folder/run.log``, and how the run ended.
 
-    A log that cannot be written is none.
+    A log that cannot be written is left out.
     """
     handler = None
     with suppress(OSError):

@@ -29,9 +29,9 @@ def manifest_of(
     tables: Mapping[str, pa.Table],
     name: str,
     status: str,
-    **said: Any,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Return the manifest of a run as far as it has come; ``said`` is what the run itself knows."""
+    """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself."""
     scenario, sizes = built.scenario, built.learner.architecture
     whole, timing = digests(tables)
     return {
@@ -41,7 +41,7 @@ def manifest_of(
         "seed": scenario.seed,
         "start_utc": built.plan.start.isoformat(),
         "simulated_s": simulation.end_s,
-        **said,
+        **more,
         "computed_device_s": simulation.computed_s,
         "energy": simulation.energy(),
         "spent": simulation.spending.columns(),
@@ -57,7 +57,7 @@ def manifest_of(
 
 
 def trained(built: Build, cache: RunCache | None) -> dict[str, Any]:
-    """Return how much was trained, how much of it was known, and what the cache has to do with it.
+    """Return how much was trained, how much of it was known, and the figures of the cache.
 
     ``trainings`` were done by this run, ``trainings_reused`` would have been without the cache.
     """
@@ -69,7 +69,7 @@ def trained(built: Build, cache: RunCache | None) -> dict[str, Any]:
     }
 
 
-# What the last bits of a run hang on beside its scenario, for the manifest.
+# What the last bits of a run depend on beside its scenario, for the manifest.
 
 
 NAME = "model name"

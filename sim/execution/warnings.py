@@ -92,8 +92,8 @@ def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     """Updates that the server did not merge, but for those that the scenario spoils itself."""
     count = 0
     for events in pieces_of(tables, "events", ["detail"]):
-        told = pc.match_substring(pc.fill_null(events.column("detail"), ""), NOT_FINITE)
-        count += pc.sum(told).as_py() or 0
+        refused = pc.match_substring(pc.fill_null(events.column("detail"), ""), NOT_FINITE)
+        count += pc.sum(refused).as_py() or 0
     if count:
         yield f"{count} updates refused by the server, not finite: lower learning.step_size"
 
@@ -103,7 +103,7 @@ def _silent(
 ) -> Iterator[str]:
     """Devices that sent nothing in the whole run, while others of their cluster did.
 
-    Those that are ``faulty`` are told of already.
+    The ``faulty`` ones have a warning already.
     """
     heard = {cluster.name: np.zeros(cluster.devices, bool) for cluster in plan.clusters}
     for cluster, device in faulty:

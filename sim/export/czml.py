@@ -51,21 +51,21 @@ def write_czml(run: Result, place: Path) -> list[str]:
     shown_s = min(end_s, longest_s(len(satellites)))
     tracks = ephemerides(satellites, Start.of(start), shown_s)
     known = [(s, track) for s, track in zip(satellites, tracks, strict=True) if track]
-    said = f"the first {shown_s / 3600:.1f} of {end_s / 3600:.1f} h; " if shown_s < end_s else ""
-    said += _said(known, len(satellites))
+    about = f"the first {shown_s / 3600:.1f} of {end_s / 3600:.1f} h; " if shown_s < end_s else ""
+    about += _quality(known, len(satellites))
     scene = _Scene(run, start, shown_s)
     packets = [
-        scene.document(said),
+        scene.document(about),
         *scene.satellites(known),
         *scene.sites(sites),
         *scene.links([s.name for s, _ in known], [s.name for s in sites]),
     ]
     # Without NaN: Cesium's reader is strict.
     write_text(place / FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
-    return [f"{run.folder}: {said}"]
+    return [f"{run.folder}: {about}"]
 
 
-def _said(known: Sequence[tuple[orbit.Satellite, Ephemeris]], total: int) -> str:
+def _quality(known: Sequence[tuple[orbit.Satellite, Ephemeris]], total: int) -> str:
     """What is in the file, and how good it is."""
     samples = sum(len(track.time_s) for _, track in known)
     error_m = max((track.error_m for _, track in known), default=0.0)
@@ -83,7 +83,7 @@ class _Scene:
         self._start = start
         self._end_s = end_s
 
-    def document(self, said: str) -> Packet:
+    def document(self, about: str) -> Packet:
         """The first packet: what this is, and the clock."""
         whole = self._interval((0.0, self._end_s))
         clock = {
@@ -97,7 +97,7 @@ class _Scene:
             "id": "document",
             "name": self._run.title,
             "version": "1.0",
-            "description": said,
+            "description": about,
             "clock": clock,
         }
 

@@ -108,9 +108,9 @@ def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
         [row["label"], *(spread(row["hours_to"][name], "{:.2f}".format, 24.0) for name in reached)]
         for row in rows
     ]
-    said = f"Cycles to a target; in brackets how many times fewer than {reference} needs"
+    caption = f"Cycles to a target; in brackets how many times fewer than {reference} needs"
     return [
-        Table(said, heads, cycles, wide=True),
+        Table(caption, heads, cycles, wide=True),
         Table("Days to a target", heads, days, wide=True),
     ]
 

@@ -1,4 +1,4 @@
-"""A page of a report: sections of blocks, put into one HTML file that asks nobody for anything."""
+"""A page of a report: sections of blocks, in one HTML file that fetches nothing."""
 
 from __future__ import annotations
 

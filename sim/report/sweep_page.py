@@ -97,8 +97,8 @@ def _values(done: pa.Table, target: float | None) -> dict[str, str]:
         "uplink_bytes": "Bytes sent up",
     }
     return {
-        column: said
-        for column, said in named.items()
+        column: name
+        for column, name in named.items()
         if column in done.column_names and done[column].null_count < len(done)
     }
 
@@ -175,7 +175,7 @@ def points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Bl
         text = f"The first {MOST_ROWS} of {len(rows)}; sweep.parquet has them all."
         notes.append(Text(text, "note"))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    forms = {name: said for name, said in _forms(target).items() if name in known}
+    forms = {name: head for name, head in _forms(target).items() if name in known}
     heads = ["point", *keys, "seed", "status", *forms.values()]
     cells = [
         [
@@ -257,8 +257,8 @@ def _extremes(every: Sequence[Row], target: float | None) -> Iterator[Extreme]:
         column = hours_to(target)
         count = sum(row[column] is not None for row in every)
         whose = "all points" if count == len(every) else f"{count} of {len(every)} points"
-        said = f"The least time to {target:.2f} accuracy, which {whose} reached"
-        yield Extreme(column, min, "{:.2f} hours".format, said)
+        text = f"The least time to {target:.2f} accuracy, which {whose} reached"
+        yield Extreme(column, min, "{:.2f} hours".format, text)
     yield Extreme("uplink_bytes", min, data_size, "The least uplink")
 
 

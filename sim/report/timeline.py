@@ -53,7 +53,7 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
     codes, words = bars["says"].factorize()
     bars = bars.assign(says=codes)
     return {
-        "kinds": {kind: said for kind, said in KINDS.items() if (bars["kind"] == kind).any()},
+        "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
             {"name": _name(c, d, by_device), "level": int(d != NOBODY), "bars": _coded(lane)}
             for (c, d), lane in bars.groupby(["cluster", "device"])
