@@ -112,6 +112,19 @@ def kinds_for(form: Form) -> list[str]:
     return [name for name, kind in KINDS.items() if form in kind.forms]
 
 
+def check_form(model: ModelConfig, spec: InputSpec) -> None:
+    """Raise ValueError where a shipped kind of model does not take the data's form."""
+    kind = kind_of(model.kind)
+    if spec.form not in kind.forms:
+        others = [n for n in kinds_for(spec.form) if KINDS[n].networked == kind.networked]
+        cure = f"; {others[0]!r} takes them" if others else ""
+        timing = "" if kind.networked else ", or learning.train=false for timing only"
+        raise ValueError(
+            f"learning.model.kind: {model.kind!r} takes {' or '.join(kind.forms)} data, but these "
+            f"are {spec.form}{cure}{timing}"
+        )
+
+
 def model_keys(name: str, checkpoints: bool) -> tuple[str, ...] | None:
     """Return the keys of ``learning.model`` that a kind uses; None for one that may use any."""
     keys = kind_of(name).keys
@@ -147,7 +160,10 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
         classes = spec.classes if spec is not None and spec.form == "text" else None
         return text_tensors(text_shape(model), classes)
     if kind.tensors is not None:
-        return kind.tensors(model, input_spec(config))
+        spec = input_spec(config)
+        if kind.networked:
+            check_form(model, spec)
+        return kind.tensors(model, spec)
     measured_tensors = resolve_name("learning.models.custom:measured_tensors")  # needs torch
     measured: ModelTensors = measured_tensors(config, input_spec(config))
     return measured

@@ -25,10 +25,6 @@ def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     )
 
 
-VECTOR, IMAGE = "vector-nmoe", "image-nmoe"
-KINDS = (VECTOR, IMAGE)
-KINDS_BY_FORM = {"vector": VECTOR, "image": IMAGE}
-
 VIEWS = 2
 """Views of a sample that the spectral loss compares."""
 NORM_GROUPS = 8
@@ -48,24 +44,12 @@ Tensors = Iterator[tuple[str, Shape, int]]
 """Name, shape, and places of a sample, of each tensor."""
 
 
-def check_form(model: ModelConfig, spec: InputSpec) -> None:
-    """Raise ValueError for data of a form that the kind does not take."""
-    wanted = "vector" if model.kind == VECTOR else "image"
-    if spec.form != wanted:
-        cure = f"; {KINDS_BY_FORM[spec.form]!r} takes them" if spec.form in KINDS_BY_FORM else ""
-        raise ValueError(
-            f"learning.model.kind: {model.kind!r} takes {wanted} data, but these are "
-            f"{spec.form}{cure}"
-        )
-
-
 def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
-    """Return the tensors of a kind's extractor.
+    """Return the tensors of the extractor of vectors or images.
 
-    Raises ValueError for data of another form, and for an impossible width.
+    Raises ValueError for an impossible width.
     """
-    check_form(model, spec)
-    made = list(_vector(model, spec) if model.kind == VECTOR else _image(model, spec))
+    made = list(_vector(model, spec) if spec.form == "vector" else _image(model, spec))
     return Extractor(
         {f"extractor.{name}": shape for name, shape, _ in made},
         {f"extractor.{name}": places for name, shape, places in made if len(shape) > 1},
@@ -87,8 +71,8 @@ def stage_widths(hidden: int) -> tuple[int, int, int]:
     """
     if hidden % 4:
         raise ValueError(
-            f"learning.model.hidden is {hidden}; {IMAGE!r} has stages of a quarter and a half of "
-            "it: make it a multiple of 4"
+            f"learning.model.hidden is {hidden}; 'image-nmoe' has stages of a quarter and a half "
+            "of it: make it a multiple of 4"
         )
     return hidden // 4, hidden // 2, hidden
 

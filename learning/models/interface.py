@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from learning.architecture.kinds import KINDS, kind_of, kinds_for
+from learning.architecture.kinds import KINDS
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.moe import MoELayer, Residency
@@ -29,16 +29,6 @@ class MoEModel(nn.Module):
     def keep(self, x: Tensor) -> Tensor | None:
         """Return which tokens of ``x`` are not padding, bool in the gates' shape; None for all."""
         return None
-
-
-def check_form(config: ModelConfig, spec: InputSpec) -> None:
-    """Raise ValueError where a kind of model does not take the data's form."""
-    forms, usual = kind_of(config.kind).forms, kinds_for(spec.form)[0]
-    if spec.form not in forms:
-        raise ValueError(
-            f"learning.model.kind: {config.kind!r} takes {' or '.join(forms)} data, but these are "
-            f"{spec.form}; {usual!r} takes them, or learning.train=false for timing only"
-        )
 
 
 Maker = Callable[[ModelConfig, InputSpec, Residency], nn.Module]

@@ -14,11 +14,11 @@ from torch.nn import functional
 from transformers import MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
-from learning.architecture.kinds import text_shape
+from learning.architecture.kinds import check_form, text_shape
 from learning.architecture.text_shape import TextShape
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel, check_form
+from learning.models.interface import MoEModel
 from learning.models.moe import GatedExpert, MoELayer, Residency
 
 

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learning.architecture.kinds import check_form
 from learning.architecture.nmoe import (
     PROJECTOR_EXPANSION,
-    VECTOR,
     blocks_of,
-    check_form,
     norm_groups,
     stage_widths,
 )
@@ -106,7 +105,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 def make_extractor(config: ModelConfig, spec: InputSpec) -> nn.Module:
     """Return the extractor of a kind; raise ValueError for data of another form."""
     check_form(config, spec)
-    made = VectorExtractor if config.kind == VECTOR else ImageExtractor
+    made = VectorExtractor if spec.form == "vector" else ImageExtractor
     return made(config, spec)
 
 
@@ -167,7 +166,7 @@ class NetworkedMoE(MoEModel):
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         self.extractor = make_extractor(config, spec)
-        self.batched = config.kind == VECTOR or math.prod(spec.shape[1:]) <= BATCHED_PLACES
+        self.batched = spec.form == "vector" or math.prod(spec.shape[1:]) <= BATCHED_PLACES
         expert = partial(PersonalExpert, classes=spec.classes)
         self.moe = MoELayer(
             config, here, expert, normalised=True, biased=True, outputs=spec.classes

@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learning.architecture.kinds import check_form
 from learning.architecture.shapes import STEM_CHANNELS
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel, check_form
+from learning.models.interface import MoEModel
 from learning.models.moe import MoELayer, Residency
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from learning.architecture.costs import Part
-from learning.architecture.nmoe import KINDS
+from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival, refuse_broken
@@ -70,10 +70,11 @@ class Networked(Method):
     def check(cls, config: LearningConfig) -> None:
         """Raise ValueError unless the model has networked experts, one per device."""
         model = config.model
-        if model.kind not in KINDS:
+        if not kind_of(model.kind).networked:
+            networked = (repr(name) for name, kind in KINDS.items() if kind.networked)
             raise ValueError(
                 f"learning.model.kind is {model.kind!r}; networked experts need "
-                f"{' or '.join(repr(kind) for kind in KINDS)}"
+                f"{' or '.join(networked)}"
             )
         if model.experts != sum(config.devices):
             raise ValueError(
