@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.checks import Floats
-from channel.curve import LinkCurve
+from channel.link_curve import LinkCurve
 
 ROUNDING = 1e-12
 SAMPLES = 64

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from channel import Link, Path, Signal, bends_deg, rate_state, received_signal
-from channel.curve import between_smooth_cells, bit_preserving, cell_middle_rates
+from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
 from channel.signal import has_zenith_kink
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.batching import Batched, RateQuery, alone
@@ -49,7 +49,7 @@ def rate_grid(
     ``seen`` is what ``look`` says of ``time_s``. Without ``step_s`` the times of each row are even.
     With it they are so many seconds apart but for those that are cut to a row's first or last one.
     Every jump and kink of the rate has a point before and one behind it, and every cell its bits
-    (see ``channel.curve``).
+    (see ``channel.link_curve``).
     """
     snr_db, rician_k, rate = yield RateQuery(link, *seen, path)
     jumps = _may_jump(link, snr_db, seen[0])

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from channel import LinkCurve, clipped
-from channel.curve import ROUNDING
+from channel.link_curve import ROUNDING
 from learning.requests.cluster import Floats, Ints, Mask
 
 

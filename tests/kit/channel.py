@@ -3,7 +3,6 @@
 from channel.atmosphere import SlantAttenuation, atmospheric_attenuation_db, itu_attenuation
 from channel.budget import beamwidth_deg, footprint_km, free_space_path_loss_db
 from channel.capacity import not_a_knot, tabulated_capacity
-from channel.curve import between_smooth_cells, bit_preserving, cell_middle_rates
 from channel.efficiency import MODCODS, modcod_efficiency_bps_hz, modcod_thresholds_db, outage_gain
 from channel.environment import (
     CLEAR_PATH,
@@ -15,3 +14,4 @@ from channel.environment import (
     propagation_scenario,
     rician_k_linear,
 )
+from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
