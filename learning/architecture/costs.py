@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = 2, 2, 2
-"""FLOPs a weight and token: forward, and backward to the inputs and to the weight itself."""
+"""FLOPs per weight and token: forward, and backward to the inputs and to the weight itself."""
 
 WORDS = "embed_tokens"
-"""What the table of word vectors is called."""
+"""Part of the name of the table of word vectors."""
 
 
 Part = Mapping[str, Shape]
@@ -42,9 +42,8 @@ Part = Mapping[str, Shape]
 class Architecture:
     """Sizes of a mixture of experts; an expert is one index over all layers.
 
-    ``rows`` are the sequences and tokens that a sample brings through the model; numbers are kept
-    as ``number_format`` (of ``BYTES``) and sent up as ``upload_format``,
-    ``native`` for the same.
+    ``rows`` are the sequences and tokens of a sample; numbers are kept as ``number_format`` (of
+    ``BYTES``) and sent up as ``upload_format``, ``native`` for the same.
     """
 
     experts: int
@@ -73,7 +72,7 @@ class Architecture:
 
     @property
     def tuned_parameters(self) -> int:
-        """Numbers that are trained of one expert: its factors, r (in + out) a matrix, or all."""
+        """Trained numbers of one expert: its factors, r (in + out) per matrix, or all weights."""
         return sum(math.prod(shape) for _, shape in self._tuned(0))
 
     @property
@@ -83,12 +82,12 @@ class Architecture:
 
     @property
     def backbone_parameters(self) -> int:
-        """Everything that is neither expert nor gate."""
+        """Weights that belong to neither expert nor gate."""
         return numbers_in(self.tensors.backbone)
 
     @property
     def shared_parameters(self) -> int:
-        """What goes with the gate: the gate, and a backbone that is trained."""
+        """Weights that are shared: the gate, and a backbone that is trained."""
         return self.gate_parameters + self.trains_backbone * self.backbone_parameters
 
     # -- bytes on the air
@@ -99,7 +98,7 @@ class Architecture:
         return BYTES[self.number_format]
 
     def kept_bytes(self, *parts: Part) -> float:
-        """Bytes of ``parts`` as they are kept: what goes down, or from device to device."""
+        """Return the bytes of ``parts`` as they are kept, and sent down or between devices."""
         return float(self.native_bytes * sum(map(numbers_in, parts)))
 
     def sent_tensors(self, *parts: Part) -> tuple[TensorSize, ...]:
@@ -112,7 +111,7 @@ class Architecture:
         )
 
     def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
-        """What one device sends up: LoRA factors of ``experts``, and what is shared if ``gate``."""
+        """Return what a device sends up: factors of ``experts``, and what is shared if ``gate``."""
         parts = tuple(experts), gate
         if parts not in self._uploads:  # asked for at every contact, and the same each time
             tuned = [dict(self._tuned(expert)) for expert in experts]
@@ -136,7 +135,7 @@ class Architecture:
         return float(numbers * self.native_bytes)
 
     def factor_bytes(self, experts: int) -> float:
-        """Bytes of one change of rank r of that many experts, as it goes down."""
+        """Bytes of one change of rank r in each of ``experts`` experts, as it is sent down."""
         return float(experts * self.tuned_parameters * self.native_bytes)
 
     # -- what a device computes and holds
@@ -146,11 +145,11 @@ class Architecture:
     ) -> Cost:
         """Cost of one local round over ``samples`` samples with the experts in ``held`` loaded.
 
-        FLOPs count weights, not attention scores or looking up a word. What does not move costs the
-        forward pass and the gradient to its inputs; a matrix that moves, its own gradient too.
+        FLOPs count weights, not attention scores or look-ups of words. A frozen matrix costs the
+        forward pass and the gradient to its inputs; a trained matrix also its own gradient.
 
         Memory is that of loaded weights, factors, gradients (training keeps no other state) and,
-        for one sequence, the inputs and outputs of the linear maps that it runs through.
+        for one sequence, of the inputs and outputs of the linear maps that it runs through.
         """
         active = min(self.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters
@@ -169,9 +168,9 @@ class Architecture:
 
     @property
     def _multiplied_parameters(self) -> int:
-        """Backbone without tables of words, of which a token takes one row.
+        """Weights of the backbone without tables of words, of which a token takes one row.
 
-        A matrix that runs over several places of a token counts as often.
+        A matrix that runs at several places of a token counts once per place.
         """
         tables = (math.prod(s) for n, s in self.tensors.backbone.items() if WORDS in n)
         again = (
@@ -220,12 +219,12 @@ class Architecture:
 
 
 def _matrix(name: str) -> str:
-    """Return what the matrix whose weights are called ``...matrix.weight`` is called itself."""
+    """Return the name of the matrix whose weights are called ``...matrix.weight``."""
     return name.removesuffix(".weight").split(".")[-1]
 
 
 def _check_rank(lora: LoraConfig, matrices: Sequence[Shape]) -> None:
-    """Refuse factors that are larger than what they stand for."""
+    """Raise ValueError for factors that are larger than the matrix they replace."""
     if lora.rank is None or not matrices:
         return
     smallest = min(matrices, key=min)
@@ -255,7 +254,7 @@ def architecture(config: LearningConfig) -> Architecture:
     )
 
 
-# What numbers are sent up as: rounding to sixteen or eight bits, and the bytes that it takes.
+# Upload formats: rounding to sixteen or eight bits, and the bytes of the result.
 
 
 SCALE_BYTES = 4
@@ -288,15 +287,15 @@ def as_sent(tensor: Tensor, upload_format: str) -> Tensor:
     return tensor
 
 
-# Memory that training takes in this process, from sizes alone: nothing is loaded to tell.
+# Memory of training in this process, estimated from sizes alone.
 
 
 MODEL_COPIES = 2
-"""Copies of the whole model: as it was drawn, and as it stands at the server."""
+"""Copies of the whole model: as it was drawn, and as the server holds it."""
 STATE_COPIES = 3
-"""Copies of what a device trains: its own, the gradients, and what it offers."""
+"""Copies of what a device trains: its own, the gradients, and its update."""
 ACTIVATION_COPIES = 1.5
-"""What a step keeps of its activations: inputs and outputs once, and what is worked out of them."""
+"""Copies of the activations of a step: inputs and outputs, and what is derived from them."""
 DATA_COPIES = 4
 """Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
 
@@ -305,7 +304,7 @@ DATA_COPIES = 4
 class Footprint:
     """Bytes of the model, of what devices train, of one training step, and of the data.
 
-    Each is with all its copies; ``parameters`` and ``trained`` (of one device) are counts.
+    Each includes all copies; ``parameters`` and ``trained`` (of one device) are counts.
     """
 
     model: float
@@ -317,7 +316,7 @@ class Footprint:
 
 
 def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
-    """Return what training by ``config`` takes."""
+    """Return the memory that training by ``config`` takes."""
     trained = sizes.experts * sizes.tuned_parameters + sizes.shared_parameters
     parameters = sizes.experts * sizes.expert_parameters + sizes.gate_parameters
     parameters += sizes.backbone_parameters
@@ -337,6 +336,6 @@ def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
 
 
 def _data_bytes(config: LearningConfig) -> int:
-    """Bytes of the files that are learnt from; data sets that come with a library are small."""
+    """Bytes of the data files; data sets that come with a library are small."""
     local = [name for name in config.data.named if not name.startswith(HUB)]
     return sum(file.stat().st_size for name in local for file in files_under(name))

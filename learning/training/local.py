@@ -37,9 +37,9 @@ def train(
 
     ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
     (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
-    equation (43); with ``reach`` (K, E) each device's gate is kept to its own part of them besides,
-    so that no other expert moves there. A device's result depends on its own state, data and rounds
-    only, but for rounding, and rounds trained in several calls equal those trained in one, bit for
+    equation (43); ``reach`` (K, E) restricts each device's gate further, to its own part of them,
+    so that no other expert moves there. Apart from rounding, a device's result depends only on its
+    own state, data and rounds; rounds trained in several calls equal those trained in one, bit for
     bit.
 
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
@@ -79,7 +79,7 @@ def train(
 
 
 def loss_of(model: nn.Module, shared: Mapping[str, Tensor]) -> sgd.Loss:
-    """Return the cross-entropy of ``model`` as a function of its tensors but the ``shared``."""
+    """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``."""
 
     def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         logits = functional_call(model, {**shared, **tensors}, (x,), tie_weights=False)
@@ -90,7 +90,7 @@ def loss_of(model: nn.Module, shared: Mapping[str, Tensor]) -> sgd.Loss:
 
 @lru_cache(maxsize=16)
 def _model_of(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
-    """Return a model to be called with tensors given, made once: it holds none itself."""
+    """Return a model without memory for ``functional_call``, made once."""
     return skeleton(config, spec, maker, here)
 
 
@@ -114,7 +114,7 @@ def _frozen(
     routed: Collection[int],
     moved: Mapping[str, str],
 ) -> dict[str, Tensor]:
-    """Return the frozen stacked tensors by model path, changes that do not move merged in."""
+    """Return the frozen tensors (K, ...) by model path, with changes that are not trained added."""
     frozen = {}
     for name, base in state.items():
         stored = name.removeprefix(BASE)
@@ -137,8 +137,7 @@ def _reachable(
     if lost := [k for k, count in enumerate(rounds) if count and nowhere[k]]:
         raise ValueError(f"device {lost[0]} trains with no expert in reach; leave it out")
     # A device that stands still must have somewhere to route to, or its softmax is 0 / 0.
-    allowed = allowed | nowhere[:, None]
-    reachable = barred(task, allowed)
+    reachable = barred(task, allowed | nowhere[:, None])
     return {f"{layer}.gate.reach": reachable for layer in task.names.layers}
 
 
@@ -162,9 +161,9 @@ def _as_trained(
 
 
 def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Split tensors (K, ...) into those that are the same on all devices, as one, and the others.
+    """Split tensors (K, ...) into those that are equal on all devices, as one, and the others.
 
-    Told by their values, so that a state gives the same bits whether it was computed or loaded.
+    Values decide, so that a state gives the same bits whether it was computed or loaded.
     """
     shared, own = {}, {}
     for path, tensor in stacked.items():

@@ -116,14 +116,10 @@ def global_test(task: Task) -> Samples:
     """Return the test samples of all clusters; a set that several clusters share counts once."""
     kept: dict[str, Samples] = {}
     for name in task.config.clusters:
-        new = task.test[name]
-        if not any(_same(new, old) for old in kept.values()):
-            kept[name] = new
+        x, y, _ = task.test[name]
+        if not any(torch.equal(y, old.y) and torch.equal(x, old.x) for old in kept.values()):
+            kept[name] = task.test[name]
     return pool(kept)
-
-
-def _same(one: Samples, other: Samples) -> bool:
-    return torch.equal(one.y, other.y) and torch.equal(one.x, other.x)
 
 
 def _frozen_features(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Tensor:
