@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -42,25 +42,10 @@ class Extrema(_Instants):
 
 
 @dataclass(frozen=True)
-class MaskCrossings(_Instants):
-    """Crossings of the elevation mask: where a window opens (`rises`) or closes."""
-
-    rises: BoolArray
-
-
-@dataclass(frozen=True)
 class _Ends(_Instants):
     """One end of every pass, in order; those that are clipped are at x = 0."""
 
     clipped: BoolArray
-
-    @classmethod
-    def of(cls, found: MaskCrossings, clipped: IntArray) -> Self:
-        """The crossings, and the samples `clipped`."""
-        left = np.concatenate([found.left, clipped])
-        x = np.concatenate([found.x, np.zeros(len(clipped))])
-        ends = cls(left, x, np.arange(len(left)) >= len(found.left))
-        return ends.where(np.argsort(ends.place))
 
 
 def elevation_extrema(samples: Samples) -> Extrema:
@@ -96,13 +81,14 @@ def _secant(values: FloatArray, left: IntArray) -> FloatArray:
     return guess
 
 
-def mask_crossings(samples: Samples, turns: Extrema) -> MaskCrossings:
-    """All crossings, in no order: one where visibility changes between a sample and an extremum.
+def _open_and_close(samples: Samples, turns: Extrema) -> tuple[_Ends, _Ends]:
+    """Where passes open and close, as many of one as of the other.
 
-    A pass or a dip shorter than a step shows as two changes, before and after its extremum.
+    The mask is crossed once wherever visibility changes between a sample and an extremum: a pass or
+    a dip shorter than a step shows as two changes. The first and the last sample of a pair clip.
     """
-    seen, left = samples.visible, turns.left
-    whole = samples.linked[:-1] & (seen[:-1] != seen[1:])
+    seen, linked, left = samples.visible, samples.linked, turns.left
+    whole = linked[:-1] & (seen[:-1] != seen[1:])
     whole[left] = False
     plain = np.flatnonzero(whole)
     early, late = seen[left] != turns.visible, turns.visible != seen[left + 1]
@@ -111,7 +97,16 @@ def mask_crossings(samples: Samples, turns: Extrema) -> MaskCrossings:
     low = np.concatenate([zero, np.zeros(early.sum()), turns.x[late]])
     high = np.concatenate([one, turns.x[early], np.ones(late.sum())])
     rises = ~np.concatenate([seen[plain], seen[left[early]], turns.visible[late]])
-    return MaskCrossings(steps, _solved(samples, steps, low, high, rises), rises)
+    x = _solved(samples, steps, low, high, rises)
+    starts = seen.copy()
+    starts[1:] &= ~linked[:-1]
+
+    def ends(which: BoolArray, clipped: IntArray) -> _Ends:
+        places = np.append(steps[which], clipped), np.append(x[which], np.zeros(len(clipped)))
+        found = _Ends(*places, np.arange(len(places[0])) >= np.count_nonzero(which))
+        return found.where(np.argsort(found.place))
+
+    return ends(rises, np.flatnonzero(starts)), ends(~rises, np.flatnonzero(seen & ~linked))
 
 
 def _solved(
@@ -155,8 +150,7 @@ def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
     Without `closest` closest_s is the rise of each.
     """
     extrema = elevation_extrema(samples)
-    found = mask_crossings(samples, extrema)
-    opens, closes = _ends(samples, found)
+    opens, closes = _open_and_close(samples, extrema)
     peaks = extrema.where(extrema.visible & extrema.is_peak)
     pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
     rise_s = samples.time_s(opens.left, opens.x)
@@ -173,17 +167,6 @@ def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
     )
     # A touch of the mask at a single instant is not a window.
     return passes.where(passes.set_s > passes.rise_s)
-
-
-def _ends(samples: Samples, found: MaskCrossings) -> tuple[_Ends, _Ends]:
-    """Where passes open and close, as many of one as of the other."""
-    linked, seen = samples.linked, samples.visible
-    starts = seen.copy()
-    starts[1:] &= ~linked[:-1]
-    return (
-        _Ends.of(found.where(found.rises), np.flatnonzero(starts)),
-        _Ends.of(found.where(~found.rises), np.flatnonzero(seen & ~linked)),
-    )
 
 
 def _highest(
