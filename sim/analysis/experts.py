@@ -23,12 +23,11 @@ def own_mass(assignments: pa.Table) -> dict[str, float] | None:
     """Mean over clusters of the gate's mass on the cluster's own experts, first and last."""
     if not len(assignments):
         return None
-    rows = assignments.to_pylist()
-    clusters = sorted({row["cluster"] for row in rows})
-    first, last = rows[0]["time_s"], rows[-1]["time_s"]
+    times_s = assignments["time_s"]
+    edges_s = {"start": times_s[0], "end": times_s[-1]}
     return {
-        "start": _mass_at([row for row in rows if row["time_s"] == first], clusters),
-        "end": _mass_at([row for row in rows if row["time_s"] == last], clusters),
+        name: float(model_splitting.own_mass(*_split(assignments, time_s)[1:]))
+        for name, time_s in edges_s.items()
     }
 
 
@@ -36,10 +35,8 @@ def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
     """Local over global density of related data by cluster at the start; None without experts."""
     if not len(assignments):
         return None
-    rows = assignments.to_pylist()
-    clusters = sorted({row["cluster"] for row in rows})
-    first = [row for row in rows if row["time_s"] == rows[0]["time_s"]]
-    ratios = model_splitting.density_ratio(*_split(first, clusters)).tolist()
+    clusters, relevance, owner = _split(assignments, assignments["time_s"][0])
+    ratios = model_splitting.density_ratio(relevance, owner).tolist()
     known = (None if np.isnan(ratio) else ratio for ratio in ratios)
     return dict(zip(clusters, known, strict=True))
 
@@ -57,21 +54,16 @@ def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
     }
 
 
-def _mass_at(rows: list[dict[str, Any]], clusters: list[str]) -> float:
-    return float(model_splitting.own_mass(*_split(rows, clusters)))
-
-
-def _split(rows: list[dict[str, Any]], clusters: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Relevance (C, E) and owner (E,; -1 for nobody) out of the rows of one assignment."""
-    experts = 1 + max(row["expert"] for row in rows)
-    relevance = np.zeros((len(clusters), experts))
-    owner = np.full(experts, -1)
-    for row in rows:
-        place = clusters.index(row["cluster"])
-        relevance[place, row["expert"]] = row["relevance"]
-        if row["assigned"]:
-            owner[row["expert"]] = place
-    return relevance, owner
+def _split(assignments: pa.Table, time_s: pa.Scalar) -> tuple[list[str], Floats, Ints]:
+    """Clusters, relevance (C, E) and owner (E,; -1 for none) of the assignment at a time."""
+    clusters = sorted(pc.unique(assignments["cluster"]).to_pylist())
+    rows = assignments.filter(pc.equal(assignments["time_s"], time_s))
+    place = pc.index_in(rows["cluster"], value_set=pa.array(clusters)).to_numpy()
+    expert, given = rows["expert"].to_numpy(), rows["assigned"].to_numpy()
+    relevance, owner = np.zeros((len(clusters), 1 + expert.max())), np.full(1 + expert.max(), -1)
+    relevance[place, expert] = rows["relevance"].to_numpy()
+    owner[expert[given]] = place[given]
+    return clusters, relevance, owner
 
 
 class Alignment(NamedTuple):

@@ -119,18 +119,14 @@ def _at_once(place: Path) -> Iterator[Path]:
         with naming(place):
             yield part
         for path in part.iterdir():
-            _move(path, place / path.name)
+            earlier = place / path.name
+            if earlier.is_dir() and not earlier.is_symlink():
+                shutil.rmtree(earlier)
+            path.replace(earlier)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if new and not any(place.iterdir()):
             place.rmdir()
-
-
-def _move(path: Path, to: Path) -> None:
-    """Put ``path`` in the place of what an earlier export has left there."""
-    if to.is_dir() and not to.is_symlink():
-        shutil.rmtree(to)
-    path.replace(to)
 
 
 # Tables as they are, in Parquet, or in CSV that a spreadsheet can open without running it.

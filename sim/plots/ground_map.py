@@ -37,7 +37,10 @@ def draw(manifest: Mapping[str, Any], axes: Axes, hours: float | None) -> Axes:
         raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
     satellites, sites = satellites_of(scenario), cluster_sites(scenario)
     start = datetime.fromisoformat(manifest["start_utc"])
-    span_s = _default_s(satellites) if hours is None else hours * 3600.0
+    # By default two orbits of one satellite, half of one of several.
+    period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
+    orbits = 2.0 if len(satellites) == 1 else 0.5
+    span_s = period_s * orbits if hours is None else hours * 3600.0
     _land(axes)
     altitude_km = [_track(axes, s, start, span_s, len(satellites)) for s in satellites]
     mask_deg: float = manifest["scenario"]["orbit"]["min_elevation_deg"]
@@ -92,12 +95,6 @@ def broken(longitude_deg: Floats, latitude_deg: Floats) -> tuple[Floats, Floats]
         np.insert(longitude_deg, where, np.stack([side, gap, -side], axis=1).ravel()),
         np.insert(latitude_deg, where, np.stack([crossing, gap, crossing], axis=1).ravel()),
     )
-
-
-def _default_s(satellites: list[Satellite]) -> float:
-    """Two orbits of one satellite, half of one of several."""
-    period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
-    return period_s * (2.0 if len(satellites) == 1 else 0.5)
 
 
 def _track(

@@ -30,8 +30,8 @@ def heat_map(rows: pa.Table, x: str, y: str, value: str, axes: Axes | None = Non
     across, up = _levels(rows, x), _levels(rows, y)
     column, row = _places(rows, x, across), _places(rows, y, up)
     values = _numbers(rows, value)
-    middle = _medians(row * len(across) + column, values, len(up) * len(across))
-    fields = middle.reshape(len(up), len(across))
+    place, places = row * len(across) + column, len(up) * len(across)
+    fields = _quantiles(place, values, places, (0.5,)).reshape(len(up), len(across))
     axes = axes or new_axes()
     image = axes.imshow(fields, aspect="auto", origin="lower", interpolation="nearest")
     missing = np.zeros(fields.shape, bool)
@@ -105,11 +105,6 @@ def _numbers(rows: pa.Table, key: str) -> Floats:
         raise InputError(f"column {key!r} of the sweep has no numbers; name one that has")
     numbers: Floats = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
     return numbers
-
-
-def _medians(place: Ints, values: Floats, places: int) -> Floats:
-    middle: Floats = _quantiles(place, values, places, (0.5,))[0]
-    return middle
 
 
 def _quantiles(place: Ints, values: Floats, places: int, shares: tuple[float, ...]) -> Floats:

@@ -37,6 +37,8 @@ def draw(
 ) -> Axes:
     """Draw the run from its start; raise InputError for one that nothing happened in."""
     shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
+    from matplotlib.patches import Patch
+
     names = spans.cluster_names(tables)
     if not names or not shown_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
@@ -59,15 +61,9 @@ def draw(
     axes.set_xlabel(f"simulated {unit.name}")
     name_ticks(axes, "y", [lane + 0.5 for lane in range(len(names))], names)
     axes.tick_params(axis="y", length=0)
-    _explain(axes)
-    return axes
-
-
-def _explain(axes: Axes) -> None:
-    from matplotlib.patches import Patch
-
     handles = [Patch(color=ink(), alpha=opacity) for _, _, opacity in BARS.values()]
     legend(axes, handles, list(BARS))
+    return axes
 
 
 # Where simulated time went: a bar for each cluster, and one for the critical path.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -106,7 +106,8 @@ def inline(svg: str, prefix: str) -> str:
         for child in list(parent):
             if _name(child) in ("metadata", "style", "title"):
                 parent.remove(child)
-    kept = set(_references(root))
+    kept = {element.attrib.get(_HREF, "").removeprefix("#") for element in root.iter()}
+    kept.update(n for e in root.iter() for value in e.attrib.values() for n in _LINK.findall(value))
     for element in root.iter():
         element.tag = _name(element)
         _without_style(element)
@@ -121,13 +122,6 @@ def inline(svg: str, prefix: str) -> str:
 
 def _name(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
-
-
-def _references(root: ElementTree.Element) -> Iterator[str]:
-    for element in root.iter():
-        yield element.attrib.get(_HREF, "").removeprefix("#")
-        for value in element.attrib.values():
-            yield from _LINK.findall(value)
 
 
 def _without_style(element: ElementTree.Element) -> None:

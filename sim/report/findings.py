@@ -186,7 +186,11 @@ def percent(share: float) -> str:
 
 def of_groups(groups: Sequence[Group[Result]]) -> list[Block]:
     """The critical paths of groups of runs, as means over their runs."""
-    found = {group.label: _mean([run.critical_path for run in group.runs]) for group in groups}
+    found = {}
+    for group in groups:
+        each = [critical_shares(run.critical_path) for run in group.runs]
+        means = {part: [shares[part] for shares in each if shares] for part in PARTS}
+        found[group.label] = {part: mean(values) for part, values in means.items() if values}
     known = {label: shares for label, shares in found.items() if shares}
     if not known:
         return [Text("None of the runs has completed a cycle.", "note")]
@@ -205,11 +209,6 @@ def of_groups(groups: Sequence[Group[Result]]) -> list[Block]:
         ),
         Table("Shares of the critical path, mean over the runs of a group", heads, rows, wide=True),
     ]
-
-
-def _mean(paths: Sequence[CriticalPath]) -> dict[str, float]:
-    each = [shares for shares in map(critical_shares, paths) if shares]
-    return {part: mean(shares[part] for shares in each) for part in PARTS} if each else {}
 
 
 def _bars(shares: Mapping[str, Mapping[str, float]], axes: Axes) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, ClassVar
 
 MARK = "leomix report"
@@ -111,7 +112,10 @@ def html(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    style, script = (_source(environment, name) for name in ("report.css", "timeline.js"))
+    style, script = (
+        resources.files("sim.report").joinpath("templates", name).read_text(encoding="utf-8")
+        for name in ("report.css", "timeline.js")
+    )
     scripted = any(block.kind == "timeline" for s in page.sections for block in s.blocks)
     return environment.get_template("page.html").render(
         page=page,
@@ -120,11 +124,6 @@ def html(page: Page) -> str:
         script=script,
         policy=_policy(style, script if scripted else None),
     )
-
-
-def _source(environment: Any, name: str) -> str:
-    text: str = environment.loader.get_source(environment, name)[0]
-    return text
 
 
 def _policy(style: str, script: str | None) -> str:
