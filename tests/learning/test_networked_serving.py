@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
-from tests.kit.learning import (
-    Asked,
-    Node,
-    grouped,
-    local_shares,
-    macro_f1,
-    mixture,
-    pattern_row,
-)
+from tests.kit.learning import Asked, Node, grouped, local_shares, macro_f1, mixture, pattern_row
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
 from tests.kit.training import answers
 
@@ -44,20 +36,17 @@ class Serving(System):
         gate = self.gates[cluster]
         return self.task.model(layer | {f"gate.0.{n}": t[device] for n, t in gate.items()})
 
-    def routes(self, batch=0, size=20, routing="gate", reach=ALL, gates=None, tested=None):
-        own = [] if routing != "gate" else [(gates or self.gates)["b"]]
-        how = {"client": ME, "batch": batch, "size": size, "reach": reach, "routing": routing}
-        return answers.routes(self.task, tested or self.tested, *own, **how)
+    def asked(self, what, routing="gate", reach=ALL, tested=None, gates=None, **how):
+        own = (gates or self.gates) if routing == "gate" else {}
+        held = [own[name] for name in own if what != "routes" or name == ME.cluster]
+        asked = getattr(answers, what)
+        return asked(self.task, tested or self.tested, *held, routing=routing, reach=reach, **how)
 
-    def scores(self, routing="gate", reach=ALL, gates=None, tested=None):
-        own = [] if routing != "gate" else (gates or self.gates).values()
-        how = {"routing": routing, "reach": reach, "combine": self.combine}
-        return answers.scores(self.task, tested or self.tested, *own, **how)
+    def routes(self, batch=0, size=20, **how):
+        return self.asked("routes", client=ME, batch=batch, size=size, **how)
 
-    def pattern(self, routing="gate", reach=ALL, tested=None):
-        own = [] if routing != "gate" else self.gates.values()
-        how = {"routing": routing, "reach": reach}
-        return answers.pattern(self.task, tested or self.tested, *own, **how)
+    def scores(self, routing="gate", **how):
+        return self.asked("scores", routing, combine=self.combine, **how)
 
     def answered(self, routed, came, late, tested=None):
         """Answer a query's samples whose first and second expert have answered, or not."""
@@ -127,11 +116,12 @@ def test_alone_a_client_is_its_expert(system):
 
 
 def test_random_routes_are_even_and_keep_to_those_in_reach(system):
-    pattern = system.pattern("random")
+    pattern = system.asked("pattern", "random")
     error = 5 * (0.2 * 0.8 / len(system.y)) ** 0.5
     for name in ("top1", "weights"):
         assert np.array(pattern[name]) == pytest.approx(np.full((5, 5), 0.2), abs=error)
-    assert system.pattern("random", [False] * 4 + [True])["weights"] == [[0, 0, 0, 0, 1]] * 5
+    limited = system.asked("pattern", "random", [False] * 4 + [True])
+    assert limited["weights"] == [[0, 0, 0, 0, 1]] * 5
 
 
 def test_routes_are_those_of_the_clients_gate(system):
@@ -183,10 +173,10 @@ def test_an_expert_out_of_reach_may_be_anything(system, routing):
     def everything(value):
         held = {**system.tested, "outputs": system.tested["outputs"].clone()}
         held["outputs"][:, 1] = value
-        routed = system.routes(routing=routing, reach=reach, tested=held)
+        how = {"routing": routing, "reach": reach, "tested": held}
+        routed = system.routes(**how)
         answered = [system.answered(routed, [True, False], late, held) for late in LATE]
-        whole = system.scores(routing, reach, tested=held), system.pattern(routing, reach, held)
-        return [*whole, routed, *answered]
+        return [system.scores(**how), system.asked("pattern", **how), routed, *answered]
 
     assert everything(math.nan) == everything(math.inf) == everything(0.5)
 

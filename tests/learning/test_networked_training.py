@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.kit import learning as kit
+from tests.kit import training
 from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
-from tests.kit.training import (
-    Pretext,
-    aggregation,
-    extractor,
-    gates,
-    pairs,
-    rows_of_round,
-    shared,
-    view,
-)
+from tests.kit.training import Pretext, extractor, gates, pairs, rows_of_round, shared, view
 
 ONES = np.ones(3, int)
 
@@ -41,7 +33,7 @@ def trained_extractor(task, server, cluster, rounds, loss, *matrices, alpha=1.0,
 
 def average(task, server, trained, who, weighted):
     how = {"clusters": list(trained), "who": [who[name] for name in trained], "weighted": weighted}
-    return aggregation.average(task, server, *trained.values(), **how)
+    return training.aggregation.average(task, server, *trained.values(), **how)
 
 
 def correlation(task, server, cluster, number=0, noise=0.0, radius=4.0):
