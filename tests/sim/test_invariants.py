@@ -140,9 +140,9 @@ def cooked(honest, self, *given):
     return given_up
 
 
-@swap(planning, "_contact")
-def short(honest, *given):
-    made = honest(*given)
+@swap(planning, "PlannedContact")
+def short(honest, **given):
+    made = honest(**given)
     return replace(made, end_s=made.start_s) if made.contact_id == 3 else made
 
 
