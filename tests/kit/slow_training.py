@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from learning.training import local
+from learning.training import sgd
 from sim.cli.app import main
 
-descend = local._descend
+descend = sgd._descend
 
 
 def slowly(*given: Any) -> Any:
@@ -22,5 +22,5 @@ def slowly(*given: Any) -> Any:
 
 
 if __name__ == "__main__":
-    local._descend = slowly
+    sgd._descend = slowly
     main()
