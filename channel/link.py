@@ -234,7 +234,7 @@ def one_form(
     parts: Mapping[str, float | None],
     combined: Callable[..., Floats],
 ) -> float:
-    """Return the figure, or what its parts come to; exactly one form must be given, and whole.
+    """Return the value, computed from its parts if those are given; one whole form is required.
 
     `combined` takes the parts by their names. Raises ValueError that says what to leave out or add.
     """

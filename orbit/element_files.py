@@ -49,9 +49,9 @@ def parse_satellites(
 def scan_satellites(
     text: str, source: str = "<text>", checksum: Checksum = "verify"
 ) -> Iterator[Satellite | ElementError]:
-    """Each entry in turn as a Satellite, or as the ElementError that says why it is none.
+    """Yield each entry as a Satellite, or as the ElementError that says what is wrong with it.
 
-    For callers that leave bad entries out; text that cannot be taken apart is one ElementError.
+    For callers that leave bad entries out; text that cannot be split is one ElementError.
     Raises ValueError for an unknown `checksum` and for anything but a str.
     """
     if not isinstance(text, str):

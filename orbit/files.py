@@ -64,7 +64,7 @@ class Table:
 
 
 def read_text(path: str | PathLike[str]) -> str:
-    """Text of a UTF-8 file; raises TableError if it is none, OSError if it cannot be read."""
+    """Text of a UTF-8 file; TableError if it is not one, OSError if it cannot be read."""
     data = read_bytes(path, TableError)
     if b"\0" in data:
         raise TableError(
@@ -97,7 +97,7 @@ def parse_table(text: str, source: str) -> Table:
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """Say which of `names` was perhaps meant, or list them all."""
+    """Suggest the nearest of `names`, or list them all."""
     known = {known.lower(): known for known in names}
     found = get_close_matches(name.lower(), known, n=1)
     if found:

@@ -158,8 +158,8 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
     two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
-    starts `file:line:` for an unknown or missing column, a number that is none or out of the ranges
-    of `Site`, a name that comes twice, or no site; OSError when the file cannot be read.
+    starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
+    ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read.
     """
     table = parse_table(read_text(path), fspath(path))
     _check_columns(table)

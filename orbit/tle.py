@@ -70,7 +70,7 @@ _FIELDS = {
 
 
 def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite | ElementError]:
-    """Each entry in turn as a Satellite, or as the ElementError that says why it is none.
+    """Yield each entry as a Satellite, or as the ElementError that says what is wrong with it.
 
     Blank lines and lines that start with # are skipped, a leading "0 " of names is dropped, and a
     satellite without a name line is named by its catalogue number. What follows column 69 after a

@@ -80,23 +80,23 @@ class RowReader:
         return RowWindow(
             line=row.line,
             satellite=row.name(self.columns["satellite"])
-            if self._has("satellite")
+            if "satellite" in self.columns
             else "satellite",
             site=row.name(self.columns["site"]),
             rise=rise,
             culminate=self._culminate(row, rise, set_),
             set=set_,
-            geometry={name: self._geometry(row, name) for name in GEOMETRY},
+            geometry={
+                name: nan if self._unknown(row, name) else self._number(row, name, *limits)
+                for name, limits in GEOMETRY.items()
+            },
             culminations=self._culminations(row),
             flags={name: self._flag(row, name) for name in FLAGS},
         )
 
-    def _has(self, name: str) -> bool:
-        return name in self.columns
-
     def _text(self, row: Row, name: str) -> str:
         """The cell of our column `name`; empty where the file has no such column."""
-        return row.cells[self.columns[name]] if self._has(name) else ""
+        return row.cells[self.columns[name]] if name in self.columns else ""
 
     def _instant(self, row: Row, name: str) -> datetime:
         try:
@@ -105,25 +105,22 @@ class RowReader:
             raise row.error(str(error)) from None
 
     def _set(self, row: Row, rise: datetime) -> datetime:
-        if self._has("set_utc"):
+        if "set_utc" in self.columns:
             set_ = self._instant(row, "set_utc")
         else:
             set_ = rise + timedelta(seconds=self._number(row, "duration_s", 0.0, _LONGEST_S))
         if set_ <= rise:
             raise row.error(f"the window sets at {set_}, not after it rises; correct its times")
-        self._check_duration(row, (set_ - rise).total_seconds())
+        if "set_utc" in self.columns and not self._unknown(row, "duration_s"):
+            lasts_s = (set_ - rise).total_seconds()
+            duration_s = self._number(row, "duration_s", 0.0, _LONGEST_S)
+            if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
+                column = self.columns["duration_s"]
+                raise row.error(
+                    f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
+                    f"{duration_s:.10g}; correct one of them, or leave {column} out"
+                )
         return set_
-
-    def _check_duration(self, row: Row, lasts_s: float) -> None:
-        if not self._has("set_utc") or self._text(row, "duration_s").lower() in ("", "nan"):
-            return
-        duration_s = self._number(row, "duration_s", 0.0, _LONGEST_S)
-        if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
-            column = self.columns["duration_s"]
-            raise row.error(
-                f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
-                f"{duration_s:.10g}; correct one of them, or leave {column} out"
-            )
 
     def _culminate(self, row: Row, rise: datetime, set_: datetime) -> datetime:
         if not self._text(row, "culminate_utc"):
@@ -133,10 +130,8 @@ class RowReader:
             raise row.error(f"the window culminates at {top}, outside it; correct its times")
         return min(max(top, rise), set_)
 
-    def _geometry(self, row: Row, name: str) -> float:
-        if self._text(row, name).lower() in ("", "nan"):
-            return nan
-        return self._number(row, name, *GEOMETRY[name])
+    def _unknown(self, row: Row, name: str) -> bool:
+        return self._text(row, name).lower() in ("", "nan")
 
     def _number(self, row: Row, name: str, low: float, high: float) -> float:
         column = self.columns[name]

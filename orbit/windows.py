@@ -75,7 +75,7 @@ class ContactWindows(Rows):
 
 
 def bare_windows(**known: Any) -> ContactWindows:
-    """Windows of which only some columns are known, already sorted; the others say nothing."""
+    """Windows of which only some columns are known, sorted; others are nan, 0 or False."""
     shape = known["rise_s"].shape
     unknown = {
         "culminations": np.zeros(shape, dtype=np.int64),
@@ -90,7 +90,7 @@ def bare_windows(**known: Any) -> ContactWindows:
 
 
 def joined(pieces: list[Columns]) -> Columns:
-    """The columns of all pieces (at least one) in one; the pieces are emptied on the way."""
+    """Concatenate the columns of all pieces (at least one); the pieces are emptied meanwhile."""
     names = list(pieces[0])
     return {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in names}
 
