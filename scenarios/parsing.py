@@ -187,8 +187,10 @@ def too_deep(mapping: dict[str, Any]) -> Problem | None:
             for key, inner in (value.items() if isinstance(value, dict) else enumerate(value))
             if isinstance(inner, dict | list | tuple)
         ]
+        if not level:
+            return None
     text = f"is nested too deeply; at most {MAX_DEPTH} levels are allowed"
-    return Problem(level[0][0][:3], text) if level else None
+    return Problem(level[0][0][:3], text)
 
 
 # Dotted keys, `orbit.altitude_km=550`: how the command line and sweeps change a scenario.
