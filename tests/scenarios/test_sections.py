@@ -154,6 +154,7 @@ OF_LINKS: Rules = [
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},
      f"uplink.duty: got 0.6; {TURNS}.downlink.duty is 0.7: set that to 0.4 or less"),
     ("seen", {"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
+    ("seen", {"uplink.bandwidth_mhz": 40}, "uplink.bandwidth_mhz: got 40; must be at most total_"),
     ("seen", {"environment": "urban", "preset": "paper"}, "environment: got 'urban', but link.upl"),
     ("seen", {"environment": "urban", "uplink.frequency_ghz": 12}, "uplink.frequency_ghz: got 12;"),
     ("seen", {"environment": "urban", "uplink": FIXED, "downlink": "neglected"},
