@@ -43,8 +43,7 @@ def contacts_command(
     set_: SetKeys = None,
 ) -> None:
     """List contacts: of a scenario's clusters, or of --tle over --site."""
-    from sim.cli import contact_listing
-    from sim.cli import contact_listing as command
+    from sim.cli import contact_listing as listing
     from sim.trace import arrow
 
     if (scenario is None) == (tle is None):
@@ -60,13 +59,13 @@ def contacts_command(
     if out is not None:
         arrow.check_path(out)
     if tle is not None:
-        found = command.of_elements(tle, site or [], sites, start, days, min_elevation, skip_bad)
+        found = listing.of_elements(tle, site or [], sites, start, days, min_elevation, skip_bad)
     else:
-        found = command.of_scenario(load(str(scenario), set_, None))
+        found = listing.of_scenario(load(str(scenario), set_, None))
     for line in found.complaints:
         print(line, file=sys.stderr)
     if out is not None:
-        contact_listing.write(found, out)
+        listing.write(found, out)
         print(f"wrote {len(found.windows)} contacts to {out}", file=sys.stderr)
     short = summary or out is not None
-    print(contact_listing.summary_text(found) if short else contact_listing.list_text(found))
+    print(listing.summary_text(found) if short else listing.list_text(found))

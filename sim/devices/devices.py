@@ -135,10 +135,6 @@ class Devices:
         self.count(gap.rounds, gap.ended_s)
         return gap.rounds, gap.begin_s, gap.end_s
 
-    def served(self, device: int, computed_s: float) -> None:
-        """Add what a device has computed besides its training."""
-        self.ended_s[device] += computed_s
-
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""
         self.rounds = self.rounds + rounds

@@ -153,7 +153,7 @@ class Nodes:
         self._jobs[job] = None
         yield self._clock.at(job.end_s)
         del self._jobs[job]
-        devices.served(k, self._spent_s(job, job.end_s))
+        devices.ended_s[k] += self._spent_s(job, job.end_s)
         return job.end_s
 
     def here(self, clusters: Sequence[Cluster]) -> Mask:
