@@ -148,6 +148,7 @@ for wrong in ("97.8", True, None, [97.8], 180.5, -0.5):
 OF_LEARNING: Rules = [
     ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
     ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
+    ("slots", {"aggregation.when": "deadline"}, "aggregation.deadline_s: is missing; when 'deadl"),
     ("slots", {"aggregation.quorum": 0.5}, "aggregation.quorum: is not used with when 'all'; "),
 ]  # fmt: skip
 OF_LINKS: Rules = [
