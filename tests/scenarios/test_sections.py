@@ -149,6 +149,7 @@ OF_LEARNING: Rules = [
     ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
     ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
     ("slots", {"aggregation.when": "deadline"}, "aggregation.deadline_s: is missing; when 'deadl"),
+    ("slots", {"aggregation.deadline_s": 5}, "aggregation.deadline_s: is not used with when 'all'"),
     ("slots", {"aggregation.quorum": 0.5}, "aggregation.quorum: is not used with when 'all'; "),
 ]  # fmt: skip
 OF_LINKS: Rules = [
