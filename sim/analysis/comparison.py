@@ -108,10 +108,12 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
     rows = [_row(group) for group in groups]
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
+    most = {name: figure["median"] for name, figure in rows[reference]["cycles_to"].items()}
     for row in rows:
+        own = {name: figure["median"] for name, figure in row["cycles_to"].items()}
         row["ratio"] = {
-            name: _ratio(rows[reference]["cycles_to"][name], row["cycles_to"][name])
-            for name in row["cycles_to"]
+            name: most[name] / own[name] if most[name] is not None and own[name] else None
+            for name in own
         }
     return {"reference": groups[reference].label, "groups": rows}
 
@@ -143,12 +145,6 @@ def median_and_range(values: list[float]) -> dict[str, float | None]:
     """Return median, least (``min``) and greatest (``max``); None stands for inf, never."""
     figures = {"median": median(values), "min": min(values), "max": max(values)}
     return {key: value if math.isfinite(value) else None for key, value in figures.items()}
-
-
-def _ratio(reference: dict[str, Any], own: dict[str, Any]) -> float | None:
-    if reference["median"] is None or own["median"] in (None, 0):
-        return None
-    return float(reference["median"] / own["median"])
 
 
 def _short(key: str, value: Any) -> str:

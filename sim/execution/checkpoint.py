@@ -47,8 +47,7 @@ class Checkpoint:
             if others is not None:
                 self._store.take(others)
             return known
-        state = read_state(self._file)
-        journal = journal_of(self._file, state)
+        journal, state = read_journal(self._file)
         if self._store.missing(state.get("values", ())):
             raise InputError(
                 f"{self._file}: is broken (values are missing); {how_to_restart(self.folder)}"
@@ -105,24 +104,17 @@ def has_saved(folder: Path) -> bool:
     """Whether a run folder has a checkpoint after the first event, or a broken one."""
     path = folder / CHECKPOINT / JOURNAL
     try:
-        return path.exists() and journal_of(path, read_state(path)).event > 0
+        return path.exists() and read_journal(path)[0].event > 0
     except InputError:
         return True
 
 
-def read_state(path: Path) -> Any:
-    """Return the JSON of a journal's file; raise InputError if it is broken."""
+def read_journal(path: Path) -> tuple[Journal, dict[str, Any]]:
+    """Return the journal in a file and all keys of it; raise InputError if it is broken."""
     check_not_a_pipe(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: is broken ({error}); {how_to_restart(path.parent)}") from None
-
-
-def journal_of(path: Path, state: Any) -> Journal:
-    """Return the journal in ``state``, which was read from ``path``; InputError for none."""
-    try:
-        return Journal.of(state)
+        state = json.loads(path.read_text(encoding="utf-8"))
+        return Journal.of(state), state
     except ValueError as error:
         raise InputError(f"{path}: is broken ({error}); {how_to_restart(path.parent)}") from None
 

@@ -22,8 +22,9 @@ from sim.files import naming, try_lock, write_text, written
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import LARGE, Tables, described, write_table
 
-RUN_LOG = "run.log"
-
+RUN_LOG, MANIFEST = "run.log", "manifest.json"
+SWEEP, POINTS = "sweep.json", "points"
+"""In a sweep folder: what the sweep is, and the folder of its points' runs."""
 
 COMPLETE, FAILED, CRASHED, REFUSED = "complete", "failed", "crashed", "refused"
 """How a run or a point of a sweep ends: done; failed; its process died; its input is wrong."""
@@ -31,19 +32,11 @@ COMPLETE, FAILED, CRASHED, REFUSED = "complete", "failed", "crashed", "refused"
 INTERRUPTED = "interrupted"
 """Status of what was asked to stop: its state is saved."""
 
-
-SWEEP = "sweep.json"
-
-
-POINTS = "points"
-"""Folder of the points' runs in the sweep folder."""
-
-
-MANIFEST = "manifest.json"
 NEEDED = (
     *("status", "method", "seed", "scenario", "identity", "trace_sha256"),
     *("start_utc", "simulated_s"),
 )
+"""Keys without which a manifest is not that of a run."""
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "pyarrow", "pandas")
 
 

@@ -19,7 +19,7 @@ from sim.errors import InputError
 from sim.execution import folder as run_folder
 from sim.execution.cache import RunCache, key_of
 from sim.execution.cache_store import cache_folder
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, journal_of, read_state
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, read_journal
 from sim.execution.folder import as_written, check_place
 from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
@@ -175,7 +175,7 @@ class Parent:
         """Return what was measured before ``at_s``; nothing where it was not kept."""
         for path in (self.folder / JOURNAL, self.folder / CHECKPOINT / JOURNAL):
             if path.exists():
-                return journal_of(path, read_state(path)).until(at_s)
+                return read_journal(path)[0].until(at_s)
         return Journal()
 
     @property

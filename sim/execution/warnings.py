@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -33,28 +33,21 @@ clusters, and still gains above it, with 70 %.
 """
 
 
-class Faults(NamedTuple):
-    """How often each fault occurred, and the devices that had one: cluster and number."""
-
-    details: Counter[str]
-    devices: set[tuple[str, int]]
-
-
 def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
     """Return one line for each doubt about a finished run.
 
     Events and transfers are read piece by piece, and only the columns that count.
     """
     splits = built.learner.trains and built.method.splits_experts
-    faults = _faults(tables)
+    faults, faulty = _faults(tables)
     return [
         *(_conditions(tables["assignments"]) if splits else ()),
         *_diverged(tables["metrics"]),
         *_refused(tables),
         *built.plan.doubts,
         *cut_lines(tables, built.plan),
-        *_silent(tables, built.plan, faults.devices),
-        *(f"{count} times: {detail}" for detail, count in sorted(faults.details.items())),
+        *_silent(tables, built.plan, faulty),
+        *(f"{count} times: {detail}" for detail, count in sorted(faults.items())),
     ]
 
 
@@ -122,8 +115,11 @@ def _silent(
             )
 
 
-def _faults(tables: Mapping[str, pa.Table]) -> Faults:
-    """How often each fault occurred that the scenario did not ask for, and to which devices."""
+def _faults(tables: Mapping[str, pa.Table]) -> tuple[Counter[str], set[tuple[str, int]]]:
+    """How often each fault occurred that the scenario did not ask for.
+
+    And the devices that had any fault: cluster and number.
+    """
     details: Counter[str] = Counter()
     devices: set[tuple[str, int]] = set()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
@@ -132,7 +128,7 @@ def _faults(tables: Mapping[str, pa.Table]) -> Faults:
         details.update(text for text in texts if not text.startswith(INJECTED))
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
         devices.update(map(tuple, map(dict.values, mine.to_pylist())))
-    return Faults(details, devices)
+    return details, devices
 
 
 # Payloads that did not get through in the session in which they were sent, counted row by row.
