@@ -80,6 +80,8 @@ def test_every_devices_interval_and_view_are_those_of_brute_force(satellite):
     for contact in _contacts(satellite()):
         _checked(satellite(), DEVICES, START, *contact, 10.0, 1.3)
         _checked(satellite(), strict, START, *contact, 10.0, 8.0)
+    # Of several passes in one contact it is that of the highest elevation.
+    _checked(satellite(), DEVICES[:2], START, 0.0, 0.6 * DAY_S, 10.0, 60.0)
 
 
 def test_a_pass_between_two_knots_is_seen_and_one_never_seen_has_its_exact_top():
