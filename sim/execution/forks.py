@@ -84,8 +84,8 @@ def _builds(
         "was": differing(parent.stored, stored),
         "of": parent.fork,
     }
-    journal = parent.journal(at_s)
-    return BuildSequence(first[1], (*switches, switch), name, about, journal, parent.values)
+    journal, values = parent.journal(at_s), parent.folder / CHECKPOINT / VALUES
+    return BuildSequence(first[1], (*switches, switch), name, about, journal, values)
 
 
 def _earlier_builds(stages: list[tuple[float, Stored]], windows: Find) -> list[tuple[float, Build]]:
@@ -177,11 +177,6 @@ class Parent:
             if path.exists():
                 return read_journal(path)[0].until(at_s)
         return Journal()
-
-    @property
-    def values(self) -> Path:
-        """The folder of tensors that were kept by key, if any are there."""
-        return self.folder / CHECKPOINT / VALUES
 
 
 # What a fork may change in a scenario, and what it has changed.

@@ -26,20 +26,18 @@ def portable(scenario: Scenario) -> dict[str, Any]:
     stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
     if source.source in ("tle", "omm") and source.path is not None:
-        stored["orbit"] |= {"path": None, "elements": _text(scenarios.element_file(scenario))}
+        elements = scenarios.element_file(scenario).read_text(encoding="utf-8-sig")
+        stored["orbit"] |= {"path": None, "elements": elements}
     if source.source == "contacts" and source.path is not None:
-        stored["orbit"] |= {"path": None, "windows": _text(scenarios.windows_file(scenario))}
+        windows = scenarios.windows_file(scenario).read_text(encoding="utf-8-sig")
+        stored["orbit"] |= {"path": None, "windows": windows}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             places = [asdict(site) for site in device_places(scenario, index) or ()]
             kinds = device_kinds(scenario, index)
-            stored["ground"]["clusters"][index] |= {
-                "places_path": None,
-                "places": places,
-                "kinds": None
-                if kinds is None
-                else [kind.model_dump(mode="json") for kind in kinds],
-            }
+            dumped = None if kinds is None else [kind.model_dump(mode="json") for kind in kinds]
+            cluster_json = stored["ground"]["clusters"][index]
+            cluster_json |= {"places_path": None, "places": places, "kinds": dumped}
     # Data and weights are too large to be held, and needed to run again.
     _rename(stored["learning"], scenario, partial(_absolute, scenario))
     return stored
@@ -55,10 +53,6 @@ def _rename(learning: dict[str, Any], scenario: Scenario, change: Callable[[str]
 def _absolute(scenario: Scenario, name: str) -> str:
     place = scenarios.local_path(scenario, name)
     return str(Path(place).resolve()) if Path(place).exists() else name
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig")
 
 
 OUTSIDE = ("description",)

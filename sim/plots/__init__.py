@@ -9,23 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-
 from sim.analysis.critical_path import CriticalPath
 from sim.plots import accuracy, contact, experts, ground_map, timeline
-from sim.plots.accuracy import Over
+from sim.plots.accuracy import HasTables, Over
 from sim.plots.canvas import new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Run(Protocol):
-    """What a run shows of itself, like :class:`sim.Result`."""
-
-    @property
-    def tables(self) -> Mapping[str, pa.Table]:
-        """The tables by name."""
+class Run(HasTables, Protocol):
+    """What pictures need of a run, like :class:`sim.Result`."""
 
     @property
     def manifest(self) -> Mapping[str, Any]:

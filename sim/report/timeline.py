@@ -55,7 +55,11 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
     return {
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
-            {"name": _name(c, d, by_device), "level": int(d != NOBODY), "bars": _coded(lane)}
+            {
+                "name": _name(c, d, by_device),
+                "level": int(d != NOBODY),
+                "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
+            }
             for (c, d), lane in bars.groupby(["cluster", "device"])
         ],
         "says": list(words),
@@ -134,10 +138,6 @@ def _joined(bars: pd.DataFrame, gap_s: float) -> pd.DataFrame:
     )
     same = groups["says"].nunique() == 1
     return joined.assign(says=joined["says"].where(same, "")).reset_index(drop=True)
-
-
-def _coded(lane: pd.DataFrame) -> dict[str, Any]:
-    return {kind: _numbers(bars) for kind, bars in lane.groupby("kind")}
 
 
 def _numbers(bars: pd.DataFrame) -> dict[str, list[int]]:
