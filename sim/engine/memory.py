@@ -19,6 +19,7 @@ from learning.hardware import compute_device, free_bytes
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.plan.plan import CONTACT_BYTES
+from sim.trace.tables import ROW_BYTES
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -30,8 +31,8 @@ POINT_BYTES = 400
 """A point of a device's link curves while they are made: geometry, signal and both directions."""
 LINKED_DEVICES = 300
 """Devices whose links are made together, at least: see :mod:`sim.links.pass_links`."""
-ROW_BYTES, MOST_ROWS = 250, 2 << 20
-"""A row of the traces, blocks and sorted tables together; more rows than these lie on disk."""
+MOST_ROWS = 2 << 20
+"""More rows of the traces than these lie on disk."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,10 @@ def read_sweep(folder: str | Path) -> Sweep:
     check_not_a_pipe(place / ROWS)
     try:
         # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
-        rows = pq.ParquetFile(place / ROWS).read()
+        with pq.ParquetFile(place / ROWS) as file:
+            if file.metadata.num_rows > len(about["points"]):
+                raise InputError(f"{place / ROWS}: has more rows than points; sweep --resume")
+            rows = file.read()
     except FileNotFoundError:
         raise InputError(
             f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume"

@@ -12,20 +12,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from learning.hardware import free_bytes
 from learning.requests.cluster import Ints, Mask
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
+from sim.formatting import data_size
 from sim.trace.schema import APPENDED, COLUMNS
 
 LARGE = 1 << 20
-"""Rows above which a table stays in its file."""
+"""Rows above which a table stays in its file; a group of rows never has more."""
+MOST_ROWS_A_BYTE = 16
+"""Rows of a large table per byte of its file. Events of equal devices, which compress best, have
+10.5; equal rows, which no run writes, have 19 and more."""
+ROW_BYTES = 250
+"""Memory for a row of the traces: blocks and sorted tables, or a table and what is made of it."""
 
 
 class Tables(Mapping[str, pa.Table]):
     """Tables by name. One in a file is read whole each time that it is asked for: see ``pieces``.
 
     Those in ``small`` are read once and kept. Raises InputError for a file that is missing or
-    broken.
+    broken, and for a whole table that does not fit into the available memory.
     """
 
     def __init__(self) -> None:
@@ -36,6 +43,8 @@ class Tables(Mapping[str, pa.Table]):
     def __getitem__(self, name: str) -> pa.Table:
         if name in self._held:
             return self._held[name]
+        if name not in self.small:
+            _check_memory(self.files[name])
         table = pa.concat_tables(_completed(name, group) for group in read_groups(self.files[name]))
         if name in self.small:
             self._held[name] = table
@@ -138,10 +147,29 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
 
 
 def _opened(path: Path) -> pq.ParquetFile:
-    """Open a table, but no pipe."""
+    """Open a table, but no pipe and none with more rows than a run writes into such a file."""
     check_not_a_pipe(path)
     # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
-    return pq.ParquetFile(path)
+    file = pq.ParquetFile(path)
+    found, size = file.metadata, path.stat().st_size
+    groups = (found.row_group(number).num_rows for number in range(found.num_row_groups))
+    if found.num_rows > max(LARGE, MOST_ROWS_A_BYTE * size) or max(groups, default=0) > LARGE:
+        file.close()
+        raise InputError(
+            f"{path}: has {found.num_rows} rows in {data_size(size)} and {found.num_row_groups} "
+            "groups of rows, which no run writes; get the run folder again from its source"
+        )
+    return file
+
+
+def _check_memory(path: Path) -> None:
+    """Raise InputError for a table that does not fit into the available memory as a whole."""
+    needed, free = ROW_BYTES * described(path)[0], free_bytes("cpu")
+    if free is not None and needed > free:
+        raise InputError(
+            f"{path}: needs about {data_size(needed)} of memory and {data_size(free)} are free; "
+            "use a larger machine, or Result.pieces, which reads a table in parts"
+        )
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import settings
@@ -149,16 +151,41 @@ def test_what_is_no_regular_file_is_never_opened(leomix, tmp_path, kind):
         refused(leomix("validate", tmp_path / "s.yaml"), str(path))
 
 
+def commands_that_read(run, place):
+    yield from (["show", run], ["compare", run, run], ["report", run, "-o", place / "page.html"])
+    yield ["export", run, "--to", "csv", "-o", place / "csv"]
+
+
 @pytest.mark.parametrize("name", ["transfers", "events", "contacts", "metrics", "assignments"])
 def test_a_pipe_in_place_of_a_table_is_refused_unopened(leomix, runs, tmp_path, name):
     run = runs.copy("slots-timing", tmp_path)
     table = run / f"{name}.parquet"
     table.unlink()
     os.mkfifo(table)
-    page = tmp_path / "page.html"
-    for command in (["show", run], ["compare", run, run], ["report", run, "-o", page],
-                    ["export", run, "--to", "csv", "-o", tmp_path / "csv"]):  # fmt: skip
+    for command in commands_that_read(run, tmp_path):
         refused(leomix(*command), f"{table}: is a pipe or a device, where a file should be")
+
+
+def test_a_table_of_more_rows_than_a_run_writes_is_refused_unread(
+    leomix, runs, tmp_path, monkeypatch
+):
+    run = runs.copy("slots-timing", tmp_path)
+    table = run / "transfers.parquet"
+    equal = pq.read_table(table).slice(0, 1)
+    while len(equal) < 2 << 20:
+        equal = pa.concat_tables([equal, equal]).combine_chunks()
+    varied = equal.slice(1 << 19).set_column(0, "transfer_id", pa.array(range(3 << 19)))
+    for bomb, group in ((equal, 1 << 20), (varied, 3 << 19)):
+        pq.write_table(bomb, table, compression="zstd", row_group_size=group)
+        for command in commands_that_read(run, tmp_path):
+            began = time.process_time()
+            refused(leomix(*command), f"{table}: has {len(bomb)} rows in ", "which no run writes")
+            assert time.process_time() - began < 1
+    # The same rows, as a run would write them, are read in parts, and whole where memory allows.
+    pq.write_table(varied, table, compression="zstd", row_group_size=1 << 18)
+    assert leomix("show", run).status == 0
+    monkeypatch.setattr("sim.trace.tables.free_bytes", lambda device: 300_000_000)
+    refused(leomix(*command), f"{table}: needs about 393.22 MB of memory and 300.00 MB are free")
 
 
 @pytest.mark.parametrize("change", [{"loads": None}, {"energy": [{"air_s": None}]}])
