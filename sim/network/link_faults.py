@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import nbinom
 
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints
@@ -65,6 +64,8 @@ def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
     A packet is lost with probability ``loss`` whenever it is sent: negative binomial, of one
     uniform draw a device, so that none depends on what the others send.
     """
+    from scipy.stats import nbinom  # takes longer to import than a short run takes
+
     drawn = draws.random(len(packets))
     again = nbinom.ppf(drawn, np.maximum(packets, 1), 1.0 - loss)
     return np.where(packets > 0, np.maximum(again, 0), 0).astype(np.int64)
