@@ -1,4 +1,8 @@
-"""Passes: rise, culmination, set and closest approach, refined by Newton steps on SGP4."""
+"""Passes: rise, culmination, set and closest approach.
+
+`find_passes` finds them in an interpolated ephemeris; `refined` then moves rise and set to where
+SGP4 itself crosses the mask, as `contact_windows` does on request.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,11 +15,12 @@ from orbit.propagation import Source
 from orbit.sites import SiteFrames
 from orbit.visibility import LineOfSight, Samples
 
-# Newton's last step, in steps of the ephemeris: an error of some nanoseconds is left ...
+# Newton's last change of x, a fraction of the time between samples: the root is then right to some
+# nanoseconds.
 EXACT = 4e-7
-# ... or that of a starting point.
+# The same for a first guess, which is found in the rough (cubic) arcs.
 ROUGH = 1e-3
-# A peak of the cubic model this far below the mask (sine) is none; the model errs by 0.001.
+# A peak of the rough arcs that is this far below the mask (sine) is dropped; they err by 0.001.
 _HOPELESS = 0.02
 
 
@@ -50,16 +55,16 @@ class _Ends(_Instants):
 
 def elevation_extrema(samples: Samples) -> Extrema:
     """Peaks that can reach the mask, and the dips between two samples in view."""
-    climb, seen = samples.seen.climb, samples.visible
+    climb, visible = samples.seen.climb, samples.visible
     up = climb > 0
     turns = samples.linked[:-1] & (up[:-1] != up[1:])
-    left = np.flatnonzero(turns & (up[:-1] | (seen[:-1] & seen[1:])))
+    left = np.flatnonzero(turns & (up[:-1] | (visible[:-1] & visible[1:])))
     left, rough = _likely(samples, left, _secant(climb, left))
     arcs, peak = samples.arcs(left), up[left]
     x = newton_roots(arcs.climb, *_step(left), rough, ~peak, EXACT)
-    top = arcs.line(np.arange(len(left)), x)
-    visible = top.above_mask_km(samples.sin_mask(left)) >= 0
-    return Extrema(left, x, peak, top.sin_elevation, visible)
+    line = arcs.line(np.arange(len(left)), x)
+    in_view = line.above_mask_km(samples.sin_mask(left)) >= 0
+    return Extrema(left, x, peak, line.sin_elevation, in_view)
 
 
 def _likely(samples: Samples, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -85,7 +90,8 @@ def _open_and_close(samples: Samples, turns: Extrema) -> tuple[_Ends, _Ends]:
     """Where passes open and close, as many of one as of the other.
 
     The mask is crossed once wherever visibility changes between a sample and an extremum: a pass or
-    a dip shorter than a step shows as two changes. The first and the last sample of a pair clip.
+    a dip shorter than a step shows as two changes. A pass that is in view at the first or the last
+    sample of its site and satellite is clipped there.
     """
     seen, linked, left = samples.visible, samples.linked, turns.left
     whole = linked[:-1] & (seen[:-1] != seen[1:])
@@ -145,7 +151,7 @@ class Passes(Rows):
 
 
 def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
-    """All passes: what opens, by a crossing or at a first sample, closes at the next chance.
+    """All passes: from each upward crossing of the mask (or first sample) to the next downward one.
 
     Without `closest` closest_s is the rise of each.
     """
@@ -221,9 +227,10 @@ _STEPS = 40
 def refined(
     passes: Passes, exact: Source, frames: SiteFrames, first_s: float, last_s: float
 ) -> Passes:
-    """Passes in [first_s, last_s] with exact rise and set; those that stay below are dropped.
+    """Passes in [first_s, last_s] whose rise and set are those of the `exact` source.
 
-    The culmination stays the interpolated one: the elevation there is flat.
+    A pass whose peak is below the mask by that source is dropped, unless it is clipped. The
+    culmination stays the interpolated one: the elevation is flat there.
     """
 
     def above_mask(
@@ -269,7 +276,7 @@ def newton_roots(
     `tolerance`; the error then is of the order of its square.
     """
     roots, which = np.empty(len(low)), np.arange(len(low))
-    x, longest = np.clip(guess, low, high), high - low
+    x, longest = np.clip(guess, low, high), high - low  # the longest step that is accepted next
     while which.size:
         value, slope = function(which, x)
         early = (value < 0) == rising

@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
-from learning.requests.details import described, parts_named, update_refused, update_spoilt
+from learning.requests.event_details import described, parts_named, update_refused, update_spoilt
 from learning.values.lazy import Handle
 
 

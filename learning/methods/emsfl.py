@@ -25,7 +25,7 @@ from learning.requests.cluster import (
     Receipt,
     Work,
 )
-from learning.requests.details import parts_named
+from learning.requests.event_details import parts_named
 
 
 class EmsFl(SplitsExperts):
@@ -50,7 +50,8 @@ class EmsFl(SplitsExperts):
                 contact = yield NextContact()
             if contact is None:
                 return
-            # The connected phase: E_c first (35), then the gate.
+            # The connected phase: Algorithm 1 where it is due, E_c up (35), experts that change
+            # their cluster, and then the gate.
             yield from self.split_again(contact.cycle)
             yield from self.upload_experts(devices)
             yield from self.hand_over(devices)
@@ -58,16 +59,17 @@ class EmsFl(SplitsExperts):
             yield from self.connected_phase(devices, mine, mask)
 
     def mask(self, cycle: int) -> str | None:
-        """Return what logits of other experts become in a cycle (43); None: no gate is masked."""
+        """Return what the gate's logits of other experts become (43); None without a mask."""
         return None
 
     def connected_phase(
         self, devices: ClusterState, mine: Sequence[int], mask: str | None
     ) -> Protocol:
-        """The model down, a round on E_c and the gate (40), (41), the gate up (36) and down again.
+        """Download the model, train E_c and the gate (40), (41), upload the gate (36) and load it.
 
-        Under a mask only E_c is downloaded and loaded, with the gate and what goes with it. A
-        gate that does not get through is lost: it would be out of date at the next contact.
+        Under a mask only the experts that the cluster holds are downloaded, with the gate and what
+        is shared beside it. A gate that does not get through is lost: it would be out of date at
+        the next contact.
         """
         held, name = self.experts, "model"
         if mask is not None:
@@ -107,7 +109,7 @@ class EnhancedOptions(EmsFlOptions):
 class EnhancedEmsFl(EmsFl):
     """Enhanced EMS-FL (Algorithm 3): a masked gate, only E_c in memory, the gate tuned at the end.
 
-    In the last ``learning.gate_tuning_cycles`` cycles it goes on as standard EMS-FL. With
+    The last ``learning.gate_tuning_cycles`` cycles are those of standard EMS-FL. With
     ``learning.trains_backbone`` the connected cluster trains the gate and the backbone before that
     too, under the mask.
     """

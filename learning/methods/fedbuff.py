@@ -17,7 +17,7 @@ from learning.clients.updates import Update, merge
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster, Note
-from learning.requests.details import described, parts_named
+from learning.requests.event_details import described, parts_named
 
 
 @dataclass(frozen=True, config=CHECKED)

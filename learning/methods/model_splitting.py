@@ -20,7 +20,7 @@ from learning.policies.model_splitting import (
 )
 from learning.policies.problem import Problem
 from learning.requests.cluster import Assign, Floats, Ints, Measure, Note, Request
-from learning.requests.details import GIVES, TAKES, parts_named
+from learning.requests.event_details import GIVES, TAKES, parts_named
 from learning.rng import stream
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.details import BEAM, SYNCHRONISATION
+from learning.requests.event_details import BEAM, SYNCHRONISATION
 from sim.trace.tables import numbers_of, says
 
 _EDGES = ("start", "end")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.details import EXCLUDED, FAULT_KINDS
+from learning.requests.event_details import EXCLUDED, FAULT_KINDS
 from sim.analysis.experts import (
     alignment_figures,
     by_cluster,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
-from learning.requests.details import STALENESS as COUNTED
+from learning.requests.event_details import STALENESS as COUNTED
 from sim.checks.conservation import TransferRows, everywhere, worst
 from sim.errors import violated
 

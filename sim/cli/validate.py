@@ -18,7 +18,7 @@ def validate_command(
     ] = False,
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
-    from sim.cli.validation import missing_data, plan_text
+    from sim.cli.dry_run import missing_data, plan_text
     from sim.engine.setup import build
 
     built = build(load(scenario, set_, None))
@@ -27,6 +27,6 @@ def validate_command(
         print(f"warning: {warning}", file=sys.stderr)
     print(plan_text(built))
     if estimate:
-        from sim.cli.validation import estimate_text
+        from sim.cli.dry_run import estimate_text
 
         print(f"\n{estimate_text(built, scenario, overrides_of(set_, None))}")

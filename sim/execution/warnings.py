@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.details import INJECTED, NOT_FINITE
+from learning.requests.event_details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
 from sim.plan.contacts import LAST_BITS_S
 from sim.trace.assembly import Coded, Vocabulary

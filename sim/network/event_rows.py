@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Cost, Floats, Mask
-from learning.requests.details import (
+from learning.requests.event_details import (
     BEAM_TAKEN_OVER,
     UPLOAD_CORRUPTED,
     beam_busy,
@@ -19,7 +19,7 @@ from learning.requests.details import (
     synchronisation,
     upload_late,
 )
-from learning.requests.details import excluded as excluded_text
+from learning.requests.event_details import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.details import TAKES
+from learning.requests.event_details import TAKES
 from sim.trace.arrow import array, coded_text, dictionary
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT
 from sim.trace.tables import narrow, stable_order

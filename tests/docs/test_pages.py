@@ -65,9 +65,12 @@ def test_commands_and_code_of_a_page_are_valid(page: Path, monkeypatch: pytest.M
 
 
 @by_page
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+def test_links_lead_somewhere_and_files_that_are_named_exist(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for path in re.findall(r"`((?:[a-z]+/)+[a-z_0-9]+\.py)`", text):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
 def test_make_targets_and_studies_that_pages_name_exist() -> None:

@@ -85,7 +85,7 @@ from learning.policies.model_splitting import (
 )
 from learning.policies.problem import asked, checked, even_bounds
 from learning.provenance import environment, why_not_cacheable
-from learning.requests import details
+from learning.requests import event_details as details
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
     Chain,

@@ -1,13 +1,13 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
-from learning.requests.details import FAULT_KINDS
+from learning.requests.event_details import FAULT_KINDS
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures, gating_pattern, inference_figures, utilisation
 from sim.analysis.summary import TARGETS, fault_counts, summarise
 from sim.analysis.text import comparison_text, pattern_text, summary_text
 from sim.cli.about import write_scenario
+from sim.cli.dry_run import missing_data
 from sim.cli.run import Progress
-from sim.cli.validation import missing_data
 from sim.execution.result import compare, spent_text
 from sim.export import czml as ephemeris
 from sim.export.czml import ephemerides
