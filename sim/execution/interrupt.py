@@ -1,4 +1,7 @@
-"""Ctrl-C and the end of wall time: the run stops at its next event; Ctrl-C again, at once."""
+"""Ctrl-C, a closed terminal, the end of wall time: a run stops at its next event.
+
+Ctrl-C again stops it at once.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,32 @@ from sim.errors import Interrupted
 GRACE_S = 1.0
 """How long a second Ctrl-C may take to get through; a library may keep it from getting there."""
 INTERRUPTED = 130
+HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""What a process gets when its terminal closes; Windows has none."""
 
 
 @contextmanager
 def on_signals(ask: Callable[[], None]) -> Iterator[None]:
-    """Call ``ask`` at every SIGINT and SIGTERM; in another thread than the main one, at none."""
+    """Call ``ask`` at every SIGINT and SIGTERM, and at a SIGHUP unless something asked before.
+
+    In another thread than the main one nothing calls it. An ignored SIGHUP (nohup) stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = signal.SIGINT, signal.SIGTERM
-    before = {number: signal.signal(number, lambda *_: ask()) for number in signals}
+    asked = False
+
+    def handle(number: int, _: object) -> None:
+        nonlocal asked
+        # The system and the shell both hang up when a terminal closes: that asks for no hurry.
+        if number != HANG_UP or not asked:
+            asked = True
+            ask()
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+        signals.append(HANG_UP)
+    before = {number: signal.signal(number, handle) for number in signals}
     try:
         yield
     finally:

@@ -93,7 +93,7 @@ class Engine(Protocol):
 
 @contextmanager
 def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], bool]]:
-    """Stop ``engine`` on SIGINT and SIGTERM, and when ``max_wall_s`` are over.
+    """Stop ``engine`` on SIGINT, SIGTERM and SIGHUP, and when ``max_wall_s`` are over.
 
     Yields what tells whether that was asked for.
     """

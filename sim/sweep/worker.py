@@ -24,7 +24,7 @@ from sim.engine.evaluation import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import has_saved
 from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
-from sim.execution.interrupt import stop_on_interrupt
+from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.sweep.engine import Outcome, Point
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def main() -> None:
     # Between points there is nothing to save; the supervisor says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if HANG_UP is not None:
+        signal.signal(HANG_UP, signal.SIG_IGN)
     inbox = Inbox()
     threading.Thread(target=inbox.listen, daemon=True).start()
     while True:

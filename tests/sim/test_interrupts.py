@@ -48,22 +48,43 @@ def test_wall_time_that_is_over_saves_and_stops(leomix, runs, tmp_path):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("how", ["stopped", "stopped at once"])
-def test_an_interrupt_waits_for_what_is_trained_and_a_second_one_does_not(how, runs, tmp_path):
-    """The training does not end as long as there is a file of that name."""
+@pytest.mark.parametrize(
+    ("how", "number"),
+    [
+        ("stopped", signal.SIGINT),
+        ("stopped at once", signal.SIGINT),
+        ("stopped", signal.SIGHUP),
+        ("ignored", signal.SIGHUP),
+    ],
+)
+def test_an_interrupt_waits_for_what_is_trained_and_a_second_one_does_not(
+    how, number, runs, tmp_path
+):
+    """The training does not end as long as there is a file of that name.
+
+    A closed terminal hangs up twice, which asks for no hurry; after nohup it changes nothing.
+    """
     written(tmp_path, SLOTS)
     slow, begun, out = (tmp_path / name for name in ("slow", "in-training", "out"))
     slow.touch()
     line = [sys.executable, "-m", "tests.kit.slow_training", "run", "scenario.yaml", "--quiet"]
     own = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
     line += ["--no-cache", "-o", "out"]
+    if how == "ignored":
+        own["preexec_fn"] = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
     running = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **own)
     wait_until(begun.exists, "a training begins", 90.0)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
         running.wait(0.5)
-    slow.unlink() if how == "stopped" else running.send_signal(signal.SIGINT)
+    if how == "stopped at once" or number == signal.SIGHUP:
+        running.send_signal(number)
+    if how != "stopped at once":
+        slow.unlink()
     _, err = running.communicate(timeout=60)
+    if how == "ignored":
+        assert (running.returncode, err, held(out)) == (0, "", held(runs["slots"]))
+        return
     said = rf"leomix: interrupted: {how} at \d\.\d\d h; go on with: --resume -o out\n"
     assert (running.returncode, bool(re.fullmatch(said, err))) == (130, True), err
     assert how == "stopped at once" or read_manifest(out)["status"] == "interrupted"
