@@ -77,6 +77,12 @@ def check_not_a_pipe(path: Path) -> None:
         raise InputError(f"{path}: is a pipe or a device, where a file should be; remove it")
 
 
+def check_within(folder: Path, path: Path) -> None:
+    """Raise InputError for a path in ``folder`` that a link leads out of it."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{path}: a link leads out of {folder}; remove the link")
+
+
 def try_lock(descriptor: int, shared: bool = False) -> bool:
     """Lock an open file or folder, and return whether no other process is in the way.
 

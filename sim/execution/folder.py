@@ -18,7 +18,7 @@ import pyarrow as pa
 from learning.files import is_stray, write_bytes
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
-from sim.files import naming, try_lock, write_text, written
+from sim.files import check_within, naming, try_lock, write_text, written
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import LARGE, Tables, described, write_table
 
@@ -143,9 +143,11 @@ def versions() -> dict[str, str]:
 
 
 def check_place(place: Path, resume: bool) -> None:
-    """Refuse to write over anything that is not a run to be resumed."""
+    """Refuse to write over anything but a run to be resumed, and out of the folder by a link."""
     if place.exists() and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
+    for name in (*WITHIN, RUN_LOG):
+        check_within(place, place / name)
     if is_free(place):
         return
     if not resume:

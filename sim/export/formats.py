@@ -20,7 +20,7 @@ from sim.engine.setup import learner_of
 from sim.errors import InputError
 from sim.execution.folder import COMPLETE, POINTS, SWEEP
 from sim.execution.result import Result, load
-from sim.files import naming
+from sim.files import check_within, naming
 from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.trace.arrow import write_batches
 
@@ -74,6 +74,8 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             f"the folder of one of its points, {folder / POINTS}/..."
         )
     place = out if out is not None else folder / "export" / to.replace(":", ".")
+    if out is None:
+        check_within(folder, place)
     if out is None and place.exists() and not place.is_dir():
         raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
     if out is not None and place.exists() and not _is_empty(place):

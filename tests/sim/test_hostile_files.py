@@ -162,6 +162,8 @@ def test_a_pipe_in_place_of_a_table_is_refused_unopened(leomix, runs, tmp_path, 
     table = run / f"{name}.parquet"
     table.unlink()
     os.mkfifo(table)
+    os.mkfifo(run / "report.html")
+    refused(leomix("report", runs["slots-timing"], "-o", run / "report.html"), "is a pipe")
     for command in commands_that_read(run, tmp_path):
         refused(leomix(*command), f"{table}: is a pipe or a device, where a file should be")
 
@@ -186,6 +188,32 @@ def test_a_table_of_more_rows_than_a_run_writes_is_refused_unread(
     assert leomix("show", run).status == 0
     monkeypatch.setattr("sim.trace.tables.free_bytes", lambda device: 300_000_000)
     refused(leomix(*command), f"{table}: needs about 393.22 MB of memory and 300.00 MB are free")
+
+
+LINKS = ["export", "export/csv", "export/csv/.part", ".report.html.part", "report.html"]
+LINKS += ["run.log", "model", "checkpoint", "checkpoint/values"]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp_path, link):
+    run, outside = runs.copy("slots-timing", tmp_path), tmp_path / "outside"
+    outside.mkdir()
+    for name in ("file", "precious.csv", "values", ".x.part"):
+        (outside / name).write_text("mine")
+    path, is_file = run / link, "." in Path(link).name[1:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    path.symlink_to(outside / "file" if is_file else outside)
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(yaml.safe_dump(json.loads((run / "manifest.json").read_text())["scenario"]))
+    for command in (["export", run, "--to", "csv"], ["report", run],
+                    ["run", scenario, "--resume", "-o", run, "--quiet"]):  # fmt: skip
+        found = leomix(*command)
+        if found.status:
+            refused(found, str(path if link != "export" else path / "csv"))
+    assert {one.name: one.read_text() for one in outside.iterdir()} == dict.fromkeys(
+        ("file", "precious.csv", "values", ".x.part"), "mine"
+    )
 
 
 @pytest.mark.parametrize("change", [{"loads": None}, {"energy": [{"air_s": None}]}])
