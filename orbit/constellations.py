@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from math import acos, cos, degrees, floor, radians, sqrt, tau
 
 from orbit.checks import finite, whole, within
-from orbit.satellite import Satellite
+from orbit.satellite import Satellite, not_tiny
 from orbit.utc import DAY_S, Start, utc
 
 # WGS 72, the constants that SGP4 elements are fitted with (Vallado et al., AIAA 2006-6753).
@@ -43,7 +43,7 @@ def keplerian_satellite(
     from sgp4.api import WGS72, Satrec
 
     _check_shape(semi_major_axis_km, eccentricity)
-    inclination = radians(within(inclination_deg, 0, 180, "inclination_deg"))
+    inclination = radians(not_tiny(within(inclination_deg, 0, 180, "inclination_deg")))
     node = _wrapped(raan_deg, "raan_deg")
     perigee = _wrapped(argument_of_perigee_deg, "argument_of_perigee_deg")
     anomaly = _wrapped(mean_anomaly_deg, "mean_anomaly_deg")

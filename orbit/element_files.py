@@ -1,14 +1,18 @@
 """Element sets from files and text; what format they are in is seen from the content."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from os import PathLike, fspath
 
-from orbit.files import decoded, read_bytes
-from orbit.omm import USED, csv_records, json_records, scan_omm, xml_records
+from orbit.files import decoded, lines_of, read_bytes
+from orbit.omm import LONGEST_ENTRY, USED, csv_records, json_records, scan_omm, xml_records
 from orbit.satellite import ElementError, Satellite
 from orbit.tle import Checksum, scan_tle
 
 _FORMS = "two-line elements, or OMM as JSON, CSV or XML"
+# All catalogued objects are some 30,000 entries, and as indented XML 45 lines each.
+_MOST_ENTRIES, _MOST_LINES = 100_000, 5_000_000
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _RECORDS = {"json": json_records, "csv": csv_records, "xml": xml_records}
 
 
@@ -51,7 +55,8 @@ def scan_satellites(
 ) -> Iterator[Satellite | ElementError]:
     """Yield each entry as a Satellite, or as the ElementError that says what is wrong with it.
 
-    For callers that leave bad entries out; text that cannot be split is one ElementError.
+    For callers that leave bad entries out. Where the text cannot be split any further, and after
+    100,000 entries, the ElementError that says so is the last one.
     Raises ValueError for an unknown `checksum` and for anything but a str.
     """
     if not isinstance(text, str):
@@ -62,20 +67,32 @@ def scan_satellites(
     if checksum not in ("verify", "ignore"):
         raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
     text = text.removeprefix("\ufeff")
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    form = _form(lines)
+    if sum(text.count(end) for end in _LINE_ENDS) > _MOST_LINES:
+        what = f"more than {_MOST_LINES} lines; give a part of it"
+        return iter([ElementError(f"{source}:1: {what}")])
+    lines = (line for line in lines_of(text) if line.strip() and not line.startswith("#"))
+    first = next(lines, "")
+    form = _form(first, lines)
     if form == "tle":
-        return scan_tle(text, source, checksum)
+        return _bounded(scan_tle(text, source, checksum), source)
     if form in _RECORDS:
-        return scan_omm(_RECORDS[form](text, source))
-    return iter([_unknown(source, lines[0])] if lines else [])
+        return _bounded(scan_omm(_RECORDS[form](text, source)), source)
+    return iter([_unknown(source, first)] if first else [])
 
 
-def _form(lines: list[str]) -> str:
-    """The format by the first lines: json, xml, csv, tle or unknown."""
-    if any(line.startswith(("1 ", "2 ")) and "," not in line for line in lines):
+def _bounded(
+    entries: Iterator[Satellite | ElementError], source: str
+) -> Iterator[Satellite | ElementError]:
+    yield from islice(entries, _MOST_ENTRIES)
+    if next(entries, None) is not None:
+        yield ElementError(f"{source}: more than {_MOST_ENTRIES} entries; give a part of them")
+
+
+def _form(first: str, others: Iterator[str]) -> str:
+    """The format by the lines: json, xml, csv, tle or unknown."""
+    if any(line.startswith(("1 ", "2 ")) and "," not in line for line in chain((first,), others)):
         return "tle"
-    first = lines[0].lstrip() if lines else ""
+    first = first[:LONGEST_ENTRY].lstrip()
     if first.startswith(("{", "[")):
         return "json"
     if first.startswith("<"):

@@ -129,6 +129,15 @@ def _row(source: str, line: int, header: list[str], cells: list[str]) -> Row:
     return row
 
 
+def lines_of(text: str) -> Iterator[str]:
+    """As `str.splitlines`, but without a list of all lines in memory."""
+    at = 0
+    while at < len(text):
+        end = text.find("\n", at + (1 << 16)) + 1 or len(text)
+        yield from text[at:end].splitlines()
+        at = end
+
+
 LARGEST_BYTES = 100_000_000
 """Elements of all catalogued objects as XML are half of it."""
 

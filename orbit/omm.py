@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from io import StringIO
+from math import isnan, nan
 from typing import Any
-from xml.etree import ElementTree
+from xml.parsers import expat
 
-from orbit.satellite import ElementError, Satellite
+from orbit.satellite import ElementError, Satellite, not_tiny
 from orbit.utc import DAY_S, Start
 
 _AGAIN = "get the file again from its source"
@@ -26,36 +27,91 @@ class Record:
     units: dict[str, str]
 
 
+LONGEST_ENTRY = 16_384
+"""Characters of one JSON object or CSV row; as Space-Track gives them they have some 1500."""
+_DECODE = json.JSONDecoder().raw_decode
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+
 def json_records(text: str, source: str) -> Iterator[Record | ElementError]:
-    """Entries of a list of objects, or of one object."""
+    """Entries of a list of objects, or of one object; broken JSON is the last entry.
+
+    Entries are decoded one by one, so that brackets without end cost no memory.
+    """
+    at = _past_blanks(text, 0)
+    listed = text.startswith("[", at)
+    after = at + 1 if listed else at
+    closed = listed and text.startswith("]", _past_blanks(text, after))
+    at = _past_blanks(text, after)
+    number = 0
     try:
-        whole = json.loads(text)
+        while not closed:
+            number += 1
+            entry, at = _json_value(text, at, number)
+            where = f"{source} entry {number}"
+            if isinstance(entry, dict):
+                yield Record(where, entry, {})
+            else:
+                kind = type(entry).__name__
+                yield ElementError.at(where, "", f"is {kind} instead of an object", _AGAIN)
+            at = _past_blanks(text, at)
+            closed = not listed or text.startswith("]", at)
+            if not closed and not text.startswith(",", at):
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+            if not closed:
+                at = _past_blanks(text, at + 1)
+        end = _past_blanks(text, at + 1 if listed else at)
+        if end < len(text):
+            raise json.JSONDecodeError("Extra data", text, end)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         yield ElementError(
             f"{source}:{error.lineno}: broken JSON at {place}: {error.msg}; {_AGAIN}"
         )
-        return
     except (ValueError, RecursionError) as error:
-        yield ElementError(f"{source}:1: JSON that cannot be read: {error}; {_AGAIN}")
-        return
-    for number, entry in enumerate(whole if isinstance(whole, list) else [whole], start=1):
-        where = f"{source} entry {number}"
-        if isinstance(entry, dict):
-            yield Record(where, entry, {})
-        else:
-            kind = type(entry).__name__
-            yield ElementError.at(where, "", f"is {kind} instead of an object", _AGAIN)
+        line = text.count("\n", 0, at) + 1
+        yield ElementError(f"{source}:{line}: JSON that cannot be read: {error}; {_AGAIN}")
+
+
+def _past_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def _json_value(text: str, at: int, number: int) -> tuple[Any, int]:
+    """The value that begins there, and where it ends."""
+    part = text[at : at + LONGEST_ENTRY]
+    try:
+        value, length = _DECODE(part)
+    except json.JSONDecodeError as error:
+        # Text that was cut off here fails at its end, or where its last string began.
+        at_end = error.pos > len(part) - 16 or error.msg.startswith("Unterminated string")
+        if at_end and at + len(part) < len(text):
+            what = f"entry {number} has more than {LONGEST_ENTRY} characters"
+            raise ValueError(what) from None
+        raise json.JSONDecodeError(error.msg, text, at + error.pos) from None
+    return value, at + length
 
 
 def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
     """Rows below a header line of field names; blank rows and comments above it are skipped."""
-    rows = csv.reader(StringIO(text, newline=""), strict=True)
+    length = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        for line in StringIO(text, newline=""):
+            length += len(line)
+            if length > LONGEST_ENTRY:
+                raise csv.Error(f"a row of more than {LONGEST_ENTRY} characters")
+            yield line
+
+    rows = csv.reader(lines(), strict=True)
     header: list[str] = []
     try:
         for row in rows:
+            length = 0
             where = f"{source}:{rows.line_num}"
-            if not any(cell.strip() for cell in row) or (not header and row[0].startswith("#")):
+            if not "".join(row).strip() or (not header and row[0].startswith("#")):
                 continue
             if not header:
                 header = [cell.strip() for cell in row]
@@ -71,51 +127,113 @@ def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
         yield ElementError(f"{source}:{rows.line_num}: broken CSV: {error}; {_AGAIN}")
 
 
+# What XML of mean elements never comes near: a message has some 40 elements, 7 deep.
+_MOST_ELEMENTS, _MOST_NAMES, _DEEPEST = 100, 1000, 32
+_PIECE, _LONGEST_TAG = 1 << 16, 1 << 20
+
+
 def xml_records(text: str, source: str) -> Iterator[Record | ElementError]:
     """Segments of the <omm> elements of an NDM (CCSDS 505.0-B), or of one <omm>.
 
-    Documents that declare types or entities are refused unread, since these can grow without end.
+    Read piece by piece up to the first thing that cannot be one. Documents that declare types or
+    entities are refused unread, since these can grow without end.
     """
     if any(word in text for word in ("<!DOCTYPE", "<!ENTITY")):
         yield ElementError(f"{source}:1: XML with a DOCTYPE or ENTITY; remove the declaration")
         return
-    try:
-        root = ElementTree.fromstring(text.lstrip())
-    except ElementTree.ParseError as error:
-        yield ElementError(f"{source}:{error.position[0]}: broken XML: {error}; {_AGAIN}")
-        return
-    if _local(root) not in ("ndm", "omm"):
-        what = f"XML of <{_local(root)}> instead of <ndm> or <omm>"
-        yield ElementError(f"{source}:1: {what}; give Orbit Mean-Elements Messages")
-        return
-    for number, segment in enumerate(_segments(root), start=1):
-        leaves = [leaf for leaf in segment.iter() if not len(leaf)]
-        yield Record(
-            f"{source} entry {number}",
-            {_local(leaf): leaf.text for leaf in leaves},
-            {_local(leaf): leaf.attrib["units"] for leaf in leaves if "units" in leaf.attrib},
-        )
+    text = text.lstrip()
+    names: dict[str, str] = {}
+    messages, parser = _Messages(source, names), expat.ParserCreate("utf-8", "}", intern=names)
+    parser.buffer_text = True
+    parser.StartElementHandler = messages.begin
+    parser.CharacterDataHandler = messages.add_text
+    parser.EndElementHandler = messages.end
+    fed, wrong = 0, ""
+    for at in range(0, len(text) + _PIECE, _PIECE):
+        piece = text[at : at + _PIECE].encode(errors="replace")
+        fed += len(piece)
+        try:
+            parser.Parse(piece, at >= len(text))
+            if fed - parser.CurrentByteIndex > _LONGEST_TAG:
+                raise _Refused(f"XML with a tag of more than {_LONGEST_TAG} bytes", _AGAIN)
+        except expat.ExpatError as error:
+            wrong = f"{source}:{error.lineno}: broken XML: {error}; {_AGAIN}"
+        except _Refused as no:
+            wrong = f"{source}:{parser.CurrentLineNumber}: {no.what}; {no.remedy}"
+        yield from messages.found
+        messages.found.clear()
+        if wrong:
+            yield ElementError(wrong)
+            return
 
 
-def _segments(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
-    for message in _outermost(root, "omm"):
-        yield from list(_outermost(message, "segment")) or [message]
+class _Messages:
+    """Collects the records of the outermost <omm> and their outermost <segment>."""
 
+    def __init__(self, source: str, names: dict[str, str]) -> None:
+        self.found: list[Record] = []
+        self._source, self._names, self._number = source, names, 0
+        self._depth = self._elements = 0
+        # How deep the <omm> and the <segment> around this place are, 0 for outside of one.
+        self._message = self._segment = 0
+        self._outside = Record("", {}, {})  # of a message, but not in a segment
+        self._inside = self._outside
+        self._segments = 0
+        # The last element that began, until one ends; with its text and units.
+        self._leaf, self._text = "", ""
+        self._units: str | None = None
 
-def _outermost(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
-    """Elements of that name in order; what lies inside of one is not looked at again."""
-    waiting = [root]
-    while waiting:
-        element = waiting.pop()
-        if _local(element) == name:
-            yield element
-        else:
-            waiting += reversed(element)
+    def begin(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins, and raises _Refused where no message has its like."""
+        self._leaf, self._text = name.rpartition("}")[2], ""
+        self._depth += 1
+        self._elements += 1
+        if self._depth == 1 and self._leaf not in ("ndm", "omm"):
+            what = f"XML of <{self._leaf[:40]}> instead of <ndm> or <omm>"
+            raise _Refused(what, "give Orbit Mean-Elements Messages")
+        if self._depth > _DEEPEST:
+            raise _Refused(f"XML with more than {_DEEPEST} elements inside of one another", _AGAIN)
+        if self._elements > _MOST_ELEMENTS:
+            what = f"XML with more than {_MOST_ELEMENTS} elements for one satellite"
+            raise _Refused(what, _AGAIN)
+        if len(self._names) > _MOST_NAMES:
+            raise _Refused(f"XML with more than {_MOST_NAMES} different names", _AGAIN)
+        if not self._message and self._leaf == "omm":
+            self._message, self._segments, self._elements = self._depth, 0, 0
+            self._outside = self._inside = Record("", {}, {})
+        elif self._message and not self._segment and self._leaf == "segment":
+            self._segment, self._inside = self._depth, Record("", {}, {})
+        self._units = attributes.get("units")
 
+    def add_text(self, text: str) -> None:
+        """Text of a field."""
+        if self._leaf:
+            self._text += text
+            if len(self._text) > LONGEST_ENTRY:
+                raise _Refused(f"XML with a text of more than {LONGEST_ENTRY} characters", _AGAIN)
 
-def _local(element: ElementTree.Element) -> str:
-    """The element's name without its namespace; nothing for comments."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+    def end(self, _name: str) -> None:
+        """An element ends: a field if it has none inside, or a whole record."""
+        if self._leaf and self._message:
+            self._inside.fields[self._leaf] = self._text or None
+            if self._units is not None:
+                self._inside.units[self._leaf] = self._units
+        self._leaf = ""
+        if self._depth == self._segment:
+            self._add(self._inside)
+            self._segment, self._inside = 0, self._outside
+            self._segments += 1
+        elif self._depth == self._message:
+            if not self._segments:
+                self._add(self._outside)
+            self._message = 0
+        self._depth -= 1
+
+    def _add(self, record: Record) -> None:
+        self._number += 1
+        self._elements = 0
+        where = f"{self._source} entry {self._number}"
+        self.found.append(Record(where, record.fields, record.units))
 
 
 # The largest number that sgp4 can give a model; the satellite keeps its own.
@@ -197,7 +315,9 @@ def _name(fields: dict[str, Any]) -> str:
     """OBJECT_NAME on one line, else the catalogue number as written."""
     for key in ("OBJECT_NAME", "NORAD_CAT_ID"):
         # JSON can spell half a surrogate pair, which no file or terminal takes.
-        text = str(fields.get(key) or "").encode(errors="replace").decode()
+        value = fields.get(key)
+        text = str(value if value or type(value) is int else "")
+        text = text.encode(errors="replace").decode()
         if key == "NORAD_CAT_ID" and (match := _WHOLE.fullmatch(text.strip())):
             text = match[1]
         if text.strip():
@@ -216,6 +336,7 @@ def _satellite(name: str, fields: dict[str, str]) -> Satellite:
         model,
         {
             **{key: _number(key, fields.get(key) or "0") for key in _QUANTITIES},
+            "INCLINATION": not_tiny(_number("INCLINATION", fields["INCLINATION"])),
             "EPOCH": f"{epoch:%Y-%m-%dT%H:%M:%S.%f}",
             "NORAD_CAT_ID": number if number <= _LAST_ALPHA_5 else 0,
             "CLASSIFICATION_TYPE": "U",
@@ -242,7 +363,7 @@ def _check_present(fields: dict[str, str], given: Iterable[str]) -> None:
     missing = [key for key in _REQUIRED if not fields.get(key)]
     if not missing:
         return
-    unknown = {key.upper(): key for key in set(given) - USED}
+    unknown = {key.upper(): key for key in sorted(set(given) - USED)[:100]}
     alike = get_close_matches(missing[0], unknown, n=1, cutoff=0.8)
     remedy = f"rename the unknown field {unknown[alike[0]]!r}" if alike else "add what is missing"
     verb = "is" if len(missing) == 1 else "are"
@@ -250,7 +371,7 @@ def _check_present(fields: dict[str, str], given: Iterable[str]) -> None:
 
 
 def _check_units(units: dict[str, str]) -> None:
-    for key, quantity in _QUANTITIES.items():
+    for key, quantity in _QUANTITIES.items() if units else ():
         stated = units.get(key, quantity.unit)
         if stated.lower() != quantity.unit.lower():
             right = quantity.unit or "no unit"
@@ -276,12 +397,13 @@ def _norad_id(text: str) -> int:
 
 def _number(key: str, text: str) -> float:
     quantity = _QUANTITIES[key]
+    number = float(text) if _DECIMAL.fullmatch(text) else nan
+    if quantity.low <= number <= quantity.high:
+        return number
     allowed = f"{quantity.low:g} to {quantity.high:.8g} {quantity.unit}".strip()
-    if not _DECIMAL.fullmatch(text):
+    if isnan(number):
         raise _Refused(f"{key} {text[:40]!r} is not a decimal number", f"give {allowed}")
-    if not quantity.low <= float(text) <= quantity.high:
-        raise _Refused(f"{key} {text[:40]} is outside {allowed}", "check the value and its unit")
-    return float(text)
+    raise _Refused(f"{key} {text[:40]} is outside {allowed}", "check the value and its unit")
 
 
 def _epoch(text: str) -> datetime:

@@ -58,6 +58,11 @@ class ElementError(ValueError):
         return cls(f"{where}{whose}: {what}; {remedy}")
 
 
+def not_tiny(inclination_deg: float) -> float:
+    """The inclination, or 0 where SGP4's divisions by its sine would overflow into nan."""
+    return inclination_deg if inclination_deg > 1e-100 else 0.0
+
+
 def as_satellite(thing: Any) -> Satellite:
     """Return a Satellite as it is, and a Skyfield `EarthSatellite` as a Satellite.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from orbit.files import lines_of
 from orbit.satellite import ElementError, Satellite
 
 Checksum = Literal["verify", "ignore"]
@@ -113,7 +114,7 @@ def _entries(text: str) -> Iterator[list[_Line]]:
 
 
 def _lines(text: str) -> Iterator[_Line]:
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(lines_of(text), start=1):
         line = raw.rstrip()
         if line and not line.startswith("#"):
             yield _Line(number, line, line[0] if line[:2] in ("1 ", "2 ") else "name")

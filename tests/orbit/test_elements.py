@@ -241,6 +241,21 @@ def test_wrong_fields_are_refused_by_entry_and_name(write, place):
         _assert_refused(write([DEEP, {**ISS, **change}]), f"{place} (ISS (ZARYA)): ", words)
 
 
+@pytest.mark.parametrize("revolutions", [1.0027, 2, 15.5])
+def test_a_nameless_satellite_of_next_to_no_inclination_is_propagated(revolutions):
+    change = {"OBJECT_NAME": "", "NORAD_CAT_ID": 0, "MEAN_MOTION": revolutions}
+    (read,) = orbit.parse_satellites(_json({**change, "INCLINATION": 4e-308}))
+    assert read.name == "0"
+    axis_km = 42164.0 if revolutions < 2 else 26600.0
+    made = orbit.keplerian_satellite(
+        "made", read.epoch, semi_major_axis_km=axis_km, inclination_deg=4e-308
+    )
+    for satellite in (read, made):
+        model = satellite.model
+        error, position_km, _ = model.sgp4(model.jdsatepoch, model.jdsatepochF + 1)
+        assert error == 0 and np.isfinite(position_km).all()
+
+
 def test_what_is_no_text_file_is_refused(tmp_path):
     path = tmp_path / "mine.json"
     path.write_bytes(b"\xff\xfe[\x00]\x00")

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 import zipfile
@@ -250,6 +251,36 @@ def test_arrays_and_headers_that_claim_too_much_are_refused(leomix, tmp_path):
     many = b"{" + b",".join(entry % number for number in range(100_001)) + b"}"
     with pytest.raises(ValueError, match=r"100001 tensors"):
         check_header(len(many).to_bytes(8, "little") + many)
+
+
+TEXTS = {
+    "depth": (b"<ndm>" + b"<a>" * 33, "more than 32 elements inside"),
+    "elements": (b"<omm>" + b"<a/>" * 2_500_000, "more than 100 elements for one satellite"),
+    "messages": (b"<ndm>" + b"<omm/>" * 200_000, "more than 100000 entries"),
+    "names": (b"<ndm>" + b"".join(b"<omm><a%d/></omm>" % n for n in range(9_000)), "1000 diff"),
+    "attributes": (b"<omm " + b" ".join(b"a%d='>'" % n for n in range(900_000)), "a tag of more"),
+    "field": (b"<omm><EPOCH>" + b"x" * 9_000_000, "a text of more than 16384 characters"),
+    "lists": (b"[" + b"[]," * 3_000_000, "more than 100000 entries"),
+    "list": (b'[{"a":[' + b"[]," * 3_000_000, "entry 1 has more than 16384 characters"),
+    "columns": (b"EPOCH," + b"ab," * 3_000_000, "a row of more than 16384 characters"),
+    "cells": (b"EPOCH," + b'"\n",' * 500_000, "a row of more than 16384 characters"),
+    "lines": (b"\n" * 9_000_000, "more than 5000000 lines"),
+    "no lines": (b"ab\n" * 1_000_000, "no element sets"),
+    "satellites": (b"1 x\n" * 1_000_000, "more than 100000 entries"),
+}
+SCAN = "import sys, resource, orbit\n_, _, before = resource.getrusage(0)[:3]\n"
+SCAN += "*_, last = orbit.scan_satellites(orbit.element_text(sys.argv[1]), 'it')\n"
+SCAN += "print(last, resource.getrusage(0).ru_maxrss - before, sep='\\n')"
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_elements_without_end_take_little_memory(tmp_path, kind):
+    path, (text, words) = tmp_path / "e", TEXTS[kind]
+    path.write_bytes(text)
+    ran = subprocess.run([sys.executable, "-c", SCAN, path], capture_output=True, text=True)
+    said, kb = ran.stdout.splitlines()
+    assert words in said and len(said) < 200
+    assert int(kb) * 1024 < 10 * max(len(text), 5_000_000)
 
 
 def test_messages_within_messages_are_not_read_over_and_over(leomix, tmp_path):
