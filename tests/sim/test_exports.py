@@ -121,7 +121,8 @@ def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path
 
 
 def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
-    (tmp_path / "sweep.json").write_text(json.dumps({"keys": ["orbit.raan_deg"], "points": []}))
+    about = {"keys": ["orbit.raan_deg"], "points": [{}] * 3}
+    (tmp_path / "sweep.json").write_text(json.dumps(about))
     columns = {
         "orbit.raan_deg": [-30, 0, None],
         "error": ["=1+1", None, "-p: wrong"],
@@ -135,6 +136,9 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
     refused = leomix("export", tmp_path, "--to", "perfetto")
     assert refused.status == 2
     assert "is a sweep" in refused.err
+    pq.write_table(pa.table({"status": ["complete"] * 4}), tmp_path / "sweep.parquet")
+    refused = leomix("report", tmp_path)
+    assert "sweep.parquet: has more rows than points; sweep --resume" in refused.err
 
 
 # -- TensorBoard: curves, read back by its own reader
