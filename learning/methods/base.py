@@ -177,14 +177,21 @@ class GlobalModelMethod(Method):
             yield from self.collect(update)
 
     def collect(self, update: Update | None) -> Protocol:
-        """Add an update that has arrived to the model at once: (28), (35), (36)."""
+        """Take an update, if one has arrived: move the model, and count and note a version."""
         if update is None:
             return
         stale = update.staleness(self.version)
-        self.weights = merge(self.learner, self.weights, update)
+        self.weights = self.server_step(update)
         self.aggregated(update.sent.experts)
         devices = f"devices:{int(update.who.sum())}/{len(update.who)}"
         yield Note("aggregate", self.version, f"{update.sent.name} {devices} {stale}")
+
+    def server_step(self, update: Update) -> Handle:
+        """Return the server's model with an update that has arrived: its mean is added (28), (35).
+
+        A method with another rule overrides this; ``collect`` notes the new version.
+        """
+        return merge(self.learner, self.weights, update)
 
 
 MethodType = type[Method]

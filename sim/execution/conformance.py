@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
 import scenarios
 from learning.clients import ClusterState, ServerModel
+from learning.methods.base import GlobalModelMethod
 from learning.methods.options import read_options
 from learning.requests import Work
 from sim.engine.evaluation import Observer
@@ -174,6 +176,27 @@ def _conserves(trial: _Trial) -> None:
         raise _Skipped("nothing is sent")
 
 
+def _moves(trial: _Trial) -> None:
+    if not trial.method.trains:
+        raise _Skipped("the method says that it trains nothing")
+    if (trial.whole.events.kind != "aggregate").all():
+        raise _Failed("no update is aggregated: nothing is sent, or what arrives is not collected")
+    if not issubclass(trial.method, GlobalModelMethod):
+        return
+    learner = build(scenarios.from_dict(trial.whole.manifest["scenario"])).learner
+    start = learner.final_tensors(learner.start())
+    found = load_file(trial.folder / "whole" / "model" / WEIGHTS)
+    if all(np.array_equal(np.asarray(start[name]), found[name]) for name in start):
+        raise _Failed("the model at the end is that of the start: what arrives is not added to it")
+
+
+def _refused(trial: _Trial) -> None:
+    wanted = trial.whole.summary["cycles"]
+    found = trial.run(faults={"uploads": {"corrupted": 0.4, "not_finite": 0.4}}).summary["cycles"]
+    if found != wanted:
+        raise _Failed(f"{found} complete cycles in place of {wanted}")
+
+
 def _repeats(trial: _Trial) -> None:
     trial.same()
 
@@ -210,8 +233,6 @@ def _alone(trial: _Trial) -> None:
     device.train(Work(rounds, rounds.astype(float), ~one), every, gate=True)
     device.offer(every, gate=True)
     wanted = learner.final_tensors(device.merge(start, one))
-    from safetensors.numpy import load_file
-
     found = load_file(trial.folder / "alone" / "model" / WEIGHTS)
     for name, tensor in wanted.items():
         apart = float(np.abs(np.asarray(tensor) - found[name]).max(initial=0.0))
@@ -236,6 +257,8 @@ PROPERTIES: dict[str, Callable[[_Trial], None]] = {
     "options are read as they are written": _options,
     "a run ends at its stop": _ends,
     "bytes, clocks and versions are conserved": _conserves,
+    "training moves the server's model": _moves,
+    "uploads that are corrupted or not finite are survived": _refused,
     "a run is repeated to the bit": _repeats,
     "a resumed run is the uninterrupted one": _resumes,
     "the order of clusters does not matter": _order,

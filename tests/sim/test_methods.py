@@ -179,7 +179,7 @@ def test_training_that_diverges_changes_nothing_at_the_server(method):
 def test_shipped_methods_keep_what_check_method_tries(name):
     """Bytes conserved, resumed equal, any order of clusters, alone as SGD, the same times."""
     found = list(check_method(name))
-    assert len(found) == 8
+    assert len(found) == 10
     assert not [str(finding) for finding in found if finding.outcome == "failed"]
     skipped = {finding.name for finding in found if finding.outcome == "skipped"}
     assert ("one client alone is central SGD" in skipped) != (name in ("synchronous", "fedavg"))
@@ -192,6 +192,7 @@ class Toy(seam.Synchronous):
 
     def collect(self, update):
         yield seam.Note("wait", self.version, f"run {next(self.runs)}")
+        assert update.who is not None
         yield from super().collect(update)
         self.weights = self.learner.start()
 
@@ -204,6 +205,8 @@ def test_check_method_says_what_does_not_hold(leomix):
         and "events of the two runs differ" in failed["a run is repeated to the bit"]
     )
     assert " rounds of SGD" in failed["one client alone is central SGD"]
+    assert "is that of the start" in failed["training moves the server's model"]
+    assert "'NoneType'" in failed["uploads that are corrupted or not finite are survived"]
     assert "ok       bytes, clocks and versions are conserved" in done.out
     assert leomix("check-method", "nosuch").status == 2
 
