@@ -11,7 +11,7 @@ import simpy
 from simpy.events import NORMAL, EventPriority
 
 from learning.invariants import Violation
-from sim.errors import MONOTONE, InvariantError, SimulationError, violated
+from sim.errors import MONOTONE, InvariantError, SimulationError, custom_line, violated
 
 Process = Generator[simpy.Event, Any, Any]
 
@@ -133,4 +133,5 @@ class Clock:
         text = " ".join(str(error).split())
         kind = "" if known else f"{type(error).__name__}: "
         raised = InvariantError if broken else SimulationError
-        return raised(f"{name} at {self.now:.3f} s: {kind}{text}")
+        where = "" if known else custom_line(error)
+        return raised(f"{name} at {self.now:.3f} s: {kind}{text}{where}")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+
 MONOTONE = "clock monotone"
 
 
@@ -27,6 +32,20 @@ class InputError(ValueError):
 
 class Interrupted(Exception):
     """The run was asked to stop; what was finished is saved and can be resumed."""
+
+
+def custom_line(error: BaseException) -> str:
+    """Return the last line of custom code that ``error`` came through, as in `` (mine.py:12)``.
+
+    Custom is what belongs neither to leomix nor to what is installed; empty where there is none.
+    """
+    home = Path(__file__).resolve().parents[1]
+    packages = ("orbit", "channel", "learning", "scenarios", "sim")
+    known = (*(f"{home / name}/" for name in packages), sys.prefix, sysconfig.get_path("stdlib"))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((*known, "<")):
+            return f" ({Path(frame.filename).name}:{frame.lineno})"
+    return ""
 
 
 DURATIONS = "no zero or non-finite durations"

@@ -17,7 +17,7 @@ import scenarios
 from learning.registry import Register
 from sim.analysis.text import summary_text
 from sim.engine.setup import learner_of
-from sim.errors import InputError
+from sim.errors import InputError, custom_line
 from sim.execution.folder import COMPLETE, POINTS, SWEEP
 from sim.execution.result import Result, load
 from sim.files import check_within, naming
@@ -82,14 +82,17 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
         raise InputError(f"-o {place}: is not an empty folder; name another one")
     with _at_once(place) as part:
         try:
-            notes = [*_incomplete(source), *writer(source, part)]
-        except ImportError as error:
-            if to not in EXTRAS:
+            notes = [*_incomplete(source), *(writer(source, part) or ())]
+        except Exception as error:
+            if to in EXTRAS and isinstance(error, ImportError):
+                raise InputError(
+                    f"--to {to}: needs packages that are not installed ({error}); install them "
+                    f'with pip install "leomix[{to}]"'
+                ) from None
+            if to in FORMATS.shipped or isinstance(error, InputError):
                 raise
-            raise InputError(
-                f"--to {to}: needs packages that are not installed ({error}); install them with "
-                f'pip install "leomix[{to}]"'
-            ) from None
+            what = f"{type(error).__name__}: {error}{custom_line(error)}"
+            raise InputError(f"--to {to}: the writer fails: {what}") from error
         written = sorted(path.name for path in part.iterdir())
     return Exported([place / name for name in written], notes)
 
@@ -113,7 +116,7 @@ def _is_empty(place: Path) -> bool:
 @contextmanager
 def _at_once(place: Path) -> Iterator[Path]:
     """A folder inside ``place`` to write into; what is there at the end moves up together."""
-    new = not place.exists()
+    new = [folder for folder in (place, place.parent) if not folder.exists()]
     part = place / PART
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -127,8 +130,9 @@ def _at_once(place: Path) -> Iterator[Path]:
             path.replace(earlier)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        if new and not any(place.iterdir()):
-            place.rmdir()
+        for folder in new:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 # Tables as they are, in Parquet, or in CSV that a spreadsheet can open without running it.

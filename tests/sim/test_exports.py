@@ -109,6 +109,8 @@ def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path
         "    rows = run.tables['transfers'].to_pandas().groupby('payload').delivered_bytes.sum()\n"
         "    (place / 'bytes.txt').write_text(f'{rows.to_json()} {run.manifest[\"seed\"]}')\n"
         "    return ['by payload']\n"
+        "def fail(run, place):\n"
+        "    run.tables['transfer']\n"
     )
     monkeypatch.chdir(tmp_path)
     run = runs.copy("slots-timing", tmp_path)
@@ -117,6 +119,9 @@ def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path
     place = run / "export" / "bytes_by_payload.write" / "bytes.txt"
     assert outcome.out == f"{place}\n"
     sent = sim.load(run).transfers.groupby("payload").delivered_bytes.sum()
+    wrong = leomix("export", run, "--to", "bytes_by_payload:fail")
+    assert (wrong.status, wrong.err.count("\n")) == (2, 1)
+    assert "the writer fails: KeyError: 'transfer' (bytes_by_payload.py:6)" in wrong.err
     assert place.read_text() == f"{sent.to_json()} {sim.load(run).manifest['seed']}"
 
 
