@@ -27,7 +27,6 @@ def at_once(path: Path, own: str = "", durable: bool = True) -> Iterator[Path]:
     """
     part = path.with_name(".".join(["", path.name, *([own] if own else []), "part"]))
     try:
-        part.unlink(missing_ok=True)  # it may be a link that somebody has sent
         yield part
         _sync(part)
         part.replace(path)

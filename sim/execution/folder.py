@@ -18,7 +18,7 @@ import pyarrow as pa
 from learning.files import is_stray, write_bytes
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
-from sim.files import check_within, naming, try_lock, write_text, written
+from sim.files import check_not_a_pipe, check_within, naming, try_lock, write_text, written
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import LARGE, Tables, described, write_table
 
@@ -148,6 +148,7 @@ def check_place(place: Path, resume: bool) -> None:
         raise InputError(f"-o {place}: is a file; name a folder")
     for name in (*WITHIN, RUN_LOG):
         check_within(place, place / name)
+    check_not_a_pipe(place / RUN_LOG)
     if is_free(place):
         return
     if not resume:

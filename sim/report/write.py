@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.files import check_not_a_pipe, write_text
+from sim.files import check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
 from sim.report.page import MARK, Page, html
 from sim.sweep import read_sweep
@@ -61,6 +61,7 @@ def checked(folders: Sequence[Path], out: Path | None) -> Path:
     if out is not None and not path.parent.is_dir():
         raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
     check_not_a_pipe(path)
+    check_within(path.parent, path.with_name(f".{path.name}.part"))  # written first: see at_once
     if path.exists():
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
