@@ -67,6 +67,13 @@ def check_memory(needed: float, device: str) -> None:
         )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation by Python, NumPy or torch (a RuntimeError of its own words) failed."""
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    torchs = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return torchs or isinstance(error, MemoryError)
+
+
 def free_bytes(device: str) -> int | None:
     """Return the free memory of ``cpu`` or ``cuda`` in bytes, None where it is not known.
 

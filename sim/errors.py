@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 
 MONOTONE = "clock monotone"
+NO_MEMORY = "there is not enough memory"
+ESTIMATE = "leomix validate --estimate tells what a run takes"
 
 
 # Errors of a run. Each carries one line of text, so that SimPy can rebuild it unchanged.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from learning.architecture.kinds import (
     BYTES,
+    EMBEDDED,
     SequenceShape,
     kind_of,
     precision_of,
@@ -296,23 +297,29 @@ STATE_COPIES = 3
 """Copies of what a device trains: its own, the gradients, and its update."""
 ACTIVATION_COPIES = 1.5
 """Copies of the activations of a step: inputs and outputs, and what is derived from them."""
+LOGIT_COPIES = 3
+"""Copies of the logits of a test set: of its batches, joined, and for the loss."""
 DATA_COPIES = 4
 """Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes of the model, of what devices train, of one training step, and of the data.
+    """Bytes of the model, what devices train, one training step, one evaluation, and the data.
 
-    Each includes all copies; ``parameters`` and ``trained`` (of one device) are counts.
+    Each includes all copies; ``parameters`` and ``trained`` (of one device), ``tested`` (the
+    samples of the largest test set) and ``classes`` are counts.
     """
 
     model: float
     state: float
     step: float
+    evaluation: float
     data: float
     parameters: int
     trained: int
+    tested: int
+    classes: int
 
 
 def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
@@ -325,7 +332,13 @@ def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
         at_once = tokens * sizes.activations(sizes.top_k)
     else:  # all devices of a cluster in one batch, in which every token runs through every expert
         at_once = max(config.devices) * tokens * sizes.activations(sizes.experts)
+    tested, classes = _tests(config)
+    # Networked experts answer all samples of a test set, before their answers are mixed.
+    copies = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
     return Footprint(
+        evaluation=float(copies * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
+        tested=tested,
+        classes=classes,
         model=float(MODEL_COPIES * parameters * sizes.native_bytes),
         state=float(STATE_COPIES * sum(config.devices) * trained * sizes.native_bytes),
         step=float(ACTIVATION_COPIES * at_once * sizes.native_bytes),
@@ -333,6 +346,16 @@ def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
         parameters=parameters,
         trained=trained,
     )
+
+
+def _tests(config: LearningConfig) -> tuple[int, int]:
+    """Samples of the largest test set, and classes; (0, 0) of the small data of a library."""
+    if config.data.kind in EMBEDDED:
+        return 0, 0
+    from learning.data import load_samples
+
+    samples = load_samples(config)
+    return max(len(test.y) for test in samples.test.values()), samples.spec.classes
 
 
 def _data_bytes(config: LearningConfig) -> int:

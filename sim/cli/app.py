@@ -8,8 +8,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from learning.hardware import is_out_of_memory
 from sim.cli import about, contacts, link, run, show, sweep, validate
-from sim.errors import Interrupted, SimulationError
+from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 
 app = typer.Typer(
@@ -91,8 +92,10 @@ def status(arguments: list[str] | None) -> int:
     except RecursionError:
         _say("something in the input is nested too deeply; get the file again from its source")
         return WRONG_INPUT
-    except MemoryError:
-        _say("there is not enough memory; leomix validate --estimate tells what a run takes")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _say(f"{NO_MEMORY}; {ESTIMATE}")
         return FAILED
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         return _interrupted(str(error))

@@ -112,6 +112,9 @@ def _learning(built: Build) -> Iterator[Need]:
         yield Need("what devices train", found.state, trained, fewer)
         less = "use a lower learning.batch_size, or learning.train=false"
         yield Need("one training step", found.step, batch, less)
+        tests = f"the logits of {found.tested} test samples for {found.classes} classes"
+        fewer = "use fewer classes, a lower learning.data.test_fraction, or learning.train=false"
+        yield Need("one evaluation", found.evaluation, tests, fewer)
     files = "as its files, a few copies"
     yield Need("the data", found.data, files, "use fewer samples, or learning.train=false")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import scenarios
 from learning.files import sync_folder
+from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
 from learning.values.store import as_file
 from sim.engine import memory
@@ -18,7 +19,7 @@ from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
-from sim.errors import InputError, Interrupted, InvariantError, SimulationError
+from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, InvariantError, SimulationError
 from sim.execution import folder as run_folder
 from sim.execution.cache import RunCache
 from sim.execution.cache_store import cache_folder
@@ -208,6 +209,14 @@ class Run(Observer):
         except SimulationError as error:
             self._keep_failed(str(error))
             raise
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # What was being computed is held by the traceback, with its memory.
+            error.__traceback__ = None
+            lacking = f"{self._how_to_resume(NO_MEMORY)}; {ESTIMATE}"
+            self._keep_failed(lacking)
+            raise SimulationError(lacking) from None
         return result
 
     def _keep_failed(self, error: str) -> None:

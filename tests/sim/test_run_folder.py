@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import scenarios
 import sim
@@ -238,6 +239,28 @@ def test_a_limit_of_the_process_counts():
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert free is not None and (1 << 29) < free <= 1 << 30
+
+
+def test_the_logits_of_an_evaluation_count(tmp_path):
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'{{"text": "a", "label": "{n}"}}\n' for n in range(5000)))
+    data = {"kind": "jsonl", "path": str(path), "tokens": 2}
+    built = build(slots(learning={"data": data, "model": {"kind": "mixtral"}}))
+    needs = {need.what: need for need in limits.needs_of(built, counts_of(built))}
+    found = needs["one evaluation"]
+    assert found.figures == "the logits of 1000 test samples for 5000 classes"
+    assert found.bytes == 3 * 1000 * 5000 * 4
+
+
+@pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])
+def test_what_a_failed_allocation_leaves_can_be_resumed(tmp_path, ask):
+    with pytest.raises(sim.SimulationError, match=r"^there is not enough memory at .*--resume"):
+        sim.run(slots(), tmp_path / "run", observers=[Each(lambda n: n < 20 or ask())])
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["status"] == "failed" and manifest["error"].startswith("there is not enough")
+    again = sim.run(slots(), tmp_path / "run", resume=True)
+    whole = sim.run(slots()).manifest
+    assert again.manifest["trace_sha256"] == whole["trace_sha256"]
 
 
 @pytest.mark.process
