@@ -183,7 +183,9 @@ def test_a_failed_run_fails_again_and_says_so(leomix, tmp_path, monkeypatch):
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(said))
     line = ["run", "s.yaml", "-o", "run", "--quiet", "--resume"]
     (tmp_path / "broken").touch()
+    line_of = Failing.cluster.__code__.co_firstlineno + 3
     told = "leomix: the run failed: B at 600.000 s: ArithmeticError: on purpose"
+    told += f" (test_resume.py:{line_of})"
     again = "; it failed so before, and --resume does not mend that"
     for more in ("", again, again):
         done = leomix(*line)
