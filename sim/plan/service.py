@@ -150,6 +150,14 @@ def _why_never_served(view: View, here: np.ndarray, source: Any) -> str:
         return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
     fairer = ", or set orbit.priority: least_recently_served"
     remedy = "raise orbit.beams" + (fairer if source.priority == "highest_elevation" else "")
+    rivals = view.service.served & np.isin(view.windows.satellite, view.windows.satellite[here])
+    endless = rivals & (view.service.start_s <= 0.0) & (view.service.end_s >= view.span_s)
+    if endless.any():
+        first = view.sites[view.windows.site[endless][0]]
+        return (
+            f"{first!r} keeps its beam of a satellite that does not set in {view.span_s / 86400:g} "
+            "days (one that was served in an earlier pass could lose it); raise orbit.beams"
+        )
     return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
 
 

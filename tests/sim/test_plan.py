@@ -75,6 +75,18 @@ def test_whoever_finds_the_beam_busy_waits_and_may_take_it_over() -> None:
     assert sorted(told[why.startswith("beam taken over")].contact_id) == sorted(cut.index)
 
 
+def test_a_satellite_that_never_sets_needs_a_beam_for_each_cluster() -> None:
+    there = {"source": "keplerian", "semi_major_axis_km": 42164.2, "inclination_deg": 0}
+    at = {"latitude_deg": 10, "longitude_deg": 10}
+    both = {"ground": {"clusters": [{"name": name, **at} for name in "AB"]}, "orbit": there}
+    for priority in ("least_recently_served", "highest_elevation"):
+        with pytest.raises(
+            InputError, match=r"'A' keeps its beam .* not set .*; raise orbit.beams$"
+        ):
+            make_plan(made(both, {"orbit": {"priority": priority}}))
+    assert len(served(make_plan(made(both, {"orbit": {"beams": 2}})))) == 2
+
+
 def test_no_satellite_sends_what_it_cannot_know_yet() -> None:
     late = sim.run(walker(orbit={"sync_delay_s": 600.0, "hand_over_gap_s": 60.0}))
     satellite = late.contacts.set_index("contact_id").satellite
