@@ -246,10 +246,8 @@ def test_a_nameless_satellite_of_next_to_no_inclination_is_propagated(revolution
     change = {"OBJECT_NAME": "", "NORAD_CAT_ID": 0, "MEAN_MOTION": revolutions}
     (read,) = orbit.parse_satellites(_json({**change, "INCLINATION": 4e-308}))
     assert read.name == "0"
-    axis_km = 42164.0 if revolutions < 2 else 26600.0
-    made = orbit.keplerian_satellite(
-        "made", read.epoch, semi_major_axis_km=axis_km, inclination_deg=4e-308
-    )
+    shape = {"semi_major_axis_km": 42164.0 / revolutions ** (2 / 3), "inclination_deg": 4e-308}
+    made = orbit.keplerian_satellite("made", read.epoch, **shape)
     for satellite in (read, made):
         model = satellite.model
         error, position_km, _ = model.sgp4(model.jdsatepoch, model.jdsatepochF + 1)

@@ -262,13 +262,11 @@ TEXTS = {
     "field": (b"<omm><EPOCH>" + b"x" * 9_000_000, "a text of more than 16384 characters"),
     "lists": (b"[" + b"[]," * 3_000_000, "more than 100000 entries"),
     "list": (b'[{"a":[' + b"[]," * 3_000_000, "entry 1 has more than 16384 characters"),
-    "columns": (b"EPOCH," + b"ab," * 3_000_000, "a row of more than 16384 characters"),
     "cells": (b"EPOCH," + b'"\n",' * 500_000, "a row of more than 16384 characters"),
     "lines": (b"\n" * 9_000_000, "more than 5000000 lines"),
-    "no lines": (b"ab\n" * 1_000_000, "no element sets"),
     "satellites": (b"1 x\n" * 1_000_000, "more than 100000 entries"),
 }
-SCAN = "import sys, resource, orbit\n_, _, before = resource.getrusage(0)[:3]\n"
+SCAN = "import sys, resource, orbit; before = resource.getrusage(0).ru_maxrss\n"
 SCAN += "*_, last = orbit.scan_satellites(orbit.element_text(sys.argv[1]), 'it')\n"
 SCAN += "print(last, resource.getrusage(0).ru_maxrss - before, sep='\\n')"
 
@@ -279,7 +277,7 @@ def test_elements_without_end_take_little_memory(tmp_path, kind):
     path.write_bytes(text)
     ran = subprocess.run([sys.executable, "-c", SCAN, path], capture_output=True, text=True)
     said, kb = ran.stdout.splitlines()
-    assert words in said and len(said) < 200
+    assert words in said
     assert int(kb) * 1024 < 10 * max(len(text), 5_000_000)
 
 
