@@ -58,6 +58,9 @@ BY_HAND = {
     "a jump of one is one of all":
         ([[0, 10, JUMP_S, JUMP_S + 1e-7, 20, 30], [0, 7, 14, 21, 28, 30]],
          [[1, 1, 1, 9, 9, 9], [3] * 6], ALL, [63.4] * 2, {13.299: 1, 13.301: 3}),
+    "a jump at one time":
+        ([[0, 10, 10, 20], [0, 5, 15, 20]], [[1, 1, 9, 9], [3] * 4],
+         ALL, [40] * 2, {9.999: 1, 10.001: 3}),
     "a jump outside the common time":
         ([[0, 2, 2 + 1e-7, 20], [5, 10, 15, 20]], [[1, 1, 6, 6], [7] * 4], ALL, [90] * 2, {5: 6}),
     "in view only outside of the served part":

@@ -10,6 +10,7 @@ from scipy.special import exp1
 import channel
 from channel import Link, Path, Signal, rate_bps, rate_state, received_signal, snr_db
 from channel import signal_rate_bps as carried_bps
+from tests.kit.channel import has_zenith_kink
 
 UPLINK = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)
 URBAN = replace(
@@ -132,3 +133,18 @@ def test_the_rate_jumps_where_the_state_changes_and_nowhere_else(link):
     assert step[~changes].max(initial=0.0) <= (0.0 if constant else 2e-3)
     assert (step[changes] > 0.0).all()
     assert changes.any() or link is UPLINK
+
+
+GASES = replace(UPLINK, zenith_attenuation_db=0.5)
+INVERSE = replace(GASES, atmosphere="inverse_elevation")
+
+
+@pytest.mark.parametrize(
+    "link", [UPLINK, GASES, URBAN, INVERSE, replace(INVERSE, zenith_attenuation_db=0.0)]
+)
+def test_a_link_that_follows_the_elevation_itself_has_a_kink_at_the_zenith(link):
+    along_m, height_m = 1e3 * np.arange(-2, 3), 500e3
+    elevation_deg = np.degrees(np.arctan2(height_m, np.abs(along_m)))
+    rate = rate_bps(link, elevation_deg, np.hypot(along_m, height_m), Path(0.3, 2.0, 1.0))
+    before, there, _ = np.abs(np.diff(rate, n=2))
+    assert (there > 2.0 * before) == has_zenith_kink(link)

@@ -15,3 +15,4 @@ from channel.environment import (
     rician_k_linear,
 )
 from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
+from channel.signal import has_zenith_kink

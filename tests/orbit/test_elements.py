@@ -241,6 +241,20 @@ def test_wrong_fields_are_refused_by_entry_and_name(write, place):
         _assert_refused(write([DEEP, {**ISS, **change}]), f"{place} (ISS (ZARYA)): ", words)
 
 
+@pytest.mark.parametrize(
+    ("inside", "most", "words"),
+    [
+        (lambda n: "".join(f"<omm><a{k}/></omm>" for k in range(n)), 998, "1000 different names"),
+        (lambda n: f"<omm>{'<a/>' * n}</omm>", 100, "100 elements for one satellite"),
+        (lambda n: "<a>" * n + "<omm/>" + "</a>" * n, 30, "32 elements inside of one another"),
+    ],
+)
+def test_xml_is_read_up_to_its_bounds(inside, most, words):
+    for count in (most, most + 1):
+        *_, last = orbit.scan_satellites(f"<ndm>{inside(count)}</ndm>")
+        assert (f"XML with more than {words}" in str(last)) == (count > most)
+
+
 @pytest.mark.parametrize("revolutions", [1.0027, 2, 15.5])
 def test_a_nameless_satellite_of_next_to_no_inclination_is_propagated(revolutions):
     change = {"OBJECT_NAME": "", "NORAD_CAT_ID": 0, "MEAN_MOTION": revolutions}

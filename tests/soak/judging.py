@@ -85,6 +85,11 @@ class Judge:
         import pytest
 
         status = pytest.main(["-x", "-p", "no:xdist", "-m", "", *tests], plugins=[_Listener(said)])
+        if status == pytest.ExitCode.USAGE_ERROR:  # no such test, or no test can begin
+            try:
+                importlib.import_module("tests.conftest")
+            except Exception:
+                said.write_text("tests/conftest.py")
         os._exit(int(status))
 
 
