@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
@@ -10,6 +11,7 @@ import typer
 
 from learning.hardware import is_out_of_memory
 from sim.cli import about, contacts, link, run, show, sweep, validate
+from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 
@@ -70,13 +72,24 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    _open_streams()
     sys.exit(status(arguments))
+
+
+def _open_streams() -> None:
+    """Open what the caller has closed (``2>&-``): files would get its number, and its messages."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def status(arguments: list[str] | None) -> int:
     """Run the command line and return its exit code; errors are one line on stderr."""
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="leomix")
+        sys.stdout.flush()
     except UsageError as error:
         _say(error.format_message())
         return WRONG_INPUT
@@ -84,6 +97,7 @@ def status(arguments: list[str] | None) -> int:
         _say(f"the run failed: {error}")
         return FAILED
     except OSError as error:
+        drop_unwritten(sys.stdout)
         _say(trouble_text(error))
         return FAILED if of_the_disk(error) else WRONG_INPUT
     except ValueError as error:
@@ -115,4 +129,7 @@ def _say(text: str) -> None:
     """
     line = " ".join(text.split())[:LONGEST_LINE]
     shown = (c if c.isprintable() else repr(c)[1:-1] for c in line)
-    print(f"leomix: {''.join(shown)}", file=sys.stderr)
+    try:
+        print(f"leomix: {''.join(shown)}", file=sys.stderr)
+    except OSError:  # a closed terminal
+        drop_unwritten(sys.stderr)

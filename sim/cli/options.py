@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -79,6 +80,15 @@ def wrong(message: str) -> NoReturn:
     from sim.errors import InputError
 
     raise InputError(message)
+
+
+def drop_unwritten(stream: TextIO) -> None:
+    """Drop what a stream holds and cannot write, which Python would try again at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        number = stream.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def print_json(value: object) -> None:

@@ -22,6 +22,7 @@ from sim.cli.options import (
     ScenarioName,
     Seed,
     SetKeys,
+    drop_unwritten,
     go_on,
     load,
     output,
@@ -140,13 +141,21 @@ def carried_out(
         text = summary_text(summary)
     for line in warnings:
         print(line, file=sys.stderr)
-    if json_:
-        print_json({**summary, "folder": str(place)})
-    else:
-        print(text)
-        print(f"{'run folder':<14} {place}")
-        if progress.shown:
-            print(f"next: leomix report {place}", file=sys.stderr)
+    try:
+        if json_:
+            print_json({**summary, "folder": str(place)})
+        else:
+            print(f"{text}\n{'run folder':<14} {place}")
+        sys.stdout.flush()
+    except OSError as error:
+        drop_unwritten(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            why = f"its summary cannot be written ({error.strerror})"
+            print(f"the run is complete, {why}: leomix show {place}", file=sys.stderr)
+        if json_:  # a program waits for it
+            raise typer.Exit(1) from None
+    if progress.shown and not json_:
+        print(f"next: leomix report {place}", file=sys.stderr)
 
 
 def _failure(place: Path) -> str | None:

@@ -226,7 +226,8 @@ class Run(Observer):
                 self._write(self._result(FAILED, error))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
-            raise SimulationError(f"{error}; what was traced is lost: {text}") from trouble
+            why = "" if text == error else f": {text}"
+            raise SimulationError(f"{error}; what was traced is lost{why}") from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Log an evaluation."""
