@@ -16,10 +16,11 @@ SUFFIX = ".safetensors"
 
 
 class FolderStore:
-    """Values by key in one folder."""
+    """Values by key in one folder; ``cure`` says what to do about a broken one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cure: str = "") -> None:
         self.folder = folder
+        self.cure = cure or f"remove {folder.parent} and --resume begins anew"
         self._keys = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
         self._is_synced = True
 
@@ -32,9 +33,7 @@ class FolderStore:
         try:
             return unpacked(path.read_bytes())
         except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{path}: is broken ({error}); remove {self.folder.parent} and --resume begins anew"
-            ) from None
+            raise ValueError(f"{path}: is broken ({error}); {self.cure}") from None
 
     def save(self, handle: Handle) -> None:
         """Write the tensors of a computed handle, unless the folder has them."""

@@ -115,10 +115,12 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any]]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         return Journal.of(state), state
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is broken ({error}); {how_to_restart(path.parent)}") from None
 
 
 def how_to_restart(folder: Path) -> str:
-    """Return what to do where a checkpoint cannot be used."""
+    """Return what to do where the journal in ``folder`` cannot be used."""
+    if folder.name != CHECKPOINT:  # of a complete run
+        return "the run's tables do not depend on it; to fork the run, run it anew elsewhere"
     return f"remove {folder} and --resume begins anew"

@@ -98,7 +98,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); the run has to be done again") from None
     missing = [key for key in NEEDED if not isinstance(manifest, dict) or key not in manifest]
     if missing:

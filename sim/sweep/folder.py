@@ -88,7 +88,7 @@ def read_about(place: Path) -> dict[str, Any] | None:
         return None
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: is broken; sweep in another folder") from None
     if not isinstance(about, dict) or not {"keys", "points"} <= set(about):
         raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
