@@ -49,7 +49,6 @@ from learning.methods.base import (
     ExpertRegistry,
     Method,
     Protocol,
-    World,
     find_method,
     method_names,
     register,

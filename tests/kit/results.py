@@ -16,6 +16,6 @@ from sim.export.perfetto import MARKS, lanes_of
 from sim.formatting import as_yaml, seconds
 from sim.plots import accuracy as comparison
 from sim.plots.canvas import COLOURS, name
-from sim.plots.ground_map import _rings, broken, circle, east, reach
+from sim.plots.ground_map import broken, circle, east, reach
 from sim.plots.sweep import heat_map, lines
 from sim.report import timeline as spans
