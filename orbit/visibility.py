@@ -152,10 +152,20 @@ class Samples:
 
     @classmethod
     def every(cls, ephemeris: Ephemeris, frames: SiteFrames, sites: IntArray) -> "Samples":
-        """All rows from each of some sites: the same as by `of`, without any indexing."""
-        rows, position, rate = len(ephemeris.time_s), *ephemeris.node[:2, :, None]
-        line = position - frames.position_km[sites].T[..., None]
-        seen = LineOfSight.of(line, rate, frames.up[sites].T[..., None])
+        """All rows from each of some sites, to the last bits as by `of`, without any indexing."""
+        rows, (position, rate) = len(ephemeris.time_s), ephemeris.node[:2]
+        from_km, up = frames.position_km[sites], frames.up[sites]
+
+        def along(vectors: FloatArray, motion: FloatArray) -> FloatArray:
+            # Not by BLAS: see `_visible_candidates`.
+            product: FloatArray = np.einsum("sk,kn->sn", vectors, motion)
+            return product
+
+        height = along(up, position) - (up * from_km).sum(axis=1)[:, None]
+        square = dot(position, position) - 2 * along(from_km, position)
+        square += np.square(from_km).sum(axis=1)[:, None]
+        square_rate = 2 * (dot(position, rate) - along(from_km, rate))
+        seen = LineOfSight(height, along(up, rate), square, square_rate)
         visible = seen.above_mask_km(frames.sin_mask[sites, None]) >= 0
         row, linked = np.tile(np.arange(rows), len(sites)), np.tile(~ephemeris.last, len(sites))
         seen = LineOfSight(*(values.ravel() for values in vars(seen).values()))

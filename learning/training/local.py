@@ -8,7 +8,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from learning.config import MASKS, LearningConfig
 from learning.data.samples import InputSpec
@@ -83,7 +82,10 @@ def loss_of(model: nn.Module, shared: Mapping[str, Tensor]) -> sgd.Loss:
 
     def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         logits = functional_call(model, {**shared, **tensors}, (x,), tie_weights=False)
-        return functional.cross_entropy(logits.flatten(0, -2), y.flatten())
+        # As functional.cross_entropy to the last bit, in fewer operations under vmap.
+        logs = logits.flatten(0, -2).log_softmax(-1)
+        mean: Tensor = -logs.gather(1, y.flatten()[:, None]).mean()
+        return mean
 
     return loss
 
