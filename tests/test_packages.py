@@ -51,7 +51,7 @@ def test_public_names_are_there_and_documented_and_an_unknown_one_is_an_attribut
         ("channel", CHANNEL, {"numpy", "scipy"}),
         ("channel", ITU, HEAVY),
         ("orbit", ORBIT, {"numpy", "sgp4", "skyfield"}),
-        ("learning", LEARNING, {"numpy"}),
+        ("learning", LEARNING, {"numpy", "pydantic"}),
     ],
 )
 def test_opening_and_using_a_package_loads_what_it_needs_and_no_other_package(package, code, needs):
