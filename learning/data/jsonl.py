@@ -46,9 +46,9 @@ def _object(line: bytes, place: str) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         raise ValueError(f"{place}: is not UTF-8; convert the file") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: is not JSON ({error}); write one object a line") from None
+        raise ValueError(f"{place}: is not JSON ({error}); write one object per line") from None
     if not isinstance(cells, dict):
-        raise ValueError(f"{place}: is no JSON object; write one object a line")
+        raise ValueError(f"{place}: is not a JSON object; write one object per line")
     return cells
 
 

@@ -171,7 +171,7 @@ def _draw(
 def _checked(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
     share = np.asarray(relevance, dtype=np.float64)
     if share.ndim != 2 or share.size == 0:
-        raise ValueError(f"relevance has shape {share.shape}; give one row a cluster, (C, E)")
+        raise ValueError(f"relevance has shape {share.shape}; give one row per cluster, (C, E)")
     within = (share >= 0.0) & (share <= 1.0)
     if not within.all():
         raise ValueError(f"relevance holds {share[~within][0]}; every entry lies in 0 to 1")

@@ -47,7 +47,7 @@ class Problem:
         score.flags.writeable = False
         object.__setattr__(self, "score", score)
         if self.score.ndim != 2 or self.score.size == 0:
-            raise ValueError(f"score has shape {self.score.shape}; give one row a client")
+            raise ValueError(f"score has shape {self.score.shape}; give one row per client")
         clients, experts = self.shape
         self._check("capacity", self.capacity, clients)
         for name in ("least", "most", "deficit", "expert_bytes"):

@@ -122,7 +122,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Chain:
-    """Let every device run through ``steps`` on its own clock. Reply: one reply a step.
+    """Let every device run through ``steps`` on its own clock. Reply: one reply per step.
 
     A device begins a step when it has ended the one before; one that cannot end a transfer in
     the contact takes no part in the steps behind it. The reply comes when the last device ends.
@@ -170,7 +170,7 @@ class Note:
 class Assign:
     """Write who is given which expert into the assignments table. Reply: None.
 
-    ``score`` and ``assigned`` have one row a client, (C, E): clusters, or with ``by_device`` all
+    ``score`` and ``assigned`` have one row per client, (C, E): clusters, or with ``by_device`` all
     devices of all clusters in canonical order. The score is what the assignment goes by (relevance,
     fitness), or (C, E) of what was measured. ``probability`` (C, E), ``samples`` (C, E; how many a
     client's experts have served since the last assignment) and ``expert_class`` (E,) where known.

@@ -16,7 +16,7 @@ MOST_PAYLOADS = 6
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """Show one run's summary, one figure a line."""
+    """Show one run's summary, one figure per line."""
     return "\n".join(f"{name:<14} {value}" for name, value in summary_rows(summary))
 
 

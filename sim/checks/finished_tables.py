@@ -90,7 +90,7 @@ def _bytes(tables: dict[str, pa.Table]) -> Iterator[str]:
 
 
 def _sums(moved: pa.Table, size: Floats, delivered: Floats) -> Iterator[str]:
-    """A payload's rows, from the first or the one behind a lost one on, carry its size."""
+    """A payload's rows, from the first or the one after a lost one on, carry its size."""
     if not len(moved):
         return
     order, first = grouped([numbers_of(moved.column(key)) for key in OFFER])

@@ -34,7 +34,7 @@ def contacts_command(
     min_elevation: Annotated[
         float | None, typer.Option(metavar="DEG", help="mask, degrees")
     ] = None,
-    summary: Annotated[bool, typer.Option("--summary", help="one line a site")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="one line per site")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
     out: Annotated[
         Path | None,

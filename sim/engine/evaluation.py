@@ -27,7 +27,7 @@ class Observer:
 
 
 class Evaluator:
-    """Writes the metrics table: one pooled row and one row a cluster each time."""
+    """Writes the metrics table: one pooled row and one row per cluster each time."""
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ class Result:
 
     @property
     def inferences(self) -> pd.DataFrame:
-        """Answers of networked experts, one row a group of samples; empty for other methods."""
+        """Answers of networked experts, one row per group of samples; empty for other methods."""
         return self._frame("inferences")
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -36,7 +36,7 @@ class ContactLinks:
 
     @property
     def devices(self) -> DeviceLinks:
-        """Both directions, one row a device."""
+        """Both directions, one row per device."""
         if self._now is None:
             self._now = self._made()
         return self._now
@@ -123,7 +123,7 @@ class PlannedContact:
 
     @property
     def uplink(self) -> Beam:
-        """Uplink of the devices, one row a device."""
+        """Uplink of the devices, one row per device."""
         return self.links.devices.uplink
 
     @property

@@ -134,7 +134,7 @@ def _curves(groups: Sequence[Group[Result]]) -> list[Block]:
             figure(
                 f"accuracy-{over}",
                 partial(accuracy, runs, over=over),
-                f"Accuracy of the server's model over {axis}, a colour a group, a line a seed",
+                f"Accuracy of the server's model over {axis}: a colour per group, a line per seed",
                 size_in,
             )
             for over, axis in OVER.items()

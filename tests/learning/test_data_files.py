@@ -129,7 +129,7 @@ BOM = b'\xef\xbb\xbf{"text": "x", "label": 0}\r\n\r\n{"text": "y", "label": -1}\
 LINES = [
     ("holds no samples", ["", "  "]),
     ("line 1: is not JSON", ["[" * 100_000]),
-    ("line 2: is no JSON object", [T, "[1]"]),
+    ("line 2: is not a JSON object", [T, "[1]"]),
     ("line 2: is not UTF-8", json.dumps(T).encode() + b'\n{"text": "\xe9"}\n'),
     ("line 3: label is -1; labels are numbered from 0", BOM),
     ("line 2: text is 3; it must be a string", [T, T | {"text": 3}]),

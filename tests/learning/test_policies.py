@@ -205,5 +205,5 @@ def test_a_policy_of_ones_own_that_fails_is_named():
 
 
 def test_scores_without_a_row_per_client_are_refused():
-    with pytest.raises(ValueError, match=r"score has shape \(3,\); give one row a client"):
+    with pytest.raises(ValueError, match=r"score has shape \(3,\); give one row per client"):
         Problem(np.ones(3), np.ones(3, int))

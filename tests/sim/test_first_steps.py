@@ -89,7 +89,7 @@ MISTAKES = [
     ("mine.yaml", "\n  path: my.tle", "\n  path: no.tle", "no.tle; relative paths"),
     ("mine.yaml", "min_elevation_deg", "min_elevaton_deg", "min_elevation_deg"),
     ("mine.yaml", "days: 0.6", "cycles: 3", "stop.days: is missing"),
-    ("my.jsonl", '{"review": "the', "the", "write one object a line"),
+    ("my.jsonl", '{"review": "the', "the", "write one object per line"),
 ]
 
 
