@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import sysconfig
-import traceback
-from pathlib import Path
-
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
 ESTIMATE = "leomix validate --estimate tells what a run takes"
@@ -41,9 +36,15 @@ def custom_line(error: BaseException) -> str:
 
     Custom is what belongs neither to leomix nor to what is installed; empty where there is none.
     """
+    import sys
+    import sysconfig
+    import traceback
+    from pathlib import Path
+
+    from leomix import PACKAGES
+
     home = Path(__file__).resolve().parents[1]
-    packages = ("orbit", "channel", "learning", "scenarios", "sim")
-    known = (*(f"{home / name}/" for name in packages), sys.prefix, sysconfig.get_path("stdlib"))
+    known = (*(f"{home / name}/" for name in PACKAGES), sys.prefix, sysconfig.get_path("stdlib"))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((*known, "<")):
             return f" ({Path(frame.filename).name}:{frame.lineno})"

@@ -20,7 +20,7 @@ from learning.methods.base import GlobalModelMethod
 from learning.methods.options import read_options
 from learning.requests import Work
 from sim.engine.evaluation import Observer
-from sim.engine.setup import build, method_of
+from sim.engine.setup import build, learner_of, method_of
 from sim.errors import InputError, Interrupted, InvariantError
 from sim.execution.checkpoint import JOURNAL
 from sim.execution.running import run
@@ -183,7 +183,7 @@ def _moves(trial: _Trial) -> None:
         raise _Failed("no update is aggregated: nothing is sent, or what arrives is not collected")
     if not issubclass(trial.method, GlobalModelMethod):
         return
-    learner = build(scenarios.from_dict(trial.whole.manifest["scenario"])).learner
+    learner = learner_of(trial.whole.scenario)
     start = learner.final_tensors(learner.start())
     found = load_file(trial.folder / "whole" / "model" / WEIGHTS)
     if all(np.array_equal(np.asarray(start[name]), found[name]) for name in start):
