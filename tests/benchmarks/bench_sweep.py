@@ -16,7 +16,7 @@ from sim.sweep import read_sweep
 
 ALTITUDES, METHODS = "400:1200:100", "synchronous,emsfl-enhanced"
 TRAINED = ["--set", "stop.days=2", "--set", "learning.rounds.per_gap_max=1"]
-TIMED = ["--set", "learning.train=false", "--set", "stop.days=1"]
+TIMED = ["--set", "learning.train=false"]
 POINTS, PROCESSES = 1000, 10
 
 
@@ -46,7 +46,7 @@ def timed(place: Path, points: int) -> None:
     sweep_s = leomix(*line, "-j", 2, cwd=place).wall_s
     rows = json.loads((place / "many" / "sweep.json").read_text())["points"]
     process_s = each_s / PROCESSES
-    print(f"{len(rows)} timing-only points, 1 day of circular, -j 2:")
+    print(f"{len(rows)} timing-only points of circular (14 days), -j 2:")
     print(f"  a process for each   {process_s:6.3f} s a point (of {PROCESSES})")
     print(
         f"  leomix sweep         {sweep_s / len(rows):6.3f} s a point, {sweep_s:.0f} s in all: "
