@@ -10,6 +10,7 @@ import numpy as np
 
 from orbit.checks import FloatArray, IntArray
 from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, perigee_rate_rad_s
+from orbit.even_spline import spline_rates
 from orbit.look_angles import LookAngles, azimuth_deg, elevation_and_range, looks_from
 from orbit.passes import find_passes, first_largest
 from orbit.propagation import propagate
@@ -29,39 +30,16 @@ class ContactTrack:
     """Earth-fixed path of a satellite from `first_s` to `last_s`, seconds since the start.
 
     A cubic spline, not-a-knot at both ends, through SGP4's states (n + 1, 6) at even `knots_s`
-    since `first_s`; n is at least 3. Position (km) and velocity (km/s) are interpolated apart:
-    SGP4's velocity is not its position's derivative (up to 1 m/s off in low orbits, more in
-    eccentric ones).
+    since `first_s`, with the derivatives `rates` (n + 1, 6) there; n is at least 3. Position (km)
+    and velocity (km/s) are interpolated apart: SGP4's velocity is not its position's derivative (up
+    to 1 m/s off in low orbits, more in eccentric ones).
     """
 
     first_s: float
     last_s: float
     knots_s: FloatArray
     states: FloatArray
-
-    @cached_property
-    def rates(self) -> FloatArray:
-        """Derivatives (n + 1, 6) at the knots.
-
-        SciPy's CubicSpline finds the same ones, to the last bit, and takes five times as long for
-        the short paths of contacts.
-        """
-        from scipy.linalg.lapack import dgtsv
-
-        x, values = self.knots_s, self.states
-        width = np.diff(x)[:, None]
-        slope = np.diff(values, axis=0) / width
-        first, last = x[2] - x[0], x[-1] - x[-3]
-        right = np.empty_like(values)
-        right[1:-1] = 3 * (width[1:] * slope[:-1] + width[:-1] * slope[1:])
-        right[0] = (width[0] + 2 * first) * width[1] * slope[0] + width[0] ** 2 * slope[1]
-        right[-1] = width[-1] ** 2 * slope[-2] + (2 * last + width[-1]) * width[-2] * slope[-1]
-        right[[0, -1]] /= [[first], [last]]
-        step = width[:, 0]
-        below, above = np.append(step[1:], last), np.append(first, step[:-1])
-        middle = np.concatenate([step[1:2], 2 * (step[:-1] + step[1:]), step[-2:-1]])
-        rates: FloatArray = dgtsv(below, middle, above, right)[3]
-        return rates
+    rates: FloatArray
 
     @cached_property
     def powers(self) -> FloatArray:
@@ -134,15 +112,36 @@ def contact_track(
     """
     if not (isfinite(first_s) and isfinite(last_s) and last_s > first_s):
         raise ValueError(f"track {first_s} s to {last_s} s does not last; give a later last_s")
+    return _contact_tracks([(satellite, first_s, last_s)], start)[0]
+
+
+def _contact_tracks(
+    spans: Sequence[tuple[Satellite, float, float]], start: datetime
+) -> list[ContactTrack]:
+    """`contact_track` of several satellites and spans."""
+    knots_s = [_knots_s(*span) for span in spans]
+    states = [
+        propagate(satellite, Start.of(start), np.minimum(first_s + own_s, last_s))
+        for (satellite, first_s, last_s), own_s in zip(spans, knots_s, strict=True)
+    ]
+    counts = [len(own_s) for own_s in knots_s]
+    rates = spline_rates(np.concatenate(knots_s), np.concatenate(states), counts)
+    each = np.split(rates, np.cumsum(counts)[:-1])
+    return [
+        ContactTrack(first_s, last_s, *spline)
+        for (_, first_s, last_s), *spline in zip(spans, knots_s, states, each, strict=True)
+    ]
+
+
+def _knots_s(satellite: Satellite, first_s: float, last_s: float) -> FloatArray:
+    """Even times since `first_s` that are dense enough for the orbit's perigee."""
     span_s = last_s - first_s
     # Earth-fixed, at most.
     turn_rad_s = EARTH_RATE_RAD_S + perigee_rate_rad_s(
         satellite.model.no_kozai / 60, satellite.model.ecco
     )
     steps = max(_LEAST_STEPS, ceil(span_s * turn_rad_s / _TURN_RAD))
-    knots_s = np.linspace(0.0, span_s, steps + 1)
-    states = propagate(satellite, Start.of(start), np.minimum(first_s + knots_s, last_s))
-    return ContactTrack(first_s, last_s, knots_s, states)
+    return np.linspace(0.0, span_s, steps + 1)
 
 
 Look = tuple[FloatArray, FloatArray, FloatArray]
@@ -215,7 +214,7 @@ def contact_geometries(
                 f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
             )
     frames = site_frames(devices, min_elevation_deg)
-    tracks = [contact_track(satellite, start, *span_s) for satellite, *span_s, _ in contacts]
+    tracks = _contact_tracks([contact[:3] for contact in contacts], start)
     every = np.arange(len(devices))
     edges_s = zip(*aos_los(tracks, frames), strict=True)
     times = [

@@ -8,11 +8,14 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 from sgp4.api import WGS72, Satrec
 
 import orbit
 from tests.kit import skies
+from tests.kit.orbit import spline_rates
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, FALLING, ISS, START, refused, verified
 
 LATTICE = [
@@ -218,19 +221,28 @@ def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
 
 
-@pytest.mark.parametrize("pieces", [3, 4, 30])
-def test_the_spline_of_a_pass_is_scipys_to_the_last_bit(pieces):
-    """As its docstring promises: whichever of the two is used, no trace changes."""
-    rng = np.random.default_rng(pieces)
-    for span_s in (1e-3, 7.0, 900.0):
-        knots_s = np.linspace(0.3, 0.3 + span_s, pieces + 1)
-        values = rng.normal(size=(pieces + 1, 6))
-        powers = np.swapaxes(orbit.ContactTrack(0.0, span_s, knots_s, values).powers, 1, 2)
-        np.testing.assert_array_equal(powers, CubicSpline(knots_s, values).c)
+@given(st.lists(st.integers(4, 40), min_size=1, max_size=6), st.integers(0, 99))
+def test_splines_of_passes_are_scipys_to_the_last_bit_alone_or_together(counts, seed):
+    """As the docstring promises: whichever of the two is used, no trace changes."""
+    rng = np.random.default_rng(seed)
+    spans_s = rng.choice([1e-3, 7.0, 900.0], len(counts))
+    knots_s = [np.linspace(0.3, 0.3 + s, n) for s, n in zip(spans_s, counts, strict=True)]
+    values = [rng.normal(size=(n, 6)) for n in counts]
+    together = spline_rates(np.concatenate(knots_s), np.concatenate(values), counts)
+    each = np.split(together, np.cumsum(counts)[:-1])
+    for x, y, rates in zip(knots_s, values, each, strict=True):
+        np.testing.assert_array_equal(rates[:-1], CubicSpline(x, y).c[2])
+        np.testing.assert_array_equal(rates, spline_rates(x, y, [len(x)]))
+
+
+def test_the_path_of_a_pass_is_the_spline_through_its_states():
+    track = orbit.contact_track(ISS, START, 100.0, 900.0)
+    spline = CubicSpline(track.knots_s, track.states)
+    np.testing.assert_array_equal(np.swapaxes(track.powers, 1, 2), spline.c)
 
 
 def test_names_and_numbers_that_come_more_than_once_are_told():
-    for given, words in (
+    for names, words in (
         ("A1 B2 C0 D0", []),
         ("A1 B2 A0 B3", ["2 satellites are called 'A' (1), and 1 more name comes more than once"]),
         ("A1 A2 A3 A4 A5 A6 A7", ["7 satellites are called 'A' (1, 2, 3, 4, 5, ...)"]),
@@ -239,6 +251,6 @@ def test_names_and_numbers_that_come_more_than_once_are_told():
         ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once: 3 "
                                      "element sets of one satellite count as 3"]),
     ):  # fmt: skip
-        satellites = [replace(ISS, name=word[0], norad_id=int(word[1:])) for word in given.split()]
+        satellites = [replace(ISS, name=word[0], norad_id=int(word[1:])) for word in names.split()]
         lines = orbit.doubts(iter(satellites), ISS.epoch, ISS.epoch + DAY)
         assert [line.partition(";")[0] for line in lines] == words
