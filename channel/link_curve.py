@@ -1,6 +1,7 @@
 """Link curves: rate over time, bits by a time, and the exact time when a payload is through."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from channel.checks import Floats, checked, finite, not_negative
 
 ROUNDING: Final = 1e-12
+_LEAST: Final = 5e-324
+"""Smallest number above 0: 0 / max(x, _LEAST) is 0 where x is 0, and x / x stays as it is."""
 
 
 class LinkCurve:
@@ -39,7 +42,8 @@ class LinkCurve:
         self._rows: Final = None if time.ndim == 1 else np.arange(0, time.size, time.shape[1])
         # The capacity as far as float64 knows it: its own rounding, and one tick of the clock.
         tick_s = np.spacing(np.abs(time).max(axis=-1))
-        self._slack_bits: Final = ROUNDING * self._bits[..., -1] + tick_s * rate.max(axis=-1)
+        slack_bits = ROUNDING * self._bits[..., -1] + tick_s * rate.max(axis=-1)
+        self._most_bits: Final = self._bits[..., -1] + slack_bits
         for grid in (time, rate, self._bits):
             grid.setflags(write=False)
 
@@ -47,6 +51,18 @@ class LinkCurve:
     def capacity_bits(self) -> Floats:
         """Bits that the whole curve carries: a scalar, or (K,) for a batch."""
         return self._bits[..., -1][()]
+
+    @cached_property
+    def span_s(self) -> tuple[Floats, Floats]:
+        """From when to when each row (K,) of a batch carries anything; to -inf where it never does.
+
+        Worked out once for all transfers over it.
+        """
+        time, rate = self.time_s, self.rate_bps
+        carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])
+        rows, cells = np.arange(len(time)), carries.shape[1]
+        first, last = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
+        return time[rows, first], np.where(carries[rows, first], time[rows, last], -np.inf)
 
     def device(self, k: int) -> "LinkCurve":
         """Row `k` of a batch (0 to K - 1) as a curve of its own; ValueError if there is none."""
@@ -72,16 +88,7 @@ class LinkCurve:
 
         0 before the grid and the whole capacity after it. Raises ValueError for a NaN.
         """
-        when = self._each(_not_nan("time_s", time_s))
-        inside = self._within(when)
-        i = self._segment(_rank(self.time_s, inside, "right"))
-        start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
-        since_s, step_s = inside - start_s, self.time_s.take(i + 1) - start_s
-        share = np.divide(since_s, step_s, out=np.ones_like(since_s), where=step_s > 0)
-        mean_bps = rate + (self.rate_bps.take(i + 1) - rate) * share / 2.0
-        upper = self._bits.take(i + 1)
-        bits = np.minimum(self._bits.take(i) + mean_bps * since_s, upper)
-        return np.where(since_s >= step_s, upper, bits)[()]
+        return self._sent_bits(self._each(_not_nan("time_s", time_s)))[()]
 
     def completion_time_s(self, bits: ArrayLike, start_s: ArrayLike | None = None) -> Floats:
         """Earliest time at which `bits` sent from `start_s` on are through, infinity if never.
@@ -96,28 +103,53 @@ class LinkCurve:
         start = self._each(self.time_s[..., 0] if start_s is None else _not_nan("start_s", start_s))
         if size.shape != start.shape:
             size, start = np.broadcast_arrays(size, start)
-        total = self._bits[..., -1]
-        goal = self.delivered_bits(start) + size
-        through = (goal <= total + self._slack_bits) & (start < self.time_s[..., -1])
-        done = np.maximum(self._reached(np.minimum(goal, total)), start)
-        return np.where(size == 0, start, np.where(through, done, np.inf))[()]
+        return self.unchecked_completion_time_s(size, start)[()]
 
-    def _reached(self, goal: Floats) -> Floats:
+    def unchecked_completion_time_s(self, bits: Floats, start_s: Floats) -> Floats:
+        """The same for arrays of one shape, (K,) for a batch, that are known to be right.
+
+        A NaN among them gives a NaN or infinity.
+        """
+        last_s, total = self.time_s[..., -1], self._bits[..., -1]
+        goal = self._sent_bits(start_s) + bits
+        done_s = np.maximum(self._reached_s(np.minimum(goal, total)), start_s)
+        through = (goal <= self._most_bits) & (start_s < last_s)
+        done_s = np.where(through, done_s, np.inf)
+        some = np.count_nonzero(bits) == bits.size
+        return done_s if some else np.where(bits == 0, start_s, done_s)
+
+    def _sent_bits(self, time_s: Floats) -> Floats:
+        """Bits by each time: on a segment the time so far times the mean of the rates."""
+        first_s, last_s = self.time_s[..., 0], self.time_s[..., -1]
+        if not np.count_nonzero(time_s > first_s):
+            return np.zeros_like(time_s)
+        inside_s = np.minimum(np.maximum(time_s, first_s), last_s)
+        i = self._segment(_rank(self.time_s, inside_s, "right"))
+        start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
+        since_s, step_s = inside_s - start_s, self.time_s.take(i + 1) - start_s
+        share = since_s / np.maximum(step_s, _LEAST)
+        mean_bps = rate + (self.rate_bps.take(i + 1) - rate) * share / 2.0
+        upper = self._bits.take(i + 1)
+        bits = np.minimum(self._bits.take(i) + mean_bps * since_s, upper)
+        return np.where(since_s >= step_s, upper, bits)
+
+    def _reached_s(self, goal: Floats) -> Floats:
         """Earliest time at which the curve has carried `goal` bits, at most its capacity.
 
         On a segment r0 dt + a dt^2 / 2 = b gives dt = 2 b / (r0 + sqrt(r0^2 + 2 a b)), which
         neither cancels nor divides by the slope a.
         """
         i = self._segment(_rank(self._bits, goal, "left"))
-        rate, step_s = self.rate_bps.take(i), self._step(self.time_s, i)
-        left = goal - self._bits.take(i)
-        some = left > 0
-        twice_mean_bps = np.divide(2.0 * left, step_s, out=np.zeros_like(left), where=some)
+        start_s, rate, before = self.time_s.take(i), self.rate_bps.take(i), self._bits.take(i)
+        i += 1
+        end_s, upper = self.time_s.take(i), self._bits.take(i)
+        left = goal - before
+        # Where nothing is left, which 0 bits leave in a segment of no length, 0 over anything.
+        twice_mean_bps = 2.0 * left / np.maximum(end_s - start_s, _LEAST)
         # Rounding may take the square of the final rate a little below 0.
-        square = np.maximum(rate**2 + twice_mean_bps * self._step(self.rate_bps, i), 0.0)
-        after_s = np.divide(2.0 * left, rate + np.sqrt(square), out=np.zeros_like(left), where=some)
-        end_s, start_s = self.time_s.take(i + 1), self.time_s.take(i)
-        whole = some & (goal >= self._bits.take(i + 1))
+        square = np.maximum(rate**2 + twice_mean_bps * (self.rate_bps.take(i) - rate), 0.0)
+        after_s = 2.0 * left / np.maximum(rate + np.sqrt(square), _LEAST)
+        whole = (left > 0) & (goal >= upper)
         return np.where(whole, end_s, np.minimum(start_s + after_s, end_s))
 
     def _each(self, values: Floats) -> Floats:
@@ -169,7 +201,8 @@ def _rank(grid: Floats, values: Floats, side: Literal["left", "right"]) -> NDArr
         return np.asarray(np.searchsorted(grid, values, side))
     column = values[:, np.newaxis]
     counted = grid < column if side == "left" else grid <= column
-    return np.asarray(np.count_nonzero(counted, axis=1))
+    ranks: NDArray[np.intp] = np.add.reduce(counted, axis=1, dtype=np.intp)
+    return ranks
 
 
 def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) -> LinkCurve:

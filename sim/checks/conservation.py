@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.errors import violated
+from sim.links.sharing import everywhere
 from sim.network.ledger import Sums, check_balance
 from sim.trace.assembly import Coded
 from sim.trace.schema import DIRECTIONS
@@ -172,11 +173,6 @@ class TransferRows:
         code = said.words.index(word) if word in said.words else len(said.words)
         rows: Mask = np.asarray(said.codes) == code
         return rows
-
-
-def everywhere(fine: Mask) -> bool:
-    """Whether all rows are fine: to count them is several times quicker than to ask."""
-    return bool(np.count_nonzero(fine) == len(fine))
 
 
 def worst(wrong: Mask) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
 from learning.requests.event_details import STALENESS as COUNTED
-from sim.checks.conservation import TransferRows, everywhere, worst
+from sim.checks.conservation import TransferRows, worst
 from sim.errors import violated
+from sim.links.sharing import everywhere
 
 STALENESS = "staleness counted from the version downloaded"
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.checks.conservation import TransferRows, everywhere, worst
+from sim.checks.conservation import TransferRows, worst
 from sim.errors import DURATIONS, MONOTONE, violated
+from sim.links.sharing import everywhere
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
 

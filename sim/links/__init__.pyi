@@ -12,6 +12,6 @@ from .pass_links import Pass as Pass
 from .pass_links import bare_links as bare_links
 from .pass_links import grid_step_s as grid_step_s
 from .sharing import Carried as Carried
-from .sharing import span_s as span_s
+from .sharing import everywhere as everywhere
 from .sidelinks import Sidelinks as Sidelinks
 from .sidelinks import sidelinks_of as sidelinks_of

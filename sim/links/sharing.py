@@ -51,13 +51,18 @@ def queued(
     """
     if channels < 1:
         raise ValueError(f"channels is {channels}; allowed is at least 1")
-    opens_s, closes_s = span_s(curve)
-    opens_s = np.where(bits > 0, opens_s, curve.time_s[:, 0])
-    comes_s = np.where(who, np.maximum(arrival_s, opens_s), np.inf)
-    sends = (bits > 0) & (comes_s < closes_s)
-    comes_s = np.where(sends | (bits == 0), comes_s, np.inf)
+    opens_s, closes_s = curve.span_s
+    some = bits > 0
+    if not everywhere(some):
+        opens_s = np.where(some, opens_s, curve.time_s[:, 0])
+    comes_s = np.maximum(arrival_s, opens_s)
+    if not everywhere(who):
+        comes_s = np.where(who, comes_s, np.inf)
+    sends = some & (comes_s < closes_s)
+    if not everywhere(sends):
+        comes_s = np.where(sends | (bits == 0), comes_s, np.inf)
     if np.count_nonzero(sends) <= channels:
-        return Allocation(comes_s, curve.completion_time_s(bits, comes_s), curve)
+        return Allocation(comes_s, curve.unchecked_completion_time_s(bits, comes_s), curve)
     begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)
     begin_s, end_s = (np.where(bits == 0, comes_s, x) for x in (begin_s, end_s))
     last_s = curve.time_s[:, -1]
@@ -80,13 +85,9 @@ def seconds(
     return least
 
 
-def span_s(curve: LinkCurve) -> tuple[Floats, Floats]:
-    """From when to when (K,) each curve carries anything; to -inf where it never does."""
-    time, rate = curve.time_s, curve.rate_bps
-    carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])
-    rows, cells = np.arange(len(time)), carries.shape[1]
-    first, last = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
-    return time[rows, first], np.where(carries[rows, first], time[rows, last], -np.inf)
+def everywhere(which: Mask) -> bool:
+    """Whether a mask holds for all: to count is several times quicker than to ask."""
+    return bool(np.count_nonzero(which) == which.size)
 
 
 def _in_turn(

@@ -12,7 +12,7 @@ from learning.requests.peers import Node
 from sim.devices.faults import Presence
 from sim.errors import SimulationError
 from sim.links.beam import SessionBeam
-from sim.links.sharing import Carried, span_s
+from sim.links.sharing import Carried
 from sim.network.ledger import Fate
 from sim.plan.contacts import PlannedContact, PlannedSession
 
@@ -205,7 +205,7 @@ class Transfer:
         senders = int(self.who.sum())
         if self.beam is None or self.beam.crowding(senders, self.personal) <= 1.0:
             return np.zeros_like(self.begin_s)
-        opens_s, _ = span_s(self.beam.curve)
+        opens_s, _ = self.beam.curve.span_s
         ready_s = np.maximum(self.arrival_s, opens_s)
         begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
         waited: Floats = np.where(self.who & np.isfinite(ready_s), begin_s - ready_s, 0.0)

@@ -18,7 +18,7 @@ from sim.links.beam import Beam, Radio, SessionBeam
 from sim.links.discontinuities import HALVINGS, crossings, find_jumps, turns
 from sim.links.pass_grid import along
 from sim.links.pass_links import DeviceLinks
-from sim.links.sharing import RateSegment, queued, seconds, shared, span_s
+from sim.links.sharing import RateSegment, queued, seconds, shared
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows

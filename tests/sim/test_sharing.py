@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from channel import LinkCurve
 from tests.kit.learning import Download, Payload, Train, Upload
-from tests.kit.network import Beam, RateSegment, SessionBeam, queued, shared, span_s
+from tests.kit.network import Beam, RateSegment, SessionBeam, queued, shared
 from tests.kit.talk import COST, band, contact, cut, download, seen, talk, upload
 
 pytestmark = pytest.mark.filterwarnings("error")  # no invalid operation goes unseen
@@ -299,7 +299,7 @@ def test_the_span_of_a_curve_is_that_of_its_cells_that_carry(points):
     """Cells may have no length; a cell carries where it has one, and a rate at either end."""
     time_s = np.cumsum([step_s for step_s, _ in points], dtype=float)
     rate_bps = np.array([float(carries) for _, carries in points])
-    begin_s, end_s = span_s(LinkCurve(time_s[None], rate_bps[None]))
+    begin_s, end_s = LinkCurve(time_s[None], rate_bps[None]).span_s
     cells = zip(pairwise(time_s), pairwise(rate_bps), strict=True)
     carrying = [(a, b) for (a, b), rates in cells if b > a and max(rates) > 0]
     if carrying:
