@@ -21,7 +21,7 @@ from sim.analysis.experts import (
 )
 from sim.devices.energy import total
 from sim.trace.schema import DIRECTIONS
-from sim.trace.tables import pieces_of
+from sim.trace.tables import grouped_by, pieces_of
 
 JOULES_PER_KWH = 3.6e6
 
@@ -198,8 +198,9 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
             moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)
         cut += int(_sum(pc.not_equal(transfers.column("outcome"), "delivered")))
-        groups = transfers.group_by(["direction", "payload"]).aggregate([("payload_bytes", "max")])
-        for direction, payload, size in zip(*groups.to_pydict().values(), strict=True):
+        groups = grouped_by(transfers, ["direction", "payload"])
+        sizes = groups.aggregate([("payload_bytes", "max")])
+        for direction, payload, size in zip(*sizes.to_pydict().values(), strict=True):
             largest[direction, payload] = max(size, largest.get((direction, payload), 0.0))
     return {
         **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},

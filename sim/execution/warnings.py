@@ -15,7 +15,7 @@ from learning.requests.event_details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
 from sim.plan.contacts import LAST_BITS_S
 from sim.trace.assembly import Coded, Vocabulary
-from sim.trace.tables import grouped, pieces_of, says
+from sim.trace.tables import grouped, grouped_by, pieces_of, says
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -103,7 +103,7 @@ def _silent(
         heard[cluster][device] = True
     for transfers in pieces_of(tables, "transfers", ["cluster", "device", "direction"]):
         up = transfers.filter(pc.equal(transfers.column("direction"), "uplink"))
-        pairs = up.group_by(["cluster", "device"]).aggregate([])
+        pairs = grouped_by(up, ["cluster", "device"]).aggregate([])
         for cluster, device in zip(*pairs.to_pydict().values(), strict=True):
             heard[cluster][device] = True
     for name, there in heard.items():

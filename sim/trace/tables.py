@@ -190,6 +190,15 @@ def reading(path: Path) -> Iterator[None]:
 # Rows of large tables put in order and into groups by their keys, without a Python loop.
 
 
+def grouped_by(table: pa.Table, keys: Sequence[str]) -> pa.TableGroupBy:
+    """Return the rows of ``table`` grouped by columns, to be aggregated in this thread.
+
+    A thread of Arrow's could free the columns later than this one does: to free what numpy made it
+    asks for Python, and aborts the process if that has ended meanwhile.
+    """
+    return table.group_by(list(keys), use_threads=False)
+
+
 def stable_order(keys: Sequence[np.ndarray]) -> Ints:
     """Return the order of rows by several keys, the first counting most; ties keep their order."""
     order: Ints = np.lexsort([narrow(key) for key in reversed(keys)])

@@ -1,6 +1,6 @@
 """Inner names of ``sim`` that tests use: sweeps and the command line."""
 
-from sim.cli.app import app, main, status
+from sim.cli.app import app, status
 from sim.execution.identity import digest_of
 from sim.sweep.dask_worker import run_point
 from sim.sweep.engine import Outcome, Point

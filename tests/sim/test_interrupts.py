@@ -148,6 +148,54 @@ def test_what_is_killed_and_resumed_is_what_it_would_have_been(tmp_path):
     assert kills.campaign(tmp_path, 4, 8, ("timing-only run", "trained run"), (2,)).total() == 4
 
 
+# -- the end of a process
+
+ENDING = """
+import atexit, os
+from sim.cli import main
+
+class Late:
+    def __del__(self):
+        os.write(1, b"taken apart")
+
+late, log = Late(), open("log", "w")
+log.write("kept")
+atexit.register(print, "ended")
+main(["run", "nothing"])
+"""
+THREADS = """
+import os, sys
+from pathlib import Path
+import leomix
+
+leomix.run(sys.argv[1], "out")
+print([name for t in Path("/proc/self/task").iterdir() if (name := (t / "comm").read_text())])
+"""
+
+
+@pytest.mark.process
+def test_a_command_ends_without_taking_python_apart(tmp_path):
+    """A library's thread that asks for Python meanwhile would abort the process."""
+    done = python(ENDING, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "ended\n", 1)
+    assert (tmp_path / "log").read_text() == "kept"
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_a_run_frees_its_tables_in_its_own_thread(tmp_path):
+    """Arrow's threads would ask for Python to free them, perhaps at its end."""
+    done = python(THREADS, tmp_path, str(written(tmp_path, TIMED)))
+    assert done.stdout.count("python") == 1, done
+
+
+def python(code, place, *arguments):
+    one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    env = os.environ | one_thread | {"PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(line, cwd=place, env=env, capture_output=True, text=True, check=False)
+
+
 # -- a disk that is full
 
 

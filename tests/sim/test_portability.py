@@ -17,17 +17,13 @@ from tests.kit.records import on_grid, stamps_on_grid
 KEYS = {"learning.train": False, "stop.days": 1, "start": "2026-10-24T20:00:00Z"}
 CODE = """
 import sys
-from runpy import run_module
+from sim.cli import status
 
 scenario, place = sys.argv[1:]
 for line in (["run", scenario, "-o", place, "--quiet", "--no-cache"],
              ["show", place, "--json"], ["contacts", scenario]):
-    sys.argv = ["leomix", *line]
-    try:
-        run_module("sim", run_name="__main__")
-    except SystemExit as end:
-        if end.code:
-            raise
+    if code := status(line):
+        sys.exit(code)
 """
 HOME = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
 NO_UTF_8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
