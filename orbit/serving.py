@@ -1,22 +1,23 @@
 """Service: which contact has a beam when, by priority and handover, and what waits."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
-from math import inf
+from math import inf, nan
 from typing import Literal
 
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
-from orbit.windows import ContactWindows
+from orbit.windows import ContactWindows, groups
 
 Priority = Literal["least_recently_served", "highest_elevation"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
 Elevation = Callable[[int, float], float]
 """Elevation (deg) of the satellite of a window, by index, at a time in seconds since the start."""
+_Asking = tuple[float, int, int]
+"""When the last service of a site ended, the site, and the window for which it asks a beam."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +70,11 @@ def serve(
         if hand_over == "highest_elevation":
             scheduler.handover_key = lambda window, now_s: -elevation_deg(window, now_s)
     scheduler.run()
-    served = ~np.isnan(scheduler.start_s)
+    start_s, end_s = np.array(scheduler.start_s), np.array(scheduler.end_s)
+    served = ~np.isnan(start_s)
     latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
-    until_s = np.where(served, scheduler.start_s, latest_s)
-    waited_s, wait_from_s = beam_waits_s(windows, scheduler.start_s, scheduler.end_s, until_s)
-    return Service(served, scheduler.start_s, scheduler.end_s, waited_s, wait_from_s)
+    waits = beam_waits_s(windows, start_s, end_s, np.where(served, start_s, latest_s))
+    return Service(served, start_s, end_s, *waits)
 
 
 def _check(
@@ -95,108 +96,153 @@ def _check(
 
 
 class _BeamScheduler:
-    """The state of all beams and sites, event by event."""
+    """The state of all beams and sites, event by event.
+
+    Between two events no site that asks sees a free beam, and none may take one over. An event
+    therefore concerns the satellites alone that it changes: by a rise, a set or another end of
+    service, or a holder that has had its beam for long enough. Of the sites that ask for one of
+    these, only the first can get it: by the end of its last service, then by its index.
+    """
 
     def __init__(
         self, windows: ContactWindows, beams: int, min_contact_s: float, takes_over: bool
     ) -> None:
-        self.start_s = np.full(len(windows), np.nan)
-        self.end_s = np.full(len(windows), np.nan)
-        self.priority_key: Elevation = lambda window, now_s: self._last_end_s[self._site[window]]
+        self.start_s, self.end_s = [nan] * len(windows), [nan] * len(windows)
+        self.priority_key: Elevation | None = None
         self.handover_key: Elevation = lambda window, now_s: -self._set_s[window]
-        self._windows, self._min_contact_s = windows, min_contact_s
-        self._takes_over = takes_over
-        self._site = windows.site.tolist()
-        self._satellite = windows.satellite.tolist()
-        self._set_s = windows.set_s.tolist()
-        self._free: dict[int, int] = defaultdict(lambda: beams)
-        self._in_view: dict[int, list[int]] = defaultdict(list)
-        self._serving: dict[int, int] = {}
-        self._last_end_s: dict[int, float] = defaultdict(lambda: -inf)
+        self._min_contact_s, self._takes_over = min_contact_s, takes_over
+        sites, site = np.unique(windows.site, return_inverse=True)
+        satellites, satellite = np.unique(windows.satellite, return_inverse=True)
+        self._site, self._satellite = site.tolist(), satellite.tolist()
+        self._rise_s, self._set_s = windows.rise_s.tolist(), windows.set_s.tolist()
+        self._free = [beams] * len(satellites)
+        self._held: list[list[int]] = [[] for _ in satellites]
+        self._asking: list[list[_Asking]] = [[] for _ in satellites]
+        self._in_view: list[list[int]] = [[] for _ in sites]
+        self._serving: list[int | None] = [None] * len(sites)
+        self._last_end_s = [-inf] * len(sites)
         self._before_s: dict[int, float] = {}
-        self._events: list[float] = []
+        self._events: list[tuple[float, int]] = []
 
     def run(self) -> None:
-        """Open the windows in order of time; at equal times services end first."""
-        rise_s = self._windows.rise_s
-        together = np.split(np.arange(len(rise_s)), np.flatnonzero(np.diff(rise_s)) + 1)
-        for risen in together if len(rise_s) else []:
-            now_s = float(rise_s[risen[0]])
-            self._until(now_s)
-            for window in risen.tolist():
-                self._in_view[self._site[window]].append(window)
-            self._share(now_s)
-        self._until(inf)
+        """Go through all events in order of time; at equal times services end first."""
+        risen, rises = 0, [*self._rise_s, inf]
+        while risen < len(self._rise_s) or self._events:
+            now_s = min(rises[risen], self._events[0][0] if self._events else inf)
+            changed = set()
+            while self._events and self._events[0][0] <= now_s:
+                window = heappop(self._events)[1]
+                changed.add(self._satellite[window])
+                if window == self._serving[self._site[window]] and self._set_s[window] <= now_s:
+                    self._end(window, now_s, changed)
+            while rises[risen] <= now_s:
+                self._in_view[self._site[risen]].append(risen)
+                if self._serving[self._site[risen]] is None:
+                    self._ask(risen, changed)
+                risen += 1
+            self._share(now_s, changed)
 
-    def _until(self, limit_s: float) -> None:
-        while self._events and self._events[0] <= limit_s:
-            now_s = heappop(self._events)
-            for window in [w for w in self._serving.values() if self._set_s[w] <= now_s]:
-                self._end(window, self._set_s[window])
-            if now_s < limit_s:  # at the limit itself new windows take part
-                self._share(now_s)
-
-    def _share(self, now_s: float) -> None:
-        """Let the sites without service choose, the most urgent one first."""
+    def _share(self, now_s: float, changed: set[int]) -> None:
+        """Let the sites that ask choose among the changed satellites, the most urgent one first."""
         while True:
-            asking = [site for site in sorted(self._in_view) if site not in self._serving]
-            for site in asking:
-                self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
-            choices = [self._choice(site, now_s) for site in asking]
-            found = [window for window in choices if window is not None]
-            if found:
-                self._begin(
-                    min(found, key=lambda w: (self.priority_key(w, now_s), self._site[w])), now_s
-                )
-            elif not (self._takes_over and self._take_over(asking, now_s)):
+            window = self._most_urgent(now_s, changed)
+            if window is not None:
+                self._begin(window, now_s)
+                continue
+            holder = self._to_take_over(now_s, changed) if self._takes_over else None
+            if holder is None:
                 return
+            self._end(holder, now_s, changed)
+
+    def _most_urgent(self, now_s: float, changed: set[int]) -> int | None:
+        """The choice of the site that may choose first, if there is a free beam for any."""
+        free = [satellite for satellite in changed if self._free[satellite]]
+        if self.priority_key is None:
+            first = [ask for satellite in free if (ask := self._first_of(satellite, now_s))]
+            return self._choice(min(first)[1], now_s) if first else None
+        asking = {ask[1] for satellite in free for ask in self._all_of(satellite, now_s)}
+        choices = [self._choice(site, now_s) for site in asking]
+        ranks = [(self.priority_key(w, now_s), self._site[w], w) for w in choices]
+        return min(ranks)[-1] if ranks else None
+
+    def _choice(self, site: int, now_s: float) -> int:
+        """The window that a site likes best of those with a free beam, of which it has one."""
+        mine = self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
+        ranks = [
+            (self.handover_key(w, now_s), self._satellite[w], w)
+            for w in mine
+            if self._free[self._satellite[w]]
+        ]
+        return min(ranks)[-1]
+
+    def _to_take_over(self, now_s: float, changed: set[int]) -> int | None:
+        """The window whose beam goes to the site that has waited longest, if any.
+
+        Of those served by the satellites that the site sees, its own site was served last.
+        """
+        pairs = [
+            (*ask[:2], -self._before_s[holder], -self._site[holder], holder)
+            for satellite in changed
+            if (ask := self._first_of(satellite, now_s))
+            for holder in self._held[satellite]
+            if self._before_s[holder] > ask[0]
+            and self.start_s[holder] < now_s
+            and self.start_s[holder] + self._min_contact_s <= now_s
+        ]
+        return min(pairs)[-1] if pairs else None
 
     def _lasts(self, window: int, now_s: float) -> bool:
         left_s: float = self._set_s[window] - now_s
         return left_s > 0 and left_s >= self._min_contact_s
 
-    def _choice(self, site: int, now_s: float) -> int | None:
-        """The window of the site that it likes best among those with a free beam."""
-        free = [w for w in self._in_view[site] if self._free[self._satellite[w]] > 0]
-        ranks = [(self.handover_key(w, now_s), self._satellite[w], w) for w in free]
-        return min(ranks)[-1] if ranks else None
+    def _ask(self, window: int, changed: set[int]) -> None:
+        site, satellite = self._site[window], self._satellite[window]
+        heappush(self._asking[satellite], (self._last_end_s[site], site, window))
+        changed.add(satellite)
 
-    def _take_over(self, asking: list[int], now_s: float) -> bool:
-        """Let the site that has waited longest have the beam of one that has not, if any.
+    def _asks(self, ask: _Asking, now_s: float) -> bool:
+        """Whether the site has not been served since it asked, and the window still lasts."""
+        asked_s, site, window = ask
+        waits = self._serving[site] is None and self._last_end_s[site] == asked_s
+        return waits and self._lasts(window, now_s)
 
-        A beam that its holder has not had for long enough yet is looked at again later.
-        """
-        for site in sorted(asking, key=lambda site: (self._last_end_s[site], site)):
-            wanted = {self._satellite[w] for w in self._in_view[site]}
-            for holder in self._more_recent(wanted, self._last_end_s[site]):
-                ripe_s = self.start_s[holder] + self._min_contact_s
-                if now_s >= ripe_s and now_s > self.start_s[holder]:
-                    self._end(holder, now_s)
-                    return True
-                if ripe_s > now_s:
-                    heappush(self._events, float(ripe_s))
-        return False
+    def _first_of(self, satellite: int, now_s: float) -> _Asking | None:
+        """Who asks for a satellite and was served before all others that do."""
+        asking = self._asking[satellite]
+        while asking and not self._asks(asking[0], now_s):
+            heappop(asking)
+        return asking[0] if asking else None
 
-    def _more_recent(self, satellites: set[int], last_end_s: float) -> list[int]:
-        """Windows served by these whose sites were served after `last_end_s`, latest first."""
-        held = [w for w in self._serving.values() if self._satellite[w] in satellites]
-        later = [w for w in held if self._before_s[w] > last_end_s]
-        return sorted(later, key=lambda w: (-self._before_s[w], -self._site[w]))
+    def _all_of(self, satellite: int, now_s: float) -> list[_Asking]:
+        """All that ask for a satellite."""
+        # In no order: with a priority_key none is looked for.
+        mine = [ask for ask in self._asking[satellite] if self._asks(ask, now_s)]
+        self._asking[satellite] = mine
+        return mine
 
     def _begin(self, window: int, now_s: float) -> None:
-        site = self._site[window]
+        site, satellite = self._site[window], self._satellite[window]
         self.start_s[window] = now_s
         self._in_view[site].remove(window)
-        self._free[self._satellite[window]] -= 1
+        self._free[satellite] -= 1
+        self._held[satellite].append(window)
         self._serving[site] = window
         self._before_s[window] = self._last_end_s[site]
-        heappush(self._events, self._set_s[window])
+        heappush(self._events, (self._set_s[window], window))
+        if self._takes_over and self._min_contact_s > 0:
+            heappush(self._events, (now_s + self._min_contact_s, window))
 
-    def _end(self, window: int, now_s: float) -> None:
-        site = self._site[window]
+    def _end(self, window: int, now_s: float, changed: set[int]) -> None:
+        site, satellite = self._site[window], self._satellite[window]
         self.end_s[window] = self._last_end_s[site] = now_s
-        self._free[self._satellite[window]] += 1
-        del self._serving[site], self._before_s[window]
+        self._free[satellite] += 1
+        self._held[satellite].remove(window)
+        self._serving[site] = None
+        del self._before_s[window]
+        changed.add(satellite)
+        self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
+        for other in self._in_view[site]:
+            self._ask(other, changed)
 
 
 def beam_waits_s(
@@ -204,8 +250,7 @@ def beam_waits_s(
 ) -> tuple[FloatArray, FloatArray]:
     """How long, and from when, each window was open up to `until_s` without its site served."""
     waited_s, from_s = np.zeros(len(windows)), np.full(len(windows), np.nan)
-    for site in np.unique(windows.site):
-        mine = np.flatnonzero(windows.site == site)
+    for mine in groups(windows.site):
         served = mine[~np.isnan(start_s[mine])]
         begins, ends = _merged(start_s[served], end_s[served])
         rise_s, last_s = windows.rise_s[mine], until_s[mine]
@@ -242,8 +287,8 @@ def session_numbers(
     A session is a site's services whose gaps are at most `gap_s` (None: every service is one).
     """
     numbers = np.full(len(windows), -1, dtype=np.int64)
-    for site in np.unique(windows.site):
-        mine = np.flatnonzero((windows.site == site) & service.served)
+    for own in groups(windows.site):
+        mine = own[service.served[own]]
         mine = mine[np.argsort(service.start_s[mine], kind="stable")]
         gaps_s = service.start_s[mine][1:] - service.end_s[mine][:-1]
         parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s

@@ -89,6 +89,13 @@ def bare_windows(**known: Any) -> ContactWindows:
     return ContactWindows(**{n: known.get(n, unknown.get(n, nowhere)) for n in names})
 
 
+def groups(numbers: IntArray, many: int | None = None) -> list[IntArray]:
+    """Where each number from 0 stands, to `many` - 1 or else the largest there is: in one sort."""
+    order = np.argsort(numbers, kind="stable")
+    many = int(numbers.max(initial=0)) + 1 if many is None else many
+    return np.split(order, np.searchsorted(numbers[order], np.arange(1, many)))
+
+
 def joined(pieces: list[Columns]) -> Columns:
     """Concatenate the columns of all pieces (at least one); the pieces are emptied meanwhile."""
     names = list(pieces[0])
@@ -186,8 +193,7 @@ def _gaps_and_views_s(
     """Longest gap, and time with a satellite in view, of each site (S,)."""
     _check_span(windows, sites, span_s)
     longest_s, in_view_s = np.empty(sites), np.empty(sites)
-    for site in range(sites):
-        mine = windows.site == site
+    for site, mine in enumerate(groups(windows.site, sites)):
         covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
         gaps_s = np.maximum(np.append(windows.rise_s[mine], span_s) - covered_until_s, 0.0)
         longest_s[site], in_view_s[site] = gaps_s.max(), span_s - gaps_s.sum()

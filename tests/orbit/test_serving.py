@@ -17,7 +17,7 @@ def _elevation_deg(window, time_s):
 def plans(draw):
     """Windows at whole seconds, many at equal times; a pair's own windows never overlap."""
     rows = []
-    for satellite in range(draw(st.integers(1, 2))):
+    for satellite in range(draw(st.integers(1, 3))):
         for site in range(draw(st.integers(1, 5))):
             edges = sorted(draw(st.sets(st.integers(0, 25), max_size=6)))
             rows += [(satellite, site, a, b) for a, b in zip(edges[::2], edges[1::2], strict=False)]
