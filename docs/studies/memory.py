@@ -23,7 +23,7 @@ from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models import MODELS, Residency
 from learning.models.build import skeleton
-from learning.training.sgd import gradients
+from learning.training.sgd import each, gradients
 
 KIND = "llama-3-8b-x3"
 TOKENS = 384
@@ -80,7 +80,7 @@ def _measured_bytes(config: LearningConfig, held: tuple[int, ...]) -> int:
     def loss(factors: dict[str, torch.Tensor]) -> torch.Tensor:
         return functional.cross_entropy(functional_call(model, {**standing, **factors}, (x,)), y)
 
-    gradients(moving, (), loss)
+    gradients(moving, (), each(loss, together=False))
     return torch.cuda.max_memory_allocated()
 
 

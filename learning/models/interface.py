@@ -21,10 +21,13 @@ class MoEModel(nn.Module):
 
     ``forward(x)`` maps samples ``x`` of the data's form to logits (n, classes). Training runs it
     over all devices of a cluster at once by :func:`torch.func.vmap`; a model that does not
-    support that sets ``batched`` to False and is trained device by device.
+    support that sets ``batched`` to False and is trained device by device. One that ``stacks`` is
+    made of layers that take parameters stacked by device (:mod:`learning.models.stacked`), and is
+    called with samples (K, n, ...) of all devices without vmap.
     """
 
     batched: bool = True
+    stacks: bool = False
 
     def keep(self, x: Tensor) -> Tensor | None:
         """Return which tokens of ``x`` are not padding, bool in the gates' shape; None for all."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.config import LoraConfig, ModelConfig
+from learning.models.stacked import Linear, by_device, linear, plus_linear
 
 # The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
 
@@ -51,6 +52,9 @@ class Gate(nn.Module):
 
     With ``normalised`` the kept weights sum to 1, as in Mixtral. For k = 1 the weight is always 1,
     but has the gradient of p, or the gate could not learn. With ``biased`` the logits are W x + b.
+
+    Where one expert has the whole softmax, ``only``, its weight is 1 and the gate's gradient 0
+    whatever the logits are, which are not computed then.
     """
 
     reach: Tensor | None
@@ -75,13 +79,19 @@ class Gate(nn.Module):
         self.masked = here.masked
         selectable = experts if here.masked == 0.0 else len(held)
         self.k = min(config.top_k, selectable)
+        self.only = held[0] if selectable == 1 else None
         self.normalised = normalised
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``x`` (..., hidden)."""
-        logits = functional.linear(x, self.weight, self.bias)
+        if self.only is not None:
+            weight = torch.zeros(self.experts, dtype=x.dtype, device=x.device)
+            weight[self.only] = 1.0
+            chosen = torch.tensor(self.only, device=x.device)
+            return Routing(weight.expand(*x.shape[:-1], -1), chosen.expand(*x.shape[:-1], 1))
+        logits = linear(x, self.weight, self.bias)
         if self.reach is not None:
-            logits = logits + self.reach
+            logits = logits + by_device(self.reach, logits)
         if self.absent:
             absent = torch.tensor(self.absent, device=logits.device)
             logits = logits.index_fill(-1, absent, self.masked)
@@ -99,8 +109,8 @@ class Expert(nn.Module):
 
     def __init__(self, hidden: int, inner: int) -> None:
         super().__init__()
-        self.up = nn.Linear(hidden, inner)
-        self.down = nn.Linear(inner, hidden)
+        self.up = Linear(hidden, inner)
+        self.down = Linear(inner, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to the same shape."""
@@ -113,9 +123,9 @@ class GatedExpert(nn.Module):
 
     def __init__(self, hidden: int, inner: int) -> None:
         super().__init__()
-        self.gate = nn.Linear(hidden, inner, bias=False)
-        self.up = nn.Linear(hidden, inner, bias=False)
-        self.down = nn.Linear(inner, hidden, bias=False)
+        self.gate = Linear(hidden, inner, bias=False)
+        self.up = Linear(hidden, inner, bias=False)
+        self.down = Linear(inner, hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to the same shape."""
@@ -152,6 +162,9 @@ class MoELayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to (..., outputs)."""
         routing: Routing = self.gate(x)
+        if self.gate.only is not None:
+            out: Tensor = self.experts[str(self.gate.only)](x)
+            return out
         if self.dense:
             return self._everywhere(x, routing)
         return self._where_chosen(x, routing)
@@ -220,8 +233,8 @@ class LoraLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., in) to (..., out)."""
-        low_rank = functional.linear(functional.linear(x, self.a), self.b)
-        return functional.linear(x, self.weight, self.bias) + self.scale * low_rank
+        out = linear(x, self.weight, self.bias)
+        return plus_linear(out, linear(x, self.a, None), self.b, self.scale)
 
 
 def with_factors(expert: nn.Module, lora: LoraConfig) -> nn.Module:

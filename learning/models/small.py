@@ -11,16 +11,19 @@ from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
 from learning.models.moe import MoELayer, Residency
+from learning.models.stacked import Conv2d, LayerNorm, Linear
 
 
 class _ResidualMoE(MoEModel):
     """L residual MoE layers, each after a LayerNorm, then LayerNorm and head."""
 
+    stacks = True
+
     def _add_layers(self, config: ModelConfig, here: Residency, classes: int) -> None:
         self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.hidden)
-        self.head = nn.Linear(config.hidden, classes)
+        self.norms = nn.ModuleList(LayerNorm(config.hidden) for _ in range(config.layers))
+        self.norm = LayerNorm(config.hidden)
+        self.head = Linear(config.hidden, classes)
 
     def _through_layers(self, hidden: Tensor) -> Tensor:
         for norm, layer in zip(self.norms, self.moe, strict=True):
@@ -35,7 +38,7 @@ class VectorMoE(_ResidualMoE):
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         check_form(config, spec)
-        self.embed = nn.Linear(spec.shape[0], config.hidden)
+        self.embed = Linear(spec.shape[0], config.hidden)
         self._add_layers(config, here, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,12 +57,12 @@ class ImageMoE(_ResidualMoE):
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         check_form(config, spec)
-        self.stem = nn.Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
-        self.embed = nn.Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
+        self.stem = Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
+        self.embed = Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
         self._add_layers(config, here, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, classes) of images ``x`` (n, channels, height, width)."""
+        """Return logits (..., classes) of images ``x`` (..., channels, height, width)."""
         places = functional.gelu(self.embed(functional.gelu(self.stem(x))))
         hidden = places.flatten(-2).transpose(-1, -2)
         logits: Tensor = self.head(self._through_layers(hidden).mean(-2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.training.device_state import model_of_device
-from learning.training.task import Samples, Task, in_batches
+from learning.training.task import Samples, Task, in_batches, rows_at_once
 
 
 class Score(TypedDict):
@@ -41,8 +41,25 @@ def evaluate(
 
     With ``only`` the gate is masked to those experts.
     """
-    model = task.model(server, only)
-    return [_score(model, name, task.test[name]) for name in task.config.clusters]
+    model, tests = task.model(server, only), [task.test[name] for name in task.config.clusters]
+    with torch.inference_mode():
+        parts = [model(x) for x in _together([x for test in tests for x in in_batches(test.x)])]
+        # Losses are summed in at least single precision: sixteen bits would round them.
+        logits = torch.cat([p.float() if p.dtype == torch.bfloat16 else p for p in parts])
+        own = torch.split(logits, [len(test.y) for test in tests])
+        named = zip(task.config.clusters, own, tests, strict=True)
+        return [_score(cluster, found, test.y) for cluster, found, test in named]
+
+
+def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Put parts one after another as long as they make one batch: small sets cost one pass."""
+    waiting: list[Tensor] = []
+    for part in parts:
+        if waiting and sum(map(len, waiting)) + len(part) > rows_at_once(part):
+            yield torch.cat(waiting)
+            waiting = []
+        waiting.append(part)
+    yield torch.cat(waiting)
 
 
 def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -50,18 +67,12 @@ def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {name: tensor.contiguous() for name, tensor in {**task.backbone, **server}.items()}
 
 
-def _score(model: nn.Module, cluster: str, test: Samples) -> Score:
-    with torch.no_grad():
-        parts = [model(x) for x in in_batches(test.x)]
-    # Losses are summed in at least single precision: sixteen bits would round them.
-    logits = torch.cat(parts)
-    logits = logits.float() if logits.dtype == torch.bfloat16 else logits
-    loss = float(functional.cross_entropy(logits, test.y))
+def _score(cluster: str, logits: Tensor, y: Tensor) -> Score:
     return Score(
         cluster=cluster,
-        accuracy=float((logits.argmax(-1) == test.y).double().mean()),
-        loss=loss,
-        samples=len(test.y),
+        accuracy=float((logits.argmax(-1) == y).double().mean()),
+        loss=float(functional.cross_entropy(logits, y)),
+        samples=len(y),
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from learning.config import MASKS, LearningConfig
-from learning.data.samples import InputSpec
-from learning.models.build import skeleton
-from learning.models.interface import Maker, is_gate, is_of
+from learning.config import MASKS
+from learning.models.interface import is_gate, is_of
 from learning.models.moe import Residency
+from learning.models.stacked import with_tensors
 from learning.training import sgd
 from learning.training.device_state import BASE, FACTOR, State, delta_of, experts_held
 from learning.training.task import Task
@@ -53,7 +52,7 @@ def train(
         masked=MASKS[mask],
         own_reach=reach is not None,
     )
-    model = _model_of(task.config, task.spec, task.maker, here)
+    model = task.shapes(here)
     moved = _moved_names(task, state, experts, gate)
     frozen = _frozen(task, state, routed, moved)
     if reach is not None:
@@ -65,7 +64,7 @@ def train(
     trained = sgd.train(
         {path: state[name] for name, path in moved.items()},
         sgd.draw_of(task, cluster, samples.x, samples.y),
-        loss_of(model, shared),
+        loss_of(model, shared, task.batched),
         sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
         rounds,
         first_round,
@@ -77,23 +76,26 @@ def train(
     return {**state, **{name: trained[path] for name, path in moved.items()}}
 
 
-def loss_of(model: nn.Module, shared: Mapping[str, Tensor]) -> sgd.Loss:
-    """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``."""
+def loss_of(model: nn.Module, shared: Mapping[str, Tensor], together: bool) -> sgd.Loss:
+    """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
 
-    def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        logits = functional_call(model, {**shared, **tensors}, (x,), tie_weights=False)
-        # As functional.cross_entropy to the last bit, in fewer operations under vmap.
-        logs = logits.flatten(0, -2).log_softmax(-1)
-        mean: Tensor = -logs.gather(1, y.flatten()[:, None]).mean()
-        return mean
+    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``.
+    """
 
-    return loss
+    def cross_entropy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+        # As functional.cross_entropy to the last bit of the gradient, of any leading shape.
+        return run(x).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
 
+    def stacked(tensors: Mapping[str, Tensor]) -> Callable[..., Tensor]:
+        return partial(cross_entropy, with_tensors(model, {**shared, **tensors}))
 
-@lru_cache(maxsize=16)
-def _model_of(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
-    """Return a model without memory for ``functional_call``, made once."""
-    return skeleton(config, spec, maker, here)
+    def of_one(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        known = {**shared, **tensors}
+        return cross_entropy(lambda x: functional_call(model, known, (x,), tie_weights=False), x, y)
+
+    if getattr(model, "stacks", False):
+        return stacked
+    return sgd.each(of_one, together)
 
 
 def _moved_names(

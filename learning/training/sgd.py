@@ -1,13 +1,14 @@
 """Minibatches, gradients and SGD: the one gradient descent of all local training.
 
-Devices of a cluster are trained all at once (``torch.func.vmap`` over stacked tensors) or one after
-another, where a model is too large for that.
+Devices of a cluster are trained all at once, over stacked tensors, or one after another where a
+model is too large for that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,8 +22,22 @@ from learning.training.task import Task
 Tensors = Mapping[str, Tensor]
 Batch = tuple[Tensor, ...]
 """What a loss takes beside the tensors: inputs and labels of one minibatch, for example."""
-Loss = Callable[..., Tensor]
-"""Mean loss ``loss(tensors, *batch)`` of one device's minibatch, a scalar."""
+Loss = Callable[[Tensors], Callable[..., Tensor]]
+"""``loss(tensors)(*batch)`` is the mean loss of a minibatch, summed over devices that are stacked.
+
+The tensors change in place between two batches.
+"""
+
+
+def each(loss: Callable[..., Tensor], together: bool) -> Loss:
+    """Return ``loss(tensors, *batch)`` of one device for one, or for all that are ``together``."""
+
+    def of_all(tensors: Tensors, *batch: Tensor) -> Tensor:
+        return vmap(loss)(tensors, *batch).sum()
+
+    return lambda tensors: partial(of_all if together else loss, tensors)
+
+
 Draw = Callable[[Sequence[int], Sequence[int | None]], Iterable[Batch]]
 """The minibatches of one round, ``draw(devices, numbers)``, a step at a time, stacked (K, ...).
 
@@ -57,11 +72,11 @@ def train(
 ) -> dict[str, Tensor]:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
 
-    ``loss`` gets what is ``frozen`` (K, ...) with the tensors that are trained. ``together`` runs
-    ``devices`` (by default those that train) at once, where one that has done its rounds stands
-    still, else one after another: the same but for rounding. Momentum begins at zero. Without
-    momentum rounds trained in several calls equal those trained in one, bit for bit. Raises
-    ValueError for counts that do not fit.
+    ``loss`` gets what is ``frozen`` (K, ...) with the tensors that are trained. ``together`` calls
+    it with ``devices`` (by default those that train) at once, where one that has done its rounds
+    stands still, else with one after another: the same but for rounding. Momentum begins at zero.
+    Without momentum rounds trained in several calls equal those trained in one, bit for bit.
+    Raises ValueError for counts that do not fit.
     """
     _check_counts(tensors, rounds, first_round)
     if devices is None:
@@ -69,28 +84,31 @@ def train(
     trained = {name: tensor.clone() for name, tensor in tensors.items()}
     all_rows = slice(None) if len(devices) == len(rounds) else list(devices)
     for index, members in [(all_rows, devices)] if together else [(k, [k]) for k in devices]:
-        rows, own = ({n: t[index] for n, t in part.items()} for part in (tensors, frozen or {}))
-        gradient = _gradient(loss, own, descent.largest_gradient, together)
-        steps = _steps(draw, members, rounds, first_round)
-        for name, moved in _descend(rows, steps, gradient, descent).items():
-            trained[name][index] = moved
+        rows, own = ({n: t[index] for n, t in part.items()} for part in (trained, frozen or {}))
+        gradient = _gradient(loss, rows, own, descent.largest_gradient, together)
+        _descend(rows, _steps(draw, members, rounds, first_round), gradient, descent)
+        if isinstance(index, list):  # a copy of these rows, and no view
+            for name, moved in rows.items():
+                trained[name][index] = moved
     return trained
 
 
-Gradient = Callable[[Tensors, Batch], Tensors]
-"""The gradient of each device's own loss by name, of the tensors of all devices or of one."""
+Gradient = Callable[[Batch], Tensors]
+"""The gradient of each device's own loss by name: of all devices, or of one."""
 
 
-def _gradient(loss: Loss, own: Tensors, largest: float | None, together: bool) -> Gradient:
-    """Return the gradient of ``loss`` with ``own`` frozen tensors, of all devices or of one."""
+def _gradient(
+    loss: Loss, tensors: Tensors, own: Tensors, largest: float | None, together: bool
+) -> Gradient:
+    """Return the gradient by ``tensors`` as they are at each call, beside ``own`` frozen ones."""
+    leaves = _leaves(tensors)
+    loss_of = loss({**own, **leaves})
 
-    def of_all(tensors: Tensors, batch: Batch) -> Tensors:
-        found = gradients(tensors, batch, lambda t, *parts: vmap(loss)({**own, **t}, *parts).sum())
-        return _clipped(found, largest)
+    def of_all(batch: Batch) -> Tensors:
+        return _clipped(_by(leaves, loss_of(*batch)), largest)
 
-    def of_one(tensors: Tensors, batch: Batch) -> Tensors:
-        parts = tuple(part[0] for part in batch)
-        found = gradients(tensors, parts, lambda t, *parts: loss({**own, **t}, *parts))
+    def of_one(batch: Batch) -> Tensors:
+        found = _by(leaves, loss_of(*(part[0] for part in batch)))
         if largest is None:
             return found
         stacked = _clipped({name: gradient[None] for name, gradient in found.items()}, largest)
@@ -100,12 +118,21 @@ def _gradient(loss: Loss, own: Tensors, largest: float | None, together: bool) -
 
 
 def gradients(tensors: Tensors, batch: Batch, loss: Loss) -> dict[str, Tensor]:
-    """Return the gradient of ``loss(tensors, *batch)`` by name.
+    """Return the gradient of the loss of ``batch`` by name, each device's own if there are some."""
+    leaves = _leaves(tensors)
+    return _by(leaves, loss(leaves)(*batch))
+
+
+def _leaves(tensors: Tensors) -> dict[str, Tensor]:
+    """Return the tensors, in the same memory, as what a gradient is taken by."""
+    return {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+
+
+def _by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
+    """Return the gradient of ``value`` by the leaves.
 
     It is zero where the batch does not reach: an expert that no token was routed to.
     """
-    leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
-    value = loss(leaves, *batch)
     if not value.requires_grad:
         return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     wanted = list(leaves.values())
@@ -128,30 +155,21 @@ def _steps(
             yield batch, training
 
 
-def _descend(
-    tensors: Tensors, steps: Iterable[Step], gradient: Gradient, descent: Descent
-) -> Tensors:
-    """Take one step on ``tensors`` per minibatch; devices that do not train stand still."""
-    velocity: Tensors = {}
+def _descend(tensors: Tensors, steps: Iterable[Step], gradient: Gradient, descent: Descent) -> None:
+    """Move ``tensors`` in place, a step per minibatch; devices that do not train stand still.
+
+    A step is ``w - step_size v`` with ``v``, which is ``momentum v + gradient``.
+    """
+    velocity: dict[str, Tensor] = {}
     for batch, training in steps:
-        moved, velocity = _moved(tensors, velocity, gradient(tensors, batch), descent)
-        tensors = moved if all(training) else _where(training, moved, tensors)
-    return tensors
-
-
-def _moved(
-    tensors: Tensors, velocity: Tensors, gradients: Tensors, descent: Descent
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return ``w - step_size v`` and ``v``, which is ``momentum v + gradient``."""
-    moved, kept = {}, {}
-    for name, tensor in tensors.items():
-        speed = gradients[name]
-        if descent.momentum and name in velocity:
-            speed = torch.add(speed, velocity[name], alpha=descent.momentum)
-        size = descent.step_size * descent.ratios.get(name, 1.0)
-        moved[name] = torch.sub(tensor, speed, alpha=size)
-        kept[name] = speed
-    return moved, kept
+        found, everybody = gradient(batch), all(training)
+        for name, tensor in tensors.items():
+            speed = found[name]
+            if descent.momentum and name in velocity:
+                speed = torch.add(speed, velocity[name], alpha=descent.momentum)
+            velocity[name] = speed
+            size = descent.step_size * descent.ratios.get(name, 1.0)
+            tensor.sub_(speed if everybody else _only(training, speed), alpha=size)
 
 
 def _clipped(gradients: Tensors, largest: float | None) -> Tensors:
@@ -164,13 +182,10 @@ def _clipped(gradients: Tensors, largest: float | None) -> Tensors:
     return {name: gradient * _column(scale, gradient) for name, gradient in gradients.items()}
 
 
-def _where(training: Sequence[bool], moved: Tensors, tensors: Tensors) -> dict[str, Tensor]:
-    """Return ``moved`` (K, ...) of the devices that are ``training``, else ``tensors``."""
-    chosen = {}
-    for name, tensor in moved.items():
-        mask = torch.tensor(training, device=tensor.device)
-        chosen[name] = torch.where(_column(mask, tensor), tensor, tensors[name])
-    return chosen
+def _only(training: Sequence[bool], speed: Tensor) -> Tensor:
+    """Return ``speed`` (K, ...) of the devices that are ``training``, else zeros."""
+    mask = torch.tensor(training, device=speed.device)
+    return torch.where(_column(mask, speed), speed, 0.0)
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 from torch.nn import functional
 
 from learning.architecture.kinds import BYTES, precision_of, pretraining_of
@@ -218,12 +217,11 @@ def build_task(config: LearningConfig) -> Task:
 def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
     """Return the gradients of two devices at once, or of one where the model is not batched."""
     weights = {path: parameter.detach() for path, parameter in model.named_parameters()}
-    loss = loss_of(model, {})
     if not getattr(model, "batched", True):
-        return gradients(weights, (x, y), loss)
+        return gradients(weights, (x, y), loss_of(model, {}, together=False))
     two = {path: torch.stack([weight, weight]) for path, weight in weights.items()}
     batch = torch.stack([x, x]), torch.stack([y, y])
-    return gradients(two, batch, lambda tensors, *parts: vmap(loss)(tensors, *parts).sum())
+    return gradients(two, batch, loss_of(model, {}, together=True))
 
 
 def _initial(

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
-from learning.models.interface import Maker, Names, expert_of, is_gate
+from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate
 from learning.models.moe import Residency
+from learning.models.stacked import with_tensors
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
 """Most samples, or tokens, that are evaluated at once."""
@@ -103,7 +104,7 @@ class Task:
     @cached_property
     def factored(self) -> frozenset[str]:
         """Stored names of the experts' matrices that are trained through low-rank factors."""
-        model = self.skeleton(Residency(held=self.all_experts, tuned=self.all_experts))
+        model = self.shapes(Residency(held=self.all_experts, tuned=self.all_experts))
         paths = (path for path, _ in model.named_parameters() if path.endswith(".a"))
         return frozenset(self.names.stored(path).removesuffix(".a") for path in paths)
 
@@ -112,18 +113,31 @@ class Task:
         return len(self.shards[cluster].sizes)
 
     def skeleton(self, here: Residency) -> nn.Module:
-        """Return a model without memory (device "meta"), to be called with tensors given."""
+        """Return a new model without memory (device "meta")."""
         return skeleton(self.config, self.spec, self.maker, here)
+
+    def shapes(self, here: Residency) -> nn.Module:
+        """Return a :meth:`skeleton` made once, to be run with tensors given and never changed."""
+        if here not in self._shapes:
+            self._shapes[here] = self.skeleton(here)
+        return self._shapes[here]
+
+    @cached_property
+    def _shapes(self) -> dict[Residency, nn.Module]:
+        return {}
 
     def model(self, server: Mapping[str, Tensor], held: tuple[int, ...] | None = None) -> nn.Module:
         """Return the model with the server's tensors; ``held`` masks the gate to those experts."""
         here = Residency(held=self.all_experts if held is None else held)
-        model = self.skeleton(here)
         tensors = {
             self.names.path(name): tensor
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }
+        if self.config.model.kind in MODELS.shipped:
+            parameters = {path: nn.Parameter(tensor) for path, tensor in tensors.items()}
+            return with_tensors(self.shapes(here), parameters)
+        model = self.skeleton(here)  # a module of one's own may refer to its parts anywhere
         fill(model, tensors)
         return model
 
@@ -136,8 +150,13 @@ def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
 
 def in_batches(x: Tensor) -> tuple[Tensor, ...]:
     """Split samples into batches for evaluation: fewer samples where each has many tokens."""
+    return torch.split(x, rows_at_once(x))
+
+
+def rows_at_once(x: Tensor) -> int:
+    """Return how many samples like ``x`` (n, ...) are evaluated at once."""
     tokens = 1 if x.is_floating_point() else x[0].numel()
-    return torch.split(x, max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens)))
+    return max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens))
 
 
 def use_one_thread() -> None:

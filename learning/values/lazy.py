@@ -105,8 +105,7 @@ class Values:
     """
 
     def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
-        self._apply = apply
-        self.context = context
+        self.use(apply, context)
         self.keep = keep
         self.store: Store | None = None
         self.cache: Cache | None = None
@@ -116,7 +115,7 @@ class Values:
 
     def use(self, apply: Apply, context: str) -> None:
         """Make values with other settings, which ``context`` names, from now on."""
-        self._apply, self.context = apply, context
+        self._apply, self._context = apply, hashlib.blake2b(context.encode(), digest_size=16)
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
@@ -185,9 +184,10 @@ class Values:
         self, operation: Operation, parents: Iterable[Handle], arguments: dict[str, Any]
     ) -> str:
         version = operation.version if self.keep else 0
-        parts = [self.context, operation.place, version, [p.key for p in parents], arguments]
-        text = json.dumps(parts, sort_keys=True, default=_plain)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        parts = [operation.place, version, [parent.key for parent in parents], arguments]
+        digest = self._context.copy()
+        digest.update(_ENCODER.encode(parts).encode())
+        return digest.hexdigest()
 
     def _is_stored(self, key: str) -> bool:
         return self.store is not None and key in self.store
@@ -220,7 +220,7 @@ def _set(handle: Handle, value: Tensors) -> None:
 
 def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return plain copies: a later change of an array must not change what was asked for."""
-    copied: dict[str, Any] = json.loads(json.dumps(arguments, default=_plain))
+    copied: dict[str, Any] = json.loads(_ENCODER.encode(arguments))
     return copied
 
 
@@ -228,6 +228,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"an argument of an operation must be JSON, not {type(value).__name__}")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=_plain)
 
 
 # Trainings that a run was spared, because another run had done them.

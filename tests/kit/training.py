@@ -8,6 +8,7 @@ from learning.models.moe import LoraLinear, Residency, forward_with_routing, fre
 from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_extractor, mixed
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMoE
+from learning.models.stacked import with_tensors
 from learning.training import aggregation, local
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights

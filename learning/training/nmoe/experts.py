@@ -14,7 +14,7 @@ from learning.config import ModelConfig
 from learning.models.interface import expert_of
 from learning.models.nmoe import PersonalExpert
 from learning.training.nmoe.extractor import EXTRACTOR, pretext
-from learning.training.sgd import Descent, draw_of, train
+from learning.training.sgd import Descent, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
 
 
@@ -52,7 +52,9 @@ def train_experts(
 
     begin, draw = drawn_experts(task, cluster), draw_of(task, cluster, cached["features"], labels)
     descent = Descent(task.config.step_size)
-    return train(begin, draw, loss, descent, rounds, first_round, together=True)
+    return train(
+        begin, draw, each(loss, together=True), descent, rounds, first_round, together=True
+    )
 
 
 # Features of samples from the frozen extractor, and the outputs of all experts on them.

@@ -18,7 +18,7 @@ from learning.models.nmoe import Pretext
 from learning.rng import stream
 from learning.training.nmoe import contrast
 from learning.training.nmoe.contrast import view
-from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, rows_of_round, train
+from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, each, rows_of_round, train
 from learning.training.task import Task, in_batches
 
 EXTRACTOR = "extractor."
@@ -165,4 +165,4 @@ def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) ->
             return contrast.pairs(z0, z1, radius)
         return contrast.shared(z0, z1, radius, tensors.get(OTHERS), alpha)
 
-    return by_labels if loss == "ce" else by_contrast
+    return each(by_labels if loss == "ce" else by_contrast, task.batched)

@@ -21,7 +21,7 @@ from learning.rng import stream
 from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import EXTRACTOR
-from learning.training.sgd import Batch, Descent, draw_of, train
+from learning.training.sgd import Batch, Descent, draw_of, each, train
 from learning.training.task import Task, pool
 
 GATE = "gate.0."
@@ -102,7 +102,9 @@ def train_gates(
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
     descent = Descent(task.config.step_size * task.config.gate_step_size_ratio)
-    return train(gates, draw, loss, descent, rounds, first_round, together=True)
+    return train(
+        gates, draw, each(loss, together=True), descent, rounds, first_round, together=True
+    )
 
 
 # Routing of a client's samples: by its gate, to its own expert, or at random.
@@ -184,7 +186,7 @@ def central(
     ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
     descent = Descent(config.step_size, momentum, largest_gradient, ratios)
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
-    trained = train(one, draw, loss, descent, [rounds], [0], together=False)
+    trained = train(one, draw, each(loss, together=False), descent, [rounds], [0], together=False)
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
 

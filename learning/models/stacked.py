@@ -1,0 +1,101 @@
+"""Models as functions of tensors that may be stacked by device: layers, and a run of a module.
+
+A layer takes parameters of its usual shape, shared by all rows, or (K, ...) with those of K
+devices. In the second case its input is (K, ...) as well, and device k's rows meet its own
+parameters. Weights and biases are stacked independently of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def with_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: str = "") -> nn.Module:
+    """Return a copy of ``model`` whose parameters and buffers are ``tensors`` by path.
+
+    What is not named stays. The modules are copied, and nothing is changed in ``model`` itself:
+    threads may run it with tensors of their own at the same time.
+    """
+    own = model.__dict__
+    copy: nn.Module = object.__new__(type(model))
+    copy.__dict__.update(own)
+    for kind in ("_parameters", "_buffers"):
+        copy.__dict__[kind] = {n: tensors.get(path + n, t) for n, t in own[kind].items()}
+    copy.__dict__["_modules"] = {
+        name: None if part is None else with_tensors(part, tensors, f"{path}{name}.")
+        for name, part in own["_modules"].items()
+    }
+    return copy
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``x W' + b`` (..., out) of ``x`` (..., in), W (out, in) or (K, out, in)."""
+    if weight.dim() == 2:
+        if bias is None or bias.dim() == 1:
+            return functional.linear(x, weight, bias)
+        return functional.linear(x, weight) + by_device(bias, x)
+    rows = x.reshape(len(weight), -1, x.shape[-1])
+    if bias is None:
+        out = torch.bmm(rows, weight.mT)
+    else:
+        out = torch.baddbmm(bias if bias.dim() == 1 else bias[:, None], rows, weight.mT)
+    return out.view(*x.shape[:-1], -1)
+
+
+def plus_linear(out: Tensor, x: Tensor, weight: Tensor, scale: float) -> Tensor:
+    """Return ``out + scale x W'`` (..., out) of ``x`` and W as :func:`linear` takes them."""
+    if weight.dim() == 2:
+        return out + scale * functional.linear(x, weight)
+    rows, before = (t.reshape(len(weight), -1, t.shape[-1]) for t in (x, out))
+    return torch.baddbmm(before, rows, weight.mT, alpha=scale).view(out.shape)
+
+
+def by_device(values: Tensor, x: Tensor) -> Tensor:
+    """Return ``values`` (n,), or (K, n) of K devices, to be broadcast over ``x`` (K, ..., n)."""
+    return values if values.dim() == 1 else values.view(len(values), *[1] * (x.dim() - 2), -1)
+
+
+class Linear(nn.Linear):
+    """``torch.nn.Linear`` that takes stacked parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x`` (..., in) to (..., out)."""
+        return linear(x, self.weight, self.bias)
+
+
+class LayerNorm(nn.LayerNorm):
+    """``torch.nn.LayerNorm`` over the last dimension that takes stacked parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x`` (..., n) to the same shape."""
+        if self.weight.dim() == 1 and self.bias.dim() == 1:
+            return super().forward(x)
+        rows = functional.layer_norm(x, x.shape[-1:], eps=self.eps)
+        return rows * by_device(self.weight, x) + by_device(self.bias, x)
+
+
+class Conv2d(nn.Conv2d):
+    """``torch.nn.Conv2d`` that takes stacked parameters, and images (K, n, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x`` (..., C, H, W) to (..., out, H', W')."""
+        if x.dim() < 5:
+            return super().forward(x)
+        devices, count = x.shape[:2]
+        if self.weight.dim() == 4 and (self.bias is None or self.bias.dim() == 1):
+            places = super().forward(x.flatten(0, 1))
+            return places.view(devices, count, *places.shape[1:])
+        # The channels of all devices side by side, one group of channels a device.
+        out = functional.conv2d(
+            x.transpose(0, 1).flatten(1, 2),
+            self.weight.expand(devices, *self.weight.shape[-4:]).flatten(0, 1),
+            None if self.bias is None else self.bias.expand(devices, -1).flatten(),
+            self.stride,
+            self.padding,
+            groups=devices * self.groups,
+        )
+        return out.view(count, devices, -1, *out.shape[2:]).transpose(0, 1)
