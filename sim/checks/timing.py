@@ -117,11 +117,11 @@ class Contacts:
     def __init__(self, plan: Plan) -> None:
         self._pieces: defaultdict[int, list[PlannedContact]] = defaultdict(list)
         self._sessions: defaultdict[tuple[str, int], float] = defaultdict(float)
-        for contact in plan.contacts:
-            if contact.served:
-                self._pieces[contact.contact_id].append(contact)
-                session = contact.cluster.name, contact.session
-                self._sessions[session] = max(self._sessions[session], contact.end_s)
+        for number in np.flatnonzero(plan.contacts.served).tolist():
+            contact = plan.contacts[number]
+            self._pieces[contact.contact_id].append(contact)
+            session = contact.cluster.name, contact.session
+            self._sessions[session] = max(self._sessions[session], contact.end_s)
 
     def of(self, contact_id: int) -> PlannedContact:
         """Return a contact; raise InvariantError for one that is not served."""

@@ -60,17 +60,18 @@ def _clusters(built: Build) -> str:
     header = ["cluster", "devices", "contacts", "served", "median service s", "least upload"]
     rows = []
     for cluster in built.plan.clusters:
-        here = [c for c in built.plan.contacts if c.cluster.name == cluster.name]
-        lasts = np.array([c.end_s - c.start_s for c in here if c.served])
-        counted = [c for c in here if c.served or not built.plan.constellation]
-        least = min(float(c.links.capacity_bytes.min()) for c in counted)
+        contacts = built.plan.contacts
+        here, served = contacts.numbers(cluster.name), contacts.services(cluster.name)
+        lasts_s = contacts.end_s[served] - contacts.start_s[served]
+        counted = served if built.plan.constellation else here
+        least = min(float(contacts[n].links.capacity_bytes.min()) for n in counted.tolist())
         rows.append(
             [
                 cluster.name,
                 str(cluster.devices),
                 str(len(here)),
-                str(len(built.plan.served(cluster))),
-                f"{np.median(lasts):.0f}",
+                str(len(served)),
+                f"{np.median(lasts_s):.0f}",
                 data_size(least),
             ]
         )

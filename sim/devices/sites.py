@@ -42,15 +42,15 @@ def device_counts(scenario: Scenario) -> tuple[int, ...]:
 
 def cluster_sites(scenario: Scenario) -> list[orbit.Site]:
     """Centres of the clusters of a scenario on a real orbit."""
-    sites = []
-    for c in scenario.ground.clusters:
-        # The schema asks for both wherever a satellite has to see them.
-        assert c.latitude_deg is not None
-        assert c.longitude_deg is not None
-        sites.append(
-            orbit.Site(c.name, c.latitude_deg, c.longitude_deg, c.altitude_m, c.min_elevation_deg)
-        )
-    return sites
+    return [_centre(scenario, index) for index in range(len(scenario.ground.clusters))]
+
+
+def _centre(scenario: Scenario, index: int) -> orbit.Site:
+    c = scenario.ground.clusters[index]
+    # The schema asks for both wherever a satellite has to see them.
+    assert c.latitude_deg is not None
+    assert c.longitude_deg is not None
+    return orbit.Site(c.name, c.latitude_deg, c.longitude_deg, c.altitude_m, c.min_elevation_deg)
 
 
 def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
@@ -103,7 +103,7 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
 
     Without places of their own they are drawn from a random stream of the cluster's own name.
     """
-    cluster, centre = scenario.ground.clusters[index], cluster_sites(scenario)[index]
+    cluster, centre = scenario.ground.clusters[index], _centre(scenario, index)
     if cluster.devices is not None:
         generator = stream(scenario.seed, "place", cluster.name)
         return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)

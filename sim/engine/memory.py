@@ -151,15 +151,16 @@ class Counts:
 def counts_of(built: Build) -> Counts:
     """Count what a built scenario will come to; a stop at an accuracy may end it earlier."""
     plan, end_s = built.plan, end_of(built)
-    served = [c for c in plan.contacts if c.served and c.start_s < end_s]
-    device_services = sum(contact.cluster.devices for contact in served)
-    sizes = [cluster.devices for cluster in plan.clusters]
+    contacts, sizes = plan.contacts, [cluster.devices for cluster in plan.clusters]
+    served = np.flatnonzero(contacts.served & (contacts.start_s < end_s))
+    devices = np.array([cluster.devices for cluster in contacts.clusters])
+    device_services = int(devices[contacts.cluster[served]].sum())
     return Counts(
-        satellites=len({contact.satellite for contact in plan.contacts}),
+        satellites=len(np.unique(contacts.satellite)),
         clusters=len(sizes),
         devices=sum(sizes),
         largest_cluster=max(sizes),
-        contacts=len(plan.contacts),
+        contacts=len(contacts),
         services=len(served),
         device_services=device_services,
         rows=ROWS_A_SERVICE * device_services,
@@ -172,10 +173,9 @@ def end_of(built: Build) -> float:
     cycles = built.scenario.stop.cycles
     if cycles is None or cycles > built.plan.cycles:
         return built.plan.stop_s
-    ends: dict[str, dict[int, float]] = {cluster.name: {} for cluster in built.plan.clusters}
-    for contact in built.plan.contacts:
-        if contact.served:
-            mine = ends[contact.cluster.name]
-            mine[contact.session] = max(mine.get(contact.session, -np.inf), contact.end_s)
-    last = max(sorted(sessions.values())[cycles - 1] for sessions in ends.values())
-    return min(float(last), built.plan.stop_s)
+    contacts, last_s = built.plan.contacts, 0.0
+    for cluster in built.plan.clusters:
+        mine = contacts.services(cluster.name)
+        first = np.unique(contacts.session[mine], return_index=True)[1]
+        last_s = max(last_s, np.sort(contacts.session_end_s[mine[first]])[cycles - 1])
+    return min(float(last_s), built.plan.stop_s)

@@ -110,7 +110,10 @@ class BuildSequence:
     @cached_property
     def identity(self) -> str:
         """A digest of what decides the run: scenario, contacts, and for a fork what was before."""
-        plan = [(c.satellite, c.norad_id, c.rise_s, c.set_s) for c in self.last.plan.contacts]
+        contacts = self.last.plan.contacts
+        satellites = [contacts.satellites[place] for place in contacts.satellite.tolist()]
+        spans = zip(satellites, contacts.rise_s.tolist(), contacts.set_s.tolist(), strict=True)
+        plan = [(*satellite, *span_s) for satellite, *span_s in spans]
         earlier = [] if self.fork is None else [earlier_of(self.fork)]
         return json_digest([decisive(self.last.scenario, self.scenario_json), plan, *earlier])
 

@@ -184,13 +184,12 @@ class Offers:
 
 def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
     """Yield a line for each direction in which most payloads were cut by the end of a session."""
-    sessions, over_s = _sessions(plan)
-    found = {"uplink": Offers(), "downlink": Offers()}
+    found, over_s = {"uplink": Offers(), "downlink": Offers()}, plan.contacts.session_end_s
     for transfers in pieces_of(tables, "transfers", READ):
         for direction, offers in found.items():
             rows = transfers.filter(pc.equal(transfers.column("direction"), direction))
             contacts = rows.column("contact_id").to_numpy()
-            offers.add(rows, sessions[contacts], over_s[contacts])
+            offers.add(rows, plan.contacts.session[contacts], over_s[contacts])
     for direction, offers in found.items():
         offers.close()
         if offers.cut > offers.closed / 2:
@@ -198,14 +197,3 @@ def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
                 f"{offers.cut} of {offers.closed} {direction} transfers were cut by the end of "
                 "their contact: the payload is large for these passes"
             )
-
-
-def _sessions(plan: Plan) -> tuple[Ints, Floats]:
-    """Number of each contact's session, and when that is over; not served, it has none."""
-    over_s: dict[tuple[str, int], float] = {}
-    of_contacts = [(contact.cluster.name, contact.session) for contact in plan.contacts]
-    for session, contact in zip(of_contacts, plan.contacts, strict=True):
-        if contact.served:
-            over_s[session] = max(contact.end_s, over_s.get(session, 0.0))
-    numbers = np.array([number for _, number in of_contacts], np.int64)
-    return numbers, np.array([over_s.get(session, np.nan) for session in of_contacts])

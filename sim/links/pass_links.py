@@ -183,18 +183,14 @@ DEVICES_AT_ONCE = 300
 class LinkPrefetch:
     """The passes over one cluster by number, and links made before they are asked for."""
 
-    def __init__(self, radios: Radios, devices: int) -> None:
-        self._radios = radios
+    def __init__(
+        self, radios: Radios, devices: int, make: Callable[[int], Pass], wanted: Sequence[int]
+    ) -> None:
+        """Take in how a pass is made, and those whose links will be wanted, by rising number."""
+        self._radios, self._make = radios, make
         self._at_once = max(1, DEVICES_AT_ONCE // devices)
-        self._passes: dict[int, Callable[[], Pass]] = {}
-        self._to_come: dict[int, None] = {}
+        self._to_come = dict.fromkeys(wanted)
         self._made: dict[int, DeviceLinks] = {}
-
-    def add(self, number: int, make: Callable[[], Pass], wanted: bool) -> None:
-        """Take in a pass, behind those of lower numbers; say whether its links will be wanted."""
-        self._passes[number] = make
-        if wanted:
-            self._to_come[number] = None
 
     def links(self, number: int) -> DeviceLinks:
         """Return the links of a pass, and forget them."""
@@ -202,7 +198,7 @@ class LinkPrefetch:
             following = (n for n in self._to_come if n > number)
             first = number in self._to_come  # else they are asked for once more
             some = [number, *islice(following, self._at_once - 1 if first else 0)]
-            made = links_of([self._passes[n]() for n in some], self._radios)
+            made = links_of([self._make(n) for n in some], self._radios)
             self._made.update(zip(some, made, strict=True))
             for n in some:
                 self._to_come.pop(n, None)

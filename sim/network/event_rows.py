@@ -204,17 +204,19 @@ class Rows:
     def waits(self, plan: Plan, clock: Clock) -> Process:
         """Record every contact that waits for a beam, or gives it up to a cluster that waited."""
         found: list[tuple[float, int, str]] = []
-        for contact in plan.contacts:
-            if not np.isnan(contact.wait_from_s):
-                until = f"served from {contact.start_s:.3f} s" if contact.served else "not served"
-                found.append((contact.wait_from_s, contact.contact_id, beam_busy(until)))
-            if contact.cut_short:
-                found.append((contact.end_s, contact.contact_id, BEAM_TAKEN_OVER))
+        contacts = plan.contacts
+        waited = ~np.isnan(contacts.wait_from_s)
+        for number in np.flatnonzero(waited).tolist():
+            start_s, served = contacts.start_s[number], contacts.served[number]
+            until = f"served from {start_s:.3f} s" if served else "not served"
+            found.append((float(contacts.wait_from_s[number]), number, beam_busy(until)))
+        lost = np.flatnonzero(contacts.cut_short).tolist()
+        found += [(float(contacts.end_s[number]), number, BEAM_TAKEN_OVER) for number in lost]
         for time_s, number, why in sorted(found):
             if time_s < clock.now:  # before the run has turned to this plan
                 continue
             yield clock.at(time_s)
-            self._wait(plan.contacts[number], time_s, why)
+            self._wait(contacts[number], time_s, why)
 
     def unfinished(self, waiting: str, time_s: float) -> None:
         """Who still waits for others when the plan has no contacts left, or the run ends."""

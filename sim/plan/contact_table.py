@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
+from datetime import UTC
 
+import numpy as np
 import pyarrow as pa
 
-from sim.plan.contacts import PlannedContact
+from learning.requests.cluster import Floats, Ints
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.plan import Plan
+from sim.trace.arrow import array, coded_text
 from sim.trace.schema import COLUMNS
-
-AT_ONCE = 1 << 10
-"""Rows that are Python objects at the same time: these take ten times as much memory."""
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
@@ -24,42 +23,52 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     device where the centre's is compensated; null without geometry. In a constellation most
     contacts are not served, and their links not worth computing: all three are null.
     """
-    schema = pa.schema(list(COLUMNS["contacts"].items()))
-    pieces = [schema.empty_table()]
-    for at in range(0, len(plan.contacts), AT_ONCE):
-        rows = [_row(plan, contact, end_s) for contact in plan.contacts[at : at + AT_ONCE]]
-        pieces.append(pa.Table.from_pylist(rows, schema=schema))
-    return pa.concat_tables(pieces).combine_chunks()
-
-
-def _row(
-    plan: Plan, contact: PlannedContact, end_s: float
-) -> dict[str, str | int | float | bool | datetime | None]:
-    served = contact.served and contact.start_s < end_s
-    part = served and (contact.start_s > contact.rise_s or contact.cut_short)
+    contacts = plan.contacts
+    served = contacts.served & (contacts.start_s < end_s)
+    part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     # In a constellation the links of what is not served are not worth computing.
-    known = contact.served or not plan.constellation
-    shift_hz, residual_hz = (contact.links.doppler_hz if known else None) or (None, None)
-    range_km = contact.min_slant_range_km
-    return {
-        "contact_id": contact.contact_id,
-        "satellite": contact.satellite,
-        "norad_id": contact.norad_id,
-        "cluster": contact.cluster.name,
-        "rise_utc": plan.utc(contact.rise_s),
-        "culminate_utc": plan.utc(contact.culminate_s),
-        "set_utc": plan.utc(contact.set_s),
-        "rise_s": contact.rise_s,
-        "set_s": contact.set_s,
-        "duration_s": contact.set_s - contact.rise_s,
-        "max_elevation_deg": contact.max_elevation_deg,
-        "min_slant_range_km": None if math.isnan(range_km) else range_km,
-        "uplink_capacity_bytes_per_device": contact.links.least_bytes[1 if part else 0]
-        if known
-        else None,
-        "served": served,
-        "service_start_s": contact.start_s if served else None,
-        "service_end_s": min(contact.end_s, end_s) if served else None,
-        "max_doppler_hz": shift_hz,
-        "residual_doppler_hz": residual_hz,
+    known = contacts.served | (not plan.constellation)
+    capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
+    norad_ids = np.array([norad_id or 0 for _, norad_id in contacts.satellites], np.int64)
+    unnumbered = np.array([norad_id is None for _, norad_id in contacts.satellites], bool)
+    range_km, satellite = contacts.min_slant_range_km, contacts.satellite
+    columns = {
+        "contact_id": array(np.arange(len(contacts))),
+        "satellite": coded_text(satellite, [name for name, _ in contacts.satellites]),
+        "norad_id": array(norad_ids[satellite], unnumbered[satellite]),
+        "cluster": coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters]),
+        "rise_utc": array(_utc(plan, contacts.rise_s)),
+        "culminate_utc": array(_utc(plan, contacts.culminate_s)),
+        "set_utc": array(_utc(plan, contacts.set_s)),
+        "rise_s": array(contacts.rise_s),
+        "set_s": array(contacts.set_s),
+        "duration_s": array(contacts.set_s - contacts.rise_s),
+        "max_elevation_deg": array(contacts.max_elevation_deg),
+        "min_slant_range_km": array(range_km, np.isnan(range_km)),
+        "uplink_capacity_bytes_per_device": array(capacity, ~known),
+        "served": array(served),
+        "service_start_s": array(contacts.start_s, ~served),
+        "service_end_s": array(np.minimum(contacts.end_s, end_s), ~served),
+        "max_doppler_hz": array(shift_hz, np.isnan(shift_hz)),
+        "residual_doppler_hz": array(residual_hz, np.isnan(residual_hz)),
     }
+    schema = pa.schema(list(COLUMNS["contacts"].items()))
+    return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
+
+
+def _links(contacts: ContactColumns, known: Ints, part: np.ndarray) -> Floats:
+    """Bytes of the poorest link, and both Doppler shifts (3, N), of the contacts that are known."""
+    found: Floats = np.full((3, len(contacts)), np.nan)
+    for number in known.tolist():
+        links = contacts[number].links
+        found[0, number] = links.least_bytes[int(part[number])]
+        found[1:, number] = links.doppler_hz or (np.nan, np.nan)
+    return found
+
+
+def _utc(plan: Plan, time_s: Floats) -> np.ndarray:
+    """UTC of times since the start, to the microsecond as ``Plan.utc`` rounds it."""
+    start = np.datetime64(plan.start.astimezone(UTC).replace(tzinfo=None), "us")
+    fraction, whole = np.modf(time_s)
+    past_us = whole.astype(np.int64) * 1_000_000 + np.rint(fraction * 1e6).astype(np.int64)
+    return np.asarray(start + past_us.astype("timedelta64[us]"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +18,14 @@ from learning import stream
 from learning.hardware import free_bytes
 from learning.requests.cluster import Cluster
 from orbit import Site
+from orbit.windows import groups
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
 from sim.devices.sites import clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
-from sim.links.pass_links import LinkPrefetch, Pass, bare_links
+from sim.links.pass_links import DeviceLinks, LinkPrefetch, Pass, bare_links
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.radios import cluster_radios, link_doubts
 from sim.plan.service import View, check_served, served
@@ -106,7 +108,7 @@ class Plan:
     start: datetime
     stop_s: float
     clusters: tuple[Cluster, ...]
-    contacts: tuple[PlannedContact, ...]
+    contacts: ContactColumns
     doubts: tuple[str, ...] = ()
     sync_delay_s: float = 0.0
     constellation: bool = False
@@ -115,8 +117,7 @@ class Plan:
 
     def served(self, cluster: Cluster) -> list[PlannedContact]:
         """Contacts in which ``cluster`` is served, in order of time."""
-        mine = [c for c in self.contacts if c.served and c.cluster.name == cluster.name]
-        return sorted(mine, key=lambda contact: contact.start_s)
+        return [self.contacts[number] for number in self.contacts.services(cluster.name).tolist()]
 
     def sessions(self, cluster: Cluster) -> list[PlannedSession]:
         """Sessions of ``cluster`` in order of time."""
@@ -126,7 +127,8 @@ class Plan:
     @property
     def cycles(self) -> int:
         """Complete cycles in the plan: sessions of the cluster that is served least often."""
-        return min(len({c.session for c in self.served(cluster)}) for cluster in self.clusters)
+        served = (self.contacts.services(cluster.name) for cluster in self.clusters)
+        return min(len(np.unique(self.contacts.session[mine])) for mine in served)
 
     def utc(self, time_s: float) -> datetime:
         """Return the UTC time ``time_s`` seconds after the start."""
@@ -147,53 +149,20 @@ def make_plan(
     check_served(view, scenario.orbit)
     radios = cluster_radios(scenario)
     places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
-    spreads_km = [
-        max((distance_km(view.places[c.index], device) for device in places[c.index]), default=0.0)
-        for c in clusters
-    ]
     source, names = scenario.orbit, view.satellite_names
     constellation = getattr(source, "serving", "single") == "any"
-    prefetch = [LinkPrefetch(radios[c.index], c.devices) for c in clusters]
-    # The how-many-th pass of its satellite over its cluster each pass is.
-    counts: dict[tuple[int, int], count[int]] = {}
-    pairs = zip(view.passes.satellite.tolist(), view.passes.site.tolist(), strict=True)
-    turns = [next(counts.setdefault(pair, count())) for pair in pairs]
-    windows, service = view.windows, view.service
-    contacts = []
-    for number, of in enumerate(view.of.tolist()):
-        site, satellite = windows.site[number], windows.satellite[number]
-        cluster = clusters[site]
-        if view.places:
-            draw = partial(
-                _shadowing_draw, scenario.seed, radios[site], cluster, names[satellite], turns[of]
-            )
-            ground = view.places[site], places[site], spreads_km[site]
-            # In a constellation most contacts are not served, and nobody asks for their links.
-            wanted = bool(service.served[number]) or not constellation
-            prefetch[site].add(number, partial(_pass, view, number, *ground, draw), wanted)
-            make = partial(prefetch[site].links, number)
-        else:
-            span_s = float(windows.rise_s[number]), float(windows.set_s[number])
-            make = partial(bare_links, radios[site], cluster.devices, *span_s)
-        start_s, end_s = float(service.start_s[number]), float(service.end_s[number])
-        contact = PlannedContact(
-            contact_id=number,
-            session=int(view.sessions[number]),
-            satellite=names[satellite],
-            norad_id=view.norad_ids[satellite],
-            cluster=cluster,
-            rise_s=float(windows.rise_s[number]),
-            culminate_s=float(windows.culminate_s[number]),
-            set_s=float(windows.set_s[number]),
-            max_elevation_deg=float(windows.max_elevation_deg[number]),
-            min_slant_range_km=float(windows.min_slant_range_km[number]),
-            served=bool(service.served[number]),
-            start_s=start_s,
-            end_s=end_s,
-            links=ContactLinks(make, start_s, end_s),
-            wait_from_s=float(service.wait_from_s[number]),
-        )
-        contacts.append(contact)
+    contacts = ContactColumns(
+        satellites=list(zip(names, view.norad_ids, strict=True)),
+        clusters=clusters,
+        **{name: getattr(view.windows, name) for name in _OF_WINDOWS},
+        cluster=view.windows.site,
+        session=view.sessions,
+        served=view.service.served,
+        start_s=view.service.start_s,
+        end_s=view.service.end_s,
+        wait_from_s=view.service.wait_from_s,
+        links_of=_links(scenario, view, clusters, radios, places, not constellation),
+    )
     sky = None
     if view.places:
         satellites = dict(zip(names, view.satellites, strict=True))
@@ -202,7 +171,7 @@ def make_plan(
         view.start,
         view.span_s,
         clusters,
-        tuple(contacts),
+        contacts,
         (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=constellation,
@@ -211,27 +180,67 @@ def make_plan(
     )
 
 
-def _pass(
+_OF_WINDOWS = (
+    *("satellite", "rise_s", "culminate_s", "set_s"),
+    *("max_elevation_deg", "min_slant_range_km"),
+)
+
+
+def _links(
+    scenario: Scenario,
     view: View,
-    number: int,
-    centre: Site,
-    devices: tuple[Site, ...],
-    spread_km: float,
-    draw: Callable[[], Path],
-) -> Pass:
-    """The pass of one window, once its links are asked for."""
-    windows = view.windows
-    return Pass(
-        view.satellites[windows.satellite[number]],
-        centre,
-        devices,
-        view.start,
-        float(windows.rise_s[number]),
-        float(windows.set_s[number]),
-        float(windows.min_slant_range_km[number]) - spread_km,
-        view.min_elevation_deg,
-        draw(),
-    )
+    clusters: Sequence[Cluster],
+    radios: Sequence[Radios],
+    places: Sequence[tuple[Site, ...]],
+    all_wanted: bool,
+) -> Callable[[int], ContactLinks]:
+    """Return what makes the links of a contact by its number.
+
+    In a constellation most contacts are not served, and nobody asks for their links.
+    """
+    windows, service = view.windows, view.service
+
+    def of(number: int, make: Callable[[], DeviceLinks]) -> ContactLinks:
+        return ContactLinks(make, float(service.start_s[number]), float(service.end_s[number]))
+
+    def bare(number: int) -> ContactLinks:
+        site = windows.site[number]
+        span_s = float(windows.rise_s[number]), float(windows.set_s[number])
+        return of(number, partial(bare_links, radios[site], clusters[site].devices, *span_s))
+
+    if not view.places:
+        return bare
+    spreads_km = [
+        max((distance_km(centre, device) for device in devices), default=0.0)
+        for centre, devices in zip(view.places, places, strict=True)
+    ]
+    # The how-many-th pass of its satellite over its cluster each pass is.
+    turns = np.empty(len(view.passes), np.int64)
+    for mine in groups(view.passes.satellite * len(view.sites) + view.passes.site):
+        turns[mine] = np.arange(len(mine))
+
+    def a_pass(number: int) -> Pass:
+        site, satellite = windows.site[number], windows.satellite[number]
+        cluster, turn = clusters[site], int(turns[view.of[number]])
+        name = view.satellite_names[satellite]
+        return Pass(
+            view.satellites[satellite],
+            view.places[site],
+            places[site],
+            view.start,
+            float(windows.rise_s[number]),
+            float(windows.set_s[number]),
+            float(windows.min_slant_range_km[number]) - spreads_km[site],
+            view.min_elevation_deg,
+            _shadowing_draw(scenario.seed, radios[site], cluster, name, turn),
+        )
+
+    prefetch = []
+    for cluster, mine in zip(clusters, groups(windows.site, len(clusters)), strict=True):
+        wanted = mine if all_wanted else mine[service.served[mine]]
+        ahead = LinkPrefetch(radios[cluster.index], cluster.devices, a_pass, wanted.tolist())
+        prefetch.append(ahead)
+    return lambda number: of(number, partial(prefetch[windows.site[number]].links, number))
 
 
 def _shadowing_draw(seed: int, radios: Radios, cluster: Cluster, satellite: str, turn: int) -> Path:
@@ -292,7 +301,8 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
     merged = sorted(contacts.values(), key=lambda c: (c.rise_s, places[_key(c)]))
     kept = {id(contact) for contact in early.contacts}
-    return replace(late, contacts=tuple(_numbered(_apart(merged, kept, begun), kept, begun)))
+    numbered = list(_numbered(_apart(merged, kept, begun), kept, begun))
+    return replace(late, contacts=ContactColumns.of(numbered))
 
 
 def _session(contact: PlannedContact) -> Session:

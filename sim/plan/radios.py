@@ -156,7 +156,7 @@ def _best(view: View, site: int) -> Place:
     """Where a satellite stands highest over a cluster."""
     if not view.places:
         return 90.0, PAPER_ALTITUDE_M
-    here = np.flatnonzero(view.windows.site == site)
+    here = view.at(site)
     highest = here[np.argmax(view.windows.max_elevation_deg[here])]
     elevation_deg = float(view.windows.max_elevation_deg[highest])
     return elevation_deg, float(view.windows.min_slant_range_km[highest]) * 1e3

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats, Ints
+from orbit.windows import groups
 from sim.devices.faults import Intervals
 from sim.errors import InputError
 
@@ -50,7 +52,15 @@ class View(Passes):
 
     def sessions_of(self, site: int) -> int:
         """How many sessions a cluster is served in."""
-        return int(self.sessions[self.windows.site == site].max(initial=-1)) + 1
+        return int(self.sessions[self.at(site)].max(initial=-1)) + 1
+
+    def at(self, site: int) -> Ints:
+        """Which windows a cluster has."""
+        return self._of_sites[site]
+
+    @cached_property
+    def _of_sites(self) -> list[Ints]:
+        return groups(self.windows.site, len(self.sites))
 
 
 def served(seen: Passes, source: Any, out: Sequence[Intervals]) -> View:
@@ -101,10 +111,10 @@ def check_served(view: View, source: Any) -> None:
     In slots every cluster is seen and served, unless its satellites are out in all windows.
     """
     figures = orbit.coverage(view.windows, len(view.sites), view.span_s)
-    for site, name in enumerate(view.sites):
-        here = view.windows.site == site
-        passes = int((view.passes.site == site).sum())
-        if passes and not here.any():
+    passes_of = np.bincount(view.passes.site, minlength=len(view.sites)).tolist()
+    for site, (name, passes) in enumerate(zip(view.sites, passes_of, strict=True)):
+        here = view.at(site)
+        if passes and not len(here):
             raise InputError(
                 f"ground.clusters {name!r}: its satellites are out in all of its {passes} windows; "
                 "lower faults.outages.per_day or mean_hours, or simulate longer"
@@ -113,14 +123,14 @@ def check_served(view: View, source: Any) -> None:
             continue
         gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
         days = f"{view.span_s / 86400:g} days"
-        if not here.any():
+        if not len(here):
             raise InputError(f"ground.clusters {name!r}: {_never_seen(view, site, days)} ({gap})")
         if not view.service.served[here].any():
             raise InputError(
-                f"ground.clusters {name!r}: seen {int(here.sum())} times, but never served "
+                f"ground.clusters {name!r}: seen {len(here)} times, but never served "
                 f"({gap}): {_why_never_served(view, here, source)}"
             )
-        mine = here & view.service.served
+        mine = here[view.service.served[here]]
         from_s, to_s = view.service.start_s[mine].min(), view.service.end_s[mine].max()
         one = source.serving == "any" and len(set(view.sessions[mine].tolist())) == 1
         if one and from_s <= 0.0 and to_s >= view.span_s:
@@ -143,7 +153,7 @@ def _never_seen(view: View, site: int, days: str) -> str:
     )
 
 
-def _why_never_served(view: View, here: np.ndarray, source: Any) -> str:
+def _why_never_served(view: View, here: Ints, source: Any) -> str:
     longest_s = float((view.windows.set_s - view.windows.rise_s)[here].max())
     if longest_s < source.min_contact_s:
         cut = " or faults.outages.per_day" if len(view.passes) != len(view.windows) else ""
@@ -183,17 +193,17 @@ def cut(
     """
     if not any(len(spells.begin_s) for spells in out):
         return windows, np.arange(len(windows))
-    found = [_pieces(windows, satellite, spells) for satellite, spells in enumerate(out)]
+    mine = groups(windows.satellite, len(out))
+    found = [_pieces(windows, own, spells) for own, spells in zip(mine, out, strict=True)]
     of, begin_s, end_s = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((windows.site[of], windows.satellite[of], begin_s))
     return _clipped(windows, of[order], begin_s[order], end_s[order], look), of[order]
 
 
 def _pieces(
-    windows: orbit.ContactWindows, satellite: int, spells: Intervals
+    windows: orbit.ContactWindows, mine: Ints, spells: Intervals
 ) -> tuple[Ints, Floats, Floats]:
     """Window, begin and end of every piece of one satellite's windows."""
-    mine = np.flatnonzero(windows.satellite == satellite)
     # It works from the end of one outage to the begin of the next.
     up_s, down_s = np.append(-np.inf, spells.end_s), np.append(spells.begin_s, np.inf)
     first = np.searchsorted(down_s, windows.rise_s[mine], "right")

@@ -26,9 +26,10 @@ from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
 from sim.network.sessions import ClusterSessions, Synchronisation
 from sim.network.steps import Training
-from sim.plan import plan as planning
+from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.plan import Plan, make_plan, view_of
 from sim.plan.radios import cluster_radios

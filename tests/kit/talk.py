@@ -28,6 +28,7 @@ from tests.kit.network import (
     Clock,
     ClusterSessions,
     Compute,
+    ContactColumns,
     ContactLinks,
     CutTransfers,
     DeviceLinks,
@@ -168,7 +169,7 @@ class Talk:
 
 
 def talk(
-    contacts: Sequence[PlannedContact],
+    contacts: Sequence[PlannedContact] | ContactColumns,
     protocol: Sequence[Steps],
     policy: CutTransfers = "resume",
     until_s: float = math.inf,
@@ -189,7 +190,7 @@ def talk(
     cluster, clock, trace = contacts[0].cluster, Clock(), Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
     struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster) if churn or faults else None
-    plan = plan or Plan(START, 1e6, (cluster,), tuple(contacts))
+    plan = plan or Plan(START, 1e6, (cluster,), ContactColumns.of(contacts))
     antenna = ClusterSessions(clock, cluster, plan.sessions(cluster))
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
     devices = Devices(cluster, computing or compute(), struck and struck.presence)

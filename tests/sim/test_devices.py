@@ -177,7 +177,7 @@ def test_energy_is_power_times_time_up_to_any_end(
 ) -> None:
     """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session."""
     passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
-    plan = network.Plan(START, stop_s, (passes[0].cluster,), tuple(passes))
+    plan = network.Plan(START, stop_s, (passes[0].cluster,), network.ContactColumns.of(passes))
     own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
     build = network.build(scenario.slots(learning=QUIET))
     sender = network.Transmitter(0.5, duty=0.8)

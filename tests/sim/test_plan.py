@@ -263,7 +263,7 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
     scenario = by_chance(None, 8, radius_km=50.0)
     contacts, [satellite] = make_plan(scenario).contacts, network.satellites_of(scenario)
     centre, devices = network.cluster_sites(scenario)[0], list(network.device_sites(scenario, 0))
-    for contact in contacts[:6]:
+    for contact in list(contacts)[:6]:
         largest_hz, left_hz = contact.links.doppler_hz
         time_s = np.append(np.arange(contact.rise_s, contact.set_s, 0.25), contact.set_s)
         over, looks = (

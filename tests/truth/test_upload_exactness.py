@@ -70,7 +70,7 @@ class Passes:
         self.plan = network.make_plan(self.scenario)
         contacts = self.plan.contacts
         [self.number] = [c.contact_id for c in contacts if c.rise_s < OVERHEAD_S < c.set_s]
-        self.here, self.there = contacts[self.number : self.number + 2]
+        self.here, self.there = list(contacts)[self.number : self.number + 2]
         assert self.here.max_elevation_deg > 89.9
 
     def truth(self, device: int, later: bool = False, band_share: float = 1.0) -> Truth:
