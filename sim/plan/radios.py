@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,27 +43,30 @@ def cluster_radios(scenario: Scenario) -> list[Radios]:
     Raises InputError for what the room of links refuses.
     """
     resolved, mask_deg = scenarios.resolved_link(scenario), lowest_mask_deg(scenario)
-    up, down = resolved["uplink"], resolved["downlink"]
+    up: Mapping[str, Any] = resolved["uplink"]
+    down: Any = resolved["downlink"]
+
+    @cache
+    def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
+        values = up if side == "uplink" else down
+        link = si_link(values, mask_deg, resolved["environment"], air)
+        _check_strength(link)
+        broadcast = values.get("delivery") == "broadcast"
+        sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
+        return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
+
+    def radio(side: str, values: Mapping[str, Any], place: Any) -> Radio:
+        try:
+            return under(side, _air(values, place))
+        except ValueError as error:
+            raise InputError(f"link.{side}: {error}") from None
+
     radios: list[Radios] = []
     for place in scenario.ground.clusters:
-        about = place, resolved["environment"], mask_deg
-        downlink = None if isinstance(down, str) else _radio("downlink", down, *about)
-        radios.append((_radio("uplink", up, *about), downlink))
+        # A neglected downlink is a word.
+        downlink = None if isinstance(down, str) else radio("downlink", down, place)
+        radios.append((radio("uplink", up, place), downlink))
     return radios
-
-
-def _radio(
-    side: str, values: Mapping[str, Any], place: Any, environment: Any, mask_deg: float
-) -> Radio:
-    """Return one direction, checked where it is strongest: overhead, at the lowest altitude."""
-    try:
-        link = si_link(values, mask_deg, environment, _air(values, place))
-        _check_strength(link)
-    except ValueError as error:
-        raise InputError(f"link.{side}: {error}") from None
-    broadcast = values.get("delivery") == "broadcast"
-    sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
-    return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
 
 
 def _check_strength(link: Link) -> None:
@@ -133,6 +136,8 @@ def _over(
 
 Place = tuple[float, float]
 """Elevation (deg) and slant range (m) of a satellite at its best."""
+Terms = dict[str, float]
+"""Figures of a link budget by name."""
 
 
 def link_doubts(
@@ -141,12 +146,15 @@ def link_doubts(
     """Yield a line for each cluster wider than the beam, or whose link is too weak at its best."""
     width_deg = _beamwidth_deg(scenario) if view.places else None
     weak: dict[str, list[str]] = {}
+    best = [_best(view, site) for site in range(len(view.sites))]
+    links = [[None if radio is None else radio.link for radio in both] for both in radios]
+    terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
     for site, name in enumerate(view.sites):
-        best = _best(view, site)
         if width_deg is not None:
-            yield from _too_wide(name, view.places[site], places[site], width_deg, best[1] / 1e3)
-        for side, radio in zip(("uplink", "downlink"), radios[site], strict=True):
-            for line in () if radio is None else _too_weak(radio.link, best):
+            nearest_km = best[site][1] / 1e3
+            yield from _too_wide(name, view.places[site], places[site], width_deg, nearest_km)
+        for side, link, of_side in zip(("uplink", "downlink"), links[site], terms, strict=True):
+            for line in () if link is None else _too_weak(link, best[site], of_side[site]):
                 weak.setdefault(f"link.{side}: {line}", []).append(name)
     for line, names in weak.items():
         yield f"{line} (over {', '.join(names)})"
@@ -188,9 +196,8 @@ def _too_wide(
         )
 
 
-def _too_weak(link: Link, best: Place) -> Iterator[str]:
+def _too_weak(link: Link, best: Place, terms: Terms) -> Iterator[str]:
     """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
-    terms = _terms(link, best)
     if terms["rate_mbps"] == 0.0:
         yield (
             f"nothing gets through: the SNR is {terms['snr_db']:.1f} dB at its best, "
@@ -200,7 +207,8 @@ def _too_weak(link: Link, best: Place) -> Iterator[str]:
         if link.required_snr_db == -np.inf:
             margin_db = terms["margin_db"]
         else:
-            margin_db = _terms(replace(link, required_snr_db=-np.inf), best)["margin_db"]
+            unlimited = replace(link, required_snr_db=-np.inf)
+            margin_db = _terms([unlimited], [best])[0]["margin_db"]
         if margin_db < 0:
             yield (
                 f"the fixed rate needs {-margin_db:.1f} dB more than the link has at its best, "
@@ -208,6 +216,16 @@ def _too_weak(link: Link, best: Place) -> Iterator[str]:
             )
 
 
-def _terms(link: Link, best: Place) -> dict[str, float]:
-    terms = channel.link_budget_terms(link, best[0], slant_range_m=best[1])
-    return {name: float(values[0]) for name, values in terms.items()}
+def _terms(links: Sequence[Link | None], best: Sequence[Place]) -> list[Terms]:
+    """The budget of each link at its best; those of the same link together."""
+    found: list[Terms] = [{} for _ in links]
+    alike: dict[Link, list[int]] = {}
+    for number, link in enumerate(links):
+        if link is not None:
+            alike.setdefault(link, []).append(number)
+    for link, numbers in alike.items():
+        elevation_deg, range_m = np.array([best[number] for number in numbers]).T
+        terms = channel.link_budget_terms(link, elevation_deg, slant_range_m=range_m)
+        for place, number in enumerate(numbers):
+            found[number] = {name: float(values[place]) for name, values in terms.items()}
+    return found
