@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUNS   ?= runs/demo
+RUNS   ?= runs/demo-8b
 WHICH  ?= not slow and not process
 
 .DEFAULT_GOAL := help
@@ -19,8 +19,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
 demo: install ## run EMS-FL and its synchronous baseline through one satellite and compare them
-	$(BIN)/leomix run quickstart -o $(RUNS)/emsfl-enhanced --resume
-	$(BIN)/leomix run quickstart --set learning.method=synchronous -o $(RUNS)/synchronous --resume
+	$(BIN)/leomix run quickstart-8b -o $(RUNS)/emsfl-enhanced --resume
+	$(BIN)/leomix run quickstart-8b --set learning.method=synchronous -o $(RUNS)/synchronous --resume
 	$(BIN)/leomix compare $(RUNS)/emsfl-enhanced $(RUNS)/synchronous
 	$(BIN)/leomix report $(RUNS)/emsfl-enhanced $(RUNS)/synchronous -o $(RUNS)/report.html
 	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
@@ -83,6 +83,7 @@ studies: install ## print the tables of docs/results.md and choices.md (an hour 
 	$(BIN)/python docs/studies/targets.py paper-exp2-small 3
 	$(BIN)/python docs/studies/lora.py paper-exp1-small 3 20
 	$(BIN)/python docs/studies/balance.py paper-exp2-small 3 20
+	$(BIN)/python docs/studies/stand_ins.py 3
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 1 8; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 4; \

@@ -13,7 +13,8 @@ import numpy as np
 
 from learning.architecture.costs import Architecture, architecture
 from learning.architecture.kinds import resolved
-from learning.config import LearningConfig
+from learning.architecture.stand_in import sized_by
+from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, file_fingerprints
 from learning.hardware import compute_device
 from learning.provenance import environment, gpu_name, why_not_cacheable
@@ -63,13 +64,20 @@ class Learner:
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
     K devices of one cluster, stacked. ``corruption`` says which updates are made not finite.
+
+    Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
+    of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
+    Results of training, and their keys, are those of ``config`` alone.
     """
 
-    def __init__(self, config: LearningConfig, train: bool = True) -> None:
+    def __init__(
+        self, config: LearningConfig, train: bool = True, sized_as: ModelConfig | None = None
+    ) -> None:
         self.config = dataclasses.replace(config, model=resolved(config.model))
+        self.sized_by = sized_by(self.config, sized_as)
         self.trains = train
         self.corruption = CorruptUpdates()
-        self.architecture: Architecture = architecture(self.config)
+        self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
         self._tasks: dict[LearningConfig, Task] = {}
 
@@ -85,6 +93,20 @@ class Learner:
             self.config, step_size=step_size, gate_step_size_ratio=gate_ratio
         )
         values.use(*self._settings())
+
+    @property
+    def stand_in(self) -> dict[str, Any] | None:
+        """What is trained and what is counted in its place, as JSON; None where both are one."""
+        trained, counted = self.config.model.kind, self.sized_by.model.kind
+        if self.sized_by.model is self.config.model:
+            return None
+        return {
+            "trained": trained,
+            "trained_parameters": architecture(self.config).parameters,
+            "sized_as": counted,
+            "parameters": self.architecture.parameters,
+            "expert_upload_bytes": self.architecture.upload_bytes([0], gate=False),
+        }
 
     @cached_property
     def task(self) -> Task:

@@ -37,17 +37,25 @@ class Rounds(Section):
     )
 
 
-class Model(Section):
-    """The mixture of experts that is trained."""
+class Sizes(Section):
+    """A mixture of experts by its sizes."""
 
     kind: str = Field(
         default="vector-moe",
         min_length=1,
         description="name of the architecture, or MODULE:CLASS for a custom one",
     )
-    experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
-    top_k: int = Field(
-        default=1, ge=1, le=100_000, description="experts that serve one token; at most `experts`"
+    experts: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="number of experts in a layer; null for that of learning.model",
+    )
+    top_k: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="experts that serve one token; null for those of learning.model",
     )
     hidden: Count = Field(default=64, description="width of the hidden layer")
     expert_hidden: Count = Field(default=64, description="width inside an expert")
@@ -64,6 +72,15 @@ class Model(Section):
         strict=False,
         max_length=1000,
         description="local folders of weights: one of a mixture, or one dense model per expert",
+    )
+
+
+class Model(Sizes):
+    """The mixture of experts that is trained."""
+
+    experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
+    top_k: int = Field(
+        default=1, ge=1, le=100_000, description="experts that serve one token; at most `experts`"
     )
     tokenizer: Text = Field(
         default=None,
@@ -237,6 +254,10 @@ class Learning(Section):
         default=Pretraining(), description="what the server trains before time begins"
     )
     model: Model = Field(default=Model(), description="the mixture of experts")
+    sized_as: Sizes | None = Field(
+        default=None,
+        description="architecture whose bytes, FLOPs, memory and energy count; null for the model",
+    )
     data: Data = Field(default=Data(), description="the data set and its split")
     evaluate_every_hours: float | None = Field(
         default=None,

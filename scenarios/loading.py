@@ -100,7 +100,9 @@ def schema(
         *above, last = key.split(".")
         section = found
         for part in above:
-            section = found["$defs"][section["properties"][part]["$ref"].rpartition("/")[2]]
+            inner = section["properties"][part]
+            [ref] = [one["$ref"] for one in (inner, *inner.get("anyOf", ())) if "$ref" in one]
+            section = found["$defs"][ref.rpartition("/")[2]]
         of_key = {**section["properties"][last], "examples": sorted(known)}
         section["properties"][last] = dict(sorted(of_key.items()))
     learning = found["$defs"]["Learning"]

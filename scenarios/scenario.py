@@ -90,7 +90,7 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     yield from link_problems(scenario.link, source, geometry)
     yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
     yield from rate_problems(("compute",), scenario.compute)
-    yield from _experts(scenario)
+    yield from _model(scenario)
 
 
 def _stop(scenario: "Scenario") -> Iterator[Problem]:
@@ -103,8 +103,11 @@ def _stop(scenario: "Scenario") -> Iterator[Problem]:
         yield Problem(("stop", "days"), text)
 
 
-def _experts(scenario: "Scenario") -> Iterator[Problem]:
-    model = scenario.learning.model
+def _model(scenario: "Scenario") -> Iterator[Problem]:
+    learning, model = scenario.learning, scenario.learning.model
+    if learning.sized_as is not None and not learning.train:
+        text = "is not used with train false; set it to null, learning.model to its architecture"
+        yield Problem(("learning", "sized_as"), text)
     # Networked experts are one per device, whatever the value of this key.
     if model.top_k > model.experts and not model.kind.endswith("-nmoe"):
         text = f"got {model.top_k}; must be at most learning.model.experts, {model.experts}"

@@ -47,6 +47,7 @@ def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     named: list[tuple[KeyPath, Any]] = [
         (("learning", "method"), learning.method),
         (("learning", "model", "kind"), learning.model.kind),
+        (("learning", "sized_as", "kind"), getattr(learning.sized_as, "kind", None)),
         (("learning", "data", "kind"), learning.data.kind),
         (("learning", "options"), learning.options),
     ]
@@ -76,8 +77,9 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
 def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     """The keys that name data and weights, by path, and what they say: files, folders or others."""
     model, data = scenario.learning.model, scenario.learning.data
-    for number, name in enumerate(model.checkpoints):
-        yield ("learning", "model", "checkpoints", number), name
+    for key, sizes in (("model", model), ("sized_as", scenario.learning.sized_as)):
+        for number, name in enumerate(() if sizes is None else sizes.checkpoints):
+            yield ("learning", key, "checkpoints", number), name
     for key, value in (("tokenizer", model.tokenizer), ("adapter", model.adapter)):
         if value is not None:
             yield ("learning", "model", key), value

@@ -91,6 +91,12 @@ class Architecture:
         """Weights that are shared: the gate, and a backbone that is trained."""
         return self.gate_parameters + self.trains_backbone * self.backbone_parameters
 
+    @property
+    def parameters(self) -> int:
+        """All weights: of the experts, the gate and the backbone."""
+        experts = self.experts * self.expert_parameters
+        return experts + self.gate_parameters + self.backbone_parameters
+
     # -- bytes on the air
 
     @property
@@ -322,11 +328,10 @@ class Footprint:
     classes: int
 
 
-def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
+def footprint(config: LearningConfig) -> Footprint:
     """Return the memory that training by ``config`` takes."""
+    sizes = architecture(config)
     trained = sizes.experts * sizes.tuned_parameters + sizes.shared_parameters
-    parameters = sizes.experts * sizes.expert_parameters + sizes.gate_parameters
-    parameters += sizes.backbone_parameters
     tokens = config.batch_size * sizes.rows.sequences * sizes.rows.tokens
     if kind_of(config.model.kind).is_text:  # device by device
         at_once = tokens * sizes.activations(sizes.top_k)
@@ -339,11 +344,11 @@ def footprint(config: LearningConfig, sizes: Architecture) -> Footprint:
         evaluation=float(copies * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
         tested=tested,
         classes=classes,
-        model=float(MODEL_COPIES * parameters * sizes.native_bytes),
+        model=float(MODEL_COPIES * sizes.parameters * sizes.native_bytes),
         state=float(STATE_COPIES * sum(config.devices) * trained * sizes.native_bytes),
         step=float(ACTIVATION_COPIES * at_once * sizes.native_bytes),
         data=float(DATA_COPIES * _data_bytes(config)),
-        parameters=parameters,
+        parameters=sizes.parameters,
         trained=trained,
     )
 

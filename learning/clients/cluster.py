@@ -34,8 +34,8 @@ from learning.requests.cluster import (
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle
 
-NEVER_HELD = -1
-"""Stands for the changes in an expert that a device does not hold."""
+NOT_HELD = -1
+"""Stands for the changes in an expert that a device has let go of."""
 
 
 class ClusterState:
@@ -48,10 +48,10 @@ class ClusterState:
     version it was begun in, by each device for itself: the others take the present one meanwhile.
 
     ``unsent`` (K, E) counts local rounds on each expert since it was last offered, ``changes_held``
-    (K, E) the aggregated changes in the expert that a device has downloaded. ``excluded`` (K,) are
-    the devices that lacked the memory for what was trained last. Where devices hold experts of
-    their own, ``holds`` (K, E) says which: of what the cluster is given, each takes, trains and
-    sends those alone.
+    (K, E) the aggregated changes in the expert that a device has downloaded, 0 for the start model,
+    which all devices have before time begins. ``excluded`` (K,) are the devices that lacked the
+    memory for what was trained last. Where devices hold experts of their own, ``holds`` (K, E) says
+    which: of what the cluster is given, each takes, trains and sends those alone.
     """
 
     def __init__(self, learner: Learner, cluster: Cluster) -> None:
@@ -72,7 +72,7 @@ class ClusterState:
         self.rounds: Ints = np.zeros(k, np.int64)
         self.unsent: Ints = np.zeros((k, experts), np.int64)
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
-        self.changes_held: Ints = np.full((k, experts), NEVER_HELD)
+        self.changes_held: Ints = np.zeros((k, experts), np.int64)
         self.holds: Mask = np.ones((k, experts), bool)
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
@@ -149,7 +149,7 @@ class ClusterState:
         if changes is not None and self.learner.config.model.lora.download == "factors":
             before = self.changes_held[:, every]
             missed = np.minimum(whole, (changes[every] - before) * change)
-            parts = np.where(before == NEVER_HELD, whole, missed)
+            parts = np.where(before == NOT_HELD, whole, missed)
         total: Floats = (self.holds[:, every] * parts).sum(axis=1)
         return total + sizes.download_bytes([], gate)
 
@@ -186,10 +186,10 @@ class ClusterState:
         )
         self.version = np.where(who, server.version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
-        changes = NEVER_HELD if server.changes is None else server.changes
-        counts = np.where(self.holds, changes, NEVER_HELD)
+        changes = NOT_HELD if server.changes is None else server.changes
+        counts = np.where(self.holds, changes, NOT_HELD)
         held = np.where(who[:, None], counts, self.changes_held)
-        self.changes_held = np.where(self._among(experts), held, NEVER_HELD)
+        self.changes_held = np.where(self._among(experts), held, NOT_HELD)
 
     def _among(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""

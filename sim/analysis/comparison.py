@@ -125,6 +125,7 @@ def _row(group: Group[Any]) -> dict[str, Any]:
     return {
         "label": group.label,
         "runs": len(group.runs),
+        "stand_in": group.runs[0].summary["stand_in"],
         **{key: spread(key) for key in ("cycles", "contacts_served", "service_hours")},
         "seeds": [run.summary["seed"] for run in group.runs],
         **{key: spread(key) for key in ("accuracy_start", "accuracy_final")},

@@ -62,6 +62,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         **_traffic(tables),
         **_loads(manifest.get("loads", [])),
         "model_expert_bytes": manifest.get("model_expert_bytes"),
+        "stand_in": manifest.get("stand_in"),
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
         "own_mass": own_mass(split),

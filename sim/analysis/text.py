@@ -44,9 +44,24 @@ def _reached(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "accuracy", "not measured (timing only)"
     else:
         yield "accuracy", f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
+    if (stand_in := summary["stand_in"]) is not None:
+        yield "stand-in", stand_in_text(stand_in)
     for name, when in summary["targets"].items():
         if when is not None:
             yield f"reached {name}", f"cycle {when['cycles']}, day {when['hours'] / 24:.2f}"
+
+
+def stand_in_text(found: Mapping[str, Any]) -> str:
+    """Say what is trained, and what its bytes, FLOPs and memory are counted as."""
+    trained = f"trained: {found['trained']}, {found['trained_parameters']:,} parameters"
+    counted = f"sized as {found['sized_as']}, {found['parameters']:,} parameters"
+    return f"{trained}; {counted}: {data_size(found['expert_upload_bytes'])} an expert"
+
+
+def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return each stand-in of the groups once, in their order; where there is none, nothing."""
+    found = (group["stand_in"] for group in groups)
+    return list(dict.fromkeys(stand_in_text(one) for one in found if one is not None))
 
 
 def _experts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -161,7 +176,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
     compared = reached and len(groups) > 1
     note = f"(times fewer cycles than {reference!r}, in the median)" if compared else ""
-    lines = [table(["", *heads], rows), *legend, note]
+    lines = [table(["", *heads], rows), *legend, note, *stand_in_lines(groups)]
     return "\n".join(line for line in lines if line)
 
 

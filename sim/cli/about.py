@@ -60,7 +60,8 @@ def _schema() -> dict[str, Any]:
     from learning.methods.base import METHODS
     from scenarios import schema
 
-    kinds = {"learning.model.kind": KINDS, "learning.data.kind": DATASETS.shipped}
+    models = dict.fromkeys(("learning.model.kind", "learning.sized_as.kind"), KINDS)
+    kinds = {**models, "learning.data.kind": DATASETS.shipped}
     options = {name: METHODS.find(name).Options for name in METHODS.shipped}
     return schema(options, {"learning.method": options, **kinds})
 

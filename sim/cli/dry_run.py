@@ -12,6 +12,7 @@ from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.data.table import data_files
 from learning.hardware import free_bytes
 from learning.learner import Learner
+from sim.analysis.text import stand_in_text
 from sim.engine.memory import counts_of, needs_of
 from sim.engine.setup import Build
 from sim.errors import InputError
@@ -28,6 +29,7 @@ def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
     plan, sizes = built.plan, built.learner.architecture
     experts = list(range(sizes.experts))
+    stand_in = built.learner.stand_in
     overridden = scenarios.resolved_link(built.scenario)["overridden"]
     lines = [
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
@@ -35,6 +37,7 @@ def plan_text(built: Build) -> str:
         f"{built.cycles} complete cycles",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
+        *([] if stand_in is None else [stand_in_text(stand_in)]),
         f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
         f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate "
         f"{data_size(sizes.upload_bytes(experts, gate=True))}",

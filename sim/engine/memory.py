@@ -100,7 +100,7 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
 def _learning(built: Build) -> Iterator[Need]:
     """What training takes of this machine's memory; on a GPU most is the GPU's."""
     learner = built.learner
-    found = footprint(learner.config, learner.architecture)
+    found = footprint(learner.config)
     copies = f"{found.parameters} parameters, {MODEL_COPIES} copies"
     smaller = "use a smaller model, learning.precision=bfloat16, or learning.train=false"
     yield Need("the model", found.model, copies, smaller)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from sim.plan.windows import Find, find_windows
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from scenarios.learning import Sizes
     from scenarios.section import Section
 
 
@@ -145,24 +146,26 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
 
 def learner_of(scenario: Scenario) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other."""
-    _check_model(scenario)
+    learning = scenario.learning
+    _check_sizes("learning.model", learning.model)
+    if learning.sized_as is not None:
+        _check_sizes("learning.sized_as", learning.sized_as)
     _check_lora(scenario)
     _check_data(scenario)
     try:
-        return Learner(_config(scenario), train=scenario.learning.train)
+        return Learner(_config(scenario), learning.train, _sized_as(scenario))
     except ValueError as error:
         text = str(error)
         raise InputError(text if text.startswith("learning.") else f"learning: {text}") from None
 
 
-def _check_model(scenario: Scenario) -> None:
-    model = scenario.learning.model
-    allowed = model_keys(model.kind, bool(model.checkpoints))
+def _check_sizes(section: str, sizes: Sizes) -> None:
+    allowed = model_keys(sizes.kind, bool(sizes.checkpoints))
     if allowed is None:
         return
-    for key in sorted(_said(model) - {"kind", *allowed}):
+    for key in sorted(_said(sizes) - {"kind", *allowed}):
         raise InputError(
-            f"learning.model.{key}: is not used by kind {model.kind!r}, or fixed by it; remove it"
+            f"{section}.{key}: is not used by kind {sizes.kind!r}, or fixed by it; remove it"
         )
 
 
@@ -218,14 +221,27 @@ def _config(scenario: Scenario) -> LearningConfig:
 
 def _model(scenario: Scenario) -> ModelConfig:
     model = scenario.learning.model
-    said = model.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
-    if kind_of(model.kind).networked:
+    return replace(
+        _sizes(scenario, model),
+        tokenizer=_place(scenario, model.tokenizer),
+        adapter=_place(scenario, model.adapter),
+    )
+
+
+def _sized_as(scenario: Scenario) -> ModelConfig | None:
+    sized_as = scenario.learning.sized_as
+    return None if sized_as is None else _sizes(scenario, sized_as)
+
+
+def _sizes(scenario: Scenario, sizes: Sizes) -> ModelConfig:
+    """Return what both a model and an architecture say; None stands for what the model says."""
+    said = sizes.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
+    said |= {key: getattr(scenario.learning.model, key) for key, n in said.items() if n is None}
+    if kind_of(sizes.kind).networked:
         said["experts"] = sum(device_counts(scenario))
     return ModelConfig(
         **said,
-        checkpoints=tuple(local_path(scenario, name) for name in model.checkpoints),
-        tokenizer=_place(scenario, model.tokenizer),
-        adapter=_place(scenario, model.adapter),
+        checkpoints=tuple(local_path(scenario, name) for name in sizes.checkpoints),
         lora=LoraConfig(**scenario.learning.lora.model_dump()),
     )
 

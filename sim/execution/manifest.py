@@ -47,6 +47,7 @@ def manifest_of(
         "spent": simulation.spending.columns(),
         "loads": simulation.loads(),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
+        "stand_in": built.learner.stand_in,
         "books": simulation.books,
         "trace_sha256": whole,
         "timing_sha256": timing,

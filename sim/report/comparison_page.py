@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sim.analysis.comparison import Group, compare_groups, group_runs
-from sim.analysis.text import measured, spread
+from sim.analysis.text import measured, spread, stand_in_lines
 from sim.errors import InputError
 from sim.execution.result import Result, load
 from sim.formatting import data_size
 from sim.plots.accuracy import OVER, accuracy
 from sim.report import findings
-from sim.report.figures import figure
+from sim.report.figures import figure, sentence
 from sim.report.page import Block, Page, Section, Table, Text
 
 MOST_CURVES = 12
@@ -56,6 +56,7 @@ def sections(groups: Sequence[Group[Result]]) -> Iterator[Section]:
 
 
 def _words(rows: Sequence[Row], reference: str) -> Iterator[str]:
+    yield from map(sentence, stand_in_lines(rows))
     name = best_common([row["cycles_to"] for row in rows])
     if name is None:
         yield "There is no accuracy that all groups have reached."

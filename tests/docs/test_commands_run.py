@@ -46,7 +46,7 @@ def test_the_readme_shows_what_the_demo_prints(
     methods = ("emsfl-enhanced", "synchronous")
     for method in methods:
         setting = f"learning.method={method}"
-        assert leomix("run", "quickstart", "--set", setting, "-o", method, "--quiet").status == 0
+        assert leomix("run", "quickstart-8b", "--set", setting, "-o", method, "--quiet").status == 0
     [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
     printed = leomix("compare", *methods).out.splitlines()
     assert [line.split() for line in printed] == [line.split() for line in shown.splitlines()]

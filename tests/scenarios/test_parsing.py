@@ -155,6 +155,7 @@ STRANGE: list[tuple[str, Any, str]] = [
     ("ground.clusters.0.places_path", "link/x.csv", OUT),
     ("learning.model.tokenizer", "link", OUT),
     ("learning.model.checkpoints", ["fine", "full"], OUT),
+    ("learning.sized_as", {"kind": "mixtral", "checkpoints": ["fine", "full"]}, OUT),
 ]
 
 

@@ -145,7 +145,10 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     scenario = slots(stop={"cycles": 6}, learning=said)
     sizes = build(scenario).learner.architecture
     rows = sim.run(scenario).transfers
-    later = rows[(rows.direction == "downlink") & (rows.version > 1)]
+    down = rows[rows.direction == "downlink"]
+    first, later = down[down.version == 0], down[down.version > 1]
+    # The start model is there before time begins: its experts have not changed since.
+    assert set(first.payload_bytes) == {sizes.download_bytes([], True)}
     assert len(later) > 10
     # Between two of a cluster's downloads there is one round, or one buffer.
     assert set(later.payload_bytes) == {2 * sizes.factor_bytes(2) + sizes.download_bytes([], True)}

@@ -57,7 +57,7 @@ class Networked(Method):
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
-        self.sizes = sizes_of(self.learner.config)
+        self.sizes = sizes_of(self.learner.sized_by)
         self.clients = Clients(world.clusters, self.registry)
         self.server = self.learner.make(START_EXTRACTOR, loss=self.options.loss)
         self.experts: dict[str, Handle] = {}

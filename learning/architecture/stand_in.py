@@ -1,0 +1,64 @@
+"""Learn small, send large: a small model is trained in place of the one whose sizes count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from learning.architecture.costs import architecture
+from learning.architecture.kinds import KINDS, input_spec, kind_of, kinds_for, resolved
+from learning.config import LearningConfig, ModelConfig
+
+
+def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfig:
+    """Return the task with the architecture ``named`` in place of its model; the task if None.
+
+    Experts map one to one by index, gate to gate, and backbone to backbone. What is not part of a
+    model (LoRA, upload format, precision, data, batches) holds for both. Raises ValueError, in one
+    line, for an architecture that the model of ``config`` cannot stand in for.
+    """
+    if named is None:
+        return config
+    _check_experts_per_device(config.model.kind, named.kind)
+    _check_form(config, named.kind)
+    try:
+        sized = replace(config, model=resolved(named))
+        architecture(sized)
+    except ValueError as error:
+        why = str(error).removeprefix("learning.model.kind: ")
+        if ":" in named.kind:
+            why = f"{named.kind!r} has no sizes ({why}); name a shipped kind, like 'llama-3-8b-x3'"
+        key = "learning.sized_as" if named.kind in KINDS else "learning.sized_as.kind"
+        raise ValueError(f"{key}: {why}") from None
+    for key, has in (("experts", "has {} experts"), ("top_k", "sends a token to {} experts")):
+        own, other = getattr(config.model, key), getattr(sized.model, key)
+        if own != other:
+            raise ValueError(
+                f"learning.sized_as: {named.kind!r} {has.format(other)}, learning.model {own}; "
+                f"make the numbers equal, like learning.model.{key}: {other}"
+            )
+    return sized
+
+
+def _check_experts_per_device(own: str, named: str) -> None:
+    networked = kind_of(own).networked
+    if kind_of(named).networked != networked:
+        alike = (repr(name) for name, kind in KINDS.items() if kind.networked == networked)
+        raise ValueError(
+            f"learning.sized_as.kind: {own!r} cannot stand in for {named!r}, since experts are one "
+            f"per device in one of the two only; use one of {', '.join(alike)}"
+        )
+
+
+def _check_form(config: LearningConfig, named: str) -> None:
+    """Raise ValueError for data that an architecture does not take.
+
+    Decoders of text are sized without texts, as in a timing-only run.
+    """
+    kind = kind_of(named)
+    form = None if kind.is_text or not kind.forms else input_spec(config).form
+    if form is not None and form not in kind.forms:
+        others = (repr(n) for n in kinds_for(form) if KINDS[n].networked == kind.networked)
+        raise ValueError(
+            f"learning.sized_as.kind: {named!r} takes {' or '.join(kind.forms)} data, but these "
+            f"are {form}; use {' or '.join(others)}"
+        )

@@ -1,0 +1,133 @@
+"""Learn small, send large: accuracy of the model that is trained, bytes and times of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import scenarios
+import sim
+from tests.kit.network import build
+from tests.kit.records import counts_of, limits
+from tests.kit.small import fixed, merged, orbit, slots
+from tests.kit.small_nmoe import nmoe
+
+LLAMA = {"kind": "llama-3-8b-x3"}
+MIXTRAL = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
+NETWORKED = {"kind": "image-nmoe", "hidden": 64, "expert_hidden": 128}
+THREE = {"clusters": [{"name": name, "devices": 2} for name in "ABC"]}
+FAST = fixed(uplink=1e6, downlink=1e6)
+LARGE: dict[str, Any] = {
+    "ground": {
+        "clusters": [
+            {"name": "East", "latitude_deg": 35, "longitude_deg": 135, "radius_km": 20},
+            {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": 2},
+            {"name": "South", "latitude_deg": -35, "longitude_deg": 150},
+        ]
+    },
+    "compute": {"seconds_per_round": None, "tflops": 1, "memory_gib": 80, "power_w": 400},
+    "learning": {
+        "rounds": {"per_gap_max": 2},
+        "lora": {"download": "factors"},
+        "upload_format": "float16",
+        "pretraining": {"backbone_steps": 60, "expert_steps": 30, "gate_steps": 60},
+        "model": {"experts": 3},
+        "sized_as": LLAMA,
+    },
+}
+"""Three clusters of a real orbit; a round takes as long as the FLOPs of the large model."""
+
+
+def named(scenario: scenarios.Scenario) -> scenarios.Scenario:
+    """The timing-only scenario of the architecture that another one is sized as."""
+    said = scenario.model_dump(mode="json")
+    model = {key: value for key, value in said["learning"]["sized_as"].items() if value is not None}
+    model = {"experts": said["learning"]["model"]["experts"], **model}
+    if model["kind"] != "mixtral":
+        model = {key: value for key, value in model.items() if key in NETWORKED}
+    said["learning"] |= {"train": False, "sized_as": None, "model": model}
+    return scenarios.from_dict(said)
+
+
+def large(method: str) -> scenarios.Scenario:
+    return orbit(**merged(LARGE, {"learning": {"method": method}}))
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        *map(large, ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")),
+        slots(learning={"method": "aligned", "sized_as": MIXTRAL}),
+        nmoe(learning={"sized_as": NETWORKED}),
+    ],
+    ids=lambda scenario: scenario.learning.method,
+)
+def test_bytes_and_times_are_those_of_the_named_architecture(scenario: Any) -> None:
+    """To the byte and the bit: loads, FLOPs, energy and all rows of transfers."""
+    trained, timed = sim.run(scenario), sim.run(named(scenario))
+    assert trained.summary["accuracy_final"] is not None
+    assert trained.transfers.equals(timed.transfers)
+    assert (trained.transfers.outcome == "delivered").any()
+    for key in ("timing_sha256", "loads", "energy", "books", "model_expert_bytes"):
+        assert trained.manifest[key] == timed.manifest[key], key
+    assert trained.manifest["trace_sha256"] != timed.manifest["trace_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "sized_as"),
+    [
+        *(
+            (slots(ground=THREE, link=FAST, learning={"method": m, "model": {"experts": 3}}), LLAMA)
+            for m in ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
+        ),
+        (nmoe(link=FAST), NETWORKED),
+    ],
+    ids=lambda part: part.learning.method if hasattr(part, "learning") else "",
+)
+def test_accuracy_is_that_of_the_small_model_where_no_link_decides(
+    scenario: Any, sized_as: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same trainings by key: a run with a stand-in takes all of them from one without."""
+    monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
+    said = merged(scenario.model_dump(mode="json"), {"learning": {"sized_as": sized_as}})
+    plain, sized = (sim.run(one, cache=True) for one in (scenario, scenarios.from_dict(said)))
+    columns = ["scope", "cycle", "accuracy", "loss", "samples"]
+    assert sized.metrics[columns].equals(plain.metrics[columns])
+    assert len(plain.metrics) > 8
+    assert (plain.summary["trainings_reused"], sized.summary["trainings"]) == (0, 0)
+    assert sized.summary["trainings_reused"] == plain.summary["trainings"] > 0
+    assert sized.manifest["identity"] != plain.manifest["identity"]
+    assert sized.summary["uplink_bytes"] > 50 * plain.summary["uplink_bytes"]
+
+
+def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not() -> None:
+    plain, sized = (build(slots(learning={"sized_as": large})) for large in (None, MIXTRAL))
+    needed, known = (limits.needs_of(one, counts_of(one)) for one in (plain, sized))
+    assert known == needed
+    assert sized.learner.architecture.expert_bytes > 500 * plain.learner.architecture.expert_bytes
+    everything = sized.learner.round_cost(range(2), range(2), gate=True).memory_bytes / 2**30
+    for memory_gib, excluded in ((0.99 * everything, {"A": 2, "B": 3}), (everything, {})):
+        compute = {"memory_gib": memory_gib}
+        learning = {"method": "synchronous", "sized_as": MIXTRAL}
+        found = sim.run(slots(stop={"cycles": 1}, compute=compute, learning=learning))
+        assert found.summary["excluded_devices"] == excluded
+
+
+def test_what_is_stood_in_for_is_said_everywhere(leomix: Any, tmp_path: Any) -> None:
+    keys = ["--set", "learning.model.experts=3", "--set", "learning.sized_as={kind: llama-3-8b-x3}"]
+    said = "trained: vector-moe, "
+    counted = "; sized as llama-3-8b-x3, 19,304,943,616 parameters: 14.16 MB an expert"
+    keys += ["--set", "stop.cycles=1", "--set", "learning.method=synchronous"]
+    [line] = [n for n in leomix("validate", "paper-slots", *keys).out.splitlines() if counted in n]
+    assert line.startswith(said)
+    assert leomix("run", "paper-slots", *keys, "-o", tmp_path / "run", "--quiet").status == 0
+    assert f"stand-in       {line}" in leomix("show", tmp_path / "run").out
+    assert leomix("compare", tmp_path / "run").out.splitlines()[-1] == line
+    leomix("report", tmp_path / "run")
+    assert line in (tmp_path / "run" / "report.html").read_text()
+    weights = 3 * 3 * 32 * 4096 * 14336
+    found = sim.load(tmp_path / "run").manifest["stand_in"]
+    assert (found["trained"], found["sized_as"]) == ("vector-moe", "llama-3-8b-x3")
+    assert found["expert_upload_bytes"] == 32 * 3 * 4 * (4096 + 14336) * 2
+    assert found["parameters"] > weights > 10_000 * found["trained_parameters"]
