@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from ctypes import CDLL
 from importlib.metadata import version
+from mmap import PAGESIZE
 from pathlib import Path
 
 # What torch can compute on here, and in which number format.
@@ -133,12 +134,21 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
 
 def _left_of_limit() -> Iterator[int]:
     """What ``ulimit -v`` leaves of the address space."""
+    most = address_limit()
+    if most is None:
+        return
+    try:
+        pages = int(STATM.read_text(encoding="ascii").split()[0])
+    except OSError:
+        return
+    yield max(most - pages * PAGESIZE, 0)
+
+
+def address_limit() -> int | None:
+    """Return the bytes of address space that ``ulimit -v`` allows; None without a limit."""
     try:
         import resource
-
-        most = resource.getrlimit(resource.RLIMIT_AS)[0]
-        used = int(STATM.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):
-        return
-    if most != resource.RLIM_INFINITY:
-        yield max(most - used, 0)
+    except ImportError:  # Windows
+        return None
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if most == resource.RLIM_INFINITY else most

@@ -14,11 +14,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from learning.hardware import is_out_of_memory
+from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import about, contacts, link, run, show, sweep, validate
 from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
+from sim.formatting import data_size
 
 app = typer.Typer(
     name="leomix",
@@ -35,6 +36,8 @@ UsageError: Any = typer.BadParameter.__base__
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 LONGEST_LINE = 4000
 """Characters of an error that are shown."""
+LEAST_ADDRESSES = 1_500_000_000
+"""Bytes of address space: the libraries of a run that trains take 1.1 GB of it."""
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
@@ -81,7 +84,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     In a process that goes on, call :func:`status`.
     """
     _open_streams()
-    _end_process(status(arguments))
+    _end_process(_check_limit() or status(arguments))
 
 
 def _open_streams() -> None:
@@ -91,6 +94,23 @@ def _open_streams() -> None:
             stream = open(os.devnull, mode)  # noqa: SIM115
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+
+
+def _check_limit() -> int:
+    """Refuse a limit of the address space below which libraries wait for ever to be loaded."""
+    most = address_limit()
+    if most is None:
+        return DONE
+    # What they would reserve: OpenBLAS for each core, mimalloc (in Arrow) a gigabyte.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if most >= LEAST_ADDRESSES:
+        return DONE
+    _say(
+        f"ulimit -v {most // 1024} leaves {data_size(most)} of address space and leomix needs "
+        f"{data_size(LEAST_ADDRESSES)}: raise the limit, for example ulimit -v unlimited"
+    )
+    return WRONG_INPUT
 
 
 def _end_process(code: int) -> NoReturn:
@@ -104,12 +124,16 @@ def _end_process(code: int) -> NoReturn:
     atexit._run_exitfuncs()
     drop_unwritten(sys.stdout)
     drop_unwritten(sys.stderr)
-    files = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    for thing in gc.get_objects():
-        if issubclass(type(thing), files) and not thing.closed:  # custom code left it open
+    with suppress(MemoryError):
+        for file in filter(_is_open_file, gc.get_objects()):  # custom code left it open
             with suppress(OSError):
-                thing.flush()
+                file.flush()
     os._exit(code)
+
+
+def _is_open_file(thing: Any) -> bool:
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    return issubclass(type(thing), kinds) and not thing.closed
 
 
 def status(arguments: list[str] | None) -> int:

@@ -125,6 +125,11 @@ STREAMS = [
     ("run {} >&- 2>&- <&-", 0, ""),
     ("run nothing 2>/dev/full", 2, ""),
     ("list >/dev/full", 1, "leomix: No space left on device; free some space and try"),
+    (
+        "ulimit -v 400000; run {}",
+        2,
+        "ulimit -v 400000 leaves 409.60 MB of address space and leomix",
+    ),
     ("ulimit -f 2; run {}", 1, "contacts.parquet: File too large; what was traced is lost\n"),
 ]
 
