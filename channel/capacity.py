@@ -78,6 +78,7 @@ def _quadrature(snr: Floats, k: Floats) -> Floats:
 
 
 LOWEST_DB, HIGHEST_DB, STEP_DB = -60.0, 60.0, 0.05
+NEIGHBOURS = 30  # values on either side that go into a spline's rate; further ones count below eps
 GRID_STEP_DB = 0.4
 GRID_MARGIN = 24  # nodes beyond both ends: what the filter does at its ends has died out by then
 GRID_ANGLES = 129
@@ -136,10 +137,21 @@ def _cubic(pieces: Floats, snr_db: Floats) -> Floats:
 
 @lru_cache(maxsize=32)
 def _pieces(k_linear: float) -> Floats:
-    """Cubic polynomials (4, N) of a spline, highest power first."""
-    nodes_db = np.linspace(LOWEST_DB, HIGHEST_DB, round((HIGHEST_DB - LOWEST_DB) / STEP_DB) + 1)
-    log_share = _log_share_by_quadrature(nodes_db, np.array(k_linear))
-    return not_a_knot(nodes_db, log_share)
+    """Cubic polynomials (4, N) of a spline, highest power first.
+
+    Of the spline through values f at all multiples of a step h, whose rates are
+    3/h (z f[-1] + z^2 f[-2] + ... - z f[1] - z^2 f[2] - ...) with z = sqrt(3) - 2: the inverse of
+    the filter 1, 4, 1 (Unser, Aldroubi and Eden, IEEE Trans. Signal Process. 41(2), 1993).
+    """
+    nodes = round((HIGHEST_DB - LOWEST_DB) / STEP_DB) + 1
+    snr_db: Floats = LOWEST_DB + STEP_DB * np.arange(-NEIGHBOURS, nodes + NEIGHBOURS)
+    value = _log_share_by_quadrature(snr_db, np.array(k_linear))
+    powers = 3.0 / STEP_DB * (np.sqrt(3.0) - 2.0) ** np.arange(NEIGHBOURS, 0, -1)
+    rate = np.correlate(value, np.concatenate([powers, [0.0], -powers[::-1]]), "valid")
+    value = value[NEIGHBOURS:-NEIGHBOURS]
+    slope = np.diff(value) / STEP_DB
+    bend = (rate[:-1] + rate[1:] - 2 * slope) / STEP_DB
+    return np.stack([bend / STEP_DB, (slope - rate[:-1]) / STEP_DB - bend, rate[:-1], value[:-1]])
 
 
 @lru_cache(maxsize=1)

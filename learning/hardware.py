@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from ctypes import CDLL
-from importlib.metadata import version
 from mmap import PAGESIZE
 from pathlib import Path
 
@@ -38,6 +37,8 @@ def compute_device(asked: str) -> str:
 
 def _has_cuda() -> bool:
     """Whether there is a CUDA device; torch, slow to import, is asked only where one may be."""
+    from importlib.metadata import version
+
     build = version("torch")
     if build.endswith("+cpu"):
         return False

@@ -95,13 +95,13 @@ def _blocks(
 ) -> Iterator[tuple[IntArray, int, float]]:
     """Satellites (by index) that share a grid, sites at a time, and the grid's step."""
     steps = np.array([sampling_step_s(satellite) for satellite in satellites])
-    for step_s in np.unique(steps):
+    for step_s in sorted(set(steps.tolist())):
         alike = np.flatnonzero(steps == step_s)
         samples = int(span_s / step_s) + 2
         few = min(sites, max(1, _CHUNK // samples))
         many = max(1, _CHUNK // (samples * few))
         for first in range(0, len(alike), many):
-            yield alike[first : first + many], few, float(step_s)
+            yield alike[first : first + many], few, step_s
 
 
 def _complain(failure: Failure) -> None:

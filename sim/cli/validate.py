@@ -27,6 +27,6 @@ def validate_command(
         print(f"warning: {warning}", file=sys.stderr)
     print(plan_text(built))
     if estimate:
-        from sim.cli.dry_run import estimate_text
+        from sim.cli.estimate import estimate_text
 
         print(f"\n{estimate_text(built, scenario, overrides_of(set_, None))}")

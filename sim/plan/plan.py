@@ -128,7 +128,7 @@ class Plan:
     def cycles(self) -> int:
         """Complete cycles in the plan: sessions of the cluster that is served least often."""
         served = (self.contacts.services(cluster.name) for cluster in self.clusters)
-        return min(len(np.unique(self.contacts.session[mine])) for mine in served)
+        return min(len(set(self.contacts.session[mine].tolist())) for mine in served)
 
     def utc(self, time_s: float) -> datetime:
         """Return the UTC time ``time_s`` seconds after the start."""
