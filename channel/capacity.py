@@ -144,7 +144,9 @@ def _pieces(k_linear: float) -> Floats:
     the filter 1, 4, 1 (Unser, Aldroubi and Eden, IEEE Trans. Signal Process. 41(2), 1993).
     """
     nodes = round((HIGHEST_DB - LOWEST_DB) / STEP_DB) + 1
-    snr_db: Floats = LOWEST_DB + STEP_DB * np.arange(-NEIGHBOURS, nodes + NEIGHBOURS)
+    snr_db: Floats = LOWEST_DB + STEP_DB * np.arange(
+        -NEIGHBOURS, nodes + NEIGHBOURS, dtype=np.float64
+    )
     value = _log_share_by_quadrature(snr_db, np.array(k_linear))
     powers = 3.0 / STEP_DB * (np.sqrt(3.0) - 2.0) ** np.arange(NEIGHBOURS, 0, -1)
     rate = np.correlate(value, np.concatenate([powers, [0.0], -powers[::-1]]), "valid")
