@@ -1,9 +1,8 @@
-"""Rows of transfers as they are written, and bytes that are conserved."""
+"""Bytes are conserved: what the rows of transfers add up to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from sim.errors import violated
 from sim.links.sharing import everywhere
 from sim.network.ledger import Sums, check_balance
-from sim.trace.assembly import Coded
+from sim.network.leg_log import CARRIED, MovedRows
 from sim.trace.schema import DIRECTIONS
 
 BYTES = "bytes conserved"
@@ -25,21 +24,19 @@ class _Open:
     """What is through of a payload that is carried over, for each device (K,)."""
 
     def __init__(self, devices: int) -> None:
-        self.version: Ints = np.zeros(devices, np.int64)
-        self.size: Floats = np.zeros(devices)
+        self._version: Ints = np.zeros(devices, np.int64)
+        self._size: Floats = np.zeros(devices)
         self.through: Floats = np.zeros(devices)
 
-    def before(self, rows: TransferRows) -> Floats:
+    def before(self, device: Ints, version: Ints, size: Floats) -> Floats:
         """What was through of the payload of each row; nothing of another version or size."""
-        k = rows.device
-        same = (self.version[k] == rows.version) & (self.size[k] == rows.size)
-        return np.where(same, self.through[k], 0.0)
+        same = (self._version[device] == version) & (self._size[device] == size)
+        return np.where(same, self.through[device], 0.0)
 
-    def keep(self, rows: TransferRows, through: Floats) -> None:
+    def keep(self, device: Ints, version: Ints, size: Floats, through: Floats) -> None:
         """Remember what goes on."""
-        k = rows.device
-        self.version[k], self.size[k] = rows.version, rows.size
-        self.through[k] = np.where(rows.carried, through, 0.0)
+        self._version[device], self._size[device] = version, size
+        self.through[device] = through
 
 
 class Payloads:
@@ -55,41 +52,43 @@ class Payloads:
         self._open: dict[tuple[str, str, str], _Open] = {}
         self.sums = {direction: Sums() for direction in DIRECTIONS}
 
-    def moved(self, rows: TransferRows) -> None:
-        """Add up what devices of a cluster moved."""
-        key = rows.cluster, rows.direction, rows.payload
-        on_its_way, sums = self._open.get(key), self.sums[rows.direction]
+    def moved(self, rows: MovedRows) -> None:
+        """Add up what devices moved."""
         # Nearly always it is all there at once, to the last bit.
-        whole = on_its_way is None and rows.all_delivered
-        whole = whole and rows.bytes.tobytes() == rows.size.tobytes()
-        if whole and everywhere(rows.bytes > 0):
-            moved = float(rows.bytes.sum())
-            sums.sent, sums.delivered = sums.sent + moved, sums.delivered + moved
-            return
-        through = rows.bytes
-        if on_its_way is not None:
-            through = through + on_its_way.before(rows)
-        slack = ROUNDING * rows.size
-        fine = (rows.bytes > 0) & (through <= rows.size + slack)
-        fine &= ~rows.delivered | (through >= rows.size - slack)
-        if not everywhere(fine):
-            raise violated(BYTES, _said(rows, through, fine))
-        sums.sent += float(rows.bytes.sum())
-        sums.delivered += float(rows.size[rows.delivered].sum())
-        self._keep(key, on_its_way, rows, through)
+        whole = rows.delivered & (rows.bytes == rows.size) & (rows.bytes > 0)
+        if self._open or not everywhere(whole):
+            parts = set(np.unique(rows.leg[~whole]).tolist())
+            for number, leg in enumerate(rows.legs):
+                key = leg.cluster, leg.direction, leg.payload
+                if number in parts or key in self._open:
+                    self._part(key, rows, slice(*rows.first[number : number + 2].tolist()))
+        uplink = rows.of_leg([leg.direction == "uplink" for leg in rows.legs])
+        for direction, way in (("uplink", uplink), ("downlink", ~uplink)):
+            sums = self.sums[direction]
+            sums.sent += float(rows.bytes[way].sum())
+            sums.delivered += float(rows.size[way & rows.delivered].sum())
 
-    def _keep(
-        self,
-        key: tuple[str, str, str],
-        on_its_way: _Open | None,
-        rows: TransferRows,
-        through: Floats,
-    ) -> None:
+    def _part(self, key: tuple[str, str, str], rows: MovedRows, leg: slice) -> None:
+        """Add up the rows of one leg, of a payload that is not through at once."""
+        device, version, size = rows.device[leg], rows.version[leg], rows.size[leg]
+        delivered, moved = rows.delivered[leg], rows.bytes[leg]
+        on_its_way, through = self._open.get(key), moved
+        if on_its_way is not None:
+            through = moved + on_its_way.before(device, version, size)
+        slack = ROUNDING * size
+        fine = (moved > 0) & (through <= size + slack)
+        fine &= ~delivered | (through >= size - slack)
+        if not everywhere(fine):
+            row = worst(~fine)
+            name, outcome = rows.named(leg.start + row), "" if delivered[row] else "not "
+            all_of_it = f"{through[row]} in all, of {size[row]}, and is {outcome}delivered"
+            raise violated(BYTES, f"{name} moved {moved[row]} bytes, {all_of_it}")
+        carried = rows.outcome[leg] == CARRIED
         if on_its_way is None:
-            if not rows.carried.any():
+            if not carried.any():
                 return
-            on_its_way = self._open[key] = _Open(self._devices[rows.cluster])
-        on_its_way.keep(rows, through)
+            on_its_way = self._open[key] = _Open(self._devices[key[0]])
+        on_its_way.keep(device, version, size, np.where(carried, through, 0.0))
         if not on_its_way.through.any():
             del self._open[key]
 
@@ -107,72 +106,6 @@ class Payloads:
         """Hold the books of the whole run against what the rows say."""
         if found := check_balance(books, self.sums):
             raise violated(BYTES, "the bytes of the run do not add up: " + "; ".join(found))
-
-
-def _said(rows: TransferRows, through: Floats, fine: Mask) -> str:
-    row = worst(~fine)
-    size, moved, total = rows.size[row], rows.bytes[row], through[row]
-    outcome = "delivered" if rows.delivered[row] else "not delivered"
-    return f"{rows.named(row)} moved {moved} bytes, {total} in all, of {size}, and is {outcome}"
-
-
-# Rows of transfers as they are written: of one cluster, contact, direction and payload.
-
-
-class TransferRows:
-    """What devices (one a row) of a cluster moved of a payload in a contact, in one direction.
-
-    ``bytes`` moved of ``size``. What several invariants ask of the rows is worked out once, and
-    what only rare rows need not before they come.
-    """
-
-    def __init__(self, columns: Mapping[str, Any]) -> None:
-        self.cluster: str = columns["cluster"]
-        self.contact_id: int = columns["contact_id"]
-        self.direction: str = columns["direction"]
-        self.payload: str = columns["payload"]
-        self.device: Ints = columns["device"]
-        self.version: Ints = columns["version"]
-        self.size: Floats = columns["payload_bytes"]
-        self.bytes: Floats = columns["delivered_bytes"]
-        self.start_s: Floats = columns["start_s"]
-        self.end_s: Floats = columns["end_s"]
-        self._outcome: Coded | str = columns["outcome"]
-        self.first_s = float(self.start_s.min())
-        self.last_s = float(self.end_s.max())
-
-    @cached_property
-    def delivered(self) -> Mask:
-        """Which rows are the last of a payload that is through."""
-        return self._are("delivered")
-
-    @cached_property
-    def carried(self) -> Mask:
-        """Which rows are of a payload that goes on; others were given up."""
-        return self._are("carried")
-
-    @cached_property
-    def all_delivered(self) -> bool:
-        """Whether nothing was cut off."""
-        said = self._outcome
-        if isinstance(said, Coded) and said.words[0] == "delivered":
-            return not np.count_nonzero(said.codes)
-        return everywhere(self.delivered)
-
-    def named(self, row: int) -> str:
-        """Say which transfer a row is of."""
-        return (
-            f"{self.direction} of {self.payload} by device {self.device[row]} of {self.cluster} at "
-            f"{self.start_s[row]:.3f} s to {self.end_s[row]:.3f} s"
-        )
-
-    def _are(self, word: str) -> Mask:
-        said = self._outcome
-        if isinstance(said, str):
-            return np.full(len(self.device), said == word)
-        code = said.words.index(word) if word in said.words else len(said.words)
-        rows: Mask = np.asarray(said.codes) == code
-        return rows
 
 
 def worst(wrong: Mask) -> int:

@@ -14,9 +14,9 @@ from orbit.look_angles import elevation_and_range
 from orbit.propagation import propagate
 from orbit.sites import SiteFrames, site_frames
 from orbit.utc import Start
-from sim.checks.conservation import TransferRows
 from sim.checks.timing import Contacts
 from sim.errors import violated
+from sim.network.leg_log import MovedRows
 from sim.plan.plan import Sky
 
 ABOVE = "no transfer below its gate"
@@ -28,8 +28,6 @@ is for the ends of a contact, which are known to 0.1 ms and, of grazing ones, to
 the path between two states: as SGP4's velocity is no exact derivative, it is right to metres."""
 STEP_S = 20.0
 """Between two states of a satellite."""
-MANY = 10_000
-"""Rows that are looked at together: SGP4 for a few is all overhead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +54,6 @@ class Gate:
         self._sky = sky
         self._start = Start.of(sky.start)
         self._contacts = contacts
-        self._rows: list[TransferRows] = []
-        self._count = 0
         counts = [len(devices) for devices in sky.devices]
         self._first = np.cumsum([0, *counts[:-1]])
 
@@ -73,21 +69,12 @@ class Gate:
         gate_deg: Floats = np.degrees(np.arcsin(self._frames.sin_mask))
         return gate_deg
 
-    def moved(self, rows: TransferRows) -> None:
-        """Look at what moved, with what comes next."""
-        if rows.end_s[0] == rows.start_s[0]:
+    def moved(self, rows: MovedRows) -> None:
+        """Raise InvariantError if anything moved with its satellite below the gate."""
+        took_time = rows.end_s > rows.start_s
+        if not np.count_nonzero(took_time):
             return
-        self._rows.append(rows)
-        self._count += len(rows.device)
-        if self._count >= MANY:
-            self.look()
-
-    def look(self) -> None:
-        """Raise InvariantError if anything so far moved with its satellite below the gate."""
-        if not self._rows:
-            return
-        ends = self._ends()
-        self._rows, self._count = [], 0
+        ends = self._ends(rows, took_time)
         satellites: defaultdict[str, list[int]] = defaultdict(list)
         for contact_id in np.unique(ends.contact).tolist():
             satellites[self._contacts.of(contact_id).satellite].append(contact_id)
@@ -95,21 +82,19 @@ class Gate:
             alone = len(satellites) == 1
             self._look(name, ends if alone else ends.where(np.isin(ends.contact, contacts)))
 
-    def _ends(self) -> _Ends:
+    def _ends(self, rows: MovedRows, some: Mask) -> _Ends:
         """Put together what each device (counted over all clusters) moved in each contact."""
-        rows = self._rows
-        clusters = [self._contacts.of(r.contact_id).cluster.index for r in rows]
-        lengths = [len(r.device) for r in rows]
-        contact = np.repeat([r.contact_id for r in rows], lengths)
-        device = np.concatenate([r.device for r in rows])
-        device += np.repeat(self._first[clusters], lengths)
+        contacts = [leg.contact_id for leg in rows.legs]
+        clusters = [self._contacts.of(contact_id).cluster.index for contact_id in contacts]
+        contact = rows.of_leg(contacts)[some]
+        device = (rows.device + self._first[clusters][rows.leg])[some]
         order = np.lexsort([device, contact])
         contact, device = contact[order], device[order]
         new = np.ones(len(order), bool)
         new[1:] = (contact[1:] != contact[:-1]) | (device[1:] != device[:-1])
         first = np.flatnonzero(new)
-        start_s = np.minimum.reduceat(np.concatenate([r.start_s for r in rows])[order], first)
-        end_s = np.maximum.reduceat(np.concatenate([r.end_s for r in rows])[order], first)
+        start_s = np.minimum.reduceat(rows.start_s[some][order], first)
+        end_s = np.maximum.reduceat(rows.end_s[some][order], first)
         return _Ends(contact[first], device[first], np.stack([start_s, end_s]))
 
     def _look(self, name: str, ends: _Ends) -> None:

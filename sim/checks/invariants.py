@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sim.checks.conservation import Payloads, TransferRows
+from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
+from sim.network.leg_log import Block, LegLog
 from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -19,13 +21,14 @@ Columns = Mapping[str, Any]
 
 
 class Invariants:
-    """Raises InvariantError as soon as a run contradicts itself, and names how.
+    """Raises InvariantError when a run contradicts itself, and names how.
 
-    Keeps of the run what is open: payloads on their way, versions that devices hold; not what is
-    over. ``now_s`` says what the clock shows.
+    Rows are looked at when they are written; those of legs in blocks, when rows are made of the
+    ``log``. Keeps of the run what is open: payloads on their way, versions that devices hold; not
+    what is over. ``now_s`` says what the clock shows.
     """
 
-    def __init__(self, plan: Plan, now_s: Callable[[], float]) -> None:
+    def __init__(self, plan: Plan, now_s: Callable[[], float], log: LegLog) -> None:
         contacts = Contacts(plan)
         self._contacts = contacts
         self._times = Times(now_s, contacts.session_end_s, contacts.neglected)
@@ -33,36 +36,43 @@ class Invariants:
         self._versions = Versions(plan.clusters)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
         self._frozen: Frozen | None = None
-        self._events: dict[str, Callable[[Columns], None]] = {
-            "connect": contacts.connects,
-            "train_start": self._times.begins,
-            "train_end": self._times.ends,
-            "aggregate": self._versions.aggregated,
-        }
+        self._log = log
+        self._looked_at = 0
 
     def watch(self, table: str, rows: int, columns: Columns) -> None:
         """Look at rows that are added to a table."""
-        if table != "transfers":
-            self._times.dated(table, columns)
-            if table == "events" and (look := self._events.get(columns["kind"])) is not None:
-                look(columns)
-        elif columns["direction"] == "sidelink":
+        if table == "transfers":  # those of legs are added in blocks
             self._times.message(columns)
             self._payloads.message(columns)
-        else:
-            self._moved(TransferRows(columns))
+            return
+        self._times.dated(table, columns)
+        kind = columns["kind"] if table == "events" else ""
+        if kind == "connect":
+            self._contacts.connects(columns)
+        elif kind == "aggregate":
+            look = partial(self._versions.aggregated, columns)
+            self._versions.behind(self._log.transfers, look)
 
-    def _moved(self, rows: TransferRows) -> None:
+    def look(self, block: Block) -> None:
+        """Look at the rows of legs."""
+        for trained in block.trained:
+            self._times.trained(trained)
+        for dropped in block.dropped:
+            self._times.dropped(dropped)
+        rows = block.moved
+        if rows is None:
+            return
         self._times.moved(rows)
         self._contacts.moved(rows)
         self._payloads.moved(rows)
-        self._versions.moved(rows)
+        self._versions.moved(rows, self._looked_at)
+        self._looked_at += len(rows.legs)
         if self._gate is not None:
             self._gate.moved(rows)
 
     def settled(self, cluster: str, steps: Iterable[Any], replies: Iterable[Any]) -> None:
         """Look at what a chain came to."""
-        self._versions.settled(cluster, steps, replies)
+        self._versions.settled(self._log.transfers, cluster, steps, replies)
 
     def learnt(self, learner: Learner, thoroughly: bool = False) -> None:
         """Look at what is not to be learnt, if anything has been by now."""
@@ -77,7 +87,6 @@ class Invariants:
 
     def conclude(self, learner: Learner, books: Mapping[str, Mapping[str, float]]) -> None:
         """Look at what is known at the end of a run only."""
-        if self._gate is not None:
-            self._gate.look()
+        self._log.flush()
         self._payloads.conclude(books)
         self.learnt(learner, thoroughly=True)

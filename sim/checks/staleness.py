@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
 from learning.requests.event_details import STALENESS as COUNTED
-from sim.checks.conservation import TransferRows, worst
+from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.links.sharing import everywhere
+from sim.network.leg_log import MovedRows
 
 STALENESS = "staleness counted from the version downloaded"
 
@@ -24,6 +26,7 @@ WAITING = 256
 """Versions of a cluster's uploads that may wait to be aggregated."""
 
 Strange = dict[tuple[str, str], tuple[int, str]]
+Steps = Iterable[Any]
 
 
 class _Held:
@@ -77,37 +80,64 @@ class Versions:
         self._waiting: dict[str, set[int]] = {c.name: set() for c in clusters}
         self._uncounted: set[str] = set()
         self._strange: Strange = {}
+        self._later: deque[tuple[int, Callable[[], None]]] = deque()
+        self._seen = 0
 
-    def moved(self, rows: TransferRows) -> None:
-        """Remember what has come down, and what has come up in which version."""
-        device, version = rows.device, rows.version
-        if not rows.all_delivered:
-            device, version = device[rows.delivered], version[rows.delivered]
-        held = self._held[rows.cluster]
-        if rows.direction == "downlink":
-            held.take(device, version)
-            return
-        unknown = held.lacks(device, version)
-        if np.count_nonzero(unknown):
-            row = int(np.flatnonzero(rows.delivered)[worst(unknown)])
-            found = int(rows.version[row]), f"{rows.named(row)} is of version {rows.version[row]}"
-            self._strange[rows.cluster, rows.payload] = found
-        waiting = self._waiting[rows.cluster]
+    def moved(self, rows: MovedRows, before: int) -> None:
+        """Remember what has come down, and what has come up in which version.
+
+        So many transfers were looked at ``before``; what was written in between is looked at now.
+        """
+        first, cut = rows.first.tolist(), set(rows.leg[~rows.delivered].tolist())
+        for number, leg in enumerate(rows.legs):
+            self._catch_up(before + number)
+            mine = slice(first[number], first[number + 1])
+            device, version = rows.device[mine], rows.version[mine]
+            if number in cut:
+                through = rows.delivered[mine]
+                device, version = device[through], version[through]
+            held = self._held[leg.cluster]
+            if leg.direction == "downlink":
+                held.take(device, version)
+                continue
+            unknown = held.lacks(device, version)
+            if np.count_nonzero(unknown):
+                row = mine.start + int(np.flatnonzero(rows.delivered[mine])[worst(unknown)])
+                found = int(rows.version[row])
+                what = f"{rows.named(row)} is of version {found}"
+                self._strange[leg.cluster, leg.payload] = found, what
+            self._wait(leg.cluster, version)
+        self._catch_up(before + len(rows.legs))
+
+    def _wait(self, cluster: str, version: Ints) -> None:
+        """Remember in which versions uploads wait to be aggregated."""
+        waiting = self._waiting[cluster]
         if len(version):
             alike = not np.count_nonzero(version != version[0])
             waiting.update(version[:1].tolist() if alike else version.tolist())
         if len(waiting) > WAITING:
-            self._uncounted.add(rows.cluster)
+            self._uncounted.add(cluster)
             waiting.clear()
 
-    def settled(self, cluster: str, steps: Iterable[Any], replies: Iterable[Any]) -> None:
+    def behind(self, transfers: int, look: Callable[[], None]) -> None:
+        """Look at something when so many transfers have been looked at."""
+        self._later.append((transfers, look))
+        self._catch_up(self._seen)
+
+    def _catch_up(self, transfers: int) -> None:
+        self._seen = transfers
+        while self._later and self._later[0][0] <= transfers:
+            self._later.popleft()[1]()
+
+    def settled(self, transfers: int, cluster: str, steps: Steps, replies: Iterable[Any]) -> None:
         """Remember downloads of no bytes, which have no rows: nothing had changed."""
         for step, reply in zip(steps, replies, strict=True):
             down = isinstance(step, Download) and isinstance(reply, Receipt)
             if down and np.count_nonzero(step.payload.bytes) < np.size(step.payload.bytes):
                 empty = reply.done & (np.asarray(step.payload.bytes) == 0)
                 version = np.broadcast_to(step.payload.version, empty.shape)
-                self._held[cluster].take(np.flatnonzero(empty), version[empty])
+                taken = np.flatnonzero(empty), version[empty]
+                self.behind(transfers, partial(self._held[cluster].take, *taken))
 
     def aggregated(self, columns: Mapping[str, Any]) -> None:
         """Hold what is said of an aggregation against what has been uploaded."""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
-from sim.checks.conservation import TransferRows, worst
+from learning.requests.cluster import Floats, Mask
+from sim.checks.conservation import worst
 from sim.errors import DURATIONS, MONOTONE, violated
 from sim.links.sharing import everywhere
+from sim.network.leg_log import Dropped, MovedRows, TrainedRows
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
 
 
 class Times:
-    """Looks at the times of rows when they are written, at ``now_s``.
+    """Looks at the times of rows, which were written at some time.
 
     A row may be dated back, but not before the run. Only one that names a contact may be dated
     ahead, as a device begins when it can: to the end of the contact's session at most, of which
-    ``latest_s`` knows. Rounds end behind their beginning, of which each device has one at a time.
+    ``latest_s`` knows. Rounds end behind their beginning.
     """
 
     def __init__(
@@ -33,22 +34,46 @@ class Times:
         self._now_s = now_s
         self._latest_s = latest_s
         self._neglected = neglected
-        self._began: dict[str, tuple[Ints, Floats]] = {}
-        self._looked_at: tuple[Any, Any] = None, None
 
-    def moved(self, rows: TransferRows) -> None:
+    def moved(self, rows: MovedRows) -> None:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
-        start_s, end_s, now_s = rows.start_s, rows.end_s, self._now_s()
-        fine = end_s > start_s
-        downlink = rows.direction == "downlink"
-        if not everywhere(fine) and downlink and self._neglected(rows.contact_id):
-            fine = end_s == start_s
+        fine = rows.end_s > rows.start_s
         if not everywhere(fine):
-            raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")
-        if not (rows.first_s >= 0.0 and rows.last_s <= now_s):
-            wrong = ~((start_s >= 0.0) & (end_s <= now_s))
-            raise violated(MONOTONE, f"{rows.named(worst(wrong))} was written at {now_s:.3f} s")
-        self._looked_at = start_s, end_s
+            at_once = [
+                leg.direction == "downlink" and self._neglected(leg.contact_id) for leg in rows.legs
+            ]
+            fine |= rows.of_leg(at_once) & (rows.end_s == rows.start_s)
+            if not everywhere(fine):
+                raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")
+        now_s = rows.of_leg([leg.now_s for leg in rows.legs])
+        fine = (rows.start_s >= 0.0) & (rows.end_s <= now_s)
+        if not everywhere(fine):
+            row = worst(~fine)
+            raise violated(MONOTONE, f"{rows.named(row)} was written at {now_s[row]:.3f} s")
+
+    def trained(self, rows: TrainedRows) -> None:
+        """Look at when devices began to train, and ended."""
+        ends = [self._latest(leg.contact_id, leg.now_s) for leg in rows.legs]
+        fine = rows.end_s > rows.start_s
+        if not everywhere(fine):
+            row = worst(~fine)
+            span = f"from {rows.start_s[row]} s to {rows.end_s[row]} s"
+            who = f"device {rows.device[row]} of {rows.legs[rows.leg[row]].cluster}"
+            raise violated(DURATIONS, f"training of {who} {span} has no duration")
+        for kind, time_s in (("train_start", rows.start_s), ("train_end", rows.end_s)):
+            fine = (time_s >= 0.0) & (time_s <= np.array(ends)[rows.leg])
+            if not everywhere(fine):
+                row = worst(~fine)
+                leg = rows.legs[rows.leg[row]]
+                self._dated("events", kind, leg.cluster, float(time_s[row]), leg.now_s)
+
+    def dropped(self, record: Dropped) -> None:
+        """Look at when something was dropped."""
+        latest_s = self._latest(record.contact_id, record.now_s)
+        fine = (record.time_s >= 0.0) & (record.time_s <= latest_s)
+        if not everywhere(fine):
+            at_s = float(record.time_s[worst(~fine)])
+            self._dated("events", "drop", record.cluster, at_s, record.now_s)
 
     def message(self, columns: Mapping[str, Any]) -> None:
         """Look at a message between devices."""
@@ -61,45 +86,26 @@ class Times:
 
     def dated(self, table: str, columns: Mapping[str, Any]) -> None:
         """Look at the times of rows of any other table."""
-        time_s = columns["time_s"]
-        if time_s is self._looked_at[0] or time_s is self._looked_at[1]:
-            return
-        kind = columns.get("kind", "row")
+        time_s, now_s = columns["time_s"], self._now_s()
         several = isinstance(time_s, np.ndarray)
         first_s, last_s = (time_s.min(), time_s.max()) if several else (time_s, time_s)
-        now_s = latest_s = self._now_s()
-        contact_id = columns.get("contact_id")
-        if last_s > now_s and contact_id is not None:
-            latest_s = max(now_s, self._latest_s(contact_id) + LAST_BITS_S)
+        latest_s = now_s
+        if last_s > now_s:
+            latest_s = self._latest(columns.get("contact_id"), now_s)
         if not (first_s >= 0.0 and last_s <= latest_s):
-            at = first_s if not first_s >= 0.0 else last_s
-            what = f"a {kind} of {columns.get('cluster')} is dated {at} s in {table}"
-            raise violated(MONOTONE, f"{what}, written at {now_s:.3f} s")
+            at_s = first_s if not first_s >= 0.0 else last_s
+            self._dated(table, columns.get("kind", "row"), columns.get("cluster"), at_s, now_s)
 
-    def begins(self, columns: Mapping[str, Any]) -> None:
-        """Remember when devices of a cluster begin to train."""
-        self._began[columns["cluster"]] = columns["device"], columns["time_s"]
+    def _latest(self, contact_id: int | None, now_s: float) -> float:
+        """When a row at the latest is that was written at a time."""
+        if contact_id is None:
+            return now_s
+        return max(now_s, self._latest_s(contact_id) + LAST_BITS_S)
 
-    def ends(self, columns: Mapping[str, Any]) -> None:
-        """Look at how long devices have trained of those that have begun last."""
-        cluster, device, end_s = columns["cluster"], columns["device"], columns["time_s"]
-        who, began_s = self._began.pop(cluster, (device[:0], end_s[:0]))
-        if who is not device:
-            began_s = _values_of(device, who, began_s)
-        fine: Mask = end_s > began_s
-        if not everywhere(fine):
-            row = worst(~fine)
-            span = f"from {began_s[row]} s to {end_s[row]} s"
-            what = f"training of device {device[row]} of {cluster} {span}"
-            raise violated(DURATIONS, f"{what} has no duration")
-
-
-def _values_of(device: Ints, who: Ints, values: Floats) -> Floats:
-    """Values of devices, out of those that are known of others; nan for who is not among them."""
-    known: Floats = np.full(max(device.max(initial=0), who.max(initial=0)) + 1, np.nan)
-    known[who] = values
-    found: Floats = known[device]
-    return found
+    @staticmethod
+    def _dated(table: str, kind: str, cluster: str | None, at_s: float, now_s: float) -> NoReturn:
+        what = f"a {kind} of {cluster} is dated {at_s} s in {table}"
+        raise violated(MONOTONE, f"{what}, written at {now_s:.3f} s")
 
 
 # What moves, moves in the contact that it names, while that is served.
@@ -138,24 +144,31 @@ class Contacts:
         """Return whether a contact's downlink is neglected."""
         return self.of(contact_id).downlink is None
 
-    def moved(self, rows: TransferRows) -> None:
+    def moved(self, rows: MovedRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""
-        contact = self.of(rows.contact_id)
-        if contact.cluster.name != rows.cluster:
-            raise violated(INSIDE, f"{rows.named(0)} names a contact of {contact.cluster.name}")
-        for piece in self._pieces[rows.contact_id]:
-            slack_s = ROUNDING * max(piece.end_s, 1.0)
-            if rows.first_s >= piece.start_s - slack_s and rows.last_s <= piece.end_s + slack_s:
-                return
-            starts = rows.start_s >= piece.start_s - slack_s
-            last_s = np.where(rows.delivered, LAST_BITS_S, 0.0) + piece.end_s + slack_s
-            inside = starts & (rows.end_s <= last_s)
-            if inside.all():
-                return
-        one_piece = len(self._pieces[rows.contact_id]) == 1
-        span = f"{contact.start_s:.3f} s to {contact.end_s:.3f} s" if one_piece else "in pieces"
-        what = f"{rows.named(worst(~inside))}, contact {rows.contact_id} is {span}"
-        raise violated(INSIDE, what)
+        spans_s, in_pieces = [], []
+        for number, leg in enumerate(rows.legs):
+            contact = self.of(leg.contact_id)
+            if contact.cluster.name != leg.cluster:
+                what = f"{rows.named(int(rows.first[number]))} names a contact of"
+                raise violated(INSIDE, f"{what} {contact.cluster.name}")
+            spans_s.append((contact.start_s, contact.end_s))
+            if len(self._pieces[leg.contact_id]) > 1:
+                in_pieces.append(number)
+        start_s, end_s = np.array(spans_s).T[:, rows.leg]
+        outside = ~_inside(rows, slice(None), start_s, end_s)
+        for number in in_pieces:
+            mine = slice(*rows.first[number : number + 2].tolist())
+            pieces = self._pieces[rows.legs[number].contact_id]
+            tried = [_inside(rows, mine, np.array(p.start_s), np.array(p.end_s)) for p in pieces]
+            outside[mine] = False if any(map(everywhere, tried)) else ~tried[-1]
+        if np.count_nonzero(outside):
+            row = worst(outside)
+            leg = rows.legs[rows.leg[row]]
+            span = f"{start_s[row]:.3f} s to {end_s[row]:.3f} s"
+            if rows.leg[row] in in_pieces:
+                span = "in pieces"
+            raise violated(INSIDE, f"{rows.named(row)}, contact {leg.contact_id} is {span}")
 
     def connects(self, columns: Mapping[str, Any]) -> None:
         """Look at a contact that opens: its service lasts."""
@@ -163,3 +176,11 @@ class Contacts:
             if not (np.isfinite(piece.end_s) and piece.end_s > piece.start_s):
                 span = f"from {piece.start_s} s to {piece.end_s} s"
                 raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
+
+
+def _inside(rows: MovedRows, some: slice, start_s: Floats, end_s: Floats) -> Mask:
+    """Which rows lie within a service, but for the last bits of what was delivered."""
+    slack_s = ROUNDING * np.maximum(end_s, 1.0)
+    last_s = np.where(rows.delivered[some], LAST_BITS_S, 0.0) + end_s + slack_s
+    inside: Mask = (rows.start_s[some] >= start_s - slack_s) & (rows.end_s[some] <= last_s)
+    return inside

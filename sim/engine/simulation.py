@@ -39,7 +39,7 @@ from sim.engine.assignment_rows import AssignmentRows, record_inferences
 from sim.engine.coordination import Forecaster, Meetings, Tasks, wait
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
-from sim.errors import InputError, SimulationError
+from sim.errors import InputError, Interrupted, SimulationError
 from sim.network.chains import Reply, ServiceLink
 from sim.network.event_rows import Rows, record_faults
 from sim.network.ledger import Books, Ledger, PayloadList, books_of
@@ -100,12 +100,15 @@ class Simulation:
         self._switched = 0
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
-        self.invariants = Invariants(switches[-1][1].plan if switches else plan, lambda: self.end_s)
+        last = switches[-1][1].plan if switches else plan
+        self._rows = Rows(self.trace)
+        self.log = self._rows.log
+        self.invariants = Invariants(last, lambda: self.end_s, self.log)
         self.trace.watch = self.invariants.watch
+        self.log.watch = self.invariants.look
         self.evaluator = Evaluator(plan, method, journal, self.trace, observers)
         self.payloads = PayloadList()
         self.spending = Spending()
-        self._rows = Rows(self.trace)
         self._assignments = AssignmentRows(self.trace, plan.clusters)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, Phase] = {}
@@ -181,8 +184,12 @@ class Simulation:
         self._finish()
 
     def _event(self, number: int) -> None:
-        for observer in self._observers:
-            observer.event(number, self.clock.now)
+        try:
+            for observer in self._observers:
+                observer.event(number, self.clock.now)
+        except Interrupted:
+            self.log.flush()  # a run that contradicts itself by now has failed
+            raise
 
     def _switch(self, to: Build) -> None:
         """Switch to another build; what is under way ends by the rules under which it began."""
@@ -437,7 +444,7 @@ class Simulation:
         with devices.as_before(phase.compute, phase.presence):
             rounds, begin, end = devices.gap_rounds(request.cost, wanted, phase.from_s, to_s)
         training = Training(rounds > 0, request.cost, rounds, begin, end, excluded)
-        self._rows.training(training, training.who, cluster, None)
+        self._rows.training(training, training.who, cluster, None, to_s)
         self._rows.excluded(excluded, devices, request.cost, self.clock.now)
         return Work(rounds, end, excluded)
 

@@ -221,6 +221,7 @@ class Run(Observer):
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""
+        self.simulation.log.watch = None  # one failure is enough
         try:
             with as_run_failure(self.place):
                 self._write(self._result(FAILED, error))

@@ -105,11 +105,13 @@ class ServiceLink:
             if isinstance(step, Train):
                 behind = steps[number + 1] if number + 1 < len(steps) else None
                 training = self._plan_training(step, behind, session, ready, trains_only)
-                ready = np.where(training.excluded, np.inf, training.end_s)
+                ready = training.end_s
+                if np.count_nonzero(training.excluded):
+                    ready = np.where(training.excluded, np.inf, ready)
                 legs.append(training)
             else:
                 transfer = self._plan_transfer(step, session, ready, legs)
-                ready = np.where(transfer.who, transfer.end_s, ready)
+                ready = transfer.among(transfer.end_s, ready)
                 if transfer.away is not None:
                     ready = np.where(transfer.away, np.inf, ready)
                 legs.append(transfer)
@@ -168,7 +170,9 @@ class ServiceLink:
         """Plan a training step. In a chain of nothing else, those who are away go on later."""
         self._devices.load.add(step.cost)
         excluded = self._devices.excluded(step.cost)
-        who = everybody(step.who, len(ready)) & np.isfinite(ready) & ~excluded
+        who = np.isfinite(ready) & ~excluded
+        if step.who is not None:
+            who &= np.asarray(step.who, bool)
         ready = np.where(who, np.maximum(ready, self._devices.serving_until_s), ready)
         one_s = self._devices.compute.round_s(step.cost)
         wanted = self._devices.compute.per_contact if step.rounds is None else step.rounds
@@ -213,7 +217,9 @@ class ServiceLink:
         direction, name = direction_of(step), step.payload.name
         size = np.full(k, step.payload.bytes, float)
         version = np.full(k, step.payload.version, np.int64)
-        who = everybody(step.who, k) & np.isfinite(ready)
+        who = np.isfinite(ready)
+        if step.who is not None:
+            who &= np.asarray(step.who, bool)
         presence = None if self._faults is None else self._faults.presence
         if presence is not None:
             asked, who = who, who & presence.present(ready)
@@ -241,8 +247,8 @@ class ServiceLink:
             leg.away = asked & ~who
             leg.leave(presence.leaves_s(ready))
         if usable is not None:
-            self._rows.queue(leg, usable.at(self._clock.now), self._clock.now)
-        if session is not None:
+            self._rows.queue(leg, usable, self._clock.now)
+        if session is not None and np.count_nonzero(forgotten):
             contact_id = session.at(self._clock.now).contact_id
             cluster, now_s = self._devices.cluster, self._clock.now
             self._rows.stale(leg, forgotten, cluster, contact_id, now_s)
@@ -253,6 +259,8 @@ class ServiceLink:
         if session is None or not ready.size:
             return session
         usable = session.knowing(self._synchronisation.known_s)
+        if usable is session:
+            return session
         first_s = float(session.in_service_s(ready).min())
         if usable is None or float(usable.in_service_s(ready).min()) > first_s:
             contact = session.at(first_s)
@@ -262,15 +270,15 @@ class ServiceLink:
 
     def _end_s(self, legs: list[Leg]) -> float:
         """When the last device has ended its chain, or can get nothing more through."""
-        last = np.full(len(self._devices.free_s), self._clock.now)
+        last = self._clock.now
         for leg in legs:
-            stops = leg.end_s if isinstance(leg, Transfer) else leg.stops_s
-            ends = np.where(leg.who & np.isfinite(stops), stops, last)
-            if isinstance(leg, Transfer):
-                cut = leg.who & ~np.isfinite(leg.end_s)
-                ends = np.where(cut, leg.los_s, ends)
-            last = np.maximum(last, ends)
-        return float(last.max())
+            ends = leg.end_s if isinstance(leg, Transfer) else leg.stops_s
+            gone = leg.who & (ends < np.inf)
+            if isinstance(leg, Transfer) and np.count_nonzero(gone) < np.count_nonzero(leg.who):
+                ends, gone = np.where(gone, ends, leg.los_s), leg.who
+            if np.count_nonzero(gone):
+                last = max(last, float(ends[gone].max()))
+        return last
 
     # -- settling: what has happened by now
 
@@ -291,15 +299,15 @@ class ServiceLink:
         return replies
 
     def _settle_training(self, session: PlannedSession | None, leg: Training, now_s: float) -> Work:
-        done = leg.ended(now_s)
-        self._devices.free_s = np.where(
-            done, np.maximum(self._devices.free_s, leg.end_s), self._devices.free_s
-        )
-        self._devices.count(np.where(done, leg.rounds, 0), leg.computed_s(now_s))
+        done, devices = leg.ended(now_s), self._devices
+        devices.free_s = np.where(done, np.maximum(devices.free_s, leg.end_s), devices.free_s)
+        rounds = np.where(done, leg.rounds, 0)
+        devices.count(rounds, leg.computed_s(now_s))
         number = None if session is None else session.at(now_s).contact_id
-        self._rows.training(leg, done, self._devices.cluster, number)
-        self._rows.excluded(leg.excluded, self._devices, leg.cost, self._clock.now)
-        return Work(np.where(done, leg.rounds, 0), leg.end_s, leg.excluded)
+        self._rows.training(leg, done, devices.cluster, number, now_s)
+        self._rows.excluded(leg.excluded, devices, leg.cost, self._clock.now)
+        # What is in the log is not given away: a method may change what it gets.
+        return Work(rounds, leg.end_s.copy(), leg.excluded)
 
     def _settle_transfer(
         self,
@@ -310,22 +318,25 @@ class ServiceLink:
         closed: str,
     ) -> Receipt:
         whole = leg.who & (leg.end_s <= now_s)
+        all_there = np.count_nonzero(whole) == np.count_nonzero(leg.who)
         refused = leg.refused(now_s)
         done = whole if refused is None else whole & ~refused
-        # A chain that is closed early gets nothing of what is still on its way.
-        stop_s = leg.there_s(now_s) if closed else leg.stop_s(now_s)
         left = leg.size - leg.before
-        partial = leg.who & ~whole & (leg.begin_s < stop_s)
-        moved = np.where(whole, left, 0.0)
-        if partial.any():
-            moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), moved)
+        moved = left if leg.everyone and all_there else np.where(whole, left, 0.0)
+        stop_s = leg.among(leg.sent_s, now_s)
+        if not all_there:
+            # A chain that is closed early gets nothing of what is still on its way.
+            stop_s = leg.there_s(now_s) if closed else leg.stop_s(now_s)
+            partial = leg.who & ~whole & (leg.begin_s < stop_s)
+            if partial.any():
+                moved = np.where(partial, np.minimum(leg.sent_bytes(stop_s), left), moved)
         # What the end of the run interrupts has not been cut off by a pass: it stays open.
         fate = "" if run_over else leg.fate
         given_up = self.ledger.settle(
             leg.direction, leg.name, leg.who, done, moved, leg.carry, fate, refused
         )
         if leg.session is not None:
-            self._write(leg.session, leg, done, moved, stop_s, fate, refused)
+            self._write(leg.session, leg, done, moved, stop_s, fate, refused, now_s)
         if self._faults is not None:
             number = None if session is None else session.at(now_s).contact_id
             shared = {"cluster": self._devices.cluster.name, "contact_id": number}
@@ -333,9 +344,11 @@ class ServiceLink:
         mine = leg.who if leg.away is None else leg.who | leg.away
         kept = np.where(mine, self.ledger.through(leg.direction, leg.name), 0.0)
         kept = np.where(done, leg.size, kept)
-        reason = "" if done[leg.who].all() else closed or "contact ended"
-        if reason and whole[leg.who].all():
-            reason = CORRUPTED
+        reason = ""
+        if refused is not None or not all_there:
+            reason = "" if done[leg.who].all() else closed or "contact ended"
+            if reason and whole[leg.who].all():
+                reason = CORRUPTED
         if leg.away is not None and leg.away.any() and not leg.who.any():
             reason = "devices away"
         return Receipt(
@@ -344,7 +357,7 @@ class ServiceLink:
             kept,
             leg.size - kept,
             "no contact" if session is None else reason,
-            given_up,
+            given_up.copy(),
         )
 
     def _write(
@@ -356,21 +369,28 @@ class ServiceLink:
         stop_s: Floats,
         lost: Fate,
         refused: Mask | None,
+        now_s: float,
     ) -> None:
-        """Write a row for each device and each contact of the session in which something moved."""
-        left, now_s = moved, self._clock.now
+        """Log what moved of a leg in each contact of the session in which anything did."""
+        left, uplink = moved, leg.direction == "uplink"
         pieces = list(parts(session, leg, stop_s))
-        self._sending_s = self._sending_s + sending_s(leg, pieces)
+        if uplink:
+            self._sending_s = self._sending_s + sending_s(leg, pieces)
         for part in pieces:
-            here = np.where(part.last, left, np.minimum(part.bytes, left))
-            left = left - here
-            ended = done & part.last & (here > 0)
-            there = ended if refused is None else ended | (refused & part.last)
+            if part.bytes is None or part.last is None:  # all of it is in this contact
+                here, ended = left, done & (left > 0)
+            else:
+                here = np.where(part.last, left, np.minimum(part.bytes, left))
+                left = left - here
+                ended = done & part.last & (here > 0)
+            there = ended
+            if refused is not None:
+                there = there | (refused if part.last is None else refused & part.last)
             there_s = np.where(there, leg.end_s, part.end_s)
             cluster = self._devices.cluster
-            self._rows.transfer(leg, ended, here, part, there_s, lost, cluster, refused)
-            if leg.direction == "uplink" and ended.any():
+            self._rows.transfer(leg, ended, here, part, there_s, lost, cluster, now_s, refused)
+            if uplink and self._synchronisation.takes_time and ended.any():
                 self._synchronisation.received(part.contact.satellite, float(there_s[ended].max()))
-        if leg.direction == "uplink" and done.any():
+        if uplink and done.any():
             # What is made of the uploads is made now, when the chain has ended for all devices.
-            self._synchronisation.received(session.at(now_s).satellite, now_s)
+            self._synchronisation.received(session.at(now_s).satellite, self._clock.now)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
 from learning.requests.event_details import (
     BEAM_TAKEN_OVER,
     UPLOAD_CORRUPTED,
@@ -24,8 +24,9 @@ from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
 from sim.formatting import data_size
+from sim.network.leg_log import CARRIED, DELIVERED, DROPPED, Dropped, LegLog, Moved, Trained
 from sim.network.steps import Part, Transfer
-from sim.plan.contacts import PlannedContact
+from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.plan import Plan
 from sim.trace.assembly import Coded
 from sim.trace.recorder import Trace
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from sim.network.steps import Training, Transmission
 
 
-OUTCOMES = ("delivered", "carried", "dropped")
-DELIVERED, CARRIED, DROPPED = range(3)
-
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""
 
@@ -46,20 +44,22 @@ class Rows:
     """Writes what a cluster's devices did into a trace."""
 
     def __init__(self, trace: Trace) -> None:
+        self.log = LegLog(trace)
         self._trace = trace
         self._told: set[tuple[str, int]] = set()
 
-    def training(self, leg: Training, done: Mask, cluster: Cluster, contact_id: int | None) -> None:
+    def training(
+        self, leg: Training, done: Mask, cluster: Cluster, contact_id: int | None, now_s: float
+    ) -> None:
         """When the devices in ``done`` began and ended their rounds."""
-        rows = np.flatnonzero(done)
-        shared: dict[str, Any] = {"cluster": cluster.name, "device": rows, "contact_id": contact_id}
-        shared["rounds"] = leg.rounds[rows]
-        add = self._trace.add
-        add("events", len(rows), time_s=leg.begin_s[rows], kind="train_start", **shared)
-        add("events", len(rows), time_s=leg.end_s[rows], kind="train_end", **shared)
+        if np.count_nonzero(done):
+            record = cluster.name, contact_id, done, leg.rounds, leg.begin_s, leg.end_s, now_s
+            self.log.add(Trained(*record))
 
     def excluded(self, excluded: Mask, devices: Devices, cost: Cost, time_s: float) -> None:
         """Which devices cannot hold what they were to train; each is recorded once."""
+        if not np.count_nonzero(excluded):
+            return
         cluster = devices.cluster
         new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
         if not new:
@@ -88,6 +88,7 @@ class Rows:
         there_s: Floats,
         lost: str,
         cluster: Cluster,
+        now_s: float,
         refused: Mask | None = None,
     ) -> None:
         """What moved in one contact, until it was there, and with which outcome.
@@ -95,42 +96,29 @@ class Rows:
         What is not through is carried over, unless ``lost`` says what becomes of it. What is
         ``refused`` (K,) was there and is dropped.
         """
-        rows = np.flatnonzero(leg.who & (moved > 0))
-        given_up = part.last & bool(lost)
-        if refused is not None:
-            given_up = given_up | (part.last & refused)
-        outcome = np.where(done, DELIVERED, np.where(given_up, DROPPED, CARRIED))[rows]
+        moves = leg.who & (moved > 0)
+        some = np.count_nonzero(moves)
+        if not some:
+            return
+        outcome: Ints | int = DELIVERED
+        if np.count_nonzero(done) < some:
+            given_up = np.full(len(done), bool(lost))
+            if refused is not None:
+                given_up = given_up | refused
+            if part.last is not None:
+                given_up = given_up & part.last
+            outcome = np.where(done, DELIVERED, np.where(given_up, DROPPED, CARRIED))
         contact_id = part.contact.contact_id
-        shared: dict[str, Any] = {
-            "cluster": cluster.name,
-            "device": rows,
-            "contact_id": contact_id,
-            "version": leg.version[rows],
-        }
-        begin, stop = part.begin_s[rows], there_s[rows]
-        self._trace.add(
-            "transfers",
-            len(rows),
-            direction=leg.direction,
-            payload=leg.name,
-            payload_bytes=leg.size[rows],
-            delivered_bytes=moved[rows],
-            start_s=begin,
-            end_s=stop,
-            outcome=Coded(outcome, OUTCOMES),
-            **shared,
-        )
-        verb = "upload" if leg.direction == "uplink" else "download"
-        details = Coded(outcome, [f"{leg.name} {text}" for text in OUTCOMES])
-        add = self._trace.add
-        add("events", len(rows), time_s=begin, kind=f"{verb}_start", detail=leg.name, **shared)
-        add("events", len(rows), time_s=stop, kind=f"{verb}_end", detail=details, **shared)
-        gone = outcome == DROPPED
+        what = cluster.name, contact_id, leg.direction, leg.name
+        amounts = moves, leg.version, leg.size, moved
+        self.log.add(Moved(*what, *amounts, part.begin_s, there_s, outcome, now_s))
+        if isinstance(outcome, int):
+            return
+        gone = moves & (outcome == DROPPED)
         if refused is not None:
-            bad = gone & refused[rows]
-            self._drop(leg, rows[bad], stop[bad], cluster, contact_id, UPLOAD_CORRUPTED)
-            gone = gone & ~bad
-        self._drop(leg, rows[gone], stop[gone], cluster, contact_id, lost)
+            self._drop(leg, gone & refused, there_s, cluster, contact_id, UPLOAD_CORRUPTED, now_s)
+            gone = gone & ~refused
+        self._drop(leg, gone, there_s, cluster, contact_id, lost, now_s)
 
     def message(self, sent: Transmission, moved: float, end_s: float, outcome: str) -> None:
         """What moved of a message over a sidelink, until it was there or the run was over."""
@@ -165,41 +153,38 @@ class Rows:
         self, leg: Transfer, forgotten: Mask, cluster: Cluster, contact_id: int, now_s: float
     ) -> None:
         """Which devices had a partial transfer of another version, now forgotten."""
-        rows = np.flatnonzero(forgotten)
+        if not np.count_nonzero(forgotten):
+            return
         # A device without a link in this contact forgets too, though it begins nothing.
-        time_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, leg.arrival_s)[rows]
+        time_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, leg.arrival_s)
         # One that is not ready before the session ends has forgotten when it was asked.
         time_s = np.where(np.isfinite(time_s), time_s, now_s)
-        self._drop(leg, rows, time_s, cluster, contact_id, "stale part forgotten")
+        self._drop(leg, forgotten, time_s, cluster, contact_id, "stale part forgotten", now_s)
 
     def _drop(
         self,
         leg: Transfer,
-        rows: np.ndarray,
+        who: Mask,
         time_s: Floats,
         cluster: Cluster,
         contact_id: int,
         why: str,
+        now_s: float,
     ) -> None:
-        self._trace.add(
-            "events",
-            len(rows),
-            time_s=time_s,
-            kind="drop",
-            cluster=cluster.name,
-            device=rows,
-            contact_id=contact_id,
-            version=leg.version[rows],
-            detail=f"{leg.name} {why}",
-        )
+        rows = np.flatnonzero(who)
+        if len(rows):
+            what = rows, leg.version[rows], time_s[rows], f"{leg.name} {why}"
+            self.log.add(Dropped(cluster.name, contact_id, *what, now_s))
 
-    def queue(self, leg: Transfer, contact: PlannedContact, time_s: float) -> None:
+    def queue(self, leg: Transfer, session: PlannedSession, time_s: float) -> None:
         """How many devices of a leg wait for a sub-channel, and how long at most."""
         waited_s = leg.waited_s()
+        if waited_s is None:
+            return
         late = int((waited_s > SHORTEST_WAIT_S).sum())
         if late:
             most = f"{late} devices, up to {float(waited_s.max()):.3f} s"
-            self._wait(contact, time_s, f"sub-channel busy: {leg.name}: {most}")
+            self._wait(session.at(time_s), time_s, f"sub-channel busy: {leg.name}: {most}")
 
     def waits(self, plan: Plan, clock: Clock) -> Process:
         """Record every contact that waits for a beam, or gives it up to a cluster that waited."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload, TensorSize
+from sim.links.sharing import everywhere
 from sim.trace.schema import DIRECTIONS
 
 CutTransfers = Literal["resume", "restart", "drop"]
@@ -32,12 +33,14 @@ class Account:
 
 @dataclass
 class _Entry:
-    """One payload name in one direction, for each device (K,)."""
+    """One payload name in one direction, for each device (K,); what is not ``open`` has 0 bytes
+    through. Arrays are replaced, never changed. ``any_open`` says whether it is of anybody."""
 
     open: Mask
     version: Ints
     size: Floats
     through: Floats
+    any_open: bool = False
 
     @classmethod
     def empty(cls, devices: int) -> _Entry:
@@ -61,29 +64,38 @@ class Ledger:
     )
     _entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._nobody: Mask = np.zeros(self.devices, bool)
+        self._nobody.setflags(write=False)
+
     def offer(self, direction: str, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
         """Open the payload for devices in ``who``; return those (K,) that forget part of another.
 
         A payload of another version or size that is still open is stale, and dropped.
         """
-        entry = self._entries.setdefault((direction, name), _Entry.empty(self.devices))
-        account = self.accounts[direction]
-        stale = who & entry.open & ((entry.version != version) | (entry.size != size))
-        account.dropped += float(entry.size[stale].sum())
-        account.sent_in_vain += float(entry.through[stale].sum())
-        forgotten: Mask = stale & (entry.through > 0)
-        new = who & (stale | ~entry.open)
-        account.offered += float(size[new].sum())
-        entry.open = entry.open | new
-        entry.version = np.where(new, version, entry.version)
-        entry.size = np.where(new, size, entry.size)
-        entry.through = np.where(new, 0.0, entry.through)
+        entry = self._entries.get((direction, name))
+        if entry is None:
+            entry = self._entries[direction, name] = _Entry.empty(self.devices)
+        account, new, forgotten = self.accounts[direction], who, self._nobody
+        if entry.any_open:
+            stale = who & entry.open & ((entry.version != version) | (entry.size != size))
+            account.dropped += float(entry.size[stale].sum())
+            account.sent_in_vain += float(entry.through[stale].sum())
+            forgotten = stale & (entry.through > 0)
+            new = who & (stale | ~entry.open)
+            entry.version = np.where(new, version, entry.version)
+            entry.size = np.where(new, size, entry.size)
+            entry.through = np.where(new, 0.0, entry.through)
+            entry.open = entry.open | new
+        else:
+            entry.open, entry.version, entry.size = who, version, size
+        entry.any_open = entry.any_open or bool(np.count_nonzero(who))
+        account.offered += _sum_of(size, new)
         return forgotten
 
     def through(self, direction: str, name: str) -> Floats:
         """Bytes (K,) that are through of what is open; 0 where nothing is."""
-        entry = self._entries[direction, name]
-        return np.where(entry.open, entry.through, 0.0)
+        return self._entries[direction, name].through
 
     def settle(
         self,
@@ -96,23 +108,28 @@ class Ledger:
         fate: Fate,
         refused: Mask | None = None,
     ) -> Mask:
-        """Book what ``who`` have sent of an open payload; return who has given it up (K,).
+        """Book what ``who``, and nobody else, have sent of an open payload.
+
+        Returns who has given it up (K,).
 
         ``fate`` is that of those who are not ``done`` and have begun: of others nothing has been
         cut off. What is not to be carried over meets it in any case. What is ``refused`` (K,) was
         sent as a whole, and is given up.
         """
         entry, account = self._entries[direction, name], self.accounts[direction]
-        account.sent += float(moved[who].sum())
-        account.delivered += float(entry.size[done].sum())
-        through = np.where(who, entry.through + moved, entry.through)
-        cut = who & ~done & ((through > 0) | (not carry))
-        given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
-        if refused is not None:
-            given_up, again = given_up | refused, again & ~refused
-        account.dropped += float(entry.size[given_up].sum())
-        account.sent_in_vain += float(through[given_up | again].sum())
+        account.sent += _sum_of(moved, who)
+        account.delivered += _sum_of(entry.size, done)
+        through = entry.through + moved
+        given_up = again = self._nobody
+        if np.count_nonzero(done) < np.count_nonzero(who):
+            cut = who & ~done & ((through > 0) | (not carry))
+            given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
+            if refused is not None:
+                given_up, again = given_up | refused, again & ~refused
+            account.dropped += float(entry.size[given_up].sum())
+            account.sent_in_vain += float(through[given_up | again].sum())
         entry.open = entry.open & ~(done | given_up)
+        entry.any_open = bool(np.count_nonzero(entry.open))
         entry.through = np.where(entry.open & ~again, through, 0.0)
         return given_up
 
@@ -128,6 +145,11 @@ class Ledger:
         whole = sum(float(entry.size[entry.open].sum()) for entry in entries)
         part = sum(float(entry.through[entry.open].sum()) for entry in entries)
         return whole, part
+
+
+def _sum_of(values: Floats, which: Mask) -> float:
+    """Sum over some devices (K,)."""
+    return float((values if everywhere(which) else values[which]).sum())
 
 
 # The books of all bytes of a run, and whether they balance.
@@ -230,18 +252,17 @@ class PayloadList:
 
     def add(self, direction: str, payload: Payload, who: Mask) -> None:
         """Note a payload that the devices in ``who`` (K,) send or ask for."""
-        if not who.any():
+        if not np.count_nonzero(who):
             return
-        size = float(np.broadcast_to(payload.bytes, who.shape)[who].max())
-        versions = np.broadcast_to(payload.version, who.shape)[who]
-        first, last = int(versions.min()), int(versions.max())
-        seen = self._seen.setdefault(
-            (direction, payload.name), _Seen(size, payload.tensors, first, last)
-        )
+        (_, size), (first, last) = _range(payload.bytes, who), _range(payload.version, who)
+        seen = self._seen.get((direction, payload.name))
+        if seen is None:
+            seen = _Seen(float(size), payload.tensors, int(first), int(last))
+            self._seen[direction, payload.name] = seen
         if size > seen.bytes:
-            seen.bytes, seen.tensors = size, payload.tensors
-        seen.first_version = min(seen.first_version, first)
-        seen.last_version = max(seen.last_version, last)
+            seen.bytes, seen.tensors = float(size), payload.tensors
+        seen.first_version = min(seen.first_version, int(first))
+        seen.last_version = max(seen.last_version, int(last))
 
     def listed(self) -> list[dict[str, Any]]:
         """Return them as JSON, uplinks first, by name."""
@@ -250,3 +271,11 @@ class PayloadList:
             {"direction": direction, "payload": name, **asdict(self._seen[direction, name])}
             for direction, name in keys
         ]
+
+
+def _range(values: Any, who: Mask) -> tuple[float, float]:
+    """Least and most of a number for each device (K,), or of one for all."""
+    if np.ndim(values) == 0:
+        return values, values
+    some = np.broadcast_to(values, who.shape)[who]
+    return some.min(), some.max()

@@ -8,6 +8,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Mask, Quorum, Upload
 from sim.errors import DURATIONS, violated
+from sim.links.sharing import everywhere
 from sim.network.steps import Leg, Step, Training, Transfer, everybody
 from sim.plan.contacts import PlannedSession
 
@@ -25,22 +26,28 @@ def schedule(
     """
     leg.session = session
     leg.beam = session.beam(leg.direction)
+    leg.los_s = np.full(len(leg.who), session.end_s)
     in_time = leg.who & (leg.arrival_s <= session.end_s)
-    leg.arrival_s = np.where(in_time, session.in_service_s(leg.arrival_s), np.inf)
-    leg.los_s = np.full(len(in_time), session.end_s)
+    arrival_s = session.in_service_s(leg.arrival_s)
+    leg.arrival_s = arrival_s if everywhere(in_time) else np.where(in_time, arrival_s, np.inf)
     if leg.beam is None:  # a neglected downlink takes no time
         leg.begin_s = leg.sent_s = leg.end_s = leg.arrival_s
         return
-    leg.arrival_s = np.maximum(leg.arrival_s, _beam_free_s(leg, earlier))
+    free_s = _beam_free_s(leg, earlier)
+    if free_s > -np.inf:
+        leg.arrival_s = np.maximum(leg.arrival_s, free_s)
     if others:
         leg.arrival_s = np.maximum(leg.arrival_s, _turn_s(leg, others))
     given = leg.beam.send(leg.arrival_s, leg.bits, in_time, leg.personal)
     leg.begin_s, leg.sent_s, leg.curve = given.begin_s, given.end_s, given.curve
-    if np.isnan(given.begin_s).any() or np.isnan(given.end_s).any():
-        raise violated(DURATIONS, f"{leg.direction} of {leg.name} has no time at all (nan)")
-    there = np.isfinite(given.end_s)
-    delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
-    leg.end_s = np.where(there, given.end_s + delay_s, np.inf)
+    there = given.end_s < np.inf
+    if everywhere(there):
+        leg.end_s = given.end_s + session.delay_s(given.end_s)
+    else:
+        if np.isnan(given.begin_s).any() or np.isnan(given.end_s).any():
+            raise violated(DURATIONS, f"{leg.direction} of {leg.name} has no time at all (nan)")
+        delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
+        leg.end_s = np.where(there, given.end_s + delay_s, np.inf)
     leg.los_s = np.minimum(leg.los_s, leg.beam.curve.time_s[:, -1])
 
 

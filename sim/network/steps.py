@@ -12,7 +12,7 @@ from learning.requests.peers import Node
 from sim.devices.faults import Presence
 from sim.errors import SimulationError
 from sim.links.beam import SessionBeam
-from sim.links.sharing import Carried
+from sim.links.sharing import Carried, everywhere
 from sim.network.ledger import Fate
 from sim.plan.contacts import PlannedContact, PlannedSession
 
@@ -23,7 +23,8 @@ def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
     if leg.direction == "uplink":
         for part in parts:
             lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
-            seconds = seconds + np.where(leg.who & (part.bytes > 0), lasts_s, 0.0)
+            sends = leg.who if part.bytes is None else leg.who & (part.bytes > 0)
+            seconds = seconds + (lasts_s if everywhere(sends) else np.where(sends, lasts_s, 0.0))
     return seconds
 
 
@@ -95,7 +96,12 @@ class Training:
 
     def ended(self, by_s: float) -> Mask:
         """Devices (K,) that have trained and ended all their rounds by ``by_s``."""
-        return self.who & (self.end_s <= by_s) & (self.rounds > 0)
+        return self.trains & (self.end_s <= by_s)
+
+    @property
+    def trains(self) -> Mask:
+        """Devices (K,) that have rounds to train."""
+        return self.who & (self.rounds > 0)
 
     def computed_s(self, by_s: float) -> Floats:
         """Seconds (K,) that the devices have computed by ``by_s``, whether a round ended or not."""
@@ -103,7 +109,7 @@ class Training:
         spent_s = until_s - self.begin_s
         if self.presence is not None:
             spent_s = self.presence.present_s(self.begin_s, until_s)
-        return np.where(self.who & (self.rounds > 0), np.maximum(spent_s, 0.0), 0.0)
+        return np.where(self.trains, np.maximum(spent_s, 0.0), 0.0)
 
 
 @dataclass(eq=False)
@@ -113,6 +119,7 @@ class Transfer:
     ``before`` is what was through of the payload already. A device is ready at ``arrival_s`` and
     begins at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
     for a device that never begins, or does not get through by ``los_s``.
+    ``everyone`` says that all devices take part, so that nobody is to be left out of an array.
     ``session`` is what can be used of the session (None: nothing), ``beam`` its link in this
     direction (None: takes no time) and ``curve`` what each device is given of it. What is
     ``personal`` is not broadcast.
@@ -147,9 +154,15 @@ class Transfer:
     late_s: Floats | None = None
     away: Mask | None = None
     ready_s: Floats = field(init=False)
+    everyone: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.ready_s = self.arrival_s
+        self.everyone = everywhere(self.who)
+
+    def among(self, mine: Floats, others: float | Floats) -> Floats:
+        """Values (K,) of those who take part, and of the others."""
+        return mine if self.everyone else np.where(self.who, mine, others)
 
     @property
     def bits(self) -> Floats:
@@ -200,11 +213,11 @@ class Transfer:
         there_s: Floats = stop_s - delay_s
         return there_s
 
-    def waited_s(self) -> Floats:
-        """Seconds (K,) that a device with a link waited for a sub-channel; 0 for others."""
-        senders = int(self.who.sum())
+    def waited_s(self) -> Floats | None:
+        """Seconds (K,) that a device with a link waited for a sub-channel; None if nobody did."""
+        senders = int(np.count_nonzero(self.who))
         if self.beam is None or self.beam.crowding(senders, self.personal) <= 1.0:
-            return np.zeros_like(self.begin_s)
+            return None
         opens_s, _ = self.beam.curve.span_s
         ready_s = np.maximum(self.arrival_s, opens_s)
         begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
@@ -249,22 +262,22 @@ def check_names(steps: Sequence[Step]) -> None:
 class Part:
     """What the link carries for each device (K,) in one contact, between two times.
 
-    ``last`` marks the devices for which nothing of the transfer lies in a later contact.
+    ``last`` marks the devices for which nothing of the transfer lies in a later contact; ``bytes``
+    and ``last`` are None where all of it lies in this one.
     """
 
     contact: PlannedContact
     begin_s: Floats
     end_s: Floats
-    bytes: Floats
-    last: Mask
+    bytes: Floats | None = None
+    last: Mask | None = None
 
 
 def parts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
     """Split what a leg has sent by ``end_s`` (K,)."""
     if len(session.contacts) == 1:
         # A device that sends nothing may lie outside; one that does is within its contact.
-        alone = np.ones(len(end_s), bool)
-        yield Part(session.contacts[0], leg.begin_s, end_s, np.full(len(end_s), np.inf), alone)
+        yield Part(session.contacts[0], leg.begin_s, end_s)
     elif leg.beam is None or leg.curve is None:
         yield from _at_once(session, leg, end_s)
     else:

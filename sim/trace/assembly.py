@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -115,6 +115,14 @@ def _times_s(column: Column) -> Floats:
     """Times, those that are missing first; what is no number comes last, but can be compared."""
     times_s = np.where(np.isnan(column.values), np.inf, column.values)
     return times_s if column.missing is None else np.where(column.missing, -1.0, times_s)
+
+
+def columns_of(
+    name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Column]]:
+    """Yield the columns of blocks of the table ``name``, rows in the order of the blocks."""
+    column = _of_blocks(name, blocks, words)
+    return ((key, column(key)) for key in COLUMNS[name])
 
 
 def _of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,11 @@ def sha256(tables: Mapping[str, pa.Table], timing_only: bool = False) -> str:
     return digests(tables)[timing_only]
 
 
-class _Rolling:
-    """Digest of a column that comes in pieces: which rows are null, and the others' values."""
+class Rolling:
+    """Digest of a column that comes in pieces: which rows are null, and the others' values.
+
+    How it is cut into pieces does not count.
+    """
 
     def __init__(self) -> None:
         self._rows = 0
@@ -67,16 +70,16 @@ class _Rolling:
         return f"{self._rows}:{nulls}:{self._values.hexdigest()}"
 
 
-def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[_Rolling, _Rolling]]:
+def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Rolling, Rolling]]:
     """Digests of the columns of a table: of all that is in them, and of what counts as timing."""
-    found: dict[str, tuple[_Rolling, _Rolling]] = {}
+    found: dict[str, tuple[Rolling, Rolling]] = {}
     for piece in pieces_of(tables, name):
         for column, values in zip(piece.column_names, piece.columns, strict=True):
             if column not in found:
-                exact = _Rolling()
+                exact = Rolling()
                 kind = values.type  # the last bits of numbers and stamps do not count as timing
                 coarse = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
-                found[column] = exact, _Rolling() if coarse else exact
+                found[column] = exact, Rolling() if coarse else exact
             exact, timed = found[column]
             for chunk in values.chunks:
                 numbers = _marks(chunk) if pa.types.is_string(chunk.type) else _numbers(chunk)
@@ -103,10 +106,14 @@ def _marks(values: pa.Array) -> np.ndarray:
     """Two numbers (N, 2) that stand for the text of each row, zeros for none."""
     encoded = values.dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    said = [hashlib.blake2b(word.encode(), digest_size=MARK).digest() for word in words]
-    marks = np.frombuffer(b"".join([*said, bytes(MARK)]), "<u8").reshape(-1, 2)
-    rows: np.ndarray = marks[encoded.indices.fill_null(-1).to_numpy()]
+    rows: np.ndarray = marks_of(words)[encoded.indices.fill_null(-1).to_numpy()]
     return rows
+
+
+def marks_of(words: Sequence[str]) -> np.ndarray:
+    """Two numbers that stand for each word; behind them zeros, for none."""
+    said = [hashlib.blake2b(word.encode(), digest_size=MARK).digest() for word in words]
+    return np.frombuffer(b"".join([*said, bytes(MARK)]), "<u8").reshape(-1, 2)
 
 
 # Times and bytes as coarse as two machines agree on them.

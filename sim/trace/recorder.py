@@ -1,9 +1,9 @@
 """Trace: rows while the run goes on; what does not fit goes to disk.
 
 Rows are written when a reply is given and may be dated back, so a table is sorted once, at the
-end, by a key that no two runs can disagree on. The rolling digest covers blocks in emission order:
-it tells a resumed run whether its replay is the same run. It also covers where blocks went to disk,
-so that a replay needs a folder where the run had one.
+end, by a key that no two runs can disagree on. The rolling digest covers rows in the order in which
+they were written: it tells a resumed run whether its replay is the same run. Into which blocks they
+were cut, and what of them went to disk, does not count.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from sim.trace.assembly import (
     Vocabulary,
     assembled,
     assembled_window,
+    columns_of,
     in_order_of_time,
     times_of,
 )
+from sim.trace.digest import Rolling, marks_of
 from sim.trace.schema import COLUMNS, OPTIONAL, TEXT
 from sim.trace.tables import Tables, write_table
 
@@ -134,18 +136,20 @@ class Trace:
     kept as numbers: four bytes a row where rows differ, nothing where they do not.
 
     With a ``folder``, which can be set before the first block, those of a table that are too many
-    for memory go into a file there.
+    for memory go into a file there. ``before_reading`` is called before the rows are asked for, to
+    add what is kept elsewhere until then.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.watch: Watch | None = None
+        self.before_reading: Callable[[], None] = lambda: None
         self._limit = LIMIT
         self._held = {name: Held([], []) for name in COLUMNS}
         self._weights = dict.fromkeys(COLUMNS, 0)
         self._vocabularies: dict[tuple[str, str], Vocabulary] = defaultdict(Vocabulary)
-        self._rolling = hashlib.blake2b(digest_size=16)
-        self._fresh: list[Block] = []
+        self._rolling: defaultdict[tuple[str, str], Rolling] = defaultdict(Rolling)
+        self._fresh: defaultdict[tuple[str, str], list[Block]] = defaultdict(list)
 
     def add(self, table: str, rows: int = 1, **columns: Any) -> None:
         """Append ``rows`` rows; a scalar column stands in all of them, a missing one is null.
@@ -157,15 +161,24 @@ class Trace:
         """
         if rows == 0:
             return
+        self.add_block(table, rows, "", **columns)
+        if self.watch is not None:  # behind the rest: what is wrong shall be in the traces too
+            self.watch(table, rows, columns)
+
+    def add_block(self, table: str, rows: int, stream: str, **columns: Any) -> None:
+        """Append rows that nobody is to look at now, in the order of the rows of their ``stream``.
+
+        Rows of different streams follow each other as it comes; they must not tie.
+        """
+        if rows == 0:
+            return
         kept = {name: self._kept(table, name, value, rows) for name, value in columns.items()}
         block = Block(table, rows, kept)
-        self._fresh.append(block)
+        self._fresh[table, stream].append(block)
         self._held[table].blocks.append(block)
         self._weights[table] += rows + BLOCK
         if self._weights[table] > self._limit and self.folder is not None:
             self._spill(table, self.folder)
-        if self.watch is not None:  # behind the rest: what is wrong shall be in the traces too
-            self.watch(table, rows, columns)
 
     def _kept(self, table: str, name: str, value: Any, rows: int) -> Any:
         """A number that stands in all rows, an array of them, or None."""
@@ -190,19 +203,20 @@ class Trace:
 
     def digest(self) -> str:
         """Return the digest of everything added so far, in the order it was added."""
+        self.before_reading()
         self._roll()
-        whole = self._rolling.copy()
-        texts = {key: vocabulary.words for key, vocabulary in self._vocabularies.items()}
-        whole.update(repr(sorted(texts.items())).encode())
+        whole = hashlib.blake2b(digest_size=16)
+        for key in sorted(self._rolling):
+            whole.update(f"{key}:{self._rolling[key]}\n".encode())
         return whole.hexdigest()
 
     def _roll(self) -> None:
-        for block in self._fresh:
-            self._rolling.update(f"{block.table}:{block.rows}\n".encode())
-            for name, value in block.columns.items():
-                exact = isinstance(value, np.ndarray)
-                self._rolling.update(f"{name}:".encode())
-                self._rolling.update(value.tobytes() if exact else repr(value).encode())
+        for (table, stream), blocks in self._fresh.items():
+            for name, column in columns_of(table, blocks, self._words(table)):
+                values = column.values
+                if column.words is not None:
+                    values = marks_of(column.words)[values]
+                self._rolling[f"{table} {stream}", name].add(values, column.missing)
         self._fresh.clear()
 
     def _spill(self, name: str, folder: Path) -> None:
@@ -210,7 +224,6 @@ class Trace:
         held, words = self._held[name], self._words(name)
         run = spill(name, held.blocks, words, folder / f"{name}.{len(held.runs)}.arrow")
         self._roll()
-        self._rolling.update(repr(sorted(words.items())).encode())
         # At one stroke: an interrupt finds each block in one place.
         self._held[name] = Held([*held.runs, run], [])
         self._weights[name] = 0
@@ -226,6 +239,7 @@ class Trace:
 
         Those of which rows are on disk become files of the ``folder``.
         """
+        self.before_reading()
         tables = Tables()
         for name in COLUMNS:
             held = self._held[name]

@@ -55,7 +55,7 @@ class Nothing(Invariants):
     def watch(self, *given: Any) -> None:
         """Do nothing."""
 
-    settled = learnt = conclude = watch
+    look = settled = learnt = conclude = watch
 
 
 class Unseen:

@@ -12,10 +12,12 @@ import pytest
 import sim
 from learning import hardware, provenance
 from sim.execution import cache, folder
+from sim.network import leg_log
 from sim.trace import recorder, tables
 
 LIMITS: dict[str, tuple[Any, str]] = {
     "rows_in_memory": (recorder, "LIMIT"),
+    "legs_of_a_block": (leg_log, "LEGS"),
     "rows_of_a_group": (tables, "GROUP"),
     "rows_read_at_once": (recorder, "BATCH"),
     "rows_of_a_large_table": (folder, "LARGE"),

@@ -2,8 +2,6 @@
 
 import pyarrow as pa
 
-from sim.checks.conservation import TransferRows
-from sim.checks.elevation import MANY
 from sim.checks.finished_tables import TOLERANCE, _sums, check
 from sim.checks.invariants import Invariants
 from sim.checks.staleness import WAITING, Versions
@@ -22,6 +20,7 @@ from sim.execution.log import LOG
 from sim.execution.result import Result, load
 from sim.execution.warnings import cut_lines
 from sim.network.ledger import Books, Sums, books_of, check_balance
+from sim.network.leg_log import LEGS, LegLog, Moved, MovedRows, Trained
 from sim.trace import arrow as columns
 from sim.trace.arrow import array
 from sim.trace.assembly import Coded

@@ -7,7 +7,7 @@ import sim
 from channel import LinkCurve
 from tests.kit.learning import Cluster, Update
 from tests.kit.network import build
-from tests.kit.records import WAITING, Coded, TransferRows, Versions
+from tests.kit.records import WAITING, Moved, MovedRows, Versions
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
 
@@ -35,10 +35,10 @@ def test_the_weights_of_a_round_are_shared_by_those_who_came(came):
 
 
 def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):
-    def nowhere(self, bits, start_s=None):
+    def nowhere(self, bits, start_s):
         return np.full(np.shape(bits), np.nan)
 
-    monkeypatch.setattr(LinkCurve, "completion_time_s", nowhere)
+    monkeypatch.setattr(LinkCurve, "unchecked_completion_time_s", nowhere)
     with pytest.raises(sim.InvariantError, match=r"no zero or non-finite durations"):
         sim.run(slots(learning={"train": False}))
     with pytest.raises(sim.InvariantError, match=r"uplink of a has no time at all \(nan\)"):
@@ -51,12 +51,9 @@ def test_more_versions_than_are_remembered_are_no_reason_to_stop():
 
     def uploaded(count, direction):
         """Device k moves a payload of version k."""
-        device, size = np.arange(count), np.full(count, 10.0)
-        shared = {"cluster": "c", "contact_id": 0, "direction": direction, "payload": "update"}
-        times = {"start_s": np.zeros(count), "end_s": np.ones(count)}
-        outcome = Coded(np.zeros(count, np.int64), ("delivered", "carried"))
-        own = {"device": device, "version": device, "payload_bytes": size, "delivered_bytes": size}
-        versions.moved(TransferRows({**shared, **own, **times, "outcome": outcome}))
+        who, device, size = np.ones(count, bool), np.arange(count), np.full(count, 10.0)
+        what, times = ("c", 0, direction, "update"), (np.zeros(count), np.ones(count))
+        versions.moved(MovedRows.of([Moved(*what, who, device, size, size, *times, 0, 1.0)]), 0)
 
     assert WAITING < 400
     uploaded(400, "downlink")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import sim
 from tests.kit.folders import cut, limited
+from tests.kit.network import BuildSequence, Run, build
 from tests.kit.records import (
     BLOCK,
     COLUMNS,
@@ -27,7 +28,7 @@ from tests.kit.records import (
     write_table,
     write_tables,
 )
-from tests.kit.small import orbit, slots
+from tests.kit.small import fixed, orbit, slots
 
 WORDS = ("delivered", "carried", "dropped")
 TIMES = [0.0, 1.5, 1.5000001, 7.0, 1e6, None]
@@ -149,6 +150,21 @@ def test_a_run_that_spills_is_the_same_run(tmp_path):
             same = pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
             assert key == "wall_s" or kept.summary[key] == same
         assert run.transfers.equals(kept.transfers)
+
+
+def test_rows_and_digests_do_not_depend_on_how_legs_are_cut_into_blocks():
+    """With cut transfers that are dropped, and training in gaps."""
+    learning = {"train": False, "rounds": {"per_gap_max": 2}}
+    link = fixed(uplink=5e-6) | {"cut_transfers": "drop"}
+    scenario = orbit(stop={"days": 3}, link=link, learning=learning)
+    found = []
+    for legs in (1, 7, 10**9):
+        run = Run(BuildSequence(build(scenario)), None, 10.0)
+        with limited(legs_of_a_block=legs):
+            tables = run.execute().tables
+        found.append((digests(tables), run.simulation.trace.digest()))
+    assert found[0] == found[1] == found[2]
+    assert "drop" in tables["events"]["kind"].to_pylist()
 
 
 def test_the_share_of_idle_time_is_that_of_events_and_transfers():
