@@ -248,11 +248,9 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
     rows.sort(key=lambda row: row["contact_id"])
     for row in rows:
         row["start_s"] = 10.0 * row["contact_id"]
-    cluster = SimpleNamespace(name="a")
-    contacts = [
-        SimpleNamespace(cluster=cluster, session=number, served=True, end_s=10.0 * n + 9.0)
-        for n, number in enumerate(sessions)
-    ]
+    last = {number: n for n, number in enumerate(sessions)}
+    over_s = np.array([10.0 * last[number] + 9.0 for number in sessions])
+    contacts = SimpleNamespace(session=np.array(sessions), session_end_s=over_s)
     expected = []
     for direction in ("uplink", "downlink"):
         through = {}
