@@ -33,19 +33,31 @@ class LinkCurve:
         time, rate = _grid(finite("time_s", time_s), not_negative("rate_bps", rate_bps))
         step_s = time[..., 1:] - time[..., :-1]
         checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
-        self.time_s: Final = time
-        self.rate_bps: Final = rate
         segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
-        self._bits: Final = np.zeros(time.shape)
-        np.cumsum(segment_bits, axis=-1, out=self._bits[..., 1:])
-        # Where each row begins in the grid's memory; None for a single curve.
-        self._rows: Final = None if time.ndim == 1 else np.arange(0, time.size, time.shape[1])
-        # The capacity as far as float64 knows it: its own rounding, and one tick of the clock.
-        tick_s = np.spacing(np.abs(time).max(axis=-1))
-        slack_bits = ROUNDING * self._bits[..., -1] + tick_s * rate.max(axis=-1)
-        self._most_bits: Final = self._bits[..., -1] + slack_bits
-        for grid in (time, rate, self._bits):
+        bits = np.zeros(time.shape)
+        np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
+        for grid in (time, rate, bits):
             grid.setflags(write=False)
+        self._set(time, rate, bits, _most_bits(time, rate, bits))
+
+    @classmethod
+    def of(cls, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> "LinkCurve":
+        """A batch of what is known to be right: nothing is checked, summed up or copied.
+
+        Arrays (K, T), each in one piece of memory, and `_most_bits` of them (K,).
+        """
+        curve = cls.__new__(cls)
+        curve._set(time_s, rate_bps, bits, most_bits)
+        return curve
+
+    def _set(self, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> None:
+        self.time_s = time_s
+        self.rate_bps = rate_bps
+        self._bits = bits
+        self._most_bits = most_bits
+        # Where each row begins in the grid's memory; None for a single curve.
+        batch = time_s.ndim > 1
+        self._rows = np.arange(0, time_s.size, time_s.shape[1]) if batch else None
 
     @property
     def capacity_bits(self) -> Floats:
@@ -177,6 +189,14 @@ class LinkCurve:
         return step
 
 
+def _most_bits(time: Floats, rate: Floats, bits: Floats) -> Floats:
+    """The capacity and as much as float64 is unsure of: its rounding, and one tick of the clock."""
+    tick_s = np.spacing(np.abs(time).max(axis=-1))
+    slack_bits = ROUNDING * bits[..., -1] + tick_s * rate.max(axis=-1)
+    most: Floats = bits[..., -1] + slack_bits
+    return most
+
+
 def _grid(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
     """Writable copies of both on their common grid, (T,) or (K, T)."""
     dimensions, points = {time.ndim, rate.ndim}, {*time.shape[-1:], *rate.shape[-1:]}
@@ -253,53 +273,49 @@ LEAST_POINTS = 4
 """Points of a row from which it has second differences there."""
 
 
-def bit_preserving(rate_bps: Floats, where: NDArray[np.bool_] | None = None) -> Floats:
-    """Rates (K, T) of a smooth link at even times, changed so that every cell has its true bits.
+def bit_preserving(
+    rate_bps: Floats, points: NDArray[np.int64], where: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Rates (P,) of smooth links at even times, changed so that every cell has its true bits.
 
-    At the two points next to either end differences are extrapolated. Rows of fewer than eight
-    points have second differences only; those of fewer than four are left. With `where` (K, T)
-    other points are left: a cell between two that are not has its true bits, others need
-    `cell_middle_rates`.
+    The rows follow each other; `points` (R,) is how many each has, and no row changes another. At
+    the two points next to either end differences are extrapolated. Rows of fewer than eight points
+    have second differences only; those of fewer than four are left. With `where` (P,) other points
+    are left: a cell between two that are not has its true bits, others need `cell_middle_rates`.
     """
-    points = rate_bps.shape[-1]
-    if points < LEAST_POINTS:
-        return rate_bps
-    bend = np.empty_like(rate_bps)
-    if points < MOST_POINTS:
-        bend[:, 1:-1] = _second(rate_bps)
-        _extrapolate(bend, 1, (2.0, -1.0))
-    else:
-        bend[:, 2:-2] = _bends(rate_bps)
-        for end in (2, 1):
-            _extrapolate(bend, end, (4.0, -6.0, 4.0, -1.0))
+    first, last = np.cumsum(points) - points, np.cumsum(points) - 1
+    second = np.zeros_like(rate_bps)
+    second[1:-1] = rate_bps[:-2] - 2.0 * rate_bps[1:-1] + rate_bps[2:]
+    bend = np.zeros_like(rate_bps)
+    bend[2:-2] = second[2:-2] - (11.0 / 60.0) * (second[1:-3] - 2.0 * second[2:-2] + second[3:-1])
+    if points.size and points.min() < MOST_POINTS:
+        few = (points >= LEAST_POINTS) & (points < MOST_POINTS)
+        bend = np.where(np.repeat(few, points), second, bend)
+        _extrapolate(bend, first[few], last[few], (2.0, -1.0))
+        bend[np.repeat(points < LEAST_POINTS, points)] = 0.0
+    many = points >= MOST_POINTS
+    for end in (1, 0):
+        _extrapolate(bend, first[many] + end, last[many] - end, (4.0, -6.0, 4.0, -1.0))
     changed = np.maximum(rate_bps - bend / 12.0, 0.0)
     return changed if where is None else np.where(where, changed, rate_bps)
 
 
 def between_smooth_cells(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Points (K, T) with two `smooth` cells (K, T - 1) on either side."""
-    rows, cells = smooth.shape
-    inner = np.zeros((rows, cells + 1), bool)
-    if cells > 3:
-        inner[:, 2:-2] = smooth[:, :-3] & smooth[:, 1:-2] & smooth[:, 2:-1] & smooth[:, 3:]
+    """Points (P,) with two `smooth` cells (P,) on either side.
+
+    A cell is behind its point; behind the last point of a row there is none, smooth or not.
+    """
+    inner = np.zeros(len(smooth), bool)
+    inner[2:-1] = smooth[:-3] & smooth[1:-2] & smooth[2:-1] & smooth[3:]
     return inner
 
 
-def _second(rate_bps: Floats) -> Floats:
-    second: Floats = rate_bps[:, :-2] - 2.0 * rate_bps[:, 1:-1] + rate_bps[:, 2:]
-    return second
-
-
-def _bends(rate_bps: Floats) -> Floats:
-    """Twelve times what is to be taken off, for all but two points at either end."""
-    second = _second(rate_bps)
-    return second[:, 1:-1] - (11.0 / 60.0) * _second(second)
-
-
-def _extrapolate(bend: Floats, end: int, weights: tuple[float, ...]) -> None:
-    """Fill in the column before the one numbered `end`, and its mirror image."""
-    bend[:, end - 1] = sum(w * bend[:, end + n] for n, w in enumerate(weights))
-    bend[:, -end] = sum(w * bend[:, -end - 1 - n] for n, w in enumerate(weights))
+def _extrapolate(
+    bend: Floats, first: NDArray[np.int64], last: NDArray[np.int64], weights: tuple[float, ...]
+) -> None:
+    """Fill in points `first` and `last`, each from those that lie inwards of it."""
+    for at, inwards in ((first, 1), (last, -1)):
+        bend[at] = sum(w * bend[at + inwards * n] for n, w in enumerate(weights, 1))
 
 
 def cell_middle_rates(

@@ -1,6 +1,6 @@
 """AOS, LOS and look angles of a cluster's devices during a contact."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -9,71 +9,49 @@ from math import ceil, isfinite
 import numpy as np
 
 from orbit.checks import FloatArray, IntArray
-from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, perigee_rate_rad_s
-from orbit.even_spline import spline_rates
+from orbit.ephemeris import Ephemeris
 from orbit.look_angles import LookAngles, azimuth_deg, elevation_and_range, looks_from
 from orbit.passes import find_passes, first_largest
-from orbit.propagation import propagate
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
-from orbit.utc import Start
+from orbit.tracks import Tracks, contact_tracks
 from orbit.visibility import Samples
-
-# Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
-# orbit. A cubic spline is then within 0.1 mm of SGP4, and within 1 mm next to the ends.
-_TURN_RAD = 0.008
-_LEAST_STEPS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class ContactTrack:
-    """Earth-fixed path of a satellite from `first_s` to `last_s`, seconds since the start.
+    """Earth-fixed path of a satellite from `first_s` to `last_s`, seconds since the start."""
 
-    A cubic spline, not-a-knot at both ends, through SGP4's states (n + 1, 6) at even `knots_s`
-    since `first_s`, with the derivatives `rates` (n + 1, 6) there; n is at least 3. Position (km)
-    and velocity (km/s) are interpolated apart: SGP4's velocity is not its position's derivative (up
-    to 1 m/s off in low orbits, more in eccentric ones).
-    """
+    _tracks: Tracks = field(repr=False)
 
-    first_s: float
-    last_s: float
-    knots_s: FloatArray
-    states: FloatArray
-    rates: FloatArray
+    @property
+    def first_s(self) -> float:
+        """When it begins."""
+        return float(self._tracks.first_s[0])
 
-    @cached_property
+    @property
+    def last_s(self) -> float:
+        """When it ends."""
+        return float(self._tracks.last_s[0])
+
+    @property
+    def knots_s(self) -> FloatArray:
+        """Even times (n + 1,) since `first_s` at which it is SGP4's."""
+        return self._tracks.knots_s
+
+    @property
+    def states(self) -> FloatArray:
+        """SGP4's states (n + 1, 6) at the knots, km and km/s."""
+        return self._tracks.states.T
+
+    @property
     def powers(self) -> FloatArray:
-        """Coefficients (4, 6, n) of each piece, by falling power of the time since its knot."""
-        width, values, rate = np.diff(self.knots_s)[:, None], self.states, self.rates
-        slope = np.diff(values, axis=0) / width
-        bend = (rate[:-1] + rate[1:] - 2 * slope) / width
-        powers = np.stack(
-            [bend / width, (slope - rate[:-1]) / width - bend, rate[:-1], values[:-1]]
-        )
-        return np.ascontiguousarray(np.swapaxes(powers, 1, 2))
+        """Coefficients (4, 6, n) of the spline's pieces, by falling power of the time since."""
+        return self._tracks.powers[:, :, :-1]
 
     def state(self, time_s: FloatArray) -> FloatArray:
-        """States (..., 6) at finite times (...); outside the track it extrapolates: see `look`.
-
-        Each component's values lie together in memory.
-        """
-        after_s, pieces = time_s - self.first_s, len(self.knots_s) - 1
-        left = after_s * (pieces / self.knots_s[-1])
-        piece = np.minimum(np.maximum(left, 0), pieces - 1).astype(np.intp)
-        beyond_s = after_s - self.knots_s[piece]
-        values = np.take(self.powers[0], piece, axis=1)
-        for power in self.powers[1:]:
-            values *= beyond_s
-            values += np.take(power, piece, axis=1)
-        components_last: FloatArray = np.moveaxis(values, 0, -1)
-        return components_last
-
-    def ephemeris(self) -> Ephemeris:
-        """The positions as an ephemeris of one satellite."""
-        knots, step_s = len(self.knots_s), self.knots_s[1:2]
-        node = np.stack([self.states[:, :3].T, step_s * self.rates[:, :3].T])
-        time_s = np.append(self.first_s + self.knots_s[:-1], self.last_s)
-        return Ephemeris(np.zeros(knots, np.int64), time_s, step_s, node)
+        """States (..., 6), km and km/s, at finite times (...); outside it extrapolates."""
+        return self._tracks.state(np.zeros((), np.int64), time_s)
 
     def look(self, sites: Site | Sequence[Site], time_s: FloatArray) -> LookAngles:
         """Look angles (T, K) of K sites at times (T,), or at each site's own times (T, K).
@@ -105,43 +83,11 @@ def contact_track(
 ) -> ContactTrack:
     """Propagate a satellite over [first_s, last_s], seconds since the aware UTC `start`.
 
-    Knots are dense enough for the orbit's perigee. SGP4 itself jumps now and then in a few deep
-    space orbits (where its inclination passes 0.2 rad, or its resonance integrator steps); next to
-    such a jump the spline is no better than the jump is high. Raises ValueError for a span that is
-    not finite or does not last, a start without time zone, or where SGP4 fails.
+    A spline through SGP4's states: see `orbit.tracks`. Raises ValueError for a span that is not
+    finite or does not last, a start without time zone, or where SGP4 fails.
     """
-    if not (isfinite(first_s) and isfinite(last_s) and last_s > first_s):
-        raise ValueError(f"track {first_s} s to {last_s} s does not last; give a later last_s")
-    return _contact_tracks([(satellite, first_s, last_s)], start)[0]
-
-
-def _contact_tracks(
-    spans: Sequence[tuple[Satellite, float, float]], start: datetime
-) -> list[ContactTrack]:
-    """`contact_track` of several satellites and spans."""
-    knots_s = [_knots_s(*span) for span in spans]
-    states = [
-        propagate(satellite, Start.of(start), np.minimum(first_s + own_s, last_s))
-        for (satellite, first_s, last_s), own_s in zip(spans, knots_s, strict=True)
-    ]
-    counts = [len(own_s) for own_s in knots_s]
-    rates = spline_rates(np.concatenate(knots_s), np.concatenate(states), counts)
-    each = np.split(rates, np.cumsum(counts)[:-1])
-    return [
-        ContactTrack(first_s, last_s, *spline)
-        for (_, first_s, last_s), *spline in zip(spans, knots_s, states, each, strict=True)
-    ]
-
-
-def _knots_s(satellite: Satellite, first_s: float, last_s: float) -> FloatArray:
-    """Even times since `first_s` that are dense enough for the orbit's perigee."""
-    span_s = last_s - first_s
-    # Earth-fixed, at most.
-    turn_rad_s = EARTH_RATE_RAD_S + perigee_rate_rad_s(
-        satellite.model.no_kozai / 60, satellite.model.ecco
-    )
-    steps = max(_LEAST_STEPS, ceil(span_s * turn_rad_s / _TURN_RAD))
-    return np.linspace(0.0, span_s, steps + 1)
+    span_s = np.array([first_s], float), np.array([last_s], float)
+    return ContactTrack(contact_tracks([satellite], start, *span_s))
 
 
 Look = tuple[FloatArray, FloatArray, FloatArray]
@@ -190,86 +136,86 @@ def contact_geometry(
     below. Raises ValueError for no device, a contact that is not finite or does not last, a step
     that is not positive, a mask out of range, or where SGP4 fails.
     """
-    contacts = [(satellite, rise_s, set_s, step_s)]
-    return contact_geometries(contacts, devices, start, min_elevation_deg)[0]
+    if not (isfinite(rise_s) and isfinite(set_s) and set_s > rise_s):
+        raise ValueError(f"contact {rise_s} s to {set_s} s does not last; give set_s after rise_s")
+    if not (isfinite(step_s) and step_s > 0):
+        raise ValueError(
+            f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
+        )
+    span_s, one = (np.array([rise_s], float), np.array([set_s], float)), np.zeros(1, np.int64)
+    views = contact_views([satellite], start, *span_s, [devices], one, min_elevation_deg)
+    count = max(2, ceil(float((views.los_s - views.aos_s).max()) / step_s) + 1)
+    time_s = np.ascontiguousarray(np.linspace(views.aos_s, views.los_s, count).T)
+    look = views.look(np.repeat(np.arange(len(devices)), count), time_s.ravel())
+    elevation, slant_range, range_rate = (values.reshape(time_s.shape) for values in look)
+    ends, place = (time_s[:, 0], time_s[:, -1]), (elevation, slant_range, range_rate)
+    return ContactGeometry(*ends, time_s, *place, ContactTrack(views.tracks), views.frames)
 
 
-def contact_geometries(
-    contacts: Sequence[tuple[Satellite, float, float, float]],
-    devices: Sequence[Site],
+# Many contacts at once: rows are pairs of a contact and a device.
+
+
+@dataclass(frozen=True, eq=False)
+class ContactViews:
+    """Who sees the satellites of N contacts, and from when to when: one row a contact and device.
+
+    Rows (R,) are sorted by contact, and there by device. `contact` indexes the `tracks`, `site` the
+    `frames`, which are those of all places. AOS and LOS are as in `ContactGeometry`. No bit of a
+    row depends on the others.
+    """
+
+    tracks: Tracks
+    frames: SiteFrames
+    contact: IntArray
+    site: IntArray
+    aos_s: FloatArray
+    los_s: FloatArray
+
+    def look(self, row: IntArray, time_s: FloatArray, site: IntArray | None = None) -> Look:
+        """Elevation (deg), range (km) and range rate (km/s) of rows (P,) at times (P,).
+
+        From other sites (P,), by index, if they are given.
+        """
+        found = np.empty((3, len(time_s)))
+        seen_from = self.site[row] if site is None else site
+        for first in range(0, len(time_s), _BLOCK):
+            some = slice(first, first + _BLOCK)
+            state = self.tracks.state(self.contact[row[some]], time_s[some])
+            found[:, some] = elevation_and_range(state, self.frames, seen_from[some])
+        return found[0], found[1], found[2]
+
+
+def contact_views(
+    satellites: Sequence[Satellite],
     start: datetime,
+    rise_s: FloatArray,
+    set_s: FloatArray,
+    places: Sequence[Sequence[Site]],
+    place: IntArray,
     min_elevation_deg: float,
-) -> list[ContactGeometry]:
-    """`contact_geometry` of several contacts of the same devices, to the last bit, but quicker.
+) -> ContactViews:
+    """AOS and LOS of all devices in N contacts [rise_s, set_s] (N,), each over one of some places.
 
-    Of each contact: the satellite, rise_s, set_s and step_s. Raises ValueError as that does.
+    `place` (N,) says which of the `places`, each of which is its devices. Satellites, times, masks
+    and errors are those of `contact_geometry`.
     """
-    for _, rise_s, set_s, step_s in contacts:
-        if not (isfinite(rise_s) and isfinite(set_s) and set_s > rise_s):
-            raise ValueError(
-                f"contact {rise_s} s to {set_s} s does not last; give set_s after rise_s"
-            )
-        if not (isfinite(step_s) and step_s > 0):
-            raise ValueError(
-                f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
-            )
-    frames = site_frames(devices, min_elevation_deg)
-    tracks = _contact_tracks([contact[:3] for contact in contacts], start)
-    every = np.arange(len(devices))
-    edges_s = zip(*aos_los(tracks, frames), strict=True)
-    times = [
-        _even_times(*own_s, contact[-1]) for own_s, contact in zip(edges_s, contacts, strict=True)
-    ]
-    seen = looks_along(tracks, times, frames, [every] * len(tracks))
-    return [
-        ContactGeometry(time_s[:, 0], time_s[:, -1], time_s, *look, track, frames)
-        for time_s, look, track in zip(times, seen, tracks, strict=True)
-    ]
-
-
-def _even_times(aos_s: FloatArray, los_s: FloatArray, step_s: float) -> FloatArray:
-    """Times (K, T) from AOS to LOS, as few as are at most a step apart in every row."""
-    count = max(2, ceil(float((los_s - aos_s).max()) / step_s) + 1)
-    return np.ascontiguousarray(np.linspace(aos_s, los_s, count).T)
-
-
-def looks_along(
-    tracks: Sequence[ContactTrack],
-    times_s: Sequence[FloatArray],
-    frames: SiteFrames,
-    devices: Sequence[IntArray],
-) -> list[Look]:
-    """Elevations (deg), ranges (km) and range rates (km/s), each (K, T), along each of some tracks.
-
-    Of each track the times, (K, T) or (1, T), and the sites (K,) that look, by index.
-    """
-    if len(tracks) == 1:
-        return [_look_along(tracks[0], times_s[0], frames, devices[0])]
-    shapes = [(len(who), time_s.shape[1]) for who, time_s in zip(devices, times_s, strict=True)]
-    states = [
-        np.broadcast_to(track.state(time_s), (*shape, 6)).transpose(2, 0, 1).reshape(6, -1)
-        for track, time_s, shape in zip(tracks, times_s, shapes, strict=True)
-    ]
-    who = np.concatenate([np.repeat(w, shape[1]) for w, shape in zip(devices, shapes, strict=True)])
-    seen = elevation_and_range(np.concatenate(states, axis=1).T, frames, who)
-    ends = np.cumsum([state.shape[1] for state in states])[:-1]
-    parts = zip(*(np.split(values, ends) for values in seen), strict=True)
-    return [
-        (elevation.reshape(shape), slant_range.reshape(shape), rate.reshape(shape))
-        for (elevation, slant_range, rate), shape in zip(parts, shapes, strict=True)
-    ]
-
-
-def _look_along(
-    track: ContactTrack, time_s: FloatArray, frames: SiteFrames, devices: IntArray
-) -> Look:
-    """What `looks_along` says of one track, a few devices at a time."""
-    elevation, slant_range, range_rate = np.empty((3, len(devices), time_s.shape[1]))
-    every_s = np.broadcast_to(time_s, elevation.shape)
-    for some in blocks(*elevation.shape):
-        seen = elevation_and_range(track.state(every_s[some]), frames, devices[some, None])
-        elevation[some], slant_range[some], range_rate[some] = seen
-    return elevation, slant_range, range_rate
+    tracks = contact_tracks(satellites, start, rise_s, set_s)
+    frames = [site_frames(devices, min_elevation_deg) for devices in places]
+    sites = np.array([len(devices) for devices in places])
+    devices, before = sites[place], (np.cumsum(sites) - sites)[place]
+    contact = np.repeat(np.arange(len(place)), devices)
+    number = np.arange(len(contact)) - np.repeat(np.cumsum(devices) - devices, devices)
+    edges_s = np.empty((2, len(contact)))
+    for index in np.unique(place):
+        some = np.flatnonzero(place == index)
+        found = aos_los(tracks.ephemeris(some), frames[index])
+        ends = (x[some, None] for x in (rise_s, set_s))
+        edges_s[:, place[contact] == index] = np.clip(found, *ends).reshape(2, -1)
+    every = (
+        np.concatenate([getattr(frame, name) for frame in frames])
+        for name in ("position_km", "axes", "sin_mask")
+    )
+    return ContactViews(tracks, SiteFrames(*every), contact, before[contact] + number, *edges_s)
 
 
 # Samples that are searched at once, which bounds the memory of a long contact of many devices.
@@ -278,20 +224,17 @@ _CHUNK = 40_000
 _BLOCK = 8_000
 
 
-def blocks(devices: int, times: int, most: int = _BLOCK) -> Iterator[IntArray]:
-    """Indices of the devices, a few at a time: arrays over these and times have `most` entries."""
-    if devices * times:
-        yield from np.array_split(np.arange(devices), min(devices, ceil(devices * times / most)))
+def aos_los(ephemeris: Ephemeris, frames: SiteFrames) -> FloatArray:
+    """AOS and LOS (2, N, K) of K devices under each of N tracks, not yet cut at the tracks' ends.
 
-
-def aos_los(tracks: Sequence[ContactTrack], frames: SiteFrames) -> tuple[FloatArray, FloatArray]:
-    """AOS and LOS (N, K) of every device under each of N tracks."""
-    ephemeris = Ephemeris.joined([track.ephemeris() for track in tracks])
-    aos_s, los_s = np.empty((2, len(tracks), len(frames.sin_mask)))
-    for devices in blocks(aos_s.shape[1], len(ephemeris.time_s), _CHUNK):
-        aos_s[:, devices], los_s[:, devices] = _aos_los(ephemeris, frames, devices)
-    first_s, last_s = np.array([(track.first_s, track.last_s) for track in tracks]).T[..., None]
-    return np.clip(aos_s, first_s, last_s), np.clip(los_s, first_s, last_s)
+    That of the highest pass above a device's mask; of one that sees none twice when it is highest.
+    """
+    tracks, devices = len(ephemeris.step_s), np.arange(len(frames.sin_mask))
+    edges_s = np.empty((2, tracks, len(devices)))
+    parts = min(len(devices), ceil(len(devices) * len(ephemeris.time_s) / _CHUNK))
+    for some in np.array_split(devices, parts):
+        edges_s[:, :, some] = _aos_los(ephemeris, frames, some)
+    return edges_s
 
 
 def _aos_los(ephemeris: Ephemeris, frames: SiteFrames, devices: IntArray) -> FloatArray:

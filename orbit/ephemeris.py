@@ -37,17 +37,6 @@ class Ephemeris:
     step_s: FloatArray
     node: FloatArray
 
-    @classmethod
-    def joined(cls, parts: Sequence["Ephemeris"]) -> "Ephemeris":
-        """The satellites of all parts, renumbered in this order; at least one part."""
-        before = np.cumsum([0, *(len(part.step_s) for part in parts)])
-        return cls(
-            np.concatenate([part.satellite + n for part, n in zip(parts, before, strict=False)]),
-            np.concatenate([part.time_s for part in parts]),
-            np.concatenate([part.step_s for part in parts]),
-            np.concatenate([part.node for part in parts], axis=2),
-        )
-
     @cached_property
     def last(self) -> BoolArray:
         """Which rows (R,) are their satellite's last."""

@@ -157,8 +157,10 @@ class Samples:
         from_km, up = frames.position_km[sites], frames.up[sites]
 
         def along(vectors: FloatArray, motion: FloatArray) -> FloatArray:
-            # Not by BLAS: see `_visible_candidates`.
-            product: FloatArray = np.einsum("sk,kn->sn", vectors, motion)
+            # Term by term: a product of matrices may round otherwise where it has fewer rows.
+            product: FloatArray = np.multiply.outer(vectors[:, 0], motion[0])
+            product += np.multiply.outer(vectors[:, 1], motion[1])
+            product += np.multiply.outer(vectors[:, 2], motion[2])
             return product
 
         height = along(up, position) - (up * from_km).sum(axis=1)[:, None]

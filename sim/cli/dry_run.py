@@ -56,7 +56,7 @@ def _clusters(built: Build) -> str:
         here, served = contacts.numbers(cluster.name), contacts.services(cluster.name)
         lasts_s = contacts.end_s[served] - contacts.start_s[served]
         counted = served if built.plan.constellation else here
-        least = min(float(contacts[n].links.capacity_bytes.min()) for n in counted.tolist())
+        least = min(contacts.links_of(n).figures.least_bytes for n in counted.tolist())
         rows.append(
             [
                 cluster.name,

@@ -18,6 +18,7 @@ from learning.data.table import data_files
 from learning.hardware import compute_device, free_bytes
 from sim.errors import InputError
 from sim.formatting import data_size
+from sim.links import POINTS_AT_ONCE
 from sim.plan.plan import CONTACT_BYTES
 from sim.trace.tables import ROW_BYTES
 
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 330e6, 100e6
 """Python with what a timing-only run imports; what training imports besides, and text models."""
 POINT_BYTES = 400
-"""A point of a device's link curves while they are made: geometry, signal and both directions."""
-LINKED_DEVICES = 300
-"""Devices whose links are made together, at least: see :mod:`sim.links.pass_links`."""
+"""A point of a device's link curves: geometry, signal and both directions while they are made, and
+the table before."""
 MOST_ROWS = 2 << 20
 """More rows of the traces than these lie on disk."""
 
@@ -72,7 +72,9 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
         program_bytes += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
     bare = not built.scenario.orbit.has_geometry
     points = 2 if bare else GRID_POINTS
-    at_once = max(counts.largest_cluster, 1 if bare else min(LINKED_DEVICES, counts.devices))
+    at_once = points * counts.largest_cluster
+    if not bare:  # one pass, or as many as there are in a table
+        at_once = max(at_once, min(POINTS_AT_ONCE, points * counts.device_contacts))
     needs = [
         Need("the program", program_bytes, "Python and its libraries", "use a larger machine"),
         Need(
@@ -83,8 +85,8 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
         ),
         Need(
             "link curves",
-            POINT_BYTES * points * at_once,
-            f"{at_once} devices at once, up to {points} points each",
+            POINT_BYTES * at_once,
+            f"up to {at_once} points at once, {points} a device",
             "use fewer devices a cluster",
         ),
         Need(
@@ -133,7 +135,8 @@ GRID_POINTS = 1000
 class Counts:
     """What a run is made of, up to its end.
 
-    ``services`` are contacts that are served, ``device_services`` the same times their devices;
+    ``services`` are contacts that are served, ``device_services`` the same times their devices,
+    ``device_contacts`` all contacts times theirs;
     ``rows`` is an estimate. ``end_s`` is when the run ends at the latest, seconds since its start.
     """
 
@@ -142,6 +145,7 @@ class Counts:
     devices: int
     largest_cluster: int
     contacts: int
+    device_contacts: int
     services: int
     device_services: int
     rows: int
@@ -161,6 +165,7 @@ def counts_of(built: Build) -> Counts:
         devices=sum(sizes),
         largest_cluster=max(sizes),
         contacts=len(contacts),
+        device_contacts=int(devices[contacts.cluster].sum()),
         services=len(served),
         device_services=device_services,
         rows=ROWS_A_SERVICE * device_services,

@@ -12,10 +12,10 @@ import channel
 import orbit
 import scenarios
 from sim.errors import InputError
-from sim.links.batching import alone
 from sim.links.beam import PAPER_ALTITUDE_M, Radio
-from sim.links.pass_grid import HORIZON_DEG, PassGrid
-from sim.links.pass_links import grid_step_s
+from sim.links.link_table import LinkTable
+from sim.links.pass_geometry import Pass, Place
+from sim.links.rate_points import HORIZON_DEG
 from sim.plan.plan import view_of
 from sim.plan.radios import cluster_radios
 from sim.plan.satellites import satellites_of
@@ -118,24 +118,26 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
     flight = satellite, [site], view.start, rise_s, set_s, mask_deg
     seen = orbit.contact_geometry(*flight)
-    radios, nearest_km = _directions(scenario, place), view.windows.min_slant_range_km[number]
-    step_s = grid_step_s(radios["uplink"].link, float(nearest_km), set_s - rise_s)
     # Bits are those of a run, whose grid is finer than what is shown.
-    finer = PassGrid.own(orbit.contact_geometry(*flight, step_s), [site], channel.CLEAR_PATH)
-    common = alone(finer.common(step_s))
+    nearest_km = float(view.windows.min_slant_range_km[number])
+    ground = Place(site, [site], cluster_radios(scenario)[place])
+    flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
+    links = LinkTable([flown], view.start, mask_deg).links(0)
+    curves = {"uplink": links.uplink.curve}
+    if links.downlink is not None:
+        curves["downlink"] = links.downlink.curve
     return {
-        side: _along(radio.link, seen, finer if radio.alone else common, mask_deg)
-        for side, radio in radios.items()
+        side: _along(radio.link, seen, curves[side], mask_deg)
+        for side, radio in _directions(scenario, place).items()
     }
 
 
 def _along(
-    link: channel.Link, seen: orbit.ContactGeometry, finer: PassGrid, mask_deg: float
+    link: channel.Link, seen: orbit.ContactGeometry, curve: channel.LinkCurve, mask_deg: float
 ) -> dict[str, Any]:
     """One direction at the points of a pass of one site."""
     elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
     terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
-    curve, _ = alone(finer.curve(link))
     return {
         "time_s": seen.time_s[0] - seen.track.first_s,
         "elevation_deg": elevation,

@@ -60,9 +60,9 @@ def _links(contacts: ContactColumns, known: Ints, part: np.ndarray) -> Floats:
     """Bytes of the poorest link, and both Doppler shifts (3, N), of the contacts that are known."""
     found: Floats = np.full((3, len(contacts)), np.nan)
     for number in known.tolist():
-        links = contacts[number].links
-        found[0, number] = links.least_bytes[int(part[number])]
-        found[1:, number] = links.doppler_hz or (np.nan, np.nan)
+        figures = contacts[number].links.figures
+        least = figures.least_in_service_bytes if part[number] else figures.least_bytes
+        found[:, number] = least, *(figures.doppler_hz or (np.nan, np.nan))
     return found
 
 

@@ -10,85 +10,64 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Floats
 from sim.links.beam import Beam, SessionBeam
-from sim.links.pass_links import DeviceLinks
+from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
 
 
 class ContactLinks:
-    """The links of one contact, made when first asked for and let go when it is over.
+    """The links of one contact, asked for when first wanted and let go when it is over.
 
     A plan of thousands of contacts and devices would not fit into memory with all its curves, nor
-    with what they carry for each device; of that only the least is remembered, as a whole and while
-    served from ``start_s`` to ``end_s``.
+    with what they carry for each device; of that only ``figures`` remember the least, as a whole
+    and while served from ``start_s`` to ``end_s``.
     """
 
     def __init__(
-        self, make: Callable[[], DeviceLinks], start_s: float = -np.inf, end_s: float = np.inf
+        self,
+        make: Callable[[], DeviceLinks],
+        start_s: float = -np.inf,
+        end_s: float = np.inf,
+        figures: Callable[[], PassFigures] | None = None,
     ) -> None:
         self._make = make
         self._span_s = start_s, end_s
+        self._of_pass = figures
         self._now: DeviceLinks | None = None
-        self._capacities: tuple[Floats, Floats] | None = None
-        self._least: tuple[float, float] | None = None
-        self._doppler_hz: tuple[float, float] | None = None
 
     @property
     def devices(self) -> DeviceLinks:
         """Both directions, one row per device."""
         if self._now is None:
-            self._now = self._made()
+            self._now = self._make()
         return self._now
-
-    def _made(self) -> DeviceLinks:
-        links, (start_s, end_s) = self._make(), self._span_s
-        uplink = links.uplink.curve
-        whole = np.atleast_1d(uplink.capacity_bits)
-        served = np.zeros_like(whole)
-        if start_s <= uplink.time_s.min() and uplink.time_s.max() <= end_s:
-            served = whole
-        elif not np.isnan(start_s):
-            served = uplink.delivered_bits(end_s) - uplink.delivered_bits(start_s)
-        self._capacities = whole / 8.0, np.atleast_1d(served) / 8.0
-        self._least = float(self._capacities[0].min()), float(self._capacities[1].min())
-        self._doppler_hz = links.doppler_hz
-        return links
 
     @property
     def capacity_bytes(self) -> Floats:
         """Bytes (K,) that each device could upload between rise and set."""
-        return self._capacity(0)
+        return np.atleast_1d(self.devices.uplink.curve.capacity_bits) / 8.0
 
     @property
     def capacity_in_service_bytes(self) -> Floats:
         """Bytes (K,) that each device can upload while a beam serves the cluster."""
-        return self._capacity(1)
+        return served_bits(self.devices.uplink.curve, *self._span_s) / 8.0
 
-    @property
-    def least_bytes(self) -> tuple[float, float]:
-        """What the device with the poorest link could upload: of the whole, and while served."""
-        if self._least is None:
-            self._made()
-        assert self._least is not None
-        return self._least
-
-    @property
-    def doppler_hz(self) -> tuple[float, float] | None:
-        """Largest Doppler shift, and what is left of it for a device; None without geometry."""
-        if self._least is None:
-            self._made()
-        return self._doppler_hz
-
-    def _capacity(self, which: int) -> Floats:
-        if self._capacities is None:
-            self._made()
-        assert self._capacities is not None
-        return self._capacities[which]
+    @cached_property
+    def figures(self) -> PassFigures:
+        """What the device with the poorest link could upload, and the Doppler shifts."""
+        if self._of_pass is not None:
+            return self._of_pass()
+        links = self._make()
+        whole, served = (
+            links.uplink.curve.capacity_bits,
+            served_bits(links.uplink.curve, *self._span_s),
+        )
+        return PassFigures(float(whole.min()) / 8.0, float(served.min()) / 8.0, links.doppler_hz)
 
     def close(self) -> None:
         """Let the curves go; they are made again when asked for."""
-        self._now = self._capacities = None
+        self._now = None
 
 
 @dataclass(frozen=True, eq=False)

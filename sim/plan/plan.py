@@ -24,7 +24,9 @@ from sim.devices.sites import clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
-from sim.links.pass_links import DeviceLinks, LinkPrefetch, Pass, bare_links
+from sim.links.device_links import bare_links
+from sim.links.pass_geometry import Pass, Place
+from sim.links.plan_links import PlanLinks
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.radios import cluster_radios, link_doubts
@@ -200,13 +202,14 @@ def _links(
     """
     windows, service = view.windows, view.service
 
-    def of(number: int, make: Callable[[], DeviceLinks]) -> ContactLinks:
-        return ContactLinks(make, float(service.start_s[number]), float(service.end_s[number]))
+    def spans_s(number: int) -> tuple[float, float]:
+        return float(service.start_s[number]), float(service.end_s[number])
 
     def bare(number: int) -> ContactLinks:
         site = windows.site[number]
         span_s = float(windows.rise_s[number]), float(windows.set_s[number])
-        return of(number, partial(bare_links, radios[site], clusters[site].devices, *span_s))
+        make = partial(bare_links, radios[site], clusters[site].devices, *span_s)
+        return ContactLinks(make, *spans_s(number))
 
     if not view.places:
         return bare
@@ -214,6 +217,7 @@ def _links(
         max((distance_km(centre, device) for device in devices), default=0.0)
         for centre, devices in zip(view.places, places, strict=True)
     ]
+    grounds = [Place(*ground) for ground in zip(view.places, places, radios, strict=True)]
     # The how-many-th pass of its satellite over its cluster each pass is.
     turns = np.empty(len(view.passes), np.int64)
     for mine in groups(view.passes.satellite * len(view.sites) + view.passes.site):
@@ -225,22 +229,21 @@ def _links(
         name = view.satellite_names[satellite]
         return Pass(
             view.satellites[satellite],
-            view.places[site],
-            places[site],
-            view.start,
+            grounds[site],
             float(windows.rise_s[number]),
             float(windows.set_s[number]),
             float(windows.min_slant_range_km[number]) - spreads_km[site],
-            view.min_elevation_deg,
             _shadowing_draw(scenario.seed, radios[site], cluster, name, turn),
         )
 
-    prefetch = []
-    for cluster, mine in zip(clusters, groups(windows.site, len(clusters)), strict=True):
-        wanted = mine if all_wanted else mine[service.served[mine]]
-        ahead = LinkPrefetch(radios[cluster.index], cluster.devices, a_pass, wanted.tolist())
-        prefetch.append(ahead)
-    return lambda number: of(number, partial(prefetch[windows.site[number]].links, number))
+    soon = np.flatnonzero(service.served | all_wanted)
+    links = PlanLinks(view.start, view.min_elevation_deg, a_pass, spans_s, soon)
+
+    def of_pass(number: int) -> ContactLinks:
+        figures = partial(links.figures, number)
+        return ContactLinks(partial(links.links, number), *spans_s(number), figures)
+
+    return of_pass
 
 
 def _shadowing_draw(seed: int, radios: Radios, cluster: Cluster, satellite: str, turn: int) -> Path:

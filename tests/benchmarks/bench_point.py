@@ -77,7 +77,7 @@ def _bare_sgp4(point: int) -> float:
         asked.append((satellite.model, day, start.day_fraction(time_s)))
         return exact(satellite, start, time_s, *rest)
 
-    with mock.patch("orbit.contact_geometry.propagate", noted):
+    with mock.patch("orbit.tracks.propagate", noted):
         _run(point)
     begun = process_time()
     for model, day, fraction in asked:

@@ -33,14 +33,10 @@ WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 # the product needs no clock of its own. Time of an inner one does not count for the outer one.
 PARTS = {
     "contact plan": ("sim.engine.setup:make_plan",),
-    "geometry": (
-        "orbit:contact_geometry",
-        "orbit:contact_track",
-        "orbit.contact_geometry:ContactTrack.look",
-    ),
-    "SNR": ("sim.links.batching:received_signal", "sim.links.rate_grid:received_signal"),
-    "rate": ("sim.links.batching:signal_rate_bps", "sim.links.rate_grid:bit_preserving"),
-    "link curves": ("sim.links.pass_links:Pass.links", "sim.plan.contacts:ContactLinks._made"),
+    "geometry": ("sim.links.link_table:PassGeometry",),
+    "SNR": ("sim.links.rate_points:received_signal",),
+    "rate": ("sim.links.rate_points:signal_rate_bps", "sim.links.rate_points:bit_preserving"),
+    "link curves": ("sim.links.plan_links:LinkTable",),
     "transfers (chains)": (
         "sim.network.chains:ServiceLink._plan_training",
         "sim.network.chains:ServiceLink._plan_transfer",

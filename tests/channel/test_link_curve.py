@@ -162,30 +162,40 @@ def bits(rate_bps, time_s):
     return (rate_bps[..., 1:] + rate_bps[..., :-1]) / 2 * np.diff(time_s)
 
 
+def preserving(rate_bps, where=None):
+    """Of rows (K, T), and of them beside a longer and a shorter one, which changes no bit."""
+    rows, points = rate_bps.shape
+    counts, mask = np.full(rows, points), None if where is None else where.ravel()
+    changed = bit_preserving(rate_bps.ravel(), counts, mask)
+    around, counts = [np.arange(11.0) ** 2, rate_bps.ravel(), np.ones(3)], [11, *counts, 3]
+    if where is not None:
+        mask = np.concatenate([np.ones(11, bool), mask, np.ones(3, bool)])
+    beside = bit_preserving(np.concatenate(around), np.array(counts), mask)
+    assert (beside[11:-3] == changed).all()
+    return changed.reshape(rows, points)
+
+
 @pytest.mark.parametrize("points", [4, 5, 7, 8, 9, 30])
 def test_every_cell_of_a_cubic_rate_has_its_true_bits(points):
     """At the ends as well; and rows do not know of each other."""
     rng, time_s = np.random.default_rng(points), np.linspace(-3.0, 5.0, points)
     laws = [Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)]) for _ in range(9)]
     rate = np.array([law(time_s) for law in laws])
-    before, changed = rate.copy(), bit_preserving(rate)
+    before, changed = rate.copy(), preserving(rate)
     assert (rate == before).all()
     for law, row, own in zip(laws, changed, rate, strict=True):
         assert bits(row, time_s) == pytest.approx(np.diff(law.integ()(time_s)), rel=1e-12)
-        assert (row == bit_preserving(own[None, :])[0]).all()
+        assert (row == bit_preserving(own, np.array([points]))).all()
 
 
 def test_short_rows_are_left_and_no_rate_is_negative():
     for points in (1, 2, 3):
         rate = np.random.default_rng(points).uniform(0.0, 9.0, (2, points))
-        assert (bit_preserving(rate) == rate).all()
-        assert (
-            bit_preserving(rate, between_smooth_cells(np.ones((2, points - 1), bool))) == rate
-        ).all()
+        assert (preserving(rate) == rate).all()
+        smooth = np.append(np.ones(points - 1, bool), False)
+        assert (preserving(rate, np.tile(between_smooth_cells(smooth), (2, 1))) == rate).all()
     spikes = np.array([[0.0, 0.0, 9.0, 0.0, 0.0] * 4])
-    assert (
-        bit_preserving(spikes).min() == 0.0 == bit_preserving(spikes, np.ones((1, 20), bool)).min()
-    )
+    assert preserving(spikes).min() == 0.0 == preserving(spikes, np.ones((1, 20), bool)).min()
     assert cell_middle_rates((0.0, 0.0), 0.0, (9.0, 9.0)) == 0.0
 
 
@@ -193,12 +203,12 @@ def test_short_rows_are_left_and_no_rate_is_negative():
 def test_near_a_jump_points_are_left_and_the_middle_of_a_cell_makes_up_for_it(seed, points):
     rng, time_s = np.random.default_rng(seed), np.linspace(-3.0, 5.0, points)
     law = Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)])
-    rate, smooth = law(time_s)[None, :], rng.random((1, points - 1)) < 0.8
-    inner = between_smooth_cells(smooth)
-    beside = np.pad(smooth[0], 2)  # a point needs two smooth cells on either side
+    rate, smooth = law(time_s)[None, :], rng.random(points - 1) < 0.8
+    inner = between_smooth_cells(np.append(smooth, False))[None, :]
+    beside = np.pad(smooth, 2)  # a point needs two smooth cells on either side
     assert inner.tolist() == [[beside[i : i + 4].all() for i in range(points)]]
-    used = bit_preserving(rate, inner)
-    assert (used == np.where(inner, bit_preserving(rate), rate)).all()
+    used = preserving(rate, inner)
+    assert (used == np.where(inner, preserving(rate), rate)).all()
     middle_s, ends = (time_s[1:] + time_s[:-1]) / 2, (rate[0, :-1], rate[0, 1:])
     middle = cell_middle_rates(ends, law(middle_s), (used[0, :-1], used[0, 1:]))
     halves = (used[0, :-1] + 2 * middle + used[0, 1:]) / 4

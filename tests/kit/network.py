@@ -13,11 +13,11 @@ from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
-from sim.links import pass_links
+from sim.links import pass_geometry, plan_links
 from sim.links.beam import Beam, Radio, SessionBeam
-from sim.links.discontinuities import HALVINGS, crossings, find_jumps, turns
-from sim.links.pass_grid import along
-from sim.links.pass_links import DeviceLinks
+from sim.links.device_links import DeviceLinks, PassFigures, along
+from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
+from sim.links.link_table import LinkTable
 from sim.links.sharing import RateSegment, queued, seconds, shared
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chains import ServiceLink

@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from skyfield.api import wgs84
 
 import orbit
-from tests.kit.orbit import contact_geometries
+from tests.kit.orbit import contact_views
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, element_file, refused, verified
 
 ZURICH = orbit.Site("Zurich", 47.37, 8.54, 408.0)
@@ -123,16 +123,28 @@ def test_the_grid_runs_from_aos_to_los_with_no_larger_step_than_asked(step_s):
 
 
 def test_contacts_do_not_depend_on_each_other_however_many_they_are():
-    found = [
-        (satellite, rise_s, set_s, 1.0 + 0.7 * n)
-        for satellite in CIRCLES[3:10]
-        for n, (rise_s, set_s) in enumerate(_contacts(satellite)[:3])
-    ]
-    together = contact_geometries(found, DEVICES, START, 10.0)
-    for seen, (satellite, rise_s, set_s, step_s) in zip(together, found, strict=True):
-        alone = orbit.contact_geometry(satellite, DEVICES, START, rise_s, set_s, 10.0, step_s)
-        for name in ("time_s", *NEAR):
-            np.testing.assert_array_equal(getattr(seen, name), getattr(alone, name))
+    """Of several satellites, over places of one device and of many, also at midnight."""
+    spans = {satellite: [*_contacts(satellite)[:3], (DAY_S - 200.0, DAY_S + 200.0)]
+             for satellite in CIRCLES[3:10]}  # fmt: skip
+    found = [(satellite, *span_s) for satellite, many in spans.items() for span_s in many]
+    places, place = [DEVICES, DEVICES[:1]], np.arange(len(found)) % 2
+
+    def views(some):
+        satellites, rise_s, set_s = zip(*(found[n] for n in some), strict=True)
+        edges_s = np.array(rise_s), np.array(set_s)
+        seen = contact_views(satellites, START, *edges_s, places, place[some], 10.0)
+        lasts_s = (seen.los_s - seen.aos_s)[:, None]  # linspace rounds by what is beside a row
+        when_s = seen.aos_s[:, None] + lasts_s * np.arange(7) / 6
+        return seen, seen.look(np.repeat(np.arange(len(seen.site)), 7), when_s.ravel())
+
+    together, looks = views(np.arange(len(found)))
+    for n in range(len(found)):
+        alone, own = views(np.array([n]))
+        rows = together.contact == n
+        np.testing.assert_array_equal(together.aos_s[rows], alone.aos_s)
+        np.testing.assert_array_equal(together.los_s[rows], alone.los_s)
+        for many, one in zip(looks, own, strict=True):
+            np.testing.assert_array_equal(many[np.repeat(rows, 7)], one)
 
 
 # Eccentric (to 0.97), half a day resonant, synchronous, and low with much drag.

@@ -16,7 +16,7 @@ import learning
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import Clock, Ledger, pass_links, planning
+from tests.kit.network import Clock, Ledger, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.training import aggregation, training
@@ -158,12 +158,13 @@ def short(honest, **given):
 def blind(lowest_deg):
     """Link curves down to a lower elevation than a device's own, or than that of all."""
 
-    @swap(pass_links, "contact_geometries")
-    def geometries(honest, contacts, devices, start, all_deg):
-        bare = [replace(device, min_elevation_deg=None) for device in devices]
-        return honest(contacts, bare, start, all_deg if lowest_deg is None else lowest_deg)
+    @swap(pass_geometry, "contact_views")
+    def views(honest, satellites, start, rise_s, set_s, sites, place, all_deg):
+        bare = [[replace(site, min_elevation_deg=None) for site in each] for each in sites]
+        lowest = all_deg if lowest_deg is None else lowest_deg
+        return honest(satellites, start, rise_s, set_s, bare, place, lowest)
 
-    return geometries
+    return views
 
 
 def one_changes(place, function, name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,73 +54,77 @@ def passes(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
     return time_s, [row[rng.random(row.shape) < 0.2] for row in at_s]
 
 
-def state_at(changes: list[np.ndarray], when_s: np.ndarray, rows: Any = None) -> np.ndarray:
-    """How many changes lie behind some devices at their own times (R, J)."""
-    own = changes if rows is None else [changes[k] for k in rows]
-    found = [np.searchsorted(at_s, when, "right") for at_s, when in zip(own, when_s, strict=True)]
-    return np.array(found, np.int64)
+def state_at(changes: list[np.ndarray], k: int, when_s: float) -> int:
+    """How many changes lie behind one device at a time."""
+    return int(np.searchsorted(changes[k], when_s, "right"))
+
+
+def flat(rows: list[np.ndarray] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row of each value, and the values, row after row."""
+    return np.repeat(np.arange(len(rows)), [len(row) for row in rows]), np.concatenate(rows)
 
 
 @given(passes())
 def test_every_change_is_bracketed_and_nothing_else(drawn: Any) -> None:
     time_s, changes = drawn
-    found = find_jumps(time_s, state_at(changes, time_s), partial(state_at, changes))
-    assert found.before_s.shape == found.behind_s.shape == found.real.shape
+
+    def of(row: np.ndarray, when_s: np.ndarray) -> np.ndarray:
+        pairs = zip(row.tolist(), when_s.tolist(), strict=True)
+        return np.array([state_at(changes, k, t) for k, t in pairs], np.int64)
+
+    every = flat(time_s)
+    who, before_s, behind_s = find_jumps(*every, of(*every), of)
     close_s = np.diff(time_s, axis=1).max() / 2**HALVINGS + 4 * np.spacing(time_s.max())
     for k, own in enumerate(changes):
-        real, last_s = found.real[k], time_s[k, -1]
-        assert real.sum() == len(own)
-        before, behind = np.sort(found.before_s[k][real]), np.sort(found.behind_s[k][real])
+        before, behind = np.sort(before_s[who == k]), np.sort(behind_s[who == k])
+        assert len(before) == len(own)
         assert (before <= own).all()
         assert (own <= behind).all()
         assert (behind - before <= close_s).all()
-        assert (found.before_s[k][~real] == last_s).all()
-        assert (found.behind_s[k][~real] == last_s).all()
 
 
 def test_a_device_that_is_never_seen_has_no_jump() -> None:
     """Its times are all one: a change of state between them has no place."""
-    time_s = np.array([[3.0, 3.0, 3.0], [0.0, 1.0, 2.0]])
-    state = np.array([[0, 1, 0], [0, 0, 1]])
-    found = find_jumps(time_s, state, lambda when_s, rows: np.where(when_s > 1.25, 1, 0))
-    assert found.real.tolist() == [[False], [True]]
-    assert found.before_s[0].tolist() == found.behind_s[0].tolist() == [3.0]
-    assert found.before_s[1] == pytest.approx([1.25], abs=1e-7)
+    row, time_s = flat([np.array([3.0, 3.0, 3.0]), np.array([0.0, 1.0, 2.0])])
+    state = np.array([0, 1, 0, 0, 0, 1])
+    found = find_jumps(row, time_s, state, lambda row, when_s: np.where(when_s > 1.25, 1, 0))
+    assert found[0].tolist() == [1]
+    assert found[1] == pytest.approx([1.25], abs=1e-7)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))
 def test_turns_are_the_tops_and_bottoms(seed: int, devices: int) -> None:
     """Of parabolas, which have one; and a straight line has none."""
     rng = np.random.default_rng(seed)
-    tops_s, sign = rng.uniform(2.0, 28.0, (devices, 1)), rng.choice([-1.0, 0.0, 1.0], (devices, 1))
+    tops_s, sign = rng.uniform(2.0, 28.0, devices), rng.choice([-1.0, 0.0, 1.0], devices)
 
-    def value_at(when_s: np.ndarray) -> np.ndarray:
-        return sign * (when_s - tops_s) ** 2 + (sign == 0) * when_s
+    def value_at(row: np.ndarray, when_s: np.ndarray) -> np.ndarray:
+        return sign[row] * (when_s - tops_s[row]) ** 2 + (sign[row] == 0) * when_s
 
-    time_s = np.linspace(0.0, 30.0, 16) + np.zeros((devices, 1))
-    expected = np.where(sign == 0, 30.0, tops_s)
-    found = turns(time_s, value_at(time_s), value_at)
-    assert found[:, :1] == pytest.approx(expected[:, : found.shape[1]], abs=2e-3)
-    assert (found[:, 1:] == 30.0).all()
+    every = flat(np.linspace(0.0, 30.0, 16) + np.zeros((devices, 1)))
+    row, found_s = turns(*every, value_at(*every), value_at)
+    assert row.tolist() == np.flatnonzero(sign).tolist()
+    assert found_s == pytest.approx(tops_s[row], abs=2e-3)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5), st.floats(12.0, 75.0))
 def test_crossings_are_both_sides_of_a_level(seed: int, devices: int, level: float) -> None:
     """Of an elevation that rises nearly to the zenith and falls again."""
     rng = np.random.default_rng(seed)
-    top_s, sharp = rng.uniform(100.0, 200.0, (devices, 1)), rng.uniform(2.0, 15.0, (devices, 1))
+    top_s, sharp = rng.uniform(100.0, 200.0, devices), rng.uniform(2.0, 15.0, devices)
 
-    def value_at(when_s: np.ndarray) -> np.ndarray:
-        return np.degrees(np.arctan2(80.0, np.hypot(when_s - top_s, sharp)))
+    def value_at(row: np.ndarray, when_s: np.ndarray) -> np.ndarray:
+        return np.degrees(np.arctan2(80.0, np.hypot(when_s - top_s[row], sharp[row])))
 
     time_s = np.linspace(0.0, 300.0, 76) + np.zeros((devices, 1))
-    found = crossings(time_s, value_at(time_s), level, value_at)
+    row, values = flat(time_s)[0], value_at(*flat(time_s))
+    levels = [level, 5.0]  # the lower one is passed by nobody
+    who, found_s = crossings(row, time_s.ravel(), values, levels, value_at)
     for k in range(devices):
         edges = []
-        if (value_at(time_s)[k] > level).any():
-            half_s = np.sqrt((80.0 / np.tan(np.radians(level))) ** 2 - sharp[k, 0] ** 2)
-            edges = [t for t in (top_s[k, 0] - half_s, top_s[k, 0] + half_s) if 0 < t < 300]
-        real = found[k][: 2 * len(edges)].reshape(-1, 2)
-        assert real.mean(axis=1) == pytest.approx(edges, abs=1e-4)
-        assert (np.diff(real, axis=1) < 2e-6).all()
-        assert (found[k, 2 * len(edges) :] == 300.0).all()
+        if (values[row == k] > level).any():
+            half_s = np.sqrt((80.0 / np.tan(np.radians(level))) ** 2 - sharp[k] ** 2)
+            edges = [t for t in (top_s[k] - half_s, top_s[k] + half_s) if 0 < t < 300]
+        both = np.sort(found_s[who == k]).reshape(-1, 2)
+        assert both.mean(axis=1) == pytest.approx(edges, abs=1e-4)
+        assert (np.diff(both, axis=1) < 2e-6).all()

@@ -1,0 +1,56 @@
+"""Link curves of many batches at once, in flat arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from channel.checks import Floats
+from channel.link_curve import ROUNDING, LinkCurve
+
+Ints = NDArray[np.int64]
+
+
+class CurveTable:
+    """B batches of link curves; batch b has `rows` and `points` (B,) of each row.
+
+    `time_s` and `rate_bps` are flat, row after row and batch after batch, and are what `LinkCurve`
+    asks for, which is not checked. `capacity_bits` is that of every row.
+    """
+
+    def __init__(self, rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats) -> None:
+        """Sum the bits up to every point, row by row, as `LinkCurve` does."""
+        self.rows, self.points, self.time_s, self.rate_bps = rows, points, time_s, rate_bps
+        ends = np.cumsum(rows * points)
+        self._first, self._first_row = ends - rows * points, np.cumsum(rows) - rows
+        bits = np.empty_like(time_s)
+        bits[1:] = (rate_bps[:-1] + rate_bps[1:]) / 2.0 * (time_s[1:] - time_s[:-1])
+        each = np.repeat(points, rows)
+        last = np.cumsum(each) - 1
+        bits[last - each + 1] = 0.0
+        for first, end, count in zip(
+            self._first.tolist(), ends.tolist(), points.tolist(), strict=True
+        ):
+            batch = bits[first:end].reshape(-1, count)
+            np.cumsum(batch, axis=1, out=batch)
+        self._bits = bits
+        self.capacity_bits = bits[last]
+        tick_s = np.spacing(np.maximum(np.abs(time_s[last]), np.abs(time_s[last - each + 1])))
+        peak_bps = np.maximum.reduceat(rate_bps, last - each + 1) if len(last) else rate_bps
+        slack_bits = ROUNDING * self.capacity_bits + tick_s * peak_bps
+        self._most_bits = self.capacity_bits + slack_bits
+        for grid in (time_s, rate_bps, bits, self.capacity_bits):
+            grid.setflags(write=False)
+
+    def batch(self, number: int) -> LinkCurve:
+        """The curves of one batch: views of the table."""
+        rows, points = int(self.rows[number]), int(self.points[number])
+        first, row = int(self._first[number]), int(self._first_row[number])
+        place, shape = slice(first, first + rows * points), (rows, points)
+        time, rate, bits = (
+            flat[place].reshape(shape) for flat in (self.time_s, self.rate_bps, self._bits)
+        )
+        return LinkCurve.of(time, rate, bits, self._most_bits[row : row + rows])
+
+    def row_capacity_bits(self, number: int) -> Floats:
+        """Capacity of each row of one batch."""
+        row = int(self._first_row[number])
+        return self.capacity_bits[row : row + int(self.rows[number])]

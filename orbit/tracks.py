@@ -1,0 +1,147 @@
+"""Earth-fixed paths of satellites during contacts: cubic splines through SGP4's states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from math import ceil, floor, isfinite
+
+import numpy as np
+
+from orbit.checks import FloatArray, IntArray
+from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, perigee_rate_rad_s
+from orbit.even_spline import spline_rates
+from orbit.propagation import propagate
+from orbit.satellite import Satellite
+from orbit.utc import DAY_S, Start
+
+# Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
+# orbit. A cubic spline is then within 0.1 mm of SGP4, and within 1 mm next to the ends.
+_TURN_RAD = 0.008
+_LEAST_STEPS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Earth-fixed paths of N satellites, each over a span of its own.
+
+    Track n lasts from `first_s` to `last_s` (N,), seconds since the start, and has `pieces` (N,)
+    cubic pieces, at least 3. Its knots, even in time, are rows `row` (N,) and following of
+    `knots_s` (R,), seconds since its `first_s`, and of `states` (6, R), which are SGP4's. Position
+    (km) and velocity (km/s) are interpolated apart: SGP4's velocity is not its position's
+    derivative (up to 1 m/s off in low orbits, more in eccentric ones). The splines are not-a-knot
+    at both ends. No bit of a track depends on the others.
+    """
+
+    first_s: FloatArray
+    last_s: FloatArray
+    pieces: IntArray
+    knots_s: FloatArray
+    states: FloatArray
+
+    @cached_property
+    def row(self) -> IntArray:
+        """First row (N,) of each track."""
+        rows: IntArray = np.cumsum(self.pieces + 1) - (self.pieces + 1)
+        return rows
+
+    @cached_property
+    def rates(self) -> FloatArray:
+        """Derivatives (6, R) at the knots."""
+        rates: FloatArray = spline_rates(self.knots_s, self.states.T, self.pieces + 1).T
+        return rates
+
+    @cached_property
+    def powers(self) -> FloatArray:
+        """Coefficients (4, 6, R) of the piece after each row, by falling power of the time since.
+
+        Behind the last knot of a track there is none: these columns are of no use.
+        """
+        width = np.diff(self.knots_s, append=1.0)
+        width[self.row + self.pieces] = 1.0
+        values, rate, after = self.states, self.rates, _after(self.rates)
+        slope = (_after(values) - values) / width
+        bend = (rate + after - 2 * slope) / width
+        return np.stack([bend / width, (slope - rate) / width - bend, rate, values])
+
+    def state(self, track: IntArray, time_s: FloatArray) -> FloatArray:
+        """States (..., 6) on tracks (by index) at finite times; both broadcast.
+
+        Outside of its span a track extrapolates. Each component's values lie together in memory.
+        """
+        after_s = time_s - self.first_s[track]
+        row, pieces = self.row[track], self.pieces[track]
+        left = after_s * (self.pieces / self.knots_s[self.row + self.pieces])[track]
+        row = row + np.minimum(np.maximum(left, 0), pieces - 1).astype(np.intp)
+        beyond_s = after_s - self.knots_s[row]
+        values = np.take(self.powers[0], row, axis=1)
+        for power in self.powers[1:]:
+            values *= beyond_s
+            values += np.take(power, row, axis=1)
+        components_last: FloatArray = np.moveaxis(values, 0, -1)
+        return components_last
+
+    def ephemeris(self, some: IntArray) -> Ephemeris:
+        """The positions on some tracks as an ephemeris, each of them a satellite of it."""
+        count = self.pieces[some] + 1
+        rows, step_s = _rows(self.row[some], count), self.knots_s[self.row[some] + 1]
+        satellite = np.repeat(np.arange(len(some)), count)
+        time_s = self.first_s[some][satellite] + self.knots_s[rows]
+        time_s[np.cumsum(count) - 1] = self.last_s[some]
+        node = np.stack([self.states[:3, rows], step_s[satellite] * self.rates[:3, rows]])
+        return Ephemeris(satellite, time_s, step_s, node)
+
+
+def contact_tracks(
+    satellites: Sequence[Satellite], start: datetime, first_s: FloatArray, last_s: FloatArray
+) -> Tracks:
+    """Propagate each of N satellites over [first_s, last_s], seconds since the aware UTC `start`.
+
+    A satellite that comes more than once is propagated over all its spans of a day at once. Knots
+    are dense enough for the orbit's perigee. SGP4 itself jumps now and then in a few deep space
+    orbits (where its inclination passes 0.2 rad, or its resonance integrator steps); next to such a
+    jump the spline is no better than the jump is high. Raises ValueError for a span that is not
+    finite or does not last, a start without time zone, or where SGP4 fails.
+    """
+    since = Start.of(start)
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    pieces = np.empty(len(satellites), np.int64)
+    spans = zip(satellites, first_s.tolist(), last_s.tolist(), strict=True)
+    for n, (satellite, begin_s, end_s) in enumerate(spans):
+        if not (isfinite(begin_s) and isfinite(end_s) and end_s > begin_s):
+            raise ValueError(f"track {begin_s} s to {end_s} s does not last; give a later last_s")
+        pieces[n] = max(_LEAST_STEPS, ceil((end_s - begin_s) * _turn_rad_s(satellite) / _TURN_RAD))
+        # The Earth's angle is rounded otherwise where it is asked for over other days.
+        days = (floor((since.second_of_day + t) / DAY_S) for t in (begin_s, end_s))
+        groups.setdefault((id(satellite), *days), []).append(n)
+    row, count = np.cumsum(pieces + 1) - (pieces + 1), int((pieces + 1).sum())
+    place = np.arange(count) - np.repeat(row, pieces + 1)
+    step_s = np.repeat((last_s - first_s) / pieces, pieces + 1)
+    knots_s = np.multiply(place, step_s, dtype=np.float64)
+    knots_s[row + pieces] = last_s - first_s
+    states = np.empty((6, count))
+    for members in groups.values():
+        some = np.array(members)
+        rows = _rows(row[some], pieces[some] + 1)
+        begin_s, end_s = (np.repeat(x[some], pieces[some] + 1) for x in (first_s, last_s))
+        time_s = np.minimum(begin_s + knots_s[rows], end_s)
+        states[:, rows] = propagate(satellites[members[0]], since, time_s).T
+    return Tracks(first_s, last_s, pieces, knots_s, states)
+
+
+def _turn_rad_s(satellite: Satellite) -> float:
+    """The fastest turn about the Earth's centre, Earth-fixed."""
+    model = satellite.model
+    return EARTH_RATE_RAD_S + perigee_rate_rad_s(model.no_kozai / 60, model.ecco)
+
+
+def _rows(first: IntArray, count: IntArray) -> IntArray:
+    """Indices of stretches of rows, one stretch after the other."""
+    before = np.cumsum(count) - count
+    rows: IntArray = np.arange(int(count.sum())) + np.repeat(first - before, count)
+    return rows
+
+
+def _after(values: FloatArray) -> FloatArray:
+    """The next value of each along the last axis; the last one again at the end."""
+    return np.concatenate([values[..., 1:], values[..., -1:]], axis=-1)

@@ -1,0 +1,94 @@
+"""Both directions of one contact for all its devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from channel import SPEED_OF_LIGHT_M_S, Link, LinkCurve, Signal, received_signal, signal_rate_bps
+from learning.requests.cluster import Floats
+from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceLinks:
+    """Both directions of one contact for all its devices (K); no downlink is a neglected one.
+
+    ``slant_range_m`` (K, T) at ``time_s`` (K, T) gives the delay; None stands for no distance.
+    ``doppler_hz`` is the largest shift over the cluster's centre and, with that compensated, the
+    largest one left over for a device; None without geometry.
+    """
+
+    uplink: Beam
+    downlink: Beam | None = None
+    time_s: Floats | None = None
+    slant_range_m: Floats | None = None
+    doppler_hz: tuple[float, float] | None = None
+
+    def delay_s(self, time_s: Floats) -> Floats:
+        """Seconds that a signal travels between each device and the satellite at its time (K,)."""
+        if self.time_s is None or self.slant_range_m is None:
+            return np.zeros_like(time_s)
+        return along(self.time_s, self.slant_range_m, time_s) / SPEED_OF_LIGHT_M_S
+
+
+@dataclass(frozen=True)
+class PassFigures:
+    """What is remembered of a pass whose links are let go.
+
+    Bytes that the device with the poorest link could upload, between rise and set and while a beam
+    serves the cluster, and the Doppler shifts of ``DeviceLinks``.
+    """
+
+    least_bytes: float
+    least_in_service_bytes: float
+    doppler_hz: tuple[float, float] | None
+
+
+def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:
+    """Bits (K,) of a curve while a beam serves the cluster: between two times, nan if never."""
+    if np.isnan(start_s):
+        return np.zeros(len(curve.time_s))
+    bits: Floats = curve.delivered_bits(end_s) - curve.delivered_bits(start_s)
+    return bits
+
+
+def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
+    """Value of each row of ``values`` (K, T) at its ``when_s`` (K,) on its own grid (K, T).
+
+    Linear in between; before and behind the grid it is the first and the last value.
+    """
+    rows = np.arange(len(grid_s))
+    when = np.clip(when_s, grid_s[:, 0], grid_s[:, -1])
+    at = np.clip(np.count_nonzero(grid_s <= when[:, None], axis=1) - 1, 0, grid_s.shape[1] - 2)
+    step = grid_s[rows, at + 1] - grid_s[rows, at]
+    share = np.divide(when - grid_s[rows, at], step, out=np.ones_like(when), where=step > 0)
+    low, high = values[rows, at], values[rows, at + 1]
+    value: Floats = low + (high - low) * share
+    return value
+
+
+# Without geometry: slots, or contacts of a file.
+
+
+def bare_links(radios: Radios, devices: int, rise_s: float, set_s: float) -> DeviceLinks:
+    """Links without geometry, from rise to set: a fixed rate or a fixed path gain."""
+    uplink, downlink = radios
+    down = None if downlink is None else _constant(downlink, devices, rise_s, set_s)
+    return DeviceLinks(_constant(uplink, devices, rise_s, set_s), down)
+
+
+def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
+    signal, rate_bps = _overhead(radio.link, devices)
+    time_s: Floats = np.tile([rise_s, set_s], (devices, 1))
+    return Beam(LinkCurve(time_s, rate_bps), radio, signal)
+
+
+@lru_cache(maxsize=64)
+def _overhead(link: Link, devices: int) -> tuple[Signal, Floats]:
+    """Overhead at any distance: what the link has in place of geometry does not ask for either."""
+    shape = (devices, 2)
+    signal = received_signal(link, np.full(shape, 90.0), np.full(shape, PAPER_ALTITUDE_M))
+    return signal, signal_rate_bps(link, signal)

@@ -1,0 +1,171 @@
+"""The links of many passes as one table: geometry, rates and bits of all of them at once.
+
+A row is a device in a pass. No bit of a row depends on which other passes are in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from channel import Link, LinkCurve, Path
+from channel.curve_table import CurveTable
+from learning.requests.cluster import Floats, Ints, Mask
+from sim.links.beam import Beam
+from sim.links.device_links import DeviceLinks, served_bits
+from sim.links.pass_geometry import Pass, PassGeometry
+from sim.links.rate_points import Grid, LinkView, RatePoints, rate_points
+
+CELLS = 2
+"""Cells of a grid for which curves are made at once where the band is shared anew all the time."""
+
+
+class LinkTable:
+    """The links of P passes, and what each device could upload in each.
+
+    ``capacity_bits`` are those of uplinks, row after row; ``first_row`` (P,) is that of each pass.
+    ``doppler_hz`` (P, 2) is as in ``DeviceLinks``.
+    """
+
+    def __init__(self, passes: Sequence[Pass], start: Any, min_elevation_deg: float) -> None:
+        """Make all of them, of one plan and at least one."""
+        self._passes = passes
+        self._geometry = geometry = PassGeometry(passes, start, min_elevation_deg)
+        self._path = _drawn(passes, geometry.devices)
+        self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
+        self.doppler_hz, self.first_row = geometry.doppler_hz, geometry.first_row
+        each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
+        self.capacity_bits = np.concatenate(list(each))
+
+    @property
+    def least_bits(self) -> Floats:
+        """What the device with the poorest uplink of each pass (P,) could upload."""
+        least: Floats = np.minimum.reduceat(self.capacity_bits, self.first_row)
+        return least
+
+    def uplink_bits(self, number: int, start_s: float, end_s: float) -> Floats:
+        """Bits (K,) that each device of a pass could upload between two times; nan for none."""
+        curves, batch = self._uplinks[number]
+        return served_bits(curves.batch(batch), start_s, end_s)
+
+    def links(self, number: int) -> DeviceLinks:
+        """Both directions of one pass, each device's from its own AOS to its own LOS."""
+        own, downlink = self._geometry.own, None
+        if number in self._downlinks:
+            downlink = self._beam(number, 1, *self._downlinks[number])
+        uplink = self._beam(number, 0, *self._uplinks[number])
+        place = own.block(number, own.time_s), own.block(number, own.slant_range_m)
+        shift_hz, residual_hz = self.doppler_hz[number].tolist()
+        return DeviceLinks(uplink, downlink, *place, (shift_hz, residual_hz))
+
+    def _direction(self, way: int) -> dict[int, tuple[CurveTable, int]]:
+        """For each pass the table of all that have the same link, and its batch there."""
+        groups: dict[tuple[Link, bool], list[int]] = {}
+        for number, each in enumerate(self._passes):
+            radio = each.place.radios[way]
+            if radio is not None:
+                groups.setdefault((radio.link, radio.alone), []).append(number)
+        found: dict[int, tuple[CurveTable, int]] = {}
+        for (link, alone), numbers in groups.items():
+            some = np.zeros(len(self._passes), bool)
+            some[numbers] = True
+            curves = self._table(link, alone, some)
+            found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
+        return dict(sorted(found.items()))
+
+    def _table(self, link: Link, alone: bool, some: Mask) -> CurveTable:
+        """Curves of a link in some passes (P,)."""
+        points = self._geometry.own if alone else self._geometry.common
+        return self._of(link, points.grid(some), points.devices[some], not alone)
+
+    def _of(self, link: Link, grid: Grid, devices: Ints, common: bool) -> CurveTable:
+        """Curves of a link at the points of a grid whose passes have so many ``devices`` each."""
+        view = LinkView(link, self._path, self._geometry.views)
+        points, source, found = _aligned(grid, rate_points(view, grid), devices, common)
+        rate_bps = found.curve_bps * self._geometry.seen[found.row]
+        if source is None:
+            return CurveTable(devices, points, found.time_s, rate_bps)
+        return CurveTable(devices, points, found.time_s[source], rate_bps[source])
+
+    def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
+        """One direction of a pass."""
+        radio, curve = self._passes[number].place.radios[way], curves.batch(batch)
+        if radio is None or radio.sharing != "equal_share":
+            return Beam(curve, radio)
+        both = partial(self._whole, number), partial(self._narrow, number)
+        return Beam(curve, radio, None, *both)
+
+    def _whole(self, number: int, link: Link) -> LinkCurve:
+        """The curves (K) of another link in a pass whose devices share the band."""
+        some = np.arange(len(self._passes)) == number
+        return self._table(link, False, some).batch(0)
+
+    def _narrow(self, number: int, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
+        """The curves of the devices in ``who`` (K,) from a time on, and until when they hold.
+
+        The others' rows carry nothing.
+        """
+        common, each = self._geometry.common, self._passes[number]
+        points, step_s = int(common.points[number]), float(common.steps_s[number])
+        common_s = each.rise_s + np.arange(points) * step_s
+        common_s[-1] = each.set_s
+        cell = min(int(np.searchsorted(common_s, now_s, "right")) - 1, points - 2)
+        first = cell // CELLS * CELLS
+        part = slice(first, first + CELLS + 1)
+        place = [common.block(number, x)[who, part] for x in common.places]
+        rows, cells = self.first_row[number] + np.flatnonzero(who), place[0].shape[1] - 1
+        time_s, elevation_deg, range_m = (x.ravel() for x in place)
+        counts, steps_s = np.full(len(rows), cells + 1), np.full(len(rows), step_s)
+        grid = Grid(rows, counts, time_s, elevation_deg, range_m, steps_s)
+        some = self._of(link, grid, np.array([len(rows)]), True).batch(0)
+        time, rate = (np.zeros((len(who), some.time_s.shape[1])) for _ in range(2))
+        time[who], rate[who] = some.time_s, some.rate_bps
+        return LinkCurve(time, rate), float(common_s[first + cells])
+
+
+def _drawn(passes: Sequence[Pass], devices: Ints) -> Path:
+    """What was drawn for every row."""
+    names = ("los_quantile", "shadowing_deviate", "k_deviate")
+    pairs = list(zip(passes, devices.tolist(), strict=True))
+    draws = [[np.broadcast_to(np.ravel(getattr(p.path, n)), k) for p, k in pairs] for n in names]
+    return Path(*map(np.concatenate, draws))
+
+
+def _aligned(
+    grid: Grid, found: RatePoints, devices: Ints, by_cell: bool
+) -> tuple[Ints, Ints | None, RatePoints]:
+    """As many points in all rows of a pass, which has so many ``devices``.
+
+    Returns how many (P,), and which of the points found each of them is: where a row has fewer, its
+    last one is repeated. Of a common grid this goes cell by cell, so that common times stay in one
+    column. Without further points they are the points found.
+    """
+    row_of_pass = np.cumsum(devices) - devices
+    if found.given.all():
+        return grid.points[row_of_pass], None, found
+    row = np.searchsorted(grid.rows, found.row)
+    number = np.arange(len(row))
+    counts = np.bincount(row, minlength=len(grid.rows))
+    pass_of_row = np.repeat(np.arange(len(devices)), devices)
+    if by_cell:
+        cell = np.cumsum(found.given) - 1
+        inside = number - np.flatnonzero(found.given)[cell]
+        more = np.bincount(cell) - 1
+        columns = grid.points[row_of_pass]
+        first_column = np.cumsum(columns) - columns
+        column = first_column[pass_of_row[row]] + cell - grid.first[row]
+        width = np.ones(int(columns.sum()), np.int64)
+        np.maximum.at(width, column[found.given], more + 1)
+        begin = np.cumsum(width) - width
+        points = np.add.reduceat(width, first_column)
+        place = begin[column] - begin[first_column][pass_of_row[row]] + inside
+    else:
+        points = np.maximum.reduceat(counts, row_of_pass)
+        place = number - (np.cumsum(counts) - counts)[row]
+    each = points[pass_of_row]
+    source = np.zeros(int(each.sum()), np.int64)
+    source[(np.cumsum(each) - each)[row] + place] = number
+    return points, np.maximum.accumulate(source), found

@@ -1,0 +1,199 @@
+"""Passes of satellites over places, and the points at which their devices see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+import orbit
+from channel import Link, Path, doppler_hz
+from learning.requests.cluster import Floats, Ints, Mask
+from orbit.contact_geometry import contact_views
+from sim.links.beam import Radios
+from sim.links.rate_points import Grid
+
+GRID_S_PER_KM, FINE_GRID_S_PER_KM = 6.0 / 600.0, 4.0 / 600.0
+"""Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the
+faster its link changes. Payloads are then through to 0.3 ms of where they should be. What is
+around a device may take nearly all of its rate away: what was sent until then has to be righter."""
+NEAREST_KM, FARTHEST_KM = 150.0, 1800.0
+LEAST_POINTS, MOST_POINTS = 40, 1000
+"""Points of a short contact, and of one of some hours: a high orbit changes that much slower."""
+
+
+def grid_step_s(link: Link, nearest_km: float, lasts_s: float) -> float:
+    """Spacing of the points of a contact's link curves, at most."""
+    near_km = min(max(nearest_km, NEAREST_KM), FARTHEST_KM)
+    step_s = near_km * (GRID_S_PER_KM if link.environment is None else FINE_GRID_S_PER_KM)
+    return max(min(step_s, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A cluster on the ground: its centre, its devices (K), and the radios of all of these."""
+
+    centre: orbit.Site
+    devices: Sequence[orbit.Site]
+    radios: Radios
+
+    @property
+    def shares(self) -> bool:
+        """Whether a direction is shared, so that its curves need common times."""
+        return not all(radio is None or radio.alone for radio in self.radios)
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A satellite over a place, and each device's draws.
+
+    No device is nearer to the satellite than ``nearest_km``.
+    """
+
+    satellite: orbit.Satellite
+    place: Place
+    rise_s: float
+    set_s: float
+    nearest_km: float
+    path: Path
+
+    @property
+    def step_s(self) -> float:
+        """Spacing of its points, at most."""
+        return grid_step_s(self.place.radios[0].link, self.nearest_km, self.set_s - self.rise_s)
+
+    @property
+    def points(self) -> int:
+        """Points of all devices before jumps, about; with common times twice as many."""
+        each = ceil((self.set_s - self.rise_s) / self.step_s) + 1
+        return each * len(self.place.devices) * (2 if self.place.shares else 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PassPoints:
+    """Points of all devices of each pass (P,): ``devices`` rows of so many ``points`` each.
+
+    Times, elevations and ranges are flat, row after row and pass after pass.
+    """
+
+    devices: Ints
+    points: Ints
+    step_s: Floats | None
+    time_s: Floats
+    elevation_deg: Floats
+    slant_range_m: Floats
+
+    @property
+    def steps_s(self) -> Floats:
+        """Seconds (P,) between common times."""
+        assert self.step_s is not None  # those of each row's own differ
+        return self.step_s
+
+    @property
+    def places(self) -> tuple[Floats, Floats, Floats]:
+        """Times, elevations and ranges."""
+        return self.time_s, self.elevation_deg, self.slant_range_m
+
+    def grid(self, some: Mask) -> Grid:
+        """The rows of some passes (P,)."""
+        rows = np.repeat(some, self.devices)
+        step_s = None if self.step_s is None else np.repeat(self.step_s, self.devices)
+        points = np.repeat(self.points, self.devices)
+        return Grid(np.arange(len(rows)), points, *self.places, step_s).of(rows)
+
+    def block(self, number: int, values: Floats) -> Floats:
+        """The values (K, T) of one pass: a view."""
+        first, shape = self._first[number], (self.devices[number], self.points[number])
+        return values[first : first + shape[0] * shape[1]].reshape(shape)
+
+    @cached_property
+    def _first(self) -> Ints:
+        first: Ints = np.cumsum(self.devices * self.points) - self.devices * self.points
+        return first
+
+
+class PassGeometry:
+    """What the devices of P passes of one plan see: rows are devices in passes.
+
+    ``own`` are points from each device's AOS to its LOS, even in time. ``common`` are even times of
+    all devices from the pass's rise to its set, cut to each one's AOS and LOS; passes over places
+    that share no direction have none. ``seen`` says of each row whether its device sees the
+    satellite at all. ``doppler_hz`` (P, 2) is the largest shift over the centre, and for a device
+    against the centre's.
+    """
+
+    def __init__(self, passes: Sequence[Pass], start: Any, min_elevation_deg: float) -> None:
+        """See all of them, at least one."""
+        places = list({id(p.place): p.place for p in passes}.values())
+        numbers = {id(place): number for number, place in enumerate(places)}
+        place = np.array([numbers[id(p.place)] for p in passes])
+        rise_s, set_s, step_s = np.array([(p.rise_s, p.set_s, p.step_s) for p in passes]).T
+        sites = [place.devices for place in places] + [[place.centre] for place in places]
+        satellites = [p.satellite for p in passes]
+        self.views = views = contact_views(
+            satellites, start, rise_s, set_s, sites, place, min_elevation_deg
+        )
+        self.devices: Ints = np.bincount(views.contact, minlength=len(passes))
+        self.first_row: Ints = np.cumsum(self.devices) - self.devices
+        self.seen: Mask = views.los_s > views.aos_s
+        shares = np.array([p.place.shares for p in passes])
+        frequency_hz = np.array([p.place.radios[0].link.frequency_hz for p in passes])
+        self.own, range_rate_km_s = self._own(step_s)
+        centre = sum(len(some.devices) for some in places) + place
+        self.doppler_hz = self._doppler_hz(centre, frequency_hz, range_rate_km_s)
+        self.common = self._common(rise_s, set_s, np.where(shares, step_s, np.inf))
+
+    def _own(self, step_s: Floats) -> tuple[PassPoints, Floats]:
+        """As few points as are at most a step apart in all rows of a pass, and range rates."""
+        views, lasts_s = self.views, self.views.los_s - self.views.aos_s
+        longest_s = np.maximum.reduceat(lasts_s, self.first_row)
+        points = np.maximum(2, np.ceil(longest_s / step_s).astype(np.int64) + 1)
+        each = np.repeat(points, self.devices)
+        row, place = _places(each)
+        time_s = views.aos_s[row] + place * (lasts_s / (each - 1))[row]
+        time_s[np.cumsum(each) - 1] = views.los_s
+        elevation_deg, range_km, range_rate_km_s = views.look(row, time_s)
+        seen = time_s, elevation_deg, range_km * 1e3
+        return PassPoints(self.devices, points, None, *seen), range_rate_km_s
+
+    def _common(self, rise_s: Floats, set_s: Floats, step_s: Floats) -> PassPoints:
+        """Points a step apart at most; none where the step is infinite."""
+        steps = np.ceil((set_s - rise_s) / step_s).astype(np.int64)
+        points = np.where(np.isinf(step_s), 0, np.maximum(2, steps + 1))
+        even_s = (set_s - rise_s) / np.maximum(points - 1, 1)
+        row, place = _places(np.repeat(points, self.devices))
+        contact = self.views.contact[row]
+        time_s = rise_s[contact] + place * even_s[contact]
+        time_s[place == points[contact] - 1] = set_s[contact][place == points[contact] - 1]
+        time_s = np.clip(time_s, self.views.aos_s[row], self.views.los_s[row])
+        elevation_deg, range_km, _ = self.views.look(row, time_s)
+        return PassPoints(self.devices, points, even_s, time_s, elevation_deg, range_km * 1e3)
+
+    def _doppler_hz(self, centre: Ints, frequency_hz: Floats, range_rate_km_s: Floats) -> Floats:
+        """Largest Doppler shifts (18): right to about a tenth of a percent, at the own points."""
+        views, own, tracks = self.views, self.own, self.views.tracks
+        row, _ = _places(np.repeat(own.points, own.devices))
+        first = np.cumsum(own.devices * own.points) - own.devices * own.points
+        over_km_s = views.look(row, own.time_s, centre[views.contact[row]])[2]
+        left_km_s = np.abs(range_rate_km_s - over_km_s) * self.seen[row]
+        most_km_s = np.maximum.reduceat(left_km_s, first)
+        ends = [
+            np.abs(views.look(self.first_row, end_s, centre)[2])
+            for end_s in (tracks.first_s, tracks.last_s)
+        ]
+        inside_km_s = np.maximum.reduceat(np.abs(over_km_s), first)
+        fastest_km_s = np.maximum(np.maximum(*ends), inside_km_s)
+        both = np.stack([fastest_km_s, most_km_s], axis=1)
+        shifts: Floats = -doppler_hz(both, frequency_hz[:, None])
+        return shifts
+
+
+def _places(points: Ints) -> tuple[Ints, Ints]:
+    """Row, and place in its row, of every point of rows with so many points (R,)."""
+    row = np.repeat(np.arange(len(points)), points)
+    place: Ints = np.arange(len(row)) - (np.cumsum(points) - points)[row]
+    return row, place

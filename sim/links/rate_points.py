@@ -1,0 +1,301 @@
+"""Rates along passes: sampled so that the bits of their curves are right.
+
+Rows are devices in passes; the points of all rows lie in flat arrays, sorted by row and there by
+time. No bit of a row depends on the other rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from channel import CLEAR_PATH, Link, Path, bends_deg, rate_state, received_signal, signal_rate_bps
+from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
+from channel.signal import has_zenith_kink
+from learning.requests.cluster import Floats, Ints, Mask
+from orbit.contact_geometry import ContactViews
+from sim.links.jumps import crossings, find_jumps, turns
+
+HORIZON_DEG = 1e-6
+"""A hair above the horizon, at and below which there is no link."""
+HIGHER_DB = 1.0
+"""By so much an SNR may rise between two points of a grid."""
+SHORTEST_CELL_S = 1e-3
+"""Shorter cells need no point in their middle."""
+STEEP_DEG = 80.0
+"""A satellite that culminates higher turns around so quickly that tables nearly have a kink."""
+AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]).ravel()
+"""Further points around such a culmination, in steps of the grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinkView:
+    """A link whose devices see their satellites; ``path`` has a draw for each row of the views."""
+
+    link: Link
+    path: Path
+    views: ContactViews
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the rate does not change between its jumps."""
+        return self.link.rate in ("modcod", "fixed")
+
+    @property
+    def bends_deg(self) -> list[float]:
+        """Elevations at which the rate has a kink."""
+        return [] if self.is_constant else bends_deg(self.link).tolist()
+
+    def look(self, row: Ints, time_s: Floats) -> Place:
+        """Where rows (P,) see their satellites at times (P,), within the contact."""
+        tracks, contact = self.views.tracks, self.views.contact[row]
+        inside_s = np.clip(time_s, tracks.first_s[contact], tracks.last_s[contact])
+        elevation_deg, range_km, _ = self.views.look(row, inside_s)
+        return self.above(elevation_deg), range_km * 1e3
+
+    def above(self, elevation_deg: Floats) -> Floats:
+        """Elevations not below the mask: AOS and LOS lie on it, and rounding is no gate."""
+        return np.maximum(elevation_deg, max(self.link.min_elevation_deg, HORIZON_DEG))
+
+    def elevation_deg(self, row: Ints, time_s: Floats) -> Floats:
+        """Elevations (P,) of rows at times."""
+        return self.look(row, time_s)[0]
+
+    def snr_db(self, row: Ints, time_s: Floats) -> Floats:
+        """SNR (P,) of rows at times."""
+        return received_signal(self.link, *self.look(row, time_s), self._path(row)).snr_db
+
+    def state(self, row: Ints, time_s: Floats) -> Ints:
+        """States (P,) of the rate of rows at times; see ``channel.rate_state``."""
+        return self.state_of(row, self.look(row, time_s))
+
+    def state_of(self, row: Ints, place: Place) -> Ints:
+        """States (P,) of the rate of rows at their places."""
+        return rate_state(self.link, *place, self._path(row))
+
+    def signal(self, row: Ints, place: Place) -> tuple[Floats, Floats]:
+        """Rate (bit/s) and SNR (dB) of rows at their places."""
+        signal = received_signal(self.link, *place, self._path(row))
+        return signal_rate_bps(self.link, signal), signal.snr_db
+
+    def rate_bps(self, row: Ints, time_s: Floats) -> Floats:
+        """Rates (P,) of rows at times."""
+        return self.signal(row, self.look(row, time_s))[0]
+
+    def _path(self, row: Ints) -> Path:
+        """What was drawn for every point; without an environment it has no effect."""
+        if self.link.environment is None:
+            return CLEAR_PATH
+        return Path(*(np.asarray(draws)[row] for draws in vars(self.path).values()))
+
+
+Place = tuple[Floats, Floats]
+"""Elevations (deg) and slant ranges (m), both (P,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Points (P,) of R rows: ``rows`` of the views, rising, with so many ``points`` (R,) each.
+
+    Without ``step_s`` the points of each row are even. With it (R,) they are so far apart but for
+    those that are cut to a row's first or last one.
+    """
+
+    rows: Ints
+    points: Ints
+    time_s: Floats
+    elevation_deg: Floats
+    slant_range_m: Floats
+    step_s: Floats | None = None
+
+    @property
+    def first(self) -> Ints:
+        """First point (R,) of each row."""
+        first: Ints = np.cumsum(self.points) - self.points
+        return first
+
+    def of(self, some: Mask) -> Grid:
+        """Those of some rows (R,)."""
+        if some.all():
+            return self
+        here, step_s = np.repeat(some, self.points), self.step_s
+        time_s, elevation_deg, range_m = (
+            x[here] for x in (self.time_s, self.elevation_deg, self.slant_range_m)
+        )
+        step_s = None if step_s is None else step_s[some]
+        return Grid(self.rows[some], self.points[some], time_s, elevation_deg, range_m, step_s)
+
+
+@dataclass(frozen=True, eq=False)
+class RatePoints:
+    """Points (P,) by row of the views and time: true rates, and those of the curve.
+
+    ``inner`` points are those whose rate is moved for the bits of both cells beside them, ``given``
+    those of the grid.
+    """
+
+    row: Ints
+    time_s: Floats
+    true_bps: Floats
+    curve_bps: Floats
+    inner: Mask
+    given: Mask
+
+    def of(self, some: Mask) -> RatePoints:
+        """Some of the points (P,)."""
+        return RatePoints(*(values[some] for values in vars(self).values()))
+
+    def merged(self, other: RatePoints, key_s: bool = True) -> RatePoints:
+        """Both together; of points at one time these are first.
+
+        Without ``key_s`` no row is in both.
+        """
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        both = RatePoints(*(np.concatenate(pair) for pair in pairs))
+        keys = (both.time_s, both.row) if key_s else (both.row,)
+        order = np.lexsort(keys)
+        return RatePoints(*(values[order] for values in vars(both).values()))
+
+
+def rate_points(view: LinkView, grid: Grid) -> RatePoints:
+    """Rates at the points of a grid, with further points where these are not enough.
+
+    Every jump and kink of the rate has a point before and one behind it, and every cell its bits
+    (see ``channel.link_curve``).
+    """
+    row = np.repeat(grid.rows, grid.points)
+    place = view.above(grid.elevation_deg), grid.slant_range_m
+    rate_bps, snr_db = view.signal(row, place)
+    jumps = _may_jump(view, grid, snr_db, place[0])
+    further, moved = jumps, rate_bps
+    if not view.is_constant:
+        # What is cut to a row's ends leaves shorter cells there.
+        further = jumps if grid.step_s is None else np.ones_like(jumps)
+        plain = np.repeat(~further, grid.points)
+        moved = rate_bps.copy()
+        moved[plain] = bit_preserving(rate_bps[plain], grid.points[~further])
+    none = np.zeros(len(row), bool)
+    points = RatePoints(row, grid.time_s, rate_bps, moved, none, ~none)
+    if not further.any():
+        return points
+    here = np.repeat(further, grid.points)
+    there = place[0][here], snr_db[here]
+    found = _with_further(view, grid.of(further), points.of(here), there, jumps[further])
+    return points.of(~here).merged(found, key_s=False)
+
+
+def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats) -> Mask:
+    """Whether the rate of each row (R,) may jump or have a kink anywhere."""
+    link, rows = view.link, len(grid.rows)
+    if link.rate == "modcod":
+        return np.ones(rows, bool)
+    low_db = np.minimum.reduceat(snr_db, grid.first)
+    high_db = np.maximum.reduceat(snr_db, grid.first)
+    jumps: Mask = (low_db < link.required_snr_db) & (link.required_snr_db <= high_db + HIGHER_DB)
+    if link.rate == "fixed":
+        return jumps
+    if link.environment is not None:
+        return np.ones(rows, bool)
+    low_deg = np.minimum.reduceat(elevation_deg, grid.first)
+    top_deg = np.maximum.reduceat(elevation_deg, grid.first)
+    for deg in view.bends_deg:
+        jumps |= (low_deg < deg) & (deg < top_deg)
+    if has_zenith_kink(link):
+        jumps |= top_deg > STEEP_DEG
+    return jumps
+
+
+def _with_further(
+    view: LinkView, grid: Grid, points: RatePoints, seen: tuple[Floats, Floats], jumps: Mask
+) -> RatePoints:
+    """Points with more of them around jumps and kinks of some rows (R,), and in the middle of cells
+    that do not lie between two inner points.
+
+    ``seen`` are the elevations and the SNRs at the points.
+    """
+    last, step_s = grid.first + grid.points - 1, grid.step_s
+    if step_s is None:
+        step_s = (grid.time_s[last] - grid.time_s[grid.first]) / (grid.points - 1)
+    step = np.repeat(step_s, grid.points)
+    smooth = np.abs(np.diff(grid.time_s, append=0.0) - step) <= 1e-6 * step
+    smooth[last] = False
+    here = np.repeat(jumps, grid.points)
+    more = points.row[:0], points.time_s[:0]
+    if jumps.any():
+        jumping, elevation_deg, snr_db = grid.of(jumps), seen[0][here], seen[1][here]
+        row = points.row[here]
+        state = view.state_of(row, (elevation_deg, jumping.slant_range_m))
+        # Between tables that bend, and around the zenith, differences reach too far.
+        alike = (not has_zenith_kink(view.link)) & (state == np.append(state[1:], 0))
+        smooth[here] &= alike
+        more = _further_times(view, jumping, row, (elevation_deg, snr_db), state)
+    if not view.is_constant:
+        inner = between_smooth_cells(smooth)
+        moved = bit_preserving(points.true_bps, grid.points, inner)
+        points = replace(points, curve_bps=moved, inner=inner)
+    else:
+        points = replace(points, curve_bps=points.true_bps)
+    if more[0].size:
+        points = points.merged(_at(view, *more))
+    return points if view.is_constant else _with_middles(view, points)
+
+
+def _at(view: LinkView, row: Ints, time_s: Floats) -> RatePoints:
+    """Points of rows at times, with their true rates."""
+    rate_bps, none = view.rate_bps(row, time_s), np.zeros(len(row), bool)
+    return RatePoints(row, time_s, rate_bps, rate_bps, none, none)
+
+
+def _further_times(
+    view: LinkView, grid: Grid, row: Ints, seen: tuple[Floats, Floats], state: Ints
+) -> tuple[Ints, Floats]:
+    """Rows and times before and behind each jump, and around steep culminations.
+
+    Highest and lowest points of the SNR and the elevation are looked at for a state that comes and
+    goes there between two points of the grid.
+    """
+    time_s, (elevation_deg, snr_db) = grid.time_s, seen
+    tops = turns(row, time_s, elevation_deg, view.elevation_deg)
+    bends = crossings(row, time_s, elevation_deg, view.bends_deg, view.elevation_deg)
+    found = [tops, turns(row, time_s, snr_db, view.snr_db), bends]
+    more_row, more_s = (np.concatenate(x) for x in zip(*found, strict=True))
+    every_row, every_s = np.append(row, more_row), np.append(time_s, more_s)
+    states = np.append(state, view.state(more_row, more_s))
+    order = np.lexsort((every_s, every_row))
+    who, before_s, behind_s = find_jumps(
+        every_row[order], every_s[order], states[order], view.state
+    )
+    around_row, around_s = _around(view, grid, tops)
+    rows = np.concatenate([who, who, bends[0], around_row])
+    return rows, np.concatenate([before_s, behind_s, bends[1], around_s])
+
+
+def _around(view: LinkView, grid: Grid, tops: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
+    """Rows and times around steep culminations, where the SNR may follow the elevation."""
+    if view.is_constant or not has_zenith_kink(view.link):
+        return tops[0][:0], tops[1][:0]
+    steep = view.elevation_deg(*tops) > STEEP_DEG
+    row, top_s = tops[0][steep], tops[1][steep]
+    last = grid.first + grid.points - 1
+    lasts_s = np.diff(grid.time_s, append=0.0)
+    lasts_s[last] = 0.0
+    longest_s = np.maximum.reduceat(lasts_s, grid.first)
+    at = np.searchsorted(grid.rows, row)
+    around_s = top_s + np.multiply.outer(AROUND_TOP, longest_s[at])
+    inside_s = np.clip(around_s, grid.time_s[grid.first[at]], grid.time_s[last[at]])
+    return np.tile(row, len(AROUND_TOP)), inside_s.ravel()
+
+
+def _with_middles(view: LinkView, points: RatePoints) -> RatePoints:
+    """Add a point in the middle of each cell that does not lie between two inner points."""
+    lasts_s, same = np.diff(points.time_s), points.row[1:] == points.row[:-1]
+    plain = points.inner[1:] & points.inner[:-1]
+    cell = np.flatnonzero(same & ~plain & (lasts_s > SHORTEST_CELL_S))
+    middle_s = (points.time_s[cell] + points.time_s[cell + 1]) / 2
+    found = _at(view, points.row[cell], middle_s)
+    ends = ((x[cell], x[cell + 1]) for x in (points.true_bps, points.curve_bps))
+    true_bps, moved_bps = ends
+    found = replace(found, curve_bps=cell_middle_rates(true_bps, found.true_bps, moved_bps))
+    pairs = zip(vars(points).values(), vars(found).values(), strict=True)
+    return RatePoints(*(np.insert(here, cell + 1, new) for here, new in pairs))

@@ -1,0 +1,73 @@
+"""Links come from tables of many passes: no bit of a pass depends on what is in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scenarios
+from tests.kit.network import PlannedContact, make_plan, plan_links
+from tests.kit.small import merged
+
+MODCOD, CROWD = {"rate": "modcod"}, {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}
+LINKS: dict[str, Any] = {
+    "a broadcast down": {},
+    "jumps of all kinds": {"environment": "dense_urban", "uplink": MODCOD},
+    "a lock and a kink": {"uplink": {"required_snr_db": -1.0, "atmosphere": "inverse_elevation"}},
+    "a band for all": {"uplink": CROWD, "environment": "suburban"},
+}
+PLACES = [
+    {"name": "Munich", "latitude_deg": 48.14, "longitude_deg": 11.58, "devices": 5},
+    {"name": "Nairobi", "latitude_deg": -1.29, "longitude_deg": 36.82, "devices": 1},
+]
+
+
+def contacts(link: dict[str, Any], places: Any = PLACES) -> list[PlannedContact]:
+    about = {"stop": {"days": 2}, "ground": {"clusters": places}, "learning": {"train": False}}
+    return list(make_plan(scenarios.load("circular", merged(about, {"link": link}))).contacts)
+
+
+def bits_of(contact: PlannedContact) -> Iterator[Any]:
+    """All that is known of the links of a contact."""
+    links = contact.links.devices
+    for beam in (links.uplink, links.downlink):
+        if beam is not None:
+            curve = beam.curve
+            yield from (curve.time_s, curve.rate_bps, curve.capacity_bits)
+            yield curve.delivered_bits((contact.rise_s + contact.set_s) / 2)
+            yield beam.reach(len(curve.time_s)).capacity_bits
+            shares = (0.01, 0.4, 0.99) if beam.narrow is not None else ()
+            for share in shares:
+                now_s, who = contact.rise_s + share * 400.0, np.arange(len(curve.time_s)) != 1
+                segment = beam.stretch(4, now_s, who)
+                yield from (segment.curve.rate_bps, segment.curve.time_s, segment.until_s)
+    yield from (links.time_s, links.slant_range_m, links.doppler_hz)
+    figures = contact.links.figures
+    yield figures.least_bytes, figures.least_in_service_bytes, figures.doppler_hz[0]
+
+
+def equal(one: PlannedContact, other: PlannedContact) -> bool:
+    pairs = zip(bits_of(one), bits_of(other), strict=True)
+    return all(np.array_equal(np.asarray(x), np.asarray(y)) for x, y in pairs)
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_pass_alone_has_the_links_that_it_has_among_all(
+    link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also asked for in another order, again, and without the other cluster."""
+    together, again = contacts(LINKS[link]), contacts(LINKS[link])
+    munich = {c.rise_s: c for c in contacts(LINKS[link], PLACES[:1])}
+    for of_all in (together[0], next(iter(munich.values()))):
+        assert of_all.links.figures.doppler_hz is not None  # with it all others are made
+    monkeypatch.setattr(plan_links, "POINTS_AT_ONCE", 1)
+    assert len(together) > 15
+    for number in (*np.random.default_rng(1).permutation(len(again)), 0):
+        alone = again[number]
+        assert equal(together[number], alone)
+        alone.links.close()
+        if alone.cluster.name == "Munich":
+            assert equal(munich[alone.rise_s], alone)
