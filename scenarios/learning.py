@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, Tag, model_validator
+from pydantic import Field, JsonValue, Tag, field_serializer, model_validator
 
 from scenarios.errors import refuse
 from scenarios.section import (
@@ -268,3 +268,11 @@ class Learning(Section):
     options: dict[str, JsonValue] = Field(
         default={}, description="the method's own options, checked by it"
     )
+
+    @field_serializer("sized_as")
+    def _what_was_given(self, sized_as: Sizes | None) -> dict[str, JsonValue] | None:
+        """Leave out defaults: most kinds fix their sizes, and those are not what counts then."""
+        if sized_as is None:
+            return None
+        given: dict[str, JsonValue] = sized_as.model_dump(mode="json", exclude_defaults=True)
+        return {"kind": sized_as.kind, **given}

@@ -124,6 +124,10 @@ def test_what_is_stood_in_for_is_said_everywhere(leomix: Any, tmp_path: Any) -> 
     assert leomix("run", "paper-slots", *keys, "-o", tmp_path / "run", "--quiet").status == 0
     assert f"stand-in       {line}" in leomix("show", tmp_path / "run").out
     assert leomix("compare", tmp_path / "run").out.splitlines()[-1] == line
+    small = [*keys[:2], "-o", tmp_path / "small", "--quiet", *keys[4:]]
+    assert leomix("run", "paper-slots", *small).status == 0
+    compared = leomix("compare", tmp_path / "run", tmp_path / "small").out
+    assert "(1) synchronous learning.sized_as.kind=llama-3-8b-x3\n(2) synchronous\n" in compared
     leomix("report", tmp_path / "run")
     assert line in (tmp_path / "run" / "report.html").read_text()
     weights = 3 * 3 * 32 * 4096 * 14336
