@@ -1,11 +1,16 @@
-"""Kill -9 at random moments of runs and sweeps; resumed, each is what it would have been.
+"""Runs and sweeps ended at random moments; resumed, each is what it would have been.
 
     python tests/soak/kills.py --count 100 --seed 8         # the long form: a quarter of an hour
 
-Half of the kills come at any moment, half while the end is written; moments are counted in seconds
-of computing, so that a busy machine does not move them. A life is killed once or twice and then
-goes on to its end. It must have the same trace, the same rows and the same files as one that nobody
-disturbed.
+Moments are counted in seconds of computing, so that a busy machine does not move them. A life is
+ended once or twice and then goes on to its end. It must have the same trace, the same rows and the
+same files as one that nobody disturbed. The forms:
+
+- ``kill``: kill -9 at any moment, half of them while the end is written;
+- ``tensors``: kill -9 once there is a checkpoint that holds tensors;
+- ``signals``: any signal that may end a process;
+- ``again``: nobody disturbs ten times as many runs, two at once beside a busy process with the
+  default cache folder, which is cleared now and then; none dies, and all have one trace.
 """
 
 from __future__ import annotations
@@ -21,7 +26,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +55,17 @@ MOST_S = 600.0
 """How long anything may take."""
 POINTS = ("-p", "stop.days=1:4:1", "-j", "2")
 KINDS = ("timing-only run", "trained run", "sweep")
+BEHIND_TENSORS = "trained run with tensors saved"
+STOPS = ["STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"]
+ENDING = [one for one in signal.Signals if one.name.removeprefix("SIG") not in STOPS]
+"""Signals that end a process that does nothing about them."""
+BUSY = "while True: pass"
+AGAIN = ("run", "paper-slots", "--set", "stop.cycles=1", "--quiet")
+CLEARED = 50
+"""How many runs share what is cached."""
+
+
+Phase = Callable[[Path], bool]
 
 
 @dataclass(frozen=True)
@@ -59,23 +76,23 @@ class Kind:
     command: tuple[str, ...]
     files: frozenset[str]
     result: tuple[Any, ...]
-    begins_s: float
-    """Computed until the first file is there."""
-    writes_s: float
-    """Computed until the first table is there."""
+    phases: tuple[tuple[Phase, float], ...]
+    """When the moments of kills begin, and how much is computed by then."""
     ends_s: float
 
 
 def main() -> int:
     """Kill and resume; print a line for each kind."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--form", choices=FORMS, nargs="+", default=list(FORMS))
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="leomix-kills-") as work:
-        kills = campaign(Path(work), asked.count, asked.seed)
-    for name, number in kills.items():
-        print(f"kills: {name}: {number} killed, {number} resumed to the identical result")
+    for form in asked.form:
+        with tempfile.TemporaryDirectory(prefix="leomix-kills-") as work:
+            for line in FORMS[form](Path(work), asked.count, asked.seed):
+                print(f"kills: {line}", flush=True)
     return 0
 
 
@@ -85,8 +102,9 @@ def campaign(
     seed: int,
     names: Sequence[str] = KINDS,
     a_life: Sequence[int] = (1, 1, 2),
+    signals: Sequence[signal.Signals] = (signal.SIGKILL,),
 ) -> Counter[str]:
-    """Kill ``count`` times, one of ``a_life`` each life; AssertionError for one that differs."""
+    """End ``count`` times, one of ``a_life`` each life; AssertionError for one that differs."""
     chance = random.Random(seed)
     kinds = [undisturbed(work, name) for name in names]
     kills: Counter[str] = Counter()
@@ -94,7 +112,7 @@ def campaign(
     while (left := count - kills.total()) > 0:
         kind = kinds[life % len(kinds)]
         place, most = work / f"life{life}", min(left, chance.choice(a_life))
-        kills[kind.name] += live(kind, place, chance, most)
+        kills[kind.name] += live(kind, place, chance, most, signals)
         shutil.rmtree(place)
         life += 1
     return kills
@@ -103,42 +121,45 @@ def campaign(
 def undisturbed(work: Path, name: str) -> Kind:
     """Do something once from beginning to end."""
     scenario, place = work / f"{name}.yaml", work / name / "out"
-    scenario.write_text(yaml.safe_dump(TRAINED if name == "trained run" else TIMING))
+    scenario.write_text(yaml.safe_dump(TRAINED if name.startswith("trained") else TIMING))
     verb, *rest = ("sweep", *POINTS) if name == "sweep" else ("run",)
     command = (verb, str(scenario), *rest)
     process = start(command, place)
-    begins_s = computed_until(process, place.exists)
-    writes_s = computed_until(process, partial(writes_tables, place))
+    phases: list[Phase] = [Path.exists, writes_tables] if name in KINDS else [holds_tensors]
+    begin_s = [(phase, computed_until(process, partial(phase, place))) for phase in phases]
     ends_s = computed_until(process, lambda: False)
     assert process.wait() == 0, said(place)
-    return Kind(name, command, files(place), result(place), begins_s, writes_s, ends_s)
+    return Kind(name, command, files(place), result(place), tuple(begin_s), ends_s)
 
 
-def live(kind: Kind, work: Path, chance: random.Random, kills: int) -> int:
-    """Kill one life so many times, resume it and compare; return how many kills met it alive."""
+def live(
+    kind: Kind, work: Path, chance: random.Random, kills: int, signals: Sequence[signal.Signals]
+) -> int:
+    """End one life so many times, resume it and compare; return how many met it alive."""
     place = work / "out"
-    met = sum(killed(kind, place, chance) for _ in range(kills))
+    ends = [ended(kind, place, chance, chance.choice(signals)) for _ in range(kills)]
     end = start(kind.command, place)
     status = end.wait(timeout=MOST_S)
-    assert status == 0, f"{kind.name}: exit {status} when resumed: {said(place)}"
-    assert result(place) == kind.result, f"{kind.name}: another result in {place}"
+    after = f"{kind.name} after {ends} in {place}"
+    assert status == 0, f"{after}: exit {status} when resumed: {said(place)}"
+    assert result(place) == kind.result, f"{after}: another result"
     differ = files(place) ^ kind.files
-    assert not differ, f"{kind.name}: files that only one of the two has: {sorted(differ)}"
-    return met
+    assert not differ, f"{after}: files that only one of the two has: {sorted(differ)}"
+    return sum(status != 0 for _, status in ends)
 
 
-def killed(kind: Kind, place: Path, chance: random.Random) -> bool:
-    """Start or go on, and kill; tell whether it was still alive."""
+def ended(
+    kind: Kind, place: Path, chance: random.Random, number: signal.Signals
+) -> tuple[str, int]:
+    """Start or go on, and send a signal; return its name and how the process ended."""
     process = start(kind.command, place)
-    if chance.random() < 0.5:
-        until_s = chance.uniform(kind.begins_s, kind.ends_s)
-    else:
-        computed_s = computed_until(process, partial(writes_tables, place))
-        until_s = computed_s + chance.uniform(0.0, kind.ends_s - kind.writes_s)
+    phase, begins_s = chance.choice(kind.phases)
+    computed_s = computed_until(process, partial(phase, place))
+    until_s = computed_s + chance.uniform(0.0, kind.ends_s - begins_s)
     computed_until(process, lambda: False, until_s)
     time.sleep(chance.uniform(0.0, TICK_S))
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+    process.send_signal(number)
+    return number.name, process.wait(timeout=MOST_S)
 
 
 def start(command: tuple[str, ...], place: Path) -> subprocess.Popen[bytes]:
@@ -174,6 +195,11 @@ def computed_until(
     return computed_s
 
 
+def holds_tensors(place: Path) -> bool:
+    """Whether a checkpoint holds tensors."""
+    return any(place.glob("checkpoint/values/*.safetensors"))
+
+
 def writes_tables(place: Path) -> bool:
     """Whether a run has begun to write its tables, or a sweep has all points but the last."""
     if (place / "sweep.json").exists():
@@ -199,6 +225,59 @@ def result(place: Path) -> tuple[Any, ...]:
 def files(place: Path) -> frozenset[str]:
     """Names of all files below a folder."""
     return frozenset(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file())
+
+
+# The forms of the campaign, each of which says what came out.
+
+
+def killed(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 at any moment."""
+    return told(campaign(work, count, seed), "killed")
+
+
+def behind_tensors(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 behind a checkpoint that holds tensors."""
+    return told(campaign(work, count // 2, seed, [BEHIND_TENSORS]), "killed")
+
+
+def signalled(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Send any signal."""
+    return told(campaign(work, count // 2, seed, signals=ENDING), "ended by a signal")
+
+
+def told(kills: Counter[str], how: str) -> Iterator[str]:
+    """Say how many lives of each kind were ended."""
+    for name, number in kills.items():
+        yield f"{name}: {number} {how}, {number} resumed to the identical result"
+
+
+def again(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Run undisturbed ten times as often, under load."""
+    own = {"XDG_CACHE_HOME": str(work), "PYTHONFAULTHANDLER": "1", "LEOMIX_CACHE": ""}
+    environment, leomix = {**os.environ, **own}, [sys.executable, "-m", "sim"]
+
+    def run_one(number: int) -> str:
+        place = work / f"run{number}"
+        cleared = [] if number % CLEARED else [[*leomix, "cache", "--clear"]]
+        for line in (*cleared, [*leomix, *AGAIN, "-o", str(place)]):
+            done = subprocess.run(
+                line, env=environment, capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stderr) == (0, ""), f"run {number}: {done}"
+        found: str = json.loads((place / "manifest.json").read_text())["trace_sha256"]
+        shutil.rmtree(place)
+        return found
+
+    with subprocess.Popen([sys.executable, "-c", BUSY]) as busy, ThreadPoolExecutor(2) as pool:
+        try:
+            traces = Counter(pool.map(run_one, range(10 * count)))
+        finally:
+            busy.kill()
+    assert len(traces) == 1, traces
+    yield f"paper-slots: {traces.total()} runs under load, none died, one trace"
+
+
+FORMS = {"kill": killed, "tensors": behind_tensors, "signals": signalled, "again": again}
 
 
 if __name__ == "__main__":
