@@ -73,6 +73,10 @@ def _sync(path: Path) -> None:
 
 LARGEST_JSON_BYTES = 100_000_000
 """A tokenizer with a vocabulary of a million tokens has less."""
+JSON_BYTES = {b"[": 64, b"{": 240, b'"': 32}
+"""Memory for each list, each object, and each end of a text, when JSON is read."""
+JSON_TIMES, SPARE_BYTES = 8, 20_000_000
+"""How many times its size a file may take in memory; journals take five times theirs."""
 
 
 def check_regular(path: str | Path) -> int:
@@ -95,14 +99,24 @@ def check_size(path: str | Path, most: int) -> None:
         raise ValueError(f"{path}: has {size} bytes; at most {most} are read")
 
 
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file; errors as of :func:`check_regular`."""
+    check_regular(path)
+    return path.read_bytes()
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Return the object of a JSON file; raise :class:`ValueError` for anything else, in one line.
 
     Raises :class:`OSError` for a file that cannot be read.
     """
     check_size(path, LARGEST_JSON_BYTES)
+    data = path.read_bytes()
+    needed = sum(data.count(mark) * size for mark, size in JSON_BYTES.items())
+    if needed > JSON_TIMES * len(data) + SPARE_BYTES:
+        raise ValueError(f"{path}: not JSON of leomix (too many lists and objects for its size)")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
     if not isinstance(value, dict):

@@ -79,7 +79,8 @@ def check_not_a_pipe(path: Path) -> None:
 
 def check_within(folder: Path, path: Path) -> None:
     """Raise InputError for a path in ``folder`` that a link leads out of it."""
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # Unlike Path.resolve this leaves links that lead to themselves to whoever opens them.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise InputError(f"{path}: a link leads out of {folder}; remove the link")
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from learning.files import check_header, sync_folder, write_bytes
+from learning.files import check_header, read_regular, sync_folder, write_bytes
 from learning.values.lazy import Handle, Tensors
 
 SUFFIX = ".safetensors"
@@ -31,7 +31,7 @@ class FolderStore:
         """Return the tensors of ``key``."""
         path = self._path(key)
         try:
-            return unpacked(path.read_bytes())
+            return unpacked(read_regular(path))
         except (ValueError, OSError) as error:
             raise ValueError(f"{path}: is broken ({error}); {self.cure}") from None
 
@@ -51,7 +51,7 @@ class FolderStore:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             key = path.name.removesuffix(SUFFIX)
             with suppress(FileNotFoundError):  # that store has deleted it
-                self._write(key, path.read_bytes())
+                self._write(key, read_regular(path))
 
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""

@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 import orbit
-from learning.files import source_fingerprints
+from learning.files import read_regular, source_fingerprints
 from learning.provenance import processor
 from learning.values.store import packed, unpacked
 from sim.errors import InputError
@@ -300,7 +300,7 @@ def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
 def _tally(root: Path) -> float:
     """Size of the cache when a run last ended; inf where it is not known."""
     try:
-        return int((root / TALLY).read_text(encoding="utf-8"))
+        return int(read_regular(root / TALLY))
     except (OSError, ValueError):
         return math.inf
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from learning.files import at_once
+from learning.files import at_once, read_regular
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
@@ -40,8 +40,8 @@ def cache_folder() -> Path:
 def is_cache(folder: Path) -> bool:
     """Whether ``folder`` holds a cache of leomix."""
     try:
-        text = (folder / TAG).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_regular(folder / TAG).decode()
+    except (OSError, ValueError):
         return False
     return text.startswith(SIGNATURE) and "leomix" in text
 
@@ -89,8 +89,8 @@ class Shelf:
         """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
         path = self.root / name
         try:
-            sealed = path.read_bytes()
-        except OSError:
+            sealed = read_regular(path)
+        except (OSError, ValueError):
             return None
         data = sealed[: -SEAL.size]
         if sealed[-SEAL.size :] != _seal(data):

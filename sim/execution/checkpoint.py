@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from learning.files import read_object
 from learning.values.lazy import Values
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError
-from sim.files import check_not_a_pipe, write_text
+from sim.files import write_text
 from sim.trace.recorder import Trace
 
 CHECKPOINT = "checkpoint"
@@ -111,12 +112,15 @@ def has_saved(folder: Path) -> bool:
 
 def read_journal(path: Path) -> tuple[Journal, dict[str, Any]]:
     """Return the journal in a file and all keys of it; raise InputError if it is broken."""
-    check_not_a_pipe(path)
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_object(path)
+        values = state.get("values", [])
+        if not isinstance(values, list) or not all(isinstance(key, str) for key in values):
+            raise ValueError("its values are no list of keys")
         return Journal.of(state), state
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is broken ({error}); {how_to_restart(path.parent)}") from None
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: is broken ({why}); {how_to_restart(path.parent)}") from None
 
 
 def how_to_restart(folder: Path) -> str:

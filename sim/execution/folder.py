@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from learning.files import is_stray, write_bytes
+from learning.files import is_stray, read_object, write_bytes
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import check_not_a_pipe, check_within, naming, try_lock, write_text, written
@@ -97,10 +97,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); the run has to be done again") from None
-    missing = [key for key in NEEDED if not isinstance(manifest, dict) or key not in manifest]
+        manifest = read_object(path)
+    except ValueError as error:
+        raise InputError(f"{error}; the run has to be done again") from None
+    missing = [key for key in NEEDED if key not in manifest]
     if missing:
         raise InputError(f"{path}: no manifest of a run (it has no {missing[0]!r})")
     return manifest
@@ -116,11 +116,16 @@ def read_tables(folder: Path) -> Tables:
         path = folder / f"{name}.parquet"
         if name in OPTIONAL and not path.exists():
             continue
-        rows, columns = described(path)
-        needed = (column for column in COLUMNS[name] if column not in APPENDED.get(name, ()))
-        lacking = [column for column in needed if column not in columns]
+        rows, schema = described(path)
+        found = {field.name: field.type for field in schema}
+        absent = {column: COLUMNS[name][column] for column in APPENDED.get(name, ())}
+        lacking = [
+            column for column, kind in COLUMNS[name].items() if (absent | found).get(column) != kind
+        ]
         if lacking:
-            raise InputError(f"{path}: is not the table of a run (it has no {lacking[0]!r})")
+            raise InputError(
+                f"{path}: is not the table of a run (it has no {lacking[0]!r} of its type)"
+            )
         tables.files[name] = path
         if rows <= LARGE:
             tables.small.add(name)

@@ -15,11 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from learning.files import read_object
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
-from sim.files import check_not_a_pipe, try_lock, written
+from sim.files import check_within, try_lock, written
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
+from sim.trace.tables import described, read_groups
 
 LOG = "workers.log"
 """What runs have printed, in the sweep's folder."""
@@ -64,21 +66,12 @@ def read_sweep(folder: str | Path) -> Sweep:
     about = read_about(place)
     if about is None:
         raise InputError(f"{place}: no folder of a sweep (it has no {SWEEP})")
-    check_not_a_pipe(place / ROWS)
-    try:
-        # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
-        with pq.ParquetFile(place / ROWS) as file:
-            if file.metadata.num_rows > len(about["points"]):
-                raise InputError(f"{place / ROWS}: has more rows than points; sweep --resume")
-            rows = file.read()
-    except FileNotFoundError:
-        raise InputError(
-            f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume"
-        ) from None
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{place / ROWS}: cannot be read ({reason}); sweep --resume") from None
-    return Sweep(place, about, rows)
+    path = place / ROWS
+    if not path.exists():
+        raise InputError(f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume")
+    if described(path)[0] > len(about["points"]):
+        raise InputError(f"{path}: has more rows than points; sweep --resume")
+    return Sweep(place, about, pa.concat_tables(read_groups(path)))
 
 
 def read_about(place: Path) -> dict[str, Any] | None:
@@ -87,10 +80,10 @@ def read_about(place: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        about = read_object(path)
+    except ValueError:
         raise InputError(f"{path}: is broken; sweep in another folder") from None
-    if not isinstance(about, dict) or not {"keys", "points"} <= set(about):
+    if not {"keys", "points"} <= set(about):
         raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
     return about
 
@@ -99,6 +92,9 @@ def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
     """Return whether ``place`` holds this sweep; raise InputError if it holds anything else."""
     if place.exists() and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
+    runs = (place / POINTS / str(point["digest"]) for point in about["points"])
+    for path in (place / POINTS, place / LOG, *place.glob(".*"), *runs):
+        check_within(place, path)
     there = read_about(place) if place.is_dir() else None
     if there is None:
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):

@@ -24,6 +24,9 @@ LARGE = 1 << 20
 MOST_ROWS_A_BYTE = 16
 """Rows of a large table per byte of its file. Events of equal devices, which compress best, have
 10.5; equal rows, which no run writes, have 19 and more."""
+MOST_ROW_BYTES, SPARE_BYTES = 512, 16_000_000
+"""Memory for a row of a file of anybody's, with texts as long as names may be, and for any file."""
+MOST_COLUMNS = 200
 ROW_BYTES = 250
 """Memory for a row of the traces: blocks and sorted tables, or a table and what is made of it."""
 
@@ -121,45 +124,80 @@ def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield rest
 
 
-def described(path: Path) -> tuple[int, list[str]]:
-    """Return how many rows a file has, and its columns.
-
-    Raises InputError for a file that is missing or broken.
-    """
+def described(path: Path) -> tuple[int, pa.Schema]:
+    """Return how many rows a file has, and its columns; errors as of :func:`read_groups`."""
     with reading(path), _opened(path) as file:
-        return file.metadata.num_rows, file.schema_arrow.names
+        return file.metadata.num_rows, _plain(file.schema_arrow)
 
 
 def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield a table group by group, or ``columns`` of it; at least one, which may be empty.
 
-    Raises InputError for a file that is missing or broken.
+    Raises InputError for a file that is missing or broken, or takes memory as no run's table does.
     """
     with reading(path):
         file = _opened(path)
     with file:
+        schema = _plain(file.schema_arrow)
         if not file.num_row_groups:
-            yield file.schema_arrow.empty_table()
+            yield schema.empty_table()
         for number in range(file.num_row_groups):
             with reading(path):
                 group = file.read_row_group(number, columns)
-            yield group
+            _check_texts(path, group)
+            yield group.cast(_plain(group.schema))
 
 
 def _opened(path: Path) -> pq.ParquetFile:
-    """Open a table, but no pipe and none with more rows than a run writes into such a file."""
+    """Open a table, but no pipe and none with more than a run writes; texts are dictionaries."""
     check_not_a_pipe(path)
     # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
-    file = pq.ParquetFile(path)
-    found, size = file.metadata, path.stat().st_size
-    groups = (found.row_group(number).num_rows for number in range(found.num_row_groups))
-    if found.num_rows > max(LARGE, MOST_ROWS_A_BYTE * size) or max(groups, default=0) > LARGE:
-        file.close()
+    with pq.ParquetFile(path) as file:
+        found, schema, size = file.metadata, file.schema_arrow, path.stat().st_size
+        groups = [found.row_group(number) for number in range(found.num_row_groups)]
+        if (
+            found.num_rows > max(LARGE, MOST_ROWS_A_BYTE * size)
+            or found.num_columns > MOST_COLUMNS
+            or any(pa.types.is_nested(field.type) for field in schema)
+            or any(group.num_rows > LARGE for group in groups)
+            or any(group.total_byte_size > _most_bytes(group.num_rows) for group in groups)
+        ):
+            raise InputError(
+                f"{path}: has {found.num_rows} rows in {data_size(size)} and {len(groups)} "
+                f"groups of rows, {_NOT_OURS}"
+            )
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    return pq.ParquetFile(path, metadata=found, read_dictionary=texts)
+
+
+_NOT_OURS = "which no run writes; get the run folder again from its source"
+
+
+def _most_bytes(rows: int) -> int:
+    return MOST_ROW_BYTES * rows + SPARE_BYTES
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with text in the place of dictionaries."""
+    fields = (
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in schema
+    )
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _check_texts(path: Path, group: pa.Table) -> None:
+    """Raise InputError for few words that many rows repeat, and that are long: one by one."""
+    chunks = [chunk for column in group.columns for chunk in column.chunks]
+    words = [chunk for chunk in chunks if pa.types.is_dictionary(chunk.type)]
+    needed = sum(
+        pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+        for chunk in words
+    )
+    if needed > _most_bytes(len(group)):
         raise InputError(
-            f"{path}: has {found.num_rows} rows in {data_size(size)} and {found.num_row_groups} "
-            "groups of rows, which no run writes; get the run folder again from its source"
+            f"{path}: has {data_size(needed)} of text in {len(group)} rows, {_NOT_OURS}"
         )
-    return file
 
 
 def _check_memory(path: Path) -> None:

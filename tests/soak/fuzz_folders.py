@@ -1,75 +1,94 @@
-"""Run folders, damaged: the manifest, a table, and the journal of a run that was stopped."""
+"""Folders of runs, of a sweep and of the cache: each file in them, and each that is written."""
 
 from __future__ import annotations
 
-import shutil
+import re
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import scenarios
-from tests.kit.folders import cut
+from tests.kit.folders import cut, limited
 from tests.soak import fuzz_mutations as damage
-from tests.soak.fuzz_kinds import SMALL, Kind, leomix
+from tests.soak.fuzz_kinds import SMALL, Kind, in_folder, leomix
 
-WITHOUT = {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0}
-SHORT = {"stop__cycles": 1, "learning__pretraining": WITHOUT}
 QUIET = ("--quiet", "--no-cache")
-COMMANDS: list[Callable[[Path], int]] = [
-    partial(leomix, "show"),
-    lambda run: leomix("show", run, "--json"),
-    lambda run: leomix("compare", run, run),
-    lambda run: leomix("export", run, "--to", "csv", "-o", _fresh(run.parent / "csv")),
-    lambda run: leomix("export", run, "--to", "perfetto", "-o", _fresh(run.parent / "lanes")),
-]
+
+SCENARIO = SMALL.replace("cycles: 2", "cycles: 1").replace(
+    "learning:", "learning:\n  pretraining: {backbone_steps: 0, expert_steps: 0, gate_steps: 0}"
+)
+RUN = "run small.yaml --quiet --no-cache -o run"
+SWEEP = "sweep small.yaml -p seed=1,2 --set learning.train=false --quiet --no-cache -o run"
+SHOW = ("show run", "show run --json", "compare run run", "report run", "report run -o page.html")
+EXPORT = ("export run --to csv", "export run --to parquet -o out", "export run --to perfetto")
+TRAINED = ("export run --to tensorboard", "export run --to peft -o out", f"{RUN} --resume")
+
+
+class World(NamedTuple):
+    """A folder by the command that makes it, what reads it, and what else is written there."""
+
+    made_by: str
+    reads: tuple[str, ...]
+    written: tuple[str, ...] = ()
+    may_fail: bool = False
+    is_own: bool = False
+
+
+WORLDS = {
+    "run": World(
+        RUN,
+        (*SHOW, *EXPORT, *TRAINED, "fork run --at 600 -o out --quiet --no-cache"),
+        ("page.html", "out", "run/report.html", "run/export/csv", "run/.report.html.part"),
+    ),
+    "timing": World(f"{RUN} --set learning.train=false", (*SHOW, *EXPORT)),
+    "stopped": World("", ("show run", f"{RUN} --resume"), ("run/model", "run/.spilled"), True),
+    "sweep": World(
+        SWEEP,
+        ("report run", *EXPORT[:2], f"{SWEEP} --resume", f"{SWEEP} --dry-run"),
+        ("run/workers.log", "run/report.html", "run/.rows.lock"),
+        True,
+    ),
+    "cache": World(
+        "run small.yaml -o first --quiet",
+        ("run small.yaml --quiet -o run", "cache", "cache --clear"),
+        is_own=True,
+    ),
+}
+HASH = re.compile("[0-9a-f]{32}")
+"""In the names of files of which one stands for all."""
+INPUTS = ("small.yaml", "first")
 
 
 def folder_kinds() -> dict[str, Kind]:
-    """Kinds of files in run folders; runs are made for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "small.yaml").write_text(SMALL, encoding="utf-8")
-        scenario = place / "small.yaml"
-        assert not leomix("run", scenario, "-o", place / "run", *QUIET, learning__train=False)
-        load = {key.replace("__", "."): value for key, value in SHORT.items()}
-        cut(scenarios.load(scenario, load), place / "stopped", 13)
-        done, stopped = _files(place, "run"), _files(place, "stopped")
-    manifest = done.pop("run/manifest.json")
-    journal = stopped.pop("stopped/checkpoint/journal.json")
-    text, small = (damage.json_text,), {"small.yaml": SMALL.encode()}
-    kinds = {
-        "manifest": Kind([manifest], _shown, 1000, "run/manifest.json", text, beside=done),
-        "journal": Kind(
-            [journal], _resumed, 300, "stopped/checkpoint/journal.json", text,
-            may_fail=True, beside=stopped | small,
-        ),
-    }  # fmt: skip
-    for table in ("events", "metrics"):
-        name = f"run/{table}.parquet"
-        beside = {**done, "run/manifest.json": manifest}
-        kinds[f"{table} table"] = Kind([beside.pop(name)], _shown, 400, name, beside=beside)
+    """Kinds of files in all folders, which are made for it, and of the folders in them."""
+    kinds: dict[str, Kind] = {}
+    for name, world in WORLDS.items():
+        with tempfile.TemporaryDirectory() as folder, in_folder(folder):
+            _make(world)
+            found = [path for path in sorted(Path().rglob("*")) if path.parts[0] not in INPUTS]
+            files = {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+        reads = tuple(partial(leomix, *line.split()) for line in world.reads)
+        alike = {HASH.sub("", str(path)): str(path) for path in found}
+        for place in (*alike.values(), *world.written):
+            kinds[f"{name}: {place}"] = Kind(
+                whole=[files[place]] if place in files else [],
+                reads=reads,
+                share=100,
+                name=place,
+                grammar=damage.GRAMMARS.get(Path(place).suffix),
+                may_fail=world.may_fail,
+                is_own=world.is_own,
+                beside={other: data for other, data in files.items() if other != place},
+            )
     return kinds
 
 
-def _files(place: Path, folder: str) -> dict[str, bytes]:
-    found = sorted((place / folder).rglob("*"))
-    return {str(path.relative_to(place)): path.read_bytes() for path in found if path.is_file()}
-
-
-def _shown(path: Path) -> int:
-    """One command after the other reads the run of the file."""
-    return COMMANDS[sum(path.read_bytes()) % len(COMMANDS)](path.parent)
-
-
-def _resumed(path: Path) -> int:
-    """Go on with the run in a copy of its folder."""
-    run = path.parent.parent
-    copy = _fresh(run.parent / "copy")
-    shutil.copytree(run, copy)
-    return leomix("run", run.parent / "small.yaml", "--resume", "-o", copy, *QUIET, **SHORT)
-
-
-def _fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
+def _make(world: World) -> None:
+    """Make a world in the current folder; a run is stopped after its thirteenth event."""
+    Path("small.yaml").write_text(SCENARIO, encoding="utf-8")
+    if not world.made_by:
+        cut(scenarios.load("small.yaml"), Path("run"), 13)
+        return
+    with limited(worth_keeping_s=0.0):
+        assert not leomix(*world.made_by.split()), world

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,23 +83,49 @@ NEAR = "2026-08-22T00:00:00Z"
 CONTACTS = ["--start", NEAR, "--days", "0.1", "--min-elevation", "10"]
 
 
+Read = Callable[[], int]
+"""A command in the folder of its files; returns the exit status."""
+
+
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: whole ones, mutations of its own, and what reads it at a place.
+    """A kind of file: whole ones, the place of it, what lies beside it, and what reads it there.
 
-    ``share`` is how many of 20,000 inputs are of it; ``may_fail`` says that status 1 with its one
-    line is right too (a run that is found to be another one). ``at`` gives the number-th of count
-    inputs where they are not drawn.
+    Without a whole one a command writes there. ``share`` is how many of 20,000 inputs are of it;
+    ``may_fail`` says that status 1 with its one line is right too (a run that is found to be
+    another one); ``is_own`` that nobody sends it: links in it may lead anywhere.
     """
 
     whole: list[bytes]
-    read: Callable[[Path], int]
+    reads: tuple[Read, ...]
     share: int
     name: str = "file"
-    special: tuple[damage.Mutation, ...] = ()
+    grammar: damage.Grammar | None = None
     may_fail: bool = False
+    is_own: bool = False
     beside: dict[str, bytes] = field(default_factory=dict)
-    at: Callable[[int, int], bytes] | None = None
+
+    def lay(self, folder: Path) -> Path:
+        """Make ``folder`` anew with the files beside it, and return its place."""
+        shutil.rmtree(folder, ignore_errors=True)
+        for place, content in self.beside.items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(content)
+        path = folder / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@contextlib.contextmanager
+def in_folder(folder: str | Path) -> Iterator[None]:
+    """Work in ``folder``, where the cache is as well."""
+    before = os.environ["LEOMIX_CACHE"]
+    with contextlib.chdir(folder):
+        os.environ["LEOMIX_CACHE"] = "cache"
+        try:
+            yield
+        finally:
+            os.environ["LEOMIX_CACHE"] = before
 
 
 def leomix(*arguments: object, **settings: object) -> int:
@@ -104,14 +134,14 @@ def leomix(*arguments: object, **settings: object) -> int:
     return status([*map(str, arguments), *(part for one in said for part in ("--set", one))])
 
 
-def _scenario(path: Path) -> int:
+def _scenario() -> int:
     """Validate a scenario; one that would be planned for long is read, and that is all."""
     try:
-        if _is_long(scenarios.load(path)):
+        if _is_long(scenarios.load("file.yaml")):
             return 0
     except scenarios.ScenarioError:
         pass
-    return leomix("validate", path)
+    return leomix("validate", "file.yaml")
 
 
 def _is_long(scenario: scenarios.Scenario) -> bool:
@@ -127,23 +157,18 @@ def _is_long(scenario: scenarios.Scenario) -> bool:
     )  # fmt: skip
 
 
-def _elements(path: Path) -> int:
-    return leomix("contacts", "--tle", path, "--site", "10,20", *CONTACTS)
+def _elements() -> int:
+    return leomix("contacts", "--tle", "file", "--site", "10,20", *CONTACTS)
 
 
-def _sites(path: Path) -> int:
-    return leomix("contacts", "--tle", path.parent / "ok.tle", "--sites", path, *CONTACTS)
+def _sites() -> int:
+    return leomix("contacts", "--tle", "ok.tle", "--sites", "file", *CONTACTS)
 
 
-def _data(kind: str) -> Callable[[Path], int]:
-    def read(path: Path) -> int:
-        data = {"kind": kind, "path": str(path), "trial_samples": 2}
-        model = "mixtral" if kind == "jsonl" else "vector-moe"
-        return leomix(
-            "validate", path.parent / "small.yaml", learning__data=data, learning__model__kind=model
-        )
-
-    return read
+def _data(kind: str) -> int:
+    data = {"kind": kind, "path": "file", "trial_samples": 2}
+    model = "mixtral" if kind == "jsonl" else "vector-moe"
+    return leomix("validate", "small.yaml", learning__data=data, learning__model__kind=model)
 
 
 def _json_rows() -> bytes:
@@ -191,26 +216,21 @@ def plain_kinds() -> dict[str, Kind]:
     places = ORBIT.replace("places: [{latitude_deg: 88.5, longitude_deg: 1}]", "places_path: file")
     small, tle = {"small.yaml": SMALL.encode()}, TLE.encode()
     scenario = [SMALL.encode(), ORBIT.encode()]
-    json_text, json_lines = (damage.json_text,), (damage.json_lines,)
     omm = json.dumps([OMM, OMM]).encode()
     rows, at = [_json_rows(), _questions()], b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"
     by_windows, by_places = {"w.yaml": windows.encode()}, {"p.yaml": places.encode()}
-
-    def listed(path: Path) -> int:
-        return leomix("contacts", path.with_name("w.yaml"))
-
-    def placed(path: Path) -> int:
-        return leomix("validate", path.with_name("p.yaml"))
-
+    elements, listed = (_elements,), (partial(leomix, "contacts", "w.yaml"),)
+    placed = (partial(leomix, "validate", "p.yaml"),)
+    jsonl, npz = (partial(_data, "jsonl"),), (partial(_data, "npz"),)
     return {
-        "scenario": Kind(scenario, _scenario, 4000, "file.yaml", (damage.yaml_text,)),
-        "TLE": Kind([tle], _elements, 3000),
-        "OMM JSON": Kind([omm], _elements, 1500, special=json_text),
-        "OMM CSV": Kind([_omm_csv()], _elements, 1200),
-        "OMM XML": Kind([_omm_xml()], _elements, 1500),
+        "scenario": Kind(scenario, (_scenario,), 4000, "file.yaml", damage.YAML),
+        "TLE": Kind([tle], elements, 3000),
+        "OMM JSON": Kind([omm], elements, 1500, grammar=damage.JSON),
+        "OMM CSV": Kind([_omm_csv()], elements, 1200),
+        "OMM XML": Kind([_omm_xml()], elements, 1500),
         "window CSV": Kind([WINDOWS.encode()], listed, 2000, beside=by_windows),
-        "site CSV": Kind([SITES.encode()], _sites, 1000, beside={"ok.tle": tle}),
+        "site CSV": Kind([SITES.encode()], (_sites,), 1000, beside={"ok.tle": tle}),
         "places CSV": Kind([at], placed, 500, beside=by_places),
-        "JSON lines": Kind(rows, _data("jsonl"), 1500, special=json_lines, beside=small),
-        "npz": Kind([_npz()], _data("npz"), 800, beside=small),
+        "JSON lines": Kind(rows, jsonl, 1500, grammar=damage.LINES, beside=small),
+        "npz": Kind([_npz()], npz, 800, beside=small),
     }

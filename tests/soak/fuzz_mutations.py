@@ -1,14 +1,18 @@
-"""Ways to damage a file: by bytes, by lines, and by what the grammar takes apart."""
+"""Ways to damage a file: by bytes, by lines, by what the grammar takes apart, and by its size."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 Mutation = Callable[[bytes, Random], bytes]
@@ -139,45 +143,146 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def json_text(data: bytes, draw: Random) -> bytes:
-    """Damage one place of a JSON text, or twice give a key."""
-    value = mutate_value(json.loads(data), draw)
-    text = json.dumps(value)
-    if draw.random() < 0.1 and text.startswith("{") and len(text) > 2:
-        text = text[0] + text[1:-1] + "," + text[1:]
-    return text.encode(errors="surrogatepass")
+@dataclass(frozen=True)
+class Grammar:
+    """How a document is taken apart and written."""
+
+    parse: Callable[[bytes], Any]
+    write: Callable[[Any], bytes]
 
 
-def yaml_text(data: bytes, draw: Random) -> bytes:
-    """Damage one place of a YAML text."""
-    value = mutate_value(yaml.safe_load(data), draw)
-    return yaml.safe_dump(value, allow_unicode=True).encode(errors="surrogatepass")
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode(errors="surrogatepass")
 
 
-def json_lines(data: bytes, draw: Random) -> bytes:
-    """Damage one line of JSON lines."""
-    parts = data.splitlines()
-    at = draw.randrange(len(parts))
-    parts[at] = json_text(parts[at], draw)
-    return b"\n".join(parts)
+def _with_length(parts: list[Any]) -> bytes:
+    header = _json(parts[0])
+    return len(header).to_bytes(8, "little") + header + parts[1]
 
 
-def safetensors(data: bytes, draw: Random) -> bytes:
-    """Damage the header of a safetensors file, which keeps its length in front or loses it."""
-    size = int.from_bytes(data[:8], "little")
-    header = json_text(data[8 : 8 + size], draw)
-    if draw.random() < 0.2:
-        header = draw.choice(GENERAL)(data[8 : 8 + size], draw)
-    length = len(header) if draw.random() < 0.9 else draw.choice([0, 2**63, 2**64 - 1, size])
-    return length.to_bytes(8, "little") + header + data[8 + size :]
+JSON = Grammar(json.loads, _json)
+LINES = Grammar(
+    lambda data: [json.loads(line) for line in data.splitlines()],
+    lambda rows: b"\n".join(map(_json, rows)),
+)
+YAML = Grammar(
+    yaml.safe_load,
+    lambda value: yaml.safe_dump(value, allow_unicode=True).encode(errors="surrogatepass"),
+)
+TENSORS = Grammar(
+    lambda data: [
+        json.loads(data[8 : (end := 8 + int.from_bytes(data[:8], "little"))]),
+        data[end:],
+    ],
+    _with_length,
+)
+GRAMMARS = {".json": JSON, ".jsonl": LINES, ".yaml": YAML, ".safetensors": TENSORS}
+BROKEN = (ValueError, TypeError, IndexError, RecursionError, yaml.YAMLError)
+"""Errors of a document that is no longer of its grammar."""
+OTHERS: list[Any] = [None, True, -1, 1.5, "x", [], {}, [None], {"x": None}]
 
 
-def damaged(data: bytes, draw: Random, special: tuple[Mutation, ...] = ()) -> bytes:
-    """Return ``data`` with one to three mutations, the first of them of its own grammar's."""
+def damaged(data: bytes, draw: Random, grammar: Grammar | None = None) -> bytes:
+    """Return ``data`` with one to three mutations, the first of them perhaps of its grammar."""
     for count in range(draw.choice([1, 1, 1, 2, 3])):
-        own = special if count == 0 and draw.random() < 0.6 else ()
         try:
-            data = draw.choice(own or GENERAL)(data, draw)
-        except (ValueError, TypeError, RecursionError, yaml.YAMLError):  # no longer of that grammar
-            data = draw.choice(GENERAL)(data, draw)
+            if grammar and count == 0 and draw.random() < 0.6:
+                data = grammar.write(mutate_value(grammar.parse(data), draw))
+                continue
+        except BROKEN:
+            pass
+        data = draw.choice(GENERAL)(data, draw)
     return data
+
+
+def other_values(data: bytes, grammar: Grammar) -> Iterator[tuple[str, bytes]]:
+    """Replace each value of a document in turn by null and by values of other types."""
+    whole = grammar.parse(data)
+    for holder, key in _places(whole):
+        was = holder[key]
+        for other in OTHERS:
+            if type(other) is not type(was) or other == [None]:
+                holder[key] = other
+                try:
+                    yield f"{key!r}: {other!r}", grammar.write(whole)
+                except BROKEN:
+                    continue
+        holder[key] = was
+
+
+# Files that are large, or become so when they are read.
+
+
+UNITS = [
+    b"<a>", b"<a/>", b"<omm/>", b"[", b"[],", b"{", b'{"a":', b'{"a":1},', b"1,", b",", b'"', b" ",
+    b"\n", b"\n\n", b"x", b"x\n", b"a,b\n", b"1 x\n", b"- ", b"- a\n", b"? ", b"a: b\n", b"#\n",
+    b'"\n",', b"\\u0041", b"&lt;", b"\xc3\xa9", b"0",
+]  # fmt: skip
+
+
+def swollen(data: bytes, draw: Random, size: int) -> tuple[str, bytes]:
+    """Repeat a unit of some format, or a part of the file, up to so many bytes."""
+    own = [line + b"\n" for line in data.splitlines()[:9]] + [data[:2000], data[-2000:]]
+    unit = draw.choice([*UNITS, *(one for one in own if one)])
+    at = draw.choice([0, len(data), draw.randrange(len(data) + 1), data.rfind(b"\n") + 1])
+    text = data[:at] + unit * ((size - len(data)) // len(unit)) + data[at:]
+    return f"{unit[:40]!r} up to {size} bytes, at {at}", text
+
+
+def _column(kind: pa.DataType, rows: int, text: str) -> pa.Array:
+    if pa.types.is_string(kind):
+        return pa.repeat(text, rows)
+    return pa.nulls(rows, kind) if text == "null" else pa.repeat(pa.scalar(0).cast(kind), rows)
+
+
+def _equal_rows(table: pa.Table, rows: int, text: str = "x") -> pa.Table:
+    columns = [_column(field.type, rows, text) for field in table.schema]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _words(table: pa.Table, words: list[str]) -> pa.Table:
+    """A table of as many rows, whose texts are large and each is another."""
+    rows = _equal_rows(table, len(words))
+    for number, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            rows = rows.set_column(number, field, pa.array(words))
+    return rows
+
+
+def _wide(table: pa.Table, columns: int) -> pa.Table:
+    extra = [f"x{number}" for number in range(columns)]
+    arrays = [*table.columns, *(pa.nulls(len(table), pa.int8()) for _ in extra)]
+    return pa.Table.from_arrays(arrays, names=[*table.column_names, *extra])
+
+
+def _deep(table: pa.Table, levels: int) -> pa.Table:
+    kind = pa.int8()
+    for _ in range(levels):
+        kind = pa.list_(kind)
+    return table.append_column("deep", pa.nulls(len(table), kind))
+
+
+LONG, PLAIN = "x" * 10_000, {"use_dictionary": False}
+BOMBS: list[tuple[str, Callable[[pa.Table, int], pa.Table], dict[str, Any]]] = [
+    ("equal rows", _equal_rows, {}),
+    ("rows of null", lambda table, n: _equal_rows(table, n, "null"), {}),
+    ("rows that may be a run's", lambda table, n: _equal_rows(table, 1 << 20), {}),
+    ("one long text", lambda table, n: _equal_rows(table, 1, "x" * n), {}),
+    ("a long text in many rows", lambda table, n: _equal_rows(table, n // 2000, LONG), {}),
+    ("the same, plain", lambda table, n: _equal_rows(table, n // 2000, LONG), PLAIN),
+    ("long texts", lambda table, n: _words(table, [str(k) * 2000 for k in range(n // 9000)]), {}),
+    ("many columns", lambda table, n: _wide(table, n // 2000), {}),
+    ("many groups", lambda table, n: _equal_rows(table, n // 1000), {"row_group_size": 1}),
+    ("deep lists", lambda table, n: _deep(table, 200), {}),
+]
+
+
+def bombs(data: bytes, size: int) -> Iterator[tuple[str, bytes]]:
+    """Tables that are small in their file and large in memory."""
+    table = pq.ParquetFile(io.BytesIO(data)).read()
+    for name, make, how in BOMBS:
+        out = io.BytesIO()
+        pq.write_table(
+            make(table, size), out, compression="zstd", **{"row_group_size": 1 << 18, **how}
+        )
+        yield f"{name} ({size})", out.getvalue()

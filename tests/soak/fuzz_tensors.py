@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.kit.learning import train_bpe
 from tests.soak import fuzz_mutations as damage
-from tests.soak.fuzz_folders import QUIET, SHORT
-from tests.soak.fuzz_kinds import SMALL, TEXT_ROWS, Kind, leomix
+from tests.soak.fuzz_folders import QUIET, SCENARIO
+from tests.soak.fuzz_kinds import TEXT_ROWS, Kind, leomix
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -36,23 +35,18 @@ def tensor_kinds() -> dict[str, Kind]:
         config = (place / "model" / "config.json").read_bytes()
         factors, about = (adapter / WEIGHTS).read_bytes(), (adapter / CONFIG).read_bytes()
         vocabulary = tokenizer.read_bytes()
-    small = {"small.yaml": SMALL.encode(), "rows.jsonl": TEXT_ROWS}
+    small = {"small.yaml": SCENARIO.encode(), "rows.jsonl": TEXT_ROWS}
     model, peft = "model/model.safetensors", f"adapter/{WEIGHTS}"
     sizes, rank = "model/config.json", f"adapter/{CONFIG}"
-    tensors, text = (damage.safetensors,), (damage.json_text,)
     by_model, by_adapter = small | {sizes: config}, small | {rank: about}
-
-    def cut(number: int, count: int) -> bytes:
-        return weights[: number * len(weights) // count]
-
-    read, adapted = _begun(TEXT), _begun(ADAPTED)
+    read, adapted = (partial(_begun, TEXT),), (partial(_begun, ADAPTED),)
+    tensors, text = damage.TENSORS, damage.JSON
     return {
         "checkpoint": Kind([weights], read, 1500, model, tensors, beside=by_model),
-        "cut checkpoint": Kind([weights], read, len(weights), model, beside=by_model, at=cut),
         "config.json": Kind([config], read, 700, sizes, text, beside=small | {model: weights}),
         "adapter": Kind([factors], adapted, 500, peft, tensors, beside=by_adapter),
         "adapter config": Kind([about], adapted, 300, rank, text, beside=small | {peft: factors}),
-        "tokenizer": Kind([vocabulary], _tokenized, 400, "tokenizer.json", text, beside=small),
+        "tokenizer": Kind([vocabulary], (_tokenized,), 400, "tokenizer.json", text, beside=small),
     }
 
 
@@ -68,27 +62,19 @@ def _checkpoint(folder: Path) -> None:
 
 def _adapter(place: Path) -> Path:
     """An adapter of a run of the small scenario."""
-    (place / "small.yaml").write_text(SMALL, encoding="utf-8")
-    assert not leomix("run", place / "small.yaml", "-o", place / "run", *QUIET, **SHORT)
+    (place / "small.yaml").write_text(SCENARIO, encoding="utf-8")
+    assert not leomix("run", place / "small.yaml", "-o", place / "run", *QUIET)
     assert not leomix("export", place / "run", "--to", "peft", "-o", place / "peft")
     [found] = [path.parent for path in (place / "peft").rglob(CONFIG)]
     return found
 
 
-def _begun(settings: dict[str, object]) -> Callable[[Path], int]:
+def _begun(settings: dict[str, object]) -> int:
     """Run until the first event: the start model has been made by then, and was tried."""
-
-    def read(path: Path) -> int:
-        folder = path.parent.parent
-        shutil.rmtree(folder / "out", ignore_errors=True)
-        line = ["run", folder / "small.yaml", "-o", folder / "out", *QUIET, "--max-wall", "0.001s"]
-        status = leomix(*line, **{**SHORT, **settings})
-        return 0 if status == 130 else status
-
-    return read
+    status = leomix("run", "small.yaml", "-o", "out", *QUIET, "--max-wall", "0.001s", **settings)
+    return 0 if status == 130 else status
 
 
-def _tokenized(path: Path) -> int:
-    model = {"kind": "mixtral", "tokenizer": path.name}
-    scenario = path.parent / "small.yaml"
-    return leomix("validate", scenario, learning__model=model, learning__data=ROWS)
+def _tokenized() -> int:
+    model = {"kind": "mixtral", "tokenizer": "tokenizer.json"}
+    return leomix("validate", "small.yaml", learning__model=model, learning__data=ROWS)
