@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -88,12 +88,32 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _open_streams() -> None:
-    """Open what the caller has closed (``2>&-``): files would get its number, and its messages."""
+    """Open what the caller has closed (``2>&-``): files would get its number, and its messages.
+
+    Messages that cannot be written are dropped.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             stream = open(os.devnull, mode)  # noqa: SIM115
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+    sys.stderr = _Messages(sys.stderr)
+
+
+class _Messages(io.TextIOWrapper):
+    """A stream of messages: where they cannot be written, the work that they tell of goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream.buffer, stream.encoding, stream.errors, line_buffering=True)
+        self._replaced = stream  # which closes what both write to when nothing refers to it
+
+    def write(self, text: str) -> int:
+        """Write ``text``, or drop it and all that follows."""
+        try:
+            return super().write(text)
+        except OSError:  # a full disk, a closed terminal
+            drop_unwritten(self)
+            return len(text)
 
 
 def _check_limit() -> int:
@@ -180,7 +200,4 @@ def _say(text: str) -> None:
     """
     line = " ".join(text.split())[:LONGEST_LINE]
     shown = (c if c.isprintable() else repr(c)[1:-1] for c in line)
-    try:
-        print(f"leomix: {''.join(shown)}", file=sys.stderr)
-    except OSError:  # a closed terminal
-        drop_unwritten(sys.stderr)
+    print(f"leomix: {''.join(shown)}", file=sys.stderr)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
@@ -89,6 +92,24 @@ def drop_unwritten(stream: TextIO) -> None:
     except OSError:
         number = stream.fileno()
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+@contextmanager
+def showing(what: str, elsewhere: str, json_: bool) -> Iterator[None]:
+    """Print on stdout what came of a run or sweep that has ended: a full disk does not undo that.
+
+    A message says how to see it ``elsewhere``. A program that waits for JSON is told by status 1.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        drop_unwritten(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            why = f"cannot be written ({error.strerror})"
+            print(f"{what} {why}: {elsewhere}", file=sys.stderr)
+        if json_:
+            raise typer.Exit(1) from None
 
 
 def print_json(value: object) -> None:

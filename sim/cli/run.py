@@ -22,12 +22,12 @@ from sim.cli.options import (
     ScenarioName,
     Seed,
     SetKeys,
-    drop_unwritten,
     go_on,
     load,
     output,
     overrides_of,
     print_json,
+    showing,
     wall_s,
     wrong,
 )
@@ -141,19 +141,11 @@ def carried_out(
         text = summary_text(summary)
     for line in warnings:
         print(line, file=sys.stderr)
-    try:
+    with showing("the run is complete, its summary", f"leomix show {place}", json_):
         if json_:
             print_json({**summary, "folder": str(place)})
         else:
             print(f"{text}\n{'run folder':<14} {place}")
-        sys.stdout.flush()
-    except OSError as error:
-        drop_unwritten(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            why = f"its summary cannot be written ({error.strerror})"
-            print(f"the run is complete, {why}: leomix show {place}", file=sys.stderr)
-        if json_:  # a program waits for it
-            raise typer.Exit(1) from None
     if progress.shown and not json_:
         print(f"next: leomix report {place}", file=sys.stderr)
 

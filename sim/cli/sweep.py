@@ -20,6 +20,7 @@ from sim.cli.options import (
     output,
     overrides_of,
     print_json,
+    showing,
     wall_s,
 )
 
@@ -123,14 +124,16 @@ def _show(done: Sweeping, json_: bool) -> None:
             f"{done.trouble}; the points are kept, go on with: --resume -o {done.place}",
             file=sys.stderr,
         )
-    if json_:
-        print_json(rows.to_pylist())
-        return
-    print(table_text(rows, keys))
-    for head, text in (
-        ("trainings", reuse_text(rows)),
-        ("sweep sha256", sha256_text(rows)),
-        ("sweep folder", str(done.place)),
-    ):
-        if text:
-            print(f"{head:<14} {text}")
+    ended = "has ended" if done.left or done.trouble else "is complete"
+    with showing(f"the sweep {ended}, its table", f"leomix report {done.place}", json_):
+        if json_:
+            print_json(rows.to_pylist())
+            return
+        print(table_text(rows, keys))
+        for head, text in (
+            ("trainings", reuse_text(rows)),
+            ("sweep sha256", sha256_text(rows)),
+            ("sweep folder", str(done.place)),
+        ):
+            if text:
+                print(f"{head:<14} {text}")

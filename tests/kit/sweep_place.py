@@ -60,6 +60,8 @@ METHOD = textwrap.dedent(
                     resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
                 if Path(f"{self.mark}-fail").exists():
                     raise ArithmeticError("on purpose")
+                if Path(f"{self.mark}-memory").exists():
+                    raise MemoryError
                 try:
                     answer = yield inner.send(answer)
                 except StopIteration:

@@ -117,13 +117,21 @@ def test_an_interrupt_during_the_start_is_told(name):
     assert done.stderr == "leomix: interrupted: nothing was saved\n"
 
 
-FULL = "the run is complete, its summary cannot be written (No space left on device): leomix show"
+FULL = "cannot be written (No space left on device): leomix"
 STREAMS = [
-    ("run {} >/dev/full", 0, FULL),
-    ("run {} --json >/dev/full", 1, FULL),  # a program waits for it
+    ("run {} >/dev/full", 0, f"the run is complete, its summary {FULL} show out"),
+    ("run {} --json >/dev/full", 1, f"the run is complete, its summary {FULL} show out"),
+    (
+        "sweep {} -p stop.cycles=1 --quiet >/dev/full",
+        0,
+        f"the sweep is complete, its table {FULL} report",
+    ),
+    ("sweep {} -p stop.cycles=1 --json 2>/dev/full", 0, ""),
     ("run {} 2>&-", 0, ""),
     ("run {} >&- 2>&- <&-", 0, ""),
     ("run nothing 2>/dev/full", 2, ""),
+    ("run {} >/dev/full 2>/dev/full", 0, ""),
+    ("run {} --set compute.seconds_per_round=900 2>/dev/full", 0, ""),  # with a warning
     ("list >/dev/full", 1, "leomix: No space left on device; free some space and try"),
     (
         "ulimit -v 400000; run {}",
@@ -137,14 +145,15 @@ STREAMS = [
 @pytest.mark.process
 @pytest.mark.parametrize(("line", "status", "said"), STREAMS, ids=lambda value: str(value)[:40])
 def test_streams_that_are_full_or_closed_change_no_run(line, status, said, tmp_path):
-    line = re.sub("run|list", rf"{sys.executable} -m sim \g<0>", line)
+    line = re.sub("run|sweep|list", rf"{sys.executable} -m sim \g<0>", line)
     line = line.format(f"{written(tmp_path, TIMED)} -o out --no-cache")
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (status, bool(said)), done.stderr
     assert said in done.stderr
     if not status:
-        assert read_manifest(tmp_path / "out")["status"] == "complete"
+        (manifest,) = tmp_path.glob("out/**/manifest.json")
+        assert read_manifest(manifest.parent)["status"] == "complete"
 
 
 @pytest.mark.process

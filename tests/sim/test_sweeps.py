@@ -138,6 +138,16 @@ def test_killed_workers_and_failing_points_cost_only_themselves(plain, place):
 
 
 @process
+def test_a_point_that_gets_no_memory_costs_only_itself(place):
+    place.mark("3-1-memory")
+    done = place.sweep("-p", "stop.cycles=1,2", "-o", "out", "--keep-going", "--quiet")
+    assert (done.returncode, place.statuses()) == (3, ["failed", "complete"])
+    first, second = done.stderr.splitlines()
+    assert "failed: A at 0.000 s: MemoryError" in first and "go on with: --resume" in second
+    assert place.runs() == ["3-1", "3-1", "3-2"]
+
+
+@process
 def test_the_first_failure_stops_a_sweep_and_a_refused_one_can_be_corrected(place):
     place.mark("3-2-fail")
     done = place.sweep(*POINTS)
