@@ -71,10 +71,14 @@ class LinkCurve:
         Worked out once for all transfers over it.
         """
         time, rate = self.time_s, self.rate_bps
+        first = ((rate[:, 0] > 0) | (rate[:, 1] > 0)) & (time[:, 1] > time[:, 0])
+        last = ((rate[:, -2] > 0) | (rate[:, -1] > 0)) & (time[:, -1] > time[:, -2])
+        if np.count_nonzero(first & last) == len(time):
+            return time[:, 0], time[:, -1]  # nearly always
         carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])
         rows, cells = np.arange(len(time)), carries.shape[1]
-        first, last = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
-        return time[rows, first], np.where(carries[rows, first], time[rows, last], -np.inf)
+        opens, closes = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
+        return time[rows, opens], np.where(carries[rows, opens], time[rows, closes], -np.inf)
 
     def device(self, k: int) -> "LinkCurve":
         """Row `k` of a batch (0 to K - 1) as a curve of its own; ValueError if there is none."""

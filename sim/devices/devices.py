@@ -82,7 +82,10 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return np.broadcast_to(~self.compute.fits(cost), self.free_s.shape).copy()
+        excluded = ~self.compute.fits(cost)
+        if excluded.shape == self.free_s.shape:
+            return excluded
+        return np.broadcast_to(excluded, self.free_s.shape).copy()
 
     def gap(self, cost: Cost, who: Mask, from_s: float, to_s: float) -> Gap:
         """Return what a disconnected phase holds, without counting it.

@@ -25,6 +25,7 @@ from sim.clock import Clock
 from sim.devices.compute import whole_rounds
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
+from sim.links.sharing import everywhere
 from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
@@ -77,6 +78,8 @@ class ServiceLink:
         self._closing = closing
         self._faults = faults
         self._sending_s: Floats = np.zeros(devices.cluster.devices)
+        self._never: Floats = np.full(devices.cluster.devices, np.inf)
+        self._never.setflags(write=False)
         self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
 
     def switch(
@@ -225,10 +228,12 @@ class ServiceLink:
             asked, who = who, who & presence.present(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
         self.payloads.add(direction, step.payload, who)
-        before = np.where(who, self.ledger.through(direction, name), 0.0)
-        never, now = np.full(k, np.inf), np.full(k, self._clock.now)
+        before = self.ledger.through(direction, name)
+        if not everywhere(who):
+            before = np.where(who, before, 0.0)
+        never = self._never
         leg = Transfer(
-            direction, name, who, version, size, before, step.carry, ready, never, never, never, now
+            direction, name, who, version, size, before, step.carry, ready, never, never, never
         )
         leg.personal = isinstance(step, Download) and step.personal
         leg.fate = self.ledger.fate(step.carry)
@@ -243,6 +248,8 @@ class ServiceLink:
                 if isinstance(other, Transfer) and other.direction == direction
             ]
             schedule(leg, usable, earlier, others)
+        else:
+            leg.los_s = np.full(k, self._clock.now)
         if presence is not None:
             leg.away = asked & ~who
             leg.leave(presence.leaves_s(ready))
@@ -273,11 +280,11 @@ class ServiceLink:
         last = self._clock.now
         for leg in legs:
             ends = leg.end_s if isinstance(leg, Transfer) else leg.stops_s
-            gone = leg.who & (ends < np.inf)
-            if isinstance(leg, Transfer) and np.count_nonzero(gone) < np.count_nonzero(leg.who):
-                ends, gone = np.where(gone, ends, leg.los_s), leg.who
-            if np.count_nonzero(gone):
-                last = max(last, float(ends[gone].max()))
+            if isinstance(leg, Transfer) and not everywhere(ends < np.inf):
+                ends = np.where(ends < np.inf, ends, leg.los_s)
+            ends = ends[leg.who & (ends < np.inf)]
+            if len(ends):
+                last = max(last, float(np.maximum.reduce(ends)))
         return last
 
     # -- settling: what has happened by now

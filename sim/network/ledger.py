@@ -149,7 +149,7 @@ class Ledger:
 
 def _sum_of(values: Floats, which: Mask) -> float:
     """Sum over some devices (K,)."""
-    return float((values if everywhere(which) else values[which]).sum())
+    return float(np.add.reduce(values if everywhere(which) else values[which]))
 
 
 # The books of all bytes of a run, and whether they balance.
@@ -277,5 +277,5 @@ def _range(values: Any, who: Mask) -> tuple[float, float]:
     """Least and most of a number for each device (K,), or of one for all."""
     if np.ndim(values) == 0:
         return values, values
-    some = np.broadcast_to(values, who.shape)[who]
+    some = np.broadcast_to(values, who.shape)[who] if len(values) < len(who) else values[who]
     return some.min(), some.max()

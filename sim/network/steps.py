@@ -141,7 +141,7 @@ class Transfer:
     begin_s: Floats
     sent_s: Floats
     end_s: Floats
-    los_s: Floats
+    los_s: Floats = field(init=False)
     personal: bool = False
     fate: Fate = ""
     session: PlannedSession | None = None
