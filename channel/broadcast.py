@@ -1,25 +1,23 @@
-"""One transmission to many devices: the rate of the one with the poorest link."""
+"""One transmission to many devices: the rate of the one with the poorest link, at every time."""
 
 from dataclasses import dataclass
-from functools import cached_property, reduce
 from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from channel.checks import Floats
+from channel.curve_table import CurveTable, Ints
 from channel.link_curve import LinkCurve
 
 ROUNDING = 1e-12
-SAMPLES = 64
 
+Mask = NDArray[np.bool_]
 Line = tuple[Floats, Floats]
-"""Times (T,), rising, and rates (T,): straight in between."""
+"""Times (T,), not falling, and rates (T,): straight in between."""
 
 
-def weakest(
-    curve: LinkCurve, who: NDArray[np.bool_], span_s: tuple[float, float] = (-inf, inf)
-) -> LinkCurve:
+def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, inf)) -> LinkCurve:
     """The curves (K rows) of a broadcast to the devices in `who` (K,) within a span of time.
 
     At every time it has the lowest rate of those devices, so that it lasts while all of them have a
@@ -27,18 +25,11 @@ def weakest(
     jumps. Devices whose link carries nothing at all within the span are left out, and get 0, like
     those not in `who`.
     """
+    rows, points = (np.array([count]) for count in curve.time_s.shape)
     members = who & (_carried_bits(curve, span_s) > 0)
-    time, rate = curve.time_s[members], curve.rate_bps[members]
-    start_s, end_s = time[:, 0].max(initial=span_s[0]), time[:, -1].min(initial=span_s[1])
-    if not (members.any() and start_s < end_s):
-        return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
-    # A repeated time, which is a jump, becomes two that follow each other.
-    again = time[:, 1:] == time[:, :-1]
-    if again.any():
-        early = np.nextafter(time[:, :-1], -inf)
-        time = np.concatenate([np.where(again, early, time[:, :-1]), time[:, -1:]], axis=1)
-    grid_s, lowest = _lowest(_Rows(time, rate, start_s, end_s))
-    return LinkCurve(np.tile(grid_s, (len(who), 1)), np.where(members[:, None], lowest, 0.0))
+    flat = curve.time_s.ravel(), curve.rate_bps.ravel()
+    lines = _lowest(rows, points, *flat, members, np.array([span_s]))
+    return broadcast(curve, members, lines.get(0))
 
 
 def _carried_bits(curve: LinkCurve, span_s: tuple[float, float]) -> Floats:
@@ -48,113 +39,358 @@ def _carried_bits(curve: LinkCurve, span_s: tuple[float, float]) -> Floats:
     return curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0])
 
 
+def broadcast(curve: LinkCurve, members: Mask, line: Line | None) -> LinkCurve:
+    """A batch of the rows of `curve`: the line for its members (K,), and 0 for the others."""
+    if line is None:
+        return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
+    rows, points = np.array([len(members)]), np.array([len(line[0])])
+    rate_bps = np.multiply.outer(members, line[1])
+    return CurveTable(rows, points, np.tile(line[0], len(members)), rate_bps.ravel()).batch(0)
+
+
+def lowest_lines(table: CurveTable) -> dict[int, Line]:
+    """The lowest rate of all devices that have a link, of each batch of a table by number.
+
+    A batch whose devices have no time in common has none.
+    """
+    always = np.tile([-inf, inf], (len(table.rows), 1))
+    carries = table.capacity_bits > 0
+    return _lowest(table.rows, table.points, table.time_s, table.rate_bps, carries, always)
+
+
+# Lower envelopes of many batches of lines at once. The time that the lines of a batch have in
+# common is cut into cells at those of their points that are common as well. In most cells all lines
+# are straight. Where they bend, lines of a cell are compared by pairs.
+
+
+def _lowest(
+    rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats, members: Mask, span_s: Floats
+) -> dict[int, Line]:
+    """The envelope of each of B batches by number, within spans (B, 2).
+
+    Batches have so many `rows` of so many `points`, flat; only the `members` (R,) count.
+    """
+    again = (time_s[1:] == time_s[:-1]) & (rate_bps[1:] != rate_bps[:-1])
+    each = np.repeat(points, rows)
+    again[np.cumsum(each)[:-1] - 1] = False
+    if again.any():  # A jump at one time becomes two points that follow each other.
+        time_s = np.append(
+            np.where(again, np.nextafter(time_s[:-1], -inf), time_s[:-1]), time_s[-1]
+        )
+    lines = _Lines.of(rows, points, time_s, rate_bps, members, span_s)
+    if not len(lines.batches):
+        return {}
+    cells = _Cells.of(lines)
+    bent = cells.bent()
+    straight = np.ones(len(cells.batch), bool)
+    straight[bent[0]] = False
+    found = [cells.edges(), cells.crossings(np.flatnonzero(straight)), bent]
+    cell, when_s, lowest = (np.concatenate(x) for x in zip(*found, strict=True))
+    order = np.lexsort((when_s, cells.batch[cell]))
+    ends = np.cumsum(np.bincount(cells.batch[cell]))[:-1]
+    pieces = zip(np.split(when_s[order], ends), np.split(lowest[order], ends), strict=True)
+    return dict(zip(lines.batches.tolist(), pieces, strict=True))
+
+
 @dataclass(frozen=True, eq=False)
-class _Rows:
-    """Lines (K, T) over the time from ``start_s`` to ``end_s``; many times may be those of all."""
+class _Lines:
+    """M lines that count, of B batches whose lines have time in common.
+
+    `first` (M,) is each line's first point, `batch` (M,) its batch. Of each batch (B,) `batches` is
+    the number among all, `points` those of each line, `count` and `begin` how many lines there are
+    and the first of them; between `begin_s` and `end_s` all of them have a rate.
+    """
 
     time_s: Floats
     rate_bps: Floats
-    start_s: float
-    end_s: float
+    first: Ints
+    batch: Ints
+    batches: Ints
+    points: Ints
+    count: Ints
+    begin: Ints
+    begin_s: Floats
+    end_s: Floats
 
-    @cached_property
-    def shared(self) -> NDArray[np.bool_]:
-        """Columns (T,) of times inside that all rows have in common."""
-        first = self.time_s[0]
-        same = (self.time_s == first).all(axis=0)
-        return np.asarray(same & (first > self.start_s) & (first < self.end_s))
+    @classmethod
+    def of(
+        cls, rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats, some: Mask, span_s: Floats
+    ) -> "_Lines":
+        of_row = np.repeat(np.arange(len(rows)), rows)[some]
+        each = np.repeat(points, rows)
+        first = (np.cumsum(each) - each)[some]
+        begin_s, end_s = span_s.T.copy()
+        np.maximum.at(begin_s, of_row, time_s[first])
+        np.minimum.at(end_s, of_row, time_s[first + points[of_row] - 1])
+        count = np.bincount(of_row, minlength=len(rows))
+        batches = np.flatnonzero((count > 0) & (begin_s < end_s))
+        kept = np.isin(of_row, batches)
+        batch = np.searchsorted(batches, of_row[kept])
+        count = count[batches]
+        return cls(
+            time_s, rate_bps, first[kept], batch, batches, points[batches], count,
+            np.cumsum(count) - count, begin_s[batches], end_s[batches],
+        )  # fmt: skip
 
-    @cached_property
-    def rounding_bps(self) -> float:
-        """How far rounding may put a row below a line."""
-        return ROUNDING * float(self.rate_bps.max())
-
-    def line(self, k: int) -> Line:
-        time_s = self.time_s[k]
-        inner = np.unique(time_s[(time_s > self.start_s) & (time_s < self.end_s)])
-        grid_s = np.concatenate([[self.start_s], inner, [self.end_s]])
-        return grid_s, np.interp(grid_s, time_s, self.rate_bps[k])
-
-    def at(self, when_s: Floats) -> Floats:
-        """Rates of all rows (K, W) at some times (W,)."""
-        cell = np.clip(np.searchsorted(self.time_s[0], when_s) - 1, 0, self.time_s.shape[1] - 2)
-        if self.shared[cell].all() and self.shared[cell + 1].all():  # many times quicker
-            first_s = self.time_s[0, cell]
-            share = (when_s - first_s) / (self.time_s[0, cell + 1] - first_s)
-            first = self.rate_bps[:, cell]
-            there: Floats = first + share * (self.rate_bps[:, cell + 1] - first)
-            return there
-        rows = zip(self.time_s, self.rate_bps, strict=True)
-        return np.array([np.interp(when_s, *row) for row in rows])
-
-    def lowest_somewhere(self) -> NDArray[np.intp]:
-        """Rows with the minimum at some shared (or sampled) time: candidates for the envelope."""
-        if self.shared.any():
-            return np.unique(self.rate_bps[:, self.shared].argmin(axis=0))
-        return np.unique(self.at(np.linspace(self.start_s, self.end_s, SAMPLES)).argmin(axis=0))
-
-    def below(self, line: Line) -> NDArray[np.intp]:
-        """Rows that are below a line at points of theirs or of the line: the deepest of each cell.
-
-        If there are none, no row is below it anywhere, as all are straight in between.
-        """
-        shared, own = np.flatnonzero(self.shared), np.flatnonzero(~self.shared)
-        common_s, own_s = self.time_s[0, shared], self.time_s[:, own]
-        inside = (own_s > self.start_s) & (own_s < self.end_s)
-        there = np.interp(own_s, *line) - self.rate_bps[:, own]
-        depth = np.interp(common_s, *line) - self.rate_bps[:, shared]
-        at_s = np.broadcast_to(common_s, depth.shape)
-        found = np.append(
-            self._deepest(line, at_s, depth),
-            self._deepest(line, own_s, np.where(inside, there, 0.0)),
-        )
-        if found.size:
-            return np.unique(found)
-        next_s = np.append(common_s, inf)[np.searchsorted(common_s, line[0])]
-        rest_s = line[0][next_s > line[0]]
-        inner = (rest_s > common_s.min(initial=inf)) & (rest_s < common_s.max(initial=-inf))
-        for some_s in (rest_s[inner], rest_s[~inner]):
-            depth = np.interp(some_s, *line) - self.at(some_s)
-            found = self._deepest(line, np.broadcast_to(some_s, depth.shape), depth)
-            if found.size:
-                break
-        return found
-
-    def _deepest(self, line: Line, at_s: Floats, depth: Floats) -> NDArray[np.intp]:
-        """Of the rows below a line those that are deepest in one of its cells."""
-        at = np.nonzero(depth > self.rounding_bps)
-        if not at[0].size:
-            return at[0]
-        order = np.argsort(depth[at])
-        deepest = np.full(len(line[0]) + 1, -1)
-        # Of several rows in one cell the last one stays.
-        deepest[np.searchsorted(line[0], at_s[at])[order]] = at[0][order]
-        return np.unique(deepest[deepest >= 0])
+    def common_columns(self, number: int) -> Ints:
+        """Points of a batch's lines that are at one time, within the time of all of them."""
+        mine = self.first[self.begin[number] : self.begin[number] + self.count[number]]
+        time_s = self.time_s[mine[:, None] + np.arange(self.points[number])]
+        one_s = time_s[0]
+        common = (time_s == one_s).all(axis=0)
+        common &= (one_s > self.begin_s[number]) & (one_s < self.end_s[number])
+        return np.flatnonzero(common)
 
 
-def _lowest(rows: _Rows) -> Line:
-    """The lower envelope: that of some candidates, and of rows that are below it after all.
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """C cells of the batches, one after the other, between `left` and `right` (C,) columns.
 
-    For 500 rows this takes a sixth of the time that the minimum of all rows in turn takes.
+    The first of a batch begins at none, -1, and its last one ends behind all. `edge` (C,) is the
+    number of a cell's left edge, whose lines have `rate_bps` from `place` (C + B,) on; the next
+    edge is its right one. `lowest` and `line` (C + B,) are the lowest rate at an edge, and which of
+    the batch's lines has it.
     """
-    found = reduce(_lower, map(rows.line, rows.lowest_somewhere().tolist()))
-    while (deeper := rows.below(found)).size:
-        found = reduce(_lower, map(rows.line, deeper.tolist()), found)
-    return found
+
+    lines: _Lines
+    batch: Ints
+    left: Ints
+    right: Ints
+    edge: Ints
+    edge_s: Floats
+    rate_bps: Floats
+    place: Ints
+    lowest: Floats
+    line: Ints
+
+    @classmethod
+    def of(cls, lines: _Lines) -> "_Cells":
+        batches = len(lines.batches)
+        columns = [lines.common_columns(number) for number in range(batches)]
+        ends = zip(columns, lines.points.tolist(), strict=True)
+        edge_column = np.concatenate([x for c, n in ends for x in ((-1,), c, (n,))])
+        edges = np.array([len(c) + 2 for c in columns])
+        edge_batch = np.repeat(np.arange(batches), edges)
+        first_edge, last_edge = np.cumsum(edges) - edges, np.cumsum(edges) - 1
+        # What a column is at for the first line it is at for all.
+        inside = np.clip(edge_column, 0, lines.points[edge_batch] - 1)
+        edge_s = lines.time_s[lines.first[lines.begin[edge_batch]] + inside]
+        edge_s[first_edge], edge_s[last_edge] = lines.begin_s, lines.end_s
+        of_edge, member = _spread(lines.begin[edge_batch], lines.count[edge_batch])
+        rate_bps = lines.rate_bps[lines.first[member] + inside[of_edge]]
+        begins, last = (np.zeros(len(edge_s), bool) for _ in range(2))
+        begins[first_edge], last[last_edge] = True, True
+        whose = lines.batch
+        rate_bps[begins[of_edge]] = _rates_at(
+            lines, lines.begin_s, np.zeros_like(whose),
+            np.minimum(edge_column[first_edge + 1], lines.points - 1)[whose], "right",
+        )  # fmt: skip
+        rate_bps[last[of_edge]] = _rates_at(
+            lines, lines.end_s, np.maximum(edge_column[last_edge - 1], 0)[whose],
+            (lines.points - 1)[whose], "left",
+        )  # fmt: skip
+        place = np.cumsum(lines.count[edge_batch]) - lines.count[edge_batch]
+        lowest = np.minimum.reduceat(rate_bps, place)
+        at_lowest = np.flatnonzero(rate_bps == lowest[of_edge])
+        line = at_lowest[np.searchsorted(at_lowest, place)] - place
+        edge = np.flatnonzero(~last)
+        return cls(
+            lines, edge_batch[edge], edge_column[edge], edge_column[edge + 1], edge, edge_s,
+            rate_bps, place, lowest, line,
+        )  # fmt: skip
+
+    def edges(self) -> tuple[Ints, Floats, Floats]:
+        """A cell of each edge's batch, and its time and lowest rate."""
+        last = np.cumsum(np.bincount(self.batch)) - 1
+        cell = np.append(np.arange(len(self.batch)), last)
+        edge = np.append(self.edge, self.edge[last] + 1)
+        return cell, self.edge_s[edge], self.lowest[edge]
+
+    def crossings(self, cell: Ints) -> tuple[Ints, Floats, Floats]:
+        """Cells, times and rates where the lowest one of straight lines changes, in some cells.
+
+        Where two lines that are the lowest ones of a stretch meet, there may be a third one below
+        them: then both meet with that.
+        """
+        one, other = self.line[self.edge[cell]], self.line[self.edge[cell] + 1]
+        found = [(cell[:0], self.edge_s[:0], self.edge_s[:0])]
+        while True:
+            apart = one != other
+            cell, one, other = cell[apart], one[apart], other[apart]
+            if not cell.size:
+                break
+            left, right = self.place[self.edge[cell]], self.place[self.edge[cell] + 1]
+            rate = self.rate_bps
+            before, behind = (
+                rate[left + one] - rate[left + other],
+                rate[right + one] - rate[right + other],
+            )
+            share = before / np.where(before == behind, 1.0, before - behind)
+            met_bps = rate[left + one] + share * (rate[right + one] - rate[left + one])
+            every, line = _spread(np.zeros_like(cell), self.lines.count[self.batch[cell]])
+            begin_bps = rate[left[every] + line]
+            there_bps = begin_bps + share[every] * (rate[right[every] + line] - begin_bps)
+            first = np.flatnonzero(np.diff(every, prepend=-1))
+            least_bps = np.minimum.reduceat(there_bps, first)
+            at_least = np.flatnonzero(there_bps == least_bps[every])
+            third = line[at_least[np.searchsorted(at_least, first)]]
+            # Rounding may put one of the two a little below the other.
+            met = (third == one) | (third == other) | (least_bps >= met_bps * (1.0 - ROUNDING))
+            begin_s, end_s = self.edge_s[self.edge[cell]], self.edge_s[self.edge[cell] + 1]
+            when_s = begin_s + share * (end_s - begin_s)
+            inside = met & (when_s > begin_s) & (when_s < end_s)
+            found.append((cell[inside], when_s[inside], met_bps[inside]))
+            cell, one, other, third = (x[~met] for x in (cell, one, other, third))
+            cell, one, other = np.tile(cell, 2), np.append(one, third), np.append(third, other)
+        cells, times_s, rates = (np.concatenate(x) for x in zip(*found, strict=True))
+        return cells, times_s, rates
+
+    def bent(self) -> tuple[Ints, Floats, Floats]:
+        """Cells in which lines bend, and times and rates of the lowest one's points inside."""
+        lines, gap = self.lines, np.flatnonzero(self.right - self.left > 1)
+        of_gap, member = _spread(lines.begin[self.batch[gap]], lines.count[self.batch[gap]])
+        cell = gap[of_gap]
+        pair, point = _spread(
+            lines.first[member] + self.left[cell] + 1, self.right[cell] - self.left[cell] - 1
+        )
+        time_s, inside = lines.time_s[point], self.edge[cell][pair]
+        own = (time_s > self.edge_s[inside]) & (time_s < self.edge_s[inside + 1])
+        bends = np.zeros(len(self.batch), bool)
+        bends[cell[pair[own]]] = True
+        some = np.flatnonzero(bends[cell])
+        cell, local = cell[some], (member - lines.begin[lines.batch[member]])[some]
+        number = np.empty(len(member), np.int64)
+        number[some] = np.arange(len(some))
+        edge = self.edge[cell]
+        line = np.concatenate([np.arange(len(some)), number[pair[own]], np.arange(len(some))])
+        when_s = np.concatenate([self.edge_s[edge], time_s[own], self.edge_s[edge + 1]])
+        ends = (self.rate_bps[self.place[edge + n] + local] for n in (0, 1))
+        first_bps, last_bps = ends
+        rate_bps = np.concatenate([first_bps, lines.rate_bps[point[own]], last_bps])
+        order = np.lexsort((when_s, line))
+        found = _Bent(cell[line[order]], line[order], when_s[order], rate_bps[order])
+        return found.lowest().inside()
 
 
-def _lower(one: Line, other: Line) -> Line:
-    """The minimum of two lines over the same time, without points at which it does not bend."""
-    every_s = np.union1d(one[0], other[0])
-    above = np.interp(every_s, *one) - np.interp(every_s, *other)
-    cells = np.flatnonzero(above[:-1] * above[1:] < 0)
-    share = above[cells] / (above[cells] - above[cells + 1])
-    meet_s = every_s[cells] + share * (every_s[cells + 1] - every_s[cells])
-    # Both sides of a crossing stay, as the place of one inside a jump is known to rounding only.
-    kept = np.zeros(len(every_s), bool)
-    kept[[0, -1]] = kept[cells] = kept[cells + 1] = True
-    for line, side in ((one, above <= 0), (other, above >= 0)):
-        own = np.searchsorted(every_s, line[0])
-        kept[own] |= side[own]
-    grid_s = np.union1d(every_s[kept], meet_s) if cells.size else every_s[kept]
-    return grid_s, np.minimum(np.interp(grid_s, *one), np.interp(grid_s, *other))
+def _rates_at(lines: _Lines, when_s: Floats, first: Ints, last: Ints, side: str) -> Floats:
+    """Rates (M,) at a time of each batch (B,), which lies between two columns (M,) of each line.
+
+    At a jump that before it (left) or behind it (right).
+    """
+    line, point = _spread(lines.first + first, last - first + 1)
+    own_s, at_s = lines.time_s[point], when_s[lines.batch]
+    passed = own_s <= at_s[line] if side == "right" else own_s < at_s[line]
+    begin = np.flatnonzero(np.diff(line, prepend=-1))
+    before = lines.first + first + np.add.reduceat(passed.astype(np.int64), begin) - 1
+    time_s, rate = lines.time_s[before], lines.rate_bps[before]
+    share = (at_s - time_s) / (lines.time_s[before + 1] - time_s)
+    rates: Floats = rate + share * (lines.rate_bps[before + 1] - rate)
+    return rates
+
+
+def _spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """For stretches of so many numbers from `first` on: which stretch, and the number."""
+    which = np.repeat(np.arange(len(count)), count)
+    before = np.cumsum(count) - count
+    return which, np.arange(len(which)) + (first - before)[which]
+
+
+@dataclass(frozen=True, eq=False)
+class _Bent:
+    """Points of lines, sorted by cell, line and time; all lines of a cell begin and end with it."""
+
+    cell: Ints
+    line: Ints
+    time_s: Floats
+    rate_bps: Floats
+
+    def of(self, some: Mask | Ints) -> "_Bent":
+        """Some of the points, or all in another order."""
+        return _Bent(*(values[some] for values in vars(self).values()))
+
+    def inside(self) -> tuple[Ints, Floats, Floats]:
+        """Cells, times and rates of all points but each line's first and last."""
+        inner = np.zeros(len(self.line), bool)
+        inner[1:-1] = (self.line[1:-1] == self.line[:-2]) & (self.line[1:-1] == self.line[2:])
+        found = self.of(inner)
+        return found.cell, found.time_s, found.rate_bps
+
+    def lowest(self) -> "_Bent":
+        """One line a cell: at every time the lowest one."""
+        lines = self._some_lowest() if len(self.line) else self
+        while len(lines.line):
+            begins = np.flatnonzero(np.diff(lines.line, prepend=-1))
+            cell = lines.cell[begins]
+            in_cell = np.arange(len(cell)) - np.searchsorted(cell, cell)
+            if not in_cell.any():
+                break
+            alone = np.append(cell[1:] != cell[:-1], True) & (in_cell % 2 == 0)
+            points = np.diff(begins, append=len(lines.line))
+            second = np.repeat(in_cell % 2 == 1, points)
+            number = np.repeat(np.arange(len(cell)) - in_cell % 2, points)
+            rest = np.repeat(alone, points)
+            pairs = _Bent(lines.cell, number, lines.time_s, lines.rate_bps)
+            merged = pairs.of(~rest)._lower(second[~rest])
+            both = zip(vars(merged).values(), vars(pairs.of(rest)).values(), strict=True)
+            lines = _Bent(*(np.concatenate(x) for x in both))
+            lines = lines.of(np.argsort(lines.line, kind="stable"))
+        return lines
+
+    def _some_lowest(self) -> "_Bent":
+        """Without the lines that are above the highest point of another one of their cell."""
+        begins = np.flatnonzero(np.diff(self.line, prepend=-1))
+        low, high = (
+            np.minimum.reduceat(self.rate_bps, begins),
+            np.maximum.reduceat(self.rate_bps, begins),
+        )
+        cell = self.cell[begins]
+        first = np.flatnonzero(np.diff(cell, prepend=-1))
+        lines = np.diff(first, append=len(cell))
+        kept = low <= np.repeat(np.minimum.reduceat(high, first), lines)
+        return self.of(np.repeat(kept, np.diff(begins, append=len(self.line))))
+
+    def _lower(self, second: Mask) -> "_Bent":
+        """The lower one of each pair of lines with one number; `second` says which of the two."""
+        order = np.lexsort((second, self.time_s, self.line))
+        points, second = self.of(order), second[order]
+        line, time_s = points.line, points.time_s
+        values = [points._of_one(second == side) for side in (False, True)]
+        above = values[0] - values[1]
+        lower = np.minimum(*values)
+        ends = np.flatnonzero(np.diff(line, prepend=-1)), np.flatnonzero(np.diff(line, append=-1))
+        kept = np.where(second, above >= 0, above <= 0)
+        cross = np.flatnonzero((line[1:] == line[:-1]) & (above[:-1] * above[1:] < 0))
+        # Both sides of a crossing stay: the place of one inside a jump is known to rounding only.
+        kept[cross] = kept[cross + 1] = True
+        kept[ends[0]] = kept[ends[1]] = True
+        kept[ends[0] + 1] = kept[ends[1] - 1] = False
+        same = (line[1:] == line[:-1]) & (time_s[1:] == time_s[:-1]) & kept[:-1]
+        kept[1:] &= ~same
+        kept[ends[1]] = True
+        share = above[cross] / (above[cross] - above[cross + 1])
+        met_s = time_s[cross] + share * (time_s[cross + 1] - time_s[cross])
+        first_bps = values[0][cross]
+        met_bps = first_bps + share * (values[0][cross + 1] - first_bps)
+        new = (points.cell[cross], line[cross], met_s, met_bps)
+        old = (points.cell, line, time_s, lower)
+        every = _Bent(*(np.insert(a, cross + 1, b) for a, b in zip(old, new, strict=True)))
+        return every.of(np.insert(kept, cross + 1, True))
+
+    def _of_one(self, mine: Mask) -> Floats:
+        """Rates at all points of one line of each number: at its own points, and in between."""
+        place = np.arange(len(mine))
+        before = np.maximum.accumulate(np.where(mine, place, -1))
+        behind = np.minimum.accumulate(np.where(mine, place, len(mine))[::-1])[::-1]
+        # The other line's first point may be sorted before this one's, and its last one behind it.
+        begins = np.flatnonzero(np.diff(self.line, prepend=-1))
+        first = np.repeat(begins, np.diff(begins, append=len(mine)))
+        last = np.repeat(np.append(begins[1:], len(mine)) - 1, np.diff(begins, append=len(mine)))
+        early, late = before < first, behind > last
+        before, behind = np.where(early, behind, before), np.where(late, before, behind)
+        lasts_s = self.time_s[behind] - self.time_s[before]
+        share = np.where(lasts_s > 0, self.time_s - self.time_s[before], 0.0) / np.where(
+            lasts_s > 0, lasts_s, 1.0
+        )
+        rate = self.rate_bps[before]
+        rates: Floats = rate + share * (self.rate_bps[behind] - rate)
+        return rates

@@ -51,6 +51,8 @@ class Radio:
         return replace(link, bandwidth_hz=band_hz, fixed_rate_bps=fixed_bps)
 
 
+Span = tuple[float, float]
+"""Seconds from and to."""
 Narrow = Callable[[Link, float, Mask], tuple[LinkCurve, float]]
 """Curve (K rows) of those in a mask for another link, from a time on, and until when it holds."""
 
@@ -61,7 +63,8 @@ class Beam:
     share. ``signal`` (K, T) belongs to the points of ``curve``.
 
     Without ``radio`` there is no limit to the band. Without ``whole`` and ``narrow``, which make
-    curves for a narrower band, these come from the signal and the points of the curve.
+    curves for a narrower band, these come from the signal and the points of the curve. ``to_all``
+    is what a broadcast to all devices carries, where it has been worked out.
     """
 
     curve: LinkCurve
@@ -69,6 +72,15 @@ class Beam:
     signal: Signal | None = None
     whole: Callable[[Link], LinkCurve] | None = None
     narrow: Narrow | None = None
+    to_all: Callable[[], LinkCurve] | None = None
+
+    def broadcast(self, who: Mask, span_s: Span) -> LinkCurve:
+        """The curve of one transmission to the devices in ``who`` within a span."""
+        whole = span_s[0] <= self.curve.time_s[:, 0].min()
+        whole = whole and self.curve.time_s[:, -1].max() <= span_s[1]
+        if self.to_all is not None and whole and who.all():
+            return self.to_all()
+        return weakest(self.curve, who, span_s)
 
     def reach(self, senders: int) -> LinkCurve:
         """Curves of so many devices that share: who carries anything has a link."""
@@ -106,9 +118,6 @@ no geometry."""
 
 
 # One direction of a session: the beams of its contacts, one after the other.
-
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +193,7 @@ class SessionBeam:
         key = who.tobytes()
         if key not in self._heard:
             pairs = zip(self.beams, self.spans_s, strict=True)
-            lowest = [weakest(beam.curve, who, span_s) for beam, span_s in pairs]
+            lowest = [beam.broadcast(who, span_s) for beam, span_s in pairs]
             self._heard.clear()
             self._heard[key] = self._after_each_other(lowest)
         return self._heard[key]

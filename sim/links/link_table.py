@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from channel import Link, LinkCurve, Path
+from channel.broadcast import Line, broadcast, lowest_lines
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.beam import Beam
@@ -35,6 +36,7 @@ class LinkTable:
         self._passes = passes
         self._geometry = geometry = PassGeometry(passes, start, min_elevation_deg)
         self._path = _drawn(passes, geometry.devices)
+        self._lowest: dict[int, dict[int, Line]] = {}
         self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
         self.doppler_hz, self.first_row = geometry.doppler_hz, geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
@@ -93,10 +95,19 @@ class LinkTable:
     def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
         """One direction of a pass."""
         radio, curve = self._passes[number].place.radios[way], curves.batch(batch)
+        if radio is not None and radio.sharing == "broadcast":
+            return Beam(curve, radio, to_all=partial(self._to_all, curves, batch))
         if radio is None or radio.sharing != "equal_share":
             return Beam(curve, radio)
         both = partial(self._whole, number), partial(self._narrow, number)
         return Beam(curve, radio, None, *both)
+
+    def _to_all(self, curves: CurveTable, batch: int) -> LinkCurve:
+        """The curves (K) of a broadcast to all devices that have a link."""
+        if id(curves) not in self._lowest:
+            self._lowest[id(curves)] = lowest_lines(curves)
+        carries = curves.row_capacity_bits(batch) > 0
+        return broadcast(curves.batch(batch), carries, self._lowest[id(curves)].get(batch))
 
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""
@@ -146,7 +157,7 @@ def _aligned(
     row_of_pass = np.cumsum(devices) - devices
     if found.given.all():
         return grid.points[row_of_pass], None, found
-    row = np.searchsorted(grid.rows, found.row)
+    row = np.cumsum(np.diff(found.row, prepend=found.row[0]) != 0)
     number = np.arange(len(row))
     counts = np.bincount(row, minlength=len(grid.rows))
     pass_of_row = np.repeat(np.arange(len(devices)), devices)

@@ -144,6 +144,8 @@ class RatePoints:
 
     def of(self, some: Mask) -> RatePoints:
         """Some of the points (P,)."""
+        if some.all():
+            return self
         return RatePoints(*(values[some] for values in vars(self).values()))
 
     def merged(self, other: RatePoints, key_s: bool = True) -> RatePoints:
@@ -182,7 +184,7 @@ def rate_points(view: LinkView, grid: Grid) -> RatePoints:
     here = np.repeat(further, grid.points)
     there = place[0][here], snr_db[here]
     found = _with_further(view, grid.of(further), points.of(here), there, jumps[further])
-    return points.of(~here).merged(found, key_s=False)
+    return found if further.all() else points.of(~here).merged(found, key_s=False)
 
 
 def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats) -> Mask:
