@@ -4,12 +4,17 @@ import csv
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import StringIO
+from itertools import chain, islice
 from math import isfinite, nan
 from os import PathLike, fspath
+
+LONGEST_ROW, MOST_ROWS = 16_384, 1_000_000
+"""Characters of a row of a table, and rows of it: none that a user has comes near."""
 
 
 class TableError(ValueError):
@@ -51,12 +56,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A header line with its columns, and the rows below it (at least one)."""
+    """A header line with its columns, and the rows below it (at least one), read on demand."""
 
     source: str
     line: int
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: Iterator[Row]
 
     def error(self, message: str) -> TableError:
         """The error to raise for the header."""
@@ -73,12 +78,13 @@ def read_text(path: str | PathLike[str]) -> str:
     return decoded(data, path, TableError, "save the table as CSV in UTF-8")
 
 
-def parse_table(text: str, source: str) -> Table:
+def parse_table(text: str, source: str, most_rows: int = MOST_ROWS) -> Table:
     """Read comma-separated text (RFC 4180) with a header; blank lines and # comments are skipped.
 
-    Raises TableError for a broken quotation, no row, a column twice, or a row of another length.
+    Raises TableError for a broken quotation, no row, a column twice, or a row of another length;
+    its rows do for one that is too long, and behind `most_rows`.
     """
-    records = _records(text.removeprefix("\ufeff"), source)
+    records = _records(text.removeprefix("\ufeff"), source, most_rows)
     line, cells = next(records, (1, []))
     if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
         raise TableError(
@@ -86,12 +92,13 @@ def parse_table(text: str, source: str) -> Table:
         )
     # A header may be broken into lines inside its quotation marks.
     header = [" ".join(cell.split()) for cell in cells]
-    rows = tuple(_row(source, number, header, record) for number, record in records)
-    table = Table(source, line, tuple(header), rows)
-    twice = next((name for name in header if header.count(name) > 1), None)
+    rows = (_row(source, number, header, record) for number, record in records)
+    first = list(islice(rows, 1))
+    table = Table(source, line, tuple(header), chain(first, rows))
+    twice = next((name for name, times in Counter(header).items() if times > 1), None)
     if twice is not None:
         raise table.error(f"column {twice!r} comes twice; keep one of them")
-    if not rows:
+    if not first:
         raise table.error("no rows found; give a header line and one row or more below it")
     return table
 
@@ -105,13 +112,29 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"there are {', '.join(map(repr, known.values()))}"
 
 
-def _records(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    lines = ("\n" if line.lstrip().startswith("#") else line for line in StringIO(text, newline=""))
-    reader = csv.reader(lines, strict=True, skipinitialspace=True)
+def _records(text: str, source: str, most_rows: int) -> Iterator[tuple[int, list[str]]]:
+    length = count = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        for line in StringIO(text, newline=""):
+            is_comment = line.lstrip().startswith("#")
+            length += 1 if is_comment else len(line)
+            if length > LONGEST_ROW:
+                raise csv.Error(f"a row of more than {LONGEST_ROW} characters")
+            yield "\n" if is_comment else line
+
+    reader = csv.reader(lines(), strict=True, skipinitialspace=True)
     try:
         for record in reader:
+            length = 0
             cells = [cell.strip() for cell in record]
             if any(cells):
+                count += 1
+                if count > most_rows + 1:
+                    raise TableError(
+                        f"{source}:{reader.line_num}: more than {most_rows} rows; give a part of it"
+                    )
                 yield reader.line_num, cells
     except csv.Error as error:
         raise TableError(

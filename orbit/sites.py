@@ -150,6 +150,8 @@ def _around(
 
 _COLUMNS = ("name", "latitude_deg", "longitude_deg", "altitude_m", "min_elevation_deg")
 _NEEDED = ("latitude_deg", "longitude_deg")
+MOST_SITES = 100_000
+"""Places of a file: their windows would not fit into memory."""
 
 
 def read_sites(path: str | PathLike[str]) -> list[Site]:
@@ -161,7 +163,7 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
     ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read.
     """
-    table = parse_table(read_text(path), fspath(path))
+    table = parse_table(read_text(path), fspath(path), MOST_SITES)
     _check_columns(table)
     sites: dict[str, Site] = {}
     for count, row in enumerate(table.rows):

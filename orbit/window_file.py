@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import nan
 from os import PathLike, fspath
@@ -28,6 +28,7 @@ KNOWN = (
     "culminations", *FLAGS,
 )  # fmt: skip
 
+NO_GEOMETRY, NO_FLAGS = np.full(len(GEOMETRY), nan), dict.fromkeys(FLAGS, False)
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _LONGEST_S = 1e9
 # Other tools round times to a millisecond; ours are in microseconds.
@@ -36,9 +37,12 @@ _ROUNDING = timedelta(milliseconds=1)
 _DURATION_ROUNDING_S = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class RowWindow:
-    """A window with names and UTC times; geometry that the row does not give is nan."""
+    """A window with names and UTC times; geometry, as in `GEOMETRY`, is nan if not given.
+
+    There may be a million.
+    """
 
     line: int
     satellite: str
@@ -46,7 +50,7 @@ class RowWindow:
     rise: datetime
     culminate: datetime
     set: datetime
-    geometry: Mapping[str, float]
+    geometry: np.ndarray
     culminations: int
     flags: Mapping[str, bool]
 
@@ -61,7 +65,7 @@ class RowWindow:
             self,
             rise=start,
             culminate=max(self.culminate, start),
-            geometry={n: nan if n.startswith(lost) else v for n, v in self.geometry.items()},
+            geometry=np.where([n.startswith(lost) for n in GEOMETRY], nan, self.geometry),
             culminations=0 if over else self.culminations,
             flags={**flags, "sgp4_error": flags["sgp4_error"] and flags["clipped_end"]},
         )
@@ -72,6 +76,7 @@ class RowReader:
     """Reads rows of a table in which our column `name` is called `columns[name]`."""
 
     columns: Mapping[str, str]
+    _names: dict[str, str] = field(default_factory=dict)
 
     def window(self, row: Row) -> RowWindow:
         """The row's window; raises TableError with its line."""
@@ -79,20 +84,31 @@ class RowReader:
         set_ = self._set(row, rise)
         return RowWindow(
             line=row.line,
-            satellite=row.name(self.columns["satellite"])
-            if "satellite" in self.columns
-            else "satellite",
-            site=row.name(self.columns["site"]),
+            satellite=self._name(row, "satellite") if "satellite" in self.columns else "satellite",
+            site=self._name(row, "site"),
             rise=rise,
             culminate=self._culminate(row, rise, set_),
             set=set_,
-            geometry={
-                name: nan if self._unknown(row, name) else self._number(row, name, *limits)
-                for name, limits in GEOMETRY.items()
-            },
+            geometry=self._geometry(row),
             culminations=self._culminations(row),
-            flags={name: self._flag(row, name) for name in FLAGS},
+            flags=self._flags(row),
         )
+
+    def _name(self, row: Row, name: str) -> str:
+        """A cell that must say something; one object for all rows that say the same."""
+        text = row.name(self.columns[name])
+        return self._names.setdefault(text, text)
+
+    def _geometry(self, row: Row) -> np.ndarray:
+        found = [
+            nan if self._unknown(row, name) else self._number(row, name, *limits)
+            for name, limits in GEOMETRY.items()
+        ]
+        return NO_GEOMETRY if np.isnan(found).all() else np.array(found)
+
+    def _flags(self, row: Row) -> Mapping[str, bool]:
+        found = {name: self._flag(row, name) for name in FLAGS}
+        return found if any(found.values()) else NO_FLAGS
 
     def _text(self, row: Row, name: str) -> str:
         """The cell of our column `name`; empty where the file has no such column."""
@@ -252,6 +268,7 @@ def _windows(
     found = sorted(found, key=lambda w: (w.rise, w.satellite, w.site))
     satellite_index = {name: index for index, name in enumerate(satellites)}
     site_index = {name: index for index, name in enumerate(sites)}
+    geometry = np.array([w.geometry for w in found]).T.copy()
     return bare_windows(
         satellite=np.array([satellite_index[w.satellite] for w in found]),
         site=np.array([site_index[w.site] for w in found]),
@@ -259,6 +276,6 @@ def _windows(
         culminate_s=np.array([(w.culminate - zero).total_seconds() for w in found]),
         set_s=np.array([(w.set - zero).total_seconds() for w in found]),
         culminations=np.array([w.culminations for w in found]),
-        **{name: np.array([w.geometry[name] for w in found]) for name in GEOMETRY},
+        **dict(zip(GEOMETRY, geometry, strict=True)),
         **{name: np.array([w.flags[name] for w in found]) for name in FLAGS},
     )

@@ -149,7 +149,7 @@ def versions() -> dict[str, str]:
 
 def check_place(place: Path, resume: bool) -> None:
     """Refuse to write over anything but a run to be resumed, and out of the folder by a link."""
-    if place.exists() and not place.is_dir():
+    if os.path.lexists(place) and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
     for name in (*WITHIN, RUN_LOG):
         check_within(place, place / name)

@@ -90,7 +90,7 @@ def read_about(place: Path) -> dict[str, Any] | None:
 
 def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
     """Return whether ``place`` holds this sweep; raise InputError if it holds anything else."""
-    if place.exists() and not place.is_dir():
+    if os.path.lexists(place) and not place.is_dir():
         raise InputError(f"-o {place}: is a file; name a folder")
     runs = (place / POINTS / str(point["digest"]) for point in about["points"])
     for path in (place / POINTS, place / LOG, *place.glob(".*"), *runs):

@@ -22,11 +22,12 @@ from sim.trace.schema import APPENDED, COLUMNS
 LARGE = 1 << 20
 """Rows above which a table stays in its file; a group of rows never has more."""
 MOST_ROWS_A_BYTE = 16
-"""Rows of a large table per byte of its file. Events of equal devices, which compress best, have
+"""Rows of a table per byte of its file. Events of equal devices, which compress best, have
 10.5; equal rows, which no run writes, have 19 and more."""
 MOST_ROW_BYTES, SPARE_BYTES = 512, 16_000_000
 """Memory for a row of a file of anybody's, with texts as long as names may be, and for any file."""
-MOST_COLUMNS = 200
+MOST_COLUMNS, MOST_GROUPS = 200, 1000
+"""Columns; groups of rows, which have 1000 rows each where there are more."""
 ROW_BYTES = 250
 """Memory for a row of the traces: blocks and sorted tables, or a table and what is made of it."""
 
@@ -156,8 +157,9 @@ def _opened(path: Path) -> pq.ParquetFile:
         found, schema, size = file.metadata, file.schema_arrow, path.stat().st_size
         groups = [found.row_group(number) for number in range(found.num_row_groups)]
         if (
-            found.num_rows > max(LARGE, MOST_ROWS_A_BYTE * size)
+            found.num_rows > MOST_ROWS_A_BYTE * size
             or found.num_columns > MOST_COLUMNS
+            or found.num_row_groups > MOST_GROUPS + found.num_rows // MOST_GROUPS
             or any(pa.types.is_nested(field.type) for field in schema)
             or any(group.num_rows > LARGE for group in groups)
             or any(group.total_byte_size > _most_bytes(group.num_rows) for group in groups)

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -218,6 +219,13 @@ def test_whatever_is_in_the_place_of_a_file_no_command_hangs_or_leaves_its_folde
         assert found in ("accepted", "refused"), read
 
 
+@pytest.mark.parametrize("place", ["timing: run/events.parquet", "sweep: run/sweep.parquet"])
+def test_a_table_that_swells_in_memory_is_refused(place, kinds, tmp_path):
+    for given, read in fuzz_forms.bombs(kinds[place], 1, Random(7)):
+        found = fuzz.tried(kinds[place], read, given, tmp_path, fuzz.apart)
+        assert found in ("accepted", "refused"), given.said
+
+
 LINKS = ["export", "export/csv", ".report.html.part", "run.log", "model", "checkpoint"]
 
 
@@ -304,6 +312,23 @@ def test_elements_without_end_take_little_memory(tmp_path, kind):
     said, kb = ran.stdout.splitlines()
     assert words in said
     assert int(kb) * 1024 < 10 * max(len(text), 5_000_000)
+
+
+TABLES = {
+    "cells": b"," * 5_000_000,
+    "names": b",".join(b"%d" % n for n in range(800_000)),
+    "rows": b"satellite,site,rise_utc,set_utc\n" + b"a,b\n" * 2_000_000,
+    "texts": b'a,b\n"' + b"\n" * 5_000_000,
+    "places": b"latitude_deg,longitude_deg\n" + b"1,2\n" * 1_200_000,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_without_end_take_little_memory(table, kinds, tmp_path):
+    given = fuzz_forms.Input.of(table, TABLES[table])
+    for name in ("window CSV", "site CSV", "places CSV"):
+        [read] = kinds[name].reads
+        assert fuzz.tried(kinds[name], read, given, tmp_path, fuzz.apart) == "refused", name
 
 
 # -- names
