@@ -1,6 +1,6 @@
 """AOS, LOS and look angles of a cluster's devices during a contact."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +10,13 @@ import numpy as np
 
 from orbit.checks import FloatArray, IntArray
 from orbit.ephemeris import Ephemeris
-from orbit.look_angles import LookAngles, azimuth_deg, elevation_and_range, looks_from
+from orbit.look_angles import (
+    LookAngles,
+    azimuth_deg,
+    elevation_and_range,
+    looks_from,
+    range_rate_km_s,
+)
 from orbit.passes import find_passes, first_largest
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
@@ -143,13 +149,14 @@ def contact_geometry(
             f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
         )
     span_s, one = (np.array([rise_s], float), np.array([set_s], float)), np.zeros(1, np.int64)
-    views = contact_views([satellite], start, *span_s, [devices], one, min_elevation_deg)
+    frames = site_frames(devices, min_elevation_deg)
+    views = contact_views([satellite], start, *span_s, [frames], one)
     count = max(2, ceil(float((views.los_s - views.aos_s).max()) / step_s) + 1)
     time_s = np.ascontiguousarray(np.linspace(views.aos_s, views.los_s, count).T)
     look = views.look(np.repeat(np.arange(len(devices)), count), time_s.ravel())
     elevation, slant_range, range_rate = (values.reshape(time_s.shape) for values in look)
     ends, place = (time_s[:, 0], time_s[:, -1]), (elevation, slant_range, range_rate)
-    return ContactGeometry(*ends, time_s, *place, ContactTrack(views.tracks), views.frames)
+    return ContactGeometry(*ends, time_s, *place, ContactTrack(views.tracks), frames)
 
 
 # Many contacts at once: rows are pairs of a contact and a device.
@@ -171,18 +178,37 @@ class ContactViews:
     aos_s: FloatArray
     los_s: FloatArray
 
-    def look(self, row: IntArray, time_s: FloatArray, site: IntArray | None = None) -> Look:
-        """Elevation (deg), range (km) and range rate (km/s) of rows (P,) at times (P,).
-
-        From other sites (P,), by index, if they are given.
-        """
+    def look(self, row: IntArray, time_s: FloatArray) -> Look:
+        """Elevation (deg), range (km) and range rate (km/s) of rows (P,) at times (P,)."""
         found = np.empty((3, len(time_s)))
-        seen_from = self.site[row] if site is None else site
-        for first in range(0, len(time_s), _BLOCK):
-            some = slice(first, first + _BLOCK)
+        for some in _blocks(len(time_s)):
             state = self.tracks.state(self.contact[row[some]], time_s[some])
-            found[:, some] = elevation_and_range(state, self.frames, seen_from[some])
+            found[:, some] = elevation_and_range(state, self.frames, self.site[row[some]])
         return found[0], found[1], found[2]
+
+    def look_beside(
+        self, row: IntArray, time_s: FloatArray, site: IntArray
+    ) -> tuple[Look, FloatArray]:
+        """What `look` says, and the range rate from other sites (P,), by index."""
+        found = np.empty((4, len(time_s)))
+        for some in _blocks(len(time_s)):
+            state = self.tracks.state(self.contact[row[some]], time_s[some])
+            found[:3, some] = elevation_and_range(state, self.frames, self.site[row[some]])
+            found[3, some] = range_rate_km_s(state, self.frames, site[some])
+        return (found[0], found[1], found[2]), found[3]
+
+    def look_at(self, row: IntArray, state: FloatArray, which: IntArray) -> Look:
+        """What `look` says of rows (P,), with their satellites in some of the states (S, 6)."""
+        found, parts = np.empty((3, len(row))), np.ascontiguousarray(state.T)
+        for some in _blocks(len(row)):
+            there = np.take(parts, which[some], axis=1).T
+            found[:, some] = elevation_and_range(there, self.frames, self.site[row[some]])
+        return found[0], found[1], found[2]
+
+
+def _blocks(points: int) -> Iterator[slice]:
+    """Stretches of points whose arrays stay in a core's own cache."""
+    return (slice(first, first + _BLOCK) for first in range(0, points, _BLOCK))
 
 
 def contact_views(
@@ -190,18 +216,16 @@ def contact_views(
     start: datetime,
     rise_s: FloatArray,
     set_s: FloatArray,
-    places: Sequence[Sequence[Site]],
+    frames: Sequence[SiteFrames],
     place: IntArray,
-    min_elevation_deg: float,
 ) -> ContactViews:
     """AOS and LOS of all devices in N contacts [rise_s, set_s] (N,), each over one of some places.
 
-    `place` (N,) says which of the `places`, each of which is its devices. Satellites, times, masks
-    and errors are those of `contact_geometry`.
+    `place` (N,) says which of the `frames`, each those of a place's devices. Satellites, times and
+    errors are those of `contact_geometry`.
     """
     tracks = contact_tracks(satellites, start, rise_s, set_s)
-    frames = [site_frames(devices, min_elevation_deg) for devices in places]
-    sites = np.array([len(devices) for devices in places])
+    sites = np.array([len(frame.sin_mask) for frame in frames])
     devices, before = sites[place], (np.cumsum(sites) - sites)[place]
     contact = np.repeat(np.arange(len(place)), devices)
     number = np.arange(len(contact)) - np.repeat(np.cumsum(devices) - devices, devices)

@@ -95,6 +95,14 @@ def elevation_and_range(
     return elevation, slant_range, range_rate
 
 
+def range_rate_km_s(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:
+    """Range rate alone; arguments as `elevation_and_range`."""
+    line = _line(state, frames, site)
+    rate = dot(line, _vector(state[..., 3:]))
+    rate /= np.sqrt(dot(line, line))
+    return rate
+
+
 def azimuth_deg(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:
     """Azimuth from north through east, 0 to 360 deg; arguments as `elevation_and_range`."""
     east, north, _ = _local(_line(state, frames, site), frames, site)

@@ -6,8 +6,8 @@ A row is a device in a pass. No bit of a row depends on which other passes are i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -31,10 +31,10 @@ class LinkTable:
     ``doppler_hz`` (P, 2) is as in ``DeviceLinks``.
     """
 
-    def __init__(self, passes: Sequence[Pass], start: Any, min_elevation_deg: float) -> None:
+    def __init__(self, passes: Sequence[Pass], start: datetime) -> None:
         """Make all of them, of one plan and at least one."""
         self._passes = passes
-        self._geometry = geometry = PassGeometry(passes, start, min_elevation_deg)
+        self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
         self._lowest: dict[int, dict[int, Line]] = {}
         self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from math import ceil
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ import orbit
 from channel import Link, Path, doppler_hz
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_geometry import contact_views
+from orbit.sites import SiteFrames, site_frames
 from sim.links.beam import Radios
 from sim.links.rate_points import Grid
 
@@ -35,11 +36,22 @@ def grid_step_s(link: Link, nearest_km: float, lasts_s: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A cluster on the ground: its centre, its devices (K), and the radios of all of these."""
+    """A cluster on the ground: its centre, its devices (K), and the radios of all of these.
+
+    A device's own mask wins over ``min_elevation_deg``.
+    """
 
     centre: orbit.Site
     devices: Sequence[orbit.Site]
+    min_elevation_deg: float
     radios: Radios
+
+    @cached_property
+    def frames(self) -> tuple[SiteFrames, SiteFrames]:
+        """Local frames of the devices, and of the centre."""
+        sites = self.devices, [self.centre]
+        devices, centre = (site_frames(some, self.min_elevation_deg) for some in sites)
+        return devices, centre
 
     @property
     def shares(self) -> bool:
@@ -126,29 +138,31 @@ class PassGeometry:
     against the centre's.
     """
 
-    def __init__(self, passes: Sequence[Pass], start: Any, min_elevation_deg: float) -> None:
+    def __init__(self, passes: Sequence[Pass], start: datetime) -> None:
         """See all of them, at least one."""
         places = list({id(p.place): p.place for p in passes}.values())
         numbers = {id(place): number for number, place in enumerate(places)}
         place = np.array([numbers[id(p.place)] for p in passes])
         rise_s, set_s, step_s = np.array([(p.rise_s, p.set_s, p.step_s) for p in passes]).T
-        sites = [place.devices for place in places] + [[place.centre] for place in places]
+        frames = [some.frames[which] for which in (0, 1) for some in places]
         satellites = [p.satellite for p in passes]
-        self.views = views = contact_views(
-            satellites, start, rise_s, set_s, sites, place, min_elevation_deg
-        )
+        self.views = views = contact_views(satellites, start, rise_s, set_s, frames, place)
         self.devices: Ints = np.bincount(views.contact, minlength=len(passes))
         self.first_row: Ints = np.cumsum(self.devices) - self.devices
         self.seen: Mask = views.los_s > views.aos_s
         shares = np.array([p.place.shares for p in passes])
         frequency_hz = np.array([p.place.radios[0].link.frequency_hz for p in passes])
-        self.own, range_rate_km_s = self._own(step_s)
         centre = sum(len(some.devices) for some in places) + place
-        self.doppler_hz = self._doppler_hz(centre, frequency_hz, range_rate_km_s)
+        self.own, rates_km_s = self._own(step_s, centre)
+        shifts = doppler_hz(self._fastest_km_s(centre, *rates_km_s), frequency_hz[:, None])
+        self.doppler_hz: Floats = -shifts
         self.common = self._common(rise_s, set_s, np.where(shares, step_s, np.inf))
 
-    def _own(self, step_s: Floats) -> tuple[PassPoints, Floats]:
-        """As few points as are at most a step apart in all rows of a pass, and range rates."""
+    def _own(self, step_s: Floats, centre: Ints) -> tuple[PassPoints, tuple[Floats, Floats]]:
+        """As few points as are at most a step apart in all rows of a pass.
+
+        With range rates there, from the devices and from the centres.
+        """
         views, lasts_s = self.views, self.views.los_s - self.views.aos_s
         longest_s = np.maximum.reduceat(lasts_s, self.first_row)
         points = np.maximum(2, np.ceil(longest_s / step_s).astype(np.int64) + 1)
@@ -156,40 +170,49 @@ class PassGeometry:
         row, place = _places(each)
         time_s = views.aos_s[row] + place * (lasts_s / (each - 1))[row]
         time_s[np.cumsum(each) - 1] = views.los_s
-        elevation_deg, range_km, range_rate_km_s = views.look(row, time_s)
+        look, over_km_s = views.look_beside(row, time_s, centre[views.contact[row]])
+        elevation_deg, range_km, range_rate_km_s = look
         seen = time_s, elevation_deg, range_km * 1e3
-        return PassPoints(self.devices, points, None, *seen), range_rate_km_s
+        return PassPoints(self.devices, points, None, *seen), (range_rate_km_s, over_km_s)
 
     def _common(self, rise_s: Floats, set_s: Floats, step_s: Floats) -> PassPoints:
         """Points a step apart at most; none where the step is infinite."""
+        views, own = self.views, self.own
         steps = np.ceil((set_s - rise_s) / step_s).astype(np.int64)
         points = np.where(np.isinf(step_s), 0, np.maximum(2, steps + 1))
         even_s = (set_s - rise_s) / np.maximum(points - 1, 1)
+        contact, place = _places(points)
+        common_s = rise_s[contact] + place * even_s[contact]
+        common_s[np.cumsum(points)[points > 0] - 1] = set_s[points > 0]
+        state = views.tracks.state(contact, common_s)
         row, place = _places(np.repeat(points, self.devices))
-        contact = self.views.contact[row]
-        time_s = rise_s[contact] + place * even_s[contact]
-        time_s[place == points[contact] - 1] = set_s[contact][place == points[contact] - 1]
-        time_s = np.clip(time_s, self.views.aos_s[row], self.views.los_s[row])
-        elevation_deg, range_km, _ = self.views.look(row, time_s)
-        return PassPoints(self.devices, points, even_s, time_s, elevation_deg, range_km * 1e3)
+        which = (np.cumsum(points) - points)[views.contact[row]] + place
+        looked = views.look_at(row, state, which)
+        last = np.cumsum(np.repeat(own.points, self.devices)) - 1
+        first = last - np.repeat(own.points, self.devices) + 1
+        time_s = common_s[which]
+        early, late = time_s < views.aos_s[row], time_s > views.los_s[row]
+        outside, ends = early | late, np.where(early, first[row], last[row])
+        there = ends[outside]
+        elevation_deg, range_m = looked[0], looked[1] * 1e3
+        time_s[outside], elevation_deg[outside] = own.time_s[there], own.elevation_deg[there]
+        range_m[outside] = own.slant_range_m[there]
+        return PassPoints(self.devices, points, even_s, time_s, elevation_deg, range_m)
 
-    def _doppler_hz(self, centre: Ints, frequency_hz: Floats, range_rate_km_s: Floats) -> Floats:
-        """Largest Doppler shifts (18): right to about a tenth of a percent, at the own points."""
-        views, own, tracks = self.views, self.own, self.views.tracks
-        row, _ = _places(np.repeat(own.points, own.devices))
+    def _fastest_km_s(self, centre: Ints, here_km_s: Floats, over_km_s: Floats) -> Floats:
+        """Largest range rates (P, 2): over the centre, and of a device against the centre's.
+
+        At the own points: right to about a tenth of a percent.
+        """
+        views, own = self.views, self.own
         first = np.cumsum(own.devices * own.points) - own.devices * own.points
-        over_km_s = views.look(row, own.time_s, centre[views.contact[row]])[2]
-        left_km_s = np.abs(range_rate_km_s - over_km_s) * self.seen[row]
-        most_km_s = np.maximum.reduceat(left_km_s, first)
-        ends = [
-            np.abs(views.look(self.first_row, end_s, centre)[2])
-            for end_s in (tracks.first_s, tracks.last_s)
-        ]
-        inside_km_s = np.maximum.reduceat(np.abs(over_km_s), first)
-        fastest_km_s = np.maximum(np.maximum(*ends), inside_km_s)
-        both = np.stack([fastest_km_s, most_km_s], axis=1)
-        shifts: Floats = -doppler_hz(both, frequency_hz[:, None])
-        return shifts
+        seen = np.repeat(self.seen, np.repeat(own.points, own.devices))
+        fastest_km_s = np.maximum.reduceat(np.abs(over_km_s), first)
+        for end_s in (views.tracks.first_s, views.tracks.last_s):
+            _, end_km_s = views.look_beside(self.first_row, end_s, centre)
+            fastest_km_s = np.maximum(fastest_km_s, np.abs(end_km_s))
+        left_km_s = np.maximum.reduceat(np.abs(here_km_s - over_km_s) * seen, first)
+        return np.stack([fastest_km_s, left_km_s], axis=1)
 
 
 def _places(points: Ints) -> tuple[Ints, Ints]:

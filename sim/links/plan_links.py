@@ -29,13 +29,12 @@ class PlanLinks:
     def __init__(
         self,
         start: datetime,
-        min_elevation_deg: float,
         make: Callable[[int], Pass],
         served_s: Callable[[int], tuple[float, float]],
         soon: Ints,
     ) -> None:
         """``make`` draws for the devices of a pass; ``served_s`` is its service, nan for none."""
-        self._start, self._min_elevation_deg = start, min_elevation_deg
+        self._start = start
         self._make, self._served_s, self._soon = make, served_s, soon
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, PassFigures] = {}
@@ -57,7 +56,7 @@ class PlanLinks:
             if number in places:
                 return places[number], table
         numbers, passes = zip(*self._with_following(number), strict=True)
-        table = LinkTable(passes, self._start, self._min_elevation_deg)
+        table = LinkTable(passes, self._start)
         places = {n: place for place, n in enumerate(numbers)}
         self._tables = [*self._tables[1 - TABLES :], (places, table)]
         self._remember(numbers, passes, table)

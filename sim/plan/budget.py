@@ -120,9 +120,9 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     seen = orbit.contact_geometry(*flight)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(view.windows.min_slant_range_km[number])
-    ground = Place(site, [site], cluster_radios(scenario)[place])
+    ground = Place(site, [site], mask_deg, cluster_radios(scenario)[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
-    links = LinkTable([flown], view.start, mask_deg).links(0)
+    links = LinkTable([flown], view.start).links(0)
     curves = {"uplink": links.uplink.curve}
     if links.downlink is not None:
         curves["downlink"] = links.downlink.curve

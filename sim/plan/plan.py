@@ -217,7 +217,10 @@ def _links(
         max((distance_km(centre, device) for device in devices), default=0.0)
         for centre, devices in zip(view.places, places, strict=True)
     ]
-    grounds = [Place(*ground) for ground in zip(view.places, places, radios, strict=True)]
+    grounds = [
+        Place(centre, devices, view.min_elevation_deg, both)
+        for centre, devices, both in zip(view.places, places, radios, strict=True)
+    ]
     # The how-many-th pass of its satellite over its cluster each pass is.
     turns = np.empty(len(view.passes), np.int64)
     for mine in groups(view.passes.satellite * len(view.sites) + view.passes.site):
@@ -237,7 +240,7 @@ def _links(
         )
 
     soon = np.flatnonzero(service.served | all_wanted)
-    links = PlanLinks(view.start, view.min_elevation_deg, a_pass, spans_s, soon)
+    links = PlanLinks(view.start, a_pass, spans_s, soon)
 
     def of_pass(number: int) -> ContactLinks:
         figures = partial(links.figures, number)

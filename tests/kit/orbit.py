@@ -3,4 +3,5 @@
 from orbit.contact_geometry import contact_views
 from orbit.even_spline import spline_rates
 from orbit.look_angles import GroundTrack, ground_track
+from orbit.sites import site_frames
 from orbit.utc import Start

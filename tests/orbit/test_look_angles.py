@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from skyfield.api import wgs84
 
 import orbit
-from tests.kit.orbit import contact_views
+from tests.kit.orbit import contact_views, site_frames
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, element_file, refused, verified
 
 ZURICH = orbit.Site("Zurich", 47.37, 8.54, 408.0)
@@ -128,11 +128,12 @@ def test_contacts_do_not_depend_on_each_other_however_many_they_are():
              for satellite in CIRCLES[3:10]}  # fmt: skip
     found = [(satellite, *span_s) for satellite, many in spans.items() for span_s in many]
     places, place = [DEVICES, DEVICES[:1]], np.arange(len(found)) % 2
+    frames = [site_frames(devices, 10.0) for devices in places]
 
     def views(some):
         satellites, rise_s, set_s = zip(*(found[n] for n in some), strict=True)
         edges_s = np.array(rise_s), np.array(set_s)
-        seen = contact_views(satellites, START, *edges_s, places, place[some], 10.0)
+        seen = contact_views(satellites, START, *edges_s, frames, place[some])
         lasts_s = (seen.los_s - seen.aos_s)[:, None]  # linspace rounds by what is beside a row
         when_s = seen.aos_s[:, None] + lasts_s * np.arange(7) / 6
         return seen, seen.look(np.repeat(np.arange(len(seen.site)), 7), when_s.ravel())

@@ -158,13 +158,12 @@ def short(honest, **given):
 def blind(lowest_deg):
     """Link curves down to a lower elevation than a device's own, or than that of all."""
 
-    @swap(pass_geometry, "contact_views")
-    def views(honest, satellites, start, rise_s, set_s, sites, place, all_deg):
-        bare = [[replace(site, min_elevation_deg=None) for site in each] for each in sites]
-        lowest = all_deg if lowest_deg is None else lowest_deg
-        return honest(satellites, start, rise_s, set_s, bare, place, lowest)
+    @swap(pass_geometry, "site_frames")
+    def frames(honest, sites, all_deg):
+        bare = [replace(site, min_elevation_deg=None) for site in sites]
+        return honest(bare, all_deg if lowest_deg is None else lowest_deg)
 
-    return views
+    return frames
 
 
 def one_changes(place, function, name):
