@@ -22,6 +22,7 @@ from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.tracks import Tracks, contact_tracks
 from orbit.visibility import Samples
+from orbit.windows import groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,11 +231,12 @@ def contact_views(
     contact = np.repeat(np.arange(len(place)), devices)
     number = np.arange(len(contact)) - np.repeat(np.cumsum(devices) - devices, devices)
     edges_s = np.empty((2, len(contact)))
-    for index in np.unique(place):
-        some = np.flatnonzero(place == index)
-        found = aos_los(tracks.ephemeris(some), frames[index])
-        ends = (x[some, None] for x in (rise_s, set_s))
-        edges_s[:, place[contact] == index] = np.clip(found, *ends).reshape(2, -1)
+    rows = groups(place[contact], len(places))
+    for frame, mine, some in zip(frames, rows, groups(place, len(places)), strict=True):
+        if len(some):
+            found = aos_los(tracks.ephemeris(some), frame)
+            ends = (x[some, None] for x in (rise_s, set_s))
+            edges_s[:, mine] = np.clip(found, *ends).reshape(2, -1)
     every = (
         np.concatenate([getattr(frame, name) for frame in frames])
         for name in ("position_km", "axes", "sin_mask")

@@ -5,10 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.interpolate import CubicSpline
 from scipy.special import exp1
 from scipy.stats import ncx2, norm
 
@@ -99,14 +96,6 @@ def test_shapes_broadcast_and_no_signal_carries_nothing():
         assert capacity(np.array(1.0), np.array(1.0)).shape == ()
     for k in (3.0, np.array([3.0])):
         assert kit.tabulated_capacity(np.array([-np.inf, 0.0]), k)[0] == 0.0
-
-
-@given(st.integers(4, 200), st.floats(-6, 6), st.integers(0, 99))
-def test_the_spline_of_the_tables_is_scipys_to_the_last_bit(points, log_span, seed):
-    rng = np.random.default_rng(seed)
-    x = np.cumsum(rng.uniform(0.1, 1.0, points)) * 10**log_span
-    y = rng.normal(size=points)
-    np.testing.assert_array_equal(kit.not_a_knot(x, y), CubicSpline(x, y).c)
 
 
 # Outages

@@ -2,7 +2,7 @@
 
 from channel.atmosphere import SlantAttenuation, atmospheric_attenuation_db, itu_attenuation
 from channel.budget import beamwidth_deg, footprint_km, free_space_path_loss_db
-from channel.capacity import not_a_knot, tabulated_capacity
+from channel.capacity import tabulated_capacity
 from channel.efficiency import MODCODS, modcod_efficiency_bps_hz, modcod_thresholds_db, outage_gain
 from channel.environment import (
     CLEAR_PATH,

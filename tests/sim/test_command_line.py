@@ -196,7 +196,7 @@ BUDGETS = {
     "schema": (["schema"], (*HEAVY, *PHYSICS[1:], "rich")),
     "list": (["list"], (*HEAVY, "skyfield", "sgp4", "simpy", "rich")),
     "new": (["new", "mine"], (*HEAVY, "scipy", "skyfield", "sgp4", "rich")),
-    "validate": (["validate", "quickstart"], (*HEAVY, "rich")),
+    "validate": (["validate", "quickstart"], (*HEAVY, "rich", "scipy", "pyarrow", "simpy")),
     "contacts": (["contacts", "quickstart", "--summary"], (*HEAVY, "rich")),
     "contacts of elements": ([*ELEMENTS, *SPAN, "1,2", "-o", "c.parquet"], HEAVY),
     "link": (["link", "quickstart"], (*HEAVY, "rich")),
@@ -205,8 +205,8 @@ BUDGETS = {
         ("torch", "pandas", "matplotlib"),
     ),
     "a timing-only run": (
-        ["run", "paper-slots", "--set", TIMING, "--set", "stop.cycles=2"],
-        {*HEAVY, "rich"} - {"pandas"},  # pyarrow takes it along for times
+        ["run", "quickstart", "--set", TIMING, "--set", "stop.days=1"],
+        {*HEAVY, "rich", "scipy"} - {"pandas"},  # pyarrow takes it along for times
     ),
 }
 
