@@ -231,8 +231,8 @@ def contact_views(
     contact = np.repeat(np.arange(len(place)), devices)
     number = np.arange(len(contact)) - np.repeat(np.cumsum(devices) - devices, devices)
     edges_s = np.empty((2, len(contact)))
-    rows = groups(place[contact], len(places))
-    for frame, mine, some in zip(frames, rows, groups(place, len(places)), strict=True):
+    rows = groups(place[contact], len(frames))
+    for frame, mine, some in zip(frames, rows, groups(place, len(frames)), strict=True):
         if len(some):
             found = aos_los(tracks.ephemeris(some), frame)
             ends = (x[some, None] for x in (rise_s, set_s))
