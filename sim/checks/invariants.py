@@ -31,7 +31,7 @@ class Invariants:
     def __init__(self, plan: Plan, now_s: Callable[[], float], log: LegLog) -> None:
         contacts = Contacts(plan)
         self._contacts = contacts
-        self._times = Times(now_s, contacts.session_end_s, contacts.neglected)
+        self._times = Times(now_s, contacts.session_end_s)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._versions = Versions(plan.clusters)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
@@ -87,6 +87,5 @@ class Invariants:
 
     def conclude(self, learner: Learner, books: Mapping[str, Mapping[str, float]]) -> None:
         """Look at what is known at the end of a run only."""
-        self._log.flush()
         self._payloads.conclude(books)
         self.learnt(learner, thoroughly=True)

@@ -90,7 +90,8 @@ class Versions:
         """
         first, cut = rows.first.tolist(), set(rows.leg[~rows.delivered].tolist())
         for number, leg in enumerate(rows.legs):
-            self._catch_up(before + number)
+            if self._later:
+                self._catch_up(before + number)
             mine = slice(first[number], first[number + 1])
             device, version = rows.device[mine], rows.version[mine]
             if number in cut:
@@ -132,11 +133,12 @@ class Versions:
     def settled(self, transfers: int, cluster: str, steps: Steps, replies: Iterable[Any]) -> None:
         """Remember downloads of no bytes, which have no rows: nothing had changed."""
         for step, reply in zip(steps, replies, strict=True):
-            down = isinstance(step, Download) and isinstance(reply, Receipt)
-            if down and np.count_nonzero(step.payload.bytes) < np.size(step.payload.bytes):
-                empty = reply.done & (np.asarray(step.payload.bytes) == 0)
-                version = np.broadcast_to(step.payload.version, empty.shape)
-                taken = np.flatnonzero(empty), version[empty]
+            if not (isinstance(step, Download) and isinstance(reply, Receipt)):
+                continue
+            nothing = np.asarray(step.payload.bytes) == 0
+            if np.count_nonzero(nothing):
+                empty, version = reply.done & nothing, step.payload.version
+                taken = np.flatnonzero(empty), np.broadcast_to(version, empty.shape)[empty]
                 self.behind(transfers, partial(self._held[cluster].take, *taken))
 
     def aggregated(self, columns: Mapping[str, Any]) -> None:

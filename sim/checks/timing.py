@@ -29,19 +29,15 @@ class Times:
         self,
         now_s: Callable[[], float],
         latest_s: Callable[[int], float],
-        neglected: Callable[[int], bool],
     ) -> None:
         self._now_s = now_s
         self._latest_s = latest_s
-        self._neglected = neglected
 
     def moved(self, rows: MovedRows) -> None:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
         fine = rows.end_s > rows.start_s
         if not everywhere(fine):
-            at_once = [
-                leg.direction == "downlink" and self._neglected(leg.contact_id) for leg in rows.legs
-            ]
+            at_once = [leg.direction == "downlink" and leg.at_once for leg in rows.legs]
             fine |= rows.of_leg(at_once) & (rows.end_s == rows.start_s)
             if not everywhere(fine):
                 raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")
@@ -139,10 +135,6 @@ class Contacts:
         """Return when the session of a contact ends."""
         contact = self.of(contact_id)
         return self._sessions[contact.cluster.name, contact.session]
-
-    def neglected(self, contact_id: int) -> bool:
-        """Return whether a contact's downlink is neglected."""
-        return self.of(contact_id).downlink is None
 
     def moved(self, rows: MovedRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""

@@ -270,6 +270,7 @@ class Simulation:
             self.evaluator.evaluate(self.end_s, self.cycle)
             self.spending.add(self.end_s, self.energy())
             self._at_once(self.method.conclude())
+            self.log.flush()
         except Exception as error:
             raise self.clock.failed("the end", error) from error
         # An actor for which the plan had no contact left may be missing at a barrier.

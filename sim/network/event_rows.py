@@ -111,7 +111,8 @@ class Rows:
         contact_id = part.contact.contact_id
         what = cluster.name, contact_id, leg.direction, leg.name
         amounts = moves, leg.version, leg.size, moved
-        self.log.add(Moved(*what, *amounts, part.begin_s, there_s, outcome, now_s))
+        how = outcome, now_s, leg.beam is None
+        self.log.add(Moved(*what, *amounts, part.begin_s, there_s, *how))
         if isinstance(outcome, int):
             return
         gone = moves & (outcome == DROPPED)

@@ -34,7 +34,8 @@ ROWS = 1 << 16
 class Moved(NamedTuple):
     """What the devices in ``who`` (K,) moved of a payload in a contact, until it was there.
 
-    ``outcome`` is that of each, or of all. The record was written at ``now_s``.
+    ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
+    takes no time: all of it is there ``at_once``.
     """
 
     cluster: str
@@ -49,6 +50,7 @@ class Moved(NamedTuple):
     end_s: Floats
     outcome: Ints | int
     now_s: float
+    at_once: bool = False
 
 
 class Trained(NamedTuple):
