@@ -13,6 +13,8 @@ from itertools import chain, islice
 from math import isfinite, nan
 from os import PathLike, fspath
 
+from orbit.checks import shown
+
 LONGEST_ROW, MOST_ROWS = 16_384, 1_000_000
 """Characters of a row of a table, and rows of it: none that a user has comes near."""
 
@@ -50,7 +52,7 @@ class Row:
         except ValueError:
             value = nan
         if not isfinite(value) or "_" in text:
-            raise self.error(f"{column} {text!r} is not a number; give one such as 12.5")
+            raise self.error(f"{column} {shown(text)} is not a number; give one such as 12.5")
         return value
 
 
@@ -97,7 +99,7 @@ def parse_table(text: str, source: str, most_rows: int = MOST_ROWS) -> Table:
     table = Table(source, line, tuple(header), chain(first, rows))
     twice = next((name for name, times in Counter(header).items() if times > 1), None)
     if twice is not None:
-        raise table.error(f"column {twice!r} comes twice; keep one of them")
+        raise table.error(f"column {shown(twice)} comes twice; keep one of them")
     if not first:
         raise table.error("no rows found; give a header line and one row or more below it")
     return table
@@ -108,7 +110,7 @@ def near(name: str, names: Iterable[str]) -> str:
     known = {known.lower(): known for known in names}
     found = get_close_matches(name.lower(), known, n=1)
     if found:
-        return f"did you mean {known[found[0]]!r}?"
+        return f"did you mean {shown(known[found[0]])}?"
     return f"there are {', '.join(map(repr, known.values()))}"
 
 

@@ -169,7 +169,9 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     for count, row in enumerate(table.rows):
         site = _site(row, str(count))
         if site.name in sites:
-            raise row.error(f"site {site.name!r} is there already; give each site its own name")
+            raise row.error(
+                f"site {shown(site.name)} is there already; give each site its own name"
+            )
         sites[site.name] = site
     return list(sites.values())
 
@@ -177,7 +179,7 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
 def _check_columns(table: Table) -> None:
     for column in table.columns:
         if column not in _COLUMNS:
-            raise table.error(f"column {column!r} is unknown; {near(column, _COLUMNS)}")
+            raise table.error(f"column {shown(column)} is unknown; {near(column, _COLUMNS)}")
     for column in _NEEDED:
         if column not in table.columns:
             raise table.error(f"column {column!r} is missing; add it")

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 
 import numpy as np
 
-from orbit.checks import within
+from orbit.checks import shown, within
 from orbit.files import Row, Table, TableError, near, parse_table, read_text
 from orbit.utc import parse_instant, utc
 from orbit.windows import ContactWindows, bare_windows
@@ -159,13 +159,13 @@ class RowReader:
     def _culminations(self, row: Row) -> int:
         text = self._text(row, "culminations") or "0"
         if not re.fullmatch(r"\d{1,6}", text):
-            raise row.error(f"culminations {text!r} is not a count; give 0 or a whole number")
+            raise row.error(f"culminations {shown(text)} is not a count; give 0 or a whole number")
         return int(text)
 
     def _flag(self, row: Row, name: str) -> bool:
         text = self._text(row, name)
         if text.lower() not in _FLAG_WORDS:
-            raise row.error(f"{self.columns[name]} {text!r} is not a flag; give true or false")
+            raise row.error(f"{self.columns[name]} {shown(text)} is not a flag; give true or false")
         return _FLAG_WORDS[text.lower()]
 
 
@@ -233,7 +233,8 @@ def _chosen_columns(table: Table, columns: Mapping[str, str]) -> dict[str, str]:
         if ours not in KNOWN:
             raise ValueError(f"columns: {ours!r} is no column of windows; {near(ours, KNOWN)}")
         if theirs not in table.columns:
-            raise table.error(f"column {theirs!r} is missing; {near(theirs, table.columns)}")
+            there = near(theirs, table.columns)[:70]  # quotes the header
+            raise table.error(f"column {theirs!r} is missing; {there}")
     chosen = {name: name for name in KNOWN if name in table.columns} | dict(columns)
     if "site" not in chosen and "cluster" in table.columns:
         chosen["site"] = "cluster"

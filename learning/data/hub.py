@@ -54,12 +54,6 @@ def _rows(path: str, columns: Mapping[str, str]) -> Iterator[tuple[str, Mapping[
 
 
 def _load(path: str) -> Any:
-    try:
-        datasets = import_module("datasets")
-    except ImportError:
-        raise ValueError(
-            "learning.data.kind hf needs the package datasets; pip install 'leomix[hf]'"
-        ) from None
     name = path.removeprefix(HUB)
     if "/" not in name and not Path(path).is_dir():
         # a bare word such as json would make the package read every such file it finds from here
@@ -69,6 +63,12 @@ def _load(path: str) -> Any:
     if Path(path).is_dir() and (scripts := sorted(Path(path).glob("*.py"))):
         # old versions of the package would run it
         raise ValueError(f"{scripts[0]}: is a loading script, which is not run; give data files")
+    try:
+        datasets = import_module("datasets")
+    except ImportError:
+        raise ValueError(
+            "learning.data.kind hf needs the package datasets; pip install 'leomix[hf]'"
+        ) from None
     try:
         if path.startswith(HUB):
             return datasets.load_dataset(*name.split(":"))

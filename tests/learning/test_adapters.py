@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
@@ -119,7 +120,12 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
     with pytest.raises(ValueError, match="no linear map of an expert has changed"):
         write_adapter(tmp_path, vectors, start, trained(start, {}))
     write_adapter(tmp_path, vectors, start, trained(start, {0: 1}))
-    (tmp_path / "adapter_model.safetensors").write_text("{}")
+    file = tmp_path / "adapter_model.safetensors"
+    factors = {k: (1 << 18, 1) if "lora_B" in k else (1, 1 << 18) for k in load_file(file)}
+    save_file({k: torch.zeros(shape) for k, shape in factors.items()}, file)
+    with pytest.raises(ValueError, match=r"of shape \(262144, 262144\), which this model does"):
+        read_adapter(tmp_path, names_of(vectors), {n: tuple(t.shape) for n, t in start.items()})
+    file.write_text("{}")
     with pytest.raises(ValueError, match="no PEFT adapter that can be read"):
         read_adapter(tmp_path, names_of(vectors))
     for expert in vectors.moe[0].experts:  # a trained vector that is in no linear map

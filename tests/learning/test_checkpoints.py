@@ -266,6 +266,18 @@ def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
         read(mixtral_config(tmp_path / "nowhere"))
 
 
+def test_code_in_the_folder_of_a_model_is_not_run(one, tmp_path, monkeypatch):
+    folder = shutil.copytree(one, tmp_path / "coded")
+    (folder / "modeling.py").write_text("open('ran', 'w').close()\nclass It: pass\n")
+    named = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer"), "modeling.It")
+    change_config(auto_map=named)(folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": named}))
+    monkeypatch.chdir(folder)
+    config = mixtral_config(folder)
+    assert read(config).keys() == read(mixtral_config(one)).keys() and text_shape(config)
+    assert not (folder / "ran").exists()
+
+
 def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path):
     places = (str(dense[0] / "0"), str(tmp_path / "0"))
     config = replace(merged_config(tmp_path, 2), checkpoints=places)

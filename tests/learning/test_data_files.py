@@ -273,6 +273,13 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line_that_names_it(kind, message
     assert file in said or "left for" in message or "one and the same" in message
 
 
+def test_the_loading_script_of_a_folder_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "sent.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    refused(r"sent\.py: is a loading script, which is not run; give data", "hf", path=str(tmp_path))
+    assert not (tmp_path / "ran").exists()
+
+
 SENTENCES = [{"sentence": f"t{i}", "label": i % 2} for i in range(20)]
 COLUMNS = (("text", "sentence"),)
 

@@ -155,6 +155,38 @@ def test_what_is_no_regular_file_is_never_opened(leomix, tmp_path, kind):
         refused(leomix("validate", tmp_path / "s.yaml"), str(path))
 
 
+WINDOWS = ELEMENTS.replace("source: tle", "source: contacts") + "link: {preset: paper}\n"
+PLACES = ELEMENTS.replace("source: tle, path: PATH", "source: circular, altitude_km: 600")
+PLACES = PLACES.replace("600", "600, inclination_deg: 98") + "start: 2026-08-22T00:00:00Z\n"
+PLACES = PLACES.replace("longitude_deg: 2", "longitude_deg: 2, places_path: PATH")
+NAMED = {"elements": ELEMENTS, "windows": WINDOWS, "places": PLACES}
+NAMED |= {kind: DATA.replace("npz", kind).replace("false", "true") for kind in ("jsonl", "npz")}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_of_a_file_that_is_something_else_an_error_quotes_sixty_characters(leomix, tmp_path, kind):
+    secrets = ["".join(f"{line}{n:04d}." for n in range(100)) for line in "abc"]
+    secrets += ["[" + ",".join(f'"{n:04d}"' for n in range(300)) + "]"]
+    (tmp_path / "s.yaml").write_text(NAMED[kind].replace("PATH", str(tmp_path / "file")))
+    for text in ("\n".join(secrets), "\n".join(reversed(secrets)), ",".join(secrets)):
+        (tmp_path / "file").write_text(text)
+        found = leomix("validate", tmp_path / "s.yaml")
+        refused(found, str(tmp_path / "file"))
+        quoted = [s for s in secrets if any(s[n : n + 12] in found.err for n in range(len(s) - 11))]
+        assert len(quoted) <= 1
+        assert not any(text[n : n + 61] in found.err for n in range(len(text) - 60))
+
+
+@pytest.mark.parametrize("kind", ["elements", "windows", "places", "jsonl"])
+def test_text_files_have_a_size_up_to_which_they_are_read(leomix, tmp_path, kind):
+    path = tmp_path / "file"
+    (tmp_path / "s.yaml").write_text(NAMED[kind].replace("PATH", str(path)))
+    path.touch()
+    os.truncate(path, 10_000_001 if kind == "jsonl" else 100_000_001)
+    words = "line 1: is longer than 10000000 bytes" if kind == "jsonl" else "100"
+    refused(leomix("validate", tmp_path / "s.yaml"), str(path), words)
+
+
 def commands_that_read(run, place):
     yield from (["show", run], ["compare", run, run], ["report", run, "-o", place / "page.html"])
     yield ["export", run, "--to", "csv", "-o", place / "csv"]
