@@ -1,6 +1,7 @@
 """One transmission to many devices: the rate of the one with the poorest link, at every time."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from channel.checks import Floats
 from channel.curve_table import CurveTable, Ints
-from channel.link_curve import LinkCurve
+from channel.link_curve import LinkCurve, most_bits_of
 
 ROUNDING = 1e-12
 
@@ -26,13 +27,13 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     those not in `who`.
     """
     rows, points = (np.array([count]) for count in curve.time_s.shape)
-    members = who & (_carried_bits(curve, span_s) > 0)
+    members = who & (carried_bits(curve, span_s) > 0)
     flat = curve.time_s.ravel(), curve.rate_bps.ravel()
     lines = _lowest(rows, points, *flat, members, np.array([span_s]))
     return broadcast(curve, members, lines.get(0))
 
 
-def _carried_bits(curve: LinkCurve, span_s: tuple[float, float]) -> Floats:
+def carried_bits(curve: LinkCurve, span_s: tuple[float, float]) -> Floats:
     """Bits (K,) that each row carries within a span."""
     if span_s[0] <= curve.time_s[:, 0].min() and curve.time_s[:, -1].max() <= span_s[1]:
         return curve.capacity_bits
@@ -43,9 +44,12 @@ def broadcast(curve: LinkCurve, members: Mask, line: Line | None) -> LinkCurve:
     """A batch of the rows of `curve`: the line for its members (K,), and 0 for the others."""
     if line is None:
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
-    rows, points = np.array([len(members)]), np.array([len(line[0])])
-    rate_bps = np.multiply.outer(members, line[1])
-    return CurveTable(rows, points, np.tile(line[0], len(members)), rate_bps.ravel()).batch(0)
+    time_s, rate_bps = line
+    bits = np.zeros_like(time_s)
+    np.cumsum((rate_bps[:-1] + rate_bps[1:]) / 2.0 * (time_s[1:] - time_s[:-1]), out=bits[1:])
+    most_bits = most_bits_of(time_s, rate_bps, bits)
+    each = (np.multiply.outer(members, values) for values in (rate_bps, bits, most_bits))
+    return LinkCurve.of(np.tile(time_s, (len(members), 1)), *each)
 
 
 def lowest_lines(table: CurveTable) -> dict[int, Line]:
@@ -87,9 +91,11 @@ def _lowest(
     found = [cells.edges(), cells.crossings(np.flatnonzero(straight)), bent]
     cell, when_s, lowest = (np.concatenate(x) for x in zip(*found, strict=True))
     order = np.lexsort((when_s, cells.batch[cell]))
-    ends = np.cumsum(np.bincount(cells.batch[cell]))[:-1]
-    pieces = zip(np.split(when_s[order], ends), np.split(lowest[order], ends), strict=True)
-    return dict(zip(lines.batches.tolist(), pieces, strict=True))
+    when_s, lowest = when_s[order], lowest[order]
+    ends = np.cumsum(np.bincount(cells.batch[cell])).tolist()
+    pieces = (slice(*ends_of) for ends_of in pairwise([0, *ends]))
+    line_of = zip(lines.batches.tolist(), pieces, strict=True)
+    return {number: (when_s[piece], lowest[piece]) for number, piece in line_of}
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +236,7 @@ class _Cells:
             every, line = _spread(np.zeros_like(cell), self.lines.count[self.batch[cell]])
             begin_bps = rate[left[every] + line]
             there_bps = begin_bps + share[every] * (rate[right[every] + line] - begin_bps)
-            first = np.flatnonzero(np.diff(every, prepend=-1))
+            first = _begins(every)
             least_bps = np.minimum.reduceat(there_bps, first)
             at_least = np.flatnonzero(there_bps == least_bps[every])
             third = line[at_least[np.searchsorted(at_least, first)]]
@@ -280,12 +286,19 @@ def _rates_at(lines: _Lines, when_s: Floats, first: Ints, last: Ints, side: str)
     line, point = _spread(lines.first + first, last - first + 1)
     own_s, at_s = lines.time_s[point], when_s[lines.batch]
     passed = own_s <= at_s[line] if side == "right" else own_s < at_s[line]
-    begin = np.flatnonzero(np.diff(line, prepend=-1))
+    begin = _begins(line)
     before = lines.first + first + np.add.reduceat(passed.astype(np.int64), begin) - 1
     time_s, rate = lines.time_s[before], lines.rate_bps[before]
     share = (at_s - time_s) / (lines.time_s[before + 1] - time_s)
     rates: Floats = rate + share * (lines.rate_bps[before + 1] - rate)
     return rates
+
+
+def _begins(group: Ints) -> Ints:
+    """Where the groups of sorted numbers begin."""
+    first = np.ones(len(group), bool)
+    np.not_equal(group[1:], group[:-1], out=first[1:])
+    return np.flatnonzero(first)
 
 
 def _spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
@@ -319,7 +332,7 @@ class _Bent:
         """One line a cell: at every time the lowest one."""
         lines = self._some_lowest() if len(self.line) else self
         while len(lines.line):
-            begins = np.flatnonzero(np.diff(lines.line, prepend=-1))
+            begins = _begins(lines.line)
             cell = lines.cell[begins]
             in_cell = np.arange(len(cell)) - np.searchsorted(cell, cell)
             if not in_cell.any():
@@ -338,13 +351,13 @@ class _Bent:
 
     def _some_lowest(self) -> "_Bent":
         """Without the lines that are above the highest point of another one of their cell."""
-        begins = np.flatnonzero(np.diff(self.line, prepend=-1))
+        begins = _begins(self.line)
         low, high = (
             np.minimum.reduceat(self.rate_bps, begins),
             np.maximum.reduceat(self.rate_bps, begins),
         )
         cell = self.cell[begins]
-        first = np.flatnonzero(np.diff(cell, prepend=-1))
+        first = _begins(cell)
         lines = np.diff(first, append=len(cell))
         kept = low <= np.repeat(np.minimum.reduceat(high, first), lines)
         return self.of(np.repeat(kept, np.diff(begins, append=len(self.line))))
@@ -357,7 +370,7 @@ class _Bent:
         values = [points._of_one(second == side) for side in (False, True)]
         above = values[0] - values[1]
         lower = np.minimum(*values)
-        ends = np.flatnonzero(np.diff(line, prepend=-1)), np.flatnonzero(np.diff(line, append=-1))
+        ends = _begins(line), np.flatnonzero(np.diff(line, append=-1))
         kept = np.where(second, above >= 0, above <= 0)
         cross = np.flatnonzero((line[1:] == line[:-1]) & (above[:-1] * above[1:] < 0))
         # Both sides of a crossing stay: the place of one inside a jump is known to rounding only.
@@ -372,9 +385,13 @@ class _Bent:
         first_bps = values[0][cross]
         met_bps = first_bps + share * (values[0][cross + 1] - first_bps)
         new = (points.cell[cross], line[cross], met_s, met_bps)
-        old = (points.cell, line, time_s, lower)
-        every = _Bent(*(np.insert(a, cross + 1, b) for a, b in zip(old, new, strict=True)))
-        return every.of(np.insert(kept, cross + 1, True))
+        lowest = _Bent(points.cell, line, time_s, lower).of(kept)
+        if not cross.size:
+            return lowest
+        pairs = zip(vars(lowest).values(), new, strict=True)
+        both = _Bent(*(np.concatenate(pair) for pair in pairs))
+        places = np.append(np.flatnonzero(kept), cross + 0.5)
+        return both.of(np.argsort(places))
 
     def _of_one(self, mine: Mask) -> Floats:
         """Rates at all points of one line of each number: at its own points, and in between."""
@@ -382,7 +399,7 @@ class _Bent:
         before = np.maximum.accumulate(np.where(mine, place, -1))
         behind = np.minimum.accumulate(np.where(mine, place, len(mine))[::-1])[::-1]
         # The other line's first point may be sorted before this one's, and its last one behind it.
-        begins = np.flatnonzero(np.diff(self.line, prepend=-1))
+        begins = _begins(self.line)
         first = np.repeat(begins, np.diff(begins, append=len(mine)))
         last = np.repeat(np.append(begins[1:], len(mine)) - 1, np.diff(begins, append=len(mine)))
         early, late = before < first, behind > last

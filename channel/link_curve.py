@@ -38,7 +38,7 @@ class LinkCurve:
         np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
         for grid in (time, rate, bits):
             grid.setflags(write=False)
-        self._set(time, rate, bits, _most_bits(time, rate, bits))
+        self._set(time, rate, bits, most_bits_of(time, rate, bits))
 
     @classmethod
     def of(cls, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> "LinkCurve":
@@ -193,7 +193,7 @@ class LinkCurve:
         return step
 
 
-def _most_bits(time: Floats, rate: Floats, bits: Floats) -> Floats:
+def most_bits_of(time: Floats, rate: Floats, bits: Floats) -> Floats:
     """The capacity and as much as float64 is unsure of: its rounding, and one tick of the clock."""
     tick_s = np.spacing(np.abs(time).max(axis=-1))
     slack_bits = ROUNDING * bits[..., -1] + tick_s * rate.max(axis=-1)

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, joined, signal_rate_bps, weakest
+from channel.broadcast import carried_bits
 from learning.requests.cluster import Floats, Mask
 from sim.links.sharing import Allocation, RateSegment, queued, shared
 
@@ -75,11 +76,11 @@ class Beam:
     to_all: Callable[[], LinkCurve] | None = None
 
     def broadcast(self, who: Mask, span_s: Span) -> LinkCurve:
-        """The curve of one transmission to the devices in ``who`` within a span."""
-        whole = span_s[0] <= self.curve.time_s[:, 0].min()
-        whole = whole and self.curve.time_s[:, -1].max() <= span_s[1]
-        if self.to_all is not None and whole and who.all():
-            return self.to_all()
+        """The curve of one transmission to the devices in ``who`` within a span, and beyond it."""
+        if self.to_all is not None:
+            some, every = who & (carried_bits(self.curve, span_s) > 0), self.curve.capacity_bits > 0
+            if np.array_equal(some, every):
+                return self.to_all()
         return weakest(self.curve, who, span_s)
 
     def reach(self, senders: int) -> LinkCurve:

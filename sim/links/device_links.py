@@ -60,13 +60,14 @@ def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
 
     Linear in between; before and behind the grid it is the first and the last value.
     """
-    rows = np.arange(len(grid_s))
-    when = np.clip(when_s, grid_s[:, 0], grid_s[:, -1])
-    at = np.clip(np.count_nonzero(grid_s <= when[:, None], axis=1) - 1, 0, grid_s.shape[1] - 2)
-    step = grid_s[rows, at + 1] - grid_s[rows, at]
-    share = np.divide(when - grid_s[rows, at], step, out=np.ones_like(when), where=step > 0)
-    low, high = values[rows, at], values[rows, at + 1]
-    value: Floats = low + (high - low) * share
+    when = np.minimum(np.maximum(when_s, grid_s[:, 0]), grid_s[:, -1])
+    at = np.count_nonzero(grid_s <= when[:, None], axis=1) - 1
+    at = np.minimum(at, grid_s.shape[1] - 2) + np.arange(0, grid_s.size, grid_s.shape[1])
+    begin_s = grid_s.take(at)
+    step = grid_s.take(at + 1) - begin_s
+    share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)
+    low = values.take(at)
+    value: Floats = low + (values.take(at + 1) - low) * share
     return value
 
 
