@@ -73,6 +73,23 @@ def test_links_lead_somewhere_and_files_that_are_named_exist(page: Path) -> None
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
+PROMISES = [("SECURITY.md", "test_hostile_files"), ("docs/trust.md", "test_invariants")]
+NAMED_TEST = re.compile(r"`(?:(tests/[a-z_/]+\.py)::)?(test_[a-z_0-9]+)`")
+
+
+@pytest.mark.parametrize(("page", "tests"), PROMISES)
+def test_promises_name_tests_that_exist(page: str, tests: str) -> None:
+    """Those without a file are in the one that the page names first."""
+    text = (ROOT / page).read_text().partition("## What is not promised")[0]
+    own = f"tests/sim/{tests}.py"
+    assert f"`{own}`" in text
+    for file, name in NAMED_TEST.findall(text):
+        assert f"\ndef {name}(" in (ROOT / (file or own)).read_text(), name
+    promises = re.findall(r"^- .*\n(?:  .*\n)*", text, re.MULTILINE) or [text]
+    assert [promise for promise in promises if not NAMED_TEST.search(promise)] == []
+    assert not re.search(r"`test_|::", NAMED_TEST.sub("", text))
+
+
 def test_make_targets_and_studies_that_pages_name_exist() -> None:
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target

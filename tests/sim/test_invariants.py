@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import learning
+import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
@@ -260,6 +261,19 @@ def test_a_part_that_was_tampered_with_stops_the_run(
     tamper(monkeypatch)
     told = stopped(scenario)
     assert re.search(f"invariant '{name}' is violated: .*{said}", told), told
+
+
+@pytest.mark.parametrize("note", ["merged", "staleness:-1"])
+def test_versions_count_where_staleness_is_stated(monkeypatch, note):
+    """A custom method numbers its payloads as it likes."""
+    script = staticmethod(talk(3, 2, 6, note))
+    monkeypatch.setattr(Scripted, "script", script)
+    scenario = merged(OFTEN, {"learning": {"method": "scripted"}})
+    if note == "merged":
+        assert sim.run(scenarios.from_dict(scenario)).manifest["status"] == "complete"
+        return
+    with pytest.raises(sim.InvariantError, match=STALE):
+        sim.run(scenarios.from_dict(scenario))
 
 
 @pytest.mark.parametrize("unnoticed", [False, True], ids=["at once", "at the end"])
