@@ -75,6 +75,7 @@ studies: install ## print the tables of docs/results.md and choices.md (an hour 
 	$(BIN)/python docs/studies/heterogeneity.py 3
 	$(BIN)/python docs/studies/resplit.py 3
 	$(BIN)/python docs/studies/gain.py 3
+	$(BIN)/python docs/studies/draws.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 3
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 3 30

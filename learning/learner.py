@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 START = Operation("learning.training.start:start_model", trains=True)
 LOAD = Operation("learning.training.device_state:load", 2)
 LOAD_GATE = Operation("learning.training.device_state:load_gate")
-TRAIN = Operation("learning.training.local:train", 2, True, guarded="training in {cluster!r}")
+TRAIN = Operation("learning.training.local:train", 3, True, guarded="training in {cluster!r}")
 COMMIT = Operation("learning.training.device_state:commit")
 OFFER = Operation("learning.training.device_state:offer")
 SELECT = Operation("learning.training.device_state:select")
 CORRUPT = Operation("learning.training.guards:corrupt")
 AGGREGATE = Operation(
-    "learning.training.aggregation:aggregate", guarded="the update of {cluster!r}"
+    "learning.training.aggregation:aggregate", 2, guarded="the update of {cluster!r}"
 )
 FINAL = Operation("learning.training.evaluation:final_tensors")
 
@@ -45,7 +45,7 @@ NOT_FINITE = Operation("learning.training.guards:not_finite")
 SHARES = Operation("learning.training.task:shares")
 USAGE = Operation("learning.training.evaluation:usage")
 RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
-EVALUATE = Operation("learning.training.evaluation:evaluate")
+EVALUATE = Operation("learning.training.evaluation:evaluate", 2)
 """The last six give JSON values that are taken out of tensors, and no tensors."""
 
 

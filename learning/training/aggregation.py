@@ -14,7 +14,7 @@ from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import expert_of
 from learning.models.moe import product
-from learning.training.device_state import DELTA, FACTOR
+from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
 
 Masks = Sequence[Sequence[bool]]
@@ -96,29 +96,37 @@ def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], na
         shares = [weight / total for weight in weights]
         mean_a, mean_b = weighted_sum(a, shares, name), weighted_sum(b, shares, name)
         return product(mean_a, mean_b, total * lora.scale)
-    if lora.download == "factors":
-        return _truncated_sum(lora, a, b, weights, name)
-    return weighted_sum(product(a, b, lora.scale), weights, name)
+    left, right = _factors_of_sum(lora, a, b, weights, name)
+    moved = _truncated(left, right, lora.rank) if lora.download == "factors" else left @ right
+    if not moved.isfinite().all():  # a product of finite factors: raises with the device's number
+        return weighted_sum(product(a, b, lora.scale), weights, name)
+    return moved
 
 
-def _truncated_sum(
+def _factors_of_sum(
     lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str
-) -> Tensor:
-    """Return the nearest matrix of LoRA's rank to ``scale sum_k w_k B_k A_k``, (out, in).
+) -> tuple[Tensor, Tensor]:
+    """Return factors of ``scale sum_k w_k B_k A_k``: those of the devices side by side.
 
-    The sum's factors, (out, K r) and (K r, in), are made orthogonal first, so that the singular
-    value decomposition is one of K r rows and columns at most (Eckart and Young).
+    They are (out, K r) and (K r, in); the devices' products are not made one by one.
     """
     (a, _), (b, shares) = _weighted(a, weights, name), _weighted(b, weights, name)
     left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
-    right = a.flatten(0, 1)
-    exact = torch.float64 if a.dtype == torch.float64 else torch.float32
+    return left, a.flatten(0, 1)
+
+
+def _truncated(left: Tensor, right: Tensor, rank: int | None) -> Tensor:
+    """Return the nearest matrix of LoRA's rank to ``left right``, (out, K r) times (K r, in).
+
+    The factors are made orthogonal first, so that the singular value decomposition is one of K r
+    rows and columns at most (Eckart and Young).
+    """
+    exact = torch.float64 if left.dtype == torch.float64 else torch.float32
     q_left, r_left = torch.linalg.qr(left.to(exact))
     q_right, r_right = torch.linalg.qr(right.T.to(exact))
     u, values, v = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
-    rank = lora.rank
     kept: Tensor = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
-    return kept.to(a.dtype)
+    return kept.to(left.dtype)
 
 
 def sample_weights(
@@ -182,11 +190,12 @@ def _weighted(stacked: Tensor, weights: Sequence[float], name: str) -> tuple[Ten
         what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
         raise violation(WEIGHTS, f"of {name!r} the {what}")
     here = [device for device, weight in enumerate(weights) if weight > 0]
-    parts = stacked[here]
-    finite = parts.isfinite().reshape(len(here), math.prod(parts.shape[1:])).all(1).tolist()
-    if broken := [device for device, is_finite in zip(here, finite, strict=True) if not is_finite]:
+    parts = stacked if len(here) == len(stacked) else stacked[here]
+    finite = finite_rows(parts).tolist()
+    if not all(finite):
+        broken = here[finite.index(False)]
         raise ValueError(
-            f"the update of {name!r} from device {broken[0]} is not finite; leave that device "
+            f"the update of {name!r} from device {broken} is not finite; leave that device "
             "out, or lower learning.step_size if its training diverges"
         )
     return parts, torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)

@@ -8,6 +8,7 @@ and experts where LoRA has no rank. A device that has never loaded an expert has
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -173,11 +174,18 @@ def _with_own_change(
     if name not in before:
         return base
     change = before[name] - before[BASE + name]
-    sound = torch.isfinite(change).reshape(len(change), -1).all(1)
+    sound = finite_rows(change)
     change = torch.where(sound.view(-1, *[1] * (change.dim() - 1)), change, 0.0)
     # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
     return _rows(who, new, before[name], stacked=True)
+
+
+def finite_rows(stacked: Tensor) -> Tensor:
+    """Return which devices' rows of ``stacked`` (K, ...) are finite throughout, (K,)."""
+    rows = stacked.reshape(len(stacked), math.prod(stacked.shape[1:]))
+    found = rows.sum(1).isfinite()  # quicker: a sum is finite only if all its numbers are
+    return found if found.all() else rows.isfinite().all(1)
 
 
 def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
-from learning.training.device_state import BASE, FACTOR
+from learning.training.device_state import BASE, FACTOR, finite_rows
 
 if TYPE_CHECKING:
     from learning.training.task import Task
@@ -31,7 +31,7 @@ def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
 
 def not_finite(task: Task, state: Tensors) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
-    broken = [~torch.isfinite(tensor).reshape(len(tensor), -1).all(1) for tensor in state.values()]
+    broken = [~finite_rows(tensor) for tensor in state.values()]
     found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
     return found
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
-from learning.rng import stream
+from learning.rng import draw_below
 from learning.training.task import Task
 
 Tensors = Mapping[str, Tensor]
@@ -205,27 +205,33 @@ def _check_counts(tensors: Tensors, rounds: Sequence[int], first_round: Sequence
 # Minibatches of local training, drawn from named streams.
 
 
-def rows_of_round(task: Task, cluster: str, device: int, number: int | None) -> NDArray[np.int64]:
-    """Return rows (steps, batch) of the cluster's samples in a device's round ``number``.
+def rows_of_round(
+    task: Task, cluster: str, devices: Sequence[int], numbers: Sequence[int | None]
+) -> NDArray[np.int64]:
+    """Return rows (K, steps, batch) of the cluster's samples in a round of ``devices``.
 
-    A device at rest (None) gets its first sample, and nothing is drawn.
+    ``numbers`` count each device's own rounds; a device at rest (None) gets its first sample. Rows
+    of a device depend on the seed, the cluster, the device and its round, and on nothing else.
     """
     config, shards = task.config, task.shards[cluster]
-    shape = (config.steps_per_round, config.batch_size)
-    if number is None:
-        return np.full(shape, shards.starts[device])
-    rng = stream(config.seed, "batch", cluster, device, number)
-    return shards.starts[device] + rng.integers(0, shards.sizes[device], shape)
+    sizes, starts = (np.array(of)[list(devices)] for of in (shards.sizes, shards.starts))
+    at_rest = [number is None for number in numbers]
+    each = [devices, [number or 0 for number in numbers]]
+    count = config.steps_per_round * config.batch_size
+    drawn = draw_below(sizes, count, config.seed, "batch", cluster, numbers=each)
+    drawn[at_rest] = 0
+    drawn += starts[:, None]
+    return drawn.reshape(len(sizes), config.steps_per_round, config.batch_size)
 
 
 def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
     """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
-        each = zip(devices, numbers, strict=True)
-        drawn = [rows_of_round(task, cluster, device, number) for device, number in each]
+        drawn = np.ascontiguousarray(rows_of_round(task, cluster, devices, numbers).swapaxes(0, 1))
         # One copy to the device for all steps, and one gather per step for all devices.
-        for rows in torch.from_numpy(np.stack(drawn, 1)).to(task.device):
-            yield tuple(part[rows] for part in parts)
+        for rows in torch.from_numpy(drawn).to(task.device):
+            flat = rows.flatten()
+            yield tuple(p.index_select(0, flat).view(*rows.shape, *p.shape[1:]) for p in parts)
 
     return draw

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -46,7 +47,7 @@ class Shards:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """Row of each device's first sample."""
-        return tuple(sum(self.sizes[:device]) for device in range(len(self.sizes)))
+        return tuple(accumulate(self.sizes[:-1], initial=0))
 
     def of(self, device: int) -> Samples:
         """Return the samples of one device."""

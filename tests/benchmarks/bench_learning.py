@@ -97,7 +97,7 @@ def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[st
     for device in range(DEVICES):
         model.load_state_dict(_tensors_of(task, state, device), strict=not masked)
         optimiser = torch.optim.SGD(tuned.values(), lr=task.config.step_size)
-        for rows in rows_of_round(task, "a", device, 0):
+        for rows in rows_of_round(task, "a", [device], [0])[0]:
             optimiser.zero_grad()
             loss = functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
             if loss.requires_grad:  # no row may have chosen the trained expert

@@ -121,7 +121,7 @@ def test_fedsc_follows_the_clients_objective():
     everyone = torch.cat([part["matrix"] for part in own])
     for device in range(3):
         model, rng = projecting(task, server), kit.stream(3, "views", "a", device, 0)
-        x = task.shards["a"].samples.x[rows_of_round(task, "a", device, 0)[0]]
+        x = task.shards["a"].samples.x[rows_of_round(task, "a", [device], [0])[0, 0]]
         z0, z1 = model(view(x, rng)), model(view(x, rng))
         others = (everyone.sum(0) - everyone[device]) / 4
         z = torch.cat((z1, z0))

@@ -6,7 +6,9 @@ experts on the rows that chose them, alone. In double precision they must agree 
 
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -16,7 +18,8 @@ from torch.nn import functional
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
-from tests.kit.training import build_task, start_model
+from tests.kit.minibatches import minibatches, split_mix
+from tests.kit.training import build_task, rows_of_round, start_model
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.LoraConfig(rank=2), **SIZES)
@@ -56,8 +59,8 @@ def alone(task, state, device, rounds, first, experts, gate, held):
     optimiser = torch.optim.SGD(some)
     shard = task.shards["a"].of(device)
     for number in range(first, first + rounds):
-        rng = kit.stream(CONFIG.seed, "batch", "a", device, number)
-        for rows in rng.integers(0, len(shard.y), (CONFIG.steps_per_round, CONFIG.batch_size)):
+        shape = CONFIG.steps_per_round, CONFIG.batch_size
+        for rows in minibatches(CONFIG.seed, "a", device, number, len(shard.y), shape):
             optimiser.zero_grad()
             functional.cross_entropy(model(shard.x[rows]), shard.y[rows]).backward()
             optimiser.step()
@@ -105,6 +108,32 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     fewer = {n: t for n, t in state.items() if ".expert." not in n or ".expert.1." in n}
     with_all, without = (devices.train(some, 2, masked=True) for some in (state, fewer))
     assert moved(without, with_all) == set()
+
+
+def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
+    """The generator against the words that Java's gives for this seed, and in plain integers."""
+    words = list(islice(split_mix(1234567), 3))
+    assert words == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    shards, shape = task.shards["a"], (CONFIG.steps_per_round, CONFIG.batch_size)
+    together = rows_of_round(task, "a", [3, 0, 2, 1], [7, 0, None, 7])
+    for device, number, rows in zip((3, 0, 2, 1), (7, 0, None, 7), together, strict=True):
+        assert (rows == rows_of_round(task, "a", [device], [number])[0]).all()
+        if number is not None:
+            drawn = minibatches(CONFIG.seed, "a", device, number, shards.sizes[device], shape)
+            assert (rows - shards.starts[device] == drawn).all()
+    assert (together[2] == shards.starts[2]).all()
+    rounds, size = 2000, shards.sizes[1]
+    drawn = rows_of_round(task, "a", [1] * rounds, range(rounds)) - shards.starts[1]
+    counts = np.bincount(drawn.ravel(), minlength=size)
+    spread = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
+    assert len(counts) == size and abs(spread - size + 1) < 5 * (2 * size) ** 0.5
+    # from one draw to the next, round to round and device to device: as often alike as by chance
+    other = rows_of_round(task, "a", [2] * rounds, range(rounds)) - shards.starts[2]
+    most = max(size, shards.sizes[2])
+    pairs = (drawn[:, 0], drawn[:, 1]), (drawn[1:], drawn[:-1]), (drawn, other)
+    for (one, two), chances in zip(pairs, (size, size, most), strict=True):
+        expected = one.size / chances
+        assert abs((one == two).sum() - expected) < 5 * expected**0.5
 
 
 def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(task, server):

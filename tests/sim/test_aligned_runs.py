@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
-from learning import stream
 from tests.kit.learning import jain_index, variation
+from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 from tests.kit.small import SLOTS, fixed, merged, slots
 from tests.kit.small_nmoe import events
@@ -67,7 +67,7 @@ def plain_device(start, shard, where, reach):
     model = {name: tensor.clone() for name, tensor in start.items()}
     mine = tuple(f"expert.{expert}." for expert in reach)
     names = [name for name in model if name.startswith(("gate.", *mine))]
-    for rows in stream(3, "batch", *where, 0).integers(0, len(shard.y), (3, 4)):
+    for rows in minibatches(3, *where, 0, len(shard.y), (3, 4)):
         leaves = [model[name].requires_grad_() for name in names]
         logits, _ = plain_logits(model, shard.x[rows], reach)
         gradients = torch.autograd.grad(cross_entropy(logits, shard.y[rows]), leaves)

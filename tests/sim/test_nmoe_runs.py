@@ -38,7 +38,9 @@ def by_hand(scenario, loss, largest):
         weights = {name: tensor.clone().requires_grad_() for name, tensor in start.items()}
         optimiser = torch.optim.SGD(weights.values(), lr=step_size, momentum=momentum)
         samples = task.shards[client[0]].samples
-        for rows in np.concatenate([rows_of_round(task, *client, number) for number in numbers]):
+        of_client = [task, client[0], [client[1]]]
+        rounds = [rows_of_round(*of_client, [number])[0] for number in numbers]
+        for rows in np.concatenate(rounds):
             optimiser.zero_grad()
             loss(weights, samples.x[rows], samples.y[rows]).backward()
             if largest:

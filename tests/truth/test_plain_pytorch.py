@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 import scenarios
 import sim
 from learning import Learner, stream
+from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 
 SEED, CYCLES, EXPERTS, TOP_K, LAYERS, HIDDEN, INNER, RANK = 5, 2, 3, 2, 2, 16, 8, 4
@@ -72,8 +73,8 @@ class Device:
     def train(self, learner: Learner, routed: list[int], gate: bool) -> None:
         """One local round of plain gradient steps on one minibatch each."""
         shard = learner.task.shards[self.cluster].of(self.number)
-        draw = stream(SEED, "batch", self.cluster, self.number, self.rounds)
-        for rows in draw.integers(0, len(shard.y), (STEPS, BATCH)):
+        drawn = SEED, self.cluster, self.number, self.rounds, len(shard.y), (STEPS, BATCH)
+        for rows in minibatches(*drawn):
             factors = [t for pair in self.factors.values() for t in pair]
             leaves = factors + (self.gates if gate else [])
             for leaf in leaves:

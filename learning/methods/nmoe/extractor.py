@@ -13,7 +13,7 @@ from learning.values.lazy import Handle, Operation
 
 CORRELATION = Operation("learning.training.nmoe.extractor:correlation")
 TOTAL = Operation("learning.training.nmoe.extractor:total")
-TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", trains=True)
+TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", 2, trains=True)
 AVERAGE = Operation("learning.training.aggregation:average")
 
 

@@ -20,7 +20,7 @@ from learning.values.lazy import Handle, Operation
 KNOWLEDGE = Operation("learning.training.nmoe.experts:knowledge")
 START_GATE = Operation("learning.training.nmoe.gates:start_gate")
 SPREAD = Operation("learning.training.nmoe.gates:spread")
-TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", trains=True)
+TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", 2, trains=True)
 TAKE_GATE = Operation("learning.training.nmoe.gates:take_gate")
 AVERAGE_GATES = Operation("learning.training.aggregation:average_gates")
 WITH_MEAN = Operation("learning.training.nmoe.gates:with_mean")

@@ -19,7 +19,7 @@ from learning.values.lazy import Handle, Operation
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
 
-TRAIN_EXPERTS = Operation("learning.training.nmoe.experts:train_experts", trains=True)
+TRAIN_EXPERTS = Operation("learning.training.nmoe.experts:train_experts", 2, trains=True)
 SCORES = Operation("learning.training.nmoe.answers:scores")
 PATTERN = Operation("learning.training.nmoe.answers:pattern")
 

@@ -146,7 +146,8 @@ def _views(task: Task, cluster: str, device: int, number: int | None) -> Iterato
     """Draw the views of one round of a device; at rest, its samples take their place."""
     x = task.shards[cluster].samples.x
     rng = None if number is None else stream(task.config.seed, "views", cluster, device, number)
-    for rows in torch.from_numpy(rows_of_round(task, cluster, device, number)).to(task.device):
+    drawn = rows_of_round(task, cluster, [device], [number])[0]
+    for rows in torch.from_numpy(drawn).to(task.device):
         own = x[rows]
         yield (own, own) if rng is None else (view(own, rng), view(own, rng))
 
