@@ -37,8 +37,8 @@ def main(seeds: str = "3") -> None:
 COLUMNS: dict[str, tuple[Callable[[Outcome], float], str]] = {
     "days": (lambda row: row.hours / 24, "{:.1f}"),
     "cycles": (lambda row: row.cycles, "{:g}"),
-    "GB up": (lambda row: row.up_bytes / 1e9, "{:.3g}"),
-    "GB down": (lambda row: row.down_bytes / 1e9, "{:.3g}"),
+    "MB up": (lambda row: row.up_bytes / 1e6, "{:.0f}"),
+    "MB down": (lambda row: row.down_bytes / 1e6, "{:.0f}"),
     "gradient steps": (lambda row: row.gradient_steps, "{:g}"),
     "MJ": (lambda row: row.energy_j / 1e6, "{:.2f}"),
 }
