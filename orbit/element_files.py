@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from os import PathLike, fspath
 
-from orbit.files import decoded, lines_of, read_bytes
+from orbit.files import MOST_LINES, decoded, lines_of, read_bytes
 from orbit.omm import LONGEST_ENTRY, USED, csv_records, json_records, scan_omm, xml_records
 from orbit.satellite import ElementError, Satellite
 from orbit.tle import Checksum, scan_tle
 
 _FORMS = "two-line elements, or OMM as JSON, CSV or XML"
 # All catalogued objects are some 30,000 entries, and as indented XML 45 lines each.
-_MOST_ENTRIES, _MOST_LINES = 100_000, 5_000_000
+_MOST_ENTRIES = 100_000
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _RECORDS = {"json": json_records, "csv": csv_records, "xml": xml_records}
 
@@ -67,8 +67,8 @@ def scan_satellites(
     if checksum not in ("verify", "ignore"):
         raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
     text = text.removeprefix("\ufeff")
-    if sum(text.count(end) for end in _LINE_ENDS) > _MOST_LINES:
-        what = f"more than {_MOST_LINES} lines; give a part of it"
+    if sum(text.count(end) for end in _LINE_ENDS) > MOST_LINES:
+        what = f"more than {MOST_LINES} lines; give a part of it"
         return iter([ElementError(f"{source}:1: {what}")])
     lines = (line for line in lines_of(text) if line.strip() and not line.startswith("#"))
     first = next(lines, "")

@@ -15,8 +15,8 @@ from os import PathLike, fspath
 
 from orbit.checks import shown
 
-LONGEST_ROW, MOST_ROWS = 16_384, 1_000_000
-"""Characters of a row of a table, and rows of it: none that a user has comes near."""
+LONGEST_ROW, MOST_ROWS, MOST_LINES = 16_384, 1_000_000, 5_000_000
+"""Characters of a row of a table, its rows, and lines of any text: nothing of a user comes near."""
 
 
 class TableError(ValueError):
@@ -116,6 +116,8 @@ def near(name: str, names: Iterable[str]) -> str:
 
 def _records(text: str, source: str, most_rows: int) -> Iterator[tuple[int, list[str]]]:
     length = count = 0
+    if text.count("\n") + text.count("\r") > MOST_LINES:
+        raise TableError(f"{source}:1: more than {MOST_LINES} lines; give a part of it")
 
     def lines() -> Iterator[str]:
         nonlocal length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -199,6 +200,10 @@ def _read(path: str, wanted: set[str]) -> Arrays:
         ) from None
 
 
+SPARE_BYTES, MOST_TIMES = 100_000_000, 100
+"""Arrays up to which any compression is right, and beyond that how many times the file they are."""
+
+
 def _check_sizes(path: str, wanted: set[str]) -> None:
     """Refuse arrays of another size than their entries, and more than there is memory for.
 
@@ -215,6 +220,9 @@ def _check_sizes(path: str, wanted: set[str]) -> None:
     needed, free = sum(entry.file_size for entry in entries), free_bytes("cpu")
     if free is not None and needed > free:
         raise ValueError(f"its arrays take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free")
+    times = needed // max(os.path.getsize(path), 1)
+    if needed > SPARE_BYTES and times > MOST_TIMES:
+        raise ValueError(f"its arrays are {times} times its size")
 
 
 def _name(entry: zipfile.ZipInfo) -> str:

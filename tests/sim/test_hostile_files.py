@@ -308,6 +308,9 @@ def test_arrays_and_headers_that_claim_too_much_are_refused(leomix, tmp_path):
         archive.writestr("y.npy", header.getvalue())
     (tmp_path / "s.yaml").write_text(DATA.replace("PATH", "bomb.npz").replace("false", "true"))
     refused(leomix("validate", tmp_path / "s.yaml"), "bomb.npz", "does not fill its")
+    rows = 5_000_000
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((rows, 6), "f4"), y=np.zeros(rows, int))
+    refused(leomix("validate", tmp_path / "s.yaml"), "bomb.npz", "times its size")
     for length in (LARGEST_HEADER_BYTES + 1, 2**63, 2**64 - 1):
         path.write_bytes(length.to_bytes(8, "little") + b"{}")
         with pytest.raises(ValueError, match=rf"broken \(its header would have {length} bytes"):
@@ -350,6 +353,7 @@ TABLES = {
     "cells": b"," * 5_000_000,
     "names": b",".join(b"%d" % n for n in range(800_000)),
     "rows": b"satellite,site,rise_utc,set_utc\n" + b"a,b\n" * 2_000_000,
+    "lines": b"\n" * 6_000_000,
     "texts": b'a,b\n"' + b"\n" * 5_000_000,
     "places": b"latitude_deg,longitude_deg\n" + b"1,2\n" * 1_200_000,
 }
