@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -314,19 +313,17 @@ class Simulation:
     def _use(self, cluster: Cluster) -> Use:
         """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
         use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
-        use = replace(
-            use,
-            computed_s=use.computed_s + self._nodes.computed_s(cluster.name, self.end_s),
-            sidelink_s=self._peers.queues.sending_s(cluster.name, self.end_s),
-        )
+        rounds = use.rounds
+        computed_s = use.computed_s + self._nodes.computed_s(cluster.name, self.end_s)
         for phase in self._gaps.values():
             if phase.cluster.name == cluster.name:
                 cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
                 with devices.as_before(phase.compute, phase.presence):
                     gap = devices.gap(cost, wanted, phase.from_s, self.end_s)
-                computed_s = gap.computed_s - devices.open_s + use.computed_s
-                use = replace(use, rounds=use.rounds + gap.rounds, computed_s=computed_s)
-        return use
+                computed_s = gap.computed_s - devices.open_s + computed_s
+                rounds = rounds + gap.rounds
+        sidelink_s = self._peers.queues.sending_s(cluster.name, self.end_s)
+        return Use(rounds, computed_s, use.sending_s, sidelink_s)
 
     @property
     def books(self) -> Books:
