@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from channel import Link, LinkCurve, Path
+from channel import CLEAR_PATH, Link, LinkCurve, Path
 from channel.broadcast import Line, broadcast, lowest_lines
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
@@ -138,7 +138,11 @@ class LinkTable:
 
 
 def _drawn(passes: Sequence[Pass], devices: Ints) -> Path:
-    """What was drawn for every row."""
+    """What was drawn for every row; without any environment it has no effect."""
+    places = {id(p.place): p.place for p in passes}.values()
+    radios = [radio for place in places for radio in place.radios if radio is not None]
+    if all(radio.link.environment is None for radio in radios):
+        return CLEAR_PATH
     names = ("los_quantile", "shadowing_deviate", "k_deviate")
     pairs = list(zip(passes, devices.tolist(), strict=True))
     draws = [[np.broadcast_to(np.ravel(getattr(p.path, n)), k) for p, k in pairs] for n in names]

@@ -12,7 +12,7 @@ from sim.links.device_links import DeviceLinks, PassFigures
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import Pass
 
-POINTS_AT_ONCE = 1 << 16
+POINTS_AT_ONCE = 1 << 17
 """Points of a table, about: a larger one would be no quicker, and take more memory."""
 TABLES = 2
 """Tables that are kept: contacts that overlap are in one that ends and in one that begins."""
