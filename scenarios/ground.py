@@ -36,7 +36,7 @@ class DeviceCompute(Section):
 class Kind(DeviceCompute):
     """Devices of a cluster that are alike."""
 
-    devices: int = Field(ge=1, le=10_000, description="number of devices of this kind")
+    devices: int = Field(ge=1, le=100_000, description="number of devices of this kind")
 
 
 class Compute(DeviceCompute):
@@ -118,7 +118,7 @@ class Cluster(Section):
         description="elevation above which it has contact, degrees; null for the orbit's",
     )
     devices: int | None = Field(
-        default=None, ge=1, le=10_000, description="number of devices; 1 if no places are given"
+        default=None, ge=1, le=100_000, description="number of devices; 1 if no places are given"
     )
     radius_km: float = Field(
         default=0.0, ge=0, le=500, description="radius of the disc in which the devices lie, km"
