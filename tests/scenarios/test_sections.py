@@ -113,7 +113,7 @@ OF_CLUSTERS: Rules = [
     ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: have 5 devices in all, but place"),
     ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} ground.clus"),
     ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} ground.clus"),
-    ("made", {"kinds": [{"devices": 60_000}] * 2}, "got 120000; must be >= 1 and <= 100000"),
+    ("made", {"kinds": [{"devices": 60_000}] * 2}, "devices: got 120000; must be >= 1 and <= 1000"),
 ]  # fmt: skip
 OF_ORBITS: Rules = [
     ("files", {"path": None}, "path: is missing; give the "),
