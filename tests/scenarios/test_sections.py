@@ -16,6 +16,7 @@ LIMITS = {name: text for text, names in GOLDEN["limits"].items() for name in nam
 NUMBERS = [spot for spot, form in SPOTS.items() if form.get("type") in ("integer", "number")]
 CHOICES = [spot for spot, form in SPOTS.items() if "enum" in form]
 PLACE = {"latitude_deg": 48.2, "longitude_deg": 11.5}
+CROWDS = [{"devices": 60_000}] * 2
 KINDS = [{"devices": 3, "tflops": 2.0}, {"devices": 2, "power_w": 5.0}]
 
 # -- every key, by the schema
@@ -113,7 +114,7 @@ OF_CLUSTERS: Rules = [
     ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: have 5 devices in all, but place"),
     ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} ground.clus"),
     ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} ground.clus"),
-    ("made", {"kinds": [{"devices": 60_000}] * 2}, "devices: got 120000; must be >= 1 and <= 1000"),
+    ("made", {"kinds": CROWDS}, "devices: got 120000; must be >= 1 and <= 100000"),
 ]  # fmt: skip
 OF_ORBITS: Rules = [
     ("files", {"path": None}, "path: is missing; give the "),
