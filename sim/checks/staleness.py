@@ -133,10 +133,10 @@ class Versions:
     def settled(self, transfers: int, cluster: str, steps: Steps, replies: Iterable[Any]) -> None:
         """Remember downloads of no bytes, which have no rows: nothing had changed."""
         for step, reply in zip(steps, replies, strict=True):
-            if not (isinstance(step, Download) and isinstance(reply, Receipt)):
+            if not isinstance(step, Download):
                 continue
-            nothing = np.asarray(step.payload.bytes) == 0
-            if np.count_nonzero(nothing):
+            nothing = np.equal(step.payload.bytes, 0)
+            if np.count_nonzero(nothing) and isinstance(reply, Receipt):
                 empty, version = reply.done & nothing, step.payload.version
                 taken = np.flatnonzero(empty), np.broadcast_to(version, empty.shape)[empty]
                 self.behind(transfers, partial(self._held[cluster].take, *taken))

@@ -85,10 +85,9 @@ class Times:
         time_s, now_s = columns["time_s"], self._now_s()
         several = isinstance(time_s, np.ndarray)
         first_s, last_s = (time_s.min(), time_s.max()) if several else (time_s, time_s)
-        latest_s = now_s
-        if last_s > now_s:
-            latest_s = self._latest(columns.get("contact_id"), now_s)
-        if not (first_s >= 0.0 and last_s <= latest_s):
+        if first_s >= 0.0 and last_s <= now_s:
+            return
+        if not (first_s >= 0.0 and last_s <= self._latest(columns.get("contact_id"), now_s)):
             at_s = first_s if not first_s >= 0.0 else last_s
             self._dated(table, columns.get("kind", "row"), columns.get("cluster"), at_s, now_s)
 
