@@ -40,6 +40,7 @@ format: install ## let ruff format and sort
 
 bench: install ## time the core against named references
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@echo "== docs/studies/growth.py"; $(BIN)/python docs/studies/growth.py
 	@echo "== tests/benchmarks/bench_orbit.py large"; $(BIN)/python tests/benchmarks/bench_orbit.py large
 	@if [ -n "$(BRAHE)" ]; then echo "== brahe"; $(BIN)/python tests/benchmarks/against_brahe.py $(BRAHE); \
 	else echo "brahe: make bench BRAHE=PYTHON compares with it, in an environment of its own"; fi
@@ -70,6 +71,7 @@ studies: install ## print the tables of docs/results.md and choices.md (an hour 
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
+	$(BIN)/python docs/studies/growth.py
 	$(BIN)/python docs/studies/cycles.py paper-exp1-small 3 0.02 0.1 0.5
 	$(BIN)/python docs/studies/idle.py paper-slots 3
 	$(BIN)/python docs/studies/heterogeneity.py 3

@@ -13,6 +13,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import process_time
 
 import numpy as np
 from skyfield.api import EarthSatellite, load, wgs84
@@ -41,6 +42,7 @@ def main() -> None:
     print(f"leomix, sgp4     {exact_s:8.3f} s  {whole} rises  {skyfield_s / exact_s:6.1f} x faster")
     print(f"skyfield         {skyfield_s:8.3f} s  {rises} rises")
     _growth(satellites)
+    _served()
 
 
 def _growth(satellites: list[orbit.Satellite]) -> None:
@@ -54,6 +56,17 @@ def _growth(satellites: list[orbit.Satellite]) -> None:
         seconds, _ = best_of(3, some, ground(few), days)
         each = 1e6 * seconds / (many * few * days)
         print(f"{many:10d}  {few:5d}  {days:4d}  {seconds:7.3f}  {each:29.1f}")
+
+
+def _served() -> None:
+    """Who is served by 100 satellites over 13 stations in 91 days, one beam each."""
+    satellites, sites = orbit.walker_delta(800, 97.5, 100, 10, 1, START), ground(13)
+    task = (satellites, sites, START, START + timedelta(days=91), 0.0)
+    found_s, windows = timed(orbit.contact_windows, *task, clock=process_time)
+    served_s, service = timed(orbit.serve, windows, clock=process_time)
+    print("100 satellites x 13 sites x 91 days, mask 0 deg, CPU seconds")
+    print(f"windows found    {found_s:8.1f} s  {len(windows)} windows")
+    print(f"windows served   {served_s:8.1f} s  {int(service.served.sum())} services")
 
 
 def _large() -> None:

@@ -1,0 +1,176 @@
+"""How time and memory of a run grow with each of what it is made of.
+
+    python docs/studies/growth.py [ROW ...]
+
+Each size runs in a process of its own, after a smaller run that imports and prepares everything.
+CPU seconds and peak memory are those beyond it, the time the lesser of two runs. The exponent is
+the slope of a straight line through the logarithms: 1 where twice as much takes twice as long.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+Keys = dict[str, Any]
+CITY = {"name": "Munich", "latitude_deg": 48.14, "longitude_deg": 11.58, "radius_km": 50}
+AIM = 1.1
+REPEATS = 2
+LEAST_MB = 2.0
+"""Less than this is not told from noise."""
+
+
+def orbiting(days: float, clusters: list[Keys], **orbit: Any) -> Keys:
+    """One satellite, or those of ``orbit``, over clusters; nothing is trained."""
+    single = {"source": "circular", "altitude_km": 600, "inclination_deg": 97.8}
+    return {
+        "start": "2026-08-22T00:00:00Z",
+        "stop": {"days": days},
+        "orbit": orbit or single,
+        "ground": {"clusters": clusters},
+        "link": {"preset": "physical", "uplink": {"total_bandwidth_mhz": 500}},
+        "learning": {"method": "emsfl", "train": False, "rounds": {"per_gap_max": 3}},
+    }
+
+
+def grid(many: int) -> list[Keys]:
+    """Clusters of five devices on eight parallels from 60 deg north to 45 deg south."""
+    along = -(-many // 8)
+    return [
+        CITY | {"name": f"c{n}", "devices": 5, "latitude_deg": 60 - 15 * (n % 8),
+                "longitude_deg": -180 + 360 / along * (n // 8)}
+        for n in range(many)
+    ]  # fmt: skip
+
+
+def satellites(many: int) -> Keys:
+    """Satellites of a constellation over four clusters, for six hours."""
+    pattern = {"planes": 6, "phasing": 1, "altitude_km": 600, "inclination_deg": 60}
+    return orbiting(
+        0.25, grid(32)[::8], source="walker", satellites=many, serving="any", session="contact",
+        min_contact_s=60.0,
+        **pattern,
+    )  # fmt: skip
+
+
+def slots(devices: int, **model: Any) -> Keys:
+    """Four clusters in slots, in which an MLP of two experts is trained for two cycles."""
+    clusters = [{"name": name, "devices": devices // 4} for name in "ABCD"]
+    return {
+        "stop": {"cycles": 2},
+        "orbit": {"source": "slots", "slots": {"seconds": 600}},
+        "ground": {"clusters": clusters},
+        "link": {"preset": "paper"},
+        "learning": {
+            "method": "synchronous",
+            "batch_size": 8,
+            "model": {"kind": "vector-moe", "experts": 2, **model},
+            "rounds": {"per_contact": 3},
+            "pretraining": {"backbone_steps": 2, "expert_steps": 2, "gate_steps": 2},
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Row:
+    """What grows, the scenario of each size, and the sizes."""
+
+    what: str
+    scenario: Callable[[int], Keys]
+    sizes: tuple[int, ...]
+
+
+ROWS = {
+    "satellites": Row("satellites over 4 clusters, 6 hours", satellites, (48, 192, 768)),
+    "devices": Row(
+        "devices of a cluster, 7 days",
+        lambda n: orbiting(7, [CITY | {"devices": n}]),
+        (250, 500, 1000),
+    ),
+    "contacts": Row(
+        "days of one satellite over a cluster",
+        lambda n: orbiting(n, [CITY | {"devices": 20}]),
+        (16, 48, 144),
+    ),
+    "clusters": Row("clusters of 5 devices, 2 days", lambda n: orbiting(2, grid(n)), (16, 64, 128)),
+    "clients": Row("clients that train, 2 cycles", lambda n: slots(n), (80, 320, 1280)),
+    "parameters": Row(
+        "width of a trained MLP, 8 clients",
+        lambda n: slots(8, hidden=n, expert_hidden=n),
+        (256, 512, 1024),
+    ),
+}
+
+
+def measured(row: Row, size: int) -> tuple[float, float, float]:
+    """What has grown to how much, CPU seconds and MB of a run of a size."""
+    import scenarios
+    import sim
+    from learning.architecture.costs import architecture
+    from sim.engine.setup import build
+
+    def run(many: int) -> tuple[float, Any]:
+        scenario = scenarios.from_dict(row.scenario(many))
+        with TemporaryDirectory() as folder:
+            began = process_time()
+            sim.run(scenario, Path(folder) / "run")
+            return process_time() - began, scenario
+
+    run(row.sizes[0] // 8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    runs = [run(size) for _ in range(REPEATS)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    built, grown = build(runs[0][1]), float(size)
+    if row is ROWS["contacts"]:
+        grown = len(built.plan.contacts)
+    if row is ROWS["parameters"]:
+        grown = architecture(built.learner.config).parameters
+    return grown, min(seconds for seconds, _ in runs), peak / 1024
+
+
+def exponent(grown: list[float], values: list[float]) -> float:
+    """Slope of a straight line through the logarithms."""
+    return float(np.polyfit(np.log(grown), np.log(values), 1)[0])
+
+
+def main(*names: str) -> int:
+    """Print a line for each size, and the exponents below the last one of each row."""
+    if names[:1] == ("--one",):
+        print(*measured(ROWS[names[1]], int(names[2])))
+        return 0
+    print(f"{'what grows':<40}{'to':>12}{'CPU s':>10}{'MB':>9}")
+    missed = []
+    for name in names or ROWS:
+        row, found = ROWS[name], []
+        for size in row.sizes:
+            found.append(_in_a_process(name, size))
+            grown, seconds, mb = found[-1]
+            print(f"{row.what:<40}{grown:>12,.0f}{seconds:>10.3f}{mb:>9.1f}", flush=True)
+        grown, seconds, mb = (list(column) for column in zip(*found, strict=True))
+        slopes = [exponent(grown, seconds), exponent(grown, [max(x, LEAST_MB) for x in mb])]
+        print(f"{'  exponents':<40}{'':>12}{slopes[0]:>10.2f}{slopes[1]:>9.2f}", flush=True)
+        missed += [name] if max(slopes) > AIM else []
+    print(f"\nevery exponent is at most {AIM}" if not missed else f"\nabove {AIM}: {missed}")
+    return 0
+
+
+def _in_a_process(name: str, size: int) -> tuple[float, float, float]:
+    line = [sys.executable, __file__, "--one", name, str(size)]
+    quiet = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env=quiet)
+    grown, seconds, mb = map(float, done.stdout.splitlines()[-1].split())
+    return grown, seconds, mb
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
