@@ -83,7 +83,13 @@ def read_about(place: Path) -> dict[str, Any] | None:
         about = read_object(path)
     except ValueError:
         raise InputError(f"{path}: is broken; sweep in another folder") from None
-    if not {"keys", "points"} <= set(about):
+    keys, points = about.get("keys"), about.get("points")
+    if (
+        not isinstance(keys, list)
+        or not isinstance(points, list)
+        or not all(isinstance(key, str) for key in keys)
+        or not all(isinstance(point, dict) for point in points)
+    ):
         raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
     return about
 

@@ -251,6 +251,15 @@ def test_whatever_is_in_the_place_of_a_file_no_command_hangs_or_leaves_its_folde
         assert found in ("accepted", "refused"), read
 
 
+@pytest.mark.parametrize("change", [{"points": [1.5]}, {"points": {}}, {"keys": [None]}], ids=str)
+def test_a_sweep_without_points_is_refused(change, kinds, tmp_path):
+    kind = kinds["sweep: run/sweep.json"]
+    given = fuzz_forms.Input.of("x", json.dumps(json.loads(kind.whole[0]) | change).encode())
+    assert {fuzz.tried(kind, read, given, tmp_path, fuzz.apart) for read in kind.reads} == {
+        "refused"
+    }
+
+
 @pytest.mark.parametrize("place", ["timing: run/events.parquet", "sweep: run/sweep.parquet"])
 def test_a_table_that_swells_in_memory_is_refused(place, kinds, tmp_path):
     for given, read in fuzz_forms.bombs(kinds[place], 1, Random(7)):

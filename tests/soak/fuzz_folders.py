@@ -55,7 +55,7 @@ WORLDS = {
         is_own=True,
     ),
 }
-HASH = re.compile("[0-9a-f]{32}")
+HASH = re.compile("[0-9a-f]{24,}")
 """In the names of files of which one stands for all."""
 INPUTS = ("small.yaml", "first")
 
