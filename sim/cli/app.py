@@ -83,8 +83,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     In a process that goes on, call :func:`status`.
     """
-    # What a run makes is kept or freed at once: the usual threshold of 700 costs 5 % of its time.
-    gc.set_threshold(10_000)
+    # What a run makes is kept or freed at once: the usual threshold takes 5 to 10 % of its time.
+    gc.set_threshold(100_000)
     # Pydantic would look for plugins in all installed packages, which takes as long as the schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _open_streams()

@@ -54,7 +54,9 @@ def _clusters(built: Build) -> str:
     for cluster in built.plan.clusters:
         contacts = built.plan.contacts
         here, served = contacts.numbers(cluster.name), contacts.services(cluster.name)
-        lasts_s = contacts.end_s[served] - contacts.start_s[served]
+        lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
+        # np.median would import numpy.ma, a fiftieth of the time of `leomix validate`.
+        median_s = lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean()
         counted = served if built.plan.constellation else here
         least = min(contacts.links_of(n).figures.least_bytes for n in counted.tolist())
         rows.append(
@@ -63,7 +65,7 @@ def _clusters(built: Build) -> str:
                 str(cluster.devices),
                 str(len(here)),
                 str(len(served)),
-                f"{np.median(lasts_s):.0f}",
+                f"{median_s:.0f}",
                 data_size(least),
             ]
         )
