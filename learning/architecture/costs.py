@@ -61,27 +61,27 @@ class Architecture:
         """Layers with experts."""
         return self.tensors.layers
 
-    @property
+    @cached_property
     def expert_parameters(self) -> int:
         """Weights of one expert over all layers."""
         return self.layers * numbers_in(self.tensors.expert)
 
-    @property
+    @cached_property
     def expert_bytes(self) -> float:
         """Memory of one expert's weights."""
         return float(self.expert_parameters * self.native_bytes)
 
-    @property
+    @cached_property
     def tuned_parameters(self) -> int:
         """Trained numbers of one expert: its factors, r (in + out) per matrix, or all weights."""
         return sum(math.prod(shape) for _, shape in self._tuned(0))
 
-    @property
+    @cached_property
     def gate_parameters(self) -> int:
         """Weights of the gate over all layers."""
         return self.layers * numbers_in(self.tensors.gate_shapes)
 
-    @property
+    @cached_property
     def backbone_parameters(self) -> int:
         """Weights that belong to neither expert nor gate."""
         return numbers_in(self.tensors.backbone)
@@ -173,7 +173,7 @@ class Architecture:
         numbers += self.rows.tokens * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
 
-    @property
+    @cached_property
     def _multiplied_parameters(self) -> int:
         """Weights of the backbone without tables of words, of which a token takes one row.
 

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from pkgutil import resolve_name
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
@@ -99,8 +100,8 @@ class Values:
 
     ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
     ``context`` names everything that all operations depend on (model, data, seed, settings). Both
-    may be replaced; handles made before keep theirs. With ``keep=False`` there are keys alone, and
-    nothing can be forced (timing-only runs). ``store`` holds values of this run from before it was
+    may be replaced; handles made before keep theirs. With ``keep=False`` (timing-only runs) nothing
+    can be forced, and a key is the number of a handle. ``store`` holds values of this run from before it was
     resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they saved.
     """
 
@@ -112,6 +113,7 @@ class Values:
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
+        self._numbers = count()
 
     def use(self, apply: Apply, context: str) -> None:
         """Make values with other settings, which ``context`` names, from now on."""
@@ -119,14 +121,15 @@ class Values:
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
+        foreign = _foreign(operation, parents)
+        if not self.keep:
+            return Handle(str(next(self._numbers)), operation, (), {}, foreign, self._apply)
         key = self._key(operation, parents, arguments)
         handle = self._live.get(key)
         if handle is None:
             # A value that the store holds does not need its ancestors, which may be freed.
-            needed = parents if self.keep and not self._is_stored(key) else ()
-            copied = _copied(arguments) if self.keep else {}
-            foreign = _foreign(operation, parents)
-            handle = Handle(key, operation, needed, copied, foreign, self._apply)
+            needed = () if self._is_stored(key) else parents
+            handle = Handle(key, operation, needed, _copied(arguments), foreign, self._apply)
             self._live[key] = handle
         return handle
 
@@ -183,8 +186,7 @@ class Values:
     def _key(
         self, operation: Operation, parents: Iterable[Handle], arguments: dict[str, Any]
     ) -> str:
-        version = operation.version if self.keep else 0
-        parts = [operation.place, version, [parent.key for parent in parents], arguments]
+        parts = [operation.place, operation.version, [parent.key for parent in parents], arguments]
         digest = self._context.copy()
         digest.update(_ENCODER.encode(parts).encode())
         return digest.hexdigest()
