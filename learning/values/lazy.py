@@ -101,8 +101,9 @@ class Values:
     ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
     ``context`` names everything that all operations depend on (model, data, seed, settings). Both
     may be replaced; handles made before keep theirs. With ``keep=False`` (timing-only runs) nothing
-    can be forced, and a key is the number of a handle. ``store`` holds values of this run from before it was
-    resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they saved.
+    can be forced, and a key is the number of a handle. ``store`` holds values of this run from
+    before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
+    saved.
     """
 
     def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import scenarios
 from learning.architecture.costs import MODEL_COPIES, footprint
 from learning.architecture.kinds import kind_of
 from learning.data.table import data_files
 from learning.hardware import compute_device, free_bytes
+from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.formatting import data_size
-from sim.links import POINTS_AT_ONCE
+from sim.links import POINTS_AT_ONCE, grid_step_s
 from sim.plan.plan import CONTACT_BYTES
 from sim.trace.tables import ROW_BYTES
 
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 
 PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 330e6, 100e6
 """Python with what a timing-only run imports; what training imports besides, and text models."""
-POINT_BYTES = 400
-"""A point of a device's link curves: geometry, signal and both directions while they are made, and
-the table before."""
+POINT_BYTES = 200
+"""A point of a device's link curve: geometry, signal and rate while it is made, and the table
+before."""
 MOST_ROWS = 2 << 20
 """More rows of the traces than these lie on disk."""
 
@@ -70,11 +72,8 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
     if built.learner.trains:
         text = kind_of(built.learner.config.model.kind).is_text
         program_bytes += TORCH_BYTES + (TRANSFORMERS_BYTES if text else 0.0)
-    bare = not built.scenario.orbit.has_geometry
-    points = 2 if bare else GRID_POINTS
-    at_once = points * counts.largest_cluster
-    if not bare:  # one pass, or as many as there are in a table
-        at_once = max(at_once, min(POINTS_AT_ONCE, points * counts.device_contacts))
+    # One pass, or as many as there are in a table.
+    at_once = max(counts.largest_pass, min(POINTS_AT_ONCE, counts.points))
     needs = [
         Need("the program", program_bytes, "Python and its libraries", "use a larger machine"),
         Need(
@@ -86,7 +85,7 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
         Need(
             "link curves",
             POINT_BYTES * at_once,
-            f"up to {at_once} points at once, {points} a device",
+            f"up to {at_once} points at once, {counts.largest_pass} in a pass",
             "use fewer devices a cluster",
         ),
         Need(
@@ -127,8 +126,8 @@ def _learning(built: Build) -> Iterator[Need]:
 ROWS_A_SERVICE = 12
 """Rows that a device adds to the traces in one service: three transfers, and both ends of each of
 them and of two trainings. Methods differ by a factor of two."""
-GRID_POINTS = 1000
-"""Most points of a device's link curve in one pass."""
+CURVES = 2
+"""Curves of a device in one pass: both directions."""
 
 
 @dataclass(frozen=True)
@@ -136,16 +135,16 @@ class Counts:
     """What a run is made of, up to its end.
 
     ``services`` are contacts that are served, ``device_services`` the same times their devices,
-    ``device_contacts`` all contacts times theirs;
-    ``rows`` is an estimate. ``end_s`` is when the run ends at the latest, seconds since its start.
+    ``points`` are those of the link curves of all contacts and devices, ``largest_pass`` of one
+    contact. ``rows`` is an estimate. ``end_s`` is when the run ends at the latest, in seconds.
     """
 
     satellites: int
     clusters: int
     devices: int
-    largest_cluster: int
     contacts: int
-    device_contacts: int
+    points: int
+    largest_pass: int
     services: int
     device_services: int
     rows: int
@@ -159,18 +158,30 @@ def counts_of(built: Build) -> Counts:
     served = np.flatnonzero(contacts.served & (contacts.start_s < end_s))
     devices = np.array([cluster.devices for cluster in contacts.clusters])
     device_services = int(devices[contacts.cluster[served]].sum())
+    points = CURVES * _points(built) * devices[contacts.cluster]
     return Counts(
         satellites=len(np.unique(contacts.satellite)),
         clusters=len(sizes),
         devices=sum(sizes),
-        largest_cluster=max(sizes),
         contacts=len(contacts),
-        device_contacts=int(devices[contacts.cluster].sum()),
+        points=int(points.sum()),
+        largest_pass=int(points.max(initial=0)),
         services=len(served),
         device_services=device_services,
         rows=ROWS_A_SERVICE * device_services,
         end_s=end_s,
     )
+
+
+def _points(built: Build) -> Ints:
+    """Points of a device's link curve in each contact, before those of jumps."""
+    contacts, scenario = built.plan.contacts, built.scenario
+    if not scenario.orbit.has_geometry:
+        return np.ones(len(contacts), np.int64)
+    lasts_s = contacts.set_s - contacts.rise_s
+    fine = scenarios.resolved_link(scenario)["environment"] is not None
+    cells = np.ceil(lasts_s / grid_step_s(fine, contacts.min_slant_range_km, lasts_s))
+    return np.asarray(cells, np.int64) + 1
 
 
 def end_of(built: Build) -> float:

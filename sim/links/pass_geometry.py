@@ -11,7 +11,7 @@ from math import ceil
 import numpy as np
 
 import orbit
-from channel import Link, Path, doppler_hz
+from channel import Path, doppler_hz
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_geometry import contact_views
 from orbit.sites import SiteFrames, site_frames
@@ -27,11 +27,12 @@ LEAST_POINTS, MOST_POINTS = 40, 1000
 """Points of a short contact, and of one of some hours: a high orbit changes that much slower."""
 
 
-def grid_step_s(link: Link, nearest_km: float, lasts_s: float) -> float:
-    """Spacing of the points of a contact's link curves, at most."""
-    near_km = min(max(nearest_km, NEAREST_KM), FARTHEST_KM)
-    step_s = near_km * (GRID_S_PER_KM if link.environment is None else FINE_GRID_S_PER_KM)
-    return max(min(step_s, lasts_s / LEAST_POINTS), lasts_s / MOST_POINTS)
+def grid_step_s(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats) -> float | Floats:
+    """Spacing of the points of contacts' link curves, at most; ``fine`` in an environment."""
+    near_km = np.minimum(np.maximum(nearest_km, NEAREST_KM), FARTHEST_KM)
+    step_s = near_km * (FINE_GRID_S_PER_KM if fine else GRID_S_PER_KM)
+    widest_s: float | Floats = np.minimum(step_s, lasts_s / LEAST_POINTS)
+    return np.maximum(widest_s, lasts_s / MOST_POINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,8 @@ class Pass:
     @property
     def step_s(self) -> float:
         """Spacing of its points, at most."""
-        return grid_step_s(self.place.radios[0].link, self.nearest_km, self.set_s - self.rise_s)
+        fine = self.place.radios[0].link.environment is not None
+        return float(grid_step_s(fine, self.nearest_km, self.set_s - self.rise_s))
 
     @property
     def points(self) -> int:
