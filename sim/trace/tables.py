@@ -180,11 +180,13 @@ def _most_bytes(rows: int) -> int:
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with text in the place of dictionaries."""
-    fields = (
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in schema
-    )
+    """Return a schema with text in the place of dictionaries and of long text, as pandas writes."""
+
+    def plain(kind: pa.DataType) -> pa.DataType:
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return pa.string() if pa.types.is_large_string(kind) else kind
+
+    fields = (field.with_type(plain(field.type)) for field in schema)
     return pa.schema(fields, metadata=schema.metadata)
 
 

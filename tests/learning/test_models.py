@@ -159,6 +159,7 @@ def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there
 
 
 def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(MODELS, "_added", {})
     MODELS.add("mine")(VectorMoE)
     assert MODELS.find(kit.ModelConfig().kind) is MODELS.find("mine") is VectorMoE
     assert MODELS.find("learning.models:MoELayer") is MoELayer
