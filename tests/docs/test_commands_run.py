@@ -28,7 +28,7 @@ def test_blocks_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monkeyp
     names: dict[str, object] = {"__name__": "docs"}
     for language, code in steps(page):
         if language == "python":
-            exec(compile(code, page.name, "exec"), names)
+            exec(compile(code, page.name, "exec", dont_inherit=True), names)
         for line in code.splitlines() if language == "sh" else ():
             words = shlex.split(line, comments=True)
             if words[:1] == ["leomix"]:
