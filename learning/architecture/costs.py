@@ -158,6 +158,18 @@ class Architecture:
         Memory is that of loaded weights, factors, gradients (training keeps no other state) and,
         for one sequence, of the inputs and outputs of the linear maps that it runs through.
         """
+        key = tuple(trained), tuple(held), gate, samples
+        if key not in self._costs:  # asked for at every contact, and the same each time
+            self._costs[key] = self._round_cost(*key)
+        return self._costs[key]
+
+    @cached_property
+    def _costs(self) -> dict[tuple[tuple[int, ...], tuple[int, ...], bool, int], Cost]:
+        return {}
+
+    def _round_cost(
+        self, trained: tuple[int, ...], held: tuple[int, ...], gate: bool, samples: int
+    ) -> Cost:
         active = min(self.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters
         factors = self.lora.rank is not None

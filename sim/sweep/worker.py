@@ -7,6 +7,7 @@ more points, or is gone: the worker exits at once.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -61,6 +62,7 @@ class Inbox(Observer):
 
 def main() -> None:
     """Run the points that come until there are no more."""
+    gc.set_threshold(100_000)  # as for the command `leomix`
     answers = own_stdout()
     # Between points there is nothing to save; the supervisor says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
