@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.checks import Floats
-from channel.curve_table import CurveTable, Ints
+from channel.curve_table import CurveTable, Ints, spread
 from channel.link_curve import LinkCurve, most_bits_of
 
 ROUNDING = 1e-12
@@ -47,7 +47,7 @@ def broadcast(curve: LinkCurve, members: Mask, line: Line | None) -> LinkCurve:
     time_s, rate_bps = line
     bits = np.zeros_like(time_s)
     np.cumsum((rate_bps[:-1] + rate_bps[1:]) / 2.0 * (time_s[1:] - time_s[:-1]), out=bits[1:])
-    most_bits = most_bits_of(time_s, rate_bps, bits)
+    most_bits = most_bits_of(bits[-1], np.abs(time_s).max(), rate_bps.max())
     each = (np.multiply.outer(members, values) for values in (rate_bps, bits, most_bits))
     return LinkCurve.of(np.tile(time_s, (len(members), 1)), *each)
 
@@ -182,7 +182,7 @@ class _Cells:
         inside = np.clip(edge_column, 0, lines.points[edge_batch] - 1)
         edge_s = lines.time_s[lines.first[lines.begin[edge_batch]] + inside]
         edge_s[first_edge], edge_s[last_edge] = lines.begin_s, lines.end_s
-        of_edge, member = _spread(lines.begin[edge_batch], lines.count[edge_batch])
+        of_edge, member = spread(lines.begin[edge_batch], lines.count[edge_batch])
         rate_bps = lines.rate_bps[lines.first[member] + inside[of_edge]]
         begins, last = (np.zeros(len(edge_s), bool) for _ in range(2))
         begins[first_edge], last[last_edge] = True, True
@@ -233,7 +233,7 @@ class _Cells:
             )
             share = before / np.where(before == behind, 1.0, before - behind)
             met_bps = rate[left + one] + share * (rate[right + one] - rate[left + one])
-            every, line = _spread(np.zeros_like(cell), self.lines.count[self.batch[cell]])
+            every, line = spread(np.zeros_like(cell), self.lines.count[self.batch[cell]])
             begin_bps = rate[left[every] + line]
             there_bps = begin_bps + share[every] * (rate[right[every] + line] - begin_bps)
             first = _begins(every)
@@ -254,9 +254,9 @@ class _Cells:
     def bent(self) -> tuple[Ints, Floats, Floats]:
         """Cells in which lines bend, and times and rates of the lowest one's points inside."""
         lines, gap = self.lines, np.flatnonzero(self.right - self.left > 1)
-        of_gap, member = _spread(lines.begin[self.batch[gap]], lines.count[self.batch[gap]])
+        of_gap, member = spread(lines.begin[self.batch[gap]], lines.count[self.batch[gap]])
         cell = gap[of_gap]
-        pair, point = _spread(
+        pair, point = spread(
             lines.first[member] + self.left[cell] + 1, self.right[cell] - self.left[cell] - 1
         )
         time_s, inside = lines.time_s[point], self.edge[cell][pair]
@@ -283,7 +283,7 @@ def _rates_at(lines: _Lines, when_s: Floats, first: Ints, last: Ints, side: str)
 
     At a jump that before it (left) or behind it (right).
     """
-    line, point = _spread(lines.first + first, last - first + 1)
+    line, point = spread(lines.first + first, last - first + 1)
     own_s, at_s = lines.time_s[point], when_s[lines.batch]
     passed = own_s <= at_s[line] if side == "right" else own_s < at_s[line]
     begin = _begins(line)
@@ -299,13 +299,6 @@ def _begins(group: Ints) -> Ints:
     first = np.ones(len(group), bool)
     np.not_equal(group[1:], group[:-1], out=first[1:])
     return np.flatnonzero(first)
-
-
-def _spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
-    """For stretches of so many numbers from `first` on: which stretch, and the number."""
-    which = np.repeat(np.arange(len(count)), count)
-    before = np.cumsum(count) - count
-    return which, np.arange(len(which)) + (first - before)[which]
 
 
 @dataclass(frozen=True, eq=False)

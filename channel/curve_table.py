@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.checks import Floats
-from channel.link_curve import ROUNDING, LinkCurve
+from channel.link_curve import LinkCurve, most_bits_of
 
 Ints = NDArray[np.int64]
 
@@ -33,10 +33,9 @@ class CurveTable:
             np.cumsum(batch, axis=1, out=batch)
         self._bits = bits
         self.capacity_bits = bits[last]
-        tick_s = np.spacing(np.maximum(np.abs(time_s[last]), np.abs(time_s[last - each + 1])))
+        latest_s = np.maximum(np.abs(time_s[last]), np.abs(time_s[last - each + 1]))
         peak_bps = np.maximum.reduceat(rate_bps, last - each + 1) if len(last) else rate_bps
-        slack_bits = ROUNDING * self.capacity_bits + tick_s * peak_bps
-        self._most_bits = self.capacity_bits + slack_bits
+        self._most_bits = most_bits_of(self.capacity_bits, latest_s, peak_bps)
         for grid in (time_s, rate_bps, bits, self.capacity_bits):
             grid.setflags(write=False)
 
@@ -54,3 +53,10 @@ class CurveTable:
         """Capacity of each row of one batch."""
         row = int(self._first_row[number])
         return self.capacity_bits[row : row + int(self.rows[number])]
+
+
+def spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """For stretches of so many numbers from `first` on: which stretch, and the number."""
+    which = np.repeat(np.arange(len(count)), count)
+    before = np.cumsum(count) - count
+    return which, np.arange(len(which)) + (first - before)[which]

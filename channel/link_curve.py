@@ -38,7 +38,8 @@ class LinkCurve:
         np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
         for grid in (time, rate, bits):
             grid.setflags(write=False)
-        self._set(time, rate, bits, most_bits_of(time, rate, bits))
+        latest_s, peak_bps = np.abs(time).max(axis=-1), rate.max(axis=-1)
+        self._set(time, rate, bits, most_bits_of(bits[..., -1], latest_s, peak_bps))
 
     @classmethod
     def of(cls, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> "LinkCurve":
@@ -193,11 +194,12 @@ class LinkCurve:
         return step
 
 
-def most_bits_of(time: Floats, rate: Floats, bits: Floats) -> Floats:
-    """The capacity and as much as float64 is unsure of: its rounding, and one tick of the clock."""
-    tick_s = np.spacing(np.abs(time).max(axis=-1))
-    slack_bits = ROUNDING * bits[..., -1] + tick_s * rate.max(axis=-1)
-    most: Floats = bits[..., -1] + slack_bits
+def most_bits_of(capacity_bits: Floats, latest_s: Floats, peak_bps: Floats) -> Floats:
+    """The capacity and as much as float64 is unsure of: its rounding, and one tick of the clock.
+
+    `latest_s` is the time that is farthest from 0.
+    """
+    most: Floats = capacity_bits + (ROUNDING * capacity_bits + np.spacing(latest_s) * peak_bps)
     return most
 
 

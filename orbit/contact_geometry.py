@@ -20,7 +20,7 @@ from orbit.look_angles import (
 from orbit.passes import find_passes, first_largest
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
-from orbit.tracks import Tracks, contact_tracks
+from orbit.tracks import Tracks, contact_tracks, rows_of
 from orbit.visibility import Samples
 from orbit.windows import groups
 
@@ -229,7 +229,6 @@ def contact_views(
     sites = np.array([len(frame.sin_mask) for frame in frames])
     devices, before = sites[place], (np.cumsum(sites) - sites)[place]
     contact = np.repeat(np.arange(len(place)), devices)
-    number = np.arange(len(contact)) - np.repeat(np.cumsum(devices) - devices, devices)
     edges_s = np.empty((2, len(contact)))
     rows = groups(place[contact], len(frames))
     for frame, mine, some in zip(frames, rows, groups(place, len(frames)), strict=True):
@@ -241,7 +240,7 @@ def contact_views(
         np.concatenate([getattr(frame, name) for frame in frames])
         for name in ("position_km", "axes", "sin_mask")
     )
-    return ContactViews(tracks, SiteFrames(*every), contact, before[contact] + number, *edges_s)
+    return ContactViews(tracks, SiteFrames(*every), contact, rows_of(before, devices), *edges_s)
 
 
 # Samples that are searched at once, which bounds the memory of a long contact of many devices.

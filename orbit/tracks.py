@@ -84,7 +84,7 @@ class Tracks:
     def ephemeris(self, some: IntArray) -> Ephemeris:
         """The positions on some tracks as an ephemeris, each of them a satellite of it."""
         count = self.pieces[some] + 1
-        rows, step_s = _rows(self.row[some], count), self.knots_s[self.row[some] + 1]
+        rows, step_s = rows_of(self.row[some], count), self.knots_s[self.row[some] + 1]
         satellite = np.repeat(np.arange(len(some)), count)
         time_s = self.first_s[some][satellite] + self.knots_s[rows]
         time_s[np.cumsum(count) - 1] = self.last_s[some]
@@ -115,14 +115,14 @@ def contact_tracks(
         days = (floor((since.second_of_day + t) / DAY_S) for t in (begin_s, end_s))
         groups.setdefault((id(satellite), *days), []).append(n)
     row, count = np.cumsum(pieces + 1) - (pieces + 1), int((pieces + 1).sum())
-    place = np.arange(count) - np.repeat(row, pieces + 1)
+    place = rows_of(np.zeros_like(pieces), pieces + 1)
     step_s = np.repeat((last_s - first_s) / pieces, pieces + 1)
     knots_s = np.multiply(place, step_s, dtype=np.float64)
     knots_s[row + pieces] = last_s - first_s
     states = np.empty((6, count))
     for members in groups.values():
         some = np.array(members)
-        rows = _rows(row[some], pieces[some] + 1)
+        rows = rows_of(row[some], pieces[some] + 1)
         begin_s, end_s = (np.repeat(x[some], pieces[some] + 1) for x in (first_s, last_s))
         time_s = np.minimum(begin_s + knots_s[rows], end_s)
         states[:, rows] = propagate(satellites[members[0]], since, time_s).T
@@ -135,7 +135,7 @@ def _turn_rad_s(satellite: Satellite) -> float:
     return EARTH_RATE_RAD_S + perigee_rate_rad_s(model.no_kozai / 60, model.ecco)
 
 
-def _rows(first: IntArray, count: IntArray) -> IntArray:
+def rows_of(first: IntArray, count: IntArray) -> IntArray:
     """Indices of stretches of rows, one stretch after the other."""
     before = np.cumsum(count) - count
     rows: IntArray = np.arange(int(count.sum())) + np.repeat(first - before, count)

@@ -20,7 +20,7 @@ from learning.hardware import compute_device, free_bytes
 from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.formatting import data_size
-from sim.links import POINTS_AT_ONCE, grid_step_s
+from sim.links import POINTS_AT_ONCE, grid_points
 from sim.plan.plan import CONTACT_BYTES
 from sim.trace.tables import ROW_BYTES
 
@@ -178,10 +178,8 @@ def _points(built: Build) -> Ints:
     contacts, scenario = built.plan.contacts, built.scenario
     if not scenario.orbit.has_geometry:
         return np.ones(len(contacts), np.int64)
-    lasts_s = contacts.set_s - contacts.rise_s
     fine = scenarios.resolved_link(scenario)["environment"] is not None
-    cells = np.ceil(lasts_s / grid_step_s(fine, contacts.min_slant_range_km, lasts_s))
-    return np.asarray(cells, np.int64) + 1
+    return grid_points(fine, contacts.min_slant_range_km, contacts.set_s - contacts.rise_s)
 
 
 def end_of(built: Build) -> float:

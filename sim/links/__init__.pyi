@@ -10,7 +10,7 @@ from .device_links import bare_links as bare_links
 from .link_table import LinkTable as LinkTable
 from .pass_geometry import Pass as Pass
 from .pass_geometry import Place as Place
-from .pass_geometry import grid_step_s as grid_step_s
+from .pass_geometry import grid_points as grid_points
 from .plan_links import POINTS_AT_ONCE as POINTS_AT_ONCE
 from .plan_links import PlanLinks as PlanLinks
 from .rate_points import HORIZON_DEG as HORIZON_DEG

@@ -36,7 +36,7 @@ class LinkTable:
         self._passes = passes
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
-        self._lowest: dict[int, dict[int, Line]] = {}
+        self._lowest: dict[CurveTable, dict[int, Line]] = {}
         self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
         self.doppler_hz, self.first_row = geometry.doppler_hz, geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
@@ -104,10 +104,10 @@ class LinkTable:
 
     def _to_all(self, curves: CurveTable, batch: int) -> LinkCurve:
         """The curves (K) of a broadcast to all devices that have a link."""
-        if id(curves) not in self._lowest:
-            self._lowest[id(curves)] = lowest_lines(curves)
+        if curves not in self._lowest:
+            self._lowest[curves] = lowest_lines(curves)
         carries = curves.row_capacity_bits(batch) > 0
-        return broadcast(curves.batch(batch), carries, self._lowest[id(curves)].get(batch))
+        return broadcast(curves.batch(batch), carries, self._lowest[curves].get(batch))
 
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""

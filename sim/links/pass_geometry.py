@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from math import ceil
 
 import numpy as np
 
 import orbit
 from channel import Path, doppler_hz
+from channel.curve_table import spread
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_geometry import contact_views
 from orbit.sites import SiteFrames, site_frames
@@ -33,6 +33,12 @@ def grid_step_s(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats)
     step_s = near_km * (FINE_GRID_S_PER_KM if fine else GRID_S_PER_KM)
     widest_s: float | Floats = np.minimum(step_s, lasts_s / LEAST_POINTS)
     return np.maximum(widest_s, lasts_s / MOST_POINTS)
+
+
+def grid_points(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats) -> Ints:
+    """Points of a device's link curve in each contact, before those of jumps."""
+    cells = np.ceil(lasts_s / grid_step_s(fine, nearest_km, lasts_s))
+    return np.asarray(cells, np.int64) + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +81,19 @@ class Pass:
     path: Path
 
     @property
+    def _shape(self) -> tuple[bool, float, float]:
+        fine = self.place.radios[0].link.environment is not None
+        return fine, self.nearest_km, self.set_s - self.rise_s
+
+    @property
     def step_s(self) -> float:
         """Spacing of its points, at most."""
-        fine = self.place.radios[0].link.environment is not None
-        return float(grid_step_s(fine, self.nearest_km, self.set_s - self.rise_s))
+        return float(grid_step_s(*self._shape))
 
     @property
     def points(self) -> int:
         """Points of all devices before jumps, about; with common times twice as many."""
-        each = ceil((self.set_s - self.rise_s) / self.step_s) + 1
+        each = int(grid_points(*self._shape))
         return each * len(self.place.devices) * (2 if self.place.shares else 1)
 
 
@@ -169,7 +179,7 @@ class PassGeometry:
         longest_s = np.maximum.reduceat(lasts_s, self.first_row)
         points = np.maximum(2, np.ceil(longest_s / step_s).astype(np.int64) + 1)
         each = np.repeat(points, self.devices)
-        row, place = _places(each)
+        row, place = spread(np.zeros_like(each), each)
         time_s = views.aos_s[row] + place * (lasts_s / (each - 1))[row]
         time_s[np.cumsum(each) - 1] = views.los_s
         look, over_km_s = views.look_beside(row, time_s, centre[views.contact[row]])
@@ -183,12 +193,12 @@ class PassGeometry:
         steps = np.ceil((set_s - rise_s) / step_s).astype(np.int64)
         points = np.where(np.isinf(step_s), 0, np.maximum(2, steps + 1))
         even_s = (set_s - rise_s) / np.maximum(points - 1, 1)
-        contact, place = _places(points)
+        contact, place = spread(np.zeros_like(points), points)
         common_s = rise_s[contact] + place * even_s[contact]
         common_s[np.cumsum(points)[points > 0] - 1] = set_s[points > 0]
         state = views.tracks.state(contact, common_s)
-        row, place = _places(np.repeat(points, self.devices))
-        which = (np.cumsum(points) - points)[views.contact[row]] + place
+        first = np.repeat(np.cumsum(points) - points, self.devices)
+        row, which = spread(first, np.repeat(points, self.devices))
         looked = views.look_at(row, state, which)
         last = np.cumsum(np.repeat(own.points, self.devices)) - 1
         first = last - np.repeat(own.points, self.devices) + 1
@@ -215,10 +225,3 @@ class PassGeometry:
             fastest_km_s = np.maximum(fastest_km_s, np.abs(end_km_s))
         left_km_s = np.maximum.reduceat(np.abs(here_km_s - over_km_s) * seen, first)
         return np.stack([fastest_km_s, left_km_s], axis=1)
-
-
-def _places(points: Ints) -> tuple[Ints, Ints]:
-    """Row, and place in its row, of every point of rows with so many points (R,)."""
-    row = np.repeat(np.arange(len(points)), points)
-    place: Ints = np.arange(len(row)) - (np.cumsum(points) - points)[row]
-    return row, place
