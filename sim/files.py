@@ -77,6 +77,12 @@ def check_not_a_pipe(path: Path) -> None:
         raise InputError(f"{path}: is a pipe or a device, where a file should be; remove it")
 
 
+def check_out(place: Path) -> None:
+    """Raise InputError for an ``-o`` that is no folder, or a link to nothing."""
+    if os.path.lexists(place) and not place.is_dir():
+        raise InputError(f"-o {place}: is a file; name a folder")
+
+
 def check_within(folder: Path, path: Path) -> None:
     """Raise InputError for a path in ``folder`` that a link leads out of it."""
     # Unlike Path.resolve this leaves links that lead to themselves to whoever opens them.

@@ -18,7 +18,15 @@ import pyarrow as pa
 from learning.files import is_stray, read_object, write_bytes
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
-from sim.files import check_not_a_pipe, check_within, naming, try_lock, write_text, written
+from sim.files import (
+    check_not_a_pipe,
+    check_out,
+    check_within,
+    naming,
+    try_lock,
+    write_text,
+    written,
+)
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import LARGE, Tables, described, write_table
 
@@ -149,8 +157,7 @@ def versions() -> dict[str, str]:
 
 def check_place(place: Path, resume: bool) -> None:
     """Refuse to write over anything but a run to be resumed, and out of the folder by a link."""
-    if os.path.lexists(place) and not place.is_dir():
-        raise InputError(f"-o {place}: is a file; name a folder")
+    check_out(place)
     for name in (*WITHIN, RUN_LOG):
         check_within(place, place / name)
     check_not_a_pipe(place / RUN_LOG)

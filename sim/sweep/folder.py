@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from learning.files import read_object
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
-from sim.files import check_within, try_lock, written
+from sim.files import check_out, check_within, try_lock, written
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.trace.tables import described, read_groups
@@ -96,8 +96,7 @@ def read_about(place: Path) -> dict[str, Any] | None:
 
 def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
     """Return whether ``place`` holds this sweep; raise InputError if it holds anything else."""
-    if os.path.lexists(place) and not place.is_dir():
-        raise InputError(f"-o {place}: is a file; name a folder")
+    check_out(place)
     runs = (place / POINTS / str(point["digest"]) for point in about["points"])
     for path in (place / POINTS, place / LOG, *place.glob(".*"), *runs):
         check_within(place, path)
