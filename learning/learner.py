@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -43,10 +43,32 @@ FINAL = Operation("learning.training.evaluation:final_tensors")
 TASK_OK = Operation("learning.training.task:task_ok")
 NOT_FINITE = Operation("learning.training.guards:not_finite")
 SHARES = Operation("learning.training.task:shares")
+SAMPLES = Operation("learning.training.task:samples")
 USAGE = Operation("learning.training.evaluation:usage")
 RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
 EVALUATE = Operation("learning.training.evaluation:evaluate", 2)
-"""The last six give JSON values that are taken out of tensors, and no tensors."""
+"""The last seven give JSON values that are taken out of tensors, and no tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregated:
+    """What a server uses of the devices ``who`` (K,) of a cluster: a row of ``updates`` for each.
+
+    ``version`` (K,) is the server's that each stems from, ``contact_id`` (K,) the contact in which
+    its last bit was sent (None where that is not known). ``weigh`` gives the weights (K,) with
+    which the changes are added, from the samples (K,) of the devices of every cluster.
+    """
+
+    cluster: str
+    payload: str
+    who: Mask
+    version: Ints
+    contact_id: Ints | None
+    weigh: Callable[[Mapping[str, Ints]], Floats]
+
+
+def _unobserved(aggregated: Aggregated) -> None:
+    """Nobody wants to know what is aggregated."""
 
 
 @lru_cache(maxsize=1)
@@ -63,7 +85,8 @@ class Learner:
     """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite.
+    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite, and
+    ``on_aggregation`` is called with all that a server aggregates.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
@@ -77,6 +100,7 @@ class Learner:
         self.sized_by = sized_by(self.config, sized_as)
         self.trains = train
         self.corruption = CorruptUpdates()
+        self.on_aggregation: Callable[[Aggregated], None] = _unobserved
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
         self._tasks: dict[LearningConfig, Task] = {}
@@ -325,6 +349,11 @@ class Learner:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
         devices: list[int] = self.number(NOT_FINITE, state)
         return devices
+
+    def samples(self) -> list[list[int]]:
+        """Return each device's number of training samples n_k, cluster by cluster."""
+        samples: list[list[int]] = self.number(SAMPLES)
+        return samples
 
     def shares(self) -> list[list[float]]:
         """Return each device's share of all samples, n_k / n, cluster by cluster."""

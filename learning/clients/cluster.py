@@ -77,6 +77,7 @@ class ClusterState:
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
         self._through: Floats = np.zeros(k)
+        self._contact_id: Ints | None = None
         self._arrivals = 0
 
     @property
@@ -353,6 +354,7 @@ class ClusterState:
         over = done if receipt.given_up is None else done | receipt.given_up
         self.progressed = bool((done | (receipt.delivered_bytes > self._through)).any())
         self.pending = self.pending & ~over
+        self._contact_id = receipt.contact_id
         self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
         return done
 
@@ -373,17 +375,24 @@ class ClusterState:
             return None
         rounds = self.rounds - self._rounds_before_offered
         eligible = self.eligible | who
-        return Update(self.name, self.staged, who, eligible, self.offered_version, rounds)
+        version, contact_id = self.offered_version, self._contact_id
+        return Update(self.name, self.staged, who, eligible, version, rounds, contact_id)
 
-    def gate_update(self, done: Mask) -> Generator[Request, Any, Update | None]:
-        """Return the finite gates of ``done``, trained since a download; None without any."""
+    def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
+        """Return the finite gates of ``done``, trained since a download; None without any.
+
+        ``receipt`` is that of their upload.
+        """
         if self.state is None or not done.any():
             return None
         offered = self.learner.offer(self.state, [], gate=True)
         handle, done = yield from self._arrives(offered, done)
         rounds, eligible = self.rounds - self._rounds_before, self.eligible | done
         sent = PendingUpdate(handle, (), gate=True)
-        return Update(self.name, sent, done, eligible, self.version, rounds) if done.any() else None
+        if not done.any():
+            return None
+        contact_id = receipt.contact_id
+        return Update(self.name, sent, done, eligible, self.version, rounds, contact_id)
 
     def _arrives(self, offered: Handle, done: Mask) -> Generator[Request, Any, tuple[Handle, Mask]]:
         self._arrivals += 1

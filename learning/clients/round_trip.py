@@ -35,7 +35,8 @@ class RoundTrip:
     (``learning.rounds.per_contact``). With ``fill`` those are as many as leave time for the upload,
     one outside of a contact: what is learnt then depends on the link.
 
-    At its end ``rounds`` (K,) are the local rounds of each device; ``excluded`` (K,) lacked memory.
+    At its end ``rounds`` (K,) are the local rounds of each device; ``excluded`` (K,) lacked memory;
+    ``contact_id`` (K,) is the contact in which a device's upload got through, -1 without one.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class RoundTrip:
         self.sending = nobody if up is None else who
         self.rounds: Ints = np.zeros(len(who), np.int64)
         self.excluded = nobody
+        self.contact_id: Ints = np.full(len(who), -1)
 
     def run(self) -> Generator[Request, Any, None]:
         """Take the devices through it; raise :class:`NoContactLeft` where the plan ends before.
@@ -97,6 +99,9 @@ class RoundTrip:
                 case Download(), Receipt():
                     self.receiving = self.receiving & ~reply.done
                 case Upload(), Receipt():
+                    if reply.contact_id is not None:
+                        got = self.sending & reply.done
+                        self.contact_id = np.where(got, reply.contact_id, self.contact_id)
                     self.sending = self.sending & ~reply.done
 
     def train(self, work: Work) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from learning.learner import Learner
+from learning.learner import Aggregated, Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
 from learning.requests.event_details import described, parts_named, update_refused, update_spoilt
 from learning.values.lazy import Handle
@@ -46,7 +46,8 @@ class Update:
 
     ``eligible`` (K,) are the devices that can take part, whose samples all count for the weights.
     ``version`` (K,) is the server's that each stems from, ``rounds`` (K,) the local rounds that the
-    device has trained since it downloaded that.
+    device has trained since it downloaded that, ``contact_id`` (K,) the contact in which its last
+    bit was sent (None where that is not known).
     """
 
     cluster: str
@@ -55,6 +56,7 @@ class Update:
     eligible: Mask
     version: Ints
     rounds: Ints
+    contact_id: Ints | None = None
 
     def behind(self, server_version: int) -> Ints:
         """Return how many versions behind the server each of the devices in it is."""
@@ -65,6 +67,15 @@ class Update:
         behind, rounds = self.behind(server_version), self.rounds[self.who]
         return f"{described('staleness', behind)} {described('rounds', rounds)}"
 
+    def weights(self, samples: Mapping[str, Ints], scale: float | Floats = 1.0) -> Floats:
+        """Return ``scale n_k / n_c`` (K,), from the ``samples`` (K,) of each cluster's devices.
+
+        ``n_c`` counts the samples of the devices that are eligible.
+        """
+        own = samples[self.cluster]
+        weights: Floats = scale * own / own[self.eligible].sum()
+        return weights
+
 
 def merge(
     learner: Learner,
@@ -73,8 +84,21 @@ def merge(
     scale: float | Floats = 1.0,
     usage: Floats | None = None,
 ) -> Handle:
-    """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``."""
+    """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``.
+
+    Whoever follows the learner is told: the table ``updates`` gets its rows here.
+    """
     sent = update.sent
+    learner.on_aggregation(
+        Aggregated(
+            update.cluster,
+            sent.name,
+            update.who,
+            update.version,
+            update.contact_id,
+            lambda samples: update.weights(samples, scale),
+        )
+    )
     return learner.aggregate(
         server,
         sent.handle,

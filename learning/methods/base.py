@@ -135,6 +135,11 @@ class Method(ABC):
         return self.learner.evaluate(self.model())
 
     @property
+    def round(self) -> int:
+        """The round of which updates are used now, from 1; by default, of every version one."""
+        return self.version + 1
+
+    @property
     def changes(self) -> Ints:
         """How many changes have been aggregated into each expert (E,) of the server's model."""
         return self.registry.changes

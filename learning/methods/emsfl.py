@@ -91,7 +91,7 @@ class EmsFl(SplitsExperts):
         """Aggregate the gates that have come through (36), or say why none has."""
         trained = work.rounds > 0
         arrived = up.done & trained
-        yield from self.collect((yield from devices.gate_update(arrived)))
+        yield from self.collect((yield from devices.gate_update(arrived, up)))
         if not arrived.any() and not work.excluded.all():
             yield Note("fault", self.version, f"gate lost: {_why_lost(down, work, up)}")
         devices.forget_gate(trained)

@@ -251,6 +251,8 @@ class Receipt:
     ``corrupted in transit`` (all that is missing is), or ``quorum reached`` or ``deadline reached``
     of a chain that did not wait for all. ``given_up`` (K,) are those whose
     transfer was cut off, or refused, and will not be gone on with (None: nobody's).
+    ``contact_id`` (K,) is the contact in which the last bit was sent (None without a contact); it
+    means nothing where ``done`` is False.
     """
 
     done: Mask
@@ -259,6 +261,7 @@ class Receipt:
     left_bytes: Floats
     reason: str = ""
     given_up: Mask | None = None
+    contact_id: Ints | None = None
 
 
 Request = (

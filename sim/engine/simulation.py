@@ -38,6 +38,7 @@ from sim.engine.assignment_rows import AssignmentRows, record_inferences
 from sim.engine.coordination import Forecaster, Meetings, Tasks, wait
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
+from sim.engine.update_rows import UpdateRows
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.network.chains import Reply, ServiceLink
 from sim.network.event_rows import Rows, record_faults
@@ -109,6 +110,7 @@ class Simulation:
         self.payloads = PayloadList()
         self.spending = Spending()
         self._assignments = AssignmentRows(self.trace, plan.clusters)
+        UpdateRows(self.trace, method, journal, plan.clusters, lambda: self.end_s)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, Phase] = {}
         self._sessions = {

@@ -87,6 +87,11 @@ class Result:
         return self._frame("assignments")
 
     @property
+    def updates(self) -> pd.DataFrame:
+        """One row per update of a device that the server used."""
+        return self._frame("updates")
+
+    @property
     def inferences(self) -> pd.DataFrame:
         """Answers of networked experts, one row per group of samples; empty for other methods."""
         return self._frame("inferences")

@@ -365,6 +365,7 @@ class ServiceLink:
             leg.size - kept,
             "no contact" if session is None else reason,
             given_up.copy(),
+            None if session is None else session.contact_ids(leg.sent_s),
         )
 
     def _write(

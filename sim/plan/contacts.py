@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Floats
+from learning.requests.cluster import Cluster, Floats, Ints
 from sim.links.beam import Beam, SessionBeam
 from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 
@@ -187,6 +187,13 @@ class PlannedSession:
         """Return the contact that had begun last by ``time_s``."""
         begun = [contact for contact in self.contacts if contact.start_s <= time_s]
         return begun[-1] if begun else self.contacts[0]
+
+    def contact_ids(self, time_s: Floats) -> Ints:
+        """Return which contact had begun last by each time (K,); the first one before that."""
+        ids = np.full(len(time_s), self.contacts[0].contact_id)
+        for contact in self.contacts[1:]:
+            ids = np.where(time_s >= contact.start_s, contact.contact_id, ids)
+        return ids
 
     def knowing(self, known_s: Callable[[str], float]) -> PlannedSession | None:
         """Return what is left of the session from when each satellite knows the server's state.

@@ -81,6 +81,19 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "samples": INT,
         "expert_class": TEXT,
     },
+    "updates": {
+        "time_s": FLOAT,
+        "cluster": TEXT,
+        "device": INT,
+        "round": INT,
+        "version_base": INT,
+        "version_server": INT,
+        "staleness": INT,
+        "weight": FLOAT,
+        "samples": INT,
+        "contact_id": INT,
+        "payload": TEXT,
+    },
     "inferences": {
         "time_s": FLOAT,
         "cluster": TEXT,
@@ -95,8 +108,11 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 }
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
 
-OPTIONAL = ("inferences",)
+OPTIONAL = ("updates", "inferences")
 """Tables that are written only where they have rows."""
+
+UNDIGESTED = ("updates",)
+"""Tables that the digests leave out: those of runs from before there were any stay the same."""
 
 APPENDED = {
     "metrics": ("f1", "local_ratio", "local_count_share", "local_weight_share"),
@@ -117,6 +133,7 @@ ORDER = {
     "events": ("time_s", "kind", "detail", "cluster", "device", "contact_id"),
     "metrics": ("time_s", "cycle"),
     "assignments": ("time_s",),
+    "updates": ("time_s", "cluster", "device"),
     "inferences": ("time_s", "cluster", "device", "batch"),
 }
 LEARNED = {

@@ -6,6 +6,7 @@ What a device's round alone makes of the model is taken from ClusterState.
 import contextlib
 import doctest
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -86,6 +87,48 @@ def test_a_round_of_fedavg_adds_the_mean_weighted_by_samples(tmp_path, b, out):
         mean = sum(share * move for share, move in zip(shares / shares.sum(), moved, strict=True))
         np.testing.assert_allclose(tensor, before[name] + mean, atol=1e-6)
     assert max(float(np.abs(found[name] - before[name]).max()) for name in found) > 1e-3
+    used = run.updates
+    np.testing.assert_allclose(used.weight, (shares / shares.sum())[shares > 0])
+    assert used.samples.tolist() == np.concatenate(learner.samples())[shares > 0].tolist()
+
+
+def a_run(runs, name):
+    if name == "fedbuff":  # updates that are up to two versions old, over passes that cut them off
+        learning = {"method": "fedbuff", "options": {"buffer_size": 2}, "train": False}
+        return sim.run(orbit(stop={"days": 3}, link=fixed(uplink=2e-4), learning=learning))
+    return runs.result(name)
+
+
+KEY = ["cluster", "device", "contact_id"]
+USED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nmoe", "orbit-timing")
+
+
+@pytest.mark.parametrize("name", [*USED, "fedbuff"])
+def test_updates_are_those_of_aggregations_and_of_delivered_uploads(runs, name):
+    run = a_run(runs, name)
+    used, moved, told = run.updates, run.transfers, events(run, "aggregate")
+    assert len(used) > 5 and used.time_s.is_monotonic_increasing
+    assert set(used["round"]) <= set(told.version)
+    for one in told[told.version.isin(used["round"])].itertuples():
+        mine = used[used["round"] == one.version]
+        assert set(mine.time_s) == {one.time_s} and set(mine.version_server) == {one.version - 1}
+        if (ends := re.search(r"staleness:(\d+)(?:-(\d+))?", one.detail)) is not None:
+            low, high = ends[1], ends[2] or ends[1]
+            assert (mine.staleness.min(), mine.staleness.max()) == (int(low), int(high))
+        if count := re.search(r"devices:(\d+)", one.detail):
+            assert len(mine) == int(count[1])
+        assert 0 < mine.weight.sum() <= 1 + 1e-12
+        if set(mine.staleness) == {0} and name != "orbit-timing":  # where passes leave nobody out
+            assert mine.weight.sum() == pytest.approx(1)
+    assert (used.staleness == used.version_server - used.version_base).all()
+    up = moved[(moved.direction == "uplink") & (moved.outcome == "delivered")]
+    found = used.merge(up, on=KEY)
+    found = found[(found.end_s <= found.time_s) & (found.version == found.version_base)]
+    assert len(found.drop_duplicates([*KEY, "round", "payload_x"])) == len(used)
+    assert not used.duplicated([*KEY, "round", "payload"]).any()
+    trains = run.manifest["scenario"]["learning"]["train"]
+    counts = used.groupby(["cluster", "device"]).samples.nunique(dropna=False)
+    assert used.samples.notna().all() == trains and (counts == 1).all()
 
 
 @pytest.mark.parametrize("step", [1.0, 0.5])

@@ -137,7 +137,7 @@ def test_a_run_that_spills_is_the_same_run(tmp_path):
         found.append((run, files_in(place / "whole"), files_in(stopped)))
         assert not list(place.rglob(".*"))
     (kept, *files), (spilled, *parts) = found
-    assert parts == files and len(files[0]) == 5
+    assert parts == files and len(files[0]) == 6
     assert {"events", "transfers"} <= set(spilled.tables.files)
     for key in ("trace_sha256", "timing_sha256", "warnings", "books"):
         assert spilled.manifest[key] == kept.manifest[key]

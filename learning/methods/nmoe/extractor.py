@@ -39,6 +39,7 @@ class ExtractorStage:
         self.system = system
         self.trained: dict[str, Handle] = {}
         self.senders: dict[str, Mask] = {}
+        self.contacts: dict[str, Ints] = {}
         self.correlations: dict[str, Handle] = {}
         self.matrices: dict[str, Handle] = {}
         self.total: Handle | None = None
@@ -119,6 +120,7 @@ class ExtractorStage:
         who = yield from system.arrived(me, trained, who)
         if who.any():
             self.trained[me.name], self.senders[me.name] = trained, who
+            self.contacts[me.name] = done.contact_id
 
     def average(self) -> Protocol:
         """Average what was sent, once per round: by samples (FedCE) or plainly (FedSC)."""
@@ -127,15 +129,16 @@ class ExtractorStage:
         system = self.system
         trained, senders = system.in_order(self.trained), self.senders
         self.trained, self.senders = {}, {}
+        weighted = system.options.extractor == "fedce"
         system.server = system.learner.make(
             AVERAGE,
             system.server,
             *trained.values(),
             clusters=list(trained),
             who=[senders[name] for name in trained],
-            weighted=system.options.extractor == "fedce",
+            weighted=weighted,
         )
-        yield system.aggregated_here("extractor", system.counted(senders))
+        yield system.averaged("extractor", senders, self.contacts, weighted)
 
     def down(self, head: bool) -> Payload:
         """The extractor of the satellite; with head or projector if ``head``."""

@@ -45,7 +45,7 @@ class FedGate(GateTrainer):
         sent, self.sent = self.sent, {}
         if any(who.any() for who in sent.values()):
             self.averaged = self.shared(sent)
-            yield self.system.aggregated_here("gate", self.system.counted(sent))
+            yield self.system.averaged("gate", sent, self.contacts, weighted=True)
 
     @property
     def names(self) -> tuple[str, ...]:

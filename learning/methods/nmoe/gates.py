@@ -68,6 +68,7 @@ class GateTrainer(ABC):
         self.system = system
         self.options = system.options
         self.rounds: dict[str, Ints] = {}
+        self.contacts: dict[str, Ints] = {}
         self.knowledge: dict[str, Handle] = {}
         self._exchange: Exchange | None = None
         self._published: dict[str, Handle] | None = None
@@ -121,6 +122,7 @@ class GateTrainer(ABC):
         Returns whose gates (K,) are there, and finite.
         """
         done = yield from self.system.round_trip(me, who, cost=self.cost(me), up=self.up())
+        self.contacts[me.name] = done.contact_id
         return (yield from self.count(me, done.rounds, sent=True))
 
     def count(self, me: Cluster, rounds: Ints, sent: bool = False) -> Generator[Request, Any, Mask]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival, refuse_broken
 from learning.config import LearningConfig
+from learning.learner import Aggregated
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.policies.problem import Problem
@@ -38,7 +40,6 @@ START_EXTRACTOR = Operation("learning.training.nmoe.extractor:start_extractor")
 FEATURES = Operation("learning.training.nmoe.experts:features")
 TESTED = Operation("learning.training.nmoe.experts:tested")
 ASSEMBLED = Operation("learning.training.nmoe.experts:assembled")
-SAMPLES = Operation("learning.training.task:samples")
 
 
 class Networked(Method):
@@ -91,7 +92,7 @@ class Networked(Method):
         """Count the samples of each client; in a timing-only run those of a local round."""
         clusters = self.world.clusters
         default = [[self.sizes.samples] * cluster.devices for cluster in clusters]
-        counts = yield Measure("samples", lambda: self.learner.number(SAMPLES), default)
+        counts = yield Measure("samples", self.learner.samples, default)
         pairs = zip(clusters, counts, strict=True)
         self.samples = {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
 
@@ -144,6 +145,20 @@ class Networked(Method):
         """Return ``parts`` as one client sends them to the satellite."""
         tensors = self.sizes.sent_tensors(*parts)
         return Payload(name, float(sum(t.bytes for t in tensors)), self.version, tensors)
+
+    def averaged(
+        self, payload: str, who: Mapping[str, Mask], contacts: Mapping[str, Ints], weighted: bool
+    ) -> Note:
+        """Note a mean over the clients in ``who`` (K,), by their samples if ``weighted``.
+
+        ``contacts`` (K,) are those in which their uploads got through.
+        """
+        for name, mine in who.items():
+            base = np.full(len(mine), self.version)
+            weigh = partial(_weights, name, who, weighted)
+            used = Aggregated(name, payload, mine, base, contacts.get(name), weigh)
+            self.learner.on_aggregation(used)
+        return self.aggregated_here(payload, self.counted(who))
 
     def aggregated_here(self, key: str, detail: str) -> Note:
         """Count a new version at the satellite and return its row of the events."""
@@ -201,6 +216,15 @@ class Networked(Method):
             return self.server
         held = *experts.values(), *(gates.values() if list(gates) == clusters else ())
         return self.learner.make(ASSEMBLED, self.server, *held, clusters=clusters)
+
+
+def _weights(
+    name: str, who: Mapping[str, Mask], weighted: bool, samples: Mapping[str, Ints]
+) -> Floats:
+    """Return the weights (K,) of a cluster's clients in a mean over all clients in ``who``."""
+    counts = {n: mask * (samples[n] if weighted else 1) for n, mask in who.items()}
+    weights: Floats = counts[name] / sum(int(own.sum()) for own in counts.values())
+    return weights
 
 
 # The clients of networked experts: all devices of all clusters; client i holds expert i.
