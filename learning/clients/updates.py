@@ -128,7 +128,8 @@ def refuse_broken(
     refused = [device for device in found if done[device]]
     for device in refused:
         yield Note("drop", detail=update_refused(device, spoilt=device in known))
-    kept: Mask = done & ~np.isin(np.arange(len(done)), refused)
+    kept = done.copy()
+    kept[refused] = False
     return kept
 
 

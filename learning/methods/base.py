@@ -261,13 +261,14 @@ class ExpertRegistry:
 
     ``bytes`` (E,) is the size of each in memory; ``changes`` (E,) counts what has been aggregated
     into it: its version. ``holders`` (C, E) says which clients hold, and train, which expert: the
-    clusters of EMS-FL, the devices of other methods; nobody before :meth:`hand_out`.
+    clusters of EMS-FL, the devices of other methods; nobody before :meth:`hand_out`. ``owner`` (E,)
+    is the client that holds each expert, the first of several, or ``NOBODY``.
     """
 
     def __init__(self, expert_bytes: ArrayLike) -> None:
         self.bytes: Floats = np.asarray(expert_bytes, np.float64)
         self.changes: Ints = np.zeros(len(self.bytes), np.int64)
-        self.holders: Mask = np.zeros((0, len(self.bytes)), bool)
+        self.hand_out(np.zeros((0, len(self.bytes)), bool))
 
     def changed(self, experts: Sequence[int], changes: int = 1) -> None:
         """Count ``changes`` more in each of ``experts``.
@@ -279,24 +280,25 @@ class ExpertRegistry:
 
     def hand_out(self, holders: Mask) -> None:
         """Let clients hold experts as ``holders`` (C, E) says, and no others."""
-        self.holders = np.array(holders, bool)
+        self.holders: Mask = np.array(holders, bool)
+        self._find_owners()
 
     def give(self, client: int, experts: Sequence[int]) -> None:
         """Let ``client`` hold ``experts`` too."""
         self.holders[client, list(experts)] = True
+        self._find_owners()
 
     def release(self, client: int, experts: Sequence[int]) -> None:
         """Let ``client`` hold ``experts`` no more."""
         self.holders[client, list(experts)] = False
+        self._find_owners()
 
     def held_by(self, client: int) -> list[int]:
         """Return the experts that ``client`` holds."""
         held: list[int] = np.flatnonzero(self.holders[client]).tolist()
         return held
 
-    @property
-    def owner(self) -> Ints:
-        """The client (E,) that holds each expert, the first of several; ``NOBODY`` without one."""
-        if not len(self.holders):
-            return np.full(len(self.bytes), NOBODY)
-        return np.where(self.holders.any(axis=0), self.holders.argmax(axis=0), NOBODY)
+    def _find_owners(self) -> None:
+        # Asked for at every contact, and seldom another one.
+        first = self.holders.argmax(axis=0) if len(self.holders) else NOBODY
+        self.owner: Ints = np.where(self.holders.any(axis=0), first, NOBODY)

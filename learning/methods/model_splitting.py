@@ -73,8 +73,10 @@ class SplitsExperts(GlobalModelMethod):
         """
         cluster = devices.cluster.index
         if owned := self.registry.held_by(cluster):
-            leaving = devices.has_unsent(self.splitting.leaving(cluster))
-            devices.offer(owned, who=leaving if cluster in self.splitting.changing else None)
+            who = None
+            if cluster in self.splitting.changing:
+                who = devices.has_unsent(self.splitting.leaving(cluster))
+            devices.offer(owned, who=who)
         yield from self.send(devices)
 
     def hand_over(self, devices: ClusterState) -> Protocol:

@@ -239,7 +239,7 @@ class Run(Observer):
         self._event = number
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
-        if self.folder is not None:
+        if self.folder is not None and self.built.learner.trains:
             with as_run_failure(self.place):
                 self._save(self.folder.checkpoint.save_if_due)
 

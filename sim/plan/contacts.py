@@ -58,7 +58,7 @@ class ContactLinks:
         """What the device with the poorest link could upload, and the Doppler shifts."""
         if self._of_pass is not None:
             return self._of_pass()
-        links = self._make()
+        links = self._now or self._make()
         whole, served = (
             links.uplink.curve.capacity_bits,
             served_bits(links.uplink.curve, *self._span_s),
@@ -154,6 +154,8 @@ class PlannedSession:
     def capacity_bytes(self) -> float:
         """Bytes that the device with the poorest link can upload in the session, if alone."""
         _ = self.uplink  # the links are wanted in a moment, so that they are made and kept
+        if len(self.contacts) == 1:
+            return self.contacts[0].links.figures.least_in_service_bytes
         each = [contact.links.capacity_in_service_bytes for contact in self.contacts]
         return float(np.sum(each, axis=0).min())
 
