@@ -20,7 +20,7 @@ from learning.hardware import compute_device
 from learning.provenance import environment, gpu_name, why_not_cacheable
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
-from learning.values.lazy import Apply, Handle, Operation, Tensors, Values
+from learning.values.lazy import Apply, Handle, Operation, Tensors, Values, place_of
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score, Served
@@ -200,8 +200,17 @@ class Learner:
 
         return guarded(operation, task, parents, **arguments)
 
-    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
-        """Return the value of ``operation`` on ``parents``: for methods with their own maths."""
+    def make(
+        self, operation: Operation | Callable[..., Any], *parents: Handle, **arguments: Any
+    ) -> Handle:
+        """Return the value of ``operation`` on ``parents``: for methods with their own maths.
+
+        A function of a module will do: it is called as ``function(task, *tensors, **arguments)``
+        with the parents' tensors by name, and returns tensors by name. Arguments are JSON or
+        arrays.
+        """
+        if not isinstance(operation, Operation):
+            operation = Operation(place_of(operation))
         return self.values.make(operation, *parents, **arguments)
 
     def force(self, handle: Handle) -> Tensors:
@@ -260,17 +269,26 @@ class Learner:
         masked: bool,
         mask: str = "-inf",
         reach: Mask | None = None,
+        local_loss: LocalLoss | None = None,
     ) -> Handle:
         """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
 
         ``masked`` restricts the gate to ``experts``: the logits of others become ``mask``, ``-inf``
         or ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate further.
+        ``local_loss`` is added to the loss of every minibatch.
         """
         if not rounds.any():
             return state
+        operation, term, memories = TRAIN, {}, tuple[Handle, ...]()
+        if local_loss is not None:
+            operation = dataclasses.replace(TRAIN, calls=local_loss.place)
+            named = {"place": local_loss.place, "arguments": local_loss.arguments}
+            term, memories = {"local_loss": named}, local_loss.memories
         return self.make(
-            TRAIN,
+            operation,
             state,
+            *memories,
+            **term,
             cluster=cluster,
             rounds=rounds,
             first_round=first_round,
@@ -382,6 +400,26 @@ class Learner:
     def final_tensors(self, server: Handle) -> Tensors:
         """Return the tensors of ``final``. Forces ``server``."""
         return self.force(self.final(server))
+
+
+class LocalLoss:
+    """A term that a method adds to the loss of every minibatch of local training.
+
+    ``function(weights, server, *memories, **arguments)`` returns a number: the sum of the terms of
+    all devices, so that each one's gradient is its own. It is a function of a module, and gets
+    dictionaries of tensors by stored name, (K, ...) for K devices: ``weights`` that are trained,
+    ``server`` the same as they were downloaded (with what the device has offered since), and one
+    for each of the ``memories``: a device's own values, or one of the server's, repeated. A matrix
+    that is trained through LoRA factors is there as the matrix that they make, W + scale B A.
+
+    FedProx: ``LocalLoss(proximal, mu=0.1)`` with
+
+    >>> def proximal(weights, server, *, mu):
+    ...     return mu / 2 * sum((weights[n] - server[n]).square().sum() for n in weights)
+    """
+
+    def __init__(self, function: Callable[..., Any], *memories: Handle, **arguments: Any) -> None:
+        self.place, self.memories, self.arguments = place_of(function), memories, arguments
 
 
 # Faults that a scenario asks for in updates.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from learning.clients.updates import (
     arrival,
     merge,
 )
-from learning.learner import Learner
+from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
     Cluster,
     Cost,
@@ -52,13 +52,24 @@ class ClusterState:
     which all devices have before time begins. ``excluded`` (K,) are the devices that lacked the
     memory for what was trained last. Where devices hold experts of their own, ``holds`` (K, E) says
     which: of what the cluster is given, each takes, trains and sends those alone.
+
+    ``local_loss`` returns a method's term of the loss of local training, None for none. A payload
+    holds ``copies`` sets of the tensors that it names: the model and, say, a control variate.
     """
 
-    def __init__(self, learner: Learner, cluster: Cluster) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        cluster: Cluster,
+        local_loss: Callable[[], LocalLoss | None] = lambda: None,
+        copies: int = 1,
+    ) -> None:
         k, experts = cluster.devices, learner.architecture.experts
         self.learner = learner
         self.cluster = cluster
         self.name = cluster.name
+        self.local_loss = local_loss
+        self.copies = copies
         self.state: Handle | None = None
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []
@@ -152,11 +163,11 @@ class ClusterState:
             missed = np.minimum(whole, (changes[every] - before) * change)
             parts = np.where(before == NOT_HELD, whole, missed)
         total: Floats = (self.holds[:, every] * parts).sum(axis=1)
-        return total + sizes.download_bytes([], gate)
+        return self.copies * (total + sizes.download_bytes([], gate))
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
-        size = self.learner.architecture.download_bytes([], gate=True)
+        size = self.copies * self.learner.architecture.download_bytes([], gate=True)
         return Download(Payload("gate", size, server.version), self.eligible, carry=False)
 
     def receive(self, receipt: Receipt) -> None:
@@ -238,6 +249,7 @@ class ClusterState:
             masked=mask is not None,
             mask=mask or "-inf",
             reach=None if self.holds.all() else self.holds & self._among(experts),
+            local_loss=self.local_loss(),
         )
         self.rounds = self.rounds + work.rounds
         trained = self._among(experts) & self.holds
@@ -311,16 +323,16 @@ class ClusterState:
 
         Where they hold different ones, the list of tensors is that of a device that sends most.
         """
-        sizes = self.learner.architecture
+        sizes, copies = self.learner.architecture, self.copies
         if self.holds.all():
-            tensors = sizes.upload_tensors(experts, gate)
-            return Payload(name, sizes.upload_bytes(experts, gate), version, tensors)
+            tensors = sizes.upload_tensors(experts, gate) * copies
+            return Payload(name, copies * sizes.upload_bytes(experts, gate), version, tensors)
         mine = self.holds[:, list(experts)]
         counts = mine.sum(axis=1)
         most = np.array(experts, np.int64)[mine[counts.argmax()]].tolist()
         one = sizes.upload_bytes(list(experts)[:1], False)
-        total = counts * one + sizes.upload_bytes([], gate)
-        return Payload(name, total, version, sizes.upload_tensors(most, gate))
+        total = copies * (counts * one + sizes.upload_bytes([], gate))
+        return Payload(name, total, version, sizes.upload_tensors(most, gate) * copies)
 
     def upload(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,10 @@ import numpy as np
 from learning.learner import Aggregated, Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
 from learning.requests.event_details import described, parts_named, update_refused, update_spoilt
-from learning.values.lazy import Handle
+from learning.values.lazy import Handle, Operation
+
+ZEROS = Operation("learning.training.changes:zeros")
+CHANGES = Operation("learning.training.changes:changes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,10 @@ class Update:
         return weights
 
 
+Weighted = tuple[Update, float | Floats]
+"""An update, and the weight of its mean: one number, or one for each device (K,)."""
+
+
 def merge(
     learner: Learner,
     server: Handle,
@@ -110,6 +117,23 @@ def merge(
         scale=scale,
         usage=usage,
     )
+
+
+def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -> Handle:
+    """Return what :func:`merge` adds to ``server`` for all the updates together, by stored name."""
+    total = learner.make(ZEROS, server)
+    for update, weight in updates:
+        total = merge(learner, total, update, weight)
+    return total
+
+
+def changes(learner: Learner, update: Update) -> Handle:
+    """Return what each device in ``update`` has changed, (K, ...) by stored name.
+
+    Factors are there as the matrices that they make. Rows of devices that are not in it mean
+    nothing.
+    """
+    return learner.make(CHANGES, update.sent.handle)
 
 
 def refuse_broken(

@@ -71,6 +71,14 @@ class BarrierRounds(GlobalModelMethod):
         return self.learner.round_cost(self.experts, self.experts, gate=True)
 
     @property
+    def keeps_partial(self) -> bool:
+        """Whether a device that cannot end its rounds in time sends what it has by then.
+
+        Else its update comes in a later contact or, behind a deadline, not at all.
+        """
+        return False
+
+    @property
     def local_rounds(self) -> int | None:
         """Local rounds that a device trains; None for those that the scenario gives a contact."""
         return None
@@ -92,7 +100,7 @@ class BarrierRounds(GlobalModelMethod):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
-        devices, progress = ClusterState(self.learner, me), RoundProgress(me.devices)
+        devices, progress = self.devices(me), RoundProgress(me.devices)
         while contact := (yield NextContact()):
             if self.is_late(contact.start_s):
                 yield from self.end_round()
@@ -150,7 +158,8 @@ class BarrierRounds(GlobalModelMethod):
         todo = self.members(devices) & ~progress.sent
         experts: list[int] = np.flatnonzero(devices.holds.any(axis=0)).tolist()
         model = devices.download("model", self.server, experts, who=todo)
-        train = Train(self.cost(devices.holds), self.local_rounds, todo)
+        cost = self.cost(devices.holds)
+        train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
         upload = devices.upload("model", model, experts, who=todo)
         down, work, up = yield Chain((model, train, upload))
         if work.excluded.all():

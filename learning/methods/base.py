@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import ServerModel, Update, merge
+from learning.clients.updates import ServerModel, Update, Weighted, merge
 from learning.config import LearningConfig
-from learning.learner import Learner
+from learning.learner import Learner, LocalLoss
 from learning.methods.options import NoOptions
 from learning.registry import Register
 from learning.requests.cluster import (
@@ -93,7 +94,8 @@ class Method(ABC):
     keep to them); ``uses_lora``: ``learning.lora`` means something to it; ``waits_for_all``: it
     cannot do without any device, so that ``learning.aggregation`` means nothing to it.
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
-    ``leomix check-method`` tries.
+    ``leomix check-method`` tries. ``payload_copies`` is how many sets of tensors like the model's
+    each of its payloads holds, up and down: 2 with a control variate beside the model.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -104,6 +106,7 @@ class Method(ABC):
     uses_lora: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
+    payload_copies: ClassVar[int] = 1
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
@@ -125,6 +128,19 @@ class Method(ABC):
     @abstractmethod
     def cluster(self, me: Cluster) -> Protocol:
         """Return the protocol of one cluster with the server."""
+
+    def devices(self, me: Cluster) -> ClusterState:
+        """Return the state of a cluster's devices, which train with the method's local loss."""
+        return ClusterState(
+            self.learner, me, partial(self.local_loss, me), copies=self.payload_copies
+        )
+
+    def local_loss(self, me: Cluster) -> LocalLoss | None:
+        """Return what is added to the loss of the cluster's devices that train now; None: nothing.
+
+        Asked for whenever they have trained, so that it may follow the method's state.
+        """
+        return None
 
     @abstractmethod
     def model(self) -> Handle:
@@ -186,17 +202,22 @@ class GlobalModelMethod(Method):
         if update is None:
             return
         stale = update.staleness(self.version)
-        self.weights = self.server_step(update)
+        self.weights = self.server_step([(update, 1.0)])
         self.aggregated(update.sent.experts)
         devices = f"devices:{int(update.who.sum())}/{len(update.who)}"
         yield Note("aggregate", self.version, f"{update.sent.name} {devices} {stale}")
 
-    def server_step(self, update: Update) -> Handle:
-        """Return the server's model with an update that has arrived: its mean is added (28), (35).
+    def server_step(self, updates: Sequence[Weighted]) -> Handle:
+        """Return the server's next model from updates and their weights: their sum is added.
 
-        A method with another rule overrides this; ``collect`` notes the new version.
+        An update is the mean over its devices, and a weight one number or one for each device: in
+        (28) and (35) 1, in FedAvg the clusters' shares. A method with another rule at the server
+        overrides this, and may take the sum from :func:`learning.clients.mean_change`.
         """
-        return merge(self.learner, self.weights, update)
+        weights = self.weights
+        for update, weight in updates:
+            weights = merge(self.learner, weights, update, weight)
+        return weights
 
 
 MethodType = type[Method]
@@ -209,6 +230,7 @@ METHODS: Register[MethodType] = Register(
         "emsfl": "learning.methods.emsfl:EmsFl",
         "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
         "fedavg": "learning.methods.fedavg:FedAvg",
+        "fedprox": "learning.methods.fedprox:FedProx",
         "fedbuff": "learning.methods.fedbuff:FedBuff",
         "nmoe": "learning.methods.nmoe.method:NMoE",
         "aligned": "learning.methods.aligned:Aligned",

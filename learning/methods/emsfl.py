@@ -37,7 +37,7 @@ class EmsFl(SplitsExperts):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Algorithm 2: cluster c, and the server's side of each of its contacts."""
-        devices = ClusterState(self.learner, me)  # the K clients of cluster c
+        devices = self.devices(me)  # the K clients of cluster c
         mine, mask = self.splitting.trained_by(me.index), self.mask(cycle=0)  # E_c
         # The start model is on the devices before time begins: it is what is tuned.
         devices.load_initial(self.server, self.experts if mask is None else mine)

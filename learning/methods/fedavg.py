@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from learning.clients.updates import merge
 from learning.methods.barrier_rounds import BarrierRounds
 
 
@@ -24,7 +23,6 @@ class FedAvg(BarrierRounds):
 
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
         """Add the mean of all updates to the server's model, equation (6)."""
-        for update in self.updates:
-            self.weights = merge(self.learner, self.weights, update, shares[update.cluster])
+        self.weights = self.server_step([(u, shares[u.cluster]) for u in self.updates])
         self.aggregated(self.experts, changes=len(self.updates))
         return self.experts

@@ -12,8 +12,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from learning.clients.cluster import ClusterState
-from learning.clients.updates import Update, merge
+from learning.clients.updates import Update
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster, Note
@@ -49,7 +48,7 @@ class FedBuff(GlobalModelMethod):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train, upload what was trained, download the present model."""
-        devices = ClusterState(self.learner, me)
+        devices = self.devices(me)
         devices.load_initial(self.server, self.experts)
         while True:
             work, contact = yield devices.train_until_contact(self.experts, gate=True)
@@ -78,14 +77,13 @@ class FedBuff(GlobalModelMethod):
         """
         scale = self.options.server_step_size / len(updates)
         stale = np.concatenate([update.behind(self.version) for update in updates])
-        merges = 0
+        weighted = []
         for update in updates:
             for behind in np.unique(update.behind(self.version)).tolist():
                 alike = update.who & (update.version == self.version - behind)
-                weight = scale / np.sqrt(1.0 + behind)
-                self.weights = merge(self.learner, self.weights, replace(update, who=alike), weight)
-                merges += 1
-        self.aggregated(self.experts, changes=merges)
+                weighted.append((replace(update, who=alike), scale / np.sqrt(1.0 + behind)))
+        self.weights = self.server_step(weighted)
+        self.aggregated(self.experts, changes=len(weighted))
         parts = parts_named(self.experts, gate=True)
         counts = f"devices:{len(stale)} updates:{len(updates)} {described('staleness', stale)}"
         return Note("aggregate", self.version, f"{parts} {counts}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from learning.clients.cluster import ClusterState
 from learning.methods.base import GlobalModelMethod, Protocol
 from learning.requests.cluster import Chain, Cluster, NextContact
 
@@ -25,7 +24,7 @@ class Synchronous(GlobalModelMethod):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Broadcast, local update, upload; a pass too short for the upload is made up for next."""
-        devices = ClusterState(self.learner, me)
+        devices = self.devices(me)
         while (yield NextContact()):
             yield from self.send(devices, "model")
             if devices.pending.any():

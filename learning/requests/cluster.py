@@ -85,12 +85,15 @@ class Train:
     """Train at once. Reply: :class:`Work`.
 
     ``rounds=None`` means as many as the scenario gives a contact
-    (``learning.rounds.per_contact``).
+    (``learning.rounds.per_contact``). Where ``partial``, a device that cannot end them in time
+    trains fewer, at least one: as many as leave time for the upload behind it, before the contact
+    ends and before the deadline of ``learning.aggregation``.
     """
 
     cost: Cost
     rounds: int | None = None
     who: Mask | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, eq=False)

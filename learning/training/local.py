@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,14 @@ from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
 from learning.training import sgd
 from learning.training.device_state import BASE, FACTOR, State, delta_of, experts_held
+from learning.training.local_loss import with_term
 from learning.training.task import Task
 
 
 def train(
     task: Task,
     state: Mapping[str, Tensor],
-    *,
+    *memories: Mapping[str, Tensor],
     cluster: str,
     rounds: Sequence[int],
     first_round: Sequence[int],
@@ -30,15 +32,17 @@ def train(
     masked: bool,
     mask: str = "-inf",
     reach: Sequence[Sequence[bool]] | None = None,
+    local_loss: Mapping[str, Any] | None = None,
 ) -> State:
     """Train device ``k`` for ``rounds[k]`` rounds, its rounds counted from ``first_round[k]``.
 
     ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
     (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
     equation (43); ``reach`` (K, E) restricts each device's gate further, to its own part of them,
-    so that no other expert moves there. Apart from rounding, a device's result depends only on its
-    own state, data and rounds; rounds trained in several calls equal those trained in one, bit for
-    bit.
+    so that no other expert moves there. ``local_loss`` names a term that is added to the loss, and
+    gets the ``memories`` (:mod:`learning.training.local_loss`). Apart from rounding, a device's
+    result depends only on its own state, data and rounds; rounds trained in several calls equal
+    those trained in one, bit for bit.
 
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
     held, and for an unmasked gate on devices that do not hold every expert.
@@ -61,10 +65,14 @@ def train(
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     samples, config = task.shards[cluster].samples, task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
+    loss = loss_of(model, shared, task.batched)
+    if local_loss is not None:
+        loss, needed = with_term(task, loss, state, memories, moved, **local_loss)
+        own |= needed
     trained = sgd.train(
         {path: state[name] for name, path in moved.items()},
         sgd.draw_of(task, cluster, samples.x, samples.y),
-        loss_of(model, shared, task.batched),
+        loss,
         sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
         rounds,
         first_round,

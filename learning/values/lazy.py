@@ -34,13 +34,15 @@ class Operation:
     ``trains`` takes gradient steps: its results are counted, and kept for other runs, as they take
     far longer to compute than to read. One that is ``guarded`` is checked to change no tensor of
     its first parent but those of its argument ``experts`` and, with ``gate``, what is shared; the
-    text names it in an error, with its arguments filled in.
+    text names it in an error, with its arguments filled in. ``calls`` is the place of a function
+    that its arguments name, which it calls; empty if there is none.
     """
 
     place: str
     version: int = 1
     trains: bool = False
     guarded: str = ""
+    calls: str = ""
 
     @property
     def name(self) -> str:
@@ -51,6 +53,17 @@ class Operation:
         """Import the function."""
         found: Callable[..., Any] = resolve_name(self.place)
         return found
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Return where a function of a module is found again, ``module:name``.
+
+    Raises TypeError for any other: a run that is resumed could not find it.
+    """
+    name = getattr(function, "__qualname__", "<unknown>")
+    if "<" in name:
+        raise TypeError(f"{function!r} is no function of a module; define it there, with a name")
+    return f"{function.__module__}:{name}"
 
 
 Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
@@ -90,8 +103,9 @@ class Handle:
 
 def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
     """Return the place of an operation outside leomix among these, empty if there is none."""
-    if not operation.place.startswith(OURS):
-        return operation.place
+    for place in filter(None, (operation.place, operation.calls)):
+        if not place.startswith(OURS):
+            return place
     return next((parent.foreign for parent in parents if parent.foreign), "")
 
 

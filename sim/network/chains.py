@@ -179,10 +179,11 @@ class ServiceLink:
         ready = np.where(who, np.maximum(ready, self._devices.serving_until_s), ready)
         one_s = self._devices.compute.round_s(step.cost)
         wanted = self._devices.compute.per_contact if step.rounds is None else step.rounds
-        if wanted is not None:
-            rounds = np.full(len(ready), wanted)
-        else:
-            rounds = self._rounds_that_fit(behind, session, ready, one_s)
+        rounds = np.full(len(ready), 0 if wanted is None else wanted)
+        if wanted is None or step.partial:
+            until_s = self._clock.now + self._closing.deadline_s if step.partial else np.inf
+            fit = self._rounds_that_fit(behind, session, ready, one_s, until_s)
+            rounds = fit if wanted is None else np.minimum(fit, wanted)
         rounds = np.where(who, rounds, 0)
         end = np.where(who, ready + rounds * one_s, ready)
         presence = None if self._faults is None else self._faults.presence
@@ -192,19 +193,28 @@ class ServiceLink:
         return training
 
     def _rounds_that_fit(
-        self, behind: Step | None, session: PlannedSession | None, ready: Floats, one_s: Floats
+        self,
+        behind: Step | None,
+        session: PlannedSession | None,
+        ready: Floats,
+        one_s: Floats,
+        until_s: float,
     ) -> Ints:
-        """Rounds before the session ends, leaving time for the upload behind; at least one."""
+        """Rounds before the session ends, and a time, leaving time for the upload; at least one."""
         if session is None:
             return np.ones(len(ready), np.int64)
-        latest = np.full(len(ready), session.end_s)
+        latest = np.full(len(ready), min(session.end_s, until_s))
         if isinstance(behind, Upload):
             alone = session.uplink.curve
+            capacity_bits = alone.capacity_bits
+            if until_s < session.end_s:
+                latest -= session.delay_s(latest)
+                capacity_bits = alone.delivered_bits(latest)
             bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), ready.shape) * 8
             if self._faults is not None:
                 bits = bits * self._faults.repeats(self._clock.now)
             senders = int(everybody(behind.who, len(ready)).sum())
-            spare = np.maximum(alone.capacity_bits - bits * session.uplink.crowding(senders), 0.0)
+            spare = np.maximum(capacity_bits - bits * session.uplink.crowding(senders), 0.0)
             latest = np.minimum(latest, alone.completion_time_s(spare))
         time = np.where(np.isfinite(ready), latest - ready, 0.0)
         return np.maximum(whole_rounds(time, one_s), 1)

@@ -1,0 +1,51 @@
+"""FedProx: FedAvg with a proximal term, and with the partial work of those who are not done.
+
+Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020 (arXiv 1812.06127).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from learning.learner import LocalLoss
+from learning.methods.fedavg import FedAvg
+from learning.methods.options import CHECKED
+from learning.requests.cluster import Cluster
+
+
+def proximal(weights: Mapping[str, Any], server: Mapping[str, Any], *, mu: float) -> Any:
+    """Return mu/2 ||w - w_server||^2, the term of Algorithm 2's local objective h_k."""
+    return mu / 2 * sum((weights[n] - server[n]).square().sum() for n in weights)
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedProxOptions:
+    """Options of FedProx."""
+
+    mu: float = Field(0.01, ge=0, description="weight of the proximal term")
+    partial: Literal["keep", "drop"] = Field(
+        "keep", description="work that a pass or a deadline leaves unfinished; drop: as fedavg"
+    )
+
+
+class FedProx(FedAvg):
+    """Federated averaging with a proximal term in the loss of every device.
+
+    A device that could not end its rounds in time trains as many as leave time for its upload.
+    """
+
+    Options: ClassVar[type] = FedProxOptions
+    alone_is_sgd: ClassVar[bool] = False
+
+    def local_loss(self, me: Cluster) -> LocalLoss | None:
+        """Return the proximal term; none with mu = 0, which is FedAvg to the bit."""
+        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
+
+    @property
+    def keeps_partial(self) -> bool:
+        """Whether a device sends what it has where it cannot end its rounds in time."""
+        return bool(self.options.partial == "keep")

@@ -1,0 +1,82 @@
+"""The term that a method adds to the loss of local training, as a function of whole matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from typing import Any
+
+from torch import Tensor
+
+from learning.models.moe import product
+from learning.training import sgd
+from learning.training.device_state import BASE, FACTOR
+from learning.training.task import Task
+
+OWN = ":"
+"""Part of the names of what the term needs beside the model's tensors; in no tensor's path."""
+
+
+def with_term(
+    task: Task,
+    loss: sgd.Loss,
+    state: Mapping[str, Tensor],
+    memories: tuple[Mapping[str, Tensor], ...],
+    moved: Mapping[str, str],
+    *,
+    place: str,
+    arguments: Mapping[str, Any],
+) -> tuple[sgd.Loss, dict[str, Tensor]]:
+    """Return ``loss`` plus a term, and the tensors (K, ...) that the term needs as frozen ones.
+
+    ``moved`` are the paths of the state's tensors that are trained. The function at ``place`` is
+    called as :class:`~learning.learner.LocalLoss` describes.
+    """
+    function = resolve_name(place)
+    paths = {_stored(name): _paths(name, moved) for name in moved}
+    dicts = [{name: state[BASE + name] for name in paths}]
+    for memory in memories:
+        known = {name: memory[name] for name in paths if name in memory}
+        dicts.append({name: t.expand_as(dicts[0][name]) for name, t in known.items()})
+    frozen = {f"{n}{OWN}{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
+    scale = task.config.model.lora.scale
+
+    def weight(path: tuple[str, ...], base: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        trained = [_stacked(tensors[one], task.batched) for one in path]
+        return trained[0] if len(trained) == 1 else base + product(trained[0], trained[1], scale)
+
+    def of(tensors: Mapping[str, Tensor]) -> Any:
+        plain = loss({name: tensor for name, tensor in tensors.items() if OWN not in name})
+        server, *memory = (
+            {name: _stacked(tensors[f"{n}{OWN}{name}"], task.batched) for name in part}
+            for n, part in enumerate(dicts)
+        )
+
+        def total(*batch: Tensor) -> Tensor:
+            weights = {name: weight(path, server[name], tensors) for name, path in paths.items()}
+            value: Tensor = plain(*batch) + function(weights, server, *memory, **arguments)
+            return value
+
+        return total
+
+    return of, frozen
+
+
+def _stored(name: str) -> str:
+    """Return the stored name of what a state's tensor is, or is a factor of."""
+    if not name.startswith(FACTOR):
+        return name
+    return name.removeprefix(FACTOR).rpartition(".")[0] + ".weight"
+
+
+def _paths(name: str, moved: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the path of a tensor that is trained, or those of its matrix's two factors."""
+    if not name.startswith(FACTOR):
+        return (moved[name],)
+    matrix = name.rpartition(".")[0]
+    return moved[f"{matrix}.a"], moved[f"{matrix}.b"]
+
+
+def _stacked(tensor: Tensor, together: bool) -> Tensor:
+    """Return a tensor of all devices as it is, and that of one device as (1, ...)."""
+    return tensor if together else tensor[None]
