@@ -1,8 +1,9 @@
 """`learning:` - the method, its schedule, the model and the data."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, Tag, field_serializer, model_validator
+from pydantic import Field, JsonValue, Tag, field_serializer, field_validator, model_validator
 
 from scenarios.errors import refuse
 from scenarios.section import (
@@ -265,9 +266,24 @@ class Learning(Section):
         le=1e6,
         description="evaluate in between too, hours; null for complete cycles and the end only",
     )
+    targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        default=(),
+        strict=False,
+        max_length=20,
+        description="accuracies, rising, whose first crossing is reported; empty for levels that "
+        "the runs reach",
+    )
     options: dict[str, JsonValue] = Field(
         default={}, description="the method's own options, checked by it"
     )
+
+    @field_validator("targets")
+    @classmethod
+    def _rising(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
+        for before, after in pairwise(targets):
+            if after <= before:
+                raise ValueError(f"{after:g} follows {before:g}; give each once, rising")
+        return targets
 
     @field_serializer("sized_as")
     def _what_was_given(self, sized_as: Sizes | None) -> dict[str, JsonValue] | None:

@@ -11,8 +11,8 @@ from .experts import density_ratio as density_ratio
 from .experts import gating_pattern as gating_pattern
 from .experts import inference_figures as inference_figures
 from .experts import own_mass as own_mass
-from .summary import TARGETS as TARGETS
 from .summary import summarise as summarise
+from .targets import TARGETS as TARGETS
 from .text import alignment_lines as alignment_lines
 from .text import comparison_text as comparison_text
 from .text import pattern_text as pattern_text

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from sim.analysis.summary import TARGETS
+from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
 from sim.formatting import as_yaml
 
 BASELINE = "synchronous"
 LONGEST_LABEL = 48
+
+NO_RESULT = ("seed", "description", "learning.targets")
+"""Keys by which runs of one group may differ."""
 
 NETWORKED = ("f1_final", "local_ratio_final", "local_count_share_final", "local_weight_share_final")
 ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
@@ -37,12 +40,17 @@ class Summarised(Protocol):
     def manifest(self) -> Mapping[str, Any]:
         """The manifest, with the scenario."""
 
+    @property
+    def evaluations(self) -> Sequence[Evaluation]:
+        """The pooled evaluations that measured something."""
+
 
 class WithoutTables(NamedTuple):
     """What a comparison needs of a run, when its tables are to leave memory."""
 
     summary: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    evaluations: Sequence[Evaluation]
 
 
 R = TypeVar("R", bound=Summarised)
@@ -62,16 +70,19 @@ class Group(Generic[R]):
             value: Any = run.summary
             for key in path:
                 value = None if value is None else value[key]
-            found.append(math.inf if value is None else float(value))
+            found.append(_or_never(value))
         return found
 
 
 def group_runs(runs: Sequence[R]) -> list[Group[R]]:
-    """Group runs whose scenarios differ in the seed only, in the order in which they came.
+    """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
 
-    A run that was done twice counts once.
+    Groups are in the order in which they came. A run that was done twice counts once.
     """
-    plain = [_flat({**run.manifest["scenario"], "seed": None, "description": None}) for run in runs]
+    plain: list[dict[str, Any]] = [
+        {key: None if key in NO_RESULT else value for key, value in values.items()}
+        for values in (_flat(run.manifest["scenario"]) for run in runs)
+    ]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
     members: dict[str, list[R]] = {}
@@ -102,10 +113,15 @@ def _new(label: str, known: Collection[str]) -> str:
 def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
-    The ratio of a group is how many times fewer cycles it needs than the first synchronous group
-    (than the first group, if none is synchronous).
+    ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
+    the figures have ``TARGETS`` beside them. The ratio of a group is how many times fewer cycles it
+    needs than the first synchronous group (than the first group, if none is synchronous).
     """
-    rows = [_row(group) for group in groups]
+    runs = [run for group in groups for run in group.runs]
+    asked = sorted({target for run in runs for target in given(run.manifest)})
+    chosen = asked or levels([run.evaluations for run in runs])
+    every = asked or sorted({*chosen, *TARGETS})
+    rows = [_row(group, every) for group in groups]
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
     most = {name: figure["median"] for name, figure in rows[reference]["cycles_to"].items()}
@@ -115,12 +131,21 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
             name: most[name] / own[name] if most[name] is not None and own[name] else None
             for name in own
         }
-    return {"reference": groups[reference].label, "groups": rows}
+    return {
+        "reference": groups[reference].label,
+        "targets": [named(target) for target in chosen],
+        "groups": rows,
+    }
 
 
-def _row(group: Group[Any]) -> dict[str, Any]:
+def _row(group: Group[Any], targets: Sequence[float]) -> dict[str, Any]:
     def spread(*path: str) -> dict[str, float | None]:
         return median_and_range(group.values(*path))
+
+    reached = {
+        named(target): [first_reached(run.evaluations, target) or {} for run in group.runs]
+        for target in targets
+    }
 
     return {
         "label": group.label,
@@ -131,7 +156,8 @@ def _row(group: Group[Any]) -> dict[str, Any]:
         **{key: spread(key) for key in ("accuracy_start", "accuracy_final")},
         **{
             f"{key}_to": {
-                name: spread("targets", name, key) for name in map("{:.2f}".format, TARGETS)
+                name: median_and_range([_or_never(one.get(key)) for one in each])
+                for name, each in reached.items()
             }
             for key in ("cycles", "hours", "gradient_steps", "energy_j")
         },
@@ -140,6 +166,10 @@ def _row(group: Group[Any]) -> dict[str, Any]:
         **{key: spread("alignment", key) for key in ALIGNED},
         **{key: spread(key) for key in SPENT},
     }
+
+
+def _or_never(value: float | None) -> float:
+    return math.inf if value is None else float(value)
 
 
 def median_and_range(values: list[float]) -> dict[str, float | None]:

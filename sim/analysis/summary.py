@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.event_details import EXCLUDED, FAULT_KINDS
+from sim.analysis import targets
 from sim.analysis.experts import (
     alignment_figures,
     by_cluster,
@@ -28,12 +29,6 @@ JOULES_PER_KWH = 3.6e6
 MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome")
 """Columns of the transfers that figures of traffic are made of."""
 
-Spent = dict[str, list[Any]]
-"""What had been spent by each evaluation, as the manifest says it."""
-
-TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
-"""Global accuracies whose first crossing is reported."""
-
 
 def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of one run as a flat JSON-ready dictionary, nested one level at most.
@@ -41,7 +36,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     Events and transfers are read once, piece by piece, and only the columns that count.
     """
     steps = manifest["scenario"]["learning"]["steps_per_round"]
-    learning = _learning(tables["metrics"], manifest.get("spent"), steps)
+    learning = _learning(tables["metrics"], manifest)
     contacts, events = _contacts(tables["contacts"]), _events(tables)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
@@ -76,41 +71,17 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     }
 
 
-def _learning(metrics: pa.Table, spent: Spent | None, steps: int) -> dict[str, Any]:
+def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = metrics.filter(pc.equal(metrics.column("scope"), "global")).to_pylist()
-    known = [row for row in rows if row["accuracy"] is not None]
-    last = rows[-1] if rows else {"cycle": 0, "time_s": 0.0}
+    curve = targets.evaluations(metrics, manifest)
+    reached = targets.of_run(curve, manifest)
     return {
-        "cycles": last["cycle"],
-        "accuracy_start": known[0]["accuracy"] if known else None,
-        "accuracy_final": known[-1]["accuracy"] if known else None,
-        "accuracy_best": max((row["accuracy"] for row in known), default=None),
-        "targets": {f"{target:.2f}": _reached(known, target, spent, steps) for target in TARGETS},
+        "cycles": rows[-1]["cycle"] if rows else 0,
+        "accuracy_start": curve[0].accuracy if curve else None,
+        "accuracy_final": curve[-1].accuracy if curve else None,
+        "accuracy_best": max((evaluation.accuracy for evaluation in curve), default=None),
+        "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
-
-
-def _reached(
-    rows: list[dict[str, Any]], target: float, spent: Spent | None, steps: int
-) -> dict[str, Any] | None:
-    """When a target was first reached, and what all devices together had spent by then."""
-    for row in rows:
-        if row["accuracy"] >= target:
-            when = {"cycles": row["cycle"], "hours": row["time_s"] / 3600}
-            return when | _spent_by(row["time_s"], spent, steps)
-    return None
-
-
-def _spent_by(time_s: float, spent: Spent | None, steps: int) -> dict[str, Any]:
-    if spent is None:
-        return dict.fromkeys(("device_rounds", "gradient_steps", "energy_j"))
-    place = spent["time_s"].index(time_s)
-    rounds = spent["device_rounds"][place]
-    energy_j = _sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
-    return {"device_rounds": rounds, "gradient_steps": rounds * steps, "energy_j": energy_j}
-
-
-def _sum_if_known(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one + other
 
 
 def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -121,7 +92,7 @@ def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
         "training_energy_j": training_j,
         "training_energy_kwh": None if training_j is None else training_j / JOULES_PER_KWH,
         "transmit_energy_j": transmit_j,
-        "energy_j": _sum_if_known(training_j, transmit_j),
+        "energy_j": targets.sum_if_known(training_j, transmit_j),
     }
 
 

@@ -133,7 +133,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     groups = comparison["groups"]
     reached = [
         n
-        for n in groups[0]["cycles_to"]
+        for n in comparison["targets"]
         if any(g["cycles_to"][n]["min"] is not None for g in groups)
     ]
     known = [n for n in reached if any(g["energy_j_to"][n]["min"] is not None for g in groups)]

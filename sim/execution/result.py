@@ -16,6 +16,7 @@ from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import gating_pattern
 from sim.analysis.summary import summarise
+from sim.analysis.targets import Evaluation, evaluations
 from sim.execution.folder import COMPLETE, read_manifest, read_tables
 from sim.formatting import data_size
 from sim.trace.schema import COLUMNS
@@ -32,7 +33,8 @@ def compare(folders: Sequence[str | Path]) -> dict[str, Any]:
     """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders."""
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
-    return compare_groups(group_runs([WithoutTables(run.summary, run.manifest) for run in loaded]))
+    kept = [WithoutTables(run.summary, run.manifest, run.evaluations) for run in loaded]
+    return compare_groups(group_runs(kept))
 
 
 def load(folder: str | Path) -> Result:
@@ -127,6 +129,11 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """The run in a few figures."""
         return summarise(self.tables, self.manifest)
+
+    @cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """Accuracy of the server's model, and what was spent by then, at each evaluation."""
+        return evaluations(self.tables["metrics"], self.manifest)
 
     @cached_property
     def critical_path(self) -> CriticalPath:

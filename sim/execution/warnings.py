@@ -42,6 +42,7 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
     faults, faulty = _faults(tables)
     return [
         *(_conditions(tables["assignments"]) if splits else ()),
+        *_unused(built),
         *_diverged(tables["metrics"]),
         *_refused(tables),
         *built.plan.doubts,
@@ -49,6 +50,12 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
         *_silent(tables, built.plan, faulty),
         *(f"{count} times: {detail}" for detail, count in sorted(faults.items())),
     ]
+
+
+def _unused(built: Build) -> Iterator[str]:
+    """Keys that mean nothing in a run that trains nothing."""
+    if built.scenario.learning.targets and not built.learner.trains:
+        yield "learning.targets is not used: nothing is measured with learning.train false"
 
 
 def _conditions(assignments: pa.Table) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats
-from sim.analysis.summary import TARGETS
+from sim.analysis.targets import TARGETS
 from sim.errors import InputError
 from sim.plots.canvas import DASHES, Unit, colour, dashes, ink, legend, new_axes, unit_of
 

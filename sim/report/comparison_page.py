@@ -47,17 +47,18 @@ def sections(groups: Sequence[Group[Result]]) -> Iterator[Section]:
     """Return the parts of a comparison: words, groups, ratios, curves, where the time went."""
     comparison = compare_groups(groups)
     rows, reference = comparison["groups"], comparison["reference"]
-    yield Section("summary", "Summary", [Text(text) for text in _words(rows, reference)])
+    targets = comparison["targets"]
+    yield Section("summary", "Summary", [Text(text) for text in _words(rows, reference, targets)])
     yield Section("groups", "Groups of runs", [_groups(rows)])
-    yield Section("ratios", "Cycles and time to targets", _targets(rows, reference))
+    yield Section("ratios", "Cycles and time to targets", _targets(rows, reference, targets))
     yield Section("accuracy", "Accuracy over time", _curves(groups))
     yield Section("time", "Where the time went", findings.of_groups(groups))
     yield Section("runs", "Runs", [_runs(groups)])
 
 
-def _words(rows: Sequence[Row], reference: str) -> Iterator[str]:
+def _words(rows: Sequence[Row], reference: str, targets: Sequence[str]) -> Iterator[str]:
     yield from map(sentence, stand_in_lines(rows))
-    name = best_common([row["cycles_to"] for row in rows])
+    name = best_common([row["cycles_to"] for row in rows], targets)
     if name is None:
         yield "There is no accuracy that all groups have reached."
         return
@@ -70,9 +71,11 @@ def _words(rows: Sequence[Row], reference: str) -> Iterator[str]:
     yield f"{text} (medians); {name} is the highest target that all have reached."
 
 
-def best_common(reached: Sequence[dict[str, dict[str, float | None]]]) -> str | None:
-    """Return the highest target that every group has reached in the median."""
-    names = [name for name in reached[0] if all(one[name]["median"] is not None for one in reached)]
+def best_common(
+    reached: Sequence[dict[str, dict[str, float | None]]], targets: Sequence[str]
+) -> str | None:
+    """Return the highest of the ``targets`` that every group has reached in the median."""
+    names = [name for name in targets if all(one[name]["median"] is not None for one in reached)]
     return max(names, default=None)
 
 
@@ -95,11 +98,9 @@ def _groups(rows: Sequence[Row]) -> Table:
     )
 
 
-def _targets(rows: Sequence[Row], reference: str) -> list[Block]:
+def _targets(rows: Sequence[Row], reference: str, targets: Sequence[str]) -> list[Block]:
     reached = [
-        name
-        for name in rows[0]["cycles_to"]
-        if any(row["cycles_to"][name]["min"] is not None for row in rows)
+        name for name in targets if any(row["cycles_to"][name]["min"] is not None for row in rows)
     ]
     if not reached:
         return [Text("No run has reached any of the targets.", "note")]

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.comparison import group_runs
-from sim.analysis.summary import TARGETS
 from sim.execution.folder import COMPLETE, SWEEP
 from sim.execution.result import load
 from sim.formatting import as_yaml, data_size
@@ -20,6 +19,7 @@ from sim.report import comparison_page
 from sim.report.figures import figure
 from sim.report.page import Block, Facts, Page, Section, Table, Text
 from sim.sweep import Sweep, read_sweep
+from sim.sweep.rows import targets_of
 from sim.sweep.text import sha256_text
 
 MOST_RUNS = 60
@@ -76,19 +76,19 @@ def _sections(sweep: Sweep, done: pa.Table) -> Iterator[Section]:
     yield Section("scenario", "What is swept", [asked(sweep)])
 
 
-def best_target(done: pa.Table) -> float | None:
+def best_target(done: pa.Table) -> str | None:
     """Return the highest accuracy that all points have reached, else the highest of any."""
-    reached = {target: len(done) - done[hours_to(target)].null_count for target in TARGETS}
+    reached = {target: len(done) - done[hours_to(target)].null_count for target in targets_of(done)}
     common = [target for target, count in reached.items() if count == len(done) > 0]
     some = [target for target, count in reached.items() if count]
     return max(common or some, default=None)
 
 
-def _values(done: pa.Table, target: float | None) -> dict[str, str]:
+def _values(done: pa.Table, target: str | None) -> dict[str, str]:
     """Columns that are drawn, and what they are called: those that have any values."""
     named = {"accuracy_final": "Final accuracy"}
     if target is not None:
-        named[hours_to(target)] = f"Hours to {target:.2f} accuracy"
+        named[hours_to(target)] = f"Hours to {target} accuracy"
     if done["accuracy_final"].null_count == len(done):
         named["cycles"] = "Complete cycles"
     named |= {
@@ -152,9 +152,9 @@ MOST_ROWS = 1000
 """Points that the page lists."""
 
 
-def hours_to(target: float) -> str:
+def hours_to(target: str) -> str:
     """Return the column of the hours to an accuracy."""
-    return f"hours_to_{target:.2f}"
+    return f"hours_to_{target}"
 
 
 def failed(rows: pa.Table, keys: Sequence[str]) -> Table:
@@ -167,7 +167,7 @@ def failed(rows: pa.Table, keys: Sequence[str]) -> Table:
     return Table("What they ended with", ["point", *keys, "status", "error"], cells, False, True)
 
 
-def points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Block]:
+def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> list[Block]:
     """Return all points with their figures; columns in which nothing is known are left out."""
     shown = rows.slice(0, MOST_ROWS).to_pylist()
     notes: list[Block] = []
@@ -188,8 +188,8 @@ def points(rows: pa.Table, keys: Sequence[str], target: float | None) -> list[Bl
     return [*notes, Table("One row a point", heads, cells, wide=True)]
 
 
-def _forms(target: float | None) -> dict[str, str]:
-    reached = {} if target is None else {hours_to(target): f"hours to {target:.2f}"}
+def _forms(target: str | None) -> dict[str, str]:
+    reached = {} if target is None else {hours_to(target): f"hours to {target}"}
     return {
         "accuracy_final": "final accuracy",
         **reached,
@@ -232,7 +232,7 @@ class Extreme:
 
 
 def sentences(
-    rows: pa.Table, done: pa.Table, keys: Sequence[str], target: float | None
+    rows: pa.Table, done: pa.Table, keys: Sequence[str], target: str | None
 ) -> Iterator[str]:
     """Say how many points there are over what, which did best, and how far they lie apart.
 
@@ -246,7 +246,7 @@ def sentences(
         yield _sentence(every, keys, extreme)
 
 
-def _extremes(every: Sequence[Row], target: float | None) -> Iterator[Extreme]:
+def _extremes(every: Sequence[Row], target: str | None) -> Iterator[Extreme]:
     if all(row["accuracy_final"] is None for row in every):
         if every:
             yield Extreme("cycles", max, "{:g}".format, "The most complete cycles")
@@ -257,7 +257,7 @@ def _extremes(every: Sequence[Row], target: float | None) -> Iterator[Extreme]:
         column = hours_to(target)
         count = sum(row[column] is not None for row in every)
         whose = "all points" if count == len(every) else f"{count} of {len(every)} points"
-        text = f"The least time to {target:.2f} accuracy, which {whose} reached"
+        text = f"The least time to {target} accuracy, which {whose} reached"
         yield Extreme(column, min, "{:.2f} hours".format, text)
     yield Extreme("uplink_bytes", min, data_size, "The least uplink")
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sim.analysis.summary import TARGETS
+from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import (
     COMPLETE,
@@ -36,6 +36,10 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     """Return the rows of ``points`` (one at least); ``outcomes`` by digest are what is known."""
     kinds = {key: _kind([point.values[key] for point in points]) for key in points[0].values}
     machine = {**MACHINE_FIGURES, "attempts": WHOLE}
+    known = {name for outcome in outcomes.values() for name in outcome.figures}
+    to_targets = {
+        name: kind for what, kind in TO_TARGETS.items() for name in known if name.startswith(what)
+    }
     schema = pa.schema(
         [
             ("point", WHOLE),
@@ -45,6 +49,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
             ("seed", WHOLE),
             ("status", TEXT),
             ("error", TEXT),
+            *sorted((to_targets or _to_targets(TARGETS)).items(), key=_by_target),
             *FIGURES.items(),
             ("folder", TEXT),
             *((name, machine[name]) for name in MACHINE_COLUMNS),
@@ -111,14 +116,27 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
 
 WHOLE, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
 
-_TO_TARGETS = {
-    f"{what}_to_{target:.2f}": kind
-    for target in TARGETS
-    for what, kind in (("cycles", WHOLE), ("hours", NUMBER))
-}
+TO_TARGETS = {"cycles_to_": WHOLE, "hours_to_": NUMBER}
+"""How the columns begin that hold what it took to reach a target, and their types."""
+
+
+def _to_targets(targets: Sequence[float]) -> dict[str, pa.DataType]:
+    """Return the columns of some targets, with their types."""
+    return {f"{w}{named(t)}": kind for t in targets for w, kind in TO_TARGETS.items()}
+
+
+def _by_target(column: tuple[str, pa.DataType]) -> tuple[str, str]:
+    what, _, target = column[0].partition("_to_")
+    return target, what
+
+
+def targets_of(rows: pa.Table) -> list[str]:
+    """Return the targets that the rows of a sweep have columns of, rising."""
+    heads = (name.partition("cycles_to_") for name in rows.column_names)
+    return [target for before, found, target in heads if found and not before]
+
 
 FIGURES: dict[str, pa.DataType] = {
-    **_TO_TARGETS,
     "accuracy_final": NUMBER,
     "accuracy_best": NUMBER,
     "cycles": WHOLE,
@@ -149,9 +167,11 @@ def figures_of(run: Result) -> dict[str, Any]:
     """Return the figures of one run by column; None where there is none."""
     known: dict[str, Any] = {**run.manifest, **run.summary}
     for target, reached in run.summary["targets"].items():
-        for what in ("cycles", "hours"):
-            known[f"{what}_to_{target}"] = None if reached is None else reached[what]
-    return {name: known.get(name) for name in (*FIGURES, *MACHINE_FIGURES)}
+        for what in TO_TARGETS:
+            key = what.removesuffix("_to_")
+            known[f"{what}{target}"] = None if reached is None else reached[key]
+    to_targets = _to_targets(given(run.manifest) or TARGETS)
+    return {name: known.get(name) for name in (*to_targets, *FIGURES, *MACHINE_FIGURES)}
 
 
 def outcome_in(place: Path, digest: str) -> Outcome | None:

@@ -15,12 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from sim.analysis.comparison import median_and_range
-from sim.analysis.summary import TARGETS
 from sim.analysis.text import spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, table
 from sim.sweep.engine import Outcome
-from sim.sweep.rows import sweep_sha256
+from sim.sweep.rows import sweep_sha256, targets_of
 
 Row = Mapping[str, Any]
 
@@ -44,7 +43,9 @@ class Column:
 def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     """Show one line for every combination of the swept keys; its figures are over replications."""
     every = rows.to_pylist()
-    columns = [c for c in _columns(every) if any(row[c.key] is not None for row in every)]
+    columns = [
+        c for c in _columns(every, targets_of(rows)) if any(row[c.key] is not None for row in every)
+    ]
     figures = ["runs", *(column.head for column in columns)]
     heads = [*_short(keys, figures), *figures]
     lines = [
@@ -85,14 +86,14 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
     return sweep_sha256(rows)[:digits] + (" (incomplete)" if incomplete else "")
 
 
-def _columns(rows: Sequence[Row]) -> list[Column]:
-    reached = [t for t in TARGETS if any(row[f"cycles_to_{t:.2f}"] is not None for row in rows)]
+def _columns(rows: Sequence[Row], targets: Sequence[str]) -> list[Column]:
+    reached = [t for t in targets if any(row[f"cycles_to_{t}"] is not None for row in rows)]
     to_target = [
         column
         for target in reached[-1:]
         for column in (
-            Column(f"cycles to {target:.2f}", f"cycles_to_{target:.2f}", "{:g}".format, "never"),
-            Column(f"days to {target:.2f}", f"hours_to_{target:.2f}", _days, "never"),
+            Column(f"cycles to {target}", f"cycles_to_{target}", "{:g}".format, "never"),
+            Column(f"days to {target}", f"hours_to_{target}", _days, "never"),
         )
     ]
     return [

@@ -4,11 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 import sim
-from tests.kit import results
+from tests.kit import results, small
 from tests.kit.records import COLUMNS, Result, folder
 
 
@@ -94,3 +95,36 @@ def test_a_folder_of_before_the_new_columns_is_read(runs, tmp_path):
 def test_seconds_are_shown_in_a_unit_that_can_be_read():
     shown = {2e-6: "2 us", 0.0125: "12.5 ms", 3.21: "3.21 s", 90.0: "1.5 min", 7200.0: "2 h"}
     assert {time_s: results.seconds(time_s) for time_s in shown} == shown
+
+
+def curve(*accuracies):
+    return [results.Evaluation(a, n, n, None, None, None) for n, a in enumerate(accuracies)]
+
+
+def test_targets_are_levels_that_the_runs_reach():
+    assert results.levels([]) == results.levels([[], curve(0.3)]) == ()
+    assert results.levels([curve(0.27, 0.313, 0.3)]) == (0.28, 0.29, 0.3, 0.31)
+    # The five highest of any, and the highest that both have reached.
+    both = [curve(0.25, 0.91), curve(0.1, 0.63)]
+    assert results.levels(both) == (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
+
+
+def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(runs, tmp_path):
+    asked = [0.05, 0.125, 0.99]
+    run = sim.run(small.slots(learning={"targets": asked}), tmp_path / "run")
+    rows = run.metrics[run.metrics.scope == "global"]
+    first = {t: rows[rows.accuracy >= t].cycle.min() for t in asked}
+    own = {name: found and found["cycles"] for name, found in run.summary["targets"].items()}
+    assert own == {"0.05": first[0.05], "0.125": first[0.125], "0.99": None}
+    compared = results.compare([tmp_path / "run", runs["slots"]])  # of which one names them
+    assert compared["targets"] == list(own)
+    [group] = compared["groups"]  # they are the same run
+    assert {n: found["median"] for n, found in group["cycles_to"].items()} == own
+    assert run.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]
+    untrained = sim.run(small.slots(learning={"targets": asked, "train": False}))
+    assert any("learning.targets is not used" in line for line in untrained.manifest["warnings"])
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))
+    sets = {"learning.targets": str(asked)}
+    swept = sim.sweep.sweep(tmp_path / "s.yaml", {"seed": [3]}, tmp_path / "sweep", overrides=sets)
+    found = swept.rows.to_pylist()[0]
+    assert {n: found[f"cycles_to_{n}"] for n in own} == own and "cycles_to_0.75" not in found

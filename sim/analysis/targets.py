@@ -1,0 +1,115 @@
+"""Target accuracies: which are reported, and when and at what cost a run first reached them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
+"""Global accuracies whose first crossing is reported, unless ``learning.targets`` names others."""
+
+STEPS, FEWEST, MOST = (5, 2, 1), 3, 5
+"""Steps between levels in percent, the coarsest first; levels with which a step is fine enough, and
+up to which the highest are taken."""
+
+Spent = Mapping[str, list[Any]]
+"""What had been spent by each evaluation, as the manifest says it."""
+
+
+class Evaluation(NamedTuple):
+    """A pooled evaluation that measured something, and what all devices had spent by then.
+
+    What was spent is None where it is not known.
+    """
+
+    accuracy: float
+    cycles: int
+    hours: float
+    device_rounds: int | None
+    gradient_steps: int | None
+    energy_j: float | None
+
+
+def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
+    """Return the evaluations of a run in order of time."""
+    pooled = pc.and_(pc.equal(metrics["scope"], "global"), pc.is_valid(metrics["accuracy"]))
+    rows = metrics.select(["accuracy", "cycle", "time_s"]).filter(pooled).to_pylist()
+    spent, steps = manifest.get("spent"), manifest["scenario"]["learning"]["steps_per_round"]
+    return [
+        Evaluation(
+            row["accuracy"],
+            row["cycle"],
+            row["time_s"] / 3600,
+            *_spent_by(row["time_s"], spent, steps),
+        )
+        for row in rows
+    ]
+
+
+def _spent_by(
+    time_s: float, spent: Spent | None, steps: int
+) -> tuple[int | None, int | None, float | None]:
+    if spent is None:
+        return None, None, None
+    place = spent["time_s"].index(time_s)
+    rounds = spent["device_rounds"][place]
+    energy_j = sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
+    return rounds, rounds * steps, energy_j
+
+
+def sum_if_known(one: float | None, other: float | None) -> float | None:
+    """Return the sum of two figures; None where one is not known."""
+    return None if one is None or other is None else one + other
+
+
+def first_reached(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
+    """Return when a target was first reached, and what had been spent by then; None if never."""
+    for evaluation in curve:
+        if evaluation.accuracy >= target:
+            found = evaluation._asdict()
+            del found["accuracy"]
+            return found
+    return None
+
+
+def given(manifest: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the targets of a run's scenario; none where it leaves them open."""
+    return tuple(manifest["scenario"]["learning"].get("targets") or ())
+
+
+def named(target: float) -> str:
+    """Write a target with two digits behind the point, with more where it has more."""
+    return f"{target:.2f}" if round(target, 2) == target else f"{target:g}"
+
+
+def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the targets of one run: those given, or ``TARGETS``.
+
+    A run that stays below all of these has some of its own levels too.
+    """
+    if own := given(manifest):
+        return own
+    best = max((evaluation.accuracy for evaluation in curve), default=0.0)
+    return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
+
+
+def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
+    """Return round accuracies above the lowest start that at least one of the runs has reached.
+
+    These are the highest few multiples of 5 %, or of 2 or 1 % where the runs lie closer together,
+    and the highest that all runs have reached. Runs that measured nothing do not count.
+    """
+    known = [[evaluation.accuracy for evaluation in curve] for curve in curves if curve]
+    if not known:
+        return ()
+    start, best = min(curve[0] for curve in known), [max(curve) for curve in known]
+    found: list[float] = []
+    for step in STEPS:
+        found = [n / 100 for n in range(step, 101, step) if start < n / 100 <= max(best)]
+        if len(found) >= FEWEST:
+            break
+    common = [level for level in found if level <= min(best)]
+    return tuple(sorted({*found[-MOST:], *common[-1:]}))
