@@ -32,7 +32,9 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.payload import Payload
-from learning.values.lazy import Handle
+from learning.values.lazy import Handle, Operation
+
+MODELS = Operation("learning.training.changes:models")
 
 NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""
@@ -55,6 +57,7 @@ class ClusterState:
 
     ``local_loss`` returns a method's term of the loss of local training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate.
+    Where the server wants whole models, ``offers_models``, an offer is the base with the changes.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class ClusterState:
         self.name = cluster.name
         self.local_loss = local_loss
         self.copies = copies
+        self.offers_models = False
         self.state: Handle | None = None
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []
@@ -279,6 +283,8 @@ class ClusterState:
         if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
+        if self.offers_models:
+            offered = self.learner.make(MODELS, offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         self.staged = PendingUpdate(offered, *parts)

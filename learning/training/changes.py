@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from learning.models.moe import product
-from learning.training.device_state import DELTA, FACTOR
+from learning.training.device_state import BASE, DELTA, FACTOR
 from learning.training.task import Task
 
 
@@ -30,3 +30,17 @@ def changes(task: Task, offered: Mapping[str, Tensor]) -> dict[str, Tensor]:
             stored = f"{matrix.removeprefix(FACTOR)}.weight"
             found[stored] = product(tensor, offered[f"{matrix}.b"], task.config.model.lora.scale)
     return found
+
+
+def models(
+    task: Task, offered: Mapping[str, Tensor], state: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
+    return {name: state[BASE + name] + moved for name, moved in changes(task, offered).items()}
+
+
+def towards(
+    task: Task, models: Mapping[str, Tensor], server: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the changes that lead from the server's model to each device's, as offered."""
+    return {DELTA + name: model - server[name] for name, model in models.items()}

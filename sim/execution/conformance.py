@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -100,12 +101,21 @@ class _Trial:
         self.folder = folder
         self.said = deepcopy(BASE)
         self.said["learning"] |= {"method": name, "options": dict(options)}
-        try:
-            self.method: type[Method] = method_of(scenarios.from_dict(self.said))[0]
-        except InputError:
-            self.said["link"] |= SIDELINKS
-            self.said["learning"]["model"] = NETWORKED
-            self.method = method_of(scenarios.from_dict(self.said))[0]
+        self.method = self._method()
+
+    def _method(self) -> type[Method]:
+        """Find the method, and change the scenario until it takes it."""
+        learning = self.said["learning"]
+        with suppress(InputError):
+            return method_of(scenarios.from_dict(self.said))[0]
+        with suppress(InputError):
+            whole = {**learning, "lora": {"rank": None}}
+            found = method_of(scenarios.from_dict({**self.said, "learning": whole}))[0]
+            self.said["learning"] = whole
+            return found
+        self.said["link"] |= SIDELINKS
+        learning["model"] = NETWORKED
+        return method_of(scenarios.from_dict(self.said))[0]
 
     def run(self, name: str = "", resume: bool = False, stop_at: int = 0, **changes: Any) -> Result:
         """Run the scenario with other sections, in a folder if ``name`` says which."""
@@ -180,15 +190,17 @@ def _conserves(trial: _Trial) -> None:
 def _moves(trial: _Trial) -> None:
     if not trial.method.trains:
         raise _Skipped("the method says that it trains nothing")
-    if (trial.whole.events.kind != "aggregate").all():
-        raise _Failed("no update is aggregated: nothing is sent, or what arrives is not collected")
+    sends = not trial.whole.transfers.empty
+    if sends and (trial.whole.events.kind != "aggregate").all():
+        raise _Failed("no update is aggregated: what arrives is not collected")
     if not issubclass(trial.method, GlobalModelMethod):
         return
     learner = learner_of(trial.whole.scenario)
     start = learner.final_tensors(learner.start())
     found = load_file(trial.folder / "whole" / "model" / WEIGHTS)
     if all(np.array_equal(np.asarray(start[name]), found[name]) for name in start):
-        raise _Failed("the model at the end is that of the start: what arrives is not added to it")
+        why = "what arrives is not added to it" if sends else "nothing is sent"
+        raise _Failed(f"the model at the end is that of the start: {why}")
 
 
 def _refused(trial: _Trial) -> None:

@@ -1,0 +1,40 @@
+"""One model on the data of all devices: what federation may hope for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from learning.methods.base import GlobalModelMethod, Protocol, World
+from learning.requests.cluster import Cluster, Forecast, NextContact
+from learning.values.lazy import Operation
+
+POOLED = Operation("learning.training.references:pooled_rounds", trains=True)
+
+
+class Centralised(GlobalModelMethod):
+    """The server trains one model on the samples of all devices, as if it had them.
+
+    Nothing is sent, and no time passes. In every cycle it trains the rounds that one client of
+    FedAvg trains in it: ``learning.rounds.per_contact`` (1 where they fill a contact).
+    """
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.begun = {cluster.name: 0 for cluster in world.clusters}
+        self.rounds = 0
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Train when the last cluster begins its contact of a cycle."""
+        while (yield NextContact()):
+            self.begun[me.name] += 1
+            if min(self.begun.values()) > self.version:
+                outlook = yield Forecast(me.name)
+                self.train(outlook.rounds)
+
+    def train(self, rounds: int) -> None:
+        """Train ``rounds`` rounds on the pooled samples."""
+        self.weights = self.learner.make(
+            POOLED, self.weights, rounds=rounds, first_round=self.rounds
+        )
+        self.rounds += rounds
+        self.aggregated(self.experts)

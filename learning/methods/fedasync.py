@@ -1,0 +1,71 @@
+"""FedAsync: the server moves towards every model that arrives, the less the older it is.
+
+Xie, Koyejo and Gupta, Asynchronous Federated Optimization (arXiv 1903.03934), Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import Weighted
+from learning.config import LearningConfig
+from learning.learner import LocalLoss
+from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
+from learning.methods.fedprox import proximal
+from learning.methods.options import CHECKED, check_whole_downloads
+from learning.requests.cluster import Cluster
+from learning.values.lazy import Handle, Operation
+
+TOWARDS = Operation("learning.training.changes:towards")
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedAsyncOptions(AsynchronousOptions):
+    """Options of FedAsync."""
+
+    alpha: float = Field(0.6, gt=0, le=1, description="weight of a model that is not stale")
+    mu: float = Field(0.0, ge=0, description="weight of the proximal term in the local loss")
+
+
+class FedAsync(Asynchronous):
+    """Asynchronous federated optimisation: w <- (1 - alpha_t) w + alpha_t w_k.
+
+    alpha_t is alpha times the staleness function. What arrives from a cluster in a contact is one
+    model w_k: the mean of its devices' whole models, by samples.
+    """
+
+    Options: ClassVar[type] = FedAsyncOptions
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError where changes of low rank go down: the server's are of any rank."""
+        check_whole_downloads("fedasync", config)
+
+    @property
+    def step_size(self) -> float:
+        """The weight alpha of a model that is not stale."""
+        return float(self.options.alpha)
+
+    def devices(self, me: Cluster) -> ClusterState:
+        """Return devices whose updates are whole models."""
+        devices = super().devices(me)
+        devices.offers_models = True
+        return devices
+
+    def local_loss(self, me: Cluster) -> LocalLoss | None:
+        """Return the proximal term to the model that was downloaded, if there is one."""
+        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
+
+    def server_step(self, updates: Sequence[Weighted]) -> Handle:
+        """Add alpha_t (w_k - w)."""
+        moves = []
+        for update, alpha in updates:
+            change = self.learner.make(TOWARDS, update.sent.handle, self.weights)
+            moves.append((replace(update, sent=replace(update.sent, handle=change)), alpha))
+        return super().server_step(moves)

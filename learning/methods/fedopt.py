@@ -1,0 +1,65 @@
+"""FedOpt: FedAvg with an optimiser at the server, which takes the mean change for a gradient.
+
+Reddi et al., Adaptive Federated Optimization, ICLR 2021 (arXiv 2003.00295), Algorithm 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from learning.clients.updates import Weighted, mean_change
+from learning.config import LearningConfig
+from learning.methods.base import World
+from learning.methods.fedavg import FedAvg
+from learning.methods.options import CHECKED, check_whole_downloads
+from learning.values.lazy import Handle, Operation
+
+MOMENTS = Operation("learning.training.server_optimizers:moments")
+STEP = Operation("learning.training.server_optimizers:step")
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedOptOptions:
+    """Options of FedOpt: the server's optimiser."""
+
+    kind: Literal["avgm", "adam", "yogi", "adagrad"] = Field(
+        "adam", description="optimiser of the server; avgm: momentum"
+    )
+    step_size: float = Field(0.1, gt=0, description="step size of the server")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment; the momentum")
+    beta2: float = Field(0.99, ge=0, lt=1, description="decay of the second moment (adam, yogi)")
+    tau: float = Field(
+        0.001, gt=0, description="added to the root of the second moment (not with avgm)"
+    )
+
+
+class FedOpt(FedAvg):
+    """Federated averaging whose server steps along the mean change by avgm, Adam, Yogi or Adagrad.
+
+    The moments m and v begin at 0 and tau^2, and stay at the server.
+    """
+
+    Options: ClassVar[type] = FedOptOptions
+    alone_is_sgd: ClassVar[bool] = False
+
+    def __init__(self, world: World, options: FedOptOptions | None = None) -> None:
+        super().__init__(world, options)
+        self.moments: tuple[Handle, ...] = ()
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError where changes of low rank go down: a server's step is of any rank."""
+        check_whole_downloads("fedopt", config)
+
+    def server_step(self, updates: Sequence[Weighted]) -> Handle:
+        """Take a step of the server's optimiser along the mean change."""
+        by = self.options
+        change = mean_change(self.learner, self.weights, updates)
+        decays = {"beta1": by.beta1, "beta2": by.beta2, "tau": by.tau}
+        moments = self.learner.make(MOMENTS, change, *self.moments, kind=by.kind, **decays)
+        self.moments = (moments,)
+        return self.learner.make(STEP, self.weights, moments, step_size=by.step_size, tau=by.tau)

@@ -1,0 +1,84 @@
+"""SCAFFOLD: FedAvg whose local steps are corrected by control variates.
+
+Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning, ICML 2020
+(arXiv 1910.06378), Algorithm 1 with option II.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import ZEROS, changes
+from learning.config import LearningConfig
+from learning.learner import LocalLoss
+from learning.methods.base import World
+from learning.methods.fedavg import FedAvg
+from learning.methods.options import check_whole_matrices
+from learning.requests.cluster import Cluster
+from learning.values.lazy import Handle, Operation
+
+RENEWED = Operation("learning.training.control_variates:renewed")
+MOVED = Operation("learning.training.control_variates:moved")
+
+
+def correction(
+    weights: Mapping[str, Any],
+    server: Mapping[str, Any],
+    control: Mapping[str, Any],
+    own: Mapping[str, Any],
+) -> Any:
+    """Return <c - c_i, y>, whose gradient corrects each local step: y <- y - eta (g - c_i + c)."""
+    return sum(((control[n] - own[n]) * weights[n]).sum() for n in weights)
+
+
+class Scaffold(FedAvg):
+    """Federated averaging with a control variate c at the server and one, c_i, on every device.
+
+    Both begin at 0. A device downloads the model and c, and uploads its change and that of c_i. It
+    keeps its c_i of before where its update does not come into the round, so that c stays the mean
+    of the c_i, by samples.
+    """
+
+    payload_copies: ClassVar[int] = 2
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.control = self.learner.make(ZEROS, self.weights)
+        self.own: dict[str, Handle] = {}
+        self.sides: dict[str, ClusterState] = {}
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError where LoRA factors are trained."""
+        check_whole_matrices("scaffold", config)
+
+    def devices(self, me: Cluster) -> ClusterState:
+        """Return devices with control variates of zero."""
+        self.own[me.name] = self.learner.make(ZEROS, self.weights, devices=me.devices)
+        self.sides[me.name] = super().devices(me)
+        return self.sides[me.name]
+
+    def local_loss(self, me: Cluster) -> LocalLoss | None:
+        """Return the correction of the cluster's devices."""
+        return LocalLoss(correction, self.control, self.own[me.name])
+
+    def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
+        """Renew the control variates of who took part, and add the mean change."""
+        control, parts = (
+            self.control,
+            {n: self.shares[n] * d.eligible for n, d in self.sides.items()},
+        )
+        everybody = sum(float(part.sum()) for part in parts.values())
+        for update in self.updates:
+            name, own = update.cluster, self.own[update.cluster]
+            moved = changes(self.learner, update)
+            self.own[name] = self.learner.make(
+                RENEWED, own, self.control, moved, who=update.who, rounds=update.rounds
+            )
+            control = self.learner.make(
+                MOVED, control, self.own[name], own, shares=parts[name] * update.who / everybody
+            )
+        self.control = control
+        return super().merge_round(shares)

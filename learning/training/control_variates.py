@@ -1,0 +1,54 @@
+"""Control variates of SCAFFOLD, each device's and the server's: arXiv 1910.06378, option II."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from learning.models.interface import is_gate
+from learning.training.aggregation import weighted_sum
+from learning.training.task import Task
+
+
+def renewed(
+    task: Task,
+    own: Mapping[str, Tensor],
+    server: Mapping[str, Tensor],
+    changes: Mapping[str, Tensor],
+    *,
+    who: Sequence[bool],
+    rounds: Sequence[int],
+) -> dict[str, Tensor]:
+    """Return ``c_i - c + (x - y_i) / (K eta)`` of the devices in ``who``, (K, ...).
+
+    ``own`` are the c_i and ``server`` is c as the devices had them, ``changes`` are their y_i - x
+    after local ``rounds`` (K,). A device outside ``who`` keeps its c_i.
+    """
+    config, after = task.config, {}
+    for name, mine in own.items():
+        if name not in changes:
+            after[name] = mine
+            continue
+        ratio = config.gate_step_size_ratio if is_gate(name) else 1.0
+        size = config.step_size * ratio * config.steps_per_round
+        steps = torch.tensor([size * max(n, 1) for n in rounds], dtype=mine.dtype).to(mine)
+        column, mask = (
+            rows.view(-1, *[1] * (mine.dim() - 1))
+            for rows in (steps, torch.tensor(who, device=mine.device))
+        )
+        after[name] = torch.where(mask, mine - server[name] - changes[name] / column, mine)
+    return after
+
+
+def moved(
+    task: Task,
+    server: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    before: Mapping[str, Tensor],
+    *,
+    shares: Sequence[float],
+) -> dict[str, Tensor]:
+    """Return ``c + sum_i p_i (c_i+ - c_i)``, the shares p (K,) being those of all samples."""
+    return {n: c + weighted_sum(after[n] - before[n], shares, n) for n, c in server.items()}

@@ -1,0 +1,68 @@
+"""Training without any federation: one model on all samples, or every device for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from torch import Tensor
+
+from learning.training.device_state import load, model_of_device
+from learning.training.evaluation import Score, evaluate
+from learning.training.local import train
+from learning.training.task import Shards, Task, pool
+
+POOLED = "pooled"
+"""What the one client is called that holds all samples, in the stream of its minibatches."""
+
+
+def pooled_rounds(
+    task: Task, server: Mapping[str, Tensor], *, rounds: int, first_round: int
+) -> dict[str, Tensor]:
+    """Return the model after local rounds of one client that holds the samples of all devices."""
+    samples = pool({name: shards.samples for name, shards in task.shards.items()})
+    alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
+    every, first = task.all_experts, [first_round]
+    state = load(alone, server, cluster=POOLED, who=[True], experts=every, adapter_epoch=first)
+    state = train(
+        alone,
+        state,
+        cluster=POOLED,
+        rounds=[rounds],
+        first_round=first,
+        experts=every,
+        gate=True,
+        masked=False,
+    )
+    return {**server, **model_of_device(alone, state, 0)}
+
+
+def scores_alone(task: Task, *states: Mapping[str, Tensor], clusters: Sequence[str]) -> list[Score]:
+    """Test every device's own model on its cluster's test set; return the means over devices."""
+    means: list[Score] = []
+    for cluster, state in zip(clusters, states, strict=True):
+        alone = replace(task, config=replace(task.config, clusters=(cluster,)))
+        found = [
+            evaluate(alone, model_of_device(alone, state, device))[0]
+            for device in range(task.devices(cluster))
+        ]
+        accuracy = fmean(score["accuracy"] or 0.0 for score in found)
+        loss = fmean(score["loss"] or 0.0 for score in found)
+        samples = found[0]["samples"]
+        means.append(Score(cluster=cluster, accuracy=accuracy, loss=loss, samples=samples))
+    return means
+
+
+def mean_model(
+    task: Task, *states: Mapping[str, Tensor], clusters: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return the mean of all devices' models, by their samples."""
+    total = sum(sum(task.shards[cluster].sizes) for cluster in clusters)
+    mean: dict[str, Tensor] = {}
+    for cluster, state in zip(clusters, states, strict=True):
+        for device, size in enumerate(task.shards[cluster].sizes):
+            for name, tensor in model_of_device(task, state, device).items():
+                part = size / total * tensor
+                mean[name] = mean[name] + part if name in mean else part
+    return mean

@@ -1,0 +1,68 @@
+"""Optimisers of a server: Reddi et al., Adaptive Federated Optimization, Algorithm 2.
+
+ICLR 2021 (arXiv 2003.00295). The mean change of the clients takes the gradient's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from learning.training.task import Task
+
+M, V = "m.", "v."
+"""Prefixes of the moments of each tensor, by its stored name."""
+
+
+def moments(
+    task: Task,
+    change: Mapping[str, Tensor],
+    before: Mapping[str, Tensor] | None = None,
+    *,
+    kind: str,
+    beta1: float,
+    beta2: float,
+    tau: float,
+) -> dict[str, Tensor]:
+    """Return the moments after a mean ``change``: ``m.{name}`` and, but for ``avgm``, ``v.{name}``.
+
+    Without any ``before``, m is 0 and v is tau^2. ``avgm`` sums as momentum does, beta1 m + change
+    (Hsu et al., arXiv 1909.06335).
+    """
+    after = {}
+    for name, delta in change.items():
+        m = delta.new_zeros(()) if before is None else before[M + name]
+        if kind == "avgm":
+            after[M + name] = beta1 * m + delta
+            continue
+        after[M + name] = beta1 * m + (1 - beta1) * delta
+        v = delta.new_full((), tau**2) if before is None else before[V + name]
+        after[V + name] = _second(kind, v, delta.square(), beta2)
+    return after
+
+
+def _second(kind: str, v: Tensor, square: Tensor, beta2: float) -> Tensor:
+    if kind == "adagrad":
+        return v + square
+    if kind == "yogi":
+        return v - (1 - beta2) * square * (v - square).sign()
+    return beta2 * v + (1 - beta2) * square
+
+
+def step(
+    task: Task,
+    server: Mapping[str, Tensor],
+    moments: Mapping[str, Tensor],
+    *,
+    step_size: float,
+    tau: float,
+) -> dict[str, Tensor]:
+    """Return the server's model ``x + step_size m / (sqrt(v) + tau)``, or ``x + step_size m``."""
+    after = {}
+    for name, tensor in server.items():
+        moved = step_size * moments[M + name]
+        if V + name in moments:
+            moved = moved / (moments[V + name].sqrt() + tau)
+        after[name] = tensor + moved
+    return after
