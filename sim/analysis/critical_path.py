@@ -28,6 +28,7 @@ import pyarrow as pa
 from learning.requests.cluster import Floats
 from sim.analysis import spans
 from sim.analysis.spans import cluster_names, cuts, time_in_states
+from sim.trace.arrow import array, as_numpy
 from sim.trace.tables import says
 
 Between = Callable[[float, float], list[float]]
@@ -151,11 +152,11 @@ def _between(cuts_s: Floats, lasted_s: Floats) -> Between:
 def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, str]]:
     """Yield each complete cycle, when it was complete, and the cluster that was served last."""
     metrics, events = tables["metrics"], tables["events"]
-    known = metrics.filter(says(metrics, "scope", "global"))
-    cycle, first = np.unique(known["cycle"].to_numpy(), return_index=True)
-    time_s = known["time_s"].to_numpy()[first]
-    ended = events.filter(says(events, "kind", "disconnect"))
-    ended_s, clusters = ended["time_s"].to_numpy(), np.array(ended["cluster"].to_pylist(), object)
+    known = metrics.filter(array(says(metrics, "scope", "global")))
+    cycle, first = np.unique(as_numpy(known["cycle"]), return_index=True)
+    time_s = as_numpy(known["time_s"])[first]
+    ended = events.filter(array(says(events, "kind", "disconnect")))
+    ended_s, clusters = as_numpy(ended["time_s"]), np.array(ended["cluster"].to_pylist(), object)
     for number, when_s in zip(cycle.tolist(), time_s.tolist(), strict=True):
         begin, end = (int(np.searchsorted(ended_s, when_s, side)) for side in ("left", "right"))
         if number > 0 and begin < end:

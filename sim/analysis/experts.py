@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from learning.policies import model_splitting
 from learning.policies.alignment import jain_index, peak, variation
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.trace.arrow import array, as_numpy, word
 
 
 def by_cluster(assignments: pa.Table) -> pa.Table:
@@ -58,10 +59,10 @@ def _split(assignments: pa.Table, time_s: pa.Scalar) -> tuple[list[str], Floats,
     """Clusters, relevance (C, E) and owner (E,; -1 for none) of the assignment at a time."""
     clusters = sorted(pc.unique(assignments["cluster"]).to_pylist())
     rows = assignments.filter(pc.equal(assignments["time_s"], time_s))
-    place = pc.index_in(rows["cluster"], value_set=pa.array(clusters)).to_numpy()
-    expert, given = rows["expert"].to_numpy(), rows["assigned"].to_numpy()
+    place = pc.index_in(rows["cluster"], value_set=array(clusters))
+    place, expert, given = map(as_numpy, (place, rows["expert"], rows["assigned"]))
     relevance, owner = np.zeros((len(clusters), 1 + expert.max())), np.full(1 + expert.max(), -1)
-    relevance[place, expert] = rows["relevance"].to_numpy()
+    relevance[place, expert] = as_numpy(rows["relevance"])
     owner[expert[given]] = place[given]
     return clusters, relevance, owner
 
@@ -86,12 +87,11 @@ def alignments(assignments: pa.Table) -> Iterator[Alignment]:
     if not len(rows):
         return
     experts = 1 + pc.max(rows["expert"]).as_py()
-    times = rows["time_s"].to_numpy()
+    times = as_numpy(rows["time_s"])
     for time_s in np.unique(times):
-        here = rows.filter(pa.array(times == time_s))
+        here = rows.filter(array(times == time_s))
         fitness, assigned, samples = (
-            here[key].to_numpy().reshape(-1, experts)
-            for key in ("relevance", "assigned", "samples")
+            as_numpy(here[key]).reshape(-1, experts) for key in ("relevance", "assigned", "samples")
         )
         yield Alignment(float(time_s), fitness, assigned.astype(bool), samples)
 
@@ -134,7 +134,7 @@ MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share")
 def networked_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Return the last measured F1 and local shares, and the figures of inference; None for none."""
     metrics = tables["metrics"]
-    last = metrics.filter(pc.equal(metrics.column("scope"), "global"))
+    last = metrics.filter(pc.equal(metrics.column("scope"), word("global")))
     return {
         **{f"{key}_final": _last(last.column(key)) for key in MEASURED},
         "utilisation": utilisation(tables["assignments"]),
@@ -165,8 +165,7 @@ def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
     """
     if inferences is None or not len(inferences):
         return None
-    samples = inferences.column("samples").to_numpy()
-    latency_s = inferences.column("latency_s").to_numpy(zero_copy_only=False)
+    samples, latency_s = (as_numpy(inferences.column(key)) for key in ("samples", "latency_s"))
     outcomes = np.array(inferences.column("outcome").to_pylist())
     answered = (outcomes != "failed") & np.isfinite(latency_s)
     latency_s, weights = latency_s[answered], samples[answered]
@@ -197,7 +196,7 @@ def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
         for row in last.select(["cluster", "device", "expert"]).to_pylist()
         if row["expert"] == 0
     ]
-    pattern = last["relevance"].to_numpy().reshape(len(clients), -1)
+    pattern = as_numpy(last["relevance"]).reshape(len(clients), -1)
     return clients, pattern
 
 

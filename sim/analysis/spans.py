@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.event_details import BEAM, SYNCHRONISATION
+from sim.trace.arrow import array, as_numpy, word
 from sim.trace.tables import numbers_of, says
 
 _EDGES = ("start", "end")
@@ -34,18 +35,18 @@ class Spans(NamedTuple):
 
 def in_view(contacts: pa.Table) -> Spans:
     """While a satellite is in view of a cluster, whether it is served or not."""
-    return Spans(contacts, _times(contacts["rise_s"]), _times(contacts["set_s"]))
+    return Spans(contacts, as_numpy(contacts["rise_s"]), as_numpy(contacts["set_s"]))
 
 
 def connected(contacts: pa.Table) -> Spans:
     """While a satellite serves a cluster."""
     served = contacts.filter(contacts["served"])
-    return Spans(served, _times(served["service_start_s"]), _times(served["service_end_s"]))
+    return Spans(served, as_numpy(served["service_start_s"]), as_numpy(served["service_end_s"]))
 
 
 def transferring(transfers: pa.Table) -> Spans:
     """While a device sends or receives."""
-    return Spans(transfers, _times(transfers["start_s"]), _times(transfers["end_s"]))
+    return Spans(transfers, as_numpy(transfers["start_s"]), as_numpy(transfers["end_s"]))
 
 
 def training(events: pa.Table) -> tuple[Spans, pa.Table]:
@@ -63,10 +64,9 @@ def training(events: pa.Table) -> tuple[Spans, pa.Table]:
     first = np.searchsorted(who[begins], who[begins])
     place = np.searchsorted(who[ends], who[begins]) + np.arange(len(begins)) - first
     missing = place >= np.searchsorted(who[ends], who[begins], "right")
-    ended = events.take(pa.array(np.append(ends, 0)[np.where(missing, -1, place)], mask=missing))
-    begun = events.take(pa.array(begins))
-    end_s = _times(ended["time_s"].fill_null(np.inf))
-    return Spans(begun, _times(begun["time_s"]), end_s), ended
+    ended = events.take(array(np.append(ends, 0)[np.where(missing, -1, place)], missing))
+    begun = events.take(array(begins))
+    return Spans(begun, as_numpy(begun["time_s"]), as_numpy(ended["time_s"], np.inf)), ended
 
 
 def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
@@ -75,25 +75,20 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
     A beam that it gets in between ends no span; it is connected then.
     """
     waits = events.filter(
-        pc.and_(pc.equal(events["kind"], "wait"), pc.starts_with(events["detail"], BEAM))
+        pc.and_(pc.equal(events["kind"], word("wait")), pc.starts_with(events["detail"], BEAM))
     )
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = contacts["set_s"].take(place.combine_chunks())
-    return Spans(waits, _times(waits["time_s"]), _times(set_s))
+    return Spans(waits, as_numpy(waits["time_s"]), as_numpy(set_s))
 
 
 def synchronisation_waits(events: pa.Table) -> Spans:
     """While the satellite does not know the server's newest state, and a device would take it."""
     details = pc.extract_regex(events["detail"], SYNCHRONISATION)
-    rows = pc.and_(pc.equal(events["kind"], "wait"), pc.is_valid(details))
+    rows = pc.and_(pc.equal(events["kind"], word("wait")), pc.is_valid(details))
     waits, until = events.filter(rows), details.filter(rows)
     until_s = pc.cast(pc.struct_field(until, "until"), pa.float64())
-    return Spans(waits, _times(waits["time_s"]), _times(until_s))
-
-
-def _times(column: pa.ChunkedArray) -> Floats:
-    times: Floats = column.to_numpy()
-    return times
+    return Spans(waits, as_numpy(waits["time_s"]), as_numpy(until_s))
 
 
 # Spans of a cluster that may overlap, and how long which of several things goes on.
@@ -136,9 +131,8 @@ def by_cluster(spans: Spans, names: Sequence[str]) -> list[Intervals]:
     if "peer" in rows.column_names:
         columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
         begin_s, end_s = np.tile(begin_s, 2), np.tile(end_s, 2)
-    value_set = pa.array(names, pa.string())
-    places = [pc.index_in(column, value_set=value_set).fill_null(-1) for column in columns]
-    cluster = np.concatenate([place.to_numpy() for place in places])
+    places = [pc.index_in(column, value_set=array(np.array(names, str))) for column in columns]
+    cluster = np.concatenate([as_numpy(place, -1) for place in places])
     order = np.argsort(cluster, kind="stable")
     edges = np.searchsorted(cluster[order], np.arange(len(names) + 1))
     each = (order[begin:end] for begin, end in pairwise(edges))

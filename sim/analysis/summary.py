@@ -21,6 +21,7 @@ from sim.analysis.experts import (
     own_mass,
 )
 from sim.devices.energy import total
+from sim.trace.arrow import as_numpy, word
 from sim.trace.schema import DIRECTIONS
 from sim.trace.tables import grouped_by, pieces_of
 
@@ -72,7 +73,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
 
 
 def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
-    rows = metrics.filter(pc.equal(metrics.column("scope"), "global")).to_pylist()
+    rows = metrics.filter(pc.equal(metrics.column("scope"), word("global"))).to_pylist()
     curve = targets.evaluations(metrics, manifest)
     reached = targets.of_run(curve, manifest)
     return {
@@ -127,8 +128,7 @@ def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _contacts(contacts: pa.Table) -> dict[str, Any]:
-    served = contacts.column("served").to_numpy(zero_copy_only=False).astype(bool)
-    duration = contacts.column("duration_s").to_numpy(zero_copy_only=False)
+    served, duration = (as_numpy(contacts.column(key)) for key in ("served", "duration_s"))
     lasted_s = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
     return {
         "contacts": len(contacts),
@@ -145,10 +145,10 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     injected: Counter[str] = Counter()
     for events in pieces_of(tables, "events", ["kind", "cluster", "rounds", "detail"]):
         kind = events.column("kind")
-        waits += int(_sum(pc.equal(kind, "wait")))
-        rounds += int(_sum(events.column("rounds").filter(pc.equal(kind, "train_end"))))
-        faults = events.filter(pc.equal(kind, "fault"))
-        excludes = pc.starts_with(pc.fill_null(faults.column("detail"), ""), EXCLUDED)
+        waits += int(_sum(pc.equal(kind, word("wait"))))
+        rounds += int(_sum(events.column("rounds").filter(pc.equal(kind, word("train_end")))))
+        faults = events.filter(pc.equal(kind, word("fault")))
+        excludes = pc.starts_with(faults.column("detail"), EXCLUDED)
         excluded.update(faults.column("cluster").filter(excludes).to_pylist())
         injected.update(fault_counts(events))
     return {
@@ -166,14 +166,15 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     largest: dict[tuple[str, str], float] = {}
     for transfers in pieces_of(tables, "transfers", MOVED):
         for direction in DIRECTIONS:
-            there = pc.equal(transfers.column("direction"), direction)
+            there = pc.equal(transfers.column("direction"), word(direction))
             moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)
-        cut += int(_sum(pc.not_equal(transfers.column("outcome"), "delivered")))
-        groups = grouped_by(transfers, ["direction", "payload"])
-        sizes = groups.aggregate([("payload_bytes", "max")])
-        for direction, payload, size in zip(*sizes.to_pydict().values(), strict=True):
-            largest[direction, payload] = max(size, largest.get((direction, payload), 0.0))
+        cut += int(_sum(pc.not_equal(transfers.column("outcome"), word("delivered"))))
+        order, first, groups = grouped_by(transfers, ["direction", "payload"])
+        sizes = np.maximum.reduceat(as_numpy(transfers.column("payload_bytes"))[order], first)
+        names = zip(*groups.to_pydict().values(), strict=True)
+        for key, size in zip(names, sizes.tolist(), strict=True):
+            largest[key] = max(size, largest.get(key, 0.0))
     return {
         **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},
         "transfers": rows,
@@ -197,7 +198,7 @@ def fault_counts(events: pa.Table) -> dict[str, int]:
     import pyarrow.compute as pc
 
     kinds = events.column("kind")
-    counted = pc.or_(pc.equal(kinds, "fault"), pc.equal(kinds, "drop"))
+    counted = pc.or_(pc.equal(kinds, word("fault")), pc.equal(kinds, word("drop")))
     details = pc.value_counts(events.column("detail").filter(counted).drop_null())
     texts, counts = details.field("values"), details.field("counts")
     found = {}

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sim.trace.arrow import word
+
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported, unless ``learning.targets`` names others."""
 
@@ -35,7 +37,7 @@ class Evaluation(NamedTuple):
 
 def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
     """Return the evaluations of a run in order of time."""
-    pooled = pc.and_(pc.equal(metrics["scope"], "global"), pc.is_valid(metrics["accuracy"]))
+    pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     rows = metrics.select(["accuracy", "cycle", "time_s"]).filter(pooled).to_pylist()
     spent, steps = manifest.get("spent"), manifest["scenario"]["learning"]["steps_per_round"]
     return [

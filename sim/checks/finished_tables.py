@@ -10,6 +10,7 @@ import pyarrow as pa
 from learning.requests.cluster import Floats
 from sim.errors import InvariantError
 from sim.plan.contacts import LAST_BITS_S
+from sim.trace.arrow import array, as_numpy
 from sim.trace.tables import grouped, numbers_of, says
 
 TOLERANCE = 1e-9
@@ -24,12 +25,12 @@ def check(tables: dict[str, pa.Table]) -> None:
     """Raise InvariantError that names each invariant that a run's tables violate."""
     moved = tables["transfers"]
     direct = says(moved, "direction", "sidelink")
-    over_contacts = {**tables, "transfers": moved.filter(pa.array(~direct))}
+    over_contacts = {**tables, "transfers": moved.filter(array(~direct))}
     found = [
         *_clock(tables),
         *_transfers(over_contacts),
         *_bytes(over_contacts),
-        *_messages(moved.filter(pa.array(direct))),
+        *_messages(moved.filter(array(direct))),
         *_contacts(tables),
     ]
     if found:
@@ -110,5 +111,4 @@ def _sums(moved: pa.Table, size: Floats, delivered: Floats) -> Iterator[str]:
 
 
 def _numbers(table: pa.Table, column: str) -> Floats:
-    numbers: Floats = table.column(column).to_numpy(zero_copy_only=False).astype(float, copy=False)
-    return numbers
+    return as_numpy(table.column(column)).astype(float, copy=False)

@@ -14,6 +14,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.event_details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
 from sim.plan.contacts import LAST_BITS_S
+from sim.trace.arrow import as_numpy, word
 from sim.trace.assembly import Coded, Vocabulary
 from sim.trace.tables import grouped, grouped_by, pieces_of, says
 
@@ -81,7 +82,7 @@ def _conditions(assignments: pa.Table) -> Iterator[str]:
 def _diverged(metrics: pa.Table) -> Iterator[str]:
     """Since when the server's model has had no loss, though every update to it was finite."""
     lost = pc.invert(pc.is_finite(metrics.column("loss")))
-    for row in metrics.filter(pc.fill_null(lost, False)).slice(0, 1).to_pylist():
+    for row in metrics.filter(lost).slice(0, 1).to_pylist():
         yield (
             f"the loss of the server's model is not finite from cycle {row['cycle']} on: "
             "lower learning.step_size"
@@ -92,7 +93,7 @@ def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     """Updates that the server did not merge, but for those that the scenario spoils itself."""
     count = 0
     for events in pieces_of(tables, "events", ["detail"]):
-        refused = pc.match_substring(pc.fill_null(events.column("detail"), ""), NOT_FINITE)
+        refused = pc.match_substring(events.column("detail"), NOT_FINITE)
         count += pc.sum(refused).as_py() or 0
     if count:
         yield f"{count} updates refused by the server, not finite: lower learning.step_size"
@@ -109,8 +110,8 @@ def _silent(
     for cluster, device in faulty:
         heard[cluster][device] = True
     for transfers in pieces_of(tables, "transfers", ["cluster", "device", "direction"]):
-        up = transfers.filter(pc.equal(transfers.column("direction"), "uplink"))
-        pairs = grouped_by(up, ["cluster", "device"]).aggregate([])
+        up = transfers.filter(pc.equal(transfers.column("direction"), word("uplink")))
+        _, _, pairs = grouped_by(up, ["cluster", "device"])
         for cluster, device in zip(*pairs.to_pydict().values(), strict=True):
             heard[cluster][device] = True
     for name, there in heard.items():
@@ -130,7 +131,7 @@ def _faults(tables: Mapping[str, pa.Table]) -> tuple[Counter[str], set[tuple[str
     details: Counter[str] = Counter()
     devices: set[tuple[str, int]] = set()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
-        rows = events.filter(pc.equal(events.column("kind"), "fault"))
+        rows = events.filter(pc.equal(events.column("kind"), word("fault")))
         texts = rows.column("detail").drop_null().to_pylist()
         details.update(text for text in texts if not text.startswith(INJECTED))
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
@@ -163,7 +164,7 @@ class Offers:
         """Count rows in order of ``start_s``, of a session each (N,) that is over at ``over_s``."""
         if not len(rows):
             return
-        numbers = [rows.column(key).to_numpy() for key in ("device", "version")]
+        numbers = [as_numpy(rows.column(key)) for key in ("device", "version")]
         texts = [self._codes(rows, key) for key in self._texts]
         self._keys = np.concatenate([self._keys, np.stack([*texts, *numbers, session], axis=1)])
         self._through = np.concatenate([self._through, says(rows, "outcome", "delivered")])
@@ -185,7 +186,7 @@ class Offers:
 
     def _codes(self, rows: pa.Table, key: str) -> Ints:
         texts = rows.column(key).combine_chunks().dictionary_encode()
-        coded = Coded(texts.indices.to_numpy(), texts.dictionary.to_pylist())
+        coded = Coded(as_numpy(texts.indices), texts.dictionary.to_pylist())
         return self._texts[key].codes(coded)
 
 
@@ -194,8 +195,8 @@ def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
     found, over_s = {"uplink": Offers(), "downlink": Offers()}, plan.contacts.session_end_s
     for transfers in pieces_of(tables, "transfers", READ):
         for direction, offers in found.items():
-            rows = transfers.filter(pc.equal(transfers.column("direction"), direction))
-            contacts = rows.column("contact_id").to_numpy()
+            rows = transfers.filter(pc.equal(transfers.column("direction"), word(direction)))
+            contacts = as_numpy(rows.column("contact_id"))
             offers.add(rows, plan.contacts.session[contacts], over_s[contacts])
     for direction, offers in found.items():
         offers.close()

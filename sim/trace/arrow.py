@@ -1,4 +1,8 @@
-"""Arrow arrays from numpy, without pandas; tables as CSV, Parquet or text."""
+"""Arrow arrays from numpy and back, without pandas; tables as CSV, Parquet or text.
+
+Arrow imports pandas, which takes longer than a small run, to look at a value of Python or numpy
+that it is given, and to make an array of numpy. Buffers it takes and gives as they are.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +82,42 @@ def _of(kind: Any, count: int, *buffers: Any, known: np.ndarray | None = None) -
     return pa.Array.from_buffers(
         kind, count, [None if known is None else pa.py_buffer(known), *held]
     )
+
+
+def word(text: str) -> Any:
+    """Return ``text`` as a scalar of Arrow's, to compare a column with."""
+    return _strings([text])[0]
+
+
+def as_numpy(column: Any, missing: float = np.nan) -> np.ndarray:
+    """Return a column of numbers or flags as a numpy array, with ``missing`` for what is null.
+
+    Time stamps become whole numbers of their unit. The array may be read only.
+    """
+    chunks = getattr(column, "chunks", None)
+    if chunks is None:
+        return _of_chunk(column, missing)
+    parts = [_of_chunk(chunk, missing) for chunk in chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, _dtype(column)), *parts])
+
+
+def _of_chunk(chunk: Any, missing: float) -> np.ndarray:
+    import pyarrow as pa
+
+    held = chunk.cast(pa.uint8()) if pa.types.is_boolean(chunk.type) else chunk
+    kind, end = _dtype(chunk), held.offset + len(held)
+    values = np.frombuffer(held.buffers()[1] or b"", kind, end)[held.offset :]
+    return np.where(as_numpy(chunk.is_null()), missing, values) if chunk.null_count else values
+
+
+def _dtype(column: Any) -> np.dtype[Any]:
+    """numpy's type of a column of Arrow's."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return np.dtype(np.bool_)
+    return np.dtype(f"{'f' if pa.types.is_floating(kind) else 'i'}{kind.bit_width // 8}")
 
 
 # Tables of plain columns: written as CSV or Parquet without pandas, printed aligned.

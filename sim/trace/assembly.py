@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.event_details import TAKES
-from sim.trace.arrow import array, coded_text, dictionary
+from sim.trace.arrow import array, as_numpy, coded_text, dictionary
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT
 from sim.trace.tables import narrow, stable_order
 
@@ -137,13 +137,10 @@ def _column_of(column: pa.ChunkedArray) -> Column:
     """Return a column of Arrow's, with text as a dictionary that all chunks share."""
     held = column.combine_chunks()
     if pa.types.is_dictionary(held.type):
-        codes = held.indices.fill_null(NOTHING).to_numpy()
+        codes = as_numpy(held.indices, NOTHING)
         return Column(codes, None, held.dictionary.to_pylist())
-    if not held.null_count:
-        return Column(held.to_numpy(zero_copy_only=False), None)
-    empty = False if pa.types.is_boolean(held.type) else 0
-    missing = held.is_null().to_numpy(zero_copy_only=False)
-    return Column(held.fill_null(empty).to_numpy(zero_copy_only=False), missing)
+    missing = as_numpy(held.is_null()) if held.null_count else None
+    return Column(as_numpy(held, False), missing)
 
 
 def _column(

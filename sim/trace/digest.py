@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.trace.arrow import as_numpy
 from sim.trace.schema import LEARNED, UNDIGESTED
 from sim.trace.tables import pieces_of
 
@@ -86,7 +87,7 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Ro
                 numbers = _marks(chunk) if pa.types.is_string(chunk.type) else _numbers(chunk)
                 missing = None
                 if chunk.null_count:
-                    missing = chunk.is_null().to_numpy(zero_copy_only=False)
+                    missing = as_numpy(chunk.is_null())
                 exact.add(numbers, missing)
                 if timed is not exact:
                     on_its_grid = on_grid if numbers.dtype.kind == "f" else stamps_on_grid
@@ -96,18 +97,15 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Ro
 
 def _numbers(values: pa.Array) -> np.ndarray:
     """Whole numbers, times and flags as int64, others as float64; 0 where nothing is known."""
-    if pa.types.is_timestamp(values.type) or pa.types.is_boolean(values.type):
-        values = values.cast(pa.int64())
     kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
-    filled = values.fill_null(0) if values.null_count else values
-    return np.ascontiguousarray(filled.to_numpy(), kind)
+    return np.ascontiguousarray(as_numpy(values, 0), kind)
 
 
 def _marks(values: pa.Array) -> np.ndarray:
     """Two numbers (N, 2) that stand for the text of each row, zeros for none."""
     encoded = values.dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    rows: np.ndarray = marks_of(words)[encoded.indices.fill_null(-1).to_numpy()]
+    rows: np.ndarray = marks_of(words)[as_numpy(encoded.indices, -1)]
     return rows
 
 

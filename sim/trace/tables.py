@@ -17,6 +17,7 @@ from learning.requests.cluster import Ints, Mask
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
+from sim.trace.arrow import array, as_numpy, word
 from sim.trace.schema import APPENDED, COLUMNS
 
 LARGE = 1 << 20
@@ -141,7 +142,7 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
     with file:
         schema = _plain(file.schema_arrow)
         if not file.num_row_groups:
-            yield schema.empty_table()
+            yield pa.Table.from_batches([], schema)
         for number in range(file.num_row_groups):
             with reading(path):
                 group = file.read_row_group(number, columns)
@@ -232,15 +233,6 @@ def reading(path: Path) -> Iterator[None]:
 # Rows of large tables put in order and into groups by their keys, without a Python loop.
 
 
-def grouped_by(table: pa.Table, keys: Sequence[str]) -> pa.TableGroupBy:
-    """Return the rows of ``table`` grouped by columns, to be aggregated in this thread.
-
-    A thread of Arrow's could free the columns later than this one does: to free what numpy made it
-    asks for Python, and aborts the process if that has ended meanwhile.
-    """
-    return table.group_by(list(keys), use_threads=False)
-
-
 def stable_order(keys: Sequence[np.ndarray]) -> Ints:
     """Return the order of rows by several keys, the first counting most; ties keep their order."""
     order: Ints = np.lexsort([narrow(key) for key in reversed(keys)])
@@ -262,21 +254,27 @@ def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
     return order, np.flatnonzero(new)
 
 
+def grouped_by(table: pa.Table, keys: Sequence[str]) -> tuple[Ints, Ints, pa.Table]:
+    """Return ``grouped`` rows of a table by columns, and those columns of each group.
+
+    Arrow's own grouping would import pandas.
+    """
+    order, first = grouped([numbers_of(table.column(key)) for key in keys])
+    return order, first, table.select(keys).take(array(order[first]))
+
+
 def numbers_of(column: pa.ChunkedArray) -> np.ndarray:
     """Return a column as numbers: text by one number for each that occurs, -1 where it is null."""
     if not pa.types.is_string(column.type):
-        values: np.ndarray = (column.fill_null(-1) if column.null_count else column).to_numpy()
-        return values
+        return as_numpy(column, -1)
     encoded = column.dictionary_encode().unify_dictionaries()
-    codes = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
+    codes = [as_numpy(chunk.indices, -1) for chunk in encoded.chunks]
     return np.concatenate([np.zeros(0, np.int32), *codes])
 
 
 def says(table: pa.Table, column: str, text: str) -> Mask:
     """Return which rows say ``text`` in a column; null says nothing."""
-    same = pc.equal(table.column(column), text)
-    rows: Mask = pc.fill_null(same, False).to_numpy(zero_copy_only=False)
-    return rows
+    return as_numpy(pc.equal(table.column(column), word(text)), False)
 
 
 def narrow(key: np.ndarray) -> np.ndarray:

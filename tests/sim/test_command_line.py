@@ -207,7 +207,7 @@ BUDGETS = {
     ),
     "a timing-only run": (
         ["run", "quickstart", "--set", TIMING, "--set", "stop.days=1"],
-        {*HEAVY, "rich", "scipy"} - {"pandas"},  # pyarrow takes it along for times
+        (*HEAVY, "rich", "scipy"),
     ),
 }
 
