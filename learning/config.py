@@ -72,6 +72,21 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class SplitConfig:
+    """How all samples of a run are split ``over`` its ``clients`` or its ``clusters``.
+
+    ``kind`` is ``iid``, ``dirichlet`` (label shares, ``alpha``), ``shards`` (``classes`` each),
+    ``quantity`` (sizes, ``alpha``) or ``domains``. The devices of a cluster share evenly what it
+    gets by a split over clusters.
+    """
+
+    over: str = "clients"
+    kind: str = "iid"
+    alpha: float | None = None
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which samples each device holds.
 
@@ -82,7 +97,8 @@ class DataConfig:
     ``own_domain_fraction`` of a cluster's samples come from its own domain, the rest evenly from
     the other domains. ``partition`` says how a cluster's samples go to its devices: ``even``,
     ``dirichlet`` (label shares of a device drawn from Dirichlet(``dirichlet_alpha``)) or
-    ``classes`` (``classes_per_device`` labels each). ``trial_samples`` per cluster are shared with
+    ``classes`` (``classes_per_device`` labels each). ``split`` is None, or takes the place of these
+    four for all clusters together. ``trial_samples`` per cluster are shared with
     the server beforehand. ``train_samples`` and ``test_samples`` are the most that are read of a
     domain, None for all; ``test_fraction`` is held out where a file does not say what is test.
     """
@@ -96,6 +112,7 @@ class DataConfig:
     partition: str = "even"
     dirichlet_alpha: float = 0.5
     classes_per_device: int = 2
+    split: SplitConfig | None = None
     trial_samples: int = 30
     train_samples: int | None = None
     test_samples: int | None = None

@@ -94,6 +94,13 @@ class Origin:
         place = ":".join(str(part) for part in (self.name, line) if part)
         return ": ".join(part for part in (place, key, problem.text) if part)
 
+    def located(self, text: str) -> str:
+        """Return ``key: what is wrong`` with the file and line of the key, where it is a key."""
+        key, _, wrong = text.partition(": ")
+        path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        known = wrong and (self.is_overridden(path) or path[:2] in self.lines)
+        return self._line(Problem(path, wrong)) if known else text
+
     def is_overridden(self, path: KeyPath) -> bool:
         """Whether a key, or one that it lies in, was overridden."""
         parts = [str(part) for part in path]

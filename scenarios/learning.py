@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, Tag, field_serializer, field_validator, model_validator
 
-from scenarios.errors import refuse
+from scenarios.errors import Problem, refuse
 from scenarios.section import (
     Count,
     Positive,
+    Rule,
     Section,
     Steps,
     Text,
@@ -106,6 +107,48 @@ class Columns(Section):
     split: Text = Field(default=None, description="`train` or `test`")
 
 
+_SPLIT_RULES: tuple[Rule, ...] = (
+    (
+        "alpha",
+        lambda facts: facts["kind"] not in ("dirichlet", "quantity"),
+        "is not used with kind {kind!r}; set kind: dirichlet or quantity, or leave it out",
+    ),
+    only_with("classes", "kind", "shards"),
+)
+_SPLIT_NEEDS = (
+    needed_with("alpha", "kind", "dirichlet", "like 0.3"),
+    needed_with("alpha", "kind", "quantity", "like 0.5"),
+    needed_with("classes", "kind", "shards", "like 2"),
+)
+
+
+class Split(Section):
+    """How all samples are split over the clients or clusters of a run."""
+
+    over: Literal["clients", "clusters"] = Field(
+        default="clients", description="all devices of the run, or clusters, whose devices share"
+    )
+    kind: Literal["iid", "dirichlet", "shards", "quantity", "domains"] = Field(
+        default="iid", description="what differs: nothing, labels, labels, sizes, or domains"
+    )
+    alpha: float | None = Field(
+        default=None, gt=0, le=1e6, description="concentration of kind dirichlet or quantity"
+    )
+    classes: int | None = Field(
+        default=None, ge=1, le=100_000, description="shards of one label each, with kind shards"
+    )
+
+    @model_validator(mode="after")
+    def _each_key_with_its_kind(self) -> "Split":
+        keys = dict(self)
+        refuse([*refused_keys(_SPLIT_RULES, keys, keys), *broken(_SPLIT_NEEDS, keys)])
+        return self
+
+
+WITHIN = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device")
+"""Keys of the split within a cluster's domain, which a split of all samples takes the place of."""
+
+
 class Data(Section):
     """The training data, and how it is spread over the clusters."""
 
@@ -141,6 +184,9 @@ class Data(Section):
     classes_per_device: int = Field(
         default=2, ge=1, le=100_000, description="labels per device, with partition classes"
     )
+    split: Split | None = Field(
+        default=None, description="split of all samples; null for domains and partition as above"
+    )
     trial_samples: Count = Field(
         default=30, description="samples per cluster that are set aside to measure expert relevance"
     )
@@ -153,6 +199,14 @@ class Data(Section):
     test_fraction: float = Field(
         default=0.2, gt=0, lt=1, description="share held out where a file names no test samples"
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> "Data":
+        plain = {name: type(self).model_fields[name].default for name in WITHIN}
+        given = [name for name in WITHIN if getattr(self, name) != plain[name]]
+        text = "cannot be combined with learning.data.split; keep one of them"
+        refuse(Problem((name,), text) for name in given if self.split is not None)
+        return self
 
 
 class Lora(Section):

@@ -146,7 +146,7 @@ def _validated(
         _check_consent(scenario, origin, path)
     # Only now: findings point at the order of the file.
     ordered = scenario.model_copy(update={"ground": in_canonical_order(scenario.ground)})
-    ordered._source_path = path
+    ordered._source_path, ordered._origin = path, origin
     return ordered
 
 

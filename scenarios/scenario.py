@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from scenarios.errors import Problem, refuse
+from scenarios.errors import Origin, Problem, refuse
 from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground, ground_problems, rate_problems
 from scenarios.learning import Learning
@@ -64,11 +64,16 @@ class Scenario(Section):
     faults: Faults = Field(default=Faults(), description="what goes wrong by chance")
 
     _source_path: Path | None = PrivateAttr(default=None)
+    _origin: Origin = PrivateAttr(default=Origin())
 
     @property
     def source_path(self) -> Path | None:
         """The file that the scenario was read from, if any; neither compared nor stored."""
         return self._source_path
+
+    def located(self, text: str) -> str:
+        """Return ``key: what is wrong`` with the file and line of the key, where it is known."""
+        return self._origin.located(text)
 
     def __eq__(self, other: object) -> bool:
         """Compare all keys."""

@@ -131,7 +131,7 @@ def model_keys(name: str, checkpoints: bool) -> tuple[str, ...] | None:
     return FOLDERS if keys is MIXTURE and checkpoints else keys
 
 
-SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device")
+SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device", "split")
 READING = ("train_samples", "test_samples", "trial_samples")
 FILES = ("path", "paths", "columns", "test_fraction", *READING)
 

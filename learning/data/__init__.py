@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from learning.config import LearningConfig
-from learning.data.partition import federate
+from learning.data.federation import federate
 from learning.data.samples import (
     Dataset,
     Domain,

@@ -40,8 +40,12 @@ def digits(config: LearningConfig) -> Dataset:
 def digit_images(config: LearningConfig) -> Dataset:
     """Return the digits as images (n, 1, 8, 8) in 0..1, shuffled and split as ``digits``.
 
-    Raises :class:`ValueError` for more clusters than there are images.
+    Raises :class:`ValueError` for more clusters than there are images, and for a split by domains.
     """
+    if config.data.split is not None and config.data.split.kind == "domains":
+        raise ValueError(
+            "learning.data.split.kind: digit-images have no domains; use another kind, or digits"
+        )
 
     def image(x: Features, index: int) -> Features:
         return x.reshape(-1, *IMAGE_SPEC.shape)

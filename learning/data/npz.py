@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from learning.config import LearningConfig
-from learning.data.partition import cluster_domains
+from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, Form, InputSpec, Rows
 from learning.data.table import Table, check_label, class_numbers, cluster_files, column_names
 from learning.hardware import free_bytes

@@ -1,25 +1,129 @@
-"""Splits of data: domains over clusters, and clusters over their devices."""
+"""Partitions: which of the holders, devices or clusters, gets which samples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from learning.config import LearningConfig
-from learning.data.samples import (
-    Dataset,
-    Domain,
-    Encoding,
-    FederatedSamples,
-    Rows,
-    SampleArrays,
-    join,
-)
-from learning.data.table import Table, check_one_type
+from learning.config import LearningConfig, SplitConfig
+from learning.data.samples import Rows
 from learning.rng import stream
+
+
+def rows_by_holder(owner: Rows, holders: int) -> list[Rows]:
+    """Return the rising rows of each holder; ``owner`` (n,) is the holder of each row."""
+    ends = np.cumsum(np.bincount(owner, minlength=holders))
+    return np.split(np.argsort(owner, kind="stable"), ends[:-1])
+
+
+# How all samples of a run are split among its devices, or among its clusters.
+
+
+TRIES = 100
+"""Draws of sizes among which one must leave nobody without samples."""
+
+Owners = Callable[[Rows, int, SplitConfig, np.random.Generator], Rows]
+"""Gives the holder (n,) of each of n shuffled samples by their labels (n,)."""
+
+
+def split_rows(
+    y: Rows,
+    holders: int,
+    split: SplitConfig,
+    rng: np.random.Generator,
+    lack: Callable[[Rows], str],
+) -> list[Rows]:
+    """Return the rows of each of ``holders``, in random order; every sample has one holder.
+
+    ``y`` (n,) are labels. ``lack`` says of the holders' numbers of samples (holders,) who has too
+    few, "" for nobody: sizes that are drawn are drawn again then, at most :data:`TRIES` times.
+    Raises :class:`ValueError` where that does not help, and for labels that are too few.
+    """
+    order = rng.permutation(len(y))
+    for _ in range(1 if split.alpha is None else TRIES):
+        owner = SPLITS[split.kind](y[order], holders, split, rng)
+        lacking = lack(np.bincount(owner, minlength=holders))
+        if not lacking:
+            return [order[rows] for rows in rows_by_holder(owner, holders)]
+    if split.alpha is None:
+        key, cure = f"kind: {split.kind!r}", ""
+    else:
+        key, cure = f"alpha: {split.alpha:g}", f" in each of {TRIES} draws; raise it"
+    raise ValueError(
+        f"learning.data.split.{key} leaves {lacking}{cure}{',' if cure else ';'} have fewer "
+        "devices or clusters, or lower learning.data.trial_samples"
+    )
+
+
+def _iid(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
+    """Give everybody as many, of whatever label."""
+    return np.sort(np.arange(len(y)) % holders)
+
+
+def _dirichlet(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
+    """Draw, for each label, the share of it that each holder gets from Dirichlet(``alpha``).
+
+    Label skew of Yurochkin et al. (arXiv:1905.12022), as in NIID-Bench (arXiv:2102.02079).
+    """
+    shares = rng.dirichlet(np.full(holders, split.alpha), size=len(np.unique(y)))
+    return _by_shares(y, shares.T)
+
+
+def _quantity(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
+    """Draw everybody's share of all samples from Dirichlet(``alpha``); labels as they come.
+
+    Quantity skew of NIID-Bench (arXiv:2102.02079).
+    """
+    return _by_shares(np.zeros_like(y), rng.dirichlet(np.full(holders, split.alpha))[:, None])
+
+
+def _shards(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
+    """Sort the samples by label, cut them into equal shards, and give everybody ``classes`` shards.
+
+    McMahan et al. (arXiv:1602.05629), section 3. A shard may span two labels.
+    """
+    each, known = split.classes or 1, len(np.unique(y))
+    shards = each * holders
+    if each > known:
+        raise ValueError(
+            f"learning.data.split.classes: got {each}; must be at most {known}, the classes that "
+            "the data have"
+        )
+    if shards > len(y):
+        raise ValueError(
+            f"learning.data.split.classes: got {each}; {holders} holders of as many shards need "
+            f"{shards} samples, and there are {len(y)}; lower it, or have fewer devices or clusters"
+        )
+    owner = np.empty(len(y), np.int64)
+    owner_of_shard = rng.permutation(np.repeat(np.arange(holders), each))
+    owner[np.argsort(y, kind="stable")] = owner_of_shard[np.sort(np.arange(len(y)) % shards)]
+    return owner
+
+
+SPLITS: dict[str, Owners] = {
+    "iid": _iid,
+    "dirichlet": _dirichlet,
+    "quantity": _quantity,
+    "shards": _shards,
+}
+"""Kinds of ``learning.data.split.kind`` that draw; ``domains`` are what the data say."""
+
+
+def _by_shares(y: Rows, shares: np.ndarray) -> Rows:
+    """Divide the samples of each label in proportion to a column of ``shares`` (holders, labels).
+
+    Returns the holder (n,) of each sample. Every sample is used, in steps of one.
+    """
+    owner = np.empty(len(y), np.int64)
+    for label, wanted in zip(np.unique(y), shares.T, strict=True):
+        rows = np.flatnonzero(y == label)
+        # a very small alpha may leave a label that nobody drew at all
+        weights = wanted if wanted.sum() > 0 else np.ones(len(wanted))
+        ends = np.rint(np.cumsum(weights) / weights.sum() * len(rows)).astype(np.int64)
+        owner[rows] = np.searchsorted(ends, np.arange(len(rows)), side="right")
+    return owner
+
 
 # How the samples of one cluster go to its devices.
 
@@ -64,17 +168,10 @@ def dirichlet_parts(y: Rows, devices: int, alpha: float, rng: np.random.Generato
     """
     if not 0 < alpha < np.inf:
         raise ValueError(f"learning.data.dirichlet_alpha is {alpha}; it must be above 0, finite")
-    labels = np.unique(y)
-    shares = rng.dirichlet(np.full(len(labels), alpha), size=devices)
-    owner = np.empty(len(y), np.int64)
-    for label, wanted in zip(labels, shares.T, strict=True):
-        rows = np.flatnonzero(y == label)
-        # a very small alpha may leave a label that no device drew at all
-        weights = wanted if wanted.sum() > 0 else np.ones(devices)
-        ends = np.rint(np.cumsum(weights) / weights.sum() * len(rows)).astype(np.int64)
-        owner[rows] = np.searchsorted(ends, np.arange(len(rows)), side="right")
+    shares = rng.dirichlet(np.full(len(np.unique(y)), alpha), size=devices)
+    owner = _by_shares(y, shares)
     _fill_empty(owner, devices)
-    return [np.flatnonzero(owner == device) for device in range(devices)]
+    return rows_by_holder(owner, devices)
 
 
 def _fill_empty(owner: Rows, devices: int) -> None:
@@ -104,7 +201,7 @@ def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator
         parts = np.array_split(np.flatnonzero(y == labels[index]), len(own))
         for device, rows in zip(own, parts, strict=True):
             owner[rows] = device
-    return [np.flatnonzero(owner == device) for device in range(devices)]
+    return rows_by_holder(owner, devices)
 
 
 def _holders(sizes: Rows, devices: int, per_device: int) -> Rows:
@@ -125,192 +222,3 @@ def _holders(sizes: Rows, devices: int, per_device: int) -> Rows:
         demand = np.where(holders < most, sizes / (holders + 1), 0.0)
         holders[demand.argmax()] += 1
     return holders
-
-
-def cluster_domains(
-    tables: Sequence[Table], classes: Sequence[Rows], config: LearningConfig
-) -> list[Domain]:
-    """Return one domain per cluster; its ``x`` (n,) are row numbers, counted over all tables.
-
-    Several tables are one per cluster. In one table with domains, the sorted distinct domains go to
-    the clusters in contiguous groups. In one without, the train rows are shuffled and split
-    evenly, and the test rows are seen by all. ``classes`` are the class of each row by table.
-    """
-    y = np.concatenate(classes)
-    if config.data.paths:
-        starts = np.cumsum([0, *map(len, classes)])
-        whole = [np.arange(len(numbers)) for numbers in classes]
-        splits: list[tuple[Rows, ...]] = [
-            tuple(start + part for part in _split(table, rows, config, cluster, table.file))
-            for start, rows, table, cluster in zip(
-                starts[:-1], whole, tables, config.clusters, strict=True
-            )
-        ]
-    elif tables[0].domains is not None:
-        splits = _by_domain(tables[0], config)
-    else:
-        splits = _pooled(tables[0], config)
-    return [
-        Domain(*(SampleArrays(rows, y[rows], np.full(len(rows), index)) for rows in split))
-        for index, split in enumerate(splits)
-    ]
-
-
-def _by_domain(table: Table, config: LearningConfig) -> list[tuple[Rows, ...]]:
-    """Assign the distinct domains of ``table`` to the clusters."""
-    assert table.domains is not None
-    check_one_type(table.domains, "domain", table.place)
-    distinct, number = np.unique(np.array(table.domains), return_inverse=True)
-    if len(config.clusters) > len(distinct):
-        raise ValueError(
-            f"{table.file}: {len(distinct)} domains for {len(config.clusters)} clusters; have "
-            "fewer clusters, or another learning.data.columns.domain"
-        )
-    splits: list[tuple[Rows, ...]] = []
-    groups = np.array_split(np.arange(len(distinct)), len(config.clusters))
-    for cluster, group in zip(config.clusters, groups, strict=True):
-        rows = np.flatnonzero(np.isin(number, group))
-        names = ", ".join(f"{name!r:.40}" for name in distinct[group[:3]].tolist())
-        more = ", ..." if len(group) > 3 else ""
-        where = f"{table.file}: domains of cluster {cluster!r} ({names}{more})"
-        splits.append(_split(table, rows, config, cluster, where))
-    return splits
-
-
-def _pooled(table: Table, config: LearningConfig) -> list[tuple[Rows, ...]]:
-    """Split the train rows of ``table`` evenly; all clusters see the same test rows."""
-    train, test = _split(table, np.arange(len(table.labels)), config, "", table.file)
-    count = len(config.clusters)
-    if len(train) < count:
-        raise ValueError(
-            f"{table.file}: {len(train)} train samples for {count} clusters; have fewer clusters"
-        )
-    order = stream(config.seed, "clusters").permutation(len(train))
-    return [(train[part], test) for part in np.array_split(order, count)]
-
-
-def _split(
-    table: Table, rows: Rows, config: LearningConfig, name: str, where: str
-) -> tuple[Rows, Rows]:
-    """Return the train and the test rows among ``rows``, at least one of each.
-
-    Where the table does not say what is test, ``test_fraction`` is drawn from stream ``name``.
-    """
-    if table.is_test is None:
-        return _held_out(rows, config, name, where)
-    test: NDArray[np.bool_] = table.is_test[rows]
-    for split, marked in (("train", ~test), ("test", test)):
-        if not marked.any():
-            raise ValueError(f"{where}: no {split} samples; add some, or deal fewer clusters")
-    return rows[~test], rows[test]
-
-
-def _held_out(rows: Rows, config: LearningConfig, name: str, where: str) -> tuple[Rows, Rows]:
-    fraction = config.data.test_fraction
-    if not 0 < fraction < 1:
-        raise ValueError(f"learning.data.test_fraction is {fraction}; it lies between 0 and 1")
-    if len(rows) < 2:
-        raise ValueError(f"{where}: one sample cannot be both trained on and tested; add some")
-    size = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
-    order = stream(config.seed, "held out", name).permutation(len(rows))
-    return rows[np.sort(order[size:])], rows[np.sort(order[:size])]
-
-
-# From domains to clusters to devices.
-
-
-def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
-    """Split ``dataset``: cluster ``c`` holds mostly domain ``c``, its devices parts of that.
-
-    The first ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
-    distribution, are known to the server and are in no shard. Raises :class:`ValueError` where a
-    cluster has fewer samples left than devices, and for data of a single class.
-    """
-    trial_size = config.data.trial_samples
-    if trial_size < 1:
-        raise ValueError(
-            f"learning.data.trial_samples is {trial_size}; the server needs at least 1"
-        )
-    domains = [_limited(domain, config) for domain in dataset.domains]
-    mixed = mix_domains([d.train for d in domains], config.data.own_domain_fraction, config.seed)
-    trial = [samples.at(slice(0, trial_size)) for samples in mixed]
-    kept = [samples.at(slice(trial_size, None)) for samples in mixed]
-    shards = [
-        tuple(samples.at(rows) for rows in share_devices(samples.y, cluster, devices, config))
-        for cluster, devices, samples in zip(config.clusters, config.devices, kept, strict=True)
-    ]
-    encoding = dataset.encode(np.concatenate([part.x for part in trial]))
-    if encoding.spec.classes < 2:
-        raise ValueError(
-            "learning.data: all samples have one and the same label; a classifier needs two "
-            "classes or more"
-        )
-    return FederatedSamples(
-        {
-            cluster: tuple(_encoded(shard, encoding) for shard in parts)
-            for cluster, parts in zip(config.clusters, shards, strict=True)
-        },
-        {c: _encoded(part, encoding) for c, part in zip(config.clusters, trial, strict=True)},
-        dict(zip(config.clusters, _tests([d.test for d in domains], encoding), strict=True)),
-        encoding.spec,
-    )
-
-
-def _limited(domain: Domain, config: LearningConfig) -> Domain:
-    """Keep the first samples of a seeded shuffle, where ``config`` sets a limit.
-
-    Domains of the same size keep the same rows: where all clusters see one test set, they still
-    do.
-    """
-    parts = []
-    for samples, split in zip((domain.train, domain.test), ("train", "test"), strict=True):
-        limit = config.data.train_samples if split == "train" else config.data.test_samples
-        if limit is not None and limit < len(samples.y):
-            order = stream(config.seed, "limit", split).permutation(len(samples.y))
-            samples = samples.at(order[:limit])
-        parts.append(samples)
-    return Domain(*parts)
-
-
-def _encoded(samples: SampleArrays, encoding: Encoding) -> SampleArrays:
-    return samples._replace(x=encoding.features(samples.x))
-
-
-def _tests(tests: list[SampleArrays], encoding: Encoding) -> list[SampleArrays]:
-    """Make features of the test sets; clusters that see the same rows hold one array."""
-    made: dict[bytes, NDArray[Any]] = {}
-    for rows in (test.x for test in tests):
-        key = rows.tobytes()
-        if key not in made:
-            made[key] = encoding.features(rows)
-    return [test._replace(x=made[test.x.tobytes()]) for test in tests]
-
-
-def mix_domains(
-    domains: list[SampleArrays], own_domain_fraction: float, seed: int
-) -> list[SampleArrays]:
-    """Give each cluster ``own_domain_fraction`` of its domain and even parts of the others.
-
-    A cluster's samples are shuffled. Every sample goes to one cluster; a fraction of ``1/C``
-    is uniform data, 1 the extreme of heterogeneity.
-    """
-    count = len(domains)
-    lowest = 1.0 if count == 1 else 0.0
-    if not lowest <= own_domain_fraction <= 1.0:
-        raise ValueError(
-            f"learning.data.own_domain_fraction is {own_domain_fraction}; "
-            f"with {count} clusters it lies in {lowest:g} to 1"
-        )
-    received: list[list[SampleArrays]] = [[] for _ in domains]
-    for home, samples in enumerate(domains):
-        rows = stream(seed, "mix", home).permutation(len(samples.y))
-        own, rest = np.split(rows, [round(own_domain_fraction * len(rows))])
-        received[home].append(samples.at(own))
-        others = [cluster for cluster in range(count) if cluster != home]
-        for cluster, part in zip(others, np.array_split(rest, len(others) or 1), strict=False):
-            received[cluster].append(samples.at(part))
-    joined = [join(parts) for parts in received]
-    return [
-        samples.at(stream(seed, "shuffle", cluster).permutation(len(samples.y)))
-        for cluster, samples in enumerate(joined)
-    ]

@@ -57,10 +57,15 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Domain:
-    """One data modality: samples to train on, and its test set."""
+    """One data modality: samples to train on, and its test set.
+
+    ``device`` (n,) says which of the cluster's devices each train sample comes from, by its number;
+    None where the data do not say.
+    """
 
     train: SampleArrays
     test: SampleArrays
+    device: Rows | None = None
 
 
 class Encoding(NamedTuple):

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from learning.config import LearningConfig
-from learning.data.partition import cluster_domains
+from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import class_numbers, cluster_files, column_names
 from learning.data.text_rows import ROLES, Question, Text, TextTable

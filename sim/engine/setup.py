@@ -8,7 +8,14 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
-from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
+from learning.config import (
+    DataConfig,
+    LearningConfig,
+    LoraConfig,
+    ModelConfig,
+    Pretraining,
+    SplitConfig,
+)
 from learning.data import DATASETS
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import Method, MethodType, World, find_method
@@ -156,7 +163,8 @@ def learner_of(scenario: Scenario) -> Learner:
         return Learner(_config(scenario), learning.train, _sized_as(scenario))
     except ValueError as error:
         text = str(error)
-        raise InputError(text if text.startswith("learning.") else f"learning: {text}") from None
+        text = text if text.startswith("learning.") else f"learning: {text}"
+        raise InputError(scenario.located(text)) from None
 
 
 def _check_sizes(section: str, sizes: Sizes) -> None:
@@ -252,9 +260,10 @@ def _place(scenario: Scenario, name: str | None) -> str | None:
 
 def _data(scenario: Scenario) -> DataConfig:
     data = scenario.learning.data
-    said = data.model_dump(exclude={"path", "paths", "columns"})
+    said = data.model_dump(exclude={"path", "paths", "columns", "split"})
     return DataConfig(
         **said,
+        split=None if data.split is None else SplitConfig(**data.split.model_dump()),
         path=_place(scenario, data.path),
         paths=tuple((name, local_path(scenario, path)) for name, path in data.paths.items()),
         columns=tuple(data.columns.model_dump(exclude_none=True).items()),

@@ -169,7 +169,7 @@ class Run(Observer):
                 try:
                     self.built.learner.build()
                 except ValueError as error:
-                    raise InputError(str(error)) from None
+                    raise InputError(self.built.scenario.located(str(error))) from None
             if self.folder is not None:
                 with as_run_failure(self.place):
                     self.folder.checkpoint.begin(self.simulation.journal)

@@ -17,10 +17,18 @@ from learning.clients import updates
 from learning.clients.cluster import ClusterState
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
-from learning.config import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
+from learning.config import (
+    DataConfig,
+    LearningConfig,
+    LoraConfig,
+    ModelConfig,
+    Pretraining,
+    SplitConfig,
+)
 from learning.data.digits import digits
+from learning.data.federation import mix_domains
 from learning.data.jsonl import read_jsonl
-from learning.data.partition import class_parts, dirichlet_parts, mix_domains, share_devices
+from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
 from learning.data.text_rows import Question, Text
 from learning.data.tokenizer import (

@@ -11,7 +11,14 @@ from sklearn.datasets import load_digits
 
 from learning.data import load_samples
 from tests.kit import learning as kit
-from tests.kit.learning import DataConfig, LearningConfig, class_parts, dirichlet_parts
+from tests.kit.learning import (
+    DataConfig,
+    LearningConfig,
+    SplitConfig,
+    class_parts,
+    dirichlet_parts,
+    split_rows,
+)
 
 CONFIG = LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
 DIGITS = load_digits()
@@ -155,6 +162,118 @@ def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
     assert mine.shards["a"][0].x.tobytes() != other.shards["a"][0].x.tobytes()
 
 
+SPLITS = {
+    "iid": SplitConfig(),
+    "dirichlet": SplitConfig(kind="dirichlet", alpha=0.3),
+    "quantity": SplitConfig(kind="quantity", alpha=0.5),
+    "shards": SplitConfig(kind="shards", classes=2),
+}
+
+
+def counts_of(y, parts):
+    return np.array([np.bincount(y[rows], minlength=y.max() + 1) for rows in parts])
+
+
+@given(LABELS, st.integers(1, 9), st.sampled_from(list(SPLITS)), st.floats(0.01, 1e6), st.data())
+def test_a_split_gives_every_sample_to_one_holder(y, holders, kind, alpha, data):
+    split = SPLITS[kind]
+    split = replace(split, alpha=alpha) if split.alpha else split
+    most = min(len(set(y.tolist())), len(y) // holders)
+    if kind == "shards" and most:
+        split = replace(split, classes=data.draw(st.integers(1, most)))
+    try:
+        parts = split_rows(y, holders, split, rng(), lambda counts: "" if counts.all() else "one")
+    except ValueError as refusal:
+        assert holders > len(y) or (kind == "shards" and not most) or alpha < 5 * holders
+        assert "learning.data.split." in str(refusal) and "\n" not in str(refusal)
+        return
+    assert len(parts) == holders and min(map(len, parts)) >= 1
+    assert each_once(parts, len(y))
+    if kind in ("iid", "shards"):
+        sizes = np.array([len(rows) for rows in parts])
+        assert np.ptp(sizes) <= (1 if kind == "iid" else split.classes)
+
+
+def test_splits_are_distributed_as_their_papers_say():
+    holders, classes, alpha = 400, 50, 0.5
+    y = np.tile(np.arange(classes), 20_000)
+    drawn = {kind: counts_of(y, split_rows(y, holders, split, rng(), lambda counts: ""))
+             for kind, split in [("dirichlet", replace(SPLITS["dirichlet"], alpha=alpha)),
+                                 ("quantity", SPLITS["quantity"]), ("iid", SPLITS["iid"]),
+                                 ("shards", SPLITS["shards"])]}  # fmt: skip
+    # a holder's share of a label, and of everything, has the variance of Beta(a, (N - 1) a)
+    variance = (1 / holders) * (1 - 1 / holders) / (holders * alpha + 1)
+    shares = drawn["dirichlet"] / 20_000
+    assert shares.mean() == pytest.approx(1 / holders)
+    # standard errors of the variance of 20,000 and of 400 draws: about 2 and 14 % of it
+    assert shares.var() == pytest.approx(variance, rel=0.08)
+    sizes = drawn["quantity"].sum(1)
+    assert (sizes / len(y)).var() == pytest.approx(variance, rel=0.5)
+    assert (drawn["iid"].sum(1) == len(y) // holders).all()
+    # labels come as they are: a count of n_k draws has a variance of n_k p (1 - p)
+    for kind in ("quantity", "iid"):
+        size = drawn[kind].sum(1, keepdims=True)
+        spread = (drawn[kind] - size / classes)[size[:, 0] > 100] ** 2
+        expected = (size / classes * (1 - 1 / classes))[size[:, 0] > 100]
+        assert (spread / expected).mean() == pytest.approx(1.0, rel=0.05)
+    # 800 shards of 1,250 samples, 16 of each label: two a holder
+    held = np.sort(drawn["shards"], axis=1)
+    assert (held[:, :-2] == 0).all() and (held.sum(1) == 2500).all()
+    assert set(held[:, -1].tolist()) == {1250, 2500}
+
+
+@pytest.mark.parametrize("over", ["clients", "clusters"])
+@pytest.mark.parametrize("kind", SPLITS)
+def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over):
+    split = replace(SPLITS[kind], over=over)
+    config = replace(CONFIG, devices=(4, 3, 1, 2), data=DataConfig("digit-images", split=split))
+    samples, other, plain = (
+        load_samples(c)
+        for c in (config, replace(config, seed=2), replace(config, data=DataConfig("digit-images")))
+    )
+    assert sorted(numbers(*held(samples, *"abcd"))) == sorted(numbers(*held(plain, *"abcd")))
+    assert numbers(*held(samples, "a")) != numbers(*held(other, "a"))
+    assert all(numbers(samples.test[c]) == numbers(plain.test["a"]) for c in "abcd")
+    assert all(len(samples.trial[c].y) == 30 for c in "abcd")
+    assert all(len(part.y) for c in "abcd" for part in samples.shards[c])
+    sizes = {c: [len(part.y) for part in samples.shards[c]] for c in "abcd"}
+    if over == "clusters":
+        assert all(max(own) - min(own) <= 1 for own in sizes.values())
+        # the server's trial data have the labels of their cluster
+        labels = [set(np.concatenate([p.y for p in held(samples, c)]).tolist()) for c in "abcd"]
+        assert kind != "shards" or max(map(len, labels)) <= 6  # as 140 have one
+    elif kind == "shards":  # two shards of 70, of two labels each at most, less the trial data
+        assert all(len(set(part.y.tolist())) <= 4 for c in "abcd" for part in samples.shards[c])
+        assert sum(map(sum, sizes.values())) == 1400 - 4 * 30
+
+
+def test_a_split_over_clusters_by_domains_is_what_there_is_without_a_split():
+    by_domain = DataConfig(split=SplitConfig(over="clusters", kind="domains"))
+    mine, plain = load_samples(replace(CONFIG, data=by_domain)), load_samples(CONFIG)
+    for one, other in zip(held(mine, *"abcd"), held(plain, *"abcd"), strict=True):
+        assert np.array_equal(one.x, other.x) and np.array_equal(one.domain, other.domain)
+
+
+def test_domains_over_clients_are_the_clients_that_the_data_name(tmp_path):
+    who, split = np.repeat(np.arange(8), 40), SplitConfig(kind="domains")
+    np.savez(tmp_path / "x.npz", x=who[:, None] + 0.0, y=np.arange(320) % 2, domain=who)
+    data = DataConfig("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
+    config = LearningConfig(1, ("a", "b"), (3, 4), data=data)
+    samples = load_samples(config)
+    found = [sorted(set(part.x[:, 0].tolist())) for c in "ab" for part in samples.shards[c]]
+    assert found == [[0, 1], [2], [3], [4], [5], [6], [7]]
+    assert [len(samples.test[c].y) for c in "ab"] == [32, 32]
+    assert set(samples.trial["a"].x[:, 0]) <= {0, 1, 2, 3}
+    assert len(all_numbers(samples)) == 320 and all_numbers(samples) == sorted(who)
+    with pytest.raises(ValueError, match="8 domains for 9 devices; have fewer devices"):
+        load_samples(replace(config, devices=(4, 5)))
+
+
+def all_numbers(samples):
+    parts = [p for c in "ab" for p in (samples.test[c], samples.trial[c], *samples.shards[c])]
+    return sorted(np.concatenate([part.x[:, 0] for part in parts]).tolist())
+
+
 @pytest.mark.parametrize(
     ("message", "data", "clusters", "devices"),
     [
@@ -175,3 +294,36 @@ def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, cluster
     with pytest.raises(ValueError, match=message) as refusal:
         load_samples(wrong)
     assert "\n" not in str(refusal.value)
+
+
+LEAVES, OF_DOMAINS = (
+    "leaves cluster 'a' ",
+    "kind: 'domains' over clients takes one file whose",
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "devices", "split"),
+    [
+        ("alpha: 0.001 leaves client 'a/0' without a sample in each of 100 draws; raise it, have",
+         9, SplitConfig(kind="quantity", alpha=0.001)),
+        (f"alpha: 0.001 {LEAVES}0 samples for 9 devices and 30 trial samples in each of 100 draws",
+         9, SplitConfig("clusters", "quantity", 0.001)),
+        (f"kind: 'iid' {LEAVES}350 samples for 321 devices and 30 trial samples; have fewer",
+         321, SplitConfig("clusters")),
+        ("classes: got 11; must be at most 10, the classes that the data have", 1,
+         SplitConfig(kind="shards", classes=11)),
+        ("classes: got 9; 200 holders of as many shards need 1800 samples, and there are 1400; ",
+         50, SplitConfig(kind="shards", classes=9)),
+        (OF_DOMAINS, 1, SplitConfig(kind="domains")),
+    ],
+)  # fmt: skip
+def test_a_split_that_leaves_somebody_nothing_is_refused_in_one_line(message, devices, split):
+    wrong = LearningConfig(1, tuple("abcd"), (devices,) * 4, data=DataConfig(split=split))
+    with pytest.raises(ValueError, match=f"^learning.data.split.*{message}") as refusal:
+        load_samples(wrong)
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(ValueError, match="kind: digit-images have no domains; use another kind"):
+        load_samples(
+            replace(wrong, data=DataConfig("digit-images", split=SplitConfig("", "domains")))
+        )

@@ -152,6 +152,15 @@ OF_LEARNING: Rules = [
     ("slots", {"aggregation.when": "deadline"}, "aggregation.deadline_s: is missing; when 'deadl"),
     ("slots", {"aggregation.deadline_s": 5}, "aggregation.deadline_s: is not used with when 'all'"),
     ("slots", {"aggregation.quorum": 0.5}, "aggregation.quorum: is not used with when 'all'; "),
+    ("slots", {"data.split.alpha": 0.3}, "data.split.alpha: is not used with kind 'iid'; set kin"),
+    ("slots", {"data.split.kind": "shards"}, "data.split.classes: is missing; kind 'shards' nee"),
+    ("slots", {"data.split.kind": "quantity"}, "data.split.alpha: is missing; kind 'quantity' n"),
+    ("slots", {"data.split.kind": "dirichlet", "data.split.alpha": 0.3}, ""),
+    ("slots", {"data.split.kind": "shards", "data.split.classes": 2, "data.split.alpha": 1},
+     "data.split.alpha: is not used with kind 'shards'; set kind: dirichlet or quantity, or leave"),
+    ("slots", {"data.split": {}, "data.own_domain_fraction": 0.5},
+     "data.own_domain_fraction: cannot be combined with learning.data.split; keep one of them"),
+    ("slots", {"data.split": {}, "data.partition": "even", "data.dirichlet_alpha": 0.5}, ""),
 ]  # fmt: skip
 OF_LINKS: Rules = [
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},

@@ -1,0 +1,330 @@
+"""From a data set to clusters and devices: domains, splits, trial data and test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.config import LearningConfig
+from learning.data.partition import rows_by_holder, share_devices, split_rows
+from learning.data.samples import (
+    Dataset,
+    Domain,
+    Encoding,
+    FederatedSamples,
+    Rows,
+    SampleArrays,
+    join,
+)
+from learning.data.table import Table, check_one_type
+from learning.rng import stream
+
+# Which rows of data files are whose domain.
+
+
+def cluster_domains(
+    tables: Sequence[Table], classes: Sequence[Rows], config: LearningConfig
+) -> list[Domain]:
+    """Return one domain per cluster; its ``x`` (n,) are row numbers, counted over all tables.
+
+    Several tables are one per cluster. In one table with domains, the sorted distinct domains go to
+    the clusters in contiguous groups. In one without, the train rows are shuffled and split
+    evenly, and the test rows are seen by all; so they are with a split that does not look at
+    domains. ``classes`` are the class of each row by table.
+
+    Raises :class:`ValueError` for a split by domains of data that have none.
+    """
+    y, table, split = np.concatenate(classes), tables[0], config.data.split
+    by_domain = split is None or split.kind == "domains"
+    device: Rows | None = None
+    if config.data.paths:
+        starts = np.cumsum([0, *map(len, classes)])
+        whole = [np.arange(len(numbers)) for numbers in classes]
+        splits: list[tuple[Rows, ...]] = [
+            tuple(start + part for part in _split(table, rows, config, cluster, table.file))
+            for start, rows, table, cluster in zip(
+                starts[:-1], whole, tables, config.clusters, strict=True
+            )
+        ]
+        if not by_domain:
+            splits = _pooled(splits, table.file, config)
+    elif by_domain and table.domains is not None:
+        splits, device = _by_domain(table, config)
+    elif by_domain and split is not None:
+        raise ValueError(
+            f"learning.data.split.kind: {table.file} has no domains; name their column in "
+            "learning.data.columns.domain, or use another kind"
+        )
+    else:
+        whole_file = _split(table, np.arange(len(table.labels)), config, "", table.file)
+        splits = _pooled([whole_file], table.file, config)
+    domains = []
+    for index, rows in enumerate(splits):
+        train, test = (SampleArrays(part, y[part], np.full(len(part), index)) for part in rows)
+        domains.append(Domain(train, test, None if device is None else device[train.x]))
+    return domains
+
+
+def _by_domain(table: Table, config: LearningConfig) -> tuple[list[tuple[Rows, ...]], Rows | None]:
+    """Assign the distinct domains of ``table`` to the clusters, or to the devices of all of them.
+
+    Returns the train and the test rows of each cluster, and in the latter case the device (n,) of
+    its cluster that each row of the table comes from.
+    """
+    assert table.domains is not None
+    check_one_type(table.domains, "domain", table.place)
+    distinct, number = np.unique(np.array(table.domains), return_inverse=True)
+    over_clients = config.data.split is not None and config.data.split.over == "clients"
+    holders = config.devices if over_clients else (1,) * len(config.clusters)
+    if sum(holders) > len(distinct):
+        raise ValueError(
+            f"{table.file}: {len(distinct)} domains for {sum(holders)} "
+            f"{'devices' if over_clients else 'clusters'}; have fewer "
+            f"{'devices' if over_clients else 'clusters'}, or another learning.data.columns.domain"
+        )
+    groups = iter(np.array_split(np.arange(len(distinct)), sum(holders)))
+    splits: list[tuple[Rows, ...]] = []
+    device = np.empty(len(distinct), np.int64)
+    for cluster, count in zip(config.clusters, holders, strict=True):
+        own = [next(groups) for _ in range(count)]
+        for index, group in enumerate(own):
+            device[group] = index
+        domains = np.concatenate(own)
+        rows = np.flatnonzero(np.isin(number, domains))
+        names = ", ".join(f"{name!r:.40}" for name in distinct[domains[:3]].tolist())
+        more = ", ..." if len(domains) > 3 else ""
+        where = f"{table.file}: domains of cluster {cluster!r} ({names}{more})"
+        splits.append(_split(table, rows, config, cluster, where))
+    return splits, device[number] if over_clients else None
+
+
+def _pooled(
+    splits: Sequence[tuple[Rows, ...]], file: str, config: LearningConfig
+) -> list[tuple[Rows, ...]]:
+    """Deal the train rows of all ``splits`` evenly; all clusters see the same test rows."""
+    train, test = (np.concatenate(rows) for rows in zip(*splits, strict=True))
+    count = len(config.clusters)
+    if len(train) < count:
+        raise ValueError(
+            f"{file}: {len(train)} train samples for {count} clusters; have fewer clusters"
+        )
+    order = stream(config.seed, "clusters").permutation(len(train))
+    return [(train[part], test) for part in np.array_split(order, count)]
+
+
+def _split(
+    table: Table, rows: Rows, config: LearningConfig, name: str, where: str
+) -> tuple[Rows, Rows]:
+    """Return the train and the test rows among ``rows``, at least one of each.
+
+    Where the table does not say what is test, ``test_fraction`` is drawn from stream ``name``.
+    """
+    if table.is_test is None:
+        return _held_out(rows, config, name, where)
+    test: NDArray[np.bool_] = table.is_test[rows]
+    for split, marked in (("train", ~test), ("test", test)):
+        if not marked.any():
+            raise ValueError(f"{where}: no {split} samples; add some, or deal fewer clusters")
+    return rows[~test], rows[test]
+
+
+def _held_out(rows: Rows, config: LearningConfig, name: str, where: str) -> tuple[Rows, Rows]:
+    fraction = config.data.test_fraction
+    if not 0 < fraction < 1:
+        raise ValueError(f"learning.data.test_fraction is {fraction}; it lies between 0 and 1")
+    if len(rows) < 2:
+        raise ValueError(f"{where}: one sample cannot be both trained on and tested; add some")
+    size = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
+    order = stream(config.seed, "held out", name).permutation(len(rows))
+    return rows[np.sort(order[size:])], rows[np.sort(order[:size])]
+
+
+# From domains to clusters to devices.
+
+
+class Held(NamedTuple):
+    """A cluster's samples, shuffled; ``device`` (n,) says whose they are, None for nobody's yet."""
+
+    samples: SampleArrays
+    device: Rows | None = None
+
+
+def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
+    """Split ``dataset``: cluster ``c`` holds mostly domain ``c``, its devices parts of that.
+
+    With ``config.data.split`` all samples are split over clients or clusters instead. Some
+    ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
+    distribution, are known to the server and are in no shard. Raises :class:`ValueError` where a
+    cluster has fewer samples left than devices, and for data of a single class.
+    """
+    trial_size = config.data.trial_samples
+    if trial_size < 1:
+        raise ValueError(
+            f"learning.data.trial_samples is {trial_size}; the server needs at least 1"
+        )
+    domains = [_limited(domain, config) for domain in dataset.domains]
+    trial, shards = [], []
+    for cluster, devices, (samples, device) in zip(
+        config.clusters, config.devices, _held(domains, config), strict=True
+    ):
+        rows = _trial_rows(len(samples.y), device, trial_size)
+        kept = np.delete(np.arange(len(samples.y)), rows)
+        trial.append(samples.at(rows))
+        if device is None:
+            parts = share_devices(samples.y[kept], cluster, devices, config)
+        else:
+            parts = rows_by_holder(device[kept], devices)
+        shards.append([samples.at(kept[part]) for part in parts])
+    encoding = dataset.encode(np.concatenate([part.x for part in trial]))
+    if encoding.spec.classes < 2:
+        raise ValueError(
+            "learning.data: all samples have one and the same label; a classifier needs two "
+            "classes or more"
+        )
+    return FederatedSamples(
+        {
+            cluster: tuple(_encoded(shard, encoding) for shard in parts)
+            for cluster, parts in zip(config.clusters, shards, strict=True)
+        },
+        {c: _encoded(part, encoding) for c, part in zip(config.clusters, trial, strict=True)},
+        dict(zip(config.clusters, _tests([d.test for d in domains], encoding), strict=True)),
+        encoding.spec,
+    )
+
+
+def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
+    """Return what each cluster holds, and who of its devices holds it where that is decided."""
+    split, trains = config.data.split, [domain.train for domain in domains]
+    if split is None or (split.kind, split.over) == ("domains", "clusters"):
+        mixed = mix_domains(trains, config.data.own_domain_fraction, config.seed)
+        return [Held(samples) for samples in mixed]
+    over_clients = split.over == "clients"
+    if split.kind == "domains":
+        return _natural(domains, config)
+    pool = join(trains)
+    holders = sum(config.devices) if over_clients else len(config.clusters)
+    rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients)
+    parts = iter(split_rows(pool.y, holders, split, rng, lack))
+    held = []
+    for cluster, devices in zip(config.clusters, config.devices, strict=True):
+        if over_clients:
+            own = [next(parts) for _ in range(devices)]
+            device = np.repeat(np.arange(devices), [len(rows) for rows in own])
+            order = stream(config.seed, "shuffle", cluster).permutation(len(device))
+            held.append(Held(pool.at(np.concatenate(own)[order]), device[order]))
+        else:
+            held.append(Held(pool.at(next(parts))))
+    return held
+
+
+def _natural(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
+    """Return the samples of clusters whose data say from which device each comes."""
+    held, counts = [], []
+    for index, (domain, devices) in enumerate(zip(domains, config.devices, strict=True)):
+        if domain.device is None:
+            raise ValueError(
+                "learning.data.split.kind: 'domains' over clients takes one file whose samples "
+                "name their client in a column of domains; set learning.data.split.over: clusters"
+            )
+        order = stream(config.seed, "shuffle", index).permutation(len(domain.train.y))
+        held.append(Held(domain.train.at(order), domain.device[order]))
+        counts.append(np.bincount(domain.device, minlength=devices))
+    if lacking := _lack(config, True, np.concatenate(counts)):
+        raise ValueError(
+            f"learning.data.split.kind: 'domains' leaves {lacking}; have fewer devices, or lower "
+            "learning.data.trial_samples"
+        )
+    return held
+
+
+def _lack(config: LearningConfig, over_clients: bool, counts: Rows) -> str:
+    """Say who of the clients or clusters has too few of ``counts`` samples, "" for nobody."""
+    starts = np.cumsum([0, *config.devices[:-1]])
+    if over_clients and not counts.all():
+        empty = int(counts.argmin())
+        place = int(np.searchsorted(starts, empty, side="right")) - 1
+        return f"client '{config.clusters[place]}/{empty - starts[place]}' without a sample"
+    totals = np.add.reduceat(counts, starts) if over_clients else counts
+    trial = config.data.trial_samples
+    for cluster, total, devices in zip(config.clusters, totals, config.devices, strict=True):
+        if total < trial + devices:
+            return (
+                f"cluster {cluster!r} {total} samples for {devices} devices and {trial} trial "
+                "samples"
+            )
+    return ""
+
+
+def _trial_rows(count: int, device: Rows | None, size: int) -> Rows:
+    """Return the first rows of a cluster, at most ``size``, but no device's only one."""
+    rows = np.arange(count)
+    if device is not None:
+        rows = np.delete(rows, np.unique(device, return_index=True)[1])
+    return rows[:size]
+
+
+def _limited(domain: Domain, config: LearningConfig) -> Domain:
+    """Keep the first samples of a seeded shuffle, where ``config`` sets a limit.
+
+    Domains of the same size keep the same rows: where all clusters see one test set, they still
+    do.
+    """
+    data = config.data
+    train = _limit(len(domain.train.y), data.train_samples, "train", config.seed)
+    test = _limit(len(domain.test.y), data.test_samples, "test", config.seed)
+    device = None if domain.device is None else domain.device[train]
+    return Domain(domain.train.at(train), domain.test.at(test), device)
+
+
+def _limit(count: int, limit: int | None, split: str, seed: int) -> Rows | slice:
+    if limit is None or limit >= count:
+        return slice(None)
+    return stream(seed, "limit", split).permutation(count)[:limit]
+
+
+def _encoded(samples: SampleArrays, encoding: Encoding) -> SampleArrays:
+    return samples._replace(x=encoding.features(samples.x))
+
+
+def _tests(tests: list[SampleArrays], encoding: Encoding) -> list[SampleArrays]:
+    """Make features of the test sets; clusters that see the same rows hold one array."""
+    made: dict[bytes, NDArray[Any]] = {}
+    for rows in (test.x for test in tests):
+        key = rows.tobytes()
+        if key not in made:
+            made[key] = encoding.features(rows)
+    return [test._replace(x=made[test.x.tobytes()]) for test in tests]
+
+
+def mix_domains(
+    domains: list[SampleArrays], own_domain_fraction: float, seed: int
+) -> list[SampleArrays]:
+    """Give each cluster ``own_domain_fraction`` of its domain and even parts of the others.
+
+    A cluster's samples are shuffled. Every sample goes to one cluster; a fraction of ``1/C``
+    is uniform data, 1 the extreme of heterogeneity.
+    """
+    count = len(domains)
+    lowest = 1.0 if count == 1 else 0.0
+    if not lowest <= own_domain_fraction <= 1.0:
+        raise ValueError(
+            f"learning.data.own_domain_fraction is {own_domain_fraction}; "
+            f"with {count} clusters it lies in {lowest:g} to 1"
+        )
+    received: list[list[SampleArrays]] = [[] for _ in domains]
+    for home, samples in enumerate(domains):
+        rows = stream(seed, "mix", home).permutation(len(samples.y))
+        own, rest = np.split(rows, [round(own_domain_fraction * len(rows))])
+        received[home].append(samples.at(own))
+        others = [cluster for cluster in range(count) if cluster != home]
+        for cluster, part in zip(others, np.array_split(rest, len(others) or 1), strict=False):
+            received[cluster].append(samples.at(part))
+    joined = [join(parts) for parts in received]
+    return [
+        samples.at(stream(seed, "shuffle", cluster).permutation(len(samples.y)))
+        for cluster, samples in enumerate(joined)
+    ]
