@@ -39,6 +39,7 @@ AGGREGATE = Operation(
     "learning.training.aggregation:aggregate", 2, guarded="the update of {cluster!r}"
 )
 FINAL = Operation("learning.training.evaluation:final_tensors")
+ZEROS = Operation("learning.training.changes:zeros")
 
 TASK_OK = Operation("learning.training.task:task_ok")
 NOT_FINITE = Operation("learning.training.guards:not_finite")
@@ -232,6 +233,10 @@ class Learner:
     def start(self) -> Handle:
         """Return the server's model before any federated round."""
         return self.make(START)
+
+    def zeros(self, server: Handle, devices: int | None = None) -> Handle:
+        """Return zeros like the tensors of ``server``, (K, ...) for each of so many devices."""
+        return self.make(ZEROS, server, devices=devices)
 
     def load(
         self,

@@ -13,7 +13,6 @@ from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt
 from learning.requests.event_details import described, parts_named, update_refused, update_spoilt
 from learning.values.lazy import Handle, Operation
 
-ZEROS = Operation("learning.training.changes:zeros")
 CHANGES = Operation("learning.training.changes:changes")
 
 
@@ -121,7 +120,7 @@ def merge(
 
 def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -> Handle:
     """Return what :func:`merge` adds to ``server`` for all the updates together, by stored name."""
-    total = learner.make(ZEROS, server)
+    total = learner.zeros(server)
     for update, weight in updates:
         total = merge(learner, total, update, weight)
     return total
@@ -130,10 +129,10 @@ def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -
 def changes(learner: Learner, update: Update) -> Handle:
     """Return what each device in ``update`` has changed, (K, ...) by stored name.
 
-    Factors are there as the matrices that they make. Rows of devices that are not in it mean
+    Factors are there as the matrices that they make. Devices that are not in it have changed
     nothing.
     """
-    return learner.make(CHANGES, update.sent.handle)
+    return learner.make(CHANGES, update.sent.handle, who=update.who)
 
 
 def refuse_broken(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import ZEROS, changes
+from learning.clients.updates import changes
 from learning.config import LearningConfig
 from learning.learner import LocalLoss
 from learning.methods.base import World
@@ -45,7 +45,7 @@ class Scaffold(FedAvg):
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
-        self.control = self.learner.make(ZEROS, self.weights)
+        self.control = self.learner.zeros(self.weights)
         self.own: dict[str, Handle] = {}
         self.sides: dict[str, ClusterState] = {}
 
@@ -56,7 +56,7 @@ class Scaffold(FedAvg):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return devices with control variates of zero."""
-        self.own[me.name] = self.learner.make(ZEROS, self.weights, devices=me.devices)
+        self.own[me.name] = self.learner.zeros(self.weights, me.devices)
         self.sides[me.name] = super().devices(me)
         return self.sides[me.name]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from learning.models.moe import product
@@ -19,8 +20,13 @@ def zeros(
     return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in server.items()}
 
 
-def changes(task: Task, offered: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what each device offers as changes (K, ...) by stored name; factors as matrices."""
+def changes(
+    task: Task, offered: Mapping[str, Tensor], *, who: Sequence[bool] | None = None
+) -> dict[str, Tensor]:
+    """Return what each device offers as changes (K, ...) by stored name; factors as matrices.
+
+    Devices outside ``who`` (K,) have changed nothing.
+    """
     found = {}
     for name, tensor in offered.items():
         if name.startswith(DELTA):
@@ -29,7 +35,10 @@ def changes(task: Task, offered: Mapping[str, Tensor]) -> dict[str, Tensor]:
             matrix = name.removesuffix(".a")
             stored = f"{matrix.removeprefix(FACTOR)}.weight"
             found[stored] = product(tensor, offered[f"{matrix}.b"], task.config.model.lora.scale)
-    return found
+    if who is None or all(who):
+        return found
+    others = [device for device, here in enumerate(who) if not here]
+    return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
 
 
 def models(

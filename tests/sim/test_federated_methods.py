@@ -1,0 +1,296 @@
+"""Every federated method against a loop in plain PyTorch, in double precision.
+
+The loops know the order of contacts in slots, the minibatches and the samples of each device; all
+else is torch.optim and the equations of the papers. FedDyn is a method of one's own in this file.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+import learning
+import sim
+from learning.models import Residency
+from tests.kit.minibatches import minibatches
+from tests.kit.network import build
+from tests.kit.small import slots
+
+ROUNDS = 2  # of a contact; a gap between two contacts of a cluster has twice as many
+DEVICES = {"A": 2, "B": 3}
+
+
+def scenario(method, options=None, **learning):
+    said = {
+        "method": method, "options": options or {}, "precision": "float64", "step_size": 0.2,
+        "lora": {"rank": None}, "trains_backbone": True, "steps_per_round": 2,
+        "rounds": {"per_contact": ROUNDS}, "gate_step_size_ratio": 0.5,
+    }  # fmt: skip
+    return slots(stop={"cycles": 3}, learning={**said, **learning})
+
+
+# FedDyn (Acar et al., arXiv 2111.04263), as somebody else would write it.
+
+
+def dynamic(weights, server, own, *, alpha):
+    """-<g_k, w> + alpha/2 ||w - w_server||^2"""
+    return sum(
+        alpha / 2 * (weights[n] - server[n]).square().sum() - (own[n] * weights[n]).sum()
+        for n in weights
+    )
+
+
+def less(task, before, change, *, alpha):
+    return {n: before[n] - alpha * change[n] for n in before}
+
+
+def corrected(task, server, change, h, *, alpha):
+    return {n: server[n] + change[n] - h[n] / alpha for n in server}
+
+
+class FedDyn(learning.FedAvg):
+    """Every device has a memory g_k of its gradient, and the server h of their mean."""
+
+    @dataclass(frozen=True)
+    class Options:
+        alpha: float = 0.1
+
+    def __init__(self, world, options=None):
+        super().__init__(world, options)
+        self.h = self.learner.zeros(self.weights)
+        self.g = {c.name: self.learner.zeros(self.weights, c.devices) for c in world.clusters}
+
+    def local_loss(self, me):
+        return learning.LocalLoss(dynamic, self.g[me.name], alpha=self.options.alpha)
+
+    def server_step(self, updates):
+        make, by = self.learner.make, {"alpha": self.options.alpha}
+        for update, _ in updates:
+            change = learning.changes(self.learner, update)
+            self.g[update.cluster] = make(less, self.g[update.cluster], change, **by)
+        change = learning.mean_change(self.learner, self.weights, updates)
+        self.h = make(less, self.h, change, **by)
+        return make(corrected, self.weights, change, self.h, **by)
+
+
+# The same methods in loops.
+
+
+class Loop:
+    """The devices of a scenario in plain PyTorch, each a module and ``torch.optim.SGD``."""
+
+    def __init__(self, said):
+        learner = build(said).learner
+        self.config, self.task = learner.config, learner.task
+        self.x = {name: t.clone() for name, t in learner.force(learner.start()).items()}
+        own = learner.shares()
+        self.clients = [(c, k) for c in DEVICES for k in range(DEVICES[c])]
+        self.p = dict(zip(self.clients, np.concatenate(own).tolist(), strict=True))
+        self.of_cluster = {c: sum(self.p[c, k] for k in range(DEVICES[c])) for c in DEVICES}
+        self.done = dict.fromkeys(self.clients, 0)
+        self.zero = {name: torch.zeros_like(t) for name, t in self.x.items()}
+
+    def train(self, x, client, rounds, correct=lambda name, w: 0.0, samples=None, name=None):
+        """Local rounds from ``x`` on; ``correct`` is added to the gradient of a tensor."""
+        cluster, device = client
+        samples = self.task.shards[cluster].of(device) if samples is None else samples
+        every = tuple(range(self.config.model.experts))
+        model = (
+            self.task.skeleton(Residency(held=every, tuned=every)).to_empty(device="cpu").double()
+        )
+        paths = {self.task.names.path(n): n for n in x}
+        model.load_state_dict({path: x[n] for path, n in paths.items()}, strict=False)
+        named = {paths[path]: p for path, p in model.named_parameters()}
+        size, ratio = self.config.step_size, self.config.gate_step_size_ratio
+        groups = [
+            {"params": [p], "lr": size * (ratio if n.startswith("gate.") else 1)}
+            for n, p in named.items()
+        ]
+        optimiser = torch.optim.SGD(groups)
+        shape = self.config.steps_per_round, self.config.batch_size
+        for number in range(self.done[client], self.done[client] + rounds):
+            drawn = minibatches(
+                self.config.seed, name or cluster, device, number, len(samples.y), shape
+            )
+            for rows in drawn:
+                optimiser.zero_grad()
+                functional.cross_entropy(model(samples.x[rows]), samples.y[rows]).backward()
+                for n, p in named.items():
+                    grad = torch.zeros_like(p) if p.grad is None else p.grad
+                    p.grad = grad + correct(n, p.detach())
+                optimiser.step()
+        self.done[client] += rounds
+        return {n: p.detach() for n, p in named.items()}
+
+    def mean(self, of):
+        """The mean over all clients of ``of[client]``, by their samples."""
+        return {n: sum(self.p[c] * of[c][n] for c in self.clients) for n in self.x}
+
+    def rounds(self, step, correct=lambda client: lambda name, w: 0.0):
+        """Three rounds of all clients; ``step(x, models)`` is the server's."""
+        for _ in range(3):
+            models = {c: self.train(self.x, c, ROUNDS, correct(c)) for c in self.clients}
+            self.x = step(self.x, models)
+        return self.x
+
+    def contacts(self, step, mu=0.0):
+        """Contacts of A and B in turn: train in the gap, ``step(cluster, models, age)``, download.
+
+        Nobody has trained before A's first contact.
+        """
+        base, version, now = dict.fromkeys(DEVICES, self.x), dict.fromkeys(DEVICES, 0), 0
+        for number, cluster in enumerate("ABABAB"):
+            gap = (0, ROUNDS, 2 * ROUNDS)[min(number, 2)]
+            if gap:
+                start = base[cluster]
+                models = {
+                    (cluster, k): self.train(
+                        start, (cluster, k), gap, lambda n, w, x=start: mu * (w - x[n])
+                    )
+                    for k in range(DEVICES[cluster])
+                }
+                own = {c: self.p[c] / self.of_cluster[cluster] for c in models}
+                mean = {n: sum(own[c] * models[c][n] for c in models) for n in self.x}
+                now += step(mean, start, now - version[cluster])
+            base[cluster], version[cluster] = self.x, now
+        return self.x
+
+
+def fedavg(loop):
+    return loop.rounds(lambda x, models: loop.mean(models))
+
+
+def fedprox(loop, mu):
+    near = lambda client: lambda name, w: mu * (w - loop.x[name])  # noqa: E731
+    return loop.rounds(lambda x, models: loop.mean(models), near)
+
+
+def fedopt(loop, kind, step_size, beta1, beta2=0.9, tau=0.1):
+    m, v = dict(loop.zero), {n: torch.full_like(t, tau**2) for n, t in loop.x.items()}
+
+    def step(x, models):
+        mean, after = loop.mean(models), {}
+        for n in x:
+            change = mean[n] - x[n]
+            if kind == "avgm":
+                m[n] = beta1 * m[n] + change
+                after[n] = x[n] + step_size * m[n]
+                continue
+            m[n] = beta1 * m[n] + (1 - beta1) * change
+            square = change**2
+            v[n] = {
+                "adam": beta2 * v[n] + (1 - beta2) * square,
+                "yogi": v[n] - (1 - beta2) * square * torch.sign(v[n] - square),
+                "adagrad": v[n] + square,
+            }[kind]
+            after[n] = x[n] + step_size * m[n] / (v[n] ** 0.5 + tau)
+        return after
+
+    return loop.rounds(step)
+
+
+def scaffold(loop):
+    c, own = dict(loop.zero), {client: dict(loop.zero) for client in loop.clients}
+    size = {n: 0.5 if n.startswith("gate.") else 1.0 for n in loop.x}
+    steps = ROUNDS * loop.config.steps_per_round * loop.config.step_size
+
+    def step(x, models):
+        before = dict(c)
+        for client, y in models.items():
+            for n in x:
+                new = own[client][n] - before[n] + (x[n] - y[n]) / (steps * size[n])
+                c[n] = c[n] + loop.p[client] * (new - own[client][n])
+                own[client][n] = new
+        return loop.mean(models)
+
+    return loop.rounds(step, lambda client: lambda n, w: c[n] - own[client][n])
+
+
+def feddyn(loop, alpha):
+    g, h = {client: dict(loop.zero) for client in loop.clients}, dict(loop.zero)
+
+    def step(x, models):
+        mean = loop.mean(models)
+        for n in x:
+            for client, y in models.items():
+                g[client][n] = g[client][n] - alpha * (y[n] - x[n])
+            h[n] = h[n] - alpha * (mean[n] - x[n])
+        return {n: mean[n] - h[n] / alpha for n in x}
+
+    return loop.rounds(step, lambda k: lambda n, w: alpha * (w - loop.x[n]) - g[k][n])
+
+
+def weight(age, staleness="polynomial", staleness_a=0.5, staleness_b=0.0):
+    by_hinge = 1 if age <= staleness_b else 1 / (staleness_a * (age - staleness_b) + 1)
+    return {"constant": 1, "polynomial": (1 + age) ** -staleness_a, "hinge": by_hinge}[staleness]
+
+
+def fedasync(loop, alpha, mu, **s):
+    def step(mean, start, age):
+        a = alpha * weight(age, **s)
+        loop.x = {n: (1 - a) * w + a * mean[n] for n, w in loop.x.items()}
+        return 1
+
+    return loop.contacts(step, mu)
+
+
+def fedbuff(loop, **s):
+    buffer = []
+
+    def step(mean, start, age):
+        buffer.append({n: weight(age, **s) * (mean[n] - start[n]) for n in mean})
+        if len(buffer) < 2:
+            return 0
+        loop.x = {n: w + (buffer[0][n] + buffer[1][n]) / 2 for n, w in loop.x.items()}
+        buffer.clear()
+        return 1
+
+    return loop.contacts(step)
+
+
+def centralised(loop):
+    parts = [loop.task.shards[c].samples for c in DEVICES]
+    pooled = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
+    return loop.train(loop.x, ("A", 0), 3 * ROUNDS, samples=pooled, name="pooled")
+
+
+def local(loop):
+    """A: 2 rounds in its first contact, then 4 in a gap and 2 in a contact, twice. B: 2 before."""
+    rounds = {"A": 2 + 2 * (4 + 2), "B": 2 + 2 + 2 * (4 + 2)}
+    models = {client: loop.train(loop.x, client, rounds[client[0]]) for client in loop.clients}
+    return loop.mean(models)
+
+
+ADAM = {"kind": "adam", "step_size": 0.05, "beta1": 0.8, "beta2": 0.9, "tau": 0.1}
+HINGE = {"staleness": "hinge", "staleness_a": 2.0, "staleness_b": 0.0}
+METHODS = [
+    ("fedavg", {}, fedavg),
+    ("fedprox", {"mu": 0.7}, fedprox),
+    *(("fedopt", {**ADAM, "kind": kind}, fedopt) for kind in ("adam", "yogi", "adagrad")),
+    ("fedopt", {"kind": "avgm", "step_size": 0.9, "beta1": 0.5}, fedopt),
+    ("scaffold", {}, scaffold),
+    ("fedasync", {"alpha": 0.5, "mu": 0.3}, fedasync),
+    ("fedasync", HINGE, partial(fedasync, alpha=0.6, mu=0.0)),
+    ("fedbuff", {}, fedbuff),
+    ("fedbuff", {"staleness": "constant"}, fedbuff),
+    ("centralised", {}, centralised),
+    ("local", {}, local),
+    (f"{__name__}:FedDyn", {"alpha": 0.4}, feddyn),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "options", "loop"), METHODS)
+def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
+    said = scenario(method, options)
+    sim.run(said, tmp_path / "run")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    before = Loop(said)
+    start, wanted = before.x, loop(before, **options)
+    assert set(found) >= set(wanted)
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
+    assert max(float((found[n] - start[n]).abs().max()) for n in wanted) > 1e-2
