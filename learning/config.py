@@ -6,6 +6,9 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+WORDS = "words"
+"""The tokenizer that needs no file: words by their hashes."""
+
 
 @dataclass(frozen=True)
 class LoraConfig:
@@ -47,13 +50,15 @@ class LoraConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A mixture of experts.
+    """A mixture of experts, or with 0 ``experts`` a plain model.
 
     ``hidden`` is the width of the residual stream, ``expert_hidden`` the inner width of one
     expert. An expert is one index over all ``layers``. ``heads``, ``kv_heads`` and ``vocabulary``
     are those of text models. ``checkpoints`` are local folders: one of a mixture, or one of each
-    dense model that becomes an expert; ``tokenizer`` a folder or file, None for the checkpoint's.
-    ``adapter`` is a PEFT adapter folder whose changes the start model gets.
+    dense model that becomes an expert; ``tokenizer`` a folder or file, ``words`` for hashed words,
+    None for the checkpoint's.
+    ``adapter`` is a PEFT adapter folder whose changes the start model gets. ``arguments`` are
+    keywords for a module of one's own, as JSON with sorted keys.
     """
 
     kind: str = "vector-moe"
@@ -68,6 +73,7 @@ class ModelConfig:
     checkpoints: tuple[str, ...] = ()
     tokenizer: str | None = None
     adapter: str | None = None
+    arguments: str = "{}"
     lora: LoraConfig = LoraConfig()
 
 
@@ -169,7 +175,7 @@ class LearningConfig:
     def named(self) -> tuple[str, ...]:
         """Files and folders that the data, the model, its tokenizer and adapter are read from."""
         single = (self.model.tokenizer, self.model.adapter)
-        given = (name for name in single if name is not None)
+        given = (name for name in single if name not in (None, WORDS))
         return (*self.data.named, *self.model.checkpoints, *given)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.architecture.costs import Architecture, architecture
-from learning.architecture.kinds import resolved
+from learning.architecture.kinds import resolved_task
 from learning.architecture.stand_in import sized_by
 from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, file_fingerprints
@@ -97,7 +97,7 @@ class Learner:
     def __init__(
         self, config: LearningConfig, train: bool = True, sized_as: ModelConfig | None = None
     ) -> None:
-        self.config = dataclasses.replace(config, model=resolved(config.model))
+        self.config = resolved_task(config)
         self.sized_by = sized_by(self.config, sized_as)
         self.trains = train
         self.corruption = CorruptUpdates()

@@ -78,7 +78,7 @@ class Sizes(Section):
 
 
 class Model(Sizes):
-    """The mixture of experts that is trained."""
+    """The model that is trained: a mixture of experts, or a plain one."""
 
     experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
     top_k: int = Field(
@@ -91,6 +91,9 @@ class Model(Sizes):
     adapter: Text = Field(
         default=None,
         description="folder of a PEFT adapter, as `export` writes, to start from its experts",
+    )
+    arguments: dict[str, JsonValue] = Field(
+        default={}, description="keywords that a module of your own is called with"
     )
 
 
@@ -308,7 +311,7 @@ class Learning(Section):
     pretraining: Pretraining = Field(
         default=Pretraining(), description="what the server trains before time begins"
     )
-    model: Model = Field(default=Model(), description="the mixture of experts")
+    model: Model = Field(default=Model(), description="the model that is trained")
     sized_as: Sizes | None = Field(
         default=None,
         description="architecture whose bytes, FLOPs, memory and energy count; null for the model",

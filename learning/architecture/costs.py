@@ -22,6 +22,7 @@ from learning.config import LearningConfig, LoraConfig
 from learning.data.table import HUB
 from learning.files import files_under
 from learning.requests.cluster import Cost
+from learning.requests.event_details import parts_named
 from learning.requests.payload import TensorSize
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ Part = Mapping[str, Shape]
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a mixture of experts; an expert is one index over all layers.
+    """Sizes of a model; an expert is one index over all layers, and a plain model has none.
 
     ``rows`` are the sequences and tokens of a sample; numbers are kept as ``number_format`` (of
     ``BYTES``) and sent up as ``upload_format``, ``native`` for the same.
@@ -88,14 +89,23 @@ class Architecture:
 
     @property
     def shared_parameters(self) -> int:
-        """Weights that are shared: the gate, and a backbone that is trained."""
-        return self.gate_parameters + self.trains_backbone * self.backbone_parameters
+        """Weights that are shared: the gate, and what is trained of the backbone."""
+        return self.gate_parameters + self.trains_backbone * numbers_in(self._trained_backbone)
+
+    @cached_property
+    def _trained_backbone(self) -> Part:
+        frozen = self.tensors.frozen
+        return {name: s for name, s in self.tensors.backbone.items() if name not in frozen}
 
     @property
     def parameters(self) -> int:
         """All weights: of the experts, the gate and the backbone."""
         experts = self.experts * self.expert_parameters
         return experts + self.gate_parameters + self.backbone_parameters
+
+    def named(self, experts: Sequence[int], gate: bool) -> str:
+        """Name parts of the model; what is shared of a plain one is all of it."""
+        return parts_named(experts, gate=gate) if self.experts else "model"
 
     # -- bytes on the air
 
@@ -175,7 +185,9 @@ class Architecture:
         factors = self.lora.rank is not None
         weights = active * self.expert_parameters + factors * moving
         weights += self.gate_parameters + self._multiplied_parameters
-        moving += gate * self.shared_parameters
+        # What a weight's own gradient takes is as much as its product, wherever that is counted.
+        counted = self.tensors.products
+        moving += gate * (self.shared_parameters if counted is None else counted)
         tokens = samples * self.rows.sequences * self.rows.tokens
         flops = tokens * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
         tuned = len(trained) * self.tuned_parameters
@@ -189,8 +201,11 @@ class Architecture:
     def _multiplied_parameters(self) -> int:
         """Weights of the backbone without tables of words, of which a token takes one row.
 
-        A matrix that runs at several places of a token counts once per place.
+        A matrix that runs at several places of a token counts once per place; of a plain model the
+        products are counted.
         """
+        if self.tensors.products is not None:
+            return self.tensors.products
         tables = (math.prod(s) for n, s in self.tensors.backbone.items() if WORDS in n)
         again = (
             (places - 1) * math.prod(self.tensors.backbone[name])
@@ -200,6 +215,8 @@ class Architecture:
 
     def activations(self, active: int) -> int:
         """Inputs and outputs of the linear maps that one token runs through."""
+        if self.tensors.activations is not None:
+            return self.tensors.activations
         layer = active * self.ends(self.tensors.expert) + self.ends(self.tensors.gate_shapes)
         return self.layers * layer + self.ends(self.tensors.backbone)
 
@@ -234,7 +251,7 @@ class Architecture:
             for name, shape in self.tensors.gate_shapes.items():
                 yield f"gate.{layer}.{name}", shape
         if self.trains_backbone:
-            yield from self.tensors.backbone.items()
+            yield from self._trained_backbone.items()
 
 
 def _matrix(name: str) -> str:

@@ -10,7 +10,13 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from learning.architecture.nmoe import networked_tensors
-from learning.architecture.shapes import image_tensors, vector_tensors
+from learning.architecture.shapes import (
+    cnn_tensors,
+    image_tensors,
+    mlp_tensors,
+    text_mean_tensors,
+    vector_tensors,
+)
 from learning.architecture.text_shape import (
     LLAMA_3_8B_X3,
     MIXTRAL_8X7B,
@@ -21,7 +27,7 @@ from learning.architecture.text_shape import (
     shape_of_keys,
     text_tensors,
 )
-from learning.config import LearningConfig, ModelConfig
+from learning.config import WORDS, LearningConfig, ModelConfig
 from learning.data import digits
 from learning.data.samples import Form, InputSpec
 from learning.data.table import FILES_ONLY
@@ -43,7 +49,7 @@ UPCYCLED = Steps(150, 60, 60)
 READY_MADE = Steps(0, 0, 60)
 """EMS-FL, Experiment 1: only the gate is pre-trained, for 60 rounds."""
 UNTRAINED = Steps(0, 0, 0)
-"""NMoE: all three stages are trained by the clients."""
+"""NMoE: all three stages are trained by the clients; and so are plain models."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Kind:
 
     Of text models, ``shape`` is fixed by the name, else it is that of the checkpoints; those that
     are ``merged`` have the feed-forward networks of dense models as experts, one checkpoint each,
-    the others are mixtures already, in one. ``networked`` experts are one per device.
+    the others are mixtures already, in one. ``networked`` experts are one per device. ``plain``
+    models have no experts; None stands for a module of one's own, which is asked.
     """
 
     module: str = ""
@@ -68,11 +75,16 @@ class Kind:
     shape: TextShape | None = None
     merged: bool = False
     networked: bool = False
+    plain: bool | None = False
+
+    def is_like(self, other: Kind) -> bool:
+        """Whether both have no experts, experts of one device each, or experts of all."""
+        return (self.plain, self.networked) == (other.plain or False, other.networked)
 
     @property
     def is_text(self) -> bool:
         """Whether it is a decoder of text, whose devices are trained one after another."""
-        return "text" in self.forms
+        return "text" in self.forms and not self.plain
 
 
 MIXTRAL, NMOE = "learning.models.mixtral:MixtralMoE", "learning.models.nmoe:NetworkedMoE"
@@ -98,13 +110,37 @@ KINDS = {
     "mixtral-8x7b": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
     "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),
     "llama-3-8b-x3": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
+    "vector-mlp": Kind(
+        "learning.models.plain:VectorMLP",
+        ("vector",),
+        ("hidden", "layers"),
+        UNTRAINED,
+        tensors=mlp_tensors,
+        plain=True,
+    ),
+    "image-cnn": Kind(
+        "learning.models.plain:ImageCNN",
+        ("image",),
+        ("hidden",),
+        UNTRAINED,
+        tensors=cnn_tensors,
+        plain=True,
+    ),
+    "text-mean": Kind(
+        "learning.models.plain:TextMean",
+        ("text",),
+        ("hidden", "vocabulary", "tokenizer"),
+        UNTRAINED,
+        tensors=text_mean_tensors,
+        plain=True,
+    ),
 }
 """Shipped kinds of models; of those that take data of one form, the usual one first."""
 
 
 def kind_of(name: str) -> Kind:
     """Return what a kind of model is; of a custom one nothing is known beforehand."""
-    return KINDS.get(name, Kind())
+    return KINDS.get(name, Kind(plain=None))
 
 
 def kinds_for(form: Form) -> list[str]:
@@ -116,7 +152,7 @@ def check_form(model: ModelConfig, spec: InputSpec) -> None:
     """Raise ValueError where a shipped kind of model does not take the data's form."""
     kind = kind_of(model.kind)
     if spec.form not in kind.forms:
-        others = [n for n in kinds_for(spec.form) if KINDS[n].networked == kind.networked]
+        others = [name for name in kinds_for(spec.form) if KINDS[name].is_like(kind)]
         cure = f"; {others[0]!r} takes them" if others else ""
         timing = "" if kind.networked else ", or learning.train=false for timing only"
         raise ValueError(
@@ -211,7 +247,7 @@ def sequence_shape(config: LearningConfig) -> SequenceShape:
     to run over its tokens, too.
     """
     kind = kind_of(config.model.kind)
-    if kind.networked:
+    if kind.networked or not config.model.experts:  # a plain model's work is counted by sample
         return SequenceShape(1, 1)
     spec = text_spec(config) if kind.is_text else input_spec(config)
     if spec is None:
@@ -226,6 +262,8 @@ def sequence_shape(config: LearningConfig) -> SequenceShape:
 def pretraining_of(config: LearningConfig) -> Steps:
     """Return the server's gradient steps before time begins: as asked for, else the kind's own."""
     usual = READY_MADE if config.model.checkpoints else kind_of(config.model.kind).steps
+    if not config.model.experts:
+        usual = UNTRAINED
     asked = asdict(config.pretraining).items()
     return replace(usual, **{key: steps for key, steps in asked if steps is not None})
 
@@ -259,7 +297,7 @@ def text_shape(config: ModelConfig) -> TextShape:
     """
     kind = kind_of(config.kind)
     if not kind.is_text:
-        texts = ", ".join(kinds_for("text"))
+        texts = ", ".join(name for name in kinds_for("text") if KINDS[name].is_text)
         raise ValueError(f"{config.kind!r} is no text model; those are {texts}")
     if kind.shape is not None:
         # Fixed whatever the folders hold, so that a timing-only run needs none of them: weights of
@@ -289,3 +327,23 @@ def resolved(config: ModelConfig) -> ModelConfig:
         return config
     shape = text_shape(config)
     return replace(config, **{key: getattr(shape, key) for key in ("experts", "top_k", *SIZES)})
+
+
+def resolved_task(config: LearningConfig) -> LearningConfig:
+    """Return the task with the sizes of its model as they are.
+
+    A plain model has no experts, and therefore no factors: all of it is trained and sent. A module
+    of one's own is made to see which it is, which imports torch.
+    """
+    model = resolved(config.model)
+    kind = kind_of(model.kind)
+    if kind.plain is None:
+        has_experts = resolve_name("learning.models.custom:has_experts")
+        if has_experts(config, input_spec(config)):
+            return replace(config, model=model)
+    elif not kind.plain:
+        return replace(config, model=model)
+    model = replace(model, experts=0, top_k=0, lora=replace(model.lora, rank=None))
+    if "text" in kind.forms and model.tokenizer is None:
+        model = replace(model, tokenizer=WORDS)
+    return replace(config, model=model, trains_backbone=True)

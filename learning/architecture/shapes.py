@@ -1,4 +1,4 @@
-"""ModelTensors, counting, ``vector-moe``, ``image-moe``.
+"""ModelTensors, counting, the small mixtures of experts, and the plain models.
 
 Shipped kinds have closed forms, so that a timing-only run needs no torch. The module of any other
 kind is built without memory and measured.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
@@ -25,7 +25,12 @@ class ModelTensors:
 
     ``factored`` names the expert's matrices that can have low-rank factors. ``gate_bias`` says that
     a gate has a bias (E,) too. ``places`` counts the positions of a sample that a matrix of the
-    backbone is multiplied at, where they are more than its tokens.
+    backbone is multiplied at, where they are more than its tokens. What is ``frozen`` of the
+    backbone is never trained.
+
+    A plain model has no layers with experts: all of it is backbone. Of one sample ``products``
+    counts the multiplications of weights, and ``activations`` what its maps take in and give out;
+    None stands for one row through every matrix.
     """
 
     layers: int
@@ -35,6 +40,9 @@ class ModelTensors:
     factored: tuple[str, ...]
     gate_bias: bool = False
     places: Mapping[str, int] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()
+    products: int | None = None
+    activations: int | None = None
 
     @property
     def gate_shapes(self) -> Mapping[str, Shape]:
@@ -66,6 +74,59 @@ def image_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
         "embed.bias": (model.hidden,),
     }
     return _small(model, spec, ends)
+
+
+CNN_CHANNELS = (32, 64)
+"""Channels after the two convolutions of ``image-cnn``."""
+
+
+def places_of(spec: InputSpec, stride: int) -> int:
+    """Count the places of an image that is made smaller by ``stride``, an odd edge left out."""
+    return math.prod(side // stride for side in spec.shape[1:])
+
+
+def mlp_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """Return the tensors of ``vector-mlp``."""
+    widths = [spec.shape[0]] + [model.hidden] * model.layers
+    maps = {f"layers.{n}": (w, widths[n]) for n, w in enumerate(widths[1:])}
+    return _plain({**maps, "head": (spec.classes, model.hidden)})
+
+
+def cnn_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """Return the tensors of ``image-cnn``."""
+    first, second = CNN_CHANNELS
+    convolutions: dict[str, Shape] = {
+        "first": (first, spec.shape[0], 3, 3),
+        "second": (second, first, 3, 3),
+    }
+    maps: dict[str, Shape] = {
+        "hidden": (model.hidden, second * places_of(spec, 4)),
+        "head": (spec.classes, model.hidden),
+    }
+    places = {"first": math.prod(spec.shape[1:]), "second": places_of(spec, 2)}
+    return _plain({**convolutions, **maps}, places)
+
+
+def text_mean_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
+    """Return the tensors of ``text-mean``; its sums of word vectors multiply nothing."""
+    words: dict[str, Shape] = {"words.weight": (spec.vocabulary or 0, model.hidden)}
+    plain = _plain({"head": (spec.classes, model.hidden)})
+    return replace(plain, backbone={**words, **plain.backbone})
+
+
+def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -> ModelTensors:
+    """Return the tensors of a plain model of linear maps and convolutions, each with a bias.
+
+    ``places`` counts the places of a sample that each runs at, 1 where it is not named.
+    """
+    backbone: dict[str, Shape] = {}
+    products = activations = 0
+    for name, shape in maps.items():
+        backbone |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        count = 1 if places is None else places.get(name, 1)
+        products += count * math.prod(shape)
+        activations += count * sum(shape[:2])
+    return ModelTensors(0, {}, (), backbone, (), products=products, activations=activations)
 
 
 def _small(model: ModelConfig, spec: InputSpec, ends: dict[str, Shape]) -> ModelTensors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from learning.architecture.costs import architecture
-from learning.architecture.kinds import KINDS, input_spec, kind_of, kinds_for, resolved
+from learning.architecture.kinds import KINDS, input_spec, kind_of, kinds_for, resolved_task
 from learning.config import LearningConfig, ModelConfig
 
 
@@ -21,7 +21,7 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
     _check_experts_per_device(config.model.kind, named.kind)
     _check_form(config, named.kind)
     try:
-        sized = replace(config, model=resolved(named))
+        sized = resolved_task(replace(config, model=named))
         architecture(sized)
     except ValueError as error:
         why = str(error).removeprefix("learning.model.kind: ")
@@ -40,9 +40,8 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
 
 
 def _check_experts_per_device(own: str, named: str) -> None:
-    networked = kind_of(own).networked
-    if kind_of(named).networked != networked:
-        alike = (repr(name) for name, kind in KINDS.items() if kind.networked == networked)
+    if kind_of(named).networked != kind_of(own).networked:
+        alike = (repr(name) for name, kind in KINDS.items() if kind.is_like(kind_of(own)))
         raise ValueError(
             f"learning.sized_as.kind: {own!r} cannot stand in for {named!r}, since experts are one "
             f"per device in one of the two only; use one of {', '.join(alike)}"
@@ -57,7 +56,7 @@ def _check_form(config: LearningConfig, named: str) -> None:
     kind = kind_of(named)
     form = None if kind.is_text or not kind.forms else input_spec(config).form
     if form is not None and form not in kind.forms:
-        others = (repr(n) for n in kinds_for(form) if KINDS[n].networked == kind.networked)
+        others = (repr(n) for n in kinds_for(form) if KINDS[n].is_like(kind))
         raise ValueError(
             f"learning.sized_as.kind: {named!r} takes {' or '.join(kind.forms)} data, but these "
             f"are {form}; use {' or '.join(others)}"

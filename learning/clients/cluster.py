@@ -31,6 +31,7 @@ from learning.requests.cluster import (
     Upload,
     Work,
 )
+from learning.requests.event_details import parts_named
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle, Operation
 
@@ -49,8 +50,9 @@ class ClusterState:
     change is sent twice or lost. A download that a pass cuts off is likewise finished in the
     version it was begun in, by each device for itself: the others take the present one meanwhile.
 
-    ``unsent`` (K, E) counts local rounds on each expert since it was last offered, ``changes_held``
-    (K, E) the aggregated changes in the expert that a device has downloaded, 0 for the start model,
+    ``unsent`` (K, E + 1) counts local rounds on each expert since it was last offered, and behind
+    them those on what is shared; ``changes_held`` (K, E) the aggregated changes in the expert that
+    a device has downloaded, 0 for the start model,
     which all devices have before time begins. ``excluded`` (K,) are the devices that lacked the
     memory for what was trained last. Where devices hold experts of their own, ``holds`` (K, E) says
     which: of what the cluster is given, each takes, trains and sends those alone.
@@ -85,7 +87,7 @@ class ClusterState:
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
-        self.unsent: Ints = np.zeros((k, experts), np.int64)
+        self.unsent: Ints = np.zeros((k, experts + 1), np.int64)
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
         self.holds: Mask = np.ones((k, experts), bool)
@@ -209,15 +211,25 @@ class ClusterState:
 
     def _among(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""
-        marked = np.zeros(self.unsent.shape[1], bool)
+        marked = np.zeros(self.holds.shape[1], bool)
         marked[list(experts)] = True
         return marked
+
+    def _parts(self, experts: Collection[int], gate: bool) -> Mask:
+        """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
+        return np.append(self._among(experts), gate)
+
+    @property
+    def takes_part(self) -> Mask:
+        """Devices (K,) that hold an expert, and all of them where the model has none."""
+        some: Mask = self.holds.any(axis=1) | (self.holds.shape[1] == 0)
+        return some
 
     # -- training
 
     def cost(self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None) -> Cost:
         """Return what a local round on ``experts`` takes; under a ``mask`` no others are loaded."""
-        every = range(self.unsent.shape[1])
+        every = range(self.holds.shape[1])
         return self.learner.round_cost(experts, every if mask is None else experts, gate)
 
     def train_until_contact(
@@ -256,14 +268,16 @@ class ClusterState:
             local_loss=self.local_loss(),
         )
         self.rounds = self.rounds + work.rounds
-        trained = self._among(experts) & self.holds
+        trained = np.column_stack(
+            (self._among(experts) & self.holds, np.full(len(self.holds), gate))
+        )
         self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink
 
-    def has_unsent(self, experts: Collection[int]) -> Mask:
-        """Return who (K,) has trained ``experts`` since they were last offered."""
-        unsent: Mask = self.unsent[:, list(experts)].sum(axis=1) > 0
+    def has_unsent(self, experts: Collection[int], gate: bool = False) -> Mask:
+        """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
+        unsent: Mask = self.unsent[:, self._parts(experts, gate)].sum(axis=1) > 0
         return unsent
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
@@ -279,7 +293,7 @@ class ClusterState:
                 "deliver them before offering others"
             )
         asked = np.ones(len(self.pending), bool) if who is None else who
-        fresh: Mask = asked & ~self.pending & self.has_unsent(experts)
+        fresh: Mask = asked & ~self.pending & self.has_unsent(experts, gate)
         if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
@@ -287,7 +301,7 @@ class ClusterState:
             offered = self.learner.make(MODELS, offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
-        self.staged = PendingUpdate(offered, *parts)
+        self.staged = PendingUpdate(offered, *parts, self.learner.architecture.named(*parts))
         self._restart(fresh, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
@@ -305,6 +319,7 @@ class ClusterState:
             self.state = self.learner.commit(
                 self.state, self.name, who, self.adapter_epoch, [], gate=True
             )
+            self.unsent = np.where(who[:, None] & self._parts([], gate=True), 0, self.unsent)
 
     def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
         """Count what ``who`` have trained of ``experts`` as their base, and begin fresh factors."""
@@ -313,7 +328,7 @@ class ClusterState:
         self.state = self.learner.commit(
             self.state, self.name, who, self.adapter_epoch, experts, gate
         )
-        restarted = who[:, None] & self._among(experts)
+        restarted = who[:, None] & self._parts(experts, gate)
         self.unsent = np.where(restarted, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
@@ -406,7 +421,7 @@ class ClusterState:
         offered = self.learner.offer(self.state, [], gate=True)
         handle, done = yield from self._arrives(offered, done)
         rounds, eligible = self.rounds - self._rounds_before, self.eligible | done
-        sent = PendingUpdate(handle, (), gate=True)
+        sent = PendingUpdate(handle, (), gate=True, name=parts_named([], gate=True))
         if not done.any():
             return None
         contact_id = receipt.contact_id

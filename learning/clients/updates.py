@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.learner import Aggregated, Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
-from learning.requests.event_details import described, parts_named, update_refused, update_spoilt
+from learning.requests.event_details import described, update_refused, update_spoilt
 from learning.values.lazy import Handle, Operation
 
 CHANGES = Operation("learning.training.changes:changes")
@@ -30,16 +30,15 @@ class ServerModel:
 
 @dataclass(frozen=True, eq=False)
 class PendingUpdate:
-    """What was frozen to be sent: the changes of ``experts``, and of the gate if it is part."""
+    """What was frozen to be sent: the changes of ``experts``, and of the gate if it is part.
+
+    ``name`` is what it is called in the traces.
+    """
 
     handle: Handle
     experts: tuple[int, ...]
     gate: bool
-
-    @property
-    def name(self) -> str:
-        """What it is called in the traces."""
-        return parts_named(self.experts, gate=self.gate)
+    name: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import ModelConfig
+from learning.config import WORDS, ModelConfig
 from learning.data.text_rows import Question, Text
 from learning.files import LARGEST_JSON_BYTES, check_size
 
@@ -43,10 +45,29 @@ def make_tokenizer(model: ModelConfig, texts: Iterable[str]) -> Tokenizer:
 
     Raises :class:`ValueError` for a file that is missing or broken and for a vocabulary too small.
     """
+    if model.tokenizer == WORDS:
+        return hashed_words(model.vocabulary)
     file = tokenizer_file(model)
     if file is None:
         return as_tokenizer(train_bpe(texts, model.vocabulary))
     return as_tokenizer(_load(file))
+
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def hashed_words(vocabulary: int) -> Tokenizer:
+    """Return a tokenizer that knows no words: a word's id is a hash of its lower case.
+
+    It is the same for all clients, who need not agree on a vocabulary (Weinberger et al., Feature
+    Hashing for Large Scale Multitask Learning, ICML 2009). Id 0 separates two texts.
+    """
+
+    def ids(texts: Sequence[str]) -> list[list[int]]:
+        words = (_WORD.findall(text.lower()) for text in texts)
+        return [[1 + crc32(word.encode()) % (vocabulary - 1) for word in own] for own in words]
+
+    return Tokenizer(ids, (), (0,), (), vocabulary)
 
 
 def tokenizer_file(model: ModelConfig) -> str | None:

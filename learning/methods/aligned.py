@@ -99,6 +99,7 @@ class Aligned(BarrierRounds):
     """
 
     Options: ClassVar[type] = AlignedOptions
+    needs_experts: ClassVar[int] = 1
 
     def __init__(self, world: World, options: AlignedOptions | None = None) -> None:
         super().__init__(world, options)

@@ -14,7 +14,7 @@ from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
 from learning.policies.staleness import staleness_divisor
 from learning.requests.cluster import Cluster, Floats, Ints, Note
-from learning.requests.event_details import described, parts_named
+from learning.requests.event_details import described
 
 USED = {"constant": (), "polynomial": ("staleness_a",), "hinge": ("staleness_a", "staleness_b")}
 """The numbers that each staleness function has."""
@@ -111,6 +111,6 @@ class Asynchronous(GlobalModelMethod):
                 weighted.append((replace(update, who=alike), float(scale / divisor)))
         self.weights = self.server_step(weighted)
         self.aggregated(self.experts, changes=len(weighted))
-        parts = parts_named(self.experts, gate=True)
+        parts = self.learner.architecture.named(self.experts, gate=True)
         counts = f"devices:{len(stale)} updates:{len(updates)} {described('staleness', stale)}"
         return Note("aggregate", self.version, f"{parts} {counts}")

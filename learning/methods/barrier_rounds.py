@@ -151,7 +151,7 @@ class BarrierRounds(GlobalModelMethod):
 
     def members(self, devices: ClusterState) -> Mask:
         """Return which of a cluster's devices (K,) take part in this round."""
-        return devices.eligible & devices.holds.any(axis=1)
+        return devices.eligible & devices.takes_part
 
     def update(self, devices: ClusterState, progress: RoundProgress) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
@@ -215,11 +215,11 @@ class BarrierRounds(GlobalModelMethod):
 
     def described(self, experts: Sequence[int]) -> str:
         """Say what a round has aggregated."""
-        listed = ",".join(map(str, experts))
+        parts = self.learner.architecture.named(experts, gate=True)
         devices = sum(int(update.who.sum()) for update in self.updates)
         of = sum(cluster.devices for cluster in self.world.clusters)
         clusters = f"clusters:{len(self.arrived)}/{len(self.world.clusters)}"
-        return f"experts:{listed} gate devices:{devices}/{of} {clusters} staleness:0"
+        return f"{parts} devices:{devices}/{of} {clusters} staleness:0"
 
 
 class RoundProgress:

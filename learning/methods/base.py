@@ -89,18 +89,18 @@ class Method(ABC):
 
     What the method needs of a scenario are class attributes; one that lacks it, or sets a key that
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
-    ``needs_experts``: how many there must be; ``needs_sidelinks``: devices send to each other;
-    ``splits_experts``: clusters train experts of their own (a user is warned where the data do not
-    keep to them); ``uses_lora``: ``learning.lora`` means something to it; ``waits_for_all``: it
-    cannot do without any device, so that ``learning.aggregation`` means nothing to it.
-    ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
-    ``leomix check-method`` tries. ``payload_copies`` is how many sets of tensors like the model's
+    ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
+    each other; ``splits_experts``: clusters train experts of their own (a user is warned where the
+    data do not keep to them); ``uses_lora``: ``learning.lora`` means something to it;
+    ``waits_for_all``: it cannot do without any device, so that ``learning.aggregation`` means
+    nothing to it. ``alone_is_sgd`` claims that with one device the server's model is that of
+    central training, as ``leomix check-method`` tries. ``payload_copies`` is how many sets of tensors like the model's
     each of its payloads holds, up and down: 2 with a control variate beside the model.
     """
 
     Options: ClassVar[type] = NoOptions
     trains: ClassVar[Sequence[str]] = ("experts", "gate", "backbone")
-    needs_experts: ClassVar[int] = 1
+    needs_experts: ClassVar[int] = 0
     needs_sidelinks: ClassVar[bool] = False
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True

@@ -40,6 +40,7 @@ class SplitsExperts(GlobalModelMethod):
     """A method whose clusters train experts of their own, drawn by Algorithm 1."""
 
     Options: ClassVar[type] = EmsFlOptions
+    needs_experts: ClassVar[int] = 1
     splits_experts: ClassVar[bool] = True
 
     def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ from learning.architecture.kinds import precision_of
 from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
-from learning.models.moe import Gate, Residency
+from learning.models.moe import Gate, MoELayer, Residency
 from learning.rng import stream
 
 
@@ -62,69 +65,129 @@ def _draw(
 
 
 def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
-    """Return a model whose parameters have shapes only; buffers are real, and on the device.
+    """Return a model to be run with tensors that it is given, in evaluation mode.
 
-    It is in evaluation mode, for training too: dropout is off. Raises :class:`ValueError` as
-    :func:`make_model` does.
+    A shipped kind has parameters of shapes only, and buffers that are real and on the device. A
+    module of one's own is made as a whole, since it may refer to its tensors anywhere: with the
+    weights of its own that the run's seed gives. Raises :class:`ValueError` as :func:`make_model`.
     """
+    device, dtype = config.device, torch_dtype(config)
+    if config.model.kind not in MODELS.shipped:
+        seed = int(stream(config.seed, "init", "module").integers(2**63))
+        return _made_from(seed, maker, config.model, spec, here).to(device, dtype).eval()
     model = make_shapes(maker, config.model, spec, here)
-    place_buffers(model, maker, config.model, spec, here, config.device, torch_dtype(config))
+    place_buffers(model, maker, config.model, spec, here, device, dtype)
     return model.eval()
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a skeleton all its parameters by path; its buffers stay."""
-    buffers = {path for path, _ in model.named_buffers(remove_duplicate=False)}
-    kept = {path: tensor for path, tensor in model.state_dict().items() if path in buffers}
-    model.load_state_dict({**kept, **tensors}, assign=True)
+    """Give ``model`` parameters, and buffers as far as they are named, by path.
+
+    A parameter that goes by several paths is named by the first and takes its place at all.
+    """
+    new: dict[int, nn.Parameter] = {}
+    for path, old in list(model.named_parameters(remove_duplicate=False)):
+        if id(old) not in new:
+            new[id(old)] = nn.Parameter(tensors[path], requires_grad=old.requires_grad)
+        setattr(*_owner(model, path), new[id(old)])
+    for path, _ in list(model.named_buffers()):
+        if path in tensors:
+            setattr(*_owner(model, path), tensors[path])
+
+
+def _owner(model: nn.Module, path: str) -> tuple[nn.Module, str]:
+    """Return the module that holds the tensor at ``path``, and what it calls it."""
+    parent, _, name = path.rpartition(".")
+    return model.get_submodule(parent), name
 
 
 def random_model(
     config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency
 ) -> nn.Module:
-    """Return a :func:`skeleton` filled with the parameters that :func:`initialise` draws."""
+    """Return a :func:`skeleton` with the parameters that the run begins with.
+
+    A shipped kind gets those that :func:`initialise` draws, a module of one's own keeps its own.
+    """
     model = skeleton(config, spec, maker, here)
-    drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
-    dtype = torch_dtype(config)
-    fill(model, {path: tensor.to(config.device, dtype) for path, tensor in drawn.items()})
+    if config.model.kind in MODELS.shipped:
+        drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
+        dtype = torch_dtype(config)
+        fill(model, {path: tensor.to(config.device, dtype) for path, tensor in drawn.items()})
     return model
 
 
 def single_expert(config: LearningConfig) -> LearningConfig:
-    """Return the configuration of the model with one expert, which stands for a dense model."""
+    """Return the configuration of the model with one expert, which stands for a dense model.
+
+    A model without experts is one already.
+    """
+    if not config.model.experts:
+        return config
     return replace(config, model=replace(config.model, experts=1, top_k=1))
 
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 LONGEST_CAUSE = 160
 """Most characters of the cause that a message repeats."""
+GIVEN = ("config", "spec", "here")
+"""What a maker of one's own may name in its signature to be called with."""
 
 
 def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
-    """Call ``maker``.
+    """Call ``maker``: a shipped kind's with all three, else as :func:`_arguments` says.
 
-    Raises :class:`ValueError` where it fails or makes no module, and for modules with batch
-    statistics, tied or lazy parameters, or MoE layers of another configuration.
+    Raises :class:`ValueError` where it fails or makes no module, and for modules with lazy
+    parameters, tied experts or gates, or MoE layers of another configuration.
     """
+    shipped = config.kind in MODELS.shipped
+    given = dict(zip(GIVEN, (config, spec, here), strict=True))
+    keywords = given if shipped else _arguments(maker, config, given)
     try:
-        model = maker(config, spec, here)
+        model = maker(*given.values()) if shipped else maker(**keywords)
     except Exception as error:
         own_words = isinstance(error, ValueError) and (
-            config.kind in MODELS.shipped or str(error).startswith("learning.")
+            shipped or str(error).startswith("learning.")
         )
         if own_words:
             raise
-        what = "cannot be made by calling it with (config, spec, here)"
+        what = f"cannot be made by calling it with ({', '.join(keywords)})"
         raise failure(config.kind, what, error) from None
     if wrong := _fault(model, config, here):
         raise refusal(config.kind, wrong)
     return model
 
 
+def _arguments(maker: Maker, config: ModelConfig, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords that a maker of one's own is called with.
+
+    They are those of ``given`` that its signature names, and ``learning.model.arguments``. Raises
+    :class:`ValueError` for an argument that stands for one of the former.
+    """
+    try:
+        named = set(inspect.signature(maker).parameters)
+    except (TypeError, ValueError):  # a class in C may have no signature
+        named = set()
+    keywords = {name: value for name, value in given.items() if name in named}
+    arguments: dict[str, Any] = json.loads(config.arguments)
+    if twice := sorted(keywords.keys() & arguments.keys()):
+        raise ValueError(
+            f"learning.model.arguments.{twice[0]}: {config.kind!r} is called with leomix's own "
+            f"{twice[0]!r}; remove it"
+        )
+    return keywords | arguments
+
+
 def make_shapes(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
-    """Return :func:`make_model` on the device "meta": tensors have shapes, and take no memory."""
-    with torch.device("meta"):
-        return make_model(maker, config, spec, here)
+    """Return :func:`make_model` on the device "meta": tensors have shapes, and take no memory.
+
+    A module of one's own that cannot be made so, since it computes with its tensors, is real.
+    """
+    try:
+        with torch.device("meta"):
+            return make_model(maker, config, spec, here)
+    except ValueError:
+        if config.kind in MODELS.shipped:
+            raise
+        return _made_from(0, maker, config, spec, here)
 
 
 def refusal(kind: str, why: str) -> ValueError:
@@ -143,30 +206,22 @@ def failure(kind: str, what: str, error: Exception, cure: str = "") -> ValueErro
 def _fault(model: object, config: ModelConfig, here: Residency) -> str | None:
     if not isinstance(model, nn.Module):
         return f"gives a {type(model).__name__}; it must give a torch.nn.Module"
-    faults = (_of_modules(model), _of_parameters(model), _of_gates(model, config, here))
+    faults = (_of_parameters(model), _of_gates(model, config, here))
     return next((fault for fault in faults if fault), None)
 
 
-def _of_modules(model: nn.Module) -> str | None:
-    for path, module in model.named_modules():
-        if isinstance(module, BATCH_NORMS) or getattr(module, "running_mean", None) is not None:
-            return (
-                f"has a {type(module).__name__} at {path!r}: it keeps statistics that federated "
-                "averaging here does not carry; use LayerNorm or GroupNorm"
-            )
-    return None
-
-
 def _of_parameters(model: nn.Module) -> str | None:
+    mixtures = (path for path, module in model.named_modules() if isinstance(module, MoELayer))
+    inside = tuple(f"{path}." for path in mixtures)
     seen: dict[int, str] = {}
     for path, parameter in model.named_parameters(remove_duplicate=False):
         if is_lazy(parameter):
             return f"has a lazy parameter {path!r}; give its module all sizes"
         first = seen.setdefault(id(parameter), path)
-        if first != path:
+        if first != path and (first.startswith(inside) or path.startswith(inside)):
             return (
-                f"ties {path!r} to {first!r}: one tensor under two names is not supported; keep "
-                "it in one module, and let forward use that twice"
+                f"ties {path!r} to {first!r}: what an expert or a gate holds goes its own way, and "
+                "must not be part of anything else"
             )
     return None
 
@@ -184,26 +239,17 @@ def _of_gates(model: nn.Module, config: ModelConfig, here: Residency) -> str | N
     return None
 
 
-def check_frozen(kind: str, model: nn.Module, trains_backbone: bool) -> None:
-    """Raise :class:`ValueError` for ``requires_grad=False`` on what the task trains."""
+def check_frozen(kind: str, model: nn.Module) -> None:
+    """Raise :class:`ValueError` for ``requires_grad=False`` on an expert or a gate."""
     names = names_of(model)
     for path, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            continue
         name = names.stored(path)
-        if is_gate(name) or expert_of(name) is not None:
+        if not parameter.requires_grad and (is_gate(name) or expert_of(name) is not None):
             why = "experts and gates are trained: make constants buffers"
-        elif trains_backbone:
-            why = "learning.trains_backbone trains the whole backbone: remove one of the two"
-        else:
-            continue
-        raise refusal(kind, f"has requires_grad=False at {path!r}, but {why}")
+            raise refusal(kind, f"has requires_grad=False at {path!r}, but {why}")
 
 
 # The constants of a model that is made without memory.
-
-
-SEEDS = (1, 2)
 
 
 def place_buffers(
@@ -218,41 +264,30 @@ def place_buffers(
     """Replace the buffers of ``model`` that have shapes only by real ones on ``device``.
 
     Those get the format ``dtype`` of the weights unless they are integers; buffers that are real
-    already keep theirs. Raises :class:`ValueError` for random ones.
+    already keep theirs.
     """
     buffers = dict(model.named_buffers(remove_duplicate=False))
     known: dict[str, Tensor] = {}
     if any(buffer.is_meta for buffer in buffers.values()):
         known = _constants(maker, config, spec, here)
     for path, buffer in buffers.items():
-        parent, _, name = path.rpartition(".")
         real = known[path] if buffer.is_meta else buffer
         new = dtype if buffer.is_meta and real.is_floating_point() else real.dtype
-        setattr(model.get_submodule(parent), name, real.to(device, new))
+        setattr(*_owner(model, path), real.to(device, new))
 
 
 @lru_cache(maxsize=16)
 def _constants(
     maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency
 ) -> dict[str, Tensor]:
-    """Return the buffers of the model, which is made in memory once for this.
-
-    It is made from two seeds: random buffers would differ between devices with other experts.
-    """
-    first, second = (_made_from(seed, maker, config, spec, here) for seed in SEEDS)
-    for path, buffer in first.items():
-        if not torch.equal(buffer, second[path]):
-            raise refusal(
-                config.kind,
-                f"draws its buffer {path!r} at random; draw it from a torch.Generator of its own "
-                "seed, or make it a parameter",
-            )
-    return first
+    """Return the buffers of the model, which is made in memory once for this."""
+    return dict(_made_from(0, maker, config, spec, here).named_buffers(remove_duplicate=False))
 
 
 def _made_from(
     seed: int, maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency
-) -> dict[str, Tensor]:
+) -> nn.Module:
+    """Return the model made in memory; what it draws from torch comes from ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return dict(make_model(maker, config, spec, here).named_buffers(remove_duplicate=False))
+        return make_model(maker, config, spec, here)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import logging
+import random
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from learning.architecture.shapes import ModelTensors
 from learning.config import LearningConfig, LoraConfig
@@ -19,8 +25,10 @@ from learning.models.build import (
     refusal,
     single_expert,
 )
-from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
-from learning.models.moe import Residency, forward_with_routing, tokens_of
+from learning.models.interface import MODELS, Maker, buffers_of, expert_of, is_gate, names_of
+from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
+
+log = logging.getLogger(__name__)
 
 SLOWLY = (
     "; set the class attribute batched = False where it cannot be run over all devices at once"
@@ -28,36 +36,86 @@ SLOWLY = (
 )
 
 
+@dataclass(frozen=True)
+class Traits:
+    """How a model is trained.
+
+    ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
+    training, as dropout does; ``tied``: it has parameters that go by several paths.
+    """
+
+    batched: bool = True
+    draws: bool = False
+    tied: bool = False
+
+
+Gradients = Mapping[str, Tensor]
+Train = Callable[[nn.Module, Tensor, Tensor, bool], Gradients]
+"""``train(model, x, y, together)``: the gradients of two devices with the same samples, (2, ...),
+or of one, (...), as local training computes them."""
+
+
 def try_out(
-    config: LearningConfig,
-    maker: Maker,
-    spec: InputSpec,
-    x: Tensor,
-    y: Tensor,
-    train: Callable[[nn.Module, Tensor, Tensor], object],
-) -> None:
+    config: LearningConfig, maker: Maker, spec: InputSpec, x: Tensor, y: Tensor, train: Train
+) -> Traits:
     """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n,).
 
     Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
-    logits of another shape, randomness, buffers that change, no gradient, no vmap.
+    logits of another shape, parameters without a gradient, numbers that no seed decides.
     """
-    everything = tuple(range(config.model.experts))
+    kind, everything = config.model.kind, tuple(range(config.model.experts))
     model = random_model(config, spec, maker, Residency(everything))
-    check_frozen(config.model.kind, model, config.trains_backbone)
-    _check_forward(config.model.kind, model, x, y, spec)
-    for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
-        single = random_model(sized, spec, maker, Residency(held))
-        _check_forward(config.model.kind, single, x, y, spec)
-    batched = getattr(model, "batched", True)
-    here = Residency(everything, everything, dense=batched)
+    check_frozen(kind, model)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise refusal(kind, "has no parameters to train")
+    _check_forward(kind, model, x, y, spec)
+    if everything:
+        for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
+            single = random_model(sized, spec, maker, Residency(held))
+            _check_forward(kind, single, x, y, spec)
+    draws = _check_training(config, model, x, y)
+    tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
+    batched = getattr(model, "batched", True) and not draws
+
+    def gradients(together: bool) -> Gradients:
+        here = Residency(everything, everything, dense=together)
+        model = random_model(config, spec, maker, here).train(config.trains_backbone)
+        return train(model, x, y, together)
+
     try:
-        train(random_model(config, spec, maker, here), x, y)
+        alone = gradients(together=False)
     except Exception as error:
-        cure = SLOWLY if batched else ""
-        raise failure(config.model.kind, "cannot be trained", error, cure) from None
+        raise failure(kind, "cannot be trained", error) from None
+    if batched and (why := _why_not_together(alone, gradients)):
+        log.warning(
+            "learning.model.kind: %r is trained device by device, since torch.func.vmap %s; "
+            "set its class attribute batched = False to say so",
+            kind,
+            why,
+        )
+        batched = False
+    return Traits(batched, draws, tied)
+
+
+SAME = 1e-3
+"""Largest difference between gradients of one device and of two at once, over the largest one."""
+
+
+def _why_not_together(alone: Gradients, gradients: Callable[[bool], Gradients]) -> str:
+    """Say why devices cannot be trained at once; empty where their gradients are those alone."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that vmap runs an operation one by one
+            both = gradients(True)
+    except Exception as error:  # a module may raise anything
+        return f"does not run it ({type(error).__name__})"
+    for name, own in alone.items():
+        if (both[name] - own).abs().max() > SAME * own.abs().max().clamp_min(SAME):
+            return f"gives other gradients of {name!r}"
+    return ""
 
 
 def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> None:
+    """Run the model in evaluation mode."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
     try:
         logits, routings = forward_with_routing(model, x)
@@ -70,39 +128,94 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise refusal(kind, f"returns {shape}; it must return logits (n, classes), here {wanted}")
-    if not routings:
+    if not routings and any(isinstance(module, MoELayer) for module in model.modules()):
         raise refusal(kind, "does not call its MoE layers in forward")
     if logits.isnan().any():
         raise refusal(kind, "returns logits that are not a number, at its random start already")
     if not torch.equal(logits, again):
         raise refusal(
             kind,
-            "gives other logits for the same samples when it is run twice; draw "
-            "nothing at random in forward, and keep nothing there",
+            "gives other logits for the same samples when it is run twice in evaluation mode; draw "
+            "at random in training only (nn.Dropout does), and keep nothing in forward",
         )
     for path, buffer in model.named_buffers():
         if not torch.equal(buffer, before[path]):
-            raise refusal(kind, f"changes its buffer {path!r} in forward; buffers are constants")
+            raise refusal(kind, f"changes its buffer {path!r} in forward in evaluation mode")
     if not logits.requires_grad:
         raise refusal(
             kind, "returns logits without a gradient; use no detach or no_grad in forward"
         )
 
 
+def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:
+    """Run the model as it is trained; return whether it draws random numbers of torch."""
+    kind, names = config.model.kind, names_of(model)
+    model.train(config.trains_backbone)
+    parameters = {
+        path: parameter
+        for path, parameter in model.named_parameters()
+        if parameter.requires_grad and (config.trains_backbone or names.stored(path) != path)
+    }
+    others = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        try:
+            loss = nn.functional.cross_entropy(model(x), y)
+            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        except Exception as error:
+            raise failure(kind, "cannot be trained", error) from None
+        draws = not torch.equal(before, torch.get_rng_state())
+    if repr(others) != repr((random.getstate(), np.random.get_state())):
+        raise refusal(
+            kind,
+            "draws from the global generator of random or numpy in forward, which no seed of a run "
+            "decides; draw with torch",
+        )
+    for path, gradient in zip(parameters, found, strict=True):
+        if gradient is None and expert_of(names.stored(path)) is None:
+            raise refusal(
+                kind,
+                f"has a parameter {path!r} that gets no gradient; use it in forward, or set its "
+                "requires_grad to False",
+            )
+    return draws
+
+
 # The tensors of a custom model, found by measuring it.
+
+
+def has_experts(config: LearningConfig, spec: InputSpec) -> bool:
+    """Return whether the model has MoE layers; without any it is a plain one."""
+    maker = MODELS.find(config.model.kind)
+    model = make_shapes(maker, config.model, spec, Residency(tuple(range(config.model.experts))))
+    return bool(names_of(model).layers)
 
 
 def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     """Build the model without memory and return what it is made of.
 
-    Raises :class:`ValueError` for a model without MoE layers, or with experts that differ.
+    Raises :class:`ValueError` for experts that differ.
     """
     everything = tuple(range(config.model.experts))
-    all_targets = replace(config.model, lora=LoraConfig(rank=1))
     maker = MODELS.find(config.model.kind)
     plain = make_shapes(maker, config.model, spec, Residency(everything))
     names = names_of(plain)
-    shapes = {names.stored(path): tuple(p.shape) for path, p in plain.named_parameters()}
+    kept = dict(plain.named_parameters()) | buffers_of(plain)
+    shapes = {names.stored(path): tuple(tensor.shape) for path, tensor in kept.items()}
+    frozen = {names.stored(n) for n, p in plain.named_parameters() if not p.requires_grad}
+    backbone = {n: s for n, s in shapes.items() if expert_of(n) is None and not is_gate(n)}
+    if not names.layers:
+        products, activations = _measured_work(plain, spec)
+        return ModelTensors(
+            layers=0,
+            expert={},
+            gate=(),
+            backbone=backbone,
+            factored=(),
+            frozen=frozenset(frozen),
+            products=products,
+            activations=activations,
+        )
     own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
     expert = {name.split(".", 3)[3]: s for name, s in own.items() if name.startswith("expert.0.0.")}
     if len(own) != len(names.layers) * len(expert) or any(
@@ -112,6 +225,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         for name, shape in expert.items()
     ):
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
+    all_targets = replace(config.model, lora=LoraConfig(rank=1))
     tuned = make_shapes(maker, all_targets, spec, Residency(everything, everything))
     stored = [names.stored(path) for path, _ in tuned.named_parameters()]
     first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]
@@ -120,6 +234,37 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         expert=expert,
         gate=shapes["gate.0.weight"],
         gate_bias="gate.0.bias" in shapes,
-        backbone={n: s for n, s in shapes.items() if expert_of(n) is None and not is_gate(n)},
+        backbone=backbone,
         factored=tuple(f"{n.removesuffix('.a')}.weight" for n in first if n.endswith(".a")),
+        frozen=frozenset(frozen),
     )
+
+
+def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int | None]:
+    """Count the multiplications of weights, and what goes in and out of modules, for one sample.
+
+    None where the model does not run without memory.
+    """
+    ends = 0
+
+    def count(module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+        nonlocal ends
+        ends += sum(t.numel() for t in (*given, out) if isinstance(t, Tensor))
+
+    leaves = (module for module in model.modules() if not list(module.children()))
+    hooks = [module.register_forward_hook(count) for module in leaves]
+    device = next(model.parameters(), torch.empty(0)).device
+    kind = torch.int64 if spec.form in ("text", "choices") else torch.float32
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model.eval()(torch.zeros(1, *spec.shape, dtype=kind, device=device))
+    except Exception:  # a module may raise anything; the run itself tries it on samples
+        return None, None
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counter.get_total_flops() // FLOPS_PER_PRODUCT, ends
+
+
+FLOPS_PER_PRODUCT = 2
+"""A multiplication and an addition, as torch counts them."""

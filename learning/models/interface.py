@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from learning.architecture.kinds import KINDS
-from learning.config import ModelConfig
-from learning.data.samples import InputSpec
-from learning.models.moe import MoELayer, Residency
+from learning.models.moe import MoELayer
 from learning.registry import Register
 
 # What the rest of ``learning`` expects of a model.
@@ -34,8 +32,13 @@ class MoEModel(nn.Module):
         return None
 
 
-Maker = Callable[[ModelConfig, InputSpec, Residency], nn.Module]
-"""Makes a model: from its configuration, the data's form, and which experts are in memory."""
+Maker = Callable[..., nn.Module]
+"""Makes a model: of ``config`` (ModelConfig), for data of ``spec`` (InputSpec), and ``here``
+(Residency) says which experts are in memory.
+
+That of a module of one's own may name some of the three only, and takes the keywords of
+``learning.model.arguments``.
+"""
 
 
 MODELS: Register[Maker] = Register(
@@ -49,9 +52,16 @@ MODELS: Register[Maker] = Register(
 # Names of tensors: ``expert.{e}.{l}.{matrix}.{part}`` and ``gate.{l}.weight`` as stored.
 
 
+OWN = "own."
+"""Stands before a stored name of the backbone that would else be that of an expert or a gate."""
+
+
 @dataclass(frozen=True)
 class Names:
-    """The two names of every tensor of a model whose MoE layers lie at ``layers``, in order."""
+    """The two names of every tensor of a model whose MoE layers lie at ``layers``, in order.
+
+    A plain model has no such layers: all of it is backbone.
+    """
 
     layers: tuple[str, ...]
 
@@ -63,7 +73,7 @@ class Names:
             case ["gate", layer, *rest]:
                 return ".".join([self.layers[int(layer)], "gate", *rest])
             case _:
-                return name
+                return name.removeprefix(OWN)
 
     def stored(self, path: str) -> str:
         """Invert :meth:`path`."""
@@ -75,26 +85,24 @@ class Names:
                     return ".".join(["expert", expert, str(number), *rest])
                 case ["gate", *rest]:
                     return ".".join(["gate", str(number), *rest])
-        return path
+        return OWN + path if path.startswith(("expert.", "gate.", OWN)) else path
 
 
 def names_of(model: nn.Module) -> Names:
-    """Return the names of ``model``'s tensors.
+    """Return the names of ``model``'s tensors."""
+    return Names(
+        tuple(path for path, module in model.named_modules() if isinstance(module, MoELayer))
+    )
 
-    Raises :class:`ValueError` for a model without MoE layers, and for backbone tensors named like
-    those of an expert or a gate.
+
+def buffers_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers that are part of what ``model`` has learnt, by path.
+
+    They are the persistent ones, like the statistics of batch normalisation: they are kept and
+    sent with the parameters. All others are constants.
     """
-    layers = [path for path, module in model.named_modules() if isinstance(module, MoELayer)]
-    if not layers:
-        raise ValueError(f"{type(model).__name__} has no MoE layer; give it at least one")
-    names = Names(tuple(layers))
-    for path, _ in model.named_parameters():
-        if names.stored(path) == path and (is_gate(path) or path.startswith("expert.")):
-            raise ValueError(
-                f"{type(model).__name__} has a tensor {path!r} outside its MoE layers; names that "
-                "begin with 'gate.' or 'expert.' are those of MoE layers: call it otherwise"
-            )
-    return names
+    kept = model.state_dict(keep_vars=True).keys()
+    return {path: buffer for path, buffer in model.named_buffers() if path in kept}
 
 
 def expert_of(name: str) -> int | None:

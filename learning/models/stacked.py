@@ -104,6 +104,19 @@ class LayerNorm(nn.LayerNorm):
         return rows * by_device(self.weight, x) + by_device(self.bias, x)
 
 
+class Embedding(nn.Embedding):
+    """``torch.nn.Embedding`` that takes stacked vectors, and then ids (K, ...)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ids ``x`` (...) to vectors (..., n)."""
+        if self.weight.dim() == 2:
+            return super().forward(x)
+        devices, words = self.weight.shape[:2]
+        first = words * torch.arange(devices, device=x.device)
+        rows = x + first.view(-1, *[1] * (x.dim() - 1))
+        return functional.embedding(rows, self.weight.flatten(0, 1))
+
+
 class Conv2d(nn.Conv2d):
     """``torch.nn.Conv2d`` that takes stacked parameters, and images (K, n, C, H, W)."""
 

@@ -133,7 +133,8 @@ def offer(
             offered[name] = tensor
         elif BASE + name in state and (is_of(name, experts) or (gate and task.is_shared(name))):
             offered[DELTA + name] = tensor - state[BASE + name]
-    return {name: as_sent(t, task.config.upload_format) for name, t in offered.items()}
+    sent_as = task.config.upload_format
+    return {n: as_sent(t, sent_as) if t.is_floating_point() else t for n, t in offered.items()}
 
 
 def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:
@@ -175,7 +176,7 @@ def _with_own_change(
         return base
     change = before[name] - before[BASE + name]
     sound = finite_rows(change)
-    change = torch.where(sound.view(-1, *[1] * (change.dim() - 1)), change, 0.0)
+    change = change.where(sound.view(-1, *[1] * (change.dim() - 1)), torch.zeros_like(change))
     # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
     return _rows(who, new, before[name], stacked=True)
@@ -197,7 +198,9 @@ def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool
     if all(who):
         return rows
     mask = torch.tensor(who, device=rows.device).view(-1, *[1] * (rows.dim() - 1))
-    return torch.where(mask, rows, torch.nan if old is None else old)
+    if old is None:  # counts of batches have no NaN
+        old = torch.full_like(rows, torch.nan if rows.is_floating_point() else 0)
+    return torch.where(mask, rows, old)
 
 
 def _fresh_factors(

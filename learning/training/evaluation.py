@@ -90,7 +90,9 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
     The shares sum to K of Top-K. Raises :class:`ValueError` for a model without MoE layers and
     where nothing is left to count.
     """
-    counts = torch.zeros(gates_of(model)[0].experts, dtype=torch.int64)
+    if not (gates := gates_of(model)):
+        raise ValueError(f"{type(model).__name__} has no MoE layer; give it at least one")
+    counts = torch.zeros(gates[0].experts, dtype=torch.int64)
     pairs = 0
     for batch in batches:
         x, keep = batch if isinstance(batch, tuple) else (batch, None)

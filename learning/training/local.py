@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -48,46 +49,59 @@ def train(
     held, and for an unmasked gate on devices that do not hold every expert.
     """
     routed = tuple(sorted(experts)) if masked else task.all_experts
-    _check_experts(state, experts, routed, gate)
+    if task.all_experts:
+        _check_experts(state, experts, routed, gate)
     here = Residency(
         routed,
         tuple(sorted(experts)),
-        dense=task.batched,
+        dense=task.traits.batched,
         masked=MASKS[mask],
         own_reach=reach is not None,
     )
-    model = task.shapes(here)
+    model, traits = task.shapes(here), task.traits
     moved = _moved_names(task, state, experts, gate)
     frozen = _frozen(task, state, routed, moved)
     if reach is not None:
         frozen |= _reachable(task, reach, rounds)
-    shared, own = _shared_rows(frozen) if task.batched else ({}, frozen)
+    shared, own = _shared_rows(frozen) if traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     samples, config = task.shards[cluster].samples, task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
-    loss = loss_of(model, shared, task.batched)
+    loss = loss_of(model, shared, traits.batched, traits.tied)
     if local_loss is not None:
-        loss, needed = with_term(task, loss, state, memories, moved, **local_loss)
+        free = {name: path for name, path in moved.items() if name not in task.buffers}
+        loss, needed = with_term(task, loss, state, memories, free, **local_loss)
         own |= needed
-    trained = sgd.train(
-        {path: state[name] for name, path in moved.items()},
-        sgd.draw_of(task, cluster, samples.x, samples.y),
-        loss,
-        sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
-        rounds,
-        first_round,
-        together=task.batched,
-        frozen=own,
-        # All of them: a product over tensors that devices share may round by their number.
-        devices=range(task.devices(cluster)),
-    )
+    with _own_draws(task):
+        trained = sgd.train(
+            {path: state[name] for name, path in moved.items()},
+            sgd.draw_of(task, cluster, samples.x, samples.y),
+            loss,
+            sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
+            rounds,
+            first_round,
+            together=traits.batched,
+            frozen=own,
+            buffers=[path for name, path in moved.items() if name in task.buffers],
+            # All of them: a product over tensors that devices share may round by their number.
+            devices=range(task.devices(cluster)),
+        )
     return {**state, **{name: trained[path] for name, path in moved.items()}}
 
 
-def loss_of(model: nn.Module, shared: Mapping[str, Tensor], together: bool) -> sgd.Loss:
+def _own_draws(task: Task) -> AbstractContextManager[None]:
+    """Keep the state of torch's generators where the model draws from them."""
+    on_gpu = [task.device] if task.device.type == "cuda" else []
+    return torch.random.fork_rng(on_gpu, enabled=task.traits.draws)
+
+
+def loss_of(
+    model: nn.Module, shared: Mapping[str, Tensor], together: bool, tied: bool = False
+) -> sgd.Loss:
     """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
 
-    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``.
+    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
+    parameters that are ``tied`` the first path is given.
     """
 
     def cross_entropy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -99,7 +113,7 @@ def loss_of(model: nn.Module, shared: Mapping[str, Tensor], together: bool) -> s
 
     def of_one(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         known = {**shared, **tensors}
-        return cross_entropy(lambda x: functional_call(model, known, (x,), tie_weights=False), x, y)
+        return cross_entropy(lambda x: functional_call(model, known, (x,), tie_weights=tied), x, y)
 
     if getattr(model, "stacks", False):
         return stacked

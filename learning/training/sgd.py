@@ -6,7 +6,7 @@ model is too large for that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
-from learning.rng import draw_below
+from learning.rng import draw_below, stream
 from learning.training.task import Task
 
 Tensors = Mapping[str, Tensor]
@@ -68,11 +68,13 @@ def train(
     *,
     together: bool,
     frozen: Tensors | None = None,
+    buffers: Collection[str] = (),
     devices: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
 
-    ``loss`` gets what is ``frozen`` (K, ...) with the tensors that are trained. ``together`` calls
+    ``loss`` gets what is ``frozen`` (K, ...) with the tensors that are trained. Of these it changes
+    ``buffers`` itself, in place, and no gradient moves them. ``together`` calls
     it with ``devices`` (by default those that train) at once, where one that has done its rounds
     stands still, else with one after another: the same but for rounding. Momentum begins at zero.
     Without momentum rounds trained in several calls equal those trained in one, bit for bit.
@@ -85,10 +87,11 @@ def train(
     all_rows = slice(None) if len(devices) == len(rounds) else list(devices)
     for index, members in [(all_rows, devices)] if together else [(k, [k]) for k in devices]:
         rows, own = ({n: t[index] for n, t in part.items()} for part in (trained, frozen or {}))
-        gradient = _gradient(loss, rows, own, descent.largest_gradient, together)
-        _descend(rows, _steps(draw, members, rounds, first_round), gradient, descent)
+        kept = {name: rows.pop(name) for name in buffers}
+        gradient = _gradient(loss, rows, {**own, **kept}, descent.largest_gradient, together)
+        _descend(rows, _steps(draw, members, rounds, first_round), gradient, descent, kept)
         if isinstance(index, list):  # a copy of these rows, and no view
-            for name, moved in rows.items():
+            for name, moved in {**rows, **kept}.items():
                 trained[name][index] = moved
     return trained
 
@@ -117,10 +120,12 @@ def _gradient(
     return of_all if together else of_one
 
 
-def gradients(tensors: Tensors, batch: Batch, loss: Loss) -> dict[str, Tensor]:
+def gradients(
+    tensors: Tensors, batch: Batch, loss: Loss, frozen: Tensors | None = None
+) -> dict[str, Tensor]:
     """Return the gradient of the loss of ``batch`` by name, each device's own if there are some."""
     leaves = _leaves(tensors)
-    return _by(leaves, loss(leaves)(*batch))
+    return _by(leaves, loss({**(frozen or {}), **leaves})(*batch))
 
 
 def _leaves(tensors: Tensors) -> dict[str, Tensor]:
@@ -155,14 +160,26 @@ def _steps(
             yield batch, training
 
 
-def _descend(tensors: Tensors, steps: Iterable[Step], gradient: Gradient, descent: Descent) -> None:
+def _descend(
+    tensors: Tensors,
+    steps: Iterable[Step],
+    gradient: Gradient,
+    descent: Descent,
+    buffers: Tensors,
+) -> None:
     """Move ``tensors`` in place, a step per minibatch; devices that do not train stand still.
 
-    A step is ``w - step_size v`` with ``v``, which is ``momentum v + gradient``.
+    A step is ``w - step_size v`` with ``v``, which is ``momentum v + gradient``. ``gradient``
+    changes the ``buffers`` itself.
     """
     velocity: dict[str, Tensor] = {}
     for batch, training in steps:
-        found, everybody = gradient(batch), all(training)
+        everybody = all(training)
+        before = {} if everybody else {name: kept.clone() for name, kept in buffers.items()}
+        found = gradient(batch)
+        for name, old in before.items():
+            mask = _column(torch.tensor(training, device=old.device), old)
+            buffers[name].copy_(torch.where(mask, buffers[name], old))
         for name, tensor in tensors.items():
             speed = found[name]
             if descent.momentum and name in velocity:
@@ -228,6 +245,9 @@ def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
     """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
+        if task.traits.draws:  # a model that draws in forward is trained device by device
+            rng = stream(task.config.seed, "dropout", cluster, devices[0], numbers[0])
+            torch.manual_seed(int(rng.integers(2**63)))
         drawn = np.ascontiguousarray(rows_of_round(task, cluster, devices, numbers).swapaxes(0, 1))
         # One copy to the device for all steps, and one gather per step for all devices.
         for rows in torch.from_numpy(drawn).to(task.device):

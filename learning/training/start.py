@@ -29,8 +29,16 @@ from learning.models.build import (
     skeleton,
     torch_dtype,
 )
-from learning.models.custom import try_out
-from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate, names_of
+from learning.models.custom import Traits, try_out
+from learning.models.interface import (
+    MODELS,
+    Maker,
+    Names,
+    buffers_of,
+    expert_of,
+    is_gate,
+    names_of,
+)
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import of_another_model, read_adapter
 from learning.policies.model_splitting import home_clusters
@@ -74,6 +82,9 @@ def start_model(task: Task) -> dict[str, Tensor]:
     trial data; both for as many steps as the task asks for. With a backbone that is trained the
     server holds it too.
     """
+    shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
+    if not task.all_experts:
+        return with_adapter(task, shared)
     trial, steps = pool(task.trial), pretraining_of(task.config)
     at_home = home_clusters(task.config.model.experts, len(task.config.clusters))
     homes = torch.from_numpy(at_home).to(task.device)
@@ -82,7 +93,6 @@ def start_model(task: Task) -> dict[str, Tensor]:
         samples = trial.at(homes[expert][trial.domain])
         server |= _tuned_expert(task, expert, samples, steps.expert_steps)
     gates = _pretrained_gates(task, server, trial, homes, steps.gate_steps)
-    shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
     return with_adapter(task, server | shared | gates)
 
 
@@ -96,14 +106,15 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
         return {_of_expert(expert, name): tensor for name, tensor in own.items()}
     model = skeleton(single_expert(task.config), task.spec, task.maker, Residency(held=(0,)))
     names = {path: task.names.stored(path) for path, _ in model.named_parameters()}
-    weights = {_of_expert(0, name): tensor.clone() for name, tensor in own.items()}
+    weights = dict(task.initial)
+    weights |= {_of_expert(0, name): tensor.clone() for name, tensor in own.items()}
     # Whatever the gate of a single expert says, its weight is 1.
     weights |= {
         names[path]: torch.zeros(parameter.shape, dtype=task.dtype, device=task.device)
         for path, parameter in model.named_parameters()
         if is_gate(names[path])
     }
-    fill(model, {path: {**task.initial, **weights}[name] for path, name in names.items()})
+    fill(model, {task.names.path(name): tensor for name, tensor in weights.items()})
     tuned = {n: model.get_parameter(p) for p, n in names.items() if expert_of(n) is not None}
     rng = stream(task.config.seed, "pretrain", "expert", expert)
     fit(
@@ -194,10 +205,10 @@ def build_task(config: LearningConfig) -> Task:
     numbers = sum(parameter.numel() for parameter in model.parameters())
     check_memory(numbers * BYTES[precision_of(config)], config.device)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
+    traits = Traits(getattr(model, "batched", True))
     if config.model.kind not in MODELS.shipped:
-        pooled = pool(trial)
-        two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
-        try_out(config, maker, samples.spec, two.x, two.y, _gradients_at_start)
+        two = pool(trial).at(slice(0, None, max(1, len(pool(trial).y) - 1)))
+        traits = try_out(config, maker, samples.spec, two.x, two.y, _gradients_at_start)
     return Task(
         config=config,
         maker=maker,
@@ -210,18 +221,28 @@ def build_task(config: LearningConfig) -> Task:
         trial=trial,
         test={name: to_tensors(arrays, config) for name, arrays in samples.test.items()},
         initial=_initial(config, samples, maker, names, trial),
-        batched=getattr(model, "batched", True),
+        traits=traits,
+        buffers=frozenset(map(names.stored, buffers_of(model))),
+        frozen=frozenset(
+            names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
+        ),
     )
 
 
-def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
-    """Return the gradients of two devices at once, or of one where the model is not batched."""
-    weights = {path: parameter.detach() for path, parameter in model.named_parameters()}
-    if not getattr(model, "batched", True):
-        return gradients(weights, (x, y), loss_of(model, {}, together=False))
-    two = {path: torch.stack([weight, weight]) for path, weight in weights.items()}
+def _gradients_at_start(
+    model: nn.Module, x: Tensor, y: Tensor, together: bool
+) -> Mapping[str, Tensor]:
+    """Return the gradients of one device, or of two with the same samples at once."""
+    weights = {path: p.detach() for path, p in model.named_parameters() if p.requires_grad}
+    others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}
+    others |= {path: buffer.clone() for path, buffer in model.named_buffers()}
+    if not together:
+        return gradients(weights, (x, y), loss_of(model, others, together=False))
+    two, own = (
+        {path: torch.stack([t, t]) for path, t in part.items()} for part in (weights, others)
+    )
     batch = torch.stack([x, x]), torch.stack([y, y])
-    return gradients(two, batch, loss_of(model, {}, together=True))
+    return gradients(two, batch, loss_of(model, {}, together=True), own)
 
 
 def _initial(
@@ -235,21 +256,33 @@ def _initial(
     spec, steps = samples.spec, pretraining_of(config)
     if steps.backbone_steps and not config.model.checkpoints:
         return _dense(config, spec, maker, names, pool(trial), steps.backbone_steps)
-    model = skeleton(config, spec, maker, Residency(held=tuple(range(config.model.experts))))
+    everything = Residency(held=tuple(range(config.model.experts)))
+    model = skeleton(config, spec, maker, everything)
     read: dict[str, Tensor] = {}
     if config.model.checkpoints:
         from learning.models.checkpoints import checkpoint_weights
 
         read = checkpoint_weights(config.model, model)
-    # What no checkpoint holds is drawn.
-    wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
-    drawn = initialise(model, config.seed, wanted)
-    weights = read | {names.stored(path): tensor for path, tensor in drawn.items()}
+    # What no checkpoint holds is drawn, or a module's own.
+    weights = read
+    if config.model.kind in MODELS.shipped:
+        wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
+        drawn = initialise(model, config.seed, wanted)
+        weights |= {names.stored(path): tensor for path, tensor in drawn.items()}
+    else:
+        weights = _stored_tensors(model, names) | read
     return {name: _placed(tensor, config) for name, tensor in weights.items()}
 
 
+def _stored_tensors(model: nn.Module, names: Names) -> dict[str, Tensor]:
+    """Return what a model has learnt, buffers too, by stored name."""
+    kept = dict(model.named_parameters()) | buffers_of(model)
+    return {names.stored(path): tensor.detach() for path, tensor in kept.items()}
+
+
 def _placed(tensor: Tensor, config: LearningConfig) -> Tensor:
-    return tensor.to(config.device, torch_dtype(config))
+    dtype = torch_dtype(config) if tensor.is_floating_point() else tensor.dtype
+    return tensor.to(config.device, dtype)
 
 
 def _dense(
@@ -273,7 +306,7 @@ def _dense(
         task_loss(model, trial.x, trial.y),
         draw_batches(rng, len(trial.y), steps, DENSE_BATCH_SIZE),
     )
-    trained = {names.stored(path): p.detach() for path, p in model.named_parameters()}
+    trained = _stored_tensors(model, names)
     return {name: tensor for name, tensor in trained.items() if not is_gate(name)}
 
 

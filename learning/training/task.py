@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
+from learning.models.custom import Traits
 from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
@@ -61,7 +62,8 @@ class Task:
 
     ``shards``, ``trial`` and ``test`` are by cluster name. ``initial`` are the weights before
     anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
-    ``batched`` says whether the model can be run over all devices at once.
+    ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
+    changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
     """
 
     config: LearningConfig
@@ -72,7 +74,9 @@ class Task:
     trial: Mapping[str, Samples]
     test: Mapping[str, Samples]
     initial: Mapping[str, Tensor]
-    batched: bool = True
+    traits: Traits
+    buffers: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +95,10 @@ class Task:
 
     def is_shared(self, name: str) -> bool:
         """Whether the stored tensor goes with the gate: gates, and a backbone that is trained."""
-        return is_gate(name) or (self.config.trains_backbone and expert_of(name) is None)
+        if is_gate(name):
+            return True
+        trained = self.config.trains_backbone and name not in self.frozen
+        return trained and expert_of(name) is None
 
     @cached_property
     def backbone(self) -> dict[str, Tensor]:
@@ -118,29 +125,48 @@ class Task:
         return skeleton(self.config, self.spec, self.maker, here)
 
     def shapes(self, here: Residency) -> nn.Module:
-        """Return a :meth:`skeleton` made once, to be run with tensors given and never changed."""
+        """Return a :meth:`skeleton` made once, to be run with tensors given and never changed.
+
+        A module of one's own is in training mode where its backbone is trained: else its backbone
+        does what it did before.
+        """
         if here not in self._shapes:
-            self._shapes[here] = self.skeleton(here)
+            trains = self.is_own and self.config.trains_backbone
+            self._shapes[here] = self.skeleton(here).train(trains)
         return self._shapes[here]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the model is a module of one's own, and no shipped kind."""
+        return self.config.model.kind not in MODELS.shipped
 
     @cached_property
     def _shapes(self) -> dict[Residency, nn.Module]:
         return {}
 
     def model(self, server: Mapping[str, Tensor], held: tuple[int, ...] | None = None) -> nn.Module:
-        """Return the model with the server's tensors; ``held`` masks the gate to those experts."""
+        """Return the model with the server's tensors; ``held`` masks the gate to those experts.
+
+        The next call may give the same object other tensors.
+        """
         here = Residency(held=self.all_experts if held is None else held)
         tensors = {
             self.names.path(name): tensor
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }
-        if self.config.model.kind in MODELS.shipped:
+        if not self.is_own:
             parameters = {path: nn.Parameter(tensor) for path, tensor in tensors.items()}
             return with_tensors(self.shapes(here), parameters)
-        model = self.skeleton(here)  # a module of one's own may refer to its parts anywhere
-        fill(model, tensors)
-        return model
+        # A module of one's own may refer to its parts anywhere: there is one, filled anew.
+        if here not in self._filled:
+            self._filled[here] = self.skeleton(here)
+        fill(self._filled[here], tensors)
+        return self._filled[here]
+
+    @cached_property
+    def _filled(self) -> dict[Residency, nn.Module]:
+        return {}
 
 
 def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import (
+    WORDS,
     DataConfig,
     LearningConfig,
     LoraConfig,
@@ -33,7 +35,7 @@ from sim.plan.windows import Find, find_windows
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from scenarios.learning import Sizes
+    from scenarios.learning import Learning, Sizes
     from scenarios.section import Section
 
 
@@ -132,20 +134,34 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
 
 def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str]:
     """Say which needs of the method, its class attributes, the scenario does not meet."""
-    learning, link = scenario.learning, scenario.link
+    learning, link, kind = scenario.learning, scenario.link, scenario.learning.model.kind
     name = f"method {learning.method!r}"
     if method.waits_for_all and learning.aggregation.when != "all":
         yield f"learning.aggregation: {name} waits for all its clients; remove it"
+    if not experts and method.needs_experts:
+        yield (
+            f"learning.method: {name} trains experts, and learning.model.kind {kind!r} has none; "
+            "use 'fedavg' or another method for plain models, or a model with MoE layers"
+        )
     if experts < method.needs_experts:
         yield f"learning.model.experts: {name} needs {method.needs_experts} or more, not {experts}"
     if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
         yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
     for key in () if method.uses_lora else sorted(_said(learning.lora)):
         yield f"learning.lora.{key}: is not used by {name}; remove it"
+    for key in () if experts else sorted(_of_experts(learning)):
+        yield f"learning.{key}: is not used by {kind!r}, which has no experts; remove it"
     if learning.trains_backbone and "backbone" not in method.trains:
         yield f"learning.trains_backbone: is not used by {name}; remove it"
     if "gate_step_size_ratio" in _said(learning) and "gate" not in method.trains:
         yield f"learning.gate_step_size_ratio: is not used by {name}; remove it"
+
+
+def _of_experts(learning: Learning) -> Iterator[str]:
+    """Keys that a scenario sets and that mean something to mixtures of experts only."""
+    yield from (f"lora.{key}" for key in _said(learning.lora))
+    yield from (f"pretraining.{key}" for key in _said(learning.pretraining) - {"backbone_steps"})
+    yield from {"gate_step_size_ratio"} & _said(learning)
 
 
 # What a scenario trains: its model and data as the learning room knows them.
@@ -231,7 +247,8 @@ def _model(scenario: Scenario) -> ModelConfig:
     model = scenario.learning.model
     return replace(
         _sizes(scenario, model),
-        tokenizer=_place(scenario, model.tokenizer),
+        tokenizer=WORDS if model.tokenizer == WORDS else _place(scenario, model.tokenizer),
+        arguments=json.dumps(model.arguments, sort_keys=True),
         adapter=_place(scenario, model.adapter),
     )
 
@@ -243,7 +260,7 @@ def _sized_as(scenario: Scenario) -> ModelConfig | None:
 
 def _sizes(scenario: Scenario, sizes: Sizes) -> ModelConfig:
     """Return what both a model and an architecture say; None stands for what the model says."""
-    said = sizes.model_dump(exclude={"checkpoints", "tokenizer", "adapter"})
+    said = sizes.model_dump(exclude={"checkpoints", "tokenizer", "adapter", "arguments"})
     said |= {key: getattr(scenario.learning.model, key) for key, n in said.items() if n is None}
     if kind_of(sizes.kind).networked:
         said["experts"] = sum(device_counts(scenario))

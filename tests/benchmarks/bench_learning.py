@@ -25,6 +25,7 @@ import sim
 from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
 from learning.learner import Learner
 from learning.models import Residency
+from learning.models.custom import Traits
 from learning.training.device_state import load
 from learning.training.local import train
 from learning.training.sgd import rows_of_round
@@ -123,7 +124,7 @@ def cluster_at_once() -> None:
     print(f"digits LoRA model, a round of {DEVICES} devices (5 steps), Top-1 of 4 experts")
     for batch_size in (32, 8):
         task, state = digits_task(batch_size)
-        single = dataclasses.replace(task, batched=False)
+        single = dataclasses.replace(task, traits=Traits(batched=False))
         for masked in (False, True):
             calls = (
                 lambda: plain(task, state, masked),  # noqa: B023

@@ -15,7 +15,7 @@ from torch.nn import functional
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
-from tests.kit.training import expert_of, forward_with_routing, model_of_device, usage
+from tests.kit.training import Traits, expert_of, forward_with_routing, model_of_device, usage
 
 
 def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
@@ -130,7 +130,7 @@ def moved(task, before, after, device):
 @pytest.mark.parametrize("batched", [True, False])
 def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, rank, batched):
     model = replace(CONFIG.model, lora=replace(CONFIG.model.lora, rank=rank))
-    task = replace(task, config=replace(CONFIG, model=model), batched=batched)
+    task = replace(task, config=replace(CONFIG, model=model), traits=Traits(batched=batched))
     before, together = held(task, server), trained(task, server)
     for device, row in enumerate(REACH):
         assert moved(task, before, together, device) == {*mine_of(row), None}

@@ -9,7 +9,7 @@ import torch
 from learning import Learner
 from tests.kit.devices import Devices
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_device
-from tests.kit.training import build_task, start_model
+from tests.kit.training import Traits, build_task, start_model
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 MODEL = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=12, layers=2)
@@ -24,7 +24,9 @@ def test_cuda_ends_where_the_cpu_does(rank, batched, masked):
     config = replace(CONFIG, model=replace(MODEL, lora=LoraConfig(rank=rank)))
     server, ends = start_model(build_task(config)), []
     for name in ("cpu", "cuda"):
-        devices = Devices(replace(build_task(replace(config, device=name)), batched=batched))
+        devices = Devices(
+            replace(build_task(replace(config, device=name)), traits=Traits(batched=batched))
+        )
         state = devices.receive({n: tensor.to(name) for n, tensor in server.items()})
         how = {"experts": (0, 1), "gate": not masked, "masked": masked}
         ends.append(devices.train(state, (3, 1, 0, 2), **how))

@@ -13,7 +13,7 @@ from learning.models import MODELS, MoELayer, Residency
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.tiny_checkpoints import CHOICES, TOKENS, skeleton
-from tests.kit.training import LoraLinear, VectorMoE, names_of
+from tests.kit.training import LoraLinear, VectorMoE, is_gate, names_of
 
 SPEC = kit.InputSpec("vector", (4,), 3, None)
 
@@ -142,9 +142,10 @@ def test_stored_names_and_model_paths_are_one_to_one():
     assert {"expert.2.1.up.a", "expert.0.1.down.bias", "gate.1.weight", "head.bias"} <= set(stored)
     assert "expert.0.0.up.a" not in stored
     model.gate = torch.nn.Linear(2, 2)  # a backbone that calls its tensors like a gate's
-    for wrong, message in ((model, r"'gate\.weight' outside"), (model.gate, "has no MoE layer")):
-        with pytest.raises(ValueError, match=message):
-            names_of(wrong)
+    model.own = torch.nn.Linear(2, 2)
+    own = [names.stored(path) for path in dict(model.named_parameters())]
+    assert not any(is_gate(name) for name in own if name.endswith("gate.bias"))
+    assert [names.path(name) for name in own] == list(dict(model.named_parameters()))
 
 
 def test_initial_values_depend_on_the_seed_and_the_tensor_not_on_what_else_there_is():

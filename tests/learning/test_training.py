@@ -19,7 +19,7 @@ from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
 from tests.kit.minibatches import minibatches, split_mix
-from tests.kit.training import build_task, rows_of_round, start_model
+from tests.kit.training import Traits, build_task, rows_of_round, start_model
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.LoraConfig(rank=2), **SIZES)
@@ -188,7 +188,9 @@ def apart(devices):
 
 
 def assert_alike(devices, state, rounds=UNEVEN, **arguments):
-    both = (Devices(replace(devices.task, batched=batched)) for batched in (True, False))
+    both = (
+        Devices(replace(devices.task, traits=Traits(batched=batched))) for batched in (True, False)
+    )
     arguments["first"] = tuple(range(devices.count))
     together, single = (way.train(state, rounds, **arguments) for way in both)
     assert set(together) == set(single)

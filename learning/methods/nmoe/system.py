@@ -53,6 +53,7 @@ class Networked(Method):
 
     Options: ClassVar[type] = NetworkedOptions
     trains: ClassVar[Sequence[str]] = ("experts", "gate")
+    needs_experts: ClassVar[int] = 1
     uses_lora: ClassVar[bool] = False
     waits_for_all: ClassVar[bool] = True
 

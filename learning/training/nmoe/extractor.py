@@ -126,7 +126,7 @@ def train_extractor(
         Descent(task.config.step_size * step_size_ratio, momentum, largest_gradient),
         rounds,
         first_round,
-        together=task.batched,
+        together=task.traits.batched,
         frozen=None if others is None else {OTHERS: others},
     )
 
@@ -166,4 +166,4 @@ def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) ->
             return contrast.pairs(z0, z1, radius)
         return contrast.shared(z0, z1, radius, tensors.get(OTHERS), alpha)
 
-    return each(by_labels if loss == "ce" else by_contrast, task.batched)
+    return each(by_labels if loss == "ce" else by_contrast, task.traits.batched)

@@ -1,0 +1,143 @@
+"""Plain models, without experts: trained, sent and averaged as a loop of plain PyTorch does it."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from learning import Learner, stream
+from tests.kit.learning import KINDS, DataConfig, InputSpec, LearningConfig, ModelConfig
+from tests.kit.training import measured_tensors, rows_of_round
+
+SEED, SIZE, BATCH = 3, 0.05, 8
+
+
+class Tied(nn.Module):
+    def __init__(self, width=64):
+        super().__init__()
+        self.gate, self.again = nn.Linear(64, width), nn.Linear(width, 64)
+        self.again.weight = self.gate.weight
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.again(torch.tanh(self.gate(x)))))
+
+
+class Attention(nn.Module):
+    def __init__(self, spec, width):
+        super().__init__()
+        self.embed = nn.Linear(8, width)
+        layer = nn.TransformerEncoderLayer(width, 2, 16, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1)
+        self.head = nn.Linear(width, spec.classes)
+
+    def forward(self, x):
+        return self.head(self.encoder(self.embed(x.reshape(-1, 8, 8))).mean(1))
+
+
+class Frozen(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.stem, self.head = nn.Linear(64, 12), nn.Linear(12, spec.classes)
+        self.stem.requires_grad_(False)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.stem(x)))
+
+
+def mlp(spec, width=16):
+    return nn.Sequential(nn.Linear(*spec.shape, width), nn.ReLU(), nn.Linear(width, spec.classes))
+
+
+def normalised(spec):
+    norm = nn.BatchNorm1d(16, momentum=None)  # the mean of all batches: counts decide
+    return nn.Sequential(nn.Linear(64, 16), norm, nn.ReLU(), nn.Linear(16, spec.classes))
+
+
+def dropping(spec):
+    return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.4), nn.Linear(16, spec.classes))
+
+
+def config(kind, arguments="{}", **keys):
+    model = ModelConfig(kind=kind if "-" in kind else f"{__name__}:{kind}", arguments=arguments)
+    keys = {"batch_size": BATCH, "steps_per_round": 3, "precision": "float64", **keys}
+    return LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
+
+
+def by_hand(learner, module, start, device, rounds):
+    """Return the state of a client's copy of the module after its local rounds."""
+    own = copy.deepcopy(module)
+    own.load_state_dict({**own.state_dict(), **start})
+    own.train()
+    samples = learner.task.shards["a"].samples
+    free = [parameter for parameter in own.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.SGD(free, lr=SIZE)
+    for number in range(rounds):
+        draws = stream(SEED, "dropout", "a", device, number)
+        torch.manual_seed(int(draws.integers(2**63)))
+        for rows in torch.from_numpy(rows_of_round(learner.task, "a", [device], [number])[0]):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(own(samples.x[rows]), samples.y[rows]).backward()
+            optimiser.step()
+    return own.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("vector-mlp", "{}"),
+        ("image-cnn", "{}"),
+        ("mlp", '{"width": 7}'),
+        ("normalised", "{}"),
+        ("dropping", "{}"),
+        ("Tied", "{}"),
+        ("Frozen", "{}"),
+        ("Attention", '{"width": 8}'),
+    ],
+)
+def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
+    data = DataConfig(kind="digit-images" if "cnn" in kind else "digits")
+    learner = Learner(config(kind, arguments, data=data))
+    names = learner.task.names
+    module = (
+        learner.task.skeleton_of_all()
+        if False
+        else learner.task.model(learner.force(learner.start()))
+    )
+    module = copy.deepcopy(module)
+    start = {names.path(n): t for n, t in learner.final_tensors(learner.start()).items()}
+    who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
+    state = learner.load(learner.start(), None, "a", who, [], zeros)
+    state = learner.train(state, "a", rounds, zeros, [], gate=True, masked=False)
+    sent = learner.offer(state, [], gate=True)
+    server = learner.aggregate(learner.start(), sent, "a", [], who, gate=True)
+    merged = {names.path(n): t for n, t in learner.final_tensors(server).items()}
+
+    sizes = learner.task.shards["a"].sizes
+    states = [by_hand(learner, module, start, k, int(rounds[k])) for k in range(2)]
+    for path, tensor in merged.items():
+        mean = sum(n * s[path].double() for n, s in zip(sizes, states, strict=True)) / sum(sizes)
+        expected = mean if tensor.is_floating_point() else mean.round().to(tensor.dtype)
+        torch.testing.assert_close(tensor, expected, rtol=1e-12, atol=1e-14)
+    assert any(not torch.equal(merged[path], start[path]) for path in merged)
+    sent_numbers = learner.architecture.upload_bytes([], gate=True) / 8
+    trained = {n for n in merged if n not in {f"stem.{p}" for p in ("weight", "bias")}}
+    assert sent_numbers == sum(merged[n].numel() for n in trained)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("vector-mlp", InputSpec("vector", (9,), 4)),
+        ("image-cnn", InputSpec("image", (3, 13, 10), 4)),
+        ("text-mean", InputSpec("text", (6,), 4, vocabulary=30)),
+    ],
+)
+def test_the_closed_form_of_every_plain_kind_is_what_its_module_holds(kind, spec):
+    asked = ModelConfig(kind=kind, experts=0, hidden=5, layers=2)
+    measured = measured_tensors(LearningConfig(1, ("a",), (1,), asked), spec)
+    said = KINDS[kind].tensors(asked, spec)
+    assert (said.backbone, said.products) == (measured.backbone, measured.products)
+    assert said.activations <= measured.activations  # which counts look-ups of words too
