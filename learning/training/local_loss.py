@@ -42,13 +42,13 @@ def with_term(
     scale = task.config.model.lora.scale
 
     def weight(path: tuple[str, ...], base: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        trained = [_stacked(tensors[one], task.batched) for one in path]
+        trained = [_stacked(tensors[one], task.traits.batched) for one in path]
         return trained[0] if len(trained) == 1 else base + product(trained[0], trained[1], scale)
 
     def of(tensors: Mapping[str, Tensor]) -> Any:
         plain = loss({name: tensor for name, tensor in tensors.items() if OWN not in name})
         server, *memory = (
-            {name: _stacked(tensors[f"{n}{OWN}{name}"], task.batched) for name in part}
+            {name: _stacked(tensors[f"{n}{OWN}{name}"], task.traits.batched) for name in part}
             for n, part in enumerate(dicts)
         )
 

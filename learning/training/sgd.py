@@ -6,6 +6,7 @@ model is too large for that.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,9 @@ from torch.func import vmap
 
 from learning.rng import draw_below, stream
 from learning.training.task import Task
+
+# An operation without a rule of its own runs device by device: that is what is wanted then.
+warnings.filterwarnings("ignore", "There is a performance drop because we have not yet")
 
 Tensors = Mapping[str, Tensor]
 Batch = tuple[Tensor, ...]

@@ -4,6 +4,7 @@ from learning import hardware as memory
 from learning.architecture.costs import architecture, as_sent
 from learning.architecture.kinds import (
     DATA_KEYS,
+    KINDS,
     SequenceShape,
     input_spec,
     model_keys,

@@ -2,7 +2,7 @@
 
 from learning.models.build import initialise, skeleton
 from learning.models.checkpoints import checkpoint_weights, save_checkpoint
-from learning.models.custom import Traits, measured_tensors
+from learning.models.custom import Traits
 from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.mixtral import MixtralMoE
 from learning.models.moe import LoraLinear, Residency, forward_with_routing, fresh_a, with_factors

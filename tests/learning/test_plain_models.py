@@ -8,8 +8,15 @@ import torch
 from torch import nn
 
 from learning import Learner, stream
-from tests.kit.learning import KINDS, DataConfig, InputSpec, LearningConfig, ModelConfig
-from tests.kit.training import measured_tensors, rows_of_round
+from tests.kit.learning import (
+    KINDS,
+    DataConfig,
+    InputSpec,
+    LearningConfig,
+    ModelConfig,
+    measured_tensors,
+)
+from tests.kit.training import rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
 
