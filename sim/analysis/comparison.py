@@ -1,4 +1,4 @@
-"""Groups of runs that differ in their seed: medians, ranges, ratios."""
+"""Groups of runs that differ in their seed: medians, ranges, means, ratios and tests."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from sim.analysis.statistics import over_seeds, paired
 from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
 from sim.formatting import as_yaml
 
 BASELINE = "synchronous"
+HOURS = "hours_to_common"
+"""What a test of the hours to the highest common target is called."""
 LONGEST_LABEL = 48
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
 
+MEASURED = ("accuracy_start", "accuracy_final", "loss_start", "loss_final")
 NETWORKED = ("f1_final", "local_ratio_final", "local_count_share_final", "local_weight_share_final")
 ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
 ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_mean")
-"""Figures of networked experts, of their inference, and of client-expert alignment."""
+"""Figures of the server's model, of networked experts and their inference, and of alignment."""
 SPENT = (
     *("sidelink_bytes", "uplink_bytes", "downlink_bytes"),
     *("device_rounds", "gradient_steps", "energy_j"),
@@ -131,16 +134,55 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
             name: most[name] / own[name] if most[name] is not None and own[name] else None
             for name in own
         }
+    names = [named(target) for target in chosen]
+    common = best_common(rows, names)
     return {
         "reference": groups[reference].label,
-        "targets": [named(target) for target in chosen],
+        "targets": names,
+        "common_target": common,
+        "tests": _tests(groups, groups[reference], common),
         "groups": rows,
     }
 
 
+def best_common(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> str | None:
+    """Return the highest of the ``targets`` that every group has reached in the median."""
+    reached = [row["cycles_to"] for row in rows]
+    names = [name for name in targets if all(one[name]["median"] is not None for one in reached)]
+    return max(names, default=None)
+
+
+def _tests(
+    groups: Sequence[Group[Any]], reference: Group[Any], common: str | None
+) -> list[dict[str, Any]]:
+    """Compare each group with the reference on the seeds of both, by what was measured."""
+
+    def by_seed(group: Group[Any], figure: str) -> dict[int, float]:
+        found = {}
+        for run in group.runs:
+            value = run.summary.get(figure)
+            if figure == HOURS and common is not None:
+                value = (first_reached(run.evaluations, float(common)) or {}).get("hours")
+            found[run.summary["seed"]] = _or_never(value)
+        return found
+
+    figures = ["accuracy_final", "loss_final", *([] if common is None else [HOURS])]
+    return [
+        {
+            "group": group.label,
+            "against": reference.label,
+            "figure": figure,
+            **paired(by_seed(group, figure), by_seed(reference, figure)),
+        }
+        for group in groups
+        if group is not reference
+        for figure in figures
+    ]
+
+
 def _row(group: Group[Any], targets: Sequence[float]) -> dict[str, Any]:
     def spread(*path: str) -> dict[str, float | None]:
-        return median_and_range(group.values(*path))
+        return over_seeds(group.values(*path))
 
     reached = {
         named(target): [first_reached(run.evaluations, target) or {} for run in group.runs]
@@ -153,10 +195,10 @@ def _row(group: Group[Any], targets: Sequence[float]) -> dict[str, Any]:
         "stand_in": group.runs[0].summary["stand_in"],
         **{key: spread(key) for key in ("cycles", "contacts_served", "service_hours")},
         "seeds": [run.summary["seed"] for run in group.runs],
-        **{key: spread(key) for key in ("accuracy_start", "accuracy_final")},
+        **{key: spread(key) for key in MEASURED},
         **{
             f"{key}_to": {
-                name: median_and_range([_or_never(one.get(key)) for one in each])
+                name: over_seeds([_or_never(one.get(key)) for one in each])
                 for name, each in reached.items()
             }
             for key in ("cycles", "hours", "gradient_steps", "energy_j")
@@ -170,12 +212,6 @@ def _row(group: Group[Any], targets: Sequence[float]) -> dict[str, Any]:
 
 def _or_never(value: float | None) -> float:
     return math.inf if value is None else float(value)
-
-
-def median_and_range(values: list[float]) -> dict[str, float | None]:
-    """Return median, least (``min``) and greatest (``max``); None stands for inf, never."""
-    figures = {"median": median(values), "min": min(values), "max": max(values)}
-    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
 
 
 def _short(key: str, value: Any) -> str:

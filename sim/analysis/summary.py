@@ -81,6 +81,8 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": curve[-1].accuracy if curve else None,
         "accuracy_best": max((evaluation.accuracy for evaluation in curve), default=None),
+        "loss_start": curve[0].loss if curve else None,
+        "loss_final": curve[-1].loss if curve else None,
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -24,10 +25,11 @@ Spent = Mapping[str, list[Any]]
 class Evaluation(NamedTuple):
     """A pooled evaluation that measured something, and what all devices had spent by then.
 
-    What was spent is None where it is not known.
+    The loss, and what was spent, are None where they are not known.
     """
 
     accuracy: float
+    loss: float | None
     cycles: int
     hours: float
     device_rounds: int | None
@@ -38,11 +40,12 @@ class Evaluation(NamedTuple):
 def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
     """Return the evaluations of a run in order of time."""
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
-    rows = metrics.select(["accuracy", "cycle", "time_s"]).filter(pooled).to_pylist()
+    rows = metrics.select(["accuracy", "loss", "cycle", "time_s"]).filter(pooled).to_pylist()
     spent, steps = manifest.get("spent"), manifest["scenario"]["learning"]["steps_per_round"]
     return [
         Evaluation(
             row["accuracy"],
+            row["loss"],
             row["cycle"],
             row["time_s"] / 3600,
             *_spent_by(row["time_s"], spent, steps),
@@ -71,9 +74,8 @@ def first_reached(curve: Sequence[Evaluation], target: float) -> dict[str, Any] 
     """Return when a target was first reached, and what had been spent by then; None if never."""
     for evaluation in curve:
         if evaluation.accuracy >= target:
-            found = evaluation._asdict()
-            del found["accuracy"]
-            return found
+            when = evaluation._asdict()
+            return {key: when[key] for key in when if key not in ("accuracy", "loss")}
     return None
 
 
@@ -99,7 +101,7 @@ def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[fl
 
 
 def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
-    """Return round accuracies above the lowest start that at least one of the runs has reached.
+    """Return round accuracies above the median start that at least one of the runs has reached.
 
     These are the highest few multiples of 5 %, or of 2 or 1 % where the runs lie closer together,
     and the highest that all runs have reached. Runs that measured nothing do not count.
@@ -107,7 +109,7 @@ def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
     known = [[evaluation.accuracy for evaluation in curve] for curve in curves if curve]
     if not known:
         return ()
-    start, best = min(curve[0] for curve in known), [max(curve) for curve in known]
+    start, best = median(curve[0] for curve in known), [max(curve) for curve in known]
     found: list[float] = []
     for step in STEPS:
         found = [n / 100 for n in range(step, 101, step) if start < n / 100 <= max(best)]

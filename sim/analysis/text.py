@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sim.analysis.statistics import FEWEST, FEWEST_RANKED
 from sim.formatting import data_size, energy, seconds, table
 
 LONGEST_HEAD = 32
@@ -44,6 +45,8 @@ def _reached(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "accuracy", "not measured (timing only)"
     else:
         yield "accuracy", f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
+    if summary["loss_start"] is not None and summary["loss_final"] is not None:
+        yield "loss", f"{summary['loss_start']:.3f} -> {summary['loss_final']:.3f}"
     if (stand_in := summary["stand_in"]) is not None:
         yield "stand-in", stand_in_text(stand_in)
     for name, when in summary["targets"].items():
@@ -145,6 +148,12 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
         ("start accuracy", lambda g: measured(g["accuracy_start"])),
         ("final accuracy", lambda g: measured(g["accuracy_final"])),
         *(
+            [(MEAN, lambda g: mean_text(g["accuracy_final"]))]
+            if any(group["accuracy_final"]["low"] is not None for group in groups)
+            else []
+        ),
+        ("final loss", lambda g: measured(g["loss_final"])),
+        *(
             (name, lambda g, key=key: measured(g[key]))
             for name, key in SYSTEM_ROWS
             if any(group[key]["min"] is not None for group in groups)
@@ -177,6 +186,10 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     compared = reached and len(groups) > 1
     note = f"(times fewer cycles than {reference!r}, in the median)" if compared else ""
     lines = [table(["", *heads], rows), *legend, note, *stand_in_lines(groups)]
+    if tested := test_rows(comparison):
+        lines += ["", f"differences from {comparison['reference']!r} on the same seeds:"]
+        lines += [table(["", "", "seeds", "mean [95 %]", "p (t)", "p (Wilcoxon)"], tested)]
+    lines += test_notes(comparison)
     return "\n".join(line for line in lines if line)
 
 
@@ -193,6 +206,56 @@ def measured(figure: Mapping[str, float | None], unknown: str = "-") -> str:
     return unknown if figure["median"] is None else spread(figure, "{:.3f}".format)
 
 
+MEAN = "mean accuracy [95 %]"
+"""Head of the means over seeds with their interval."""
+
+
+def mean_text(figure: Mapping[str, float | None], unknown: str = "-", form: str = "{:.3f}") -> str:
+    """Show the mean over seeds, and its 95 % interval where there is one."""
+    if figure["mean"] is None:
+        return unknown
+    text = form.format(figure["mean"])
+    if figure["low"] is None:
+        return text
+    return f"{text} [{form.format(figure['low'])}..{form.format(figure['high'])}]"
+
+
+def test_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
+    """Return what the tests of a comparison have found, a row for each that could be made."""
+    common = comparison["common_target"]
+    names = {
+        "accuracy_final": ("final accuracy", "{:+.3f}"),
+        "loss_final": ("final loss", "{:+.3f}"),
+    }
+    names |= {"hours_to_common": (f"hours to {common}", "{:+.2f}")}
+    rows = []
+    for test in comparison["tests"]:
+        if test["difference"] is not None:
+            name, form = names[test["figure"]]
+            found = mean_text({**test, "mean": test["difference"]}, form=form)
+            values = [_p_value(test["t_p"]), _p_value(test["wilcoxon_p"])]
+            rows.append([test["group"], name, str(test["pairs"]), found, *values])
+    return rows
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def test_notes(comparison: Mapping[str, Any]) -> list[str]:
+    """Say what the tests of a comparison lack; nothing where they lack nothing."""
+    accuracy = [test for test in comparison["tests"] if test["figure"] == "accuracy_final"]
+    known = any(group["accuracy_final"]["median"] is not None for group in comparison["groups"])
+    fewest = min((test["pairs"] for test in accuracy), default=FEWEST_RANKED)
+    if not known or fewest >= FEWEST_RANKED:
+        return []
+    if fewest >= FEWEST:
+        return [f"Wilcoxon's test needs {FEWEST_RANKED} seeds in common; there are {fewest}"]
+    return [f"no test with {fewest} seeds in common: it needs {FEWEST}, better {FEWEST_RANKED}"]
+
+
 def _cycles(group: Mapping[str, Any], name: str) -> str:
     shown = spread(group["cycles_to"][name], "{:g}".format)
     ratio = group["ratio"][name]
@@ -206,7 +269,8 @@ def spread(
     never: str = "never",
 ) -> str:
     """Show a median, with its range where there is one; ``never`` for a target not reached."""
-    shown = {k: never if v is None else form(v / unit) for k, v in figure.items()}
+    ends = {key: figure[key] for key in ("median", "min", "max")}
+    shown = {k: never if v is None else form(v / unit) for k, v in ends.items()}
     if shown["min"] == shown["max"]:
         return shown["median"]
     return f"{shown['median']} [{shown['min']}..{shown['max']}]"

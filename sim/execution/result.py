@@ -205,6 +205,8 @@ def _rows(result: Result) -> Iterator[tuple[str, str]]:
     yield "contacts", f"{summary['contacts_served']} of {summary['contacts']} served"
     if summary["accuracy_final"] is not None:
         yield "accuracy", f"{summary['accuracy_start']:.3f} to {summary['accuracy_final']:.3f}"
+    if summary["loss_start"] is not None and summary["loss_final"] is not None:
+        yield "loss", f"{summary['loss_start']:.3f} to {summary['loss_final']:.3f}"
     for target, when in summary["targets"].items():
         if when is not None:
             yield f"reached {target}", f"{when['cycles']} cycles, {when['hours'] / 24:.2f} days"

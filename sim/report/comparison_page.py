@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sim.analysis.comparison import Group, compare_groups, group_runs
-from sim.analysis.text import measured, spread, stand_in_lines
+from sim.analysis.text import (
+    MEAN,
+    mean_text,
+    measured,
+    spread,
+    stand_in_lines,
+    test_notes,
+    test_rows,
+)
 from sim.errors import InputError
 from sim.execution.result import Result, load
 from sim.formatting import data_size
@@ -47,18 +55,17 @@ def sections(groups: Sequence[Group[Result]]) -> Iterator[Section]:
     """Return the parts of a comparison: words, groups, ratios, curves, where the time went."""
     comparison = compare_groups(groups)
     rows, reference = comparison["groups"], comparison["reference"]
-    targets = comparison["targets"]
-    yield Section("summary", "Summary", [Text(text) for text in _words(rows, reference, targets)])
-    yield Section("groups", "Groups of runs", [_groups(rows)])
+    targets, common = comparison["targets"], comparison["common_target"]
+    yield Section("summary", "Summary", [Text(text) for text in _words(rows, reference, common)])
+    yield Section("groups", "Groups of runs", [_groups(rows), *_tests(comparison)])
     yield Section("ratios", "Cycles and time to targets", _targets(rows, reference, targets))
     yield Section("accuracy", "Accuracy over time", _curves(groups))
     yield Section("time", "Where the time went", findings.of_groups(groups))
     yield Section("runs", "Runs", [_runs(groups)])
 
 
-def _words(rows: Sequence[Row], reference: str, targets: Sequence[str]) -> Iterator[str]:
+def _words(rows: Sequence[Row], reference: str, name: str | None) -> Iterator[str]:
     yield from map(sentence, stand_in_lines(rows))
-    name = best_common([row["cycles_to"] for row in rows], targets)
     if name is None:
         yield "There is no accuracy that all groups have reached."
         return
@@ -71,14 +78,6 @@ def _words(rows: Sequence[Row], reference: str, targets: Sequence[str]) -> Itera
     yield f"{text} (medians); {name} is the highest target that all have reached."
 
 
-def best_common(
-    reached: Sequence[dict[str, dict[str, float | None]]], targets: Sequence[str]
-) -> str | None:
-    """Return the highest of the ``targets`` that every group has reached in the median."""
-    names = [name for name in targets if all(one[name]["median"] is not None for one in reached)]
-    return max(names, default=None)
-
-
 def _groups(rows: Sequence[Row]) -> Table:
     columns = {
         "seeds": [str(row["runs"]) for row in rows],
@@ -87,6 +86,8 @@ def _groups(rows: Sequence[Row]) -> Table:
         "hours served": [spread(row["service_hours"], "{:.1f}".format) for row in rows],
         "accuracy at the start": [measured(row["accuracy_start"], UNKNOWN) for row in rows],
         "final accuracy": [measured(row["accuracy_final"], UNKNOWN) for row in rows],
+        MEAN: [mean_text(row["accuracy_final"], UNKNOWN) for row in rows],
+        "final loss": [measured(row["loss_final"], UNKNOWN) for row in rows],
         "uplink": [data_size(row["uplink_bytes"]["median"] or 0.0) for row in rows],
         "downlink": [data_size(row["downlink_bytes"]["median"] or 0.0) for row in rows],
         "device rounds": [spread(row["device_rounds"], "{:g}".format) for row in rows],
@@ -96,6 +97,16 @@ def _groups(rows: Sequence[Row]) -> Table:
     return Table(
         "Median over the seeds of a group, and its range", ["group", *known], cells, wide=True
     )
+
+
+def _tests(comparison: Mapping[str, Any]) -> Iterator[Block]:
+    """The differences from the reference on the same seeds, or what is missing for them."""
+    if lines := test_rows(comparison):
+        heads = ["group", "figure", "seeds", "mean difference (95 %)", "p (t)", "p (Wilcoxon)"]
+        caption = f"Paired differences from {comparison['reference']} on the same seeds"
+        yield Table(caption, heads, lines, wide=True)
+    for note in test_notes(comparison):
+        yield Text(note, "note")
 
 
 def _targets(rows: Sequence[Row], reference: str, targets: Sequence[str]) -> list[Block]:

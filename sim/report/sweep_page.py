@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.comparison import group_runs
+from sim.analysis.statistics import over_seeds
 from sim.execution.folder import COMPLETE, SWEEP
 from sim.execution.result import load
 from sim.formatting import as_yaml, data_size
@@ -86,7 +88,7 @@ def best_target(done: pa.Table) -> str | None:
 
 def _values(done: pa.Table, target: str | None) -> dict[str, str]:
     """Columns that are drawn, and what they are called: those that have any values."""
-    named = {"accuracy_final": "Final accuracy"}
+    named = {"accuracy_final": "Final accuracy", "loss_final": "Final loss"}
     if target is not None:
         named[hours_to(target)] = f"Hours to {target} accuracy"
     if done["accuracy_final"].null_count == len(done):
@@ -192,6 +194,7 @@ def _forms(target: str | None) -> dict[str, str]:
     reached = {} if target is None else {hours_to(target): f"hours to {target}"}
     return {
         "accuracy_final": "final accuracy",
+        "loss_final": "final loss",
         **reached,
         "cycles": "cycles",
         "hours": "hours",
@@ -207,7 +210,7 @@ def _figure(name: str, value: Any) -> str:
         return "-"
     if name.endswith("_bytes"):
         return data_size(value)
-    if name in ("accuracy_final", "idle_share"):
+    if name in ("accuracy_final", "loss_final", "idle_share"):
         return f"{value:.3f}"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
@@ -262,20 +265,44 @@ def _extremes(every: Sequence[Row], target: str | None) -> Iterator[Extreme]:
     yield Extreme("uplink_bytes", min, data_size, "The least uplink")
 
 
+def _combinations(every: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
+    """Return the rows of each combination of the keys but the seed, in their order."""
+    groups: dict[str, list[Row]] = {}
+    for row in every:
+        groups.setdefault(as_yaml([row[key] for key in keys if key != "seed"]), []).append(row)
+    return list(groups.values())
+
+
 def _sentence(every: Sequence[Row], keys: Sequence[str], extreme: Extreme) -> str:
-    """Say at which point a figure is best; of several that are equally good, how many they are."""
-    known = [row for row in every if row[extreme.column] is not None]
-    values = [row[extreme.column] for row in known]
-    best = extreme.best(values)
-    found = [row for row in known if row[extreme.column] == best]
-    where = ", ".join(f"{key}={as_yaml(found[0][key])}" for key in keys)
-    where = f"{where}, seed {found[0]['seed']}" if where else f"seed {found[0]['seed']}"
-    text = f"{extreme.text}: {extreme.form(best)}"
-    if min(values) == max(values):
-        return f"{text}, at every point." if len(values) == len(every) else f"{text}, at {where}."
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    span = f"{extreme.form(min(values))} to {extreme.form(max(values))}"
-    return f"{text}, at {where}{more}; the points range from {span}."
+    """Say which combination is best in the mean over its seeds, and how far all points lie apart.
+
+    One that has a seed without this figure is left out; of several that are equally good, it says
+    how many they are.
+    """
+    column, form = extreme.column, extreme.form
+    values = [row[column] for row in every if row[column] is not None]
+    groups = [g for g in _combinations(every, keys) if all(row[column] is not None for row in g)]
+    if min(values) == max(values) and len(values) == len(every):
+        return f"{extreme.text}: {form(values[0])}, at every point."
+    span = f"the points range from {form(min(values))} to {form(max(values))}"
+    if not groups:
+        return f"{extreme.text}: no combination did with all of its seeds; {span}."
+    means = [mean([row[column] for row in group]) for group in groups]
+    best = extreme.best(means)
+    group = groups[means.index(best)]
+    where = [f"{key}={as_yaml(group[0][key])}" for key in keys if key != "seed"]
+    where += [f"seed {group[0]['seed']}" if len(group) == 1 else _mean_of(group, extreme)]
+    more = f" and {means.count(best) - 1} more" if means.count(best) > 1 else ""
+    text = f"{extreme.text}: {form(best)}, at {', '.join(where)}{more}"
+    return f"{text}." if min(values) == max(values) else f"{text}; {span}."
+
+
+def _mean_of(group: Sequence[Row], extreme: Extreme) -> str:
+    """Say that a figure is a mean over seeds, with its 95 % interval."""
+    figure = over_seeds([row[extreme.column] for row in group])
+    ends = [extreme.form(end) for end in (figure["low"], figure["high"]) if end is not None]
+    interval = f" (95 %: {' to '.join(ends)})" if len(set(ends)) > 1 else ""
+    return f"mean of {len(group)} seeds{interval}"
 
 
 def asked(sweep: Sweep) -> Facts:

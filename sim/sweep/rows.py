@@ -139,6 +139,7 @@ def targets_of(rows: pa.Table) -> list[str]:
 FIGURES: dict[str, pa.DataType] = {
     "accuracy_final": NUMBER,
     "accuracy_best": NUMBER,
+    "loss_final": NUMBER,
     "cycles": WHOLE,
     "hours": NUMBER,
     "contacts": WHOLE,

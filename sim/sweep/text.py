@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import median_and_range
-from sim.analysis.text import spread
+from sim.analysis.statistics import over_seeds
+from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, table
 from sim.sweep.engine import Outcome
@@ -32,12 +32,16 @@ MOST_LINES = 20
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a combination: over its complete rows, each shown by ``form``."""
+    """One figure of a combination: over its complete rows, each shown by ``form``.
+
+    It is shown as a median with its range or, if ``mean``, as a mean with its 95 % interval.
+    """
 
     head: str
     key: str
     form: Callable[[float], str]
     never: str = "-"
+    mean: bool = False
 
 
 def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
@@ -96,8 +100,11 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> list[Column]:
             Column(f"days to {target}", f"hours_to_{target}", _days, "never"),
         )
     ]
+    several = any(row["replication"] for row in rows)
     return [
         Column("accuracy", "accuracy_final", "{:.3f}".format),
+        *([Column(MEAN, "accuracy_final", "{:.3f}".format, mean=True)] if several else []),
+        Column("loss", "loss_final", "{:.3f}".format),
         *to_target,
         Column("cycles", "cycles", "{:g}".format),
         Column("served", "contacts_served", "{:g}".format),
@@ -145,11 +152,12 @@ def _count(group: Sequence[Row]) -> str:
 
 
 def _shown(column: Column, rows: Sequence[Row]) -> str:
-    """Show the median of a figure, and its range; a target that is not reached is never."""
+    """Show a figure over rows; a target that is not reached is never."""
     if not rows:
         return "-"
     values = [math.inf if row[column.key] is None else row[column.key] for row in rows]
-    return spread(median_and_range(values), column.form, never=column.never)
+    figure = over_seeds(values)
+    return mean_text(figure) if column.mean else spread(figure, column.form, never=column.never)
 
 
 def _named(row: Row, keys: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
@@ -64,7 +65,8 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
             leomix("run", "paper-slots", "-o", folders[-1], *SMALL, *setting, *shorter)
     manifest = json.loads((folders[-1] / "manifest.json").read_text())
     (folders[-1] / "manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
-    groups = json.loads(leomix("compare", *folders, folders[0], "--json").out)["groups"]
+    compared = json.loads(leomix("compare", *folders, folders[0], "--json").out)
+    groups = compared["groups"]
     assert [(g["label"], g["seeds"], g["runs"]) for g in groups] == [
         ("synchronous", [1, 2, 3], 3),
         ("emsfl", [1, 2], 2),
@@ -73,7 +75,17 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
     shown = [json.loads(leomix("show", folders[n], "--json").out) for n in (0, 1, 3)]
     spread = [groups[0]["accuracy_final"][name] for name in ("min", "median", "max")]
     assert spread == sorted(one["accuracy_final"] for one in shown)
-    assert "synchronous" in leomix("compare", *folders).out
+    text = leomix("compare", *folders).out
+    mean = groups[0]["accuracy_final"]["mean"]
+    assert mean == pytest.approx(np.mean([one["accuracy_final"] for one in shown]))
+    assert f"{mean:.3f} [" in text and "final loss" in text
+    tests = {(one["group"], one["figure"]): one for one in compared["tests"]}
+    emsfl = [json.loads(leomix("show", folders[n], "--json").out) for n in (4, 5)]
+    for figure in ("accuracy_final", "loss_final"):
+        apart = [one[figure] - other[figure] for one, other in zip(emsfl, shown, strict=False)]
+        assert tests["emsfl", figure]["difference"] == pytest.approx(np.mean(apart))
+        assert tests["emsfl (interrupted)", figure]["pairs"] == 1
+    assert "no test with 1 seeds in common" in text
 
 
 def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 import sim
 from tests.kit import results, small
@@ -98,14 +99,14 @@ def test_seconds_are_shown_in_a_unit_that_can_be_read():
 
 
 def curve(*accuracies):
-    return [results.Evaluation(a, n, n, None, None, None) for n, a in enumerate(accuracies)]
+    return [results.Evaluation(a, None, n, n, None, None, None) for n, a in enumerate(accuracies)]
 
 
 def test_targets_are_levels_that_the_runs_reach():
     assert results.levels([]) == results.levels([[], curve(0.3)]) == ()
     assert results.levels([curve(0.27, 0.313, 0.3)]) == (0.28, 0.29, 0.3, 0.31)
     # The five highest of any, and the highest that both have reached.
-    both = [curve(0.25, 0.91), curve(0.1, 0.63)]
+    both = [curve(0.25, 0.91), curve(0.25, 0.63)]
     assert results.levels(both) == (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
@@ -128,3 +129,39 @@ def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(
     swept = sim.sweep.sweep(tmp_path / "s.yaml", {"seed": [3]}, tmp_path / "sweep", overrides=sets)
     found = swept.rows.to_pylist()[0]
     assert {n: found[f"cycles_to_{n}"] for n in own} == own and "cycles_to_0.75" not in found
+
+
+FIGURE = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
+
+
+@given(st.lists(st.tuples(FIGURE, FIGURE), min_size=1, max_size=12))
+def test_figures_over_seeds_are_those_of_scipy(pairs):
+    first, second = (dict(enumerate(own, 1)) for own in zip(*pairs, strict=True))
+    found, alone = results.paired({0: 1.0, **first}, {**second, 99: 2.0}), list(first.values())
+    apart = np.array(alone) - np.array(list(second.values()))
+    assert found["pairs"] == len(pairs)
+    assert (found["difference"] is None) == (len(pairs) < 2)
+    for values, own in ((alone, results.over_seeds(alone)), (apart.tolist(), found)):
+        assert own.get("mean", own.get("difference", 0.0)) in (None, pytest.approx(np.mean(values)))
+        if len(values) > 1:
+            ends = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+            wanted = (np.mean(values),) * 2 if np.isnan(ends).any() else ends
+            assert (own["low"], own["high"]) == pytest.approx(wanted, abs=1e-9)
+    if found["t_p"] is not None and np.ptp(apart) > 1e-9:
+        assert found["t_p"] == pytest.approx(stats.ttest_1samp(apart, 0.0).pvalue, abs=1e-12)
+    ranked = len(pairs) >= 5 and apart.any()
+    assert found["wilcoxon_p"] == (stats.wilcoxon(apart).pvalue if ranked else None)
+
+
+def test_a_run_that_never_got_there_leaves_no_mean_and_no_test():
+    never = {1: 2.0, 2: float("inf"), 3: 4.0}
+    found = results.over_seeds(list(never.values()))
+    assert found == {
+        "median": 4.0,
+        "min": 2.0,
+        "max": None,
+        "mean": None,
+        "low": None,
+        "high": None,
+    }
+    assert results.paired(never, {1: 1.0, 2: 1.0, 3: 1.0})["difference"] is None
