@@ -1,28 +1,19 @@
 """AOS, LOS and look angles of a cluster's devices during a contact."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from math import ceil, isfinite
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
-from orbit.ephemeris import Ephemeris
-from orbit.look_angles import (
-    LookAngles,
-    azimuth_deg,
-    elevation_and_range,
-    looks_from,
-    range_rate_km_s,
-)
-from orbit.passes import find_passes, first_largest
+from orbit.checks import FloatArray
+from orbit.contact_views import contact_views
+from orbit.look_angles import LookAngles, azimuth_deg, looks_from
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
-from orbit.tracks import Tracks, contact_tracks, rows_of
-from orbit.visibility import Samples
-from orbit.windows import groups
+from orbit.tracks import Tracks, contact_tracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +88,6 @@ def contact_track(
     return ContactTrack(contact_tracks([satellite], start, *span_s))
 
 
-Look = tuple[FloatArray, FloatArray, FloatArray]
-
-
 @dataclass(frozen=True, eq=False)
 class ContactGeometry:
     """AOS and LOS (K,) of each device, and its geometry (K, T) at even times from AOS to LOS.
@@ -158,123 +146,3 @@ def contact_geometry(
     elevation, slant_range, range_rate = (values.reshape(time_s.shape) for values in look)
     ends, place = (time_s[:, 0], time_s[:, -1]), (elevation, slant_range, range_rate)
     return ContactGeometry(*ends, time_s, *place, ContactTrack(views.tracks), frames)
-
-
-# Many contacts at once: rows are pairs of a contact and a device.
-
-
-@dataclass(frozen=True, eq=False)
-class ContactViews:
-    """Who sees the satellites of N contacts, and from when to when: one row a contact and device.
-
-    Rows (R,) are sorted by contact, and there by device. `contact` indexes the `tracks`, `site` the
-    `frames`, which are those of all places. AOS and LOS are as in `ContactGeometry`. No bit of a
-    row depends on the others.
-    """
-
-    tracks: Tracks
-    frames: SiteFrames
-    contact: IntArray
-    site: IntArray
-    aos_s: FloatArray
-    los_s: FloatArray
-
-    def look(self, row: IntArray, time_s: FloatArray) -> Look:
-        """Elevation (deg), range (km) and range rate (km/s) of rows (P,) at times (P,)."""
-        found = np.empty((3, len(time_s)))
-        for some in _blocks(len(time_s)):
-            state = self.tracks.state(self.contact[row[some]], time_s[some])
-            found[:, some] = elevation_and_range(state, self.frames, self.site[row[some]])
-        return found[0], found[1], found[2]
-
-    def look_beside(
-        self, row: IntArray, time_s: FloatArray, site: IntArray
-    ) -> tuple[Look, FloatArray]:
-        """What `look` says, and the range rate from other sites (P,), by index."""
-        found = np.empty((4, len(time_s)))
-        for some in _blocks(len(time_s)):
-            state = self.tracks.state(self.contact[row[some]], time_s[some])
-            found[:3, some] = elevation_and_range(state, self.frames, self.site[row[some]])
-            found[3, some] = range_rate_km_s(state, self.frames, site[some])
-        return (found[0], found[1], found[2]), found[3]
-
-    def look_at(self, row: IntArray, state: FloatArray, which: IntArray) -> Look:
-        """What `look` says of rows (P,), with their satellites in some of the states (S, 6)."""
-        found, parts = np.empty((3, len(row))), np.ascontiguousarray(state.T)
-        for some in _blocks(len(row)):
-            there = np.take(parts, which[some], axis=1).T
-            found[:, some] = elevation_and_range(there, self.frames, self.site[row[some]])
-        return found[0], found[1], found[2]
-
-
-def _blocks(points: int) -> Iterator[slice]:
-    """Stretches of points whose arrays stay in a core's own cache."""
-    return (slice(first, first + _BLOCK) for first in range(0, points, _BLOCK))
-
-
-def contact_views(
-    satellites: Sequence[Satellite],
-    start: datetime,
-    rise_s: FloatArray,
-    set_s: FloatArray,
-    frames: Sequence[SiteFrames],
-    place: IntArray,
-) -> ContactViews:
-    """AOS and LOS of all devices in N contacts [rise_s, set_s] (N,), each over one of some places.
-
-    `place` (N,) says which of the `frames`, each those of a place's devices. Satellites, times and
-    errors are those of `contact_geometry`.
-    """
-    tracks = contact_tracks(satellites, start, rise_s, set_s)
-    sites = np.array([len(frame.sin_mask) for frame in frames])
-    devices, before = sites[place], (np.cumsum(sites) - sites)[place]
-    contact = np.repeat(np.arange(len(place)), devices)
-    edges_s = np.empty((2, len(contact)))
-    rows = groups(place[contact], len(frames))
-    for frame, mine, some in zip(frames, rows, groups(place, len(frames)), strict=True):
-        if len(some):
-            found = aos_los(tracks.ephemeris(some), frame)
-            ends = (x[some, None] for x in (rise_s, set_s))
-            edges_s[:, mine] = np.clip(found, *ends).reshape(2, -1)
-    every = (
-        np.concatenate([getattr(frame, name) for frame in frames])
-        for name in ("position_km", "axes", "sin_mask")
-    )
-    return ContactViews(tracks, SiteFrames(*every), contact, rows_of(before, devices), *edges_s)
-
-
-# Samples that are searched at once, which bounds the memory of a long contact of many devices.
-_CHUNK = 40_000
-# Numbers of an array at most, so that a dozen of them stay in a core's own cache.
-_BLOCK = 8_000
-
-
-def aos_los(ephemeris: Ephemeris, frames: SiteFrames) -> FloatArray:
-    """AOS and LOS (2, N, K) of K devices under each of N tracks, not yet cut at the tracks' ends.
-
-    That of the highest pass above a device's mask; of one that sees none twice when it is highest.
-    """
-    tracks, devices = len(ephemeris.step_s), np.arange(len(frames.sin_mask))
-    edges_s = np.empty((2, tracks, len(devices)))
-    parts = min(len(devices), ceil(len(devices) * len(ephemeris.time_s) / _CHUNK))
-    for some in np.array_split(devices, parts):
-        edges_s[:, :, some] = _aos_los(ephemeris, frames, some)
-    return edges_s
-
-
-def _aos_los(ephemeris: Ephemeris, frames: SiteFrames, devices: IntArray) -> FloatArray:
-    """AOS and LOS (2, N, k) of some devices that follow each other."""
-    samples, satellites = Samples.every(ephemeris, frames, devices), len(ephemeris.step_s)
-    edges_s = np.full((2, len(devices), satellites), np.nan)
-    passes = find_passes(samples, closest=False)
-    pair = (passes.site - devices[0]) * satellites + passes.satellite
-    best = first_largest(passes.sin_elevation, pair)
-    edges_s.reshape(2, -1)[:, pair[best]] = passes.rise_s[best], passes.set_s[best]
-    # Who sees none has no interval, at the highest elevation: where a pass without mask culminates.
-    unseen = np.isnan(edges_s[0])
-    if unseen.any():
-        these = np.repeat(unseen, np.bincount(ephemeris.satellite), axis=1).ravel()
-        bare = replace(frames, sin_mask=np.full(len(frames.sin_mask), -1.0))
-        some = Samples.of(ephemeris, bare, samples.site[these], samples.row[these])
-        edges_s[:, unseen] = find_passes(some, closest=False).culminate_s
-    return np.swapaxes(edges_s, 1, 2)

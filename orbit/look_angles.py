@@ -83,16 +83,24 @@ def elevation_and_range(
     From sites by index, which are broadcast against the states.
     """
     line = _line(state, frames, site)
-    east, north, up = _local(line, frames, site)
-    level = np.square(east, out=east)
-    level += np.square(north, out=north)
-    # The arctangent keeps its digits near the zenith, where the arcsine loses them.
-    elevation: FloatArray = np.degrees(np.arctan2(up, np.sqrt(level)))
-    level += np.square(up, out=up)
-    slant_range = np.sqrt(level, out=level)
+    elevation, slant_range = of_local(*_local(line, frames, site))
     range_rate = dot(line, _vector(state[..., 3:]))
     range_rate /= slant_range
     return elevation, slant_range, range_rate
+
+
+def of_local(east: FloatArray, north: FloatArray, up: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Elevation (deg) and distance of what lies so far to the east, the north and up.
+
+    The first two are overwritten.
+    """
+    level = np.square(east, out=east)
+    level += np.square(north, out=north)
+    # The arctangent keeps its digits near the zenith, where the arcsine loses them.
+    elevation = np.arctan2(up, np.sqrt(level, out=north), out=north)
+    elevation *= 180.0 / np.pi
+    level += np.square(up)
+    return elevation, np.sqrt(level, out=level)
 
 
 def range_rate_km_s(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:

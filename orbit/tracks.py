@@ -69,17 +69,33 @@ class Tracks:
 
         Outside of its span a track extrapolates. Each component's values lie together in memory.
         """
-        after_s = time_s - self.first_s[track]
-        row, pieces = self.row[track], self.pieces[track]
-        left = after_s * (self.pieces / self.knots_s[self.row + self.pieces])[track]
-        row = row + np.minimum(np.maximum(left, 0), pieces - 1).astype(np.intp)
-        beyond_s = after_s - self.knots_s[row]
-        values = np.take(self.powers[0], row, axis=1)
-        for power in self.powers[1:]:
-            values *= beyond_s
-            values += np.take(power, row, axis=1)
-        components_last: FloatArray = np.moveaxis(values, 0, -1)
+        components_last: FloatArray = np.moveaxis(self._along(track, time_s, 6), 0, -1)
         return components_last
+
+    def position_km(self, track: IntArray, time_s: FloatArray) -> FloatArray:
+        """Positions (3, ...) alone; arguments as `state`."""
+        return self._along(track, time_s, 3)
+
+    def _along(self, track: IntArray, time_s: FloatArray, components: int) -> FloatArray:
+        """The first components of the states, (components, ...)."""
+        after_s = time_s - self.first_s[track]
+        row = self.row[track]
+        left = after_s * self._per_s[track]
+        np.maximum(left, 0, out=left)
+        np.minimum(left, (self.pieces - 1)[track], out=left)
+        row = row + left.astype(np.intp)
+        after_s -= self.knots_s[row]
+        values = self.powers[0, :components].take(row, axis=1)
+        for power in self.powers[1:, :components]:
+            values *= after_s
+            values += power.take(row, axis=1)
+        return values
+
+    @cached_property
+    def _per_s(self) -> FloatArray:
+        """Pieces (N,) a second."""
+        per_s: FloatArray = self.pieces / self.knots_s[self.row + self.pieces]
+        return per_s
 
     def ephemeris(self, some: IntArray) -> Ephemeris:
         """The positions on some tracks as an ephemeris, each of them a satellite of it."""

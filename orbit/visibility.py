@@ -150,29 +150,6 @@ class Samples:
         """Those samples that can matter to windows of some of the sites."""
         return cls.of(ephemeris, frames, *_visible_candidates(ephemeris, frames, sites))
 
-    @classmethod
-    def every(cls, ephemeris: Ephemeris, frames: SiteFrames, sites: IntArray) -> "Samples":
-        """All rows from each of some sites, to the last bits as by `of`, without any indexing."""
-        rows, (position, rate) = len(ephemeris.time_s), ephemeris.node[:2]
-        from_km, up = frames.position_km[sites], frames.up[sites]
-
-        def along(vectors: FloatArray, motion: FloatArray) -> FloatArray:
-            # Term by term: a product of matrices may round otherwise where it has fewer rows.
-            product: FloatArray = np.multiply.outer(vectors[:, 0], motion[0])
-            product += np.multiply.outer(vectors[:, 1], motion[1])
-            product += np.multiply.outer(vectors[:, 2], motion[2])
-            return product
-
-        height = along(up, position) - (up * from_km).sum(axis=1)[:, None]
-        square = dot(position, position) - 2 * along(from_km, position)
-        square += np.square(from_km).sum(axis=1)[:, None]
-        square_rate = 2 * (dot(position, rate) - along(from_km, rate))
-        seen = LineOfSight(height, along(up, rate), square, square_rate)
-        visible = seen.above_mask_km(frames.sin_mask[sites, None]) >= 0
-        row, linked = np.tile(np.arange(rows), len(sites)), np.tile(~ephemeris.last, len(sites))
-        seen = LineOfSight(*(values.ravel() for values in vars(seen).values()))
-        return cls(ephemeris, frames, row, np.repeat(sites, rows), seen, visible.ravel(), linked)
-
     def sin_mask(self, left: IntArray) -> FloatArray:
         """Sine of the mask for steps `left`."""
         sines: FloatArray = self.frames.sin_mask[self.site[left]]

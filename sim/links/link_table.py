@@ -17,8 +17,9 @@ from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, served_bits
+from sim.links.grid import Grid, cut_grid
 from sim.links.pass_geometry import Pass, PassGeometry
-from sim.links.rate_points import Grid, LinkView, RatePoints, rate_points
+from sim.links.rate_points import LinkView, RatePoints, rate_points
 
 CELLS = 2
 """Cells of a grid for which curves are made at once where the band is shared anew all the time."""
@@ -55,11 +56,16 @@ class LinkTable:
 
     def links(self, number: int) -> DeviceLinks:
         """Both directions of one pass, each device's from its own AOS to its own LOS."""
-        own, downlink = self._geometry.own, None
+        geometry, downlink = self._geometry, None
         if number in self._downlinks:
             downlink = self._beam(number, 1, *self._downlinks[number])
         uplink = self._beam(number, 0, *self._uplinks[number])
-        place = own.block(number, own.time_s), own.block(number, own.slant_range_m)
+        # What is made for the curves already.
+        grid = geometry.own if self._passes[number].place.radios[0].alone else geometry.common
+        place = (
+            geometry.block(number, grid, grid.time_s),
+            geometry.block(number, grid, grid.slant_range_m),
+        )
         shift_hz, residual_hz = self.doppler_hz[number].tolist()
         return DeviceLinks(uplink, downlink, *place, (shift_hz, residual_hz))
 
@@ -80,16 +86,21 @@ class LinkTable:
 
     def _table(self, link: Link, alone: bool, some: Mask) -> CurveTable:
         """Curves of a link in some passes (P,)."""
-        points = self._geometry.own if alone else self._geometry.common
-        return self._of(link, points.grid(some), points.devices[some], not alone)
+        grid = self._geometry.own if alone else self._geometry.common
+        devices = self._geometry.devices
+        return self._of(link, grid.of(np.repeat(some, devices)), devices[some])
 
-    def _of(self, link: Link, grid: Grid, devices: Ints, common: bool) -> CurveTable:
+    def _of(self, link: Link, grid: Grid, devices: Ints) -> CurveTable:
         """Curves of a link at the points of a grid whose passes have so many ``devices`` each."""
         view = LinkView(link, self._path, self._geometry.views)
-        points, source, found = _aligned(grid, rate_points(view, grid), devices, common)
+        rate_bps, found = rate_points(view, grid)
+        if found is None:
+            points, time_s, seen = grid.every_points, grid.every_s, self._geometry.seen[grid.rows]
+            if not seen.all():
+                rate_bps = rate_bps * np.repeat(seen, points)
+            return CurveTable(devices, points[np.cumsum(devices) - 1], time_s, rate_bps)
+        points, source = _aligned(grid, found, devices)
         rate_bps = found.curve_bps * self._geometry.seen[found.row]
-        if source is None:
-            return CurveTable(devices, points, found.time_s, rate_bps)
         return CurveTable(devices, points, found.time_s[source], rate_bps[source])
 
     def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
@@ -119,19 +130,23 @@ class LinkTable:
 
         The others' rows carry nothing.
         """
-        common, each = self._geometry.common, self._passes[number]
-        points, step_s = int(common.points[number]), float(common.steps_s[number])
+        geometry, each = self._geometry, self._passes[number]
+        points, step_s = each.columns, float(geometry.steps_s[number])
         common_s = each.rise_s + np.arange(points) * step_s
         common_s[-1] = each.set_s
         cell = min(int(np.searchsorted(common_s, now_s, "right")) - 1, points - 2)
         first = cell // CELLS * CELLS
         part = slice(first, first + CELLS + 1)
-        place = [common.block(number, x)[who, part] for x in common.places]
+        grid = geometry.common
+        flat = grid.time_s, grid.elevation_deg, grid.slant_range_m
+        place = [geometry.block(number, grid, x)[who, part] for x in flat]
         rows, cells = self.first_row[number] + np.flatnonzero(who), place[0].shape[1] - 1
         time_s, elevation_deg, range_m = (x.ravel() for x in place)
         counts, steps_s = np.full(len(rows), cells + 1), np.full(len(rows), step_s)
-        grid = Grid(rows, counts, time_s, elevation_deg, range_m, steps_s)
-        some = self._of(link, grid, np.array([len(rows)]), True).batch(0)
+        inner = np.zeros(len(time_s), bool)
+        seen = time_s, elevation_deg, range_m
+        narrow = cut_grid(geometry.views, rows, counts, seen, steps_s, inner)
+        some = self._of(link, narrow, np.array([len(rows)])).batch(0)
         time, rate = (np.zeros((len(who), some.time_s.shape[1])) for _ in range(2))
         time[who], rate[who] = some.time_s, some.rate_bps
         return LinkCurve(time, rate), float(common_s[first + cells])
@@ -149,23 +164,19 @@ def _drawn(passes: Sequence[Pass], devices: Ints) -> Path:
     return Path(*map(np.concatenate, draws))
 
 
-def _aligned(
-    grid: Grid, found: RatePoints, devices: Ints, by_cell: bool
-) -> tuple[Ints, Ints | None, RatePoints]:
+def _aligned(grid: Grid, found: RatePoints, devices: Ints) -> tuple[Ints, Ints]:
     """As many points in all rows of a pass, which has so many ``devices``.
 
     Returns how many (P,), and which of the points found each of them is: where a row has fewer, its
-    last one is repeated. Of a common grid this goes cell by cell, so that common times stay in one
-    column. Without further points they are the points found.
+    last one is repeated. Of a grid of common times this goes cell by cell, so that these stay in
+    one column.
     """
     row_of_pass = np.cumsum(devices) - devices
-    if found.given.all():
-        return grid.points[row_of_pass], None, found
     row = np.cumsum(np.diff(found.row, prepend=found.row[0]) != 0)
     number = np.arange(len(row))
     counts = np.bincount(row, minlength=len(grid.rows))
     pass_of_row = np.repeat(np.arange(len(devices)), devices)
-    if by_cell:
+    if grid.middles is not None:
         cell = np.cumsum(found.given) - 1
         inside = number - np.flatnonzero(found.given)[cell]
         more = np.bincount(cell) - 1
@@ -183,4 +194,4 @@ def _aligned(
     each = points[pass_of_row]
     source = np.zeros(int(each.sum()), np.int64)
     source[(np.cumsum(each) - each)[row] + place] = number
-    return points, np.maximum.accumulate(source), found
+    return points, np.maximum.accumulate(source)

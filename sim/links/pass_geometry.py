@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
 import orbit
 from channel import Path, doppler_hz
 from channel.curve_table import spread
+from channel.link_curve import between_smooth_cells
 from learning.requests.cluster import Floats, Ints, Mask
-from orbit.contact_geometry import contact_views
+from orbit.contact_views import contact_views
+from orbit.look_angles import range_rate_km_s
 from orbit.sites import SiteFrames, site_frames
 from sim.links.beam import Radios
-from sim.links.rate_points import Grid
+from sim.links.grid import Grid, cut_grid
 
 GRID_S_PER_KM, FINE_GRID_S_PER_KM = 6.0 / 600.0, 4.0 / 600.0
 """Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the
@@ -60,11 +63,6 @@ class Place:
         devices, centre = (site_frames(some, self.min_elevation_deg) for some in sites)
         return devices, centre
 
-    @property
-    def shares(self) -> bool:
-        """Whether a direction is shared, so that its curves need common times."""
-        return not all(radio is None or radio.alone for radio in self.radios)
-
 
 @dataclass(frozen=True, eq=False)
 class Pass:
@@ -80,74 +78,30 @@ class Pass:
     nearest_km: float
     path: Path
 
-    @property
-    def _shape(self) -> tuple[bool, float, float]:
-        fine = self.place.radios[0].link.environment is not None
-        return fine, self.nearest_km, self.set_s - self.rise_s
-
-    @property
+    @cached_property
     def step_s(self) -> float:
         """Spacing of its points, at most."""
-        return float(grid_step_s(*self._shape))
+        fine = self.place.radios[0].link.environment is not None
+        return float(grid_step_s(fine, self.nearest_km, self.set_s - self.rise_s))
+
+    @property
+    def columns(self) -> int:
+        """Even times from rise to set."""
+        return ceil((self.set_s - self.rise_s) / self.step_s) + 1
 
     @property
     def points(self) -> int:
-        """Points of all devices before jumps, about; with common times twice as many."""
-        each = int(grid_points(*self._shape))
-        return each * len(self.place.devices) * (2 if self.place.shares else 1)
-
-
-@dataclass(frozen=True, eq=False)
-class PassPoints:
-    """Points of all devices of each pass (P,): ``devices`` rows of so many ``points`` each.
-
-    Times, elevations and ranges are flat, row after row and pass after pass.
-    """
-
-    devices: Ints
-    points: Ints
-    step_s: Floats | None
-    time_s: Floats
-    elevation_deg: Floats
-    slant_range_m: Floats
-
-    @property
-    def steps_s(self) -> Floats:
-        """Seconds (P,) between common times."""
-        assert self.step_s is not None  # those of each row's own differ
-        return self.step_s
-
-    @property
-    def places(self) -> tuple[Floats, Floats, Floats]:
-        """Times, elevations and ranges."""
-        return self.time_s, self.elevation_deg, self.slant_range_m
-
-    def grid(self, some: Mask) -> Grid:
-        """The rows of some passes (P,)."""
-        rows = np.repeat(some, self.devices)
-        step_s = None if self.step_s is None else np.repeat(self.step_s, self.devices)
-        points = np.repeat(self.points, self.devices)
-        return Grid(np.arange(len(rows)), points, *self.places, step_s).of(rows)
-
-    def block(self, number: int, values: Floats) -> Floats:
-        """The values (K, T) of one pass: a view."""
-        first, shape = self._first[number], (self.devices[number], self.points[number])
-        return values[first : first + shape[0] * shape[1]].reshape(shape)
-
-    @cached_property
-    def _first(self) -> Ints:
-        first: Ints = np.cumsum(self.devices * self.points) - self.devices * self.points
-        return first
+        """Points of all devices in both directions before jumps, about."""
+        return 2 * self.columns * len(self.place.devices)
 
 
 class PassGeometry:
     """What the devices of P passes of one plan see: rows are devices in passes.
 
-    ``own`` are points from each device's AOS to its LOS, even in time. ``common`` are even times of
-    all devices from the pass's rise to its set, cut to each one's AOS and LOS; passes over places
-    that share no direction have none. ``seen`` says of each row whether its device sees the
-    satellite at all. ``doppler_hz`` (P, 2) is the largest shift over the centre, and for a device
-    against the centre's.
+    ``common`` are even times of all devices of a pass from its rise to its set, cut to each one's
+    AOS and LOS; ``own`` are even times from each device's AOS to its LOS, as few as are no farther
+    apart. ``seen`` says of each row whether its device sees the satellite at all. ``doppler_hz``
+    (P, 2) is the largest shift over the centre, and for a device against the centre's.
     """
 
     def __init__(self, passes: Sequence[Pass], start: datetime) -> None:
@@ -155,73 +109,105 @@ class PassGeometry:
         places = list({id(p.place): p.place for p in passes}.values())
         numbers = {id(place): number for number, place in enumerate(places)}
         place = np.array([numbers[id(p.place)] for p in passes])
-        rise_s, set_s, step_s = np.array([(p.rise_s, p.set_s, p.step_s) for p in passes]).T
+        spans = [(p.rise_s, p.set_s, p.step_s) for p in passes]
+        rise_s, set_s, self._longest_step_s = np.array(spans).T
+        points: Ints = np.array([p.columns for p in passes])
         frames = [some.frames[which] for which in (0, 1) for some in places]
         satellites = [p.satellite for p in passes]
-        self.views = views = contact_views(satellites, start, rise_s, set_s, frames, place)
+        about = frames, place, points
+        self.views = views = contact_views(satellites, start, rise_s, set_s, *about)
         self.devices: Ints = np.bincount(views.contact, minlength=len(passes))
         self.first_row: Ints = np.cumsum(self.devices) - self.devices
         self.seen: Mask = views.los_s > views.aos_s
-        shares = np.array([p.place.shares for p in passes])
+        self.steps_s: Floats = (set_s - rise_s) / (points - 1)
         frequency_hz = np.array([p.place.radios[0].link.frequency_hz for p in passes])
         centre = sum(len(some.devices) for some in places) + place
-        self.own, rates_km_s = self._own(step_s, centre)
-        shifts = doppler_hz(self._fastest_km_s(centre, *rates_km_s), frequency_hz[:, None])
+        shifts = doppler_hz(self._fastest_km_s(centre), frequency_hz[:, None])
         self.doppler_hz: Floats = -shifts
-        self.common = self._common(rise_s, set_s, np.where(shares, step_s, np.inf))
 
-    def _own(self, step_s: Floats, centre: Ints) -> tuple[PassPoints, tuple[Floats, Floats]]:
-        """As few points as are at most a step apart in all rows of a pass.
+    def block(self, number: int, grid: Grid, values: Floats) -> Floats:
+        """The values (K, T) of one pass at a grid of all rows: a view."""
+        row, devices = self.first_row[number], self.devices[number]
+        first, points = grid.first[row], grid.points[row]
+        return values[first : first + devices * points].reshape(devices, points)
 
-        With range rates there, from the devices and from the centres.
-        """
+    @cached_property
+    def _column(self) -> Ints:
+        """Which of the even times of all passes each point is at."""
+        points = self.views.even.points
+        first = np.repeat(np.cumsum(points) - points, self.devices)
+        return spread(first, np.repeat(points, self.devices))[1]
+
+    @cached_property
+    def _edges(self) -> tuple[Floats, Floats, Floats]:
+        """Elevations, ranges and their rates of all rows at AOS, and then at LOS."""
+        row = np.tile(np.arange(len(self.seen)), 2)
+        return self.views.look(row, np.concatenate([self.views.aos_s, self.views.los_s]))
+
+    @cached_property
+    def own(self) -> Grid:
+        """Points of all rows."""
         views, lasts_s = self.views, self.views.los_s - self.views.aos_s
         longest_s = np.maximum.reduceat(lasts_s, self.first_row)
-        points = np.maximum(2, np.ceil(longest_s / step_s).astype(np.int64) + 1)
-        each = np.repeat(points, self.devices)
+        points = np.maximum(2, np.ceil(longest_s / self._longest_step_s).astype(np.int64) + 1)
+        each, rows = np.repeat(points, self.devices), np.arange(len(lasts_s))
+        step_s = lasts_s / (each - 1)
         row, place = spread(np.zeros_like(each), each)
-        time_s = views.aos_s[row] + place * (lasts_s / (each - 1))[row]
+        time_s = np.repeat(views.aos_s, each) + place * np.repeat(step_s, each)
         time_s[np.cumsum(each) - 1] = views.los_s
-        look, over_km_s = views.look_beside(row, time_s, centre[views.contact[row]])
-        elevation_deg, range_km, range_rate_km_s = look
-        seen = time_s, elevation_deg, range_km * 1e3
-        return PassPoints(self.devices, points, None, *seen), (range_rate_km_s, over_km_s)
+        elevation_deg, range_km = views.place(row, time_s)
+        return Grid(rows, each, time_s, elevation_deg, range_km * 1e3, step_s)
 
-    def _common(self, rise_s: Floats, set_s: Floats, step_s: Floats) -> PassPoints:
-        """Points a step apart at most; none where the step is infinite."""
-        views, own = self.views, self.own
-        steps = np.ceil((set_s - rise_s) / step_s).astype(np.int64)
-        points = np.where(np.isinf(step_s), 0, np.maximum(2, steps + 1))
-        even_s = (set_s - rise_s) / np.maximum(points - 1, 1)
-        contact, place = spread(np.zeros_like(points), points)
-        common_s = rise_s[contact] + place * even_s[contact]
-        common_s[np.cumsum(points)[points > 0] - 1] = set_s[points > 0]
-        state = views.tracks.state(contact, common_s)
-        first = np.repeat(np.cumsum(points) - points, self.devices)
-        row, which = spread(first, np.repeat(points, self.devices))
-        looked = views.look_at(row, state, which)
-        last = np.cumsum(np.repeat(own.points, self.devices)) - 1
-        first = last - np.repeat(own.points, self.devices) + 1
-        time_s = common_s[which]
-        early, late = time_s < views.aos_s[row], time_s > views.los_s[row]
-        outside, ends = early | late, np.where(early, first[row], last[row])
-        there = ends[outside]
-        elevation_deg, range_m = looked[0], looked[1] * 1e3
-        time_s[outside], elevation_deg[outside] = own.time_s[there], own.elevation_deg[there]
-        range_m[outside] = own.slant_range_m[there]
-        return PassPoints(self.devices, points, even_s, time_s, elevation_deg, range_m)
+    @cached_property
+    def common(self) -> Grid:
+        """Points of all rows."""
+        views, even = self.views, self.views.even
+        each = np.repeat(even.points, self.devices)
+        time_s = even.time_s[self._column]
+        early = np.flatnonzero(time_s < np.repeat(views.aos_s, each))
+        late = np.flatnonzero(time_s > np.repeat(views.los_s, each))
+        rows, edges = np.arange(len(each)), self._edges
+        range_m = even.slant_range_km * 1e3
+        ends, elevation_deg = np.cumsum(each), even.elevation_deg.copy()
+        for place, shift, edge_s in ((early, 0, views.aos_s), (late, len(rows), views.los_s)):
+            row = np.searchsorted(ends, place, "right")
+            time_s[place], elevation_deg[place] = edge_s[row], edges[0][row + shift]
+            range_m[place] = edges[1][row + shift] * 1e3
+        inner = self._inner()
+        step_s = np.repeat(self.steps_s, self.devices)
+        seen = time_s, elevation_deg, range_m
+        return cut_grid(views, rows, each, seen, step_s, inner[self._column])
 
-    def _fastest_km_s(self, centre: Ints, here_km_s: Floats, over_km_s: Floats) -> Floats:
+    def _inner(self) -> Mask:
+        """Even times, of all passes, with two whole cells of all devices on either side."""
+        views, even, begins = self.views, self.views.even, self.first_row
+        latest_s = np.maximum.reduceat(np.where(self.seen, views.aos_s, -np.inf), begins)
+        earliest_s = np.minimum.reduceat(np.where(self.seen, views.los_s, np.inf), begins)
+        whole = even.time_s >= np.repeat(latest_s, even.points)
+        whole &= even.time_s <= np.repeat(earliest_s, even.points)
+        ends = np.cumsum(even.points) - 1
+        cell = whole.copy()
+        cell[:-1] &= whole[1:]
+        cell[ends] = False
+        return between_smooth_cells(cell)
+
+    def _fastest_km_s(self, centre: Ints) -> Floats:
         """Largest range rates (P, 2): over the centre, and of a device against the centre's.
 
-        At the own points: right to about a tenth of a percent.
+        At the even times, AOS and LOS: right to about a tenth of a percent.
         """
-        views, own = self.views, self.own
-        first = np.cumsum(own.devices * own.points) - own.devices * own.points
-        seen = np.repeat(self.seen, np.repeat(own.points, own.devices))
+        views, even = self.views, self.views.even
+        over_km_s = range_rate_km_s(even.states.T, views.frames, np.repeat(centre, even.points))
+        first = np.cumsum(even.points) - even.points
         fastest_km_s = np.maximum.reduceat(np.abs(over_km_s), first)
-        for end_s in (views.tracks.first_s, views.tracks.last_s):
-            _, end_km_s = views.look_beside(self.first_row, end_s, centre)
-            fastest_km_s = np.maximum(fastest_km_s, np.abs(end_km_s))
-        left_km_s = np.maximum.reduceat(np.abs(here_km_s - over_km_s) * seen, first)
-        return np.stack([fastest_km_s, left_km_s], axis=1)
+        left_km_s = even.range_rate_km_s - over_km_s[self._column]
+        np.abs(left_km_s, out=left_km_s)
+        left_km_s *= even.above_mask_km >= 0
+        begins = np.cumsum(self.devices * even.points) - self.devices * even.points
+        most_km_s = np.maximum.reduceat(left_km_s, begins)
+        contact, edges_s = np.tile(views.contact, 2), np.concatenate([views.aos_s, views.los_s])
+        state = views.tracks.state(contact, edges_s)
+        left_km_s = self._edges[2] - range_rate_km_s(state, views.frames, centre[contact])
+        at_edges = np.abs(left_km_s).reshape(2, -1).max(axis=0) * self.seen
+        most_km_s = np.maximum(most_km_s, np.maximum.reduceat(at_edges, self.first_row))
+        return np.stack([fastest_km_s, most_km_s], axis=1)

@@ -14,7 +14,8 @@ from channel import CLEAR_PATH, Link, Path, bends_deg, rate_state, received_sign
 from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
 from channel.signal import has_zenith_kink
 from learning.requests.cluster import Floats, Ints, Mask
-from orbit.contact_geometry import ContactViews
+from orbit.contact_views import ContactViews, blocks
+from sim.links.grid import Grid, interleaved
 from sim.links.jumps import crossings, find_jumps, turns
 
 HORIZON_DEG = 1e-6
@@ -27,6 +28,10 @@ STEEP_DEG = 80.0
 """A satellite that culminates higher turns around so quickly that tables nearly have a kink."""
 AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]).ravel()
 """Further points around such a culmination, in steps of the grid."""
+
+
+POINTS_OF_A_BLOCK = 1 << 14
+"""Points whose losses are summed at a time, so that they stay in a core's own cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,7 @@ class LinkView:
         """Where rows (P,) see their satellites at times (P,), within the contact."""
         tracks, contact = self.views.tracks, self.views.contact[row]
         inside_s = np.clip(time_s, tracks.first_s[contact], tracks.last_s[contact])
-        elevation_deg, range_km, _ = self.views.look(row, inside_s)
+        elevation_deg, range_km = self.views.place(row, inside_s)
         return self.above(elevation_deg), range_km * 1e3
 
     def above(self, elevation_deg: Floats) -> Floats:
@@ -76,8 +81,14 @@ class LinkView:
 
     def signal(self, row: Ints, place: Place) -> tuple[Floats, Floats]:
         """Rate (bit/s) and SNR (dB) of rows at their places."""
-        signal = received_signal(self.link, *place, self._path(row))
-        return signal_rate_bps(self.link, signal), signal.snr_db
+        found = np.empty((2, len(row)))
+        for some in blocks(len(row), POINTS_OF_A_BLOCK):
+            elevation_deg, range_m = (x[some] for x in place)
+            path = self._path(row[some])
+            signal = received_signal(self.link, elevation_deg, range_m, path)
+            found[0, some] = signal_rate_bps(self.link, signal)
+            found[1, some] = signal.snr_db
+        return found[0], found[1]
 
     def rate_bps(self, row: Ints, time_s: Floats) -> Floats:
         """Rates (P,) of rows at times."""
@@ -92,39 +103,6 @@ class LinkView:
 
 Place = tuple[Floats, Floats]
 """Elevations (deg) and slant ranges (m), both (P,)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Points (P,) of R rows: ``rows`` of the views, rising, with so many ``points`` (R,) each.
-
-    Without ``step_s`` the points of each row are even. With it (R,) they are so far apart but for
-    those that are cut to a row's first or last one.
-    """
-
-    rows: Ints
-    points: Ints
-    time_s: Floats
-    elevation_deg: Floats
-    slant_range_m: Floats
-    step_s: Floats | None = None
-
-    @property
-    def first(self) -> Ints:
-        """First point (R,) of each row."""
-        first: Ints = np.cumsum(self.points) - self.points
-        return first
-
-    def of(self, some: Mask) -> Grid:
-        """Those of some rows (R,)."""
-        if some.all():
-            return self
-        here, step_s = np.repeat(some, self.points), self.step_s
-        time_s, elevation_deg, range_m = (
-            x[here] for x in (self.time_s, self.elevation_deg, self.slant_range_m)
-        )
-        step_s = None if step_s is None else step_s[some]
-        return Grid(self.rows[some], self.points[some], time_s, elevation_deg, range_m, step_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,31 +138,45 @@ class RatePoints:
         return RatePoints(*(values[order] for values in vars(both).values()))
 
 
-def rate_points(view: LinkView, grid: Grid) -> RatePoints:
-    """Rates at the points of a grid, with further points where these are not enough.
+def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
+    """Rates of the curve at the points of a grid and its middles.
 
-    Every jump and kink of the rate has a point before and one behind it, and every cell its bits
-    (see ``channel.link_curve``).
+    Every cell has its bits (see ``channel.link_curve``). Where some rows need further points, these
+    are all: every jump and kink of the rate has a point before one and one behind it.
     """
-    row = np.repeat(grid.rows, grid.points)
     place = view.above(grid.elevation_deg), grid.slant_range_m
-    rate_bps, snr_db = view.signal(row, place)
+    rate_bps, snr_db = view.signal(grid.row, place)
+    curve_bps = _curve(view, grid, rate_bps)
     jumps = _may_jump(view, grid, snr_db, place[0])
-    further, moved = jumps, rate_bps
+    if not jumps.any():
+        return curve_bps, None
+    here, none = np.repeat(jumps, grid.points), np.zeros(len(rate_bps), bool)
+    every = RatePoints(grid.row, grid.time_s, rate_bps, rate_bps, none, ~none).of(here)
+    found = _with_further(view, grid.of(jumps), every, (place[0][here], snr_db[here]))
+    if jumps.all():
+        return curve_bps, found
+    # Of rows without jumps nothing but the curve is wanted.
+    given = np.ones(len(curve_bps), bool)
+    if grid.middles is not None:
+        given[grid.every[2]] = False
+    row = np.repeat(grid.rows, grid.every_points)
+    plain = RatePoints(row, grid.every_s, curve_bps, curve_bps, ~given, given)
+    return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(found, key_s=False)
+
+
+def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
+    """Rates of the curve at all points of a grid, from the true ones at those that are given."""
+    moved, middles = rate_bps, grid.middles
     if not view.is_constant:
-        # What is cut to a row's ends leaves shorter cells there.
-        further = jumps if grid.step_s is None else np.ones_like(jumps)
-        plain = np.repeat(~further, grid.points)
-        moved = rate_bps.copy()
-        moved[plain] = bit_preserving(rate_bps[plain], grid.points[~further])
-    none = np.zeros(len(row), bool)
-    points = RatePoints(row, grid.time_s, rate_bps, moved, none, ~none)
-    if not further.any():
-        return points
-    here = np.repeat(further, grid.points)
-    there = place[0][here], snr_db[here]
-    found = _with_further(view, grid.of(further), points.of(here), there, jumps[further])
-    return found if further.all() else points.of(~here).merged(found, key_s=False)
+        moved = bit_preserving(rate_bps, grid.points, grid.inner)
+    if middles is None:
+        return moved
+    cell, place = middles.cell, (view.above(middles.elevation_deg), middles.slant_range_m)
+    middle_bps, _ = view.signal(grid.row[cell], place)
+    if not view.is_constant:
+        true, curve = ((x[cell], x[cell + 1]) for x in (rate_bps, moved))
+        middle_bps = cell_middle_rates(true, middle_bps, curve)
+    return interleaved(moved, middle_bps, *grid.every[1:])
 
 
 def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats) -> Mask:
@@ -209,35 +201,24 @@ def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats)
 
 
 def _with_further(
-    view: LinkView, grid: Grid, points: RatePoints, seen: tuple[Floats, Floats], jumps: Mask
+    view: LinkView, grid: Grid, points: RatePoints, seen: tuple[Floats, Floats]
 ) -> RatePoints:
-    """Points with more of them around jumps and kinks of some rows (R,), and in the middle of cells
-    that do not lie between two inner points.
+    """Points with more of them around jumps and kinks, and in the middle of cells that do not lie
+    between two inner points.
 
     ``seen`` are the elevations and the SNRs at the points.
     """
-    last, step_s = grid.first + grid.points - 1, grid.step_s
-    if step_s is None:
-        step_s = (grid.time_s[last] - grid.time_s[grid.first]) / (grid.points - 1)
-    step = np.repeat(step_s, grid.points)
-    smooth = np.abs(np.diff(grid.time_s, append=0.0) - step) <= 1e-6 * step
-    smooth[last] = False
-    here = np.repeat(jumps, grid.points)
-    more = points.row[:0], points.time_s[:0]
-    if jumps.any():
-        jumping, elevation_deg, snr_db = grid.of(jumps), seen[0][here], seen[1][here]
-        row = points.row[here]
-        state = view.state_of(row, (elevation_deg, jumping.slant_range_m))
-        # Between tables that bend, and around the zenith, differences reach too far.
-        alike = (not has_zenith_kink(view.link)) & (state == np.append(state[1:], 0))
-        smooth[here] &= alike
-        more = _further_times(view, jumping, row, (elevation_deg, snr_db), state)
+    state = view.state_of(points.row, (seen[0], grid.slant_range_m))
+    more = _further_times(view, grid, points.row, seen, state)
     if not view.is_constant:
+        step = np.repeat(grid.step_s, grid.points)
+        smooth = np.abs(np.diff(grid.time_s, append=0.0) - step) <= 1e-6 * step
+        smooth[np.cumsum(grid.points) - 1] = False
+        # Between tables that bend, and around the zenith, differences reach too far.
+        smooth &= (not has_zenith_kink(view.link)) & (state == np.append(state[1:], 0))
         inner = between_smooth_cells(smooth)
         moved = bit_preserving(points.true_bps, grid.points, inner)
         points = replace(points, curve_bps=moved, inner=inner)
-    else:
-        points = replace(points, curve_bps=points.true_bps)
     if more[0].size:
         points = points.merged(_at(view, *more))
     return points if view.is_constant else _with_middles(view, points)
