@@ -195,7 +195,7 @@ def _row(group: Group[Any], targets: Sequence[float]) -> dict[str, Any]:
         "stand_in": group.runs[0].summary["stand_in"],
         **{key: spread(key) for key in ("cycles", "contacts_served", "service_hours")},
         "seeds": [run.summary["seed"] for run in group.runs],
-        **{key: spread(key) for key in MEASURED},
+        **{key: spread(key) for key in (*MEASURED, "staleness_mean")},
         **{
             f"{key}_to": {
                 name: over_seeds([_or_never(one.get(key)) for one in each])

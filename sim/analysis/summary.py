@@ -61,6 +61,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "stand_in": manifest.get("stand_in"),
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
+        **_updates(tables),
         "own_mass": own_mass(split),
         "expert_classes": expert_classes(split),
         "density_ratio": density_ratio(split),
@@ -158,6 +159,26 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         "device_rounds": rounds,
         "excluded_devices": dict(sorted(excluded.items())),
         "faults": dict(injected),
+    }
+
+
+def staleness(tables: Mapping[str, pa.Table]) -> dict[int, int]:
+    """Return how many updates of devices of each staleness the server used."""
+    counts: Counter[int] = Counter()
+    for updates in pieces_of(tables, "updates", ["staleness"]) if "updates" in tables else ():
+        for each in pc.value_counts(updates.column("staleness")).to_pylist():
+            counts[each["values"]] += each["counts"]
+    return dict(sorted(counts.items()))
+
+
+def _updates(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    counts = staleness(tables)
+    used = sum(counts.values())
+    total = sum(versions * count for versions, count in counts.items())
+    return {
+        "updates_used": used,
+        "staleness_mean": total / used if used else None,
+        "staleness_max": max(counts, default=None),
     }
 
 

@@ -90,6 +90,9 @@ def _devices(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for name, joules, key in spent
         ),
     )
+    if used := summary["updates_used"]:
+        old = f"staleness {summary['staleness_mean']:.2f} in the mean, {summary['staleness_max']}"
+        yield "updates used", f"{used}, {old} at most"
     yield from _load(summary)
     if excluded := summary["excluded_devices"]:
         counts = (f"{count} devices of {cluster}" for cluster, count in excluded.items())
@@ -153,6 +156,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
             else []
         ),
         ("final loss", lambda g: measured(g["loss_final"])),
+        ("mean staleness", lambda g: measured(g["staleness_mean"])),
         *(
             (name, lambda g, key=key: measured(g[key]))
             for name, key in SYSTEM_ROWS

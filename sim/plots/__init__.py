@@ -50,6 +50,10 @@ class Pictures:
         """
         return accuracy.draw(self._run.tables, axes or new_axes(), over, clusters)
 
+    def loss(self, axes: Axes | None = None, over: Over = "time", clusters: bool = False) -> Axes:
+        """Draw the loss of the server's model as :meth:`accuracy` does the accuracy."""
+        return accuracy.draw(self._run.tables, axes or new_axes(), over, clusters, "loss")
+
     def timeline(self, axes: Axes | None = None, days: float | None = None) -> Axes:
         """Draw contacts, transfers and training by cluster, of the first ``days`` or of all."""
         return timeline.draw(

@@ -1,4 +1,4 @@
-"""Accuracy over time or cycles: of one run, of several, of groups."""
+"""Accuracy or loss over time or cycles: of one run, of several, of groups."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 Over = Literal["time", "cycle"]
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
 """What accuracy is drawn over, and what that is called."""
+What = Literal["accuracy", "loss"]
+"""What is drawn."""
 
 
-def draw(tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool) -> Axes:
+def draw(
+    tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool, what: What = "accuracy"
+) -> Axes:
     """Draw one run; raise InputError where nothing was measured."""
-    rows = measured(tables["metrics"])
+    rows = measured(tables["metrics"], what)
     if not len(rows):
-        raise InputError("the run has no accuracy: it is timing-only, or ended before it began")
+        raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
     unit = unit_of(pc.max(rows["time_s"]).as_py())
     lines, names = [], []
     if clusters:
@@ -36,42 +40,42 @@ def draw(tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool)
             sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
         ):
             mine = rows.filter(pc.equal(rows["cluster"], cluster))
-            line = axes.plot(*points(mine, over, unit), linewidth=1.0)
+            line = axes.plot(*points(mine, over, unit, what), linewidth=1.0)
             line[0].set(color=colour(number), linestyle=dashes(number))
             lines += line
             names.append(cluster)
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
     whole = ink() if clusters else colour(0)
-    lines += axes.plot(*points(pooled, over, unit), color=whole, linewidth=1.6)
+    lines += axes.plot(*points(pooled, over, unit, what), color=whole, linewidth=1.6)
     if clusters:
         legend(axes, lines, [*names, "all"])
-    finish(axes, over, unit)
+    finish(axes, over, unit, what)
     return axes
 
 
-def measured(metrics: pa.Table) -> pa.Table:
-    """Return the evaluations that measured an accuracy."""
-    return metrics.filter(pc.is_valid(metrics["accuracy"]))
+def measured(metrics: pa.Table, what: What) -> pa.Table:
+    """Return the evaluations that measured an accuracy, or a loss."""
+    return metrics.filter(pc.is_valid(metrics[what]))
 
 
-def points(rows: pa.Table, over: Over, unit: Unit) -> tuple[Floats, Floats]:
-    """Return x and accuracy of evaluations in order; over cycles, the first one of each cycle."""
-    accuracy = rows["accuracy"].to_numpy()
+def points(rows: pa.Table, over: Over, unit: Unit, what: What) -> tuple[Floats, Floats]:
+    """Return x and ``what`` of evaluations in order; over cycles, the first one of each cycle."""
+    values = rows[what].to_numpy()
     if over == "time":
-        return rows["time_s"].to_numpy() / unit.seconds, accuracy
+        return rows["time_s"].to_numpy() / unit.seconds, values
     cycle, first = np.unique(rows["cycle"].to_numpy(), return_index=True)
-    return cycle.astype(float), accuracy[first]
+    return cycle.astype(float), values[first]
 
 
-def finish(axes: Axes, over: Over, unit: Unit) -> None:
+def finish(axes: Axes, over: Over, unit: Unit, what: What) -> None:
     """Label the axes, and draw the targets among what is shown as thin lines."""
     low, high = axes.get_ylim()
-    for target in TARGETS:
+    for target in TARGETS if what == "accuracy" else ():
         if low <= target <= high:
             axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
     axes.set_ylim(low, high)
     axes.set_xlabel(f"simulated {unit.name}" if over == "time" else "complete cycles")
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel(what)
 
 
 # Accuracy of several runs, or of groups of runs: a colour a label and a line a run.
@@ -93,13 +97,18 @@ def accuracy(
     runs: Mapping[str, HasTables | Sequence[HasTables]],
     axes: Axes | None = None,
     over: Over = "time",
+    what: What = "accuracy",
 ) -> Axes:
-    """Draw the server's accuracy of runs, or of groups of runs, by their labels.
+    """Draw the accuracy, or loss, of the server's model of runs or groups of runs by their labels.
 
     Runs that measured none are left out; raise InputError where none has any.
     """
     found = {
-        label: [rows for rows in map(_pooled, [of] if hasattr(of, "tables") else of) if len(rows)]
+        label: [
+            rows
+            for run in ([of] if hasattr(of, "tables") else of)
+            if len(rows := _pooled(run, what))
+        ]
         for label, of in runs.items()
     }
     lasts_s = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
@@ -108,7 +117,7 @@ def accuracy(
     axes, unit = axes or new_axes(), unit_of(max(lasts_s))
     names, lines = [], []
     for number, (label, each) in enumerate(found.items()):
-        drawn = [axes.plot(*points(rows, over, unit), linewidth=1.4)[0] for rows in each]
+        drawn = [axes.plot(*points(rows, over, unit, what), linewidth=1.4)[0] for rows in each]
         for line in drawn:
             # Runs may have the same accuracies: a line below shows between another's dashes.
             line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
@@ -116,10 +125,10 @@ def accuracy(
             names.append(SECTION.sub("", label))
             lines.append(drawn[0])
     legend(axes, lines, names)
-    finish(axes, over, unit)
+    finish(axes, over, unit, what)
     return axes
 
 
-def _pooled(run: HasTables) -> pa.Table:
-    rows = measured(run.tables["metrics"])
+def _pooled(run: HasTables, what: What) -> pa.Table:
+    rows = measured(run.tables["metrics"], what)
     return rows.filter(pc.equal(rows["scope"], "global"))

@@ -88,6 +88,7 @@ def _groups(rows: Sequence[Row]) -> Table:
         "final accuracy": [measured(row["accuracy_final"], UNKNOWN) for row in rows],
         MEAN: [mean_text(row["accuracy_final"], UNKNOWN) for row in rows],
         "final loss": [measured(row["loss_final"], UNKNOWN) for row in rows],
+        "mean staleness": [measured(row["staleness_mean"], UNKNOWN) for row in rows],
         "uplink": [data_size(row["uplink_bytes"]["median"] or 0.0) for row in rows],
         "downlink": [data_size(row["downlink_bytes"]["median"] or 0.0) for row in rows],
         "device rounds": [spread(row["device_rounds"], "{:g}".format) for row in rows],

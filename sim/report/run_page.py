@@ -15,10 +15,12 @@ import yaml
 
 from learning.policies.alignment import variation
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
+from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result, load
 from sim.formatting import data_size, seconds
 from sim.plots.accuracy import OVER
+from sim.plots.canvas import colour
 from sim.plots.contact import longest_service
 from sim.report import findings
 from sim.report.figures import figure, sentence
@@ -60,6 +62,7 @@ def _sections(run: Result) -> Iterator[Section]:
     yield Section("contact", "One contact", [_contact(run)], half=True)
     yield Section("assignment", "Assignment of experts", assignment(run))
     yield Section("time", "Where the time went", findings.of_run(run))
+    yield Section("updates", "Staleness of updates", updates(run), half=True)
     if run.manifest["method"] == "nmoe":
         shown = figure("gating", run.plot.gating, "Share of each client's samples by first expert")
         yield Section("gating", "Gating pattern", [shown], half=True)
@@ -79,7 +82,7 @@ def _summary(run: Result) -> list[Block]:
 def _accuracy(run: Result) -> list[Block]:
     if run.summary["accuracy_final"] is None:
         return [Text(UNMEASURED[findings.trains(run)], "note")]
-    return [
+    drawn = [
         figure(
             f"accuracy-{over}",
             partial(run.plot.accuracy, over=over),
@@ -87,6 +90,9 @@ def _accuracy(run: Result) -> list[Block]:
         )
         for over, axis in OVER.items()
     ]
+    if run.summary["loss_final"] is not None:
+        drawn.append(figure("loss", run.plot.loss, "Loss of the server's model over time"))
+    return drawn
 
 
 def _timeline(run: Result) -> list[Block]:
@@ -178,6 +184,20 @@ def _last_split(rows: pa.Table) -> list[Block]:
 
 def _relevance(value: float, assigned: bool) -> str:
     return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
+
+
+def updates(run: Result) -> list[Block]:
+    """How many versions of the server's model lay between a device's download and its update."""
+    counts = staleness(run.tables)
+    if not counts:
+        return [Text("The server used no update of a device.", "note")]
+
+    def draw(axes: Axes) -> None:
+        axes.bar(list(counts), list(counts.values()), color=colour(0))
+        axes.set_xlabel("staleness (versions)")
+        axes.set_ylabel("updates of devices")
+
+    return [figure("staleness", draw, "Updates that the server used, by their staleness")]
 
 
 def inference(run: Result) -> list[Block]:

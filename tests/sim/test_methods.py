@@ -121,6 +121,8 @@ def test_updates_are_those_of_aggregations_and_of_delivered_uploads(runs, name):
         if set(mine.staleness) == {0} and name != "orbit-timing":  # where passes leave nobody out
             assert mine.weight.sum() == pytest.approx(1)
     assert (used.staleness == used.version_server - used.version_base).all()
+    told = [run.summary[key] for key in ("updates_used", "staleness_mean", "staleness_max")]
+    assert told == [len(used), used.staleness.mean(), used.staleness.max()]
     up = moved[(moved.direction == "uplink") & (moved.outcome == "delivered")]
     found = used.merge(up, on=KEY)
     found = found[(found.end_s <= found.time_s) & (found.version == found.version_base)]

@@ -48,6 +48,8 @@ def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained: Resu
     line, *others = axes.lines
     np.testing.assert_allclose(line.get_xdata(), rows.time_s / 60)
     np.testing.assert_array_equal(line.get_ydata(), rows.accuracy)
+    [loss] = trained.plot.loss().lines
+    np.testing.assert_array_equal(loss.get_ydata(), rows.loss)
     low, high = axes.get_ylim()
     targets = [other.get_ydata()[0] for other in others]
     assert targets == [target for target in TARGETS if low <= target <= high]

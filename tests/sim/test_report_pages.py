@@ -27,7 +27,16 @@ from tests.runs import Runs
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
-RUN_SECTIONS = ["summary", "accuracy", "timeline", "map", "contact", "assignment", "time"]
+RUN_SECTIONS = [
+    "summary",
+    "accuracy",
+    "timeline",
+    "map",
+    "contact",
+    "assignment",
+    "time",
+    "updates",
+]
 
 
 class Seen(HTMLParser):
