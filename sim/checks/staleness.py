@@ -38,7 +38,7 @@ class _Held:
 
     def take(self, device: Ints, version: Ints) -> None:
         """Remember that devices (R,) have got a version (R,) each."""
-        self._newest[device] = version
+        self._newest[self._place(device)] = version
         self._downloads.append((device, version))
 
     def lacks(self, device: Ints, version: Ints) -> Mask:
@@ -46,9 +46,14 @@ class _Held:
 
         Neither is it older than all of those.
         """
-        unknown: Mask = self._newest[device] != version
+        unknown: Mask = self._newest[self._place(device)] != version
         if not np.count_nonzero(unknown):
             return unknown
+        # Mostly it is what all of them have downloaded together, though something has come since.
+        for who, had in reversed(self._downloads):
+            alike = len(who) == len(device) and not np.count_nonzero(had != version)
+            if alike and not np.count_nonzero(who != device):
+                return np.zeros_like(unknown)
         wanted = np.full(len(self._newest), FOUND)
         wanted[device] = version
         # Of a device that has downloaded nothing for so long nothing is known.
@@ -64,6 +69,10 @@ class _Held:
             wanted[wanted == 0] = FOUND
         lacking: Mask = (wanted[device] != FOUND) & (version >= oldest[device])
         return lacking
+
+    def _place(self, device: Ints) -> Ints | slice:
+        """Where devices (R,) are among all (K,), each at most once and in order."""
+        return slice(None) if len(device) == len(self._newest) else device
 
 
 class Versions:
@@ -89,6 +98,8 @@ class Versions:
         So many transfers were looked at ``before``; what was written in between is looked at now.
         """
         first, cut = rows.first.tolist(), set(rows.leg[~rows.delivered].tolist())
+        ends = (each.reduceat(rows.version, first[:-1]) for each in (np.minimum, np.maximum))
+        alike = np.equal(*ends).tolist()
         for number, leg in enumerate(rows.legs):
             if self._later:
                 self._catch_up(before + number)
@@ -107,15 +118,13 @@ class Versions:
                 found = int(rows.version[row])
                 what = f"{rows.named(row)} is of version {found}"
                 self._strange[leg.cluster, leg.payload] = found, what
-            self._wait(leg.cluster, version)
+            self._wait(leg.cluster, version[:1] if alike[number] else version)
         self._catch_up(before + len(rows.legs))
 
     def _wait(self, cluster: str, version: Ints) -> None:
         """Remember in which versions uploads wait to be aggregated."""
         waiting = self._waiting[cluster]
-        if len(version):
-            alike = not np.count_nonzero(version != version[0])
-            waiting.update(version[:1].tolist() if alike else version.tolist())
+        waiting.update(version.tolist())
         if len(waiting) > WAITING:
             self._uncounted.add(cluster)
             waiting.clear()
@@ -135,9 +144,10 @@ class Versions:
         for step, reply in zip(steps, replies, strict=True):
             if not isinstance(step, Download):
                 continue
-            nothing = np.equal(step.payload.bytes, 0)
-            if np.count_nonzero(nothing) and isinstance(reply, Receipt):
-                empty, version = reply.done & nothing, step.payload.version
+            size = step.payload.bytes
+            some = np.count_nonzero(size) == size.size if isinstance(size, np.ndarray) else size
+            if not some and isinstance(reply, Receipt):
+                empty, version = reply.done & np.equal(size, 0), step.payload.version
                 taken = np.flatnonzero(empty), np.broadcast_to(version, empty.shape)[empty]
                 self.behind(transfers, partial(self._held[cluster].take, *taken))
 

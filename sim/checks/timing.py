@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Mask
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.checks.conservation import worst
 from sim.errors import DURATIONS, MONOTONE, violated
 from sim.links.sharing import everywhere
@@ -82,9 +83,10 @@ class Times:
 
     def dated(self, table: str, columns: Mapping[str, Any]) -> None:
         """Look at the times of rows of any other table."""
-        time_s, now_s = columns["time_s"], self._now_s()
-        several = isinstance(time_s, np.ndarray)
-        first_s, last_s = (time_s.min(), time_s.max()) if several else (time_s, time_s)
+        first_s, now_s = columns["time_s"], self._now_s()
+        last_s = first_s
+        if isinstance(first_s, np.ndarray):
+            first_s, last_s = first_s.min(), first_s.max()
         if first_s >= 0.0 and last_s <= now_s:
             return
         if not (first_s >= 0.0 and last_s <= self._latest(columns.get("contact_id"), now_s)):
@@ -146,17 +148,16 @@ class Contacts:
             spans_s.append((contact.start_s, contact.end_s))
             if len(self._pieces[leg.contact_id]) > 1:
                 in_pieces.append(number)
-        start_s, end_s = np.array(spans_s).T[:, rows.leg]
-        outside = ~_inside(rows, slice(None), start_s, end_s)
+        outside = ~_inside(rows, slice(None), np.array(spans_s), rows.leg)
         for number in in_pieces:
             mine = slice(*rows.first[number : number + 2].tolist())
             pieces = self._pieces[rows.legs[number].contact_id]
-            tried = [_inside(rows, mine, np.array(p.start_s), np.array(p.end_s)) for p in pieces]
+            tried = [_inside(rows, mine, np.array([[p.start_s, p.end_s]]), 0) for p in pieces]
             outside[mine] = False if any(map(everywhere, tried)) else ~tried[-1]
         if np.count_nonzero(outside):
             row = worst(outside)
             leg = rows.legs[rows.leg[row]]
-            span = f"{start_s[row]:.3f} s to {end_s[row]:.3f} s"
+            span = "{:.3f} s to {:.3f} s".format(*spans_s[rows.leg[row]])
             if rows.leg[row] in in_pieces:
                 span = "in pieces"
             raise violated(INSIDE, f"{rows.named(row)}, contact {leg.contact_id} is {span}")
@@ -164,14 +165,19 @@ class Contacts:
     def connects(self, columns: Mapping[str, Any]) -> None:
         """Look at a contact that opens: its service lasts."""
         for piece in self._pieces[self.of(columns["contact_id"]).contact_id]:
-            if not (np.isfinite(piece.end_s) and piece.end_s > piece.start_s):
+            if not (math.isfinite(piece.end_s) and piece.end_s > piece.start_s):
                 span = f"from {piece.start_s} s to {piece.end_s} s"
                 raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
 
 
-def _inside(rows: MovedRows, some: slice, start_s: Floats, end_s: Floats) -> Mask:
-    """Which rows lie within a service, but for the last bits of what was delivered."""
+def _inside(rows: MovedRows, some: slice, spans_s: Floats, number: Ints | int) -> Mask:
+    """Which rows lie within a service, but for the last bits of what was delivered.
+
+    Each has the ``number`` of its service among ``spans_s`` (S, 2).
+    """
+    start_s, end_s = spans_s.T
     slack_s = ROUNDING * np.maximum(end_s, 1.0)
-    last_s = np.where(rows.delivered[some], LAST_BITS_S, 0.0) + end_s + slack_s
-    inside: Mask = (rows.start_s[some] >= start_s - slack_s) & (rows.end_s[some] <= last_s)
+    last_s = np.where(rows.delivered[some], LAST_BITS_S, 0.0) + (end_s + slack_s)[number]
+    begun = rows.start_s[some] >= (start_s - slack_s)[number]
+    inside: Mask = begun & (rows.end_s[some] <= last_s)
     return inside

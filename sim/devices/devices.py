@@ -107,10 +107,12 @@ class Devices:
         limit = self.compute.per_gap_max
         if limit is not None:
             rounds = np.minimum(rounds, limit)
-            spent = np.where(rounds < limit, spent, rounds * one_s)
-        left = np.maximum(spent - rounds * one_s, 0.0)
+        work_s: Floats = rounds * one_s
+        left = np.maximum(spent - work_s, 0.0)
+        if limit is not None:
+            left = np.where(rounds < limit, left, 0.0)
         left = np.where(left < ROUNDING * one_s, 0.0, left)
-        end = np.minimum(self.after_s(begin, rounds * one_s), np.maximum(to_s, begin))
+        end = np.minimum(self.after_s(begin, work_s), np.maximum(to_s, begin))
         if self.presence is not None:
             begin = np.minimum(self.presence.returns_s(begin), end)
         return Gap(

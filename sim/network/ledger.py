@@ -277,5 +277,5 @@ def _range(values: Any, who: Mask) -> tuple[float, float]:
     """Least and most of a number for each device (K,), or of one for all."""
     if np.ndim(values) == 0:
         return values, values
-    some = np.broadcast_to(values, who.shape)[who] if len(values) < len(who) else values[who]
-    return some.min(), some.max()
+    some = values if everywhere(who) else np.broadcast_to(values, who.shape)[who]
+    return np.minimum.reduce(some), np.maximum.reduce(some)

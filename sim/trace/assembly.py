@@ -206,12 +206,14 @@ class Vocabulary:
 
     def code(self, word: str | None) -> int:
         """Return the number of ``word``, a new one if it is new; -1 for None."""
-        if word not in self._codes:
-            if not isinstance(word, str):
-                raise TypeError(f"{word!r} is no text")
-            self._codes[str(word)] = len(self.words)
-            self.words.append(str(word))
-        return self._codes[word]
+        known = self._codes.get(word)
+        if known is not None:
+            return known
+        if not isinstance(word, str):
+            raise TypeError(f"{word!r} is no text")
+        self._codes[str(word)] = len(self.words)
+        self.words.append(str(word))
+        return len(self.words) - 1
 
     def codes(self, values: Coded | Sequence[Any] | np.ndarray) -> Ints:
         """Return the numbers of texts, one a row, as int32.

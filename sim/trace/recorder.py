@@ -185,9 +185,9 @@ class Trace:
         kind = TYPES[table].get(name)
         if kind is None:
             raise KeyError(f"table {table} has no column {name!r}")
+        if value is None:
+            return None
         if not isinstance(value, ROWS):
-            if value is None:
-                return None
             if kind is CODES:
                 return self._vocabularies[table, name].code(value)
             if kind is np.bool_:
