@@ -145,10 +145,57 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
+class OptimizerConfig:
+    """How local training moves weights: ``sgd``, ``adam``, ``adamw`` or ``rmsprop``.
+
+    Keys mean what they mean in ``torch.optim``. With ``state`` ``reset`` a device forgets what its
+    optimiser remembers when it downloads a model, with ``keep`` it goes on.
+    """
+
+    kind: str = "sgd"
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    alpha: float = 0.99
+    eps: float = 1e-8
+    state: str = "reset"
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether the optimiser has to know how many steps it has taken."""
+        return self.kind in ("adam", "adamw")
+
+    @property
+    def slots(self) -> int:
+        """Numbers that it remembers for each one that it moves."""
+        if self.counts_steps:
+            return 2
+        return (self.kind == "rmsprop") + (self.momentum > 0)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is SGD that moves along the gradient alone."""
+        return self.kind == "sgd" and not self.momentum and not self.weight_decay
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The step size over a device's local rounds: ``learning.training.optimizers.factor``."""
+
+    kind: str = "constant"
+    rounds: int = 1
+    factor: float = 1.0
+    floor: float = 0.0
+    warmup_rounds: int = 0
+
+
+@dataclass(frozen=True)
 class LearningConfig:
     """Everything that decides a training result, apart from who trains when.
 
     ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has.
+    ``clip_norm`` is the largest norm of a device's whole gradient in a step, None for any.
     ``trains_backbone`` lets the backbone and the head be trained and sent wherever the gate is
     (EMS-FL, Experiment 2). ``upload_format`` is what numbers are sent up as: ``native``,
     ``float16`` or ``int8``. ``device`` is ``cpu``, ``cuda`` or, for a learner, ``auto`` for CUDA
@@ -163,6 +210,9 @@ class LearningConfig:
     data: DataConfig = DataConfig()
     pretraining: Pretraining = Pretraining()
     step_size: float = 0.03
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    clip_norm: float | None = None
     gate_step_size_ratio: float = 0.1
     steps_per_round: int = 5
     batch_size: int = 32

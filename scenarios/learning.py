@@ -272,6 +272,88 @@ class Aggregation(Section):
         return self
 
 
+USED = {
+    "sgd": {"momentum", "nesterov", "weight_decay"},
+    "adam": {"betas", "eps", "weight_decay"},
+    "adamw": {"betas", "eps", "weight_decay"},
+    "rmsprop": {"momentum", "alpha", "eps", "weight_decay"},
+}
+"""Keys of each kind of optimiser; all keep state."""
+
+
+class Optimizer(Section):
+    """How local training moves weights; keys mean what they mean in torch.optim."""
+
+    kind: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(default="sgd", description="optimiser")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum (sgd, rmsprop)")
+    nesterov: bool = Field(default=False, description="Nesterov's momentum (sgd)")
+    weight_decay: float = Field(
+        default=0.0, ge=0, le=1e6, description="decay: times the weight added to its gradient"
+    )
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        default=(0.9, 0.999), strict=False, description="decay of mean and square (adam, adamw)"
+    )
+    alpha: float = Field(default=0.99, ge=0, lt=1, description="decay of the square (rmsprop)")
+    eps: float = Field(
+        default=1e-8, gt=0, le=1, description="added to the root of the square (not of sgd)"
+    )
+    state: Literal["reset", "keep"] = Field(
+        default="reset", description="what a device remembers when it downloads a model"
+    )
+
+    @model_validator(mode="after")
+    def _each_key_with_its_kind(self) -> "Optimizer":
+        plain = type(self).model_construct()
+        given = {key for key, value in dict(self).items() if value != getattr(plain, key)}
+        unused = sorted(given - USED[self.kind] - {"kind", "state"})
+        problems = [
+            Problem((key,), f"is not used with kind {self.kind!r}; remove it") for key in unused
+        ]
+        if self.nesterov and not self.momentum:
+            problems.append(Problem(("nesterov",), "needs momentum above 0; set it, like 0.9"))
+        refuse(problems)
+        return self
+
+
+class Schedule(Section):
+    """The step size over the local rounds of a device."""
+
+    kind: Literal["constant", "step", "exponential", "linear", "cosine"] = Field(
+        default="constant", description="how the step size changes"
+    )
+    rounds: int | None = Field(
+        default=None, ge=1, le=1_000_000_000, description="local rounds of a step, or until floor"
+    )
+    factor: float | None = Field(
+        default=None, gt=0, le=1, description="factor after so many rounds (step), or each round"
+    )
+    floor: float = Field(
+        default=0.0, ge=0, le=1, description="last step size over the first (linear, cosine)"
+    )
+    warmup_rounds: int = Field(
+        default=0, ge=0, le=1_000_000_000, description="first rounds, over which it grows to 1"
+    )
+
+    @model_validator(mode="after")
+    def _each_key_with_its_kind(self) -> "Schedule":
+        used = {"step": ("rounds", "factor"), "exponential": ("factor",), "constant": ()}
+        needed = used.get(self.kind, ("rounds",))
+        problems = [
+            Problem((key,), f"is missing; schedule {self.kind!r} needs it, like {example}")
+            for key, example in (("rounds", "100"), ("factor", "0.5"))
+            if key in needed and getattr(self, key) is None
+        ]
+        given = {key for key in ("rounds", "factor") if getattr(self, key) is not None}
+        given |= {"floor"} if self.floor else set()
+        extra = {"floor"} if self.kind in ("linear", "cosine") else set()
+        problems += [
+            Problem((key,), f"is not used with schedule {self.kind!r}; remove it")
+            for key in sorted(given - {*needed, *extra})
+        ]
+        refuse(problems)
+        return self
+
+
 class Learning(Section):
     """The federated learning of the scenario."""
 
@@ -283,6 +365,15 @@ class Learning(Section):
     )
     rounds: Rounds = Field(default=Rounds(), description="schedule of local rounds")
     step_size: float = Field(default=0.03, gt=0, le=1e30, description="step size of local training")
+    optimizer: Optimizer = Field(
+        default=Optimizer(), description="how local training moves weights"
+    )
+    schedule: Schedule = Field(
+        default=Schedule(), description="step size over the local rounds of a device"
+    )
+    clip_norm: Positive = Field(
+        default=None, le=1e9, description="largest norm of a gradient; null for any"
+    )
     gate_step_size_ratio: float = Field(
         default=0.1, ge=0, description="step size of the gate over that of the experts"
     )

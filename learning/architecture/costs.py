@@ -44,7 +44,8 @@ Part = Mapping[str, Shape]
 class Architecture:
     """Sizes of a model; an expert is one index over all layers, and a plain model has none.
 
-    ``rows`` are the sequences and tokens of a sample; numbers are kept as ``number_format`` (of
+    ``rows`` are the sequences and tokens of a sample; ``optimizer_slots`` the numbers that the
+    optimiser remembers for each one that it moves; numbers are kept as ``number_format`` (of
     ``BYTES``) and sent up as ``upload_format``, ``native`` for the same.
     """
 
@@ -56,6 +57,7 @@ class Architecture:
     upload_format: str
     number_format: str
     rows: SequenceShape
+    optimizer_slots: int
 
     @property
     def layers(self) -> int:
@@ -165,8 +167,8 @@ class Architecture:
         FLOPs count weights, not attention scores or look-ups of words. A frozen matrix costs the
         forward pass and the gradient to its inputs; a trained matrix also its own gradient.
 
-        Memory is that of loaded weights, factors, gradients (training keeps no other state) and,
-        for one sequence, of the inputs and outputs of the linear maps that it runs through.
+        Memory is that of loaded weights, factors, gradients, what the optimiser remembers and, for
+        one sequence, of the inputs and outputs of the linear maps that it runs through.
         """
         key = tuple(trained), tuple(held), gate, samples
         if key not in self._costs:  # asked for at every contact, and the same each time
@@ -193,7 +195,7 @@ class Architecture:
         tuned = len(trained) * self.tuned_parameters
         numbers = len(held) * self.expert_parameters + self.gate_parameters
         numbers += self.backbone_parameters + factors * tuned
-        numbers += tuned + gate * self.shared_parameters
+        numbers += (1 + self.optimizer_slots) * (tuned + gate * self.shared_parameters)
         numbers += self.rows.tokens * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
 
@@ -287,6 +289,7 @@ def architecture(config: LearningConfig) -> Architecture:
         upload_format=config.upload_format,
         number_format=precision_of(config),
         rows=sequence_shape(config),
+        optimizer_slots=config.optimizer.slots,
     )
 
 
@@ -368,13 +371,14 @@ def footprint(config: LearningConfig) -> Footprint:
         at_once = max(config.devices) * tokens * sizes.activations(sizes.experts)
     tested, classes = _tests(config)
     # Networked experts answer all samples of a test set, before their answers are mixed.
-    copies = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
+    logits = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
+    copies = STATE_COPIES + config.optimizer.slots
     return Footprint(
-        evaluation=float(copies * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
+        evaluation=float(logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
         tested=tested,
         classes=classes,
         model=float(MODEL_COPIES * sizes.parameters * sizes.native_bytes),
-        state=float(STATE_COPIES * sum(config.devices) * trained * sizes.native_bytes),
+        state=float(copies * sum(config.devices) * trained * sizes.native_bytes),
         step=float(ACTIVATION_COPIES * at_once * sizes.native_bytes),
         data=float(DATA_COPIES * _data_bytes(config)),
         parameters=sizes.parameters,

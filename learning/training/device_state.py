@@ -3,13 +3,14 @@
 Names: ``base.{name}`` as downloaded, of every expert that is held and of what is shared (the
 gates, and a backbone that is trained); ``factor.expert.{e}.{l}.{matrix}.{a,b}`` trained since the
 last upload was staged; and plain ``{name}`` for what is trained without factors: what is shared,
-and experts where LoRA has no rank. A device that has never loaded an expert has NaN in its place.
+and experts where LoRA has no rank. ``optimizer.{slot}.{name}`` is what the optimiser remembers of
+what is trained as ``{name}``. A device that has never loaded an expert has NaN in its place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ State = dict[str, Tensor]
 BASE = "base."
 FACTOR = "factor."
 DELTA = "delta."
+OPTIMIZER = "optimizer."
 
 
 def load(
@@ -58,7 +60,8 @@ def load(
         if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
     }
     new = set(experts) - {expert_of(name.removeprefix(FACTOR)) for name in kept}
-    return after | kept | _fresh_factors(task, cluster, new, adapter_epoch, after)
+    after |= kept | _fresh_factors(task, cluster, new, adapter_epoch, after)
+    return after | _forgotten(task, before, who, after.__contains__)
 
 
 def load_gate(
@@ -69,7 +72,7 @@ def load_gate(
     for name in filter(task.is_shared, server):
         for held in (BASE + name, name):
             after[held] = _rows(who, server[name], state[held])
-    return after
+    return after | _forgotten(task, state, who, task.is_shared)
 
 
 def commit(
@@ -99,7 +102,11 @@ def commit(
             folded[name] = state[name] if delta is None else state[name] + delta
             if stored in state:
                 folded[name] = state[stored]
-    folded |= _fresh_factors(task, cluster, experts, adapter_epoch, state)
+    fresh = _fresh_factors(task, cluster, experts, adapter_epoch, state)
+    folded |= fresh
+    for name in state:
+        if name.startswith(OPTIMIZER) and trained_name(name) in fresh:
+            folded[name] = torch.zeros_like(state[name])
     return select(task, folded, state, who=who)
 
 
@@ -135,6 +142,43 @@ def offer(
             offered[DELTA + name] = tensor - state[BASE + name]
     sent_as = task.config.upload_format
     return {n: as_sent(t, sent_as) if t.is_floating_point() else t for n, t in offered.items()}
+
+
+def trained_name(name: str) -> str:
+    """Return the name of what ``optimizer.{slot}.{name}`` is remembered of, else ``name``."""
+    return name.split(".", 2)[2] if name.startswith(OPTIMIZER) else name
+
+
+def remembered_of(state: Mapping[str, Tensor], moved: Mapping[str, str]) -> State:
+    """Return what the optimiser remembers of what is ``moved``, as ``{slot}.{path}``."""
+    found: State = {}
+    for name, tensor in state.items():
+        if name.startswith(OPTIMIZER) and (trained := trained_name(name)) in moved:
+            found[f"{name.split('.', 2)[1]}.{moved[trained]}"] = tensor
+    return found
+
+
+def as_remembered(memory: Mapping[str, Tensor], moved: Mapping[str, str]) -> State:
+    """Invert :func:`remembered_of`."""
+    names = {path: name for name, path in moved.items()}
+    found: State = {}
+    for known, tensor in memory.items():
+        slot, path = known.split(".", 1)
+        found[f"{OPTIMIZER}{slot}.{names[path]}"] = tensor
+    return found
+
+
+def _forgotten(
+    task: Task, state: Mapping[str, Tensor], who: Sequence[bool], of: Callable[[str], bool]
+) -> State:
+    """Return what the optimiser remembers ``of`` tensors by name.
+
+    Those in ``who`` forget it, unless they are to keep it.
+    """
+    memory = {n: t for n, t in state.items() if n.startswith(OPTIMIZER) and of(trained_name(n))}
+    if task.config.optimizer.state == "keep":
+        return memory
+    return {n: _rows(who, torch.zeros_like(t), t, stacked=True) for n, t in memory.items()}
 
 
 def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:

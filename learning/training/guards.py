@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
-from learning.training.device_state import BASE, FACTOR, finite_rows
+from learning.training.device_state import BASE, FACTOR, finite_rows, trained_name
 
 if TYPE_CHECKING:
     from learning.training.task import Task
@@ -50,8 +50,9 @@ def guarded(operation: Operation, task: Task, tensors: list[Tensors], **argument
     after: Tensors = operation.function()(task, *tensors, **arguments)
 
     def may_change(name: str) -> bool:
-        of_gate = arguments["gate"] and task.is_shared(name)
-        return not name.startswith(BASE) and (of_gate or is_of(name.removeprefix(FACTOR), experts))
+        of_gate = arguments["gate"] and task.is_shared(trained_name(name))
+        own = not name.startswith(BASE)
+        return own and (of_gate or is_of(trained_name(name).removeprefix(FACTOR), experts))
 
     guard.check(after, may_change, operation.guarded.format(**arguments))
     return after

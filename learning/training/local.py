@@ -16,7 +16,16 @@ from learning.models.interface import is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
 from learning.training import sgd
-from learning.training.device_state import BASE, FACTOR, State, delta_of, experts_held
+from learning.training.device_state import (
+    BASE,
+    FACTOR,
+    OPTIMIZER,
+    State,
+    as_remembered,
+    delta_of,
+    experts_held,
+    remembered_of,
+)
 from learning.training.local_loss import with_term
 from learning.training.task import Task
 
@@ -72,21 +81,31 @@ def train(
         free = {name: path for name, path in moved.items() if name not in task.buffers}
         loss, needed = with_term(task, loss, state, memories, free, **local_loss)
         own |= needed
+    descent = sgd.Descent(
+        config.step_size,
+        config.optimizer,
+        config.clip_norm,
+        dict.fromkeys(gates, config.gate_step_size_ratio),
+        config.schedule,
+    )
+    memory = remembered_of(state, moved)
     with _own_draws(task):
         trained = sgd.train(
             {path: state[name] for name, path in moved.items()},
             sgd.draw_of(task, cluster, samples.x, samples.y),
             loss,
-            sgd.Descent(config.step_size, ratios=dict.fromkeys(gates, config.gate_step_size_ratio)),
+            descent,
             rounds,
             first_round,
             together=traits.batched,
             frozen=own,
             buffers=[path for name, path in moved.items() if name in task.buffers],
+            memory=memory,
             # All of them: a product over tensors that devices share may round by their number.
             devices=range(task.devices(cluster)),
         )
-    return {**state, **{name: trained[path] for name, path in moved.items()}}
+    after = {name: trained[path] for name, path in moved.items()}
+    return {**state, **after, **as_remembered(memory, moved)}
 
 
 def _own_draws(task: Task) -> AbstractContextManager[None]:
@@ -128,7 +147,8 @@ def _moved_names(
     for name in state:
         stored = name.removeprefix(FACTOR)
         of_expert = is_of(stored, experts) and not name.startswith(BASE)
-        shared = gate and not name.startswith((BASE, FACTOR)) and task.is_shared(name)
+        own = not name.startswith((BASE, FACTOR, OPTIMIZER))
+        shared = gate and own and task.is_shared(name)
         if of_expert or shared:
             moved[name] = task.names.path(stored)
     return moved

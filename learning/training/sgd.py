@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
+from learning.config import OptimizerConfig, ScheduleConfig
 from learning.rng import draw_below, stream
+from learning.training.optimizers import Optimizer, factor, of_devices, remembered
 from learning.training.task import Task
 
 # An operation without a rule of its own runs device by device: that is what is wanted then.
@@ -49,17 +51,21 @@ Draw = Callable[[Sequence[int], Sequence[int | None]], Iterable[Batch]]
 """
 
 
+PLAIN_SGD, CONSTANT = OptimizerConfig(), ScheduleConfig()
+
+
 @dataclass(frozen=True)
 class Descent:
-    """Step size, momentum and the norm that a device's whole gradient is clipped to, if any.
+    """Step size, optimiser and the norm that a device's whole gradient is clipped to, if any.
 
-    ``ratios`` multiply the step size of tensors by name.
+    ``ratios`` multiply the step size of tensors by name, the ``schedule`` that of local rounds.
     """
 
     step_size: float
-    momentum: float = 0.0
+    optimizer: OptimizerConfig = PLAIN_SGD
     largest_gradient: float | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
+    schedule: ScheduleConfig = CONSTANT
 
 
 def train(
@@ -73,6 +79,7 @@ def train(
     together: bool,
     frozen: Tensors | None = None,
     buffers: Collection[str] = (),
+    memory: dict[str, Tensor] | None = None,
     devices: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
@@ -80,23 +87,33 @@ def train(
     ``loss`` gets what is ``frozen`` (K, ...) with the tensors that are trained. Of these it changes
     ``buffers`` itself, in place, and no gradient moves them. ``together`` calls
     it with ``devices`` (by default those that train) at once, where one that has done its rounds
-    stands still, else with one after another: the same but for rounding. Momentum begins at zero.
-    Without momentum rounds trained in several calls equal those trained in one, bit for bit.
-    Raises ValueError for counts that do not fit.
+    stands still, else with one after another: the same but for rounding. ``memory`` is what the
+    optimiser remembers (:mod:`learning.training.optimizers`); it gets what that has become, and
+    without it the optimiser begins anew. Rounds trained in several calls that hand it on equal
+    those trained in one, bit for bit. Raises ValueError for counts that do not fit.
     """
     _check_counts(tensors, rounds, first_round)
     if devices is None:
         devices = [device for device, count in enumerate(rounds) if count]
     trained = {name: tensor.clone() for name, tensor in tensors.items()}
+    free = {name: tensor for name, tensor in tensors.items() if name not in buffers}
+    slots = remembered(descent.optimizer, free, memory or {})
     all_rows = slice(None) if len(devices) == len(rounds) else list(devices)
     for index, members in [(all_rows, devices)] if together else [(k, [k]) for k in devices]:
-        rows, own = ({n: t[index] for n, t in part.items()} for part in (trained, frozen or {}))
+        rows, own, known = (
+            {n: t[index] for n, t in part.items()} for part in (trained, frozen or {}, slots)
+        )
         kept = {name: rows.pop(name) for name in buffers}
         gradient = _gradient(loss, rows, {**own, **kept}, descent.largest_gradient, together)
-        _descend(rows, _steps(draw, members, rounds, first_round), gradient, descent, kept)
+        steps = _steps(draw, members, rounds, first_round)
+        _descend(rows, steps, gradient, descent, kept, known)
         if isinstance(index, list):  # a copy of these rows, and no view
             for name, moved in {**rows, **kept}.items():
                 trained[name][index] = moved
+            for name, moved in known.items():
+                slots[name][index] = moved
+    if memory is not None:
+        memory.update(slots)
     return trained
 
 
@@ -149,8 +166,8 @@ def _by(leaves: Tensors, value: Tensor) -> dict[str, Tensor]:
     return dict(zip(leaves, found, strict=True))
 
 
-Step = tuple[Batch, Sequence[bool]]
-"""A minibatch of some devices, and which of them train on it."""
+Step = tuple[Batch, Sequence[bool], Sequence[int]]
+"""A minibatch of some devices, which of them train on it, and the numbers of their rounds."""
 
 
 def _steps(
@@ -159,9 +176,10 @@ def _steps(
     """Draw the minibatches of ``devices`` until the last of them has done its rounds."""
     for index in range(max((rounds[k] for k in devices), default=0)):
         training = [index < rounds[k] for k in devices]
-        numbers = [first_round[k] + index if index < rounds[k] else None for k in devices]
+        counted = [first_round[k] + index for k in devices]
+        numbers = [n if trains else None for n, trains in zip(counted, training, strict=True)]
         for batch in draw(devices, numbers):
-            yield batch, training
+            yield batch, training, counted
 
 
 def _descend(
@@ -170,27 +188,31 @@ def _descend(
     gradient: Gradient,
     descent: Descent,
     buffers: Tensors,
+    memory: Tensors,
 ) -> None:
     """Move ``tensors`` in place, a step per minibatch; devices that do not train stand still.
 
-    A step is ``w - step_size v`` with ``v``, which is ``momentum v + gradient``. ``gradient``
-    changes the ``buffers`` itself.
+    ``gradient`` changes the ``buffers`` itself, the optimiser its ``memory``.
     """
-    velocity: dict[str, Tensor] = {}
-    for batch, training in steps:
-        everybody = all(training)
-        before = {} if everybody else {name: kept.clone() for name, kept in buffers.items()}
+    optimizer = Optimizer(descent.optimizer, memory)
+    for batch, training, numbers in steps:
+        rests = not all(training)
+        # Whoever rests is put back: plain SGD is quicker with steps of zero.
+        moving = [] if descent.optimizer.is_plain else [*tensors.values(), *memory.values()]
+        before = [(t, t.clone()) for t in (*moving, *buffers.values())] if rests else []
         found = gradient(batch)
-        for name, old in before.items():
-            mask = _column(torch.tensor(training, device=old.device), old)
-            buffers[name].copy_(torch.where(mask, buffers[name], old))
+        scales = [factor(descent.schedule, number) for number in numbers]
         for name, tensor in tensors.items():
-            speed = found[name]
-            if descent.momentum and name in velocity:
-                speed = torch.add(speed, velocity[name], alpha=descent.momentum)
-            velocity[name] = speed
             size = descent.step_size * descent.ratios.get(name, 1.0)
-            tensor.sub_(speed if everybody else _only(training, speed), alpha=size)
+            rate = size * of_devices(scales, tensor)
+            along = found[name]
+            if rests and descent.optimizer.is_plain:
+                along = _only(training, along)
+            optimizer.step(name, tensor, along, rate, training)
+        for tensor, old in before:
+            mask = torch.tensor(training, device=old.device)
+            tensor.copy_(torch.where(_column(mask, old), tensor, old))
+    optimizer.close()
 
 
 def _clipped(gradients: Tensors, largest: float | None) -> Tensors:

@@ -15,7 +15,9 @@ from learning.config import (
     LearningConfig,
     LoraConfig,
     ModelConfig,
+    OptimizerConfig,
     Pretraining,
+    ScheduleConfig,
     SplitConfig,
 )
 from learning.data import DATASETS
@@ -233,6 +235,9 @@ def _config(scenario: Scenario) -> LearningConfig:
         data=_data(scenario),
         pretraining=Pretraining(**learning.pretraining.model_dump()),
         step_size=learning.step_size,
+        optimizer=OptimizerConfig(**learning.optimizer.model_dump()),
+        schedule=ScheduleConfig(**learning.schedule.model_dump(exclude_none=True)),
+        clip_norm=learning.clip_norm,
         gate_step_size_ratio=learning.gate_step_size_ratio,
         steps_per_round=learning.steps_per_round,
         batch_size=learning.batch_size,

@@ -23,7 +23,9 @@ from learning.config import (
     LearningConfig,
     LoraConfig,
     ModelConfig,
+    OptimizerConfig,
     Pretraining,
+    ScheduleConfig,
     SplitConfig,
 )
 from learning.data.digits import digits

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.architecture.nmoe import VIEWS
-from learning.config import ModelConfig
+from learning.config import ModelConfig, OptimizerConfig
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext
@@ -123,7 +123,11 @@ def train_extractor(
         stacked,
         draw_of(task, cluster, samples.x, samples.y) if by_labels else _views_of(task, cluster),
         _loss(task, loss, estimator, radius, alpha),
-        Descent(task.config.step_size * step_size_ratio, momentum, largest_gradient),
+        Descent(
+            task.config.step_size * step_size_ratio,
+            OptimizerConfig(momentum=momentum),
+            largest_gradient,
+        ),
         rounds,
         first_round,
         together=task.traits.batched,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.config import ModelConfig
+from learning.config import ModelConfig, OptimizerConfig
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.nmoe import answer, losses, mixed
 from learning.requests.peers import Node
@@ -184,7 +184,9 @@ def central(
 
     begin = _drawn(task)
     ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
-    descent = Descent(config.step_size, momentum, largest_gradient, ratios)
+    descent = Descent(
+        config.step_size, OptimizerConfig(momentum=momentum), largest_gradient, ratios
+    )
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
     trained = train(one, draw, each(loss, together=False), descent, [rounds], [0], together=False)
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}

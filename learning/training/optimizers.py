@@ -1,0 +1,168 @@
+"""Optimisers of local training over stacked tensors: SGD, Adam, AdamW and RMSprop.
+
+A step is that of ``torch.optim``, taken for each device by itself: devices may have taken different
+numbers of steps, and their learning rates may differ. What an optimiser remembers of a tensor are
+its slots, tensors of the same shape (K, ...), and for Adam a count of steps (K,).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learning.config import OptimizerConfig, ScheduleConfig
+
+STEPS = "steps"
+"""The slot of the count of steps."""
+
+Tensors = Mapping[str, Tensor]
+Rate = float | Tensor
+"""A learning rate: one for all, or (K, 1, ...) for devices whose rates differ."""
+
+
+def slots_of(optimizer: OptimizerConfig) -> tuple[str, ...]:
+    """Return the names of the tensors that an optimiser keeps for each one it moves."""
+    match optimizer.kind:
+        case "adam" | "adamw":
+            return "mean", "square"
+        case "rmsprop":
+            return ("square", "velocity") if optimizer.momentum else ("square",)
+    return ("velocity",) if optimizer.momentum else ()
+
+
+def remembered(optimizer: OptimizerConfig, tensors: Tensors, before: Tensors) -> dict[str, Tensor]:
+    """Return copies of what is remembered of ``tensors`` (K, ...), as ``{slot}.{name}``.
+
+    What ``before`` does not hold begins at zero.
+    """
+    slots = slots_of(optimizer)
+    known: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        for slot in slots:
+            old = before.get(f"{slot}.{name}")
+            known[f"{slot}.{name}"] = torch.zeros_like(tensor) if old is None else old.clone()
+        if optimizer.counts_steps:
+            old = before.get(f"{STEPS}.{name}")
+            counts = torch.zeros(len(tensor), dtype=torch.int64, device=tensor.device)
+            known[f"{STEPS}.{name}"] = counts if old is None else old.clone()
+    return known
+
+
+@dataclass
+class Optimizer:
+    """Moves tensors of some devices, (K, ...), or of one, in place, and what it remembers too.
+
+    ``memory`` is as :func:`remembered` makes it; call :meth:`close` to count the steps in it.
+    """
+
+    config: OptimizerConfig
+    memory: Tensors
+
+    def __post_init__(self) -> None:
+        begin = len(STEPS) + 1
+        self._counts = {
+            name[begin:]: counts.reshape(-1).tolist()
+            for name, counts in self.memory.items()
+            if name.startswith(f"{STEPS}.")
+        }
+
+    def step(
+        self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
+    ) -> None:
+        """Take one step of ``tensor`` by the gradient; devices that rest must be put back after."""
+        config = self.config
+        if config.kind == "adamw":
+            tensor.mul_(1.0 - rate * config.weight_decay)
+        elif config.weight_decay:
+            gradient = gradient.add(tensor, alpha=config.weight_decay)
+        match config.kind:
+            case "adam" | "adamw":
+                self._adam(name, tensor, gradient, rate, training)
+            case "rmsprop":
+                square = self.memory[f"square.{name}"]
+                square.mul_(config.alpha).addcmul_(gradient, gradient, value=1.0 - config.alpha)
+                self._along(name, tensor, gradient / square.sqrt().add_(config.eps), rate)
+            case _:
+                self._along(name, tensor, gradient, rate)
+
+    def _along(self, name: str, tensor: Tensor, direction: Tensor, rate: Rate) -> None:
+        """Move along a direction, or along its velocity with momentum."""
+        if self.config.momentum:
+            velocity = self.memory[f"velocity.{name}"]
+            torch.add(direction, velocity, alpha=self.config.momentum, out=velocity)
+            if self.config.nesterov:
+                direction = direction.add(velocity, alpha=self.config.momentum)
+            else:
+                direction = velocity
+        _move(tensor, direction, rate)
+
+    def _adam(
+        self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
+    ) -> None:
+        """Kingma and Ba, Adam, ICLR 2015; Loshchilov and Hutter, AdamW, ICLR 2019."""
+        (beta1, beta2), counts = self.config.betas, self._counts[name]
+        for device, trains in enumerate(training):
+            counts[device] += trains
+        mean, square = self.memory[f"mean.{name}"], self.memory[f"square.{name}"]
+        mean.lerp_(gradient, 1.0 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+        taken = [max(1, count) for count in counts]  # one that has taken none rests
+        first = of_devices([1.0 - beta1**count for count in taken], tensor)
+        second = of_devices([math.sqrt(1.0 - beta2**count) for count in taken], tensor)
+        spread = square.sqrt().div_(second).add_(self.config.eps)
+        size = rate / first
+        if isinstance(size, float):
+            tensor.addcdiv_(mean, spread, value=-size)
+        else:
+            tensor.sub_(size * mean / spread)
+
+    def close(self) -> None:
+        """Write the counts of steps."""
+        for name, counts in self._counts.items():
+            kept = self.memory[f"{STEPS}.{name}"]
+            kept.copy_(torch.tensor(counts, dtype=torch.int64).view(kept.shape))
+
+
+def _move(tensor: Tensor, direction: Tensor, rate: Rate) -> None:
+    if isinstance(rate, float):
+        tensor.sub_(direction, alpha=rate)
+    else:
+        tensor.sub_(rate * direction)
+
+
+def of_devices(values: Sequence[float], like: Tensor) -> Rate:
+    """Return one number if all devices' are equal, else (K, 1, ...) to be broadcast over ``like``.
+
+    A single value is that of all rows.
+    """
+    if all(value == values[0] for value in values):
+        return float(values[0])
+    column = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return column.view(-1, *[1] * (like.dim() - 1))
+
+
+def factor(schedule: ScheduleConfig, number: int) -> float:
+    """Return what the step size is multiplied by in a device's local round ``number``, from 0 on.
+
+    ``step``: ``factor`` after every so many rounds; ``exponential``: ``factor`` a round; ``linear``
+    and ``cosine`` (Loshchilov and Hutter, SGDR, ICLR 2017): from 1 to ``floor`` in so many
+    ``rounds``. In the ``warmup_rounds`` before, it grows evenly to 1.
+    """
+    if number < schedule.warmup_rounds:
+        return (number + 1) / (schedule.warmup_rounds + 1)
+    number -= schedule.warmup_rounds
+    part = min(1.0, number / schedule.rounds)
+    match schedule.kind:
+        case "step":
+            return schedule.factor ** (number // schedule.rounds)
+        case "exponential":
+            return schedule.factor**number
+        case "linear":
+            return 1.0 - (1.0 - schedule.floor) * part
+        case "cosine":
+            return schedule.floor + (1.0 - schedule.floor) * (1.0 + math.cos(math.pi * part)) / 2
+    return 1.0

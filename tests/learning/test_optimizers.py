@@ -1,0 +1,128 @@
+"""Optimisers over stacked tensors: each device's steps are those of torch.optim."""
+
+import numpy as np
+import pytest
+import torch
+
+from learning import Learner
+from tests.kit.learning import LearningConfig, ModelConfig, OptimizerConfig, ScheduleConfig
+from tests.kit.training import rows_of_round
+
+RATE = 0.02
+OPTIMIZERS = {
+    "momentum": ({"momentum": 0.8}, torch.optim.SGD, {"momentum": 0.8}),
+    "nesterov": (
+        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
+        torch.optim.SGD,
+        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
+    ),
+    "adam": (
+        {"kind": "adam", "betas": (0.7, 0.9), "eps": 1e-6, "weight_decay": 0.1},
+        torch.optim.Adam,
+        {"betas": (0.7, 0.9), "eps": 1e-6, "weight_decay": 0.1},
+    ),
+    "adamw": ({"kind": "adamw", "weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
+    "rmsprop": ({"kind": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
+    "rmsprop with momentum": (
+        {"kind": "rmsprop", "momentum": 0.5, "weight_decay": 0.1},
+        torch.optim.RMSprop,
+        {"momentum": 0.5, "weight_decay": 0.1},
+    ),
+}
+WHO, NOBODY, ZEROS = np.ones(2, bool), np.zeros(2, bool), np.zeros(2, int)
+
+
+def config(optimizer, **keys):
+    keys = {"batch_size": 8, "steps_per_round": 2, "precision": "float64", **keys}
+    model = ModelConfig(kind="vector-mlp", hidden=6)
+    own = OptimizerConfig(**optimizer)
+    return LearningConfig(1, ("a",), (2,), model=model, step_size=RATE, optimizer=own, **keys)
+
+
+def by_hand(learner, device, rounds, make, clip=None, schedule=None, forgets_after=None):
+    """Return the weights of a client after its local rounds, with the optimiser of torch."""
+    task = learner.task
+    tensors = {n: t.clone().requires_grad_() for n, t in learner.force(learner.start()).items()}
+    samples, optimiser = task.shards["a"].samples, make(tensors.values())
+    plan = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule) if schedule else None
+    for number in range(rounds):
+        if number == forgets_after:
+            optimiser = make(tensors.values())
+        for rows in torch.from_numpy(rows_of_round(task, "a", [device], [number])[0]):
+            optimiser.zero_grad()
+            hidden = torch.relu(
+                samples.x[rows] @ tensors["layers.0.weight"].T + tensors["layers.0.bias"]
+            )
+            logits = hidden @ tensors["head.weight"].T + tensors["head.bias"]
+            torch.nn.functional.cross_entropy(logits, samples.y[rows]).backward()
+            if clip:
+                norm = torch.cat([tensor.grad.flatten() for tensor in tensors.values()]).norm()
+                for tensor in tensors.values():
+                    tensor.grad *= min(1.0, clip / float(norm))
+            optimiser.step()
+        if plan:
+            plan.step()
+    return tensors
+
+
+def assert_alike(learner, state, device, expected):
+    tensors = learner.force(state)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(tensors[name][device], tensor.detach(), rtol=1e-12, atol=1e-14)
+
+
+def trained(learner, state, rounds, first):
+    return learner.train(state, "a", np.array(rounds), np.array(first), [], gate=True, masked=False)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_devices_steps_are_those_of_torch_over_several_requests(name):
+    """Devices train unequal numbers of rounds in two requests; nothing comes down in between."""
+    keys, torchs, arguments = OPTIMIZERS[name]
+    learner = Learner(config(keys))
+    state = learner.load(learner.start(), None, "a", WHO, [], ZEROS)
+    state = trained(learner, trained(learner, state, [2, 0], [0, 0]), [1, 2], [2, 0])
+    for device, rounds in enumerate((3, 2)):
+        make = lambda parameters: torchs(parameters, lr=RATE, **arguments)  # noqa: E731
+        assert_alike(learner, state, device, by_hand(learner, device, rounds, make))
+
+
+@pytest.mark.parametrize("state", ["reset", "keep"])
+def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_it(state):
+    learner = Learner(config({"kind": "adam", "state": state}))
+    start = learner.start()
+    held = trained(learner, learner.load(start, None, "a", WHO, [], ZEROS), [2, 2], [0, 0])
+    # Device 0 downloads the model that it began with, and goes on from what it has trained itself.
+    held = learner.load(start, held, "a", np.array([True, False]), [], ZEROS)
+    held = trained(learner, held, [2, 2], [2, 2])
+    for device, forgets in enumerate((2 if state == "reset" else None, None)):
+        make = lambda parameters: torch.optim.Adam(parameters, lr=RATE)  # noqa: E731
+        assert_alike(learner, held, device, by_hand(learner, device, 4, make, None, None, forgets))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rule"),
+    [
+        (ScheduleConfig("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
+        (ScheduleConfig("exponential", factor=0.8), lambda n: 0.8**n),
+        (ScheduleConfig("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
+        (
+            ScheduleConfig("cosine", rounds=3, warmup_rounds=1),
+            lambda n: 0.5 if n == 0 else (1 + np.cos(np.pi * min(n - 1, 3) / 3)) / 2,
+        ),
+    ],
+)
+def test_a_schedule_counts_each_devices_own_rounds_and_gradients_are_clipped(schedule, rule):
+    learner = Learner(config({"momentum": 0.5}, schedule=schedule, clip_norm=0.3))
+    state = learner.load(learner.start(), None, "a", WHO, [], ZEROS)
+    state = trained(learner, state, [5, 3], [0, 0])
+    make = lambda parameters: torch.optim.SGD(parameters, lr=RATE, momentum=0.5)  # noqa: E731
+    for device, rounds in enumerate((5, 3)):
+        assert_alike(learner, state, device, by_hand(learner, device, rounds, make, 0.3, rule))
+
+
+def test_what_an_optimiser_remembers_takes_memory_and_no_bytes():
+    plain, adam = (Learner(config(keys)) for keys in ({}, {"kind": "adam"}))
+    least, most = (learner.round_cost([], [], gate=True).memory_bytes for learner in (plain, adam))
+    assert most - least == 2 * 8 * plain.architecture.parameters
+    assert plain.architecture.upload_bytes([], True) == adam.architecture.upload_bytes([], True)
