@@ -92,6 +92,7 @@ class Method(ABC):
     ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
     each other; ``splits_experts``: clusters train experts of their own (a user is warned where the
     data do not keep to them); ``uses_lora``: ``learning.lora`` means something to it;
+    ``uses_optimizer``: so do ``optimizer``, ``schedule`` and ``clip_norm``;
     ``waits_for_all``: it cannot do without any device, so that ``learning.aggregation`` means
     nothing to it. ``alone_is_sgd`` claims that with one device the server's model is that of
     central training, as ``leomix check-method`` tries. ``payload_copies`` is how many sets of
@@ -105,6 +106,7 @@ class Method(ABC):
     needs_sidelinks: ClassVar[bool] = False
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
+    uses_optimizer: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
     payload_copies: ClassVar[int] = 1

@@ -42,6 +42,7 @@ class Scaffold(FedAvg):
     """
 
     payload_copies: ClassVar[int] = 2
+    uses_optimizer: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -153,6 +153,8 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         yield f"learning.lora.{key}: is not used by {name}; remove it"
     for key in () if experts else sorted(_of_experts(learning)):
         yield f"learning.{key}: is not used by {kind!r}, which has no experts; remove it"
+    for key in () if method.uses_optimizer else sorted(_of_optimizers(learning)):
+        yield f"learning.{key}: is not used by {name}, which takes steps of its own; remove it"
     if learning.trains_backbone and "backbone" not in method.trains:
         yield f"learning.trains_backbone: is not used by {name}; remove it"
     if "gate_step_size_ratio" in _said(learning) and "gate" not in method.trains:
@@ -164,6 +166,13 @@ def _of_experts(learning: Learning) -> Iterator[str]:
     yield from (f"lora.{key}" for key in _said(learning.lora))
     yield from (f"pretraining.{key}" for key in _said(learning.pretraining) - {"backbone_steps"})
     yield from {"gate_step_size_ratio"} & _said(learning)
+
+
+def _of_optimizers(learning: Learning) -> Iterator[str]:
+    """Keys that a scenario sets of what moves weights in local training."""
+    yield from (f"optimizer.{key}" for key in _said(learning.optimizer))
+    yield from (f"schedule.{key}" for key in _said(learning.schedule))
+    yield from {"clip_norm"} & _said(learning)
 
 
 # What a scenario trains: its model and data as the learning room knows them.

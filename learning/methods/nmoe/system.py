@@ -55,6 +55,7 @@ class Networked(Method):
     trains: ClassVar[Sequence[str]] = ("experts", "gate")
     needs_experts: ClassVar[int] = 1
     uses_lora: ClassVar[bool] = False
+    uses_optimizer: ClassVar[bool] = False
     waits_for_all: ClassVar[bool] = True
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
