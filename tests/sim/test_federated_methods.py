@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.nn import functional
 
 import learning
+import scenarios
 import sim
+from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.models import Residency
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
@@ -294,3 +297,154 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     for name, tensor in wanted.items():
         torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
     assert max(float((found[n] - start[n]).abs().max()) for n in wanted) > 1e-2
+
+
+# What must be equal, and what must not.
+
+
+class Quadratic(nn.Module):
+    """Cross-entropy of class 0 is 1 + a/2 (w - b)^2 for samples (a, b): two clients, two optima."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        q = 1 + x[..., :1] / 2 * (self.w - x[..., 1:]) ** 2
+        return torch.cat([-q, torch.log(-torch.expm1(-q))], -1)
+
+
+CURVES = [(1.0, 1.0), (4.0, -1.0)]
+
+
+def curves(config):
+    return samples_of([np.tile(np.float32(curve), (20, 1)) for curve in CURVES])
+
+
+def twins(config):
+    """All samples of all clients are the same one."""
+    return samples_of([np.full((20, 2), 0.5, np.float32)] * 2)
+
+
+def samples_of(domains):
+    x, rows = np.concatenate(domains), np.arange(20)
+    label, spec = np.zeros(20, np.int64), InputSpec("vector", (2,), 2)
+
+    def domain(n):
+        return SampleArrays(rows + 20 * n, label, label + n)
+
+    found = [Domain(domain(n), domain(n)) for n in range(2)]
+    return Dataset(found, lambda trial: Encoding(spec, lambda rows: x[rows]))
+
+
+def final(folder, method, cycles, kind, data, **learning):
+    said = {
+        "model": {"kind": f"{__name__}:{kind}"}, "lora": {},
+        "data": {"kind": f"{__name__}:{data}", "trial_samples": 2},
+        "pretraining": {}, "trains_backbone": False, "step_size": 0.1,
+    }  # fmt: skip
+    one = [{"name": name, "devices": 1} for name in "AB"]
+    run = scenario(method, **{**said, **learning}).model_dump(mode="json")
+    run = scenarios.from_dict({**run, "stop": {"cycles": cycles}, "ground": {"clusters": one}})
+    sim.run(run, folder)
+    return load_file(folder / "model" / "model.safetensors")
+
+
+def test_on_two_quadratics_fedavg_stays_beside_the_optimum_and_scaffold_does_not(tmp_path):
+    """K steps of size eta take w to b + (1 - eta a)^K (w - b), which has another fixed point."""
+    found = {
+        m: float(final(tmp_path / m, m, 40, "Quadratic", "curves")["w"])
+        for m in ("fedavg", "scaffold")
+    }
+    pulls = [1 - (1 - 0.1 * a) ** (2 * ROUNDS) for a, _ in CURVES]
+    biased = sum(pull * b for pull, (_, b) in zip(pulls, CURVES, strict=True)) / sum(pulls)
+    optimum = sum(a * b for a, b in CURVES) / sum(a for a, _ in CURVES)
+    assert abs(biased - optimum) > 0.1
+    assert found == {
+        "fedavg": pytest.approx(biased, abs=1e-6), "scaffold": pytest.approx(optimum, abs=1e-6)
+    }  # fmt: skip
+
+
+def test_scaffold_with_equal_clients_is_fedavg(tmp_path):
+    both = [final(tmp_path / m, m, 5, "Quadratic", "twins") for m in ("fedavg", "scaffold")]
+    torch.testing.assert_close(*both, atol=1e-12, rtol=0)
+
+
+def weights(folder, method, options=None, **learning):
+    sim.run(scenario(method, options, **learning), folder)
+    return load_file(folder / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("lora", [{"rank": None}, {"rank": 2}])
+def test_without_its_term_fedprox_is_fedavg_and_a_lazy_adam_steps_as_it(tmp_path, lora):
+    """beta1 = 0, beta2 = 0 and tau far above any change: step_size / tau times the mean change."""
+    wanted = weights(tmp_path / "fedavg", "fedavg", lora=lora)
+    assert_close = partial(torch.testing.assert_close, wanted)
+    assert_close(weights(tmp_path / "prox", "fedprox", {"mu": 0.0}, lora=lora), atol=0, rtol=0)
+    adam = {"kind": "adam", "beta1": 0.0, "beta2": 0.0, "tau": 1e9, "step_size": 1e9}
+    assert_close(weights(tmp_path / "adam", "fedopt", adam, lora=lora), atol=1e-8, rtol=0)
+    near = weights(tmp_path / "near", "fedprox", {"mu": 1.0}, lora=lora)
+    start = Loop(scenario("fedavg", lora=lora)).x
+    moved = [sum(float((m[n] - start[n]).square().sum()) for n in start) for m in (near, wanted)]
+    print(moved)
+    assert moved[0] < 0.9 * moved[1]
+
+
+SENT = {
+    "fedavg": (15, 15, 1), "fedprox": (15, 15, 1), "fedopt": (15, 15, 1), "scaffold": (15, 15, 2),
+    "fedbuff": (15, 13, 1), "fedasync": (15, 13, 1), "local": (0, 0, 1), "centralised": (0, 0, 1),
+}  # fmt: skip
+"""Downloads, uploads, copies: 3 contacts of 5 devices; before its first A has trained nothing."""
+
+
+@pytest.mark.parametrize("method", SENT)
+def test_a_timing_only_run_sends_what_is_counted_by_hand(method):
+    """64-16-10 with two experts 16-16-16, a gate and two norms: 2394 numbers of 8 bytes."""
+    linear = lambda i, o: i * o + o  # noqa: E731
+    numbers = linear(64, 16) + 4 * linear(16, 16) + 2 * 16 + 2 * 32 + linear(16, 10)
+    down, up, copies = SENT[method]
+    moved = sim.run(scenario(method, train=False)).transfers
+    assert moved.direction.value_counts().to_dict() == {
+        way: n for way, n in (("downlink", down), ("uplink", up)) if n
+    }
+    assert set(moved.payload_bytes) <= {8 * numbers * copies}
+
+
+SLOW = [{"devices": 1}, {"devices": 2, "seconds_per_round": 250}]
+
+
+def test_what_a_deadline_leaves_unfinished_is_dropped_by_fedavg_and_sent_by_fedprox():
+    """Five rounds of 100 s each in 510 s; two of three devices take 250 s for one, and end two."""
+    said = {"rounds": {"per_contact": 5}, "aggregation": {"when": "deadline", "deadline_s": 510}}
+    found = {}
+    for method, options in (("fedavg", {}), ("fedprox", {}), ("fedprox", {"partial": "drop"})):
+        run = scenario(method, options, train=False, **said).model_dump(mode="json")
+        run |= {"compute": {"seconds_per_round": 100}, "stop": {"cycles": 1}}
+        run["ground"] = {"clusters": [{"name": "A", "kinds": SLOW}]}
+        result = sim.run(scenarios.from_dict(run))
+        ended = result.events[result.events.kind == "train_end"]
+        rounds = ended.groupby("device").rounds.sum().astype(int).to_dict()
+        found[method, *options.values()] = rounds, sorted(result.updates.device)
+    assert found["fedavg",] == found["fedprox", "drop"] == ({0: 5}, [0])
+    assert found["fedprox",] == ({0: 5, 1: 2, 2: 2}, [0, 1, 2])
+
+
+def test_what_a_method_cannot_serve_is_refused_in_one_line():
+    factors = {"rank": 2, "download": "factors"}
+    for method, options, said, line in (
+        ("fedprox", {"mu": -1.0}, {}, "mu: -1.0 should be 0 or more"),
+        ("fedasync", {"alpha": 0.0}, {}, "alpha: 0.0 should lie above 0 and up to 1"),
+        ("fedasync", {"alpha": 1.5}, {}, "alpha: 1.5 should lie above 0 and up to 1"),
+        ("fedbuff", {"staleness": "none"}, {}, "one of constant, polynomial, hinge"),
+        ("fedbuff", {"staleness_b": 3.0}, {}, "staleness_b: is not used with staleness 'polyn"),
+        ("fedopt", {"beta1": 1.0}, {}, "beta1: 1.0 should lie in 0 to below 1"),
+        ("fedopt", {"kind": "lamb"}, {}, "kind: 'lamb' should be one of avgm, adam, yogi, adagrad"),
+        ("fedopt", {"tau": 0.0}, {}, "tau: 0.0 should be above 0"),
+        ("scaffold", {}, {"lora": {"rank": 2}}, r"learning\.lora\.rank: method 'scaffold'.* null"),
+        ("fedopt", {}, {"lora": factors}, r"learning\.lora\.download: .*'fedopt'.* set it to full"),
+        ("fedasync", {}, {"lora": factors}, "'fedasync'"),
+    ):
+        with pytest.raises((sim.InputError, scenarios.ScenarioError), match=line):
+            build(scenario(method, options, **said))
+    with pytest.raises(TypeError, match="no function of a module"):
+        learning.LocalLoss(lambda weights, server: 0.0)
