@@ -44,7 +44,6 @@ class FedOpt(FedAvg):
     """
 
     Options: ClassVar[type] = FedOptOptions
-    alone_is_sgd: ClassVar[bool] = False
 
     def __init__(self, world: World, options: FedOptOptions | None = None) -> None:
         super().__init__(world, options)

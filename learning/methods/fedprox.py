@@ -39,7 +39,6 @@ class FedProx(FedAvg):
     """
 
     Options: ClassVar[type] = FedProxOptions
-    alone_is_sgd: ClassVar[bool] = False
 
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the proximal term; none with mu = 0, which is FedAvg to the bit."""

@@ -41,6 +41,7 @@ class Scaffold(FedAvg):
     of the c_i, by samples.
     """
 
+    alone_is_sgd: ClassVar[bool] = True
     payload_copies: ClassVar[int] = 2
     uses_optimizer: ClassVar[bool] = False
 

@@ -81,7 +81,7 @@ def add_changes(
             a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
             after[name] = tensor + _change(task.config.model.lora, a, b, weights, name)
         elif DELTA + name in offered:
-            after[name] = tensor + _mean_change(offered[DELTA + name], weights, name)
+            after[name] = tensor + summed(offered[DELTA + name], weights, name)
         elif expert is None:
             raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
         elif name.removesuffix(".weight") in task.factored:
@@ -89,7 +89,7 @@ def add_changes(
     return after
 
 
-def _mean_change(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:
+def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return the weighted sum of changes (K, ...), of counts in whole numbers."""
     if changes.is_floating_point():
         return weighted_sum(changes, weights, name)

@@ -24,11 +24,11 @@ def renewed(
     """Return ``c_i - c + (x - y_i) / (K eta)`` of the devices in ``who``, (K, ...).
 
     ``own`` are the c_i and ``server`` is c as the devices had them, ``changes`` are their y_i - x
-    after local ``rounds`` (K,). A device outside ``who`` keeps its c_i.
+    after local ``rounds`` (K,). A device outside ``who`` keeps its c_i; those of buffers stay 0.
     """
     config, after = task.config, {}
     for name, mine in own.items():
-        if name not in changes:
+        if name not in changes or name in task.buffers:
             after[name] = mine
             continue
         ratio = config.gate_step_size_ratio if is_gate(name) else 1.0
@@ -51,4 +51,7 @@ def moved(
     shares: Sequence[float],
 ) -> dict[str, Tensor]:
     """Return ``c + sum_i p_i (c_i+ - c_i)``, the shares p (K,) being those of all samples."""
-    return {n: c + weighted_sum(after[n] - before[n], shares, n) for n, c in server.items()}
+    free = [name for name in server if name not in task.buffers]
+    return dict(server) | {
+        name: server[name] + weighted_sum(after[name] - before[name], shares, name) for name in free
+    }

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+import torch
 from torch import Tensor
 
+from learning.training.aggregation import summed
 from learning.training.device_state import load, model_of_device
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
@@ -59,10 +61,9 @@ def mean_model(
 ) -> dict[str, Tensor]:
     """Return the mean of all devices' models, by their samples."""
     total = sum(sum(task.shards[cluster].sizes) for cluster in clusters)
-    mean: dict[str, Tensor] = {}
+    models, shares = [], []
     for cluster, state in zip(clusters, states, strict=True):
         for device, size in enumerate(task.shards[cluster].sizes):
-            for name, tensor in model_of_device(task, state, device).items():
-                part = size / total * tensor
-                mean[name] = mean[name] + part if name in mean else part
-    return mean
+            models.append(model_of_device(task, state, device))
+            shares.append(size / total)
+    return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}

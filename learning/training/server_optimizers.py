@@ -28,10 +28,13 @@ def moments(
     """Return the moments after a mean ``change``: ``m.{name}`` and, but for ``avgm``, ``v.{name}``.
 
     Without any ``before``, m is 0 and v is tau^2. ``avgm`` sums as momentum does, beta1 m + change
-    (Hsu et al., arXiv 1909.06335).
+    (Hsu et al., arXiv 1909.06335). Of buffers m is the change, as they are averaged.
     """
     after = {}
     for name, delta in change.items():
+        if name in task.buffers:
+            after[M + name] = delta
+            continue
         m = delta.new_zeros(()) if before is None else before[M + name]
         if kind == "avgm":
             after[M + name] = beta1 * m + delta
@@ -58,10 +61,13 @@ def step(
     step_size: float,
     tau: float,
 ) -> dict[str, Tensor]:
-    """Return the server's model ``x + step_size m / (sqrt(v) + tau)``, or ``x + step_size m``."""
+    """Return the server's model ``x + step_size m / (sqrt(v) + tau)``, or ``x + step_size m``.
+
+    Buffers are means of the clients': ``x + m``.
+    """
     after = {}
     for name, tensor in server.items():
-        moved = step_size * moments[M + name]
+        moved = moments[M + name] if name in task.buffers else step_size * moments[M + name]
         if V + name in moments:
             moved = moved / (moments[V + name].sqrt() + tau)
         after[name] = tensor + moved

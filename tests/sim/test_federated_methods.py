@@ -21,7 +21,7 @@ from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.models import Residency
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
-from tests.kit.small import slots
+from tests.kit.small import SLOTS, slots
 
 ROUNDS = 2  # of a contact; a gap between two contacts of a cluster has twice as many
 DEVICES = {"A": 2, "B": 3}
@@ -337,25 +337,21 @@ def samples_of(domains):
     return Dataset(found, lambda trial: Encoding(spec, lambda rows: x[rows]))
 
 
-def final(folder, method, cycles, kind, data, **learning):
-    said = {
-        "model": {"kind": f"{__name__}:{kind}"}, "lora": {},
-        "data": {"kind": f"{__name__}:{data}", "trial_samples": 2},
-        "pretraining": {}, "trains_backbone": False, "step_size": 0.1,
+def final(folder, method, cycles, data):
+    learning = {
+        "method": method, "model": {"kind": f"{__name__}:Quadratic"}, "precision": "float64",
+        "data": {"kind": f"{__name__}:{data}", "trial_samples": 2}, "batch_size": 4,
+        "step_size": 0.1, "steps_per_round": 2, "rounds": {"per_contact": ROUNDS},
     }  # fmt: skip
     one = [{"name": name, "devices": 1} for name in "AB"]
-    run = scenario(method, **{**said, **learning}).model_dump(mode="json")
-    run = scenarios.from_dict({**run, "stop": {"cycles": cycles}, "ground": {"clusters": one}})
-    sim.run(run, folder)
+    said = {**SLOTS, "stop": {"cycles": cycles}, "ground": {"clusters": one}, "learning": learning}
+    sim.run(scenarios.from_dict(said), folder)
     return load_file(folder / "model" / "model.safetensors")
 
 
 def test_on_two_quadratics_fedavg_stays_beside_the_optimum_and_scaffold_does_not(tmp_path):
     """K steps of size eta take w to b + (1 - eta a)^K (w - b), which has another fixed point."""
-    found = {
-        m: float(final(tmp_path / m, m, 40, "Quadratic", "curves")["w"])
-        for m in ("fedavg", "scaffold")
-    }
+    found = {m: float(final(tmp_path / m, m, 40, "curves")["w"]) for m in ("fedavg", "scaffold")}
     pulls = [1 - (1 - 0.1 * a) ** (2 * ROUNDS) for a, _ in CURVES]
     biased = sum(pull * b for pull, (_, b) in zip(pulls, CURVES, strict=True)) / sum(pulls)
     optimum = sum(a * b for a, b in CURVES) / sum(a for a, _ in CURVES)
@@ -366,8 +362,9 @@ def test_on_two_quadratics_fedavg_stays_beside_the_optimum_and_scaffold_does_not
 
 
 def test_scaffold_with_equal_clients_is_fedavg(tmp_path):
-    both = [final(tmp_path / m, m, 5, "Quadratic", "twins") for m in ("fedavg", "scaffold")]
+    both = [final(tmp_path / m, m, 5, "twins") for m in ("fedavg", "scaffold")]
     torch.testing.assert_close(*both, atol=1e-12, rtol=0)
+    assert float(both[0]["w"]) > 0.1
 
 
 def weights(folder, method, options=None, **learning):
@@ -386,7 +383,6 @@ def test_without_its_term_fedprox_is_fedavg_and_a_lazy_adam_steps_as_it(tmp_path
     near = weights(tmp_path / "near", "fedprox", {"mu": 1.0}, lora=lora)
     start = Loop(scenario("fedavg", lora=lora)).x
     moved = [sum(float((m[n] - start[n]).square().sum()) for n in start) for m in (near, wanted)]
-    print(moved)
     assert moved[0] < 0.9 * moved[1]
 
 
@@ -448,3 +444,26 @@ def test_what_a_method_cannot_serve_is_refused_in_one_line():
             build(scenario(method, options, **said))
     with pytest.raises(TypeError, match="no function of a module"):
         learning.LocalLoss(lambda weights, server: 0.0)
+
+
+@pytest.mark.parametrize("method", ["fedopt", "scaffold", "fedasync", "local", "centralised"])
+def test_statistics_of_a_batch_norm_are_averaged_whatever_moves_the_weights(tmp_path, method):
+    """By Adam's rule a count of batches would be no whole number, nor a variance positive."""
+    own = {"model": {"kind": f"{__name__}:normalised"}, "method": method, "steps_per_round": 2}
+    for name in (method, "fedavg"):
+        said = {**SLOTS, "learning": {**own, "method": name}, "stop": {"cycles": 1}}
+        sim.run(scenarios.from_dict(said), tmp_path / name)
+    found, wanted = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in (method, "fedavg")
+    )
+    assert found.keys() == wanted.keys()
+    assert 0 < found["1.num_batches_tracked"] <= 8
+    assert (found["1.running_var"] > 0).all()
+    if method in ("fedopt", "scaffold"):
+        for name in ("1.num_batches_tracked", "1.running_mean", "1.running_var"):
+            torch.testing.assert_close(found[name], wanted[name])
+
+
+def normalised(spec):
+    parts = nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, spec.classes)
+    return nn.Sequential(*parts)

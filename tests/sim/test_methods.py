@@ -238,6 +238,7 @@ def test_shipped_methods_keep_what_check_method_tries(name):
 class Toy(seam.Synchronous):
     """No two runs are alike, and what was learnt is thrown away: no SGD, as it claims."""
 
+    alone_is_sgd = True
     runs = itertools.count()
 
     def collect(self, update):
