@@ -95,10 +95,9 @@ class Method(ABC):
     ``uses_optimizer``: so do ``optimizer``, ``schedule`` and ``clip_norm``;
     ``waits_for_all``: it cannot do without any device, so that ``learning.aggregation`` means
     nothing to it. ``alone_is_sgd`` claims that with one device the server's model is that of
-    central training, as ``leomix check-method`` tries; it is claimed for this class
-    alone. ``payload_copies`` is how many sets of
-    tensors like the model's each of its payloads holds, up and down: 2 with a control variate
-    beside the model.
+    central training, as ``leomix check-method`` tries; a class claims it for itself alone.
+    ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
+    and down: 2 with a control variate beside the model.
     """
 
     Options: ClassVar[type] = NoOptions
