@@ -41,7 +41,7 @@ AGGREGATE = Operation(
 FINAL = Operation("learning.training.evaluation:final_tensors")
 ZEROS = Operation("learning.training.changes:zeros")
 
-TASK_OK = Operation("learning.training.task:task_ok")
+HOLDINGS = Operation("learning.training.task:holdings")
 NOT_FINITE = Operation("learning.training.guards:not_finite")
 SHARES = Operation("learning.training.task:shares")
 SAMPLES = Operation("learning.training.task:samples")
@@ -158,12 +158,15 @@ class Learner:
         device = self._placed().device
         return f"cuda: {gpu_name()}" if device == "cuda" else device
 
-    def build(self) -> None:
+    def build(self) -> list[list[int]]:
         """Build the task, unless a run with the same files has built it before.
 
-        Raises ValueError for data, weights or memory that do not do.
+        Returns which device holds how many samples of which class, as four columns of numbers:
+        cluster, device, class, samples. Raises ValueError for data, weights or memory that do not
+        do.
         """
-        self.number(TASK_OK)
+        columns: list[list[int]] = self.number(HOLDINGS)
+        return columns
 
     def why_not_cacheable(self) -> str:
         """Return why results must not be shared between runs; empty where they may be."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -200,9 +201,19 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
 # What is known of the task itself, as operations by name.
 
 
-def task_ok(task: Task) -> bool:
-    """Return True: a task that is wrong could not have been built."""
-    return True
+def holdings(task: Task) -> list[list[int]]:
+    """Return cluster, device, class and number of samples of each class that a device holds.
+
+    They are four columns of as many rows, in this order; clusters are numbered as configured.
+    """
+    found = []
+    for number, name in enumerate(task.config.clusters):
+        shards, classes = task.shards[name], task.spec.classes
+        device = np.repeat(np.arange(len(shards.sizes)), shards.sizes)
+        cells = device * classes + shards.samples.y.cpu().numpy()
+        cell, count = np.unique(cells, return_counts=True)
+        found.append((np.full(len(cell), number), *np.divmod(cell, classes), count))
+    return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
 
 
 def samples(task: Task) -> list[list[int]]:

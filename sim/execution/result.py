@@ -89,6 +89,11 @@ class Result:
         return self._frame("assignments")
 
     @property
+    def clients(self) -> pd.DataFrame:
+        """Samples of each class that a device holds; empty for a run that trains nothing."""
+        return self._frame("clients")
+
+    @property
     def updates(self) -> pd.DataFrame:
         """One row per update of a device that the server used."""
         return self._frame("updates")

@@ -15,6 +15,7 @@ from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
 from learning.values.store import as_file
 from sim.engine import memory
+from sim.engine.client_table import clients_table
 from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.setup import build
@@ -46,6 +47,8 @@ from sim.files import write_text
 from sim.plan.contact_table import contacts_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from learning.learner import Learner
     from learning.values.lazy import Handle
     from scenarios import Scenario
@@ -159,15 +162,17 @@ class Run(Observer):
             self.simulation.trace.folder = place / SPILLED
         self._event = 0
         self._began = time.monotonic()
+        self._clients: pa.Table | None = None
 
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
             memory.check(self.built)
-            if self.built.learner.trains:
+            learner = self.built.learner
+            if learner.trains:
                 # Data and model are made before anything is simulated.
                 try:
-                    self.built.learner.build()
+                    self._clients = clients_table(learner.config.clusters, learner.build())
                 except ValueError as error:
                     raise InputError(self.built.scenario.located(str(error))) from None
             if self.folder is not None:
@@ -260,6 +265,8 @@ class Run(Observer):
     def _result(self, status: str, error: str = "") -> Result:
         tables = self.simulation.trace.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
+        if self._clients is not None:
+            tables["clients"] = self._clients
         manifest = manifest_of(
             self.built,
             self.simulation,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sim.analysis.critical_path import CriticalPath
-from sim.plots import accuracy, contact, experts, ground_map, timeline
+from sim.plots import accuracy, clients, contact, experts, ground_map, timeline
 from sim.plots.accuracy import HasTables, Over
 from sim.plots.canvas import new_axes
 
@@ -53,6 +53,10 @@ class Pictures:
     def loss(self, axes: Axes | None = None, over: Over = "time", clusters: bool = False) -> Axes:
         """Draw the loss of the server's model as :meth:`accuracy` does the accuracy."""
         return accuracy.draw(self._run.tables, axes or new_axes(), over, clusters, "loss")
+
+    def clients(self, axes: Axes | None = None) -> Axes:
+        """Draw how many samples of which class each client holds, by cluster for many clients."""
+        return clients.draw(self._run.tables, axes or new_axes())
 
     def timeline(self, axes: Axes | None = None, days: float | None = None) -> Axes:
         """Draw contacts, transfers and training by cluster, of the first ``days`` or of all."""

@@ -60,6 +60,8 @@ def _sections(run: Result) -> Iterator[Section]:
     ground = figure("map", run.plot.map, caption, MAP_SIZE_IN)
     yield Section("map", "Ground track and sites", [ground], half=True)
     yield Section("contact", "One contact", [_contact(run)], half=True)
+    if "clients" in run.tables:
+        yield Section("clients", "Samples by client", [_clients(run)], half=True)
     yield Section("assignment", "Assignment of experts", assignment(run))
     yield Section("time", "Where the time went", findings.of_run(run))
     yield Section("updates", "Staleness of updates", updates(run), half=True)
@@ -122,6 +124,15 @@ def _contact(run: Result) -> Block:
         f"{contact['cluster']}, from {contact['rise_utc']:%Y-%m-%d %H:%M:%S} UTC"
     )
     return figure("contact", lambda axes: run.plot.contact(number, axes), caption)
+
+
+def _clients(run: Result) -> Block:
+    split = run.manifest["scenario"]["learning"]["data"].get("split")
+    caption = "Training samples by class"
+    if split is not None:
+        given = [f"{key} {split[key]:g}" for key in ("alpha", "classes") if split[key] is not None]
+        caption += f"; split over {split['over']}: {', '.join([split['kind'], *given])}"
+    return figure("clients", run.plot.clients, caption)
 
 
 # What a run came from: scenario, versions, hashes.

@@ -81,6 +81,12 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "samples": INT,
         "expert_class": TEXT,
     },
+    "clients": {
+        "cluster": TEXT,
+        "device": INT,
+        "class": INT,
+        "samples": INT,
+    },
     "updates": {
         "time_s": FLOAT,
         "cluster": TEXT,
@@ -108,10 +114,10 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 }
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
 
-OPTIONAL = ("updates", "inferences")
+OPTIONAL = ("clients", "updates", "inferences")
 """Tables that are written only where they have rows."""
 
-UNDIGESTED = ("updates",)
+UNDIGESTED = ("clients", "updates")
 """Tables that the digests leave out: those of runs from before there were any stay the same."""
 
 APPENDED = {
@@ -133,6 +139,7 @@ ORDER = {
     "events": ("time_s", "kind", "detail", "cluster", "device", "contact_id"),
     "metrics": ("time_s", "cycle"),
     "assignments": ("time_s",),
+    "clients": ("cluster", "device", "class"),
     "updates": ("time_s", "cluster", "device"),
     "inferences": ("time_s", "cluster", "device", "batch"),
 }

@@ -118,10 +118,30 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, train
     assert np.asarray(axes.images[0].get_array()).sum() == assigned.astype(bool).sum()
 
 
+@pytest.mark.parametrize(("cities", "devices", "labels"), [(4, 12, 3), (7, 7, 30), (50, 1, 16)])
+def test_bars_of_clients_are_their_samples_by_class(cities: int, devices: int, labels: int) -> None:
+    drawn = np.random.default_rng(labels).integers(0, 5, (cities, devices, labels))
+    rows = [(f"c{c:02}", d, label, n) for (c, d, label), n in np.ndenumerate(drawn) if n]
+    columns = dict(zip(COLUMNS["clients"], zip(*rows, strict=True), strict=True))
+    table = pa.table(columns, schema=EMPTY["clients"].schema)
+    axes = Result({**EMPTY, "clients": table}, {}).plot.clients()
+    heights = np.array([[bar.get_height() for bar in one] for one in axes.containers]).T
+    by_city = cities * devices > 48
+    expected = drawn.sum(1) if by_city else drawn.reshape(-1, labels)
+    assert axes.get_xlabel() == ("cluster" if by_city else "client") + ", the first 48 of 50" * (
+        cities == 50
+    )
+    np.testing.assert_array_equal(heights.sum(1), expected[:48].sum(1))
+    names = texts_of(axes.get_legend().texts)[::-1]
+    if labels > 16:
+        assert names.pop() == "15 others" and len(names) == 15
+    np.testing.assert_array_equal(heights[:, : len(names)], expected[:48, list(map(int, names))])
+
+
 def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
     run = runs.result("slots-timing")
     empty, untrained = Result(EMPTY, {**run.manifest, "simulated_s": 0.0}).plot, run.plot
-    refused = ["accuracy", "map", "contact", "gating"]
+    refused = ["accuracy", "map", "contact", "gating", "clients"]
     for plot, drawings in (
         (empty, [*refused, "timeline", "assignment", "where_time_went"]),
         (untrained, refused),

@@ -10,11 +10,14 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import scenarios
 import sim
+from learning.data import load_samples
 from tests.kit import small
 from tests.kit.folders import Each, cut, held, limited
 from tests.kit.learning import memory
@@ -104,6 +107,35 @@ def test_a_full_disk_is_named_and_leaves_the_file_that_was_there(leomix, tmp_pat
     assert (outcome.status, outcome.err) == (1, f"leomix: {out}: {NO_ROOM}")
     assert (list(tmp_path.iterdir()), out.read_text()) == ([out], "of another day")
     assert leomix("contacts", "quickstart", "-o", out / out.name).status == 2
+
+
+# -- who holds what
+
+
+def test_the_table_of_clients_says_what_each_device_holds_of_each_class(leomix, runs, tmp_path):
+    data = {"kind": "digits", "split": {"kind": "dirichlet", "alpha": 0.2}, "trial_samples": 40}
+    result = sim.run(slots(learning={"data": data, "method": "fedavg"}), tmp_path / "run")
+    table = pd.read_parquet(tmp_path / "run" / "clients.parquet")
+    assert table.equals(result.clients) and table.equals(sim.load(tmp_path / "run").clients)
+    assert list(table.columns) == ["cluster", "device", "class", "samples"]
+    config = build(slots(learning={"data": data})).learner.config
+    found = {(str(row[0]), *row[1:3]): row[3] for row in table.itertuples(index=False)}
+    shards = load_samples(config).shards
+    assert found == {
+        (cluster, device, label): n
+        for cluster, parts in shards.items()
+        for device, part in enumerate(parts)
+        for label, n in zip(*np.unique(part.y, return_counts=True), strict=True)
+    }
+    assert table.samples.sum() == 1400 - 2 * 40
+    weighed = result.updates.groupby(["cluster", "device"]).samples.first()
+    assert weighed.equals(table.groupby(["cluster", "device"]).samples.sum())
+    assert leomix("report", tmp_path / "run", "-o", tmp_path / "r.html").status == 0
+    assert "split over clients: dirichlet, alpha 0.2" in (tmp_path / "r.html").read_text()
+    assert leomix("export", tmp_path / "run", "--to", "csv", "-o", tmp_path / "csv").status == 0
+    assert len((tmp_path / "csv" / "clients.csv").read_text().splitlines()) == 1 + len(table)
+    assert not (runs["slots-timing"] / "clients.parquet").exists()
+    assert runs.result("slots-timing").clients.empty
 
 
 # -- the log
