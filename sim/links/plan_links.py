@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from sim.links.device_links import DeviceLinks, PassFigures
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import Pass
 
+LOG = logging.getLogger("leomix.run")
 POINTS_AT_ONCE = 1 << 17
 """Points of a table, about: a larger one would be no quicker, and take more memory."""
 TABLES = 2
@@ -23,7 +25,7 @@ class PlanLinks:
 
     They are made when they are first asked for, and with them those behind that will be asked for
     ``soon`` (numbers, rising). What is asked for again after its table is gone is made again,
-    alone: to the last bit the same.
+    alone: to the last bit the same. As that takes longer, the log says so once.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class PlanLinks:
         self._make, self._served_s, self._soon = make, served_s, soon
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, PassFigures] = {}
+        self._remade = False
 
     def links(self, number: int) -> DeviceLinks:
         """Return the links of a pass: views of its table, which they keep."""
@@ -55,6 +58,9 @@ class PlanLinks:
         for places, table in self._tables:
             if number in places:
                 return places[number], table
+        if number in self._figures and not self._remade:
+            self._remade = True
+            LOG.info("links of contact %s, let go to save memory, are made again: slower", number)
         numbers, passes = zip(*self._with_following(number), strict=True)
         table = LinkTable(passes, self._start)
         places = {n: place for place, n in enumerate(numbers)}
