@@ -148,7 +148,7 @@ class Pretraining:
 class OptimizerConfig:
     """How local training moves weights: ``sgd``, ``adam``, ``adamw`` or ``rmsprop``.
 
-    Keys mean what they mean in ``torch.optim``. With ``state`` ``reset`` a device forgets what its
+    Keys mean what they mean in ``torch.optim``, where RMSprop calls its ``smoothing`` alpha. With ``state`` ``reset`` a device forgets what its
     optimiser remembers when it downloads a model, with ``keep`` it goes on.
     """
 
@@ -157,7 +157,7 @@ class OptimizerConfig:
     nesterov: bool = False
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
-    alpha: float = 0.99
+    smoothing: float = 0.99
     eps: float = 1e-8
     state: str = "reset"
 

@@ -276,7 +276,7 @@ USED = {
     "sgd": {"momentum", "nesterov", "weight_decay"},
     "adam": {"betas", "eps", "weight_decay"},
     "adamw": {"betas", "eps", "weight_decay"},
-    "rmsprop": {"momentum", "alpha", "eps", "weight_decay"},
+    "rmsprop": {"momentum", "smoothing", "eps", "weight_decay"},
 }
 """Keys of each kind of optimiser; all keep state."""
 
@@ -293,7 +293,7 @@ class Optimizer(Section):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         default=(0.9, 0.999), strict=False, description="decay of mean and square (adam, adamw)"
     )
-    alpha: float = Field(default=0.99, ge=0, lt=1, description="decay of the square (rmsprop)")
+    smoothing: float = Field(default=0.99, ge=0, lt=1, description="decay of the square (rmsprop)")
     eps: float = Field(
         default=1e-8, gt=0, le=1, description="added to the root of the square (not of sgd)"
     )

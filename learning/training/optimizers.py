@@ -84,7 +84,9 @@ class Optimizer:
                 self._adam(name, tensor, gradient, rate, training)
             case "rmsprop":
                 square = self.memory[f"square.{name}"]
-                square.mul_(config.alpha).addcmul_(gradient, gradient, value=1.0 - config.alpha)
+                square.mul_(config.smoothing).addcmul_(
+                    gradient, gradient, value=1.0 - config.smoothing
+                )
                 self._along(name, tensor, gradient / square.sqrt().add_(config.eps), rate)
             case _:
                 self._along(name, tensor, gradient, rate)

@@ -22,7 +22,7 @@ OPTIMIZERS = {
         {"betas": (0.7, 0.9), "eps": 1e-6, "weight_decay": 0.1},
     ),
     "adamw": ({"kind": "adamw", "weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
-    "rmsprop": ({"kind": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
+    "rmsprop": ({"kind": "rmsprop", "smoothing": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
     "rmsprop with momentum": (
         {"kind": "rmsprop", "momentum": 0.5, "weight_decay": 0.1},
         torch.optim.RMSprop,

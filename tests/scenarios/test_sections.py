@@ -63,7 +63,8 @@ def test_another_word_than_the_choices_is_answered_with_the_nearest(source: str,
         line = refused(source, {key: f"{choice[:-1]}_"})
         assert line.startswith(f"{key}: got '{choice[:-1]}_'; must be one of ")
         assert all(repr(one) in line for one in choices)
-        assert f"; did you mean {choice!r}?" in line or len(choice) < 5
+        nearest = choice[:-1] if choice[:-1] in choices else choice
+        assert f"; did you mean {nearest!r}?" in line or len(choice) < 5
 
 
 @pytest.mark.parametrize("source", ORBITS)
@@ -71,8 +72,9 @@ def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source: str) -> Non
     keys = {of: {key for s, key in SPOTS if s == of} for of in ORBITS}
     for key in keys[source]:
         slip = f"{key[:-1]}_"
-        start = f"{slip}: is not a known key; did you mean '{key.rpartition('.')[2][:3]}"
-        assert refused(source, {slip: 1}).startswith(start)
+        name = key.rpartition(".")[2]
+        start = f"{slip}: is not a known key; did you mean '{name[:3]}"
+        assert refused(source, {slip: 1}).startswith(start) or len(name) < 4
     for key in {key for _, key in SPOTS if key.count(".") == 1 and "orbit" in key} - keys[source]:
         owners = " and ".join(", ".join(s for s in ORBITS if key in keys[s]).rsplit(", ", 1))
         start = f"{key}: is not used by source {source!r} (it belongs to {owners})"
