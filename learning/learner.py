@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from learning.training.task import Task
 
 
-START = Operation("learning.training.start:start_model", trains=True)
+START = Operation("learning.training.start:start_model", 2, True)
 LOAD = Operation("learning.training.device_state:load", 2)
 LOAD_GATE = Operation("learning.training.device_state:load_gate")
-TRAIN = Operation("learning.training.local:train", 3, True, guarded="training in {cluster!r}")
+TRAIN = Operation("learning.training.local:train", 4, True, guarded="training in {cluster!r}")
 COMMIT = Operation("learning.training.device_state:commit")
 OFFER = Operation("learning.training.device_state:offer")
 SELECT = Operation("learning.training.device_state:select")

@@ -85,8 +85,8 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Routing:
         """Route ``x`` (..., hidden)."""
         if self.only is not None:
-            weight = torch.zeros(self.experts, dtype=x.dtype, device=x.device)
-            weight[self.only] = 1.0
+            one = [float(expert == self.only) for expert in range(self.experts)]
+            weight = torch.tensor(one, dtype=x.dtype, device=x.device)
             chosen = torch.tensor(self.only, device=x.device)
             return Routing(weight.expand(*x.shape[:-1], -1), chosen.expand(*x.shape[:-1], 1))
         logits = linear(x, self.weight, self.bias)
@@ -158,6 +158,7 @@ class MoELayer(nn.Module):
             tuned = number in here.tuned and config.lora.rank is not None
             self.experts[str(number)] = with_factors(made, config.lora) if tuned else made
         self.dense = here.dense
+        self.scale = config.lora.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to (..., outputs)."""

@@ -9,8 +9,9 @@ from learning.architecture.kinds import check_form
 from learning.architecture.shapes import STEM_CHANNELS
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
+from learning.models.feed_forward import ExpertsAtOnce
 from learning.models.interface import MoEModel
-from learning.models.moe import MoELayer, Residency
+from learning.models.moe import Residency
 from learning.models.stacked import Conv2d, LayerNorm, Linear
 
 
@@ -20,7 +21,7 @@ class _ResidualMoE(MoEModel):
     stacks = True
 
     def _add_layers(self, config: ModelConfig, here: Residency, classes: int) -> None:
-        self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
+        self.moe = nn.ModuleList(ExpertsAtOnce(config, here) for _ in range(config.layers))
         self.norms = nn.ModuleList(LayerNorm(config.hidden) for _ in range(config.layers))
         self.norm = LayerNorm(config.hidden)
         self.head = Linear(config.hidden, classes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch.func import functional_call
 from learning.config import MASKS
 from learning.models.interface import is_gate, is_of
 from learning.models.moe import Residency
-from learning.models.stacked import with_tensors
+from learning.models.stacked import cross_entropy, with_tensors
 from learning.training import sgd
 from learning.training.device_state import (
     BASE,
@@ -123,16 +122,14 @@ def loss_of(
     parameters that are ``tied`` the first path is given.
     """
 
-    def cross_entropy(run: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-        # As functional.cross_entropy to the last bit of the gradient, of any leading shape.
-        return run(x).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
-
     def stacked(tensors: Mapping[str, Tensor]) -> Callable[..., Tensor]:
-        return partial(cross_entropy, with_tensors(model, {**shared, **tensors}))
+        run = with_tensors(model, {**shared, **tensors})
+        return lambda x, y: cross_entropy(run(x), y)
 
     def of_one(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        known = {**shared, **tensors}
-        return cross_entropy(lambda x: functional_call(model, known, (x,), tie_weights=tied), x, y)
+        logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
+        # As functional.cross_entropy to the last bit of the gradient.
+        return logits.log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
 
     if getattr(model, "stacks", False):
         return stacked

@@ -1,0 +1,228 @@
+"""An MoE layer that runs its experts as one: those of one form are stacked, as devices are.
+
+Their gradient is written out. Autograd would walk some twenty nodes for each expert, which costs
+several times the arithmetic of matrices as small as these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learning.models.moe import MoELayer, Routing
+from learning.models.stacked import product
+
+
+class ExpertsAtOnce(MoELayer):
+    """The same function. Where experts run on every row, those of one form are one product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x`` (..., hidden), or (K, ..., hidden) of K devices, to the same shape."""
+        if not self.dense:
+            return super().forward(x)
+        routing: Routing = self.gate(x)
+        if self.gate.only is not None:
+            numbers: tuple[int, ...] = (self.gate.only,)
+        else:
+            numbers = tuple(map(int, self.experts))
+        held = [t for number in numbers for t in _tensors(self.experts[str(number)])]
+        sums = []
+        for group in _groups(numbers, tuple(-1 if t is None else t.dim() for t in held)):
+            share = None
+            if self.gate.only is None:
+                everybody = len(group.numbers) == routing.weight.shape[-1]
+                share = routing.weight if everybody else routing.weight[..., group.numbers]
+            sums.append(_summed(x, share, group, held, self.scale))
+        return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
+
+
+NAMES, DIMENSIONS = ("weight", "bias", "a", "b"), (2, 1, 2, 2) * 2
+"""Tensors of an expert's two maps, the last two of a LoraLinear; one more if stacked by device."""
+
+
+def _tensors(expert: nn.Module) -> list[Tensor | None]:
+    """Return the tensors of an expert's two maps; None for factors that it does not have."""
+    maps = (expert._modules["up"], expert._modules["down"])
+    return [part._parameters.get(name) for part in maps if part is not None for name in NAMES]
+
+
+class _Group(NamedTuple):
+    """Experts of one form: their ``numbers``, and where their tensors are among those of a layer.
+
+    ``order`` lists them name by name. ``own`` says which names are stacked by device, those at
+    ``alone`` only for the product; ``first`` is a tensor that is stacked, -1 if there is none.
+    """
+
+    numbers: list[int]
+    order: list[int]
+    own: list[bool]
+    alone: frozenset[int]
+    first: int
+
+
+@lru_cache(maxsize=256)
+def _groups(numbers: tuple[int, ...], dimensions: tuple[int, ...]) -> list[_Group]:
+    """Return the groups of experts whose tensors have these ``dimensions``, -1 for none."""
+    names = len(DIMENSIONS)
+    forms = [dimensions[at : at + names] for at in range(0, len(dimensions), names)]
+    groups = []
+    for form in dict.fromkeys(forms):
+        members = [at for at, other in enumerate(forms) if other == form]
+        given = [have > plain for have, plain in zip(form, DIMENSIONS, strict=True)]
+        own: list[bool] = []
+        for weight, bias in ((0, 1), (4, 5)):  # factors always, W and b both or none
+            own += [given[weight] or given[bias]] * 2 + [True] * 2
+        alone = [name for name in range(names) if own[name] > given[name] and form[name] >= 0]
+        groups.append(
+            _Group(
+                [numbers[at] for at in members],
+                [at * names + name for name in range(names) for at in members],
+                own,
+                frozenset(at * names + name for at in members for name in alone),
+                members[0] * names + given.index(True) if any(given) else -1,
+            )
+        )
+    return groups
+
+
+def _summed(
+    x: Tensor, share: Tensor | None, group: _Group, held: Sequence[Tensor | None], scale: float
+) -> Tensor:
+    """Return the outputs of a group on ``x`` times their ``share`` (..., E), summed."""
+    first = held[group.first] if group.first >= 0 else None
+    devices = 1 if first is None else len(first)
+    tensors = [held[at] for at in group.order]
+    if group.alone:
+        tensors = [
+            t.expand(devices, *t.shape) if t is not None and at in group.alone else t
+            for at, t in zip(group.order, tensors, strict=True)
+        ]
+    if share is not None:
+        share = share.reshape(devices, -1, share.shape[-1]).movedim(-1, 0)
+    rows = x.reshape(devices, -1, x.shape[-1])
+    out: Tensor = _FeedForward.apply(  # type: ignore[no-untyped-call]
+        rows, share, group.own, scale, *tensors
+    )
+    return out.view(x.shape)
+
+
+class _Map(NamedTuple):
+    """Linear maps: W (N, out, in), b (N, out), and factors (M, r, in) and (M, out, r) or None.
+
+    M is E K, and N as many or E: then K devices share a matrix.
+    """
+
+    scale: float
+    weight: Tensor
+    bias: Tensor
+    a: Tensor | None
+    b: Tensor | None
+
+    def of(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the outputs (M, n, out) of ``x`` (M, n, in), and ``scale x A'`` of factors."""
+        out = torch.baddbmm(self.bias[:, None], self._rows(x), self.weight.mT)
+        out = out.view(*x.shape[:-1], -1)
+        if self.a is None or self.b is None:
+            return out, None
+        inner = product(x, self.a.mT).mul_(self.scale)
+        return out.baddbmm_(inner, self.b.mT), inner
+
+    def gradient(
+        self, of_out: Tensor, x: Tensor, inner: Tensor | None, wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, ...]:
+        """Return the gradient by ``x``, W, b, A and B out of the one by the outputs."""
+        of_x = of_weight = of_bias = of_a = of_b = None
+        if wanted[0] or wanted[1] or wanted[2]:
+            rows = self._rows(of_out)
+            of_x = torch.bmm(rows, self.weight).view(x.shape) if wanted[0] else None
+            of_weight = torch.bmm(rows.mT, self._rows(x)) if wanted[1] else None
+            of_bias = rows.sum(1) if wanted[2] else None
+        if self.a is not None and self.b is not None and inner is not None:
+            of_inner = product(of_out, self.b).mul_(self.scale)
+            if of_x is not None:
+                of_x.baddbmm_(of_inner, self.a)
+            of_a, of_b = product(of_inner.mT, x), product(of_out.mT, inner)
+        return of_x, of_weight, of_bias, of_a, of_b
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Return ``x`` (M, n, ...) as the rows (N, ...) that meet the same W."""
+        same = len(x) == len(self.weight)
+        return x if same else x.reshape(len(self.weight), -1, x.shape[-1])
+
+
+class _FeedForward(torch.autograd.Function):
+    """``sum_e share_e down_e(GELU(up_e(x)))`` of x (K, n, in), or of one expert without a share.
+
+    The share is (E, K, n). Tensors are those of both maps by name, E of each; those that are
+    ``own`` are stacked by device.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        share: Tensor | None,
+        own: list[bool],
+        scale: float,
+        *tensors: Tensor | None,
+    ) -> Tensor:
+        experts = len(tensors) // len(own)
+        stacks = [
+            _stack(tensors[at * experts : (at + 1) * experts], is_own)
+            for at, is_own in enumerate(own)
+        ]
+        up, down = _Map(scale, *stacks[:4]), _Map(scale, *stacks[4:])
+        rows = x if experts == 1 else x.repeat(experts, 1, 1)
+        before, first = up.of(rows)
+        after = functional.gelu(before)
+        out, second = down.of(after)
+        ctx.maps, ctx.own = (up, down), own
+        ctx.save_for_backward(rows, share, before, after, out, first, second)
+        if share is None:
+            return out
+        return (out.view(experts, *x.shape) * share[..., None]).sum(0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        x, share, before, after, out, first, second = ctx.saved_tensors
+        by_x, by_share, _, _, *wanted = ctx.needs_input_grad
+        experts, (up, down), (of_out,) = len(wanted) // 8, ctx.maps, gradients
+        any_of = [any(wanted[i : i + experts]) for i in range(0, len(wanted), experts)]
+        of_share = None
+        if share is not None:
+            if by_share:
+                of_share = (out.view(experts, *of_out.shape) * of_out).sum(-1)
+            of_out = (of_out * share[..., None]).flatten(0, 1)
+        of_after, *of_down = down.gradient(of_out, after, second, [True, *any_of[4:]])
+        assert of_after is not None
+        of_before = torch.ops.aten.gelu_backward(of_after, before)
+        of_x, *of_up = up.gradient(of_before, x, first, [by_x, *any_of[:4]])
+        if of_x is not None and experts > 1:
+            of_x = of_x.view(experts, -1, *of_x.shape[1:]).sum(0)
+        found = zip((*of_up, *of_down), ctx.own, strict=True)
+        parts = [part for of, own in found for part in _split(of, own, experts)]
+        return of_x, of_share, None, None, *parts
+
+
+def _stack(tensors: Sequence[Tensor | None], own: bool) -> Any:
+    """Return the tensors of E experts as one, None for none."""
+    first = tensors[0]
+    if first is None:
+        return None
+    if len(tensors) == 1:
+        return first if own else first[None]
+    return torch.cat(tensors) if own else torch.stack(tensors)  # type: ignore[arg-type]
+
+
+def _split(stacked: Tensor | None, own: bool, experts: int) -> Sequence[Tensor | None]:
+    """Return the parts of E experts, each as its tensor: (K, ...) if it is the devices' own."""
+    if stacked is None:
+        return [None] * experts
+    if experts == 1 and own:
+        return [stacked]
+    return stacked.chunk(experts) if own else stacked.unbind()
