@@ -30,13 +30,19 @@ def atmospheric_attenuation_db(
     """
     one_of("atmosphere", atmosphere, get_args(Atmosphere))
     zenith_db = not_negative("zenith_attenuation_db", zenith_attenuation_db)
-    elevation = above_horizon(elevation_deg)
-    floored = np.maximum(elevation, COSECANT_FLOOR_DEG)
+    return unchecked_attenuation_db(zenith_db, above_horizon(elevation_deg), atmosphere)
+
+
+def unchecked_attenuation_db(
+    zenith_db: float | Floats, elevation_deg: Floats, atmosphere: Atmosphere
+) -> Floats:
+    """The same for what is known to be right."""
+    floored = np.maximum(elevation_deg, COSECANT_FLOOR_DEG)
     if atmosphere == "inverse_elevation":
-        return zenith_db * (90.0 / floored)
+        return np.asarray(zenith_db * (90.0 / floored))
     # 1 / sin = sqrt(1 + 1 / tan^2): NumPy has a tangent that is many times as quick as its sine.
     cotangent = 1.0 / np.tan(floored * (np.pi / 180.0))
-    return zenith_db * np.sqrt(1.0 + cotangent * cotangent)
+    return np.asarray(zenith_db * np.sqrt(1.0 + cotangent * cotangent))
 
 
 @dataclass(frozen=True, eq=False)

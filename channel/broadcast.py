@@ -138,13 +138,20 @@ class _Lines:
             np.cumsum(count) - count, begin_s[batches], end_s[batches],
         )  # fmt: skip
 
+    def block(self, number: int, values: Floats) -> Floats:
+        """The values (K, T) of a batch's lines."""
+        mine = self.first[self.begin[number] : self.begin[number] + self.count[number]]
+        points = self.points[number]
+        if mine[-1] - mine[0] == (len(mine) - 1) * points:  # nearly always: no line is left out
+            return values[mine[0] : mine[-1] + points].reshape(-1, points)
+        return values[mine[:, None] + np.arange(points)]
+
     def common_columns(self, number: int) -> Ints:
         """Points of a batch's lines that are at one time, within the time of all of them."""
-        mine = self.first[self.begin[number] : self.begin[number] + self.count[number]]
-        time_s = self.time_s[mine[:, None] + np.arange(self.points[number])]
+        time_s = self.block(number, self.time_s)
         one_s = time_s[0]
-        common = (time_s == one_s).all(axis=0)
-        common &= (one_s > self.begin_s[number]) & (one_s < self.end_s[number])
+        common = (one_s > self.begin_s[number]) & (one_s < self.end_s[number])
+        common[common] = (time_s[:, common] == one_s[common]).all(axis=0)
         return np.flatnonzero(common)
 
 
@@ -182,23 +189,27 @@ class _Cells:
         inside = np.clip(edge_column, 0, lines.points[edge_batch] - 1)
         edge_s = lines.time_s[lines.first[lines.begin[edge_batch]] + inside]
         edge_s[first_edge], edge_s[last_edge] = lines.begin_s, lines.end_s
-        of_edge, member = spread(lines.begin[edge_batch], lines.count[edge_batch])
-        rate_bps = lines.rate_bps[lines.first[member] + inside[of_edge]]
-        begins, last = (np.zeros(len(edge_s), bool) for _ in range(2))
-        begins[first_edge], last[last_edge] = True, True
         whose = lines.batch
-        rate_bps[begins[of_edge]] = _rates_at(
+        begin_bps = _rates_at(
             lines, lines.begin_s, np.zeros_like(whose),
             np.minimum(edge_column[first_edge + 1], lines.points - 1)[whose], "right",
         )  # fmt: skip
-        rate_bps[last[of_edge]] = _rates_at(
+        end_bps = _rates_at(
             lines, lines.end_s, np.maximum(edge_column[last_edge - 1], 0)[whose],
             (lines.points - 1)[whose], "left",
         )  # fmt: skip
+        rates: list[Floats] = []
+        for number, (first, end) in enumerate(zip(first_edge, last_edge + 1, strict=True)):
+            mine = slice(lines.begin[number], lines.begin[number] + lines.count[number])
+            at = lines.block(number, lines.rate_bps).take(inside[first:end], axis=1).T.copy()
+            at[0], at[-1] = begin_bps[mine], end_bps[mine]
+            rates.append(at)
         place = np.cumsum(lines.count[edge_batch]) - lines.count[edge_batch]
-        lowest = np.minimum.reduceat(rate_bps, place)
-        at_lowest = np.flatnonzero(rate_bps == lowest[of_edge])
-        line = at_lowest[np.searchsorted(at_lowest, place)] - place
+        lowest = np.concatenate([at.min(axis=1) for at in rates])
+        line = np.concatenate([at.argmin(axis=1) for at in rates])
+        rate_bps = np.concatenate([at.ravel() for at in rates])
+        last = np.zeros(len(edge_s), bool)
+        last[last_edge] = True
         edge = np.flatnonzero(~last)
         return cls(
             lines, edge_batch[edge], edge_column[edge], edge_column[edge + 1], edge, edge_s,

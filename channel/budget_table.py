@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from channel import budget
 from channel.capacity import LARGEST_SNR_LINEAR, ergodic_capacity
-from channel.checks import Floats, positive
+from channel.checks import Floats, above_horizon, positive
 from channel.efficiency import modcod_thresholds_db
 from channel.environment import CLEAR_PATH
 from channel.link import Link
@@ -49,6 +49,7 @@ def link_budget_terms(
     is given.
     """
     elevation, distance_m = _rows(elevation_deg, altitude_m, slant_range_m)
+    above_horizon(elevation)
     losses_db = path_losses_db(link, elevation, distance_m, CLEAR_PATH)
     density_dbhz = budget.carrier_over_n0_dbhz(
         link.eirp_dbw, link.g_over_t_db_k, total_loss_db(losses_db)

@@ -95,7 +95,7 @@ def tabulated_capacity(snr_db: Floats, k_linear: float | Floats) -> Floats:
     a surface over both, made once. Within 1e-11 relative of `ergodic_capacity` from -60 dB on;
     above 60 dB it is computed. -infinity dB carries nothing.
     """
-    shannon = shannon_capacity(np.exp(snr_db * NEPER_PER_DB))
+    shannon = np.log1p(np.exp(snr_db * NEPER_PER_DB)) / _LN2
     if isinstance(k_linear, np.ndarray):
         snr_db, k_linear = np.broadcast_arrays(snr_db, k_linear)
     log_share = _log_share(np.clip(snr_db, LOWEST_DB, HIGHEST_DB), k_linear)

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from channel.atmosphere import COSECANT_FLOOR_DEG, atmospheric_attenuation_db
-from channel.budget import carrier_over_n0_dbhz, free_space_path_loss_db, noise_bandwidth_dbhz
+from channel.atmosphere import COSECANT_FLOOR_DEG, unchecked_attenuation_db
+from channel.budget import carrier_over_n0_dbhz, noise_bandwidth_dbhz, unchecked_path_loss_db
 from channel.checks import Floats, between, checked, positive
 from channel.efficiency import fixed_k_factor, modcod_level, spectral_efficiency_bps_hz
 from channel.environment import CLEAR_PATH, Path, excess_loss_db, line_of_sight, rician_k_linear
@@ -49,14 +49,22 @@ def received_signal(
     or below the horizon. The gate is exact: pass the edges of a contact at the mask itself, not
     a rounding error below it. Raises ValueError for values outside these ranges.
     """
-    elevation, distance_m = _checked_place(elevation_deg, slant_range_m)
-    above = above_mask(link, elevation)
-    sky = _in_the_sky(elevation, above)
-    loss_db = total_loss_db(path_losses_db(link, sky, distance_m, path))
+    place = _checked_place(elevation_deg, slant_range_m)
+    snr, k = unchecked_signal(link, *place, path)
+    return Signal(snr[()], k[()])
+
+
+def unchecked_signal(
+    link: Link, elevation_deg: Floats, slant_range_m: Floats, path: Path
+) -> tuple[Floats, Floats]:
+    """SNR and Rician factor for arrays of one shape that are known to be right."""
+    above = above_mask(link, elevation_deg)
+    sky = _in_the_sky(elevation_deg, above)
+    loss_db = total_loss_db(path_losses_db(link, sky, slant_range_m, path))
     density_dbhz = carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
     snr = density_dbhz - noise_bandwidth_dbhz(link.bandwidth_hz)
     k = np.broadcast_to(_rician_k(link, sky, path), snr.shape)
-    return Signal((snr if above.all() else np.where(above, snr, -np.inf))[()], k[()])
+    return (snr if above.all() else np.where(above, snr, -np.inf)), k
 
 
 def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None = None) -> Floats:
@@ -66,18 +74,24 @@ def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None =
     meets less noise: the SNR rises by B/b. A fixed rate takes the share b/B. Below
     link.required_snr_db, in that bandwidth, the rate is 0. Raises ValueError for other bandwidths.
     """
-    snr, width_hz = np.asarray(signal.snr_db), np.asarray(link.bandwidth_hz)
+    snr, k = np.asarray(signal.snr_db), np.asarray(signal.rician_k_linear)
+    width_hz = np.asarray(link.bandwidth_hz)
     if bandwidth_hz is not None:
         width_hz = positive("bandwidth_hz", bandwidth_hz)
         snr = snr + 10.0 * np.log10(link.bandwidth_hz / width_hz)
+    return unchecked_rate_bps(link, snr, k, width_hz)[()]
+
+
+def unchecked_rate_bps(link: Link, snr_db: Floats, k_linear: Floats, width_hz: Floats) -> Floats:
+    """Rate in a bandwidth at an SNR and a Rician factor that are known to be right."""
     if link.fixed_rate_bps is not None:
-        rate = np.where(snr > -np.inf, link.fixed_rate_bps * (width_hz / link.bandwidth_hz), 0.0)
+        share = width_hz / link.bandwidth_hz
+        rate = np.where(snr_db > -np.inf, link.fixed_rate_bps * share, 0.0)
     else:
-        k = np.asarray(signal.rician_k_linear)
-        rate = width_hz * spectral_efficiency_bps_hz(link, snr, k)
+        rate = width_hz * spectral_efficiency_bps_hz(link, snr_db, k_linear)
     if link.required_snr_db > -np.inf:
-        rate = np.where(snr >= link.required_snr_db, rate, 0.0)
-    return (link.duty * rate)[()]
+        rate = np.where(snr_db >= link.required_snr_db, rate, 0.0)
+    return np.asarray(link.duty * rate)
 
 
 def rate_state(
@@ -154,9 +168,10 @@ def path_losses_db(
 ) -> dict[str, Floats]:
     """Every loss between the two antennas in dB, by its column of the budget and in its order.
 
-    elevation_deg (above 0) and slant_range_m broadcast with the fields of the path; a loss that
-    is one number for all of them stays a scalar. With an environment the shadowing is that of the
-    path, and takes in the clutter that stands before a device out of sight.
+    elevation_deg (above 0) and slant_range_m are known to be right, and broadcast with the fields
+    of the path; a loss that is one number for all of them stays a scalar. With an environment the
+    shadowing is that of the path, and takes in the clutter that stands before a device out of
+    sight.
     """
     hidden_db = link.environment and excess_loss_db(link.environment, elevation_deg, path)
     terms = {
@@ -180,12 +195,12 @@ def _path_loss_db(link: Link, slant_range_m: Floats) -> ArrayLike:
     """Free-space loss over the range, or the link's fixed large-scale fading in its place."""
     if link.path_gain_db is not None:
         return -link.path_gain_db
-    return free_space_path_loss_db(slant_range_m, link.frequency_hz)
+    return unchecked_path_loss_db(slant_range_m, link.frequency_hz)
 
 
 def _atmosphere_db(link: Link, elevation_deg: Floats) -> dict[str, ArrayLike]:
     if link.attenuation is None:
-        gas_db = atmospheric_attenuation_db(
+        gas_db = unchecked_attenuation_db(
             link.zenith_attenuation_db, elevation_deg, link.atmosphere
         )
         return {"atmospheric_loss_db": gas_db}

@@ -49,7 +49,7 @@ class Grid:
         first: Ints = np.cumsum(self.points) - self.points
         return first
 
-    @property
+    @cached_property
     def row(self) -> Ints:
         """The row (P,) of the views that each point is of."""
         return np.repeat(self.rows, self.points)

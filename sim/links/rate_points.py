@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from channel import CLEAR_PATH, Link, Path, bends_deg, rate_state, received_signal, signal_rate_bps
+from channel import CLEAR_PATH, Link, Path, bends_deg, rate_state, received_signal
 from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
-from channel.signal import has_zenith_kink
+from channel.signal import has_zenith_kink, unchecked_rate_bps, unchecked_signal
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import ContactViews, blocks
 from sim.links.grid import Grid, interleaved
@@ -30,7 +30,7 @@ AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0,
 """Further points around such a culmination, in steps of the grid."""
 
 
-POINTS_OF_A_BLOCK = 1 << 14
+POINTS_OF_A_BLOCK = 1 << 13
 """Points whose losses are summed at a time, so that they stay in a core's own cache."""
 
 
@@ -81,13 +81,13 @@ class LinkView:
 
     def signal(self, row: Ints, place: Place) -> tuple[Floats, Floats]:
         """Rate (bit/s) and SNR (dB) of rows at their places."""
-        found = np.empty((2, len(row)))
+        found, width_hz = np.empty((2, len(row))), np.asarray(self.link.bandwidth_hz)
         for some in blocks(len(row), POINTS_OF_A_BLOCK):
             elevation_deg, range_m = (x[some] for x in place)
             path = self._path(row[some])
-            signal = received_signal(self.link, elevation_deg, range_m, path)
-            found[0, some] = signal_rate_bps(self.link, signal)
-            found[1, some] = signal.snr_db
+            snr_db, k = unchecked_signal(self.link, elevation_deg, range_m, path)
+            found[0, some] = unchecked_rate_bps(self.link, snr_db, k, width_hz)
+            found[1, some] = snr_db
         return found[0], found[1]
 
     def rate_bps(self, row: Ints, time_s: Floats) -> Floats:
@@ -176,6 +176,8 @@ def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
     if not view.is_constant:
         true, curve = ((x[cell], x[cell + 1]) for x in (rate_bps, moved))
         middle_bps = cell_middle_rates(true, middle_bps, curve)
+        none = middles.time_s == grid.time_s[cell]  # of no length: no jump by rounding
+        middle_bps[none] = moved[cell[none]]
     return interleaved(moved, middle_bps, *grid.every[1:])
 
 

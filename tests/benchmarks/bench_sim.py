@@ -34,8 +34,8 @@ WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 PARTS = {
     "contact plan": ("sim.engine.setup:make_plan",),
     "geometry": ("sim.links.link_table:PassGeometry",),
-    "SNR": ("sim.links.rate_points:received_signal",),
-    "rate": ("sim.links.rate_points:signal_rate_bps", "sim.links.rate_points:bit_preserving"),
+    "SNR": ("sim.links.rate_points:unchecked_signal",),
+    "rate": ("sim.links.rate_points:unchecked_rate_bps", "sim.links.rate_points:bit_preserving"),
     "link curves": ("sim.links.plan_links:LinkTable",),
     "transfers (chains)": (
         "sim.network.chains:ServiceLink._plan_training",
