@@ -148,8 +148,9 @@ class Pretraining:
 class OptimizerConfig:
     """How local training moves weights: ``sgd``, ``adam``, ``adamw`` or ``rmsprop``.
 
-    Keys mean what they mean in ``torch.optim``, where RMSprop calls its ``smoothing`` alpha. With ``state`` ``reset`` a device forgets what its
-    optimiser remembers when it downloads a model, with ``keep`` it goes on.
+    Keys mean what they mean in ``torch.optim``, where RMSprop calls its ``smoothing`` alpha. With
+    ``state`` ``reset`` a device forgets what its optimiser remembers when it downloads a model,
+    with ``keep`` it goes on.
     """
 
     kind: str = "sgd"
