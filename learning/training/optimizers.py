@@ -115,8 +115,8 @@ class Optimizer:
         taken = [max(1, count) for count in counts]  # one that has taken none rests
         first = of_devices([1.0 - beta1**count for count in taken], tensor)
         second = of_devices([math.sqrt(1.0 - beta2**count) for count in taken], tensor)
-        spread = square.sqrt().div_(second).add_(self.config.eps)
-        size = rate / first
+        # m / (sqrt(v) / s + eps) is s m / (sqrt(v) + s eps), which is one pass less.
+        spread, size = square.sqrt().add_(self.config.eps * second), rate * second / first
         if isinstance(size, float):
             tensor.addcdiv_(mean, spread, value=-size)
         else:

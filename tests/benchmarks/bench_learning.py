@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
 from time import perf_counter, process_time
 
@@ -22,7 +23,7 @@ from torch.nn import functional
 
 import scenarios
 import sim
-from learning.config import LearningConfig, LoraConfig, ModelConfig, Pretraining
+from learning.config import LearningConfig, LoraConfig, ModelConfig, OptimizerConfig, Pretraining
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
@@ -162,24 +163,29 @@ def ratio(reference_s: list[float], ours_s: list[float]) -> float:
     return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
 
-def fedavg(work: Work, rounds: int) -> None:
+MIXTURE = ModelConfig(experts=1, lora=LoraConfig(rank=None))
+"""The peers' network as a mixture of one expert: layers over stacked tensors."""
+MODULE = ModelConfig(kind="fedavg_clients:Mlp")
+"""The peers' module itself."""
+
+
+def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str = "sgd") -> None:
     """Run rounds of FedAvg over one cluster through the learner, a whole model a device."""
     learner = Learner(
         LearningConfig(
-            0, ("a",), (CLIENTS,),
-            ModelConfig(experts=1, lora=LoraConfig(rank=None)),
+            0, ("a",), (CLIENTS,), model,
             pretraining=Pretraining(0, 0, 0),
             step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch,
-            trains_backbone=True,
+            trains_backbone=True, optimizer=OptimizerConfig(kind=optimizer),
         )
     )  # fmt: skip
     everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)
-    server = learner.start()
+    server, experts = learner.start(), list(range(learner.architecture.experts))
     for number in range(rounds):
-        state = learner.load(server, None, "a", everybody, [0], zero)
-        state = learner.train(state, "a", zero + 1, zero + number, [0], gate=True, masked=False)
-        offered = learner.offer(state, [0], gate=True)
-        server = learner.aggregate(server, offered, "a", [0], everybody, gate=True)
+        state = learner.load(server, None, "a", everybody, experts, zero)
+        state = learner.train(state, "a", zero + 1, zero + number, experts, gate=True, masked=False)
+        offered = learner.offer(state, experts, gate=True)
+        server = learner.aggregate(server, offered, "a", experts, everybody, gate=True)
     learner.values.force(server)
 
 
@@ -211,10 +217,21 @@ def print_updates(other: str, updates_of_other: Callable[[Work], float]) -> None
     """Print client updates a second of leomix and of another."""
     print(f"\n{MODEL}: client updates a second")
     for work in (LOCAL_EPOCH, FIVE_STEPS):
-        theirs, together = updates_of_other(work), updates_a_second(fedavg, work)
+        theirs = updates_of_other(work)
         print(f"{work.steps} SGD step(s) a client at batch {work.batch}")
-        print(f"  leomix, one thread   {together:8,.0f}  {together / theirs:6.1f} x")
+        for name, model in (("own layers", MIXTURE), ("the module", MODULE)):
+            ours = updates_a_second(partial(fedavg, model=model), work)
+            print(f"  leomix, {name}   {ours:8,.0f}  {ours / theirs:6.1f} x")
         print(f"  {other:20} {theirs:8,.0f}")
+
+
+def print_adam() -> None:
+    """Print how much longer Adam takes than SGD."""
+    sgd, adam = (
+        updates_a_second(partial(fedavg, model=MODULE, optimizer=kind), FIVE_STEPS)
+        for kind in ("sgd", "adam")
+    )
+    print(f"  leomix with Adam     {adam:8,.0f}, {sgd / adam:.2f} times as long as SGD")
 
 
 def whole_run(method: str) -> None:
@@ -234,5 +251,6 @@ if __name__ == "__main__":
     use_one_thread()
     cluster_at_once()
     print_updates("plain loop", lambda work: updates_a_second(plain_loop, work))
+    print_adam()
     for name in ("emsfl-enhanced", "synchronous"):
         whole_run(name)
