@@ -20,7 +20,10 @@ from tests.kit import promises
 from tests.kit.spy import Spy
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
-METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned", "nmoe")
+METHODS = (
+    "synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned", "nmoe", "fedprox",
+    "fedopt", "scaffold", "fedasync", "local", "centralised",
+)  # fmt: skip
 """All shipped methods."""
 SOURCES = ("slots", "circular", "walker", "contacts")
 SATELLITES = ("S1", "S2", "S3")
@@ -231,13 +234,16 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
         learning["model"] = {"kind": "image-nmoe", "hidden": 8, "expert_hidden": 8}
         learning["data"] = {"kind": "digit-images"}
     else:
-        learning["lora"] = {"rank": draw(one(None, 2))}
+        learning["lora"] = {"rank": None if method == "scaffold" else draw(one(None, 2))}
     learning["options"] = draw(OPTIONS.get(method, st.just({})))
     return learning
 
 
 OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
-    "fedbuff": some(buffer_size=st.integers(0, 4)),
+    "fedbuff": some(buffer_size=st.integers(0, 4), staleness=one("constant", "hinge")),
+    "fedasync": some(alpha=one(0.1, 1.0), mu=one(0.0, 0.1)),
+    "fedprox": some(mu=one(0.0, 0.1), partial=one("keep", "drop")),
+    "fedopt": some(kind=one("avgm", "adam", "yogi", "adagrad")),
     "aligned": some(capacity=st.integers(0, 3), exploration=one(0.0, 0.5)),
     "emsfl-enhanced": some(resplit_cycles=st.integers(0, 3)),
     "restless": some(resplit_cycles=st.integers(1, 3)),

@@ -139,6 +139,7 @@ def fedbuff(drawn, result, spy):
     made, through = versions(result), delivered(result)
     size = drawn["learning"]["options"].get("buffer_size", 0)
     size = size or max(2, (len(drawn["ground"]["clusters"]) + 1) // 2)
+    size = 1 if drawn["learning"]["method"] == "fedasync" else size
     assert made.detail.str.contains(f"updates:{size} ").all()
     merged = made.detail.str.extract(r"devices:(\d+)")[0].astype(int).sum()
     assert merged <= len(through)
@@ -148,6 +149,12 @@ def fedbuff(drawn, result, spy):
         left = len(updates) % size
         assert len(through) - merged == (updates.tail(left).sum() if left else 0)
     assert result.events[result.events.kind == "train_end"].contact_id.isna().all()
+
+
+def sends_nothing(drawn, result, spy):
+    """Neither up nor down, and nothing is aggregated."""
+    assert result.transfers.empty and result.updates.empty
+    assert not (result.events.kind == "aggregate").any()
 
 
 def nmoe(drawn, result, spy):
@@ -162,6 +169,8 @@ def nmoe(drawn, result, spy):
 ENHANCED = ("emsfl-enhanced", "restless", "restless-enhanced")
 PROMISES: dict[str, Callable[[Mapping, sim.Result, Spy], None]] = {
     "emsfl": emsfl, "fedavg": fedavg, "fedbuff": fedbuff, "aligned": aligned, "nmoe": nmoe,
-    "synchronous": synchronous, **dict.fromkeys(ENHANCED, emsfl),
+    "synchronous": synchronous, **dict.fromkeys(ENHANCED, emsfl), "fedasync": fedbuff,
+    **dict.fromkeys(("fedprox", "fedopt", "scaffold"), fedavg),
+    **dict.fromkeys(("local", "centralised"), sends_nothing),
 }  # fmt: skip
 """What the runs of a method promise beyond what all do."""

@@ -38,7 +38,7 @@ class Spy:
 
     def of(self, side, what):
         self.sides[side.name] = side
-        return self.counts[side.name].setdefault(what, np.zeros_like(side.unsent))
+        return self.counts[side.name].setdefault(what, np.zeros_like(_experts(side)))
 
     def lost(self):
         """Rounds of all devices on all experts that the server never hears of."""
@@ -61,10 +61,10 @@ class Spy:
         return self._gone_to(side, "lost")
 
     def _gone_to(self, side, what):
-        before = side.unsent.copy()
+        before = _experts(side).copy()
 
         def after(_):
-            self.of(side, what)[:] += before - side.unsent
+            self.of(side, what)[:] += before - _experts(side)
 
         return after
 
@@ -82,14 +82,19 @@ class Spy:
 
     def _receive(self, side, *rest):
         def after(_):
-            dropped = side.unsent[:, ~_among(side, side.held)]
+            dropped = _experts(side)[:, ~_among(side, side.held)]
             assert not dropped.any(), "a device drops an expert before it has sent what it trained"
 
         return after
 
 
+def _experts(side):
+    """What is unsent of each expert (K, E); behind them is what is shared."""
+    return side.unsent[:, :-1]
+
+
 def _among(side, experts):
-    return np.isin(np.arange(side.unsent.shape[1]), list(experts))
+    return np.isin(np.arange(side.holds.shape[1]), list(experts))
 
 
 def trainings(spy, result):
@@ -128,7 +133,9 @@ def check_conserved(spy):
     for name, side in spy.sides.items():
         counts = spy.counts[name]
         parts = [counts.get(what, 0) for what in ("delivered", "lost", "on its way")]
-        assert np.array_equal(counts.get("trained", 0 * side.unsent), sum(parts) + side.unsent)
+        assert np.array_equal(
+            counts.get("trained", 0 * _experts(side)), sum(parts) + _experts(side)
+        )
 
 
 def owners(result):

@@ -21,7 +21,7 @@ ALL = {
 }
 QUORUM = {"when": "quorum", "quorum": 0.6}
 CLOSINGS = [{"when": "all"}, QUORUM, {"when": "deadline", "deadline_s": 330}]
-METHODS = ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned"]
+METHODS = ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned", "fedprox"]
 UNTRAINED = {"train": False}
 
 
