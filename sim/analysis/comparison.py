@@ -84,7 +84,7 @@ def group_runs(runs: Sequence[R]) -> list[Group[R]]:
     """
     plain: list[dict[str, Any]] = [
         {key: None if key in NO_RESULT else value for key, value in values.items()}
-        for values in (_flat(run.manifest["scenario"]) for run in runs)
+        for values in (flat(run.manifest["scenario"]) for run in runs)
     ]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
@@ -219,10 +219,11 @@ def _short(key: str, value: Any) -> str:
     return text if len(text) <= LONGEST_LABEL else f"{text[:LONGEST_LABEL]}..."
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as one, by dotted keys; lists become JSON."""
     if not isinstance(value, dict):
         return {prefix: value if not isinstance(value, list) else json.dumps(value)}
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
-    return flat
+        found |= flat(inner, f"{prefix}.{key}" if prefix else key)
+    return found

@@ -30,6 +30,14 @@ MaxWall = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="save and stop after so much wall time: 90min, 2h, 5400"),
 ]
+Board = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="write accuracy and loss for TensorBoard while it goes on, to DIR/NAME",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

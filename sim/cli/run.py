@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sim.cli.options import (
+    Board,
     Json,
     MaxWall,
     NoCache,
@@ -35,6 +37,7 @@ from sim.formatting import Bar
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from sim.engine.evaluation import Observer
     from sim.execution.result import Result
 
 
@@ -46,6 +49,7 @@ def run_command(
     resume: Annotated[bool, go_on("run")] = False,
     no_cache: NoCache = False,
     max_wall: MaxWall = None,
+    tensorboard: Board = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -56,7 +60,7 @@ def run_command(
     loaded = load(scenario, set_, seed)
     place = out or _default_folder(loaded, resume)
     start = partial(run, loaded, place, resume, cache=not no_cache)
-    carried_out(start, loaded, place, within_s, quiet, json_)
+    carried_out(start, loaded, place, within_s, tensorboard, quiet, json_)
 
 
 def _default_folder(scenario: Scenario, resume: bool) -> Path:
@@ -82,6 +86,7 @@ def fork_command(
     resume: Annotated[bool, go_on("fork")] = False,
     no_cache: NoCache = False,
     max_wall: MaxWall = None,
+    tensorboard: Board = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -105,7 +110,7 @@ def fork_command(
         parent.check_time(at_s)
         scenario = scenarios.from_stored(changed(parent.stored, overrides), {})
     start = partial(fork, run, at_s, overrides, place, resume, cache=not no_cache)
-    carried_out(start, scenario, place, within_s, quiet, json_)
+    carried_out(start, scenario, place, within_s, tensorboard, quiet, json_)
 
 
 # What the commands that simulate do alike: progress, stopping, and what they show at the end.
@@ -116,19 +121,28 @@ def carried_out(
     scenario: Scenario,
     place: Path,
     max_wall_s: float,
+    tensorboard: Path | None,
     quiet: bool,
     json_: bool,
 ) -> None:
-    """Run what ``start`` runs into ``place``, for so long at most, and show what came out."""
+    """Run what ``start`` runs into ``place``, for so long at most, and show what came out.
+
+    Its curves go into the folder ``tensorboard`` under the name of ``place``.
+    """
     from sim.analysis.text import summary_text
     from sim.errors import SimulationError
     from sim.execution.folder import MANIFEST, as_written
     from sim.execution.interrupt import stop_on_interrupt
 
+    boards: list[Observer] = []
+    if tensorboard is not None:
+        from sim.export import TensorBoard
+
+        boards.append(TensorBoard(tensorboard / place.resolve().name))
     before, was_there = _failure(place), (place / MANIFEST).is_file()
     try:
         with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as stop:
-            result = start(observers=(progress, stop))
+            result = start(observers=(progress, stop, *boards))
     except SimulationError as error:
         if str(error) != before:
             raise
@@ -182,6 +196,12 @@ class Progress(Bar):
         self._next_look = -math.inf
         self._began: tuple[float, float] | None = None
         self.start("getting ready")
+
+    def started(self, start: datetime) -> None:
+        """The bar shows days of simulation, not dates."""
+
+    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The accuracy is all that the bar has room for."""
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Show an evaluation."""

@@ -78,8 +78,8 @@ Format = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv, parquet (the tables), perfetto, czml, tensorboard, peft (trained experts) or "
-        "MODULE:FUNCTION",
+        help="csv, parquet (the tables), perfetto, czml, tensorboard, mlflow, "
+        "peft (trained experts) or MODULE:FUNCTION",
     ),
 ]
 Place = Annotated[

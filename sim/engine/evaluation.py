@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from learning.methods.base import Method
@@ -14,7 +15,16 @@ from sim.trace.recorder import Trace
 
 
 class Observer:
-    """Follows a run: a class derived from it defines the methods that it needs."""
+    """Follows a run: a class derived from it defines the methods that it needs.
+
+    A resumed run passes everything from its start again.
+    """
+
+    def started(self, start: datetime) -> None:
+        """Called once, before everything else, with the UTC time of the start."""
+
+    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Called at every evaluation with its rows of the metrics table: the pooled one first."""
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Called at every evaluation; ``accuracy`` is nan where nothing is measured."""
@@ -60,9 +70,12 @@ class Evaluator:
             key: _mean([(row[key], row["samples"]) for row in rows]) for key in measured
         }
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
-        self._trace.add("metrics", scope="global", samples=samples, **pooled, **shared)
-        for row in rows:
-            self._trace.add("metrics", scope="cluster", **row, **shared)
+        written = [
+            {"scope": "global", "cluster": None, "samples": samples, **pooled, **shared},
+            *({"scope": "cluster", **row, **shared} for row in rows),
+        ]
+        for row in written:
+            self._trace.add("metrics", **row)
         version = self._method.version
         self._trace.add(
             "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
@@ -70,6 +83,7 @@ class Evaluator:
         self._accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
         for observer in self._observers:
             observer.evaluated(time_s, cycle, self._accuracy)
+            observer.measured(written)
         return self._accuracy
 
     def _measure(self, time_s: float) -> list[dict[str, Any]]:

@@ -158,6 +158,8 @@ class Simulation:
         A switch comes before everything else at its time. Raises InputError where the run has ended
         by then, or has gone too far for the new build.
         """
+        for observer in self._observers:
+            observer.started(self.build.plan.start)
         try:
             self._at_once(self.method.prepare())
             self._evaluate()

@@ -1,4 +1,4 @@
-"""Exports of a run or sweep: the list of formats; CSV, Parquet, TensorBoard and PEFT."""
+"""Exports of a run or sweep: the list of formats; CSV, Parquet and PEFT."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import scenarios
 from learning.registry import Register
-from sim.analysis.text import summary_text
 from sim.engine.setup import learner_of
 from sim.errors import InputError, custom_line
 from sim.execution.folder import COMPLETE, POINTS, SWEEP
 from sim.execution.result import Result, load
+from sim.export.curves import missing
 from sim.files import check_within, naming
 from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.trace.arrow import write_batches
@@ -35,14 +34,15 @@ FORMATS: Register[Writer] = Register(
         "parquet": "sim.export.formats:write_parquet",
         "perfetto": "sim.export.perfetto:write_perfetto",
         "czml": "sim.export.czml:write_czml",
-        "tensorboard": "sim.export.formats:write_tensorboard",
+        "tensorboard": "sim.export.curves:write_tensorboard",
+        "mlflow": "sim.export.curves:write_mlflow",
         "peft": "sim.export.formats:write_adapters",
     },
 )
 """The writer of each format."""
 
 OF_SWEEPS = ("csv", "parquet")
-EXTRAS = ("perfetto", "tensorboard")
+EXTRAS = ("perfetto", "tensorboard", "mlflow")
 """Formats whose packages are not always installed."""
 PART = ".part"
 
@@ -85,10 +85,7 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             notes = [*_incomplete(source), *(writer(source, part) or ())]
         except Exception as error:
             if to in EXTRAS and isinstance(error, ImportError):
-                raise InputError(
-                    f"--to {to}: needs packages that are not installed ({error}); install them "
-                    f'with pip install "leomix[{to}]"'
-                ) from None
+                raise missing(f"--to {to}", to, error) from None
             if to in FORMATS.shipped or isinstance(error, InputError):
                 raise
             what = f"{type(error).__name__}: {error}{custom_line(error)}"
@@ -203,57 +200,3 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     model = task.skeleton(Residency(held=task.all_experts))
     export_adapters(place, model, task.config.model, task.names, start, final)
     return []
-
-
-# Accuracy and loss of a run for TensorBoard, over cycles and over simulated time.
-
-
-FILE = "events.out.tfevents.leomix"
-FIGURES = ("accuracy", "loss")
-
-
-class Point(NamedTuple):
-    """A value of a curve, at a step and at seconds since the run's start."""
-
-    curve: str
-    step: int
-    time_s: float
-    value: float
-
-
-def write_tensorboard(run: Result, place: Path) -> list[str]:
-    """Write the curves and the summary of the run; the wall time of all is simulated UTC.
-
-    ``accuracy/...`` and ``loss/...`` have the cycle as their step, ``accuracy_by_second/...`` and
-    ``loss_by_second/...`` whole simulated seconds.
-    """
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.text.summary_v2 import text_pb
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    start = datetime.fromisoformat(run.manifest["start_utc"]).timestamp()
-    points = list(points_of(run.tables["metrics"]))
-    with (place / FILE).open("wb") as file:
-        writer = RecordWriter(file)
-        writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
-        # In Markdown an indented block shows all text as it is.
-        lines = [run.title, *summary_text(run.summary).splitlines()]
-        about = text_pb("summary", "\n".join(f"    {line}" for line in lines))
-        writer.write(Event(wall_time=start, summary=about).SerializeToString())
-        for point in points:
-            value = Summary(value=[Summary.Value(tag=point.curve, simple_value=point.value)])
-            event = Event(wall_time=start + point.time_s, step=point.step, summary=value)
-            writer.write(event.SerializeToString())
-    return [] if points else [f"{run.folder}: has no accuracy (learning.train was false)"]
-
-
-def points_of(metrics: pa.Table) -> Iterator[Point]:
-    """Every accuracy and loss of the run's ``metrics``, once by cycle and once by second."""
-    for row in metrics.to_pylist():
-        whose = "global" if row["scope"] == "global" else f"cluster {row['cluster']}"
-        for name in FIGURES:
-            if row[name] is not None:
-                yield Point(f"{name}/{whose}", row["cycle"], row["time_s"], row[name])
-                by_second = f"{name}_by_second/{whose}"
-                yield Point(by_second, int(row["time_s"]), row["time_s"], row[name])

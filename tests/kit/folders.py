@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,10 @@ def stop_at(event: int) -> list[sim.Observer]:
     return [Each(stop)]
 
 
-def cut(scenario: Any, place: Path, event: int, **how: Any) -> Path:
+def cut(
+    scenario: Any, place: Path, event: int, observers: Sequence[sim.Observer] = (), **how: Any
+) -> Path:
     """Run a scenario up to its event of that number."""
     with pytest.raises(sim.Interrupted, match="--resume"):
-        sim.run(scenario, place, observers=stop_at(event), **how)
+        sim.run(scenario, place, observers=[*observers, *stop_at(event)], **how)
     return place

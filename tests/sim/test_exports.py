@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
@@ -16,6 +17,8 @@ from transformers import AutoModelForCausalLM
 
 import sim
 from learning import ModelConfig
+from sim.export import TensorBoard
+from tests.kit.folders import cut
 from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
 from tests.kit.small import slots
@@ -181,6 +184,60 @@ def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, 
     assert untrained.endswith("has no accuracy (learning.train was false)\n")
     tags = read(tmp_path / "u").Tags()
     assert (tags["scalars"], tags["tensors"]) == ([], ["summary"])
+
+
+def test_curves_of_a_run_that_goes_on_are_those_of_its_export(leomix, runs, tmp_path):
+    """Also of one that is interrupted and resumed, whose file is the same again."""
+    scenario, files = slots(), {}
+    for name in ("whole", "cut"):
+        board, place = TensorBoard(tmp_path / "boards" / name), tmp_path / name
+        if name == "cut":
+            cut(scenario, place, 40, observers=[board])
+            [part] = (tmp_path / "boards" / name).iterdir()
+            before, board = part.read_bytes(), TensorBoard(tmp_path / "boards" / name)
+        sim.run(scenario, place, resume=name == "cut", observers=[board])
+        [files[name]] = (tmp_path / "boards" / name).iterdir()
+    whole = files["whole"].read_bytes()
+    assert files["cut"].read_bytes() == whole and whole.startswith(before)
+    assert 100 < len(before) < len(whole)
+    exported(leomix, runs["slots"], "tensorboard", tmp_path / "t")
+    live, after = read(tmp_path / "boards" / "whole"), read(tmp_path / "t")
+    for tag in after.Tags()["scalars"]:
+        assert live.Scalars(tag) == after.Scalars(tag)
+
+
+def test_a_board_that_cannot_be_written_costs_no_run(leomix, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    line = ["run", "paper-slots", "--set", "learning.train=false", "--set", "stop.cycles=1"]
+    wrong = leomix(*line, "-o", tmp_path / "r", "--tensorboard", tmp_path / "file")
+    assert wrong.status == 2 and "--tensorboard: " in wrong.err
+    board = tmp_path / "boards" / "run" / "events.out.tfevents.leomix"
+    board.mkdir(parents=True)
+    done = leomix(*line, "-o", tmp_path / "run", "--tensorboard", tmp_path / "boards", "--quiet")
+    assert done.status == 0 and "--tensorboard: " in done.err and "goes on without" in done.err
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
+    lacking = leomix(*line, "-o", tmp_path / "other", "--tensorboard", tmp_path / "b")
+    assert lacking.status == 2 and 'pip install "leomix[tensorboard]"' in lacking.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_mlflow_gets_curves_and_keys_once(leomix, runs, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="needs the extra leomix[mlflow]")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert "experiment leomix" in exported(leomix, runs["slots"], "mlflow", tmp_path / "m")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'm' / 'mlflow.db'}")
+    exported(leomix, runs["slots"], "mlflow", tmp_path / "again")
+    client, result = mlflow.MlflowClient(), runs.result("slots")
+    experiment = client.get_experiment_by_name("leomix")
+    assert str(tmp_path / "m") in experiment.artifact_location
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.data.tags["trace_sha256"] == result.manifest["trace_sha256"]
+    assert run.data.params["learning.method"] == "emsfl"
+    rows = result.metrics[result.metrics.scope == "global"]
+    for figure in ("accuracy", "loss"):
+        history = client.get_metric_history(run.info.run_id, f"{figure}/global")
+        assert [point.value for point in history] == rows[figure].tolist()
+        assert [point.step for point in history] == rows.cycle.tolist()
 
 
 # -- PEFT: start model and adapter make the final model
