@@ -33,7 +33,7 @@ def test_a_run_leaves_its_folder_and_the_model_of_its_last_evaluation(leomix, tm
     done = leomix("run", "paper-slots", "-o", run, *SMALL, "--seed", 5)
     assert (done.status, "accuracy" in done.out) == (0, True)
     files = {str(path.relative_to(run)) for path in run.rglob("*.*")}
-    names = ("contacts", "transfers", "events", "metrics", "assignments", "updates")
+    names = ("contacts", "transfers", "events", "metrics", "assignments", "updates", "clients")
     tables = {f"{name}.parquet" for name in names}
     model = {f"model/{n}" for n in ("model.safetensors", "model.json", "payloads.json")}
     assert files == {*tables, *model, "journal.json", "manifest.json", "run.log"}
