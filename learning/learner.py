@@ -285,7 +285,7 @@ class Learner:
         or ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate further.
         ``local_loss`` is added to the loss of every minibatch.
         """
-        if not rounds.any():
+        if not np.count_nonzero(rounds):
             return state
         operation, term, memories = TRAIN, {}, tuple[Handle, ...]()
         if local_loss is not None:
@@ -337,7 +337,7 @@ class Learner:
 
     def corrupt(self, offered: Handle, who: Mask) -> Handle:
         """Return the upload, all NaN for the devices in ``who`` (K,)."""
-        return self.make(CORRUPT, offered, who=who) if who.any() else offered
+        return self.make(CORRUPT, offered, who=who) if np.count_nonzero(who) else offered
 
     def aggregate(
         self,

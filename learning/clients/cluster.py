@@ -103,6 +103,11 @@ class ClusterState:
         eligible: Mask = ~self.excluded
         return eligible
 
+    @property
+    def _alike(self) -> bool:
+        """Whether every device holds all that the cluster is given."""
+        return bool(np.count_nonzero(self.holds) == self.holds.size)
+
     # -- downlink
 
     def load_initial(self, server: ServerModel, experts: Sequence[int]) -> None:
@@ -152,7 +157,7 @@ class ClusterState:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
         mine = self.holds[asking]
-        personal = bool((mine != mine[:1]).any())
+        personal = not self._alike and bool((mine != mine[:1]).any())
         return Download(Payload(name, size, version), asking, personal=personal)
 
     def _download_bytes(self, experts: Sequence[int], gate: bool, changes: Ints | None) -> Floats:
@@ -181,7 +186,7 @@ class ClusterState:
         for model in self.downloads:
             self._take(model.server, receipt.done & model.who, model.experts)
         left = [model.left(receipt) for model in self.downloads]
-        self.downloads = [model for model in left if model.who.any()]
+        self.downloads = [model for model in left if np.count_nonzero(model.who)]
 
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
@@ -196,7 +201,7 @@ class ClusterState:
         """
         kept = self.complete if self.held.issuperset(experts) else np.zeros_like(who)
         self.complete = kept | who
-        if not who.any():
+        if not np.count_nonzero(who):
             return
         self.held = frozenset(experts)
         self.state = self.learner.load(
@@ -264,7 +269,7 @@ class ClusterState:
             gate=gate,
             masked=mask is not None,
             mask=mask or "-inf",
-            reach=None if self.holds.all() else self.holds & self._among(experts),
+            reach=None if self._alike else self.holds & self._among(experts),
             local_loss=self.local_loss(),
         )
         self.rounds = self.rounds + work.rounds
@@ -286,7 +291,7 @@ class ClusterState:
         Raises ValueError while an update of other parts is on its way.
         """
         parts = tuple(experts), gate
-        under_way = self.staged if self.pending.any() else None
+        under_way = self.staged if np.count_nonzero(self.pending) else None
         if under_way is not None and parts != (under_way.experts, under_way.gate):
             raise ValueError(
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
@@ -294,7 +299,7 @@ class ClusterState:
             )
         asked = np.ones(len(self.pending), bool) if who is None else who
         fresh: Mask = asked & ~self.pending & self.has_unsent(experts, gate)
-        if self.state is None or not fresh.any():
+        if self.state is None or not np.count_nonzero(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if self.offers_models:
@@ -345,7 +350,7 @@ class ClusterState:
         Where they hold different ones, the list of tensors is that of a device that sends most.
         """
         sizes, copies = self.learner.architecture, self.copies
-        if self.holds.all():
+        if self._alike:
             tensors = sizes.upload_tensors(experts, gate) * copies
             return Payload(name, copies * sizes.upload_bytes(experts, gate), version, tensors)
         mine = self.holds[:, list(experts)]
@@ -396,7 +401,7 @@ class ClusterState:
 
         The server never merges what it refuses. A device is whole again when it has downloaded.
         """
-        if self.staged is None or not done.any():
+        if self.staged is None or not np.count_nonzero(done):
             return done
         handle, done = yield from self._arrives(self.staged.handle, done)
         self.staged = replace(self.staged, handle=handle)
@@ -404,7 +409,7 @@ class ClusterState:
 
     def update(self, who: Mask) -> Update | None:
         """Return the updates of ``who`` to be aggregated some time; None if there are none."""
-        if self.staged is None or not who.any():
+        if self.staged is None or not np.count_nonzero(who):
             return None
         rounds = self.rounds - self._rounds_before_offered
         eligible = self.eligible | who
@@ -416,7 +421,7 @@ class ClusterState:
 
         ``receipt`` is that of their upload.
         """
-        if self.state is None or not done.any():
+        if self.state is None or not np.count_nonzero(done):
             return None
         offered = self.learner.offer(self.state, [], gate=True)
         handle, done = yield from self._arrives(offered, done)

@@ -141,7 +141,7 @@ def refuse_broken(
 
     Those that were ``corrupted`` (K,) are known not to be, in a timing-only run too.
     """
-    if not done.any():
+    if not np.count_nonzero(done):
         return done
     known: list[int] = [] if corrupted is None else np.flatnonzero(corrupted).tolist()
     for device in known:

@@ -196,7 +196,7 @@ class GlobalModelMethod(Method):
 
     def send(self, devices: ClusterState, name: str = "", carry: bool = True) -> Protocol:
         """Upload what a cluster has on its way, and collect what has come through."""
-        if devices.staged is not None and devices.pending.any():
+        if devices.staged is not None and np.count_nonzero(devices.pending):
             update = yield from devices.send(name or devices.staged.name, carry)
             yield from self.collect(update)
 

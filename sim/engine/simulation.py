@@ -113,8 +113,9 @@ class Simulation:
         UpdateRows(self.trace, method, journal, plan.clusters, lambda: self.end_s)
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, Phase] = {}
+        planned = {c.name: plan.sessions(c) for c in plan.clusters}
         self._sessions = {
-            c.name: ClusterSessions(self.clock, c, plan.sessions(c)) for c in plan.clusters
+            c.name: ClusterSessions(self.clock, c, planned[c.name]) for c in plan.clusters
         }
         pairs = zip(plan.clusters, build.compute, strict=True)
         faults = plan.faults
@@ -122,7 +123,7 @@ class Simulation:
         churn = {name: own.presence for name, own in struck.items()}
         self._devices = {c.name: Devices(c, own, churn.get(c.name)) for c, own in pairs}
         self._forecasts = {
-            c.name: Forecaster(plan.sessions(c), self._devices[c.name]) for c in plan.clusters
+            name: Forecaster(planned[name], devices) for name, devices in self._devices.items()
         }
         synchronisation = Synchronisation(plan.sync_delay_s)
         self._links = {
