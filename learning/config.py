@@ -104,9 +104,10 @@ class DataConfig:
     the other domains. ``partition`` says how a cluster's samples go to its devices: ``even``,
     ``dirichlet`` (label shares of a device drawn from Dirichlet(``dirichlet_alpha``)) or
     ``classes`` (``classes_per_device`` labels each). ``split`` is None, or takes the place of these
-    four for all clusters together. ``trial_samples`` per cluster are shared with
-    the server beforehand. ``train_samples`` and ``test_samples`` are the most that are read of a
-    domain, None for all; ``test_fraction`` is held out where a file does not say what is test.
+    four for all clusters together. ``arguments`` are keywords of the kind's function, as JSON.
+    ``trial_samples`` per cluster are shared with the server beforehand. ``train_samples`` and
+    ``test_samples`` are the most that are read of a domain, None for all; ``test_fraction`` is held
+    out where a file does not say what is test.
     """
 
     kind: str = "digits"
@@ -119,6 +120,7 @@ class DataConfig:
     dirichlet_alpha: float = 0.5
     classes_per_device: int = 2
     split: SplitConfig | None = None
+    arguments: str = "{}"
     trial_samples: int = 30
     train_samples: int | None = None
     test_samples: int | None = None

@@ -172,6 +172,9 @@ class Data(Section):
     tokens: int = Field(
         default=128, ge=2, le=1_000_000, description="longest text that is kept, tokens"
     )
+    arguments: dict[str, JsonValue] = Field(
+        default={}, description="alpha and beta of synthetic, or keywords of a function of your own"
+    )
     own_domain_fraction: float = Field(
         default=1.0,
         gt=0,

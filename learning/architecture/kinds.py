@@ -28,7 +28,7 @@ from learning.architecture.text_shape import (
     text_tensors,
 )
 from learning.config import WORDS, LearningConfig, ModelConfig
-from learning.data import digits
+from learning.data import digits, synthetic
 from learning.data.samples import Form, InputSpec
 from learning.data.table import FILES_ONLY
 
@@ -177,11 +177,16 @@ DATA_KEYS = {
     "jsonl": (*SHARING, *FILES, "tokens"),
     "npz": (*SHARING, *FILES),
     "hf": (*SHARING, *FILES, "tokens"),
+    "synthetic": ("arguments", "split", *READING),
 }
 """Keys of ``learning.data`` that a shipped kind uses; others may use any."""
 
-EMBEDDED = {"digits": digits.SPEC, "digit-images": digits.IMAGE_SPEC}
-"""Forms of the data that come with scikit-learn."""
+EMBEDDED = {
+    "digits": digits.SPEC,
+    "digit-images": digits.IMAGE_SPEC,
+    "synthetic": synthetic.SPEC,
+}
+"""Forms of the data that come with scikit-learn, or are drawn."""
 
 
 def tensors_of(config: LearningConfig) -> ModelTensors:

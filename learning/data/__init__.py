@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
 
 from learning.config import LearningConfig
 from learning.data.federation import federate
@@ -20,7 +22,7 @@ from learning.data.table import data_files
 from learning.files import Fingerprints, file_fingerprints
 from learning.registry import Register
 
-DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
+DATASETS: Register[Callable[..., Dataset]] = Register(
     "data set",
     "leomix.datasets",
     {
@@ -29,9 +31,13 @@ DATASETS: Register[Callable[[LearningConfig], Dataset]] = Register(
         "hf": "learning.data.hub:hf",
         "jsonl": "learning.data.jsonl:jsonl",
         "npz": "learning.data.npz:npz",
+        "synthetic": "learning.data.synthetic:synthetic",
     },
 )
-"""Kinds of ``learning.data.kind``, each with a function that makes the :class:`Dataset`."""
+"""Kinds of ``learning.data.kind``, each with a function that makes the :class:`Dataset`.
+
+It is called with the :class:`LearningConfig`, and ``learning.data.arguments`` as keywords.
+"""
 
 __all__ = [
     "DATASETS",
@@ -53,12 +59,19 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
-    return _loaded(DATASETS.find(config.data.kind), config, file_fingerprints(config))
+    make, arguments = DATASETS.find(config.data.kind), json.loads(config.data.arguments)
+    try:
+        signature(make).bind(config, **arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"learning.data.arguments: {config.data.kind!r} is not called like that ({error})"
+        ) from None
+    return _loaded(make, config, file_fingerprints(config))
 
 
 @lru_cache(maxsize=1)
 def _loaded(
-    make: Callable[[LearningConfig], Dataset], config: LearningConfig, when: Fingerprints
+    make: Callable[..., Dataset], config: LearningConfig, when: Fingerprints
 ) -> FederatedSamples:
     """Load once for all who ask in a row, as long as the files stay as they are."""
-    return federate(make(config), config)
+    return federate(make(config, **json.loads(config.data.arguments)), config)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import LearningConfig
+from learning.config import LearningConfig, SplitConfig
 from learning.data.partition import rows_by_holder, share_devices, split_rows
 from learning.data.samples import (
     Dataset,
@@ -198,9 +198,12 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
 
 def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     """Return what each cluster holds, and who of its devices holds it where that is decided."""
-    split, trains = config.data.split, [domain.train for domain in domains]
+    data, trains = config.data, [domain.train for domain in domains]
+    split, plain = data.split, (data.own_domain_fraction, data.partition) == (1.0, "even")
+    if split is None and plain and all(domain.device is not None for domain in domains):
+        split = SplitConfig(kind="domains")
     if split is None or (split.kind, split.over) == ("domains", "clusters"):
-        mixed = mix_domains(trains, config.data.own_domain_fraction, config.seed)
+        mixed = mix_domains(trains, data.own_domain_fraction, config.seed)
         return [Held(samples) for samples in mixed]
     over_clients = split.over == "clients"
     if split.kind == "domains":

@@ -291,9 +291,10 @@ def _place(scenario: Scenario, name: str | None) -> str | None:
 
 def _data(scenario: Scenario) -> DataConfig:
     data = scenario.learning.data
-    said = data.model_dump(exclude={"path", "paths", "columns", "split"})
+    said = data.model_dump(exclude={"path", "paths", "columns", "split", "arguments"})
     return DataConfig(
         **said,
+        arguments=json.dumps(data.arguments, sort_keys=True),
         split=None if data.split is None else SplitConfig(**data.split.model_dump()),
         path=_place(scenario, data.path),
         paths=tuple((name, local_path(scenario, path)) for name, path in data.paths.items()),

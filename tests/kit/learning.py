@@ -33,6 +33,7 @@ from learning.data.federation import mix_domains
 from learning.data.jsonl import read_jsonl
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
+from learning.data.synthetic import draw_client
 from learning.data.text_rows import Question, Text
 from learning.data.tokenizer import (
     as_tokenizer,

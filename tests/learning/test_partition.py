@@ -17,6 +17,7 @@ from tests.kit.learning import (
     SplitConfig,
     class_parts,
     dirichlet_parts,
+    draw_client,
     split_rows,
 )
 
@@ -294,6 +295,63 @@ def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, cluster
     with pytest.raises(ValueError, match=message) as refusal:
         load_samples(wrong)
     assert "\n" not in str(refusal.value)
+
+
+# -- FedProx's synthetic clients
+
+
+def test_synthetic_clients_are_drawn_as_the_paper_says():
+    drawn = [draw_client(np.random.default_rng(n), 0.5, 2.0) for n in range(600)]
+    sizes = np.log([len(client.y) - 50 + 0.5 for client in drawn])  # whole parts, on average
+    assert np.median(sizes) == pytest.approx(4, abs=0.3) and sizes.std() == pytest.approx(
+        2, rel=0.15
+    )
+    assert min(len(client.y) for client in drawn) >= 50
+    for client in drawn[:20]:
+        assert (client.y == (client.x @ client.weight + client.bias).argmax(1)).all()
+    # weights of a client are 1 around its mean, which is alpha around 0; bias likewise
+    means = np.array([client.weight.mean() for client in drawn])
+    assert means.std() == pytest.approx(0.5, rel=0.1)
+    assert np.mean([client.weight.std() for client in drawn]) == pytest.approx(1, rel=0.02)
+    gaps = [(client.bias - client.weight.mean()).std() for client in drawn]
+    assert np.mean(gaps) == pytest.approx(1, rel=0.1)
+    # a client's features are 1 around their mean, which is beta around 0
+    centres = np.array([client.x.mean(0) for client in drawn])
+    assert centres.mean(1).std() == pytest.approx(2.0, rel=0.1)
+    assert np.mean(centres.std(1)) == pytest.approx(1.0, rel=0.05)
+    large = max(drawn, key=lambda client: len(client.y))
+    np.testing.assert_allclose(large.x.var(0), np.arange(1, 61) ** -1.2, rtol=0.1)
+
+
+def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
+    data = DataConfig("synthetic", arguments='{"alpha": 0.5, "beta": 0}', trial_samples=5)
+    config = LearningConfig(4, ("a", "b"), (3, 2), data=data)
+    samples, more = load_samples(config), load_samples(replace(config, devices=(3, 3)))
+    for cluster, devices in (("a", 3), ("b", 2)):
+        held = [*samples.shards[cluster], samples.trial[cluster], samples.test[cluster]]
+        rows = {row.tobytes(): device for device, part in enumerate(held) for row in part.x}
+        count = 0
+        for device in range(devices):
+            x, y, *_ = draw_client(kit.stream(4, "synthetic", cluster, device), 0.5, 0)
+            places = [rows[row.tobytes()] for row in x.astype("f4")]
+            trained, count = int(0.9 * len(y)), count + len(y)
+            assert set(places[:trained]) <= {device, devices}
+            assert set(places[trained:]) == {devices + 1}
+        assert count == len(rows) == sum(len(part.y) for part in held)
+        assert len(samples.trial[cluster].y) == 5
+    assert all(
+        np.array_equal(*pair) for pair in zip(samples.test["a"], more.test["a"], strict=True)
+    )
+    even = load_samples(replace(config, data=replace(data, split=SplitConfig())))
+    sizes = [len(part.y) for name in "ab" for part in even.shards[name]]
+    assert max(sizes) - min(sizes) <= 10 < np.ptp([len(p.y) for p in samples.shards["a"]])
+    for wrong, message in [
+        ('{"alpha": -1}', "arguments.alpha: got -1; must be a number from 0"),
+        ('{"beta": true}', "arguments.beta: got True; must be a number from 0"),
+        ('{"gamma": 1}', "arguments: 'synthetic' is not called like that"),
+    ]:
+        with pytest.raises(ValueError, match=f"^learning.data.{message}"):
+            load_samples(replace(config, data=replace(data, arguments=wrong)))
 
 
 LEAVES, OF_DOMAINS = (
