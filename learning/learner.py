@@ -17,6 +17,7 @@ from learning.architecture.stand_in import sized_by
 from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, file_fingerprints
 from learning.hardware import compute_device
+from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, why_not_cacheable
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
@@ -86,7 +87,8 @@ class Learner:
     """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite, and
+    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite,
+    ``metrics`` are names of figures that are measured beside accuracy and loss, and
     ``on_aggregation`` is called with all that a server aggregates.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
@@ -101,6 +103,7 @@ class Learner:
         self.sized_by = sized_by(self.config, sized_as)
         self.trains = train
         self.corruption = CorruptUpdates()
+        self.metrics: tuple[str, ...] = ()
         self.on_aggregation: Callable[[Aggregated], None] = _unobserved
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
@@ -397,8 +400,11 @@ class Learner:
         return relevance
 
     def evaluate(self, server: Handle) -> list[Score]:
-        """Accuracy, loss and samples on every cluster's test set. Forces ``server``."""
-        scores: list[Score] = self.number(EVALUATE, server)
+        """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``."""
+        if not self.metrics:
+            return list(self.number(EVALUATE, server))
+        own = dataclasses.replace(EVALUATE, calls=place_outside(self.metrics))
+        scores: list[Score] = self.number(own, server, metrics=list(self.metrics))
         return scores
 
     def final(self, server: Handle) -> Handle:

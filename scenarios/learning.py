@@ -424,6 +424,13 @@ class Learning(Section):
         description="accuracies, rising, whose first crossing is reported; empty for levels that "
         "the runs reach",
     )
+    metrics: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=20,
+        description="figures to measure beside accuracy and loss, MODULE:FUNCTION of logits and "
+        "labels",
+    )
     options: dict[str, JsonValue] = Field(
         default={}, description="the method's own options, checked by it"
     )

@@ -49,6 +49,7 @@ def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
         (("learning", "model", "kind"), learning.model.kind),
         (("learning", "sized_as", "kind"), getattr(learning.sized_as, "kind", None)),
         (("learning", "data", "kind"), learning.data.kind),
+        (("learning", "metrics"), list(learning.metrics)),
         (("learning", "options"), learning.options),
     ]
     while named:

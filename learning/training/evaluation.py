@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learning.metrics import column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.training.device_state import model_of_device
 from learning.training.task import Samples, Task, in_batches, rows_at_once
@@ -35,11 +36,15 @@ class Score(TypedDict):
 
 
 def evaluate(
-    task: Task, server: Mapping[str, Tensor], only: tuple[int, ...] | None = None
+    task: Task,
+    server: Mapping[str, Tensor],
+    only: tuple[int, ...] | None = None,
+    metrics: Sequence[str] = (),
 ) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
-    With ``only`` the gate is masked to those experts.
+    With ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
+    names of :mod:`learning.metrics`, which each score has too.
     """
     model, tests = task.model(server, only), [task.test[name] for name in task.config.clusters]
     with torch.inference_mode():
@@ -48,7 +53,10 @@ def evaluate(
         logits = torch.cat([p.float() if p.dtype == torch.bfloat16 else p for p in parts])
         own = torch.split(logits, [len(test.y) for test in tests])
         named = zip(task.config.clusters, own, tests, strict=True)
-        return [_score(cluster, found, test.y) for cluster, found, test in named]
+        return [
+            cast(Score, _score(cluster, found, test.y) | _own(metrics, found, test.y))
+            for cluster, found, test in named
+        ]
 
 
 def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
@@ -65,6 +73,12 @@ def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
 def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return all tensors of the trained model, backbone included."""
     return {name: tensor.contiguous() for name, tensor in {**task.backbone, **server}.items()}
+
+
+def _own(metrics: Sequence[str], logits: Tensor, y: Tensor) -> dict[str, float]:
+    """Return the figures of one's own of a test set, by the columns that they get."""
+    arrays = (logits.cpu().numpy(), y.cpu().numpy()) if metrics else ()
+    return {column_of(name): measured(name, *arrays) for name in metrics}
 
 
 def _score(cluster: str, logits: Tensor, y: Tensor) -> Score:

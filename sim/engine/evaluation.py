@@ -7,11 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from learning.methods.base import Method
+from learning.metrics import column_of
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.plan.plan import Plan
 from sim.trace.recorder import Trace
+from sim.trace.schema import COLUMNS
+
+KNOWN = COLUMNS["metrics"]
+"""Columns that the metrics of every run have."""
 
 
 class Observer:
@@ -54,6 +61,7 @@ class Evaluator:
         self._last: tuple[float, int] | None = None
         self._accuracy = math.nan
         self._observers = observers
+        self._own: list[dict[str, Any]] = []
 
     def evaluate(self, time_s: float, cycle: int) -> float:
         """Write the rows of one evaluation and return the global accuracy (nan: timing only).
@@ -75,7 +83,8 @@ class Evaluator:
             *({"scope": "cluster", **row, **shared} for row in rows),
         ]
         for row in written:
-            self._trace.add("metrics", **row)
+            self._trace.add("metrics", **{key: row[key] for key in row if key in KNOWN})
+            self._own.append({key: row[key] for key in row if key not in KNOWN})
         version = self._method.version
         self._trace.add(
             "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
@@ -85,6 +94,16 @@ class Evaluator:
             observer.evaluated(time_s, cycle, self._accuracy)
             observer.measured(written)
         return self._accuracy
+
+    def with_own(self, metrics: pa.Table) -> pa.Table:
+        """Return the metrics table with a column more for each of ``learning.metrics``.
+
+        Evaluations are written in order of time, in which the rows stay.
+        """
+        for name in map(column_of, self._method.learner.metrics):
+            values = [row.get(name) for row in self._own]
+            metrics = metrics.append_column(name, pa.array(values, pa.float64()))
+        return metrics
 
     def _measure(self, time_s: float) -> list[dict[str, Any]]:
         method = self._method

@@ -24,6 +24,7 @@ from learning.data import DATASETS
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import Method, MethodType, World, find_method
 from learning.methods.options import read_options
+from learning.metrics import check_metrics
 from learning.requests.cluster import Quorum
 from scenarios import local_path
 from sim.devices.compute import Compute, compute_of, transmitter_of
@@ -125,6 +126,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
     learner = learner_of(scenario)
+    learner.metrics = _metrics(scenario, method)
     for problem in _unmet(scenario, method, learner.architecture.experts):
         raise InputError(problem)
     try:
@@ -132,6 +134,25 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
     except ValueError as error:
         raise InputError(str(error)) from None
     return method, options, learner
+
+
+def _metrics(scenario: Scenario, method: MethodType) -> tuple[str, ...]:
+    """Return the figures that are measured beside accuracy and loss."""
+    names = scenario.learning.metrics
+    if not names:
+        return ()
+    from sim.trace.schema import COLUMNS  # of Arrow, which commands without a run do without
+
+    try:
+        check_metrics(names, COLUMNS["metrics"])
+    except ValueError as error:
+        raise InputError(f"learning.metrics: {error}") from None
+    if method.scores is not Method.scores:
+        raise InputError(
+            f"learning.metrics: is not used by method {scenario.learning.method!r}, whose clients "
+            "answer with models of their own; remove it"
+        )
+    return names
 
 
 def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str]:

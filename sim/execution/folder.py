@@ -59,7 +59,9 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
                 files[name] = files[name].replace(path)
         else:
             with written(path) as part:
-                write_table(part, COLUMNS[name], [tables[name]])
+                table = tables[name]
+                own = {field.name: field.type for field in table.schema}
+                write_table(part, COLUMNS[name] | own, [table])
 
 
 def write_model(

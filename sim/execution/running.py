@@ -265,6 +265,8 @@ class Run(Observer):
     def _result(self, status: str, error: str = "") -> Result:
         tables = self.simulation.trace.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
+        if self.built.learner.metrics:
+            tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:
             tables["clients"] = self._clients
         manifest = manifest_of(

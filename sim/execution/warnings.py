@@ -55,8 +55,10 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
 
 def _unused(built: Build) -> Iterator[str]:
     """Keys that mean nothing in a run that trains nothing."""
-    if built.scenario.learning.targets and not built.learner.trains:
-        yield "learning.targets is not used: nothing is measured with learning.train false"
+    learning = built.scenario.learning
+    for key in ("targets", "metrics") if not built.learner.trains else ():
+        if getattr(learning, key):
+            yield f"learning.{key} is not used: nothing is measured with learning.train false"
 
 
 def _conditions(assignments: pa.Table) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
-from sim.trace.schema import LEARNED, UNDIGESTED
+from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED
 from sim.trace.tables import pieces_of
 
 MARK = 16
@@ -29,7 +29,7 @@ def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
     for name in sorted(set(tables) - set(UNDIGESTED)):
         for column, (all_of_it, timed) in _of_columns(tables, name).items():
             whole.update(f"{name}.{column}:{all_of_it}\n".encode())
-            if column not in LEARNED.get(name, ()):
+            if column not in LEARNED.get(name, ()) and column in COLUMNS[name]:
                 timing.update(f"{name}.{column}:{timed}\n".encode())
     return whole.hexdigest(), timing.hexdigest()
 

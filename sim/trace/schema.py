@@ -150,4 +150,4 @@ LEARNED = {
     ),
     "assignments": ("relevance", "probability", "assigned", "samples", "expert_class"),
 }
-"""Columns that hold learning results; all others are timing."""
+"""Columns that hold learning results, as do those that are not listed; all others are timing."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import sim
+from tests.kit.folders import cut, held
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 
@@ -84,3 +85,53 @@ def test_evaluations_in_between_are_on_their_own_grid(runs):
     coarse = plain.metrics.merge(fine.metrics, on=["time_s", "cycle", "scope", "cluster"])
     assert len(coarse) == len(plain.metrics)
     assert (coarse.accuracy_x == coarse.accuracy_y).all()
+
+
+def error_rate(logits, labels):
+    """A metric of one's own that the accuracy can be compared with."""
+    assert logits.shape == (len(labels), 10) and logits.dtype == np.float32
+    return (logits.argmax(1) != labels).mean()
+
+
+def top_two(logits, labels):
+    return (np.argsort(logits, axis=1)[:, -2:] == labels[:, None]).any(axis=1).mean()
+
+
+def broken(logits, labels):
+    return 1 / 0
+
+
+HERE = "tests.sim.test_learning_over_time"
+
+
+def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):
+    """Of every evaluation, kept when a run is resumed, and no part of the timing."""
+    learning = {"metrics": [f"{HERE}:error_rate", f"{HERE}:top_two"]}
+    run = sim.run(slots(learning=learning), tmp_path / "run")
+    rows, plain = run.metrics, runs.result("slots")
+    assert rows.columns[-2:].tolist() == ["error_rate", "top_two"]
+    assert rows.drop(columns=["error_rate", "top_two"]).equals(plain.metrics)
+    np.testing.assert_allclose(rows.error_rate, 1 - rows.accuracy)
+    assert (rows.top_two > rows.accuracy).any() and (rows.top_two >= rows.accuracy).all()
+    assert run.manifest["timing_sha256"] == plain.manifest["timing_sha256"]
+    assert run.manifest["trace_sha256"] != plain.manifest["trace_sha256"]
+    cut(slots(learning=learning), tmp_path / "cut", 40)
+    sim.run(slots(learning=learning), tmp_path / "cut", resume=True)
+    assert held(tmp_path / "cut") == held(tmp_path / "run")
+    assert sim.load(tmp_path / "cut").metrics.equals(rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"metrics": [f"{HERE}:none"]}, "learning.metrics: .*none.* cannot be imported"),
+        ({"metrics": ["auc"]}, "learning.metrics: no metric 'auc'"),
+        ({"metrics": [f"{HERE}:HERE"]}, "is no function"),
+        ({"metrics": [f"{HERE}:top_two"] * 2}, "another column, top_two"),
+        ({"metrics": [f"{HERE}:top_two"], "method": "local"}, "not used by method 'local'"),
+        ({"metrics": [f"{HERE}:broken"]}, "broken' fails: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_figure_that_is_none_is_refused_in_a_line(changes, word):
+    with pytest.raises((sim.InputError, ValueError), match=word):
+        sim.run(slots(learning=changes))

@@ -1,0 +1,50 @@
+"""Figures of one's own, beside accuracy and loss: functions of logits and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.registry import Register
+from learning.requests.cluster import Ints
+from learning.values.lazy import place_of
+
+Metric = Callable[[NDArray[Any], Ints], float]
+"""Called with the logits (n, classes) and the labels (n,) of a test set."""
+
+METRICS: Register[Metric] = Register("metric", "leomix.metrics", {})
+"""Metrics by what ``learning.metrics`` calls them."""
+
+
+def column_of(name: str) -> str:
+    """Return the column of a metric: its name, of ``MODULE:FUNCTION`` the function's."""
+    return name.rpartition(":")[2]
+
+
+def check_metrics(names: Sequence[str], taken: Collection[str]) -> None:
+    """Raise ValueError for a metric that is none, and for one of a column that is taken."""
+    columns = [*taken]
+    for name in names:
+        if not callable(METRICS.find(name)):
+            raise ValueError(f"{name!r} is no function; give one of logits and labels")
+        if (column := column_of(name)) in columns:
+            raise ValueError(f"{name!r} is called as another column, {column}; call it otherwise")
+        columns.append(column)
+
+
+def place_outside(names: Sequence[str]) -> str:
+    """Return where one of these functions is found, which makes their figures foreign."""
+    return next((place_of(METRICS.find(name)) for name in names), "")
+
+
+def measured(name: str, logits: NDArray[Any], labels: Ints) -> float:
+    """Return what a metric makes of a test set; raise ValueError, in one line, where it fails."""
+    try:
+        value = float(METRICS.find(name)(logits, labels))
+    except Exception as error:  # a function of one's own may raise anything
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"learning.metrics: {name!r} fails: {what}") from error
+    return value if np.isfinite(value) else float("nan")
