@@ -6,9 +6,10 @@ from typing import Any
 
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.values.lazy import Operation
+from learning.values.lazy import Handle, Operation
 
 POOLED = Operation("learning.training.references:pooled_rounds", trains=True)
+MODEL = Operation("learning.training.references:pooled_model")
 
 
 class Centralised(GlobalModelMethod):
@@ -22,6 +23,7 @@ class Centralised(GlobalModelMethod):
         super().__init__(world, options)
         self.begun = {cluster.name: 0 for cluster in world.clusters}
         self.rounds = 0
+        self.client: tuple[Handle, ...] = ()
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train when the last cluster begins its contact of a cycle."""
@@ -33,8 +35,9 @@ class Centralised(GlobalModelMethod):
 
     def train(self, rounds: int) -> None:
         """Train ``rounds`` rounds on the pooled samples."""
-        self.weights = self.learner.make(
-            POOLED, self.weights, rounds=rounds, first_round=self.rounds
+        state = self.learner.make(
+            POOLED, self.weights, *self.client, rounds=rounds, first_round=self.rounds
         )
+        self.client, self.weights = (state,), self.learner.make(MODEL, self.weights, state)
         self.rounds += rounds
         self.aggregated(self.experts)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from learning.training.aggregation import summed
-from learning.training.device_state import load, model_of_device
+from learning.training.device_state import State, commit, load, model_of_device
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
 from learning.training.task import Shards, Task, pool
@@ -20,24 +21,32 @@ POOLED = "pooled"
 
 
 def pooled_rounds(
-    task: Task, server: Mapping[str, Tensor], *, rounds: int, first_round: int
-) -> dict[str, Tensor]:
-    """Return the model after local rounds of one client that holds the samples of all devices."""
+    task: Task,
+    server: Mapping[str, Tensor],
+    *before: Mapping[str, Tensor],
+    rounds: int,
+    first_round: int,
+) -> State:
+    """Return the state of one client that holds the samples of all devices, after local rounds.
+
+    It downloads ``server``, and goes on from its state ``before``, if it has one.
+    """
     samples = pool({name: shards.samples for name, shards in task.shards.items()})
     alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
-    every, first = task.all_experts, [first_round]
-    state = load(alone, server, cluster=POOLED, who=[True], experts=every, adapter_epoch=first)
-    state = train(
-        alone,
-        state,
-        cluster=POOLED,
-        rounds=[rounds],
-        first_round=first,
-        experts=every,
-        gate=True,
-        masked=False,
-    )
-    return {**server, **model_of_device(alone, state, 0)}
+    every, epoch = task.all_experts, [first_round]
+    here: dict[str, Any] = {"cluster": POOLED, "experts": every}
+    state = load(alone, server, *before, who=[True], adapter_epoch=epoch, **here)
+    counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first_round]}
+    state = train(alone, state, gate=True, masked=False, **counts, **here)
+    epoch = [first_round + rounds]
+    return commit(alone, state, who=[True], adapter_epoch=epoch, gate=True, **here)
+
+
+def pooled_model(
+    task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the server's model as the one client has it."""
+    return {**server, **model_of_device(task, state, 0)}
 
 
 def scores_alone(task: Task, *states: Mapping[str, Tensor], clusters: Sequence[str]) -> list[Score]:

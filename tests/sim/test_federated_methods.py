@@ -84,7 +84,9 @@ class FedDyn(learning.FedAvg):
 
 
 class Loop:
-    """The devices of a scenario in plain PyTorch, each a module and ``torch.optim.SGD``."""
+    """The devices of a scenario in plain PyTorch, each a module and an optimiser of torch."""
+
+    optimiser = torch.optim.SGD
 
     def __init__(self, said):
         learner = build(said).learner
@@ -113,7 +115,7 @@ class Loop:
             {"params": [p], "lr": size * (ratio if n.startswith("gate.") else 1)}
             for n, p in named.items()
         ]
-        optimiser = torch.optim.SGD(groups)
+        optimiser = self.optimiser(groups)
         shape = self.config.steps_per_round, self.config.batch_size
         for number in range(self.done[client], self.done[client] + rounds):
             drawn = minibatches(
@@ -297,6 +299,14 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     for name, tensor in wanted.items():
         torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
     assert max(float((found[n] - start[n]).abs().max()) for n in wanted) > 1e-2
+
+
+def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
+    adam = {"optimizer": {"kind": "adam", "state": "keep"}, "step_size": 0.01}
+    found, loop = weights(tmp_path, "centralised", **adam), Loop(scenario("centralised", **adam))
+    loop.optimiser = torch.optim.Adam
+    for name, tensor in centralised(loop).items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-10, rtol=0, msg=name)
 
 
 # What must be equal, and what must not.
