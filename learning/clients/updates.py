@@ -14,6 +14,7 @@ from learning.requests.event_details import described, update_refused, update_sp
 from learning.values.lazy import Handle, Operation
 
 CHANGES = Operation("learning.training.changes:changes")
+TOWARDS = Operation("learning.training.changes:towards")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +89,12 @@ def merge(
     update: Update,
     scale: float | Floats = 1.0,
     usage: Floats | None = None,
+    start: Handle | None = None,
 ) -> Handle:
     """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``.
 
+    What an update holds as a whole, like the statistics of a BatchNorm, counts against ``start``,
+    by default ``server``: the model before several updates are added, one after the other.
     Whoever follows the learner is told: the table ``updates`` gets its rows here.
     """
     sent = update.sent
@@ -104,9 +108,12 @@ def merge(
             lambda samples: update.weights(samples, scale),
         )
     )
+    offered = sent.handle
+    if start is not None and start is not server:
+        offered = learner.make(TOWARDS, offered, start)
     return learner.aggregate(
         server,
-        sent.handle,
+        offered,
         update.cluster,
         sent.experts,
         update.who,
@@ -121,7 +128,7 @@ def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -
     """Return what :func:`merge` adds to ``server`` for all the updates together, by stored name."""
     total = learner.zeros(server)
     for update, weight in updates:
-        total = merge(learner, total, update, weight)
+        total = merge(learner, total, update, weight, start=server)
     return total
 
 

@@ -219,7 +219,7 @@ class GlobalModelMethod(Method):
         """
         weights = self.weights
         for update, weight in updates:
-            weights = merge(self.learner, weights, update, weight)
+            weights = merge(self.learner, weights, update, weight, start=self.weights)
         return weights
 
 

@@ -5,24 +5,18 @@ Xie, Koyejo and Gupta, Asynchronous Federated Optimization (arXiv 1903.03934), A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import Weighted
 from learning.config import LearningConfig
 from learning.learner import LocalLoss
 from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
 from learning.methods.fedprox import proximal
 from learning.methods.options import CHECKED, check_whole_downloads
 from learning.requests.cluster import Cluster
-from learning.values.lazy import Handle, Operation
-
-TOWARDS = Operation("learning.training.changes:towards")
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -37,7 +31,8 @@ class FedAsync(Asynchronous):
     """Asynchronous federated optimisation: w <- (1 - alpha_t) w + alpha_t w_k.
 
     alpha_t is alpha times the staleness function. What arrives from a cluster in a contact is one
-    model w_k: the mean of its devices' whole models, by samples.
+    model w_k: the mean of its devices' whole models, by samples. It counts against w as it is then,
+    not as it was downloaded.
     """
 
     Options: ClassVar[type] = FedAsyncOptions
@@ -61,11 +56,3 @@ class FedAsync(Asynchronous):
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the proximal term to the model that was downloaded, if there is one."""
         return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
-
-    def server_step(self, updates: Sequence[Weighted]) -> Handle:
-        """Add alpha_t (w_k - w)."""
-        moves = []
-        for update, alpha in updates:
-            change = self.learner.make(TOWARDS, update.sent.handle, self.weights)
-            moves.append((replace(update, sent=replace(update.sent, handle=change)), alpha))
-        return super().server_step(moves)

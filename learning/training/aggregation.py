@@ -67,7 +67,8 @@ def add_changes(
     each device's update ``scale B_k A_k`` is rebuilt at the satellite before it is averaged (Remark
     1), as the average of the factors would be another matrix. Its rank is up to K r, so the server
     keeps full matrices. Where factors go down, the sum is cut off at rank r; where factors are
-    averaged, that is its rank. Raises :class:`ValueError` for weights that are negative or not
+    averaged, that is its rank. What is offered as a whole moves the server's towards it. Raises
+    :class:`ValueError` for weights that are negative or not
     finite, and for an update that is not finite.
     """
     after = dict(server)
@@ -82,6 +83,8 @@ def add_changes(
             after[name] = tensor + _change(task.config.model.lora, a, b, weights, name)
         elif DELTA + name in offered:
             after[name] = tensor + summed(offered[DELTA + name], weights, name)
+        elif name in offered:
+            after[name] = tensor + summed(offered[name] - tensor, weights, name)
         elif expert is None:
             raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
         elif name.removesuffix(".weight") in task.factored:

@@ -25,16 +25,19 @@ def changes(
 ) -> dict[str, Tensor]:
     """Return what each device offers as changes (K, ...) by stored name; factors as matrices.
 
-    Devices outside ``who`` (K,) have changed nothing.
+    Those of buffers, which are offered as they are, are 0. Devices outside ``who`` (K,) have
+    changed nothing.
     """
     found = {}
     for name, tensor in offered.items():
         if name.startswith(DELTA):
             found[name.removeprefix(DELTA)] = tensor
-        elif name.endswith(".a"):
+        elif name.endswith(".a") and name.startswith(FACTOR):
             matrix = name.removesuffix(".a")
             stored = f"{matrix.removeprefix(FACTOR)}.weight"
             found[stored] = product(tensor, offered[f"{matrix}.b"], task.config.model.lora.scale)
+        elif not name.startswith(FACTOR):  # a buffer
+            found[name] = torch.zeros_like(tensor)
     if who is None or all(who):
         return found
     others = [device for device, here in enumerate(who) if not here]
@@ -45,11 +48,16 @@ def models(
     task: Task, offered: Mapping[str, Tensor], state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
-    return {name: state[BASE + name] + moved for name, moved in changes(task, offered).items()}
+    moved = changes(task, offered)
+    return {n: offered[n] if n in offered else state[BASE + n] + moved[n] for n in moved}
 
 
 def towards(
-    task: Task, models: Mapping[str, Tensor], server: Mapping[str, Tensor]
+    task: Task, offered: Mapping[str, Tensor], server: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return the changes that lead from the server's model to each device's, as offered."""
-    return {DELTA + name: model - server[name] for name, model in models.items()}
+    """Return what is offered as a whole as the changes that lead there from ``server``."""
+    after = {}
+    for name, tensor in offered.items():
+        whole = not name.startswith((DELTA, FACTOR))
+        after[DELTA + name if whole else name] = tensor - server[name] if whole else tensor
+    return after

@@ -130,7 +130,9 @@ def offer(
     """Return what is uploaded: factors of ``experts``, and changes of what has none.
 
     Names are ``factor.expert...`` as in the state and ``delta.{name}``, the latter for what is
-    shared too if ``gate``. Numbers are rounded to the format they are sent in.
+    shared too if ``gate``. Numbers are rounded to the format they are sent in. Buffers are there
+    by their own names as they are: a variance that others have changed meanwhile, plus a change,
+    may be none.
     """
     if missing := sorted(set(experts) - set(experts_held(state))):
         raise ValueError(f"expert {missing[0]} is not held; held: {experts_held(state)}")
@@ -139,7 +141,10 @@ def offer(
         if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts):
             offered[name] = tensor
         elif BASE + name in state and (is_of(name, experts) or (gate and task.is_shared(name))):
-            offered[DELTA + name] = tensor - state[BASE + name]
+            whole = name in task.buffers
+            offered[name if whole else DELTA + name] = (
+                tensor if whole else tensor - state[BASE + name]
+            )
     sent_as = task.config.upload_format
     return {n: as_sent(t, sent_as) if t.is_floating_point() else t for n, t in offered.items()}
 

@@ -456,22 +456,23 @@ def test_what_a_method_cannot_serve_is_refused_in_one_line():
         learning.LocalLoss(lambda weights, server: 0.0)
 
 
-@pytest.mark.parametrize("method", ["fedopt", "scaffold", "fedasync", "local", "centralised"])
-def test_statistics_of_a_batch_norm_are_averaged_whatever_moves_the_weights(tmp_path, method):
-    """By Adam's rule a count of batches would be no whole number, nor a variance positive."""
-    own = {"model": {"kind": f"{__name__}:normalised"}, "method": method, "steps_per_round": 2}
+@pytest.mark.parametrize("method", ["fedopt", "scaffold", "fedbuff", "fedasync", "local"])
+def test_statistics_of_a_batch_norm_are_means_whatever_moves_the_weights(tmp_path, method):
+    """Adam's steps, or changes of a model that others have moved, would make negative variances."""
+    own = {"model": {"kind": f"{__name__}:normalised"}, "step_size": 0.2, "steps_per_round": 4}
+    alike = method in ("fedopt", "scaffold")
     for name in (method, "fedavg"):
-        said = {**SLOTS, "learning": {**own, "method": name}, "stop": {"cycles": 1}}
+        learning = {**own, "method": name, "rounds": {"per_contact": 2}}
+        said = {**SLOTS, "learning": learning, "stop": {"cycles": 1 if alike else 5}}
         sim.run(scenarios.from_dict(said), tmp_path / name)
     found, wanted = (
         load_file(tmp_path / name / "model" / "model.safetensors") for name in (method, "fedavg")
     )
     assert found.keys() == wanted.keys()
-    assert 0 < found["1.num_batches_tracked"] <= 8
+    assert 0 < found["1.num_batches_tracked"] <= 5 * 6 * 8
     assert (found["1.running_var"] > 0).all()
-    if method in ("fedopt", "scaffold"):
-        for name in ("1.num_batches_tracked", "1.running_mean", "1.running_var"):
-            torch.testing.assert_close(found[name], wanted[name])
+    for name in ("1.num_batches_tracked", "1.running_mean", "1.running_var") if alike else ():
+        torch.testing.assert_close(found[name], wanted[name])
 
 
 def normalised(spec):
