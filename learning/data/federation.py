@@ -158,8 +158,10 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
 
     With ``config.data.split`` all samples are split over clients or clusters instead. Some
     ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
-    distribution, are known to the server and are in no shard. Raises :class:`ValueError` where a
-    cluster has fewer samples left than devices, and for data of a single class.
+    distribution, are known to the server and are in no shard. Where the server needs none
+    (:func:`sets_aside`) the devices hold all samples, and a model is tried on some of them. Raises
+    :class:`ValueError` where a cluster has fewer samples left than devices, and for data of a
+    single class.
     """
     trial_size = config.data.trial_samples
     if trial_size < 1:
@@ -172,7 +174,9 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
         config.clusters, config.devices, _held(domains, config), strict=True
     ):
         rows = _trial_rows(len(samples.y), device, trial_size)
-        kept = np.delete(np.arange(len(samples.y)), rows)
+        kept = np.arange(len(samples.y))
+        if sets_aside(config):
+            kept = np.delete(kept, rows)
         trial.append(samples.at(rows))
         if device is None:
             parts = share_devices(samples.y[kept], cluster, devices, config)
@@ -194,6 +198,22 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
         dict(zip(config.clusters, _tests([d.test for d in domains], encoding), strict=True)),
         encoding.spec,
     )
+
+
+OF_NUMBERS = ("digits", "digit-images", "npz", "synthetic")
+"""Kinds of data that are no texts; one's own may be."""
+
+
+def sets_aside(config: LearningConfig) -> bool:
+    """Return whether the server needs samples of its own.
+
+    A mixture of experts is split and pre-trained by them, and a tokenizer is made of them. A plain
+    model needs none, unless the server trains it before time begins.
+    """
+    pretrained = config.pretraining.backbone_steps and not config.model.checkpoints
+    named = config.model.tokenizer is not None or config.model.checkpoints
+    texts = config.data.kind not in OF_NUMBERS and not named
+    return bool(config.model.experts or pretrained or texts)
 
 
 def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
@@ -252,7 +272,7 @@ def _lack(config: LearningConfig, over_clients: bool, counts: Rows) -> str:
         place = int(np.searchsorted(starts, empty, side="right")) - 1
         return f"client '{config.clusters[place]}/{empty - starts[place]}' without a sample"
     totals = np.add.reduceat(counts, starts) if over_clients else counts
-    trial = config.data.trial_samples
+    trial = config.data.trial_samples if sets_aside(config) else 0
     for cluster, total, devices in zip(config.clusters, totals, config.devices, strict=True):
         if total < trial + devices:
             return (

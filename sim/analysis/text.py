@@ -114,7 +114,8 @@ def _load(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     lines += [("least memory", data_size(least), fewest)] if least < most else []
     for name, text, held in lines:
         less = f": {data_size(every - held)} less" if held < every else ""
-        yield name, f"{text}, experts {data_size(held)} of {data_size(every)}{less}"
+        experts = f", experts {data_size(held)} of {data_size(every)}{less}" if every else ""
+        yield name, f"{text}{experts}"
     yield "FLOPs a round", f"{summary['round_flops']:.3g}"
 
 
