@@ -78,9 +78,15 @@ def _lowest(
     each = np.repeat(points, rows)
     again[np.cumsum(each)[:-1] - 1] = False
     if again.any():  # A jump at one time becomes two points that follow each other.
-        time_s = np.append(
-            np.where(again, np.nextafter(time_s[:-1], -inf), time_s[:-1]), time_s[-1]
-        )
+        begins = np.ones(len(time_s), bool)
+        begins[1:] = time_s[1:] != time_s[:-1]
+        begins[np.cumsum(each)[:-1]] = True
+        # Points before it at that time are before it still.
+        number = np.cumsum(begins) - 1
+        last = np.full(number[-1] + 1, -1)
+        last[number[:-1][again]] = np.flatnonzero(again)
+        early = np.arange(len(time_s)) <= last[number]
+        time_s = np.where(early, np.nextafter(time_s, -inf), time_s)
     lines = _Lines.of(rows, points, time_s, rate_bps, members, span_s)
     if not len(lines.batches):
         return {}

@@ -324,13 +324,10 @@ def _extrapolate(
         bend[at] = sum(w * bend[at + inwards * n] for n, w in enumerate(weights, 1))
 
 
-def cell_middle_rates(
-    ends_bps: tuple[Floats, Floats], middle_bps: Floats, moved_bps: tuple[Floats, Floats]
-) -> Floats:
+def cell_middle_rates(mean_bps: Floats, moved_bps: tuple[Floats, Floats]) -> Floats:
     """Rates for the middle of cells, such that both halves together have the bits of the cell.
 
-    These are those of Simpson's rule, by the true rates at the ends and in the middle; moved_bps
-    are the rates that the curve has at the ends. All of one shape.
+    `mean_bps` is the true mean over each, `moved_bps` are the rates that the curve has at its
+    ends. All of one shape.
     """
-    mean = (ends_bps[0] + 4.0 * middle_bps + ends_bps[1]) / 6.0
-    return np.maximum(2.0 * mean - (moved_bps[0] + moved_bps[1]) / 2.0, 0.0)
+    return np.maximum(2.0 * mean_bps - (moved_bps[0] + moved_bps[1]) / 2.0, 0.0)

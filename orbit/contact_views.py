@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.look_angles import dot, elevation_and_range, of_local
+from orbit.look_angles import dot, of_local, range_rate_km_s
 from orbit.passes import EXACT, find_passes, first_largest, newton_roots
 from orbit.satellite import Satellite
 from orbit.sites import SiteFrames
@@ -57,11 +57,11 @@ class ContactViews:
 
     def look(self, row: IntArray, time_s: FloatArray) -> Look:
         """Elevation (deg), range (km) and range rate (km/s) of rows (P,) at times (P,)."""
-        found = np.empty((3, len(time_s)))
+        rate_km_s = np.empty(len(time_s))
         for some in blocks(len(time_s), _BLOCK):
             state = self.tracks.state(self.contact[row[some]], time_s[some])
-            found[:, some] = elevation_and_range(state, self.frames, self.site[row[some]])
-        return found[0], found[1], found[2]
+            rate_km_s[some] = range_rate_km_s(state, self.frames, self.site[row[some]])
+        return *self.place(row, time_s), rate_km_s
 
     def place(self, row: IntArray, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Elevation (deg) and range (km) alone of rows (P,) at times (P,)."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 
-HALVINGS = 25
-"""Halvings of a cell of some seconds, down to a tenth of a microsecond."""
+HALVINGS = 28
+"""Halvings of a cell of some seconds, down to some hundredths of a microsecond."""
 
 ALMOST_AT_ONCE_S = 2e-6
 """Two times so close are both sides of what lies between them."""

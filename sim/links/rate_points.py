@@ -24,6 +24,8 @@ HIGHER_DB = 1.0
 """By so much an SNR may rise between two points of a grid."""
 SHORTEST_CELL_S = 1e-3
 """Shorter cells need no point in their middle."""
+GAUSS = np.array([0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)])
+"""Shares of a cell at which Gauss' rule of three points looks: the mean is right to degree five."""
 STEEP_DEG = 80.0
 """A satellite that culminates higher turns around so quickly that tables nearly have a kink."""
 AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]).ravel()
@@ -174,8 +176,8 @@ def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
     cell, place = middles.cell, (view.above(middles.elevation_deg), middles.slant_range_m)
     middle_bps, _ = view.signal(grid.row[cell], place)
     if not view.is_constant:
-        true, curve = ((x[cell], x[cell + 1]) for x in (rate_bps, moved))
-        middle_bps = cell_middle_rates(true, middle_bps, curve)
+        mean_bps = (rate_bps[cell] + 4.0 * middle_bps + rate_bps[cell + 1]) / 6.0
+        middle_bps = cell_middle_rates(mean_bps, (moved[cell], moved[cell + 1]))
         none = middles.time_s == grid.time_s[cell]  # of no length: no jump by rounding
         middle_bps[none] = moved[cell[none]]
     return interleaved(moved, middle_bps, *grid.every[1:])
@@ -277,10 +279,12 @@ def _with_middles(view: LinkView, points: RatePoints) -> RatePoints:
     lasts_s, same = np.diff(points.time_s), points.row[1:] == points.row[:-1]
     plain = points.inner[1:] & points.inner[:-1]
     cell = np.flatnonzero(same & ~plain & (lasts_s > SHORTEST_CELL_S))
-    middle_s = (points.time_s[cell] + points.time_s[cell + 1]) / 2
-    found = _at(view, points.row[cell], middle_s)
-    ends = ((x[cell], x[cell + 1]) for x in (points.true_bps, points.curve_bps))
-    true_bps, moved_bps = ends
-    found = replace(found, curve_bps=cell_middle_rates(true_bps, found.true_bps, moved_bps))
+    row, begin_s, whole_s = points.row[cell], points.time_s[cell], lasts_s[cell]
+    nodes_s = begin_s + np.multiply.outer(GAUSS, whole_s)
+    rates = view.rate_bps(np.tile(row, 3), nodes_s.ravel()).reshape(nodes_s.shape)
+    mean_bps = (5.0 * (rates[0] + rates[2]) + 8.0 * rates[1]) / 18.0
+    ends_bps = points.curve_bps[cell], points.curve_bps[cell + 1]
+    curve_bps, none = cell_middle_rates(mean_bps, ends_bps), np.zeros(len(cell), bool)
+    found = RatePoints(row, nodes_s[1], rates[1], curve_bps, none, none)
     pairs = zip(vars(points).values(), vars(found).values(), strict=True)
     return RatePoints(*(np.insert(here, cell + 1, new) for here, new in pairs))

@@ -73,8 +73,8 @@ class Passes:
         self.here, self.there = list(contacts)[self.number : self.number + 2]
         assert self.here.max_elevation_deg > 89.9
 
-    def truth(self, device: int, later: bool = False, band_share: float = 1.0) -> Truth:
-        return Truth(self.scenario, self.there if later else self.here, device, band_share)
+    def truth(self, device: int, later: bool = False, **more: float) -> Truth:
+        return Truth(self.scenario, self.there if later else self.here, device, **more)
 
     def talk(self, steps: Any, times: int = 1) -> Talk:
         return talk(self.plan.contacts, [[]] * self.number + [steps] * times, plan=self.plan)
@@ -91,14 +91,15 @@ passes_of = cache(Passes)
 class Truth:
     """Bits that one device can have sent by any time of a contact, by Gauss' rule on panels.
 
-    Panels of 0.1 s, cut where the rate jumps, along SGP4 at every point of its own. ``band_share``
-    is that of the device's own bandwidth, with all of its power.
+    Panels of ``panel_s``, cut where the rate jumps, along SGP4 at every point of its own.
+    ``band_share`` is that of the device's own bandwidth, with all of its power.
     """
 
     scenario: Scenario
     contact: network.PlannedContact
     device: int
     band_share: float = 1.0
+    panel_s: float = PANEL_S
 
     def __post_init__(self) -> None:
         [self._satellite] = network.satellites_of(self.scenario)
@@ -150,7 +151,9 @@ class Truth:
 
     def _panels(self) -> np.ndarray:
         """Even panels, and the jumps: what changes by 4 % or, with modcod, at all."""
-        even = np.linspace(self.aos_s, self.los_s, int((self.los_s - self.aos_s) / PANEL_S) + 2)
+        even = np.linspace(
+            self.aos_s, self.los_s, int((self.los_s - self.aos_s) / self.panel_s) + 2
+        )
         rate = self.rate_bps(even)
         largest = np.maximum(np.maximum(rate[1:], rate[:-1]), 1.0)
         least = 1e-9 if self.link.rate in ("modcod", "fixed") else 0.04
@@ -184,6 +187,14 @@ def test_what_fits_is_through_within_a_millisecond(name: str) -> None:
         [end_s] = passes.ends_s(bits)
         wanted_s = [truth.through_s(size) for truth, size in zip(truths, bits, strict=True)]
         assert end_s == pytest.approx(wanted_s, abs=ASKED_S)
+
+
+@pytest.mark.parametrize("name", ["the paper's air", "suburban lock", "dense_urban modcod"])
+def test_jumps_and_kinks_leave_capacities_exact(name: str) -> None:
+    passes = passes_of(name)
+    wanted = [passes.truth(device, panel_s=0.02).capacity_bits for device in range(3)]
+    found = passes.here.links.devices.uplink.curve.capacity_bits
+    assert found == pytest.approx(wanted, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["ergodic", "outage", "fixed", "modcod", "half of the time"])
