@@ -162,10 +162,7 @@ def _arguments(maker: Maker, config: ModelConfig, given: Mapping[str, Any]) -> d
     They are those of ``given`` that its signature names, and ``learning.model.arguments``. Raises
     :class:`ValueError` for an argument that stands for one of the former.
     """
-    try:
-        named = set(inspect.signature(maker).parameters)
-    except (TypeError, ValueError):  # a class in C may have no signature
-        named = set()
+    named = named_by(maker)
     keywords = {name: value for name, value in given.items() if name in named}
     arguments: dict[str, Any] = json.loads(config.arguments)
     if twice := sorted(keywords.keys() & arguments.keys()):
@@ -174,6 +171,14 @@ def _arguments(maker: Maker, config: ModelConfig, given: Mapping[str, Any]) -> d
             f"{twice[0]!r}; remove it"
         )
     return keywords | arguments
+
+
+def named_by(maker: Maker) -> set[str]:
+    """Return what a maker of one's own names in its signature."""
+    try:
+        return set(inspect.signature(maker).parameters)
+    except (TypeError, ValueError):  # a class in C may have no signature
+        return set()
 
 
 def make_shapes(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:

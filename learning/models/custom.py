@@ -21,6 +21,7 @@ from learning.models.build import (
     check_frozen,
     failure,
     make_shapes,
+    named_by,
     random_model,
     refusal,
     single_expert,
@@ -182,6 +183,11 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
 
 
 # The tensors of a custom model, found by measuring it.
+
+
+def takes_config(kind: str) -> bool:
+    """Return whether the module is made with the keys of ``learning.model``."""
+    return "config" in named_by(MODELS.find(kind))
 
 
 def has_experts(config: LearningConfig, spec: InputSpec) -> bool:

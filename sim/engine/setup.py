@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
@@ -174,6 +175,11 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         yield f"learning.lora.{key}: is not used by {name}; remove it"
     for key in () if experts else sorted(_of_experts(learning)):
         yield f"learning.{key}: is not used by {kind!r}, which has no experts; remove it"
+    for key in () if experts else sorted(_of_no_use(learning)):
+        yield (
+            f"learning.model.{key}: is not used by {kind!r}, whose signature does not name "
+            "`config`; remove it, or name it in learning.model.arguments"
+        )
     for key in () if method.uses_optimizer else sorted(_of_optimizers(learning)):
         yield f"learning.{key}: is not used by {name}, which takes steps of its own; remove it"
     if learning.trains_backbone and "backbone" not in method.trains:
@@ -187,6 +193,16 @@ def _of_experts(learning: Learning) -> Iterator[str]:
     yield from (f"lora.{key}" for key in _said(learning.lora))
     yield from (f"pretraining.{key}" for key in _said(learning.pretraining) - {"backbone_steps"})
     yield from {"gate_step_size_ratio"} & _said(learning)
+
+
+def _of_no_use(learning: Learning) -> set[str]:
+    """Keys of the model that a plain module of one's own is not made with."""
+    said = _said(learning.model) - {"kind", "arguments", "tokenizer", "vocabulary"}
+    if not said or kind_of(learning.model.kind).plain is not None:
+        return set()
+    return (
+        set() if resolve_name("learning.models.custom:takes_config")(learning.model.kind) else said
+    )
 
 
 def _of_optimizers(learning: Learning) -> Iterator[str]:

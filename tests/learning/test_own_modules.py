@@ -135,6 +135,10 @@ class NoArguments(nn.Module):
     pass
 
 
+def plain(width=8):
+    return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+
 class OneArgument(nn.Module):
     def __init__(self, spec, width):
         super().__init__()
@@ -230,6 +234,17 @@ def test_what_does_not_work_is_said_in_one_line_before_the_run(kind, text):
 def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
     out, key = tmp_path / "run", f"learning.model.kind={__name__}:FewOutputs"
     assert leomix("run", "paper-slots", "--set", key, "-o", out).status == 2
+    assert not out.exists()
+    plain, out = f"learning.model.kind={__name__}:plain", tmp_path / "plain"
+    for key, why in {
+        "learning.model.hidden=9": "whose signature does not name `config`",
+        "learning.lora.rank=2": "which has no experts",
+        "learning.method=emsfl": "trains experts, and learning.model.kind",
+        "learning.model.arguments={width: x}": "cannot be made by calling it with (width)",
+    }.items():
+        keys = ("--set", "learning.method=fedavg", "--set", plain, "--set", key)
+        refused = leomix("run", "paper-slots", *keys, "-o", out)
+        assert refused.status == 2 and why in refused.err
     assert not out.exists()
     with pytest.raises(ValueError, match="'image-moe' takes image data"):
         build_task(replace(config("Base"), model=ModelConfig(kind="image-moe")))
