@@ -215,6 +215,9 @@ def test_all_at_once_is_one_by_one(kind, masked):
     assert [bool(moved(fresh, after, device)) for device in range(6)] == [n > 0 for n in UNEVEN]
     assert ("stem.weight" in after) == (kind == "images, backbone")
     assert_alike(devices, drifted, experts=(1,), gate=True, **arguments)
+    term = {"place": "learning.methods.fedprox:proximal", "arguments": {"mu": 0.5}}
+    near = assert_alike(devices, drifted, experts=(1,), gate=True, local_loss=term, **arguments)
+    assert moved(drifted, near)
 
 
 ROUNDS = st.tuples(*[st.integers(0, 2)] * 6).filter(any)

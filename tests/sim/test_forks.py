@@ -63,14 +63,15 @@ TWO_AT_ONCE = windows(("S1", "B", 5, 10), ("S2", "A", 15, 20), ("S3", "B", 15, 2
 
 
 def timed(method):
-    kept = {"method": method, "train": False, "lora": {} if method == "aligned" else {"rank": 2}}
+    lora = {"aligned": {}, "scaffold": {"rank": None}}.get(method, {"rank": 2})
+    kept = {"method": method, "train": False, "lora": lora}
     return orbit(learning=kept, compute={"memory_gib": 8})
 
 
 PARENTS = {
     **{
         method: (timed(method), (AT_S,))
-        for method in ("synchronous", "emsfl", "fedavg", "fedbuff", "aligned")
+        for method in ("synchronous", "emsfl", "fedavg", "fedbuff", "aligned", "scaffold", "local")
     },
     "emsfl-enhanced": (orbit(learning=ENHANCED), (1080.0, 11 * HOURS, AT_S, 35.9 * HOURS)),
     "rough slots": (
