@@ -258,7 +258,8 @@ def test_notes(comparison: Mapping[str, Any]) -> list[str]:
         return []
     if fewest >= FEWEST:
         return [f"Wilcoxon's test needs {FEWEST_RANKED} seeds in common; there are {fewest}"]
-    return [f"no test with {fewest} seeds in common: it needs {FEWEST}, better {FEWEST_RANKED}"]
+    found = "1 seed" if fewest == 1 else f"{fewest} seeds"
+    return [f"no test with {found} in common: it needs {FEWEST}, better {FEWEST_RANKED}"]
 
 
 def _cycles(group: Mapping[str, Any], name: str) -> str:

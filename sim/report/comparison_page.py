@@ -153,7 +153,17 @@ def _curves(groups: Sequence[Group[Result]]) -> list[Block]:
             )
             for over, axis in OVER.items()
         ),
+        *([_loss(runs, size_in)] if _has_loss(groups) else []),
     ]
+
+
+def _has_loss(groups: Sequence[Group[Result]]) -> bool:
+    return any(run.summary["loss_final"] is not None for group in groups for run in group.runs)
+
+
+def _loss(runs: Mapping[str, Sequence[Result]], size_in: tuple[float, float]) -> Block:
+    caption = "Loss of the server's model over simulated time: a colour per group, a line per seed"
+    return figure("loss", partial(accuracy, runs, what="loss"), caption, size_in)
 
 
 def _runs(groups: Sequence[Group[Result]]) -> Table:

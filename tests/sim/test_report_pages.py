@@ -265,6 +265,28 @@ def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep: Path, tmp_path:
     assert "synchronous, emsfl" in page.sections["scenario"]
 
 
+def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep, tmp_path):
+    shutil.copytree(sweep, tmp_path / "sweep")
+    rows = pq.read_table(sweep / "sweep.parquet")
+    values = rows.to_pylist()
+    for number, row in enumerate(values):  # of each two seeds, the second is better
+        row["accuracy_final"] = 0.5 + 0.01 * (number // 2) + 0.02 * (number % 2)
+    values[0]["accuracy_final"] = 0.9
+    lucky, best = values[0], values[-1]
+    assert [row["seed"] for row in values[:2]] == [row["seed"] for row in values[-2:]]
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
+    words = Seen(report([tmp_path / "sweep"])).sections["summary"]
+    where = f"orbit.slots.idle={lucky['orbit.slots.idle']}, learning.method=synchronous"
+    assert f"The best final accuracy: 0.710, at {where}, mean of 2 seeds (95 %: " in words
+    values[0]["accuracy_final"] = 0.55
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
+    words = Seen(report([tmp_path / "sweep"])).sections["summary"]
+    where = f"orbit.slots.idle={best['orbit.slots.idle']}, learning.method=emsfl"
+    low, high = 0.56 - 12.706 * 0.01, 0.56 + 12.706 * 0.01  # Student's t of one degree
+    assert f"0.560, at {where}, mean of 2 seeds (95 %: {low:.3f} to {high:.3f})" in words
+    assert "the points range from 0.510 to 0.570." in words
+
+
 def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     sweep: Path, runs: Runs, tmp_path: Path
 ) -> None:
