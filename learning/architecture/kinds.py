@@ -201,7 +201,10 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
         classes = spec.classes if spec is not None and spec.form == "text" else None
         return text_tensors(text_shape(model), classes)
     if kind.tensors is not None:
-        spec = input_spec(config)
+        texts = kind.plain and "text" in kind.forms
+        spec = text_spec(config) if texts else input_spec(config)
+        if spec is None:
+            spec = InputSpec("text", (config.data.tokens,), USUAL_CLASSES, model.vocabulary)
         if kind.networked:
             check_form(model, spec)
         return kind.tensors(model, spec)
@@ -231,6 +234,9 @@ def text_spec(config: LearningConfig) -> InputSpec | None:
 
 IMAGE_STRIDE = 4
 """Two convolutions halve an image each: a token is a place of four by four pixels."""
+
+USUAL_CLASSES = 2
+"""Classes of a text where the data are not there to be asked."""
 
 USUAL_OPTIONS = 4
 """Options of a multiple-choice question where the data are not there to be asked."""
