@@ -231,10 +231,15 @@ class Learner:
         """
         return self.values.number(operation, *parents, **arguments)
 
-    def round_cost(self, trained: Sequence[int], held: Sequence[int], gate: bool) -> Cost:
-        """Cost of one local round that trains ``trained`` with the experts ``held`` loaded."""
+    def round_cost(
+        self, trained: Sequence[int], held: Sequence[int], gate: bool, copies: int = 0
+    ) -> Cost:
+        """Cost of one local round that trains ``trained`` with the experts ``held`` loaded.
+
+        A method keeps so many ``copies`` of what is trained beside it.
+        """
         samples = self.config.steps_per_round * self.config.batch_size
-        return self.architecture.round_cost(trained, held, gate, samples)
+        return self.architecture.round_cost(trained, held, gate, samples, copies)
 
     def start(self) -> Handle:
         """Return the server's model before any federated round."""

@@ -160,27 +160,33 @@ class Architecture:
     # -- what a device computes and holds
 
     def round_cost(
-        self, trained: Collection[int], held: Collection[int], gate: bool, samples: int
+        self,
+        trained: Collection[int],
+        held: Collection[int],
+        gate: bool,
+        samples: int,
+        copies: int = 0,
     ) -> Cost:
         """Cost of one local round over ``samples`` samples with the experts in ``held`` loaded.
 
         FLOPs count weights, not attention scores or look-ups of words. A frozen matrix costs the
         forward pass and the gradient to its inputs; a trained matrix also its own gradient.
 
-        Memory is that of loaded weights, factors, gradients, what the optimiser remembers and, for
-        one sequence, of the inputs and outputs of the linear maps that it runs through.
+        Memory is that of loaded weights, factors, gradients, what the optimiser remembers, so many
+        ``copies`` of what is trained that a method keeps and, for one sequence, of the inputs and
+        outputs of the linear maps that it runs through.
         """
-        key = tuple(trained), tuple(held), gate, samples
+        key = tuple(trained), tuple(held), gate, samples, copies
         if key not in self._costs:  # asked for at every contact, and the same each time
             self._costs[key] = self._round_cost(*key)
         return self._costs[key]
 
     @cached_property
-    def _costs(self) -> dict[tuple[tuple[int, ...], tuple[int, ...], bool, int], Cost]:
+    def _costs(self) -> dict[tuple[tuple[int, ...], tuple[int, ...], bool, int, int], Cost]:
         return {}
 
     def _round_cost(
-        self, trained: tuple[int, ...], held: tuple[int, ...], gate: bool, samples: int
+        self, trained: tuple[int, ...], held: tuple[int, ...], gate: bool, samples: int, copies: int
     ) -> Cost:
         active = min(self.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters
@@ -195,7 +201,7 @@ class Architecture:
         tuned = len(trained) * self.tuned_parameters
         numbers = len(held) * self.expert_parameters + self.gate_parameters
         numbers += self.backbone_parameters + factors * tuned
-        numbers += (1 + self.optimizer_slots) * (tuned + gate * self.shared_parameters)
+        numbers += (1 + self.optimizer_slots + copies) * (tuned + gate * self.shared_parameters)
         numbers += self.rows.tokens * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
 

@@ -58,8 +58,9 @@ class ClusterState:
     which: of what the cluster is given, each takes, trains and sends those alone.
 
     ``local_loss`` returns a method's term of the loss of local training, None for none. A payload
-    holds ``copies`` sets of the tensors that it names: the model and, say, a control variate.
-    Where the server wants whole models, ``offers_models``, an offer is the base with the changes.
+    holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
+    memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
+    ``offers_models``, an offer is the base with the changes.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ClusterState:
         cluster: Cluster,
         local_loss: Callable[[], LocalLoss | None] = lambda: None,
         copies: int = 1,
+        memory_copies: int = 0,
     ) -> None:
         k, experts = cluster.devices, learner.architecture.experts
         self.learner = learner
@@ -75,6 +77,7 @@ class ClusterState:
         self.name = cluster.name
         self.local_loss = local_loss
         self.copies = copies
+        self.memory_copies = memory_copies
         self.offers_models = False
         self.state: Handle | None = None
         self.staged: PendingUpdate | None = None
@@ -235,7 +238,8 @@ class ClusterState:
     def cost(self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None) -> Cost:
         """Return what a local round on ``experts`` takes; under a ``mask`` no others are loaded."""
         every = range(self.holds.shape[1])
-        return self.learner.round_cost(experts, every if mask is None else experts, gate)
+        held = every if mask is None else experts
+        return self.learner.round_cost(experts, held, gate, self.memory_copies)
 
     def train_until_contact(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None

@@ -68,7 +68,7 @@ class BarrierRounds(GlobalModelMethod):
 
     def cost(self, holds: Mask) -> Cost:
         """Return what a local round takes of each device."""
-        return self.learner.round_cost(self.experts, self.experts, gate=True)
+        return self.learner.round_cost(self.experts, self.experts, True, self.memory_copies)
 
     @property
     def keeps_partial(self) -> bool:

@@ -134,9 +134,13 @@ class Method(ABC):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the state of a cluster's devices, which train with the method's local loss."""
-        return ClusterState(
-            self.learner, me, partial(self.local_loss, me), copies=self.payload_copies
-        )
+        term, copies = partial(self.local_loss, me), self.payload_copies
+        return ClusterState(self.learner, me, term, copies, self.memory_copies)
+
+    @property
+    def memory_copies(self) -> int:
+        """Sets of tensors like those trained that a device keeps in memory for its local loss."""
+        return 0
 
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return what is added to the loss of the cluster's devices that train now; None: nothing.

@@ -53,6 +53,11 @@ class FedAsync(Asynchronous):
         devices.offers_models = True
         return devices
 
+    @property
+    def memory_copies(self) -> int:
+        """A device keeps the model that it downloaded, for the proximal term."""
+        return int(self.options.mu > 0)
+
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the proximal term to the model that was downloaded, if there is one."""
         return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None

@@ -40,6 +40,11 @@ class FedProx(FedAvg):
 
     Options: ClassVar[type] = FedProxOptions
 
+    @property
+    def memory_copies(self) -> int:
+        """A device keeps the model that it downloaded, for the proximal term."""
+        return int(self.options.mu > 0)
+
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the proximal term; none with mu = 0, which is FedAvg to the bit."""
         return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None

@@ -56,6 +56,11 @@ class Scaffold(FedAvg):
         """Raise ValueError where LoRA factors are trained."""
         check_whole_matrices("scaffold", config)
 
+    @property
+    def memory_copies(self) -> int:
+        """A device keeps c and its c_i."""
+        return 2
+
     def devices(self, me: Cluster) -> ClusterState:
         """Return devices with control variates of zero."""
         self.own[me.name] = self.learner.zeros(self.weights, me.devices)

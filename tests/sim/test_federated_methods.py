@@ -409,11 +409,14 @@ def test_a_timing_only_run_sends_what_is_counted_by_hand(method):
     linear = lambda i, o: i * o + o  # noqa: E731
     numbers = linear(64, 16) + 4 * linear(16, 16) + 2 * 16 + 2 * 32 + linear(16, 10)
     down, up, copies = SENT[method]
-    moved = sim.run(scenario(method, train=False)).transfers
+    result, fedavg = (sim.run(scenario(name, train=False)) for name in (method, "fedavg"))
+    moved = result.transfers
     assert moved.direction.value_counts().to_dict() == {
         way: n for way, n in (("downlink", down), ("uplink", up)) if n
     }
     assert set(moved.payload_bytes) <= {8 * numbers * copies}
+    memory = [run.summary["device_memory_bytes"] for run in (result, fedavg)] if up else [0, 0]
+    assert memory[0] - memory[1] == 8 * numbers * {"fedprox": 1, "scaffold": 2}.get(method, 0)
 
 
 SLOW = [{"devices": 1}, {"devices": 2, "seconds_per_round": 250}]
