@@ -29,6 +29,12 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
             why = f"{named.kind!r} has no sizes ({why}); name a shipped kind, like 'llama-3-8b-x3'"
         key = "learning.sized_as" if named.kind in KINDS else "learning.sized_as.kind"
         raise ValueError(f"{key}: {why}") from None
+    if bool(sized.model.experts) != bool(config.model.experts):
+        which = {True: "experts", False: "no experts"}
+        raise ValueError(
+            f"learning.sized_as.kind: {config.model.kind!r} has {which[config.model.experts > 0]} "
+            f"and cannot stand in for {named.kind!r}, which has {which[sized.model.experts > 0]}"
+        )
     for key, has in (("experts", "has {} experts"), ("top_k", "sends a token to {} experts")):
         own, other = getattr(config.model, key), getattr(sized.model, key)
         if own != other:
