@@ -17,8 +17,11 @@ from torch.nn import functional
 import learning
 import scenarios
 import sim
+from learning.clients import ClusterState, ServerModel
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.models import Residency
+from learning.requests import Work
+from tests.kit.learning import proximal
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 from tests.kit.small import SLOTS, slots
@@ -307,6 +310,17 @@ def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
     loop.optimiser = torch.optim.Adam
     for name, tensor in centralised(loop).items():
         torch.testing.assert_close(found[name], tensor, atol=1e-10, rtol=0, msg=name)
+
+
+def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs():
+    """Its source may have changed; what leomix's own has trained is named by all it is made of."""
+    built, ones = build(scenario("fedavg", train=False)), np.ones(2, int)
+    for term, place in ((dynamic, f"{__name__}:dynamic"), (proximal, "")):
+        loss = partial(learning.LocalLoss, term, alpha=1.0)
+        side = ClusterState(built.learner, built.plan.clusters[0], loss)
+        side.load_initial(ServerModel(built.learner.start()), [0, 1])
+        side.train(Work(ones, ones.astype(float), ones < 0), [0, 1], gate=True)
+        assert side.state.foreign == place
 
 
 # What must be equal, and what must not.
