@@ -86,7 +86,7 @@ class Model(Sizes):
     )
     tokenizer: Text = Field(
         default=None,
-        description="folder or tokenizer.json; null for the checkpoint's, or one of trial data",
+        description="folder, tokenizer.json, or `words` for hashed words; null for the model's own",
     )
     adapter: Text = Field(
         default=None,

@@ -343,8 +343,9 @@ def resolved(config: ModelConfig) -> ModelConfig:
 def resolved_task(config: LearningConfig) -> LearningConfig:
     """Return the task with the sizes of its model as they are.
 
-    A plain model has no experts, and therefore no factors: all of it is trained and sent. A module
-    of one's own is made to see which it is, which imports torch.
+    A plain model has no experts, and therefore no factors: all of it is trained and sent. Of texts
+    it gets hashed words, unless a tokenizer is named: the server has no texts to make one of. A
+    module of one's own is made to see which it is, which imports torch.
     """
     model = resolved(config.model)
     kind = kind_of(model.kind)
@@ -355,6 +356,6 @@ def resolved_task(config: LearningConfig) -> LearningConfig:
     elif not kind.plain:
         return replace(config, model=model)
     model = replace(model, experts=0, top_k=0, lora=replace(model.lora, rank=None))
-    if "text" in kind.forms and model.tokenizer is None:
+    if model.tokenizer is None and not model.checkpoints:
         model = replace(model, tokenizer=WORDS)
     return replace(config, model=model, trains_backbone=True)

@@ -200,20 +200,13 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     )
 
 
-OF_NUMBERS = ("digits", "digit-images", "npz", "synthetic")
-"""Kinds of data that are no texts; one's own may be."""
-
-
 def sets_aside(config: LearningConfig) -> bool:
     """Return whether the server needs samples of its own.
 
     A mixture of experts is split and pre-trained by them, and a tokenizer is made of them. A plain
     model needs none, unless the server trains it before time begins.
     """
-    pretrained = config.pretraining.backbone_steps and not config.model.checkpoints
-    named = config.model.tokenizer is not None or config.model.checkpoints
-    texts = config.data.kind not in OF_NUMBERS and not named
-    return bool(config.model.experts or pretrained or texts)
+    return bool(config.model.experts or config.pretraining.backbone_steps)
 
 
 def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:

@@ -124,7 +124,8 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         again = model(x)
     except Exception as error:
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
-        raise failure(kind, f"cannot be run: {data}", error) from None
+        padding = "; token ids are padded with -1" if spec.form in ("text", "choices") else ""
+        raise failure(kind, f"cannot be run: {data}", error, padding) from None
     wanted = (len(y), spec.classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
