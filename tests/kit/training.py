@@ -10,7 +10,7 @@ from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_e
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMoE
 from learning.models.stacked import with_tensors
-from learning.training import aggregation, local
+from learning.training import aggregation, local, sgd
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.device_state import (

@@ -5,8 +5,14 @@ import pytest
 import torch
 
 from learning import Learner
-from tests.kit.learning import LearningConfig, ModelConfig, OptimizerConfig, ScheduleConfig
-from tests.kit.training import rows_of_round
+from tests.kit.learning import (
+    LearningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    proximal,
+)
+from tests.kit.training import rows_of_round, sgd
 
 RATE = 0.02
 OPTIMIZERS = {
@@ -126,3 +132,30 @@ def test_what_an_optimiser_remembers_takes_memory_and_no_bytes():
     least, most = (learner.round_cost([], [], gate=True).memory_bytes for learner in (plain, adam))
     assert most - least == 2 * 8 * plain.architecture.parameters
     assert plain.architecture.upload_bytes([], True) == adam.architecture.upload_bytes([], True)
+
+
+def tiny(loss, together):
+    """Two clients with a number w = 4, two batches each, one round of SGD with step size 1."""
+    batches = torch.tensor([[[2.0, 4, 6], [1, 3, 5]], [[8, 10, 12], [7, 9, 11]]])
+    trained = sgd.train(
+        {"w": torch.full((2,), 4.0, dtype=torch.float64)},
+        lambda devices, numbers: [(x[list(devices)].double(),) for x in batches],
+        sgd.each(loss, together),
+        sgd.Descent(1.0),
+        [1, 1],
+        [0, 0],
+        together=together,
+    )
+    return (4.0 - trained["w"]).tolist()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_toy_clients_of_fedjax_come_out(together):
+    """Its tests of FedAvg and FedProx state by how much w falls, to the digits of float32."""
+    by_sum = lambda tensors, x: tensors["w"].square() / 2 / x.sum()  # noqa: E731
+    assert tiny(by_sum, together) == pytest.approx([0.45555544, 0.5761316], rel=3e-7)
+
+    def near(tensors, x):
+        return (x * tensors["w"]).mean() + proximal(tensors, {"w": 4.0}, mu=0.01)
+
+    assert tiny(near, together) == pytest.approx([13.96, 11.97], rel=1e-12)
