@@ -21,9 +21,9 @@ from sim.analysis.experts import (
     own_mass,
 )
 from sim.devices.energy import total
-from sim.trace.arrow import as_numpy, word
+from sim.trace.arrow import array, as_numpy, word
 from sim.trace.schema import DIRECTIONS
-from sim.trace.tables import grouped_by, pieces_of
+from sim.trace.tables import grouped_by, pieces_of, plain, says
 
 JOULES_PER_KWH = 3.6e6
 
@@ -147,13 +147,14 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     excluded: Counter[str] = Counter()
     injected: Counter[str] = Counter()
     for events in pieces_of(tables, "events", ["kind", "cluster", "rounds", "detail"]):
-        kind = events.column("kind")
-        waits += int(_sum(pc.equal(kind, word("wait"))))
-        rounds += int(_sum(events.column("rounds").filter(pc.equal(kind, word("train_end")))))
-        faults = events.filter(pc.equal(kind, word("fault")))
+        waits += int(says(events, "kind", "wait").sum())
+        ended = array(says(events, "kind", "train_end"))
+        rounds += int(_sum(events.column("rounds").filter(ended)))
+        drops, fault = says(events, "kind", "drop"), says(events, "kind", "fault")
+        injected.update(fault_counts(plain(events.filter(array(drops | fault)))))
+        faults = plain(events.filter(array(fault)))
         excludes = pc.starts_with(faults.column("detail"), EXCLUDED)
         excluded.update(faults.column("cluster").filter(excludes).to_pylist())
-        injected.update(fault_counts(events))
     return {
         "waits": waits,
         "device_rounds": rounds,
@@ -189,10 +190,10 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     largest: dict[tuple[str, str], float] = {}
     for transfers in pieces_of(tables, "transfers", MOVED):
         for direction in DIRECTIONS:
-            there = pc.equal(transfers.column("direction"), word(direction))
+            there = array(says(transfers, "direction", direction))
             moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)
-        cut += int(_sum(pc.not_equal(transfers.column("outcome"), word("delivered"))))
+        cut += len(transfers) - int(says(transfers, "outcome", "delivered").sum())
         order, first, groups = grouped_by(transfers, ["direction", "payload"])
         sizes = np.maximum.reduceat(as_numpy(transfers.column("payload_bytes"))[order], first)
         names = zip(*groups.to_pydict().values(), strict=True)

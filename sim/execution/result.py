@@ -20,7 +20,7 @@ from sim.analysis.targets import Evaluation, evaluations
 from sim.execution.folder import COMPLETE, read_manifest, read_tables
 from sim.formatting import data_size
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +109,7 @@ class Result:
         At least one, which may be empty. Raises KeyError for a table or column that the run does
         not have.
         """
-        return pieces_of(self.tables, name, columns)
+        return map(plain, pieces_of(self.tables, name, columns))
 
     @property
     def plot(self) -> Pictures:

@@ -160,6 +160,9 @@ class Run(Observer):
         self.simulation = Simulation(first, journal, (self, *observers), builds.switches)
         if place is not None:
             self.simulation.trace.folder = place / SPILLED
+            # Where nothing is trained there are no checkpoints, and no digests to compare.
+            trains = first.learner.trains or self.built.learner.trains
+            self.simulation.trace.replayed = trains or bool(self.simulation.journal.digest)
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None

@@ -14,9 +14,9 @@ from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.event_details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
 from sim.plan.contacts import LAST_BITS_S
-from sim.trace.arrow import as_numpy, word
+from sim.trace.arrow import array, as_numpy
 from sim.trace.assembly import Coded, Vocabulary
-from sim.trace.tables import grouped, grouped_by, pieces_of, says
+from sim.trace.tables import coded, grouped, grouped_by, pieces_of, says
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -95,8 +95,9 @@ def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     """Updates that the server did not merge, but for those that the scenario spoils itself."""
     count = 0
     for events in pieces_of(tables, "events", ["detail"]):
-        refused = pc.match_substring(events.column("detail"), NOT_FINITE)
-        count += pc.sum(refused).as_py() or 0
+        codes, words = coded(events.column("detail"))
+        refused = np.array([*(NOT_FINITE in word for word in words), False])
+        count += int(refused.take(codes).sum())
     if count:
         yield f"{count} updates refused by the server, not finite: lower learning.step_size"
 
@@ -112,7 +113,7 @@ def _silent(
     for cluster, device in faulty:
         heard[cluster][device] = True
     for transfers in pieces_of(tables, "transfers", ["cluster", "device", "direction"]):
-        up = transfers.filter(pc.equal(transfers.column("direction"), word("uplink")))
+        up = transfers.filter(array(says(transfers, "direction", "uplink")))
         _, _, pairs = grouped_by(up, ["cluster", "device"])
         for cluster, device in zip(*pairs.to_pydict().values(), strict=True):
             heard[cluster][device] = True
@@ -133,7 +134,7 @@ def _faults(tables: Mapping[str, pa.Table]) -> tuple[Counter[str], set[tuple[str
     details: Counter[str] = Counter()
     devices: set[tuple[str, int]] = set()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
-        rows = events.filter(pc.equal(events.column("kind"), word("fault")))
+        rows = events.filter(array(says(events, "kind", "fault")))
         texts = rows.column("detail").drop_null().to_pylist()
         details.update(text for text in texts if not text.startswith(INJECTED))
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
@@ -187,9 +188,7 @@ class Offers:
         self._over_s = self._over_s[~which]
 
     def _codes(self, rows: pa.Table, key: str) -> Ints:
-        texts = rows.column(key).combine_chunks().dictionary_encode()
-        coded = Coded(as_numpy(texts.indices), texts.dictionary.to_pylist())
-        return self._texts[key].codes(coded)
+        return self._texts[key].codes(Coded(*coded(rows.column(key))))
 
 
 def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
@@ -197,7 +196,7 @@ def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
     found, over_s = {"uplink": Offers(), "downlink": Offers()}, plan.contacts.session_end_s
     for transfers in pieces_of(tables, "transfers", READ):
         for direction, offers in found.items():
-            rows = transfers.filter(pc.equal(transfers.column("direction"), word(direction)))
+            rows = transfers.filter(array(says(transfers, "direction", direction)))
             contacts = as_numpy(rows.column("contact_id"))
             offers.add(rows, plan.contacts.session[contacts], over_s[contacts])
     for direction, offers in found.items():

@@ -47,18 +47,18 @@ class Column:
     def sorted(self, order: Ints) -> pa.Array | pa.ChunkedArray:
         """Return the column in another order, as an Arrow array."""
         if self.words is not None:
-            return coded_text(self.values[order], self.words)
+            return coded_text(self.values.take(order), self.words)
         return self._numbers(order)
 
     def coded(self, order: Ints) -> pa.Array:
         """Return the column in another order, with text as a dictionary and codes."""
         if self.words is not None:
-            return dictionary(self.values[order], self.words)
+            return dictionary(self.values.take(order), self.words)
         return self._numbers(order)
 
     def _numbers(self, order: Ints) -> pa.Array:
-        missing = None if self.missing is None else self.missing[order]
-        return array(self.values[order], missing)
+        missing = None if self.missing is None else self.missing.take(order)
+        return array(self.values.take(order), missing)
 
 
 Columns = Callable[[str], Column]
@@ -71,26 +71,30 @@ def assembled(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
 
     Rows are in the order of their key; those that tie stay in the order in which they were written.
     """
-    return _in_order(name, _of_blocks(name, blocks, words), 0)
+    arrays = _in_order(name, _of_blocks(name, blocks, words), Column.sorted, 0)
+    return pa.table(arrays, schema=pa.schema(list(COLUMNS[name].items())))
 
 
 def assembled_window(name: str, window: pa.Table, first: int) -> pa.Table:
     """Return the part of the table ``name`` whose rows are ``window``, with ``first`` before it.
 
     ``window`` has the rows as they were written, at least those of one instant, and text as
-    dictionaries.
+    dictionaries; so has the part.
     """
     unified = window.unify_dictionaries()
-    return _in_order(name, lambda key: _column_of(unified.column(key)), first)
+    return pa.table(
+        _in_order(name, lambda key: _column_of(unified.column(key)), Column.coded, first)
+    )
 
 
-def _in_order(name: str, column: Columns, first: int) -> pa.Table:
-    kinds = COLUMNS[name]
+def _in_order(
+    name: str, column: Columns, sorted_: Callable[[Column, Ints], pa.Array], first: int
+) -> dict[str, pa.Array]:
     order = stable_order([_rank(key, column(key)) for key in ORDER[name]])
-    arrays = {key: column(key).sorted(order) for key in kinds}
+    arrays = {key: sorted_(column(key), order) for key in COLUMNS[name]}
     if name == "transfers":
         arrays["transfer_id"] = array(np.arange(first, first + len(order)))
-    return pa.table(arrays, schema=pa.schema(list(kinds.items())))
+    return arrays
 
 
 def in_order_of_time(
@@ -169,13 +173,13 @@ def _rank(key: str, column: Column) -> np.ndarray:
     """
     if key == "detail" and column.words is not None:
         takes = [word.startswith(f"{TAKES} ") for word in column.words]
-        later: np.ndarray = np.array([*takes, False], np.int8)[column.values]
+        later: np.ndarray = np.array([*takes, False], np.int8).take(column.values)
         return later
     if column.words is not None:
         listed: Sequence[str] = KINDS if key == "kind" else sorted(column.words)
         place = {word: number for number, word in enumerate(listed)}
         ranks = [place.get(word, len(listed)) for word in column.words]
-        rank: np.ndarray = narrow(np.array([*ranks, -1]))[column.values]
+        rank: np.ndarray = narrow(np.array([*ranks, -1])).take(column.values)
         return rank
     if column.missing is None:
         return column.values
@@ -231,5 +235,5 @@ class Vocabulary:
             worst = codes.min() if codes.min() < NOTHING else codes.max()
             raise ValueError(f"code is {worst}; allowed is -1 to {len(words) - 1}, one a word")
         # The last place is that of -1.
-        own: Ints = np.array([*map(self.code, words), NOTHING], np.int32)[codes]
+        own: np.ndarray = np.array([*map(self.code, words), NOTHING], np.int32).take(codes)
         return own

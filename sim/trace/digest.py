@@ -13,7 +13,7 @@ import pyarrow as pa
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
 from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED
-from sim.trace.tables import pieces_of
+from sim.trace.tables import is_text, pieces_of
 
 MARK = 16
 """Bytes that stand for a text."""
@@ -84,7 +84,7 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Ro
                 found[column] = exact, Rolling() if coarse else exact
             exact, timed = found[column]
             for chunk in values.chunks:
-                numbers = _marks(chunk) if pa.types.is_string(chunk.type) else _numbers(chunk)
+                numbers = _marks(chunk) if is_text(chunk.type) else _numbers(chunk)
                 missing = None
                 if chunk.null_count:
                     missing = as_numpy(chunk.is_null())
@@ -105,8 +105,7 @@ def _marks(values: pa.Array) -> np.ndarray:
     """Two numbers (N, 2) that stand for the text of each row, zeros for none."""
     encoded = values.dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    rows: np.ndarray = marks_of(words)[as_numpy(encoded.indices, -1)]
-    return rows
+    return marks_of(words).take(as_numpy(encoded.indices, -1), axis=0)
 
 
 def marks_of(words: Sequence[str]) -> np.ndarray:

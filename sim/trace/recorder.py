@@ -136,12 +136,14 @@ class Trace:
     kept as numbers: four bytes a row where rows differ, nothing where they do not.
 
     With a ``folder``, which can be set before the first block, those of a table that are too many
-    for memory go into a file there. ``before_reading`` is called before the rows are asked for, to
-    add what is kept elsewhere until then.
+    for memory go into a file there. They are digested before, unless ``replayed`` says that no
+    replay will be compared with this trace. ``before_reading`` is called before the rows are asked
+    for, to add what is kept elsewhere until then.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self.replayed = True
         self.watch: Watch | None = None
         self.before_reading: Callable[[], None] = lambda: None
         self._limit = LIMIT
@@ -174,7 +176,8 @@ class Trace:
             return
         kept = {name: self._kept(table, name, value, rows) for name, value in columns.items()}
         block = Block(table, rows, kept)
-        self._fresh[table, stream].append(block)
+        if self.replayed:
+            self._fresh[table, stream].append(block)
         self._held[table].blocks.append(block)
         self._weights[table] += rows + BLOCK
         if self._weights[table] > self._limit and self.folder is not None:
@@ -202,7 +205,12 @@ class Trace:
         return array
 
     def digest(self) -> str:
-        """Return the digest of everything added so far, in the order it was added."""
+        """Return the digest of everything added so far, in the order it was added.
+
+        Raises RuntimeError where nothing is to be ``replayed``.
+        """
+        if not self.replayed:
+            raise RuntimeError("a trace that is not replayed has no digest")
         self.before_reading()
         self._roll()
         whole = hashlib.blake2b(digest_size=16)
@@ -215,7 +223,7 @@ class Trace:
             for name, column in columns_of(table, blocks, self._words(table)):
                 values = column.values
                 if column.words is not None:
-                    values = marks_of(column.words)[values]
+                    values = marks_of(column.words).take(values, axis=0)
                 self._rolling[f"{table} {stream}", name].add(values, column.missing)
         self._fresh.clear()
 
@@ -223,7 +231,8 @@ class Trace:
         """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
         held, words = self._held[name], self._words(name)
         run = spill(name, held.blocks, words, folder / f"{name}.{len(held.runs)}.arrow")
-        self._roll()
+        if self.replayed:
+            self._roll()
         # At one stroke: an interrupt finds each block in one place.
         self._held[name] = Held([*held.runs, run], [])
         self._weights[name] = 0

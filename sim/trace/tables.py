@@ -65,11 +65,14 @@ class Tables(Mapping[str, pa.Table]):
         return len(self._held | self.files)
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield a table, or some columns of it, as a whole or group by group of its file."""
+        """Yield a table, or some columns of it, as a whole or group by group of its file.
+
+        Text of a file comes as dictionaries.
+        """
         if name in self._held or name in self.small:
             yield _chosen(self[name], columns)
             return
-        for group in read_groups(self.files[name], columns):
+        for group in _coded_groups(self.files[name], columns):
             yield _chosen(_completed(name, group), columns)
 
 
@@ -88,7 +91,10 @@ def _chosen(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
 def pieces_of(
     tables: Mapping[str, pa.Table], name: str, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
-    """Yield a table, or some columns of it, in pieces that fit into memory; at least one piece."""
+    """Yield a table, or some columns of it, in pieces that fit into memory; at least one piece.
+
+    Text comes as it is or as dictionaries: see ``plain``, ``says`` and ``coded``.
+    """
     if isinstance(tables, Tables):
         return tables.pieces(name, columns)
     return iter([_chosen(tables[name], columns)])
@@ -103,9 +109,14 @@ GROUP = 1 << 18
 
 
 def write_table(path: Path, kinds: Mapping[str, pa.DataType], pieces: Iterable[pa.Table]) -> None:
-    """Write a table to ``path``; the bytes do not depend on what pieces it comes in."""
+    """Write a table to ``path``; the bytes do not depend on what pieces it comes in.
+
+    Text may come as it is or as dictionaries.
+    """
     schema = pa.schema(list(kinds.items()), metadata={"leomix_schema": SCHEMA})
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    # Times and bytes hardly repeat: to look for those that do takes long and saves nothing.
+    repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated) as writer:
         for group in _groups_of(pieces):
             writer.write_table(group.combine_chunks().cast(schema))
 
@@ -137,6 +148,10 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
 
     Raises InputError for a file that is missing or broken, or takes memory as no run's table does.
     """
+    return map(plain, _coded_groups(path, columns))
+
+
+def _coded_groups(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
     with reading(path):
         file = _opened(path)
     with file:
@@ -147,7 +162,12 @@ def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
             with reading(path):
                 group = file.read_row_group(number, columns)
             _check_texts(path, group)
-            yield group.cast(_plain(group.schema))
+            yield group
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Return a table with text as it is where it has dictionaries."""
+    return table.cast(_plain(table.schema))
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -234,9 +254,40 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def stable_order(keys: Sequence[np.ndarray]) -> Ints:
-    """Return the order of rows by several keys, the first counting most; ties keep their order."""
-    order: Ints = np.lexsort([narrow(key) for key in reversed(keys)])
+    """Return the order of rows by several keys, the first counting most; ties keep their order.
+
+    What is no number comes last.
+    """
+    first = keys[0]
+    order: Ints = np.argsort(first, kind="stable")
+    risen = first.take(order)
+    if len(keys) == 1 or not len(order):
+        return order
+    if risen[-1] != risen[-1]:  # what is no number ties as well
+        return np.lexsort([narrow(key) for key in reversed(keys)])
+    # Only rows that tie are to be sorted by the other keys, and mostly were written in that order.
+    new = risen[1:] != risen[:-1]
+    tied = np.zeros(len(order), bool)
+    tied[1:] = ~new
+    tied[:-1] |= ~new
+    at = np.flatnonzero(tied)
+    rows = order.take(at)
+    group = np.cumsum(np.append(0, new)).take(at)
+    rest = [group, *(key.take(rows) for key in keys[1:])]
+    if not _in_order(rest):
+        order[at] = rows.take(np.lexsort([narrow(key) for key in reversed(rest)]))
     return order
+
+
+def _in_order(keys: Sequence[np.ndarray]) -> bool:
+    """Whether rows are in the order of several keys, all of them numbers."""
+    tied = np.ones(max(len(keys[0]) - 1, 0), bool)
+    for key in keys:
+        here, following = key[:-1], key[1:]
+        if (tied & ~(here <= following)).any():
+            return False
+        tied &= here == following
+    return True
 
 
 def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
@@ -265,21 +316,38 @@ def grouped_by(table: pa.Table, keys: Sequence[str]) -> tuple[Ints, Ints, pa.Tab
 
 def numbers_of(column: pa.ChunkedArray) -> np.ndarray:
     """Return a column as numbers: text by one number for each that occurs, -1 where it is null."""
-    if not pa.types.is_string(column.type):
-        return as_numpy(column, -1)
-    encoded = column.dictionary_encode().unify_dictionaries()
-    codes = [as_numpy(chunk.indices, -1) for chunk in encoded.chunks]
-    return np.concatenate([np.zeros(0, np.int32), *codes])
+    return coded(column)[0] if is_text(column.type) else as_numpy(column, -1)
+
+
+def coded(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+    """Return a column of text as numbers of words, -1 where it is null, and the words."""
+    chunks = column.dictionary_encode().unify_dictionaries().chunks
+    words = chunks[0].dictionary.to_pylist() if chunks else []
+    codes = [as_numpy(chunk.indices, -1) for chunk in chunks]
+    return np.concatenate([np.zeros(0, np.int32), *codes]), words
 
 
 def says(table: pa.Table, column: str, text: str) -> Mask:
     """Return which rows say ``text`` in a column; null says nothing."""
-    return as_numpy(pc.equal(table.column(column), word(text)), False)
+    held = table.column(column)
+    if pa.types.is_string(held.type):
+        return as_numpy(pc.equal(held, word(text)), False)
+    codes, words = coded(held)
+    there = np.array([*(said == text for said in words), False])
+    return there.take(codes)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column is text, as it is or as a dictionary and numbers of its words."""
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
 
 
 def narrow(key: np.ndarray) -> np.ndarray:
-    """Return whole numbers in the smallest type that holds them: numpy sorts short ones faster."""
+    """Return whole numbers from 0 on, in the same order, in the smallest type that holds them.
+
+    numpy sorts short ones faster.
+    """
     if key.dtype.kind != "i" or not key.size:
         return key
-    ends = np.min_scalar_type(key.min()), np.min_scalar_type(key.max())
-    return key.astype(np.promote_types(*ends))
+    low, high = int(key.min()), int(key.max())
+    return (key - low).astype(np.min_scalar_type(high - low))
