@@ -149,10 +149,21 @@ def data_files(data: DataConfig) -> list[str]:
     A folder stands for all files in it. What is downloaded or found by its name in a cache is not
     among them. Raises :class:`ValueError` for a file that does not exist.
     """
+    if lacks := missing_file(data):
+        raise ValueError(lacks)
+    return sorted({str(file) for path in data.named for file in files_under(path)})
+
+
+def missing_file(data: DataConfig) -> str:
+    """Say which local file is named and does not exist; "" for none."""
+    key = "learning.data.paths" if data.paths else "learning.data.path"
     for path in data.named:
         if data.kind != "hf" and not Path(path).exists():
-            raise ValueError(f"{path}: no such file; see learning.data.path and paths")
-    return sorted({str(file) for path in data.named for file in files_under(path)})
+            return (
+                f"{key}: {path}: no such file; put your data there, beside the scenario file, or "
+                "name another file"
+            )
+    return ""
 
 
 def column_names(data: DataConfig, roles: tuple[str, ...]) -> dict[str, str]:

@@ -94,8 +94,9 @@ class Method(ABC):
     data do not keep to them); ``uses_lora``: ``learning.lora`` means something to it;
     ``uses_optimizer``: so do ``optimizer``, ``schedule`` and ``clip_norm``;
     ``waits_for_all``: it cannot do without any device, so that ``learning.aggregation`` means
-    nothing to it. ``alone_is_sgd`` claims that with one device the server's model is that of
-    central training, as ``leomix check-method`` tries; a class claims it for itself alone.
+    nothing to it; ``trains_at_server``: devices need no memory. ``alone_is_sgd`` claims that with
+    one device the server's model is that of central training, as ``leomix check-method`` tries; a
+    class claims it for itself alone.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model.
     """
@@ -108,6 +109,7 @@ class Method(ABC):
     uses_lora: ClassVar[bool] = True
     uses_optimizer: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
+    trains_at_server: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
     payload_copies: ClassVar[int] = 1
 

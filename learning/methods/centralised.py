@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.requests.cluster import Cluster, Forecast, NextContact
@@ -18,6 +18,8 @@ class Centralised(GlobalModelMethod):
     Nothing is sent, and no time passes. In every cycle it trains the rounds that one client of
     FedAvg trains in it: ``learning.rounds.per_contact`` (1 where they fill a contact).
     """
+
+    trains_at_server: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

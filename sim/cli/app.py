@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, link, run, show, sweep, validate
+from sim.cli import about, contacts, link, new, run, show, sweep, validate
 from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -51,7 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": show.compare_command,
     "report": show.report_command,
     "export": show.export_command,
-    "new": about.new_command,
+    "new": new.new_command,
     "check-method": about.check_method_command,
     "cache": about.cache_command,
     "schema": about.schema_command,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
-from learning.data.table import data_files
+from learning.data.table import missing_file
+from learning.first_steps import doubts, first_steps
 from learning.learner import Learner
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.errors import InputError
 from sim.formatting import data_size, table
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
 
 
 def plan_text(built: Build) -> str:
@@ -83,12 +90,33 @@ def missing_data(learner: Learner) -> list[str]:
     """
     if not learner.trains:
         return []
-    try:
-        data_files(learner.config.data)
-    except ValueError as error:
-        return [f"{error}: a run needs it, or learning.train=false for timing only"]
+    if lacks := missing_file(learner.config.data):
+        return [f"{lacks}, or set learning.train=false for timing only"]
     _check_form(learner)
     return []
+
+
+def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
+    """Try three steps on a hundred samples; return lines for the user where little comes of them.
+
+    A shipped scenario with no key of ``learning`` among the ``overridden`` ones is known to learn,
+    and not tried: that would import torch. Raises InputError for data or a model that cannot be
+    trained.
+    """
+    scenario, learner = built.scenario, built.learner
+    if not learner.trains or _learns_as_shipped(scenario, overridden):
+        return []
+    try:
+        found = first_steps(learner.config)
+    except ValueError as error:
+        raise InputError(scenario.located(str(error))) from None
+    return [] if found is None else list(doubts(*found))
+
+
+def _learns_as_shipped(scenario: Scenario, overridden: Iterable[str]) -> bool:
+    path = scenario.source_path
+    changed = any(key.partition(".")[0] == "learning" for key in overridden)
+    return path is not None and scenarios.is_shipped(path) and not changed
 
 
 def _check_form(learner: Learner) -> None:

@@ -18,15 +18,15 @@ def validate_command(
     ] = False,
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
-    from sim.cli.dry_run import missing_data, plan_text
+    from sim.cli.dry_run import learning_doubts, missing_data, plan_text
     from sim.engine.setup import build
 
-    built = build(load(scenario, set_, None))
-    missing = missing_data(built.learner)
-    for warning in (*built.plan.doubts, *missing):
+    built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
+    lines = [*built.doubts, *(missing_data(built.learner) or learning_doubts(built, overrides))]
+    for warning in lines:
         print(f"warning: {warning}", file=sys.stderr)
     print(plan_text(built))
     if estimate:
         from sim.cli.estimate import estimate_text
 
-        print(f"\n{estimate_text(built, scenario, overrides_of(set_, None))}")
+        print(f"\n{estimate_text(built, scenario, overrides)}")

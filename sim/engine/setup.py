@@ -9,6 +9,8 @@ from math import inf
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import (
     WORDS,
@@ -22,6 +24,7 @@ from learning.config import (
     SplitConfig,
 )
 from learning.data import DATASETS
+from learning.data.table import missing_file
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import Method, MethodType, World, find_method
 from learning.methods.options import read_options
@@ -33,6 +36,7 @@ from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.sites import device_counts
 from sim.errors import InputError
+from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
 from sim.plan.windows import Find, find_windows
@@ -89,6 +93,11 @@ class Build:
         """Which updates are to be not finite."""
         uploads = self.scenario.faults.uploads
         return CorruptUpdates(self.scenario.seed, 0.0 if uploads is None else uploads.not_finite)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Lines for the user on what may be wrong with contacts, and with the devices' memory."""
+        return (*self.plan.doubts, *_memory_doubts(self))
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
@@ -212,6 +221,29 @@ def _of_optimizers(learning: Learning) -> Iterator[str]:
     yield from {"clip_norm"} & _said(learning)
 
 
+def _memory_doubts(built: Build) -> Iterator[str]:
+    """Say that no device at all holds what the method trains at least.
+
+    Networked experts are handed out by other sizes, and the method says who gets none.
+    """
+    learner = built.learner
+    if built.method.trains_at_server or kind_of(learner.sized_by.model.kind).networked:
+        return
+    experts = list(range(learner.architecture.experts))
+    held = experts[:1] if built.method.needs_experts else experts
+    cost = learner.round_cost(held, held, gate=not built.method.needs_experts)
+    limits = [c.memory_bytes for c in built.compute if c.memory_bytes is not None]
+    if not limits or any(compute.fits(cost).any() for compute in built.compute):
+        return
+    most = max(float(np.max(limit)) for limit in limits)
+    kind = learner.sized_by.model.kind
+    yield (
+        f"no device can train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
+        f"memory, and compute.memory_gib gives {data_size(most)} at most: raise it, or take a "
+        "smaller learning.model"
+    )
+
+
 # What a scenario trains: its model and data as the learning room knows them.
 
 
@@ -223,10 +255,12 @@ def learner_of(scenario: Scenario) -> Learner:
         _check_sizes("learning.sized_as", learning.sized_as)
     _check_lora(scenario)
     _check_data(scenario)
+    config = _config(scenario)
     try:
-        return Learner(_config(scenario), learning.train, _sized_as(scenario))
+        return Learner(config, learning.train, _sized_as(scenario))
     except ValueError as error:
-        text = str(error)
+        lacks_file = isinstance(error.__context__, FileNotFoundError)
+        text = (lacks_file and missing_file(config.data)) or str(error)
         text = text if text.startswith("learning.") else f"learning: {text}"
         raise InputError(scenario.located(text)) from None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import scenarios
+from learning.data.table import data_files
 from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
@@ -175,6 +176,7 @@ class Run(Observer):
             if learner.trains:
                 # Data and model are made before anything is simulated.
                 try:
+                    data_files(learner.config.data)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                 except ValueError as error:
                     raise InputError(self.built.scenario.located(str(error))) from None

@@ -45,8 +45,9 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_diverged(tables["metrics"]),
+        *_still(tables, built),
         *_refused(tables),
-        *built.plan.doubts,
+        *built.doubts,
         *cut_lines(tables, built.plan),
         *_silent(tables, built.plan, faulty),
         *(f"{count} times: {detail}" for detail, count in sorted(faults.items())),
@@ -81,14 +82,53 @@ def _conditions(assignments: pa.Table) -> Iterator[str]:
         )
 
 
+GROWN, NOTICED = 2.0, 0.05
+"""How many times its first loss a model ends with that diverged, and what accuracy may gain then.
+
+A model that overfits ends with a larger loss too, but is more often right than at the start.
+"""
+
+
 def _diverged(metrics: pa.Table) -> Iterator[str]:
-    """Since when the server's model has had no loss, though every update to it was finite."""
-    lost = pc.invert(pc.is_finite(metrics.column("loss")))
-    for row in metrics.filter(lost).slice(0, 1).to_pylist():
-        yield (
-            f"the loss of the server's model is not finite from cycle {row['cycle']} on: "
-            "lower learning.step_size"
-        )
+    """Since when the loss of the server's model has not been finite, or how much it has grown.
+
+    Every update to it was finite then.
+    """
+    cure = "training diverged: lower learning.step_size"
+    lost = metrics.filter(pc.invert(pc.is_finite(metrics.column("loss"))))
+    for row in lost.slice(0, 1).to_pylist():
+        cycle = row["cycle"]
+        yield f"the loss of the server's model is not finite from cycle {cycle} on, {cure}"
+    rows = _overall(metrics).select(["loss", "accuracy"]).drop_null().to_pylist()
+    if not len(lost) and rows and rows[-1]["loss"] > GROWN * rows[0]["loss"]:
+        first, last = rows[0], rows[-1]
+        if last["accuracy"] < first["accuracy"] + NOTICED:
+            yield (
+                f"the loss of the server's model grew from {first['loss']:.3g} to "
+                f"{last['loss']:.3g}, and its accuracy did not, {cure}"
+            )
+
+
+def _overall(metrics: pa.Table) -> pa.Table:
+    """Return the rows on all clusters together, in order of time."""
+    return metrics.filter(array(says(metrics, "scope", "global")))
+
+
+def _still(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
+    """Say that a run that was to train has moved nothing."""
+    losses = _overall(tables["metrics"]).column("loss")
+    if len(losses) < 2 or pc.count_distinct(losses, mode="all").as_py() > 1:
+        return
+    if losses[0].as_py() is None or not np.isfinite(losses[0].as_py()):
+        return
+    used = sum(map(len, pieces_of(tables, "updates", ["device"]))) if "updates" in tables else 0
+    step_size = built.scenario.learning.step_size
+    why = (
+        f"{used} updates moved nothing: raise learning.step_size ({step_size:g})"
+        if used
+        else "no update got to the server: see the kinds fault and drop of the table events"
+    )
+    yield f"nothing was learnt, the loss is {losses[0].as_py():.4g} from start to end; {why}"
 
 
 def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:

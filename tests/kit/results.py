@@ -7,8 +7,8 @@ from sim.analysis.statistics import over_seeds, paired
 from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels
 from sim.analysis.text import comparison_text, pattern_text, summary_text
-from sim.cli.about import write_scenario
 from sim.cli.dry_run import missing_data
+from sim.cli.new import write_scenario
 from sim.cli.run import Progress
 from sim.execution.result import compare, spent_text
 from sim.export import czml as ephemeris

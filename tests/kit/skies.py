@@ -77,11 +77,16 @@ def start_of(satellite):
 
 def element_file(name):
     """A shared element file; the test is skipped where there is none."""
+    return data_file("tle").joinpath(name)
+
+
+def data_file(name):
+    """A shared file or folder; the test is skipped where there is none."""
     root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("LEOMIX_DATA", root.parent / "shared" / "data")) / "tle"
-    if not folder.is_dir():
-        pytest.skip("no element files here: set LEOMIX_DATA to the folder that holds tle/")
-    return folder / name
+    path = Path(os.environ.get("LEOMIX_DATA", root.parent / "shared" / "data")) / name
+    if not path.exists():
+        pytest.skip(f"no {name} here: set LEOMIX_DATA to the folder that holds it")
+    return path
 
 
 def windows_of(rows):

@@ -5,11 +5,14 @@ import random
 import re
 
 import jsonschema
+import numpy as np
 import pytest
 
 import scenarios
+import sim
 from tests.kit.results import write_scenario
 from tests.kit.scenarios import parse_yaml
+from tests.kit.skies import data_file
 
 TLE = """\
 ISS (ZARYA)
@@ -141,6 +144,133 @@ def test_new_writes_a_scenario_and_the_schema_for_editors(leomix, tmp_path, monk
     assert leomix("new", "studies/alps-2.1.yml").status == 0
     assert scenarios.load(str(tmp_path / "studies" / "alps-2.1.yaml")).seed == 1
     assert (tmp_path / "studies" / "leomix.schema.json").is_file()
+
+
+def write_rows(folder, form):
+    """200 samples of a form, easy ones: one word or colour tells the class."""
+    draw = random.Random(3)
+    if form == "images":
+        rng = np.random.default_rng(3)
+        y = rng.integers(0, 3, 200)
+        x = rng.integers(0, 60, (200, 8, 8, 3)) + 180 * np.eye(3, dtype=int)[y][:, None, None]
+        np.savez(folder / "my.npz", x=x.astype(np.uint8), y=y)
+        return
+    with (folder / "my.jsonl").open("w") as file:
+        for _ in range(200):
+            kind, place = draw.choice(["good", "bad"]), draw.choice(["film", "soup"])
+            word = draw.choice(["fine", "nice"] if kind == "good" else ["dull", "sad"])
+            text = f"the {place} was {word}"
+            row = {"text": text, "label": kind}
+            if form == "pairs":
+                row["text_pair"] = f"about a {place}"
+            if form == "choice":
+                options = ["fine", "dull"]
+                row = {"question": text, "options": options, "answer": int(kind == "bad")}
+            print(json.dumps(row), file=file)
+
+
+FORMS = [
+    (form, kind) for form in ("text", "pairs", "choice", "images") for kind in ("plain", "moe")
+]
+FORMS.remove(("choice", "plain"))
+
+
+@pytest.mark.parametrize(("form", "kind"), FORMS)
+def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = leomix("new", "mine", "--data", form, "--model", kind)
+    file = "my.npz" if form == "images" else "my.jsonl"
+    assert (done.status, done.err, file in done.out) == (0, "", True)
+    missing = leomix("validate", "mine.yaml")
+    wanted = f"learning.data.path: {file}: no such file; put your data there"
+    assert (missing.err.count("\n"), wanted in missing.err) == (1, True), missing
+    write_rows(tmp_path, form)
+    checked = leomix("validate", "mine.yaml")
+    assert (checked.status, checked.err) == (0, "")
+    quick = ["--set", "stop.days=1", "--quiet", "--no-cache", "--json"]
+    done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
+    assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
+
+
+def test_new_refuses_other_forms_and_kinds(leomix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = {
+        ("--data", "tex"): "text, pairs, choice, images",
+        ("--data", "text", "--model", "big"): "plain, moe",
+        ("--data", "choice", "--model", "plain"): "--model moe",
+        ("--model", "plain"): "--data",
+    }
+    for options, words in wrong.items():
+        done = leomix("new", "mine", *options)
+        assert (done.status, done.err.count("\n"), words in done.err) == (2, 1, True), done
+    assert not list(tmp_path.iterdir())
+
+
+REAL = [
+    ("text", "plain", "glue_sst2.jsonl", 0.7, 6),
+    ("text", "moe", "glue_sst2.jsonl", 0.6, 3),
+    ("images", "plain", "cifar10.npz", 0.35, 2),
+]
+
+
+@pytest.mark.slow(reason="trains on 5,000 real texts or images: up to a minute each")
+@pytest.mark.parametrize(("form", "kind", "file", "least", "days"), REAL)
+def test_a_template_learns_real_data_as_they_are(leomix, tmp_path, form, kind, file, least, days):
+    mine, path = tmp_path / "mine.yaml", data_file(file)
+    assert leomix("new", mine, "--data", form, "--model", kind).status == 0
+    mine.write_text(re.sub(r"path: my\.\w+", f"path: {path}", mine.read_text()))
+    keys = ["--set", f"stop.days={days}", "--quiet", "--no-cache", "--json"]
+    done = leomix("run", mine, *keys, "-o", tmp_path / "out")
+    assert json.loads(done.out)["accuracy_final"] > least, done
+
+
+# -- what says that nothing is learnt
+
+
+STEPS = [
+    ("learning.step_size=1e-9", "hardly anything is learnt: raise learning.step_size"),
+    ("learning.step_size=100", "training may diverge: lower learning.step_size"),
+    ("compute.memory_gib=1e-5", "a round of 'vector-mlp' takes"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), STEPS)
+def test_validate_tries_three_steps_and_looks_at_memory(leomix, change, words):
+    plain = ["--set", "learning.model={kind: vector-mlp}", "--set", "learning.method=fedavg"]
+    scenario = ["validate", "paper-slots", *plain, "--set", "learning.step_size=0.1"]
+    good = leomix(*scenario)
+    assert (good.status, good.err) == (0, "")
+    done = leomix(*scenario, "--set", change)
+    assert (done.status, done.err.count("\n"), words in done.err) == (0, 1, True), done
+
+
+def test_validate_finds_what_a_run_would_refuse(leomix, tmp_path, monkeypatch):
+    (tmp_path / "bad_shape.py").write_text(
+        "import torch\ndef bad():\n    return torch.nn.Linear(64, 7)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = ["--set", "learning.model.kind=bad_shape:bad", "--set", "learning.method=fedavg"]
+    done = leomix("validate", "paper-slots", *keys)
+    assert (done.status, done.err.count("\n"), "'bad_shape:bad' returns" in done.err) == (
+        2,
+        1,
+        True,
+    )
+
+
+LEARNT = [
+    (1e-12, "nothing was learnt, the loss is", "updates moved nothing: raise learning.step_size"),
+    (1e3, "the loss of the server's model grew", "training diverged: lower learning.step_size"),
+]
+
+
+@pytest.mark.parametrize(("step_size", "begins", "cure"), LEARNT)
+def test_a_run_that_learns_nothing_says_so(step_size, begins, cure):
+    plain = {"method": "fedavg", "model": {"kind": "vector-mlp"}, "step_size": step_size}
+    result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 2, "learning": plain}))
+    [line] = [w for w in result.manifest["warnings"] if w.startswith(begins)]
+    assert cure in line
 
 
 ODD = ["", "..", "my scenario", "<script>", "x" * 65, "a\nb", "quickstart", "studies/mine"]

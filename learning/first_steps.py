@@ -1,0 +1,48 @@
+"""What three steps of training on a hundred samples do: a look at the settings before a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from learning.architecture.costs import architecture
+from learning.architecture.kinds import kind_of
+from learning.config import LearningConfig
+from learning.learner import Learner
+from learning.values.lazy import Operation
+
+LOSSES = Operation("learning.training.first_steps:losses")
+
+STEPS, SAMPLES = 3, 100
+MOST_FLOPS = 1e12
+"""Some ten seconds of one core: models that need more are not tried."""
+STILL = 1e-3
+"""Three steps that lower the loss by a smaller share of it hardly move anything."""
+RISEN = 1.1
+"""How many times the loss before may be the loss after: three large steps may begin with a rise."""
+
+
+def first_steps(config: LearningConfig) -> tuple[float, float] | None:
+    """Return the loss in nats before and after three steps on a hundred samples of a device.
+
+    None where they are not tried: experts that are networked are trained in stages, by rules of
+    their own, and a large model takes too long. Raises ValueError, as a run would, for data or a
+    model that cannot be trained.
+    """
+    experts = range(config.model.experts)
+    cost = architecture(config).round_cost(experts, experts, True, STEPS * SAMPLES)
+    if kind_of(config.model.kind).networked or cost.flops > MOST_FLOPS:
+        return None
+    learner = Learner(replace(config, device="auto"))
+    before, after = learner.number(LOSSES, steps=STEPS, samples=SAMPLES)
+    return before, after
+
+
+def doubts(before: float, after: float) -> Iterator[str]:
+    """Yield a line for the user on steps that take the loss from ``before`` to ``after``."""
+    moved = f"three steps on {SAMPLES} samples take the loss from {before:.4g} to {after:.4g}"
+    if not math.isfinite(after) or after > before * RISEN:
+        yield f"{moved}, so that training may diverge: lower learning.step_size"
+    elif abs(before - after) < before * STILL:
+        yield f"{moved}, so that hardly anything is learnt: raise learning.step_size"
