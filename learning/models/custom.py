@@ -29,12 +29,7 @@ from learning.models.build import (
 from learning.models.interface import MODELS, Maker, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
 
-log = logging.getLogger(__name__)
-
-SLOWLY = (
-    "; set the class attribute batched = False where it cannot be run over all devices at once"
-    " (torch.func.vmap), or change it"
-)
+LOG = logging.getLogger("leomix.run")
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,9 @@ def try_out(
     except Exception as error:
         raise failure(kind, "cannot be trained", error) from None
     if batched and (why := _why_not_together(alone, gradients)):
-        log.warning(
-            "learning.model.kind: %r is trained device by device, since torch.func.vmap %s; "
-            "set its class attribute batched = False to say so",
+        LOG.warning(
+            "learning.model.kind: %r is trained device by device, which is slower: torch.func.vmap "
+            "%s; the class attribute batched = False asks for that without a word",
             kind,
             why,
         )

@@ -207,7 +207,8 @@ def build_task(config: LearningConfig) -> Task:
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
     traits = Traits(getattr(model, "batched", True))
     if config.model.kind not in MODELS.shipped:
-        two = pool(trial).at(slice(0, None, max(1, len(pool(trial).y) - 1)))
+        pooled = pool(trial)
+        two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
         traits = try_out(config, maker, samples.spec, two.x, two.y, _gradients_at_start)
     return Task(
         config=config,
