@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from learning.requests.cluster import Ints, Mask
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
-from sim.trace.arrow import array, as_numpy, word
+from sim.trace.arrow import array, as_numpy, dictionary, word
 from sim.trace.schema import APPENDED, COLUMNS
 
 LARGE = 1 << 20
@@ -104,6 +105,7 @@ def pieces_of(
 
 
 SCHEMA = "1"
+CODES = pa.dictionary(pa.int32(), pa.string())
 GROUP = 1 << 18
 """Rows of a group: what is in memory while a table is written or read."""
 
@@ -113,12 +115,34 @@ def write_table(path: Path, kinds: Mapping[str, pa.DataType], pieces: Iterable[p
 
     Text may come as it is or as dictionaries.
     """
-    schema = pa.schema(list(kinds.items()), metadata={"leomix_schema": SCHEMA})
+    schema = pa.schema(
+        [(key, CODES if pa.types.is_string(kind) else kind) for key, kind in kinds.items()]
+    )
     # Times and bytes hardly repeat: to look for those that do takes long and saves nothing.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated) as writer:
+    # Who reads the file finds text, not dictionaries: Arrow's own schema is not stored.
+    how: dict[str, Any] = {"compression": "zstd", "store_schema": False}
+    with pq.ParquetWriter(path, schema, use_dictionary=repeated, **how) as writer:
         for group in _groups_of(pieces):
-            writer.write_table(group.combine_chunks().cast(schema))
+            arrays = [
+                _by_appearance(group.column(field.name))
+                if field.type == CODES
+                else group.column(field.name).combine_chunks().cast(field.type)
+                for field in schema
+            ]
+            writer.write_table(pa.table(arrays, schema=schema))
+        writer.add_key_value_metadata({"leomix_schema": SCHEMA})
+
+
+def _by_appearance(column: pa.ChunkedArray) -> pa.Array:
+    """Return text as a dictionary of the words that occur, in the order in which they do."""
+    codes, words = coded(column)
+    first = np.full(len(words) + 1, len(codes))
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # of equal codes the last one written stays
+    used = [code for code in np.argsort(first[:-1]).tolist() if first[code] < len(codes)]
+    place = np.full(len(words) + 1, -1, np.int32)
+    place[used] = np.arange(len(used))
+    return dictionary(place.take(codes), [words[code] for code in used])
 
 
 def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
