@@ -154,6 +154,11 @@ class Learner:
         return dataclasses.replace(self.config, device=compute_device(self.config.device))
 
     @property
+    def alone(self) -> str:
+        """Why devices are trained one after another, "" where they are not or it is asked for."""
+        return self.task.traits.alone if "task" in vars(self) else ""
+
+    @property
     def device(self) -> str | None:
         """The device that computes tensors, a GPU by its name; None in a timing-only run."""
         if not self.trains:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import warnings
 from collections.abc import Callable, Mapping
@@ -29,20 +28,20 @@ from learning.models.build import (
 from learning.models.interface import MODELS, Maker, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
 
-LOG = logging.getLogger("leomix.run")
-
 
 @dataclass(frozen=True)
 class Traits:
     """How a model is trained.
 
     ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
-    training, as dropout does; ``tied``: it has parameters that go by several paths.
+    training, as dropout does; ``tied``: it has parameters that go by several paths; ``alone``: why
+    its devices are trained one after another although it does not ask for that.
     """
 
     batched: bool = True
     draws: bool = False
     tied: bool = False
+    alone: str = ""
 
 
 Gradients = Mapping[str, Tensor]
@@ -82,15 +81,8 @@ def try_out(
         alone = gradients(together=False)
     except Exception as error:
         raise failure(kind, "cannot be trained", error) from None
-    if batched and (why := _why_not_together(alone, gradients)):
-        LOG.warning(
-            "learning.model.kind: %r is trained device by device, which is slower: torch.func.vmap "
-            "%s; the class attribute batched = False asks for that without a word",
-            kind,
-            why,
-        )
-        batched = False
-    return Traits(batched, draws, tied)
+    why = _why_not_together(alone, gradients) if batched else ""
+    return Traits(batched and not why, draws, tied, why)
 
 
 SAME = 1e-3

@@ -44,6 +44,7 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
     return [
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
+        *_alone(built),
         *_diverged(tables["metrics"]),
         *_still(tables, built),
         *_refused(tables),
@@ -60,6 +61,16 @@ def _unused(built: Build) -> Iterator[str]:
     for key in ("targets", "metrics") if not built.learner.trains else ():
         if getattr(learning, key):
             yield f"learning.{key} is not used: nothing is measured with learning.train false"
+
+
+def _alone(built: Build) -> Iterator[str]:
+    """A model whose devices cannot be trained at once."""
+    if why := built.learner.alone:
+        kind = built.scenario.learning.model.kind
+        yield (
+            f"learning.model.kind: {kind!r} is trained device by device, which is slower: "
+            f"torch.func.vmap {why}; the class attribute batched = False asks for that"
+        )
 
 
 def _conditions(assignments: pa.Table) -> Iterator[str]:
