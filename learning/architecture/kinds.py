@@ -111,7 +111,7 @@ KINDS = {
     "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),
     "llama-3-8b-x3": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
     "vector-mlp": Kind(
-        "learning.models.plain:VectorMLP",
+        "learning.models.small:VectorMLP",
         ("vector",),
         ("hidden", "layers"),
         UNTRAINED,
@@ -119,7 +119,7 @@ KINDS = {
         plain=True,
     ),
     "image-cnn": Kind(
-        "learning.models.plain:ImageCNN",
+        "learning.models.small:ImageCNN",
         ("image",),
         ("hidden",),
         UNTRAINED,
@@ -127,7 +127,7 @@ KINDS = {
         plain=True,
     ),
     "text-mean": Kind(
-        "learning.models.plain:TextMean",
+        "learning.models.small:TextMean",
         ("text",),
         ("hidden", "vocabulary", "tokenizer"),
         UNTRAINED,

@@ -12,7 +12,6 @@ from pydantic.dataclasses import dataclass
 from learning.clients.updates import Update
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
-from learning.policies.staleness import staleness_divisor
 from learning.requests.cluster import Cluster, Floats, Ints, Note
 from learning.requests.event_details import described
 
@@ -44,10 +43,19 @@ class AsynchronousOptions:
         return self
 
     def divisor(self, behind: Ints) -> Floats:
-        """Return what updates (n,) so many versions old are divided by."""
+        """Return 1 / s(x) (n,) of updates that are x versions old, ``behind``.
+
+        Xie et al., Asynchronous Federated Optimization (arXiv 1903.03934), section 5: s = 1;
+        (1 + x)^-a; or 1 up to b, and then 1 / (a (x - b) + 1).
+        """
+        x = np.asarray(behind, np.float64)
         a = DEFAULTS.get(self.staleness, 1.0) if self.staleness_a is None else self.staleness_a
         b = 4.0 if self.staleness_b is None else self.staleness_b
-        return staleness_divisor(self.staleness, behind, a, b)
+        if self.staleness == "polynomial":
+            grown: Floats = (1.0 + x) ** a
+            return grown
+        hinge = self.staleness == "hinge"
+        return np.where(hinge & (x > b), a * (x - b) + 1.0, 1.0)
 
 
 class Asynchronous(GlobalModelMethod):
