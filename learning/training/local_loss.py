@@ -54,7 +54,13 @@ def with_term(
 
         def total(*batch: Tensor) -> Tensor:
             weights = {name: weight(path, server[name], tensors) for name, path in paths.items()}
-            value: Tensor = plain(*batch) + function(weights, server, *memory, **arguments)
+            term = function(weights, server, *memory, **arguments)
+            if shape := getattr(term, "shape", ()):
+                raise ValueError(
+                    f"the local loss {place} returns {tuple(shape)}; it must be one number, the "
+                    "sum over all tensors and devices"
+                )
+            value: Tensor = plain(*batch) + term
             return value
 
         return total

@@ -156,6 +156,12 @@ class Task:
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }
+        for path, _ in self.shapes(here).named_parameters():
+            if path not in tensors:
+                raise ValueError(
+                    f"the server's model lacks {self.names.stored(path)!r}; what makes it must "
+                    "return all of its tensors"
+                )
         if not self.is_own:
             parameters = {path: nn.Parameter(tensor) for path, tensor in tensors.items()}
             return with_tensors(self.shapes(here), parameters)

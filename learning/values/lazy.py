@@ -201,6 +201,12 @@ class Values:
     def _key(
         self, operation: Operation, parents: Iterable[Handle], arguments: dict[str, Any]
     ) -> str:
+        for parent in parents:
+            if not isinstance(parent, Handle):
+                raise TypeError(
+                    f"{operation.name} is asked for with a {type(parent).__name__}; make it a "
+                    "value first, by self.learner.make(function, ...)"
+                )
         parts = [operation.place, operation.version, [parent.key for parent in parents], arguments]
         digest = self._context.copy()
         digest.update(_ENCODER.encode(parts).encode())

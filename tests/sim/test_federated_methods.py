@@ -495,3 +495,43 @@ def test_statistics_of_a_batch_norm_are_means_whatever_moves_the_weights(tmp_pat
 def normalised(spec):
     parts = nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, spec.classes)
     return nn.Sequential(*parts)
+
+
+# What a hook of one's own gets wrong.
+
+
+class Forgets(learning.FedAvg):
+    def server_step(self, updates):
+        change = learning.mean_change(self.learner, self.weights, updates)
+        return self.learner.make(all_but_one, self.weights, change)
+
+
+def all_but_one(task, x, change):
+    return {n: x[n] + change[n] for n in sorted(x)[:-1]}
+
+
+class ManyNumbers(learning.FedAvg):
+    def local_loss(self, me):
+        return learning.LocalLoss(one_tensor)
+
+
+def one_tensor(weights, server):
+    return next(iter(weights.values()))
+
+
+class NoValue(learning.FedAvg):
+    def server_step(self, updates):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        (Forgets, r"the server's model lacks '.*'; what makes it must return all"),
+        (ManyNumbers, r"the local loss .*one_tensor returns \(2, .*\); it must be one number"),
+        (NoValue, r"evaluate is asked for with a dict; make it a value first"),
+    ],
+)
+def test_a_hook_that_returns_the_wrong_thing_is_named(method, text):
+    with pytest.raises(sim.SimulationError, match=text):
+        sim.run(scenario(f"{__name__}:{method.__name__}"))
