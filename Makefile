@@ -95,6 +95,7 @@ studies: install ## print the tables of docs/results.md and choices.md (an hour 
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/real_data.py sst2 slots 3; \
 	$(BIN)/python docs/studies/real_data.py sst2 orbit 3; else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 slots 3 "plain, Adam (centralised|fedavg|fedprox)"; \
+	$(BIN)/python docs/studies/real_data.py cifar10 orbit 3 "plain, Adam (centralised|fedavg)"; \
 	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu slots 3 ".*Adam (centralised|fedavg|synchronous|emsfl)"; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
