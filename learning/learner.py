@@ -199,11 +199,11 @@ class Learner:
         parents: list[Tensors],
         arguments: dict[str, Any],
     ) -> Any:
-        if config not in self._tasks:
+        task, device = self._tasks.get(config), config.device
+        if task is None:
             same = config == self.task.config
-            own = self.task if same else dataclasses.replace(self.task, config=config)
-            self._tasks[config] = own
-        task, device = self._tasks[config], config.device
+            task = self.task if same else dataclasses.replace(self.task, config=config)
+            self._tasks[config] = task
         if device != "cpu":  # tensors that were read from disk are on the CPU
             parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
         if not operation.guarded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from torch import Tensor, nn
 
@@ -105,6 +106,7 @@ def buffers_of(model: nn.Module) -> dict[str, Tensor]:
     return {path: buffer for path, buffer in model.named_buffers() if path in kept}
 
 
+@lru_cache(1 << 16)
 def expert_of(name: str) -> int | None:
     """Return the expert that the stored tensor ``name`` belongs to, None for gate and backbone."""
     parts = name.split(".", 2)

@@ -139,12 +139,14 @@ class Values:
         foreign = _foreign(operation, parents)
         if not self.keep:
             return Handle(str(next(self._numbers)), operation, (), {}, foreign, self._apply)
-        key = self._key(operation, parents, arguments)
+        text = _ENCODER.encode(arguments)
+        key = self._key(operation, parents, text)
         handle = self._live.get(key)
         if handle is None:
             # A value that the store holds does not need its ancestors, which may be freed.
             needed = () if self._is_stored(key) else parents
-            handle = Handle(key, operation, needed, _copied(arguments), foreign, self._apply)
+            # Plain copies: a later change of an array must not change what was asked for.
+            handle = Handle(key, operation, needed, json.loads(text), foreign, self._apply)
             self._live[key] = handle
         return handle
 
@@ -154,8 +156,8 @@ class Values:
         Its key is made like that of a value: where the number is known from another run, nothing
         is forced.
         """
-        arguments = _copied(arguments)
-        key = self._key(operation, parents, arguments)
+        arguments = json.loads(_ENCODER.encode(arguments))
+        key = self._key(operation, parents, _ENCODER.encode(arguments))
         shared = self.cache is not None and not _foreign(operation, parents)
         text = self.cache.number(key) if self.cache is not None and shared else None
         if text is not None:
@@ -198,18 +200,17 @@ class Values:
         """Return the handles that are still referenced, by key, in a stable order."""
         return dict(sorted(self._live.items()))
 
-    def _key(
-        self, operation: Operation, parents: Iterable[Handle], arguments: dict[str, Any]
-    ) -> str:
+    def _key(self, operation: Operation, parents: Iterable[Handle], arguments: str) -> str:
+        """Key of an operation on parents, with its arguments in JSON."""
         for parent in parents:
             if not isinstance(parent, Handle):
                 raise TypeError(
                     f"{operation.name} is asked for with a {type(parent).__name__}; make it a "
                     "value first, by self.learner.make(function, ...)"
                 )
-        parts = [operation.place, operation.version, [parent.key for parent in parents], arguments]
+        parts = [operation.place, operation.version, [parent.key for parent in parents]]
         digest = self._context.copy()
-        digest.update(_ENCODER.encode(parts).encode())
+        digest.update(f"{json.dumps(parts)[:-1]}, {arguments}]".encode())
         return digest.hexdigest()
 
     def _is_stored(self, key: str) -> bool:
@@ -239,12 +240,6 @@ def _set(handle: Handle, value: Tensors) -> None:
     # By name: sums over all tensors must not depend on whether these were computed or loaded.
     handle.value = dict(sorted(value.items()))
     handle.parents = ()
-
-
-def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return plain copies: a later change of an array must not change what was asked for."""
-    copied: dict[str, Any] = json.loads(_ENCODER.encode(arguments))
-    return copied
 
 
 def _plain(value: Any) -> Any:
