@@ -275,13 +275,37 @@ class Aggregation(Section):
         return self
 
 
-USED = {
+def _of_kind(section: Section, used: dict[str, set[str]], needed: dict[str, str]) -> list[Problem]:
+    """Return problems of keys that a kind does not use, and of those that it needs and lacks.
+
+    ``used`` are the keys of each kind of the section, ``needed`` examples of those without default.
+    """
+    kind, plain = section.kind, type(section).model_construct()  # type: ignore[attr-defined]
+    given = {key for key, value in dict(section).items() if value != getattr(plain, key)}
+    unused = sorted((given & set[str]().union(*used.values())) - used[kind])
+    missing = [key for key in needed if key in used[kind] - given]
+    return [
+        *(Problem((key,), f"is not used with kind {kind!r}; remove it") for key in unused),
+        *(Problem((k,), f"is missing; kind {kind!r} needs it, like {needed[k]}") for k in missing),
+    ]
+
+
+_DECAY = {"eps", "weight_decay"}
+OPTIMIZERS = {
     "sgd": {"momentum", "nesterov", "weight_decay"},
-    "adam": {"betas", "eps", "weight_decay"},
-    "adamw": {"betas", "eps", "weight_decay"},
-    "rmsprop": {"momentum", "smoothing", "eps", "weight_decay"},
+    "adam": {"betas", *_DECAY},
+    "adamw": {"betas", *_DECAY},
+    "rmsprop": {"momentum", "smoothing", *_DECAY},
 }
-"""Keys of each kind of optimiser; all keep state."""
+_FALLING = {"rounds", "floor"}
+SCHEDULES = {
+    "constant": set[str](),
+    "step": {"rounds", "factor"},
+    "exponential": {"factor"},
+    "linear": _FALLING,
+    "cosine": _FALLING,
+}
+"""Keys of each kind of optimiser and of schedule."""
 
 
 class Optimizer(Section):
@@ -306,12 +330,7 @@ class Optimizer(Section):
 
     @model_validator(mode="after")
     def _each_key_with_its_kind(self) -> "Optimizer":
-        plain = type(self).model_construct()
-        given = {key for key, value in dict(self).items() if value != getattr(plain, key)}
-        unused = sorted(given - USED[self.kind] - {"kind", "state"})
-        problems = [
-            Problem((key,), f"is not used with kind {self.kind!r}; remove it") for key in unused
-        ]
+        problems = _of_kind(self, OPTIMIZERS, {})
         if self.nesterov and not self.momentum:
             problems.append(Problem(("nesterov",), "needs momentum above 0; set it, like 0.9"))
         refuse(problems)
@@ -339,21 +358,7 @@ class Schedule(Section):
 
     @model_validator(mode="after")
     def _each_key_with_its_kind(self) -> "Schedule":
-        used = {"step": ("rounds", "factor"), "exponential": ("factor",), "constant": ()}
-        needed = used.get(self.kind, ("rounds",))
-        problems = [
-            Problem((key,), f"is missing; schedule {self.kind!r} needs it, like {example}")
-            for key, example in (("rounds", "100"), ("factor", "0.5"))
-            if key in needed and getattr(self, key) is None
-        ]
-        given = {key for key in ("rounds", "factor") if getattr(self, key) is not None}
-        given |= {"floor"} if self.floor else set()
-        extra = {"floor"} if self.kind in ("linear", "cosine") else set()
-        problems += [
-            Problem((key,), f"is not used with schedule {self.kind!r}; remove it")
-            for key in sorted(given - {*needed, *extra})
-        ]
-        refuse(problems)
+        refuse(_of_kind(self, SCHEDULES, {"rounds": "100", "factor": "0.5"}))
         return self
 
 

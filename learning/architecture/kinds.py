@@ -93,6 +93,7 @@ FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 NETWORKED = ("top_k", "hidden", "expert_hidden", "layers")
 MIXTURE = ("experts", "top_k", *SIZES, *FOLDERS)
+WORDY, PLAIN = ("hidden", "vocabulary", "tokenizer"), "learning.models.small"
 TEXT: tuple[Form, ...] = ("text", "choices")
 
 KINDS = {
@@ -111,29 +112,12 @@ KINDS = {
     "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),
     "llama-3-8b-x3": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
     "vector-mlp": Kind(
-        "learning.models.small:VectorMLP",
-        ("vector",),
-        ("hidden", "layers"),
-        UNTRAINED,
-        tensors=mlp_tensors,
-        plain=True,
+        f"{PLAIN}:VectorMLP", ("vector",), ("hidden", "layers"), tensors=mlp_tensors, plain=True
     ),
     "image-cnn": Kind(
-        "learning.models.small:ImageCNN",
-        ("image",),
-        ("hidden",),
-        UNTRAINED,
-        tensors=cnn_tensors,
-        plain=True,
+        f"{PLAIN}:ImageCNN", ("image",), ("hidden",), tensors=cnn_tensors, plain=True
     ),
-    "text-mean": Kind(
-        "learning.models.small:TextMean",
-        ("text",),
-        ("hidden", "vocabulary", "tokenizer"),
-        UNTRAINED,
-        tensors=text_mean_tensors,
-        plain=True,
-    ),
+    "text-mean": Kind(f"{PLAIN}:TextMean", ("text",), WORDY, tensors=text_mean_tensors, plain=True),
 }
 """Shipped kinds of models; of those that take data of one form, the usual one first."""
 
