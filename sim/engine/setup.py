@@ -180,45 +180,32 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         yield f"learning.model.experts: {name} needs {method.needs_experts} or more, not {experts}"
     if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
         yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
-    for key in () if method.uses_lora else sorted(_said(learning.lora)):
-        yield f"learning.lora.{key}: is not used by {name}; remove it"
-    for key in () if experts else sorted(_of_experts(learning)):
-        yield f"learning.{key}: is not used by {kind!r}, which has no experts; remove it"
-    for key in () if experts else sorted(_of_no_use(learning)):
-        yield (
-            f"learning.model.{key}: is not used by {kind!r}, whose signature does not name "
-            "`config`; remove it, or name it in learning.model.arguments"
-        )
-    for key in () if method.uses_optimizer else sorted(_of_optimizers(learning)):
-        yield f"learning.{key}: is not used by {name}, which takes steps of its own; remove it"
-    if learning.trains_backbone and "backbone" not in method.trains:
-        yield f"learning.trains_backbone: is not used by {name}; remove it"
-    if "gate_step_size_ratio" in _said(learning) and "gate" not in method.trains:
-        yield f"learning.gate_step_size_ratio: is not used by {name}; remove it"
+    for keys, by in _unused(learning, method, experts):
+        yield from (f"learning.{key}: is not used by {by}; remove it" for key in sorted(keys))
 
 
-def _of_experts(learning: Learning) -> Iterator[str]:
-    """Keys that a scenario sets and that mean something to mixtures of experts only."""
-    yield from (f"lora.{key}" for key in _said(learning.lora))
-    yield from (f"pretraining.{key}" for key in _said(learning.pretraining) - {"backbone_steps"})
-    yield from {"gate_step_size_ratio"} & _said(learning)
+def _unused(learning: Learning, method: MethodType, experts: int) -> Iterator[tuple[set[str], str]]:
+    """Return keys that a scenario sets and that mean nothing in it, with what does not use them."""
 
+    def of(*sections: str) -> set[str]:
+        return {f"{one}.{key}" for one in sections for key in _said(getattr(learning, one))}
 
-def _of_no_use(learning: Learning) -> set[str]:
-    """Keys of the model that a plain module of one's own is not made with."""
-    said = _said(learning.model) - {"kind", "arguments", "tokenizer", "vocabulary"}
-    if not said or kind_of(learning.model.kind).plain is not None:
-        return set()
-    return (
-        set() if resolve_name("learning.models.custom:takes_config")(learning.model.kind) else said
-    )
-
-
-def _of_optimizers(learning: Learning) -> Iterator[str]:
-    """Keys that a scenario sets of what moves weights in local training."""
-    yield from (f"optimizer.{key}" for key in _said(learning.optimizer))
-    yield from (f"schedule.{key}" for key in _said(learning.schedule))
-    yield from {"clip_norm"} & _said(learning)
+    own, kind, name = _said(learning), learning.model.kind, f"method {learning.method!r}"
+    yield (set() if method.uses_lora else of("lora")), name
+    if not experts:
+        of_mixtures = of("lora", "pretraining") - {"pretraining.backbone_steps"}
+        yield of_mixtures | own & {"gate_step_size_ratio"}, f"{kind!r}, which has no experts"
+        known = (f"model.{key}" for key in ("kind", "arguments", "tokenizer", "vocabulary"))
+        sizes = of("model").difference(known)
+        if sizes and kind_of(kind).plain is None:
+            takes_config = resolve_name("learning.models.custom:takes_config")(kind)
+            hint = f"{kind!r}, whose signature does not name `config` (model.arguments are its own)"
+            yield (set() if takes_config else sizes), hint
+    if not method.uses_optimizer:
+        steps = of("optimizer", "schedule") | own & {"clip_norm"}
+        yield steps, f"{name}, which takes steps of its own"
+    yield (set() if "backbone" in method.trains else own & {"trains_backbone"}), name
+    yield (set() if "gate" in method.trains else own & {"gate_step_size_ratio"}), name
 
 
 def _memory_doubts(built: Build) -> Iterator[str]:
