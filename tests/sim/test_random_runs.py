@@ -39,7 +39,11 @@ def test_runs_keep_what_they_promise_and_repeat(case):
     count, number = MANY * (3 if how == "calm" else 2), CASES.index(case)
     campaign(count, seen, number, shrink=MANY > 1, methods=(method,), **HOW[how])()
     assert seen["tried"] == seen[method] > 0
-    assert (seen["with transfers"] > 0) != (method in ("local", "centralised"))
+    # Faults may leave no transfer to either of two; what hypothesis draws depends on the process.
+    if method in ("local", "centralised"):
+        assert seen["with transfers"] == 0
+    elif how == "calm":
+        assert seen["with transfers"] > 0
 
 
 def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_same(tmp_path):
