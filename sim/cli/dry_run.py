@@ -25,6 +25,7 @@ def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
     plan, sizes = built.plan, built.learner.architecture
     experts = list(range(sizes.experts))
+    whole = data_size(sizes.upload_bytes(experts, gate=True))
     stand_in = built.learner.stand_in
     overridden = scenarios.resolved_link(built.scenario)["overridden"]
     lines = [
@@ -35,8 +36,9 @@ def plan_text(built: Build) -> str:
         f"{', '.join(overridden) or 'nothing'}",
         *([] if stand_in is None else [stand_in_text(stand_in)]),
         f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
-        f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate "
-        f"{data_size(sizes.upload_bytes(experts, gate=True))}",
+        f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate {whole}"
+        if experts
+        else f"the model {whole}",
         _round(built),
         _clusters(built),
     ]
@@ -46,13 +48,12 @@ def plan_text(built: Build) -> str:
 def _round(built: Build) -> str:
     """FLOPs of a local round, and the memory that it takes with one expert or all of them."""
     everything = list(range(built.learner.architecture.experts))
-    costs = (built.learner.round_cost(held, held, gate=True) for held in ([0], everything))
+    costs = [built.learner.round_cost(held, held, gate=True) for held in ([0], everything)]
     one, whole = (data_size(float(cost.memory_bytes)) for cost in costs)
-    flops = built.learner.round_cost(everything, everything, gate=True).flops
-    return (
-        f"a round {flops:.2e} FLOPs, in {one} of memory with one expert, {whole} with all "
-        "(estimated)"
+    held = (
+        f"{one} of memory with one expert, {whole} with all" if everything else f"{whole} of memory"
     )
+    return f"a round {costs[1].flops:.2e} FLOPs, in {held} (estimated)"
 
 
 def _clusters(built: Build) -> str:
