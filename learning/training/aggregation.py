@@ -120,7 +120,8 @@ def _factors_of_sum(
 
     They are (out, K r) and (K r, in); the devices' products are not made one by one.
     """
-    (a, _), (b, shares) = _weighted(a, weights, name), _weighted(b, weights, name)
+    looks = lora.download == "factors"  # a number that is not finite shows in the product too
+    (a, _), (b, shares) = (_weighted(part, weights, name, looks) for part in (a, b))
     left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
     return left, a.flatten(0, 1)
 
@@ -190,18 +191,20 @@ def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor
     return total
 
 
-def _weighted(stacked: Tensor, weights: Sequence[float], name: str) -> tuple[Tensor, Tensor]:
+def _weighted(
+    stacked: Tensor, weights: Sequence[float], name: str, looks: bool = True
+) -> tuple[Tensor, Tensor]:
     """Return the rows of the devices of positive weight, and these weights.
 
     Devices of weight 0 may hold anything. Raises ValueError for weights that are negative or not
-    finite, and for rows that are not finite.
+    finite, and where it ``looks`` for rows that are not finite.
     """
     if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
         what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
         raise violation(WEIGHTS, f"of {name!r} the {what}")
     here = [device for device, weight in enumerate(weights) if weight > 0]
     parts = stacked if len(here) == len(stacked) else stacked[here]
-    finite = finite_rows(parts).tolist()
+    finite = finite_rows(parts).tolist() if looks else [True]
     if not all(finite):
         broken = here[finite.index(False)]
         raise ValueError(
