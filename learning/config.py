@@ -170,11 +170,11 @@ class OptimizerConfig:
         return self.kind in ("adam", "adamw")
 
     @property
-    def slots(self) -> int:
-        """Numbers that it remembers for each one that it moves."""
+    def slots(self) -> tuple[str, ...]:
+        """Names of the tensors that it keeps for each one that it moves."""
         if self.counts_steps:
-            return 2
-        return (self.kind == "rmsprop") + (self.momentum > 0)
+            return "mean", "square"
+        return ("square",) * (self.kind == "rmsprop") + ("velocity",) * (self.momentum > 0)
 
     @property
     def is_plain(self) -> bool:

@@ -295,7 +295,7 @@ def architecture(config: LearningConfig) -> Architecture:
         upload_format=config.upload_format,
         number_format=precision_of(config),
         rows=sequence_shape(config),
-        optimizer_slots=config.optimizer.slots,
+        optimizer_slots=len(config.optimizer.slots),
     )
 
 
@@ -378,7 +378,7 @@ def footprint(config: LearningConfig) -> Footprint:
     tested, classes = _tests(config)
     # Networked experts answer all samples of a test set, before their answers are mixed.
     logits = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
-    copies = STATE_COPIES + config.optimizer.slots
+    copies = STATE_COPIES + len(config.optimizer.slots)
     return Footprint(
         evaluation=float(logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
         tested=tested,

@@ -73,10 +73,8 @@ class Scaffold(FedAvg):
 
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
         """Renew the control variates of who took part, and add the mean change."""
-        control, parts = (
-            self.control,
-            {n: self.shares[n] * d.eligible for n, d in self.sides.items()},
-        )
+        control = self.control
+        parts = {name: self.shares[name] * side.eligible for name, side in self.sides.items()}
         everybody = sum(float(part.sum()) for part in parts.values())
         for update in self.updates:
             name, own = update.cluster, self.own[update.cluster]

@@ -91,6 +91,11 @@ def plus_linear(out: Tensor, x: Tensor, weight: Tensor, scale: float) -> Tensor:
     return torch.baddbmm(before, rows, weight.mT, alpha=scale).view(out.shape)
 
 
+def by_row(values: Tensor, like: Tensor) -> Tensor:
+    """Return ``values`` (K,), one for each device, to be broadcast over ``like`` (K, ...)."""
+    return values.view(-1, *[1] * (like.dim() - 1))
+
+
 def by_device(values: Tensor, x: Tensor) -> Tensor:
     """Return ``values`` (n,), or (K, n) of K devices, to be broadcast over ``x`` (K, ..., n)."""
     return values if values.dim() == 1 else values.view(len(values), *[1] * (x.dim() - 2), -1)
@@ -150,7 +155,7 @@ class Embedding(nn.Embedding):
             return super().forward(x)
         devices, words = self.weight.shape[:2]
         first = words * torch.arange(devices, device=x.device)
-        rows = x + first.view(-1, *[1] * (x.dim() - 1))
+        rows = x + by_row(first, x)
         return functional.embedding(rows, self.weight.flatten(0, 1))
 
 

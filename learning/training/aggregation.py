@@ -68,8 +68,8 @@ def add_changes(
     1), as the average of the factors would be another matrix. Its rank is up to K r, so the server
     keeps full matrices. Where factors go down, the sum is cut off at rank r; where factors are
     averaged, that is its rank. What is offered as a whole moves the server's towards it. Raises
-    :class:`ValueError` for weights that are negative or not
-    finite, and for an update that is not finite.
+    :class:`ValueError` for weights that are negative or not finite, and for an update that is not
+    finite.
     """
     after = dict(server)
     for name, tensor in server.items():

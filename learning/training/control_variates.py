@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from learning.models.interface import is_gate
+from learning.models.stacked import by_row
 from learning.training.aggregation import weighted_sum
 from learning.training.task import Task
 
@@ -34,11 +35,9 @@ def renewed(
         ratio = config.gate_step_size_ratio if is_gate(name) else 1.0
         size = config.step_size * ratio * config.steps_per_round
         steps = torch.tensor([size * max(n, 1) for n in rounds], dtype=mine.dtype).to(mine)
-        column, mask = (
-            rows.view(-1, *[1] * (mine.dim() - 1))
-            for rows in (steps, torch.tensor(who, device=mine.device))
-        )
-        after[name] = torch.where(mask, mine - server[name] - changes[name] / column, mine)
+        mask = by_row(torch.tensor(who, device=mine.device), mine)
+        corrected = mine - server[name] - changes[name] / by_row(steps, mine)
+        after[name] = torch.where(mask, corrected, mine)
     return after
 
 

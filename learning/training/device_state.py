@@ -18,6 +18,7 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.models.interface import expert_of, is_of
 from learning.models.moe import fresh_a, product
+from learning.models.stacked import by_row
 from learning.rng import stream
 from learning.training.task import Task
 
@@ -141,10 +142,10 @@ def offer(
         if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts):
             offered[name] = tensor
         elif BASE + name in state and (is_of(name, experts) or (gate and task.is_shared(name))):
-            whole = name in task.buffers
-            offered[name if whole else DELTA + name] = (
-                tensor if whole else tensor - state[BASE + name]
-            )
+            if name in task.buffers:
+                offered[name] = tensor
+            else:
+                offered[DELTA + name] = tensor - state[BASE + name]
     sent_as = task.config.upload_format
     return {n: as_sent(t, sent_as) if t.is_floating_point() else t for n, t in offered.items()}
 
@@ -225,7 +226,7 @@ def _with_own_change(
         return base
     change = before[name] - before[BASE + name]
     sound = finite_rows(change)
-    change = change.where(sound.view(-1, *[1] * (change.dim() - 1)), torch.zeros_like(change))
+    change = change.where(by_row(sound, change), torch.zeros_like(change))
     # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
     return _rows(who, new, before[name], stacked=True)
@@ -246,7 +247,7 @@ def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool
         raise ValueError(f"who has {len(who)} entries; the state holds {devices} devices")
     if all(who):
         return rows
-    mask = torch.tensor(who, device=rows.device).view(-1, *[1] * (rows.dim() - 1))
+    mask = by_row(torch.tensor(who, device=rows.device), rows)
     if old is None:  # counts of batches have no NaN
         old = torch.full_like(rows, torch.nan if rows.is_floating_point() else 0)
     return torch.where(mask, rows, old)

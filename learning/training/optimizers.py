@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from learning.config import OptimizerConfig, ScheduleConfig
+from learning.models.stacked import by_row
 
 STEPS = "steps"
 """The slot of the count of steps."""
@@ -24,25 +25,14 @@ Rate = float | Tensor
 """A learning rate: one for all, or (K, 1, ...) for devices whose rates differ."""
 
 
-def slots_of(optimizer: OptimizerConfig) -> tuple[str, ...]:
-    """Return the names of the tensors that an optimiser keeps for each one it moves."""
-    match optimizer.kind:
-        case "adam" | "adamw":
-            return "mean", "square"
-        case "rmsprop":
-            return ("square", "velocity") if optimizer.momentum else ("square",)
-    return ("velocity",) if optimizer.momentum else ()
-
-
 def remembered(optimizer: OptimizerConfig, tensors: Tensors, before: Tensors) -> dict[str, Tensor]:
     """Return copies of what is remembered of ``tensors`` (K, ...), as ``{slot}.{name}``.
 
     What ``before`` does not hold begins at zero.
     """
-    slots = slots_of(optimizer)
     known: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        for slot in slots:
+        for slot in optimizer.slots:
             old = before.get(f"{slot}.{name}")
             known[f"{slot}.{name}"] = torch.zeros_like(tensor) if old is None else old.clone()
         if optimizer.counts_steps:
@@ -143,8 +133,7 @@ def of_devices(values: Sequence[float], like: Tensor) -> Rate:
     """
     if all(value == values[0] for value in values):
         return float(values[0])
-    column = torch.tensor(values, dtype=like.dtype, device=like.device)
-    return column.view(-1, *[1] * (like.dim() - 1))
+    return by_row(torch.tensor(values, dtype=like.dtype, device=like.device), like)
 
 
 def factor(schedule: ScheduleConfig, number: int) -> float:

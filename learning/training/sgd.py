@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from learning.config import OptimizerConfig, ScheduleConfig
+from learning.models.stacked import by_row
 from learning.rng import draw_below, stream
 from learning.training.optimizers import Optimizer, factor, of_devices, remembered
 from learning.training.task import Task
@@ -194,14 +195,14 @@ def _descend(
 
     ``gradient`` changes the ``buffers`` itself, the optimiser its ``memory``.
     """
-    optimizer = Optimizer(descent.optimizer, memory)
+    optimizer, even = Optimizer(descent.optimizer, memory), descent.schedule == CONSTANT
     for batch, training, numbers in steps:
         rests = not all(training)
         # Whoever rests is put back: plain SGD is quicker with steps of zero.
         moving = [] if descent.optimizer.is_plain else [*tensors.values(), *memory.values()]
         before = [(t, t.clone()) for t in (*moving, *buffers.values())] if rests else []
         found = gradient(batch)
-        scales = [factor(descent.schedule, number) for number in numbers]
+        scales = [1.0] if even else [factor(descent.schedule, number) for number in numbers]
         for name, tensor in tensors.items():
             size = descent.step_size * descent.ratios.get(name, 1.0)
             rate = size * of_devices(scales, tensor)
@@ -211,7 +212,7 @@ def _descend(
             optimizer.step(name, tensor, along, rate, training)
         for tensor, old in before:
             mask = torch.tensor(training, device=old.device)
-            tensor.copy_(torch.where(_column(mask, old), tensor, old))
+            tensor.copy_(torch.where(by_row(mask, old), tensor, old))
     optimizer.close()
 
 
@@ -222,18 +223,13 @@ def _clipped(gradients: Tensors, largest: float | None) -> Tensors:
     squares = [gradient.flatten(1).square().sum(1) for gradient in gradients.values()]
     norm = torch.stack(squares).sum(0).sqrt()
     scale = largest / norm.clamp_min(largest)
-    return {name: gradient * _column(scale, gradient) for name, gradient in gradients.items()}
+    return {name: gradient * by_row(scale, gradient) for name, gradient in gradients.items()}
 
 
 def _only(training: Sequence[bool], speed: Tensor) -> Tensor:
     """Return ``speed`` (K, ...) of the devices that are ``training``, else zeros."""
     mask = torch.tensor(training, device=speed.device)
-    return torch.where(_column(mask, speed), speed, 0.0)
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    """Return ``values`` (K,) to be broadcast over the rows of ``like`` (K, ...)."""
-    return values.view(-1, *[1] * (like.dim() - 1))
+    return torch.where(by_row(mask, speed), speed, 0.0)
 
 
 def _check_counts(tensors: Tensors, rounds: Sequence[int], first_round: Sequence[int]) -> None:

@@ -116,6 +116,8 @@ class Form:
     models: dict[str, tuple[str, float, int, int]]
 
 
+OF_TEXTS = {"plain": (TEXT_MEAN, 0.005, 20, 6), "moe": (MIXTRAL, 0.003, 20, 6)}
+
 FORMS = {
     "text": Form(
         "texts",
@@ -126,7 +128,7 @@ FORMS = {
             tokens=48,
             columns="{text: review, label: stars}",
         ),
-        {"plain": (TEXT_MEAN, 0.005, 20, 6), "moe": (MIXTRAL, 0.003, 20, 6)},
+        OF_TEXTS,
     ),
     "pairs": Form(
         "pairs of texts",
@@ -138,7 +140,7 @@ FORMS = {
             tokens=64,
             columns="{text: premise, text_pair: claim, label: verdict}",
         ),
-        {"plain": (TEXT_MEAN, 0.005, 20, 6), "moe": (MIXTRAL, 0.003, 20, 6)},
+        OF_TEXTS,
     ),
     "choice": Form(
         "questions with options",
