@@ -1,130 +1,48 @@
-"""The tables of a run: their columns, types and order of rows."""
+"""The tables of a run: their columns, types and order of rows, as ``tables.yaml`` lists them."""
 
 from __future__ import annotations
 
+from importlib import resources
+from typing import Any
+
 import pyarrow as pa
+import yaml
 
 DIRECTIONS = ("uplink", "downlink", "sidelink")
 
 
 FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
+TIME = pa.timestamp("us", tz="UTC")
+TYPES = {"float": FLOAT, "int": INT, "text": TEXT, "flag": FLAG, "time": TIME}
+
+_TABLES: dict[str, dict[str, Any]] = yaml.safe_load(
+    resources.files("sim.trace").joinpath("tables.yaml").read_text(encoding="utf-8")
+)
 
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
-    "contacts": {
-        "contact_id": INT,
-        "satellite": TEXT,
-        "norad_id": INT,
-        "cluster": TEXT,
-        "rise_utc": pa.timestamp("us", tz="UTC"),
-        "culminate_utc": pa.timestamp("us", tz="UTC"),
-        "set_utc": pa.timestamp("us", tz="UTC"),
-        "rise_s": FLOAT,
-        "set_s": FLOAT,
-        "duration_s": FLOAT,
-        "max_elevation_deg": FLOAT,
-        "min_slant_range_km": FLOAT,
-        "uplink_capacity_bytes_per_device": FLOAT,
-        "served": FLAG,
-        "service_start_s": FLOAT,
-        "service_end_s": FLOAT,
-        "max_doppler_hz": FLOAT,
-        "residual_doppler_hz": FLOAT,
-    },
-    "transfers": {
-        "transfer_id": INT,
-        "contact_id": INT,
-        "cluster": TEXT,
-        "device": INT,
-        "peer": TEXT,
-        "direction": TEXT,
-        "payload": TEXT,
-        "version": INT,
-        "payload_bytes": FLOAT,
-        "delivered_bytes": FLOAT,
-        "start_s": FLOAT,
-        "end_s": FLOAT,
-        "outcome": TEXT,
-    },
-    "events": {
-        "time_s": FLOAT,
-        "kind": TEXT,
-        "cluster": TEXT,
-        "device": INT,
-        "contact_id": INT,
-        "version": INT,
-        "rounds": INT,
-        "detail": TEXT,
-    },
-    "metrics": {
-        "time_s": FLOAT,
-        "cycle": INT,
-        "version": INT,
-        "scope": TEXT,
-        "cluster": TEXT,
-        "accuracy": FLOAT,
-        "loss": FLOAT,
-        "samples": INT,
-        "f1": FLOAT,
-        "local_ratio": FLOAT,
-        "local_count_share": FLOAT,
-        "local_weight_share": FLOAT,
-    },
-    "assignments": {
-        "time_s": FLOAT,
-        "cycle": INT,
-        "cluster": TEXT,
-        "device": INT,
-        "expert": INT,
-        "relevance": FLOAT,
-        "probability": FLOAT,
-        "assigned": FLAG,
-        "samples": INT,
-        "expert_class": TEXT,
-    },
-    "clients": {
-        "cluster": TEXT,
-        "device": INT,
-        "class": INT,
-        "samples": INT,
-    },
-    "updates": {
-        "time_s": FLOAT,
-        "cluster": TEXT,
-        "device": INT,
-        "round": INT,
-        "version_base": INT,
-        "version_server": INT,
-        "staleness": INT,
-        "weight": FLOAT,
-        "samples": INT,
-        "contact_id": INT,
-        "payload": TEXT,
-    },
-    "inferences": {
-        "time_s": FLOAT,
-        "cluster": TEXT,
-        "device": INT,
-        "batch": INT,
-        "experts": TEXT,
-        "samples": INT,
-        "latency_s": FLOAT,
-        "sent_bytes": FLOAT,
-        "outcome": TEXT,
-    },
+    name: {column: TYPES[said.split()[0]] for column, said in table["columns"].items()}
+    for name, table in _TABLES.items()
 }
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
 
-OPTIONAL = ("clients", "updates", "inferences")
+
+def _said(what: str) -> dict[str, tuple[str, ...]]:
+    """Columns of each table of which the list says something beside their type."""
+    return {
+        name: tuple(key for key, said in table["columns"].items() if what in said.split()[1:])
+        for name, table in _TABLES.items()
+    }
+
+
+ORDER: dict[str, tuple[str, ...]] = {name: (*table["order"],) for name, table in _TABLES.items()}
+OPTIONAL = tuple(name for name, table in _TABLES.items() if "optional" in table)
 """Tables that are written only where they have rows."""
-
-UNDIGESTED = ("clients", "updates")
+UNDIGESTED = tuple(name for name, table in _TABLES.items() if "undigested" in table)
 """Tables that the digests leave out: those of runs from before there were any stay the same."""
-
-APPENDED = {
-    "metrics": ("f1", "local_ratio", "local_count_share", "local_weight_share"),
-    "assignments": ("device", "samples"),
-}
+APPENDED = _said("appended")
 """Columns that only some methods fill; a folder of before they were there is read without them."""
+LEARNED = _said("learned")
+"""Columns that hold learning results, as do those that no table has; all others are timing."""
 
 KINDS = (
     *("disconnect", "train_end", "connect", "wait", "assign"),
@@ -132,22 +50,3 @@ KINDS = (
     *("train_start", "infer", "drop", "fault", "evaluate"),
 )
 """Kinds of events, in the order in which those of one instant are listed."""
-
-ORDER = {
-    "contacts": ("contact_id",),
-    "transfers": ("start_s", "cluster", "device", "end_s", "contact_id"),
-    "events": ("time_s", "kind", "detail", "cluster", "device", "contact_id"),
-    "metrics": ("time_s", "cycle"),
-    "assignments": ("time_s",),
-    "clients": ("cluster", "device", "class"),
-    "updates": ("time_s", "cluster", "device"),
-    "inferences": ("time_s", "cluster", "device", "batch"),
-}
-LEARNED = {
-    "metrics": (
-        *("accuracy", "loss", "samples", "f1"),
-        *("local_ratio", "local_count_share", "local_weight_share"),
-    ),
-    "assignments": ("relevance", "probability", "assigned", "samples", "expert_class"),
-}
-"""Columns that hold learning results, as do those that are not listed; all others are timing."""
