@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from math import acos, cos, degrees, floor, radians, sqrt, tau
+from typing import Literal, get_args
 
 from orbit.checks import finite, whole, within
+from orbit.earth import EARTH_RADIUS_KM
 from orbit.satellite import Satellite, not_tiny
+from orbit.secular_j2 import SecularJ2
 from orbit.utc import DAY_S, Start, utc
 
 # WGS 72, the constants that SGP4 elements are fitted with (Vallado et al., AIAA 2006-6753).
@@ -19,6 +22,9 @@ _LOWEST_PERIGEE_KM = 120.0
 _LARGEST_AXIS_KM = 250000.0
 _TROPICAL_YEAR_DAYS = 365.2422
 
+Propagation = Literal["sgp4", "secular_j2"]
+"""SGP4, or Kepler's ellipse turned by J2's secular rates alone (`orbit.secular_j2`)."""
+
 
 def keplerian_satellite(
     name: str,
@@ -31,8 +37,12 @@ def keplerian_satellite(
     argument_of_perigee_deg: float = 0.0,
     mean_anomaly_deg: float = 0.0,
     bstar: float = 0.0,
+    propagation: Propagation = "sgp4",
 ) -> Satellite:
     """A satellite with these Brouwer mean elements at `epoch`, as SGP4 itself carries them on.
+
+    With `propagation` secular_j2 they are mean elements that J2 turns evenly, without short periods
+    and drag, as STK's J2Perturbation does: WGS 84, J2 of EGM96, axes of TEME.
 
     `semi_major_axis_km` is a'' of Spacetrack Report No. 3, section 6, at most 250 000 km; with
     the eccentricity (0 up to 1) it must keep perigee 120 km above the WGS 72 equatorial radius of
@@ -48,6 +58,15 @@ def keplerian_satellite(
     perigee = _wrapped(argument_of_perigee_deg, "argument_of_perigee_deg")
     anomaly = _wrapped(mean_anomaly_deg, "mean_anomaly_deg")
     drag = within(bstar, -1, 1, "bstar")
+    if propagation not in get_args(Propagation):
+        known = " or ".join(map(repr, get_args(Propagation)))
+        raise ValueError(f"propagation {propagation!r} is unknown; write {known}")
+    if propagation == "secular_j2":
+        if drag:
+            raise ValueError(f"bstar {bstar}: propagation 'secular_j2' has no drag; leave it out")
+        angles = inclination, node, perigee, anomaly
+        made = SecularJ2.at(epoch, semi_major_axis_km, eccentricity, angles)
+        return Satellite(name, 0, utc(epoch, "epoch"), made, made=True)
     start = Start.of(epoch, "epoch")
     days = start.julian_day - _SGP4_DAY_ZERO + start.second_of_day / DAY_S
     motion = _kozai_mean_motion(semi_major_axis_km / _RADIUS_KM, eccentricity, inclination)
@@ -64,36 +83,43 @@ def circular_satellite(
     raan_deg: float,
     argument_of_latitude_deg: float,
     epoch: datetime,
+    propagation: Propagation = "sgp4",
 ) -> Satellite:
     """A drag-free satellite on a circular orbit.
 
-    The Brouwer mean semi-major axis is the WGS 72 equatorial radius plus `altitude_km` (160 to
-    2000); inclination 0 to 180 deg; the other two angles are any finite degrees. The catalogue
-    number is 0. Raises ValueError outside these ranges or for an epoch without a time zone.
+    The Brouwer mean semi-major axis is the equatorial radius (of WGS 72 by SGP4, of WGS 84 by
+    secular J2) plus `altitude_km` (160 to 2000); inclination 0 to 180 deg; the other two angles are
+    any finite degrees. The catalogue number is 0. Raises ValueError outside these ranges or for an
+    epoch without a time zone.
     """
     within(altitude_km, 160, 2000, "altitude_km")
     _wrapped(argument_of_latitude_deg, "argument_of_latitude_deg")
     return keplerian_satellite(
         name,
         epoch,
-        semi_major_axis_km=_RADIUS_KM + altitude_km,
+        semi_major_axis_km=_axis_km(altitude_km, propagation),
         inclination_deg=inclination_deg,
         raan_deg=raan_deg,
         mean_anomaly_deg=argument_of_latitude_deg,
+        propagation=propagation,
     )
 
 
-def sun_synchronous_inclination_deg(altitude_km: float) -> float:
+def _axis_km(altitude_km: float, propagation: Propagation) -> float:
+    return altitude_km + (_RADIUS_KM if propagation == "sgp4" else EARTH_RADIUS_KM)
+
+
+def sun_synchronous_inclination_deg(altitude_km: float, propagation: Propagation = "sgp4") -> float:
     """Inclination (deg) at which the node of a circular orbit follows the mean sun.
 
-    The node turns once in 365.2422 days at the rate that SGP4 gives it, J2 squared and J4
-    included; the first-order formula is off by up to a third of a percent. `altitude_km`, above
-    the WGS 72 equatorial radius, is 160 or more; no inclination does it above about 5980 km.
+    The node turns once in 365.2422 days at the rate that the propagation gives it, by SGP4 with J2
+    squared and J4; the first-order formula is off by up to a third of a percent. `altitude_km`,
+    above the equatorial radius, is 160 or more; no inclination does it above about 5980 km.
     Raises ValueError outside this range.
     """
     within(altitude_km, 160, 6000, "altitude_km")
     wanted = tau / _TROPICAL_YEAR_DAYS
-    fastest = _node_rate(altitude_km, -1.0)
+    fastest = _node_rate(altitude_km, -1.0, propagation)
     if fastest < wanted:
         raise ValueError(
             f"altitude_km {altitude_km} is too high for a sun-synchronous orbit: its node turns "
@@ -102,17 +128,18 @@ def sun_synchronous_inclination_deg(altitude_km: float) -> float:
     cosine = -1.0
     # The rate is proportional to the cosine but for a part in a hundred, so this contracts fast.
     for _ in range(12):
-        cosine = max(-1.0, cosine * wanted / _node_rate(altitude_km, cosine))
+        cosine = max(-1.0, cosine * wanted / _node_rate(altitude_km, cosine, propagation))
     return degrees(acos(cosine))
 
 
-def _node_rate(altitude_km: float, cosine: float) -> float:
-    """SGP4's secular rate of the node in rad/day, for the cosine of an inclination."""
+def _node_rate(altitude_km: float, cosine: float, propagation: Propagation) -> float:
+    """The secular rate of the node in rad/day, for the cosine of an inclination."""
     made = keplerian_satellite(
         "rate",
         datetime(2000, 1, 1, tzinfo=UTC),
-        semi_major_axis_km=_RADIUS_KM + altitude_km,
+        semi_major_axis_km=_axis_km(altitude_km, propagation),
         inclination_deg=degrees(acos(cosine)),
+        propagation=propagation,
     )
     return float(made.model.nodedot) * 1440
 
@@ -161,6 +188,7 @@ def walker_delta(
     epoch: datetime,
     raan_deg: float = 0.0,
     argument_of_latitude_deg: float = 0.0,
+    propagation: Propagation = "sgp4",
 ) -> list[Satellite]:
     """A Walker delta i: t/p/f, whose planes are spread over 360 deg of node.
 
@@ -168,12 +196,14 @@ def walker_delta(
     Walker, "Satellite constellations", JBIS 37 (1984). Satellites of a plane lie 360 p/t deg
     apart, and each is 360 f/t deg ahead of its like in the plane before. The first satellite of
     the first plane has `raan_deg` and `argument_of_latitude_deg`. Names run plane by plane from
-    P01-S01, with more digits where numbers need them. Altitude, inclination and epoch are those
-    of `circular_satellite`. Raises ValueError for numbers that make no constellation.
+    P01-S01, with more digits where numbers need them. Altitude, inclination, epoch and propagation
+    are those of `circular_satellite`. Raises ValueError for numbers that make no constellation.
     """
     angles = raan_deg, argument_of_latitude_deg
     return [
-        circular_satellite(name, altitude_km, inclination_deg, node_deg, place_deg, epoch)
+        circular_satellite(
+            name, altitude_km, inclination_deg, node_deg, place_deg, epoch, propagation
+        )
         for name, node_deg, place_deg in _places(360.0, satellites, planes, phasing, *angles)
     ]
 
@@ -187,6 +217,7 @@ def walker_star(
     epoch: datetime,
     raan_deg: float = 0.0,
     argument_of_latitude_deg: float = 0.0,
+    propagation: Propagation = "sgp4",
 ) -> list[Satellite]:
     """A Walker star: as `walker_delta`, with planes spread over 180 deg of node.
 
@@ -194,7 +225,9 @@ def walker_star(
     """
     angles = raan_deg, argument_of_latitude_deg
     return [
-        circular_satellite(name, altitude_km, inclination_deg, node_deg, place_deg, epoch)
+        circular_satellite(
+            name, altitude_km, inclination_deg, node_deg, place_deg, epoch, propagation
+        )
         for name, node_deg, place_deg in _places(180.0, satellites, planes, phasing, *angles)
     ]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.earth import earth_rotation
-from orbit.propagation import LEAST_INTERVALS, error_codes, farthest_km
+from orbit.propagation import LEAST_INTERVALS, error_codes, farthest_km, of_all
 from orbit.satellite import Satellite
 from orbit.utc import Start
 
@@ -94,14 +94,11 @@ def sampled_ephemeris(
     satellites: Sequence[Satellite], start: Start, first_s: float, last_s: float, step_s: float
 ) -> SampledEphemeris:
     """SGP4 for all satellites from `first_s` to `last_s`, at most `step_s` apart."""
-    from sgp4.api import SatrecArray
-
     intervals = max(LEAST_INTERVALS, ceil((last_s - first_s) / step_s))
     step_s = (last_s - first_s) / intervals
     time_s = first_s + step_s * np.arange(-OVERHANG, intervals + OVERHANG + 1, dtype=np.float64)
-    models = SatrecArray([satellite.model for satellite in satellites])
-    error, position, velocity = models.sgp4(
-        np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
+    error, position, velocity = of_all(
+        satellites, np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
     limits_km = np.array([farthest_km(satellite) for satellite in satellites])
     error = error_codes(error, position, velocity, limits_km[:, None])

@@ -15,6 +15,7 @@ import numpy as np
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM, EarthRotation, earth_rotation
 from orbit.satellite import Satellite
+from orbit.secular_j2 import SecularJ2
 from orbit.utc import DAY_S, Start
 
 
@@ -60,6 +61,23 @@ def _sgp4(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
     error = error_codes(error, position, velocity, farthest_km(satellite))
+    return error, position, velocity
+
+
+def of_all(
+    satellites: Sequence[Satellite], day: FloatArray, fraction: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Error codes (N, T), positions and velocities (N, T, 3) in TEME at Julian dates in two parts.
+
+    Errors of SGP4's are not looked at any further, as `error_codes` does.
+    """
+    from sgp4.api import SatrecArray
+
+    models = [satellite.model for satellite in satellites]
+    if not any(isinstance(model, SecularJ2) for model in models):
+        return SatrecArray(models).sgp4(day, fraction)  # type: ignore[no-any-return]
+    each = [model.sgp4_array(day, fraction) for model in models]
+    error, position, velocity = map(np.stack, zip(*each, strict=True))
     return error, position, velocity
 
 

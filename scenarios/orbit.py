@@ -128,7 +128,14 @@ Inclination = Annotated[
 Angle = Annotated[float, Field(ge=0, lt=360)]
 
 
-class CircularOrbit(WithGeometry):
+class _Made(WithGeometry):
+    propagation: Literal["sgp4", "secular_j2"] = Field(
+        default="sgp4",
+        description="SGP4, or an ellipse that J2 turns at its secular rates, without short periods",
+    )
+
+
+class CircularOrbit(_Made):
     """A satellite on a circular orbit at the scenario's start."""
 
     source: Literal["circular"] = Field(description="circular elements")
@@ -142,7 +149,7 @@ class CircularOrbit(WithGeometry):
     )
 
 
-class KeplerianOrbit(WithGeometry):
+class KeplerianOrbit(_Made):
     """A satellite on Brouwer mean elements at the scenario's start, as SGP4 takes them."""
 
     source: Literal["keplerian"] = Field(description="mean Keplerian elements")
@@ -161,7 +168,7 @@ class KeplerianOrbit(WithGeometry):
     )
 
 
-class WalkerOrbit(WithGeometry):
+class WalkerOrbit(_Made):
     """A Walker constellation: equal circular orbits, evenly spread over planes."""
 
     source: Literal["walker"] = Field(description="Walker constellation")
@@ -312,6 +319,9 @@ def _perigee(orbit: KeplerianOrbit) -> Iterator[Problem]:
             f"it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise semi_major_axis_km"
         )
         yield Problem(("eccentricity",), text)
+    if orbit.bstar and orbit.propagation == "secular_j2":
+        text = "is not used with propagation 'secular_j2', which has no drag; leave it out"
+        yield Problem(("bstar",), text)
 
 
 def _pattern(orbit: WalkerOrbit) -> Iterator[Problem]:

@@ -101,6 +101,7 @@ def _circular(scenario: Scenario) -> list[orbit.Satellite]:
         source.raan_deg,
         source.argument_of_latitude_deg,
         scenario.start,
+        source.propagation,
     )
     return [satellite]
 
@@ -119,6 +120,7 @@ def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
         argument_of_perigee_deg=source.argument_of_perigee_deg,
         mean_anomaly_deg=source.mean_anomaly_deg,
         bstar=source.bstar,
+        propagation=source.propagation,
     )
     return [satellite]
 
@@ -137,12 +139,13 @@ def _walker(scenario: Scenario) -> list[orbit.Satellite]:
         scenario.start,
         source.raan_deg,
         source.argument_of_latitude_deg,
+        source.propagation,
     )
 
 
 def _inclination_deg(source: Any) -> float:
     if source.inclination_deg == "sun-synchronous":
-        return orbit.sun_synchronous_inclination_deg(source.altitude_km)
+        return orbit.sun_synchronous_inclination_deg(source.altitude_km, source.propagation)
     return float(source.inclination_deg)
 
 

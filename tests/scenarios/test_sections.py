@@ -125,6 +125,9 @@ OF_ORBITS: Rules = [
     # The lowest perigee: 6378.135 km (the Earth of SGP4) and 120 km.
     ("keplerian", {"semi_major_axis_km": 12_996.27, "eccentricity": 0.5}, ""),
     ("keplerian", {"semi_major_axis_km": 12_996.26, "eccentricity": 0.5}, "eccentricity: got 0.5"),
+    ("keplerian", {"propagation": "secular_j2"}, ""),
+    ("keplerian", {"propagation": "secular_j2", "bstar": 1e-5}, "bstar: is not used with propaga"),
+    ("tle omm", {"propagation": "secular_j2"}, "propagation: is not used by source '{source}' (i"),
     ("walker", {"satellites": 13}, "satellites: got 13; must be a multiple of orbit.planes, 3"),
     ("walker", {"phasing": 2}, ""),
     ("walker", {"phasing": 3}, "phasing: got 3; must be below orbit.planes, 3"),

@@ -1,0 +1,134 @@
+"""Kepler's ellipse that J2 turns at its secular rates: no short periods, no drag."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import cos, sin, sqrt, tau
+from typing import ClassVar
+
+import numpy as np
+
+from orbit.checks import FloatArray, IntArray
+from orbit.earth import EARTH_RADIUS_KM
+from orbit.utc import DAY_S, Start
+
+# WGS 84 (NIMA TR8350.2, table 3.1); J2 of EGM96, the gravity field that belongs to it.
+MU_KM3_S2, J2 = 398600.4418, 1.08262668e-3
+_DAY_MIN = 1440.0
+# Newton's last change of an eccentric anomaly, and steps of which the most eccentric need a dozen.
+_ROUNDING, _STEPS = 1e-14, 50
+
+
+@dataclass(frozen=True)
+class SecularJ2:
+    """Mean elements at an epoch, carried on by J2's secular rates, as STK's J2Perturbation does.
+
+    Node, argument of perigee and mean anomaly turn evenly (Vallado, Fundamentals of Astrodynamics,
+    section 9.6.1); axis, eccentricity and inclination stay. Attributes are called as those of an
+    sgp4 Satrec and have its units: radians, minutes, Earth radii; `sgp4_array` answers like its.
+    """
+
+    a: float
+    ecco: float
+    inclo: float
+    nodeo: float
+    argpo: float
+    mo: float
+    jdsatepoch: float
+    jdsatepochF: float
+
+    mu: ClassVar[float] = MU_KM3_S2
+    radiusearthkm: ClassVar[float] = EARTH_RADIUS_KM
+    j2: ClassVar[float] = J2
+    j3 = j4 = bstar = ndot = nddot = 0.0
+    satnum: ClassVar[int] = 0
+    operationmode: ClassVar[str] = "secular_j2"
+
+    @classmethod
+    def at(
+        cls,
+        epoch: datetime,
+        axis_km: float,
+        eccentricity: float,
+        angles: tuple[float, float, float, float],
+    ) -> "SecularJ2":
+        """From inclination, node, argument of perigee and mean anomaly (rad) at an aware epoch."""
+        start = Start.of(epoch, "epoch")
+        when = start.julian_day, start.second_of_day / DAY_S
+        return cls(axis_km / EARTH_RADIUS_KM, eccentricity, *angles, *when)
+
+    @property
+    def no_kozai(self) -> float:
+        """Rate of the mean anomaly, rad/min: that from perigee to perigee."""
+        root, sine = sqrt(1 - self.ecco**2), sin(self.inclo)
+        return self._kepler + self._turn * root * (1 - 1.5 * sine * sine)
+
+    @property
+    def nodedot(self) -> float:
+        """Rate of the node, rad/min."""
+        return -self._turn * cos(self.inclo)
+
+    @property
+    def argpdot(self) -> float:
+        """Rate of the argument of perigee, rad/min."""
+        return self._turn * (2 - 2.5 * sin(self.inclo) ** 2)
+
+    @property
+    def _kepler(self) -> float:
+        """Kepler's mean motion, rad/min."""
+        return 60 * sqrt(MU_KM3_S2 / (self.a * EARTH_RADIUS_KM) ** 3)
+
+    @property
+    def _turn(self) -> float:
+        """3/2 n J2 (R/p)^2 in rad/min, of which all three rates are multiples."""
+        return 1.5 * self._kepler * J2 / (self.a * (1 - self.ecco**2)) ** 2
+
+    def sgp4_array(
+        self, day: FloatArray, fraction: FloatArray
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """No error (T,), positions (km) and their rates (km/s) (T, 3) in TEME at Julian dates."""
+        since_min = ((day - self.jdsatepoch) + (fraction - self.jdsatepochF)) * _DAY_MIN
+        anomaly = _eccentric(self.mo + self.no_kozai * since_min, self.ecco)
+        cosine, sine = np.cos(anomaly), np.sin(anomaly)
+        rate = self.no_kozai / (1 - self.ecco * cosine)
+        major = self.a * EARTH_RADIUS_KM
+        minor = major * sqrt(1 - self.ecco**2)
+        place = major * (cosine - self.ecco), minor * sine
+        motion = -major * sine * rate, minor * cosine * rate
+        perigee = self.argpo + self.argpdot * since_min
+        along, across, *moved = _turned(perigee, self.argpdot, *place, *motion)
+        level, height = cos(self.inclo), sin(self.inclo)
+        node = self.nodeo + self.nodedot * since_min
+        flat = along, level * across, moved[0], level * moved[1]
+        x, y, x_rate, y_rate = _turned(node, self.nodedot, *flat)
+        position = np.stack([x, y, height * across], axis=-1)
+        velocity = np.stack([x_rate, y_rate, height * moved[1]], axis=-1) / 60
+        return np.zeros(since_min.shape, np.int64), position, velocity
+
+
+def _turned(
+    angle: FloatArray, rate: float, x: FloatArray, y: FloatArray, dx: FloatArray, dy: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """A point and its motion, turned by an angle that grows at a rate."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    along, across = cosine * x - sine * y, sine * x + cosine * y
+    return (
+        along,
+        across,
+        cosine * dx - sine * dy - rate * across,
+        sine * dx + cosine * dy + rate * along,
+    )
+
+
+def _eccentric(mean: FloatArray, eccentricity: float) -> FloatArray:
+    """Kepler's equation by Newton steps, from Danby's first guess."""
+    if eccentricity == 0:
+        return mean
+    mean = np.remainder(mean + np.pi, tau) - np.pi
+    anomaly = mean + 0.85 * eccentricity * np.sign(mean)
+    for _ in range(_STEPS):
+        excess = anomaly - eccentricity * np.sin(anomaly) - mean
+        step = excess / (1 - eccentricity * np.cos(anomaly))
+        anomaly = anomaly - step
+        if np.abs(step).max() < _ROUNDING:
+            break
+    return anomaly
