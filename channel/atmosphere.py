@@ -1,7 +1,7 @@
 """Attenuation by gases and rain (ITU-R), as a table over elevation."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -128,44 +128,28 @@ def itu_attenuation(
     altitude_km = _scalar("altitude_m", altitude_m, -500.0, 9000.0) / 1000.0
     frequency_ghz = _scalar("frequency_hz", frequency_hz, 1e9, 55e9) / 1e9
     share_pct = _scalar("exceedance_pct", exceedance_pct, 0.001, 5.0)
-    itur = _itur()
-    elevation = _elevations_deg()
-    zenith_db = _zenith_gas_db(itur, site, frequency_ghz, altitude_km)
-    rain = itur.rain_attenuation(*site, frequency_ghz, elevation, altitude_km, share_pct)
-    return SlantAttenuation(elevation, zenith_db / np.sin(np.radians(elevation)), rain.value)
-
-
-def _itur() -> Any:
-    """The package; its import turns numpy's division warnings off for everyone, which we undo."""
     try:
-        with np.errstate():
+        with np.errstate():  # its import turns numpy's division warnings off for everyone
             import itur
     except ModuleNotFoundError as missing:
         raise ValueError(
             "atmosphere 'itu' needs the package itur: pip install \"leomix[itu]\""
         ) from missing
-    return itur
-
-
-def _elevations_deg() -> Floats:
-    """Rows that crowd at the zenith, where P.618 goes with the square root of the angle to it."""
-    return 90.0 - (90.0 - LOWEST_ELEVATION_DEG) * np.linspace(1.0, 0.0, ROWS) ** 2
-
-
-def _zenith_gas_db(
-    itur: Any, site: tuple[float, float], frequency_ghz: float, altitude_km: float
-) -> float:
-    """Straight up, from a call at 30 degrees: annex 2 is the cosecant law, and itur warns at 90."""
-    latitude = np.clip(site[0], -VAPOUR_LATITUDE_DEG, VAPOUR_LATITUDE_DEG)
+    # Rows crowd at the zenith, where P.618 goes with the square root of the angle to it.
+    elevation = 90.0 - (90.0 - LOWEST_ELEVATION_DEG) * np.linspace(1.0, 0.0, ROWS) ** 2
+    # Gases from one call at 30 degrees: annex 2 is the cosecant law, and itur warns at 90.
+    wet = np.clip(latitude, -VAPOUR_LATITUDE_DEG, VAPOUR_LATITUDE_DEG)
     slant = itur.gaseous_attenuation_slant_path(
         frequency_ghz,
         30.0,
-        itur.surface_water_vapour_density(latitude, site[1], 50.0, altitude_km),
+        itur.surface_water_vapour_density(wet, longitude, 50.0, altitude_km),
         itur.standard_pressure(altitude_km),
         itur.surface_mean_temperature(*site),
         h=altitude_km,
     )
-    return float(slant.value * np.sin(np.radians(30.0)))
+    gas_db = float(slant.value * np.sin(np.radians(30.0))) / np.sin(np.radians(elevation))
+    rain = itur.rain_attenuation(*site, frequency_ghz, elevation, altitude_km, share_pct)
+    return SlantAttenuation(elevation, gas_db, rain.value)
 
 
 def _scalar(name: str, value: float, low: float, high: float) -> float:

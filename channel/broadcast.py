@@ -87,10 +87,10 @@ def _lowest(
         last[number[:-1][again]] = np.flatnonzero(again)
         early = np.arange(len(time_s)) <= last[number]
         time_s = np.where(early, np.nextafter(time_s, -inf), time_s)
-    lines = _Lines.of(rows, points, time_s, rate_bps, members, span_s)
+    lines = _Lines(rows, points, time_s, rate_bps, members, span_s)
     if not len(lines.batches):
         return {}
-    cells = _Cells.of(lines)
+    cells = _Cells(lines)
     bent = cells.bent()
     straight = np.ones(len(cells.batch), bool)
     straight[bent[0]] = False
@@ -104,7 +104,6 @@ def _lowest(
     return {number: (when_s[piece], lowest[piece]) for number, piece in line_of}
 
 
-@dataclass(frozen=True, eq=False)
 class _Lines:
     """M lines that count, of B batches whose lines have time in common.
 
@@ -113,36 +112,23 @@ class _Lines:
     and the first of them; between `begin_s` and `end_s` all of them have a rate.
     """
 
-    time_s: Floats
-    rate_bps: Floats
-    first: Ints
-    batch: Ints
-    batches: Ints
-    points: Ints
-    count: Ints
-    begin: Ints
-    begin_s: Floats
-    end_s: Floats
-
-    @classmethod
-    def of(
-        cls, rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats, some: Mask, span_s: Floats
-    ) -> "_Lines":
+    def __init__(
+        self, rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats, some: Mask, span_s: Floats
+    ) -> None:
+        self.time_s, self.rate_bps = time_s, rate_bps
         of_row = np.repeat(np.arange(len(rows)), rows)[some]
         each = np.repeat(points, rows)
-        first = (np.cumsum(each) - each)[some]
+        first: Ints = (np.cumsum(each) - each)[some]
         begin_s, end_s = span_s.T.copy()
         np.maximum.at(begin_s, of_row, time_s[first])
         np.minimum.at(end_s, of_row, time_s[first + points[of_row] - 1])
         count = np.bincount(of_row, minlength=len(rows))
         batches = np.flatnonzero((count > 0) & (begin_s < end_s))
         kept = np.isin(of_row, batches)
-        batch = np.searchsorted(batches, of_row[kept])
-        count = count[batches]
-        return cls(
-            time_s, rate_bps, first[kept], batch, batches, points[batches], count,
-            np.cumsum(count) - count, begin_s[batches], end_s[batches],
-        )  # fmt: skip
+        self.first, self.batch = first[kept], np.searchsorted(batches, of_row[kept])
+        self.batches, self.points, self.count = batches, points[batches], count[batches]
+        self.begin = np.cumsum(self.count) - self.count
+        self.begin_s, self.end_s = begin_s[batches], end_s[batches]
 
     def block(self, number: int, values: Floats) -> Floats:
         """The values (K, T) of a batch's lines."""
@@ -161,7 +147,6 @@ class _Lines:
         return np.flatnonzero(common)
 
 
-@dataclass(frozen=True, eq=False)
 class _Cells:
     """C cells of the batches, one after the other, between `left` and `right` (C,) columns.
 
@@ -171,20 +156,8 @@ class _Cells:
     the batch's lines has it.
     """
 
-    lines: _Lines
-    batch: Ints
-    left: Ints
-    right: Ints
-    edge: Ints
-    edge_s: Floats
-    rate_bps: Floats
-    place: Ints
-    lowest: Floats
-    line: Ints
-
-    @classmethod
-    def of(cls, lines: _Lines) -> "_Cells":
-        batches = len(lines.batches)
+    def __init__(self, lines: _Lines) -> None:
+        self.lines, batches = lines, len(lines.batches)
         columns = [lines.common_columns(number) for number in range(batches)]
         ends = zip(columns, lines.points.tolist(), strict=True)
         edge_column = np.concatenate([x for c, n in ends for x in ((-1,), c, (n,))])
@@ -210,17 +183,13 @@ class _Cells:
             at = lines.block(number, lines.rate_bps).take(inside[first:end], axis=1).T.copy()
             at[0], at[-1] = begin_bps[mine], end_bps[mine]
             rates.append(at)
-        place = np.cumsum(lines.count[edge_batch]) - lines.count[edge_batch]
-        lowest = np.concatenate([at.min(axis=1) for at in rates])
-        line = np.concatenate([at.argmin(axis=1) for at in rates])
-        rate_bps = np.concatenate([at.ravel() for at in rates])
-        last = np.zeros(len(edge_s), bool)
-        last[last_edge] = True
-        edge = np.flatnonzero(~last)
-        return cls(
-            lines, edge_batch[edge], edge_column[edge], edge_column[edge + 1], edge, edge_s,
-            rate_bps, place, lowest, line,
-        )  # fmt: skip
+        self.place = np.cumsum(lines.count[edge_batch]) - lines.count[edge_batch]
+        self.lowest = np.concatenate([at.min(axis=1) for at in rates])
+        self.line = np.concatenate([at.argmin(axis=1) for at in rates])
+        self.rate_bps = np.concatenate([at.ravel() for at in rates])
+        self.edge_s, self.edge = edge_s, np.delete(np.arange(len(edge_s)), last_edge)
+        self.batch = edge_batch[self.edge]
+        self.left, self.right = edge_column[self.edge], edge_column[self.edge + 1]
 
     def edges(self) -> tuple[Ints, Floats, Floats]:
         """A cell of each edge's batch, and its time and lowest rate."""
@@ -244,10 +213,8 @@ class _Cells:
                 break
             left, right = self.place[self.edge[cell]], self.place[self.edge[cell] + 1]
             rate = self.rate_bps
-            before, behind = (
-                rate[left + one] - rate[left + other],
-                rate[right + one] - rate[right + other],
-            )
+            before = rate[left + one] - rate[left + other]
+            behind = rate[right + one] - rate[right + other]
             share = before / np.where(before == behind, 1.0, before - behind)
             met_bps = rate[left + one] + share * (rate[right + one] - rate[left + one])
             every, line = spread(np.zeros_like(cell), self.lines.count[self.batch[cell]])
@@ -287,8 +254,7 @@ class _Cells:
         edge = self.edge[cell]
         line = np.concatenate([np.arange(len(some)), number[pair[own]], np.arange(len(some))])
         when_s = np.concatenate([self.edge_s[edge], time_s[own], self.edge_s[edge + 1]])
-        ends = (self.rate_bps[self.place[edge + n] + local] for n in (0, 1))
-        first_bps, last_bps = ends
+        first_bps, last_bps = (self.rate_bps[self.place[edge + n] + local] for n in (0, 1))
         rate_bps = np.concatenate([first_bps, lines.rate_bps[point[own]], last_bps])
         order = np.lexsort((when_s, line))
         found = _Bent(cell[line[order]], line[order], when_s[order], rate_bps[order])

@@ -71,8 +71,14 @@ def link_budget_terms(
         "margin_db": density_dbhz - bandwidth_dbhz - required_db,
         "spectral_efficiency_bps_hz": rate / link.bandwidth_hz,
         "rate_mbps": rate / 1e6,
-        **_surroundings(link, elevation),
     }
+    if place := link.environment:  # what it leaves to chance at each elevation
+        columns |= {
+            "line_of_sight_probability": place.line_of_sight_probability(elevation),
+            "nlos_clutter_loss_db": place.clutter_loss_db(elevation),
+            "shadowing_deviation_db": place.shadowing_deviation_db(elevation, True),
+            "rician_k_db": place.rician_k_db(elevation)[0],
+        }
     return {name: np.array(np.broadcast_to(x, elevation.shape)) for name, x in columns.items()}
 
 
@@ -86,19 +92,6 @@ def link_budget(
     import pandas
 
     return pandas.DataFrame(link_budget_terms(link, elevation_deg, altitude_m, slant_range_m))
-
-
-def _surroundings(link: Link, elevation_deg: Floats) -> dict[str, ArrayLike]:
-    """What an environment leaves to chance at each elevation."""
-    place = link.environment
-    if place is None:
-        return {}
-    return {
-        "line_of_sight_probability": place.line_of_sight_probability(elevation_deg),
-        "nlos_clutter_loss_db": place.clutter_loss_db(elevation_deg),
-        "shadowing_deviation_db": place.shadowing_deviation_db(elevation_deg, True),
-        "rician_k_db": place.rician_k_db(elevation_deg)[0],
-    }
 
 
 def _rows(
@@ -132,15 +125,14 @@ def required_snr_db(link: Link, k_linear: Floats) -> Floats:
     "fixed": where the capacity, ergodic if there is fading, is the fixed rate. Other rates follow
     the SNR and have no end: for them it is LEAST_USEFUL_DB, and nothing happens below it.
     """
-    if link.fixed_rate_bps is not None and link.required_snr_db == -np.inf:
-        return _snr_db_of_capacity(link.fixed_rate_bps / link.bandwidth_hz, k_linear)
-    return np.full(k_linear.shape, _threshold_db(link))
-
-
-def _threshold_db(link: Link) -> float:
+    threshold_db = link.required_snr_db
     if link.rate == "modcod":
-        return float(modcod_thresholds_db(link.rolloff)[0])
-    return LEAST_USEFUL_DB if link.required_snr_db == -np.inf else link.required_snr_db
+        threshold_db = float(modcod_thresholds_db(link.rolloff)[0])
+    elif threshold_db == -np.inf:
+        if link.fixed_rate_bps is not None:
+            return _snr_db_of_capacity(link.fixed_rate_bps / link.bandwidth_hz, k_linear)
+        threshold_db = LEAST_USEFUL_DB
+    return np.full(k_linear.shape, threshold_db)
 
 
 def _snr_db_of_capacity(efficiency_bps_hz: float, k_linear: Floats) -> Floats:

@@ -47,14 +47,11 @@ def ergodic_capacity(snr_linear: ArrayLike, k_linear: ArrayLike) -> Floats:
     snr = between("snr_linear", snr_linear, 0.0, LARGEST_SNR_LINEAR)
     k = checked("k_linear", k_linear, lambda x: x >= 0, "at least 0; infinity is no fading")
     snr, k = np.broadcast_arrays(snr, k)
-    points = zip(_chunks(snr), _chunks(k), strict=True)
-    parts = [_quadrature(snr_part, k_part) for snr_part, k_part in points]
-    return np.concatenate(parts or [np.empty(0)]).reshape(snr.shape)[()]
-
-
-def _chunks(values: Floats) -> list[Floats]:
-    flat = values.ravel()
-    return [flat[first : first + CHUNK] for first in range(0, flat.size, CHUNK)]
+    flat, flat_k, found = snr.ravel(), k.ravel(), np.empty(snr.size)
+    for first in range(0, snr.size, CHUNK):
+        chunk = slice(first, first + CHUNK)
+        found[chunk] = _quadrature(flat[chunk], flat_k[chunk])
+    return found.reshape(snr.shape)[()]
 
 
 def _quadrature(snr: Floats, k: Floats) -> Floats:
@@ -100,7 +97,10 @@ def tabulated_capacity(snr_db: Floats, k_linear: float | Floats) -> Floats:
         snr_db, k_linear = np.broadcast_arrays(snr_db, k_linear)
     log_share = _log_share(np.clip(snr_db, LOWEST_DB, HIGHEST_DB), k_linear)
     if snr_db.size and not snr_db.min() >= LOWEST_DB:
-        log_share = np.where(snr_db < LOWEST_DB, _weak_log_share(snr_db, k_linear), log_share)
+        # The leading term for a small SNR: -snr var(|g|^2) / 2, with var = s (2 - s), s = 1/(1+K).
+        scattered = 1.0 / (1.0 + k_linear)
+        weak = -0.5 * scattered * (2.0 - scattered) * 10.0 ** (snr_db / 10.0)
+        log_share = np.where(snr_db < LOWEST_DB, weak, log_share)
     capacity = np.asarray(shannon * np.exp(np.minimum(log_share, 0.0)))
     strong = snr_db > HIGHEST_DB
     if strong.any():
@@ -112,7 +112,14 @@ def tabulated_capacity(snr_db: Floats, k_linear: float | Floats) -> Floats:
 def _log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
     """Logarithm of C(K) over Shannon's capacity, from the tables."""
     if not isinstance(k_linear, np.ndarray):
-        return _cubic(_pieces(k_linear), snr_db)
+        pieces, beyond_db = _pieces(k_linear), snr_db - LOWEST_DB
+        # Pieces are of equal width: we need not search for the one of an SNR.
+        piece = np.minimum((beyond_db / STEP_DB).astype(np.intp), pieces.shape[1] - 1)
+        beyond_db = beyond_db - STEP_DB * piece
+        value = pieces[0].take(piece)
+        for coefficient in pieces[1:]:
+            value = value * beyond_db + coefficient.take(piece)
+        return np.asarray(value)
     from scipy.ndimage import map_coordinates
 
     row = (snr_db - LOWEST_DB) / GRID_STEP_DB + GRID_MARGIN
@@ -120,23 +127,6 @@ def _log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
     at = [row.ravel(), column.ravel()]
     found = map_coordinates(_surface(), at, order=5, mode="mirror", prefilter=False)
     return np.asarray(found).reshape(snr_db.shape)
-
-
-def _weak_log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
-    """Leading term for a small SNR: -snr var(|g|^2) / 2, with var = s (2 - s), s = 1/(1+K)."""
-    scattered = 1.0 / (1.0 + k_linear)
-    return -0.5 * scattered * (2.0 - scattered) * 10.0 ** (snr_db / 10.0)
-
-
-def _cubic(pieces: Floats, snr_db: Floats) -> Floats:
-    """Pieces (4, N) of equal width at the SNRs; knowing the piece, we need not search for it."""
-    beyond_db = snr_db - LOWEST_DB
-    piece = np.minimum((beyond_db / STEP_DB).astype(np.intp), pieces.shape[1] - 1)
-    beyond_db = beyond_db - STEP_DB * piece
-    value = pieces[0].take(piece)
-    for coefficient in pieces[1:]:
-        value = value * beyond_db + coefficient.take(piece)
-    return np.asarray(value)
 
 
 @lru_cache(maxsize=32)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from channel.capacity import shannon_capacity, tabulated_capacity
 from channel.checks import Floats
+from channel.environment import read_tables
 from channel.link import Link
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: Floats) -> 
     """
     if link.rate == "modcod":
         return modcod_efficiency_bps_hz(snr_db, link.rolloff)
-    k = _one_or_each(link, k_linear)
+    # The link's own factor as a number has quicker tables than an array of factors. Which table a
+    # point goes through must not depend on the points beside it: a link has one or the other,
+    # unless its signal was made by hand.
+    constant = fixed_k_factor(link)
+    k = k_linear if constant is None or (k_linear != constant).any() else float(constant)
     if link.rate == "shannon" or (isinstance(k, float) and k == np.inf):
         return shannon_capacity(10.0 ** (snr_db / 10.0))
     if link.rate == "outage":
@@ -35,16 +40,6 @@ def fixed_k_factor(link: Link) -> float | None:
     if link.fading == "rician":
         return link.rician_k_linear if link.environment is None else None
     return 0.0 if link.fading == "rayleigh" else np.inf
-
-
-def _one_or_each(link: Link, k_linear: Floats) -> float | Floats:
-    """The link's own factor as a number, which has quicker tables; else the array of factors.
-
-    Which table a point goes through must not depend on the points beside it: a link has one or
-    the other, unless its signal was made by hand.
-    """
-    constant = fixed_k_factor(link)
-    return k_linear if constant is None or (k_linear != constant).any() else float(constant)
 
 
 TABLE_POINTS: Final = 513
@@ -99,35 +94,8 @@ def _quantile(k_linear: Floats, probability: float) -> Floats:
     return np.asarray(np.where(k_linear > LARGEST_K, series, gain))
 
 
-MODCODS: Final[tuple[tuple[str, float, float], ...]] = (
-    ("QPSK 1/4", 0.490243, -2.35),
-    ("QPSK 1/3", 0.656448, -1.24),
-    ("QPSK 2/5", 0.789412, -0.30),
-    ("QPSK 1/2", 0.988858, 1.00),
-    ("QPSK 3/5", 1.188304, 2.23),
-    ("QPSK 2/3", 1.322253, 3.10),
-    ("QPSK 3/4", 1.487473, 4.03),
-    ("QPSK 4/5", 1.587196, 4.68),
-    ("QPSK 5/6", 1.654663, 5.18),
-    ("QPSK 8/9", 1.766451, 6.20),
-    ("QPSK 9/10", 1.788612, 6.42),
-    ("8PSK 3/5", 1.779991, 5.50),
-    ("8PSK 2/3", 1.980636, 6.62),
-    ("8PSK 3/4", 2.228124, 7.91),
-    ("8PSK 5/6", 2.478562, 9.35),
-    ("8PSK 8/9", 2.646012, 10.69),
-    ("8PSK 9/10", 2.679207, 10.98),
-    ("16APSK 2/3", 2.637201, 8.97),
-    ("16APSK 3/4", 2.966728, 10.21),
-    ("16APSK 4/5", 3.165623, 11.03),
-    ("16APSK 5/6", 3.300184, 11.61),
-    ("16APSK 8/9", 3.523143, 12.89),
-    ("16APSK 9/10", 3.567342, 13.13),
-    ("32APSK 3/4", 3.703295, 12.73),
-    ("32APSK 4/5", 3.951571, 13.64),
-    ("32APSK 5/6", 4.119540, 14.28),
-    ("32APSK 8/9", 4.397854, 15.69),
-    ("32APSK 9/10", 4.453027, 16.05),
+MODCODS: Final[tuple[tuple[str, float, float], ...]] = tuple(
+    (name, bits, es_n0_db) for name, bits, es_n0_db in read_tables("en302307.json")["modes"]
 )
 """Name, bits per symbol and ideal Es/N0 in dB of the 28 modes (EN 302 307-1, table 13)."""
 

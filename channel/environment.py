@@ -45,7 +45,7 @@ class Environment:
 
     def line_of_sight_probability(self, elevation_deg: ArrayLike) -> Floats:
         """Share of the sites, 0 to 1, that see a satellite at this elevation (table 6.6.1-1)."""
-        rows = _tables()["environments"][self.name]
+        rows = read_tables()["environments"][self.name]
         return _interpolated(elevation_deg, rows["los_probability_pct"]) / 100.0
 
     def clutter_loss_db(self, elevation_deg: ArrayLike) -> Floats:
@@ -82,14 +82,25 @@ class Environment:
         what is not exceeded 99 % of the time at 20 GHz (table 6.6.6.2.1-1).
         Raises ValueError for a frequency outside the band.
         """
-        frequency_ghz = _in_band(self.band, frequency_hz) / 1e9
-        troposphere_db = _interpolated(elevation_deg, _tables()["tropospheric_scintillation_db"])
-        ionosphere_db = _IONOSPHERE_4_GHZ_DB * (frequency_ghz / 4.0) ** -1.5
+        low_ghz, high_ghz = _BAND_GHZ[self.band]
+        allowed = f"{low_ghz:g}e9 to {high_ghz:g}e9 in band {self.band}"
+        frequency = checked(
+            "frequency_hz",
+            frequency_hz,
+            lambda x: (x >= low_ghz * 1e9) & (x <= high_ghz * 1e9),
+            allowed,
+        )
+        troposphere_db = _interpolated(
+            elevation_deg, read_tables()["tropospheric_scintillation_db"]
+        )
+        ionosphere_db = _IONOSPHERE_4_GHZ_DB * (frequency / 1e9 / 4.0) ** -1.5
         both = np.broadcast_arrays(ionosphere_db, troposphere_db)
         return both[0 if self.band == "S" else 1].copy()[()]
 
     def _row(self, row: str, elevation_deg: ArrayLike) -> Floats:
-        return _interpolated(elevation_deg, _tables()["environments"][self.name][self.band][row])
+        return _interpolated(
+            elevation_deg, read_tables()["environments"][self.name][self.band][row]
+        )
 
 
 def propagation_scenario(name: EnvironmentName, frequency_hz: float) -> Environment:
@@ -108,25 +119,16 @@ def propagation_scenario(name: EnvironmentName, frequency_hz: float) -> Environm
 
 
 @cache
-def _tables() -> dict[str, Any]:
-    tables: dict[str, Any] = json.loads((files("channel") / "tr38811.json").read_text("utf-8"))
+def read_tables(name: str = "tr38811.json") -> dict[str, Any]:
+    """Return the tables of a standard, out of a file of this package."""
+    tables: dict[str, Any] = json.loads((files("channel") / name).read_text("utf-8"))
     return tables
 
 
 def _interpolated(elevation_deg: ArrayLike, row: list[float]) -> Floats:
     """A row of the tables at the elevations; np.interp keeps the first value below 10 degrees."""
     elevation = above_horizon(elevation_deg)
-    return np.asarray(np.interp(elevation, _tables()["elevation_deg"], row))[()]
-
-
-def _in_band(band: Band, frequency_hz: ArrayLike) -> Floats:
-    low_ghz, high_ghz = _BAND_GHZ[band]
-    return checked(
-        "frequency_hz",
-        frequency_hz,
-        lambda x: (x >= low_ghz * 1e9) & (x <= high_ghz * 1e9),
-        f"{low_ghz:g}e9 to {high_ghz:g}e9 in band {band}",
-    )
+    return np.asarray(np.interp(elevation, read_tables()["elevation_deg"], row))[()]
 
 
 SMALLEST_UNIFORM: Final = 2.0**-54
@@ -175,7 +177,13 @@ def draw_paths(devices: int, rng: np.random.Generator) -> Path:
     """
     from scipy.special import ndtri
 
-    uniform = rng.random((_count(devices), 3))
+    try:
+        count = index(devices)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ValueError(f"devices is {devices!r}; allowed is a whole number, at least 0")
+    uniform = rng.random((count, 3))
     normal = ndtri(np.maximum(uniform[:, 1:], SMALLEST_UNIFORM))
     return Path(uniform[:, :1], normal[:, :1], normal[:, 1:])
 
@@ -209,13 +217,3 @@ def rician_k_linear(environment: Environment, elevation_deg: ArrayLike, path: Pa
     k_db = mean_db + deviation_db * finite("k_deviate", path.k_deviate)
     seen = line_of_sight(environment, elevation_deg, path)
     return np.where(seen, 10.0 ** (k_db / 10.0), 0.0)[()]
-
-
-def _count(devices: int) -> int:
-    try:
-        count = index(devices)
-    except TypeError:
-        count = -1
-    if count < 0:
-        raise ValueError(f"devices is {devices!r}; allowed is a whole number, at least 0")
-    return count

@@ -120,20 +120,15 @@ def check(link: Link) -> None:
         finite(name, getattr(link, name))
     between("min_elevation_deg", link.min_elevation_deg, 0.0, 90.0)
     _check_losses(link)
-    _check_path_gain(link)
-    _check_environment(link)
-    _check_fading(link)
     _check_rate(link)
-    _check_use(link)
+
+
+LOSSES = ("other_losses_db", "zenith_attenuation_db", "clutter_loss_db", "shadowing_margin_db")
+TABULATED = ("clutter_loss_db", "shadowing_margin_db", "rician_k_linear")
 
 
 def _check_losses(link: Link) -> None:
-    for name in (
-        "other_losses_db",
-        "zenith_attenuation_db",
-        "clutter_loss_db",
-        "shadowing_margin_db",
-    ):
+    for name in LOSSES:
         not_negative(name, getattr(link, name))
     if link.scintillation_loss_db is not None:
         not_negative("scintillation_loss_db", link.scintillation_loss_db)
@@ -141,47 +136,27 @@ def _check_losses(link: Link) -> None:
     if link.attenuation is not None:
         _instance(link, "attenuation", SlantAttenuation, "a SlantAttenuation")
         _untouched(link, ("zenith_attenuation_db", "atmosphere"), "attenuation is given")
-
-
-def _check_path_gain(link: Link) -> None:
-    if link.path_gain_db is None:
-        return
-    finite("path_gain_db", link.path_gain_db)
-    checked(
-        "path_gain_db",
-        link.path_gain_db,
-        lambda x: x < 0,
-        "less than 0 dB, a loss written as a gain such as -160; None is free space",
-    )
-    _untouched(link, ("environment", "attenuation"), "path_gain_db is the whole path")
-
-
-def _check_environment(link: Link) -> None:
+    if link.path_gain_db is not None:
+        allowed = "less than 0 dB, a loss written as a gain such as -160; None is free space"
+        checked("path_gain_db", finite("path_gain_db", link.path_gain_db), lambda x: x < 0, allowed)
+        _untouched(link, ("environment", "attenuation"), "path_gain_db is the whole path")
     if link.environment is not None:
         _instance(link, "environment", Environment, "what propagation_scenario gives")
         link.environment.scintillation_loss_db(90.0, link.frequency_hz)  # refuses another band
-        tabulated = ("clutter_loss_db", "shadowing_margin_db", "rician_k_linear")
-        _untouched(link, tabulated, "the tables of environment stand for it")
-
-
-def _check_fading(link: Link) -> None:
-    one_of("fading", link.fading, get_args(Fading))
-    checked(
-        "rician_k_linear",
-        link.rician_k_linear,
-        lambda x: x >= 0,
-        "a power ratio of at least 0, not decibels; infinity is no fading",
-    )
+        _untouched(link, TABULATED, "the tables of environment stand for it")
 
 
 def _check_rate(link: Link) -> None:
+    one_of("fading", link.fading, get_args(Fading))
+    allowed = "a power ratio of at least 0, not decibels; infinity is no fading"
+    checked("rician_k_linear", link.rician_k_linear, lambda x: x >= 0, allowed)
     one_of("rate", link.rate, get_args(Rate))
-    if link.rate == "fixed":
-        if link.fixed_rate_bps is None:
-            raise ValueError('fixed_rate_bps is None; rate "fixed" needs a number of bit/s')
-        positive("fixed_rate_bps", link.fixed_rate_bps)
-    else:
+    if link.rate != "fixed":
         _untouched(link, ("fixed_rate_bps",), f"rate is {link.rate!r}")
+    elif link.fixed_rate_bps is None:
+        raise ValueError('fixed_rate_bps is None; rate "fixed" needs a number of bit/s')
+    else:
+        positive("fixed_rate_bps", link.fixed_rate_bps)
     between("outage_probability", link.outage_probability, 1e-9, 0.999)
     if link.rate != "outage":
         _untouched(link, ("outage_probability",), f"rate is {link.rate!r}")
@@ -191,20 +166,13 @@ def _check_rate(link: Link) -> None:
             'set fading, or rate to "shannon"'
         )
     between("rolloff", link.rolloff, 0.0, 1.0)
-    if link.rate != "modcod":
-        _untouched(link, ("rolloff",), f"rate is {link.rate!r}")
-
-
-def _check_use(link: Link) -> None:
     checked("duty", link.duty, lambda x: (x > 0) & (x <= 1), "more than 0 and at most 1")
-    checked(
-        "required_snr_db",
-        link.required_snr_db,
-        lambda x: x < math.inf,
-        "a number of dB, or -infinity for no threshold",
-    )
+    allowed = "a number of dB, or -infinity for no threshold"
+    checked("required_snr_db", link.required_snr_db, lambda x: x < math.inf, allowed)
     if link.rate == "modcod":
         _untouched(link, ("required_snr_db",), 'the table of rate "modcod" has its thresholds')
+    else:
+        _untouched(link, ("rolloff",), f"rate is {link.rate!r}")
 
 
 def _untouched(link: Link, names: tuple[str, ...], why: str) -> None:
@@ -212,9 +180,8 @@ def _untouched(link: Link, names: tuple[str, ...], why: str) -> None:
     for name in names:
         value, default = getattr(link, name), getattr(type(link), name)
         if value != default:
-            raise ValueError(
-                f"{name} is {_short(value)}; allowed is {default} as {why}: leave it out"
-            )
+            short = _short(value)
+            raise ValueError(f"{name} is {short}; allowed is {default} as {why}: leave it out")
 
 
 def _instance(link: Link, name: str, kind: type, allowed: str) -> None:

@@ -93,11 +93,10 @@ class LinkCurve:
         when = self._each(_not_nan("time_s", time_s))
         inside = self._within(when)
         i = self._segment(_rank(self.time_s, inside, "right"))
-        step_s = self._step(self.time_s, i)
-        share = np.divide(
-            inside - self.time_s.take(i), step_s, out=np.ones_like(inside), where=step_s > 0
-        )
-        rate = self.rate_bps.take(i) + self._step(self.rate_bps, i) * share
+        start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
+        step_s, share = self.time_s.take(i + 1) - start_s, np.ones_like(inside)
+        np.divide(inside - start_s, step_s, out=share, where=step_s > 0)
+        rate = rate + (self.rate_bps.take(i + 1) - rate) * share
         return np.where(when == inside, rate, 0.0)[()]
 
     def delivered_bits(self, time_s: ArrayLike) -> Floats:
@@ -137,10 +136,9 @@ class LinkCurve:
 
     def _sent_bits(self, time_s: Floats) -> Floats:
         """Bits by each time: on a segment the time so far times the mean of the rates."""
-        first_s, last_s = self.time_s[..., 0], self.time_s[..., -1]
-        if not np.count_nonzero(time_s > first_s):
+        if not np.count_nonzero(time_s > self.time_s[..., 0]):
             return np.zeros_like(time_s)
-        inside_s = np.minimum(np.maximum(time_s, first_s), last_s)
+        inside_s = self._within(time_s)
         i = self._segment(_rank(self.time_s, inside_s, "right"))
         start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
         since_s, step_s = inside_s - start_s, self.time_s.take(i + 1) - start_s
@@ -188,10 +186,6 @@ class LinkCurve:
         """Places in the grid's memory of the points where segments begin."""
         i: NDArray[np.intp] = np.minimum(np.maximum(rank - 1, 0), self.time_s.shape[-1] - 2)
         return i if self._rows is None else i + self._rows
-
-    def _step(self, grid: Floats, i: NDArray[np.intp]) -> Floats:
-        step: Floats = grid.take(i + 1) - grid.take(i)
-        return step
 
 
 def most_bits_of(capacity_bits: Floats, latest_s: Floats, peak_bps: Floats) -> Floats:

@@ -63,7 +63,10 @@ def unchecked_signal(
     loss_db = total_loss_db(path_losses_db(link, sky, slant_range_m, path))
     density_dbhz = carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
     snr = density_dbhz - noise_bandwidth_dbhz(link.bandwidth_hz)
-    k = np.broadcast_to(_rician_k(link, sky, path), snr.shape)
+    k_linear: ArrayLike | None = fixed_k_factor(link)
+    if k_linear is None and link.environment is not None:
+        k_linear = rician_k_linear(link.environment, sky, path)
+    k = np.broadcast_to(np.asarray(k_linear), snr.shape)
     return (snr if above.all() else np.where(above, snr, -np.inf)), k
 
 
@@ -156,13 +159,6 @@ def _in_the_sky(elevation_deg: Floats, above: NDArray[np.bool_]) -> Floats:
     return elevation_deg if above.all() else np.where(above, elevation_deg, 90.0)
 
 
-def _rician_k(link: Link, elevation_deg: Floats, path: Path) -> Floats:
-    constant = fixed_k_factor(link)
-    if link.environment is None or constant is not None:
-        return np.asarray(constant)
-    return rician_k_linear(link.environment, elevation_deg, path)
-
-
 def path_losses_db(
     link: Link, elevation_deg: Floats, slant_range_m: Floats, path: Path
 ) -> dict[str, Floats]:
@@ -171,17 +167,31 @@ def path_losses_db(
     elevation_deg (above 0) and slant_range_m are known to be right, and broadcast with the fields
     of the path; a loss that is one number for all of them stays a scalar. With an environment the
     shadowing is that of the path, and takes in the clutter that stands before a device out of
-    sight.
+    sight. A link's fixed large-scale fading takes the place of free space.
     """
-    hidden_db = link.environment and excess_loss_db(link.environment, elevation_deg, path)
-    terms = {
-        "free_space_path_loss_db": _path_loss_db(link, slant_range_m),
-        **_atmosphere_db(link, elevation_deg),
-        "scintillation_loss_db": _scintillation_db(link, elevation_deg),
-        "clutter_loss_db": link.clutter_loss_db,
-        "shadowing_margin_db": link.shadowing_margin_db if hidden_db is None else hidden_db,
-        "other_losses_db": link.other_losses_db,
-    }
+    terms: dict[str, ArrayLike] = {}
+    if link.path_gain_db is not None:
+        terms["free_space_path_loss_db"] = -link.path_gain_db
+    else:
+        loss_db = unchecked_path_loss_db(slant_range_m, link.frequency_hz)
+        terms["free_space_path_loss_db"] = loss_db
+    if link.attenuation is not None:
+        terms["atmospheric_loss_db"] = link.attenuation.gas_loss_db(elevation_deg)
+        terms["rain_loss_db"] = link.attenuation.rain_loss_db(elevation_deg)
+    else:
+        zenith_db, law = link.zenith_attenuation_db, link.atmosphere
+        terms["atmospheric_loss_db"] = unchecked_attenuation_db(zenith_db, elevation_deg, law)
+    scintillation_db: ArrayLike | None = link.scintillation_loss_db
+    shadowing_db: ArrayLike = link.shadowing_margin_db
+    if link.environment is not None:
+        shadowing_db = excess_loss_db(link.environment, elevation_deg, path)
+        if scintillation_db is None:
+            table = link.environment.scintillation_loss_db
+            scintillation_db = table(elevation_deg, link.frequency_hz)
+    terms["scintillation_loss_db"] = 0.0 if scintillation_db is None else scintillation_db
+    terms["clutter_loss_db"] = link.clutter_loss_db
+    terms["shadowing_margin_db"] = shadowing_db
+    terms["other_losses_db"] = link.other_losses_db
     return {name: np.asarray(loss_db) for name, loss_db in terms.items()}
 
 
@@ -189,33 +199,6 @@ def total_loss_db(terms: dict[str, Floats]) -> Floats:
     """Sum of the terms, in an order that does not depend on their shapes: nor do its bits."""
     distance_db, *between_db, other_db = terms.values()
     return sum(between_db, start=distance_db + other_db)
-
-
-def _path_loss_db(link: Link, slant_range_m: Floats) -> ArrayLike:
-    """Free-space loss over the range, or the link's fixed large-scale fading in its place."""
-    if link.path_gain_db is not None:
-        return -link.path_gain_db
-    return unchecked_path_loss_db(slant_range_m, link.frequency_hz)
-
-
-def _atmosphere_db(link: Link, elevation_deg: Floats) -> dict[str, ArrayLike]:
-    if link.attenuation is None:
-        gas_db = unchecked_attenuation_db(
-            link.zenith_attenuation_db, elevation_deg, link.atmosphere
-        )
-        return {"atmospheric_loss_db": gas_db}
-    return {
-        "atmospheric_loss_db": link.attenuation.gas_loss_db(elevation_deg),
-        "rain_loss_db": link.attenuation.rain_loss_db(elevation_deg),
-    }
-
-
-def _scintillation_db(link: Link, elevation_deg: Floats) -> ArrayLike:
-    if link.scintillation_loss_db is not None:
-        return link.scintillation_loss_db
-    if link.environment is None:
-        return 0.0
-    return link.environment.scintillation_loss_db(elevation_deg, link.frequency_hz)
 
 
 def snr_db(
