@@ -115,26 +115,17 @@ def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:
     within what the contact plan says that the device can move, if alone, and the rounds within the
     session's time.
     """
-    fits = np.array([_limits(outlook, need, rounds).all(axis=0) for need in needs])
-    most: Ints = fits.cumprod(axis=0).sum(axis=0)
-    why = [_why(column) for column in _limits(outlook, needs[0], rounds).T]
-    return Capacity(most, tuple("" if k else text for k, text in zip(most, why, strict=True)))
-
-
-def _limits(outlook: Outlook, need: Needs, rounds: int) -> Mask:
-    """Return (4, K): whether memory, link, compute, and all in one session allow what is needed."""
-    session_s = outlook.end_s - outlook.start_s
-    training = rounds * outlook.round_s(need.cost) / session_s
-    down = _share(need.down_bytes, outlook.downlink_bytes)
-    up = _share(need.up_bytes, outlook.uplink_bytes)
-    return np.array(
-        [
-            need.cost.memory_bytes <= outlook.memory_bytes,
-            (down <= 1) & (up <= 1),
-            training <= 1,
-            down + training + up <= 1,
-        ]
-    )
+    session_s, allowed = outlook.end_s - outlook.start_s, []
+    for need in needs:
+        training = rounds * outlook.round_s(need.cost) / session_s
+        down = _share(need.down_bytes, outlook.downlink_bytes)
+        up = _share(need.up_bytes, outlook.uplink_bytes)
+        memory = need.cost.memory_bytes <= outlook.memory_bytes
+        allowed.append([memory, (down <= 1) & (up <= 1), training <= 1, down + training + up <= 1])
+    limits = np.array(allowed)  # (experts, LIMITS, K)
+    most: Ints = limits.all(axis=1).cumprod(axis=0).sum(axis=0)
+    first = limits[0].argmin(axis=0)
+    return Capacity(most, tuple("" if k else LIMITS[n] for k, n in zip(most, first, strict=True)))
 
 
 def _share(needed_bytes: float, carried_bytes: Floats) -> Floats:
@@ -150,11 +141,7 @@ LIMITS = (
     "its next contact is too short for its local rounds",
     "its next contact is too short for download, local rounds and upload",
 )
-
-
-def _why(allowed: Mask) -> str:
-    """Say what keeps a device from taking one expert; empty where nothing does."""
-    return next((text for here, text in zip(allowed, LIMITS, strict=True) if not here), "")
+"""What keeps a device from taking one expert."""
 
 
 # Exploration: a client tries an expert that it was not given, or its fitness is never known.
@@ -172,17 +159,12 @@ def explored(
     found = np.array(assigned)
     wish = rng.random(len(found)) < probability
     for client in np.flatnonzero(wish).tolist():
-        pairs = rng.permutation(_pairs(found[client]))
-        for old, new in pairs.tolist():
+        has, lacks = np.flatnonzero(found[client]), np.flatnonzero(~found[client])
+        pairs = np.stack(np.meshgrid(has, lacks, indexing="ij"), axis=-1).reshape(-1, 2)
+        for old, new in rng.permutation(pairs).tolist():
             if _swap(found, problem, client, old, new, rng):
                 break
     return found
-
-
-def _pairs(own: Mask) -> Ints:
-    """Return all (n, 2) of an expert that a client has and one that it has not."""
-    has, lacks = np.flatnonzero(own), np.flatnonzero(~own)
-    return np.stack(np.meshgrid(has, lacks, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def _swap(

@@ -16,7 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, eye_array, kron
 
 from learning.policies.problem import InfeasibleAssignment, Problem
-from learning.requests.cluster import Floats, Mask
+from learning.requests.cluster import Mask
 
 
 def balanced_fitness(problem: Problem, rng: np.random.Generator) -> Mask:
@@ -24,7 +24,35 @@ def balanced_fitness(problem: Problem, rng: np.random.Generator) -> Mask:
 
     Raises InfeasibleAssignment where no assignment keeps the bounds.
     """
-    return _solved(problem, problem.worth)
+    clients, experts = problem.shape
+    (least, most), takes, sizes = problem.bounds, problem.takes, problem.expert_bytes
+    total = int(takes.sum())
+    numbers = f"K={total} (sum of capacities), sum of least={least.sum()}, sum of most={most.sum()}"
+    if total < least.sum() or (sizes is None and total > most.sum()):
+        raise InfeasibleAssignment(
+            f"no assignment keeps {numbers}: K must lie between the sums of the experts' "
+            "bounds; widen these, or change the clients' capacity"
+        )
+    rows = kron(eye_array(clients), np.ones((1, experts)), format="csr")
+    columns = kron(np.ones((1, clients)), eye_array(experts), format="csr")
+    fewest = takes if sizes is None else np.zeros(clients)
+    constraints = [LinearConstraint(rows, fewest, takes), LinearConstraint(columns, least, most)]
+    if sizes is not None and problem.memory_bytes is not None:
+        # sum_e m_e x_ce <= M_c, in units of the largest expert for the sake of rounding.
+        unit = max(float(sizes.max()), 1.0)
+        held = kron(eye_array(clients), csr_array(sizes[None, :] / unit), format="csr")
+        constraints.append(LinearConstraint(held, -np.inf, problem.memory_bytes / unit))
+    found = milp(
+        -problem.worth.ravel(),
+        integrality=np.ones(clients * experts),
+        bounds=Bounds(0, 1),
+        constraints=constraints,
+        options={"mip_rel_gap": 0},
+    )
+    if found.x is None:
+        raise InfeasibleAssignment(f"no assignment keeps {numbers}: {found.message}")
+    assigned: Mask = found.x.reshape(problem.shape) > 0.5
+    return assigned
 
 
 def balanced_random(problem: Problem, rng: np.random.Generator) -> Mask:
@@ -33,60 +61,4 @@ def balanced_random(problem: Problem, rng: np.random.Generator) -> Mask:
     The deficit counts all the same, since it speaks of the load of an expert and not of who fits.
     Raises InfeasibleAssignment where no assignment keeps the bounds.
     """
-    drawn = replace(problem, score=rng.random(problem.shape))
-    return _solved(drawn, drawn.worth)
-
-
-def _solved(problem: Problem, worth: Floats) -> Mask:
-    _check_sums(problem)
-    found = milp(
-        -worth.ravel(),
-        integrality=np.ones(worth.size),
-        bounds=Bounds(0, 1),
-        constraints=_constraints(problem),
-        options={"mip_rel_gap": 0},
-    )
-    if found.x is None:
-        raise InfeasibleAssignment(f"no assignment keeps {_numbers(problem)}: {found.message}")
-    assigned: Mask = found.x.reshape(problem.shape) > 0.5
-    return assigned
-
-
-def _constraints(problem: Problem) -> list[LinearConstraint]:
-    clients, experts = problem.shape
-    least, most = problem.bounds
-    rows = kron(eye_array(clients), np.ones((1, experts)), format="csr")
-    columns = kron(np.ones((1, clients)), eye_array(experts), format="csr")
-    fewest = problem.takes if problem.expert_bytes is None else np.zeros(clients)
-    found = [
-        LinearConstraint(rows, fewest, problem.takes),
-        LinearConstraint(columns, least, most),
-    ]
-    if problem.expert_bytes is not None and problem.memory_bytes is not None:
-        found.append(_memory(problem.expert_bytes, problem.memory_bytes))
-    return found
-
-
-def _memory(expert_bytes: Floats, memory_bytes: Floats) -> LinearConstraint:
-    """Return ``sum_e m_e x_ce <= M_c``, in units of the largest expert for the sake of rounding."""
-    unit = max(float(expert_bytes.max()), 1.0)
-    sizes = csr_array(expert_bytes[None, :] / unit)
-    rows = kron(eye_array(len(memory_bytes)), sizes, format="csr")
-    return LinearConstraint(rows, -np.inf, memory_bytes / unit)
-
-
-def _check_sums(problem: Problem) -> None:
-    """Refuse bounds of experts that do not go with the sum of the clients' capacities."""
-    least, most = problem.bounds
-    total, exact = int(problem.takes.sum()), problem.expert_bytes is None
-    if total < least.sum() or (exact and total > most.sum()):
-        raise InfeasibleAssignment(
-            f"no assignment keeps {_numbers(problem)}: K must lie between the sums of the experts' "
-            "bounds; widen these, or change the clients' capacity"
-        )
-
-
-def _numbers(problem: Problem) -> str:
-    least, most = problem.bounds
-    total = int(problem.takes.sum())
-    return f"K={total} (sum of capacities), sum of least={least.sum()}, sum of most={most.sum()}"
+    return balanced_fitness(replace(problem, score=rng.random(problem.shape)), rng)

@@ -48,10 +48,20 @@ def assign_experts(
     served = np.zeros(clusters, dtype=bool)
     owner = np.full(experts, -1, dtype=np.int64)
     for position, expert in enumerate(np.argsort(-share.max(axis=0), kind="stable")):
-        eligible = _eligible(kept[:, expert], served, room > 0, experts_left=experts - position)
-        owner[expert] = _draw(kept[:, expert], share[:, expert], eligible, rng)
-        served[owner[expert]] = True
-        room[owner[expert]] -= 1
+        eligible = room > 0
+        unserved = ~served & eligible
+        related = unserved & (kept[:, expert] > 0.0)
+        if related.any():
+            eligible = related
+        elif 0 < np.count_nonzero(unserved) >= experts - position:
+            eligible = unserved
+        weight = np.where(eligible, kept[:, expert], 0.0)
+        if weight.sum() == 0.0:
+            cluster = int(np.where(eligible, share[:, expert], -1.0).argmax())
+        else:
+            cluster = int(rng.choice(clusters, p=weight / weight.sum()))
+        owner[expert], served[cluster] = cluster, True
+        room[cluster] -= 1
     return owner
 
 
@@ -90,7 +100,11 @@ def density_ratio(
     """
     share = _checked(relevance, 0.0)
     own = _own(share, owner)
-    weight = _shares(weights, len(share))
+    weight = np.asarray(np.ones(len(share)) if weights is None else weights, np.float64)
+    positive = weight.shape == share.shape[:1] and (weight >= 0.0).all() and weight.sum() > 0.0
+    if not positive or not np.isfinite(weight).all():
+        raise ValueError(f"weights are {weight.tolist()}; give {len(share)} shares of the samples")
+    weight = weight / weight.sum()
     local = np.where(own, share, 0.0).sum(axis=1)
     overall = (own * (weight @ share)).sum(axis=1)
     ratio = np.full(len(share), np.nan)
@@ -128,44 +142,6 @@ def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:
         )
     own: NDArray[np.bool_] = clusters == np.arange(count)[:, None]
     return own
-
-
-def _shares(weights: ArrayLike | None, clusters: int) -> NDArray[np.float64]:
-    weight = np.asarray(np.ones(clusters) if weights is None else weights, np.float64)
-    positive = weight.shape == (clusters,) and (weight >= 0.0).all() and weight.sum() > 0.0
-    if not positive or not np.isfinite(weight).all():
-        raise ValueError(f"weights are {weight.tolist()}; give {clusters} shares of the samples")
-    normalised: NDArray[np.float64] = weight / weight.sum()
-    return normalised
-
-
-def _eligible(
-    kept: NDArray[np.float64],
-    served: NDArray[np.bool_],
-    room: NDArray[np.bool_],
-    *,
-    experts_left: int,
-) -> NDArray[np.bool_]:
-    """Return (C,): the clusters with ``room`` that one expert may go to."""
-    unserved = ~served & room
-    related_unserved = unserved & (kept > 0.0)
-    if related_unserved.any():
-        return related_unserved
-    if 0 < np.count_nonzero(unserved) >= experts_left:
-        return unserved
-    return room
-
-
-def _draw(
-    kept: NDArray[np.float64],
-    share: NDArray[np.float64],
-    eligible: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> int:
-    weight = np.where(eligible, kept, 0.0)
-    if weight.sum() == 0.0:
-        return int(np.where(eligible, share, -1.0).argmax())
-    return int(rng.choice(len(weight), p=weight / weight.sum()))
 
 
 def _checked(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:

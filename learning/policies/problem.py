@@ -55,8 +55,17 @@ class Problem:
         self._check("memory_bytes", self.memory_bytes, clients, finite=False)
         if (self.expert_bytes is None) != (self.memory_bytes is None):
             raise ValueError("expert_bytes and memory_bytes go together: give both, or neither")
-        self._check_scores()
-        self._check_bounds()
+        for client, expert in np.argwhere(~np.isfinite(self.score)).tolist():
+            value = self.score[client, expert]
+            raise ValueError(
+                f"the score of client {client} for expert {expert} is {value}; give finite scores"
+            )
+        (least, most), room = self.bounds, int((self.takes > 0).sum())
+        for expert in np.flatnonzero(least > np.minimum(most, room)).tolist():
+            raise InfeasibleAssignment(
+                f"expert {expert} is to be given to at least {least[expert]} clients, but at most "
+                f"{most[expert]} may have it and {room} have room for an expert; lower `least`"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,24 +108,6 @@ class Problem:
         if np.isnan(given).any() or (given < 0).any() or (finite and np.isinf(given).any()):
             raise ValueError(f"{name} is {given.tolist()}; give numbers that are 0 or more")
         object.__setattr__(self, name, np.asarray(values))  # lists do as well
-
-    def _check_scores(self) -> None:
-        broken = np.argwhere(~np.isfinite(self.score))
-        if len(broken):
-            client, expert = broken[0].tolist()
-            raise ValueError(
-                f"the score of client {client} for expert {expert} is "
-                f"{self.score[client, expert]}; give finite scores"
-            )
-
-    def _check_bounds(self) -> None:
-        least, most = self.bounds
-        clients = int((self.takes > 0).sum())
-        for expert in np.flatnonzero(least > np.minimum(most, clients)).tolist():
-            raise InfeasibleAssignment(
-                f"expert {expert} is to be given to at least {least[expert]} clients, but at most "
-                f"{most[expert]} may have it and {clients} have room for an expert; lower `least`"
-            )
 
 
 Policy = Callable[[Problem, np.random.Generator], Mask]
@@ -165,8 +156,8 @@ def checked(assigned: Mask, problem: Problem, name: str) -> Mask:
         )
     for client, experts in enumerate(found):
         if not problem.fits(client, experts):
+            got, room = int(experts.sum()), int(problem.capacity[client])
             raise ValueError(
-                f"policy {name!r} gave client {client} {int(experts.sum())} experts; it has room "
-                f"for {int(problem.capacity[client])}"
+                f"policy {name!r} gave client {client} {got} experts; it has room for {room}"
             )
     return found
