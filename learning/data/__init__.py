@@ -29,7 +29,7 @@ DATASETS: Register[Callable[..., Dataset]] = Register(
         "digits": "learning.data.digits:digits",
         "digit-images": "learning.data.digits:digit_images",
         "hf": "learning.data.hub:hf",
-        "jsonl": "learning.data.jsonl:jsonl",
+        "jsonl": "learning.data.texts:jsonl",
         "npz": "learning.data.npz:npz",
         "synthetic": "learning.data.synthetic:synthetic",
     },

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learning.config import LearningConfig, SplitConfig
 from learning.data.partition import rows_by_holder, share_devices, split_rows
-from learning.data.samples import (
-    Dataset,
-    Domain,
-    Encoding,
-    FederatedSamples,
-    Rows,
-    SampleArrays,
-    join,
-)
+from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
 from learning.data.table import Table, check_one_type
 from learning.rng import stream
 
@@ -81,10 +72,10 @@ def _by_domain(table: Table, config: LearningConfig) -> tuple[list[tuple[Rows, .
     over_clients = config.data.split is not None and config.data.split.over == "clients"
     holders = config.devices if over_clients else (1,) * len(config.clusters)
     if sum(holders) > len(distinct):
+        what = "devices" if over_clients else "clusters"
         raise ValueError(
-            f"{table.file}: {len(distinct)} domains for {sum(holders)} "
-            f"{'devices' if over_clients else 'clusters'}; have fewer "
-            f"{'devices' if over_clients else 'clusters'}, or another learning.data.columns.domain"
+            f"{table.file}: {len(distinct)} domains for {sum(holders)} {what}; have fewer {what}, "
+            "or another learning.data.columns.domain"
         )
     groups = iter(np.array_split(np.arange(len(distinct)), sum(holders)))
     splits: list[tuple[Rows, ...]] = []
@@ -123,16 +114,12 @@ def _split(
 
     Where the table does not say what is test, ``test_fraction`` is drawn from stream ``name``.
     """
-    if table.is_test is None:
-        return _held_out(rows, config, name, where)
-    test: NDArray[np.bool_] = table.is_test[rows]
-    for split, marked in (("train", ~test), ("test", test)):
-        if not marked.any():
-            raise ValueError(f"{where}: no {split} samples; add some, or deal fewer clusters")
-    return rows[~test], rows[test]
-
-
-def _held_out(rows: Rows, config: LearningConfig, name: str, where: str) -> tuple[Rows, Rows]:
+    if table.is_test is not None:
+        test: NDArray[np.bool_] = table.is_test[rows]
+        for split, marked in (("train", ~test), ("test", test)):
+            if not marked.any():
+                raise ValueError(f"{where}: no {split} samples; add some, or deal fewer clusters")
+        return rows[~test], rows[test]
     fraction = config.data.test_fraction
     if not 0 < fraction < 1:
         raise ValueError(f"learning.data.test_fraction is {fraction}; it lies between 0 and 1")
@@ -146,11 +133,8 @@ def _held_out(rows: Rows, config: LearningConfig, name: str, where: str) -> tupl
 # From domains to clusters to devices.
 
 
-class Held(NamedTuple):
-    """A cluster's samples, shuffled; ``device`` (n,) says whose they are, None for nobody's yet."""
-
-    samples: SampleArrays
-    device: Rows | None = None
+Held = tuple[SampleArrays, Rows | None]
+"""A cluster's samples, shuffled, and the device (n,) that holds each, None for nobody yet."""
 
 
 def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
@@ -163,39 +147,45 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     :class:`ValueError` where a cluster has fewer samples left than devices, and for data of a
     single class.
     """
-    trial_size = config.data.trial_samples
+    trial_size, trial, shards = config.data.trial_samples, {}, {}
     if trial_size < 1:
         raise ValueError(
             f"learning.data.trial_samples is {trial_size}; the server needs at least 1"
         )
     domains = [_limited(domain, config) for domain in dataset.domains]
-    trial, shards = [], []
     for cluster, devices, (samples, device) in zip(
         config.clusters, config.devices, _held(domains, config), strict=True
     ):
-        rows = _trial_rows(len(samples.y), device, trial_size)
-        kept = np.arange(len(samples.y))
+        kept = rows = np.arange(len(samples.y))
+        if device is not None:  # no device's only sample is tried
+            rows = np.delete(rows, np.unique(device, return_index=True)[1])
+        rows = rows[:trial_size]
         if sets_aside(config):
             kept = np.delete(kept, rows)
-        trial.append(samples.at(rows))
+        trial[cluster] = samples.at(rows)
         if device is None:
             parts = share_devices(samples.y[kept], cluster, devices, config)
         else:
             parts = rows_by_holder(device[kept], devices)
-        shards.append([samples.at(kept[part]) for part in parts])
-    encoding = dataset.encode(np.concatenate([part.x for part in trial]))
+        shards[cluster] = [samples.at(kept[part]) for part in parts]
+    encoding = dataset.encode(np.concatenate([part.x for part in trial.values()]))
     if encoding.spec.classes < 2:
         raise ValueError(
             "learning.data: all samples have one and the same label; a classifier needs two "
             "classes or more"
         )
+
+    def encoded(part: SampleArrays) -> SampleArrays:
+        return part._replace(x=encoding.features(part.x))
+
+    # Clusters that see the same test rows hold one array.
+    tested = {domain.test.x.tobytes(): domain.test.x for domain in domains}
+    made = {key: encoding.features(rows) for key, rows in tested.items()}
+    tests = [domain.test._replace(x=made[domain.test.x.tobytes()]) for domain in domains]
     return FederatedSamples(
-        {
-            cluster: tuple(_encoded(shard, encoding) for shard in parts)
-            for cluster, parts in zip(config.clusters, shards, strict=True)
-        },
-        {c: _encoded(part, encoding) for c, part in zip(config.clusters, trial, strict=True)},
-        dict(zip(config.clusters, _tests([d.test for d in domains], encoding), strict=True)),
+        {cluster: tuple(map(encoded, parts)) for cluster, parts in shards.items()},
+        {cluster: encoded(part) for cluster, part in trial.items()},
+        dict(zip(config.clusters, tests, strict=True)),
         encoding.spec,
     )
 
@@ -217,7 +207,7 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
         split = SplitConfig(kind="domains")
     if split is None or (split.kind, split.over) == ("domains", "clusters"):
         mixed = mix_domains(trains, data.own_domain_fraction, config.seed)
-        return [Held(samples) for samples in mixed]
+        return [(samples, None) for samples in mixed]
     over_clients = split.over == "clients"
     if split.kind == "domains":
         return _natural(domains, config)
@@ -225,21 +215,22 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     holders = sum(config.devices) if over_clients else len(config.clusters)
     rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients)
     parts = iter(split_rows(pool.y, holders, split, rng, lack))
-    held = []
+    held: list[Held] = []
     for cluster, devices in zip(config.clusters, config.devices, strict=True):
         if over_clients:
             own = [next(parts) for _ in range(devices)]
             device = np.repeat(np.arange(devices), [len(rows) for rows in own])
             order = stream(config.seed, "shuffle", cluster).permutation(len(device))
-            held.append(Held(pool.at(np.concatenate(own)[order]), device[order]))
+            held.append((pool.at(np.concatenate(own)[order]), device[order]))
         else:
-            held.append(Held(pool.at(next(parts))))
+            held.append((pool.at(next(parts)), None))
     return held
 
 
 def _natural(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     """Return the samples of clusters whose data say from which device each comes."""
-    held, counts = [], []
+    held: list[Held] = []
+    counts = []
     for index, (domain, devices) in enumerate(zip(domains, config.devices, strict=True)):
         if domain.device is None:
             raise ValueError(
@@ -247,7 +238,7 @@ def _natural(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
                 "name their client in a column of domains; set learning.data.split.over: clusters"
             )
         order = stream(config.seed, "shuffle", index).permutation(len(domain.train.y))
-        held.append(Held(domain.train.at(order), domain.device[order]))
+        held.append((domain.train.at(order), domain.device[order]))
         counts.append(np.bincount(domain.device, minlength=devices))
     if lacking := _lack(config, True, np.concatenate(counts)):
         raise ValueError(
@@ -275,45 +266,22 @@ def _lack(config: LearningConfig, over_clients: bool, counts: Rows) -> str:
     return ""
 
 
-def _trial_rows(count: int, device: Rows | None, size: int) -> Rows:
-    """Return the first rows of a cluster, at most ``size``, but no device's only one."""
-    rows = np.arange(count)
-    if device is not None:
-        rows = np.delete(rows, np.unique(device, return_index=True)[1])
-    return rows[:size]
-
-
 def _limited(domain: Domain, config: LearningConfig) -> Domain:
     """Keep the first samples of a seeded shuffle, where ``config`` sets a limit.
 
     Domains of the same size keep the same rows: where all clusters see one test set, they still
     do.
     """
-    data = config.data
-    train = _limit(len(domain.train.y), data.train_samples, "train", config.seed)
-    test = _limit(len(domain.test.y), data.test_samples, "test", config.seed)
+
+    def rows(samples: SampleArrays, limit: int | None, split: str) -> Rows | slice:
+        if limit is None or limit >= len(samples.y):
+            return slice(None)
+        return stream(config.seed, "limit", split).permutation(len(samples.y))[:limit]
+
+    train = rows(domain.train, config.data.train_samples, "train")
+    test = rows(domain.test, config.data.test_samples, "test")
     device = None if domain.device is None else domain.device[train]
     return Domain(domain.train.at(train), domain.test.at(test), device)
-
-
-def _limit(count: int, limit: int | None, split: str, seed: int) -> Rows | slice:
-    if limit is None or limit >= count:
-        return slice(None)
-    return stream(seed, "limit", split).permutation(count)[:limit]
-
-
-def _encoded(samples: SampleArrays, encoding: Encoding) -> SampleArrays:
-    return samples._replace(x=encoding.features(samples.x))
-
-
-def _tests(tests: list[SampleArrays], encoding: Encoding) -> list[SampleArrays]:
-    """Make features of the test sets; clusters that see the same rows hold one array."""
-    made: dict[bytes, NDArray[Any]] = {}
-    for rows in (test.x for test in tests):
-        key = rows.tobytes()
-        if key not in made:
-            made[key] = encoding.features(rows)
-    return [test._replace(x=made[test.x.tobytes()]) for test in tests]
 
 
 def mix_domains(

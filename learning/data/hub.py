@@ -12,7 +12,7 @@ from typing import Any
 from learning.config import LearningConfig
 from learning.data.samples import Dataset
 from learning.data.table import HUB
-from learning.data.text_rows import NAMES, TextTable, read_rows
+from learning.data.text_rows import NAMES
 from learning.data.texts import text_dataset
 
 #: What ``save_to_disk`` writes into a folder.
@@ -24,22 +24,17 @@ _ON_THE_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?")
 
 def hf(config: LearningConfig) -> Dataset:
     """Return the texts of data sets of the package ``datasets``."""
-    return text_dataset(config, read_hf)
+    return text_dataset(config, _rows)
 
 
-def read_hf(path: str, columns: Mapping[str, str]) -> TextTable:
-    """Read a data set of texts.
+def _rows(path: str, columns: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the rows of a data set of texts.
 
     ``path`` is a folder written by ``save_to_disk``, a folder of data files, or the name of a
     data set in the cache; nothing is downloaded. ``hub:OWNER/NAME``, with ``:CONFIGURATION`` after
     it where there are several, downloads. Its own splits count as the column ``split``; one
-    whose labels are all hidden (-1) is left out. Raises :class:`ValueError` that names the row of
-    what is wrong.
+    whose labels are all hidden (-1) is left out.
     """
-    return read_rows(path, _rows(path, columns), columns)
-
-
-def _rows(path: str, columns: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     names = {columns.get(role, name) for role, known in NAMES.items() for name in known}
     loaded = _load(path)
     splits = loaded.items() if isinstance(loaded, dict) else [(None, loaded)]

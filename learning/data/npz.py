@@ -7,7 +7,8 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -107,11 +108,11 @@ UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplement
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class Part(NamedTuple):
-    """One file: what it says of its rows, and their (name, array), one after another."""
+@dataclass(frozen=True)
+class PixelTable(Table):
+    """What a file says of its rows, and their (name, array), one after another."""
 
-    table: Table
-    pixels: list[tuple[str, Pixels]]
+    pixels: Sequence[tuple[str, Pixels]]
 
 
 def npz(config: LearningConfig) -> Dataset:
@@ -122,15 +123,15 @@ def npz(config: LearningConfig) -> Dataset:
     """
     named = column_names(config.data, tuple(NAMES))
     columns = NAMES | named
-    parts = [read_npz(file, columns, "domain" in named) for file in cluster_files(config)]
-    pixels = PixelRows([array for part in parts for array in part.pixels])
-    numbers, classes = class_numbers([part.table for part in parts])
-    domains = cluster_domains([part.table for part in parts], numbers, config)
+    tables = [read_npz(file, columns, "domain" in named) for file in cluster_files(config)]
+    pixels = PixelRows([array for table in tables for array in table.pixels])
+    numbers, classes = class_numbers(tables)
+    domains = cluster_domains(tables, numbers, config)
     spec = InputSpec(pixels.form, pixels.shape, classes)
     return Dataset(domains, lambda trial: Encoding(spec, pixels.at))
 
 
-def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool = False) -> Part:
+def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool) -> PixelTable:
     """Read one file. ``columns`` names its arrays of labels and domains, without their endings."""
     arrays = _read(path, {f"{name}{end}" for name in ("x", *columns.values()) for end in ENDINGS})
     ends = _endings(path, arrays)
@@ -146,9 +147,7 @@ def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool = False) 
     has_domain = needs_domain or f"{domain}{ends[0]}" in arrays
     domains = _column(path, arrays, domain, ends) if has_domain else None
     is_test = np.arange(len(labels)) >= len(pixels[0][1]) if len(ends) > 1 else None
-    table = Table(path, labels, is_test, domains, places.__getitem__)
-    table.check()
-    return Part(table, pixels)
+    return PixelTable(path, labels, is_test, domains, places.__getitem__, pixels)
 
 
 def _endings(path: str, arrays: Arrays) -> list[str]:
@@ -214,9 +213,19 @@ def _check_sizes(path: str, wanted: set[str]) -> None:
         for entry in entries:
             try:
                 with archive.open(entry) as file:
-                    _check_entry(file, entry.file_size)
+                    version = npy.read_magic(file)
+                    first = version == (1, 0)
+                    read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+                    shape, _, dtype = read(file)
+                    filled = file.tell() + math.prod(shape) * dtype.itemsize == entry.file_size
             except UNREADABLE as error:
                 raise ValueError(f"{_name(entry)}: {error}") from None
+            # Objects are refused where they are read, with another message.
+            if not dtype.hasobject and (min(shape, default=0) < 0 or not filled):
+                raise ValueError(
+                    f"{_name(entry)}: an array {shape} of {dtype} does not fill its "
+                    f"{entry.file_size} bytes"
+                )
     needed, free = sum(entry.file_size for entry in entries), free_bytes("cpu")
     if free is not None and needed > free:
         raise ValueError(f"its arrays take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free")
@@ -227,17 +236,6 @@ def _check_sizes(path: str, wanted: set[str]) -> None:
 
 def _name(entry: zipfile.ZipInfo) -> str:
     return entry.filename.removesuffix(".npy")
-
-
-def _check_entry(file: IO[bytes], size: int) -> None:
-    """Raise ValueError unless the header's shape and type fill an entry of ``size`` bytes."""
-    version = npy.read_magic(file)
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read_header(file)
-    if dtype.hasobject:
-        return  # refused where it is read, with another message
-    if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
-        raise ValueError(f"an array {shape} of {dtype} does not fill its {size} bytes")
 
 
 def _array(path: str, arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:

@@ -23,9 +23,6 @@ def rows_by_holder(owner: Rows, holders: int) -> list[Rows]:
 TRIES = 100
 """Draws of sizes among which one must leave nobody without samples."""
 
-Owners = Callable[[Rows, int, SplitConfig, np.random.Generator], Rows]
-"""Gives the holder (n,) of each of n shuffled samples by their labels (n,)."""
-
 
 def split_rows(
     y: Rows,
@@ -42,7 +39,7 @@ def split_rows(
     """
     order = rng.permutation(len(y))
     for _ in range(1 if split.alpha is None else TRIES):
-        owner = SPLITS[split.kind](y[order], holders, split, rng)
+        owner = _owners(y[order], holders, split, rng)
         lacking = lack(np.bincount(owner, minlength=holders))
         if not lacking:
             return [order[rows] for rows in rows_by_holder(owner, holders)]
@@ -56,34 +53,24 @@ def split_rows(
     )
 
 
-def _iid(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
-    """Give everybody as many, of whatever label."""
-    return np.sort(np.arange(len(y)) % holders)
+def _owners(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
+    """Return the holder (n,) of each of n shuffled samples by their labels (n,).
 
-
-def _dirichlet(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
-    """Draw, for each label, the share of it that each holder gets from Dirichlet(``alpha``).
-
-    Label skew of Yurochkin et al. (arXiv:1905.12022), as in NIID-Bench (arXiv:2102.02079).
+    ``iid`` gives everybody as many, of whatever label. ``dirichlet`` draws, for each label, the
+    share of it that each holder gets from Dirichlet(``alpha``): label skew of Yurochkin et al.
+    (arXiv:1905.12022). ``quantity`` draws everybody's share of all samples so, labels as they come:
+    quantity skew of NIID-Bench (arXiv:2102.02079), as is the other. ``shards`` sorts the samples by
+    label, cuts them into equal shards, and gives everybody ``classes`` shards, which may span two
+    labels each: McMahan et al. (arXiv:1602.05629), section 3.
     """
-    shares = rng.dirichlet(np.full(holders, split.alpha), size=len(np.unique(y)))
-    return _by_shares(y, shares.T)
-
-
-def _quantity(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
-    """Draw everybody's share of all samples from Dirichlet(``alpha``); labels as they come.
-
-    Quantity skew of NIID-Bench (arXiv:2102.02079).
-    """
-    return _by_shares(np.zeros_like(y), rng.dirichlet(np.full(holders, split.alpha))[:, None])
-
-
-def _shards(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
-    """Sort the samples by label, cut them into equal shards, and give everybody ``classes`` shards.
-
-    McMahan et al. (arXiv:1602.05629), section 3. A shard may span two labels.
-    """
-    each, known = split.classes or 1, len(np.unique(y))
+    known = len(np.unique(y))
+    if split.kind == "iid":
+        return np.sort(np.arange(len(y)) % holders)
+    if split.kind == "dirichlet":
+        return _by_shares(y, rng.dirichlet(np.full(holders, split.alpha), size=known).T)
+    if split.kind == "quantity":
+        return _by_shares(np.zeros_like(y), rng.dirichlet(np.full(holders, split.alpha))[:, None])
+    each = split.classes or 1
     shards = each * holders
     if each > known:
         raise ValueError(
@@ -99,15 +86,6 @@ def _shards(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator)
     owner_of_shard = rng.permutation(np.repeat(np.arange(holders), each))
     owner[np.argsort(y, kind="stable")] = owner_of_shard[np.sort(np.arange(len(y)) % shards)]
     return owner
-
-
-SPLITS: dict[str, Owners] = {
-    "iid": _iid,
-    "dirichlet": _dirichlet,
-    "quantity": _quantity,
-    "shards": _shards,
-}
-"""Kinds of ``learning.data.split.kind`` that draw; ``domains`` are what the data say."""
 
 
 def _by_shares(y: Rows, shares: np.ndarray) -> Rows:
@@ -170,17 +148,13 @@ def dirichlet_parts(y: Rows, devices: int, alpha: float, rng: np.random.Generato
         raise ValueError(f"learning.data.dirichlet_alpha is {alpha}; it must be above 0, finite")
     shares = rng.dirichlet(np.full(len(np.unique(y)), alpha), size=devices)
     owner = _by_shares(y, shares)
-    _fill_empty(owner, devices)
-    return rows_by_holder(owner, devices)
-
-
-def _fill_empty(owner: Rows, devices: int) -> None:
     sizes = np.bincount(owner, minlength=devices)
     for empty in np.flatnonzero(sizes == 0):
         richest = int(sizes.argmax())
         owner[np.flatnonzero(owner == richest)[-1]] = empty
         sizes[richest] -= 1
         sizes[empty] = 1
+    return rows_by_holder(owner, devices)
 
 
 def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator) -> list[Rows]:

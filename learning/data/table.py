@@ -26,7 +26,7 @@ class Table:
 
     ``labels`` and ``domains`` are all numbers or all strings. ``is_test`` (n,) is None where the
     file does not say what is test, ``domains`` where it has none. ``place`` names a row in
-    messages.
+    messages. Raises :class:`ValueError` for a file, or a split of it, without rows.
     """
 
     file: str
@@ -35,8 +35,7 @@ class Table:
     domains: Sequence[int | str] | None
     place: Callable[[int], str]
 
-    def check(self) -> None:
-        """Raise :class:`ValueError` for a file, or a split of it, without rows."""
+    def __post_init__(self) -> None:
         if not len(self.labels):
             raise ValueError(f"{self.file}: holds no samples; give a file with some")
         if self.is_test is not None and (self.is_test.all() or not self.is_test.any()):
@@ -85,33 +84,25 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
         return table.place(row)
 
     check_one_type(labels, "label", place)
-    trained = (t.labels[row] for t, row in places if t.is_test is None or not t.is_test[row])
-    known = set(trained)
+    known = {t.labels[row] for t, row in places if t.is_test is None or not t.is_test[row]}
     for (table, row), label in zip(places, labels, strict=True):
         if label not in known:
             raise ValueError(
                 f"{table.place(row)}: label {label!r:.60} is in no train sample; remove the test "
                 "sample, or add train samples of its kind"
             )
-    _check_gaps(labels, known, place)
     number: dict[int | str, int] = {label: label for label in known if isinstance(label, int)}
-    words = sorted(label for label in known if isinstance(label, str))
-    number |= {word: index for index, word in enumerate(words)}
-    found = [np.array([number[label] for label in t.labels], np.int64) for t in tables]
-    return found, 1 + max(number.values())
-
-
-def _check_gaps(
-    labels: Sequence[int | str], known: set[int | str], place: Callable[[int], str]
-) -> None:
-    numbers = {label for label in known if isinstance(label, int)}
-    missing = next((label for label in range(len(numbers)) if label not in numbers), None)
+    missing = next((label for label in range(len(number)) if label not in number), None)
     if missing is not None:
-        row = next(r for r, label in enumerate(labels) if label in numbers and label > missing)
+        row = next(r for r, n in enumerate(labels) if isinstance(n, int) and n > missing)
         raise ValueError(
             f"{place(row)}: label {labels[row]}, but no train sample has label {missing}; number "
             "classes from 0 without gaps, or write labels as strings"
         )
+    words = sorted(label for label in known if isinstance(label, str))
+    number |= {word: index for index, word in enumerate(words)}
+    found = [np.array([number[label] for label in t.labels], np.int64) for t in tables]
+    return found, 1 + max(number.values())
 
 
 #: What a path to be downloaded begins with (kind hf).

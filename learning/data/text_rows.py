@@ -29,10 +29,9 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TextTable:
+class TextTable(Table):
     """The rows of one file, all of one form."""
 
-    table: Table
     form: Form
     content: Sequence[Text | Question]
 
@@ -55,18 +54,12 @@ def read_rows(
         content, labels = [question for question, _ in read], [answer for _, answer in read]
     else:
         content = [Text(row.string("text"), row.pair()) for row in named]
-        labels = [_label(row) for row in named]
+        labels = [check_label(*row.need("label")) for row in named]
     split = "split" in columns or any(row.has("split") for row in named)
     has_domain = "domain" in columns or any(row.has("domain") for row in named)
-    table = Table(
-        file,
-        labels,
-        np.array([_is_test(row) for row in named]) if split else None,
-        [_domain(row) for row in named] if has_domain else None,
-        lambda row: named[row].place,
-    )
-    table.check()
-    return TextTable(table, form, content)
+    is_test = np.array([_is_test(row) for row in named]) if split else None
+    domains = [_domain(row) for row in named] if has_domain else None
+    return TextTable(file, labels, is_test, domains, lambda row: named[row].place, form, content)
 
 
 def _form(row: Row, columns: Mapping[str, str]) -> Form:
@@ -98,10 +91,6 @@ def _question(row: Row) -> tuple[Question, int]:
             "options, from 0"
         )
     return Question(row.string("question"), texts), answer
-
-
-def _label(row: Row) -> int | str:
-    return check_label(*row.need("label"))
 
 
 def _is_test(row: Row) -> bool:

@@ -50,7 +50,15 @@ def make_tokenizer(model: ModelConfig, texts: Iterable[str]) -> Tokenizer:
     file = tokenizer_file(model)
     if file is None:
         return as_tokenizer(train_bpe(texts, model.vocabulary))
-    return as_tokenizer(_load(file))
+    import tokenizers
+
+    check_size(file, LARGEST_JSON_BYTES)
+    try:
+        raw = tokenizers.Tokenizer.from_file(file)
+    except Exception as error:  # the library raises no narrower class
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{file}: is no tokenizer ({reason}); save it anew") from None
+    return as_tokenizer(raw)
 
 
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -90,17 +98,6 @@ def tokenizer_file(model: ModelConfig) -> str | None:
         if (folder / other).exists():
             raise ValueError(f"{folder / other}: only {FILE} is read; convert the tokenizer to it")
     return None
-
-
-def _load(file: str) -> tokenizers.Tokenizer:
-    import tokenizers
-
-    check_size(file, LARGEST_JSON_BYTES)
-    try:
-        return tokenizers.Tokenizer.from_file(file)
-    except Exception as error:  # the library raises no narrower class
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{file}: is no tokenizer ({reason}); save it anew") from None
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
@@ -212,16 +209,13 @@ def encode_questions(
         for (ids, marks), text, answer in zip(sample, row.options, answers, strict=False):
             _check_tokens(answer, text)
             option = answer[: tokens - 1]
-            context = _keep_end(tokenizer.begin, question, tokens - len(option))
+            space = tokens - len(option)
+            kept = max(space - len(tokenizer.begin), 0)
+            context = [*tokenizer.begin[:space], *question[max(len(question) - kept, 0) :]]
             end = len(context) + len(option)
             ids[:end] = [*context, *option]
             marks[len(context) : end] = 1
     return out
-
-
-def _keep_end(begin: Sequence[int], question: list[int], space: int) -> list[int]:
-    kept = max(space - len(begin), 0)
-    return [*begin[:space], *question[max(len(question) - kept, 0) :]]
 
 
 def _check_tokens(ids: list[int], text: str) -> None:

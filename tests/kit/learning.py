@@ -30,11 +30,11 @@ from learning.config import (
 )
 from learning.data.digits import digits
 from learning.data.federation import mix_domains
-from learning.data.jsonl import read_jsonl
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
 from learning.data.synthetic import draw_client
-from learning.data.text_rows import Question, Text
+from learning.data.text_rows import Question, Text, TextTable, read_rows
+from learning.data.texts import json_rows
 from learning.data.tokenizer import (
     as_tokenizer,
     encode_questions,
@@ -124,3 +124,8 @@ from learning.rng import stream
 from learning.training.nmoe.answers import local_shares, macro_f1, pattern_row
 from learning.values.lazy import Handle, Operation, Tensors, Values
 from learning.values.store import FolderStore, as_file, packed, unpacked
+
+
+def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:
+    """The table of a file of JSON lines."""
+    return read_rows(path, json_rows(path, columns), columns)

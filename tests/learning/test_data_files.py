@@ -74,7 +74,7 @@ def test_columns_and_their_names_decide_the_layout(tmp_path):
         (ROW, NAMED, "text", Text("q", "s"), "good"),
     ):
         table = read_jsonl(write(tmp_path / "f", [row]), columns)
-        assert (table.form, table.content, table.table.labels) == (form, [content], [label])
+        assert (table.form, table.content, table.labels) == (form, [content], [label])
 
 
 def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path):
