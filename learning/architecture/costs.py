@@ -123,10 +123,12 @@ class Architecture:
     def sent_tensors(self, *parts: Part) -> tuple[TensorSize, ...]:
         """Return ``parts`` as one device sends them up, in ``upload_format``."""
         sent_as = self.number_format if self.upload_format == "native" else self.upload_format
+        each = {"float16": 2, "int8": 1}.get(self.upload_format, self.native_bytes)
+        scale = SCALE_BYTES if self.upload_format == "int8" else 0
         return tuple(
-            TensorSize(name, s, sent_as, tensor_bytes(s, self.upload_format, self.native_bytes))
+            TensorSize(name, shape, sent_as, each * math.prod(shape) + scale)
             for part in parts
-            for name, s in part.items()
+            for name, shape in part.items()
         )
 
     def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
@@ -246,13 +248,10 @@ class Architecture:
                 full = f"expert.{expert}.{layer}.{name}"
                 if rank is None:
                     yield full, shape
-                elif self._has_factors(name):
+                elif name in self.tensors.factored and self.lora.is_target(_matrix(name)):
                     matrix = full.removesuffix(".weight")
                     yield f"{matrix}.a", (rank, shape[1])
                     yield f"{matrix}.b", (shape[0], rank)
-
-    def _has_factors(self, name: str) -> bool:
-        return name in self.tensors.factored and self.lora.is_target(_matrix(name))
 
     def _shared(self) -> Iterator[tuple[str, Shape]]:
         for layer in range(self.layers):
@@ -267,25 +266,22 @@ def _matrix(name: str) -> str:
     return name.removesuffix(".weight").split(".")[-1]
 
 
-def _check_rank(lora: LoraConfig, matrices: Sequence[Shape]) -> None:
-    """Raise ValueError for factors that are larger than the matrix they replace."""
-    if lora.rank is None or not matrices:
-        return
-    smallest = min(matrices, key=min)
-    if lora.rank > min(smallest):
+def architecture(config: LearningConfig) -> Architecture:
+    """Return the sizes of a task's model.
+
+    Raises ValueError for targets that it does not have, and for factors that are larger than the
+    matrix they replace.
+    """
+    tensors = tensors_of(config)
+    lora = config.model.lora
+    lora.check_targets({_matrix(name) for name in tensors.factored})
+    targets = [tensors.expert[n] for n in tensors.factored if lora.is_target(_matrix(n))]
+    smallest: Shape = min(targets, key=min, default=())
+    if lora.rank is not None and smallest and lora.rank > min(smallest):
         raise ValueError(
             f"learning.lora.rank is {lora.rank}, but the smallest matrix that gets factors is "
             f"{smallest[0]} x {smallest[1]}: at most {min(smallest)}, or null for whole matrices"
         )
-
-
-def architecture(config: LearningConfig) -> Architecture:
-    """Return the sizes of a task's model; raise ValueError for targets that it does not have."""
-    tensors = tensors_of(config)
-    lora = config.model.lora
-    lora.check_targets({_matrix(name) for name in tensors.factored})
-    targets = [name for name in tensors.factored if lora.is_target(_matrix(name))]
-    _check_rank(lora, [tensors.expert[name] for name in targets])
     return Architecture(
         experts=config.model.experts,
         top_k=config.model.top_k,
@@ -306,16 +302,6 @@ SCALE_BYTES = 4
 """An eight-bit tensor carries one float32: the size of its step."""
 
 INT8_STEPS = 127
-
-
-def tensor_bytes(shape: Sequence[int], upload_format: str, native_bytes: int) -> int:
-    """Return the bytes of one tensor as it is sent."""
-    numbers = math.prod(shape)
-    if upload_format == "float16":
-        return 2 * numbers
-    if upload_format == "int8":
-        return numbers + SCALE_BYTES
-    return native_bytes * numbers
 
 
 def as_sent(tensor: Tensor, upload_format: str) -> Tensor:
@@ -375,7 +361,14 @@ def footprint(config: LearningConfig) -> Footprint:
         at_once = tokens * sizes.activations(sizes.top_k)
     else:  # all devices of a cluster in one batch, in which every token runs through every expert
         at_once = max(config.devices) * tokens * sizes.activations(sizes.experts)
-    tested, classes = _tests(config)
+    tested = classes = 0  # the data sets of a library are small
+    if config.data.kind not in EMBEDDED:
+        from learning.data import load_samples
+
+        samples = load_samples(config)
+        tested, classes = max(len(t.y) for t in samples.test.values()), samples.spec.classes
+    local = [name for name in config.data.named if not name.startswith(HUB)]
+    data_bytes = sum(file.stat().st_size for name in local for file in files_under(name))
     # Networked experts answer all samples of a test set, before their answers are mixed.
     logits = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
     copies = STATE_COPIES + len(config.optimizer.slots)
@@ -386,23 +379,7 @@ def footprint(config: LearningConfig) -> Footprint:
         model=float(MODEL_COPIES * sizes.parameters * sizes.native_bytes),
         state=float(copies * sum(config.devices) * trained * sizes.native_bytes),
         step=float(ACTIVATION_COPIES * at_once * sizes.native_bytes),
-        data=float(DATA_COPIES * _data_bytes(config)),
+        data=float(DATA_COPIES * data_bytes),
         parameters=sizes.parameters,
         trained=trained,
     )
-
-
-def _tests(config: LearningConfig) -> tuple[int, int]:
-    """Samples of the largest test set, and classes; (0, 0) of the small data of a library."""
-    if config.data.kind in EMBEDDED:
-        return 0, 0
-    from learning.data import load_samples
-
-    samples = load_samples(config)
-    return max(len(test.y) for test in samples.test.values()), samples.spec.classes
-
-
-def _data_bytes(config: LearningConfig) -> int:
-    """Bytes of the data files; data sets that come with a library are small."""
-    local = [name for name in config.data.named if not name.startswith(HUB)]
-    return sum(file.stat().st_size for name in local for file in files_under(name))

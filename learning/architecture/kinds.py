@@ -20,6 +20,7 @@ from learning.architecture.shapes import (
 from learning.architecture.text_shape import (
     LLAMA_3_8B_X3,
     MIXTRAL_8X7B,
+    SIZES,
     TextShape,
     merged_shape,
     mixture_shape,
@@ -88,7 +89,6 @@ class Kind:
 
 
 MIXTRAL, NMOE = "learning.models.mixtral:MixtralMoE", "learning.models.nmoe:NetworkedMoE"
-SIZES = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "vocabulary")
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 NETWORKED = ("top_k", "hidden", "expert_hidden", "layers")

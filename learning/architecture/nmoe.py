@@ -6,17 +6,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from learning.architecture.shapes import ModelTensors, Shape
+from learning.architecture.shapes import ModelTensors, Shape, with_biases
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 
 
 def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
-    """Return the tensors of one layer of experts on top of an extractor."""
-    extractor = extractor_of(model, spec)
+    """Return the tensors of one layer of experts on top of an extractor.
+
+    A client's expert maps features -> expert_hidden -> classes.
+    """
+    extractor, inner = extractor_of(model, spec), model.expert_hidden
     return ModelTensors(
         layers=1,
-        expert=expert_shapes(model, spec.classes),
+        expert=with_biases({"up": (inner, model.hidden), "down": (spec.classes, inner)}),
         gate=(model.experts, model.hidden),
         backbone=extractor.shapes,
         factored=("up.weight", "down.weight"),
@@ -40,28 +43,38 @@ class Extractor:
     places: dict[str, int]
 
 
-Tensors = Iterator[tuple[str, Shape, int]]
-"""Name, shape, and places of a sample, of each tensor."""
-
-
 def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
     """Return the tensors of the extractor of vectors or images.
 
     Raises ValueError for an impossible width.
     """
-    made = list(_vector(model, spec) if spec.form == "vector" else _image(model, spec))
+    places: dict[str, int] = {}
+    if spec.form == "vector":
+        widths = [spec.shape[0]] + [model.hidden] * model.layers
+        maps = {f"layers.{n}": (model.hidden, width) for n, width in enumerate(widths[:-1])}
+        shapes = with_biases(maps)
+    else:
+        channels, height, width = spec.shape
+        first = stage_widths(model.hidden)[0]
+        shapes = {"stem.weight": (first, channels, 3, 3), **with_biases({"norm": (first,)})}
+        places["stem.weight"] = height * width
+        for name, before, after, stride in blocks_of(model):
+            height, width = -(-height // stride), -(-width // stride)
+            own: dict[str, Shape] = {
+                f"{name}.first.weight": (after, before, 3, 3),
+                **with_biases({f"{name}.first_norm": (after,)}),
+                f"{name}.second.weight": (after, after, 3, 3),
+                **with_biases({f"{name}.second_norm": (after,)}),
+            }
+            if before != after:
+                own[f"{name}.shortcut.weight"] = (after, before, 1, 1)
+            shapes |= own
+            places |= dict.fromkeys(own, height * width)
+    matrices = [name for name, shape in shapes.items() if len(shape) > 1]
     return Extractor(
-        {f"extractor.{name}": shape for name, shape, _ in made},
-        {f"extractor.{name}": places for name, shape, places in made if len(shape) > 1},
+        {f"extractor.{name}": shape for name, shape in shapes.items()},
+        {f"extractor.{name}": places.get(name, 1) for name in matrices},
     )
-
-
-def _vector(model: ModelConfig, spec: InputSpec) -> Tensors:
-    width = spec.shape[0]
-    for layer in range(model.layers):
-        yield f"layers.{layer}.weight", (model.hidden, width), 1
-        yield f"layers.{layer}.bias", (model.hidden,), 1
-        width = model.hidden
 
 
 def stage_widths(hidden: int) -> tuple[int, int, int]:
@@ -92,49 +105,13 @@ def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
             before = width
 
 
-def _image(model: ModelConfig, spec: InputSpec) -> Tensors:
-    channels, height, width = spec.shape
-    first = stage_widths(model.hidden)[0]
-    yield "stem.weight", (first, channels, 3, 3), height * width
-    yield from _norm("norm", first)
-    for name, before, after, stride in blocks_of(model):
-        height, width = -(-height // stride), -(-width // stride)
-        places = height * width
-        yield f"{name}.first.weight", (after, before, 3, 3), places
-        yield from _norm(f"{name}.first_norm", after)
-        yield f"{name}.second.weight", (after, after, 3, 3), places
-        yield from _norm(f"{name}.second_norm", after)
-        if before != after:
-            yield f"{name}.shortcut.weight", (after, before, 1, 1), places
-
-
-def _norm(name: str, channels: int) -> Tensors:
-    """Yield the scale and the shift of a norm."""
-    yield f"{name}.weight", (channels,), 1
-    yield f"{name}.bias", (channels,), 1
-
-
-def expert_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
-    """Return the tensors of a client's expert: features -> expert_hidden -> classes."""
-    return {
-        "up.weight": (model.expert_hidden, model.hidden),
-        "up.bias": (model.expert_hidden,),
-        "down.weight": (classes, model.expert_hidden),
-        "down.bias": (classes,),
-    }
-
-
 def head_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
     """Return the tensors of the linear head, which only FedCE uses."""
-    return {"head.weight": (classes, model.hidden), "head.bias": (classes,)}
+    return with_biases({"head": (classes, model.hidden)})
 
 
 def projector_shapes(model: ModelConfig) -> dict[str, Shape]:
     """Return the tensors of the projector, which only FedSC uses."""
     inner = PROJECTOR_EXPANSION * model.hidden
-    return {
-        "projector.up.weight": (inner, model.hidden),
-        "projector.up.bias": (inner,),
-        "projector.down.weight": (model.hidden, inner),
-        "projector.down.bias": (model.hidden,),
-    }
+    maps = {"projector.up": (inner, model.hidden), "projector.down": (model.hidden, inner)}
+    return with_biases(maps)

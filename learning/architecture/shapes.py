@@ -56,24 +56,30 @@ def numbers_in(shapes: Mapping[str, Shape]) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
 
 
+def with_biases(maps: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return the weight and the bias of each of these linear maps, convolutions or norms."""
+    pairs = {name: (("weight", shape), ("bias", shape[:1])) for name, shape in maps.items()}
+    return {f"{name}.{part}": shape for name, own in pairs.items() for part, shape in own}
+
+
 def vector_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of ``vector-moe``."""
-    ends = {
-        "embed.weight": (model.hidden, spec.shape[0]),
-        "embed.bias": (model.hidden,),
-    }
-    return _small(model, spec, ends)
+    return _small(model, spec, {"embed": (model.hidden, spec.shape[0])})
 
 
 def image_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of ``image-moe``."""
-    ends = {
-        "stem.weight": (STEM_CHANNELS, spec.shape[0], 3, 3),
-        "stem.bias": (STEM_CHANNELS,),
-        "embed.weight": (model.hidden, STEM_CHANNELS, 3, 3),
-        "embed.bias": (model.hidden,),
-    }
-    return _small(model, spec, ends)
+    stem, embed = (STEM_CHANNELS, spec.shape[0], 3, 3), (model.hidden, STEM_CHANNELS, 3, 3)
+    return _small(model, spec, {"stem": stem, "embed": embed})
+
+
+def _small(model: ModelConfig, spec: InputSpec, maps: dict[str, Shape]) -> ModelTensors:
+    hidden, inner = model.hidden, model.expert_hidden
+    norms = [*(f"norms.{layer}" for layer in range(model.layers)), "norm"]
+    maps = {**maps, **dict.fromkeys(norms, (hidden,)), "head": (spec.classes, hidden)}
+    expert = with_biases({"up": (inner, hidden), "down": (hidden, inner)})
+    factored, gate = ("up.weight", "down.weight"), (model.experts, hidden)
+    return ModelTensors(model.layers, expert, gate, with_biases(maps), factored)
 
 
 CNN_CHANNELS = (32, 64)
@@ -95,16 +101,13 @@ def mlp_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
 def cnn_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of ``image-cnn``."""
     first, second = CNN_CHANNELS
-    convolutions: dict[str, Shape] = {
+    maps: dict[str, Shape] = {
         "first": (first, spec.shape[0], 3, 3),
         "second": (second, first, 3, 3),
-    }
-    maps: dict[str, Shape] = {
         "hidden": (model.hidden, second * places_of(spec, 4)),
         "head": (spec.classes, model.hidden),
     }
-    places = {"first": math.prod(spec.shape[1:]), "second": places_of(spec, 2)}
-    return _plain({**convolutions, **maps}, places)
+    return _plain(maps, {"first": places_of(spec, 1), "second": places_of(spec, 2)})
 
 
 def text_mean_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
@@ -119,27 +122,13 @@ def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -
 
     ``places`` counts the places of a sample that each runs at, 1 where it is not named.
     """
-    backbone: dict[str, Shape] = {}
-    products = activations = 0
-    for name, shape in maps.items():
-        backbone |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-        count = 1 if places is None else places.get(name, 1)
-        products += count * math.prod(shape)
-        activations += count * sum(shape[:2])
-    return ModelTensors(0, {}, (), backbone, (), products=products, activations=activations)
-
-
-def _small(model: ModelConfig, spec: InputSpec, ends: dict[str, Shape]) -> ModelTensors:
-    hidden, inner = model.hidden, model.expert_hidden
-    norms = [f"norms.{layer}" for layer in range(model.layers)] + ["norm"]
-    backbone = ends | {f"{norm}.{part}": (hidden,) for norm in norms for part in ("weight", "bias")}
-    backbone |= {"head.weight": (spec.classes, hidden), "head.bias": (spec.classes,)}
-    expert: dict[str, Shape] = {
-        "up.weight": (inner, hidden),
-        "up.bias": (inner,),
-        "down.weight": (hidden, inner),
-        "down.bias": (hidden,),
-    }
+    counted = [((places or {}).get(name, 1), shape) for name, shape in maps.items()]
     return ModelTensors(
-        model.layers, expert, (model.experts, hidden), backbone, ("up.weight", "down.weight")
+        0,
+        {},
+        (),
+        with_biases(maps),
+        (),
+        products=sum(count * math.prod(shape) for count, shape in counted),
+        activations=sum(count * sum(shape[:2]) for count, shape in counted),
     )

@@ -18,8 +18,22 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
     """
     if named is None:
         return config
-    _check_experts_per_device(config.model.kind, named.kind)
-    _check_form(config, named.kind)
+    own, kind = kind_of(config.model.kind), kind_of(named.kind)
+    if kind.networked != own.networked:
+        alike = (repr(name) for name, other in KINDS.items() if other.is_like(own))
+        raise ValueError(
+            f"learning.sized_as.kind: {config.model.kind!r} cannot stand in for {named.kind!r}, "
+            "since experts are one per device in one of the two only; use one of "
+            f"{', '.join(alike)}"
+        )
+    # Decoders of text are sized without texts, as in a timing-only run.
+    form = None if kind.is_text or not kind.forms else input_spec(config).form
+    if form is not None and form not in kind.forms:
+        others = (repr(n) for n in kinds_for(form) if KINDS[n].is_like(kind))
+        raise ValueError(
+            f"learning.sized_as.kind: {named.kind!r} takes {' or '.join(kind.forms)} data, but "
+            f"these are {form}; use {' or '.join(others)}"
+        )
     try:
         sized = resolved_task(replace(config, model=named))
         architecture(sized)
@@ -36,34 +50,10 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
             f"and cannot stand in for {named.kind!r}, which has {which[sized.model.experts > 0]}"
         )
     for key, has in (("experts", "has {} experts"), ("top_k", "sends a token to {} experts")):
-        own, other = getattr(config.model, key), getattr(sized.model, key)
-        if own != other:
+        ours, other = getattr(config.model, key), getattr(sized.model, key)
+        if ours != other:
             raise ValueError(
-                f"learning.sized_as: {named.kind!r} {has.format(other)}, learning.model {own}; "
+                f"learning.sized_as: {named.kind!r} {has.format(other)}, learning.model {ours}; "
                 f"make the numbers equal, like learning.model.{key}: {other}"
             )
     return sized
-
-
-def _check_experts_per_device(own: str, named: str) -> None:
-    if kind_of(named).networked != kind_of(own).networked:
-        alike = (repr(name) for name, kind in KINDS.items() if kind.is_like(kind_of(own)))
-        raise ValueError(
-            f"learning.sized_as.kind: {own!r} cannot stand in for {named!r}, since experts are one "
-            f"per device in one of the two only; use one of {', '.join(alike)}"
-        )
-
-
-def _check_form(config: LearningConfig, named: str) -> None:
-    """Raise ValueError for data that an architecture does not take.
-
-    Decoders of text are sized without texts, as in a timing-only run.
-    """
-    kind = kind_of(named)
-    form = None if kind.is_text or not kind.forms else input_spec(config).form
-    if form is not None and form not in kind.forms:
-        others = (repr(n) for n in kinds_for(form) if KINDS[n].is_like(kind))
-        raise ValueError(
-            f"learning.sized_as.kind: {named!r} takes {' or '.join(kind.forms)} data, but these "
-            f"are {form}; use {' or '.join(others)}"
-        )

@@ -62,6 +62,10 @@ MIXTRAL_8X7B = replace(
 )
 
 
+SIZES = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "vocabulary")
+"""What the keys of ``learning.model`` say of a text model, besides its experts."""
+
+
 def text_tensors(shape: TextShape, classes: int | None) -> ModelTensors:
     """Return the tensors of a text model: a classifier of ``classes``, or a language model."""
     hidden, inner = shape.hidden, shape.expert_hidden
@@ -72,15 +76,16 @@ def text_tensors(shape: TextShape, classes: int | None) -> ModelTensors:
         "down.weight": (hidden, inner),
     }
     backbone: dict[str, Shape] = {"model.embed_tokens.weight": (shape.vocabulary, hidden)}
+    layers: dict[str, Shape] = {
+        "self_attn.q_proj": (queries, hidden),
+        "self_attn.k_proj": (keys, hidden),
+        "self_attn.v_proj": (keys, hidden),
+        "self_attn.o_proj": (hidden, queries),
+        "input_layernorm": (hidden,),
+        "post_attention_layernorm": (hidden,),
+    }
     for layer in range(shape.layers):
-        backbone |= {
-            f"model.layers.{layer}.self_attn.q_proj.weight": (queries, hidden),
-            f"model.layers.{layer}.self_attn.k_proj.weight": (keys, hidden),
-            f"model.layers.{layer}.self_attn.v_proj.weight": (keys, hidden),
-            f"model.layers.{layer}.self_attn.o_proj.weight": (hidden, queries),
-            f"model.layers.{layer}.input_layernorm.weight": (hidden,),
-            f"model.layers.{layer}.post_attention_layernorm.weight": (hidden,),
-        }
+        backbone |= {f"model.layers.{layer}.{name}.weight": s for name, s in layers.items()}
     backbone["model.norm.weight"] = (hidden,)
     if classes is not None:
         backbone["score.weight"] = (classes, hidden)
@@ -98,17 +103,9 @@ def shape_of_keys(config: ModelConfig) -> TextShape:
         )
     if config.heads % config.kv_heads:
         raise ValueError(f"heads is {config.heads}; must be a multiple of kv_heads")
-    return TextShape(
-        hidden=config.hidden,
-        expert_hidden=config.expert_hidden,
-        layers=config.layers,
-        heads=config.heads,
-        kv_heads=config.kv_heads,
-        head_dim=config.hidden // config.heads,
-        vocabulary=config.vocabulary,
-        experts=config.experts,
-        top_k=config.top_k,
-    )
+    keys = ("experts", "top_k", *SIZES)
+    sizes = {key: getattr(config, key) for key in keys}
+    return TextShape(head_dim=config.hidden // config.heads, **sizes)
 
 
 # Shapes of text models, read from the config.json of local checkpoints.
@@ -133,8 +130,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def mixture_shape(folder: Path) -> TextShape:
     """Return the shape of a Mixtral checkpoint."""
-    config = read_config(folder)
-    _check_architecture(folder, config, ("mixtral",))
+    config = _read_architecture(folder, ("mixtral",))
     experts = _number(folder, config, "num_local_experts", 8, most=MOST_EXPERTS)
     return _shape(folder, config, experts, _number(folder, config, "num_experts_per_tok", 2))
 
@@ -145,10 +141,8 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
         raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
     shapes = []
     for place in checkpoints:
-        folder = Path(place)
-        config = read_config(folder)
-        _check_architecture(folder, config, DENSE_TYPES)
-        shapes.append(_shape(folder, config, len(checkpoints), top_k))
+        config = _read_architecture(Path(place), DENSE_TYPES)
+        shapes.append(_shape(Path(place), config, len(checkpoints), top_k))
     for place, shape in zip(checkpoints, shapes, strict=True):
         for key in SAME:
             first, other = getattr(shapes[0], key), getattr(shape, key)
@@ -160,7 +154,8 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     return shapes[0]
 
 
-def _check_architecture(folder: Path, config: Mapping[str, Any], types: tuple[str, ...]) -> None:
+def _read_architecture(folder: Path, types: tuple[str, ...]) -> dict[str, Any]:
+    config = read_config(folder)
     kind = config.get("model_type")
     if kind not in types:
         raise ValueError(f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read")
@@ -172,6 +167,7 @@ def _check_architecture(folder: Path, config: Mapping[str, Any], types: tuple[st
             f"{folder / 'config.json'}: quantization_config says that the weights are quantised; "
             "use the checkpoint in bfloat16, float16 or float32"
         )
+    return config
 
 
 def _shape(folder: Path, config: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
@@ -185,6 +181,10 @@ def _shape(folder: Path, config: Mapping[str, Any], experts: int, top_k: int) ->
             f"{folder / 'config.json'}: num_attention_heads is {heads}; must be a multiple of "
             f"num_key_value_heads, {kv_heads}"
         )
+    norm_eps = config.get("rms_norm_eps")
+    norm_eps = (1e-5 if mixture else 1e-6) if norm_eps is None else norm_eps
+    if not is_positive(norm_eps):
+        raise _wrong(folder, "rms_norm_eps", norm_eps, "a number above 0")
     if tied is not True and tied is not False:
         raise _wrong(folder, "tie_word_embeddings", tied, "true or false")
     return TextShape(
@@ -198,7 +198,7 @@ def _shape(folder: Path, config: Mapping[str, Any], experts: int, top_k: int) ->
         experts=experts,
         top_k=top_k,
         rope=rope_of(folder, config),
-        norm_eps=_positive(folder, config, "rms_norm_eps", 1e-5 if mixture else 1e-6),
+        norm_eps=float(norm_eps),
         positions=_number(folder, config, "max_position_embeddings", 131_072),
         window=None if window is None else _number(folder, config, "sliding_window"),
         tied=tied,
@@ -217,14 +217,6 @@ def _number(
     if type(value) is not int or not 1 <= value <= most:
         raise _wrong(folder, key, value, f"a whole number from 1 to {most}")
     return value
-
-
-def _positive(folder: Path, config: Mapping[str, Any], key: str, default: float) -> float:
-    value = config.get(key)
-    value = default if value is None else value
-    if not is_positive(value):
-        raise _wrong(folder, key, value, "a number above 0")
-    return float(value)
 
 
 def _wrong(folder: Path, key: str, value: object, wanted: str) -> ValueError:
