@@ -2,6 +2,7 @@
 
 A worker writes the run folder of a point into the sweep's folder, which all machines must see under
 the same path. What is done is known from these folders alone: nothing is lost with the scheduler.
+This module needs Dask, which is not always installed.
 """
 
 from __future__ import annotations
@@ -10,184 +11,127 @@ import asyncio
 import logging
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
+
+from distributed import Client, Security, Worker
+from distributed.comm import connect
+from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.scheduler import KilledWorker
 
 from sim.errors import InputError
 from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
-from sim.sweep.dask_worker import kill_points, run_point, stop_points
-from sim.sweep.engine import Outcome, Point
-
-if TYPE_CHECKING:
-    from distributed import Client, Future
+from sim.sweep.engine import Engine, Outcome, Point
+from sim.sweep.local_engine import kill_points, run_point, stop_points
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""
-LOOK_EVERY_S = 0.5
-"""Seconds between two looks at how many workers there are, and whether to stop."""
 PATIENCE_S = 5.0
 """How long no worker may be there before that is said."""
 
 
-class DaskEngine:
+class DaskEngine(Engine):
     """Runs points on the workers of a Dask scheduler, one a thread of theirs.
 
     As many points as there are threads are handed out, and at least ``least``, which tells a
-    cluster that grows on demand how far. Raises InputError without an address; :meth:`run` does
-    where nobody answers there, or Dask is not installed.
+    cluster that grows on demand how far. :meth:`run` raises InputError where nobody answers.
     """
 
-    def __init__(self, scheduler: str | None, least: int) -> None:
-        if scheduler is None:
-            raise InputError(
-                "--engine dask: name its scheduler, like --scheduler tcp://127.0.0.1:8786"
-            )
+    def __init__(self, scheduler: str, least: int) -> None:
+        super().__init__()
         self._scheduler = scheduler
         self._least = least
-        self._held = False
-        self._stopped = False
-
-    def run(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Outcome]:
-        """Run ``points``, and yield how each of those that were handed out ended."""
-        with connected(self._scheduler) as client:
-            workers = _Workers(client, folder.resolve(), cache)
-            with workers.at_work([point.digest for point in points]):
-                yield from self._handed_out(workers, deque(points))
-
-    def hold(self) -> None:
-        """Hand out no more points."""
-        self._held = True
-
-    def stop(self) -> None:
-        """Hand out no more points, and have those that run saved and ended."""
-        self._held = self._stopped = True
-
-    def kill(self) -> None:
-        """Hand out no more points; what runs is killed when :meth:`run` is left."""
-        self._held = self._stopped = True
-
-    def _handed_out(self, workers: _Workers, waiting: deque[Point]) -> Iterator[Outcome]:
-        asked = False
-        while not workers.lost and (workers.busy or (waiting and not self._held)):
-            while (
-                waiting and not self._held and len(workers.busy) < max(self._least, workers.threads)
-            ):
-                workers.hand_out(waiting.popleft())
-            if self._stopped and not asked:
-                asked = True
-                workers.on_workers(stop_points, list(workers.busy))
-            outcome = workers.next_outcome()
-            if outcome is not None:
-                yield outcome
-
-
-class _Workers:
-    """The workers of a scheduler, and the points that they are ``busy`` with, by digest."""
-
-    def __init__(self, client: Client, folder: Path, cache: bool) -> None:
-        self.busy: dict[str, Future] = {}
-        self.lost = False
-        self._client = client
-        self._folder = folder
-        self._cache = cache
-        self._ended: SimpleQueue[tuple[str, Future]] = SimpleQueue()
+        self._client: Client
         self._idle_since = time.monotonic()
 
-    @property
-    def threads(self) -> int:
+    def run(
+        self, points: Sequence[Point], folder: Path, cache: bool
+    ) -> Generator[Outcome, None, None]:
+        """Run ``points``, and yield how each of those that were handed out ended.
+
+        What runs of the sweep is ended when it ends, and where a worker closes.
+        """
+        name, places = f"leomix-{uuid4().hex}", [folder / point.digest for point in points]
+
+        def submit(point: Point) -> Future[dict[str, Any]]:
+            said, key = asdict(point), f"leomix-{point.digest}-{uuid4().hex}"
+            found: Future[dict[str, Any]] = threads.submit(
+                run_point, said, str(folder), cache, key=key
+            )
+            return found
+
+        with connected(self._scheduler) as client:
+            self._client, threads = client, client.get_executor(pure=False)
+            # A sweep that was killed may have left some of them running.
+            self._on_workers(kill_points, places)
+            client.register_plugin(KillOnClose(places, name))
+            try:
+                yield from self.handed_out(points, folder, submit)
+            finally:
+                if not self.lost:
+                    with suppress(OSError):
+                        client.unregister_worker_plugin(name)
+                        threads.shutdown(wait=False)
+
+    def _threads(self) -> int:
         """How many points the workers can run at the same time; says so if that is none."""
+        threads = 0
         with suppress(OSError):  # a lost scheduler is noticed by its futures
-            threads: int = sum(self._client.nthreads().values())
+            threads = sum(self._client.nthreads().values())
             if threads:
                 self._idle_since = time.monotonic()
             elif time.monotonic() - self._idle_since > PATIENCE_S:
                 self._idle_since = float("inf")
                 print("waiting for the scheduler's first worker", file=sys.stderr)
-            return threads
-        return 0
+        return max(self._least, threads)
 
-    @contextmanager
-    def at_work(self, digests: Sequence[str]) -> Iterator[None]:
-        """End what runs of the sweep when it ends, and where a worker closes."""
-        from sim.sweep.dask_plugin import KillOnClose
+    def _save(self, places: Sequence[Path]) -> None:
+        self._on_workers(stop_points, places)
 
-        # A sweep that was killed may have left some of them running.
-        self.on_workers(kill_points, digests)
-        name = f"leomix-{uuid4().hex}"
-        self._client.register_plugin(KillOnClose(digests, name))
-        try:
-            yield
-        finally:
-            if not self.lost:
-                with suppress(OSError):
-                    self._client.unregister_worker_plugin(name)
-                    self._client.cancel(list(self.busy.values()), force=True)
+    def _outcome(self, digest: str, future: Future[dict[str, Any]]) -> Outcome:
+        if future.cancelled():  # the first that is lost means that all are
+            self.lost = True
+            address = self._client.scheduler.address
+            note = f"the scheduler {address} is gone; what is done is kept"
+            return Outcome(digest, INTERRUPTED, note=note)
+        error = future.exception()
+        if error is None:
+            return Outcome(**future.result())
+        if isinstance(error, KilledWorker):  # again and again
+            text = "every worker that had it was lost (out of memory, or out of its time?)"
+            return Outcome(digest, CRASHED, text)
+        return Outcome(digest, FAILED, f"a worker cannot run it: {' '.join(str(error).split())}")
 
-    def hand_out(self, point: Point) -> None:
-        """Give a point to the scheduler."""
-        future = self._client.submit(
-            run_point,
-            asdict(point),
-            str(self._folder),
-            self._cache,
-            key=f"leomix-{point.digest}-{uuid4().hex}",
-            pure=False,
-        )
-        self.busy[point.digest] = future
-        future.add_done_callback(lambda ended: self._ended.put((point.digest, ended)))
-
-    def next_outcome(self) -> Outcome | None:
-        """Wait a little for a point to end; the first that is lost means that all are."""
-        try:
-            digest, future = self._ended.get(timeout=LOOK_EVERY_S)
-        except Empty:
-            return None
-        outcome = self._outcome(digest, future)
-        del self.busy[digest]
-        return outcome
-
-    def on_workers(self, what: Any, digests: Sequence[str]) -> None:
+    def _on_workers(self, what: Any, places: Sequence[Path]) -> None:
         """Let every worker do ``what`` to points that it runs."""
         with suppress(OSError):
-            self._client.run(what, list(digests), on_error="ignore")
-
-    def _outcome(self, digest: str, future: Future) -> Outcome:
-        if future.status == "finished":
-            return Outcome(**future.result())
-        if future.status == "error":
-            return _died(digest, future.exception())
-        self.lost = True
-        address = self._client.scheduler.address
-        note = f"the scheduler {address} is gone; what is done is kept"
-        return Outcome(digest, INTERRUPTED, note=note)
+            self._client.run(what, list(places), on_error="ignore")
 
 
-def _died(digest: str, error: BaseException | None) -> Outcome:
-    """Return how a point ended whose worker was lost again and again, or could not run it."""
-    from distributed.scheduler import KilledWorker
+class KillOnClose(WorkerPlugin):  # type: ignore[misc]  # Dask does not say its type
+    """Ends the points of a sweep, by their folders, where a worker closes or the sweep ends.
 
-    if isinstance(error, KilledWorker):
-        text = "every worker that had it was lost (out of memory, or out of its time?)"
-        return Outcome(digest, CRASHED, text)
-    return Outcome(digest, FAILED, f"a worker cannot run it: {' '.join(str(error).split())}")
+    A worker also closes when it has lost its scheduler. Without this its points would go on, while
+    the sweep may have been resumed elsewhere.
+    """
+
+    def __init__(self, places: Sequence[Path], name: str) -> None:
+        self.name = name
+        self._places = list(places)
+
+    def teardown(self, worker: Worker) -> None:
+        """End what runs here."""
+        kill_points(self._places)
 
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
-    """Connect to a scheduler; raise InputError if Dask is not installed or nobody answers."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError(
-            f"--engine dask: needs packages that are not installed ({error}); install them with "
-            'pip install "leomix[cluster]"'
-        ) from None
+    """Connect to a scheduler; raise InputError if nobody answers."""
     for name in ("distributed", "distributed.client"):
         # What matters of it is in the outcomes.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -206,9 +150,6 @@ def connected(scheduler: str) -> Iterator[Client]:
 
 async def _answer(scheduler: str) -> None:
     """Connect to a scheduler once, with the certificates of Dask's configuration."""
-    from distributed import Security
-    from distributed.comm import connect
-
     about = Security().get_connection_args("client")
     comm = await connect(scheduler, timeout=CONNECT_S, **about)
     await comm.close()

@@ -1,24 +1,23 @@
-"""What an engine of a sweep is: points in, outcomes out; how often a point is tried."""
+"""What an engine of a sweep is: points in, outcomes out; how it is asked to stop."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sim.errors import Interrupted
-from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
 from sim.execution.interrupt import on_signals
 
-RETRIED = (FAILED, CRASHED, INTERRUPTED)
-"""How a point may end that is tried once more, unless the sweep is to stop."""
-
-ATTEMPTS = 2
-"""How often a point is tried at most."""
+LOOK_EVERY_S = 0.5
+"""Seconds between two looks at how many points may run, and whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -50,42 +49,63 @@ class Outcome:
     note: str = ""
 
 
-def with_retries(attempt: Callable[[], Outcome], is_stopped: Callable[[], bool]) -> Outcome:
-    """Attempt a point, and once more where that may help unless the sweep is to stop."""
-    attempts, notes = 0, []
-    while True:
-        attempts += 1
-        outcome = attempt()
-        notes += [outcome.note] if outcome.note else []
-        if outcome.status not in RETRIED or attempts == ATTEMPTS or is_stopped():
-            return replace(outcome, attempts=attempts, note="; ".join(notes))
-
-
-class Engine(Protocol):
-    """Runs points, each by :func:`sim.sweep.worker.attempt` in some process.
+class Engine(ABC):
+    """Hands points out to threads, here or elsewhere, each with a process that runs one at a time.
 
     The methods that end things early may be called from a signal handler.
     """
 
-    def run(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Outcome]:
+    def __init__(self) -> None:
+        self.lost = False
+        self._held = False
+        self._stopped = False
+
+    @abstractmethod
+    def run(
+        self, points: Sequence[Point], folder: Path, cache: bool
+    ) -> Generator[Outcome, None, None]:
         """Run ``points`` (no two of one digest) in ``folder/DIGEST`` and yield how each ended.
 
         Outcomes come as they come, one a point that was started: a point that failed or crashed
-        has been tried ``ATTEMPTS`` times by then. ``cache`` uses the store of training results.
+        has been tried twice by then. ``cache`` uses the store of training results. What still runs
+        when this is left is killed.
         """
-        ...
 
     def hold(self) -> None:
         """Start no more points; those that are running are finished."""
-        ...
+        self._held = True
 
     def stop(self) -> None:
-        """Start no more points, and ask those that are running to save and end."""
-        ...
+        """Start no more points, and have those that are running saved and ended."""
+        self._held = self._stopped = True
 
-    def kill(self) -> None:
-        """End every process now."""
-        ...
+    def handed_out(
+        self, points: Sequence[Point], folder: Path, submit: Callable[[Point], Future[Any]]
+    ) -> Iterator[Outcome]:
+        """``submit`` as many points at a time as there are threads; yield how each ended."""
+        waiting, busy, asked = deque(points), dict[Future[Any], Path](), False
+        while not self.lost and (busy or (waiting and not self._held)):
+            while waiting and not self._held and len(busy) < self._threads():
+                point = waiting.popleft()
+                busy[submit(point)] = folder / point.digest
+            if self._stopped and not asked:
+                asked = True
+                self._save(list(busy.values()))
+            for future in wait(busy, LOOK_EVERY_S, FIRST_COMPLETED).done:
+                if not self.lost:
+                    yield self._outcome(busy.pop(future).name, future)
+
+    @abstractmethod
+    def _threads(self) -> int:
+        """How many points may be handed out at a time, one at least."""
+
+    @abstractmethod
+    def _save(self, places: Sequence[Path]) -> None:
+        """Have the points saved and ended that run in these folders."""
+
+    @abstractmethod
+    def _outcome(self, digest: str, future: Future[Any]) -> Outcome:
+        """Return how a point ended; ``lost`` is set where no other will ever end."""
 
 
 # Ctrl-C of a sweep: the first has what runs saved, the second ends it at once.
@@ -107,7 +127,6 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
 
     def ask() -> None:
         if asked:
-            engine.kill()
             raise Interrupted("stopped at once")
         stop("stopping")
 

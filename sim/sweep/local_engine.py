@@ -1,4 +1,8 @@
-"""The engine of one machine: worker processes, and points tried again that failed."""
+"""Points run in processes beside the threads of this one, and tried again that failed.
+
+The engine of one machine has a thread for each process; a Dask worker lends its threads. A process
+has one thread to compute in, lives on from point to point, and ends with the one beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,113 +13,140 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
-from queue import SimpleQueue
+from socket import gethostname
 from typing import Any
 
-from sim.execution.folder import COMPLETE, CRASHED
-from sim.sweep.engine import Outcome, Point, with_retries
+from sim.execution.folder import CRASHED, FAILED, INTERRUPTED, REFUSED, SWEEP
+from sim.sweep.engine import Engine, Outcome, Point
+from sim.sweep.folder import LOG
 from sim.sweep.worker import STOP
 
+RETRIED = (FAILED, CRASHED, INTERRUPTED)
+"""How a point may end that is tried once more, unless the sweep is to stop."""
 
-@dataclass(frozen=True)
-class _Work:
-    """What the threads share: points to be run, where, and how those ended that were.
-
-    ``heard`` is released when the outcome of an incomplete point was taken.
-    """
-
-    waiting: deque[Point]
-    folder: Path
-    cache: bool
-    ended: SimpleQueue[Outcome | BaseException | None]
-    heard: threading.Semaphore
+ATTEMPTS = 2
+"""How often a point is tried at most."""
 
 
-class LocalEngine:
-    """Runs points in ``workers`` processes, each served by a thread that waits for it."""
+class LocalEngine(Engine):
+    """Runs points in so many processes, which hold the sweep's ``lock`` as long as they live."""
 
-    def __init__(self, workers: int, log: Path, lock: int | None = None) -> None:
+    def __init__(self, workers: int, lock: int | None = None) -> None:
+        super().__init__()
         self._workers = workers
-        self._log = log
         self._lock = lock
-        self._held = False
-        self._stopped = False
-        self._serving: dict[int, WorkerProcess] = {}
 
-    def run(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Outcome]:
+    def run(
+        self, points: Sequence[Point], folder: Path, cache: bool
+    ) -> Generator[Outcome, None, None]:
         """Run ``points``, and yield how each of those that were started ended."""
-        work = _Work(deque(points), folder, cache, SimpleQueue(), threading.Semaphore(0))
-        left = min(self._workers, len(points))
-        for number in range(left):
-            threading.Thread(target=self._serve, args=(number, work), daemon=True).start()
-        try:
-            while left:
-                outcome = work.ended.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                if outcome is None:
-                    left -= 1
-                else:
-                    yield outcome
-                    if outcome.status != COMPLETE:
-                        work.heard.release()
-        finally:
-            if left:
-                self.kill()
 
-    def hold(self) -> None:
-        """Start no more points."""
-        self._held = True
+        def submit(point: Point) -> Future[Outcome]:
+            return threads.submit(PointRunner(point, folder, cache, self._lock).run)
+
+        with ThreadPoolExecutor(self._workers) as threads:
+            try:
+                yield from self.handed_out(points, folder, submit)
+            finally:
+                kill_points([folder / point.digest for point in points])
+
+    def _threads(self) -> int:
+        return self._workers
+
+    def _save(self, places: Sequence[Path]) -> None:
+        stop_points(places)
+
+    def _outcome(self, digest: str, future: Future[Outcome]) -> Outcome:
+        return future.result()
+
+
+class PointRunner:
+    """Where one point is run, and once more where that may help unless the sweep is to stop."""
+
+    def __init__(self, point: Point, folder: Path, cache: bool, lock: int | None = None) -> None:
+        self._run = point, folder, cache
+        self._of = folder.parent / LOG, lock
+        self._place = folder / point.digest
+        self._process: WorkerProcess | None = None
+        self._stopped = False
+        _running[self._place] = self
+
+    def run(self) -> Outcome:
+        """Run the point in a process, an idle one if there is one."""
+        outcome, notes = Outcome(self._place.name, INTERRUPTED), list[str]()
+        try:
+            for attempts in range(1, ATTEMPTS + 1):
+                if self._stopped:
+                    break
+                outcome = replace(self._attempt(), attempts=attempts)
+                notes += [outcome.note] if outcome.note else []
+                if outcome.status not in RETRIED:
+                    break
+        finally:
+            _running.pop(self._place, None)
+        return replace(outcome, note="; ".join(notes))
 
     def stop(self) -> None:
-        """Start no more points, and have those that run saved and ended."""
-        self._held = self._stopped = True
-        for worker in list(self._serving.values()):
-            worker.stop()
+        """Save and end the point."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.stop()
 
     def kill(self) -> None:
-        """End all workers now."""
-        self._held = self._stopped = True
-        for worker in list(self._serving.values()):
-            worker.kill()
+        """End the point now."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
 
-    def _serve(self, number: int, work: _Work) -> None:
-        """Let one worker at a time run points, until there are no more."""
-        try:
-            while work.waiting and not self._held:
-                try:
-                    point = work.waiting.popleft()
-                except IndexError:  # another thread was quicker
-                    break
-                attempt = partial(self._attempt, number, point, work)
-                outcome = with_retries(attempt, lambda: self._stopped)
-                work.ended.put(outcome)
-                # Who takes the outcome may decide to start no more points.
-                if outcome.status != COMPLETE:
-                    work.heard.acquire()
-            if number in self._serving:
-                self._serving.pop(number).close()
-            work.ended.put(None)
-        except BaseException as error:
-            work.ended.put(error)
-
-    def _attempt(self, number: int, point: Point, work: _Work) -> Outcome:
-        outcome = self._worker(number).run(point, work.folder, work.cache)
-        if outcome.status == CRASHED:
-            self._serving.pop(number).close()
+    def _attempt(self) -> Outcome:
+        with _lock:
+            found = next((entry for entry in _idle if entry[0] == self._of), None)
+            if found is not None:
+                _idle.remove(found)
+        process = self._process = WorkerProcess(*self._of) if found is None else found[1]
+        if self._stopped:  # while the process was being started
+            process.stop()
+        outcome = process.run(*self._run)
+        if outcome.status == CRASHED or self._stopped:
+            process.close()
+        else:
+            with _lock:
+                _idle.append((self._of, process))
         return outcome
 
-    def _worker(self, number: int) -> WorkerProcess:
-        if number not in self._serving:
-            self._serving[number] = WorkerProcess(self._log, self._lock)
-            if self._stopped:  # asked for while the worker was being started
-                self._serving[number].stop()
-        return self._serving[number]
+
+_running: dict[Path, PointRunner] = {}
+_idle: list[tuple[tuple[Path, int | None], WorkerProcess]] = []
+_lock = threading.Lock()
+
+
+def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
+    """Run a point, said in plain values, on a Dask worker; return its outcome as such."""
+    point, place = Point(**said), Path(folder)
+    if not (place.parent / SWEEP).is_file():
+        where = f"{place.parent} is not on {gethostname()}; workers must share the file system"
+        return asdict(Outcome(point.digest, REFUSED, where))
+    return asdict(PointRunner(point, place, cache).run())
+
+
+def stop_points(places: Sequence[Path]) -> None:
+    """Save and end the points that run here into these folders."""
+    for runner in filter(None, map(_running.get, places)):
+        runner.stop()
+
+
+def kill_points(places: Sequence[Path]) -> None:
+    """End the points that run here into these folders, and the processes that wait for more."""
+    for runner in filter(None, map(_running.get, places)):
+        runner.kill()
+    with _lock:
+        for _, process in _idle:
+            process.close()
+        _idle.clear()
 
 
 # A worker process as the supervisor sees it.

@@ -114,7 +114,7 @@ def _run(place: Path, points: list[Point], options: SweepOptions, quiet: bool) -
         sweeping = Sweeping(place, points, options.own(points), options.part)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:
-            engine = options.new_engine(place, lock)
+            engine = options.new_engine(lock)
             sweeping.run(engine, options.cache, options.keep_going, progress, options.max_wall_s)
         log = place / LOG
         if options.shard[1] == 1 and log.exists() and not log.stat().st_size:

@@ -18,7 +18,7 @@ from sim.errors import InputError, Interrupted
 from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS
 from sim.files import trouble_text
 from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
-from sim.sweep.folder import LOG, locked, write_rows
+from sim.sweep.folder import locked, write_rows
 from sim.sweep.rows import outcome_in, rows_table
 
 ROWS_EVERY_S = 5.0
@@ -80,8 +80,9 @@ class Sweeping:
         left = self.left
         self._written_at = time.monotonic()
         try:
-            with asking_to_stop(engine, max_wall_s) as asked:
-                for outcome in engine.run(left, (self.place / POINTS).resolve(), cache):
+            ended = engine.run(left, (self.place / POINTS).resolve(), cache)
+            with asking_to_stop(engine, max_wall_s) as asked, contextlib.closing(ended):
+                for outcome in ended:
                     self._take(outcome, on_outcome)
                     if outcome.status not in (COMPLETE, INTERRUPTED) and not keep_going:
                         engine.hold()
@@ -164,21 +165,29 @@ class SweepOptions:
 
     def check_engine(self) -> None:
         """Raise InputError if the engine cannot be had, before anything is written for it."""
+        if self.scheduler is None:
+            return
+        try:
+            import distributed  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                f"--engine dask: needs packages that are not installed ({error}); install them "
+                'with pip install "leomix[cluster]"'
+            ) from None
+        from sim.sweep.dask_engine import connected
+
+        with connected(self.scheduler):
+            pass
+
+    def new_engine(self, lock: int) -> Engine:
+        """Return the engine of a sweep whose ``lock`` workers of this machine are to hold."""
         if self.scheduler is not None:
-            from sim.sweep.dask_engine import connected
-
-            with connected(self.scheduler):
-                pass
-
-    def new_engine(self, place: Path, lock: int) -> Engine:
-        """Return the engine for a sweep in ``place``, whose lock workers are to hold."""
-        if self.engine == "dask":
             from sim.sweep.dask_engine import DaskEngine
 
             return DaskEngine(self.scheduler, self.workers)
         from sim.sweep.local_engine import LocalEngine
 
-        return LocalEngine(self.workers, place / LOG, lock)
+        return LocalEngine(self.workers, lock)
 
 
 def workers(jobs: int) -> int:
