@@ -1,7 +1,9 @@
+from .constellations import circular_axis_km as circular_axis_km
 from .constellations import circular_satellite as circular_satellite
 from .constellations import keplerian_satellite as keplerian_satellite
 from .constellations import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
 from .constellations import walker_delta as walker_delta
+from .constellations import walker_shell as walker_shell
 from .constellations import walker_star as walker_star
 from .contact_geometry import ContactGeometry as ContactGeometry
 from .contact_geometry import ContactTrack as ContactTrack

@@ -1,6 +1,6 @@
 """Satellites from elements: circular, Keplerian, sun-synchronous, Walker patterns."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import acos, cos, degrees, floor, radians, sqrt, tau
 from typing import Literal, get_args
@@ -92,17 +92,24 @@ def circular_satellite(
     any finite degrees. The catalogue number is 0. Raises ValueError outside these ranges or for an
     epoch without a time zone.
     """
-    within(altitude_km, 160, 2000, "altitude_km")
     _wrapped(argument_of_latitude_deg, "argument_of_latitude_deg")
     return keplerian_satellite(
         name,
         epoch,
-        semi_major_axis_km=_axis_km(altitude_km, propagation),
+        semi_major_axis_km=circular_axis_km(altitude_km, propagation),
         inclination_deg=inclination_deg,
         raan_deg=raan_deg,
         mean_anomaly_deg=argument_of_latitude_deg,
         propagation=propagation,
     )
+
+
+def circular_axis_km(altitude_km: float, propagation: Propagation = "sgp4") -> float:
+    """Semi-major axis (km) of a circular orbit at an altitude of 160 to 2000 km.
+
+    Raises ValueError outside this range.
+    """
+    return _axis_km(within(altitude_km, 160, 2000, "altitude_km"), propagation)
 
 
 def _axis_km(altitude_km: float, propagation: Propagation) -> float:
@@ -179,6 +186,53 @@ def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> 
     return kozai
 
 
+def walker_shell(
+    spread_deg: float,
+    semi_major_axis_km: float,
+    inclination_deg: float,
+    satellites: int,
+    planes: int,
+    phasing: int,
+    epoch: datetime,
+    raan_deg: float = 0.0,
+    argument_of_latitude_deg: float = 0.0,
+    propagation: Propagation = "sgp4",
+    name: str = "",
+) -> list[Satellite]:
+    """A Walker pattern i: t/p/f on circular orbits, whose planes are spread over `spread_deg`.
+
+    `satellites` is t, `planes` p (a divisor of t) and `phasing` f (0 to p - 1), as in J. G.
+    Walker, "Satellite constellations", JBIS 37 (1984). Satellites of a plane lie 360 p/t deg
+    apart, and each is 360 f/t deg ahead of its like in the plane before. The first satellite of
+    the first plane has `raan_deg` and `argument_of_latitude_deg`. Names run plane by plane from
+    P01-S01, with more digits where numbers need them, behind `name` and a hyphen where there is
+    one; `plane` is the part before -S01. Axis, inclination, epoch and propagation are those of
+    `keplerian_satellite`. Raises ValueError for numbers that make no constellation.
+    """
+    _check(satellites, planes, phasing)
+    finite(raan_deg, "raan_deg", "give an angle in degrees")
+    finite(argument_of_latitude_deg, "argument_of_latitude_deg", "give an angle in degrees")
+    each = satellites // planes
+    plane_digits, digits = max(2, len(str(planes))), max(2, len(str(each)))
+    made = []
+    for number in range(planes):
+        plane = f"{name}-" * bool(name) + f"P{number + 1:0{plane_digits}}"
+        for place in range(each):
+            satellite = keplerian_satellite(
+                f"{plane}-S{place + 1:0{digits}}",
+                epoch,
+                semi_major_axis_km=semi_major_axis_km,
+                inclination_deg=inclination_deg,
+                raan_deg=raan_deg + spread_deg * number / planes,
+                mean_anomaly_deg=argument_of_latitude_deg
+                + 360 * place / each
+                + 360 * phasing * number / satellites,
+                propagation=propagation,
+            )
+            made.append(replace(satellite, plane=plane))
+    return made
+
+
 def walker_delta(
     altitude_km: float,
     inclination_deg: float,
@@ -190,22 +244,13 @@ def walker_delta(
     argument_of_latitude_deg: float = 0.0,
     propagation: Propagation = "sgp4",
 ) -> list[Satellite]:
-    """A Walker delta i: t/p/f, whose planes are spread over 360 deg of node.
+    """A Walker delta: `walker_shell` with planes spread over 360 deg of node.
 
-    `satellites` is t, `planes` p (a divisor of t) and `phasing` f (0 to p - 1), as in J. G.
-    Walker, "Satellite constellations", JBIS 37 (1984). Satellites of a plane lie 360 p/t deg
-    apart, and each is 360 f/t deg ahead of its like in the plane before. The first satellite of
-    the first plane has `raan_deg` and `argument_of_latitude_deg`. Names run plane by plane from
-    P01-S01, with more digits where numbers need them. Altitude, inclination, epoch and propagation
-    are those of `circular_satellite`. Raises ValueError for numbers that make no constellation.
+    `altitude_km` is that of `circular_satellite`.
     """
-    angles = raan_deg, argument_of_latitude_deg
-    return [
-        circular_satellite(
-            name, altitude_km, inclination_deg, node_deg, place_deg, epoch, propagation
-        )
-        for name, node_deg, place_deg in _places(360.0, satellites, planes, phasing, *angles)
-    ]
+    axis_km = circular_axis_km(altitude_km, propagation)
+    orbits = satellites, planes, phasing, epoch, raan_deg, argument_of_latitude_deg, propagation
+    return walker_shell(360.0, axis_km, inclination_deg, *orbits)
 
 
 def walker_star(
@@ -223,29 +268,9 @@ def walker_star(
 
     Near-polar planes then move up one half of the Earth and down the other.
     """
-    angles = raan_deg, argument_of_latitude_deg
-    return [
-        circular_satellite(
-            name, altitude_km, inclination_deg, node_deg, place_deg, epoch, propagation
-        )
-        for name, node_deg, place_deg in _places(180.0, satellites, planes, phasing, *angles)
-    ]
-
-
-def _places(
-    spread_deg: float, total: int, planes: int, phasing: int, raan_deg: float, latitude_deg: float
-) -> Iterator[tuple[str, float, float]]:
-    """Name, right ascension of the node and argument of latitude of each satellite."""
-    _check(total, planes, phasing)
-    finite(raan_deg, "raan_deg", "give an angle in degrees")
-    finite(latitude_deg, "argument_of_latitude_deg", "give an angle in degrees")
-    each = total // planes
-    plane_digits, digits = max(2, len(str(planes))), max(2, len(str(each)))
-    for plane in range(planes):
-        node = raan_deg + spread_deg * plane / planes
-        for place in range(each):
-            name = f"P{plane + 1:0{plane_digits}}-S{place + 1:0{digits}}"
-            yield name, node, latitude_deg + 360 * place / each + 360 * phasing * plane / total
+    axis_km = circular_axis_km(altitude_km, propagation)
+    orbits = satellites, planes, phasing, epoch, raan_deg, argument_of_latitude_deg, propagation
+    return walker_shell(180.0, axis_km, inclination_deg, *orbits)
 
 
 def _check(total: int, planes: int, phasing: int) -> None:

@@ -17,8 +17,9 @@ class Satellite:
     """A satellite: its name, catalogue number, epoch (aware UTC) and SGP4 model (an sgp4 Satrec).
 
     The catalogue number has up to nine digits, 0 where there is none. `made` is true for an orbit
-    made from scratch at its epoch: such elements do not age as observed ones do. Two are equal
-    when name, number and epoch are.
+    made from scratch at its epoch: such elements do not age as observed ones do. `plane` names the
+    plane of a Walker pattern, and is empty for others. Two are equal when name, number and epoch
+    are.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Satellite:
     epoch: datetime
     model: Any = field(compare=False)
     made: bool = field(default=False, compare=False)
+    plane: str = field(default="", compare=False)
 
     @classmethod
     def of_model(cls, name: str, model: Any) -> Self:

@@ -115,15 +115,20 @@ class OmmOrbit(_Elements):
 
 
 Altitude = Annotated[float, Field(ge=160, le=2000, description="altitude above the equator, km")]
+_SUN = Annotated[Literal["sun-synchronous"], Tag("sun-synchronous")]
+_SUN_OR_NUMBER = word_or(
+    "sun-synchronous",
+    lambda value: value is None or (isinstance(value, int | float) and not isinstance(value, bool)),
+    "must be a number 0..180 or 'sun-synchronous'",
+)
+_INCLINATION = Field(
+    description="inclination, degrees; 'sun-synchronous' for the one of this altitude"
+)
 Inclination = Annotated[
-    Annotated[float, Field(ge=0, le=180), Tag("other")]
-    | Annotated[Literal["sun-synchronous"], Tag("sun-synchronous")],
-    word_or(
-        "sun-synchronous",
-        lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-        "must be a number 0..180 or 'sun-synchronous'",
-    ),
-    Field(description="inclination, degrees; 'sun-synchronous' for the one of this altitude"),
+    Annotated[float, Field(ge=0, le=180), Tag("other")] | _SUN, _SUN_OR_NUMBER, _INCLINATION
+]
+NoInclination = Annotated[
+    Annotated[float | None, Field(ge=0, le=180), Tag("other")] | _SUN, _SUN_OR_NUMBER, _INCLINATION
 ]
 Angle = Annotated[float, Field(ge=0, lt=360)]
 
@@ -168,17 +173,12 @@ class KeplerianOrbit(_Made):
     )
 
 
-class WalkerOrbit(_Made):
-    """A Walker constellation: equal circular orbits, evenly spread over planes."""
+class _Pattern(Section):
+    """How a shell is laid out, beside its size and its orbit."""
 
-    source: Literal["walker"] = Field(description="Walker constellation")
     pattern: Literal["delta", "star"] = Field(
         default="delta", description="ascending nodes over 360 (delta) or 180 (star) degrees"
     )
-    altitude_km: Altitude
-    inclination_deg: Inclination
-    satellites: int = Field(ge=1, le=20_000, description="number of satellites in all planes")
-    planes: int = Field(ge=1, le=20_000, description="number of orbital planes")
     phasing: int = Field(
         default=0,
         ge=0,
@@ -191,6 +191,58 @@ class WalkerOrbit(_Made):
     argument_of_latitude_deg: Angle = Field(
         default=0.0, description="angle of the first satellite from its node, degrees"
     )
+
+
+MOST_SATELLITES = 20_000
+Size = Annotated[int, Field(ge=1, le=MOST_SATELLITES)]
+NoSize = Annotated[int | None, Field(ge=1, le=MOST_SATELLITES)]
+
+
+class Shell(_Pattern):
+    """One Walker pattern of several; at an altitude, or on an axis that may be of any orbit."""
+
+    name: Text = Field(default=None, description="what its satellites' names begin with; null: 1..")
+    altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = Field(
+        default=None, description="altitude above the equator, km"
+    )
+    semi_major_axis_km: Annotated[float | None, Field(ge=6500, le=60_000)] = Field(
+        default=None, description="semi-major axis in place of altitude_km, km"
+    )
+    inclination_deg: Inclination
+    satellites: Size = Field(description="number of satellites in all planes")
+    planes: Size = Field(description="number of orbital planes")
+
+
+class Use(Section):
+    """The part of each shell that is there: a study of sizes in one constellation."""
+
+    planes: NoSize = Field(default=None, description="planes that are there; null for all")
+    satellites_per_plane: NoSize = Field(
+        default=None, description="satellites of such a plane that are there; null for all"
+    )
+    choose: Literal["even", "first"] = Field(
+        default="even", description="every n-th plane and satellite, the last one among them"
+    )
+
+
+class WalkerOrbit(_Made, _Pattern):
+    """A Walker constellation: equal circular orbits, evenly spread over planes, or shells of it."""
+
+    source: Literal["walker"] = Field(description="Walker constellation")
+    altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = Field(
+        default=None, description="altitude above the equator, km"
+    )
+    inclination_deg: NoInclination = None
+    satellites: NoSize = Field(default=None, description="number of satellites in all planes")
+    planes: NoSize = Field(default=None, description="number of orbital planes")
+    shells: tuple[Shell, ...] | None = Field(
+        default=None,
+        strict=False,
+        min_length=1,
+        max_length=100,
+        description="several patterns in place of one",
+    )
+    use: Use = Field(default=Use(), description="the planes and satellites that are there")
     serving: Literal["single", "any"] = Field(
         default="any",
         description="one satellite, or any of them: each an access point of the same server",
@@ -289,7 +341,7 @@ def _of_source(orbit: OrbitSource, clusters: int) -> Iterator[Problem]:
     elif isinstance(orbit, KeplerianOrbit):
         yield from _perigee(orbit)
     elif isinstance(orbit, WalkerOrbit):
-        yield from _pattern(orbit)
+        yield from _walker(orbit)
     elif isinstance(orbit, SlotOrbit):
         yield from _slot_count(orbit, clusters)
 
@@ -324,13 +376,60 @@ def _perigee(orbit: KeplerianOrbit) -> Iterator[Problem]:
         yield Problem(("bstar",), text)
 
 
-def _pattern(orbit: WalkerOrbit) -> Iterator[Problem]:
-    if orbit.satellites % orbit.planes:
-        text = f"got {orbit.satellites}; must be a multiple of orbit.planes, {orbit.planes}"
+_OF_A_SHELL = ("altitude_km", "inclination_deg", "satellites", "planes")
+
+
+def _walker(orbit: WalkerOrbit) -> Iterator[Problem]:
+    fields = WalkerOrbit.model_fields
+    if orbit.shells is None:
+        for key in _OF_A_SHELL:
+            if getattr(orbit, key) is None:
+                text = f"is missing; give the {fields[key].description}, or shells"
+                yield Problem((key,), text)
+        yield from _shell(orbit, orbit.use)
+        return
+    for key in (*_OF_A_SHELL, *_Pattern.model_fields):
+        if getattr(orbit, key) != fields[key].default:
+            yield Problem((key,), "is not used with shells; give it in each of them")
+    names = [shell.name or str(number) for number, shell in enumerate(orbit.shells, start=1)]
+    for number, shell in enumerate(orbit.shells):
+        place = "shells", number
+        if names[number] in names[:number]:
+            text = f"{names[number]!r} is taken; names must be unique"
+            yield Problem((*place, "name"), text)
+        yield from (problem.below(*place) for problem in _height(shell))
+        for problem in _shell(shell, orbit.use):
+            yield problem if problem.path[0] == "use" else problem.below(*place)
+    total = sum(shell.satellites for shell in orbit.shells)
+    if total > MOST_SATELLITES:
+        text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
+        yield Problem(("shells",), text)
+
+
+def _height(shell: Shell) -> Iterator[Problem]:
+    if shell.altitude_km is None and shell.semi_major_axis_km is None:
+        yield Problem(("altitude_km",), "is missing; give it, or semi_major_axis_km")
+    elif shell.semi_major_axis_km is not None and shell.altitude_km is not None:
+        yield Problem(("semi_major_axis_km",), "cannot be combined with altitude_km; keep one")
+    elif shell.semi_major_axis_km is not None and shell.inclination_deg == "sun-synchronous":
+        text = "got 'sun-synchronous', which needs altitude_km in place of semi_major_axis_km"
+        yield Problem(("inclination_deg",), text)
+
+
+def _shell(shell: WalkerOrbit | Shell, use: Use) -> Iterator[Problem]:
+    if shell.satellites is None or shell.planes is None:
+        return
+    if shell.satellites % shell.planes:
+        text = f"got {shell.satellites}; must be a multiple of orbit.planes, {shell.planes}"
         yield Problem(("satellites",), text)
-    if orbit.phasing >= orbit.planes:
-        text = f"got {orbit.phasing}; must be below orbit.planes, {orbit.planes}"
+    if shell.phasing >= shell.planes:
+        text = f"got {shell.phasing}; must be below orbit.planes, {shell.planes}"
         yield Problem(("phasing",), text)
+    each = shell.satellites // shell.planes
+    for key, there in (("planes", shell.planes), ("satellites_per_plane", each)):
+        wanted = getattr(use, key)
+        if wanted is not None and wanted > there:
+            yield Problem(("use", key), f"got {wanted}; there are {there}: give at most as many")
 
 
 def _slot_count(orbit: SlotOrbit, clusters: int) -> Iterator[Problem]:

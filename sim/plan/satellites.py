@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import orbit
@@ -97,7 +98,7 @@ def _circular(scenario: Scenario) -> list[orbit.Satellite]:
     satellite = orbit.circular_satellite(
         "circular",
         source.altitude_km,
-        _inclination_deg(source),
+        _inclination_deg(source, source.propagation),
         source.raan_deg,
         source.argument_of_latitude_deg,
         scenario.start,
@@ -129,24 +130,45 @@ def _walker(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "walker"
     assert scenario.start is not None  # as above
-    pattern = orbit.walker_star if source.pattern == "star" else orbit.walker_delta
-    return pattern(
-        source.altitude_km,
-        _inclination_deg(source),
-        source.satellites,
-        source.planes,
-        source.phasing,
-        scenario.start,
-        source.raan_deg,
-        source.argument_of_latitude_deg,
+    if source.shells is None:
+        return _shell(source, source, scenario.start, "")
+    named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
+    return [made for name, shell in named for made in _shell(source, shell, scenario.start, name)]
+
+
+def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:
+    """Return those satellites of one Walker pattern that ``orbit.use`` leaves."""
+    axis_km = getattr(shell, "semi_major_axis_km", None)
+    made = orbit.walker_shell(
+        180.0 if shell.pattern == "star" else 360.0,
+        axis_km or orbit.circular_axis_km(shell.altitude_km, source.propagation),
+        _inclination_deg(shell, source.propagation),
+        shell.satellites,
+        shell.planes,
+        shell.phasing,
+        start,
+        shell.raan_deg,
+        shell.argument_of_latitude_deg,
         source.propagation,
+        name,
     )
+    each, use = shell.satellites // shell.planes, source.use
+    planes = _used(shell.planes, use.planes, use.choose)
+    places = _used(each, use.satellites_per_plane, use.choose)
+    return [made[plane * each + place] for plane in planes for place in places]
 
 
-def _inclination_deg(source: Any) -> float:
-    if source.inclination_deg == "sun-synchronous":
-        return orbit.sun_synchronous_inclination_deg(source.altitude_km, source.propagation)
-    return float(source.inclination_deg)
+def _used(total: int, wanted: int | None, choose: str) -> list[int]:
+    """Return which of ``total`` are there: the first ones, or evenly spread up to the last one."""
+    if wanted is None or choose == "first":
+        return list(range(wanted or total))
+    return [total * (number + 1) // wanted - 1 for number in range(wanted)]
+
+
+def _inclination_deg(shell: Any, propagation: Literal["sgp4", "secular_j2"]) -> float:
+    if shell.inclination_deg == "sun-synchronous":
+        return orbit.sun_synchronous_inclination_deg(shell.altitude_km, propagation)
+    return float(shell.inclination_deg)
 
 
 _MAKERS = {

@@ -68,6 +68,7 @@ def refused(source: str, changes: dict[str, Any]) -> str:
 
 SCHEMA = scenarios.schema()
 AROUND: dict[str, Any] = {
+    "orbit.shells": [{"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}],
     "ground.clusters.0.places": [{"latitude_deg": 48.2, "longitude_deg": 11.5}],
     "ground.clusters.0.kinds": [{"devices": 1}],
     "ground.clusters.0.kinds.0": {"devices": 1},

@@ -61,7 +61,7 @@ def test_passes_that_stk_printed_come_out_in_order_within_seconds():
     plane, rise_s, lasts_s = np.array(STK).T
     shown = windows.where(np.r_[0:16, 773:785])
     np.testing.assert_array_equal(shown.satellite + 1, plane)
-    # A part in 700,000 of STK's period is not in the formula: 4 s after a month, more where a pass grazes.
+    # A part in 700,000 of STK's period is not in the formula: 4 s after a month.
     late_s = shown.rise_s - rise_s
     assert np.abs(late_s[:16]).max() < 0.2
     assert np.abs(late_s).max() < 4.6

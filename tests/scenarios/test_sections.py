@@ -15,6 +15,8 @@ from tests.scenarios.test_messages import GOLDEN
 LIMITS = {name: text for text, names in GOLDEN["limits"].items() for name in names.split()}
 NUMBERS = [spot for spot, form in SPOTS.items() if form.get("type") in ("integer", "number")]
 CHOICES = [spot for spot, form in SPOTS.items() if "enum" in form]
+SHELL = {"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}
+SHELLS = {**dict.fromkeys(SHELL), "shells": [SHELL, SHELL | {"name": "b"}]}
 PLACE = {"latitude_deg": 48.2, "longitude_deg": 11.5}
 CROWDS = [{"devices": 60_000}] * 2
 KINDS = [{"devices": 3, "tflops": 2.0}, {"devices": 2, "power_w": 5.0}]
@@ -131,6 +133,23 @@ OF_ORBITS: Rules = [
     ("walker", {"satellites": 13}, "satellites: got 13; must be a multiple of orbit.planes, 3"),
     ("walker", {"phasing": 2}, ""),
     ("walker", {"phasing": 3}, "phasing: got 3; must be below orbit.planes, 3"),
+    ("walker", {"altitude_km": None}, "altitude_km: is missing; give the altitude above the equa"),
+    ("walker", {"shells": [SHELL]}, "altitude_km: is not used with shells; give it in each of t"),
+    ("walker", {**SHELLS}, ""),
+    ("walker", {**SHELLS, "pattern": "star"}, "pattern: is not used with shells; give it in eac"),
+    ("walker", {**SHELLS, "shells": []}, "shells: got a list; must be a list that is not empty"),
+    ("walker", {**SHELLS, "shells": [SHELL, SHELL | {"planes": 3}]},
+     "shells.1.satellites: got 4; must be a multiple of orbit.planes, 3"),
+    ("walker", {**SHELLS, "shells": [SHELL, SHELL | {"name": "1"}]},
+     "shells.1.name: '1' is taken; names must be unique"),
+    ("walker", {**SHELLS, "shells": [{**SHELL, "altitude_km": None}]}, "shells.0.altitude_km: is"),
+    ("walker", {**SHELLS, "shells": [{**SHELL, "semi_major_axis_km": 42_164}]},
+     "shells.0.semi_major_axis_km: cannot be combined with altitude_km; keep one"),
+    ("walker", {**SHELLS, "shells": [{**SHELL, "satellites": 20_000}, SHELL | {"name": "b"}]},
+     "shells: have 20004 satellites in all; must be at most 20000"),
+    ("walker", {"use.planes": 3, "use.satellites_per_plane": 4}, ""),
+    ("walker", {"use.planes": 4}, "use.planes: got 4; there are 3: give at most as many"),
+    ("walker", {**SHELLS, "use": {"satellites_per_plane": 3}}, "use.satellites_per_plane: got 3;"),
     ("slots", {"slots.count": 1}, ""),
     ("slots", {"slots.count": 3}, "slots.count: got 3; must be the number of clusters, 1"),
     ("files walker", {**SINGLE, "satellite": 41917}, ""),
@@ -149,7 +168,8 @@ for key, value in {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "s
     ]
 for right in (0, 180, 97.8, "sun-synchronous"):
     OF_ORBITS.append(("circular walker", {"inclination_deg": right}, ""))
-for wrong in ("97.8", True, None, [97.8], 180.5, -0.5):
+OF_ORBITS.append(("circular", {"inclination_deg": None}, "inclination_deg: got "))
+for wrong in ("97.8", True, [97.8], 180.5, -0.5):
     OF_ORBITS.append(("circular walker", {"inclination_deg": wrong}, "inclination_deg: got "))
 OF_LEARNING: Rules = [
     ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
