@@ -17,7 +17,7 @@ from orbit.files import Row, Table, near, parse_table, read_text
 class Site:
     """A place on the WGS 84 ellipsoid, with its own elevation mask if it has one.
 
-    latitude_deg in [-90, 90], longitude_deg in [-180, 360), altitude_m in [-500, 9000] above the
+    latitude_deg in [-90, 90], longitude_deg in [-180, 360), altitude_m in [-500, 50 000] above the
     ellipsoid, min_elevation_deg in [0, 90) or None; the name is one line of text. Raises
     ValueError outside these.
     """
@@ -36,7 +36,7 @@ class Site:
             raise ValueError(f"site name {shown(self.name)} has a line break; write it on one line")
         within(self.latitude_deg, -90, 90, f"site {self.name!r}: latitude_deg")
         within(self.longitude_deg, -180, 360, f"site {self.name!r}: longitude_deg", below=True)
-        within(self.altitude_m, -500, 9000, f"site {self.name!r}: altitude_m")
+        within(self.altitude_m, -500, 50_000, f"site {self.name!r}: altitude_m")
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
 

@@ -5,6 +5,7 @@ from .files import local_path as local_path
 from .files import places_file as places_file
 from .files import shipped as shipped
 from .files import shipped_path as shipped_path
+from .files import stations_file as stations_file
 from .files import windows_file as windows_file
 from .loading import from_dict as from_dict
 from .loading import from_stored as from_stored

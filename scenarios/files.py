@@ -145,6 +145,12 @@ def places_file(scenario: "Scenario", index: int) -> Path:
     return _found(scenario, cluster.places_path, key, "file of places")
 
 
+def stations_file(scenario: "Scenario") -> Path:
+    """Return the file with the stations; raise ScenarioError if there is none."""
+    path = scenario.ground.stations_path
+    return _found(scenario, path, "ground.stations_path", "file of stations")
+
+
 def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     source = scenario.source_path
     prefix = key if source is None else f"{label(source)}: {key}"

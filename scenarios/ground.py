@@ -1,15 +1,15 @@
-"""`ground:` - the clusters of devices."""
+"""`ground:` - the clusters of devices, and the stations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.errors import KeyPath, Problem, dotted, refuse
-from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, Text, refused_keys
+from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, Text, refused_keys, word_or
 
 # `compute:` - how fast devices train, and with what memory and power.
 
@@ -72,10 +72,10 @@ DEVICE_FORMS = ("devices", "places", "places_path")
 
 _LATITUDE = Field(ge=-90, le=90, description="latitude, north +, degrees")
 _LONGITUDE = Field(ge=-180, lt=360, description="longitude, east +, degrees")
-Altitude = Annotated[float, Field(ge=-500, le=9000, description="height above the ellipsoid, m")]
+Altitude = Annotated[float, Field(ge=-500, le=50_000, description="height above the ellipsoid, m")]
 Mask = Annotated[float | None, Field(ge=0, lt=90)]
 
-Named = TypeVar("Named", bound="Place | Cluster")
+Named = TypeVar("Named", bound="Place | Cluster | Station")
 
 
 def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None:
@@ -102,14 +102,20 @@ class Place(Section):
     )
 
 
-class Cluster(Section):
-    """Devices that share one place on the ground, and so their contacts."""
-
-    name: str = Field(
+Name = Annotated[
+    str,
+    Field(
         pattern=r"^[A-Za-z0-9 _.\-]+$",
         max_length=64,
         description="unique name, of the letters A to Z, digits, blanks and _ . -",
-    )
+    ),
+]
+
+
+class Cluster(Section):
+    """Devices that share one place on the ground, and so their contacts."""
+
+    name: Name
     latitude_deg: Annotated[float | None, _LATITUDE] = None
     longitude_deg: Annotated[float | None, _LONGITUDE] = None
     altitude_m: Altitude = 0.0
@@ -153,11 +159,60 @@ class Cluster(Section):
         return {**values, "devices": _counted(values.get("kinds"))}
 
 
+UNLIMITED = "unlimited"
+Antennas = Annotated[
+    Annotated[int, Field(ge=1, le=10_000), Tag("other")]
+    | Annotated[Literal["unlimited"], Tag("unlimited")],
+    word_or(
+        UNLIMITED,
+        lambda value: isinstance(value, int) and not isinstance(value, bool),
+        "must be a whole number from 1 or 'unlimited'",
+    ),
+]
+
+
+class Station(Section):
+    """A ground station, or a platform in the air: an access point of the server."""
+
+    name: Name
+    latitude_deg: Annotated[float | None, _LATITUDE] = None
+    longitude_deg: Annotated[float | None, _LONGITUDE] = None
+    altitude_m: Altitude = 0.0
+    min_elevation_deg: Mask = Field(
+        default=None,
+        description="elevation above which it has contact, degrees; null for the orbit's",
+    )
+    antennas: Antennas | None = Field(
+        default=None, description="satellites at a time; null for ground.antennas"
+    )
+
+
 class Ground(Section):
-    """Everything on the ground."""
+    """Everything on the ground: clusters of devices, or the stations of satellites that learn."""
 
     clusters: Annotated[tuple[Cluster, ...], AfterValidator(_uniquely_named)] = Field(
-        strict=False, min_length=1, description="list of the device clusters"
+        default=(), strict=False, description="list of the device clusters"
+    )
+    stations: Annotated[tuple[Station, ...] | None, AfterValidator(_uniquely_named)] = Field(
+        default=None,
+        strict=False,
+        min_length=1,
+        max_length=10_000,
+        description="list of the stations, with roles.server stations",
+    )
+    stations_path: Text = Field(
+        default=None,
+        description="CSV or GeoJSON file of stations; relative paths start as those of places",
+    )
+    stations_used: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="so many stations, from the first; null for all",
+    )
+    antennas: Antennas = Field(
+        default=1,
+        description="satellites that a station serves at a time; unlimited: every pass counts",
     )
 
 
@@ -186,6 +241,9 @@ _BARE: tuple[Rule, ...] = (
 def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Problem]:
     """Yield what does not fit together; `geometry`: does the source know where satellites are?"""
     facts = {"source": source, "geometry": geometry}
+    for index, station in enumerate(ground.stations or ()):
+        place = _place(station, source) if geometry else refused_keys(_BARE, facts, dict(station))
+        yield from (problem.below("ground", "stations", index) for problem in place)
     for index, cluster in enumerate(ground.clusters):
         path = ("ground", "clusters", index)
         place = _place(cluster, source) if geometry else refused_keys(_BARE, facts, dict(cluster))
@@ -194,10 +252,11 @@ def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Pro
         yield from _computing(cluster, path)
 
 
-def _place(cluster: Cluster, source: str) -> Iterator[Problem]:
+def _place(node: Cluster | Station, source: str) -> Iterator[Problem]:
     for key in ("latitude_deg", "longitude_deg"):
-        if getattr(cluster, key) is None:
-            text = f"is missing for cluster {cluster.name!r}; source {source!r} needs its place"
+        if getattr(node, key) is None:
+            kind = type(node).__name__.lower()
+            text = f"is missing for {kind} {node.name!r}; source {source!r} needs its place"
             yield Problem((key,), text)
 
 

@@ -322,12 +322,17 @@ _UNUSED: tuple[Rule, ...] = (
 )
 
 
-def orbit_problems(orbit: OrbitSource, start: object, clusters: int) -> Iterator[Problem]:
-    """Yield what does not fit together in the source, with paths from the scenario's top."""
+def orbit_problems(
+    orbit: OrbitSource, start: object, clusters: int, stations_serve: bool
+) -> Iterator[Problem]:
+    """Yield what does not fit together in the source, with paths from the scenario's top.
+
+    Of stations always any serves.
+    """
     if isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit) and start is None:
         text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
         yield Problem(("start",), f"{text}2026-08-22T00:00:00Z")
-    keys = dict(orbit)
+    keys = dict(orbit) | ({"serving": "any"} if stations_serve else {})
     for problem in [*_of_source(orbit, clusters), *refused_keys(_UNUSED, keys, keys)]:
         yield problem.below("orbit")
 

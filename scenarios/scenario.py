@@ -18,6 +18,7 @@ from scenarios.link_rules import (
     sidelink_values,
 )
 from scenarios.orbit import Orbit, orbit_problems
+from scenarios.roles import Roles, roles_problems
 from scenarios.section import Instant, Positive, Section
 
 
@@ -56,8 +57,9 @@ class Scenario(Section):
         description="start of the simulation, UTC; null for the elements' epoch or the first rise",
     )
     stop: Stop = Field(description="end of the run: cycles or days, and accuracy if wanted")
+    roles: Roles = Field(default=Roles(), description="who holds the data and who the model")
     orbit: Orbit = Field(discriminator="source", description="the satellites")
-    ground: Ground = Field(description="the clusters of devices")
+    ground: Ground = Field(description="the clusters of devices, or the stations")
     link: Link = Field(default=Link(), description="the radio link")
     compute: Compute = Field(default=Compute(), description="the devices' computing")
     learning: Learning = Field(default=Learning(), description="the federated learning")
@@ -90,7 +92,9 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     source, geometry = scenario.orbit.source, scenario.orbit.has_geometry
     yield from _stop(scenario)
     clusters = len(scenario.ground.clusters)
-    yield from orbit_problems(scenario.orbit, scenario.start, clusters)
+    roles = scenario.roles
+    yield from roles_problems(roles, scenario.orbit, scenario.ground, scenario.link)
+    yield from orbit_problems(scenario.orbit, scenario.start, clusters, roles.stations_serve)
     yield from ground_problems(scenario.ground, source, geometry)
     yield from link_problems(scenario.link, source, geometry)
     yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)

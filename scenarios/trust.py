@@ -69,6 +69,8 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
     for number, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             yield ("ground", "clusters", number, "places_path"), cluster.places_path, folder
+    if scenario.ground.stations_path is not None:
+        yield ("ground", "stations_path"), scenario.ground.stations_path, folder
     for key, name in learning_files(scenario):
         if not name.startswith(HUB):
             beside = os.path.lexists(_without_null(folder / name))

@@ -27,7 +27,7 @@ import sim
 from channel.efficiency import MODCODS
 from learning.requests.cluster import NextContact, Upload
 from learning.requests.payload import Payload
-from sim.plan.satellites import satellites_of
+from sim.devices.satellites import satellites_of
 
 Floats = NDArray[np.float64]
 

@@ -54,13 +54,14 @@ class Gate:
         self._sky = sky
         self._start = Start.of(sky.start)
         self._contacts = contacts
-        counts = [len(devices) for devices in sky.devices]
-        self._first = np.cumsum([0, *counts[:-1]])
+        counts = [len(sites) for sites in sky.places.values()]
+        first = np.cumsum([0, *counts[:-1]]).tolist()
+        self._first = dict(zip(sky.places, first, strict=True))
 
     @cached_property
     def _frames(self) -> SiteFrames:
-        """All devices of all clusters."""
-        sites = [site for devices in self._sky.devices for site in devices]
+        """All devices of all clusters, or all stations."""
+        sites = [site for here in self._sky.places.values() for site in here]
         return site_frames(sites, self._sky.min_elevation_deg)
 
     @cached_property
@@ -77,7 +78,7 @@ class Gate:
         ends = self._ends(rows, took_time)
         satellites: defaultdict[str, list[int]] = defaultdict(list)
         for contact_id in np.unique(ends.contact).tolist():
-            satellites[self._contacts.of(contact_id).satellite].append(contact_id)
+            satellites[self._sky.ends(self._contacts.of(contact_id))[0]].append(contact_id)
         for name, contacts in satellites.items():
             alone = len(satellites) == 1
             self._look(name, ends if alone else ends.where(np.isin(ends.contact, contacts)))
@@ -85,9 +86,10 @@ class Gate:
     def _ends(self, rows: MovedRows, some: Mask) -> _Ends:
         """Put together what each device (counted over all clusters) moved in each contact."""
         contacts = [leg.contact_id for leg in rows.legs]
-        clusters = [self._contacts.of(contact_id).cluster.index for contact_id in contacts]
+        places = [self._sky.ends(self._contacts.of(contact_id))[1] for contact_id in contacts]
+        first: Ints = np.array([self._first[place] for place in places])
         contact = rows.of_leg(contacts)[some]
-        device = (rows.device + self._first[clusters][rows.leg])[some]
+        device = (rows.device + first[rows.leg])[some]
         order = np.lexsort([device, contact])
         contact, device = contact[order], device[order]
         new = np.ones(len(order), bool)
@@ -106,8 +108,9 @@ class Gate:
             return
         which, row = np.unravel_index(int(np.argmax(low_deg)), low_deg.shape)
         contact_id = int(ends.contact[row])
-        cluster = self._contacts.of(contact_id).cluster
-        device = int(ends.device[row] - self._first[cluster.index])
+        contact = self._contacts.of(contact_id)
+        cluster = contact.cluster
+        device = int(ends.device[row] - self._first[self._sky.ends(contact)[1]])
         at = f"{low_deg[which, row]:.4f} deg too low at {ends.time_s[which, row]:.3f} s"
         who = f"device {device} of {cluster.name} in contact {contact_id}"
         raise violated(ABOVE, f"{name} was {at} for a transfer of {who}")

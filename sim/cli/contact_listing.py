@@ -172,14 +172,14 @@ def of_scenario(scenario: Scenario) -> Found:
     """Contacts of a scenario's satellites with its clusters, and how often each is served."""
     view = view_of(scenario)
     return Found(
-        view.satellite_names,
-        view.sites,
+        view.servers,
+        view.clients,
         view.start,
         view.span_s,
         view.windows,
         _warnings(view.doubts),
         _revolutions_per_day(view.satellites),
-        np.array([view.sessions_of(site) for site in range(len(view.sites))]),
+        np.array([view.sessions_of(site) for site in range(len(view.clients))]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Clusters of devices: where they are, how fast they compute, what fails by chance."""
+"""Satellites, stations and clusters of devices: where they are, and how fast they compute."""
 
 from lazy_loader import attach_stub
 

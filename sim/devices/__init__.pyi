@@ -15,12 +15,14 @@ from .faults import Intervals as Intervals
 from .faults import Presence as Presence
 from .faults import faults_of as faults_of
 from .faults import outages_of as outages_of
+from .satellites import satellites_of as satellites_of
 from .sites import EARTH_RADIUS_KM as EARTH_RADIUS_KM
-from .sites import cluster_sites as cluster_sites
+from .sites import client_names as client_names
 from .sites import clusters_of as clusters_of
 from .sites import device_counts as device_counts
 from .sites import device_kinds as device_kinds
 from .sites import device_places as device_places
 from .sites import device_sites as device_sites
 from .sites import distance_km as distance_km
+from .sites import ground_sites as ground_sites
 from .sites import lowest_mask_deg as lowest_mask_deg

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sim.devices.sites import clusters_of, device_kinds
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from scenarios.ground import Cluster, DeviceCompute, Kind
+    from scenarios.ground import DeviceCompute
 
 
 ROUNDING = 1e-9
@@ -95,8 +96,9 @@ def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
 
 def transmitter_of(scenario: Scenario) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
-    uplink = scenarios.resolved_link(scenario)["uplink"]
-    power_dbm, duty = uplink.get("tx_power_dbm"), float(uplink.get("duty", 1.0))
+    link: Any = scenarios.resolved_link(scenario)
+    mine = link["downlink" if scenario.roles.stations_serve else "uplink"]
+    power_dbm, duty = mine.get("tx_power_dbm"), float(mine.get("duty", 1.0))
     sidelink = scenarios.resolved_sidelink(scenario)
     return Transmitter(
         None if power_dbm is None else _watts(float(power_dbm)),
@@ -110,13 +112,12 @@ def _watts(power_dbm: float) -> float:
 
 
 def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
-    cluster, rounds = scenario.ground.clusters[index], scenario.learning.rounds
+    rounds = scenario.learning.rounds
     per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
     pace_s = None
     if scenario.orbit.source == "slots" and per_contact is not None:
         pace_s = scenario.orbit.slots.seconds / per_contact
-    kinds = device_kinds(scenario, index)
-    each = [scenario.compute.overridden_by(own) for own in _own(cluster, kinds, devices)]
+    each = [scenario.compute.overridden_by(own) for own in _own(scenario, index, devices)]
     return Compute(
         seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),
         flops_per_s=_numbers([own.tflops for own in each], np.nan) * 1e12,
@@ -128,12 +129,13 @@ def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
     )
 
 
-def _own(
-    cluster: Cluster, kinds: tuple[Kind, ...] | None, devices: int
-) -> list[DeviceCompute | None]:
+def _own(scenario: Scenario, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """What a cluster says of each of its devices, numbered in the order of its kinds."""
+    if scenario.roles.stations_serve:
+        return [None] * devices
+    kinds = device_kinds(scenario, index)
     if kinds is None:
-        return [cluster.compute] * devices
+        return [scenario.ground.clusters[index].compute] * devices
     return [kind for kind in kinds for _ in range(kind.devices)]
 
 

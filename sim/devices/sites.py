@@ -1,4 +1,4 @@
-"""Clusters of a scenario, and the sites of their devices."""
+"""Clients of a scenario as clusters, the sites of their devices, and the stations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import orbit
 import scenarios
 from learning import stream
 from learning.requests.cluster import Cluster
-from scenarios.ground import kinds_in_order, places_order
+from scenarios.ground import UNLIMITED, Station, kinds_in_order, places_order
+from sim.devices.satellites import satellite_names
 from sim.errors import InputError
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from scenarios.ground import Cluster as ClusterOnGround
     from scenarios.ground import Kind
 
 
@@ -24,14 +26,22 @@ FARTHEST_KM = 500.0
 
 
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
-    """Clusters in canonical order (by name, as the scenario was loaded)."""
-    counts = device_counts(scenario)
-    named = enumerate(scenario.ground.clusters)
-    return tuple(Cluster(cluster.name, index, counts[index]) for index, cluster in named)
+    """Clusters in canonical order, by name; with satellites as clients, one of each satellite."""
+    pairs = zip(client_names(scenario), device_counts(scenario), strict=True)
+    return tuple(Cluster(name, index, count) for index, (name, count) in enumerate(pairs))
+
+
+def client_names(scenario: Scenario) -> list[str]:
+    """Names of the clusters, or of the satellites that are clients."""
+    if scenario.roles.stations_serve:
+        return satellite_names(scenario)
+    return [cluster.name for cluster in scenario.ground.clusters]
 
 
 def device_counts(scenario: Scenario) -> tuple[int, ...]:
     """How many devices each cluster has, by a number or by their places."""
+    if scenario.roles.stations_serve:
+        return (1,) * len(satellite_names(scenario))
     counts = []
     for index, cluster in enumerate(scenario.ground.clusters):
         # The schema gives a number or places.
@@ -40,17 +50,41 @@ def device_counts(scenario: Scenario) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def cluster_sites(scenario: Scenario) -> list[orbit.Site]:
-    """Centres of the clusters of a scenario on a real orbit."""
-    return [_centre(scenario, index) for index in range(len(scenario.ground.clusters))]
+def ground_sites(scenario: Scenario) -> list[orbit.Site]:
+    """What satellites of a real orbit come over: the clusters' centres, or the stations."""
+    serve = scenario.roles.stations_serve
+    return [_site(node) for node in (stations_of(scenario) if serve else scenario.ground.clusters)]
 
 
-def _centre(scenario: Scenario, index: int) -> orbit.Site:
-    c = scenario.ground.clusters[index]
+def _site(node: ClusterOnGround | Station) -> orbit.Site:
     # The schema asks for both wherever a satellite has to see them.
-    assert c.latitude_deg is not None
-    assert c.longitude_deg is not None
-    return orbit.Site(c.name, c.latitude_deg, c.longitude_deg, c.altitude_m, c.min_elevation_deg)
+    assert node.latitude_deg is not None
+    assert node.longitude_deg is not None
+    place = node.latitude_deg, node.longitude_deg, node.altitude_m
+    return orbit.Site(node.name, *place, node.min_elevation_deg)
+
+
+def stations_of(scenario: Scenario) -> list[Station]:
+    """Stations that are used, by name; raise InputError for a file that has too few of them."""
+    ground = scenario.ground
+    if ground.stations is None:
+        sites = orbit.read_sites(scenarios.stations_file(scenario))
+        stations = [Station.model_construct(**vars(site)) for site in sites]
+        if (ground.stations_used or 0) > len(stations):
+            raise InputError(
+                f"ground.stations_used: got {ground.stations_used}; there are {len(stations)} "
+                "stations in ground.stations_path"
+            )
+    else:
+        stations = list(ground.stations)
+    return sorted(stations[: ground.stations_used], key=lambda station: station.name)
+
+
+def antennas_of(scenario: Scenario) -> list[int | None]:
+    """How many satellites each station serves at a time; None for any number."""
+    common = scenario.ground.antennas
+    said = [common if own.antennas is None else own.antennas for own in stations_of(scenario)]
+    return [None if antennas == UNLIMITED else int(antennas) for antennas in said]
 
 
 def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
@@ -103,7 +137,8 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
 
     Without places of their own they are drawn from a random stream of the cluster's own name.
     """
-    cluster, centre = scenario.ground.clusters[index], _centre(scenario, index)
+    cluster = scenario.ground.clusters[index]
+    centre = _site(cluster)
     if cluster.devices is not None:
         generator = stream(scenario.seed, "place", cluster.name)
         return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
@@ -134,6 +169,9 @@ def distance_km(one: orbit.Site, other: orbit.Site) -> float:
 def lowest_mask_deg(scenario: Scenario) -> float:
     """Lowest elevation at which any device has a link; each device's own gate is in its contact."""
     general = getattr(scenario.orbit, "min_elevation_deg", 0.0)
+    if scenario.roles.stations_serve:
+        masks = [station.min_elevation_deg for station in stations_of(scenario)]
+        return float(min(general if mask is None else mask for mask in masks))
     own = []
     for index, cluster in enumerate(scenario.ground.clusters):
         masks = [place.min_elevation_deg for place in device_places(scenario, index) or ()]

@@ -34,7 +34,7 @@ from scenarios import local_path
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
-from sim.devices.sites import device_counts
+from sim.devices.sites import client_names, device_counts
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
@@ -280,8 +280,9 @@ def _check_data(scenario: Scenario) -> None:
     for key in sorted(_said(data) - {"kind", *allowed}) if allowed is not None else ():
         raise InputError(f"learning.data.{key}: is not used by kind {data.kind!r}; remove it")
     for name in data.paths:
-        if name not in {cluster.name for cluster in scenario.ground.clusters}:
-            raise InputError(f"learning.data.paths: no cluster {name!r} in ground.clusters")
+        if name not in client_names(scenario):
+            where = "satellites" if scenario.roles.stations_serve else "ground.clusters"
+            raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
     if scenario.stop.accuracy is not None and not scenario.learning.train:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
 
@@ -296,7 +297,7 @@ def _config(scenario: Scenario) -> LearningConfig:
     learning = scenario.learning
     return LearningConfig(
         seed=scenario.seed,
-        clusters=tuple(c.name for c in scenario.ground.clusters),
+        clusters=tuple(client_names(scenario)),
         devices=device_counts(scenario),
         model=_model(scenario),
         data=_data(scenario),

@@ -101,7 +101,7 @@ class Simulation:
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
         last = switches[-1][1].plan if switches else plan
-        self._rows = Rows(self.trace)
+        self._rows = Rows(self.trace, plan.turned)
         self.log = self._rows.log
         self.invariants = Invariants(last, lambda: self.end_s, self.log)
         self.trace.watch = self.invariants.watch

@@ -15,7 +15,7 @@ import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
 from scenarios import Scenario
 from scenarios.trust import learning_files
-from sim.devices.sites import device_kinds, device_places
+from sim.devices.sites import device_kinds, device_places, stations_of
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
 from sim.trace.digest import json_digest
@@ -38,6 +38,11 @@ def portable(scenario: Scenario) -> dict[str, Any]:
             dumped = None if kinds is None else [kind.model_dump(mode="json") for kind in kinds]
             cluster_json = stored["ground"]["clusters"][index]
             cluster_json |= {"places_path": None, "places": places, "kinds": dumped}
+    if scenario.ground.stations_path is not None:
+        used = [
+            station.model_dump(mode="json", warnings=False) for station in stations_of(scenario)
+        ]
+        stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
     # Data and weights are too large to be held, and needed to run again.
     _rename(stored["learning"], scenario, partial(_absolute, scenario))
     return stored

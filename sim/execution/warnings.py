@@ -163,8 +163,8 @@ def _silent(
     heard = {cluster.name: np.zeros(cluster.devices, bool) for cluster in plan.clusters}
     for cluster, device in faulty:
         heard[cluster][device] = True
-    for transfers in pieces_of(tables, "transfers", ["cluster", "device", "direction"]):
-        up = transfers.filter(array(says(transfers, "direction", "uplink")))
+    for transfers in pieces_of(tables, "transfers", ["cluster", "device", "toward"]):
+        up = transfers.filter(array(says(transfers, "toward", "server")))
         _, _, pairs = grouped_by(up, ["cluster", "device"])
         for cluster, device in zip(*pairs.to_pydict().values(), strict=True):
             heard[cluster][device] = True

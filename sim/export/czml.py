@@ -43,10 +43,10 @@ def write_czml(run: Result, place: Path) -> list[str]:
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
     from orbit.utc import Start
-    from sim.devices.sites import cluster_sites
-    from sim.plan.satellites import satellites_of
+    from sim.devices.satellites import satellites_of
+    from sim.devices.sites import ground_sites
 
-    satellites, sites = satellites_of(run.scenario), cluster_sites(run.scenario)
+    satellites, sites = satellites_of(run.scenario), ground_sites(run.scenario)
     start, end_s = datetime.fromisoformat(run.manifest["start_utc"]), run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))
     tracks = ephemerides(satellites, Start.of(start), shown_s)

@@ -41,10 +41,10 @@ SHORTEST_WAIT_S = 1e-6
 
 
 class Rows:
-    """Writes what a cluster's devices did into a trace."""
+    """Writes what a cluster's devices did into a trace; where ``turned``, they are satellites."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.log = LegLog(trace)
+    def __init__(self, trace: Trace, turned: bool = False) -> None:
+        self.log = LegLog(trace, turned)
         self._trace = trace
         self._told: set[tuple[str, int]] = set()
 
@@ -129,6 +129,7 @@ class Rows:
             device=sent.source.device,
             peer=str(sent.target),
             direction="sidelink",
+            toward="peer",
             payload=sent.name,
             version=sent.version,
             payload_bytes=sent.size,

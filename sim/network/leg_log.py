@@ -24,6 +24,10 @@ OUTCOMES = ("delivered", "carried", "dropped")
 DELIVERED, CARRIED, DROPPED = range(3)
 
 VERBS = {"uplink": "upload", "downlink": "download"}
+TOWARD = {"uplink": "server", "downlink": "client"}
+TURNED = {"uplink": "downlink", "downlink": "uplink"}
+"""Directions by geometry where satellites are the clients. In a run, a leg's uplink is the way to
+the server; in tables, it is the way from the ground to space."""
 
 LEGS = 1000
 """Records of which rows are made together, at most."""
@@ -193,13 +197,14 @@ class LegLog:
     """Records of a run's legs, until rows are made of them and added to ``trace``.
 
     ``watch`` is called with each block of rows when all of it is in the trace. ``transfers`` counts
-    the records of transfers so far.
+    the records of transfers so far. Where ``turned``, satellites are the clients.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, turned: bool = False) -> None:
         self.watch: Watch | None = None
         self.transfers = 0
         self._trace = trace
+        self._turned = turned
         self._records: list[Record] = []
         self._devices = 0
         trace.before_reading = self.flush
@@ -242,13 +247,15 @@ class LegLog:
             "contact_id": rows.of_leg([leg.contact_id for leg in rows.legs]),
             "version": rows.version,
         }
-        payload = rows.text("payload")
+        payload, ways = rows.text("payload"), rows.text("direction")
+        by_geometry = [TURNED[way] for way in ways.words] if self._turned else ways.words
         add = self._trace.add_block
         add(
             "transfers",
             len(rows.leg),
             "moved",
-            direction=rows.text("direction"),
+            direction=Coded(ways.codes, by_geometry),
+            toward=Coded(ways.codes, [TOWARD[way] for way in ways.words]),
             payload=payload,
             payload_bytes=rows.size,
             delivered_bytes=rows.bytes,

@@ -10,7 +10,6 @@ from .plan import check_plan as check_plan
 from .plan import make_plan as make_plan
 from .plan import spliced as spliced
 from .plan import view_of as view_of
-from .satellites import satellites_of as satellites_of
 from .windows import Find as Find
 from .windows import WindowQuery as WindowQuery
 from .windows import Windows as Windows

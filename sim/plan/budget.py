@@ -11,14 +11,14 @@ import numpy as np
 import channel
 import orbit
 import scenarios
+from sim.devices.satellites import satellites_of
 from sim.errors import InputError
 from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import Pass, Place
 from sim.links.rate_points import HORIZON_DEG
 from sim.plan.plan import view_of
-from sim.plan.radios import cluster_radios
-from sim.plan.satellites import satellites_of
+from sim.plan.radios import ground_radios
 from sim.trace import arrow as plain
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def heading(scenario: Scenario) -> str:
 
 
 def budget(scenario: Scenario) -> Tables:
-    """Budget terms, one row an elevation from the mask to the zenith, over the first cluster."""
+    """Budget terms, one row an elevation from the mask to the zenith, over the first place."""
     altitude_m = PAPER_ALTITUDE_M
     if scenario.orbit.has_geometry:
         model = satellites_of(scenario)[0].model
@@ -90,8 +90,10 @@ def budget(scenario: Scenario) -> Tables:
     return tables
 
 
-def _directions(scenario: Scenario, cluster: int) -> dict[str, Radio]:
-    uplink, downlink = cluster_radios(scenario)[cluster]
+def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
+    both = ground_radios(scenario)[place]
+    uplink, downlink = both[::-1] if scenario.roles.stations_serve else both
+    assert uplink is not None  # only a downlink may be neglected
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
 
 
@@ -110,8 +112,8 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
         raise InputError(
             f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
         )
-    satellite = view.satellites[view.windows.satellite[number]]
-    place = int(view.windows.site[number])
+    satellites, places = view.ends(view.windows)
+    satellite, place = view.satellites[satellites[number]], int(places[number])
     site = view.places[place]
     own_deg = site.min_elevation_deg
     mask_deg = view.min_elevation_deg if own_deg is None else own_deg
@@ -120,12 +122,12 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     seen = orbit.contact_geometry(*flight)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(view.windows.min_slant_range_km[number])
-    ground = Place(site, [site], mask_deg, cluster_radios(scenario)[place])
+    ground = Place(site, [site], mask_deg, ground_radios(scenario)[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
     links = LinkTable([flown], view.start).links(0)
-    curves = {"uplink": links.uplink.curve}
-    if links.downlink is not None:
-        curves["downlink"] = links.downlink.curve
+    beams = (links.downlink, links.uplink) if view.turned else (links.uplink, links.downlink)
+    sides = zip(("uplink", "downlink"), beams, strict=True)
+    curves = {side: beam.curve for side, beam in sides if beam is not None}
     return {
         side: _along(radio.link, seen, curves[side], mask_deg)
         for side, radio in _directions(scenario, place).items()

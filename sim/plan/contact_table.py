@@ -11,7 +11,7 @@ from learning.requests.cluster import Floats, Ints
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
-from sim.trace.schema import COLUMNS
+from sim.trace.schema import COLUMNS, TEXT
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
@@ -21,7 +21,8 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     a contact that was not served, that of the whole window. ``max_doppler_hz`` is the largest shift
     of the carrier over the cluster's centre, ``residual_doppler_hz`` what is left for the worst
     device where the centre's is compensated; null without geometry. In a constellation most
-    contacts are not served, and their links not worth computing: all three are null.
+    contacts are not served, and their links not worth computing: all three are null. With
+    satellites as clients ``station`` names the access point.
     """
     contacts = plan.contacts
     served = contacts.served & (contacts.start_s < end_s)
@@ -29,14 +30,21 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     # In a constellation the links of what is not served are not worth computing.
     known = contacts.served | (not plan.constellation)
     capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
-    norad_ids = np.array([norad_id or 0 for _, norad_id in contacts.satellites], np.int64)
-    unnumbered = np.array([norad_id is None for _, norad_id in contacts.satellites], bool)
+    flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
+    if plan.turned:
+        flying, known_ids = contacts.cluster, [0] * len(contacts.clusters)
+        if plan.sky is not None:
+            known_ids = [plan.sky.satellites[c.name].norad_id for c in contacts.clusters]
+    norad_ids = np.array(known_ids, np.int64)[flying]
     range_km, satellite = contacts.min_slant_range_km, contacts.satellite
+    server = coded_text(satellite, [name for name, _ in contacts.satellites])
+    client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     columns = {
         "contact_id": array(np.arange(len(contacts))),
-        "satellite": coded_text(satellite, [name for name, _ in contacts.satellites]),
-        "norad_id": array(norad_ids[satellite], unnumbered[satellite]),
-        "cluster": coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters]),
+        "satellite": client if plan.turned else server,
+        "norad_id": array(norad_ids, norad_ids == 0),
+        "cluster": client,
+        "station": server if plan.turned else pa.nulls(len(contacts), TEXT),
         "rise_utc": array(_utc(plan, contacts.rise_s)),
         "culminate_utc": array(_utc(plan, contacts.culminate_s)),
         "set_utc": array(_utc(plan, contacts.set_s)),

@@ -20,7 +20,7 @@ from learning.requests.cluster import Cluster
 from orbit import Site
 from orbit.windows import groups
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
-from sim.devices.sites import clusters_of, device_sites, distance_km
+from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
@@ -29,8 +29,8 @@ from sim.links.pass_geometry import Pass, Place
 from sim.links.plan_links import PlanLinks
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
-from sim.plan.radios import cluster_radios, link_doubts
-from sim.plan.service import View, check_served, served
+from sim.plan.radios import ground_radios, link_doubts
+from sim.plan.service import View, check_served, served, turned
 from sim.plan.windows import (
     Find,
     find_windows,
@@ -68,7 +68,8 @@ def check_plan(scenario: Scenario, contact_bytes: float) -> None:
 
 def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
     """Return about how many contacts a scenario has, and what they are the product of."""
-    orbit, stop, clusters = scenario.orbit, scenario.stop, len(scenario.ground.clusters)
+    orbit, stop, ground = scenario.orbit, scenario.stop, scenario.ground
+    clusters = len(ground.clusters or ground.stations or ())
     if orbit.source == "contacts":
         return 0.0, "of a file"
     if orbit.source == "slots":
@@ -77,7 +78,8 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
         cycles = min(by_days, np.inf if stop.cycles is None else stop.cycles)
         return cycles * clusters, f"{cycles:.3g} cycles of {clusters}"
     satellites, days = getattr(orbit, "satellites", 1), stop.days or 0.0
-    figures = f"{satellites} satellites over {clusters} clusters, {days:g} days"
+    kind = "clusters" if ground.clusters else "stations"
+    figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
     return PASSES_A_DAY * satellites * clusters * days, figures
 
 
@@ -86,15 +88,21 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
 
 @dataclass(frozen=True, eq=False)
 class Sky:
-    """Satellites by name, and the ``devices`` of each cluster, in canonical order.
+    """Satellites by name, and what they come over: the devices of each cluster, or each station.
 
-    A device's own mask wins over ``min_elevation_deg``.
+    A site's own mask wins over ``min_elevation_deg``. Where ``turned``, satellites are clients.
     """
 
     start: datetime
     satellites: Mapping[str, orbit.Satellite]
-    devices: Sequence[Sequence[orbit.Site]]
+    places: Mapping[str, Sequence[orbit.Site]]
     min_elevation_deg: float
+    turned: bool = False
+
+    def ends(self, contact: PlannedContact) -> tuple[str, str]:
+        """Names of the satellite and of the place of a contact."""
+        ends = contact.satellite, contact.cluster.name
+        return (ends[1], ends[0]) if self.turned else ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +111,8 @@ class Plan:
 
     ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
     received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
-    satellites. ``sky`` is None where there is no geometry, ``faults`` where
+    satellites. Where ``turned``, stations serve, and what contacts call a satellite is one of
+    them. ``sky`` is None where there is no geometry, ``faults`` where
     nothing can fail.
     """
 
@@ -114,6 +123,7 @@ class Plan:
     doubts: tuple[str, ...] = ()
     sync_delay_s: float = 0.0
     constellation: bool = False
+    turned: bool = False
     sky: Sky | None = None
     faults: Faults | None = None
 
@@ -149,12 +159,11 @@ def make_plan(
     """
     view, clusters = view_of(scenario, find, before), clusters_of(scenario)
     check_served(view, scenario.orbit)
-    radios = cluster_radios(scenario)
-    places = [device_sites(scenario, c.index) if view.places else () for c in clusters]
-    source, names = scenario.orbit, view.satellite_names
-    constellation = getattr(source, "serving", "single") == "any"
+    radios, places = ground_radios(scenario), _places(scenario, view)
+    source, satellites = scenario.orbit, view.clients if view.turned else view.servers
+    constellation = view.turned or getattr(source, "serving", "single") == "any"
     contacts = ContactColumns(
-        satellites=list(zip(names, view.norad_ids, strict=True)),
+        satellites=list(zip(view.servers, view.norad_ids, strict=True)),
         clusters=clusters,
         **{name: getattr(view.windows, name) for name in _OF_WINDOWS},
         cluster=view.windows.site,
@@ -167,8 +176,9 @@ def make_plan(
     )
     sky = None
     if view.places:
-        satellites = dict(zip(names, view.satellites, strict=True))
-        sky = Sky(view.start, satellites, places, view.min_elevation_deg)
+        flying = dict(zip(satellites, view.satellites, strict=True))
+        named = dict(zip((place.name for place in view.places), places, strict=True))
+        sky = Sky(view.start, flying, named, view.min_elevation_deg, view.turned)
     return Plan(
         view.start,
         view.span_s,
@@ -177,9 +187,19 @@ def make_plan(
         (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=constellation,
+        turned=view.turned,
         sky=sky,
-        faults=faults_of(scenario, clusters, names, view.span_s, before),
+        faults=faults_of(scenario, clusters, satellites, view.span_s, before),
     )
+
+
+def _places(scenario: Scenario, view: View) -> list[tuple[Site, ...]]:
+    """Sites of the devices of each cluster, or each station; none where there is no geometry."""
+    if not view.places:
+        return [()] * len(view.clients)
+    if view.turned:
+        return [(station,) for station in view.places]
+    return [device_sites(scenario, index) for index in range(len(view.places))]
 
 
 _OF_WINDOWS = (
@@ -205,10 +225,12 @@ def _links(
     def spans_s(number: int) -> tuple[float, float]:
         return float(service.start_s[number]), float(service.end_s[number])
 
+    satellites, sites = view.ends(windows)
+
     def bare(number: int) -> ContactLinks:
-        site = windows.site[number]
+        devices = clusters[windows.site[number]].devices
         span_s = float(windows.rise_s[number]), float(windows.set_s[number])
-        make = partial(bare_links, radios[site], clusters[site].devices, *span_s)
+        make = partial(bare_links, radios[sites[number]], devices, *span_s)
         return ContactLinks(make, *spans_s(number))
 
     if not view.places:
@@ -223,15 +245,14 @@ def _links(
     ]
     # The how-many-th pass of its satellite over its cluster each pass is.
     turns = np.empty(len(view.passes), np.int64)
-    for mine in groups(view.passes.satellite * len(view.sites) + view.passes.site):
+    for mine in groups(view.passes.satellite * len(view.clients) + view.passes.site):
         turns[mine] = np.arange(len(mine))
 
     def a_pass(number: int) -> Pass:
-        site, satellite = windows.site[number], windows.satellite[number]
-        cluster, turn = clusters[site], int(turns[view.of[number]])
-        name = view.satellite_names[satellite]
+        site, turn = sites[number], int(turns[view.of[number]])
+        cluster, name = clusters[windows.site[number]], view.servers[windows.satellite[number]]
         return Pass(
-            view.satellites[satellite],
+            view.satellites[satellites[number]],
             grounds[site],
             float(windows.rise_s[number]),
             float(windows.set_s[number]),
@@ -275,7 +296,10 @@ def view_of(
     check_plan(scenario, WINDOW_BYTES)
     source = scenario.orbit
     seen = _SOURCES.get(source.source, passes_of_orbit)(scenario, find)
-    return served(seen, source, outages_of(scenario, seen.satellite_names, seen.span_s, before))
+    out = outages_of(scenario, seen.servers, seen.span_s, before)
+    if scenario.roles.stations_serve:
+        return served(turned(seen), source, out, antennas_of(scenario))
+    return served(seen, source, out)
 
 
 # A plan that is one until some time, and another one from there.

@@ -12,8 +12,10 @@ import numpy as np
 import channel
 import scenarios
 from channel import Link, snr_db
+from learning.requests.cluster import Ints
 from orbit import Site
-from sim.devices.sites import distance_km, lowest_mask_deg
+from orbit.windows import groups
+from sim.devices.sites import distance_km, lowest_mask_deg, stations_of
 from sim.errors import InputError
 from sim.links.beam import PAPER_ALTITUDE_M, Radio, Radios, Sharing
 from sim.plan.service import View
@@ -37,21 +39,23 @@ _AS_THEY_ARE = (
 """Keys of the scenario that are fields of the link, in the same unit."""
 
 
-def cluster_radios(scenario: Scenario) -> list[Radios]:
-    """Return both directions of every cluster; they differ only by the air above it.
+def ground_radios(scenario: Scenario) -> list[Radios]:
+    """Return both directions of every cluster or station; they differ only by the air above it.
 
-    Raises InputError for what the room of links refuses.
+    The first goes to the server: the uplink of clusters, the downlink of stations. Raises
+    InputError for what the room of links refuses.
     """
     resolved, mask_deg = scenarios.resolved_link(scenario), lowest_mask_deg(scenario)
     up: Mapping[str, Any] = resolved["uplink"]
     down: Any = resolved["downlink"]
+    serve = scenario.roles.stations_serve
 
     @cache
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
         values = up if side == "uplink" else down
         link = si_link(values, mask_deg, resolved["environment"], air)
         _check_strength(link)
-        broadcast = values.get("delivery") == "broadcast"
+        broadcast = values.get("delivery") == "broadcast" and not serve
         sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
         return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
 
@@ -62,10 +66,15 @@ def cluster_radios(scenario: Scenario) -> list[Radios]:
             raise InputError(f"link.{side}: {error}") from None
 
     radios: list[Radios] = []
-    for place in scenario.ground.clusters:
+    for place in stations_of(scenario) if serve else scenario.ground.clusters:
+        uplink = radio("uplink", up, place)
         # A neglected downlink is a word.
         downlink = None if isinstance(down, str) else radio("downlink", down, place)
-        radios.append((radio("uplink", up, place), downlink))
+        if serve:
+            assert downlink is not None  # the schema asks for it
+            radios.append((downlink, uplink))
+        else:
+            radios.append((uplink, downlink))
     return radios
 
 
@@ -143,28 +152,36 @@ Terms = dict[str, float]
 def link_doubts(
     scenario: Scenario, view: View, radios: Sequence[Radios], places: Sequence[tuple[Site, ...]]
 ) -> Iterator[str]:
-    """Yield a line for each cluster wider than the beam, or whose link is too weak at its best."""
+    """Yield a line for each cluster wider than the beam, or whose link is too weak at its best.
+
+    So for stations; one that sees no satellite is named too.
+    """
     width_deg = _beamwidth_deg(scenario) if view.places else None
     weak: dict[str, list[str]] = {}
-    best = [_best(view, site) for site in range(len(view.sites))]
+    names, sides = view.servers if view.turned else view.clients, ["uplink", "downlink"]
+    here = groups(view.ends(view.windows)[1], len(names))
+    unseen = ", ".join(name for name, mine in zip(names, here, strict=True) if not len(mine))
+    if unseen and view.turned:
+        yield f"no satellite comes over {unseen} in {view.span_s / 86400:g} days"
+    best = [_best(view, mine) for mine in here]
+    sides = sides[::-1] if view.turned else sides
     links = [[None if radio is None else radio.link for radio in both] for both in radios]
     terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
-    for site, name in enumerate(view.sites):
+    for site, name in enumerate(names):
         if width_deg is not None:
             nearest_km = best[site][1] / 1e3
             yield from _too_wide(name, view.places[site], places[site], width_deg, nearest_km)
-        for side, link, of_side in zip(("uplink", "downlink"), links[site], terms, strict=True):
+        for side, link, of_side in zip(sides, links[site], terms, strict=True):
             for line in () if link is None else _too_weak(link, best[site], of_side[site]):
                 weak.setdefault(f"link.{side}: {line}", []).append(name)
     for line, names in weak.items():
         yield f"{line} (over {', '.join(names)})"
 
 
-def _best(view: View, site: int) -> Place:
-    """Where a satellite stands highest over a cluster."""
-    if not view.places:
+def _best(view: View, here: Ints) -> Place:
+    """Where a satellite stands highest in some windows over one place."""
+    if not (view.places and len(here)):
         return 90.0, PAPER_ALTITUDE_M
-    here = view.at(site)
     highest = here[np.argmax(view.windows.max_elevation_deg[here])]
     elevation_deg = float(view.windows.max_elevation_deg[highest])
     return elevation_deg, float(view.windows.min_slant_range_km[highest]) * 1e3

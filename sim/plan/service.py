@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -19,15 +19,18 @@ from sim.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Passes:
-    """Windows between satellites and clusters (``sites``), without regard to outages.
+    """Windows between access points of the server and clusters, without regard to outages.
 
-    ``satellites`` and ``places`` are empty where there is no geometry. ``doubts`` are lines for the
-    user.
+    ``servers`` are satellites, ``clients`` what lies on the ground; where ``turned``, satellites
+    are the clients of stations. In ``passes`` the columns ``satellite`` and ``site`` are places in
+    ``servers`` and ``clients``, whichever these are. ``norad_ids`` are those of the servers.
+    ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
+    are lines for the user.
     """
 
-    satellite_names: list[str]
+    servers: list[str]
     norad_ids: list[int | None]
-    sites: list[str]
+    clients: list[str]
     start: datetime
     span_s: float
     passes: orbit.ContactWindows
@@ -35,6 +38,26 @@ class Passes:
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
     doubts: tuple[str, ...] = ()
+    turned: bool = False
+
+    def ends(self, windows: orbit.ContactWindows) -> tuple[Ints, Ints]:
+        """Places in ``satellites`` and ``places`` of both ends of each window."""
+        ends = windows.satellite, windows.site
+        return (ends[1], ends[0]) if self.turned else ends
+
+
+def turned(seen: Passes) -> Passes:
+    """Return the same passes with the stations as servers and the satellites as clients."""
+    columns = vars(seen.passes) | {"satellite": seen.passes.site, "site": seen.passes.satellite}
+    order = np.lexsort((columns["site"], columns["satellite"], columns["rise_s"]))
+    return replace(
+        seen,
+        servers=seen.clients,
+        norad_ids=[None] * len(seen.clients),
+        clients=seen.servers,
+        passes=orbit.ContactWindows(**{name: column[order] for name, column in columns.items()}),
+        turned=True,
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,24 +83,29 @@ class View(Passes):
 
     @cached_property
     def _of_sites(self) -> list[Ints]:
-        return groups(self.windows.site, len(self.sites))
+        return groups(self.windows.site, len(self.clients))
 
 
-def served(seen: Passes, source: Any, out: Sequence[Intervals]) -> View:
-    """Share the satellites by the rules of ``orbit:`` outside of their outages ``out``.
+def served(
+    seen: Passes, source: Any, out: Sequence[Intervals], antennas: Sequence[int | None] = ()
+) -> View:
+    """Share the servers by the rules of ``orbit:`` outside of the satellites' outages ``out``.
+
+    A satellite has ``beams``, and stations so many ``antennas`` each: None for any number.
 
     In slots every cluster is served once a cycle; what an outage leaves of a slot, in pieces or
     whole, is one session.
     """
     if source.source == "slots":
-        windows, of = cut(seen.passes, out)
-        service, sessions = orbit.serve(windows), of // len(seen.sites)
+        windows, of = cut(seen.passes, seen.passes.satellite, out)
+        service, sessions = orbit.serve(windows), of // len(seen.clients)
     else:
-        windows, of = cut(seen.passes, out, _look(seen, seen.passes) if seen.places else None)
+        whole, (satellite, _) = seen.passes, seen.ends(seen.passes)
+        windows, of = cut(whole, satellite, out, _look(seen, whole) if seen.places else None)
         look = _look(seen, windows)
         service = orbit.serve(
             windows,
-            source.beams,
+            (antennas[0] or 10_000) if seen.turned else source.beams,
             priority=source.priority,
             hand_over=source.hand_over or "longest_remaining",
             min_contact_s=source.min_contact_s,
@@ -85,7 +113,9 @@ def served(seen: Passes, source: Any, out: Sequence[Intervals]) -> View:
             if seen.places
             else None,
         )
-        each = source.serving == "single" or source.session == "contact"
+        each = source.session == "contact" or (
+            source.session is None if seen.turned else source.serving == "single"
+        )
         gap_s = None if each else source.hand_over_gap_s or 0.0
         sessions = orbit.session_numbers(windows, service, gap_s)
     return View(**vars(seen), windows=windows, of=of, service=service, sessions=sessions)
@@ -94,11 +124,11 @@ def served(seen: Passes, source: Any, out: Sequence[Intervals]) -> View:
 def _look(seen: Passes, windows: orbit.ContactWindows) -> Look:
     """How the satellite of a window is seen from its site."""
 
+    satellites, places = seen.ends(windows)
+
     def look(window: int, time_s: Floats) -> Floats:
-        satellite, site = windows.satellite[window], windows.site[window]
-        angles = orbit.look_angles(
-            seen.satellites[satellite], seen.places[site], seen.start, time_s
-        )
+        satellite, place = seen.satellites[satellites[window]], seen.places[places[window]]
+        angles = orbit.look_angles(satellite, place, seen.start, time_s)
         ranges = angles.slant_range_km, angles.range_rate_km_s
         return np.stack([angles.elevation_deg, angles.azimuth_deg, *ranges])[:, :, 0]
 
@@ -110,13 +140,15 @@ def check_served(view: View, source: Any) -> None:
 
     In slots every cluster is seen and served, unless its satellites are out in all windows.
     """
-    figures = orbit.coverage(view.windows, len(view.sites), view.span_s)
-    passes_of = np.bincount(view.passes.site, minlength=len(view.sites)).tolist()
-    for site, (name, passes) in enumerate(zip(view.sites, passes_of, strict=True)):
+    figures = orbit.coverage(view.windows, len(view.clients), view.span_s)
+    kind = "roles.clients" if view.turned else "ground.clusters"
+    server = "station" if view.turned else "satellite"
+    passes_of = np.bincount(view.passes.site, minlength=len(view.clients)).tolist()
+    for site, (name, passes) in enumerate(zip(view.clients, passes_of, strict=True)):
         here = view.at(site)
         if passes and not len(here):
             raise InputError(
-                f"ground.clusters {name!r}: its satellites are out in all of its {passes} windows; "
+                f"{kind} {name!r}: its satellites are out in all of its {passes} windows; "
                 "lower faults.outages.per_day or mean_hours, or simulate longer"
             )
         if source.source == "slots":
@@ -124,18 +156,19 @@ def check_served(view: View, source: Any) -> None:
         gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
         days = f"{view.span_s / 86400:g} days"
         if not len(here):
-            raise InputError(f"ground.clusters {name!r}: {_never_seen(view, site, days)} ({gap})")
+            raise InputError(f"{kind} {name!r}: {_never_seen(view, site, days)} ({gap})")
         if not view.service.served[here].any():
             raise InputError(
-                f"ground.clusters {name!r}: seen {len(here)} times, but never served "
+                f"{kind} {name!r}: seen {len(here)} times, but never served "
                 f"({gap}): {_why_never_served(view, here, source)}"
             )
         mine = here[view.service.served[here]]
         from_s, to_s = view.service.start_s[mine].min(), view.service.end_s[mine].max()
-        one = source.serving == "any" and len(set(view.sessions[mine].tolist())) == 1
+        any_serves = view.turned or source.serving == "any"
+        one = any_serves and len(set(view.sessions[mine].tolist())) == 1
         if one and from_s <= 0.0 and to_s >= view.span_s:
             raise InputError(
-                f"ground.clusters {name!r}: one satellite hands it over to the next for all of "
+                f"{kind} {name!r}: one {server} hands it over to the next for all of "
                 f"{days}, so that its session never ends and no cycle is complete; set "
                 "orbit.session: contact (every contact counts), lower orbit.hand_over_gap_s or "
                 "raise orbit.min_elevation_deg"
@@ -145,6 +178,11 @@ def check_served(view: View, source: Any) -> None:
 def _never_seen(view: View, site: int, days: str) -> str:
     if not view.places:
         return f"no window has this site in {days}; the windows' sites are to be called like it"
+    if view.turned:
+        return (
+            f"never rises above the mask of a station in {days}; lower orbit.min_elevation_deg, "
+            "simulate longer, or have other stations"
+        )
     own_deg = view.places[site].min_elevation_deg
     mask_deg = view.min_elevation_deg if own_deg is None else own_deg
     return (
@@ -159,15 +197,18 @@ def _why_never_served(view: View, here: Ints, source: Any) -> str:
         cut = " or faults.outages.per_day" if len(view.passes) != len(view.windows) else ""
         return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
     fairer = ", or set orbit.priority: least_recently_served"
-    remedy = "raise orbit.beams" + (fairer if source.priority == "highest_elevation" else "")
+    beams = "ground.antennas" if view.turned else "orbit.beams"
+    remedy = f"raise {beams}" + (fairer if source.priority == "highest_elevation" else "")
     rivals = view.service.served & np.isin(view.windows.satellite, view.windows.satellite[here])
     endless = rivals & (view.service.start_s <= 0.0) & (view.service.end_s >= view.span_s)
     if endless.any():
-        first = view.sites[view.windows.site[endless][0]]
+        first = view.clients[view.windows.site[endless][0]]
         return (
             f"{first!r} keeps its beam of a satellite that does not set in {view.span_s / 86400:g} "
-            "days (one that was served in an earlier pass could lose it); raise orbit.beams"
+            f"days (one that was served in an earlier pass could lose it); raise {beams}"
         )
+    if view.turned:
+        return f"the stations' antennas always serve another satellite; {remedy}"
     return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
 
 
@@ -183,17 +224,21 @@ SHOWN = ("azimuth_deg", "slant_range_km", "range_rate_km_s")
 
 
 def cut(
-    windows: orbit.ContactWindows, out: Sequence[Intervals], look: Look | None = None
+    windows: orbit.ContactWindows,
+    satellite: Ints,
+    out: Sequence[Intervals],
+    look: Look | None = None,
 ) -> tuple[orbit.ContactWindows, Ints]:
     """Cut windows into the pieces in which their satellites work; return also each one's window.
 
-    ``out`` has the outages of each satellite. A piece has the highest elevation and the shortest
-    range of its window if the window culminates in it; else those at its own ends, by ``look``,
-    and nan without. Its ends are clipped where an outage made them.
+    ``satellite`` is that of each window, ``out`` has the outages of each satellite. A piece has the
+    highest elevation and the shortest range of its window if the window culminates in it; else
+    those at its own ends, by ``look``, and nan without. Its ends are clipped where an outage made
+    them.
     """
     if not any(len(spells.begin_s) for spells in out):
         return windows, np.arange(len(windows))
-    mine = groups(windows.satellite, len(out))
+    mine = groups(satellite, len(out))
     found = [_pieces(windows, own, spells) for own, spells in zip(mine, out, strict=True)]
     of, begin_s, end_s = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((windows.site[of], windows.satellite[of], begin_s))

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import orbit
-import scenarios
-from sim.devices.sites import cluster_sites
+from sim.devices.satellites import (
+    SatelliteOfFile,
+    satellites_of,
+    satellites_of_file,
+    windows_of,
+)
+from sim.devices.sites import ground_sites, stations_of
 from sim.errors import InputError
-from sim.plan.satellites import chosen, satellites_of
 from sim.plan.service import Passes
 
 if TYPE_CHECKING:
@@ -64,14 +68,14 @@ def passes_of_orbit(scenario: Scenario, find: Find) -> Passes:
     source: Any = scenario.orbit
     days = scenario.stop.days
     assert days is not None  # the schema asks for it on a real orbit
-    satellites, sites = satellites_of(scenario), cluster_sites(scenario)
+    satellites, sites = satellites_of(scenario), ground_sites(scenario)
     start = scenario.start or max(satellite.epoch for satellite in satellites)
     end = start + timedelta(days=days)
     passes, failures = find(WindowQuery(satellites, sites, start, end, source.min_elevation_deg))
     return Passes(
-        satellite_names=[satellite.name for satellite in satellites],
+        servers=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
-        sites=[site.name for site in sites],
+        clients=[site.name for site in sites],
         start=start,
         span_s=(end - start).total_seconds(),  # datetimes have whole microseconds
         passes=passes,
@@ -113,33 +117,19 @@ def passes_of_slots(scenario: Scenario, find: Find) -> Passes:
 # Ready contact windows: our own export, or another tool's.
 
 
-@dataclass(frozen=True)
-class _Satellite:
-    """A satellite of the file: its name and place in the file's list."""
-
-    name: str
-    index: int
-    norad_id: int = 0
-
-
 def passes_of_file(scenario: Scenario, find: Find) -> Passes:
     """Return the windows of a file; raise InputError (or the error of ``orbit``) for a bad one."""
-    source: Any = scenario.orbit
-    columns = source.columns.model_dump(exclude_none=True)
-    if source.windows is not None:
-        table = orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
-    else:
-        table = orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
-    names = [cluster.name for cluster in scenario.ground.clusters]
-    found = [_Satellite(name, index) for index, name in enumerate(table.satellites)]
-    kept = chosen(found, source.serving, source.satellite)
+    table, ground = windows_of(scenario), scenario.ground
+    serve = scenario.roles.stations_serve
+    names = [node.name for node in (stations_of(scenario) if serve else ground.clusters)]
+    kept = satellites_of_file(table, scenario)
     windows = _renumbered(table, kept, names)
     days = scenario.stop.days
     span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
-    passes = _within(windows, span_s)
+    passes, kind = _within(windows, span_s), "station" if serve else "cluster"
     if not len(passes):
         raise InputError(
-            f"orbit: no window is left for the clusters {', '.join(names)} in the first "
+            f"orbit: no window is left for the {kind}s {', '.join(names)} in the first "
             f"{span_s / 86400:g} days from {table.start:%Y-%m-%dT%H:%M:%SZ}; the sites there are "
             f"{', '.join(table.sites)}"
         )
@@ -151,12 +141,12 @@ def passes_of_file(scenario: Scenario, find: Find) -> Passes:
         table.start,
         span_s,
         passes,
-        doubts=(f"windows of {others} are not used: no cluster is called so",) if others else (),
+        doubts=(f"windows of {others} are not used: no {kind} is called so",) if others else (),
     )
 
 
 def _renumbered(
-    table: orbit.WindowFile, kept: list[_Satellite], names: list[str]
+    table: orbit.WindowFile, kept: Sequence[SatelliteOfFile], names: list[str]
 ) -> orbit.ContactWindows:
     """Windows of the satellites that serve and of the clusters, numbered as these are."""
     satellite = {column.index: number for number, column in enumerate(kept)}

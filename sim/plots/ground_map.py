@@ -15,9 +15,9 @@ import scenarios
 from learning.requests.cluster import Floats
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
-from sim.devices.sites import EARTH_RADIUS_KM, cluster_sites
+from sim.devices.satellites import satellites_of
+from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
 from sim.errors import InputError
-from sim.plan.satellites import satellites_of
 from sim.plots.canvas import colour, ink, name
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def draw(manifest: Mapping[str, Any], axes: Axes, hours: float | None) -> Axes:
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
         raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
-    satellites, sites = satellites_of(scenario), cluster_sites(scenario)
+    satellites, sites = satellites_of(scenario), ground_sites(scenario)
     start = datetime.fromisoformat(manifest["start_utc"])
     # By default two orbits of one satellite, half of one of several.
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)

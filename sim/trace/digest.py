@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
-from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED
+from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.tables import is_text, pieces_of
 
 MARK = 16
@@ -22,12 +22,14 @@ MARK = 16
 def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
     """Return the digest of all tables, and that of their timing, without what was learnt.
 
-    Those of ``UNDIGESTED`` are left out. Tables are read once, piece by piece; how they are cut
-    does not count.
+    Those of ``UNDIGESTED`` and ``UNDIGESTED_COLUMNS`` are left out. Tables are read once, piece by
+    piece; how they are cut does not count.
     """
     whole, timing = hashlib.sha256(), hashlib.sha256()
     for name in sorted(set(tables) - set(UNDIGESTED)):
         for column, (all_of_it, timed) in _of_columns(tables, name).items():
+            if column in UNDIGESTED_COLUMNS.get(name, ()):
+                continue
             whole.update(f"{name}.{column}:{all_of_it}\n".encode())
             if column not in LEARNED.get(name, ()) and column in COLUMNS[name]:
                 timing.update(f"{name}.{column}:{timed}\n".encode())

@@ -39,8 +39,10 @@ OPTIONAL = tuple(name for name, table in _TABLES.items() if "optional" in table)
 """Tables that are written only where they have rows."""
 UNDIGESTED = tuple(name for name, table in _TABLES.items() if "undigested" in table)
 """Tables that the digests leave out: those of runs from before there were any stay the same."""
+UNDIGESTED_COLUMNS = _said("undigested")
+"""Columns that they leave out: what these say follows from others."""
 APPENDED = _said("appended")
-"""Columns that only some methods fill; a folder of before they were there is read without them."""
+"""Columns that only some runs fill; a folder of before they were there is read without them."""
 LEARNED = _said("learned")
 """Columns that hold learning results, as do those that no table has; all others are timing."""
 

@@ -7,7 +7,8 @@ from sim.devices.compute import Compute, compute_of
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
-from sim.devices.sites import cluster_sites, device_sites, distance_km
+from sim.devices.satellites import satellites_of
+from sim.devices.sites import ground_sites, device_sites, distance_km
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
@@ -32,7 +33,6 @@ from sim.plan.budget import budget, one_pass
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.plan import Plan, make_plan, view_of
-from sim.plan.radios import cluster_radios
-from sim.plan.satellites import satellites_of
+from sim.plan.radios import ground_radios
 from sim.plan.service import cut
 from sim.plan.windows import WindowQuery, find_windows

@@ -14,7 +14,7 @@ from skyfield.framelib import itrs
 import scenarios
 import sim
 from orbit import keplerian_satellite
-from tests.kit.network import cluster_sites, satellites_of
+from tests.kit.network import ground_sites, satellites_of
 from tests.kit.orbit import Start
 from tests.kit.results import ephemerides, export
 from tests.kit.small import orbit
@@ -56,7 +56,7 @@ def test_the_clock_is_that_of_the_run_and_sites_are_where_they_are(result, packe
     assert len({packet["id"] for packet in packets}) == len(packets)
     assert (packets[0]["id"], packets[0]["version"]) == ("document", "1.0")
     assert window_s(packets[0]["clock"]["interval"]) == (0.0, END_S)
-    sites = cluster_sites(scenarios.from_dict(result.manifest["scenario"]))
+    sites = ground_sites(scenarios.from_dict(result.manifest["scenario"]))
     for packet, site in zip(of(packets, "site"), sites, strict=True):
         place = packet["position"]["cartographicDegrees"]
         assert packet["name"] == site.name

@@ -10,7 +10,7 @@ import pytest
 
 import channel
 import sim
-from tests.kit.network import Plan, PlannedContact, cluster_radios, make_plan
+from tests.kit.network import Plan, PlannedContact, ground_radios, make_plan
 from tests.kit.small import orbit, slots
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
@@ -129,6 +129,6 @@ def test_a_link_beyond_all_radios_is_refused(side: str) -> None:
     at_0_dbw = float(channel.carrier_to_noise_db(0.0, 0.0, 0.36e6, 2e9, 160e3, 0.0))
     below, above = ({**plain, "frequency_ghz": 2.0, "eirp_dbw": 120.0 - at_0_dbw + more_db}
                     for more_db in (-0.01, 0.01))  # fmt: skip
-    assert len(cluster_radios(orbit(link={side: below}))) == 2
+    assert len(ground_radios(orbit(link={side: below}))) == 2
     with pytest.raises(sim.InputError, match=f"^link.{side}: the SNR is 120 dB overhead"):
-        cluster_radios(orbit(link={side: above}))
+        ground_radios(orbit(link={side: above}))

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 import orbit
 import sim
 from tests.kit import small
-from tests.kit.network import InputError, cluster_sites
+from tests.kit.network import InputError, ground_sites
 from tests.kit.records import COLUMNS, Result
 from tests.kit.results import COLOURS, TARGETS, comparison, heat_map, lines, name, spent_text
 from tests.runs import Runs
@@ -78,7 +78,7 @@ def test_a_contact_is_as_high_as_the_satellite_stands(passes: Result) -> None:
     assert time_s[-1] == pytest.approx(longest.set_s, abs=1e-3)
     scenario = small.orbit()
     assert scenario.start is not None
-    site = next(s for s in cluster_sites(scenario) if s.name == longest.cluster)
+    site = next(s for s in ground_sites(scenario) if s.name == longest.cluster)
     satellite = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, scenario.start)
     looks = orbit.look_angles(satellite, site, scenario.start, time_s)
     np.testing.assert_allclose(axes.lines[0].get_ydata(), looks.elevation_deg[:, 0], atol=1e-3)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 import orbit
 from tests.kit import small
-from tests.kit.network import cluster_sites, distance_km
+from tests.kit.network import ground_sites, distance_km
 from tests.kit.orbit import GroundTrack, ground_track
 from tests.kit.results import broken, circle, east, reach
 from tests.runs import Runs
 
 EARTH_KM = 6371.0
 START = datetime(2026, 8, 22, tzinfo=UTC)
-SITES = {site.name: site for site in cluster_sites(small.orbit())}
+SITES = {site.name: site for site in ground_sites(small.orbit())}
 PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 359.9))
 
 

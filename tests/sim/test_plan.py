@@ -17,7 +17,7 @@ import scenarios
 import sim
 from scenarios import Scenario
 from tests.kit import network
-from tests.kit.network import InputError, PlannedContact, cluster_radios, make_plan, view_of
+from tests.kit.network import InputError, PlannedContact, ground_radios, make_plan, view_of
 from tests.kit.small import NEAR, ORBIT, merged
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.sweeps import status
@@ -180,7 +180,7 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
     scenario = at_north(*places, orbit={"min_elevation_deg": 10})
     plan, checked, below = make_plan(scenario), 0, 0
     assert [cluster.devices for cluster in plan.clusters] == [3, 1]
-    satellite, uplink = view_of(scenario).satellites[0], cluster_radios(scenario)[0][0].link
+    satellite, uplink = view_of(scenario).satellites[0], ground_radios(scenario)[0][0].link
     for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
         for k, mask in enumerate(masks):
             curve = contact.uplink.curve.device(k)
@@ -262,7 +262,7 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
     """Largest at the rise or set, 40 kHz at 2 GHz; against a quarter of a second all along."""
     scenario = by_chance(None, 8, radius_km=50.0)
     contacts, [satellite] = make_plan(scenario).contacts, network.satellites_of(scenario)
-    centre, devices = network.cluster_sites(scenario)[0], list(network.device_sites(scenario, 0))
+    centre, devices = network.ground_sites(scenario)[0], list(network.device_sites(scenario, 0))
     for contact in list(contacts)[:6]:
         largest_hz, left_hz = contact.links.figures.doppler_hz
         time_s = np.append(np.arange(contact.rise_s, contact.set_s, 0.25), contact.set_s)

@@ -105,7 +105,7 @@ class Truth:
         [self._satellite] = network.satellites_of(self.scenario)
         self._site = network.device_sites(self.scenario, 0)[self.device]
         self._mask_deg = self.scenario.orbit.min_elevation_deg
-        link = network.cluster_radios(self.scenario)[0][0].link
+        link = network.ground_radios(self.scenario)[0][0].link
         self.link = replace(link, bandwidth_hz=link.bandwidth_hz * self.band_share)
         self._path = self._drawn()
         self.aos_s, self.los_s = self._edges()
@@ -232,7 +232,7 @@ def test_three_devices_in_one_place_share_a_sub_channel(name: str) -> None:
 
 def test_a_broadcast_over_a_pass_to_three_places() -> None:
     passes = passes_of("ergodic")
-    link = network.cluster_radios(passes.scenario)[0][1].link
+    link = network.ground_radios(passes.scenario)[0][1].link
     truths = [passes.truth(device) for device in range(3)]
     start_s, end_s = max(t.aos_s for t in truths), min(t.los_s for t in truths)
     time_s = np.linspace(start_s, end_s, 50_001)

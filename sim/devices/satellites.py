@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -32,19 +33,47 @@ S = TypeVar("S", bound=Named)
 
 
 def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
-    """Return the satellites that may serve, by name; raise InputError where elements are wrong."""
-    source = scenario.orbit
-    found = _MAKERS[source.source](scenario)
-    if source.source in ("circular", "keplerian"):
-        return found
-    named = getattr(source, "satellite", None)
+    """Return the satellites that take part, by name; raise InputError for wrong elements."""
+    return chosen(_MAKERS[scenario.orbit.source](scenario), scenario)
+
+
+@dataclass(frozen=True)
+class SatelliteOfFile:
+    """A satellite of a file of windows: its name and place in the file's list."""
+
+    name: str
+    index: int
+    norad_id: int = 0
+
+
+def satellite_names(scenario: Scenario) -> list[str]:
+    """Return the names of the satellites that take part, of a real orbit or a file of windows."""
+    if scenario.orbit.source == "contacts":
+        return [satellite.name for satellite in satellites_of_file(windows_of(scenario), scenario)]
+    return [satellite.name for satellite in satellites_of(scenario)]
+
+
+def windows_of(scenario: Scenario) -> orbit.WindowFile:
+    """Return the windows of a file or text; raise the error of ``orbit`` for bad ones."""
+    source: Any = scenario.orbit
+    columns = source.columns.model_dump(exclude_none=True)
+    if source.windows is not None:
+        return orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
+    return orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
+
+
+def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[SatelliteOfFile]:
+    """Return the satellites of a file of windows that take part."""
+    found = [SatelliteOfFile(name, index) for index, name in enumerate(table.satellites)]
+    return chosen(found, scenario)
+
+
+def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
+    """Return all of ``found`` where any serves or is a client, else the one that is wanted."""
+    source, roles = scenario.orbit, scenario.roles
     assert source.source != "slots"  # callers ask for satellites of a real orbit only
-    return chosen(found, source.serving, named)
-
-
-def chosen(found: Sequence[S], serving: str, wanted: str | None) -> list[S]:
-    """Return all of ``found`` with serving any, the ``wanted`` or only one with single."""
-    if serving == "any":
+    wanted = roles.server_satellite or getattr(source, "satellite", None)
+    if wanted is None and (roles.stations_serve or source.serving == "any"):
         _check_names(found)
         return sorted(found, key=lambda satellite: satellite.name)
     names = ", ".join(_label(satellite) for satellite in found[:5])
