@@ -176,6 +176,8 @@ def check_served(view: View, source: Any) -> None:
 
 
 def _never_seen(view: View, site: int, days: str) -> str:
+    if view.turned and not view.places:
+        return f"no window has it with a station of ground.stations in {days}"
     if not view.places:
         return f"no window has this site in {days}; the windows' sites are to be called like it"
     if view.turned:

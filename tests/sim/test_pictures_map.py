@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import orbit
 from tests.kit import small
-from tests.kit.network import ground_sites, distance_km
+from tests.kit.network import distance_km, ground_sites
 from tests.kit.orbit import GroundTrack, ground_track
 from tests.kit.results import broken, circle, east, reach
 from tests.runs import Runs

@@ -1,0 +1,133 @@
+"""Satellites as clients of stations: the same run as with the ends of each window exchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scenarios
+import sim
+from tests.kit.network import InputError, one_pass
+
+WINDOWS = """\
+satellite,site,rise_utc,set_utc
+A1,Kiruna,2026-08-22T00:00:00Z,2026-08-22T00:08:00Z
+B1,Kiruna,2026-08-22T00:06:00Z,2026-08-22T00:15:00Z
+A1,Svalbard,2026-08-22T00:20:00Z,2026-08-22T00:31:00Z
+B1,Svalbard,2026-08-22T00:29:00Z,2026-08-22T00:40:00Z
+A1,Kiruna,2026-08-22T01:30:00Z,2026-08-22T01:41:00Z
+B1,Svalbard,2026-08-22T01:35:00Z,2026-08-22T01:47:00Z
+"""
+SLOW, FAST = {"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "fixed", "fixed_rate_mbps": 0.1}
+LEARNING = {"train": False, "method": "fedavg"}
+STATIONS = [{"name": "Kiruna"}, {"name": "Svalbard"}]
+IN_ORBIT: dict[str, Any] = {
+    "stop": {"days": 1},
+    "orbit": {"source": "contacts", "windows": WINDOWS},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "ground": {"stations": STATIONS},
+    "link": {"preset": "paper", "uplink": SLOW, "downlink": FAST},
+    "learning": LEARNING,
+}
+"""The uplink goes up to the clients, whose updates come down."""
+EXCHANGED: dict[str, Any] = {
+    "stop": {"days": 1},
+    "orbit": {
+        "source": "contacts",
+        "windows": WINDOWS,
+        "columns": {"satellite": "site", "site": "satellite"},
+        "serving": "any",
+        "session": "contact",
+    },
+    "ground": {"clusters": [{"name": "A1"}, {"name": "B1"}]},
+    "link": {"preset": "paper", "uplink": FAST, "downlink": SLOW | {"delivery": "unicast"}},
+    "learning": LEARNING,
+}
+
+
+@pytest.fixture(scope="module")
+def both() -> list[sim.Result]:
+    return [sim.run(scenarios.from_dict(mapping)) for mapping in (IN_ORBIT, EXCHANGED)]
+
+
+def test_clients_in_orbit_take_as_long_as_clients_on_the_ground(both: list[sim.Result]) -> None:
+    mine, other = (result.transfers for result in both)
+    same = ["contact_id", "cluster", "toward", "payload", "start_s", "end_s", "delivered_bytes"]
+    assert mine[same].equals(other[same]) and len(mine) > 6
+    events = ["time_s", "kind", "cluster", "contact_id", "detail"]
+    assert both[0].events[events].equals(both[1].events[events])
+
+
+def test_directions_are_those_of_geometry_and_contacts_name_both_ends(
+    both: list[sim.Result],
+) -> None:
+    up = both[0].transfers.direction == "uplink"
+    assert (both[0].transfers.toward == np.where(up, "client", "server")).all()
+    assert up.equals(both[1].transfers.direction == "downlink")
+    assert (both[0].contacts.station == both[1].contacts.satellite).all()
+    assert (both[0].contacts.satellite == both[1].contacts.cluster).all()
+    assert both[1].contacts.station.isna().all()
+
+
+WALKER: dict[str, Any] = {
+    "start": "2026-08-22T00:00:00Z",
+    "stop": {"days": 0.5},
+    "orbit": {
+        **{"source": "walker", "pattern": "star", "satellites": 4, "planes": 2},
+        **{"altitude_km": 500, "inclination_deg": 90, "min_elevation_deg": 5},
+    },
+    "roles": IN_ORBIT["roles"],
+    "ground": {"stations": [{"name": "Kiruna", "latitude_deg": 67.9, "longitude_deg": 21.1}]},
+    "link": {"preset": "physical"},
+    "learning": LEARNING,
+}
+
+
+def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client() -> None:
+    scenario = scenarios.from_dict(WALKER)
+    over = {
+        "roles": {},
+        "orbit": WALKER["orbit"] | {"serving": "any"},
+        "ground": {"clusters": WALKER["ground"]["stations"]},
+        "link": {"preset": "physical", "downlink": {"delivery": "unicast"}},
+    }
+    passes = [one_pass(one, 1) for one in (scenario, scenarios.from_dict(WALKER | over))]
+    for side in ("uplink", "downlink"):
+        for name, column in passes[0][side].items():
+            assert np.array_equal(column, passes[1][side][name]), name
+    contact = sim.run(scenario).contacts.iloc[1]
+    carried_mbit = contact.uplink_capacity_bytes_per_device * 8 / 1e6
+    assert carried_mbit == pytest.approx(passes[0]["downlink"]["delivered_mbit"][-1], rel=1e-9)
+    assert contact.station == "Kiruna" and contact.max_doppler_hz > 0
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"roles.clients": "devices"}, "roles.clients: got 'devices'; the clients of server"),
+    ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs it"),
+    ({"ground.clusters": [{"name": "A"}]}, "ground.clusters: is not used with roles.clients"),
+    ({"ground.stations": STATIONS[:1] * 2}, "ground.stations.1.name: 'Kiruna' is taken"),
+    ({"ground.antennas": 0}, "ground.antennas: got 0; must be"),
+    ({"ground.stations_used": 3}, "ground.stations_used: got 3; there are 2 stations"),
+    ({"orbit.beams": 2}, "orbit.beams: is not used with roles.clients 'satellites'; set ground."),
+    ({"link.downlink": "neglected"}, "link.downlink: is neglected, but carries the updates"),
+    ({"orbit": {"source": "slots"}, "stop": {"cycles": 2}}, "orbit.source: got 'slots', which"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), REFUSED)
+def test_roles_that_do_not_fit_are_refused_in_one_line(changes: dict[str, Any], line: str) -> None:
+    mapping = {key: dict(value) for key, value in IN_ORBIT.items()}
+    for key, value in changes.items():
+        scenarios.set_key(mapping, key, value)
+    with pytest.raises(scenarios.ScenarioError) as caught:
+        scenarios.from_dict(mapping)
+    assert str(caught.value).startswith(line)
+
+
+def test_a_client_that_never_meets_a_station_is_named() -> None:
+    windows = WINDOWS + "C1,Bern,2026-08-22T00:00:00Z,2026-08-22T00:08:00Z\n"
+    scenario = scenarios.from_dict(IN_ORBIT | {"orbit": {"source": "contacts", "windows": windows}})
+    with pytest.raises(InputError, match=r"roles.clients 'C1': no window has it with a station"):
+        sim.run(scenario)
