@@ -1,6 +1,6 @@
 """Service: which contact has a beam when, by priority and handover, and what waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
@@ -38,7 +38,7 @@ class Service:
 
 def serve(
     windows: ContactWindows,
-    beams: int = 1,
+    beams: int | Sequence[int | None] | None = 1,
     *,
     priority: Priority = "least_recently_served",
     hand_over: HandOver = "longest_remaining",
@@ -46,6 +46,11 @@ def serve(
     elevation_deg: Elevation | None = None,
 ) -> Service:
     """Share out `beams` beams of every satellite; a site has one satellite at a time.
+
+    `beams` may be a sequence of one number for each satellite. With None they are unlimited and
+    every pass counts by itself: it is served from its rise to its set if it lasts for
+    `min_contact_s`, whatever else the site has. With the columns `satellite` and `site` exchanged
+    these are the antennas of stations, and a satellite has one station at a time.
 
     Whenever a window opens or a service ends, each site without one chooses among the satellites
     in view that have a beam free and stay for at least `min_contact_s`: by `hand_over` the one that
@@ -61,27 +66,48 @@ def serve(
     Raises ValueError for less than one beam, another rule, a min_contact_s that is negative or not
     finite, or a rule by elevation without `elevation_deg`.
     """
-    _check(beams, priority, hand_over, min_contact_s, elevation_deg)
-    scheduler = _BeamScheduler(windows, beams, min_contact_s, priority == "least_recently_served")
-    if elevation_deg is not None:
-        elevation_deg = lru_cache(maxsize=10_000)(elevation_deg)
-        if priority == "highest_elevation":
-            scheduler.priority_key = lambda window, now_s: -elevation_deg(window, now_s)
-        if hand_over == "highest_elevation":
-            scheduler.handover_key = lambda window, now_s: -elevation_deg(window, now_s)
-    scheduler.run()
-    start_s, end_s = np.array(scheduler.start_s), np.array(scheduler.end_s)
+    _check(priority, hand_over, min_contact_s, elevation_deg)
+    limits = _limits(windows, beams)
+    by_itself = np.array([limit is None for limit in limits], np.bool_)[windows.satellite]
+    by_itself &= windows.set_s - windows.rise_s >= min_contact_s
+    start_s, end_s = (np.where(by_itself, at, nan) for at in (windows.rise_s, windows.set_s))
+    shared = np.flatnonzero([limit is not None for limit in limits])
+    some = np.flatnonzero(np.isin(windows.satellite, shared))
+    if some.size:
+        takes_over = priority == "least_recently_served"
+        part = windows if len(some) == len(windows) else windows.where(some)
+        scheduler = _BeamScheduler(part, limits, min_contact_s, takes_over)
+        if elevation_deg is not None:
+            elevation = lru_cache(maxsize=10_000)(elevation_deg)
+            if priority == "highest_elevation":
+                scheduler.priority_key = lambda window, now_s: -elevation(int(some[window]), now_s)
+            if hand_over == "highest_elevation":
+                scheduler.handover_key = lambda window, now_s: -elevation(int(some[window]), now_s)
+        scheduler.run()
+        start_s[some], end_s[some] = scheduler.start_s, scheduler.end_s
     served = ~np.isnan(start_s)
     latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
     waits = beam_waits_s(windows, start_s, end_s, np.where(served, start_s, latest_s))
     return Service(served, start_s, end_s, *waits)
 
 
+def _limits(
+    windows: ContactWindows, beams: int | Sequence[int | None] | None
+) -> Sequence[int | None]:
+    """Beams of each satellite, checked."""
+    many = int(windows.satellite.max(initial=-1)) + 1
+    limits = beams if isinstance(beams, Sequence) else [beams] * max(many, 1)
+    for limit in set(limits):
+        if limit is not None and whole(limit, "beams") < 1:
+            raise ValueError(f"beams {limit} is too few; give 1 or more")
+    if len(limits) < many:
+        raise ValueError(f"beams of {len(limits)} satellites are too few; give those of {many}")
+    return limits
+
+
 def _check(
-    beams: int, priority: str, hand_over: str, min_contact_s: float, elevation: Elevation | None
+    priority: str, hand_over: str, min_contact_s: float, elevation: Elevation | None
 ) -> None:
-    if whole(beams, "beams") < 1:
-        raise ValueError(f"beams {beams} is too few; give 1 or more")
     if finite(min_contact_s, "min_contact_s", "give 0 or more seconds") < 0:
         raise ValueError(f"min_contact_s {min_contact_s} is not a time; give 0 or more seconds")
     rules = (
@@ -105,7 +131,11 @@ class _BeamScheduler:
     """
 
     def __init__(
-        self, windows: ContactWindows, beams: int, min_contact_s: float, takes_over: bool
+        self,
+        windows: ContactWindows,
+        beams: Sequence[int | None],
+        min_contact_s: float,
+        takes_over: bool,
     ) -> None:
         self.start_s, self.end_s = [nan] * len(windows), [nan] * len(windows)
         self.priority_key: Elevation | None = None
@@ -115,7 +145,7 @@ class _BeamScheduler:
         satellites, satellite = np.unique(windows.satellite, return_inverse=True)
         self._site, self._satellite = site.tolist(), satellite.tolist()
         self._rise_s, self._set_s = windows.rise_s.tolist(), windows.set_s.tolist()
-        self._free = [beams] * len(satellites)
+        self._free = [beams[satellite] or 0 for satellite in satellites]
         self._held: list[list[int]] = [[] for _ in satellites]
         self._asking: list[list[_Asking]] = [[] for _ in satellites]
         self._in_view: list[list[int]] = [[] for _ in sites]
@@ -265,9 +295,9 @@ def beam_waits_s(
 
 
 def _merged(begins: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Services of one site, which never overlap, with those that follow at once made one."""
+    """Services of one site, with those that overlap or follow at once made one."""
     order = np.argsort(begins)
-    begins, ends = begins[order], ends[order]
+    begins, ends = begins[order], np.maximum.accumulate(ends[order])
     apart = begins[1:] > ends[:-1]
     return begins[np.append(True, apart)[: len(begins)]], ends[np.append(apart, True)[: len(ends)]]
 
@@ -290,7 +320,7 @@ def session_numbers(
     for own in groups(windows.site):
         mine = own[service.served[own]]
         mine = mine[np.argsort(service.start_s[mine], kind="stable")]
-        gaps_s = service.start_s[mine][1:] - service.end_s[mine][:-1]
+        gaps_s = service.start_s[mine][1:] - np.maximum.accumulate(service.end_s[mine])[:-1]
         parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
         numbers[mine] = np.append(0, np.cumsum(parted))[: len(mine)]
     return numbers

@@ -59,14 +59,23 @@ def _growth(satellites: list[orbit.Satellite]) -> None:
 
 
 def _served() -> None:
-    """Who is served by 100 satellites over 13 stations in 91 days, one beam each."""
+    """Who is served by 100 satellites over 13 stations in 91 days, and by the stations in turn."""
     satellites, sites = orbit.walker_delta(800, 97.5, 100, 10, 1, START), ground(13)
     task = (satellites, sites, START, START + timedelta(days=91), 0.0)
     found_s, windows = timed(orbit.contact_windows, *task, clock=process_time)
-    served_s, service = timed(orbit.serve, windows, clock=process_time)
     print("100 satellites x 13 sites x 91 days, mask 0 deg, CPU seconds")
     print(f"windows found    {found_s:8.1f} s  {len(windows)} windows")
-    print(f"windows served   {served_s:8.1f} s  {int(service.served.sum())} services")
+    order = np.lexsort((windows.satellite, windows.site, windows.rise_s))
+    columns = vars(windows) | {"satellite": windows.site, "site": windows.satellite}
+    turned = orbit.ContactWindows(**{name: values[order] for name, values in columns.items()})
+    for who, some, beams in (
+        ("satellites, 1", windows, 1), ("stations, 1", turned, 1), ("stations, 2", turned, 2),
+        ("stations, 100", turned, 100), ("stations, any", turned, None),
+    ):  # fmt: skip
+        served_s, service = timed(orbit.serve, some, beams, clock=process_time)
+        print(f"by {who:14s}{served_s:8.1f} s  {int(service.served.sum())} services")
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"memory           {peak_gb:8.2f} GB at most")
 
 
 def _large() -> None:

@@ -29,16 +29,22 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
     rows = list(zip(windows.satellite, windows.site, windows.rise_s, windows.set_s, strict=True))
     start, end, waited = np.full((3, len(rows)), np.nan)
     waited[:] = 0.0
+    alone = {w for w, row in enumerate(rows) if beams[row[0]] is None}
+    for w in alone:
+        if rows[w][3] - rows[w][2] >= min_contact_s:
+            start[w], end[w] = rows[w][2:]
 
     def last(site, but=None):
         """When the last service of a site ended."""
-        ends = [end[w] for w, row in enumerate(rows) if row[1] == site and w != but]
+        ends = [
+            end[w] for w, row in enumerate(rows) if row[1] == site and w != but and w not in alone
+        ]
         return max([time_s for time_s in ends if not np.isnan(time_s)], default=-1)
 
     def best_choice(now, usable, on):
         best = {}
         for w in usable:
-            if sum(rows[o][0] == rows[w][0] for o in on) < beams:
+            if sum(rows[o][0] == rows[w][0] for o in on) < beams[rows[w][0]]:
                 longest = hand_over == "longest_remaining"
                 likes = -rows[w][3] if longest else -_elevation_deg(w, now)
                 rank = (likes, rows[w][0], w)
@@ -64,11 +70,12 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
 
     for now in range(27):
         while True:
-            on = [w for w in range(len(rows)) if start[w] <= now < end[w]]
+            every = [w for w in range(len(rows)) if start[w] <= now < end[w]]
+            on = [w for w in every if w not in alone]
             usable = [
                 w for w, (_, site, rise_s, set_s) in enumerate(rows)
                 if np.isnan(start[w]) and rise_s <= now < set_s and set_s - now >= min_contact_s
-                and site not in {rows[o][1] for o in on}
+                and site not in {rows[o][1] for o in on} and w not in alone
             ]  # fmt: skip
             chosen = best_choice(now, usable, on)
             loser = taken_over(now, usable, on) if priority == "least_recently_served" else None
@@ -79,14 +86,18 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
             else:
                 break
         for w in usable:
-            waited[w] += np.isnan(start[w]) and rows[w][3] - now > min_contact_s
+            waited[w] += (
+                np.isnan(start[w]) and rows[w][3] - now > min_contact_s
+                and rows[w][1] not in {rows[o][1] for o in every}
+            )  # fmt: skip
     return start, end, waited
 
 
 # Four rules, beams and lengths of contacts: fifteen plans would leave most of them untried.
 @settings(max_examples=60)
 @given(
-    plans(), st.integers(1, 3), st.sampled_from(["longest_remaining", "highest_elevation"]),
+    plans(), st.lists(st.integers(1, 3) | st.none(), min_size=3, max_size=3),
+    st.sampled_from(["longest_remaining", "highest_elevation"]),
     st.sampled_from(["least_recently_served", "highest_elevation"]), st.integers(0, 4),
 )  # fmt: skip
 def test_service_follows_the_rule_second_by_second(windows, beams, hand_over, priority, least_s):
@@ -126,9 +137,25 @@ def test_whoever_has_waited_longer_takes_over_a_busy_beam():
     assert patient.start_s[second].tolist() == [125.0, 325.0]
 
 
+def test_without_a_limit_every_pass_counts_by_itself():
+    windows = windows_of([(0, 0, 0, 100), (1, 0, 10, 20), (0, 1, 15, 40), (1, 0, 50, 70)])
+    service = orbit.serve(windows, None, min_contact_s=15.0)
+    np.testing.assert_array_equal(service.served, [True, False, True, True])
+    np.testing.assert_array_equal(service.start_s, [0, np.nan, 15, 50])
+    np.testing.assert_array_equal(service.end_s, [100, np.nan, 40, 70])
+    assert (service.waited_s == 0).all()
+    # The pass from 50 s on lies within the first one, and one at 100 s would follow it at once.
+    assert orbit.session_numbers(windows, service, 0.0).tolist() == [0, -1, 0, 0]
+    assert orbit.session_numbers(windows, service, None).tolist() == [0, -1, 0, 1]
+    one = orbit.serve(windows, [None, 1])
+    np.testing.assert_array_equal(one.start_s, [0, 10, 15, 50])
+
+
 def test_rules_that_cannot_be_are_refused():
     window = windows_of([(0, 0, 0, 1)])
     refused("beams 0 is too few", orbit.serve, window, 0)
+    refused("beams 0 is too few", orbit.serve, window, [0])
+    refused("beams of 0 satellites are too few; give those of 1", orbit.serve, window, [])
     refused("min_contact_s -1.0 is not a time", orbit.serve, window, min_contact_s=-1.0)
     refused("priority 'loudest' is unknown", orbit.serve, window, priority="loudest")
     refused("needs elevations", orbit.serve, window, hand_over="highest_elevation")
