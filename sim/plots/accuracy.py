@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats
 from sim.analysis.targets import TARGETS
 from sim.errors import InputError
-from sim.plots.canvas import DASHES, Unit, colour, dashes, ink, legend, new_axes, unit_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from sim.plots.canvas import (
+    DASHES,
+    Drawn,
+    HasTables,
+    Unit,
+    colour,
+    dashes,
+    ink,
+    legend,
+    new_axes,
+    unit_of,
+)
 
 Over = Literal["time", "cycle"]
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
@@ -26,24 +34,27 @@ What = Literal["accuracy", "loss"]
 """What is drawn."""
 
 
-def draw(
-    tables: Mapping[str, pa.Table], axes: Axes, over: Over, clusters: bool, what: What = "accuracy"
+def accuracy_of(
+    self: Drawn,
+    axes: Axes | None = None,
+    over: Over = "time",
+    clusters: bool = False,
+    what: What = "accuracy",
 ) -> Axes:
-    """Draw one run; raise InputError where nothing was measured."""
-    rows = measured(tables["metrics"], what)
+    """Draw the server's accuracy, or loss, over simulated time or over complete cycles.
+
+    With ``clusters`` also on the test data of each cluster. Thin lines are the summary's targets.
+    """
+    rows = measured(self.run.tables["metrics"], what)
     if not len(rows):
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
-    unit = unit_of(pc.max(rows["time_s"]).as_py())
-    lines, names = [], []
-    if clusters:
-        for number, cluster in enumerate(
-            sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
-        ):
-            mine = rows.filter(pc.equal(rows["cluster"], cluster))
-            line = axes.plot(*points(mine, over, unit, what), linewidth=1.0)
-            line[0].set(color=colour(number), linestyle=dashes(number))
-            lines += line
-            names.append(cluster)
+    names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist()) if clusters else []
+    axes, unit = axes or new_axes(), unit_of(pc.max(rows["time_s"]).as_py())
+    lines = []
+    for number, cluster in enumerate(names):
+        mine = rows.filter(pc.equal(rows["cluster"], cluster))
+        lines += axes.plot(*points(mine, over, unit, what), linewidth=1.0)
+        lines[-1].set(color=colour(number), linestyle=dashes(number))
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
     whole = ink() if clusters else colour(0)
     lines += axes.plot(*points(pooled, over, unit, what), color=whole, linewidth=1.6)
@@ -85,14 +96,6 @@ SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
 """What stands before the last part of a key in a label, and has no room in a legend."""
 
 
-class HasTables(Protocol):
-    """A run with its tables, like :class:`sim.Result`."""
-
-    @property
-    def tables(self) -> Mapping[str, pa.Table]:
-        """The tables by name."""
-
-
 def accuracy(
     runs: Mapping[str, HasTables | Sequence[HasTables]],
     axes: Axes | None = None,
@@ -103,14 +106,11 @@ def accuracy(
 
     Runs that measured none are left out; raise InputError where none has any.
     """
-    found = {
-        label: [
-            rows
-            for run in ([of] if hasattr(of, "tables") else of)
-            if len(rows := _pooled(run, what))
-        ]
-        for label, of in runs.items()
-    }
+    found: dict[str, list[pa.Table]] = {}
+    for label, of in runs.items():
+        known = (measured(run.tables["metrics"], what) for run in _several(of))
+        pooled = (rows.filter(pc.equal(rows["scope"], "global")) for rows in known)
+        found[label] = [rows for rows in pooled if len(rows)]
     lasts_s = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
     if not lasts_s:
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
@@ -129,6 +129,5 @@ def accuracy(
     return axes
 
 
-def _pooled(run: HasTables, what: What) -> pa.Table:
-    rows = measured(run.tables["metrics"], what)
-    return rows.filter(pc.equal(rows["scope"], "global"))
+def _several(of: HasTables | Sequence[HasTables]) -> Sequence[HasTables]:
+    return of if isinstance(of, Sequence) else [of]

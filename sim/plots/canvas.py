@@ -1,13 +1,16 @@
-"""Axes without pyplot, colours, names, legends, units of time."""
+"""Runs that are drawn; axes without pyplot, colours, names, legends, units of time."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import pyarrow as pa
 from matplotlib.axes import Axes
+
+from sim.analysis.critical_path import CriticalPath
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -27,6 +30,33 @@ LINE_LETTERS, HANDLE_LETTERS = 56, 5
 """Letters that a line has room for in a picture 4.6 inches wide, and a legend's mark takes."""
 MOST_TICKS = 12
 """Names beside an axis; of more only some are written."""
+
+
+class HasTables(Protocol):
+    """A run with its tables, like :class:`sim.Result`."""
+
+    @property
+    def tables(self) -> Mapping[str, pa.Table]:
+        """The tables by name."""
+
+
+class Run(HasTables, Protocol):
+    """What pictures need of a run."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest."""
+
+    @property
+    def critical_path(self) -> CriticalPath:
+        """Where the simulated time went."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run of which pictures are drawn."""
+
+    run: Run
 
 
 def new_axes() -> Axes:

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pyarrow as pa
+from matplotlib.axes import Axes
 
 from learning.requests.cluster import Ints
 from sim.errors import InputError
-from sim.plots.canvas import name_ticks
+from sim.plots.canvas import Drawn, name_ticks, new_axes
 from sim.trace.tables import numbers_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_BARS, MOST_CLASSES = 48, 16
 """Clients, or clusters, with a bar of their own, and classes with a colour of their own."""
 OTHERS = "#9a9a9a"
 
 
-def draw(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
-    """Draw a bar for each client, or for each cluster where clients are too many.
+def clients(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw how many samples of which class each client holds, by cluster for many clients.
 
-    Of many clusters the first ones are drawn; of many classes the smallest share a colour. Raises
-    InputError for a run without samples.
+    Of many clusters the first ones are drawn; of many classes the smallest share a colour.
     """
     from matplotlib import colormaps
 
-    rows = tables.get("clients")
+    rows = self.run.tables.get("clients")
     if rows is None or not len(rows):
         raise InputError("the run has no table of clients: only runs that train have samples")
     counts, labels, names, axis = _bars(rows)
+    axes = axes or new_axes()
     largest = np.argsort(-counts.sum(0), kind="stable")
     own = np.sort(largest[: MOST_CLASSES if len(largest) <= MOST_CLASSES else MOST_CLASSES - 1])
     heights = [counts[:, place] for place in own]

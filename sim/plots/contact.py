@@ -7,32 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from matplotlib.axes import Axes
 
 import scenarios
 from learning.requests.cluster import Floats
 from sim.errors import InputError
 from sim.plan.budget import one_pass
-from sim.plots.canvas import DASHES, colour, ink, legend
+from sim.plots.canvas import DASHES, Drawn, colour, ink, legend, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""
 
 
-def draw(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any], contact_id: int | None, axes: Axes
-) -> Axes:
-    """Draw a contact; raise InputError where there is none, or it has no geometry."""
-    scenario = scenarios.from_dict(manifest["scenario"])
+def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None) -> Axes:
+    """Draw elevation and rate over a contact, by default the one that was served longest.
+
+    They are those of the cluster's centre. The rate's axes are the last of the figure.
+    """
+    scenario = scenarios.from_dict(self.run.manifest["scenario"])
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
         raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
-    row = _contact(tables["contacts"], contact_id)
+    row = _contact(self.run.tables["contacts"], contact_id)
     sides = one_pass(scenario, row["contact_id"])
-    seen = sides["uplink"]
+    seen, axes = sides["uplink"], axes or new_axes()
     minutes = seen["time_s"] / 60.0
     lines = axes.plot(minutes, seen["elevation_deg"], color=ink(), linewidth=1.4)
     rates = axes.twinx()

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pyarrow as pa
+from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.experts import by_cluster, gating_pattern
 from sim.errors import InputError
-from sim.plots.canvas import colour, legend, name_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from sim.plots.canvas import Drawn, colour, legend, name_ticks, new_axes
 
 FAINTEST = 0.25
 """Opacity of an expert that is not relevant at all to the cluster that trains it."""
 
 
-def draw(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
-    """Draw all splits that were made; raise InputError for a run without any."""
-    rows = tables["assignments"]
+def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw which cluster trains which expert by cycle, the darker the more relevant it is.
+
+    Where experts are given to devices, it is how many devices train each of them.
+    """
+    rows = self.run.tables["assignments"]
     if not len(rows):
         raise InputError("the run has no assignments: its method gives no expert to anybody")
-    clusters = by_cluster(rows)
+    clusters, axes = by_cluster(rows), axes or new_axes()
     if len(clusters):
         _owners(clusters, axes)
     else:
@@ -100,12 +97,12 @@ FEW = 12
 """Clients up to which each share is written into its field."""
 
 
-def draw_gating(tables: Mapping[str, pa.Table], axes: Axes) -> Axes:
-    """Draw the last pattern that was measured; raise InputError for a run without one."""
-    found = gating_pattern(tables["assignments"])
+def gating(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw the gating pattern: which client's samples go to which expert (NMoE, Figure 3)."""
+    found = gating_pattern(self.run.tables["assignments"])
     if found is None:
         raise InputError("the run has no gating pattern: only method nmoe measures one")
-    clients, pattern = found
+    (clients, pattern), axes = found, axes or new_axes()
     image = axes.imshow(pattern, vmin=0.0, vmax=1.0, cmap="Blues", aspect="auto")
     axes.figure.colorbar(image, ax=axes, label="share of samples")
     axes.set_xlabel("expert selected first")

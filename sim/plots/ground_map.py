@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 
 import scenarios
 from learning.requests.cluster import Floats
@@ -18,29 +19,29 @@ from orbit.look_angles import ground_track
 from sim.devices.satellites import satellites_of
 from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
 from sim.errors import InputError
-from sim.plots.canvas import colour, ink, name
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from sim.plots.canvas import Drawn, colour, ink, name, new_axes
 
 STEP_S = 20.0
 MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
 
 
-def draw(manifest: Mapping[str, Any], axes: Axes, hours: float | None) -> Axes:
-    """Draw the first ``hours`` of a run; raise InputError where it has no orbit."""
+def ground_map(self: Drawn, axes: Axes | None = None, hours: float | None = None) -> Axes:
+    """Draw the ground tracks of the first ``hours``, the clusters and who sees them from where.
+
+    Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
+    """
+    manifest = self.run.manifest
     scenario = scenarios.from_dict(manifest["scenario"])
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
         raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
     satellites, sites = satellites_of(scenario), ground_sites(scenario)
     start = datetime.fromisoformat(manifest["start_utc"])
-    # By default two orbits of one satellite, half of one of several.
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
     span_s = period_s * orbits if hours is None else hours * 3600.0
+    axes = axes or new_axes()
     _land(axes)
     altitude_km = [_track(axes, s, start, span_s, len(satellites)) for s in satellites]
     mask_deg: float = manifest["scenario"]["orbit"]["min_elevation_deg"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
 from sim.plots.canvas import DASHES, colour, legend, name, name_ticks, new_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes and open, as lines may coincide."""

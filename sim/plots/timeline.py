@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import astuple
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
+from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats
 from sim.analysis import spans
-from sim.analysis.critical_path import CriticalPath
 from sim.errors import InputError
-from sim.plots.canvas import COLOURS, colour, ink, legend, name_ticks, unit_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from sim.plots.canvas import COLOURS, Drawn, colour, ink, legend, name_ticks, new_axes, unit_of
 
 BARS = {
     "in view": (0.08, 0.84, 0.13),
@@ -32,17 +25,16 @@ EDGE_POINTS = 0.5
 """Bars have an edge so that short ones can be seen, in points."""
 
 
-def draw(
-    tables: Mapping[str, pa.Table], simulated_s: float, axes: Axes, days: float | None
-) -> Axes:
-    """Draw the run from its start; raise InputError for one that nothing happened in."""
+def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -> Axes:
+    """Draw contacts, transfers and training by cluster, of the first ``days`` or of all."""
+    tables, simulated_s = self.run.tables, self.run.manifest["simulated_s"]
     shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
     from matplotlib.patches import Patch
 
     names = spans.cluster_names(tables)
     if not names or not shown_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
-    unit = unit_of(shown_s)
+    axes, unit = axes or new_axes(), unit_of(shown_s)
     contacts, events = tables["contacts"], tables["events"]
     shown = {
         "in view": spans.in_view(contacts),
@@ -78,11 +70,12 @@ PARTS = {
 CRITICAL = "critical path"
 
 
-def draw_time_spent(path: CriticalPath, axes: Axes) -> Axes:
-    """Draw what the clusters did; raise InputError for a run that ended at its start."""
+def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw how each cluster, and the critical path, spent the simulated time."""
+    path = self.run.critical_path
     if not path.clusters or not path.simulated_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
-    unit = unit_of(path.simulated_s)
+    axes, unit = axes or new_axes(), unit_of(path.simulated_s)
     spent = [*path.clusters.values(), path.spent]
     place = np.arange(len(spent)) + np.array([0.0] * len(path.clusters) + [0.3])
     stack(axes, place, np.array([astuple(parts) for parts in spent]) / unit.seconds, 0.7)
