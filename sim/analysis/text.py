@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sim.analysis.statistics import FEWEST, FEWEST_RANKED
@@ -135,57 +136,84 @@ def _moved(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "trainings", f"{summary.get('trainings')} done, {reused} known from other runs"
 
 
+Shown = Callable[[Mapping[str, Any], str], str]
+"""Shows a figure of a group, or the second argument for one that is not known."""
+
+
+def _ranged(key: str, form: str = "{:g}") -> Shown:
+    return lambda group, _: spread(group[key], form.format)
+
+
+def _to(target: str, key: str, form: str = "{:g}", unit: float = 1.0) -> Shown:
+    return lambda group, _: spread(group[key][target], form.format, unit)
+
+
+def _known(key: str) -> Shown:
+    return lambda group, unknown: measured(group[key], unknown)
+
+
+def _size(key: str) -> Shown:
+    return lambda group, _: data_size(group[key]["median"] or 0.0)
+
+
+MEAN = "mean accuracy [95 %]"
+"""Head of the means over seeds with their interval."""
+
+LEARNT: dict[str, Shown] = {
+    "seeds": lambda group, _: str(group["runs"]),
+    "cycles": _ranged("cycles"),
+    "contacts served": _ranged("contacts_served"),
+    "hours served": _ranged("service_hours", "{:.1f}"),
+    "start accuracy": _known("accuracy_start"),
+    "final accuracy": _known("accuracy_final"),
+    MEAN: lambda group, unknown: mean_text(group["accuracy_final"], unknown),
+    "final loss": _known("loss_final"),
+    "mean staleness": _known("staleness_mean"),
+}
+MOVED: dict[str, Shown] = {
+    "uplink": _size("uplink_bytes"),
+    "downlink": _size("downlink_bytes"),
+    "device rounds": _ranged("device_rounds"),
+}
+"""What comparisons show of a group, by its name: text and page alike."""
+SYSTEM = {
+    "macro F1": "f1_final",
+    "kept local": "local_ratio_final",
+    "latency mean s": "latency_mean_s",
+    "latency p95 s": "latency_p95_s",
+    "CV assignments": "assignment_variation",
+    "CV samples": "sample_variation",
+    "fitness": "fitness_mean",
+}
+"""Figures of networked experts and of alignment that text shows where they are known."""
+
+
+def reached_by(comparison: Mapping[str, Any], figure: str = "cycles_to") -> list[str]:
+    """Return the targets of a comparison that some run reached, and of which a figure is known."""
+    groups = comparison["groups"]
+    return [
+        n for n in comparison["targets"] if any(g[figure][n]["min"] is not None for g in groups)
+    ]
+
+
 def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
-    groups = comparison["groups"]
-    reached = [
-        n
-        for n in comparison["targets"]
-        if any(g["cycles_to"][n]["min"] is not None for g in groups)
-    ]
-    known = [n for n in reached if any(g["energy_j_to"][n]["min"] is not None for g in groups)]
-    texts: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("seeds", lambda g: str(g["runs"])),
-        ("cycles", lambda g: spread(g["cycles"], "{:g}".format)),
-        ("contacts served", lambda g: spread(g["contacts_served"], "{:g}".format)),
-        ("hours served", lambda g: spread(g["service_hours"], "{:.1f}".format)),
-        ("start accuracy", lambda g: measured(g["accuracy_start"])),
-        ("final accuracy", lambda g: measured(g["accuracy_final"])),
-        *(
-            [(MEAN, lambda g: mean_text(g["accuracy_final"]))]
-            if any(group["accuracy_final"]["low"] is not None for group in groups)
-            else []
-        ),
-        ("final loss", lambda g: measured(g["loss_final"])),
-        ("mean staleness", lambda g: measured(g["staleness_mean"])),
-        *(
-            (name, lambda g, key=key: measured(g[key]))
-            for name, key in SYSTEM_ROWS
-            if any(group[key]["min"] is not None for group in groups)
-        ),
-        *((f"cycles to {n}", lambda g, n=n: _cycles(g, n)) for n in reached),
-        *(
-            (f"days to {n}", lambda g, n=n: spread(g["hours_to"][n], "{:.1f}".format, 24.0))
-            for n in reached
-        ),
-        *(
-            (
-                f"gradient steps to {n}",
-                lambda g, n=n: spread(g["gradient_steps_to"][n], "{:g}".format),
-            )
-            for n in reached
-        ),
-        *((f"energy to {n}", lambda g, n=n: _energy_to(g, n)) for n in known),
-        ("uplink", lambda g: data_size(g["uplink_bytes"]["median"])),
-        ("downlink", lambda g: data_size(g["downlink_bytes"]["median"])),
-        *(
-            [("sidelink", lambda g: data_size(g["sidelink_bytes"]["median"]))]
-            if any(group["sidelink_bytes"]["max"] for group in groups)
-            else []
-        ),
-        ("device rounds", lambda g: spread(g["device_rounds"], "{:g}".format)),
-    ]
-    rows = [[name, *map(text, groups)] for name, text in texts]
+    groups, reached = comparison["groups"], reached_by(comparison)
+    shown = dict(LEARNT)
+    if all(group["accuracy_final"]["low"] is None for group in groups):
+        del shown[MEAN]
+    for name, key in SYSTEM.items():
+        if any(group[key]["min"] is not None for group in groups):
+            shown[name] = _known(key)
+    shown |= {f"cycles to {n}": partial(with_ratio, name=n, same=False) for n in reached}
+    shown |= {f"days to {n}": _to(n, "hours_to", "{:.1f}", 24.0) for n in reached}
+    shown |= {f"gradient steps to {n}": _to(n, "gradient_steps_to") for n in reached}
+    known = reached_by(comparison, "energy_j_to")
+    shown |= {f"energy to {n}": partial(_energy_to, name=n) for n in reached if n in known}
+    shown |= MOVED
+    if any(group["sidelink_bytes"]["max"] for group in groups):
+        shown |= {"sidelink": _size("sidelink_bytes"), "device rounds": shown.pop("device rounds")}
+    rows = [[name, *(text(group, "-") for group in groups)] for name, text in shown.items()]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
     compared = reached and len(groups) > 1
@@ -209,10 +237,6 @@ def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
 def measured(figure: Mapping[str, float | None], unknown: str = "-") -> str:
     """Show an accuracy or the like, which need not have been measured."""
     return unknown if figure["median"] is None else spread(figure, "{:.3f}".format)
-
-
-MEAN = "mean accuracy [95 %]"
-"""Head of the means over seeds with their interval."""
 
 
 def mean_text(figure: Mapping[str, float | None], unknown: str = "-", form: str = "{:.3f}") -> str:
@@ -262,10 +286,10 @@ def test_notes(comparison: Mapping[str, Any]) -> list[str]:
     return [f"no test with {found} in common: it needs {FEWEST}, better {FEWEST_RANKED}"]
 
 
-def _cycles(group: Mapping[str, Any], name: str) -> str:
-    shown = spread(group["cycles_to"][name], "{:g}".format)
-    ratio = group["ratio"][name]
-    return shown if ratio is None or ratio == 1.0 else f"{shown} ({ratio:.1f}x)"
+def with_ratio(group: Mapping[str, Any], _: str, name: str, same: bool = True) -> str:
+    """Show the cycles to a target, and times how many fewer they are; once only if ``same``."""
+    shown, ratio = spread(group["cycles_to"][name], "{:g}".format), group["ratio"][name]
+    return shown if ratio is None or (ratio == 1.0 and not same) else f"{shown} ({ratio:.1f}x)"
 
 
 def spread(
@@ -282,26 +306,14 @@ def spread(
     return f"{shown['median']} [{shown['min']}..{shown['max']}]"
 
 
-def _energy_to(group: Mapping[str, Any], name: str) -> str:
-    unknown = group["energy_j_to"][name]["min"] is None
+def _energy_to(group: Mapping[str, Any], _: str, name: str) -> str:
+    silent = group["energy_j_to"][name]["min"] is None
     reached = group["cycles_to"][name]["min"] is not None
     shown = spread(group["energy_j_to"][name], "{:,.1f} kJ".format, 1e3)
-    return "not known" if unknown and reached else shown
+    return "not known" if silent and reached else shown
 
 
 # Networked experts and client-expert alignment as text for a terminal.
-
-
-SYSTEM_ROWS = (
-    ("macro F1", "f1_final"),
-    ("kept local", "local_ratio_final"),
-    ("latency mean s", "latency_mean_s"),
-    ("latency p95 s", "latency_p95_s"),
-    ("CV assignments", "assignment_variation"),
-    ("CV samples", "sample_variation"),
-    ("fitness", "fitness_mean"),
-)
-"""Figures of networked experts and of alignment that a comparison shows where they are known."""
 
 
 def _networked(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

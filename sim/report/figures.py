@@ -5,35 +5,39 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 from scenarios import ScenarioError
 from sim.errors import InputError
-from sim.report.page import Block, Figure, Text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 SIZE_IN = (4.6, 3.2)
 """Of a drawing that is still readable on a phone."""
 
 
-def figure(
+def drawn(
     name: str,
-    draw: Callable[[Axes], object],
-    caption: str,
-    size_in: tuple[float, float] = SIZE_IN,
-) -> Block:
-    """Return a drawing, or the line that says why there is none.
+    draw: Callable[..., object],
+    size_in: tuple[float, float] | None = None,
+    **options: Any,
+) -> tuple[str, str]:
+    """Return a drawing as an inline ``<svg>``, or nothing and a line that says why there is none.
 
-    ``name`` must be the only one of its kind on a page.
+    ``draw`` gets the ``axes`` to draw on, and the ``options``. ``name`` begins all ids, so that
+    several drawings can share a page. The same drawing gives the same bytes.
     """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    out = io.StringIO()
     try:
-        return Figure(drawn(draw, name, size_in), caption)
+        with matplotlib.rc_context(_style()):
+            figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
+            draw(axes=figure.subplots(), **options)
+            figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
     except (InputError, ScenarioError) as error:
-        return Text(sentence(str(error)), "note")
+        return "", sentence(str(error))
+    return inline(out.getvalue(), name), ""
 
 
 def sentence(text: str) -> str:
@@ -55,25 +59,6 @@ _NUMBER = re.compile(r"-?\d+\.\d{3,}(?!\d|e)")
 _NUMERIC = ("d", "x", "y", "points", "width", "height")
 _DROPPED_STYLES = ("font-family", "mix-blend-mode")
 _HREF = "{http://www.w3.org/1999/xlink}href"
-
-Draw = Callable[["Axes"], object]
-
-
-def drawn(draw: Draw, prefix: str, size_in: tuple[float, float]) -> str:
-    """Return an inline ``<svg>`` of what ``draw`` puts on the axes that it gets.
-
-    ``prefix`` begins all ids, so that several drawings can share a page. The same drawing gives
-    the same bytes.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    out = io.StringIO()
-    with matplotlib.rc_context(_style()):
-        figure = Figure(figsize=size_in, layout="constrained")
-        draw(figure.subplots())
-        figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
-    return inline(out.getvalue(), prefix)
 
 
 def _style() -> Any:

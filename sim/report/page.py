@@ -1,100 +1,50 @@
-"""A page of a report: sections of blocks, in one HTML file that fetches nothing."""
+"""A page of a report: a template filled in, as one HTML file that fetches nothing."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, ClassVar
+from typing import Any
+
+from sim.formatting import data_size, seconds
+from sim.report.figures import drawn, sentence
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph; ``tone`` is ``plain``, ``note`` or ``warning``."""
-
-    kind: ClassVar[str] = "text"
-    text: str
-    tone: str = "plain"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing (SVG markup of :func:`sim.report.figures.drawn`) with what it shows in words."""
-
-    kind: ClassVar[str] = "figure"
-    svg: str
-    caption: str
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under heads; the first column heads its row.
-
-    A ``wide`` one takes the whole width of the page.
-    """
-
-    kind: ClassVar[str] = "table"
-    caption: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: bool = True
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Names and what stands behind them, in as many columns as there is room for."""
-
-    kind: ClassVar[str] = "facts"
-    caption: str
-    rows: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Code:
-    """Text as it is, folded away under its title."""
-
-    kind: ClassVar[str] = "code"
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Bars in lanes for the page's script, and a picture for readers without scripts."""
-
-    kind: ClassVar[str] = "timeline"
-    data: Mapping[str, Any]
-    still: Block
-
-
-Block = Text | Figure | Table | Facts | Code | Timeline
-
-
-@dataclass(frozen=True)
-class Section:
-    """A titled part of the page under a stable ``name``; ``half`` may stand beside another."""
-
-    name: str
-    title: str
-    blocks: Sequence[Block]
-    half: bool = False
-
-
-@dataclass(frozen=True)
 class Page:
-    """A whole report."""
+    """A whole report: a template of ``sim/report/templates``, and what its sections show."""
 
+    template: str
     title: str
     subtitle: str
-    sections: Sequence[Section]
+    context: Mapping[str, Any]
     notices: Sequence[str] = ()
+
+
+@dataclass
+class Shown:
+    """What a page has shown so far: its sections, and how many blocks the last of them has."""
+
+    sections: list[tuple[str, str]] = field(default_factory=list)
+    blocks: int = 0
+    scripted: bool = False
+
+    def begin(self, name: str, title: str) -> None:
+        """Begin a section under a name that is the only one of its kind."""
+        self.sections.append((name, title))
+        self.blocks = 0
+
+    def block(self, scripted: bool = False) -> str:
+        """Count a block, which may need the page's script; return its id."""
+        self.blocks += 1
+        self.scripted |= scripted
+        return f"{self.sections[-1][0]}-{self.blocks}"
 
 
 def html(page: Page) -> str:
@@ -110,32 +60,38 @@ def html(page: Page) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"form": format, "counted": counted, "line": line}
+    environment.filters |= {"sentence": sentence, "seconds": seconds, "data_size": data_size}
     style, script = (
         resources.files("sim.report").joinpath("templates", name).read_text(encoding="utf-8")
         for name in ("report.css", "timeline.js")
     )
-    scripted = any(block.kind == "timeline" for s in page.sections for block in s.blocks)
-    return environment.get_template("page.html").render(
-        page=page,
-        mark=MARK,
-        style=style,
-        script=script,
-        policy=_policy(style, script if scripted else None),
+    shown = Shown()
+
+    def policy() -> str:
+        allowed = {"style": style} | ({"script": script} if shown.scripted else {})
+        rules = [f"{kind}-src '{_hash(text)}'" for kind, text in allowed.items()]
+        others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
+        return "; ".join(["default-src 'none'", *rules, *others])
+
+    return environment.get_template(page.template).render(
+        **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
+        **{"mark": MARK, "style": style, "script": script, "policy": policy},
+        **{"shown": shown, "drawn": drawn, **page.context},
     )
 
 
-def _policy(style: str, script: str | None) -> str:
-    rules = [
-        "default-src 'none'",
-        f"style-src '{_hash(style)}'",
-        *([] if script is None else [f"script-src '{_hash(script)}'"]),
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    return "; ".join(rules)
+def counted(number: int, name: str) -> str:
+    """Return how many there are of what a name stands for."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
+def line(text: str) -> str:
+    """Return text without line breaks, and with one space between words; escaped stays escaped."""
+    return type(text)(" ".join(text.split()))
 
 
 def _hash(text: str) -> str:

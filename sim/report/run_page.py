@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
+from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
@@ -22,136 +22,74 @@ from sim.formatting import data_size, seconds
 from sim.plots.accuracy import OVER
 from sim.plots.canvas import colour
 from sim.plots.contact import longest_service
-from sim.report import findings
-from sim.report.figures import figure, sentence
-from sim.report.findings import sentences
-from sim.report.page import Block, Code, Facts, Page, Section, Table, Text, Timeline
+from sim.plots.timeline import PARTS
+from sim.report.findings import critical_shares, notices, time_cells
+from sim.report.page import Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
-UNMEASURED = {
-    True: "Not measured: the run ended before its first evaluation.",
-    False: "Not measured: the run simulated the timing only.",
-}
-MAP_SIZE_IN = (4.6, 2.6)
+HASHES = ("identity", "trace_sha256", "timing_sha256")
+MOST_EXPERTS = 32
+"""Experts up to which the last assignment is shown as a table."""
 
 
 def page(folder: Path) -> Page:
     """Return the report of the run in ``folder``; raise InputError if there is none."""
     run = load(folder)
     manifest = run.manifest
+    called = (
+        *(summary_rows, alignment_lines, longest_service, staleness, satellites, timeline_of),
+        *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
+        *(draw_rounds, hashes_and_versions, scenario_yaml),
+    )
     return Page(
+        template="run.html",
         title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
         subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        sections=list(_sections(run)),
-        notices=findings.notices(run),
+        context={
+            **{"run": run, "manifest": manifest, "summary": run.summary, "path": run.critical_path},
+            **{"shares": critical_shares(run.critical_path), "OVER": OVER, "PARTS": PARTS},
+            "trains": manifest["scenario"]["learning"].get("train", True),
+            "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
+            **{function.__name__: function for function in called},
+        },
+        notices=notices(run),
     )
 
 
-def _sections(run: Result) -> Iterator[Section]:
-    yield Section("summary", "Summary", _summary(run))
-    yield Section("accuracy", "Accuracy", _accuracy(run))
-    yield Section("timeline", "Timeline", _timeline(run))
-    caption = "Ground track, clusters, and from where they see the satellite above their mask"
-    ground = figure("map", run.plot.map, caption, MAP_SIZE_IN)
-    yield Section("map", "Ground track and sites", [ground], half=True)
-    yield Section("contact", "One contact", [_contact(run)], half=True)
-    if "clients" in run.tables:
-        yield Section("clients", "Samples by client", [_clients(run)], half=True)
-    yield Section("assignment", "Assignment of experts", assignment(run))
-    yield Section("time", "Where the time went", findings.of_run(run))
-    yield Section("updates", "Staleness of updates", updates(run), half=True)
-    if run.manifest["method"] == "nmoe":
-        shown = figure("gating", run.plot.gating, "Share of each client's samples by first expert")
-        yield Section("gating", "Gating pattern", [shown], half=True)
-        yield Section("inference", "Inference", inference(run), half=True)
-    if run.manifest["method"] == "aligned":
-        yield Section("alignment", "Load and fitness", alignment(run))
-    yield Section("scenario", "Scenario and versions", blocks(run))
+# What the template calls.
 
 
-def _summary(run: Result) -> list[Block]:
-    rows = [list(row) for row in summary_rows(run.summary)]
-    warnings = [Text(warning, "warning") for warning in run.manifest.get("warnings", [])]
-    words = Text(" ".join(sentences(run)))
-    return [words, *warnings, Facts("Figures of the run", rows)]
+def satellites(run: Result) -> list[str]:
+    """Return the names of the satellites."""
+    names: list[str] = pc.unique(run.tables["contacts"]["satellite"]).drop_null().to_pylist()
+    return names
 
 
-def _accuracy(run: Result) -> list[Block]:
-    if run.summary["accuracy_final"] is None:
-        return [Text(UNMEASURED[findings.trains(run)], "note")]
-    drawn = [
-        figure(
-            f"accuracy-{over}",
-            partial(run.plot.accuracy, over=over),
-            f"Accuracy of the server's model over {axis}",
-        )
-        for over, axis in OVER.items()
-    ]
-    if run.summary["loss_final"] is not None:
-        drawn.append(figure("loss", run.plot.loss, "Loss of the server's model over time"))
-    return drawn
+def timeline_of(run: Result) -> dict[str, Any]:
+    """Return lanes and bars of the run."""
+    return timeline(run.tables, run.manifest["simulated_s"], run.manifest["start_utc"])
 
 
-def _timeline(run: Result) -> list[Block]:
-    manifest = run.manifest
-    data = timeline(run.tables, manifest["simulated_s"], manifest["start_utc"])
-    if not data["lanes"]:
-        return [Text("Nothing happened in this run.", "note")]
-    notes = []
-    if not data["by_device"]:
-        notes.append(f"more than {MOST_DEVICE_LANES} devices: those of a cluster share a lane")
-    if data["joined_s"]:
-        notes.append(f"bars less than {data['joined_s']:.3g} s apart are joined to one")
-    clusters = sum(lane["level"] == 0 for lane in data["lanes"])
-    caption = "Contacts, transfers and training by cluster"
-    still = figure("still", run.plot.timeline, caption, (4.6, 1.2 + 0.45 * clusters))
-    shown = [Text(sentence("; ".join(notes)), "note")] if notes else []
-    return [*shown, Timeline(data, still)]
+def split_text(split: Mapping[str, Any] | None) -> str:
+    """Say how training samples were dealt to the devices, behind a caption."""
+    if split is None:
+        return ""
+    given = [f"{key} {split[key]:g}" for key in ("alpha", "classes") if split[key] is not None]
+    return f"; split over {split['over']}: {', '.join([split['kind'], *given])}"
 
 
-def _contact(run: Result) -> Block:
-    contact = longest_service(run.tables["contacts"])
-    if contact is None:
-        return Text("The run served no contact.", "note")
-    number = contact["contact_id"]
-    caption = (
-        f"Contact {number}, the one with the longest service: {contact['satellite']} over "
-        f"{contact['cluster']}, from {contact['rise_utc']:%Y-%m-%d %H:%M:%S} UTC"
-    )
-    return figure("contact", lambda axes: run.plot.contact(number, axes), caption)
+def hashes_and_versions(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return hashes of the traces, and versions of libraries."""
+    versions = manifest.get("versions", {}).items()
+    hashes = [(name, str(manifest.get(name))) for name in HASHES]
+    return hashes + [(name, str(value)) for name, value in versions]
 
 
-def _clients(run: Result) -> Block:
-    split = run.manifest["scenario"]["learning"]["data"].get("split")
-    caption = "Training samples by class"
-    if split is not None:
-        given = [f"{key} {split[key]:g}" for key in ("alpha", "classes") if split[key] is not None]
-        caption += f"; split over {split['over']}: {', '.join([split['kind'], *given])}"
-    return figure("clients", run.plot.clients, caption)
-
-
-# What a run came from: scenario, versions, hashes.
-
-
-HASHES = ("identity", "trace_sha256", "timing_sha256")
-
-
-def blocks(run: Result) -> list[Block]:
-    """Return the scenario as YAML, versions of libraries, and hashes of the traces."""
-    manifest = run.manifest
-    versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
-    hashes = [[name, str(manifest.get(name))] for name in HASHES]
-    scenario = _without_empty(manifest["scenario"])
-    text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True, width=100)
-    return [
-        Facts("Hashes and versions", [*hashes, *versions]),
-        Code("What the scenario says (keys without a value are left out)", text),
-    ]
+def scenario_yaml(scenario: Mapping[str, Any]) -> str:
+    """Return the scenario as YAML, without the keys that have no value."""
+    told = _without_empty(scenario)
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _without_empty(value: object) -> object:
@@ -161,68 +99,45 @@ def _without_empty(value: object) -> object:
     return {key: part for key, part in inner if part not in (None, {}, [])}
 
 
-# What was learnt by whom: assignment of experts, inference, load and fitness.
+# What was learnt by whom: assignment of experts, staleness, inference, load and fitness.
 
 
-MOST_EXPERTS = 32
-"""Experts up to which the last assignment is shown as a table."""
-
-
-def assignment(run: Result) -> list[Block]:
-    """Who trains which expert by cycle, and the last split in figures."""
-    rows = run.tables["assignments"]
+def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]]]:
+    """Return the experts, and the relevance of each to a cluster, a row a cluster; few at most."""
+    rows = by_cluster(assignments)
     if not len(rows):
-        return [Text(f"Method {run.manifest['method']} assigns no experts.", "note")]
-    drawing = figure("assignment", run.plot.assignment, "Who trains which expert, by cycle")
-    return [drawing, *_last_split(by_cluster(rows))]
-
-
-def _last_split(rows: pa.Table) -> list[Block]:
-    if not len(rows):
-        return []
+        return [], []
     last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"]))).to_pandas()
     share = last.pivot_table(index="cluster", columns="expert", values="relevance", dropna=False)
     own = last.pivot_table(index="cluster", columns="expert", values="assigned", aggfunc="max")
-    if share.shape[1] > MOST_EXPERTS or share.empty:
-        return []
+    if share.shape[1] > MOST_EXPERTS:
+        return [], []
     cells = [
         [name, *(_relevance(*pair) for pair in zip(share.loc[name], own.loc[name], strict=True))]
         for name in share.index
     ]
-    caption = "Relevance of experts to clusters at the last split; * marks who trains it"
-    return [Table(caption, ["cluster", *(f"expert {n}" for n in share.columns)], cells)]
+    return [f"expert {n}" for n in share.columns], cells
 
 
 def _relevance(value: float, assigned: bool) -> str:
     return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
 
 
-def updates(run: Result) -> list[Block]:
-    """How many versions of the server's model lay between a device's download and its update."""
-    counts = staleness(run.tables)
-    if not counts:
-        return [Text("The server used no update of a device.", "note")]
-
-    def draw(axes: Axes) -> None:
-        axes.bar(list(counts), list(counts.values()), color=colour(0))
-        axes.set_xlabel("staleness (versions)")
-        axes.set_ylabel("updates of devices")
-
-    return [figure("staleness", draw, "Updates that the server used, by their staleness")]
+def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
+    """Draw how many versions lay between a device's download and its update."""
+    axes.bar(list(counts), list(counts.values()), color=colour(0))
+    axes.set_xlabel("staleness (versions)")
+    axes.set_ylabel("updates of devices")
 
 
-def inference(run: Result) -> list[Block]:
-    """How fast networked experts answer, all together and by cluster."""
-    rows = run.tables.get("inferences")
-    if not rows:
-        return [Text("The run asked for no inference.", "note")]
-    clusters = sorted(pc.unique(rows["cluster"]).to_pylist())
-    parts = [rows, *(rows.filter(pc.equal(rows["cluster"], name)) for name in clusters)]
-    answers = [_answers(part) for part in parts]
-    outcomes = sorted(set(pc.unique(rows["outcome"]).to_pylist()))
+def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]]]:
+    """Return the clusters, and how fast networked experts answer, all together and by cluster."""
+    clusters = sorted(pc.unique(inferences["cluster"]).to_pylist())
+    each = [inferences.filter(pc.equal(inferences["cluster"], name)) for name in clusters]
+    found = [_answers(part) for part in (inferences, *each)]
+    outcomes = sorted(set(pc.unique(inferences["outcome"]).to_pylist()))
     names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
-    cells = [[name, *(answer.get(name, "0") for answer in answers)] for name in names]
-    return [Table("Inference with neighbours", ["", "all", *clusters], cells)]
+    return clusters, [[name, *(answer.get(name, "0") for answer in found)] for name in names]
 
 
 def _answers(rows: pa.Table) -> dict[str, str]:
@@ -238,34 +153,19 @@ def _answers(rows: pa.Table) -> dict[str, str]:
     }
 
 
-def alignment(run: Result) -> list[Block]:
-    """How evenly experts are used and how fit their trainers are, round by round."""
-    rounds = [one for one in alignments(run.tables["assignments"]) if one.assigned.any()]
-    if not rounds:
-        return [Text("No round was assigned.", "note")]
-    cells = [list(line) for line in alignment_lines(run.summary["alignment"])]
-    return [
-        figure(
-            "alignment",
-            lambda axes: _draw(rounds, axes),
-            "Mean fitness of assigned pairs, and how the experts' loads vary",
-        ),
-        Facts("Over all rounds", cells),
-    ]
+def assigned_rounds(assignments: pa.Table) -> list[Alignment]:
+    """Return the rounds in which devices were given experts."""
+    return [one for one in alignments(assignments) if one.assigned.any()]
 
 
-def _draw(rounds: list[Alignment], axes: Axes) -> None:
+def draw_rounds(axes: Axes, rounds: Sequence[Alignment]) -> None:
+    """Draw how evenly experts are used and how fit their trainers are, round by round."""
     days = [one.time_s / 86400 for one in rounds]
     fitness = [float(one.fitness[one.assigned].mean()) for one in rounds]
     load = [variation(one.samples.sum(axis=0)) if one.samples.any() else np.nan for one in rounds]
     axes.plot(days, fitness, marker="o", markersize=3, color="#0072b2", label="mean fitness")
-    axes.plot(
-        *(days, load),
-        marker="s",
-        markersize=3,
-        color="#d55e00",
-        label="variation of load (samples)",
-    )
+    said = "variation of load (samples)"
+    axes.plot(days, load, marker="s", markersize=3, color="#d55e00", label=said)
     axes.set_xlabel("simulated time (days)")
     axes.set_ylabel("fitness, variation")
     axes.set_ylim(bottom=0)

@@ -17,9 +17,8 @@ from sim.execution.folder import COMPLETE, SWEEP
 from sim.execution.result import load
 from sim.formatting import as_yaml, data_size
 from sim.plots.sweep import heat_map, lines
-from sim.report import comparison_page
-from sim.report.figures import figure
-from sim.report.page import Block, Facts, Page, Section, Table, Text
+from sim.report.comparison_page import compared
+from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.rows import targets_of
 from sim.sweep.text import sha256_text
@@ -28,8 +27,6 @@ MOST_RUNS = 60
 """Complete points up to which their runs are compared as such."""
 SPARSEST = 4
 """Fields for each point up to which a heat map is drawn."""
-COMPARED = ("groups", "ratios", "accuracy", "time")
-"""Sections of a comparison of runs that say something of a sweep too."""
 
 
 def is_sweep(folder: Path) -> bool:
@@ -47,35 +44,27 @@ def finished(sweep: Sweep) -> list[Path]:
 def page(folder: Path) -> Page:
     """Return the report of the sweep in ``folder``; raise InputError if it cannot be read."""
     sweep = read_sweep(folder)
-    rows = sweep.rows
-    done = rows.filter(pc.equal(rows["status"], COMPLETE))
-    notices = []
-    if len(done) < len(rows):
-        notices.append(f"{len(rows) - len(done)} of {len(rows)} points are not complete.")
-    return Page(
-        title=f"Sweep {folder.resolve().name}",
-        subtitle=f"{len(rows)} points over {', '.join(sweep.keys) or 'replications only'}",
-        sections=list(_sections(sweep, done)),
-        notices=notices,
-    )
-
-
-def _sections(sweep: Sweep, done: pa.Table) -> Iterator[Section]:
     keys, rows, folders = list(sweep.keys), sweep.rows, finished(sweep)
+    done = rows.filter(pc.equal(rows["status"], COMPLETE))
     target = best_target(done)
-    words = sentences(rows, done, keys, target)
-    yield Section("summary", "Summary", [Text(text) for text in words])
-    if len(done):
-        values = _values(done, target)
-        yield from _drawings(done, _by_variety(done, keys), values)
-    if 1 < len(folders) <= MOST_RUNS:
-        groups = group_runs([load(folder) for folder in folders])
-        compared = comparison_page.sections(groups)
-        yield from (section for section in compared if section.name in COMPARED)
-    if len(done) < len(rows):
-        yield Section("failed", "Points that are not complete", [failed(rows, keys)])
-    yield Section("points", "All points", points(rows, keys, target))
-    yield Section("scenario", "What is swept", [asked(sweep)])
+    several = 1 < len(folders) <= MOST_RUNS
+    missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
+    return Page(
+        template="sweep.html",
+        title=f"Sweep {folder.resolve().name}",
+        subtitle=f"{len(rows)} points over {', '.join(keys) or 'replications only'}",
+        context={
+            **{"keys": keys, "rows": rows, "done": done, "several": several},
+            **{"heat_map": heat_map, "lines": lines, "MOST_ROWS": MOST_ROWS},
+            **(compared(group_runs([load(folder) for folder in folders])) if several else {}),
+            **_drawings(done, keys, target),
+            "words": sentences(rows, done, keys, target),
+            "failed": failed(rows, keys),
+            "points": points(rows, keys, target),
+            "asked": asked(sweep),
+        },
+        notices=[missing] if len(done) < len(rows) else [],
+    )
 
 
 def best_target(done: pa.Table) -> str | None:
@@ -86,133 +75,91 @@ def best_target(done: pa.Table) -> str | None:
     return max(common or some, default=None)
 
 
-def _values(done: pa.Table, target: str | None) -> dict[str, str]:
-    """Columns that are drawn, and what they are called: those that have any values."""
-    named = {"accuracy_final": "Final accuracy", "loss_final": "Final loss"}
-    if target is not None:
-        named[hours_to(target)] = f"Hours to {target} accuracy"
-    if done["accuracy_final"].null_count == len(done):
-        named["cycles"] = "Complete cycles"
-    named |= {
-        "contacts_served": "Contacts served",
-        "idle_share": "Idle share of device time",
-        "uplink_bytes": "Bytes sent up",
-    }
-    return {
-        column: name
-        for column, name in named.items()
-        if column in done.column_names and done[column].null_count < len(done)
-    }
-
-
-def _by_variety(done: pa.Table, keys: Sequence[str]) -> list[str]:
-    """Return the keys that vary, numbers first, those with the most values first."""
-    counts = {key: len(pc.unique(done[key])) for key in keys}
-    numeric = {key: not pa.types.is_string(done[key].type) for key in keys}
-    varied = [key for key in keys if counts[key] > 1]
-    return sorted(varied, key=lambda key: (not numeric[key], -counts[key]))
-
-
-def _drawings(done: pa.Table, keys: Sequence[str], values: dict[str, str]) -> Iterator[Section]:
-    if not keys:
-        return
-    across, *others = keys
-    down, group = (others[0], others[-1]) if others else (None, None)
-    # The second axis is the one with the most values of those that are left. Random points leave
-    # nearly all fields of a map empty.
-    if down and _fields(done, across, down) <= SPARSEST * len(done):
-        drawn = [_heat(done, across, down, *value) for value in values.items()]
-        yield Section("heat", "Heat maps", [*_medians_over(others[1:]), *drawn])
-    shown = [_line(done, across, group, *value) for value in values.items()]
-    yield Section("lines", "Lines", [*_medians_over(others[:-1]), *shown])
-
-
-def _fields(done: pa.Table, across: str, down: str) -> int:
-    return len(pc.unique(done[across])) * len(pc.unique(done[down]))
-
-
-def _medians_over(others: Sequence[str]) -> list[Block]:
-    return [Text(f"Medians over the values of {', '.join(others)}.", "note")] if others else []
-
-
-def _heat(done: pa.Table, across: str, down: str, column: str, name: str) -> Block:
-    caption = f"{name} over {across} and {down}, median over replications"
-    return figure(
-        f"heat-{column}", lambda axes: heat_map(done, across, down, column, axes), caption
-    )
-
-
-def _line(done: pa.Table, across: str, group: str | None, column: str, name: str) -> Block:
-    caption = f"{name} over {across}: median and range"
-    return figure(f"line-{column}", lambda axes: lines(done, across, column, group, axes), caption)
-
-
-# The points of a sweep as tables.
-
-
-MOST_ROWS = 1000
-"""Points that the page lists."""
-
-
 def hours_to(target: str) -> str:
     """Return the column of the hours to an accuracy."""
     return f"hours_to_{target}"
 
 
-def failed(rows: pa.Table, keys: Sequence[str]) -> Table:
+# The figures of a point, as pictures and as a table.
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The head of a figure's column, a title if it is drawn too, and how a value is shown."""
+
+    head: str
+    title: str = ""
+    form: Callable[[Any], str] = _plain
+
+
+def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
+    """Return the figures of which some row has a value, by their columns."""
+    share = "{:.3f}".format
+    every = {
+        "accuracy_final": Figure("final accuracy", "Final accuracy", share),
+        "loss_final": Figure("final loss", "Final loss", share),
+        f"hours_to_{target}": Figure(f"hours to {target}", f"Hours to {target} accuracy"),
+        "cycles": Figure("cycles", "Complete cycles"),
+        "hours": Figure("hours"),
+        "contacts_served": Figure("contacts served", "Contacts served"),
+        "idle_share": Figure("idle share", "Idle share of device time", share),
+        "uplink_bytes": Figure("uplink", "Bytes sent up", data_size),
+        "wall_s": Figure("wall s"),
+    }
+    known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
+    return {name: figure for name, figure in every.items() if name in known}
+
+
+def _drawings(done: pa.Table, keys: Sequence[str], target: str | None) -> dict[str, Any]:
+    """What is drawn over which keys that vary: numbers first, those with the most values first.
+
+    The second axis is the one with the most values of those that are left. Random points leave
+    nearly all fields of a map empty.
+    """
+    values = {key: len(pc.unique(done[key])) for key in keys}
+    texts = {key: pa.types.is_string(done[key].type) for key in keys}
+    varied = [key for key in keys if values[key] > 1]
+    across, *others = sorted(varied, key=lambda key: (texts[key], -values[key])) or [""]
+    mapped = others and values[across] * values[others[0]] <= SPARSEST * len(done)
+    known = figures(done, target)
+    drawn = {name: figure.title for name, figure in known.items() if figure.title}
+    if "accuracy_final" in known:
+        drawn.pop("cycles", None)
+    return {"across": across, "others": others, "mapped": mapped, "columns": drawn}
+
+
+MOST_ROWS = 1000
+"""Points that the page lists."""
+
+Cells = list[list[str]]
+
+
+def failed(rows: pa.Table, keys: Sequence[str]) -> Cells:
     """Return the points that are not complete, and why."""
-    cells = [
+    return [
         [str(row["point"]), *(as_yaml(row[key]) for key in keys), row["status"], row["error"] or ""]
         for row in rows.to_pylist()
         if row["status"] != COMPLETE
     ]
-    return Table("What they ended with", ["point", *keys, "status", "error"], cells, False, True)
 
 
-def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> list[Block]:
-    """Return all points with their figures; columns in which nothing is known are left out."""
-    shown = rows.slice(0, MOST_ROWS).to_pylist()
-    notes: list[Block] = []
-    if len(rows) > MOST_ROWS:
-        text = f"The first {MOST_ROWS} of {len(rows)}; sweep.parquet has them all."
-        notes.append(Text(text, "note"))
-    known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    forms = {name: head for name, head in _forms(target).items() if name in known}
-    heads = ["point", *keys, "seed", "status", *forms.values()]
+def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> tuple[list[str], Cells]:
+    """Return heads and rows of the points; columns in which nothing is known are left out."""
+    known = figures(rows, target)
+    heads = ["point", *keys, "seed", "status", *(figure.head for figure in known.values())]
     cells = [
         [
             *(str(row["point"]), *(as_yaml(row[key]) for key in keys)),
             *(str(row["seed"]), row["status"]),
-            *(_figure(name, row[name]) for name in forms),
+            *("-" if row[name] is None else one.form(row[name]) for name, one in known.items()),
         ]
-        for row in shown
+        for row in rows.slice(0, MOST_ROWS).to_pylist()
     ]
-    return [*notes, Table("One row a point", heads, cells, wide=True)]
-
-
-def _forms(target: str | None) -> dict[str, str]:
-    reached = {} if target is None else {hours_to(target): f"hours to {target}"}
-    return {
-        "accuracy_final": "final accuracy",
-        "loss_final": "final loss",
-        **reached,
-        "cycles": "cycles",
-        "hours": "hours",
-        "contacts_served": "contacts served",
-        "idle_share": "idle share",
-        "uplink_bytes": "uplink",
-        "wall_s": "wall s",
-    }
-
-
-def _figure(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name.endswith("_bytes"):
-        return data_size(value)
-    if name in ("accuracy_final", "loss_final", "idle_share"):
-        return f"{value:.3f}"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return heads, cells
 
 
 # A sweep in a few sentences, and what was asked for.
@@ -305,11 +252,11 @@ def _mean_of(group: Sequence[Row], extreme: Extreme) -> str:
     return f"mean of {len(group)} seeds{interval}"
 
 
-def asked(sweep: Sweep) -> Facts:
+def asked(sweep: Sweep) -> Cells:
     """Return what the sweep was asked for, a row a key, but for the points that this makes."""
     about = sweep.about
     fixed = about.get("set") or {}
-    rows = [
+    return [
         ["scenario", str(about["scenario"])],
         *([f"{key} (varied)", _values_of_key(sweep, key)] for key in sweep.keys),
         *([f"{key} (set)", as_yaml(value)] for key, value in fixed.items()),
@@ -318,7 +265,6 @@ def asked(sweep: Sweep) -> Facts:
         ["replications", str(about["replications"])],
         ["sweep sha256", sha256_text(sweep.rows, 64)],
     ]
-    return Facts("The sweep", rows)
 
 
 def _values_of_key(sweep: Sweep, key: str) -> str:
