@@ -83,6 +83,11 @@ class BarrierRounds(GlobalModelMethod):
         """Local rounds that a device trains; None for those that the scenario gives a contact."""
         return None
 
+    @property
+    def weighs_present(self) -> bool:
+        """Whether those whose update is there share the weights: nobody is waited for."""
+        return not self.world.closing.waits_for_all
+
     def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Look at what the devices in ``who`` have trained, before it is sent."""
         yield from ()
@@ -195,7 +200,7 @@ class BarrierRounds(GlobalModelMethod):
             late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
             yield Note("wait", self.version, late)
         self.updates = [update for update in self.updates if update.cluster in self.arrived]
-        if not self.world.closing.waits_for_all:
+        if self.weighs_present:
             self.count_who_came()
         everybody = sum(self.arrived.values())
         moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})

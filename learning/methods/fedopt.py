@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from learning.clients.updates import Weighted, mean_change
 from learning.config import LearningConfig
 from learning.methods.base import World
-from learning.methods.fedavg import FedAvg
+from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, check_whole_downloads
 from learning.values.lazy import Handle, Operation
 
@@ -23,7 +23,7 @@ STEP = Operation("learning.training.server_optimizers:step")
 
 
 @dataclass(frozen=True, config=CHECKED)
-class FedOptOptions:
+class FedOptOptions(FedAvgOptions):
     """Options of FedOpt: the server's optimiser."""
 
     kind: Literal["avgm", "adam", "yogi", "adagrad"] = Field(

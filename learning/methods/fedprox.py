@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.learner import LocalLoss
-from learning.methods.fedavg import FedAvg
+from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster
 
@@ -23,7 +23,7 @@ def proximal(weights: Mapping[str, Any], server: Mapping[str, Any], *, mu: float
 
 
 @dataclass(frozen=True, config=CHECKED)
-class FedProxOptions:
+class FedProxOptions(FedAvgOptions):
     """Options of FedProx."""
 
     mu: float = Field(0.01, ge=0, description="weight of the proximal term")

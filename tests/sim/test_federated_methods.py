@@ -304,6 +304,30 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     assert max(float((found[n] - start[n]).abs().max()) for n in wanted) > 1e-2
 
 
+@pytest.mark.parametrize("share", ["all", "present"])
+def test_the_share_of_a_missing_device_is_nobodys_or_that_of_those_who_came(tmp_path, share):
+    whole = scenario("fedavg", {"weights": share}).model_dump()
+    said = scenarios.from_dict({**whole, "faults": {"uploads": {"not_finite": 0.4}}})
+    updates = sim.run(said, tmp_path / "run").updates
+    came = [
+        set(zip(rows.cluster, rows.device, strict=True)) for _, rows in updates.groupby("round")
+    ]
+    loop = Loop(said)
+    assert any(len(each) < len(loop.clients) for each in came)
+
+    def step(x, models):
+        present = came.pop(0)
+        of = sum(loop.p[c] for c in present) if share == "present" else 1.0
+        own = {c: loop.p[c] / of for c in present}
+        return {n: x[n] + sum(own[c] * (models[c][n] - x[n]) for c in present) for n in x}
+
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    for name, tensor in loop.rounds(step).items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
+    total = updates.groupby("round").weight.sum().to_numpy()
+    assert (np.allclose(total, 1.0, atol=1e-12)) is (share == "present")
+
+
 def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
     adam = {"optimizer": {"kind": "adam", "state": "keep"}, "step_size": 0.01}
     found, loop = weights(tmp_path, "centralised", **adam), Loop(scenario("centralised", **adam))
