@@ -2,113 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats
 from sim.errors import InvariantError
 from sim.plan.contacts import LAST_BITS_S
-from sim.trace.arrow import array, as_numpy
-from sim.trace.tables import grouped, numbers_of, says
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOLERANCE = 1e-9
 """Relative rounding of byte sums and times."""
 SHOWN = 3
 """How many payloads with a wrong sum are named."""
-OFFER = ("cluster", "device", "direction", "payload", "version")
+OFFER = ["cluster", "device", "direction", "payload", "version"]
 """What tells one payload of a device from another."""
 
 
-def check(tables: dict[str, pa.Table]) -> None:
+def check(tables: Mapping[str, pa.Table]) -> None:
     """Raise InvariantError that names each invariant that a run's tables violate."""
-    moved = tables["transfers"]
-    direct = says(moved, "direction", "sidelink")
-    over_contacts = {**tables, "transfers": moved.filter(array(~direct))}
-    found = [
-        *_clock(tables),
-        *_transfers(over_contacts),
-        *_bytes(over_contacts),
-        *_messages(moved.filter(array(direct))),
-        *_contacts(tables),
-    ]
+    moved, contacts = (tables[name].to_pandas() for name in ("transfers", "contacts"))
+    direct = moved.direction == "sidelink"
+    over = moved[~direct]
+    wrong = _transfers(over, contacts) | _messages(moved[direct])
+    served = contacts[contacts.served]
+    wrong["a served contact has no duration"] = ~(served.service_end_s > served.service_start_s)
+    found = [*_clock(tables), *(text for text, rows in wrong.items() if rows.any()), *_sums(over)]
     if found:
         raise InvariantError("the run contradicts itself: " + "; ".join(found))
 
 
-def _clock(tables: dict[str, pa.Table]) -> Iterator[str]:
+def _clock(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     for name, column in (("events", "time_s"), ("metrics", "time_s"), ("transfers", "start_s")):
-        time = _numbers(tables[name], column)
+        time = tables[name].column(column).to_pandas()
         if not np.isfinite(time).all():
             yield f"a time in {name} is not finite"
-        elif (np.diff(time) < 0).any() or (time < 0).any():
+        elif (time.diff() < 0).any() or (time < 0).any():
             yield f"the clock of {name} runs backwards"
 
 
-def _contacts(tables: dict[str, pa.Table]) -> Iterator[str]:
-    served = tables["contacts"].filter(tables["contacts"].column("served"))
-    start, end = _numbers(served, "service_start_s"), _numbers(served, "service_end_s")
-    if not (end > start).all():
-        yield "a served contact has no duration"
-
-
-def _transfers(tables: dict[str, pa.Table]) -> Iterator[str]:
-    contacts, moved = tables["contacts"], tables["transfers"]
-    if not len(moved):
-        return
-    rows = _numbers(moved, "contact_id").astype(int)
-    service_start = _numbers(contacts, "service_start_s")[rows]
-    service_end = _numbers(contacts, "service_end_s")[rows]
-    start, end = _numbers(moved, "start_s"), _numbers(moved, "end_s")
-    slack = TOLERANCE * np.maximum(service_end, 1.0)
-    if (start < service_start - slack).any() or (end > service_end + slack + LAST_BITS_S).any():
-        yield "a transfer lies outside its contact"
+def _transfers(moved: pd.DataFrame, contacts: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return which rows of transfers over contacts are wrong, by what is."""
+    span = contacts[["service_start_s", "service_end_s"]].iloc[moved.contact_id.astype(int)]
+    begins, ends = span.to_numpy().T
+    slack = TOLERANCE * np.maximum(ends, 1.0)
+    early, late = moved.start_s < begins - slack, moved.end_s > ends + slack + LAST_BITS_S
     # A neglected downlink takes no time; everything else does.
-    up = says(moved, "direction", "uplink")
-    if (end < start).any() or (end == start)[up].any():
-        yield "a transfer has no duration"
+    at_once = (moved.end_s == moved.start_s) & (moved.direction == "uplink")
+    size, delivered = moved.payload_bytes, moved.delivered_bytes
+    some = (delivered > 0) & (delivered <= size * (1 + TOLERANCE))
+    return {
+        "a transfer lies outside its contact": early | late,
+        "a transfer has no duration": (moved.end_s < moved.start_s) | at_once,
+        "a transfer carries more than its payload, or nothing": ~some,
+    }
 
 
-def _messages(moved: pa.Table) -> Iterator[str]:
+def _messages(moved: pd.DataFrame) -> dict[str, pd.Series]:
     """Between devices there is no contact to go on in: a message arrives as a whole."""
-    size, delivered = _numbers(moved, "payload_bytes"), _numbers(moved, "delivered_bytes")
-    if not (_numbers(moved, "end_s") > _numbers(moved, "start_s")).all():
-        yield "a message has no duration"
-    through = says(moved, "outcome", "delivered")
-    if not (moved.column("contact_id").null_count == len(moved) and (delivered > 0).all()):
-        yield "a message over a sidelink has a contact, or carries nothing"
-    if (delivered[through] != size[through]).any() or (delivered > size).any():
-        yield "a message arrives with more bytes than it has, or with fewer"
+    size, delivered = moved.payload_bytes, moved.delivered_bytes
+    other = (moved.outcome == "delivered") & (delivered != size)
+    return {
+        "a message has no duration": ~(moved.end_s > moved.start_s),
+        "a message over a sidelink has a contact, or carries nothing": moved.contact_id.notna()
+        | ~(delivered > 0),
+        "a message arrives with more bytes than it has, or with fewer": other | (delivered > size),
+    }
 
 
-def _bytes(tables: dict[str, pa.Table]) -> Iterator[str]:
-    moved = tables["transfers"]
-    size, delivered = _numbers(moved, "payload_bytes"), _numbers(moved, "delivered_bytes")
-    if not ((delivered > 0) & (delivered <= size * (1 + TOLERANCE))).all():
-        yield "a transfer carries more than its payload, or nothing"
-    yield from _sums(moved, size, delivered)
-
-
-def _sums(moved: pa.Table, size: Floats, delivered: Floats) -> Iterator[str]:
+def _sums(moved: pd.DataFrame) -> Iterator[str]:
     """A payload's rows, from the first or the one after a lost one on, carry its size."""
-    if not len(moved):
-        return
-    order, first = grouped([numbers_of(moved.column(key)) for key in OFFER])
-    carried, through = (says(moved, "outcome", text)[order] for text in ("carried", "delivered"))
-    begins = np.zeros(len(order), bool)
-    begins[first] = True
-    begins[1:] |= ~carried[:-1]
-    part = np.cumsum(begins) - 1
-    total = np.add.reduceat(delivered[order], np.flatnonzero(begins))[part]
-    whole = size[order]
-    wrong = np.flatnonzero(through & (np.abs(total - whole) > TOLERANCE * whole))
-    for row in wrong[:SHOWN]:
-        name = tuple(moved.column(key)[int(order[row])].as_py() for key in OFFER)
-        yield f"{name}: {total[row]} bytes were sent of a delivered payload of {whole[row]}"
+    lost = (moved.outcome != "carried").groupby([moved[key] for key in OFFER])
+    part = lost.cumsum() - (moved.outcome != "carried")
+    total = moved.delivered_bytes.groupby([*(moved[key] for key in OFFER), part]).cumsum()
+    apart = (total - moved.payload_bytes).abs() > TOLERANCE * moved.payload_bytes
+    wrong = moved.assign(total=total)[(moved.outcome == "delivered") & apart]
+    for *name, size, sent in wrong[[*OFFER, "payload_bytes", "total"]].head(SHOWN).to_numpy():
+        yield f"{(*name,)}: {sent} bytes were sent of a delivered payload of {size}"
     if len(wrong) > SHOWN:
         yield f"{len(wrong) - SHOWN} more delivered payloads have too many bytes, or too few"
-
-
-def _numbers(table: pa.Table, column: str) -> Floats:
-    return as_numpy(table.column(column)).astype(float, copy=False)
