@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from math import asin, cos, radians, sin, sqrt
 from typing import TYPE_CHECKING
 
@@ -96,13 +96,7 @@ def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
     if cluster.places is None:
         return None
     return [
-        orbit.Site(
-            place.name or str(number),
-            place.latitude_deg,
-            place.longitude_deg,
-            place.altitude_m,
-            place.min_elevation_deg,
-        )
+        orbit.Site(**place.model_dump() | {"name": place.name or str(number)})
         for number, place in enumerate(cluster.places)
     ]
 
@@ -125,10 +119,7 @@ def device_kinds(scenario: Scenario, index: int) -> tuple[Kind, ...] | None:
 def _sites_of_file(scenario: Scenario, index: int) -> tuple[list[orbit.Site], tuple[int, ...]]:
     """Sites of a cluster's file in the order of the file, and the numbers in canonical order."""
     found = orbit.read_sites(scenarios.places_file(scenario, index))
-    rows = [
-        (site.name, site.latitude_deg, site.longitude_deg, site.altitude_m, site.min_elevation_deg)
-        for site in found
-    ]
+    rows = list(map(astuple, found))
     return found, places_order(rows, scenario.ground.clusters[index].kinds)
 
 

@@ -13,7 +13,6 @@ from dataclasses import astuple, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -97,49 +96,41 @@ LARGEST_BYTES = 2**30
 
 
 class Results:
-    """The cache that :class:`learning.values.lazy.Values` asks, and final models beside it."""
+    """The cache that :class:`learning.values.lazy.Values` asks, and final models beside it.
+
+    What was kept by a key is returned; None where nothing was.
+    """
 
     def __init__(self, shelf: Shelf, context: str) -> None:
         self._shelf = shelf
         self._folder = f"{RESULTS_FOLDER}/{context}"
 
     def tensors(self, key: str) -> Tensors | None:
-        """Return the tensors of ``key``; None where they are not known."""
-        name = self._name(key, TENSORS)
-        data = self._shelf.read(name)
-        try:
-            return None if data is None else unpacked(data)
-        except ValueError:
-            self._shelf.remove(name)
-            return None
+        """Return tensors."""
+        return self._shelf.read(f"{self._folder}/{key}{TENSORS}", unpacked)
 
     def keep_tensors(self, key: str, tensors: Tensors) -> None:
-        """Keep the tensors of ``key``."""
+        """Keep tensors."""
         size_bytes = sum(t.numel() * t.element_size() for t in tensors.values())
-        if self._shelf.trouble or size_bytes > LARGEST_BYTES:
-            return
-        self._shelf.write(self._name(key, TENSORS), packed(tensors))
+        if not self._shelf.trouble and size_bytes <= LARGEST_BYTES:
+            self._shelf.write(f"{self._folder}/{key}{TENSORS}", packed(tensors))
 
     def number(self, key: str) -> str | None:
-        """Return what was taken out of tensors, as JSON; None where it is not known."""
-        data = self._shelf.read(self._name(key, NUMBER))
-        return None if data is None else data.decode()
+        """Return what was taken out of tensors, as JSON."""
+        return self._shelf.read(f"{self._folder}/{key}{NUMBER}", bytes.decode)
 
     def keep_number(self, key: str, text: str) -> None:
         """Keep what was taken out of tensors."""
-        self._shelf.write(self._name(key, NUMBER), text.encode())
+        self._shelf.write(f"{self._folder}/{key}{NUMBER}", text.encode())
 
     def model(self, key: str) -> bytes | None:
-        """Return the bytes of a model's file; None where they are not known."""
-        return self._shelf.read(self._name(key, MODEL))
+        """Return the bytes of a model's file."""
+        return self._shelf.read(f"{self._folder}/{key}{MODEL}", bytes)
 
     def keep_model(self, key: str, data: bytes) -> None:
         """Keep the bytes of a model's file."""
         if len(data) <= LARGEST_BYTES:
-            self._shelf.write(self._name(key, MODEL), data)
-
-    def _name(self, key: str, suffix: str) -> str:
-        return f"{self._folder}/{key}{suffix}"
+            self._shelf.write(f"{self._folder}/{key}{MODEL}", data)
 
 
 # Contact windows by what they are found from.
@@ -170,7 +161,7 @@ class WindowCache:
     def find(self, query: WindowQuery) -> Windows:
         """Return what ``find_windows`` returns, or has returned for the same query."""
         name = f"{WINDOWS_FOLDER}/{key_of(query)}{SUFFIX}"
-        known = self._read(name)
+        known = self._shelf.read(name, _unpacked)
         self.used = "found" if known is None else "read"
         if known is not None:
             return known
@@ -179,14 +170,6 @@ class WindowCache:
         if time.perf_counter() - began > WORTH_KEEPING_S:
             self._shelf.write(name, _packed(*found))
         return found
-
-    def _read(self, name: str) -> Windows | None:
-        data = self._shelf.read(name)
-        try:
-            return None if data is None else _unpacked(data)
-        except (ValueError, KeyError, EOFError, BadZipFile):
-            self._shelf.remove(name)
-            return None
 
 
 def key_of(query: WindowQuery) -> str:

@@ -7,9 +7,12 @@ import struct
 import sys
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
+from zipfile import BadZipFile
 
 from learning.files import at_once, read_regular
 
@@ -68,6 +71,7 @@ def mark(folder: Path) -> None:
 
 
 SEAL = struct.Struct("<6sI")
+T = TypeVar("T")
 
 
 class Shelf:
@@ -85,21 +89,29 @@ class Shelf:
         self.kept_bytes = 0
         self._ready = False
 
-    def read(self, name: str) -> bytes | None:
+    def read(
+        self,
+        name: str,
+        unpack: Callable[[bytes], T] = bytes,  # type: ignore[assignment]
+    ) -> T | None:
         """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
         path = self.root / name
         try:
             sealed = read_regular(path)
         except (OSError, ValueError):
             return None
-        data = sealed[: -SEAL.size]
-        if sealed[-SEAL.size :] != _seal(data):
-            self.remove(name)
+        try:
+            if sealed[-SEAL.size :] != _seal(sealed[: -SEAL.size]):
+                raise ValueError("torn")
+            found = unpack(sealed[: -SEAL.size])
+        except (ValueError, KeyError, EOFError, BadZipFile):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             return None
         self.read_files[path.suffix] += 1
         with suppress(OSError):
             os.utime(path)
-        return data
+        return found
 
     def write(self, name: str, data: bytes) -> None:
         """Keep ``data`` under ``name``, unless there has been trouble."""
@@ -120,11 +132,6 @@ class Shelf:
         else:
             self.kept_files[path.suffix] += 1
             self.kept_bytes += len(data)
-
-    def remove(self, name: str) -> None:
-        """Remove what is kept under ``name``, if that can be done."""
-        with suppress(OSError):
-            (self.root / name).unlink(missing_ok=True)
 
     def _prepare(self) -> None:
         """Make the folder when it is first written to. Raises OSError for somebody else's."""

@@ -23,8 +23,6 @@ from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, plain
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scenarios import Scenario
     from sim.plots import Pictures
 
@@ -44,6 +42,18 @@ def load(folder: str | Path) -> Result:
     return Result(read_tables(place), manifest, place)
 
 
+def _frame(name: str, doc: str) -> property:
+    """Return a property: a table of a run, made a pandas DataFrame when it is first asked for."""
+
+    def frame(result: Result) -> Any:
+        if name not in result._frames:
+            none = pa.schema(list(COLUMNS[name].items())).empty_table()
+            result._frames[name] = result.tables.get(name, none).to_pandas()
+        return result._frames[name]
+
+    return property(frame, doc=doc)
+
+
 @dataclass(frozen=True, repr=False)
 class Result:
     """What a run has produced; the tables as pandas DataFrames.
@@ -57,51 +67,18 @@ class Result:
     folder: Path | None = None
     _frames: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def _frame(self, name: str) -> pd.DataFrame:
-        if name not in self._frames:
-            none = pa.schema(list(COLUMNS[name].items())).empty_table()
-            self._frames[name] = self.tables.get(name, none).to_pandas()
-        return self._frames[name]
-
-    @property
-    def contacts(self) -> pd.DataFrame:
-        """One row a contact of the plan, served or not."""
-        return self._frame("contacts")
-
-    @property
-    def transfers(self) -> pd.DataFrame:
-        """One row a device, payload and contact."""
-        return self._frame("transfers")
-
-    @property
-    def events(self) -> pd.DataFrame:
-        """What happened, in order of time."""
-        return self._frame("events")
-
-    @property
-    def metrics(self) -> pd.DataFrame:
-        """Accuracy and loss of the server's model at every complete cycle."""
-        return self._frame("metrics")
-
-    @property
-    def assignments(self) -> pd.DataFrame:
-        """Which cluster trains which expert."""
-        return self._frame("assignments")
-
-    @property
-    def clients(self) -> pd.DataFrame:
-        """Samples of each class that a device holds; empty for a run that trains nothing."""
-        return self._frame("clients")
-
-    @property
-    def updates(self) -> pd.DataFrame:
-        """One row per update of a device that the server used."""
-        return self._frame("updates")
-
-    @property
-    def inferences(self) -> pd.DataFrame:
-        """Answers of networked experts, one row per group of samples; empty for other methods."""
-        return self._frame("inferences")
+    contacts = _frame("contacts", "One row a contact of the plan, served or not.")
+    transfers = _frame("transfers", "One row a device, payload and contact.")
+    events = _frame("events", "What happened, in order of time.")
+    metrics = _frame("metrics", "Accuracy and loss of the server's model at each complete cycle.")
+    assignments = _frame("assignments", "Which cluster trains which expert.")
+    clients = _frame(
+        "clients", "Samples of each class that a device holds; empty without training."
+    )
+    updates = _frame("updates", "One row per update of a device that the server used.")
+    inferences = _frame(
+        "inferences", "Answers of networked experts, a row per group of samples; empty elsewhere."
+    )
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the table ``name``, or some columns of it, in pieces that fit into memory.
