@@ -14,25 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.options import (
-    Board,
-    Json,
-    MaxWall,
-    NoCache,
-    Quiet,
-    RunFolder,
-    ScenarioName,
-    Seed,
-    SetKeys,
-    go_on,
-    load,
-    output,
-    overrides_of,
-    print_json,
-    showing,
-    wall_s,
-    wrong,
-)
+from sim.cli import options
 from sim.formatting import Bar
 
 if TYPE_CHECKING:
@@ -42,22 +24,22 @@ if TYPE_CHECKING:
 
 
 def run_command(
-    scenario: ScenarioName,
-    out: Annotated[Path | None, output("run folder; default runs/NAME-METHOD-SEED")] = None,
-    set_: SetKeys = None,
-    seed: Seed = None,
-    resume: Annotated[bool, go_on("run")] = False,
-    no_cache: NoCache = False,
-    max_wall: MaxWall = None,
-    tensorboard: Board = None,
-    quiet: Quiet = False,
-    json_: Json = False,
+    scenario: options.ScenarioName,
+    out: Annotated[Path | None, options.output("run folder; default runs/NAME-METHOD-SEED")] = None,
+    set_: options.SetKeys = None,
+    seed: options.Seed = None,
+    resume: Annotated[bool, options.go_on("run")] = False,
+    no_cache: options.NoCache = False,
+    max_wall: options.MaxWall = None,
+    tensorboard: options.Board = None,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
 ) -> None:
     """Simulate a scenario and write its run folder."""
     from sim.execution.running import run
 
-    within_s = wall_s(max_wall)
-    loaded = load(scenario, set_, seed)
+    within_s = options.wall_s(max_wall)
+    loaded = options.load(scenario, set_, seed)
     place = out or _default_folder(loaded, resume)
     start = partial(run, loaded, place, resume, cache=not no_cache)
     carried_out(start, loaded, place, within_s, tensorboard, quiet, json_)
@@ -68,7 +50,7 @@ def _default_folder(scenario: Scenario, resume: bool) -> Path:
     from sim.files import free_folder
 
     if resume:
-        wrong("--resume: name the run's folder with -o DIR")
+        options.wrong("--resume: name the run's folder with -o DIR")
     name = scenario.source_path.stem if scenario.source_path else "scenario"
     return free_folder(Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}")
 
@@ -77,18 +59,18 @@ def _default_folder(scenario: Scenario, resume: bool) -> Path:
 
 
 def fork_command(
-    run: RunFolder,
+    run: options.RunFolder,
     at: Annotated[
         str, typer.Option(metavar="TIME", help="simulated time: 36h, 2d, 90min, 5400 (seconds)")
     ],
-    set_: SetKeys = None,
-    out: Annotated[Path | None, output("run folder; default RUN_DIR-fork")] = None,
-    resume: Annotated[bool, go_on("fork")] = False,
-    no_cache: NoCache = False,
-    max_wall: MaxWall = None,
-    tensorboard: Board = None,
-    quiet: Quiet = False,
-    json_: Json = False,
+    set_: options.SetKeys = None,
+    out: Annotated[Path | None, options.output("run folder; default RUN_DIR-fork")] = None,
+    resume: Annotated[bool, options.go_on("fork")] = False,
+    no_cache: options.NoCache = False,
+    max_wall: options.MaxWall = None,
+    tensorboard: options.Board = None,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
 ) -> None:
     """Go on with a run from some time on with keys of its scenario changed."""
     import scenarios
@@ -98,12 +80,12 @@ def fork_command(
     from sim.formatting import parse_seconds
 
     within_s, at_s, overrides = (
-        wall_s(max_wall),
+        options.wall_s(max_wall),
         parse_seconds("--at", at),
-        overrides_of(set_, None),
+        options.overrides_of(set_, None),
     )
     if resume and out is None:
-        wrong("--resume: name the fork's folder with -o DIR")
+        options.wrong("--resume: name the fork's folder with -o DIR")
     place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
     with as_written([run]):
         parent = Parent.read(run)
@@ -155,9 +137,9 @@ def carried_out(
         text = summary_text(summary)
     for line in warnings:
         print(line, file=sys.stderr)
-    with showing("the run is complete, its summary", f"leomix show {place}", json_):
+    with options.showing("the run is complete, its summary", f"leomix show {place}", json_):
         if json_:
-            print_json({**summary, "folder": str(place)})
+            options.print_json({**summary, "folder": str(place)})
         else:
             print(f"{text}\n{'run folder':<14} {place}")
     if progress.shown and not json_:

@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.options import (
-    Json,
-    MaxWall,
-    NoCache,
-    Quiet,
-    ScenarioName,
-    Seed,
-    SetKeys,
-    go_on,
-    output,
-    overrides_of,
-    print_json,
-    showing,
-    wall_s,
-)
+from sim.cli import options
 
 if TYPE_CHECKING:
     from sim.sweep.supervisor import Sweeping
@@ -35,7 +21,7 @@ ENDED = {"failed": 1, "refused": 2}
 
 
 def sweep_command(
-    scenario: ScenarioName,
+    scenario: options.ScenarioName,
     sweep: Annotated[
         list[str],
         typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
@@ -44,12 +30,12 @@ def sweep_command(
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="how many random combinations")
     ] = None,
-    set_: SetKeys = None,
-    seed: Seed = None,
+    set_: options.SetKeys = None,
+    seed: options.Seed = None,
     replications: Annotated[
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
     ] = 1,
-    out: Annotated[Path | None, output("default runs/sweep-NAME")] = None,
+    out: Annotated[Path | None, options.output("default runs/sweep-NAME")] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
     ] = 1,
@@ -57,7 +43,7 @@ def sweep_command(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")
     ] = None,
-    resume: Annotated[bool, go_on("sweep")] = False,
+    resume: Annotated[bool, options.go_on("sweep")] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on with other points when one has failed")
     ] = False,
@@ -68,10 +54,10 @@ def sweep_command(
         bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
-    no_cache: NoCache = False,
-    max_wall: MaxWall = None,
-    quiet: Quiet = False,
-    json_: Json = False,
+    no_cache: options.NoCache = False,
+    max_wall: options.MaxWall = None,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
     from sim.sweep import running, supervisor
@@ -79,8 +65,9 @@ def sweep_command(
     from sim.sweep.spec import read_pairs
 
     name = supervisor.scenario_name(scenario)
-    plan = Plan(name, overrides_of(set_, seed), read_pairs(sweep), sampling, samples, replications)
-    options = supervisor.SweepOptions(
+    overrides, specs = options.overrides_of(set_, seed), read_pairs(sweep)
+    plan = Plan(name, overrides, specs, sampling, samples, replications)
+    how = supervisor.SweepOptions(
         out=out,
         workers=supervisor.workers(jobs),
         engine=engine,
@@ -89,16 +76,16 @@ def sweep_command(
         keep_going=keep_going,
         shard=supervisor.shard(shard),
         cache=not no_cache,
-        max_wall_s=wall_s(max_wall),
+        max_wall_s=options.wall_s(max_wall),
     )
     points = running.points_of(plan, yes)
     if dry_run:
-        text, ended = running.rehearse(plan, points, options)
+        text, ended = running.rehearse(plan, points, how)
         print(text)
         if ended in ENDED:
             raise typer.Exit(ENDED[ended])
         return
-    done = running.run_points(plan, points, options, quiet)
+    done = running.run_points(plan, points, how, quiet)
     _show(done, json_)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done
@@ -125,9 +112,9 @@ def _show(done: Sweeping, json_: bool) -> None:
             file=sys.stderr,
         )
     ended = "has ended" if done.left or done.trouble else "is complete"
-    with showing(f"the sweep {ended}, its table", f"leomix report {done.place}", json_):
+    with options.showing(f"the sweep {ended}, its table", f"leomix report {done.place}", json_):
         if json_:
-            print_json(rows.to_pylist())
+            options.print_json(rows.to_pylist())
             return
         print(table_text(rows, keys))
         for head, text in (
