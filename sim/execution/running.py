@@ -26,20 +26,6 @@ from sim.execution import folder as run_folder
 from sim.execution.cache import RunCache
 from sim.execution.cache_store import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
-from sim.execution.folder import (
-    COMPLETE,
-    FAILED,
-    INTERRUPTED,
-    MANIFEST,
-    RUN_LOG,
-    SPILLED,
-    as_run_failure,
-    check_place,
-    is_free,
-    locked,
-    read_manifest,
-    read_tables,
-)
 from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_evaluation, log_start, run_log
 from sim.execution.manifest import manifest_of, trained
@@ -62,11 +48,11 @@ class RunFolder:
     def __init__(self, place: Path, identity: str, checkpoint_every_s: float) -> None:
         self.place = place
         self.checkpoint = Checkpoint(place, identity, checkpoint_every_s)
-        self._is_new = is_free(place)
+        self._is_new = run_folder.is_free(place)
         self.before: dict[str, Any] | None = None
-        if (place / MANIFEST).exists():
+        if (place / run_folder.MANIFEST).exists():
             try:
-                self.before = read_manifest(place)
+                self.before = run_folder.read_manifest(place)
             except InputError:
                 if not (place / CHECKPOINT / JOURNAL).exists():
                     raise  # else the checkpoint can do without
@@ -75,17 +61,17 @@ class RunFolder:
 
     def finished(self) -> Result | None:
         """Return the complete run that the folder holds already, if it does."""
-        if self.before is None or self.before["status"] != COMPLETE:
+        if self.before is None or self.before["status"] != run_folder.COMPLETE:
             return None
         self.checkpoint.remove()  # its process may have been killed just before it did
-        return Result(read_tables(self.place), self.before, self.place)
+        return Result(run_folder.read_tables(self.place), self.before, self.place)
 
     def give_up(self) -> None:
         """Leave a folder that was begun in as it was found: the input is wrong."""
         if self._is_new:
             self.checkpoint.remove()
             with suppress(OSError):
-                (self.place / RUN_LOG).unlink(missing_ok=True)
+                (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
 
 
 def run(
@@ -109,7 +95,7 @@ def run(
     """
     place = None if out is None else Path(out)
     if place is not None:
-        check_place(place, resume)
+        run_folder.check_place(place, resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache(cache_folder()) if cache else None
@@ -127,7 +113,7 @@ def run_builds(
     observers: Sequence[Observer],
 ) -> Result:
     """Return the result of a run as :func:`run` does, out of its folder if it is there."""
-    with locked(place):
+    with run_folder.locked(place):
         this = Run(builds, place, checkpoint_every_s, cache, observers)
         known = None if this.folder is None else this.folder.finished()
         return known or this.execute()
@@ -154,13 +140,13 @@ class Run(Observer):
         self.folder: RunFolder | None = None
         journal = builds.journal
         if place is not None:
-            with as_run_failure(place):
+            with run_folder.as_run_failure(place):
                 self.folder = RunFolder(place, builds.identity, checkpoint_every_s)
                 values = first.learner.values
                 journal = self.folder.checkpoint.load(values, journal, builds.values)
         self.simulation = Simulation(first, journal, (self, *observers), builds.switches)
         if place is not None:
-            self.simulation.trace.folder = place / SPILLED
+            self.simulation.trace.folder = place / run_folder.SPILLED
             # Where nothing is trained there are no checkpoints, and no digests to compare.
             trains = first.learner.trains or self.built.learner.trains
             self.simulation.trace.replayed = trains or bool(self.simulation.journal.digest)
@@ -181,7 +167,7 @@ class Run(Observer):
                 except ValueError as error:
                     raise InputError(self.built.scenario.located(str(error))) from None
             if self.folder is not None:
-                with as_run_failure(self.place):
+                with run_folder.as_run_failure(self.place):
                     self.folder.checkpoint.begin(self.simulation.journal)
             with run_log(self.place):
                 log_start(self.built.scenario, self.simulation.journal.event)
@@ -201,14 +187,14 @@ class Run(Observer):
         try:
             self.simulation.run()
             self.simulation.invariants.conclude(self.built.learner, self.simulation.books)
-            result = self._result(COMPLETE)
-            with as_run_failure(self.place):
+            result = self._result(run_folder.COMPLETE)
+            with run_folder.as_run_failure(self.place):
                 self._write(result)
         except Interrupted as why:
-            with as_run_failure(self.place):
+            with run_folder.as_run_failure(self.place):
                 if self.folder is not None:
                     self._save(self.folder.checkpoint.save)
-                self._write(self._result(INTERRUPTED))
+                self._write(self._result(run_folder.INTERRUPTED))
             raise Interrupted(self._how_to_resume(str(why))) from None
         except KeyboardInterrupt:
             # In the middle of an event, and in a hurry: what was saved last is whole.
@@ -233,8 +219,8 @@ class Run(Observer):
         """Keep what was traced; what made the run fail may also stand in the way of that."""
         self.simulation.log.watch = None  # one failure is enough
         try:
-            with as_run_failure(self.place):
-                self._write(self._result(FAILED, error))
+            with run_folder.as_run_failure(self.place):
+                self._write(self._result(run_folder.FAILED, error))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
             why = "" if text == error else f": {text}"
@@ -250,7 +236,7 @@ class Run(Observer):
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
         if self.folder is not None and self.built.learner.trains:
-            with as_run_failure(self.place):
+            with run_folder.as_run_failure(self.place):
                 self._save(self.folder.checkpoint.save_if_due)
 
     def _save(self, save: Callable[..., bool]) -> None:
@@ -292,7 +278,7 @@ class Run(Observer):
 
     def _write(self, result: Result) -> None:
         manifest, learner, folder = result.manifest, self.built.learner, self.folder
-        complete = manifest["status"] == COMPLETE
+        complete = manifest["status"] == run_folder.COMPLETE
         if folder is not None:
             run_folder.write_tables(folder.place, result.tables)
             if complete:
