@@ -160,30 +160,33 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""Environment variables that set how many threads libraries use."""
+"""Environment variables that set how many threads libraries use: one in a worker."""
 
 
 class WorkerProcess:
     """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only."""
 
-    def __init__(self, log: Path, lock: int | None) -> None:
+    def __init__(self, log: Path, lock: int | None = None) -> None:
+        # It looks into the working directory only if this process does.
+        path = [] if sys.path[0] in ("", str(Path.cwd())) else ["-P"]
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*python(), "-m", "sim.sweep.worker"],
+                [sys.executable, *path, "-m", "sim.sweep.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=one_thread(),
+                env={**os.environ, **dict.fromkeys(THREADS, "1")},
                 start_new_session=True,
                 # Held as long as the worker lives: nobody else sweeps in its folder until then.
                 pass_fds=() if lock is None else (lock,),
             )
         self._writing = threading.Lock()
 
-    def run(self, point: Point, folder: Path, cache: bool) -> Outcome:
-        """Run a point; if the worker dies, the point has crashed."""
+    def run(self, point: Point, folder: Path, cache: bool, limit_s: float | None = None) -> Outcome:
+        """Run a point, or try it for so long; if the worker dies, the point has crashed."""
         assert self._process.stdout is not None  # a pipe
-        self._say({"point": asdict(point), "folder": str(folder), "cache": cache})
+        what = {"point": asdict(point), "folder": str(folder), "cache": cache, "limit_s": limit_s}
+        self._say(what)
         answer = self._process.stdout.readline()
         # A worker that is killed while it answers leaves half a line.
         if answer.endswith(b"\n"):
@@ -213,16 +216,6 @@ class WorkerProcess:
         with self._writing, contextlib.suppress(BrokenPipeError, ValueError):
             self._process.stdin.write(json.dumps(said).encode() + b"\n")
             self._process.stdin.flush()
-
-
-def python() -> list[str]:
-    """Return this Python; it looks into the working directory only if this process does."""
-    return [sys.executable, *([] if sys.path[0] in ("", str(Path.cwd())) else ["-P"])]
-
-
-def one_thread() -> dict[str, str]:
-    """Return the environment of a process that computes in one thread."""
-    return {**os.environ, **dict.fromkeys(THREADS, "1")}
 
 
 def _death(code: int) -> str:

@@ -1,33 +1,19 @@
-"""A point tried for seconds: time and disk of all.
-
-It reads a point as JSON from stdin and writes a :class:`Trial` as JSON on stdout. Its argument is
-how many seconds behind the first event it may take.
-"""
+"""What a sweep will take in time and on disk: from points that are there, else tried on one."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
-from sim.engine.evaluation import Observer
-from sim.errors import Interrupted, SimulationError
-from sim.execution.folder import COMPLETE, FAILED, POINTS, REFUSED
+from sim.execution.folder import COMPLETE, CRASHED, FAILED, POINTS
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep.engine import Point
-from sim.sweep.local_engine import one_thread, python
+from sim.sweep.folder import LOG
+from sim.sweep.local_engine import WorkerProcess
 from sim.sweep.supervisor import Sweeping
-from sim.sweep.worker import own_stdout
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
+from sim.sweep.worker import folder_bytes
 
 LIMIT_S = 10.0
 """How long a point is tried."""
@@ -41,12 +27,12 @@ class Trial:
     ``peak_bytes`` is the most memory that the process has had by then.
     """
 
-    before_s: float
-    behind_s: float
-    share: float
-    size_bytes: int
-    status: str = COMPLETE
-    error: str = ""
+    status: str
+    error: str
+    before_s: float = 0.0
+    behind_s: float = 0.0
+    share: float = 0.0
+    size_bytes: int = 0
     peak_bytes: int = 0
 
     @property
@@ -60,97 +46,17 @@ class Trial:
         return self.size_bytes / self.share if self.share else float("inf")
 
 
-class TrialObserver(Observer):
-    """Measures how far a run comes, and ends it when its time is up."""
-
-    def __init__(self, scenario: Scenario, limit_s: float) -> None:
-        self._stop = scenario.stop
-        self._limit_s = limit_s
-        self._began = time.monotonic()
-        self._first: float | None = None
-        self.share = 0.0
-
-    @property
-    def before_s(self) -> float:
-        """Seconds before the first event."""
-        return (time.monotonic() if self._first is None else self._first) - self._began
-
-    @property
-    def behind_s(self) -> float:
-        """Seconds since the first event."""
-        return 0.0 if self._first is None else time.monotonic() - self._first
-
-    def event(self, number: int, time_s: float) -> None:
-        """Take the time, and raise Interrupted when it is up."""
-        if self._stop.days:
-            self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
-        if self._first is None:
-            self._first = time.monotonic()
-        if self.behind_s > self._limit_s:
-            raise Interrupted("that is enough")
-
-    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Take down how far the run has come in cycles."""
-        if self._stop.cycles:
-            self.share = min(1.0, max(self.share, cycle / self._stop.cycles))
-
-
-def trial(point: Point, limit_s: float = LIMIT_S) -> Trial:
-    """Run a point in a folder that goes away again, for ``limit_s`` at most.
-
-    A short one is run twice, as the first time pays for what a worker imports once.
-    """
-    import scenarios
-
-    scenario = scenarios.load(point.scenario, point.overrides)
-    began = time.monotonic()
-    found = _one_trial(scenario, limit_s)
-    if found.share == 1.0 and time.monotonic() - began < limit_s:
-        return _one_trial(scenario, limit_s)
-    return found
-
-
-def _one_trial(scenario: Scenario, limit_s: float) -> Trial:
-    from resource import RUSAGE_SELF, getrusage
-
-    from sim.execution.checkpoint import CHECKPOINT
-    from sim.execution.running import run
-
-    watch = TrialObserver(scenario, limit_s)
+def tried(point: Point, limit_s: float = LIMIT_S) -> Trial:
+    """Try a point for ``limit_s`` behind its first event at most, in a worker of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "run"
+        worker = WorkerProcess(Path(folder) / LOG)
         try:
-            run(scenario, place, observers=[watch])
-            watch.share = 1.0
-        except Interrupted:
-            pass
-        except ValueError as error:
-            return _none(REFUSED, error)
-        except SimulationError as error:
-            return _none(FAILED, error)
-        # What is saved to go on from is not there at the end.
-        size = folder_bytes(place) - folder_bytes(place / CHECKPOINT)
-        peak_bytes = getrusage(RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in kibibytes
-        return Trial(watch.before_s, watch.behind_s, watch.share, size, peak_bytes=peak_bytes)
-
-
-def _none(status: str, error: Exception) -> Trial:
-    return Trial(0.0, 0.0, 0.0, 0, status, " ".join(str(error).split()))
-
-
-def folder_bytes(place: Path) -> int:
-    """Return the size of all files in a folder."""
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-
-
-def main() -> None:
-    """Try the point on stdin, for as many seconds as the command line says."""
-    answer = own_stdout()
-    point = Point(**json.load(sys.stdin))
-    print(json.dumps(asdict(trial(point, float(sys.argv[1])))), file=answer, flush=True)
-
-
-# What a sweep will take in time and on disk: from points that are there, else tried on one.
+            found = worker.run(point, Path(folder), False, limit_s)
+        finally:
+            worker.kill()
+            worker.close()
+    status = FAILED if found.status == CRASHED else found.status
+    return Trial(status, found.error, **found.figures)
 
 
 SHOWN = 3
@@ -209,23 +115,3 @@ def _from_complete(sweeping: Sweeping) -> tuple[float, float, str] | None:
     wall_s = median(outcome.figures["wall_s"] for outcome in done)
     places = [sweeping.place / POINTS / outcome.digest for outcome in done]
     return wall_s, median(map(folder_bytes, places)), f"as {len(done)} complete points show"
-
-
-def tried(point: Point, limit_s: float = LIMIT_S) -> Trial:
-    """Try a point for some seconds in a process of its own, as a worker would run it."""
-    done = subprocess.run(
-        [*python(), "-m", "sim.sweep.trial", str(limit_s)],
-        input=json.dumps(asdict(point)),
-        capture_output=True,
-        text=True,
-        env=one_thread(),
-        check=False,
-    )
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        return Trial(0.0, 0.0, 0.0, 0, FAILED, reason[0])
-    return Trial(**json.loads(done.stdout))
-
-
-if __name__ == "__main__":
-    main()

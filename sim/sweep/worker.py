@@ -14,22 +14,25 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from sim.engine.evaluation import Observer
 from sim.errors import InputError, Interrupted, SimulationError
-from sim.execution.checkpoint import has_saved
+from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.sweep.engine import Outcome, Point
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from scenarios.scenario import Stop
     from sim.execution.result import Result
 
 
@@ -63,7 +66,8 @@ class Inbox(Observer):
 def main() -> None:
     """Run the points that come until there are no more."""
     gc.set_threshold(100_000)  # as for the command `leomix`
-    answers = own_stdout()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     # Between points there is nothing to save; the supervisor says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -75,31 +79,31 @@ def main() -> None:
         task = inbox.tasks.get()
         point, folder = Point(**task["point"]), Path(task["folder"])
         with stop_on_interrupt() as stop:
-            outcome = attempt(point, folder, task["cache"], (inbox, stop))
+            outcome = attempt(point, folder, task["cache"], (inbox, stop), task["limit_s"])
         print(json.dumps(asdict(outcome)), file=answers, flush=True)
-
-
-def own_stdout() -> TextIO:
-    """Keep stdout for answers, and send all else that is printed there to stderr."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
 
 
 # One attempt at one point, in the process that calls: what every engine does with a point.
 
 
 def attempt(
-    point: Point, folder: Path, cache: bool = False, observers: Sequence[Observer] = ()
+    point: Point,
+    folder: Path,
+    cache: bool = False,
+    observers: Sequence[Observer] = (),
+    limit_s: float | None = None,
 ) -> Outcome:
     """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
 
-    ``observers`` may raise Interrupted. What is wrong with the point, or fails, is in the outcome;
-    no such error is raised.
+    ``observers`` may raise Interrupted. With ``limit_s`` the point is only tried for so long, and
+    the figures are those of ``measured``. What is wrong with the point, or fails, is in the
+    outcome; no such error is raised.
     """
     from sim.sweep.rows import figures_of
 
     try:
+        if limit_s is not None:
+            return Outcome(point.digest, COMPLETE, figures=measured(point, folder, limit_s))
         result, note = _result(point, folder / point.digest, cache, observers)
         figures = figures_of(result)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
@@ -159,6 +163,79 @@ def _put_aside(place: Path) -> Path:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+# A point tried for seconds: how far it comes, and what that takes in time and on disk.
+
+
+class _Watch(Observer):
+    """Measures how far a run comes, and ends it when its time is up."""
+
+    def __init__(self, stop: Stop, limit_s: float) -> None:
+        self._stop = stop
+        self._limit_s = limit_s
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self.share = 0.0
+
+    def spans_s(self) -> tuple[float, float]:
+        """Return the seconds before the first event, and since."""
+        now = time.monotonic()
+        first = now if self._first is None else self._first
+        return first - self._began, now - first
+
+    def event(self, number: int, time_s: float) -> None:
+        """Take the time, and raise Interrupted when it is up."""
+        if self._stop.days:
+            self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
+        if self._first is None:
+            self._first = time.monotonic()
+        if self.spans_s()[1] > self._limit_s:
+            raise Interrupted("that is enough")
+
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Take down how far the run has come in cycles."""
+        if self._stop.cycles:
+            self.share = min(1.0, max(self.share, cycle / self._stop.cycles))
+
+
+def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
+    """Run a point in a ``folder`` of no other for ``limit_s`` at most; return what that took.
+
+    A short one is run twice, as the first time pays for what a worker imports once.
+    """
+    import scenarios
+
+    scenario, began = scenarios.load(point.scenario, point.overrides), time.monotonic()
+    found = _measured(scenario, folder / "first", limit_s)
+    if found["share"] == 1.0 and time.monotonic() - began < limit_s:
+        return _measured(scenario, folder / "second", limit_s)
+    return found
+
+
+def _measured(scenario: Scenario, place: Path, limit_s: float) -> dict[str, Any]:
+    from resource import RUSAGE_SELF, getrusage
+
+    from sim.execution.running import run
+
+    watch = _Watch(scenario.stop, limit_s)
+    with suppress(Interrupted):
+        run(scenario, place, observers=[watch])
+        watch.share = 1.0
+    before_s, behind_s = watch.spans_s()
+    return {
+        "before_s": before_s,
+        "behind_s": behind_s,
+        "share": watch.share,
+        # What is saved to go on from is not there at the end.
+        "size_bytes": folder_bytes(place) - folder_bytes(place / CHECKPOINT),
+        "peak_bytes": getrusage(RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in kibibytes
+    }
+
+
+def folder_bytes(place: Path) -> int:
+    """Return the size of all files in a folder."""
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
 
 
 if __name__ == "__main__":
