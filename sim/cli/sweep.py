@@ -11,7 +11,7 @@ import typer
 from sim.cli import options
 
 if TYPE_CHECKING:
-    from sim.sweep.supervisor import Sweeping
+    from sim.sweep.running import Sweeping
 
 FAILED, PARTLY = 1, 3
 """Exit status of a sweep of which no point is done, or some are and some are not."""
@@ -60,27 +60,27 @@ def sweep_command(
     json_: options.Json = False,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
-    from sim.sweep import running, supervisor
+    from sim.sweep import running, trial
     from sim.sweep.points import Plan
     from sim.sweep.spec import read_pairs
 
-    name = supervisor.scenario_name(scenario)
+    name = running.scenario_name(scenario)
     overrides, specs = options.overrides_of(set_, seed), read_pairs(sweep)
     plan = Plan(name, overrides, specs, sampling, samples, replications)
-    how = supervisor.SweepOptions(
+    how = running.SweepOptions(
         out=out,
-        workers=supervisor.workers(jobs),
+        workers=running.workers(jobs),
         engine=engine,
         scheduler=scheduler,
         resume=resume,
         keep_going=keep_going,
-        shard=supervisor.shard(shard),
+        shard=running.shard(shard),
         cache=not no_cache,
         max_wall_s=options.wall_s(max_wall),
     )
     points = running.points_of(plan, yes)
     if dry_run:
-        text, ended = running.rehearse(plan, points, how)
+        text, ended = trial.rehearse(plan, points, how)
         print(text)
         if ended in ENDED:
             raise typer.Exit(ENDED[ended])

@@ -1,31 +1,31 @@
-"""A sweep as a whole: claimed, locked, run or tried, and read."""
+"""A sweep as a whole: its options, and the sweep under way in a folder that is claimed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sim.errors import InputError
-from sim.files import free_folder
+import pyarrow as pa
+
+from sim.errors import InputError, Interrupted
+from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS
+from sim.files import free_folder, trouble_text
 from sim.formatting import as_yaml
-from sim.sweep.engine import Point
-from sim.sweep.folder import (
-    LOG,
-    Sweep,
-    about_sweep,
-    among,
-    check_claim,
-    claim,
-    give_up_if_unused,
-    locked,
-    read_sweep,
-)
+from sim.sweep import folder as sweep_folder
+from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
+from sim.sweep.folder import LOG, Sweep, about_sweep, check_claim, locked, read_sweep, write_rows
 from sim.sweep.points import MOST_POINTS, Plan
+from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.spec import read_spec
-from sim.sweep.supervisor import Sweeping, SweepOptions, scenario_name, workers
 from sim.sweep.text import SweepProgress
-from sim.sweep.trial import dry_run_text
 
 
 def sweep(
@@ -81,47 +81,226 @@ def points_of(plan: Plan, yes: bool) -> list[Point]:
     return list(plan.points())
 
 
-def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[str, str]:
-    """Return what would be done, as text, and how a point ended that was tried for it.
-
-    Nothing is written.
-    """
-    place = options.out or _free_folder(plan)
-    check_claim(place, about_sweep(points, plan.asked), resume=True)
-    sweeping = Sweeping(place, points, options.own(points))
-    sweeping.collect()
-    return dry_run_text(sweeping, options.workers)
-
-
 def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
     """Run the points that are left, and return the sweep with its rows."""
-    place = options.out or _free_folder(plan)
+    place = options.out or free_place(plan)
     may_be_there = options.resume or options.shard[1] > 1
     about = about_sweep(points, plan.asked)
     check_claim(place, about, may_be_there)
     options.check_engine()
-    is_new = claim(place, about, may_be_there, options.part)
+    is_new = sweep_folder.claim(place, about, may_be_there, options.part)
     try:
         return _run(place, points, options, quiet)
     finally:
         # What came to nothing is not in the way of the corrected command.
         if is_new and options.shard[1] == 1:
-            give_up_if_unused(place)
+            sweep_folder.give_up_if_unused(place)
 
 
 def _run(place: Path, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
-    with among(place, options.shard[1]), locked(place, options.part) as lock:
-        sweeping = Sweeping(place, points, options.own(points), options.part)
+    with sweep_folder.among(place, options.shard[1]), locked(place, options.part) as lock:
+        sweeping = Sweeping(place, points, options)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:
-            engine = options.new_engine(lock)
-            sweeping.run(engine, options.cache, options.keep_going, progress, options.max_wall_s)
+            sweeping.run(options.new_engine(lock), progress)
         log = place / LOG
         if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
             log.unlink(missing_ok=True)  # of several shards others may be writing to it
     return sweeping
 
 
-def _free_folder(plan: Plan) -> Path:
+def free_place(plan: Plan) -> Path:
     """Return the first free ``runs/sweep-NAME``, with a number behind it if need be."""
     return free_folder(Path("runs") / f"sweep-{Path(plan.scenario).stem}")
+
+
+# A sweep under way: which points are left, and the loop over outcomes.
+
+
+ROWS_EVERY_S = 5.0
+"""Seconds between two writings of the rows."""
+
+COLLECTING_S = 600.0
+"""Seconds to wait for other shards that collect all rows."""
+
+
+@dataclass
+class Sweeping:
+    """One sweep, or one shard of it; ``trouble`` says what could not be written, if anything."""
+
+    place: Path
+    points: Sequence[Point]
+    options: SweepOptions
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    trouble: str = ""
+    _written_at: float = 0.0
+
+    def collect(self) -> None:
+        """Find out how the points ended that were run before, or by others."""
+        for digest in dict.fromkeys(point.digest for point in self.points):
+            place = self.place / POINTS / digest
+            if digest not in self.outcomes and place.is_dir():
+                found = outcome_in(place, digest)
+                if found is not None:
+                    self.outcomes[digest] = found
+
+    @cached_property
+    def tasks(self) -> list[Point]:
+        """Own points that have a run: of equal ones the first, whichever shard owns it."""
+        first = {point.digest: point for point in reversed(self.points)}
+        own = self.options.own(self.points)
+        return [point for point in own if first[point.digest] is point]
+
+    @property
+    def left(self) -> list[Point]:
+        """Points that are to be run: what failed is run again."""
+        return [point for point in self.tasks if not self.is_complete(point)]
+
+    def run(self, engine: Engine, on_outcome: Callable[[Outcome], None]) -> None:
+        """Run the points that are left, for so long at most; the rows are kept whatever happens.
+
+        Raises Interrupted if it was asked to stop, or its time was over.
+        """
+        left, options = self.left, self.options
+        self._written_at = time.monotonic()
+        try:
+            ended = engine.run(left, (self.place / POINTS).resolve(), options.cache)
+            with asking_to_stop(engine, options.max_wall_s) as asked, contextlib.closing(ended):
+                for outcome in ended:
+                    self._take(outcome, on_outcome)
+                    if outcome.status not in (COMPLETE, INTERRUPTED) and not options.keep_going:
+                        engine.hold()
+                stopped = asked()
+        finally:
+            try:
+                self._keep_rows(COLLECTING_S)
+            except OSError as error:
+                # The points are kept, and what is known of them can still be shown.
+                self.trouble = trouble_text(error)
+        if stopped:
+            raise Interrupted(f"go on with: --resume -o {self.place}")
+
+    def rows(self) -> pa.Table:
+        """Return the rows of all points."""
+        return rows_table(self.points, self.outcomes)
+
+    def is_complete(self, point: Point) -> bool:
+        """Return whether a point's run is done."""
+        outcome = self.outcomes.get(point.digest)
+        return outcome is not None and outcome.status == COMPLETE
+
+    def _take(self, outcome: Outcome, on_outcome: Callable[[Outcome], None]) -> None:
+        self.outcomes[outcome.digest] = outcome
+        on_outcome(outcome)
+        if time.monotonic() - self._written_at >= ROWS_EVERY_S:
+            # If this cannot be written, or another shard is at it, the last time will tell: points
+            # go on being run.
+            with contextlib.suppress(OSError, InputError):
+                self._keep_rows(0.0)
+            self._written_at = time.monotonic()
+
+    def _keep_rows(self, patience_s: float) -> None:
+        """Write the rows, one shard after the other: none overwrites those of another."""
+        with locked(self.place, "rows", patience_s):
+            self.collect()
+            write_rows(self.place, self.rows(), self.options.part)
+
+
+# How a sweep is to be run, as the command line asks for it.
+
+
+ENGINES = ("local", "dask")
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts."""
+
+    out: Path | None
+    workers: int = 1
+    engine: str = "local"
+    scheduler: str | None = None
+    resume: bool = False
+    keep_going: bool = False
+    shard: tuple[int, int] = (0, 1)
+    cache: bool = True
+    max_wall_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        if self.engine not in ENGINES:
+            raise InputError(f"--engine {self.engine}: must be one of {', '.join(ENGINES)}")
+        if (self.scheduler is not None) != (self.engine == "dask"):
+            raise InputError("--engine dask and --scheduler ADDRESS go together")
+        for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
+            if meant and self.out is None:
+                raise InputError(f"{option}: name the sweep's folder with -o DIR")
+
+    @property
+    def part(self) -> str:
+        """A name of the shard, for files that shards must not share."""
+        return f"shard-{self.shard[0] + 1}-of-{self.shard[1]}"
+
+    def own(self, points: Sequence[Point]) -> list[Point]:
+        """Return the points of this shard."""
+        number, parts = self.shard
+        return [point for point in points if point.number % parts == number]
+
+    def check_engine(self) -> None:
+        """Raise InputError if the engine cannot be had, before anything is written for it."""
+        if self.scheduler is None:
+            return
+        try:
+            import distributed  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                f"--engine dask: needs packages that are not installed ({error}); install them "
+                'with pip install "leomix[cluster]"'
+            ) from None
+        from sim.sweep.dask_engine import connected
+
+        with connected(self.scheduler):
+            pass
+
+    def new_engine(self, lock: int) -> Engine:
+        """Return the engine of a sweep whose ``lock`` workers of this machine are to hold."""
+        if self.scheduler is not None:
+            from sim.sweep.dask_engine import DaskEngine
+
+            return DaskEngine(self.scheduler, self.workers)
+        from sim.sweep.local_engine import LocalEngine
+
+        return LocalEngine(self.workers, lock)
+
+
+def workers(jobs: int) -> int:
+    """Return the number of workers of ``-j JOBS``."""
+    if jobs < 0:
+        raise InputError(f"-j {jobs}: must be 1 or more, or 0 for one a core")
+    if jobs:
+        return jobs
+    if hasattr(os, "sched_getaffinity"):  # a job system may have narrowed the cores
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def shard(text: str | None) -> tuple[int, int]:
+    """Return number (from 0) and parts of ``i/N``, where i is 1 to N; all of it without a text."""
+    if text is None:
+        return 0, 1
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+    number, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= parts:
+        raise InputError(f"--shard {text}: should be i/N with i from 1 to N, like 2/8")
+    return number - 1, parts
+
+
+def scenario_name(name: str) -> str:
+    """Return the name of a shipped scenario, or the absolute path of a file that is there."""
+    import scenarios
+
+    if name in scenarios.shipped():
+        return name
+    if not Path(name).is_file():
+        scenarios.load(name)  # says what there is instead
+    return str(Path(name).resolve())

@@ -10,9 +10,10 @@ from statistics import median
 from sim.execution.folder import COMPLETE, CRASHED, FAILED, POINTS
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep.engine import Point
-from sim.sweep.folder import LOG
+from sim.sweep.folder import LOG, about_sweep, check_claim
 from sim.sweep.local_engine import WorkerProcess
-from sim.sweep.supervisor import Sweeping
+from sim.sweep.points import Plan
+from sim.sweep.running import Sweeping, SweepOptions, free_place
 from sim.sweep.worker import folder_bytes
 
 LIMIT_S = 10.0
@@ -63,21 +64,26 @@ SHOWN = 3
 """Points shown at either end of the list."""
 
 
-def dry_run_text(sweeping: Sweeping, workers: int) -> tuple[str, str]:
+def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[str, str]:
     """Show how many points there are, some of them, and what those that are left will take.
 
-    Also returns how the point ended that was tried, ``complete`` without any.
+    Also returns how the point ended that was tried, ``complete`` without any. Writes nothing.
     """
-    points, left = sweeping.points, sweeping.left
-    estimate, status = _estimate(sweeping, left, workers)
+    place = options.out or free_place(plan)
+    check_claim(place, about_sweep(points, plan.asked), resume=True)
+    sweeping = Sweeping(place, points, options)
+    sweeping.collect()
+    own, left = options.own(points), sweeping.left
+    estimate, status = _estimate(sweeping, left, options.workers)
     lines = [
-        f"points    {len(points)}: {len(sweeping.own)} of this process, {len(left)} to be run",
+        f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
-        f"folder    {sweeping.place}",
+        f"folder    {place}",
+        f"estimate  {estimate}",
     ]
-    return "\n".join([*lines, f"estimate  {estimate}"]), status
+    return "\n".join(lines), status
 
 
 def _line(point: Point) -> str:
