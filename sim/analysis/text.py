@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,6 @@ LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
 
 
-MOST_PAYLOADS = 6
-"""Payloads whose sizes a summary shows."""
-
-
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Show one run's summary, one figure per line."""
     return "\n".join(f"{name:<14} {value}" for name, value in summary_rows(summary))
@@ -24,35 +20,26 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the figures of one run's summary as text, each with its name."""
-    return [
-        *_reached(summary),
-        *_networked(summary),
-        *alignment_lines(summary["alignment"]),
-        *_experts(summary),
-        *_devices(summary),
-        *_moved(summary),
-        ("wall time", f"{summary['wall_s']:.1f} s"),
-        ("trace sha256", str(summary["trace_sha256"])[:16]),
-    ]
+    return _rows("summary.jinja", summary)
 
 
-def _reached(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"
-    yield "simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"
-    served = f"{summary['contacts_served']} served of {summary['contacts']}"
-    waits = f", {summary['waits']} waits" if summary["waits"] else ""
-    yield "contacts", f"{served}, {summary['service_hours']:.1f} hours{waits}"
-    if summary["accuracy_final"] is None:
-        yield "accuracy", "not measured (timing only)"
-    else:
-        yield "accuracy", f"{summary['accuracy_start']:.3f} -> {summary['accuracy_final']:.3f}"
-    if summary["loss_start"] is not None and summary["loss_final"] is not None:
-        yield "loss", f"{summary['loss_start']:.3f} -> {summary['loss_final']:.3f}"
-    if (stand_in := summary["stand_in"]) is not None:
-        yield "stand-in", stand_in_text(stand_in)
-    for name, when in summary["targets"].items():
-        if when is not None:
-            yield f"reached {name}", f"cycle {when['cycles']}, day {when['hours'] / 24:.2f}"
+def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Show how evenly experts are used, and how fit those are who train them."""
+    return _rows("alignment.jinja", {"alignment": figures})
+
+
+def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Lines of a template, each a name and a text."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("sim", "analysis")
+    made = jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False
+    )
+    made.filters |= {"form": format, "energy": energy, "seconds": seconds, "data_size": data_size}
+    made.filters["stand_in"] = stand_in_text
+    lines = made.get_template(template).render(figures).splitlines()
+    return [(name, text) for name, _, text in (line.partition(": ") for line in lines) if name]
 
 
 def stand_in_text(found: Mapping[str, Any]) -> str:
@@ -66,74 +53,6 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each stand-in of the groups once, in their order; where there is none, nothing."""
     found = (group["stand_in"] for group in groups)
     return list(dict.fromkeys(stand_in_text(one) for one in found if one is not None))
-
-
-def _experts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if mass := summary["own_mass"]:
-        yield "own gate mass", f"{mass['start']:.3f} -> {mass['end']:.3f}"
-    if classes := summary["expert_classes"]:
-        yield "experts", ", ".join(f"{len(found)} {name}" for name, found in classes.items())
-
-
-def _devices(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What devices computed and spent, and what befell them."""
-    kwh, hours = summary["training_energy_kwh"], summary["device_hours_trained"]
-    used = f", {kwh:.3f} kWh" if kwh is not None else ""
-    yield "device rounds", f"{summary['device_rounds']} in {hours:.1f} device hours{used}"
-    spent = (
-        ("training", summary["training_energy_j"], "compute.power_w"),
-        ("transmitting", summary["transmit_energy_j"], "link.uplink.tx_power_dbm"),
-    )
-    yield (
-        "energy",
-        ", ".join(
-            f"{name} not known ({key})" if joules is None else f"{name} {energy(joules)}"
-            for name, joules, key in spent
-        ),
-    )
-    if used := summary["updates_used"]:
-        old = f"staleness {summary['staleness_mean']:.2f} in the mean, {summary['staleness_max']}"
-        yield "updates used", f"{used}, {old} at most"
-    yield from _load(summary)
-    if excluded := summary["excluded_devices"]:
-        counts = (f"{count} devices of {cluster}" for cluster, count in excluded.items())
-        yield "excluded", ", ".join(counts)
-    if summary["faults"]:
-        yield "faults", ", ".join(f"{count} {kind}" for kind, count in summary["faults"].items())
-    if fork := summary["fork"]:
-        changed = ", ".join(f"{key}={value}" for key, value in fork["set"].items())
-        yield "fork", f"from {fork['at_s'] / 3600:g} h on: {changed or 'nothing changed'}"
-
-
-def _load(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a device loads, and the FLOPs of a round, where the method asked for any."""
-    most, least = summary["device_memory_bytes"], summary["least_device_memory_bytes"]
-    if not most:
-        return
-    every, fewest = summary["model_expert_bytes"], summary["least_expert_memory_bytes"]
-    lines = [("memory", f"{data_size(most)} at most", summary["expert_memory_bytes"])]
-    lines += [("least memory", data_size(least), fewest)] if least < most else []
-    for name, text, held in lines:
-        less = f": {data_size(every - held)} less" if held < every else ""
-        experts = f", experts {data_size(held)} of {data_size(every)}{less}" if every else ""
-        yield name, f"{text}{experts}"
-    yield "FLOPs a round", f"{summary['round_flops']:.3g}"
-
-
-def _moved(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "uplink", data_size(summary["uplink_bytes"])
-    if payloads := summary["payloads"]:
-        up = [row for row in payloads if row["direction"] == "uplink"]
-        shown = [f"{row['payload']} {data_size(row['bytes'])}" for row in up[:MOST_PAYLOADS]]
-        more = f" and {len(up) - len(shown)} more" if len(up) > len(shown) else ""
-        yield "payloads", ", ".join(shown) + more
-    yield "downlink", data_size(summary["downlink_bytes"])
-    if summary["sidelink_bytes"]:
-        yield "sidelink", data_size(summary["sidelink_bytes"])
-    why = "not delivered" if summary["faults"] else "cut by the end of a pass"
-    yield "transfers", f"{summary['transfers']}, {summary['transfers_cut']} {why}"
-    if reused := summary.get("trainings_reused"):
-        yield "trainings", f"{summary.get('trainings')} done, {reused} known from other runs"
 
 
 Shown = Callable[[Mapping[str, Any], str], str]
@@ -311,49 +230,6 @@ def _energy_to(group: Mapping[str, Any], _: str, name: str) -> str:
     reached = group["cycles_to"][name]["min"] is not None
     shown = spread(group["energy_j_to"][name], "{:,.1f} kJ".format, 1e3)
     return "not known" if silent and reached else shown
-
-
-# Networked experts and client-expert alignment as text for a terminal.
-
-
-def _networked(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What networked experts reach, and how they answer."""
-    if summary["f1_final"] is not None:
-        yield "macro F1", f"{summary['f1_final']:.3f}"
-    if summary["local_ratio_final"] is not None:
-        shares = [summary[f"local_{key}_final"] for key in ("ratio", "count_share", "weight_share")]
-        text = "{:.1%} of samples, {:.1%} of selected experts, {:.1%} of their weight"
-        yield "kept local", text.format(*shares)
-    if (used := summary["utilisation"]) is not None:
-        idle = f", {used['unused']} never used" if used["unused"] else ""
-        yield "expert use", f"variation {used['variation']:.3f}{idle}"
-    if (figures := summary["inference"]) is not None:
-        outcomes = ", ".join(f"{count} {name}" for name, count in figures["outcomes"].items())
-        yield "inference", f"{figures['samples']} samples: {outcomes}"
-        if figures["latency_mean_s"] is not None:
-            mean, late = seconds(figures["latency_mean_s"]), seconds(figures["latency_p95_s"])
-            sent = data_size(figures["sent_bytes"])
-            yield "latency", f"mean {mean}, 95 % within {late}; {sent} sent"
-
-
-def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Show how evenly experts are used, and how fit those are who train them."""
-    if figures is None:
-        return []
-    known = [
-        (name, figures[key])
-        for name, key in (
-            ("assignments", "assignment_variation"),
-            ("samples", "sample_variation"),
-        )
-        if figures[key] is not None
-    ]
-    varied = ", ".join(f"{value:.3f} of {name}" for name, value in known)
-    lines = [("load variation", f"{varied} (mean of {figures['rounds']} rounds)")]
-    if figures["fitness_mean"] is not None:
-        last = f"{figures['fitness_last']:.3f} in the last round"
-        lines.append(("fitness", f"mean {figures['fitness_mean']:.3f}, {last}"))
-    return lines
 
 
 def pattern_text(clients: Sequence[str], pattern: Any) -> str:
