@@ -18,6 +18,7 @@ from orbit.utc import Start
 from sim.analysis.spans import Spans, connected, in_view
 from sim.errors import InputError
 from sim.files import write_text
+from sim.plots.canvas import colour
 
 if TYPE_CHECKING:
     import orbit
@@ -29,9 +30,9 @@ TRAIL_S = 2700
 """How much of its way a satellite trails, about half an orbit."""
 SPEED = 60
 """Simulated seconds a second, when Cesium begins to play."""
+WHITE = "#ffffff"
 
 Packet = dict[str, Any]
-Window = tuple[float, float]
 
 
 def write_czml(run: Result, place: Path) -> list[str]:
@@ -42,7 +43,6 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    from orbit.utc import Start
     from sim.devices.satellites import satellites_of
     from sim.devices.sites import ground_sites
 
@@ -52,65 +52,55 @@ def write_czml(run: Result, place: Path) -> list[str]:
     tracks = ephemerides(satellites, Start.of(start), shown_s)
     known = [(s, track) for s, track in zip(satellites, tracks, strict=True) if track]
     about = f"the first {shown_s / 3600:.1f} of {end_s / 3600:.1f} h; " if shown_s < end_s else ""
-    about += _quality(known, len(satellites))
-    scene = _Scene(run, start, shown_s)
+    samples = sum(len(track.time_s) for _, track in known)
+    error_m = max((track.error_m for _, track in known), default=0.0)
+    about += f"{len(known)} of {len(satellites)} satellites, {samples} positions; "
+    about += f"between them Cesium is off by at most {error_m:.1f} m"
+    scene = _Scene(start, shown_s)
+    places = {s.name: f"satellite/{number}" for number, (s, _) in enumerate(known)}
+    contacts = run.tables["contacts"]
     packets = [
-        scene.document(about),
+        scene.document(run.title, about),
         *scene.satellites(known),
-        *scene.sites(sites),
-        *scene.links([s.name for s, _ in known], [s.name for s in sites]),
+        *_sites(sites),
+        # Thin lines while a satellite is in view, thick ones while it serves.
+        *scene.lines("contact", 1, in_view(contacts), places, [s.name for s in sites]),
+        *scene.lines("service", 4, connected(contacts), places, [s.name for s in sites]),
     ]
     # Without NaN: Cesium's reader is strict.
     write_text(place / FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
     return [f"{run.folder}: {about}"]
 
 
-def _quality(known: Sequence[tuple[orbit.Satellite, Ephemeris]], total: int) -> str:
-    """What is in the file, and how good it is."""
-    samples = sum(len(track.time_s) for _, track in known)
-    error_m = max((track.error_m for _, track in known), default=0.0)
-    return (
-        f"{len(known)} of {total} satellites, {samples} positions; between them Cesium is off by "
-        f"at most {error_m:.1f} m"
-    )
-
-
+@dataclass(frozen=True)
 class _Scene:
     """Packets of one run. Ids are counters, and descriptions, which are HTML, have no names."""
 
-    def __init__(self, run: Result, start: datetime, end_s: float) -> None:
-        self._run = run
-        self._start = start
-        self._end_s = end_s
+    start: datetime
+    end_s: float
 
-    def document(self, about: str) -> Packet:
+    def document(self, title: str, about: str) -> Packet:
         """The first packet: what this is, and the clock."""
-        whole = self._interval((0.0, self._end_s))
         clock = {
-            "interval": whole,
-            "currentTime": whole.split("/")[0],
+            "interval": self._interval(0.0, self.end_s),
+            "currentTime": self._utc(0.0),
             "multiplier": SPEED,
             "range": "LOOP_STOP",
             "step": "SYSTEM_CLOCK_MULTIPLIER",
         }
-        return {
-            "id": "document",
-            "name": self._run.title,
-            "version": "1.0",
-            "description": about,
-            "clock": clock,
-        }
+        said = {"id": "document", "name": title, "version": "1.0", "description": about}
+        return {**said, "clock": clock}
 
     def satellites(self, known: Sequence[tuple[orbit.Satellite, Ephemeris]]) -> Iterator[Packet]:
         """A point that moves, its name and its trail."""
-        colour = _rgba("#ffffff")
         for number, (satellite, track) in enumerate(known):
             samples = np.column_stack([track.time_s, track.position_m])
+            trail = {"leadTime": 0, "trailTime": TRAIL_S, "resolution": 60}
             yield {
                 "id": f"satellite/{number}",
                 "name": satellite.name,
                 "description": f"catalogue number {satellite.norad_id or 'none'}",
-                "availability": self._interval((track.first_s, track.last_s)),
+                "availability": self._interval(track.first_s, track.last_s),
                 "position": {
                     "interpolationAlgorithm": "LAGRANGE",
                     "interpolationDegree": DEGREE,
@@ -118,102 +108,72 @@ class _Scene:
                     "epoch": self._utc(0.0),
                     "cartesian": samples.ravel().tolist(),
                 },
-                "point": {"pixelSize": 8, "color": colour},
-                "label": _label(satellite.name),
-                "path": {
-                    "leadTime": 0,
-                    "trailTime": TRAIL_S,
-                    "resolution": 60,
-                    "width": 1,
-                    "material": {"solidColor": {"color": colour}},
-                },
+                **_point(satellite.name, 8, WHITE),
+                "path": {**trail, **_line(1, WHITE)},
             }
 
-    def sites(self, sites: Sequence[orbit.Site]) -> Iterator[Packet]:
-        """The centres of the clusters."""
-        for number, (site, colour) in enumerate(zip(sites, _colours(len(sites)), strict=True)):
-            place = [site.longitude_deg, site.latitude_deg, site.altitude_m]
-            about = f"{place[1]:.4f} deg north, {place[0]:.4f} deg east, {place[2]:.0f} m"
-            yield {
-                "id": f"site/{number}",
-                "name": site.name,
-                "description": about,
-                "position": {"cartographicDegrees": place},
-                "point": {"pixelSize": 10, "color": colour},
-                "label": _label(site.name),
-            }
-
-    def links(self, satellites: Sequence[str], sites: Sequence[str]) -> Iterator[Packet]:
-        """Thin lines while a satellite is in view, thick ones while it serves."""
-        contacts = self._run.tables["contacts"]
-        yield from self._lines("contact", 1, in_view(contacts), satellites, sites)
-        yield from self._lines("service", 4, connected(contacts), satellites, sites)
-
-    def _lines(
-        self,
-        kind: str,
-        width: int,
-        spans: Spans,
-        satellites: Sequence[str],
-        sites: Sequence[str],
+    def lines(
+        self, kind: str, width: int, spans: Spans, satellites: Mapping[str, str], sites: list[str]
     ) -> Iterator[Packet]:
-        """A line from satellite to site, there during the spans."""
-        colours, places = _colours(len(sites)), {name: k for k, name in enumerate(sites)}
-        numbers = {name: s for s, name in enumerate(satellites)}
-        for (satellite, site), windows in self._windows(spans).items():
-            if satellite in numbers:
-                s, k = numbers[satellite], places[site]
-                ends = [f"satellite/{s}#position", f"site/{k}#position"]
+        """A line from satellite to site, there during the spans, as far as they are in the run."""
+        windows: dict[tuple[str, str], list[str]] = defaultdict(list)
+        ends = (spans.rows[key].to_pylist() for key in ("satellite", "cluster"))
+        begin_s = np.maximum(spans.begin_s, 0.0).tolist()
+        end_s = np.minimum(spans.end_s, self.end_s).tolist()
+        for satellite, site, first_s, last_s in zip(*ends, begin_s, end_s, strict=True):
+            if last_s > first_s:
+                windows[satellite, site].append(self._interval(first_s, last_s))
+        for (satellite, site), shown in windows.items():
+            if satellite in satellites:
+                one, number = satellites[satellite], sites.index(site)
+                references = [f"{one}#position", f"site/{number}#position"]
+                where = {"positions": {"references": references}, "arcType": "NONE"}
                 yield {
-                    "id": f"{kind}/{s}/{k}",
+                    "id": f"{kind}/{one.removeprefix('satellite/')}/{number}",
                     "name": f"{kind}: {satellite} - {site}",
-                    "availability": [self._interval(window) for window in windows],
-                    "polyline": {
-                        "positions": {"references": ends},
-                        "arcType": "NONE",
-                        "width": width,
-                        "material": {"solidColor": {"color": colours[k]}},
-                    },
+                    "availability": shown,
+                    "polyline": {**where, **_line(width, colour(number))},
                 }
 
-    def _windows(self, spans: Spans) -> Mapping[tuple[str, str], list[Window]]:
-        """By satellite and site, within the run."""
-        names = (spans.rows[key].to_pylist() for key in ("satellite", "cluster"))
-        begin_s = np.maximum(spans.begin_s, 0.0).tolist()
-        end_s = np.minimum(spans.end_s, self._end_s).tolist()
-        found: dict[tuple[str, str], list[Window]] = defaultdict(list)
-        for satellite, site, first_s, last_s in zip(*names, begin_s, end_s, strict=True):
-            if last_s > first_s:
-                found[satellite, site].append((first_s, last_s))
-        return found
-
-    def _interval(self, window: Window) -> str:
-        return f"{self._utc(window[0])}/{self._utc(window[1])}"
+    def _interval(self, first_s: float, last_s: float) -> str:
+        return f"{self._utc(first_s)}/{self._utc(last_s)}"
 
     def _utc(self, time_s: float) -> str:
-        at = self._start + timedelta(seconds=time_s)
+        at = self.start + timedelta(seconds=time_s)
         return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _label(text: str) -> Packet:
-    return {
-        "text": text,
+def _sites(sites: Sequence[orbit.Site]) -> Iterator[Packet]:
+    """The centres of the clusters, in the colours of its pictures."""
+    for number, site in enumerate(sites):
+        place = [site.longitude_deg, site.latitude_deg, site.altitude_m]
+        yield {
+            "id": f"site/{number}",
+            "name": site.name,
+            "description": f"{place[1]:.4f} deg north, {place[0]:.4f} deg east, {place[2]:.0f} m",
+            "position": {"cartographicDegrees": place},
+            **_point(site.name, 10, colour(number)),
+        }
+
+
+def _point(name: str, pixels: int, shown_in: str) -> Packet:
+    """A point and its name."""
+    label = {
+        "text": name,
         "font": "12px sans-serif",
         "horizontalOrigin": "LEFT",
         "pixelOffset": {"cartesian2": [10, 0]},
-        "fillColor": _rgba("#ffffff"),
+        "fillColor": _rgba(WHITE),
     }
+    return {"point": {"pixelSize": pixels, "color": _rgba(shown_in)}, "label": label}
 
 
-def _colours(count: int) -> list[Packet]:
-    """One a cluster, those of its pictures."""
-    from sim.plots.canvas import colour
-
-    return [_rgba(colour(number)) for number in range(count)]
+def _line(width: int, shown_in: str) -> Packet:
+    return {"width": width, "material": {"solidColor": {"color": _rgba(shown_in)}}}
 
 
-def _rgba(colour: str) -> Packet:
-    return {"rgba": [*bytes.fromhex(colour[1:]), 255]}
+def _rgba(shown_in: str) -> Packet:
+    return {"rgba": [*bytes.fromhex(shown_in[1:]), 255]}
 
 
 # Positions of satellites on an even grid that a polynomial goes through, and how good that is.

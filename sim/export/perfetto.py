@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,8 +45,8 @@ def write_perfetto(run: Result, place: Path) -> list[str]:
     with (place / FILE).open("wb") as file:
         trace = _Trace(file, messages)
         trace.begin(datetime.fromisoformat(run.manifest["start_utc"]))
-        for counter in counters_of(run.tables):
-            trace.add_counter(counter)
+        for where, points in counters_of(run.tables).items():
+            trace.add_counter(where, points)
         for lane in lanes_of(run.tables, run.manifest["simulated_s"]):
             trace.add_lane(lane)
         trace.flush()
@@ -67,25 +66,24 @@ class _Trace:
 
     def begin(self, start: datetime) -> None:
         """Begin the sequence; the run's zero of time is ``start``."""
-        packet = self._packet(flags=_CLEARED)
-        packet.first_packet_on_sequence = True
-        snapshot = packet.clock_snapshot
-        snapshot.primary_trace_clock = _BOOTTIME
         unix_ns = (start - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND * 1000
-        snapshot.clocks.add(clock_id=_BOOTTIME, timestamp=0)
-        snapshot.clocks.add(clock_id=_REALTIME, timestamp=unix_ns)
+        clocks = [
+            {"clock_id": _BOOTTIME, "timestamp": 0},
+            {"clock_id": _REALTIME, "timestamp": unix_ns},
+        ]
+        snapshot = {"primary_trace_clock": _BOOTTIME, "clocks": clocks}
+        self._packet(_CLEARED, first_packet_on_sequence=True, clock_snapshot=snapshot)
 
     def flush(self) -> None:
         """Write the packets that there are; pieces of a trace add up to one."""
         self._file.write(self._trace.SerializeToString())
         self._trace.Clear()
 
-    def add_counter(self, counter: Counter) -> None:
+    def add_counter(self, place: Place, points: Iterable[tuple[int, float]]) -> None:
         """Add a counter and its values."""
-        track = self._track(counter.place, is_counter=True)
-        for time_ns, value in counter.points:
-            event = self._event(track, time_ns, self._messages.TrackEvent.TYPE_COUNTER)
-            event.track_event.double_counter_value = value
+        track, kind = self._track(place, counter={}), self._messages.TrackEvent.TYPE_COUNTER
+        for time_ns, value in points:
+            self._event(track, time_ns, kind, double_counter_value=value)
 
     def add_lane(self, lane: Lane) -> None:
         """Add a lane; those of the same place are shown as one."""
@@ -98,41 +96,33 @@ class _Trace:
                 # Packets of one instant keep their order: an end comes before the next begin.
                 self._event(track, span.end_ns, event.TYPE_SLICE_END)
 
-    def _track(self, place: Place, is_counter: bool = False) -> int:
+    def _track(self, place: Place, **more: Any) -> int:
         """Describe a new track under its groups; return its number."""
         parent = 0
         for depth in range(1, len(place)):
             group = place[:depth]
             if group not in self._groups:
-                self._groups[group] = self._described(group[-1], parent).uuid
+                self._groups[group] = self._described(group[-1], parent)
             parent = self._groups[group]
-        track = self._described(place[-1], parent)
-        if is_counter:
-            track.counter.SetInParent()
-        number: int = track.uuid
-        return number
+        return self._described(place[-1], parent, **more)
 
-    def _described(self, name: str, parent: int) -> Any:
+    def _described(self, name: str, parent: int, **more: Any) -> int:
         self._tracks += 1
-        track = self._packet().track_descriptor
-        track.uuid, track.name = self._tracks, name
-        track.sibling_order_rank = self._tracks
-        track.child_ordering = _EXPLICIT
-        if parent:
-            track.parent_uuid = parent
-        return track
+        own = {"uuid": self._tracks, "name": name, "sibling_order_rank": self._tracks}
+        under = {"parent_uuid": parent} if parent else {}
+        self._packet(track_descriptor={**own, **under, "child_ordering": _EXPLICIT, **more})
+        return self._tracks
 
-    def _event(self, track: int, time_ns: int, kind: int) -> Any:
-        packet = self._packet()
-        packet.timestamp = time_ns
-        packet.track_event.track_uuid = track
-        packet.track_event.type = kind
-        return packet
+    def _event(self, track: int, time_ns: int, kind: int, **more: Any) -> Any:
+        event = {"track_uuid": track, "type": kind, **more}
+        return self._packet(timestamp=time_ns, track_event=event)
 
-    def _packet(self, flags: int = _NEEDED) -> Any:
+    def _packet(self, flags: int = _NEEDED, **said: Any) -> Any:
         if len(self._trace.packet) >= PACKETS:
             self.flush()
-        return self._trace.packet.add(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=flags)
+        return self._trace.packet.add(
+            trusted_packet_sequence_id=_SEQUENCE, sequence_flags=flags, **said
+        )
 
     def _describe(self, packet: Any, span: Span) -> None:
         """Give an event its name and the facts that are known."""
@@ -165,11 +155,10 @@ class _Trace:
 Place = tuple[str, ...]
 """Where a lane stands: names from its group down to its own."""
 
-Found = tuple[Place, float, float, str, Mapping[str, Any]]
-"""A span in seconds since the start, and where it belongs."""
-
 MARKS = ("wait", "assign", "aggregate", "infer", "drop", "fault")
 """Kinds of events that are shown as marks; the others begin or end what has a span, or measure."""
+
+CLUSTER, DEVICE = ("clusters", "{cluster}"), ("clusters", "{cluster}", "device {device}")
 
 
 class Span(NamedTuple):
@@ -184,31 +173,22 @@ class Span(NamedTuple):
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(NamedTuple):
     """Spans in order of begin that do not overlap."""
 
     place: Place
     spans: Sequence[Span]
 
 
-@dataclass(frozen=True)
-class Counter:
-    """A figure over time, in nanoseconds since the start."""
-
-    place: Place
-    points: Sequence[tuple[int, float]]
-
-
-def counters_of(tables: Mapping[str, pa.Table]) -> list[Counter]:
-    """Accuracy and loss of the server's model, global first."""
+def counters_of(tables: Mapping[str, pa.Table]) -> Mapping[Place, list[tuple[int, float]]]:
+    """Accuracy and loss of the server's model over time in nanoseconds, global first."""
     series: dict[Place, list[tuple[int, float]]] = defaultdict(list)
     for row in tables["metrics"].to_pylist():
         whose = "global" if row["scope"] == "global" else row["cluster"]
         for name in ("accuracy", "loss"):
             if row[name] is not None:
                 series["learning", f"{name} {whose}"].append((_ns(row["time_s"]), row[name]))
-    return [Counter(place, points) for place, points in series.items()]
+    return series
 
 
 def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[Lane]:
@@ -217,88 +197,53 @@ def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[Lane]:
     Spans of one place that overlap are in lanes of their own with that place.
     """
     found: dict[Place, list[Span]] = defaultdict(list)
-    for place, begin_s, until_s, name, facts in (
-        *_contacts(tables["contacts"]),
-        *_marks(tables["events"]),
-        *_transfers(tables["transfers"]),
-        *_trainings(tables["events"], end_s),
-        *_inferences(tables.get("inferences")),
-    ):
-        found[place].append(Span(_ns(begin_s), _ns(until_s), name, facts))
+    for part, place, name, facts in _sources(tables, end_s):
+        said = "".join((*place, name))
+        used = [key for key in part.rows.column_names if f"{{{key}}}" in said]
+        rows, known = (part.rows.select(keys).to_pylist() for keys in (used, facts))
+        edges_s = part.begin_s.tolist(), part.end_s.tolist()
+        for row, begin_s, until_s, fact in zip(rows, *edges_s, known, strict=True):
+            where = tuple(step.format_map(row) for step in place)
+            span = Span(_ns(begin_s), _ns(until_s), name.format_map(row), fact)
+            found[where].append(span)
     in_order = sorted(found, key=lambda place: [_natural(name) for name in place])
     return [Lane(place, apart) for place in in_order for apart in _apart(found[place])]
 
 
-def _contacts(contacts: pa.Table) -> Iterator[Found]:
-    names = ("satellite", "cluster")
-    facts = ("contact_id", "max_elevation_deg", "min_slant_range_km", "served")
-    for (satellite, cluster), *edges_s, known in _each(spans.in_view(contacts), names, facts):
-        yield ("satellites", satellite), *edges_s, cluster, known
-    capacity = ("contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device")
-    for (satellite, cluster), *edges_s, known in _each(spans.connected(contacts), names, capacity):
-        yield ("clusters", cluster, "connected"), *edges_s, satellite, known
+Source = tuple[Spans, Place, str, list[str]]
+"""Spans, and of the columns of their rows: place and name of each, and the facts beside it."""
 
 
-def _marks(events: pa.Table) -> Iterator[Found]:
-    facts = ("device", "contact_id", "version", "rounds", "detail")
-    rows = events.filter(pc.is_in(events["kind"], pa.array(MARKS)))
-    time_s = rows["time_s"].to_numpy()
-    for (cluster, kind), *edges_s, known in _each(
-        Spans(rows, time_s, time_s), ("cluster", "kind"), facts
-    ):
-        place = ("learning", "events") if cluster is None else ("clusters", cluster, "events")
-        yield place, *edges_s, kind, known
-
-
-def _transfers(transfers: pa.Table) -> Iterator[Found]:
-    facts = (
-        *("contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"),
-        *("outcome", "peer"),
-    )
-    names = ("cluster", "device", "direction", "payload")
-    for row, *edges_s, known in _each(spans.transferring(transfers), names, facts):
-        cluster, device, direction, payload = row
-        yield (*_device(cluster, device), direction), *edges_s, payload, known
-
-
-def _trainings(events: pa.Table, end_s: float) -> Iterator[Found]:
-    """Trainings with the facts of their ends; what goes on at the end of the run ends there."""
+def _sources(tables: Mapping[str, pa.Table], end_s: float) -> Iterator[Source]:
+    contacts, events = tables["contacts"], tables["events"]
+    seen = ["contact_id", "max_elevation_deg", "min_slant_range_km", "served"]
+    yield spans.in_view(contacts), ("satellites", "{satellite}"), "{cluster}", seen
+    served = ["contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device"]
+    yield spans.connected(contacts), (*CLUSTER, "connected"), "{satellite}", served
+    marks = events.filter(pc.is_in(events["kind"], pa.array(MARKS)))
+    said = ["device", "contact_id", "version", "rounds", "detail"]
+    for nobodys, place in ((True, ("learning", "events")), (False, (*CLUSTER, "events"))):
+        mine = marks.filter(pc.equal(pc.is_null(marks["cluster"]), nobodys))
+        time_s = mine["time_s"].to_numpy()
+        yield Spans(mine, time_s, time_s), place, "{kind}", said
+    moved = ["contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"]
+    moved += ["outcome", "peer"]
+    yield spans.transferring(tables["transfers"]), (*DEVICE, "{direction}"), "{payload}", moved
+    # Trainings have the facts of their ends; what goes on at the end of the run ends there.
     begun, ended = spans.training(events)
-    names, facts = ("cluster", "device"), ("contact_id", "rounds")
-    done = ended.select(facts).to_pylist()
-    for (row, begin_s, until_s, known), at_end in zip(
-        _each(begun, names, facts), done, strict=True
-    ):
-        place = (*_device(*row), "training")
-        if until_s < math.inf:
-            yield place, begin_s, until_s, "training", at_end
-        else:
-            yield place, begin_s, end_s, "training", known
-
-
-def _inferences(inferences: pa.Table | None) -> Iterator[Found]:
-    if inferences is None:
-        return
-    time_s = inferences["time_s"].to_numpy()
-    answered_s = time_s + inferences["latency_s"].fill_null(0.0).to_numpy()  # none where it failed
-    asked = Spans(inferences, time_s, answered_s)
-    facts = ("batch", "experts", "samples", "sent_bytes")
-    for row, *edges_s, known in _each(asked, ("cluster", "device", "outcome"), facts):
-        cluster, device, outcome = row
-        yield (*_device(cluster, device), "inference"), *edges_s, outcome, known
-
-
-def _device(cluster: str, device: int) -> Place:
-    return "clusters", cluster, f"device {device}"
-
-
-def _each(
-    part: Spans, columns: Sequence[str], facts: Sequence[str]
-) -> Iterator[tuple[tuple[Any, ...], float, float, dict[str, Any]]]:
-    """For every span the values of ``columns``, begin and end, and its ``facts`` by name."""
-    values = zip(*(part.rows[name].to_pylist() for name in columns), strict=True)
-    edges_s = part.begin_s.tolist(), part.end_s.tolist()
-    yield from zip(values, *edges_s, part.rows.select(facts).to_pylist(), strict=True)
+    open_still = np.isinf(begun.end_s)
+    rows, facts = begun.rows, ["contact_id", "rounds"]
+    for key in facts:
+        values = pc.if_else(pa.array(open_still), rows[key], ended[key])
+        rows = rows.set_column(rows.column_names.index(key), key, values)
+    trained = Spans(rows, begun.begin_s, np.where(open_still, end_s, begun.end_s))
+    yield trained, (*DEVICE, "training"), "training", facts
+    if (asked := tables.get("inferences")) is not None:
+        facts = ["batch", "experts", "samples", "sent_bytes"]
+        time_s, lasted_s = asked["time_s"].to_numpy(), asked["latency_s"].fill_null(0.0).to_numpy()
+        # One that failed has no latency: it is a mark.
+        answered = Spans(asked, time_s, time_s + lasted_s)
+        yield answered, (*DEVICE, "inference"), "{outcome}", facts
 
 
 def _apart(spans: Iterable[Span]) -> list[list[Span]]:
