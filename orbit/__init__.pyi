@@ -11,6 +11,8 @@ from .contact_geometry import contact_geometry as contact_geometry
 from .contact_geometry import contact_track as contact_track
 from .contacts import contact_windows as contact_windows
 from .contacts import find_contacts as find_contacts
+from .eclipses import Eclipses as Eclipses
+from .eclipses import eclipses as eclipses
 from .element_files import element_text as element_text
 from .element_files import parse_satellites as parse_satellites
 from .element_files import read_satellites as read_satellites

@@ -42,7 +42,7 @@ def propagate(
     """
     if rotation is None:
         rotation = earth_rotation(start, float(time_s.min()), float(time_s.max()))
-    error, position, velocity = _sgp4(satellite, start, time_s)
+    error, position, velocity = in_teme(satellite, start, time_s)
     if error.any():
         first = int(np.flatnonzero(error)[0])
         raise ValueError(
@@ -53,10 +53,10 @@ def propagate(
     return rotation.rotate(time_s, position, velocity)
 
 
-def _sgp4(
+def in_teme(
     satellite: Satellite, start: Start, time_s: FloatArray
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Error codes (T,), 0 where SGP4 works, and its positions and velocities (T, 3) in TEME."""
+    """Error codes (T,), 0 where SGP4 works, and positions and velocities (T, 3) in TEME, or nan."""
     error, position, velocity = satellite.model.sgp4_array(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
     )
@@ -218,7 +218,7 @@ def failure(
         first_s = 0.0 if good.fails_before else tried_s
     elif good:
         last_s = tried_s = good.first_s - _PRECISION_S
-    code = int(_sgp4(satellite, start, np.array([tried_s]))[0][0])
+    code = int(in_teme(satellite, start, np.array([tried_s]))[0][0])
     reason = error_reason(code) if code else "it failed on the way from the epoch"
     if good and good.fails_before and good.fails_after:
         works = [_text(start.utc(time_s)) for time_s in (good.first_s, good.last_s)]
@@ -249,7 +249,7 @@ def _reach_s(
     good_s, bad_s = found
     while abs(bad_s - good_s) > _PRECISION_S:
         middle_s = 0.5 * (good_s + bad_s)
-        if _sgp4(satellite, start, np.array([middle_s]))[0][0]:
+        if in_teme(satellite, start, np.array([middle_s]))[0][0]:
             bad_s = middle_s
         else:
             good_s = middle_s
@@ -268,7 +268,7 @@ def _first_failure(
         # One sample more on the left: the last good one may belong to the piece before.
         place = np.arange(max(first - 1, 0), min(first + _PIECE, intervals + 1))
         time_s = from_s + (to_s - from_s) * (place / intervals)
-        bad = np.flatnonzero(_sgp4(satellite, start, time_s)[0])
+        bad = np.flatnonzero(in_teme(satellite, start, time_s)[0])
         if bad.size:
             return float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])
     return None
