@@ -90,13 +90,13 @@ class Method(ABC):
     What the method needs of a scenario are class attributes; one that lacks it, or sets a key that
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
     ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
-    each other; ``splits_experts``: clusters train experts of their own (a user is warned where the
-    data do not keep to them); ``uses_lora``: ``learning.lora`` means something to it;
-    ``uses_optimizer``: so do ``optimizer``, ``schedule`` and ``clip_norm``;
-    ``waits_for_all``: it cannot do without any device, so that ``learning.aggregation`` means
-    nothing to it; ``trains_at_server``: devices need no memory. ``alone_is_sgd`` claims that with
-    one device the server's model is that of central training, as ``leomix check-method`` tries; a
-    class claims it for itself alone.
+    each other; ``needs_satellites``: its clients are satellites; ``splits_experts``: clusters train
+    experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
+    ``learning.lora`` means something to it; ``uses_optimizer``: so do ``optimizer``, ``schedule``
+    and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
+    ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory.
+    ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
+    ``leomix check-method`` tries; a class claims it for itself alone.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model.
     """
@@ -105,6 +105,7 @@ class Method(ABC):
     trains: ClassVar[Sequence[str]] = ("experts", "gate", "backbone")
     needs_experts: ClassVar[int] = 0
     needs_sidelinks: ClassVar[bool] = False
+    needs_satellites: ClassVar[bool] = False
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
     uses_optimizer: ClassVar[bool] = True
@@ -124,6 +125,11 @@ class Method(ABC):
     @classmethod
     def check(cls, config: LearningConfig) -> None:
         """Raise ValueError, in one line, for a task that the method cannot train."""
+        return
+
+    @classmethod
+    def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
+        """Raise ValueError, in one line that begins with an option, for clients it cannot serve."""
         return
 
     def prepare(self) -> Protocol:
@@ -244,6 +250,8 @@ METHODS: Register[MethodType] = Register(
         "scaffold": "learning.methods.scaffold:Scaffold",
         "fedbuff": "learning.methods.fedbuff:FedBuff",
         "fedasync": "learning.methods.fedasync:FedAsync",
+        "fedavg-sat": "learning.methods.fedavg_sat:FedAvgSat",
+        "fedprox-sat": "learning.methods.fedavg_sat:FedProxSat",
         "local": "learning.methods.local:Local",
         "centralised": "learning.methods.centralised:Centralised",
         "nmoe": "learning.methods.nmoe.method:NMoE",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,15 @@ from learning.requests.peers import All, Compute, Infer, Reach, Send, Wait
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster of ground devices: its name, its place in canonical order, how many devices."""
+    """A cluster of devices: its name, its place in canonical order, how many devices.
+
+    A satellite that is a client is a cluster of one; ``plane`` names its plane, where it is known.
+    """
 
     name: str
     index: int
     devices: int
+    plane: str = ""
 
 
 CORRUPTED = "corrupted in transit"
@@ -73,11 +77,15 @@ class TrainUntilContact:
 
     The phase counts from the last contact's set time to the next one's start, and holds at most
     ``learning.rounds.per_gap_max`` rounds. A round that the contact interrupts is kept and goes
-    on in the next disconnected phase.
+    on in the next disconnected phase. ``from_now`` it counts from now, in contact or not, and
+    holds at most ``rounds``; what begins ``anew`` drops a round that was interrupted before.
     """
 
     cost: Cost
     who: Mask | None = None
+    rounds: int | None = None
+    from_now: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,8 +211,8 @@ class Contact:
     """A cluster's session with the server as the method sees it, in seconds since the start.
 
     It may go over several satellites' contacts; ``contact_id`` and ``satellite`` are those at
-    ``start_s``, when it was handed out. ``cycle`` is the number of complete cycles by then;
-    ``capacity_bytes`` what the device with the poorest link can upload while it is served.
+    ``start_s``, when it was handed out. ``cycle`` is the number of complete cycles by then, and
+    ``capacity`` works out ``capacity_bytes``, which few ask for.
     """
 
     contact_id: int
@@ -213,7 +221,12 @@ class Contact:
     start_s: float
     end_s: float
     cycle: int
-    capacity_bytes: float
+    capacity: Callable[[], float] = field(repr=False, compare=False)
+
+    @property
+    def capacity_bytes(self) -> float:
+        """Bytes that the device with the poorest link can upload while it is served."""
+        return self.capacity()
 
 
 @dataclass(frozen=True, eq=False)

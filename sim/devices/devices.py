@@ -87,8 +87,15 @@ class Devices:
             return excluded
         return np.broadcast_to(excluded, self.free_s.shape).copy()
 
-    def gap(self, cost: Cost, who: Mask, from_s: float, to_s: float) -> Gap:
-        """Return what a disconnected phase holds, without counting it.
+    def drop_open(self) -> None:
+        """Forget the rounds that were interrupted; their time was spent."""
+        self.ended_s = self.ended_s + self.open_s
+        self._kept_s, self.open_s = np.zeros_like(self._kept_s), np.zeros_like(self.open_s)
+
+    def gap(
+        self, cost: Cost, who: Mask, from_s: float, to_s: float, most: int | None = None
+    ) -> Gap:
+        """Return what a disconnected phase holds, without counting it: ``most`` rounds if given.
 
         The time of a round that the phase cuts off is kept for the next one. Devices outside
         ``who`` rest, and keep what they had.
@@ -104,7 +111,7 @@ class Devices:
             there_s = self.presence.present_s(begin, np.full_like(begin, to_s))
         spent = np.where(able, there_s + self._kept_s, 0.0)
         rounds = whole_rounds(spent, one_s)
-        limit = self.compute.per_gap_max
+        limit = self.compute.per_gap_max if most is None else most
         if limit is not None:
             rounds = np.minimum(rounds, limit)
         work_s: Floats = rounds * one_s
@@ -131,10 +138,10 @@ class Devices:
         return self.presence.after_s(from_s, work_s)
 
     def gap_rounds(
-        self, cost: Cost, who: Mask, from_s: float, to_s: float
+        self, cost: Cost, who: Mask, from_s: float, to_s: float, most: int | None = None
     ) -> tuple[Ints, Floats, Floats]:
         """Rounds (K,) that end in a disconnected phase, and when the training begins and ends."""
-        gap = self.gap(cost, who, from_s, to_s)
+        gap = self.gap(cost, who, from_s, to_s, most)
         self._kept_s, self.open_s = gap.kept_s, gap.open_s
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)

@@ -11,7 +11,7 @@ import scenarios
 from learning import stream
 from learning.requests.cluster import Cluster
 from scenarios.ground import UNLIMITED, Station, kinds_in_order, places_order
-from sim.devices.satellites import satellite_names
+from sim.devices.satellites import satellite_names, satellites_of
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ FARTHEST_KM = 500.0
 
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
     """Clusters in canonical order, by name; with satellites as clients, one of each satellite."""
+    if scenario.roles.stations_serve and scenario.orbit.has_geometry:
+        flying = enumerate(satellites_of(scenario))
+        return tuple(Cluster(one.name, index, 1, one.plane) for index, one in flying)
     pairs = zip(client_names(scenario), device_counts(scenario), strict=True)
     return tuple(Cluster(name, index, count) for index, (name, count) in enumerate(pairs))
 

@@ -115,6 +115,10 @@ def build(
     method, options, learner = method_of(scenario)
     check_plan(scenario, CONTACT_BYTES)
     plan = make_plan(scenario, find, before)
+    try:
+        method.check_clients(plan.clusters, options)
+    except ValueError as error:
+        raise InputError(f"learning.options.{error}") from None
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     sidelinks = sidelinks_of(scenario)
     built = Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
@@ -178,6 +182,11 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         )
     if experts < method.needs_experts:
         yield f"learning.model.experts: {name} needs {method.needs_experts} or more, not {experts}"
+    if method.needs_satellites and not scenario.roles.stations_serve:
+        yield (
+            f"roles.clients: {name} has satellites as its clients, not devices; set roles: "
+            "{server: stations, clients: satellites}, and ground.stations"
+        )
     if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
         yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
     for keys, by in _unused(learning, method, experts):

@@ -324,7 +324,8 @@ class Simulation:
             if phase.cluster.name == cluster.name:
                 cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
                 with devices.as_before(phase.compute, phase.presence):
-                    gap = devices.gap(cost, wanted, phase.from_s, self.end_s)
+                    most = phase.request.rounds
+                    gap = devices.gap(cost, wanted, phase.from_s, self.end_s, most)
                 computed_s = gap.computed_s - devices.open_s + computed_s
                 rounds = rounds + gap.rounds
         sidelink_s = self._peers.queues.sending_s(cluster.name, self.end_s)
@@ -426,9 +427,10 @@ class Simulation:
         self, actor: str, cluster: Cluster, request: TrainUntilContact
     ) -> Generator[simpy.Event, Any, Any]:
         """The disconnected phase counts from the set time, so that transfers do not shift it."""
-        sessions = self._sessions[cluster.name]
-        from_s = sessions.parted_s(actor)
-        devices = self._devices[cluster.name]
+        sessions, devices = self._sessions[cluster.name], self._devices[cluster.name]
+        from_s = self.clock.now if request.from_now else sessions.parted_s(actor)
+        if request.anew:
+            devices.drop_open()
         phase = Phase(cluster, request, from_s, devices.compute, devices.presence)
         self._gaps[actor] = phase
         contact = yield from sessions.next_contact(actor, True, lambda: self.cycle)
@@ -445,7 +447,8 @@ class Simulation:
         excluded = devices.excluded(request.cost)
         wanted = everybody(request.who, cluster.devices)
         with devices.as_before(phase.compute, phase.presence):
-            rounds, begin, end = devices.gap_rounds(request.cost, wanted, phase.from_s, to_s)
+            span_s = phase.from_s, to_s
+            rounds, begin, end = devices.gap_rounds(request.cost, wanted, *span_s, request.rounds)
         training = Training(rounds > 0, request.cost, rounds, begin, end, excluded)
         self._rows.training(training, training.who, cluster, None, to_s)
         self._rows.excluded(excluded, devices, request.cost, self.clock.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +17,8 @@ from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
 class DeviceLinks:
     """Both directions of one contact for all its devices (K); no downlink is a neglected one.
 
-    ``slant_range_m`` (K, T) at ``time_s`` (K, T) gives the delay; None stands for no distance.
+    ``slant_range_m`` (K, T) at ``time_s`` (K, T) gives the delay, or ``range_m`` does at times
+    (K,); None stands for no distance.
     ``doppler_hz`` is the largest shift over the cluster's centre and, with that compensated, the
     largest one left over for a device; None without geometry.
     """
@@ -26,9 +28,12 @@ class DeviceLinks:
     time_s: Floats | None = None
     slant_range_m: Floats | None = None
     doppler_hz: tuple[float, float] | None = None
+    range_m: Callable[[Floats], Floats] | None = None
 
     def delay_s(self, time_s: Floats) -> Floats:
         """Seconds that a signal travels between each device and the satellite at its time (K,)."""
+        if self.range_m is not None:
+            return self.range_m(time_s) / SPEED_OF_LIGHT_M_S
         if self.time_s is None or self.slant_range_m is None:
             return np.zeros_like(time_s)
         return along(self.time_s, self.slant_range_m, time_s) / SPEED_OF_LIGHT_M_S
@@ -71,14 +76,37 @@ def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
     return value
 
 
-# Without geometry: slots, or contacts of a file.
+# Without geometry: slots, or contacts of a file. Links that do not depend on it.
 
 
-def bare_links(radios: Radios, devices: int, rise_s: float, set_s: float) -> DeviceLinks:
-    """Links without geometry, from rise to set: a fixed rate or a fixed path gain."""
+def is_steady(radios: Radios) -> bool:
+    """Return whether both directions have their rates whatever the geometry is."""
+    links = [radio.link for radio in radios if radio is not None]
+    return all(
+        link.rate == "fixed" and link.required_snr_db == -np.inf and link.environment is None
+        for link in links
+    )
+
+
+def fixed_rate_bps(link: Link) -> float:
+    """Return what a link of a fixed rate carries, for the share of the time that it has."""
+    return float(_overhead(link, 1)[1][0, 0])
+
+
+def bare_links(
+    radios: Radios,
+    devices: int,
+    rise_s: float,
+    set_s: float,
+    range_m: Callable[[Floats], Floats] | None = None,
+) -> DeviceLinks:
+    """Links without geometry, from rise to set: a fixed rate or a fixed path gain.
+
+    ``range_m`` gives the slant range of each device at times (K,), where there is one.
+    """
     uplink, downlink = radios
     down = None if downlink is None else _constant(downlink, devices, rise_s, set_s)
-    return DeviceLinks(_constant(uplink, devices, rise_s, set_s), down)
+    return DeviceLinks(_constant(uplink, devices, rise_s, set_s), down, range_m=range_m)
 
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import simpy
@@ -132,7 +133,7 @@ class ClusterSessions:
                     start_s=self._clock.now,
                     end_s=now.end_s,
                     cycle=cycle(),
-                    capacity_bytes=now.capacity_bytes,
+                    capacity=partial(getattr, now, "capacity_bytes"),
                 )
             if self._left == 0:
                 self.exhausted = True

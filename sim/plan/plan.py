@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import orbit
-from channel import CLEAR_PATH, Path, draw_paths
+from channel import CLEAR_PATH, Path, doppler_hz, draw_paths
 from learning import stream
 from learning.hardware import free_bytes
-from learning.requests.cluster import Cluster
+from learning.requests.cluster import Cluster, Floats
 from orbit import Site
 from orbit.windows import groups
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
@@ -24,7 +24,7 @@ from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_k
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
-from sim.links.device_links import bare_links
+from sim.links.device_links import PassFigures, bare_links, fixed_rate_bps, is_steady
 from sim.links.pass_geometry import Pass, Place
 from sim.links.plan_links import PlanLinks
 from sim.plan.contact_columns import ContactColumns
@@ -227,14 +227,40 @@ def _links(
 
     satellites, sites = view.ends(windows)
 
-    def bare(number: int) -> ContactLinks:
+    def bare(
+        number: int,
+        range_m: Callable[[Floats], Floats] | None = None,
+        figures: Callable[[], PassFigures] | None = None,
+    ) -> ContactLinks:
         devices = clusters[windows.site[number]].devices
         span_s = float(windows.rise_s[number]), float(windows.set_s[number])
-        make = partial(bare_links, radios[sites[number]], devices, *span_s)
-        return ContactLinks(make, *spans_s(number))
+        make = partial(bare_links, radios[sites[number]], devices, *span_s, range_m)
+        return ContactLinks(make, *spans_s(number), figures)
+
+    def steady(number: int) -> ContactLinks:
+        """Of a client alone under a fixed rate: what the geometry gives is how far it is."""
+        satellite, place = view.satellites[satellites[number]], view.places[sites[number]]
+
+        def range_m(time_s: Floats) -> Floats:
+            angles = orbit.look_angles(satellite, place, view.start, time_s)
+            ranges: Floats = angles.slant_range_km[:, 0] * 1e3
+            return ranges
+
+        def figures() -> PassFigures:
+            link = radios[sites[number]][0].link
+            edges_km_s = windows.rise_range_rate_km_s[number], windows.set_range_rate_km_s[number]
+            shift_hz = float(doppler_hz(-max(map(abs, edges_km_s)), link.frequency_hz))
+            (start_s, end_s), bytes_s = spans_s(number), fixed_rate_bps(link) / 8.0
+            whole_s = float(windows.set_s[number] - windows.rise_s[number])
+            served = 0.0 if np.isnan(start_s) else bytes_s * (end_s - start_s)
+            return PassFigures(bytes_s * whole_s, served, (shift_hz, 0.0))
+
+        return bare(number, range_m, figures)
 
     if not view.places:
         return bare
+    if view.turned and all(map(is_steady, radios)):
+        return steady
     spreads_km = [
         max((distance_km(centre, device) for device in devices), default=0.0)
         for centre, devices in zip(view.places, places, strict=True)

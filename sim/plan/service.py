@@ -105,7 +105,7 @@ def served(
         look = _look(seen, windows)
         service = orbit.serve(
             windows,
-            (antennas[0] or 10_000) if seen.turned else source.beams,
+            antennas if seen.turned else source.beams,
             priority=source.priority,
             hand_over=source.hand_over or "longest_remaining",
             min_contact_s=source.min_contact_s,
@@ -113,12 +113,31 @@ def served(
             if seen.places
             else None,
         )
+        if seen.turned:
+            service = one_at_a_time(windows, service)
         each = source.session == "contact" or (
             source.session is None if seen.turned else source.serving == "single"
         )
         gap_s = None if each else source.hand_over_gap_s or 0.0
         sessions = orbit.session_numbers(windows, service, gap_s)
     return View(**vars(seen), windows=windows, of=of, service=service, sessions=sessions)
+
+
+def one_at_a_time(windows: orbit.ContactWindows, service: orbit.Service) -> orbit.Service:
+    """End the services of a client where its next one begins: it turns to what has risen.
+
+    Of stations with any number of antennas a client may be served by several; of those that begin
+    at the same instant, at the start of a run, the last one serves it.
+    """
+    order = np.lexsort((service.start_s, windows.site))
+    order = order[service.served[order]]
+    start_s, end_s, site = service.start_s[order], service.end_s[order].copy(), windows.site[order]
+    same = site[1:] == site[:-1]
+    end_s[:-1] = np.where(same, np.minimum(end_s[:-1], start_s[1:]), end_s[:-1])
+    kept = end_s > start_s
+    starts, ends = np.full((2, len(windows)), np.nan)
+    starts[order[kept]], ends[order[kept]] = start_s[kept], end_s[kept]
+    return replace(service, served=~np.isnan(starts), start_s=starts, end_s=ends)
 
 
 def _look(seen: Passes, windows: orbit.ContactWindows) -> Look:

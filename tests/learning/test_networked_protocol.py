@@ -33,7 +33,7 @@ class Passes:
             if isinstance(request, kit.NextContact):
                 self.contacts.append(request.fresh)
                 left = len(self.contacts) <= len(self.masks)
-                reply = kit.Contact(0, 0, "s", 0.0, 1.0, 0, 0.0) if left else None
+                reply = kit.Contact(0, 0, "s", 0.0, 1.0, 0, lambda: 0.0) if left else None
             else:
                 assert isinstance(request, kit.Chain)
                 reply = self.through(request.steps)

@@ -1,0 +1,224 @@
+"""Federated rounds of satellites that meet their server again and again.
+
+Rules as FLySTacK (github.com/gkim65/federated-satellites) codes them for "Bringing Federated
+Learning to Space" (arXiv 2511.14889): FedAvgSat, FedAvg2Sat, FedAvg3Sat, FedProxSat and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from learning.clients.cluster import ClusterState
+from learning.learner import LocalLoss
+from learning.methods.base import Protocol, World
+from learning.methods.fedavg import FedAvg
+from learning.methods.fedprox import proximal
+from learning.methods.options import CHECKED
+from learning.requests.cluster import (
+    Cluster,
+    Contact,
+    Forecast,
+    NextContact,
+    Receipt,
+    TrainUntilContact,
+    Work,
+)
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedAvgSatOptions:
+    """Options of rounds with some of the satellites."""
+
+    clients: int = Field(10, ge=1, description="clients of a round: C, or all if there are fewer")
+    local_rounds: int = Field(10, ge=1, description="local rounds that a client trains: its epochs")
+    selection: Literal["first", "scheduled"] = Field(
+        "first", description="the first C that come into contact, or the first C that come back"
+    )
+    intra_plane: bool = Field(
+        False, description="take what a plane has trained when one of it is in contact (scheduled)"
+    )
+
+
+class Client:
+    """A satellite in the present round: its passes, the rounds that are left, when it is done."""
+
+    def __init__(self, me: Cluster, devices: ClusterState) -> None:
+        self.me, self.devices = me, devices
+        self.begin(-1)
+
+    def begin(self, number: int) -> None:
+        """Begin round ``number``: what is on its way, or trained, is of no use any more."""
+        self.round, self.passes, self.left = number, 0, 0
+        self.joined = self.trains = self.begun = self.arrived = False
+        self.ready_s = np.inf
+        self.devices.cancel_transfers()
+
+    def train(self, work: Work, experts: Sequence[int]) -> None:
+        """Train what the clock has granted."""
+        self.devices.train(work, experts, gate=True)
+        self.left -= int(work.rounds.max())
+        if work.excluded.all():
+            self.joined = self.trains = False
+
+
+class FedAvgSat(FedAvg):
+    """FedAvg with C clients a round, which come back with what they have trained.
+
+    A client downloads the model in one contact and trains ``local_rounds`` from then on, in contact
+    or not; the update goes up in the first contact that begins when they are done. The round ends
+    with the C-th update, and who has not come back by then begins anew. By ``selection`` first the
+    first C satellites in contact take part; scheduled all train, and the first C that come back are
+    the round. With ``intra_plane`` a client that is done, and has been in contact once in the
+    round, hands its update to another one of its plane that comes into contact, once the plane has
+    had more than two contacts: the ring takes no time and no bytes, and more than C may arrive.
+    """
+
+    Options: ClassVar[type] = FedAvgSatOptions
+    waits_for_all: ClassVar[bool] = True
+    needs_satellites: ClassVar[bool] = True
+    alone_is_sgd: ClassVar[bool] = False
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.clients = {me.name: Client(me, self.devices(me)) for me in world.clusters}
+        self.wanted = min(self.options.clients, len(self.clients))
+
+    @classmethod
+    def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
+        """Raise ValueError where planes are asked for that nobody knows, or that are not used."""
+        if options.intra_plane and options.selection == "first":
+            raise ValueError("intra_plane: is not used with selection 'first'; set scheduled")
+        if options.intra_plane and not all(cluster.plane for cluster in clusters):
+            raise ValueError(
+                "intra_plane: the planes of these satellites are not known; use source: walker"
+            )
+
+    @property
+    def brings_partial(self) -> bool:
+        """Whether a client brings what it has when it comes back, done or not."""
+        return False
+
+    def missing(self) -> str:
+        """Return nothing: a round never lacks the clients that it does not want."""
+        return ""
+
+    def described(self, experts: Sequence[int]) -> str:
+        """Say what a round has aggregated; what comes over a free ring has no transfer to check."""
+        said = super().described(experts)
+        return said.removesuffix(" staleness:0") if self.options.intra_plane else said
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Download, train through contacts, bring the update; begin anew with every round."""
+        client = self.clients[me.name]
+        contact = yield NextContact()
+        while contact:
+            if client.round != self.version:
+                client.begin(self.version)
+            client.passes += 1
+            if self.options.intra_plane:
+                yield from self.collect_plane(client, contact)
+            if client.trains and (self.brings_partial or not client.left):
+                yield from self.bring(client)
+            elif not client.trains and self.may_join(client):
+                yield from self.join(client)
+            if len(self.arrived) >= self.wanted:
+                yield from self.end_round()
+            if not client.left:
+                contact = yield NextContact()
+                continue
+            cost, left = self.cost(client.devices.holds), client.left
+            anew, client.begun = not client.begun, True
+            work, contact = yield TrainUntilContact(cost, None, left, from_now=True, anew=anew)
+            if client.round == self.version and client.left:  # else nobody wants it any more
+                client.train(work, self.experts)
+
+    def may_join(self, client: Client) -> bool:
+        """Return whether a client takes part in the round from now on."""
+        if client.arrived or not client.devices.eligible.any():
+            return False
+        mine = [c.joined for c in self.clients.values() if c.round == self.version]
+        return client.joined or self.options.selection == "scheduled" or sum(mine) < self.wanted
+
+    def join(self, client: Client) -> Protocol:
+        """Download the model; what a contact is too short for comes in the next one."""
+        client.joined = True
+        down = yield client.devices.download("model", self.server, self.experts)
+        client.devices.receive(down)
+        if down.done.all() and client.round == self.version:
+            outlook = yield Forecast(client.me.name)
+            one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
+            client.trains, client.left = True, self.options.local_rounds
+            client.ready_s = float(np.max(down.end_s + client.left * one_s))
+
+    def bring(self, client: Client) -> Protocol:
+        """Upload the update, or the rest of it; who has trained nothing at all brings none."""
+        client.left = 0
+        client.devices.offer(self.experts, gate=True)
+        if client.devices.pending.any():
+            update = yield from client.devices.send("model")
+            if update is not None and client.round == self.version:
+                self.updates.append(update)
+        if client.round == self.version and not client.devices.pending.any():
+            self.arrives(client)
+
+    def arrives(self, client: Client) -> None:
+        """Count a client as one of the round."""
+        client.trains, client.arrived = False, True
+        self.arrived[client.me.name] = float(self.shares[client.me.name].sum())
+
+    def collect_plane(self, here: Client, contact: Contact) -> Protocol:
+        """Take the updates that are ready in the plane of the satellite in contact."""
+        peers = [
+            other
+            for other in self.clients.values()
+            if other.me.plane == here.me.plane and other.round == self.version
+        ]
+        if sum(other.passes for other in peers) <= 2:
+            return
+        for other in peers:
+            if other.passes == 1 and other.trains and other.ready_s < contact.start_s:
+                ready_s, nobody = np.array([other.ready_s]), np.array([False])
+                other.train(Work(np.array([other.left]), ready_s, nobody), self.experts)
+                other.devices.offer(self.experts, gate=True)
+                size = np.asarray(other.devices.payload("model").bytes, float)
+                here_id = np.array([contact.contact_id])
+                whole = Receipt(~nobody, ready_s, size, np.zeros(1), contact_id=here_id)
+                update = yield from other.devices.arrived(whole)
+                if update is not None:
+                    self.updates.append(update)
+                self.arrives(other)
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedProxSatOptions(FedAvgSatOptions):
+    """Options of rounds with a proximal term."""
+
+    mu: float = Field(0.01, ge=0, description="weight of the proximal term")
+    partial: Literal["keep", "drop"] = Field(
+        "keep", description="bring what is trained by the next contact; drop: only what is done"
+    )
+
+
+class FedProxSat(FedAvgSat):
+    """FedAvgSat with FedProx's proximal term: a client brings at its next contact what it has."""
+
+    Options: ClassVar[type] = FedProxSatOptions
+
+    @property
+    def brings_partial(self) -> bool:
+        """Whether a client brings what it has when it comes back, done or not."""
+        return bool(self.options.partial == "keep")
+
+    @property
+    def memory_copies(self) -> int:
+        """A device keeps the model that it downloaded, for the proximal term."""
+        return int(self.options.mu > 0)
+
+    def local_loss(self, me: Cluster) -> LocalLoss | None:
+        """Return the proximal term; none with mu = 0."""
+        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
