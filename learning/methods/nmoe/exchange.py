@@ -18,7 +18,10 @@ from learning.requests.peers import Node
 
 
 class Exchange:
-    """The exchange for the clients ``learners``, which will train a gate."""
+    """The exchange for the clients ``learners``, which will train a gate.
+
+    ``wanted`` are the clients whose expert another client needs.
+    """
 
     def __init__(self, system: Networked, learners: Collection[Node]) -> None:
         self.system = system
@@ -27,6 +30,7 @@ class Exchange:
         samples = {node: int(system.samples[node.cluster][node.device]) for node in self.learners}
         self.samples = sum(samples.values())
         self.asked = {node: self.samples - samples.get(node, 0) for node in self.holders}
+        self.wanted = [node for node in self.holders if self.learners - {node}]
 
     def cluster(self, me: Cluster) -> Protocol:
         """Exchange experts or features: what the scenario asks for, or what takes fewer bytes."""
@@ -46,19 +50,14 @@ class Exchange:
         if wanted != "auto":
             return bool(wanted == "experts")
         others, asked = len(self.holders) - 1, sum(self.asked.values())
-        experts = len(self._wanted) + len(self.learners) * others
+        experts = len(self.wanted) + len(self.learners) * others
         features = (self.samples + asked) * sizes.feature_bytes
         outputs = (asked + self.samples * others) * sizes.output_bytes
         return bool(experts * sizes.expert_bytes <= features + outputs)
 
-    @property
-    def _wanted(self) -> frozenset[Node]:
-        """Clients whose expert another client needs."""
-        return frozenset(node for node in self.holders if self.learners - {node})
-
     def _exchange_experts(self, me: Cluster) -> Protocol:
         system, size = self.system, self.system.sizes.expert_bytes
-        wanted, learners = (system.clients.mask(me.name, n) for n in (self._wanted, self.learners))
+        wanted, learners = (system.clients.mask(me.name, n) for n in (self.wanted, self.learners))
         yield from system.round_trip(me, wanted, up=Payload("expert", size))
         yield from system.meet("experts")
         others = len(self.holders) - 1

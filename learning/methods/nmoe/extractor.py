@@ -72,30 +72,20 @@ class ExtractorStage:
         yield from system.round_trip(me, who, down=down)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
-        self.correlations[me.name] = system.learner.make(
-            CORRELATION,
-            system.server,
-            cluster=me.name,
-            number=number,
-            noise=system.options.correlation_noise,
-            radius=system.options.radius,
-        )
+        noise, radius = system.options.correlation_noise, system.options.radius
+        how = {"cluster": me.name, "number": number, "noise": noise, "radius": radius}
+        self.correlations[me.name] = system.learner.make(CORRELATION, system.server, **how)
         up = Payload("correlation", system.sizes.correlation_bytes, number)
         yield from system.round_trip(me, who, up=up)
         yield from system.meet(f"correlations {number}")
-        self.sum_correlations(number)
-
-    def sum_correlations(self, number: int) -> None:
-        """Sum the matrices at the satellite; the first cluster after the barrier does so."""
-        clients = self.system.clients
-        if not self.correlations or not clients.able_nodes:
-            return
-        self.matrices, self.correlations = self.correlations, {}
-        names = sorted(self.matrices)
-        matrices, who = [self.matrices[n] for n in names], [clients.able[n] for n in names]
-        self.total = self.system.learner.make(TOTAL, *matrices, who=who)
-        rounds = self.system.options.extractor_rounds
-        self.alpha = own_share(number, rounds, len(clients.able_nodes))
+        clients = system.clients  # the first cluster after the barrier sums up at the satellite
+        if self.correlations and clients.able_nodes:
+            self.matrices, self.correlations = self.correlations, {}
+            names = sorted(self.matrices)
+            matrices, able = [self.matrices[n] for n in names], [clients.able[n] for n in names]
+            self.total = system.learner.make(TOTAL, *matrices, who=able)
+            rounds = system.options.extractor_rounds
+            self.alpha = own_share(number, rounds, len(clients.able_nodes))
 
     def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
@@ -129,15 +119,10 @@ class ExtractorStage:
         system = self.system
         trained, senders = system.in_order(self.trained), self.senders
         self.trained, self.senders = {}, {}
-        weighted = system.options.extractor == "fedce"
-        system.server = system.learner.make(
-            AVERAGE,
-            system.server,
-            *trained.values(),
-            clusters=list(trained),
-            who=[senders[name] for name in trained],
-            weighted=weighted,
-        )
+        weighted, who = system.options.extractor == "fedce", [senders[name] for name in trained]
+        held, clusters = (system.server, *trained.values()), list(trained)
+        make = system.learner.make
+        system.server = make(AVERAGE, *held, clusters=clusters, who=who, weighted=weighted)
         yield system.averaged("extractor", senders, self.contacts, weighted)
 
     def down(self, head: bool) -> Payload:

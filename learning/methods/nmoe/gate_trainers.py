@@ -30,28 +30,19 @@ class FedGate(GateTrainer):
         super().__init__(system)
         self.averaged: dict[str, Handle] = {}
         self.sent: dict[str, Mask] = {}
+        self.names = self.options.synchronised
 
     def train(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
         for number in range(self.options.gate_rounds):
             self.sent[me.name] = yield from self.round(me, self.able(me))
             yield from self.meet(f"round {number}")
-            yield from self.average()
+            sent, self.sent = self.sent, {}  # the first cluster after the barrier averages for all
+            if any(who.any() for who in sent.values()):
+                self.averaged = self.shared(sent)
+                yield self.system.averaged("gate", sent, self.contacts, weighted=True)
             if self.averaged:
                 yield from self.download(me, self.everybody(me), self.averaged)
-
-    def average(self) -> Protocol:
-        """Average what was sent; the first cluster after the barrier does it for all."""
-        sent, self.sent = self.sent, {}
-        if any(who.any() for who in sent.values()):
-            self.averaged = self.shared(sent)
-            yield self.system.averaged("gate", sent, self.contacts, weighted=True)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Tensors of a gate that are averaged."""
-        names: tuple[str, ...] = self.options.synchronised
-        return names
 
 
 class RollGate(GateTrainer):
@@ -68,12 +59,26 @@ class RollGate(GateTrainer):
         self.rolling = system.learner.make(START_GATE)
 
     def train(self, me: Cluster) -> Protocol:
-        """Pass the gate on whenever a client of the cluster holds it."""
+        """Pass the gate on whenever a client of the cluster holds it.
+
+        It trains on the data of each holder; one that is not finite then is refused.
+        """
         for number, target in enumerate(self.order):
-            yield from self.pass_on(me, target)
+            if self.holder is None:
+                self.holder = target
+            if self.holder.cluster == me.name and self.holder != target:
+                there = yield from self.send(self.holder, target)
+                self.holder = target if there else self.holder
             yield from self.meet(f"pass {number}")
             if self.holder == target and target.cluster == me.name:
-                yield from self.train_at(me, target)
+                system, mine = self.system, self.system.clients.mask(me.name, [target])
+                rounds = yield from self.take_time(me, mine)
+                gates = self.trained(me, self.spread(self.rolling, me.name), rounds)
+                finite = yield from system.finite(gates, mine)
+                if finite.any():
+                    held = system.gates[me.name]
+                    system.gates[me.name] = system.learner.select(mine, gates, held)
+                    self.rolling = self.gate_of(target)
         if self.holder is not None:
             yield from self.publish(me, self.holder)
 
@@ -86,24 +91,6 @@ class RollGate(GateTrainer):
             return tuple(node for _ in passes for node in nodes)
         draws = (stream(self.system.world.seed, "gate", "order", number) for number in passes)
         return tuple(nodes[place] for draw in draws for place in draw.permutation(len(nodes)))
-
-    def pass_on(self, me: Cluster, target: Node) -> Protocol:
-        """Send the gate to ``target`` if a client of the cluster holds it."""
-        if self.holder is None:
-            self.holder = target
-        if self.holder.cluster == me.name and self.holder != target:
-            there = yield from self.send(self.holder, target)
-            self.holder = target if there else self.holder
-
-    def train_at(self, me: Cluster, holder: Node) -> Protocol:
-        """Train the gate on the data of the client that holds it; refuse one that is not finite."""
-        system, mine = self.system, self.system.clients.mask(me.name, [holder])
-        rounds = yield from self.take_time(me, mine)
-        gates = self.trained(me, self.spread(self.rolling, me.name), rounds)
-        finite = yield from system.finite(gates, mine)
-        if finite.any():
-            system.gates[me.name] = system.learner.select(mine, gates, system.gates[me.name])
-            self.rolling = self.gate_of(holder)
 
 
 class RanGate(GateTrainer):
@@ -180,15 +167,16 @@ class Central(GateTrainer):
     def cluster(self, me: Cluster) -> Protocol:
         """Upload the samples, wait for those of all clusters, and download what was trained."""
         system = self.system
-        everybody = system.clients.everybody(me.name)
-        size = np.asarray(system.samples[me.name] * self.sample_bytes, float)
-        up = Payload("samples", size)
+        everybody, sizes = system.clients.everybody(me.name), system.sizes
+        spec = input_spec(system.learner.config)
+        number = 1 if spec.form == "image" else sizes.native_bytes
+        sample_bytes = math.prod(spec.shape) * number + LABEL_BYTES
+        up = Payload("samples", np.asarray(system.samples[me.name] * sample_bytes, float))
         yield from system.round_trip(me, everybody, up=up)
         yield from system.meet("samples")
         yield from self.train(me)
         if not system.clients.with_expert.any():
             return
-        sizes = system.sizes
         shared = Payload("extractor", sizes.kept_bytes(sizes.extractor, sizes.gate), 1)
         yield from system.round_trip(me, everybody, down=shared)
         own = Payload("expert", sizes.expert_bytes, 1)
@@ -214,10 +202,3 @@ class Central(GateTrainer):
             system.gates[cluster.name] = self.spread(gate, cluster.name)
         system.registry.changed(range(len(system.clients.nodes)))
         yield system.aggregated_here("model", f"rounds:{rounds} at the server")
-
-    @property
-    def sample_bytes(self) -> int:
-        """Bytes of one raw sample."""
-        spec = input_spec(self.system.learner.config)
-        number = 1 if spec.form == "image" else self.system.sizes.native_bytes
-        return math.prod(spec.shape) * number + LABEL_BYTES

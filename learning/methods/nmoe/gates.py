@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.methods.base import Protocol
 from learning.methods.nmoe.exchange import Exchange
+from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Cost, Ints, Mask, Request, Train, Work
@@ -31,7 +32,6 @@ ROUTINGS = ("gate", "local", "random")
 
 def check_trainer(name: str) -> None:
     """Raise ValueError unless ``name`` is a gate trainer that can be made."""
-
     try:
         trainer = GATE_TRAINERS.find(name)
     except ValueError as error:
@@ -58,11 +58,12 @@ class GateTrainer(ABC):
 
     ``routing`` is how clients choose experts: by their ``gate``, at ``random``, or ``local`` (their
     own expert only). With ``trains_everything`` stages 1 and 2 are skipped: this trainer replaces
-    them.
+    them. ``names`` are the tensors of a gate that leave the client.
     """
 
     routing: ClassVar[str] = "gate"
     trains_everything: ClassVar[bool] = False
+    names: tuple[str, ...] = GATE_TENSORS
 
     def __init__(self, system: Networked) -> None:
         self.system = system
@@ -90,12 +91,8 @@ class GateTrainer(ABC):
         if self._exchange is None:
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
-        self.knowledge[me.name] = system.learner.make(
-            KNOWLEDGE,
-            system.features(me.name),
-            *system.all_experts(),
-            combine=self.options.combine,
-        )
+        held, combine = (system.features(me.name), *system.all_experts()), self.options.combine
+        self.knowledge[me.name] = system.learner.make(KNOWLEDGE, *held, combine=combine)
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
         drawn = self.spread(system.learner.make(START_GATE), me.name)
         system.gates[me.name] = drawn
@@ -131,9 +128,8 @@ class GateTrainer(ABC):
         A gate that is not finite is refused (by the satellite, if it was ``sent``): its client
         keeps its previous gate.
         """
-        gates, who = self.system.gates, rounds > 0
+        system, gates, who = self.system, self.system.gates, rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
-        system = self.system
         check = system.arrived(me, trained, who) if sent else system.finite(trained, who)
         finite = yield from check
         gates[me.name] = self.kept(finite, who, trained, gates[me.name])
@@ -229,17 +225,11 @@ class GateTrainer(ABC):
     def payload(self) -> Payload:
         """What is sent of a gate to a client."""
         sizes = self.system.sizes
-        size = sizes.kept_bytes(sizes.gate_part(self.names))
-        return Payload("gate", size, self.system.version)
+        return Payload("gate", sizes.kept_bytes(sizes.gate_part(self.names)), self.system.version)
 
     def up(self) -> Payload:
         """What is sent of a gate to the satellite."""
         return self.system.upload("gate", self.system.sizes.gate_part(self.names))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Tensors of a gate that leave the client."""
-        return "weight", "bias"
 
 
 def checked(protocol: Protocol, trainer: GateTrainer) -> Protocol:

@@ -92,7 +92,9 @@ class Inference:
         yield Wait(query.time_s)
         routing_flops = sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
         routed_s = yield from system.computing(client, query.size * routing_flops)
-        reach = self.in_reach(client, (yield Reach()))
+        reach = (yield Reach())[client.device] & system.clients.with_expert
+        if self.routing == "local":
+            reach = reach & (np.arange(len(reach)) == system.clients.number(client))
         if not reach.any():
             nobody = Group((), query.size, "failed", routed_s, 0.0)
             yield self.rows(query, [nobody], [math.nan])
@@ -121,7 +123,7 @@ class Inference:
         at the deadline, after what it computes already.
         """
         own = self.system.clients.number(query.client)
-        mine = (self.compute_own(query.client, asked[own]),) if own in asked else ()
+        mine = (self.ask(query.client, asked[own]),) if own in asked else ()
         rest = self.gather_others(query, routed_s, chosen, asked)
         ends: FallbackEnds = (yield All((*mine, rest)))[-1]
         return ends
@@ -178,17 +180,15 @@ class Inference:
             return math.inf
         return float(query.time_s + self.options.inference_deadline_s)
 
-    def in_reach(self, client: Node, reach: Mask) -> Mask:
-        """Return the experts (N,) that can answer the client now, given how it routes."""
-        clients = self.system.clients
-        here: Mask = reach[client.device] & clients.with_expert
-        if self.routing == "local":
-            here = here & (np.arange(len(here)) == clients.number(client))
-        return here
-
     def routes(self, query: Query, reach: Mask) -> Measure:
-        """Route the samples of a query among the experts in ``reach`` (N,)."""
-        system, client = self.system, query.client
+        """Route the samples of a query among the experts in ``reach`` (N,).
+
+        A timing-only run takes them round-robin.
+        """
+        system, client, experts = self.system, query.client, np.flatnonzero(reach)
+        k = min(system.learner.architecture.top_k, len(experts))
+        first = query.number * self.options.inference_batch + np.arange(query.size)
+        places = (first[:, None] * k + np.arange(k)) % len(experts)
         held = [system.tested()]
         if self.routing == "gate":
             if client.cluster not in system.gates:
@@ -208,31 +208,20 @@ class Inference:
                 size=query.size,
                 reach=reach,
             ),
-            self.round_robin(query, reach),
+            {"chosen": experts[places].tolist()},
         )
 
-    def round_robin(self, query: Query, reach: Mask) -> dict[str, Any]:
-        """Return the routes of a timing-only run: the experts in reach, round-robin."""
-        experts = np.flatnonzero(reach)
-        if self.routing == "local":
-            experts = np.array([self.system.clients.number(query.client)])
-        k = min(self.system.learner.architecture.top_k, len(experts))
-        first = query.number * self.options.inference_batch + np.arange(query.size)
-        return {"chosen": experts[(first[:, None] * k + np.arange(k)) % len(experts)].tolist()}
-
-    def compute_own(self, client: Node, asked: Asked) -> Protocol:
-        """Compute the answers of the client's own expert."""
-        sizes = self.system.sizes
-        flops = asked.samples * sizes.forward_flops(sizes.expert)
-        asked.known_s = yield from self.system.computing(client, flops)
-        asked.answered = True
-
     def ask(self, client: Node, asked: Asked) -> Protocol:
-        """Ask the expert of another client; record the result in ``asked``."""
+        """Ask an expert, the client's own without a message; record the result in ``asked``."""
         system, sizes, n = self.system, self.system.sizes, asked.samples
+        flops = n * sizes.forward_flops(sizes.expert)
+        if asked.at == client:
+            asked.known_s = yield from system.computing(client, flops)
+            asked.answered = True
+            return
         arrival = yield from self.send(asked, client, asked.at, "feature", n * sizes.feature_bytes)
         if arrival.delivered:
-            yield from system.computing(asked.at, n * sizes.forward_flops(sizes.expert))
+            yield from system.computing(asked.at, flops)
             back = n * sizes.output_bytes
             arrival = yield from self.send(asked, asked.at, client, "output", back)
             asked.answered = arrival.delivered

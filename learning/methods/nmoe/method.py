@@ -13,7 +13,7 @@ from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_traine
 from learning.methods.nmoe.inference import Inference
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Assign, Cluster, Cost, Ints, Measure, Note, Train
+from learning.requests.cluster import Assign, Cluster, Measure, Note, Train
 from learning.values.lazy import Handle, Operation
 
 if TYPE_CHECKING:
@@ -46,7 +46,13 @@ class NMoE(Networked):
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
         self.extractor = ExtractorStage(self)
-        self.trainer = self._trainer(self.options.gate)
+        name = self.options.gate
+        try:
+            self.trainer: GateTrainer = GATE_TRAINERS.find(name)(self)
+        except Exception as error:  # a custom class may raise anything
+            raise ValueError(
+                f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
+            ) from error
         self.inference = Inference(self, self.trainer.routing)
         self._scored: tuple[object, list[Score]] = None, []
 
@@ -58,8 +64,12 @@ class NMoE(Networked):
             if not self.trainer.trains_everything:
                 yield from self.extractor.cluster(me)
                 stage = 2
-                yield from train_experts(self, me)
-                yield from self.admit(me, *self.gate_costs(me))
+                yield from self.train_experts(me)
+                if self.trainer.routing == "gate" and self.options.gate_rounds:
+                    # The least cost of a round of stage 3, by any exchange.
+                    everyone = self.options.exchange == "experts"
+                    experts = len(self.clients.holders) if everyone else 1
+                    yield from self.admit(me, self.sizes.gate_round(self.samples[me.name], experts))
                 yield from self.meet("experts trained")
             stage = 3
             if self.clients.with_expert.any():
@@ -77,26 +87,32 @@ class NMoE(Networked):
 
         A trainer that trains everything does so at the server: clients need no memory for it.
         """
+        options = self.options
         if not self.trainer.trains_everything:
-            yield from self.admit(me, *self.costs)
+            if options.extractor != "none" and options.extractor_rounds:
+                yield from self.admit(me, self.sizes.extractor_round(options.loss))
+            if options.expert_rounds:
+                yield from self.admit(me, self.sizes.expert_round)
         yield from self.meet("experts handed out")
         if not len(self.registry.holders):
             self.clients.hand_out(self.world.seed)
 
-    @property
-    def costs(self) -> list[Cost]:
-        """Cost of a local round of stage 1 and of stage 2, as far as they take place."""
-        options, costs = self.options, []
-        if options.extractor != "none" and options.extractor_rounds:
-            costs.append(self.sizes.extractor_round(options.loss))
-        return [*costs, self.sizes.expert_round] if options.expert_rounds else costs
+    def train_experts(self, me: Cluster) -> Protocol:
+        """Stage 2: personal experts on top of the frozen extractor, without traffic.
 
-    def gate_costs(self, me: Cluster) -> list[Cost]:
-        """Least cost of a local round of stage 3, by any exchange; empty if there are no rounds."""
-        if self.trainer.routing != "gate" or not self.options.gate_rounds:
-            return []
-        experts = len(self.clients.holders) if self.options.exchange == "experts" else 1
-        return [self.sizes.gate_round(self.samples[me.name], experts)]
+        They train for ``expert_rounds`` local rounds. A client whose expert is not finite holds
+        none from now on, and trains no gate.
+        """
+        able, count = self.clients.able[me.name], self.options.expert_rounds
+        rounds = nothing = np.zeros(me.devices, np.int64)
+        if count and able.any():
+            rounds = (yield Train(self.sizes.expert_round, count, able)).rounds
+        how = {"cluster": me.name, "rounds": rounds, "first_round": nothing}
+        experts = self.learner.make(TRAIN_EXPERTS, self.features(me.name), **how)
+        finite = yield from self.finite(experts, able)
+        self.clients.exclude(me.name, able & ~finite)
+        self.clients.trained(me.name, rounds, finite)
+        self.experts[me.name] = experts
 
     @property
     def routing(self) -> str | None:
@@ -122,30 +138,24 @@ class NMoE(Networked):
         reach = self.clients.with_expert
         key = (routing, reach.tobytes(), *(handle.key for handle in held))
         if self._scored[0] != key:
-            found = self.learner.number(
+            found: list[Score] = self.learner.number(
                 SCORES, *held, routing=routing, reach=reach, combine=self.options.combine
             )
-            self._scored = key, [self._by_client(score) for score in found]
+            # Each sample counts once per client: a mean over samples is then one over all clients.
+            clients = {cluster.name: cluster.devices for cluster in self.world.clusters}
+            self._scored = (
+                key,
+                [
+                    {**score, "samples": score["samples"] * clients[score["cluster"]]}
+                    for score in found
+                ],
+            )
         return self._scored[1]
 
     def _routed(self, routing: str) -> tuple[Handle, ...]:
         """Return test features and outputs, and the gates if clients route by them."""
         gates = self.in_order(self.gates).values() if routing == "gate" else ()
         return self.tested(), *gates
-
-    def _trainer(self, name: str) -> GateTrainer:
-        """Return the gate trainer called ``name``; raise ValueError for one that cannot be made."""
-        try:
-            return GATE_TRAINERS.find(name)(self)
-        except Exception as error:  # a custom class may raise anything
-            raise ValueError(
-                f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
-            ) from error
-
-    def _by_client(self, score: Score) -> Score:
-        """Count each sample once per client: a mean over samples is then one over all clients."""
-        samples = score["samples"] * len(self.clients.of(score["cluster"]))
-        return {**score, "samples": samples}
 
     def conclude(self) -> Protocol:
         """Write the gating pattern: the share of client i's test samples that goes to expert e.
@@ -166,29 +176,3 @@ class NMoE(Networked):
         score = own.astype(float) if found is None else np.array(found["top1"])
         weights = None if found is None else np.array(found["weights"])
         yield Assign(score, own, weights, by_device=True)
-
-
-# Stage 2 of NMoE: the personal expert of each client, on top of the frozen extractor.
-
-
-def train_experts(system: Networked, me: Cluster) -> Protocol:
-    """Train the experts of a cluster's clients for ``expert_rounds`` local rounds, without traffic.
-
-    A client whose expert is not finite holds none from now on, and trains no gate.
-    """
-    able, count = system.clients.able[me.name], system.options.expert_rounds
-    rounds: Ints = np.zeros(me.devices, np.int64)
-    if count and able.any():
-        work = yield Train(system.sizes.expert_round, count, able)
-        rounds = work.rounds
-    experts = system.learner.make(
-        TRAIN_EXPERTS,
-        system.features(me.name),
-        cluster=me.name,
-        rounds=rounds,
-        first_round=np.zeros(me.devices, np.int64),
-    )
-    finite = yield from system.finite(experts, able)
-    system.clients.exclude(me.name, able & ~finite)
-    system.clients.trained(me.name, rounds, finite)
-    system.experts[me.name] = experts

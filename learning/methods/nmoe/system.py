@@ -102,16 +102,15 @@ class Networked(Method):
         """Wait for all clusters at the barrier ``key``."""
         yield Meet(key, len(self.world.clusters))
 
-    def admit(self, me: Cluster, *costs: Cost) -> Protocol:
-        """Exclude clients without the memory for a round of each of ``costs``; takes no time.
+    def admit(self, me: Cluster, cost: Cost) -> Protocol:
+        """Exclude clients without the memory for a round of ``cost``; takes no time.
 
         This precedes a stage, so that no client sends data for training it cannot take part in.
         """
-        for cost in costs:
-            able = self.clients.able[me.name]
-            if able.any():
-                asked = yield Train(cost, 0, able)
-                self.clients.exclude(me.name, asked.excluded)
+        able = self.clients.able[me.name]
+        if able.any():
+            asked = yield Train(cost, 0, able)
+            self.clients.exclude(me.name, asked.excluded)
 
     def round_trip(
         self,
@@ -160,7 +159,8 @@ class Networked(Method):
             weigh = partial(_weights, name, who, weighted)
             used = Aggregated(name, payload, mine, base, contacts.get(name), weigh)
             self.learner.on_aggregation(used)
-        return self.aggregated_here(payload, self.counted(who))
+        sent = sum(int(mask.sum()) for mask in who.values())
+        return self.aggregated_here(payload, f"clients:{sent}/{len(self.clients.nodes)}")
 
     def aggregated_here(self, key: str, detail: str) -> Note:
         """Count a new version at the satellite and return its row of the events."""
@@ -178,11 +178,6 @@ class Networked(Method):
             self.arrivals[me.name] = number + 1
             _, who = yield from arrival(self.learner, me.name, number, trained, who)
         return who
-
-    def counted(self, who: Mapping[str, Mask]) -> str:
-        """Return how many of the clients have sent something, for a row of the events."""
-        sent = sum(int(mask.sum()) for mask in who.values())
-        return f"clients:{sent}/{len(self.clients.nodes)}"
 
     def in_order(self, by_cluster: Mapping[str, Handle]) -> dict[str, Handle]:
         """Return the values of the clusters that have one, in canonical order."""
