@@ -101,14 +101,26 @@ def scores(
     The loss is nan if a mixture is not finite, as for any diverged model.
     """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
-    for node, routes in _clients(task, tested, gates, routing, reach):
+    labels = tested["labels"]
+    y = labels.numpy(force=True)
+    for node, weights, routes in _clients(task, tested, gates, routing, reach):
         expert = first_client(task, node.cluster) + node.device
-        rows[node.cluster].append(_score(task, tested, expert, routes, combine))
-    samples = len(tested["labels"])
+        logits = answer(mixed(routes.weights, tested["outputs"]), combine)
+        guessed = logits.argmax(-1).numpy(force=True)
+        local = local_shares(weights, routes.top.numpy(force=True), expert)
+        score = {
+            "accuracy": float((y == guessed).mean()),
+            "loss": float(losses(logits.double(), labels, combine).mean()),
+            "f1": macro_f1(y, guessed, task.spec.classes),
+            "local_ratio": local.ratio,
+            "local_count_share": local.count_share,
+            "local_weight_share": local.weight_share,
+        }
+        rows[node.cluster].append(score)
     found = []
     for cluster, own in rows.items():
         means = {key: float(np.mean([row[key] for row in own])) for key in own[0]}
-        found.append(Score(cluster=cluster, samples=samples, **means))  # type: ignore[typeddict-item]
+        found.append(Score(cluster=cluster, samples=len(y), **means))  # type: ignore[typeddict-item]
     return found
 
 
@@ -116,47 +128,26 @@ def pattern(
     task: Task, tested: Tensors, *gates: Tensors, routing: str, reach: Sequence[bool]
 ) -> dict[str, list[list[float]]]:
     """Return the gating pattern (N, N), ``top1`` and ``weights``: row i of client i sums to 1."""
-    rows = [
-        pattern_row(_numpy(routes.weights), routes.top.numpy(force=True))
-        for _, routes in _clients(task, tested, gates, routing, reach)
-    ]
+    clients = _clients(task, tested, gates, routing, reach)
+    rows = [pattern_row(weights, routes.top.numpy(force=True)) for _, weights, routes in clients]
     return {name: [getattr(row, name).tolist() for row in rows] for name in Pattern._fields}
 
 
 def _clients(
     task: Task, tested: Tensors, gates: Sequence[Tensors], routing: str, reach: Sequence[bool]
-) -> Iterator[tuple[Node, Routes]]:
-    """Route the whole test set for each client."""
+) -> Iterator[tuple[Node, Floats, Routes]]:
+    """Route the whole test set for each client; the weights are numpy's, too."""
     for number, cluster in enumerate(task.config.clusters):
         for device in range(task.devices(cluster)):
             node = Node(cluster, device)
             gate = _own(gates[number : number + 1], node)
-            yield node, routes_of(task, tested["features"], gate, routing, node, reach, "test")
+            found = routes_of(task, tested["features"], gate, routing, node, reach, "test")
+            yield node, found.weights.double().numpy(force=True), found
 
 
 def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
     """Return the client's gate out of those of its cluster; empty if there are none."""
     return {name: tensor[node.device] for part in gates for name, tensor in part.items()}
-
-
-def _score(task: Task, tested: Tensors, own: int, routes: Routes, combine: str) -> dict[str, float]:
-    logits = answer(mixed(routes.weights, tested["outputs"]), combine)
-    labels = tested["labels"]
-    y, guessed = labels.numpy(force=True), logits.argmax(-1).numpy(force=True)
-    local = local_shares(_numpy(routes.weights), routes.top.numpy(force=True), own)
-    return {
-        "accuracy": float((y == guessed).mean()),
-        "loss": float(losses(logits.double(), labels, combine).mean()),
-        "f1": macro_f1(y, guessed, task.spec.classes),
-        "local_ratio": local.ratio,
-        "local_count_share": local.count_share,
-        "local_weight_share": local.weight_share,
-    }
-
-
-def _numpy(tensor: Tensor) -> Floats:
-    values: Floats = tensor.double().numpy(force=True)
-    return values
 
 
 # Figures of merit, in numpy.

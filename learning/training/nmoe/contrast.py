@@ -59,9 +59,7 @@ def shared(
 
 def mean_of_others(own: Tensor, total: Tensor, clients: int) -> Tensor:
     """Return ``(sum_i R_i - R_j) / (J - 1)`` for each own R_j (K, d, d); zeros for one client."""
-    if clients < 2:
-        return torch.zeros_like(own)
-    return (total - own) / (clients - 1)
+    return (total - own) / (clients - 1) if clients > 1 else torch.zeros_like(own)
 
 
 # Random views of samples, drawn from a generator of their own.

@@ -13,9 +13,11 @@ from torch.nn import functional
 from learning.config import ModelConfig
 from learning.models.interface import expert_of
 from learning.models.nmoe import PersonalExpert
-from learning.training.nmoe.extractor import EXTRACTOR, pretext
+from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
 from learning.training.sgd import Descent, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
+
+Tensors = Mapping[str, Tensor]
 
 
 def first_client(task: Task, cluster: str) -> int:
@@ -34,7 +36,7 @@ def drawn_experts(task: Task, cluster: str) -> dict[str, Tensor]:
 
 def train_experts(
     task: Task,
-    cached: Mapping[str, Tensor],
+    cached: Tensors,
     *,
     cluster: str,
     rounds: Sequence[int],
@@ -47,14 +49,12 @@ def train_experts(
     model = expert_module(task.config.model, task.spec.classes, "logit")
     labels = task.shards[cluster].samples.y
 
-    def loss(tensors: Mapping[str, Tensor], h: Tensor, y: Tensor) -> Tensor:
+    def loss(tensors: Tensors, h: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (h,)), y)
 
     begin, draw = drawn_experts(task, cluster), draw_of(task, cluster, cached["features"], labels)
-    descent = Descent(task.config.step_size)
-    return train(
-        begin, draw, each(loss, together=True), descent, rounds, first_round, together=True
-    )
+    descent, of_all = Descent(task.config.step_size), each(loss, together=True)
+    return train(begin, draw, of_all, descent, rounds, first_round, together=True)
 
 
 # Features of samples from the frozen extractor, and the outputs of all experts on them.
@@ -67,15 +67,15 @@ def expert_module(model: ModelConfig, classes: int, combine: str) -> nn.Module:
         return PersonalExpert(model.hidden, model.expert_hidden, classes, combine)
 
 
-def features_of(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Tensor:
+def features_of(task: Task, server: Tensors, x: Tensor) -> Tensor:
     """Return the features (n, d) of samples ``x`` (n, ...)."""
     model = pretext(task.config.model, task.spec, "none").extractor
-    own = {n.removeprefix(EXTRACTOR): t for n, t in server.items() if n.startswith(EXTRACTOR)}
+    own = {name.removeprefix(EXTRACTOR): t for name, t in extractor_in(server).items()}
     features: Tensor = functional_call(model, own, (x,))
     return features
 
 
-def outputs_of(task: Task, experts: Mapping[str, Tensor], features: Tensor, combine: str) -> Tensor:
+def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> Tensor:
     """Return the answers (n, N, C) of stacked experts (N, ...) to ``features`` (n, d)."""
     model = expert_module(task.config.model, task.spec.classes, combine)
 
@@ -86,32 +86,22 @@ def outputs_of(task: Task, experts: Mapping[str, Tensor], features: Tensor, comb
     return vmap(answers, out_dims=1)(dict(experts))
 
 
-def features(task: Task, server: Mapping[str, Tensor], *, cluster: str) -> dict[str, Tensor]:
+def features(task: Task, server: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """Features of all training samples of one cluster, device after device."""
     return {"features": _frozen_features(task, server, task.shards[cluster].samples.x)}
 
 
-def knowledge(
-    task: Task,
-    cached: Mapping[str, Tensor],
-    *experts: Mapping[str, Tensor],
-    combine: str,
-) -> dict[str, Tensor]:
+def knowledge(task: Task, cached: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features (n, d) of one cluster's samples and the outputs (n, N, C) of all experts on them."""
     return dict(cached) | {"outputs": _outputs(task, experts, cached["features"], combine)}
 
 
-def tested(
-    task: Task, server: Mapping[str, Tensor], *experts: Mapping[str, Tensor], combine: str
-) -> dict[str, Tensor]:
+def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global test set."""
     samples = global_test(task)
     found = _frozen_features(task, server, samples.x)
-    return {
-        "features": found,
-        "outputs": _outputs(task, experts, found, combine),
-        "labels": samples.y,
-    }
+    outputs = _outputs(task, experts, found, combine)
+    return {"features": found, "outputs": outputs, "labels": samples.y}
 
 
 def global_test(task: Task) -> Samples:
@@ -124,14 +114,12 @@ def global_test(task: Task) -> Samples:
     return pool(kept)
 
 
-def _frozen_features(task: Task, server: Mapping[str, Tensor], x: Tensor) -> Tensor:
+def _frozen_features(task: Task, server: Tensors, x: Tensor) -> Tensor:
     with torch.no_grad():
         return torch.cat([features_of(task, server, part) for part in in_batches(x)])
 
 
-def _outputs(
-    task: Task, experts: tuple[Mapping[str, Tensor], ...], found: Tensor, combine: str
-) -> Tensor:
+def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: str) -> Tensor:
     """Stack the experts of all clusters in canonical order and compute their outputs."""
     everyone = {name: torch.cat([part[name] for part in experts]) for name in experts[0]}
     with torch.no_grad():
@@ -139,9 +127,6 @@ def _outputs(
 
 
 # The whole mixture as it is stored: what the clients hold, under the names of a model.
-
-
-Tensors = Mapping[str, Tensor]
 
 
 def assembled(
@@ -153,7 +138,7 @@ def assembled(
     that differ between clients are stored per cluster, (K, ...), instead of once.
     """
     experts, gates = stacked[: len(clusters)], stacked[len(clusters) :]
-    whole = {name: tensor for name, tensor in server.items() if name.startswith(EXTRACTOR)}
+    whole = extractor_in(server)
     for name in experts[0] if experts else ():
         for number, own in enumerate(torch.cat([part[name] for part in experts])):
             whole[f"expert.{number}.0.{name}"] = own

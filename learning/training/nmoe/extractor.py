@@ -33,10 +33,15 @@ def pretext(model: ModelConfig, spec: InputSpec, loss: str) -> Pretext:
         return Pretext(model, spec, loss)
 
 
+def extractor_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the extractor, by their stored names."""
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(EXTRACTOR)}
+
+
 def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
     """Return the extractor as drawn for the task, with a freshly drawn head or projector."""
     model = pretext(task.config.model, task.spec, loss)
-    known = {name: t for name, t in task.initial.items() if name.startswith(EXTRACTOR)}
+    known = extractor_in(task.initial)
     wanted = {name for name, _ in model.named_parameters()} - set(known)
     drawn = initialise(model, task.config.seed, wanted)
     return known | {name: t.to(task.device, task.dtype) for name, t in drawn.items()}
@@ -65,9 +70,8 @@ def correlation(
             z = torch.cat([functional_call(model, dict(server), (x,)) for x in views])
         matrix = contrast.correlation(contrast.clipped(z, radius))
         if noise:
-            drawn = noise * stream(
-                task.config.seed, "correlation noise", cluster, device, number
-            ).standard_normal(matrix.shape)
+            noisy = stream(task.config.seed, "correlation noise", cluster, device, number)
+            drawn = noise * noisy.standard_normal(matrix.shape)
             matrix = matrix + torch.from_numpy(drawn).to(matrix)
         found.append(matrix)
     return {"matrix": torch.stack(found)}
@@ -82,10 +86,8 @@ def total(
     """
     matrices = [part["matrix"] for part in correlations]
     if who is not None:
-        matrices = [
-            part[torch.tensor(here, device=part.device)]
-            for part, here in zip(matrices, who, strict=True)
-        ]
+        pairs = zip(matrices, who, strict=True)
+        matrices = [part[torch.tensor(here, device=part.device)] for part, here in pairs]
     whole = torch.cat(matrices)
     if not bool(torch.isfinite(whole).all()):
         raise ValueError("a client's correlation matrix is not finite; lower learning.step_size")
@@ -117,17 +119,13 @@ def train_extractor(
         clients = int(shared["clients"])
         others = contrast.mean_of_others(own["matrix"], shared["matrix"], clients)
         alpha = alpha if clients > 1 else 1.0
-    samples = task.shards[cluster].samples
+    samples, step_size = task.shards[cluster].samples, task.config.step_size * step_size_ratio
     by_labels = loss == "ce"
     return train(
         stacked,
         draw_of(task, cluster, samples.x, samples.y) if by_labels else _views_of(task, cluster),
         _loss(task, loss, estimator, radius, alpha),
-        Descent(
-            task.config.step_size * step_size_ratio,
-            OptimizerConfig(momentum=momentum),
-            largest_gradient,
-        ),
+        Descent(step_size, OptimizerConfig(momentum=momentum), largest_gradient),
         rounds,
         first_round,
         together=task.traits.batched,
@@ -138,22 +136,18 @@ def train_extractor(
 def _views_of(task: Task, cluster: str) -> Draw:
     """Return a draw of minibatches of two random views per sample, device by device."""
 
+    def views(device: int, number: int | None) -> Iterator[Batch]:  # samples themselves at rest
+        rng = None if number is None else stream(task.config.seed, "views", cluster, device, number)
+        drawn = rows_of_round(task, cluster, [device], [number])[0]
+        for rows in torch.from_numpy(drawn).to(task.device):
+            own = task.shards[cluster].samples.x[rows]
+            yield (own, own) if rng is None else (view(own, rng), view(own, rng))
+
     def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
-        who = zip(devices, numbers, strict=True)
-        for views in zip(*(_views(task, cluster, *one) for one in who), strict=True):
-            yield tuple(torch.stack(parts) for parts in zip(*views, strict=True))
+        for own in zip(*map(views, devices, numbers), strict=True):
+            yield tuple(torch.stack(parts) for parts in zip(*own, strict=True))
 
     return draw
-
-
-def _views(task: Task, cluster: str, device: int, number: int | None) -> Iterator[Batch]:
-    """Draw the views of one round of a device; at rest, its samples take their place."""
-    x = task.shards[cluster].samples.x
-    rng = None if number is None else stream(task.config.seed, "views", cluster, device, number)
-    drawn = rows_of_round(task, cluster, [device], [number])[0]
-    for rows in torch.from_numpy(drawn).to(task.device):
-        own = x[rows]
-        yield (own, own) if rng is None else (view(own, rng), view(own, rng))
 
 
 def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) -> Loss:

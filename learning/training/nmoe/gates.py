@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,8 +19,14 @@ from learning.models.nmoe import answer, losses, mixed
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.local import barred
-from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
-from learning.training.nmoe.extractor import EXTRACTOR
+from learning.training.nmoe.experts import (
+    Tensors,
+    drawn_experts,
+    features_of,
+    first_client,
+    outputs_of,
+)
+from learning.training.nmoe.extractor import extractor_in
 from learning.training.sgd import Batch, Descent, draw_of, each, train
 from learning.training.task import Task, pool
 
@@ -35,9 +41,7 @@ def gate_module(model: ModelConfig, top_k: int) -> Gate:
         return Gate(replace(model, top_k=top_k), everyone, normalised=True, biased=True)
 
 
-def route(
-    task: Task, gate: Mapping[str, Tensor], features: Tensor, top_k: int | None, reach: Tensor
-) -> Routing:
+def route(task: Task, gate: Tensors, features: Tensor, top_k: int | None, reach: Tensor) -> Routing:
     """Route ``features`` (..., d) by one gate to ``top_k`` experts (None: all).
 
     ``reach`` (N,) is added to the logits: 0, or -inf for experts that must get no weight.
@@ -60,31 +64,28 @@ def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
 
 def start_gate(task: Task) -> dict[str, Tensor]:
     """Return the gate as the task drew it."""
-    drawn = task.initial.items()
-    return {n.removeprefix(GATE): t for n, t in drawn if n.startswith(GATE)}
+    return _part(task.initial, GATE)
 
 
-def spread(task: Task, gate: Mapping[str, Tensor], *, cluster: str) -> dict[str, Tensor]:
+def spread(task: Task, gate: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """One gate at all devices of a cluster."""
     return {name: t.expand(task.devices(cluster), *t.shape) for name, t in gate.items()}
 
 
-def with_mean(
-    task: Task, gates: Mapping[str, Tensor], mean: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def with_mean(task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
     """The gates of one cluster (K, ...), with the tensors of ``mean`` in place of their own."""
     return {**gates, **{name: tensor.expand_as(gates[name]) for name, tensor in mean.items()}}
 
 
-def take_gate(task: Task, gates: Mapping[str, Tensor], *, device: int) -> dict[str, Tensor]:
+def take_gate(task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
     """The gate of one device."""
     return {name: tensor[device] for name, tensor in gates.items()}
 
 
 def train_gates(
     task: Task,
-    gates: Mapping[str, Tensor],
-    known: Mapping[str, Tensor],
+    gates: Tensors,
+    known: Tensors,
     *,
     cluster: str,
     rounds: Sequence[int],
@@ -95,16 +96,15 @@ def train_gates(
     """Train gates (K, ...) by the cross-entropy of the mixture of all experts in ``reach`` (N,)."""
     limit = reach_of(task, reach)
 
-    def loss(gate: Mapping[str, Tensor], h: Tensor, answers: Tensor, y: Tensor) -> Tensor:
+    def loss(gate: Tensors, h: Tensor, answers: Tensor, y: Tensor) -> Tensor:
         weight = route(task, gate, h, None, limit).weight
         return losses(answer(mixed(weight, answers), combine), y, combine).mean()
 
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
     descent = Descent(task.config.step_size * task.config.gate_step_size_ratio)
-    return train(
-        gates, draw, each(loss, together=True), descent, rounds, first_round, together=True
-    )
+    of_all = each(loss, together=True)
+    return train(gates, draw, of_all, descent, rounds, first_round, together=True)
 
 
 # Routing of a client's samples: by its gate, to its own expert, or at random.
@@ -120,7 +120,7 @@ class Routes(NamedTuple):
 def routes_of(
     task: Task,
     features: Tensor,
-    gate: Mapping[str, Tensor],
+    gate: Tensors,
     routing: str,
     client: Node,
     reach: Sequence[bool],
@@ -171,7 +171,7 @@ def central(
     config = task.config
     limit = torch.zeros(config.model.experts, dtype=task.dtype, device=task.device)
 
-    def loss(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    def loss(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         h = features_of(task, tensors, x)
         outputs = outputs_of(task, _part(tensors, EXPERTS), h, combine)
         weight = route(task, _part(tensors, CENTRAL_GATE), h, None, limit).weight
@@ -184,37 +184,36 @@ def central(
 
     begin = _drawn(task)
     ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
-    descent = Descent(
-        config.step_size, OptimizerConfig(momentum=momentum), largest_gradient, ratios
-    )
+    sgd = OptimizerConfig(momentum=momentum)
+    descent = Descent(config.step_size, sgd, largest_gradient, ratios)
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
     trained = train(one, draw, each(loss, together=False), descent, [rounds], [0], together=False)
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
 
-def central_server(task: Task, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def central_server(task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The extractor."""
-    return {name: tensor for name, tensor in whole.items() if name.startswith(EXTRACTOR)}
+    return extractor_in(whole)
 
 
-def central_experts(task: Task, whole: Mapping[str, Tensor], *, cluster: str) -> dict[str, Tensor]:
+def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """The experts that the clients of one cluster hold."""
     first = first_client(task, cluster)
     own = slice(first, first + task.devices(cluster))
     return {name: tensor[own] for name, tensor in _part(whole, EXPERTS).items()}
 
 
-def central_gate(task: Task, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def central_gate(task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The gate."""
     return _part(whole, CENTRAL_GATE)
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _part(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _drawn(task: Task) -> dict[str, Tensor]:
     parts = [drawn_experts(task, name) for name in task.config.clusters]
     experts = {EXPERTS + name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    extractor = {n: t for n, t in task.initial.items() if n.startswith(EXTRACTOR)}
-    return extractor | experts | {CENTRAL_GATE + name: t for name, t in start_gate(task).items()}
+    gate = {CENTRAL_GATE + name: tensor for name, tensor in start_gate(task).items()}
+    return extractor_in(task.initial) | experts | gate
