@@ -97,7 +97,7 @@ class Inference:
             reach = reach & (np.arange(len(reach)) == system.clients.number(client))
         if not reach.any():
             nobody = Group((), query.size, "failed", routed_s, 0.0)
-            yield self.rows(query, [nobody], [math.nan])
+            yield self.rows(query, [nobody], {}, {})
             return query.size, 0, 0.0
         routed = yield self.routes(query, reach)
         counts = Counter(chain.from_iterable(routed["chosen"]))
@@ -105,7 +105,7 @@ class Inference:
         fallback_end_s = yield from self.gather(query, routed_s, routed["chosen"], asked)
         own, late = system.clients.own(client), self.options.inference_late
         groups = grouped(routed["chosen"], asked, own, late, routed_s, self.deadline_s(query))
-        yield self.rows(query, groups, self.latencies(query, groups, asked, fallback_end_s))
+        yield self.rows(query, groups, asked, fallback_end_s)
         correct = yield self.correct(query, routed, groups)
         answered = sum(group.samples for group in groups if group.outcome != "failed")
         return query.size, answered, math.nan if correct is None else correct
@@ -122,57 +122,27 @@ class Inference:
         Returns when the own expert has answered the groups that fall back on it. It starts on them
         at the deadline, after what it computes already.
         """
-        own = self.system.clients.number(query.client)
-        mine = (self.ask(query.client, asked[own]),) if own in asked else ()
-        rest = self.gather_others(query, routed_s, chosen, asked)
-        ends: FallbackEnds = (yield All((*mine, rest)))[-1]
-        return ends
-
-    def gather_others(
-        self,
-        query: Query,
-        routed_s: float,
-        chosen: Sequence[Sequence[int]],
-        asked: dict[int, Asked],
-    ) -> Generator[Request, Any, FallbackEnds]:
-        """Ask the other clients until the deadline; then the own expert computes the fallbacks.
-
-        Nothing is sent if the deadline has passed before the samples are routed.
-        """
-        own, deadline_s = self.system.clients.number(query.client), self.deadline_s(query)
+        clients, sizes = self.system.clients, self.system.sizes
+        own, deadline_s = clients.number(query.client), self.deadline_s(query)
         others = {e: one for e, one in asked.items() if e != own}
-        if others and routed_s < deadline_s:
-            tasks = tuple(self.ask(query.client, one) for one in others.values())
-            yield All(tasks, None if math.isinf(deadline_s) else deadline_s - routed_s)
-        # Late requests continue, but their answers no longer count: keep the state as it is now.
-        asked.update({e: replace(one) for e, one in others.items()})
-        holds, late = self.system.clients.own(query.client), self.options.inference_late
-        groups = grouped(chosen, asked, holds, late, routed_s, deadline_s)
-        missed = [g for g in groups if g.outcome == "fallback" and own not in g.experts]
-        each = self.system.sizes.forward_flops(self.system.sizes.expert)
-        ends = yield All(
-            tuple(self.system.computing(query.client, group.samples * each) for group in missed)
-        )
-        return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
 
-    def latencies(
-        self,
-        query: Query,
-        groups: Sequence[Group],
-        asked: Mapping[int, Asked],
-        fallback_end_s: FallbackEnds,
-    ) -> list[float]:
-        """Return the time each group took to be answered, s; nan if it never was."""
-        own, found = self.system.clients.number(query.client), []
-        for group in groups:
-            end_s = group.settled_s
-            if group.outcome == "fallback":
-                own_s = (
-                    asked[own].known_s if own in group.experts else fallback_end_s[group.experts]
-                )
-                end_s = max(end_s, own_s)
-            found.append(math.nan if group.outcome == "failed" else end_s - query.time_s)
-        return found
+        def rest() -> Generator[Request, Any, FallbackEnds]:
+            # Nothing is sent if the deadline has passed before the samples are routed.
+            if others and routed_s < deadline_s:
+                tasks = tuple(self.ask(query.client, one) for one in others.values())
+                yield All(tasks, None if math.isinf(deadline_s) else deadline_s - routed_s)
+            # Late requests continue, but their answers no longer count: keep the state as it is.
+            asked.update({e: replace(one) for e, one in others.items()})
+            holds, late = clients.own(query.client), self.options.inference_late
+            groups = grouped(chosen, asked, holds, late, routed_s, deadline_s)
+            missed = [g for g in groups if g.outcome == "fallback" and own not in g.experts]
+            flops = [group.samples * sizes.forward_flops(sizes.expert) for group in missed]
+            ends = yield All(tuple(self.system.computing(query.client, f) for f in flops))
+            return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
+
+        mine = (self.ask(query.client, asked[own]),) if own in asked else ()
+        ends: FallbackEnds = (yield All((*mine, rest())))[-1]
+        return ends
 
     def deadline_s(self, query: Query) -> float:
         """Return the time after which an answer is late; inf if the client waits for all."""
@@ -238,9 +208,22 @@ class Inference:
             asked.sent_bytes -= size + HEADER_BYTES
         return arrival
 
-    def rows(self, query: Query, groups: Sequence[Group], latency_s: Sequence[float]) -> Infer:
+    def rows(
+        self,
+        query: Query,
+        groups: Sequence[Group],
+        asked: Mapping[int, Asked],
+        fallback_end_s: FallbackEnds,
+    ) -> Infer:
         """Return the rows of a query in the table of inferences."""
-        names = self.system.clients.nodes
+        clients, latency_s = self.system.clients, []
+        names, own = clients.nodes, clients.number(query.client)
+        for group in groups:
+            end_s = group.settled_s if group.outcome != "failed" else math.nan
+            if group.outcome == "fallback":
+                mine = own in group.experts
+                end_s = max(end_s, asked[own].known_s if mine else fallback_end_s[group.experts])
+            latency_s.append(end_s - query.time_s)
         return Infer(
             query.client,
             query.number,
@@ -322,11 +305,6 @@ class Group:
     counted: tuple[int, ...] = ()
 
 
-def in_time(experts: Collection[int], asked: Mapping[int, Asked], deadline_s: float) -> list[int]:
-    """Return those of ``experts`` that had answered by the deadline."""
-    return [e for e in experts if asked[e].answered and asked[e].known_s <= deadline_s]
-
-
 def grouped(
     chosen: Sequence[Sequence[int]],
     asked: Mapping[int, Asked],
@@ -341,11 +319,11 @@ def grouped(
     """
     groups = []
     for experts, count in sorted(Counter(tuple(sorted(row)) for row in chosen).items()):
-        counted = in_time(experts, asked, deadline_s)
+        counted = [e for e in experts if asked[e].answered and asked[e].known_s <= deadline_s]
         outcome = outcome_of(experts, counted, own, late)
-        if own is None or outcome != "fallback":
-            counted = [] if outcome == "failed" else counted
-        else:
+        if outcome == "failed":
+            counted = []
+        elif outcome == "fallback" and own is not None:
             counted = [own]
         settled_s = max(routed_s, *(min(asked[e].known_s, deadline_s) for e in experts))
         sent_bytes = sum(asked[e].sent_bytes * count / asked[e].samples for e in experts)

@@ -154,9 +154,13 @@ class Networked(Method):
 
         ``contacts`` (K,) are those in which their uploads got through.
         """
+
+        def weights(name: str, samples: Mapping[str, Ints]) -> Floats:
+            counts = {n: mask * (samples[n] if weighted else 1) for n, mask in who.items()}
+            return np.asarray(counts[name] / sum(int(own.sum()) for own in counts.values()))
+
         for name, mine in who.items():
-            base = np.full(len(mine), self.version)
-            weigh = partial(_weights, name, who, weighted)
+            base, weigh = np.full(len(mine), self.version), partial(weights, name)
             used = Aggregated(name, payload, mine, base, contacts.get(name), weigh)
             self.learner.on_aggregation(used)
         sent = sum(int(mask.sum()) for mask in who.values())
@@ -213,15 +217,6 @@ class Networked(Method):
             return self.server
         held = *experts.values(), *(gates.values() if list(gates) == clusters else ())
         return self.learner.make(ASSEMBLED, self.server, *held, clusters=clusters)
-
-
-def _weights(
-    name: str, who: Mapping[str, Mask], weighted: bool, samples: Mapping[str, Ints]
-) -> Floats:
-    """Return the weights (K,) of a cluster's clients in a mean over all clients in ``who``."""
-    counts = {n: mask * (samples[n] if weighted else 1) for n, mask in who.items()}
-    weights: Floats = counts[name] / sum(int(own.sum()) for own in counts.values())
-    return weights
 
 
 # The clients of networked experts: all devices of all clusters; client i holds expert i.
