@@ -16,6 +16,8 @@ Fading = Literal["none", "rayleigh", "rician"]
 Rate = Literal["ergodic", "shannon", "outage", "modcod", "fixed"]
 
 
+SENT: Final = ("tx_power_dbm", "tx_gain_dbi")
+RECEIVED: Final = ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k")
 IN_PARTS: Final[Any] = None
 """Default of a figure that may be given in parts; after construction it is always a number."""
 
@@ -90,21 +92,10 @@ class Link:
     noise_figure_db: InitVar[float | None] = None
     antenna_temperature_k: InitVar[float | None] = None
 
-    def __post_init__(
-        self,
-        tx_power_dbm: float | None,
-        tx_gain_dbi: float | None,
-        rx_gain_dbi: float | None,
-        noise_figure_db: float | None,
-        antenna_temperature_k: float | None,
-    ) -> None:
+    def __post_init__(self, *parts: float | None) -> None:
         """Bring both figures to their one form and check every field."""
-        sent = {"tx_power_dbm": tx_power_dbm, "tx_gain_dbi": tx_gain_dbi}
-        received = {
-            "rx_gain_dbi": rx_gain_dbi,
-            "noise_figure_db": noise_figure_db,
-            "antenna_temperature_k": antenna_temperature_k,
-        }
+        sent = dict(zip(SENT, parts[:2], strict=True))
+        received = dict(zip(RECEIVED, parts[2:], strict=True))
         eirp = one_form("eirp_dbw", self.eirp_dbw, sent, budget.eirp_dbw)
         figure = one_form("g_over_t_db_k", self.g_over_t_db_k, received, budget.g_over_t_db_k)
         object.__setattr__(self, "eirp_dbw", eirp)

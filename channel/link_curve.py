@@ -30,7 +30,17 @@ class LinkCurve:
 
     def __init__(self, time_s: ArrayLike, rate_bps: ArrayLike) -> None:
         """Check the grid, copy it, and sum the bits up to every grid point."""
-        time, rate = _grid(finite("time_s", time_s), not_negative("rate_bps", rate_bps))
+        time, rate = finite("time_s", time_s), not_negative("rate_bps", rate_bps)
+        dimensions, points = {time.ndim, rate.ndim}, {*time.shape[-1:], *rate.shape[-1:]}
+        rows = {*time.shape[:-1], *rate.shape[:-1]}
+        if not dimensions <= {1, 2} or len(points) > 1 or min(points) < 2 or len(rows - {1}) > 1:
+            raise ValueError(
+                f"time_s has shape {time.shape} and rate_bps {rate.shape}; "
+                "give (T,) or (K, T) with one and the same T of at least 2"
+            )
+        if time.shape != rate.shape:
+            time, rate = np.broadcast_arrays(time, rate)
+        time, rate = time.copy(), rate.copy()
         step_s = time[..., 1:] - time[..., :-1]
         checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
         segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
@@ -195,20 +205,6 @@ def most_bits_of(capacity_bits: Floats, latest_s: Floats, peak_bps: Floats) -> F
     """
     most: Floats = capacity_bits + (ROUNDING * capacity_bits + np.spacing(latest_s) * peak_bps)
     return most
-
-
-def _grid(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
-    """Writable copies of both on their common grid, (T,) or (K, T)."""
-    dimensions, points = {time.ndim, rate.ndim}, {*time.shape[-1:], *rate.shape[-1:]}
-    rows = {*time.shape[:-1], *rate.shape[:-1]}
-    if not dimensions <= {1, 2} or len(points) > 1 or min(points) < 2 or len(rows - {1}) > 1:
-        raise ValueError(
-            f"time_s has shape {time.shape} and rate_bps {rate.shape}; "
-            "give (T,) or (K, T) with one and the same T of at least 2"
-        )
-    if time.shape != rate.shape:
-        time, rate = np.broadcast_arrays(time, rate)
-    return time.copy(), rate.copy()
 
 
 def _not_nan(name: str, value: ArrayLike) -> Floats:

@@ -9,11 +9,11 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from learning.architecture.nmoe import networked_tensors
 from learning.architecture.shapes import (
     cnn_tensors,
     image_tensors,
     mlp_tensors,
+    networked_tensors,
     text_mean_tensors,
     vector_tensors,
 )

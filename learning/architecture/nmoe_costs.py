@@ -16,8 +16,7 @@ from learning.architecture.costs import (
     architecture,
 )
 from learning.architecture.kinds import input_spec
-from learning.architecture.nmoe import VIEWS, head_shapes, projector_shapes
-from learning.architecture.shapes import numbers_in
+from learning.architecture.shapes import VIEWS, head_shapes, numbers_in, projector_shapes
 from learning.config import LearningConfig
 from learning.requests.cluster import Cost, Floats, Ints
 

@@ -28,7 +28,7 @@ DATASETS: Register[Callable[..., Dataset]] = Register(
     {
         "digits": "learning.data.digits:digits",
         "digit-images": "learning.data.digits:digit_images",
-        "hf": "learning.data.hub:hf",
+        "hf": "learning.data.texts:hf",
         "jsonl": "learning.data.texts:jsonl",
         "npz": "learning.data.npz:npz",
         "synthetic": "learning.data.synthetic:synthetic",

@@ -33,14 +33,12 @@ def cluster_domains(
     by_domain = split is None or split.kind == "domains"
     device: Rows | None = None
     if config.data.paths:
-        starts = np.cumsum([0, *map(len, classes)])
-        whole = [np.arange(len(numbers)) for numbers in classes]
-        splits: list[tuple[Rows, ...]] = [
-            tuple(start + part for part in _split(table, rows, config, cluster, table.file))
-            for start, rows, table, cluster in zip(
-                starts[:-1], whole, tables, config.clusters, strict=True
-            )
-        ]
+        splits: list[tuple[Rows, ...]] = []
+        start = 0
+        for own, cluster in zip(tables, config.clusters, strict=True):
+            rows = _split(own, np.arange(len(own.labels)), config, cluster, own.file)
+            splits.append(tuple(start + part for part in rows))
+            start += len(own.labels)
         if not by_domain:
             splits = _pooled(splits, table.file, config)
     elif by_domain and table.domains is not None:
@@ -54,8 +52,8 @@ def cluster_domains(
         whole_file = _split(table, np.arange(len(table.labels)), config, "", table.file)
         splits = _pooled([whole_file], table.file, config)
     domains = []
-    for index, rows in enumerate(splits):
-        train, test = (SampleArrays(part, y[part], np.full(len(part), index)) for part in rows)
+    for index, parts in enumerate(splits):
+        train, test = (SampleArrays(part, y[part], np.full(len(part), index)) for part in parts)
         domains.append(Domain(train, test, None if device is None else device[train.x]))
     return domains
 

@@ -134,7 +134,11 @@ def npz(config: LearningConfig) -> Dataset:
 def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool) -> PixelTable:
     """Read one file. ``columns`` names its arrays of labels and domains, without their endings."""
     arrays = _read(path, {f"{name}{end}" for name in ("x", *columns.values()) for end in ENDINGS})
-    ends = _endings(path, arrays)
+    # What the names of the train arrays end in, and that of the test arrays if any.
+    ends = [end for end in ("_train", "") if f"x{end}" in arrays][:1]
+    if not ends:
+        raise ValueError(f"{path}: no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)")
+    ends += ["_test"] * ("x_test" in arrays)
     pixels = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
     for name, array in pixels:
         check_pixels(name, array)
@@ -148,14 +152,6 @@ def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool) -> Pixel
     domains = _column(path, arrays, domain, ends) if has_domain else None
     is_test = np.arange(len(labels)) >= len(pixels[0][1]) if len(ends) > 1 else None
     return PixelTable(path, labels, is_test, domains, places.__getitem__, pixels)
-
-
-def _endings(path: str, arrays: Arrays) -> list[str]:
-    """Return what the names of the train arrays end in, and that of the test arrays if any."""
-    for end in ("_train", ""):
-        if f"x{end}" in arrays:
-            return [end, "_test"] if "x_test" in arrays else [end]
-    raise ValueError(f"{path}: no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)")
 
 
 def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
@@ -187,7 +183,7 @@ def _read(path: str, wanted: set[str]) -> Arrays:
                 raise ValueError("no .npz file, or one that is cut off")
         _check_sizes(path, wanted)
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: _array(path, arrays, name) for name in arrays.files if name in wanted}
+            return {name: _array(arrays, name) for name in arrays.files if name in wanted}
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror or error}); see learning.data.path and paths"
@@ -238,7 +234,7 @@ def _name(entry: zipfile.ZipInfo) -> str:
     return entry.filename.removesuffix(".npy")
 
 
-def _array(path: str, arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
+def _array(arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = arrays[name]
     except UNREADABLE as error:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.architecture.kinds import check_form
-from learning.architecture.nmoe import (
+from learning.architecture.shapes import (
     PROJECTOR_EXPANSION,
     blocks_of,
     norm_groups,

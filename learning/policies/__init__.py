@@ -15,12 +15,12 @@ POLICIES: Register[Policy] = Register(
     "policy",
     "leomix.policies",
     {
-        "random": "learning.policies.simple:at_random",
-        "greedy": "learning.policies.simple:greedy",
+        "random": "learning.policies.problem:at_random",
+        "greedy": "learning.policies.problem:greedy",
         "balanced-random": "learning.policies.balanced:balanced_random",
         "balanced-fitness": "learning.policies.balanced:balanced_fitness",
         "expert-driven": "learning.policies.model_splitting:expert_driven",
-        "identity": "learning.policies.simple:identity",
+        "identity": "learning.policies.problem:identity",
     },
 )
 """Policies by name. A policy of one's own is ``MODULE:NAME``, or an entry point of the group."""

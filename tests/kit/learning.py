@@ -12,8 +12,8 @@ from learning.architecture.kinds import (
     tensors_of,
     text_shape,
 )
-from learning.architecture.nmoe import extractor_of
 from learning.architecture.nmoe_costs import sizes_of
+from learning.architecture.shapes import extractor_of
 from learning.clients import updates
 from learning.clients.cluster import ClusterState
 from learning.clients.round_trip import NoContactLeft, RoundTrip

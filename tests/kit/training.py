@@ -32,7 +32,8 @@ from learning.training.evaluation import (
 from learning.training.guards import Frozen, UnchangedGuard, not_finite
 from learning.training.local import train
 from learning.training.nmoe import answers, experts, extractor, gates
-from learning.training.nmoe.contrast import pairs, shared, view
+from learning.training.nmoe.extractor import estimated as shared
+from learning.training.nmoe.extractor import pairs, view
 from learning.training.nmoe.gates import reach_of, route
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, gate_loss, home_clusters, origin_loss, start_model

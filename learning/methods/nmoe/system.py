@@ -17,8 +17,7 @@ from learning.config import LearningConfig
 from learning.learner import Aggregated
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
-from learning.policies.problem import Problem
-from learning.policies.simple import identity
+from learning.policies.problem import Problem, identity
 from learning.requests.cluster import (
     Cluster,
     Cost,
