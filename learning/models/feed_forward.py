@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.models.moe import MoELayer, Routing
+from learning.models.moe import MoELayer
 from learning.models.stacked import product
 
 
@@ -25,19 +25,17 @@ class ExpertsAtOnce(MoELayer):
         """Map ``x`` (..., hidden), or (K, ..., hidden) of K devices, to the same shape."""
         if not self.dense:
             return super().forward(x)
-        routing: Routing = self.gate(x)
-        if self.gate.only is not None:
-            numbers: tuple[int, ...] = (self.gate.only,)
-        else:
-            numbers = tuple(map(int, self.experts))
+        only, share = self.gate.only, None
+        if only is None or self.gate._forward_hooks:  # else nobody asks how it routes
+            share = self.gate(x).weight
+        numbers = tuple(map(int, self.experts)) if only is None else (only,)
         held = [t for number in numbers for t in _tensors(self.experts[str(number)])]
         sums = []
         for group in _groups(numbers, tuple(-1 if t is None else t.dim() for t in held)):
-            share = None
-            if self.gate.only is None:
-                everybody = len(group.numbers) == routing.weight.shape[-1]
-                share = routing.weight if everybody else routing.weight[..., group.numbers]
-            sums.append(_summed(x, share, group, held, self.scale))
+            part = None if only is not None else share
+            if part is not None and len(group.numbers) < part.shape[-1]:
+                part = part[..., group.numbers]
+            sums.append(_summed(x, part, group, held, self.scale))
         return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 

@@ -22,7 +22,9 @@ class MoEModel(nn.Module):
     over all devices of a cluster at once by :func:`torch.func.vmap`; a model that does not
     support that sets ``batched`` to False and is trained device by device. One that ``stacks`` is
     made of layers that take parameters stacked by device (:mod:`learning.models.stacked`), and is
-    called with samples (K, n, ...) of all devices without vmap.
+    called with samples (K, n, ...) of all devices without vmap. It may have ``before_experts(x)``,
+    a tuple of tensors, and ``after_embedding`` that gives the logits of these: what comes before
+    the first layer of experts is computed once for many minibatches where nothing in it is trained.
     """
 
     batched: bool = True

@@ -20,7 +20,7 @@ from learning.models.stacked import Conv2d, Embedding, LayerNorm, Linear
 
 
 class _ResidualMoE(MoEModel):
-    """L residual MoE layers, each after a LayerNorm, then LayerNorm and head."""
+    """What embeds a sample, L residual MoE layers, each after a LayerNorm, LayerNorm and head."""
 
     stacks = True
 
@@ -30,11 +30,30 @@ class _ResidualMoE(MoEModel):
         self.norm = LayerNorm(config.hidden)
         self.head = Linear(config.hidden, classes)
 
-    def _through_layers(self, hidden: Tensor) -> Tensor:
-        for norm, layer in zip(self.norms, self.moe, strict=True):
-            hidden = hidden + layer(norm(hidden))
-        out: Tensor = self.norm(hidden)
-        return out
+    def embedded(self, x: Tensor) -> Tensor:
+        """Return samples as the residual stream (..., hidden)."""
+        raise NotImplementedError
+
+    def before_experts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the residual stream of ``x``, and what the first layer's experts get of it."""
+        hidden = self.embedded(x)
+        return hidden, self.norms[0](hidden)
+
+    def after_embedding(self, hidden: Tensor, normed: Tensor) -> Tensor:
+        """Return logits (..., classes) of what :meth:`before_experts` gives."""
+        for layer, norm in zip(self.moe, [*self.norms, self.norm][1:], strict=True):
+            hidden = hidden + layer(normed)
+            normed = norm(hidden)
+        logits: Tensor = self.head(self.pooled(normed))
+        return logits
+
+    def pooled(self, hidden: Tensor) -> Tensor:
+        """Return a sample's vector (..., hidden)."""
+        return hidden
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (..., classes) of samples ``x``."""
+        return self.after_embedding(*self.before_experts(x))
 
 
 class VectorMoE(_ResidualMoE):
@@ -46,10 +65,9 @@ class VectorMoE(_ResidualMoE):
         self.embed = Linear(spec.shape[0], config.hidden)
         self._add_layers(config, here, spec.classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (..., classes) of features ``x`` (..., d)."""
-        logits: Tensor = self.head(self._through_layers(functional.gelu(self.embed(x))))
-        return logits
+    def embedded(self, x: Tensor) -> Tensor:
+        """Return features ``x`` (..., d) as the residual stream."""
+        return functional.gelu(self.embed(x))
 
 
 class ImageMoE(_ResidualMoE):
@@ -66,12 +84,14 @@ class ImageMoE(_ResidualMoE):
         self.embed = Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
         self._add_layers(config, here, spec.classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (..., classes) of images ``x`` (..., channels, height, width)."""
+    def embedded(self, x: Tensor) -> Tensor:
+        """Return images ``x`` (..., channels, height, width) as one row a token."""
         places = functional.gelu(self.embed(functional.gelu(self.stem(x))))
-        hidden = places.flatten(-2).transpose(-1, -2)
-        logits: Tensor = self.head(self._through_layers(hidden).mean(-2))
-        return logits
+        return places.flatten(-2).transpose(-1, -2)
+
+    def pooled(self, hidden: Tensor) -> Tensor:
+        """Return the mean of an image's tokens."""
+        return hidden.mean(-2)
 
 
 # Plain models.

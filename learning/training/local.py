@@ -26,7 +26,7 @@ from learning.training.device_state import (
     remembered_of,
 )
 from learning.training.local_loss import with_term
-from learning.training.task import Task
+from learning.training.task import Task, in_batches
 
 
 def train(
@@ -73,9 +73,10 @@ def train(
         frozen |= _reachable(task, reach, rounds)
     shared, own = _shared_rows(frozen) if traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    samples, config = task.shards[cluster].samples, task.config
+    config = task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
-    loss = loss_of(model, shared, traits.batched, traits.tied)
+    parts = _before_experts(task, model, cluster, shared)
+    loss = loss_of(model, shared, traits.batched, traits.tied, embedded=len(parts) > 1)
     if local_loss is not None:
         free = {name: path for name, path in moved.items() if name not in task.buffers}
         loss, needed = with_term(task, loss, state, memories, free, **local_loss)
@@ -91,7 +92,7 @@ def train(
     with _own_draws(task):
         trained = sgd.train(
             {path: state[name] for name, path in moved.items()},
-            sgd.draw_of(task, cluster, samples.x, samples.y),
+            sgd.draw_of(task, cluster, *parts, task.shards[cluster].samples.y),
             loss,
             descent,
             rounds,
@@ -113,18 +114,51 @@ def _own_draws(task: Task) -> AbstractContextManager[None]:
     return torch.random.fork_rng(on_gpu, enabled=task.traits.draws)
 
 
+LARGEST_EMBEDDING = 1 << 24
+"""Most numbers of a cluster's embedded samples, which are kept while it is trained."""
+
+
+def _before_experts(
+    task: Task, model: nn.Module, cluster: str, shared: Mapping[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """Return a cluster's samples as what comes before the first experts makes of them.
+
+    They are returned as they are where that is trained, or where it is computed for fewer samples
+    in a round.
+    """
+    x, config = task.shards[cluster].samples.x, task.config
+    drawn = task.devices(cluster) * config.steps_per_round * config.batch_size
+    if config.trains_backbone or drawn < len(x) or not hasattr(model, "before_experts"):
+        return (x,)
+    run: Any = with_tensors(model, shared)
+    made: list[tuple[Tensor, ...]] = []
+    with torch.no_grad():
+        for part in in_batches(x):
+            made.append(run.before_experts(part))
+            numbers = sum(t.numel() for t in made[-1]) * len(x)
+            if numbers > LARGEST_EMBEDDING * len(part):
+                return (x,)
+    return tuple(map(torch.cat, zip(*made, strict=True)))
+
+
 def loss_of(
-    model: nn.Module, shared: Mapping[str, Tensor], together: bool, tied: bool = False
+    model: nn.Module,
+    shared: Mapping[str, Tensor],
+    together: bool,
+    tied: bool = False,
+    embedded: bool = False,
 ) -> sgd.Loss:
     """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
 
     The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
-    parameters that are ``tied`` the first path is given.
+    parameters that are ``tied`` the first path is given. Samples that are ``embedded`` are what
+    :func:`_before_experts` makes of them.
     """
 
     def stacked(tensors: Mapping[str, Tensor]) -> Callable[..., Tensor]:
-        run = with_tensors(model, {**shared, **tensors})
-        return lambda x, y: cross_entropy(run(x), y)
+        run: Any = with_tensors(model, {**shared, **tensors})
+        logits = run.after_embedding if embedded else run
+        return lambda *batch: cross_entropy(logits(*batch[:-1]), batch[-1])
 
     def of_one(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
