@@ -35,25 +35,27 @@ class _Held:
     def __init__(self, devices: int) -> None:
         self._newest: Ints = np.zeros(devices, np.int64)
         self._downloads: deque[tuple[Ints, Ints]] = deque(maxlen=REMEMBERED)
+        self._together: deque[int | None] = deque([0], maxlen=REMEMBERED)
+        self._nobody: Mask = np.zeros(devices, bool)
 
-    def take(self, device: Ints, version: Ints) -> None:
-        """Remember that devices (R,) have got a version (R,) each."""
+    def take(self, device: Ints, version: Ints, alike: bool = False) -> None:
+        """Remember that devices (R,) have got a version (R,) each, the same if ``alike``."""
         self._newest[self._place(device)] = version
         self._downloads.append((device, version))
+        all_same = alike and len(device) == len(self._newest)
+        self._together.append(int(version[0]) if all_same else None)
 
-    def lacks(self, device: Ints, version: Ints) -> Mask:
+    def lacks(self, device: Ints, version: Ints, alike: bool = False) -> Mask:
         """Which devices (R,) had not downloaded a version (R,): it is none that is remembered.
 
         Neither is it older than all of those.
         """
+        # Mostly it is what all of them have downloaded together.
+        if alike and len(version) and int(version[0]) in self._together:
+            return self._nobody[: len(device)]
         unknown: Mask = self._newest[self._place(device)] != version
         if not np.count_nonzero(unknown):
             return unknown
-        # Mostly it is what all of them have downloaded together, though something has come since.
-        for who, had in reversed(self._downloads):
-            alike = len(who) == len(device) and not np.count_nonzero(had != version)
-            if alike and not np.count_nonzero(who != device):
-                return np.zeros_like(unknown)
         wanted = np.full(len(self._newest), FOUND)
         wanted[device] = version
         # Of a device that has downloaded nothing for so long nothing is known.
@@ -110,9 +112,9 @@ class Versions:
                 device, version = device[through], version[through]
             held = self._held[leg.cluster]
             if leg.direction == "downlink":
-                held.take(device, version)
+                held.take(device, version, alike[number])
                 continue
-            unknown = held.lacks(device, version)
+            unknown = held.lacks(device, version, alike[number])
             if np.count_nonzero(unknown):
                 row = mine.start + int(np.flatnonzero(rows.delivered[mine])[worst(unknown)])
                 found = int(rows.version[row])
