@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +107,6 @@ class Learner:
         self.on_aggregation: Callable[[Aggregated], None] = _unobserved
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
-        self._tasks: dict[LearningConfig, Task] = {}
 
     @cached_property
     def values(self) -> Values:
@@ -190,20 +189,21 @@ class Learner:
         """Return how operations are applied as configured now, and the name of these settings."""
         config = self._placed()
         context = json.dumps(dataclasses.asdict(config), sort_keys=True)
-        return partial(self._apply, config), context
+        return partial(self._apply, cache(partial(self._task_of, config))), context
+
+    def _task_of(self, config: LearningConfig) -> Task:
+        same = config == self.task.config
+        return self.task if same else dataclasses.replace(self.task, config=config)
 
     def _apply(
         self,
-        config: LearningConfig,
+        task_of: Callable[[], Task],
         operation: Operation,
         parents: list[Tensors],
         arguments: dict[str, Any],
     ) -> Any:
-        task, device = self._tasks.get(config), config.device
-        if task is None:
-            same = config == self.task.config
-            task = self.task if same else dataclasses.replace(self.task, config=config)
-            self._tasks[config] = task
+        task = task_of()
+        device = task.config.device
         if device != "cpu":  # tensors that were read from disk are on the CPU
             parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
         if not operation.guarded:

@@ -219,13 +219,14 @@ class ClusterState:
 
     def _among(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""
-        marked = np.zeros(self.holds.shape[1], bool)
-        marked[list(experts)] = True
-        return marked
+        return self._parts(experts, False)[:-1]
 
     def _parts(self, experts: Collection[int], gate: bool) -> Mask:
         """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
-        return np.append(self._among(experts), gate)
+        marked = np.zeros(self.holds.shape[1] + 1, bool)
+        marked[list(experts)] = True
+        marked[-1] = gate
+        return marked
 
     @property
     def takes_part(self) -> Mask:
@@ -277,9 +278,8 @@ class ClusterState:
             local_loss=self.local_loss(),
         )
         self.rounds = self.rounds + work.rounds
-        trained = np.column_stack(
-            (self._among(experts) & self.holds, np.full(len(self.holds), gate))
-        )
+        trained = np.tile(self._parts(experts, gate), (len(self.holds), 1))
+        trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink

@@ -222,7 +222,7 @@ def _with_own_change(
 
     A device that had nothing before, or whose change is not finite, begins at the base.
     """
-    if name not in before:
+    if name not in before or before[name] is before[BASE + name]:  # the same, so no change
         return base
     change = before[name] - before[BASE + name]
     sound = finite_rows(change)
@@ -234,9 +234,14 @@ def _with_own_change(
 
 def finite_rows(stacked: Tensor) -> Tensor:
     """Return which devices' rows of ``stacked`` (K, ...) are finite throughout, (K,)."""
+    found = row_sums(stacked).isfinite()  # quicker: a sum is finite only if all its numbers are
     rows = stacked.reshape(len(stacked), math.prod(stacked.shape[1:]))
-    found = rows.sum(1).isfinite()  # quicker: a sum is finite only if all its numbers are
     return found if found.all() else rows.isfinite().all(1)
+
+
+def row_sums(stacked: Tensor) -> Tensor:
+    """Return each device's sum of ``stacked`` (K, ...), (K,)."""
+    return stacked if stacked.dim() == 1 else stacked.flatten(1).sum(1)
 
 
 def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:

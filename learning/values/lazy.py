@@ -12,8 +12,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 from itertools import count
-from pkgutil import resolve_name
+from operator import attrgetter
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
@@ -44,14 +46,26 @@ class Operation:
     guarded: str = ""
     calls: str = ""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the function."""
         return self.place.rpartition(":")[2]
 
+    @cached_property
+    def foreign(self) -> str:
+        """Place outside leomix that it runs, empty if there is none."""
+        own = (place for place in (self.place, self.calls) if place)
+        return next((place for place in own if not place.startswith(OURS)), "")
+
+    @cached_property
+    def key(self) -> str:
+        """How the text of a key begins, which is a list in JSON."""
+        return json.dumps([self.place, self.version])[:-1]
+
     def function(self) -> Callable[..., Any]:
         """Import the function."""
-        found: Callable[..., Any] = resolve_name(self.place)
+        module, _, name = self.place.partition(":")
+        found: Callable[..., Any] = attrgetter(name)(import_module(module))
         return found
 
 
@@ -103,10 +117,8 @@ class Handle:
 
 def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
     """Return the place of an operation outside leomix among these, empty if there is none."""
-    for place in filter(None, (operation.place, operation.calls)):
-        if not place.startswith(OURS):
-            return place
-    return next((parent.foreign for parent in parents if parent.foreign), "")
+    here = (parent.foreign for parent in parents if parent.foreign)
+    return operation.foreign or next(here, "")
 
 
 class Values:
@@ -156,8 +168,8 @@ class Values:
         Its key is made like that of a value: where the number is known from another run, nothing
         is forced.
         """
-        arguments = json.loads(_ENCODER.encode(arguments))
-        key = self._key(operation, parents, _ENCODER.encode(arguments))
+        given = _ENCODER.encode(arguments)
+        key = self._key(operation, parents, given)
         shared = self.cache is not None and not _foreign(operation, parents)
         text = self.cache.number(key) if self.cache is not None and shared else None
         if text is not None:
@@ -165,7 +177,7 @@ class Values:
             self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
-            text = json.dumps(self._apply(operation, tensors, arguments))
+            text = json.dumps(self._apply(operation, tensors, json.loads(given)))
             if self.cache is not None and shared:
                 self.cache.keep_number(key, text)
         return json.loads(text)
@@ -208,9 +220,9 @@ class Values:
                     f"{operation.name} is asked for with a {type(parent).__name__}; make it a "
                     "value first, by self.learner.make(function, ...)"
                 )
-        parts = [operation.place, operation.version, [parent.key for parent in parents]]
+        keys = ", ".join([f'"{parent.key}"' for parent in parents])
         digest = self._context.copy()
-        digest.update(f"{json.dumps(parts)[:-1]}, {arguments}]".encode())
+        digest.update(f"{operation.key}, [{keys}], {arguments}]".encode())
         return digest.hexdigest()
 
     def _is_stored(self, key: str) -> bool:

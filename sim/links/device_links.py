@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Link, LinkCurve, Signal, received_signal, signal_rate_bps
+from channel.link_curve import most_bits_of
 from learning.requests.cluster import Floats
 from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
 
@@ -56,6 +57,8 @@ def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:
     """Bits (K,) of a curve while a beam serves the cluster: between two times, nan if never."""
     if np.isnan(start_s):
         return np.zeros(len(curve.time_s))
+    if start_s <= curve.time_s[:, 0].min() and end_s >= curve.time_s[:, -1].max():
+        return curve.capacity_bits
     bits: Floats = curve.delivered_bits(end_s) - curve.delivered_bits(start_s)
     return bits
 
@@ -111,8 +114,11 @@ def bare_links(
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
     signal, rate_bps = _overhead(radio.link, devices)
-    time_s: Floats = np.tile([rise_s, set_s], (devices, 1))
-    return Beam(LinkCurve(time_s, rate_bps), radio, signal)
+    time_s, bits = np.empty((2, devices, 2))
+    time_s[:] = rise_s, set_s
+    bits[:, 0], bits[:, 1] = 0.0, (rate_bps[:, 0] + rate_bps[:, 1]) / 2.0 * (set_s - rise_s)
+    most = most_bits_of(bits[:, 1], np.abs(time_s).max(axis=1), rate_bps.max(axis=1))
+    return Beam(LinkCurve.of(time_s, rate_bps, bits, most), radio, signal)
 
 
 @lru_cache(maxsize=64)
