@@ -13,14 +13,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-from batch import PROCESSES, Point, seeded
-from scipy import stats
+from batch import Point, in_processes, seeded
+
+from sim.analysis.statistics import over_seeds
 
 SCENARIO, DAYS, TARGET = "aligned-digits", 8, 0.75
 POLICIES = ("random", "greedy", "balanced-random", "balanced-fitness", "expert-driven")
@@ -70,21 +69,17 @@ def run_one(point: Point) -> Outcome:
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean, and half of its 95 % interval by Student's t; inf if one never got there."""
-    if not all(map(math.isfinite, values)):
-        return math.inf, math.nan
-    n = len(values)
-    if n == 1:
-        return values[0], math.nan
-    spread = float(np.std(values, ddof=1)) / math.sqrt(n)
-    return float(np.mean(values)), float(stats.t.ppf(0.975, n - 1)) * spread
+    found = over_seeds(values)
+    centre, low, high = found["mean"], found["low"], found["high"]
+    half = math.nan if low is None or high is None else (high - low) / 2
+    return math.inf if centre is None else centre, half
 
 
 def main(seeds: str = "5", picture: str | None = None) -> None:
     """Run, print the table, and draw the picture."""
     n = int(seeds)
     points = seeded([(SCENARIO, {"stop.days": DAYS, **way}) for way in WAYS.values()], n)
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        found = [astuple(outcome) for outcome in pool.map(run_one, points)]
+    found = [astuple(outcome) for outcome in in_processes(run_one, points)]
     columns = [list(zip(*found[i : i + n], strict=True)) for i in range(0, len(found), n)]
     table = {
         name: [interval(values) for values in own] for name, own in zip(WAYS, columns, strict=True)

@@ -10,8 +10,6 @@ an even load. Medians over seeds, with the range.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,8 +53,7 @@ def load_after(name: str, settings: batch.Settings, learner: Any) -> np.ndarray:
 def main(scenario: str = "paper-exp2-small", seeds: str = "3", cycles: str = "30") -> None:
     """Run, and print the table."""
     points = batch.seeded([(scenario, {"stop.cycles": int(cycles)})], int(seeds))
-    with ProcessPoolExecutor(batch.PROCESSES, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(one_seed, points))
+    found = batch.in_processes(one_seed, points)
     print(f"{scenario}, {cycles} cycles, seeds 0 to {len(found) - 1}: load, median (range)\n")
     print(f"{'':<16}{'most':>20}{'least':>20}{'most / even':>20}{'seldom':>12}")
     for model in found[0]:

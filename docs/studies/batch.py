@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from statistics import mean, median
-from typing import Any
+from typing import Any, TypeVar
 
 Settings = Mapping[str, Any]
 Point = tuple[str, Settings]
+T = TypeVar("T")
 TARGET = 0.85
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
 PROCESSES = 2
@@ -100,8 +101,13 @@ def seeded(points: Iterable[Point], seeds: int) -> list[Point]:
 
 def run_all(points: Sequence[Point]) -> list[Outcome]:
     """Run all settings, in the order given."""
+    return in_processes(run_one, points)
+
+
+def in_processes(run: Callable[[Point], T], points: Sequence[Point]) -> list[T]:
+    """Return what ``run`` gives for each of the points, in their order."""
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(run_one, points))
+        return list(pool.map(run, points))
 
 
 def grouped(outcomes: Sequence[Outcome], seeds: int) -> list[list[Outcome]]:
@@ -116,6 +122,18 @@ def spread(values: Iterable[float], form: str = "{:g}") -> str:
     middle = median(known)
     centre = form.format(middle) if math.isfinite(middle) else "never"
     return f"{centre} ({shown[0]}..{shown[-1]})"
+
+
+Columns = Mapping[str, tuple[Callable[[Outcome], float], str]]
+"""Figures of an outcome by their heads, and how each is written."""
+
+
+def print_columns(found: Mapping[str, Sequence[Outcome]], columns: Columns) -> None:
+    """Print a row a method: median and range of each figure."""
+    print(f"{'method':<16}" + "".join(f"{name:>24}" for name in columns))
+    for method, rows in found.items():
+        cells = (spread(map(get, rows), form) for get, form in columns.values())
+        print(f"{method:<16}" + "".join(f"{cell:>24}" for cell in cells))
 
 
 def ratio(reference: Iterable[float], own: Iterable[float]) -> str:

@@ -14,13 +14,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
-from batch import PROCESSES, Point, spread
+from batch import Point, in_processes, spread
 
 EXTRACTORS = ("fedsc", "fedce", "none")
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
@@ -56,8 +54,7 @@ def main(scenario: str = "nmoe-digits", seeds: str = "3", *settings: str) -> Non
         for extractor, gate in ways
         for seed in range(n)
     ]
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(run_one, points))
+    found = in_processes(run_one, points)
     print(f"{scenario}, seeds 0 to {n - 1}: medians, of F1 with range\n")
     print(f"{'extractor':<10}{'gate':<10}{'F1 %':>22}{'LR %':>8}{_HEADS}")
     for place, (extractor, gate) in enumerate(ways):

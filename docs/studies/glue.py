@@ -11,8 +11,6 @@ range.
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import batch
@@ -58,8 +56,7 @@ def majority(learner: Any) -> Accuracies:
 def main(seeds: str = "2", cycles: str = "10") -> None:
     """Run, and print the table."""
     points = batch.seeded([(SCENARIO, {**SMALL, "stop.cycles": int(cycles)})], int(seeds))
-    with ProcessPoolExecutor(batch.PROCESSES, mp_context=get_context("spawn")) as pool:
-        models = list(pool.map(one_seed, points))
+    models = batch.in_processes(one_seed, points)
     print(f"{SCENARIO} shrunk, {cycles} cycles, seeds 0 to {len(models) - 1}: accuracy\n")
     table(models)
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from statistics import mean
 from typing import Any
 
@@ -77,8 +75,7 @@ def final_model(name: str, settings: batch.Settings) -> Accuracies:
 def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30") -> None:
     """Run, and print the table."""
     points = batch.seeded([(scenario, {"stop.cycles": int(cycles)})], int(seeds))
-    with ProcessPoolExecutor(batch.PROCESSES, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(one_seed, points))
+    found = batch.in_processes(one_seed, points)
     print(f"{scenario}, {cycles} cycles, seeds 0 to {len(found) - 1}: accuracy, mean (range)\n")
     table([models for models, _ in found])
     print("\nrelevance at the start")

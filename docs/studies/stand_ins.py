@@ -9,9 +9,8 @@ target, or with the scenario's last cycle; bytes and energy are those of all dev
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
-from batch import TARGET, Outcome, grouped, run_all, seeded, spread
+from batch import TARGET, Columns, grouped, print_columns, run_all, seeded
 
 SCENARIO = "quickstart-8b"
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")
@@ -27,14 +26,11 @@ def main(seeds: str = "3") -> None:
         points = [(SCENARIO, {**fixed, **sizes, "learning.method": name}) for name in METHODS]
         found = dict(zip(METHODS, grouped(run_all(seeded(points, n)), n), strict=True))
         print(f"{SCENARIO}, {title}, seeds 0 to {n - 1}: until {TARGET:.2f}, median (range)\n")
-        print(f"{'method':<16}" + "".join(f"{name:>24}" for name in COLUMNS))
-        for method, rows in found.items():
-            cells = (spread(map(get, rows), form) for get, form in COLUMNS.values())
-            print(f"{method:<16}" + "".join(f"{cell:>24}" for cell in cells))
+        print_columns(found, COLUMNS)
         print()
 
 
-COLUMNS: dict[str, tuple[Callable[[Outcome], float], str]] = {
+COLUMNS: Columns = {
     "days": (lambda row: row.hours / 24, "{:.1f}"),
     "cycles": (lambda row: row.cycles, "{:g}"),
     "MB up": (lambda row: row.up_bytes / 1e6, "{:.0f}"),

@@ -10,9 +10,18 @@ reached the target, or after 200 cycles.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
-from batch import TARGET, Outcome, grouped, ratio, run_all, seeded, slot_s_of, spread, using
+from batch import (
+    TARGET,
+    Columns,
+    grouped,
+    print_columns,
+    ratio,
+    run_all,
+    seeded,
+    slot_s_of,
+    using,
+)
 
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")
 MOST = 200
@@ -31,10 +40,7 @@ def main(scenario: str = "paper-exp1-small", seeds: str = "3", step: str = "") -
     found = dict(zip(METHODS, grouped(run_all(seeded(points, n)), n), strict=True))
     said = f", step size {step}" if step else ""
     print(f"{scenario}, seeds 0 to {n - 1}{said}: until {TARGET:.2f}, median (range)\n")
-    print(f"{'method':<16}" + "".join(f"{name:>24}" for name in COLUMNS))
-    for method, rows in found.items():
-        cells = [spread((get(row) for row in rows), form) for get, form in COLUMNS.values()]
-        print(f"{method:<16}" + "".join(f"{cell:>24}" for cell in cells))
+    print_columns(found, COLUMNS)
     print("\ntimes as much with the synchronous baseline")
     for method, rows in found.items():
         baseline = found["synchronous"]
@@ -42,7 +48,7 @@ def main(scenario: str = "paper-exp1-small", seeds: str = "3", step: str = "") -
         print(f"{method:<16}" + "".join(f"{cell:>24}" for cell in cells))
 
 
-COLUMNS: dict[str, tuple[Callable[[Outcome], float], str]] = {
+COLUMNS: Columns = {
     "cycles": (lambda row: row.cycles, "{:g}"),
     "hours of orbit": (lambda row: row.hours, "{:.1f}"),
     "gradient steps": (lambda row: row.gradient_steps, "{:g}"),
