@@ -27,11 +27,15 @@ Features = NDArray[np.float32]
 def digits(config: LearningConfig) -> Dataset:
     """Return the digits as 64 pixels in 0..1, permuted by domain.
 
-    1400 images are split disjointly, 397 test images are seen by all. Raises :class:`ValueError`
-    for more than 20 clusters, where a domain would have too few images to learn from.
+    Where all samples are split by anything else than domains, they are one task in one order. 1400
+    images are split disjointly, 397 test images are seen by all. Raises :class:`ValueError` for
+    more than 20 clusters, where a domain would have too few images to learn from.
     """
+    split = config.data.split
 
     def permuted(x: Features, index: int) -> Features:
+        if split is not None and split.kind != "domains":
+            return x
         return x[:, stream(config.seed, "domain", index).permutation(x.shape[1])]
 
     return _dataset(config, SPEC, "digits", "digits data", MAX_DOMAINS, permuted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,11 +24,13 @@ from learning.requests.cluster import (
     Floats,
     Ints,
     Mask,
+    Measure,
     Note,
     Quorum,
     Request,
+    Work,
 )
-from learning.values.lazy import Handle
+from learning.values.lazy import OURS, Handle, Operation
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
@@ -233,6 +236,53 @@ class GlobalModelMethod(Method):
         for update, weight in updates:
             weights = merge(self.learner, weights, update, weight, start=self.weights)
         return weights
+
+
+SHAPES = Operation("learning.training.guards:shapes")
+
+
+def try_hooks(method: GlobalModelMethod) -> None:
+    """Train a round on one device and take one step of the server, as a run will.
+
+    Raises :class:`ValueError` that names the hook that fails, or returns other tensors than the
+    model's. Hooks of shipped methods are known, and not tried.
+    """
+    hooks = (getattr(type(method), name) for name in ("local_loss", "server_step"))
+    if all(hook.__module__.startswith(OURS) for hook in hooks):
+        return
+    me, learner, name = method.world.clusters[0], method.learner, "prepare"
+    try:
+        _answered(method.prepare())
+        name = "local_loss"
+        devices = method.devices(me)
+        devices.load_initial(method.server, method.experts)
+        first = np.arange(me.devices) == 0
+        work = Work(first.astype(np.int64), first.astype(np.float64), np.zeros_like(first))
+        devices.train(work, method.experts, gate=True)
+        if devices.state is not None:
+            learner.force(devices.state)
+        name = "server_step"
+        devices.offer(method.experts, gate=True)
+        before, update = learner.number(SHAPES, method.weights), devices.update(devices.pending)
+        moved = method.server_step([] if update is None else [(update, 1.0)])
+        after = learner.number(SHAPES, moved)
+        for tensor, shape in before.items():
+            if after.get(tensor) != shape:
+                found = f"has shape {after[tensor]}" if tensor in after else "is missing"
+                raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
+    except Exception as error:  # a method of one's own may raise anything
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"
+        raise ValueError(" ".join(text.split())) from None
+
+
+def _answered(protocol: Protocol) -> None:
+    """Drive a protocol before time begins to its end: it is answered what it wants measured."""
+    reply = None
+    with suppress(StopIteration):
+        while True:
+            request = protocol.send(reply)
+            reply = request.compute() if isinstance(request, Measure) else None
 
 
 MethodType = type[Method]

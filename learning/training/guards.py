@@ -38,6 +38,11 @@ def not_finite(task: Task, state: Tensors) -> list[int]:
     return found
 
 
+def shapes(task: Task, tensors: Tensors) -> dict[str, list[int]]:
+    """Return the shape of each of ``tensors``."""
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+
+
 def all_finite(task: Task, *parts: Tensors) -> bool:
     """Return whether all tensors of all parts are finite."""
     return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())

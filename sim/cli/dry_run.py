@@ -111,6 +111,7 @@ def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
         found = first_steps(learner.config)
     except ValueError as error:
         raise InputError(scenario.located(str(error))) from None
+    built.try_hooks()
     return [] if found is None else list(doubts(*found))
 
 

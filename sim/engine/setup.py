@@ -26,7 +26,14 @@ from learning.config import (
 from learning.data import DATASETS
 from learning.data.table import missing_file
 from learning.learner import CorruptUpdates, Learner
-from learning.methods.base import Method, MethodType, World, find_method
+from learning.methods.base import (
+    GlobalModelMethod,
+    Method,
+    MethodType,
+    World,
+    find_method,
+    try_hooks,
+)
 from learning.methods.options import read_options
 from learning.metrics import check_metrics
 from learning.requests.cluster import Quorum
@@ -98,6 +105,16 @@ class Build:
     def doubts(self) -> tuple[str, ...]:
         """Lines for the user on what may be wrong with contacts, and with the devices' memory."""
         return (*self.plan.doubts, *_memory_doubts(self))
+
+    def try_hooks(self) -> None:
+        """Try what a method of one's own adds; raise InputError with the hook that fails."""
+        if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
+            # With values of its own: the run's are its own alone.
+            world = replace(self.world, learner=Learner(self.learner.config))
+            try:
+                try_hooks(self.method(world, self.options))
+            except ValueError as error:
+                raise InputError(self.scenario.located(str(error))) from None
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""

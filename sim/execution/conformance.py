@@ -50,6 +50,8 @@ BASE: dict[str, Any] = {
 """Two clusters in three slots that take turns, a few milliseconds of training per contact."""
 SIDELINKS = {"sidelink": {"rate_mbps": 1, "distance_km": 0.3}, "relay": "store"}
 NETWORKED = {"kind": "vector-nmoe", "hidden": 16, "expert_hidden": 8}
+PLAIN = {"kind": "vector-mlp", "hidden": 16}
+OF_MIXTURES = ("model", "pretraining", "lora")
 ALONE = [{"name": "A", "devices": 1}]
 TOLERANCE = 1e-5
 """How far the weights of two ways to the same sum of gradients may lie apart."""
@@ -190,14 +192,27 @@ def _conserves(trial: _Trial) -> None:
 def _moves(trial: _Trial) -> None:
     if not trial.method.trains:
         raise _Skipped("the method says that it trains nothing")
-    sends = not trial.whole.transfers.empty
-    if sends and (trial.whole.events.kind != "aggregate").all():
+    _check_moved(trial, trial.whole, "whole")
+
+
+def _plain(trial: _Trial) -> None:
+    if trial.method.needs_experts or not trial.method.trains:
+        raise _Skipped("the method trains experts alone")
+    said = {key: value for key, value in trial.said["learning"].items() if key not in OF_MIXTURES}
+    result = trial.run("plain", learning={**said, "model": PLAIN})
+    _check_moved(trial, result, "plain")
+
+
+def _check_moved(trial: _Trial, run: Result, name: str) -> None:
+    """Raise _Failed where the server's model is as it was before the run of that name."""
+    sends = not run.transfers.empty
+    if sends and (run.events.kind != "aggregate").all():
         raise _Failed("no update is aggregated: what arrives is not collected")
     if not issubclass(trial.method, GlobalModelMethod):
         return
-    learner = learner_of(trial.whole.scenario)
+    learner = learner_of(run.scenario)
     start = learner.final_tensors(learner.start())
-    found = load_file(trial.folder / "whole" / "model" / WEIGHTS)
+    found = load_file(trial.folder / name / "model" / WEIGHTS)
     if all(np.array_equal(np.asarray(start[name]), found[name]) for name in start):
         why = "what arrives is not added to it" if sends else "nothing is sent"
         raise _Failed(f"the model at the end is that of the start: {why}")
@@ -271,6 +286,7 @@ PROPERTIES: dict[str, Callable[[_Trial], None]] = {
     "a run ends at its stop": _ends,
     "bytes, clocks and versions are conserved": _conserves,
     "training moves the server's model": _moves,
+    "a plain model is trained": _plain,
     "uploads that are corrupted or not finite are survived": _refused,
     "a run is repeated to the bit": _repeats,
     "a resumed run is the uninterrupted one": _resumes,

@@ -166,6 +166,7 @@ class Run(Observer):
                     self._clients = clients_table(learner.config.clusters, learner.build())
                 except ValueError as error:
                     raise InputError(self.built.scenario.located(str(error))) from None
+                self.built.try_hooks()
             if self.folder is not None:
                 with run_folder.as_run_failure(self.place):
                     self.folder.checkpoint.begin(self.simulation.journal)

@@ -248,6 +248,14 @@ def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over
         assert sum(map(sum, sizes.values())) == 1400 - 4 * 30
 
 
+def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixels():
+    split = load_samples(replace(CONFIG, data=DataConfig(split=SplitConfig())))
+    whole, domains = split.test["a"], load_samples(CONFIG).test
+    assert all(np.array_equal(split.test[c].x, whole.x) for c in "bcd")
+    assert not np.array_equal(domains["a"].x, domains["b"].x)
+    assert np.array_equal(np.sort(domains["b"].x), np.sort(whole.x))
+
+
 def test_a_split_over_clusters_by_domains_is_what_there_is_without_a_split():
     by_domain = DataConfig(split=SplitConfig(over="clusters", kind="domains"))
     mine, plain = load_samples(replace(CONFIG, data=by_domain)), load_samples(CONFIG)

@@ -548,14 +548,49 @@ class NoValue(learning.FedAvg):
         return {}
 
 
+class OneRow(learning.FedAvg):
+    def server_step(self, updates):
+        change = learning.mean_change(self.learner, self.weights, updates)
+        return self.learner.make(one_row, self.weights, change)
+
+
+def one_row(task, x, change):
+    return {n: x[n] + change[n].sum(0, keepdim=True) for n in x} | {"head.bias": x["head.bias"][:1]}
+
+
+class NoUpdates(learning.FedAvg):
+    def server_step(self):
+        return self.weights
+
+
+class NoServer(learning.FedAvg):
+    def local_loss(self, me):
+        return learning.LocalLoss(no_server)
+
+
+def no_server(weights):
+    return 0.0
+
+
 @pytest.mark.parametrize(
     ("method", "text"),
     [
-        (Forgets, r"the server's model lacks '.*'; what makes it must return all"),
+        (
+            Forgets,
+            r"server_step of Forgets fails: '.*' of what it returns is missing; it must have",
+        ),
         (ManyNumbers, r"the local loss .*one_tensor returns \(2, .*\); it must be one number"),
-        (NoValue, r"evaluate is asked for with a dict; make it a value first"),
+        (NoValue, r"shapes is asked for with a dict; make it a value first"),
+        (
+            OneRow,
+            r"server_step of OneRow fails: 'head.bias' of what it returns has shape \[1\]; it must",
+        ),
+        (NoUpdates, r"server_step of NoUpdates fails: TypeError: .* 2 were given"),
+        (NoServer, r"local_loss of NoServer fails: TypeError: no_server\(\) takes 1 positional"),
     ],
 )
-def test_a_hook_that_returns_the_wrong_thing_is_named(method, text):
-    with pytest.raises(sim.SimulationError, match=text):
-        sim.run(scenario(f"{__name__}:{method.__name__}"))
+def test_a_hook_that_does_the_wrong_thing_is_named_before_the_run(method, text):
+    said = scenario(f"{__name__}:{method.__name__}")
+    with pytest.raises(sim.InputError, match=text) as refused:
+        sim.run(said)
+    assert "\n" not in str(refused.value)
