@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.errors import KeyPath, Problem, dotted, refuse
-from scenarios.section import NO_GEOMETRY, Positive, Rule, Section, Text, refused_keys, word_or
+from scenarios.section import (
+    NAME,
+    NO_GEOMETRY,
+    Positive,
+    Rule,
+    Section,
+    Text,
+    refused_keys,
+    word_or,
+)
 
 # `compute:` - how fast devices train, and with what memory and power.
 
@@ -105,7 +114,7 @@ class Place(Section):
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9 _.\-]+$",
+        pattern=NAME,
         max_length=64,
         description="unique name, of the letters A to Z, digits, blanks and _ . -",
     ),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, Tag
 
 from scenarios.errors import Problem
-from scenarios.section import Rule, Section, Text, only_with, refused_keys, word_or
+from scenarios.section import NAME, Rule, Section, Text, only_with, refused_keys, word_or
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
@@ -201,7 +201,9 @@ NoSize = Annotated[int | None, Field(ge=1, le=MOST_SATELLITES)]
 class Shell(_Pattern):
     """One Walker pattern of several; at an altitude, or on an axis that may be of any orbit."""
 
-    name: Text = Field(default=None, description="what its satellites' names begin with; null: 1..")
+    name: Annotated[str | None, Field(pattern=NAME, max_length=64)] = Field(
+        default=None, description="what names of its satellites begin with; null for its number"
+    )
     altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = Field(
         default=None, description="altitude above the equator, km"
     )

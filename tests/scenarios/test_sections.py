@@ -142,6 +142,7 @@ OF_ORBITS: Rules = [
      "shells.1.satellites: got 4; must be a multiple of orbit.planes, 3"),
     ("walker", {**SHELLS, "shells": [SHELL, SHELL | {"name": "1"}]},
      "shells.1.name: '1' is taken; names must be unique"),
+    ("walker", {**SHELLS, "shells": [SHELL | {"name": "a\nb"}]}, "shells.0.name: got 'a\\nb'; mu"),
     ("walker", {**SHELLS, "shells": [{**SHELL, "altitude_km": None}]}, "shells.0.altitude_km: is"),
     ("walker", {**SHELLS, "shells": [{**SHELL, "semi_major_axis_km": 42_164}]},
      "shells.0.semi_major_axis_km: cannot be combined with altitude_km; keep one"),
