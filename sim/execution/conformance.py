@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
@@ -52,7 +52,26 @@ SIDELINKS = {"sidelink": {"rate_mbps": 1, "distance_km": 0.3}, "relay": "store"}
 NETWORKED = {"kind": "vector-nmoe", "hidden": 16, "expert_hidden": 8}
 PLAIN = {"kind": "vector-mlp", "hidden": 16}
 OF_MIXTURES = ("model", "pretraining", "lora")
-ALONE = [{"name": "A", "devices": 1}]
+PASSES = [
+    f"S{one},{('North', 'South')[(one + turn) % 2]},{np.datetime64(begin_s, 's')}Z,150"
+    for turn in range(4)
+    for one, begin_s in enumerate(range(1200 * turn, 1200 * turn + 600, 200))
+]
+
+
+def _windows(rows: Sequence[str]) -> dict[str, Any]:
+    text = "\n".join(["satellite,site,rise_utc,duration_s", *rows])
+    return {"orbit": {"source": "contacts", "windows": text}}
+
+
+ALONE: dict[str, Any] = {"ground": {"clusters": [{"name": "A", "devices": 1}]}}
+IN_ORBIT: dict[str, Any] = {
+    **_windows(PASSES),
+    "roles": {"server": "stations", "clients": "satellites"},
+    "ground": {"stations": [{"name": "North"}, {"name": "South"}]},
+    "link": {"preset": "paper", "downlink": {"rate": "fixed", "fixed_rate_mbps": 10}},
+}
+"""Three satellites, each at one of two stations and then at the other."""
 TOLERANCE = 1e-5
 """How far the weights of two ways to the same sum of gradients may lie apart."""
 
@@ -107,17 +126,20 @@ class _Trial:
 
     def _method(self) -> type[Method]:
         """Find the method, and change the scenario until it takes it."""
-        learning = self.said["learning"]
-        with suppress(InputError):
-            return method_of(scenarios.from_dict(self.said))[0]
-        with suppress(InputError):
-            whole = {**learning, "lora": {"rank": None}}
-            found = method_of(scenarios.from_dict({**self.said, "learning": whole}))[0]
-            self.said["learning"] = whole
-            return found
+        whole = {"learning": {**self.said["learning"], "lora": {"rank": None}}}
+        for scene in ({}, whole, IN_ORBIT, {**IN_ORBIT, **whole}):
+            with suppress(InputError):
+                found = method_of(scenarios.from_dict({**self.said, **scene}))[0]
+                self.said |= scene
+                return found
         self.said["link"] |= SIDELINKS
-        learning["model"] = NETWORKED
+        self.said["learning"]["model"] = NETWORKED
         return method_of(scenarios.from_dict(self.said))[0]
+
+    @property
+    def in_orbit(self) -> bool:
+        """Whether its clients are satellites."""
+        return "roles" in self.said
 
     def run(self, name: str = "", resume: bool = False, stop_at: int = 0, **changes: Any) -> Result:
         """Run the scenario with other sections, in a folder if ``name`` says which."""
@@ -241,14 +263,16 @@ def _resumes(trial: _Trial) -> None:
 
 
 def _order(trial: _Trial) -> None:
-    trial.same(ground={"clusters": trial.said["ground"]["clusters"][::-1]})
+    backwards = {key: nodes[::-1] for key, nodes in trial.said["ground"].items()}
+    trial.same(ground=backwards, **(_windows(PASSES[::-1]) if trial.in_orbit else {}))
 
 
 def _alone(trial: _Trial) -> None:
     if not vars(trial.method).get("alone_is_sgd"):  # of a class derived from it nothing is known
         raise _Skipped("the method does not claim it")
     learning = {**trial.said["learning"], "lora": {"rank": None}}
-    changes: Any = {"ground": {"clusters": ALONE}, "learning": learning}
+    alone = _windows(PASSES[::3]) if trial.in_orbit else ALONE
+    changes: Any = {**alone, "learning": learning}
     events = trial.run("alone", **changes).events
     last_s = events[events.kind == "aggregate"].time_s.max()
     ended = events[(events.kind == "train_end") & (events.time_s <= last_s)]
