@@ -87,6 +87,7 @@ class FedAvgSat(FedAvg):
         super().__init__(world, options)
         self.clients = {me.name: Client(me, self.devices(me)) for me in world.clusters}
         self.wanted = min(self.options.clients, len(self.clients))
+        self.joined = 0
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
@@ -127,6 +128,7 @@ class FedAvgSat(FedAvg):
             elif not client.trains and self.may_join(client):
                 yield from self.join(client)
             if len(self.arrived) >= self.wanted:
+                self.joined = 0
                 yield from self.end_round()
             if not client.left:
                 contact = yield NextContact()
@@ -136,16 +138,18 @@ class FedAvgSat(FedAvg):
             work, contact = yield TrainUntilContact(cost, None, left, from_now=True, anew=anew)
             if client.round == self.version and client.left:  # else nobody wants it any more
                 client.train(work, self.experts)
+                self.joined -= not client.joined  # it lacks the memory
 
     def may_join(self, client: Client) -> bool:
         """Return whether a client takes part in the round from now on."""
         if client.arrived or not client.devices.eligible.any():
             return False
-        mine = [c.joined for c in self.clients.values() if c.round == self.version]
-        return client.joined or self.options.selection == "scheduled" or sum(mine) < self.wanted
+        anybody = client.joined or self.options.selection == "scheduled"
+        return anybody or self.joined < self.wanted
 
     def join(self, client: Client) -> Protocol:
         """Download the model; what a contact is too short for comes in the next one."""
+        self.joined += not client.joined
         client.joined = True
         down = yield client.devices.download("model", self.server, self.experts)
         client.devices.receive(down)

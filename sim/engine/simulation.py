@@ -341,8 +341,12 @@ class Simulation:
         cycles = self.build.scenario.stop.cycles
         return cycles is not None and self.cycle >= cycles
 
-    def _served(self) -> None:
-        """Count cycles; evaluate a complete one when all that happens now has happened."""
+    def _served(self, times: int) -> None:
+        """Count cycles, where a cluster has been served so many times; evaluate a complete one
+        when all that happens now has happened.
+        """
+        if times > self.cycle + 1:  # it was not this cluster that others waited for
+            return
         complete = min(sessions.number_served for sessions in self._sessions.values())
         if complete > self.cycle:
             self.cycle = complete

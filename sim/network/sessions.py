@@ -36,8 +36,8 @@ class ClusterSessions:
         self._waiting: list[simpy.Event] = []
         self._handed_out: dict[str, PlannedSession] = {}
 
-    def run(self, trace: Trace, served: Callable[[], None]) -> Process:
-        """Open and close the cluster's contacts; call ``served`` when a session has ended."""
+    def run(self, trace: Trace, served: Callable[[int], None]) -> Process:
+        """Open and close the cluster's contacts; tell ``served`` how many sessions have ended."""
         plan = self._replanned
         while self._left:
             yield self._clock.at(self._next.start_s)
@@ -56,7 +56,7 @@ class ClusterSessions:
             self.session = None
             session.close()
             self.number_served += 1
-            served()
+            served(self.number_served)
         self._wake()
 
     def replan(self, sessions: list[PlannedSession]) -> bool:

@@ -212,7 +212,7 @@ def talk(
         yield clock.at(until_s)
         clock.stop()
 
-    clock.start("antenna", antenna.run(trace, lambda: None))
+    clock.start("antenna", antenna.run(trace, lambda times: None))
     clock.start("actor", actor())
     if until_s < math.inf:
         clock.start("end", end())
