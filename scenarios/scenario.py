@@ -36,6 +36,12 @@ class Stop(Section):
         le=36_525,
         description="simulated days; needed with orbits, null to the last of ready windows",
     )
+    rounds: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="aggregations to stop at, of whatever method; beside cycles or days",
+    )
     accuracy: float | None = Field(
         default=None,
         ge=0,

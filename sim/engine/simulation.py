@@ -92,7 +92,7 @@ class Simulation:
         self.clock = Clock()
         self.trace = Trace()
         self.journal = journal
-        self.cycle = 0
+        self.cycle = self._rounds = 0
         self._clusters = plan.clusters
         self._observers = observers
         self._switches = switches
@@ -204,7 +204,10 @@ class Simulation:
         self.method.learner.set_step_sizes(learning.step_size, learning.gate_step_size_ratio)
         self.method.learner.corruption = to.corruption
         if self._ended_early():
-            raise InputError(f"stop.cycles: {self.cycle} cycles are complete by then; give more")
+            limit = to.scenario.stop.rounds
+            by_rounds = limit is not None and self._rounds >= limit
+            key, done = ("rounds", self._rounds) if by_rounds else ("cycles", self.cycle)
+            raise InputError(f"stop.{key}: {done} {key} are complete by then; give more")
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
             self._switch_cluster(cluster, compute, to)
         self._peers.queues.links = to.sidelinks
@@ -338,8 +341,9 @@ class Simulation:
         return books_of([*ledgers, self._peers.queues])
 
     def _ended_early(self) -> bool:
-        cycles = self.build.scenario.stop.cycles
-        return cycles is not None and self.cycle >= cycles
+        stop = self.build.scenario.stop
+        enough = stop.cycles is not None and self.cycle >= stop.cycles
+        return enough or (stop.rounds is not None and self._rounds >= stop.rounds)
 
     def _served(self, times: int) -> None:
         """Count cycles, where a cluster has been served so many times; evaluate a complete one
@@ -479,4 +483,8 @@ class Simulation:
                     version=version,
                     detail=detail,
                 )
+                if kind == "aggregate":
+                    self._rounds += 1
+                    if self._rounds == self.build.scenario.stop.rounds:
+                        self.clock.after_this_instant("evaluation", self._evaluate)
         return None

@@ -63,3 +63,14 @@ def test_rounds_end_with_the_passes_that_the_rules_name(case: str, stations: int
     assert len(said) == len(ends_s) > 3
     # A model is on its way for a millisecond.
     assert ends_s == pytest.approx(said, abs=0.01)
+
+
+def test_a_run_stops_at_the_last_round_that_is_wanted() -> None:
+    changes = {"ground.stations_used": 1, "stop.days": 4}
+    whole, cut = (
+        sim.run(scenarios.load("flystack", changes | {"stop.rounds": rounds}))
+        for rounds in (None, 2)
+    )
+    ends_s = [run.events[run.events.kind == "aggregate"].time_s.tolist() for run in (whole, cut)]
+    assert ends_s[1] == ends_s[0][:2] != ends_s[0]
+    assert cut.manifest["simulated_s"] == ends_s[1][-1]
