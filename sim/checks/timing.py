@@ -105,9 +105,6 @@ class Times:
         raise violated(MONOTONE, f"{what}, written at {now_s:.3f} s")
 
 
-# What moves, moves in the contact that it names, while that is served.
-
-
 INSIDE = "no transfer outside its contact"
 
 ROUNDING = 1e-9

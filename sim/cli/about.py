@@ -84,9 +84,6 @@ def check_method_command(
         raise typer.Exit(UNWELL)
 
 
-# `leomix cache`: what runs share, where it lies, and an end to it.
-
-
 def cache_command(
     clear: Annotated[bool, typer.Option("--clear", help="remove all of it")] = False,
     json_: Json = False,
@@ -126,9 +123,6 @@ def _when(used_s: float | None) -> str:
     if used_s is None:
         return "-"
     return f"{datetime.fromtimestamp(used_s, UTC):%Y-%m-%d %H:%MZ}"
-
-
-# Is this installation what it should be? Import names, versions, CUDA.
 
 
 def report() -> tuple[list[str], bool]:

@@ -159,9 +159,6 @@ def _utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
     return zero + np.rint(time_s * 1e6).astype("timedelta64[us]")
 
 
-# ``leomix contacts``: contact windows of a scenario, or of an element file over sites.
-
-
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
 _YEARS = (1958, 2099)

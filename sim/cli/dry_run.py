@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,13 +11,11 @@ from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.data.table import missing_file
 from learning.first_steps import doubts, first_steps
 from learning.learner import Learner
+from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.errors import InputError
 from sim.formatting import data_size, table
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
 
 
 def plan_text(built: Build) -> str:

@@ -55,9 +55,6 @@ def _default_folder(scenario: Scenario, resume: bool) -> Path:
     return free_folder(Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}")
 
 
-# `leomix fork`.
-
-
 def fork_command(
     run: options.RunFolder,
     at: Annotated[
@@ -93,9 +90,6 @@ def fork_command(
         scenario = scenarios.from_stored(changed(parent.stored, overrides), {})
     start = partial(fork, run, at_s, overrides, place, resume, cache=not no_cache)
     carried_out(start, scenario, place, within_s, tensorboard, quiet, json_)
-
-
-# What the commands that simulate do alike: progress, stopping, and what they show at the end.
 
 
 def carried_out(
@@ -154,9 +148,6 @@ def _failure(place: Path) -> str | None:
         return None
     manifest = read_manifest(place)
     return str(manifest.get("error")) if manifest["status"] == "failed" else None
-
-
-# Progress of a run: a bar on a terminal, with an estimate of the rest; elsewhere nothing.
 
 
 REFRESH_S = 0.1

@@ -45,9 +45,6 @@ def compare_command(runs: RunFolders, json_: Json = False) -> None:
             print(comparison_text(comparison))
 
 
-# `leomix report`.
-
-
 def report_command(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs, or of sweeps")
@@ -65,9 +62,6 @@ def report_command(
 
     with as_written(runs):
         print(report(runs, out))
-
-
-# `leomix export`.
 
 
 Folder = Annotated[

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import scenarios
 from learning.requests.cluster import Cost, Floats, Ints, Mask
+from scenarios import Scenario
+from scenarios.ground import DeviceCompute
 from sim.devices.energy import Transmitter
 from sim.devices.faults import slowdown_of
 from sim.devices.sites import clusters_of, device_kinds
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-    from scenarios.ground import DeviceCompute
-
 
 ROUNDING = 1e-9
 """Relative slack when rounds are counted, so that 0.7 s hold seven rounds of 0.1 s."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
-from sim.devices.compute import ROUNDING, whole_rounds
+from sim.devices.compute import ROUNDING, Compute, whole_rounds
 from sim.devices.faults import Presence
-
-if TYPE_CHECKING:
-    from sim.devices.compute import Compute
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +148,6 @@ class Devices:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""
         self.rounds = self.rounds + rounds
         self.ended_s = self.ended_s + computed_s
-
-
-# What a method makes a device load: the largest and the smallest round that it asks for.
 
 
 @dataclass

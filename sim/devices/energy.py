@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
-
-if TYPE_CHECKING:
-    from learning.requests.cluster import Cluster
+from learning.requests.cluster import Cluster, Floats, Ints
 
 
 @dataclass(frozen=True)

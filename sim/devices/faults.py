@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-    from scenarios.faults import Packets, Uploads
-
-
-# Intervals that come and go by chance: times apart, one after the other.
+from scenarios import Scenario
+from scenarios.faults import Packets, Uploads
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +63,6 @@ def drawn_intervals(
     times = np.concatenate(edges)
     begin_s, end_s = times[: len(times) // 2 * 2].reshape(-1, 2).T
     return Intervals(begin_s, end_s).between(0.0, until_s)
-
-
-# When the devices of a cluster are there: they leave and return, and work only when there.
 
 
 class Presence:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import astuple, replace
 from math import asin, cos, radians, sin, sqrt
-from typing import TYPE_CHECKING
 
 import orbit
 import scenarios
 from learning import stream
 from learning.requests.cluster import Cluster
-from scenarios.ground import UNLIMITED, Station, kinds_in_order, places_order
+from scenarios import Scenario
+from scenarios.ground import UNLIMITED, Kind, Station, kinds_in_order, places_order
+from scenarios.ground import Cluster as ClusterOnGround
 from sim.devices.satellites import satellite_names, satellites_of
 from sim.errors import InputError
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-    from scenarios.ground import Cluster as ClusterOnGround
-    from scenarios.ground import Kind
-
 
 EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0

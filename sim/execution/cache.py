@@ -12,23 +12,21 @@ from contextlib import suppress
 from dataclasses import astuple, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import orbit
 from learning.files import read_regular, source_fingerprints
+from learning.learner import Learner
 from learning.provenance import processor
+from learning.values.lazy import Tensors
 from learning.values.store import packed, unpacked
 from sim.errors import InputError
 from sim.execution.cache_store import PART, TAG, VARIABLE, Shelf, is_cache, may_become_cache
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
-
-if TYPE_CHECKING:
-    from learning.learner import Learner
-    from learning.values.lazy import Tensors
 
 
 class RunCache:
@@ -86,9 +84,6 @@ class RunCache:
         }
 
 
-# Learning results of all runs in one context.
-
-
 RESULTS_FOLDER = "results"
 TENSORS, NUMBER, MODEL = ".tensors", ".number", ".model"
 LARGEST_BYTES = 2**30
@@ -131,9 +126,6 @@ class Results:
         """Keep the bytes of a model's file."""
         if len(data) <= LARGEST_BYTES:
             self._shelf.write(f"{self._folder}/{key}{MODEL}", data)
-
-
-# Contact windows by what they are found from.
 
 
 WINDOWS_FOLDER, SUFFIX = "windows", ".windows"

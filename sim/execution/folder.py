@@ -208,9 +208,6 @@ def as_run_failure(place: Path | None) -> Iterator[None]:
         raise SimulationError(f"{where}: {error.strerror or error}") from error
 
 
-# What a killed process leaves in a run folder: incomplete files.
-
-
 SPILLED = ".spilled"
 """Folder of rows that have left memory; useless without the process that wrote them."""
 WITHIN = ("", "model", "checkpoint", "checkpoint/values")
@@ -239,9 +236,6 @@ def remove_leftovers(place: Path) -> None:
             else:
                 with suppress(OSError):
                     path.unlink()
-
-
-# A run folder that is not as leomix writes it is wrong input.
 
 
 DAMAGE = (

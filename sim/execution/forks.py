@@ -112,9 +112,6 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
     return at_s, replace(late, plan=plan, learner=before.learner)
 
 
-# The run that is forked, as its folder stores it.
-
-
 MOST_FORKS = 32
 """Forks of forks up to which a run can be forked again."""
 
@@ -245,9 +242,6 @@ def _at(stored: Stored, key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
-
-
-# Contact windows that several builds of a fork have in common.
 
 
 def cached_find(find: Find) -> Find:

@@ -129,9 +129,6 @@ def earlier_of(fork: Fork) -> list[Any]:
     return [*before, [fork["at_s"], fork["was"]]]
 
 
-# What local files and folders hold, as short digests: two runs of the same data are the same.
-
-
 WHOLE_BYTES = 200_000_000
 """Files up to this size are read as a whole."""
 

@@ -8,14 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scenarios import Scenario
 from sim.errors import Interrupted
 from sim.execution.folder import RUN_LOG, versions
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
 
 LOG = logging.getLogger("leomix.run")
 """Where a run logs what it does; without a run folder nothing is written."""

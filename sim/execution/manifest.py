@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from learning.learner import Learner
 from learning.provenance import SETTINGS, processor
+from sim.engine.setup import Build
+from sim.engine.simulation import Simulation
 from sim.execution import folder as run_folder
+from sim.execution.cache import RunCache
 from sim.execution.warnings import warnings_of
 from sim.trace.digest import digests
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from learning.learner import Learner
-    from sim.engine.setup import Build
-    from sim.engine.simulation import Simulation
-    from sim.execution.cache import RunCache
 
 
 def manifest_of(
@@ -68,9 +65,6 @@ def trained(built: Build, cache: RunCache | None) -> dict[str, Any]:
         "trainings_reused": reuse.spared,
         "cache": None if cache is None else cache.figures(),
     }
-
-
-# What the last bits of a run depend on beside its scenario, for the manifest.
 
 
 NAME = "model name"

@@ -135,9 +135,6 @@ class Result:
         return html(self)
 
 
-# How a result shows itself: a line of text, or a table and a picture in notebooks.
-
-
 PICTURE_IN = (4.6, 2.8)
 PAGE = """<div>
 <table>{% for head, text in rows %}

@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 import scenarios
 from learning.data.table import data_files
 from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
+from learning.learner import Learner
+from learning.values.lazy import Handle
 from learning.values.store import as_file
+from scenarios import Scenario
 from sim.engine import memory
 from sim.engine.client_table import clients_table
 from sim.engine.evaluation import Observer
@@ -23,7 +28,7 @@ from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, InvariantError, SimulationError
 from sim.execution import folder as run_folder
-from sim.execution.cache import RunCache
+from sim.execution.cache import Results, RunCache
 from sim.execution.cache_store import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence
@@ -32,14 +37,6 @@ from sim.execution.manifest import manifest_of, trained
 from sim.execution.result import Result
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from learning.learner import Learner
-    from learning.values.lazy import Handle
-    from scenarios import Scenario
-    from sim.execution.cache import Results
 
 
 class RunFolder:
@@ -311,9 +308,6 @@ class Run(Observer):
             "trained": learner.trains,
         }
         run_folder.write_model(place, weights, about, self.simulation.payloads.listed())
-
-
-# The final model as the bytes of its file.
 
 
 def final_model(learner: Learner, server: Handle, results: Results | None) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +12,12 @@ import pyarrow.compute as pc
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.event_details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
+from sim.engine.setup import Build
 from sim.plan.contacts import LAST_BITS_S
+from sim.plan.plan import Plan
 from sim.trace.arrow import array, as_numpy
 from sim.trace.assembly import Coded, Vocabulary
 from sim.trace.tables import coded, grouped, grouped_by, pieces_of, says
-
-if TYPE_CHECKING:
-    from sim.engine.setup import Build
-    from sim.plan.plan import Plan
-
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""

@@ -149,9 +149,6 @@ def kill_points(places: Sequence[Path]) -> None:
         _idle.clear()
 
 
-# A worker process as the supervisor sees it.
-
-
 THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

@@ -7,17 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scenarios import Scenario
 from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, digest_of
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.spec import Span, Spec, combinations, combinations_count
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
 
 MOST_POINTS = 10_000
 """Points up to which nobody is asked whether that is meant."""
@@ -117,9 +114,6 @@ def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, An
 def _written(value: Any) -> Any:
     """Return a value as an override that says just that: text would be read as YAML once more."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
-
-
-# The scenario of a point, with everything checked that can be without its contacts.
 
 
 _UNKNOWN = re.compile(r"(\S+)\.[^.\s]+: is not a known key; did you mean '([^'.]+)'\?")

@@ -111,9 +111,6 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
     return json.dumps(value, ensure_ascii=False)
 
 
-# The figures of a run that its row in a sweep shows.
-
-
 WHOLE, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
 
 TO_TARGETS = {"cycles_to_": WHOLE, "hours_to_": NUMBER}

@@ -114,9 +114,6 @@ def free_place(plan: Plan) -> Path:
     return free_folder(Path("runs") / f"sweep-{Path(plan.scenario).stem}")
 
 
-# A sweep under way: which points are left, and the loop over outcomes.
-
-
 ROWS_EVERY_S = 5.0
 """Seconds between two writings of the rows."""
 
@@ -204,9 +201,6 @@ class Sweeping:
         with locked(self.place, "rows", patience_s):
             self.collect()
             write_rows(self.place, self.rows(), self.options.part)
-
-
-# How a sweep is to be run, as the command line asks for it.
 
 
 ENGINES = ("local", "dask")

@@ -164,9 +164,6 @@ def _named(row: Row, keys: Sequence[str]) -> str:
     return ", ".join(f"{key}={_value(row[key])}" for key in keys) + f", seed {row['seed']}"
 
 
-# Progress of a sweep on stderr: a bar on a terminal, now and then a line elsewhere.
-
-
 LINE_EVERY_S = 5.0
 
 

@@ -21,20 +21,17 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scenarios import Scenario
+from scenarios.scenario import Stop
 from sim.engine.evaluation import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.execution.interrupt import HANG_UP, stop_on_interrupt
+from sim.execution.result import Result
 from sim.sweep.engine import Outcome, Point
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-    from scenarios.scenario import Stop
-    from sim.execution.result import Result
-
 
 STOP = "stop"
 """What the supervisor writes, as a line of JSON, to have the point saved and ended."""
@@ -81,9 +78,6 @@ def main() -> None:
         with stop_on_interrupt() as stop:
             outcome = attempt(point, folder, task["cache"], (inbox, stop), task["limit_s"])
         print(json.dumps(asdict(outcome)), file=answers, flush=True)
-
-
-# One attempt at one point, in the process that calls: what every engine does with a point.
 
 
 def attempt(
@@ -163,9 +157,6 @@ def _put_aside(place: Path) -> Path:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-# A point tried for seconds: how far it comes, and what that takes in time and on disk.
 
 
 class _Watch(Observer):
