@@ -101,28 +101,21 @@ def cache_command(
 
 
 def _text(found: Mapping[str, Any], cleared: bool) -> str:
+    from datetime import UTC, datetime
+
     from sim.formatting import data_size, table
 
+    def when(used_s: float | None) -> str:
+        return "-" if used_s is None else f"{datetime.fromtimestamp(used_s, UTC):%Y-%m-%d %H:%MZ}"
+
     rows = [
-        [kind, f"{row['entries']:,}", data_size(row["bytes"]), _when(row["last_used_s"])]
+        [kind, f"{row['entries']:,}", data_size(row["bytes"]), when(row["last_used_s"])]
         for kind, row in found["kinds"].items()
     ]
     end = "removed" if cleared else f"of {data_size(found['bound_bytes'])} at most"
-    return "\n".join(
-        [
-            f"folder  {found['folder']}",
-            f"size    {data_size(found['bytes'])} {end}",
-            table(["", "entries", "size", "last used"], rows),
-        ]
-    )
-
-
-def _when(used_s: float | None) -> str:
-    from datetime import UTC, datetime
-
-    if used_s is None:
-        return "-"
-    return f"{datetime.fromtimestamp(used_s, UTC):%Y-%m-%d %H:%MZ}"
+    size = f"size    {data_size(found['bytes'])} {end}"
+    listed = table(["", "entries", "size", "last used"], rows)
+    return f"folder  {found['folder']}\n{size}\n{listed}"
 
 
 def report() -> tuple[list[str], bool]:

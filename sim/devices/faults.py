@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -184,7 +184,8 @@ def faults_of(
         return None
     said, seed = scenario.faults, scenario.seed
     out = zip(satellites, outages_of(scenario, satellites, span_s, before), strict=True)
-    away = {c.name: _away(scenario, c, span_s, before) for c in clusters}
+    names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
+    away = {c: _drawn("churn", scenario, each, span_s, before) for c, each in names.items()}
     return Faults(
         seed,
         {name: spells for name, spells in out if len(spells.begin_s)},
@@ -204,45 +205,35 @@ def outages_of(
     before: FaultsUntilFork | None = None,
 ) -> list[Intervals]:
     """Return when each satellite is out, cut and put together at ``before`` as by `faults_of`."""
-
-    def means_s(scenario: Scenario) -> tuple[float, float] | None:
-        rule = scenario.faults.outages
-        return None if rule is None else (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
-
-    return _drawn(means_s, scenario, [("outage", name) for name in satellites], span_s, before)
-
-
-def _away(
-    scenario: Scenario, cluster: Cluster, span_s: float, before: FaultsUntilFork | None
-) -> list[Intervals]:
-    """When each device of a cluster is away."""
-
-    def means_s(scenario: Scenario) -> tuple[float, float] | None:
-        rule = scenario.faults.churn
-        if rule is None:
-            return None
-        return rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0
-
-    names = [("churn", cluster.name, k) for k in range(cluster.devices)]
-    return _drawn(means_s, scenario, names, span_s, before)
+    return _drawn("outages", scenario, [("outage", name) for name in satellites], span_s, before)
 
 
 def _drawn(
-    means_s: Callable[[Scenario], tuple[float, float] | None],
+    kind: str,
     scenario: Scenario,
     names: Sequence[tuple[str | int, ...]],
     span_s: float,
     before: FaultsUntilFork | None,
 ) -> list[Intervals]:
     """Draw intervals from a stream for each name; until the fork those of ``before``."""
-    found, mean_s = [NO_INTERVALS] * len(names), means_s(scenario)
-    if mean_s is not None:
-        found = [drawn_intervals(stream(scenario.seed, *name), *mean_s, span_s) for name in names]
+    found, means_s = [NO_INTERVALS] * len(names), _means_s(scenario, kind)
+    if means_s is not None:
+        found = [drawn_intervals(stream(scenario.seed, *name), *means_s, span_s) for name in names]
     if before is None:
         return found
-    early, at_s = _drawn(means_s, before.scenario, names, span_s, None), before.at_s
+    early, at_s = _drawn(kind, before.scenario, names, span_s, None), before.at_s
     pairs = zip(early, found, strict=True)
     return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
+
+
+def _means_s(scenario: Scenario, kind: str) -> tuple[float, float] | None:
+    """Return the mean time between two intervals of a kind, and their mean length."""
+    rule = getattr(scenario.faults, kind)
+    if rule is None:
+        return None
+    if kind == "outages":
+        return 86_400.0 / rule.per_day, rule.mean_hours * 3600.0
+    return rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0
 
 
 def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:

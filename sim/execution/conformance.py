@@ -247,10 +247,6 @@ def _refused(trial: _Trial) -> None:
         raise _Failed(f"{found} complete cycles in place of {wanted}")
 
 
-def _repeats(trial: _Trial) -> None:
-    trial.same()
-
-
 def _resumes(trial: _Trial) -> None:
     half = max(1, int(trial.whole.manifest["events"]) // 2)
     try:
@@ -312,7 +308,7 @@ PROPERTIES: dict[str, Callable[[_Trial], None]] = {
     "training moves the server's model": _moves,
     "a plain model is trained": _plain,
     "uploads that are corrupted or not finite are survived": _refused,
-    "a run is repeated to the bit": _repeats,
+    "a run is repeated to the bit": _Trial.same,
     "a resumed run is the uninterrupted one": _resumes,
     "the order of clusters does not matter": _order,
     "one client alone is central SGD": _alone,

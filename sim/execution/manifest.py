@@ -15,7 +15,6 @@ from learning.provenance import SETTINGS, processor
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution import folder as run_folder
-from sim.execution.cache import RunCache
 from sim.execution.warnings import warnings_of
 from sim.trace.digest import digests
 
@@ -51,19 +50,6 @@ def manifest_of(
         "warnings": warnings_of(tables, built) if status == "complete" else [],
         "versions": dict(run_folder.versions()),
         "determinism": determinism_of(built.learner),
-    }
-
-
-def trained(built: Build, cache: RunCache | None) -> dict[str, Any]:
-    """Return how much was trained, how much of it was known, and the figures of the cache.
-
-    ``trainings`` were done by this run, ``trainings_reused`` would have been without the cache.
-    """
-    reuse = built.learner.values.reuse
-    return {
-        "trainings": reuse.done,
-        "trainings_reused": reuse.spared,
-        "cache": None if cache is None else cache.figures(),
     }
 
 

@@ -33,7 +33,7 @@ from sim.execution.cache_store import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_evaluation, log_start, run_log
-from sim.execution.manifest import manifest_of, trained
+from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table
@@ -286,9 +286,11 @@ class Run(Observer):
                 journal = Journal(self.simulation.journal.entries)
                 write_text(folder.place / JOURNAL, json.dumps(journal.said()))
         # What was trained, and what came of the cache: now that the last of it is done.
-        manifest |= trained(self.built, self.cache)
-        if self.cache is not None:
-            manifest["warnings"] += self.cache.warnings
+        reuse, cache = learner.values.reuse, self.cache
+        manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
+        manifest["cache"] = None if cache is None else cache.figures()
+        if cache is not None:
+            manifest["warnings"] += cache.warnings
         if folder is not None:
             # The manifest comes behind all that it speaks of; a complete run is resumed no more.
             sync_folder(folder.place)
