@@ -168,10 +168,7 @@ class Contacts:
 
 
 def _inside(rows: MovedRows, some: slice, spans_s: Floats, number: Ints | int) -> Mask:
-    """Which rows lie within a service, but for the last bits of what was delivered.
-
-    Each has the ``number`` of its service among ``spans_s`` (S, 2).
-    """
+    """Rows within services ``spans_s`` (S, 2), by number; last bits may be on their way."""
     start_s, end_s = spans_s.T
     slack_s = ROUNDING * np.maximum(end_s, 1.0)
     last_s = np.where(rows.delivered[some], LAST_BITS_S, 0.0) + (end_s + slack_s)[number]

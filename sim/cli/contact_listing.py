@@ -248,10 +248,7 @@ def _read(path: Path, skip_bad: bool) -> tuple[list[orbit.Satellite], list[str]]
 
 
 def _left_out(bad: list[str], total: int, path: Path, skip_bad: bool) -> list[str]:
-    """Complaints about bad satellites; raise InputError if they may not, or must not, be left out.
-
-    The error names the first one and counts the others.
-    """
+    """Complaints about bad satellites; InputError if they may not, or must not, be left out."""
     if not bad:
         return []
     if not skip_bad:

@@ -101,10 +101,7 @@ def carried_out(
     quiet: bool,
     json_: bool,
 ) -> None:
-    """Run what ``start`` runs into ``place``, for so long at most, and show what came out.
-
-    Its curves go into the folder ``tensorboard`` under the name of ``place``.
-    """
+    """Run ``start`` into ``place`` and show what came out; curves go to ``tensorboard/NAME``."""
     from sim.analysis.text import summary_text
     from sim.errors import SimulationError
     from sim.execution.folder import MANIFEST, as_written

@@ -1,8 +1,4 @@
-"""Energy of computing and of sending.
-
-Computing is training, and what devices answer each other by inference; ``training_j`` is that of
-both.
-"""
+"""Energy of sending and of computing: ``training_j`` is that of training and of inference."""
 
 from __future__ import annotations
 
@@ -54,11 +50,7 @@ class Use:
 def energy_of(
     cluster: Cluster, use: Use, power_w: float | Floats | None, transmitter: Transmitter
 ) -> dict[str, Any]:
-    """Return time and energy of a cluster's devices, all together; None for what is not known.
-
-    ``training_j`` is power x ``computed_s``: of training, and of inference where devices compute
-    for each other.
-    """
+    """Return time and energy of a cluster's devices, all together; None for what is not known."""
     air_s = float(use.sending_s.sum()) * transmitter.duty
     watts = np.nan if power_w is None else power_w
     training_j = float((watts * use.computed_s).sum())

@@ -91,10 +91,7 @@ LARGEST_BYTES = 2**30
 
 
 class Results:
-    """The cache that :class:`learning.values.lazy.Values` asks, and final models beside it.
-
-    What was kept by a key is returned; None where nothing was.
-    """
+    """What :class:`learning.values.lazy.Values` asks for (None: not kept), and final models."""
 
     def __init__(self, shelf: Shelf, context: str) -> None:
         self._shelf = shelf
@@ -235,10 +232,7 @@ def entries(root: Path) -> Iterator[Entry]:
 
 
 def contents(root: Path) -> dict[str, Any]:
-    """Return size and number of entries by kind, and when each kind was last used (Unix time).
-
-    Raises InputError for what is neither a leomix cache nor could become one.
-    """
+    """Return entries, bytes and last use (Unix time) by kind; InputError for what is no cache."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is no folder; let {VARIABLE} name one")
     if not may_become_cache(root):
@@ -298,10 +292,7 @@ def trim(root: Path, bound_bytes: int) -> int:
 
 
 def clear_cache(root: Path) -> dict[str, Any]:
-    """Remove everything that is the cache's, and return what that was.
-
-    Raises InputError for a folder that is not a leomix cache.
-    """
+    """Remove all that is the cache's and return what that was; InputError for what is no cache."""
     before = contents(root)
     for entry in list(entries(root)):
         entry.path.unlink(missing_ok=True)

@@ -75,10 +75,7 @@ class Checkpoint:
     def save(
         self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values
     ) -> bool:
-        """Save at an event boundary; return whether it has.
-
-        While a run is still replayed nothing is saved: the saved state is later.
-        """
+        """Save at an event boundary; return whether it did: a replay saves nothing."""
         if event < journal.event:
             return False
         live = values.live()

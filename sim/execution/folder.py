@@ -67,10 +67,7 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
 def write_model(
     folder: Path, weights: bytes | None, about: dict[str, Any], payloads: list[dict[str, Any]]
 ) -> None:
-    """Write the final weights (a safetensors file; none in a timing-only run) and what they are.
-
-    ``model/payloads.json`` says what the ``payloads`` of the run are made of.
-    """
+    """Write the final weights, if any (a safetensors file), what they are, and ``payloads``."""
     place = folder / "model"
     place.mkdir(parents=True, exist_ok=True)
     if weights is not None:
@@ -117,10 +114,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_tables(folder: Path) -> Tables:
-    """Return all tables of a run folder; raise InputError for one that is missing or broken.
-
-    They are read when they are asked for.
-    """
+    """Return the tables of a run folder, read when asked for; raise InputError for a broken one."""
     tables = Tables()
     for name in COLUMNS:
         path = folder / f"{name}.parquet"

@@ -195,10 +195,7 @@ Stored = dict[str, Any]
 
 
 def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
-    """Return a scenario with values of ``overrides`` by dotted key.
-
-    Raises InputError for a key that a fork cannot change, and for what is wrong with a value.
-    """
+    """Return a scenario with values by dotted key; InputError for a key or value that cannot be."""
     for key in overrides:
         if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
             raise InputError(

@@ -65,10 +65,7 @@ OUTSIDE = ("description",)
 
 
 def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
-    """Return all that changes a run in a scenario, ``stored`` as :func:`portable` returns it.
-
-    Files that it names count by what they hold and not by where they lie.
-    """
+    """Return all of ``stored`` that changes a run; files that it names count by what they hold."""
     learning = deepcopy(stored["learning"])
     _rename(learning, scenario, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
@@ -76,10 +73,7 @@ def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest_of(scenario: Scenario) -> str:
-    """Return 24 hexadecimal digits of what ``scenario`` says, in all that changes a run.
-
-    They name the folder of its run in a sweep.
-    """
+    """Return 24 hexadecimal digits of all that changes a run; they name its folder in a sweep."""
     return json_digest([decisive(scenario, portable(scenario))], 12)
 
 
@@ -137,10 +131,7 @@ ENDS_BYTES = 1_000_000
 
 
 def fingerprint(name: str) -> str:
-    """Return a digest of a file, or of all files in a folder; the name itself if there is none.
-
-    They are read once, unless they change.
-    """
+    """Return a digest of a file, or of all in a folder; the name itself if there is none."""
     return _fingerprint(name, fingerprints_under([name]))
 
 

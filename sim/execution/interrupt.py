@@ -1,7 +1,4 @@
-"""Ctrl-C, a closed terminal, the end of wall time: a run stops at its next event.
-
-Ctrl-C again stops it at once.
-"""
+"""Ctrl-C, a closed terminal, the end of wall time: a run stops at its next event."""
 
 from __future__ import annotations
 
@@ -54,10 +51,7 @@ def on_signals(ask: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
-    """Yield an observer that ends a run at its next event after a signal.
-
-    It does so too when ``max_wall_s`` of wall time are over, counted from here.
-    """
+    """Yield an observer that ends a run at its next event after a signal or ``max_wall_s``."""
     asked = False
     until = time.monotonic() + max_wall_s
     last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))

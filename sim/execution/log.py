@@ -41,10 +41,7 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def run_log(folder: Path | None) -> Iterator[None]:
-    """Append the messages of ``LOG`` to ``folder/run.log``, and how the run ended.
-
-    A log that cannot be written is left out.
-    """
+    """Append the messages of ``LOG`` to ``folder/run.log``, if it can be, and how the run ended."""
     handler = None
     with suppress(OSError):
         if folder is not None:

@@ -31,10 +31,7 @@ clusters, and still gains above it, with 70 %.
 
 
 def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
-    """Return one line for each doubt about a finished run.
-
-    Events and transfers are read piece by piece, and only the columns that count.
-    """
+    """Return one line for each doubt about a finished run, whose tables are read piece by piece."""
     splits = built.learner.trains and built.method.splits_experts
     faults, faulty = _faults(tables)
     return [
@@ -97,10 +94,7 @@ A model that overfits ends with a larger loss too, but is more often right than 
 
 
 def _diverged(metrics: pa.Table) -> Iterator[str]:
-    """Since when the loss of the server's model has not been finite, or how much it has grown.
-
-    Every update to it was finite then.
-    """
+    """Since when the loss of the server's model has not been finite, or how much it has grown."""
     cure = "training diverged: lower learning.step_size"
     lost = metrics.filter(pc.invert(pc.is_finite(metrics.column("loss"))))
     for row in lost.slice(0, 1).to_pylist():
@@ -152,10 +146,7 @@ def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
 def _silent(
     tables: Mapping[str, pa.Table], plan: Plan, faulty: Collection[tuple[str, int]]
 ) -> Iterator[str]:
-    """Devices that sent nothing in the whole run, while others of their cluster did.
-
-    The ``faulty`` ones have a warning already.
-    """
+    """Devices that sent nothing while others of their cluster did, but for the ``faulty`` ones."""
     heard = {cluster.name: np.zeros(cluster.devices, bool) for cluster in plan.clusters}
     for cluster, device in faulty:
         heard[cluster][device] = True
@@ -174,10 +165,7 @@ def _silent(
 
 
 def _faults(tables: Mapping[str, pa.Table]) -> tuple[Counter[str], set[tuple[str, int]]]:
-    """How often each fault occurred that the scenario did not ask for.
-
-    And the devices that had any fault: cluster and number.
-    """
+    """How often each fault occurred that was not asked for; devices with any fault."""
     details: Counter[str] = Counter()
     devices: set[tuple[str, int]] = set()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):

@@ -113,10 +113,7 @@ class Engine(ABC):
 
 @contextmanager
 def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], bool]]:
-    """Stop ``engine`` on SIGINT, SIGTERM and SIGHUP, and when ``max_wall_s`` are over.
-
-    Yields what tells whether that was asked for.
-    """
+    """Stop ``engine`` on a signal and after ``max_wall_s``; yield what tells whether it was."""
     asked = False
 
     def stop(why: str) -> None:

@@ -75,10 +75,7 @@ class Plan:
         return self._load(others, None)[1].seed
 
     def points(self) -> Iterator[Point]:
-        """Yield all points in order, the replications of a combination one after the other.
-
-        Raises InputError for a point whose scenario is wrong.
-        """
+        """Yield all points in order, replications last; raise InputError for a wrong one."""
         made = combinations(self.specs, self.sampling, self.samples, lambda: self.seed)
         number = 0
         for values in made:
@@ -125,10 +122,7 @@ def load_point(
     overrides: Mapping[str, Any],
     values: Mapping[str, Any],
 ) -> Scenario:
-    """Return what is ``read`` with the overrides; ``values`` are those that are swept, by key.
-
-    Raises InputError for what is wrong, which begins with ``-p KEY`` where a swept key is.
-    """
+    """Return what is ``read``; InputErrors begin with ``-p KEY`` where a swept key is wrong."""
     from sim.engine.setup import method_of
 
     try:

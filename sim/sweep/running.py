@@ -70,10 +70,7 @@ def sweep(
 
 
 def points_of(plan: Plan, yes: bool) -> list[Point]:
-    """Return all points of a sweep; InputError for what is wrong, and for very many unless meant.
-
-    How many there are is known before any is made.
-    """
+    """Return all points; InputError for a wrong one, and first for too many unless meant."""
     if plan.count > MOST_POINTS and not yes:
         raise InputError(
             f"{plan.count:,} points are more than {MOST_POINTS:,}; add --yes if that is meant"
@@ -154,10 +151,7 @@ class Sweeping:
         return [point for point in self.tasks if not self.is_complete(point)]
 
     def run(self, engine: Engine, on_outcome: Callable[[Outcome], None]) -> None:
-        """Run the points that are left, for so long at most; the rows are kept whatever happens.
-
-        Raises Interrupted if it was asked to stop, or its time was over.
-        """
+        """Run what is left and keep the rows; raise Interrupted if it was asked to stop."""
         left, options = self.left, self.options
         self._written_at = time.monotonic()
         try:
