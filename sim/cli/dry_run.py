@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,13 @@ import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.data.table import missing_file
 from learning.first_steps import doubts, first_steps
+from learning.hardware import free_bytes
 from learning.learner import Learner
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.errors import InputError
-from sim.formatting import data_size, table
+from sim.formatting import data_size, duration, table
 
 
 def plan_text(built: Build) -> str:
@@ -126,3 +128,49 @@ def _check_form(learner: Learner) -> None:
             f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
             "learning.train=false for timing only"
         )
+
+
+# ``leomix validate --estimate``: what a run will take in memory, time and on disk.
+
+
+TRIAL_S = 5.0
+"""Seconds behind its first event that a run is tried for."""
+
+
+def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> str:
+    """Return a table of what a run takes; the run is tried for some seconds on this machine.
+
+    ``scenario`` and ``overrides`` are what it was loaded from. One that does not fit into memory is
+    not tried.
+    """
+    from sim.engine.memory import counts_of, needs_of
+
+    needs, free = needs_of(built, counts_of(built)), free_bytes("cpu")
+    total = sum(need.bytes for need in needs)
+    known = "free memory is not known here" if free is None else f"of {data_size(free)} free"
+    rows = [("memory", f"about {data_size(total)}", known)]
+    rows += [(f"  {need.what}", data_size(need.bytes), need.figures) for need in needs]
+    if free is not None and total > free:
+        rows.append(("time", "-", "not tried: the run does not fit into memory"))
+    else:
+        rows += _tried(scenario, overrides, built.scenario.seed)
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
+
+
+def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple[str, str, str]]:
+    from sim.sweep.engine import Point
+    from sim.sweep.trial import tried
+
+    found = tried(Point(0, "", scenario, dict(overrides), {}, 0, seed), TRIAL_S)
+    if found.error:
+        return [("time", "-", f"none, the run fails: {found.error}")]
+    if not found.share:
+        return [("time", "-", f"no cycle was complete after {duration(found.behind_s)} of a trial")]
+    source = f"tried: {found.share:.1%} of it took {duration(found.behind_s)}"
+    beside = f"{source}, and {duration(found.before_s)} before it begins"
+    return [
+        ("time", f"about {duration(found.wall_s)}", beside),
+        ("disk", data_size(found.all_bytes), "by what the trial wrote"),
+        ("tried in", data_size(found.peak_bytes), "of memory"),
+    ]

@@ -18,15 +18,16 @@ def validate_command(
     ] = False,
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
-    from sim.cli.dry_run import learning_doubts, missing_data, plan_text
+    from sim.cli import dry_run
     from sim.engine.setup import build
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
-    lines = [*built.doubts, *(missing_data(built.learner) or learning_doubts(built, overrides))]
+    lines = [
+        *built.doubts,
+        *(dry_run.missing_data(built.learner) or dry_run.learning_doubts(built, overrides)),
+    ]
     for warning in lines:
         print(f"warning: {warning}", file=sys.stderr)
-    print(plan_text(built))
+    print(dry_run.plan_text(built))
     if estimate:
-        from sim.cli.estimate import estimate_text
-
-        print(f"\n{estimate_text(built, scenario, overrides)}")
+        print(f"\n{dry_run.estimate_text(built, scenario, overrides)}")

@@ -13,29 +13,18 @@ import pyarrow as pa
 
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
-from sim.execution.folder import (
-    COMPLETE,
-    FAILED,
-    INTERRUPTED,
-    POINTS,
-    read_manifest,
-    read_tables,
-)
-from sim.execution.result import Result
+from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, POINTS, read_manifest
+from sim.execution.result import Result, load
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
 
 MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""
 
-MACHINE_COLUMNS = ("wall_s", "attempts", "trainings", "trainings_reused")
-"""Columns that depend on the machine and on what it had done before, and not on the scenario."""
-
 
 def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:
     """Return the rows of ``points`` (one at least); ``outcomes`` by digest are what is known."""
     kinds = {key: _kind([point.values[key] for point in points]) for key in points[0].values}
-    machine = {**MACHINE_FIGURES, "attempts": WHOLE}
     known = {name for outcome in outcomes.values() for name in outcome.figures}
     to_targets = {
         name: kind for what, kind in TO_TARGETS.items() for name in known if name.startswith(what)
@@ -52,7 +41,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
             *sorted((to_targets or _to_targets(TARGETS)).items(), key=_by_target),
             *FIGURES.items(),
             ("folder", TEXT),
-            *((name, machine[name]) for name in MACHINE_COLUMNS),
+            *MACHINE_COLUMNS.items(),
         ]
     )
     rows = [_row(point, outcomes.get(point.digest), kinds) for point in points]
@@ -89,8 +78,8 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
     }
     row |= {key: _cell(value, kinds[key]) for key, value in point.values.items()}
     if outcome is not None and outcome.status != INTERRUPTED:
-        row |= {"status": outcome.status, "error": outcome.error, "attempts": outcome.attempts}
-        row |= outcome.figures
+        said = {"status": outcome.status, "error": outcome.error, "attempts": outcome.attempts}
+        row |= outcome.figures | said
     return row
 
 
@@ -153,12 +142,13 @@ FIGURES: dict[str, pa.DataType] = {
 }
 """Figures that the scenario decides, in order of the columns, with their types."""
 
-MACHINE_FIGURES: dict[str, pa.DataType] = {
+MACHINE_COLUMNS: dict[str, pa.DataType] = {
     "wall_s": NUMBER,
+    "attempts": WHOLE,
     "trainings": WHOLE,
     "trainings_reused": WHOLE,
 }
-"""Figures that depend on the machine and on what it had done before."""
+"""Columns that depend on the machine and on what it had done before, and not on the scenario."""
 
 
 def figures_of(run: Result) -> dict[str, Any]:
@@ -169,7 +159,7 @@ def figures_of(run: Result) -> dict[str, Any]:
             key = what.removesuffix("_to_")
             known[f"{what}{target}"] = None if reached is None else reached[key]
     to_targets = _to_targets(given(run.manifest) or TARGETS)
-    return {name: known.get(name) for name in (*to_targets, *FIGURES, *MACHINE_FIGURES)}
+    return {name: known.get(name) for name in (*to_targets, *FIGURES, *MACHINE_COLUMNS)}
 
 
 def outcome_in(place: Path, digest: str) -> Outcome | None:
@@ -180,7 +170,6 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
             return Outcome(digest, FAILED, str(manifest.get("error", "")))
         if manifest["status"] != COMPLETE:
             return None
-        figures = figures_of(Result(read_tables(place), manifest, place))
+        return Outcome(digest, COMPLETE, figures=figures_of(load(place)))
     except (InputError, OSError, KeyError, TypeError):
         return None
-    return Outcome(digest, COMPLETE, figures=figures)
