@@ -63,10 +63,16 @@ def schema_of_files() -> dict[str, Any]:
 
 def doctor_command() -> None:
     """Check this installation: import names, versions, CUDA."""
+    from learning.hardware import describe
+    from leomix import PACKAGES, foreign_packages
+    from sim.execution.folder import versions
 
-    lines, well = report()
-    print("\n".join(lines))
-    if not well:
+    complaints = foreign_packages()
+    lines = [f"{name} {number}" for name, number in versions().items()]
+    missing = [f"missing: {line}" for line in lines if line.endswith("not installed")]
+    own = complaints or [f"import names are leomix's own: {', '.join(PACKAGES)}"]
+    print("\n".join([*lines, *missing, *own, describe()]))
+    if complaints or missing:
         raise typer.Exit(UNWELL)
 
 
@@ -116,18 +122,3 @@ def _text(found: Mapping[str, Any], cleared: bool) -> str:
     size = f"size    {data_size(found['bytes'])} {end}"
     listed = table(["", "entries", "size", "last used"], rows)
     return f"folder  {found['folder']}\n{size}\n{listed}"
-
-
-def report() -> tuple[list[str], bool]:
-    """Return the lines of the report, and whether all is well."""
-    from learning.hardware import describe
-    from leomix import PACKAGES, foreign_packages
-    from sim.execution.folder import versions
-
-    complaints = foreign_packages()
-    lines = [f"{name} {number}" for name, number in versions().items()]
-    lines += [f"missing: {line}" for line in lines if line.endswith("not installed")]
-    lines += complaints or [f"import names are leomix's own: {', '.join(PACKAGES)}"]
-    lines.append(describe())
-    missing = any(line.startswith("missing") for line in lines)
-    return lines, not complaints and not missing

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.options import SetKeys, load, wrong
+from sim.cli.options import SetKeys, load
+from sim.errors import InputError
 
 
 def contacts_command(
@@ -47,15 +48,17 @@ def contacts_command(
     from sim.trace import arrow
 
     if (scenario is None) == (tle is None):
-        wrong("contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation")
+        raise InputError(
+            "contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation"
+        )
     with_tle = (site, sites, start, days, min_elevation, skip_bad or None)
     if scenario is not None and any(value is not None for value in with_tle):
-        wrong(
+        raise InputError(
             "contacts: --site, --sites, --start, --days, --min-elevation and --skip-bad "
             "go with --tle"
         )
     if tle is not None and set_:
-        wrong("contacts: --set goes with a SCENARIO")
+        raise InputError("contacts: --set goes with a SCENARIO")
     if out is not None:
         arrow.check_path(out)
     if tle is not None:

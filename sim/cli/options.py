@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+
+from sim.errors import InputError
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -61,7 +63,7 @@ def overrides_of(set_: list[str] | None, seed: int | None) -> dict[str, Any]:
     for pair in set_ or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            wrong(
+            raise InputError(
                 f"--set {pair}: should be KEY=VALUE, for example --set orbit.min_elevation_deg=20"
             )
         overrides[key] = value
@@ -84,13 +86,6 @@ def load(name: str, set_: list[str] | None, seed: int | None) -> Scenario:
     import scenarios
 
     return scenarios.load(name, overrides_of(set_, seed))
-
-
-def wrong(message: str) -> NoReturn:
-    """End the command: its input is wrong."""
-    from sim.errors import InputError
-
-    raise InputError(message)
 
 
 def drop_unwritten(stream: TextIO) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options
+from sim.errors import InputError, SimulationError
 from sim.formatting import Bar
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _default_folder(scenario: Scenario, resume: bool) -> Path:
     from sim.files import free_folder
 
     if resume:
-        options.wrong("--resume: name the run's folder with -o DIR")
+        raise InputError("--resume: name the run's folder with -o DIR")
     name = scenario.source_path.stem if scenario.source_path else "scenario"
     return free_folder(Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}")
 
@@ -82,7 +83,7 @@ def fork_command(
         options.overrides_of(set_, None),
     )
     if resume and out is None:
-        options.wrong("--resume: name the fork's folder with -o DIR")
+        raise InputError("--resume: name the fork's folder with -o DIR")
     place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
     with as_written([run]):
         parent = Parent.read(run)
@@ -103,7 +104,6 @@ def carried_out(
 ) -> None:
     """Run ``start`` into ``place`` and show what came out; curves go to ``tensorboard/NAME``."""
     from sim.analysis.text import summary_text
-    from sim.errors import SimulationError
     from sim.execution.folder import MANIFEST, as_written
     from sim.execution.interrupt import stop_on_interrupt
 

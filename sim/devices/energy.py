@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,7 @@ class Use:
 
     def since(self, before: Use) -> Use:
         """Return what was done since there was ``before``."""
-        return Use(
-            self.rounds - before.rounds,
-            self.computed_s - before.computed_s,
-            self.sending_s - before.sending_s,
-            self.sidelink_s - before.sidelink_s,
-        )
+        return Use(*(getattr(self, f.name) - getattr(before, f.name) for f in fields(self)))
 
 
 def energy_of(

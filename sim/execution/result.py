@@ -17,8 +17,8 @@ from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import gating_pattern
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations
+from sim.analysis.text import summary_rows
 from sim.execution.folder import COMPLETE, read_manifest, read_tables
-from sim.formatting import data_size
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, plain
 
@@ -161,12 +161,14 @@ def one_line(summary: Mapping[str, Any], folder: Path | None) -> str:
 
 
 def html(result: Result) -> str:
-    """Return a table of the main figures, and the accuracy as a picture where it was measured."""
+    """Return the figures of the summary, and the accuracy as a picture where it was measured."""
     from jinja2 import Environment
 
     picture = result.summary["accuracy_final"] is not None and _accuracy(result)
-    page = Environment(autoescape=True).from_string(PAGE)
-    return page.render(rows=list(_rows(result)), picture=picture)
+    rows, spent = summary_rows(result.summary), result.critical_path.spent
+    rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
+    rows += [] if result.folder is None else [("folder", str(result.folder))]
+    return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)
 
 
 def spent_text(spent: Spent) -> str:
@@ -175,26 +177,6 @@ def spent_text(spent: Spent) -> str:
     parts |= {"training": spent.training_s, "waiting": spent.waiting_s}
     largest = sorted(parts.items(), key=lambda part: -part[1])
     return ", ".join(f"{seconds / spent.total_s:.1%} {name}" for name, seconds in largest)
-
-
-def _rows(result: Result) -> Iterator[tuple[str, str]]:
-    summary = result.summary
-    yield "method", f"{summary['method']} (seed {summary['seed']}, {summary['status']})"
-    yield "simulated", f"{summary['hours'] / 24:.2f} days, {summary['cycles']} complete cycles"
-    yield "contacts", f"{summary['contacts_served']} of {summary['contacts']} served"
-    if summary["accuracy_final"] is not None:
-        yield "accuracy", f"{summary['accuracy_start']:.3f} to {summary['accuracy_final']:.3f}"
-    if summary["loss_start"] is not None and summary["loss_final"] is not None:
-        yield "loss", f"{summary['loss_start']:.3f} to {summary['loss_final']:.3f}"
-    for target, when in summary["targets"].items():
-        if when is not None:
-            yield f"reached {target}", f"{when['cycles']} cycles, {when['hours'] / 24:.2f} days"
-    yield "uplink", data_size(summary["uplink_bytes"])
-    yield "downlink", data_size(summary["downlink_bytes"])
-    if result.critical_path.spent.total_s > 0:
-        yield "critical path", spent_text(result.critical_path.spent)
-    if result.folder is not None:
-        yield "folder", str(result.folder)
 
 
 def _accuracy(result: Result) -> str:
