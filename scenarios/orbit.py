@@ -253,6 +253,16 @@ class WalkerOrbit(_Made, _Pattern):
         default=None, description="name of the one satellite of serving single"
     )
 
+    @property
+    def satellites_used(self) -> int:
+        """How many satellites there are, of all shells."""
+        used = 0
+        for shell in self.shells or (self,):
+            planes, satellites = shell.planes or 1, shell.satellites or 1
+            each = self.use.satellites_per_plane or satellites // planes
+            used += (self.use.planes or planes) * each
+        return used
+
 
 # Sources without geometry: windows that are ready, and the idealised cycle of slots.
 

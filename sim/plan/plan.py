@@ -77,7 +77,8 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
         by_days = np.inf if stop.days is None else stop.days * 86400 / cycle_s
         cycles = min(by_days, np.inf if stop.cycles is None else stop.cycles)
         return cycles * clusters, f"{cycles:.3g} cycles of {clusters}"
-    satellites, days = getattr(orbit, "satellites", 1), stop.days or 0.0
+    satellites = orbit.satellites_used if orbit.source == "walker" else 1
+    days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
     figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
     return PASSES_A_DAY * satellites * clusters * days, figures

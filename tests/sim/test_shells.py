@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from math import pi, radians, sqrt, tau
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sgp4.api import WGS72, Satrec
 
 import orbit
 import scenarios
+import sim
 from tests.kit.every_source import changed
 from tests.kit.network import satellites_of
 from tests.truth.skyfield_views import View
@@ -89,3 +91,23 @@ def test_shells_may_be_geostationary_and_parts_of_them_the_first_ones() -> None:
     assert made[0].revolutions_per_day == pytest.approx(1.0027, abs=1e-3)
     assert made[1].model.mo - made[0].model.mo == pytest.approx(2 * pi / 3)
     assert made[3].model.mo - made[2].model.mo == pytest.approx(pi / 2)
+
+
+def test_a_run_over_shells_plans_with_all_of_them(tmp_path: Path) -> None:
+    keys = {
+        "orbit.shells": FEDSAT,
+        "orbit.use.planes": 3,
+        "learning.train": False,
+        "stop.days": 0.3,
+    }
+    nothing = {f"orbit.{key}": None for key in NO_SHELL}
+    scenario = scenarios.from_dict(changed("walker", {**nothing, **keys}))
+    result = sim.run(scenario, out=tmp_path / "run")
+    names = {f"{shell}-P{plane:02}-S01" for shell in ("low", "high") for plane in (1, 3, 5)}
+    assert set(result.contacts["satellite"]) <= names
+    assert {name.partition("-")[0] for name in result.contacts["satellite"]} == {"low", "high"}
+    # There is memory for some thousand satellites, and the first look counts all of them.
+    many = [{**LOW, "altitude_km": 600, "satellites": 10_000}, FEDSAT[1] | {"satellites": 10_000}]
+    crowd = changed("walker", {**nothing, "orbit.shells": many, "stop.days": 36_525})
+    with pytest.raises(sim.InputError, match="20000 satellites over 1 clusters"):
+        sim.run(scenarios.from_dict(crowd), out=tmp_path / "crowd")
