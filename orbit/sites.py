@@ -1,5 +1,6 @@
 """Sites on the ground, devices placed around one, and sites read from CSV."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,7 @@ import numpy as np
 
 from orbit.checks import FloatArray, shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
-from orbit.files import Row, Table, near, parse_table, read_text
+from orbit.files import Row, Table, TableError, near, parse_table, read_text
 
 
 @dataclass(frozen=True)
@@ -155,15 +156,21 @@ MOST_SITES = 100_000
 
 
 def read_sites(path: str | PathLike[str]) -> list[Site]:
-    """Sites of a CSV file in UTF-8, in its order.
+    """Sites of a CSV file in UTF-8, in its order, or the points of a file .geojson (RFC 7946).
 
     The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
     two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
     starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
-    ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read.
+    ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read. In
+    GeoJSON the name is the property `name`, the altitude the third coordinate, the mask the
+    property `min_elevation_deg`; errors name the feature by its number, from 1.
     """
-    table = parse_table(read_text(path), fspath(path), MOST_SITES)
+    text = read_text(path)
+    if fspath(path).lower().endswith((".geojson", ".json")):
+        table = _points(text, fspath(path))
+    else:
+        table = parse_table(text, fspath(path), MOST_SITES)
     _check_columns(table)
     sites: dict[str, Site] = {}
     for count, row in enumerate(table.rows):
@@ -174,6 +181,30 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
             )
         sites[site.name] = site
     return list(sites.values())
+
+
+def _points(text: str, path: str) -> Table:
+    """The points of a FeatureCollection as rows of a table."""
+    source = f"{path}:feature"
+    try:
+        features = json.loads(text)["features"]
+        points = [feature["geometry"]["coordinates"] for feature in features]
+        said = [feature.get("properties") or {} for feature in features]
+        named = [properties.get("name", number) for number, properties in enumerate(said)]
+        masks = [properties.get("min_elevation_deg", "") for properties in said]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        what = "no GeoJSON with a list of features that are points"
+        raise TableError(f"{path}:1: {what}; give a FeatureCollection, or a CSV file") from None
+    rows = []
+    for line, (place, name, mask) in enumerate(zip(points, named, masks, strict=True), 1):
+        if not isinstance(place, list) or len(place) not in (2, 3):
+            raise TableError(f"{source}:{line}: is no point; leave lines and areas out")
+        longitude, latitude, *height = map(str, place)
+        cells = (str(name), latitude, longitude, height[0] if height else "", str(mask))
+        rows.append(Row(source, line, dict(zip(_COLUMNS, cells, strict=True))))
+    if not 0 < len(rows) <= MOST_SITES:
+        raise TableError(f"{path}:1: has {len(rows)} features; give 1 to {MOST_SITES}")
+    return Table(source, 1, _COLUMNS, iter(rows))
 
 
 def _check_columns(table: Table) -> None:

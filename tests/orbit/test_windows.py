@@ -1,9 +1,11 @@
 """Windows and sites from CSV, windows of slots, and how well windows cover sites."""
 
+import json
 import os
 import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -284,3 +286,30 @@ def test_an_orbit_over_the_equator_is_in_view_for_the_share_that_geometry_says()
     assert found.passes_per_day[0] == pytest.approx(DAY_S * lap_rad_s / (2 * np.pi), rel=0.01)
     assert found.longest_duration_s[0] == pytest.approx(2 * angle / lap_rad_s, rel=0.01)
     assert found.longest_gap_s[0] == pytest.approx((2 * np.pi - 2 * angle) / lap_rad_s, rel=0.01)
+
+
+def test_points_of_geojson_are_sites(tmp_path: Path) -> None:
+    points = (("A", [8.5, 47.0, 500.0], {"min_elevation_deg": 5}), ("B", [-70.0, -33.0], {}))
+    features = [
+        {"geometry": {"type": "Point", "coordinates": at}, "properties": {"name": name, **more}}
+        for name, at, more in points
+    ]
+    path = tmp_path / "stations.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert orbit.read_sites(path) == [
+        orbit.Site("A", 47.0, 8.5, 500.0, 5.0),
+        orbit.Site("B", -33.0, -70.0),
+    ]
+    for wrong, said in (
+        ("[1]", "stations.geojson:1: no GeoJSON with a list of features"),
+        ("[" * 100_000, "stations.geojson:1: no GeoJSON with a list of features"),
+        (json.dumps({"features": []}), "stations.geojson:1: has 0 features"),
+        (json.dumps({"features": [{"geometry": {"coordinates": [1]}}]}), "feature:1: is no point"),
+        (
+            json.dumps({"features": [{"geometry": {"coordinates": [8.5, "x"]}}]}),
+            "feature:1: latitude_deg 'x' is not a number",
+        ),
+    ):
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match=re.escape(said)):
+            orbit.read_sites(path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import scenarios
 import sim
@@ -131,3 +133,18 @@ def test_a_client_that_never_meets_a_station_is_named() -> None:
     scenario = scenarios.from_dict(IN_ORBIT | {"orbit": {"source": "contacts", "windows": windows}})
     with pytest.raises(InputError, match=r"roles.clients 'C1': no window has it with a station"):
         sim.run(scenario)
+
+
+def test_stations_of_a_file_are_those_that_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("name,latitude_deg,longitude_deg\nKiruna,67.9,21.1\nB,1,2\n")
+    path = tmp_path / "mine.yaml"
+    used = {"stations_path": "s.csv", "stations_used": 1}
+    path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
+    listed, read = sim.run(scenarios.from_dict(WALKER)), sim.run(scenarios.load(path))
+    assert listed.manifest["trace_sha256"] == read.manifest["trace_sha256"]
+    stored = scenarios.from_dict(read.manifest["scenario"])
+    assert sim.run(stored).manifest["trace_sha256"] == read.manifest["trace_sha256"]
+    used["stations_used"] = 3
+    path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
+    with pytest.raises(InputError, match=r"ground.stations_used: got 3; there are 2 stations"):
+        sim.run(scenarios.load(path))
