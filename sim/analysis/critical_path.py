@@ -17,10 +17,8 @@ the time since the cycle before is the cycle's share of the critical path.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import reduce
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +29,8 @@ from sim.analysis.spans import cluster_names, cuts, time_in_states
 from sim.trace.arrow import array, as_numpy
 from sim.trace.tables import says
 
-Between = Callable[[float, float], list[float]]
-"""Seconds of each activity between two times, which are marks or the ends of the run."""
 
-
-@dataclass(frozen=True)
-class Spent:
+class Spent(NamedTuple):
     """Seconds that went by while a cluster did the one thing or the other."""
 
     transmitting_s: float = 0.0
@@ -47,15 +41,10 @@ class Spent:
     @property
     def total_s(self) -> float:
         """All of it."""
-        return self.transmitting_s + self.queueing_s + self.training_s + self.waiting_s
-
-    def __add__(self, other: Spent) -> Spent:
-        mine, theirs = asdict(self), asdict(other)
-        return Spent(**{key: mine[key] + theirs[key] for key in mine})
+        return sum(self)
 
 
-@dataclass(frozen=True)
-class CriticalCycle:
+class CriticalCycle(NamedTuple):
     """A complete cycle from the end of the one before, and how its last cluster spent it."""
 
     cycle: int
@@ -65,8 +54,7 @@ class CriticalCycle:
     spent: Spent
 
 
-@dataclass(frozen=True)
-class CriticalPath:
+class CriticalPath(NamedTuple):
     """How the clusters spent a run, and the last one of each cycle.
 
     Each of ``clusters`` has the whole run. ``cycles`` follow each other without a gap from 0 s on.
@@ -79,7 +67,7 @@ class CriticalPath:
     @property
     def spent(self) -> Spent:
         """The critical path: how the last cluster of each cycle spent it."""
-        return reduce(Spent.__add__, (cycle.spent for cycle in self.cycles), Spent())
+        return Spent(*map(sum, zip(*(cycle.spent for cycle in self.cycles), strict=True)))
 
     @property
     def rest_s(self) -> float:
@@ -88,18 +76,16 @@ class CriticalPath:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return it as rows for JSON: ``what`` is ``cluster``, ``cycle`` or ``rest``."""
-        whole = {"begin_s": 0.0, "end_s": self.simulated_s}
+        whole = {"cycle": None, "begin_s": 0.0, "end_s": self.simulated_s}
         rows: list[dict[str, Any]] = [
-            {"what": "cluster", "cluster": cluster, "cycle": None, **whole, **asdict(spent)}
+            {"what": "cluster", "cluster": cluster, **whole, **spent._asdict()}
             for cluster, spent in self.clusters.items()
         ]
         for cycle in self.cycles:
-            row = {"what": "cycle", **asdict(cycle)}
-            spent = row.pop("spent")
-            rows.append(row | spent)
-        rest = {"begin_s": self.simulated_s - self.rest_s, "end_s": self.simulated_s}
-        unknown = dict.fromkeys(asdict(Spent()))
-        return [*rows, {"what": "rest", "cluster": None, "cycle": None, **rest, **unknown}]
+            row = {"what": "cycle", **cycle._asdict()}
+            rows.append(row | row.pop("spent")._asdict())
+        rest = {"what": "rest", "cluster": None, **whole, **dict.fromkeys(Spent._fields)}
+        return [*rows, rest | {"begin_s": self.simulated_s - self.rest_s}]
 
 
 def critical_path(tables: Mapping[str, pa.Table], simulated_s: float) -> CriticalPath:
@@ -107,23 +93,28 @@ def critical_path(tables: Mapping[str, pa.Table], simulated_s: float) -> Critica
 
     The parts of every cluster, and of every cycle, sum up to its time, but for rounding.
     """
-    names = cluster_names(tables)
-    marks = list(_completions(tables))
+    names, marks = cluster_names(tables), list(_completions(tables))
     marks_s = np.array([time_s for _, time_s, _ in marks])
-    spent = dict(zip(names, _partitions(tables, names, marks_s, simulated_s), strict=True))
+    shares = dict(zip(names, _partitions(tables, names, marks_s, simulated_s), strict=True))
+
+    def spent(cluster: str, first_s: float, last_s: float) -> Spent:
+        cuts_s, lasted_s = shares[cluster]
+        begin, end = np.searchsorted(cuts_s, [first_s, last_s])
+        return Spent(*(lasted_s[:, end] - lasted_s[:, begin]).tolist())
+
     cycles, begin_s = [], 0.0
     for cycle, end_s, cluster in marks:
-        lasted = Spent(*spent[cluster](begin_s, end_s))
+        lasted = spent(cluster, begin_s, end_s)
         cycles.append(CriticalCycle(cycle, cluster, begin_s, end_s, lasted))
         begin_s = end_s
-    clusters = {name: Spent(*between(0.0, simulated_s)) for name, between in spent.items()}
+    clusters = {name: spent(name, 0.0, simulated_s) for name in names}
     return CriticalPath(simulated_s, clusters, tuple(cycles))
 
 
 def _partitions(
     tables: Mapping[str, pa.Table], names: Sequence[str], marks_s: Floats, end_s: float
-) -> Iterator[Between]:
-    """Yield for each cluster how its time is shared out between two of the marks or ends."""
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield for each cluster times (T,), marks and ends too, and seconds of what by each (4, T)."""
     contacts, events = tables["contacts"], tables["events"]
     every = (
         spans.transferring(tables["transfers"]),
@@ -137,16 +128,7 @@ def _partitions(
         sends, trains, served, beamless, stateless = (s.cover(cuts_s[:-1]) for s in mine)
         queues = np.where(served, stateless, beamless)
         state = np.select([sends, queues, trains], [0, 1, 2], 3)
-        yield _between(cuts_s, time_in_states(cuts_s, state, 4))
-
-
-def _between(cuts_s: Floats, lasted_s: Floats) -> Between:
-    def between(first_s: float, last_s: float) -> list[float]:
-        begin, end = np.searchsorted(cuts_s, [first_s, last_s])
-        lasted: list[float] = (lasted_s[:, end] - lasted_s[:, begin]).tolist()
-        return lasted
-
-    return between
+        yield cuts_s, time_in_states(cuts_s, state, 4)
 
 
 def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -78,7 +76,7 @@ def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
     axes, unit = axes or new_axes(), unit_of(path.simulated_s)
     spent = [*path.clusters.values(), path.spent]
     place = np.arange(len(spent)) + np.array([0.0] * len(path.clusters) + [0.3])
-    stack(axes, place, np.array([astuple(parts) for parts in spent]) / unit.seconds, 0.7)
+    stack(axes, place, np.array(spent) / unit.seconds, 0.7)
     name_ticks(axes, "y", place.tolist(), [*path.clusters, CRITICAL])
     axes.set_ylim(place[-1] + 0.6, -0.6)
     axes.set_xlim(0, path.simulated_s / unit.seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from statistics import mean
 
 import numpy as np
@@ -48,10 +47,7 @@ def _shares(spent: Spent) -> dict[str, float]:
 def time_cells(path: CriticalPath) -> list[list[str]]:
     """Return a row for each cluster and the critical path: times and shares, by part."""
     spent = {**path.clusters, **({CRITICAL: path.spent} if path.cycles else {})}
-    return [
-        [who, *map(_cell, asdict(one).values(), _shares(one).values())]
-        for who, one in spent.items()
-    ]
+    return [[who, *map(_cell, one, _shares(one).values())] for who, one in spent.items()]
 
 
 def _cell(time_s: float, share: float) -> str:
